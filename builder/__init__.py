@@ -1,0 +1,1 @@
+"""Netloom: draw a neural network, train it, understand it, take it away."""
