@@ -1,0 +1,40 @@
+"""The document: projects, networks, nodes and edges; edits and their history; files. Imports no torch."""
+
+from builder.graph.document import (
+    DataChoice,
+    Edge,
+    Network,
+    Node,
+    Note,
+    Project,
+    Training,
+    blank,
+    is_identifier,
+)
+from builder.graph.editor import Editor, wire
+from builder.graph.edits import EditError, apply
+from builder.graph.files import DocumentError, dumps, loads, parse, read, to_json, write, write_bytes
+
+__all__ = [
+    "DataChoice",
+    "DocumentError",
+    "Edge",
+    "EditError",
+    "Editor",
+    "Network",
+    "Node",
+    "Note",
+    "Project",
+    "Training",
+    "apply",
+    "blank",
+    "dumps",
+    "is_identifier",
+    "loads",
+    "parse",
+    "read",
+    "to_json",
+    "wire",
+    "write",
+    "write_bytes",
+]

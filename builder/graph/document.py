@@ -1,0 +1,240 @@
+"""The document: a project holds named networks, a choice of data and the way to train.
+
+Everything here is frozen and plain JSON at heart. Two equal documents are written to the same bytes, and nothing
+else in Netloom keeps a second copy of what a document says.
+"""
+
+from __future__ import annotations
+
+import json
+import keyword
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+FORMAT = 1
+DEFAULT_SOURCE_PORT = "out"
+DEFAULT_TARGET_PORT = "in"
+MAX_NODES = 2_000
+MAX_PARAMS_BYTES = 65_536
+
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_PORT = re.compile(r"[a-z][a-z0-9_]{0,31}")
+# Names that the generated class needs for itself or inherits from torch.nn.Module.
+RESERVED = frozenset(
+    """
+    add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
+    extra_repr float forward functional get_buffer get_extra_state get_parameter get_submodule half ipu
+    load_state_dict math modules mtia named_buffers named_children named_modules named_parameters nn
+    parameters register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
+    register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+    register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
+    register_state_dict_pre_hook requires_grad_ self set_extra_state set_submodule share_memory state_dict
+    super to to_empty torch train training type xpu zero_grad
+    """.split()
+)
+
+
+def is_identifier(name: str) -> bool:
+    """Whether `name` may stand as a node's id: lower case, valid in Python, and free in the generated class."""
+    return bool(_IDENTIFIER.fullmatch(name)) and not keyword.iskeyword(name) and name not in RESERVED
+
+
+def _identifier(name: str) -> str:
+    if not is_identifier(name):
+        raise ValueError("an id is a lower-case Python name of at most 64 letters, digits and _, such as conv2d_1")
+    return name
+
+
+def _reference(text: str) -> str:
+    node, _, port = text.partition(".")
+    _identifier(node)
+    if "." in text and not _PORT.fullmatch(port):
+        raise ValueError("a port's name is lower case, such as out, or b")
+    return text
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value) or abs(value) > 1e7:
+        raise ValueError("a position on the canvas is a finite number of pixels")
+    return value
+
+
+def _plain(params: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    try:
+        size = len(json.dumps(params, allow_nan=False))
+    except ValueError:
+        raise ValueError("NaN and infinity are no numbers in a document") from None
+    if size > MAX_PARAMS_BYTES:
+        raise ValueError(f"the settings of one layer take at most {MAX_PARAMS_BYTES:,} bytes")
+    return params
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
+Reference = Annotated[str, AfterValidator(_reference)]
+Pixels = Annotated[float, AfterValidator(_finite)]
+# JSON knows lists alone, so these two places take a list for a tuple.
+Position = Annotated[tuple[Pixels, Pixels], Field(strict=False)]
+Params = Annotated[dict[str, JsonValue], AfterValidator(_plain)]
+Title = Annotated[str, Field(max_length=200)]
+
+
+class Frozen(BaseModel):
+    """What all parts of the document share: immutable, exact about types, closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class Node(Frozen):
+    """One layer of a network. `id` is its name in code; `title` is free text for people."""
+
+    id: Identifier
+    type: Annotated[str, Field(max_length=64)]
+    params: Params = {}
+    title: Title = ""
+    at: Position = (0.0, 0.0)
+    frozen: bool = False
+    note: Annotated[str, Field(max_length=5_000)] = ""
+
+    @property
+    def label(self) -> str:
+        """How messages name this node: its title where it has one, else its id."""
+        return self.title or self.id
+
+
+class Edge(Frozen):
+    """A tensor's way from an output port to an input port. A port's name is left out where it is the default."""
+
+    source: Reference
+    target: Reference
+
+    @model_validator(mode="before")
+    @classmethod
+    def _canonical(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            value = dict(value)
+            for key, default in (("source", DEFAULT_SOURCE_PORT), ("target", DEFAULT_TARGET_PORT)):
+                if isinstance(value.get(key), str):
+                    value[key] = value[key].removesuffix(f".{default}")
+        return value
+
+    @property
+    def source_node(self) -> str:
+        return self.source.partition(".")[0]
+
+    @property
+    def source_port(self) -> str:
+        return self.source.partition(".")[2] or DEFAULT_SOURCE_PORT
+
+    @property
+    def target_node(self) -> str:
+        return self.target.partition(".")[0]
+
+    @property
+    def target_port(self) -> str:
+        return self.target.partition(".")[2] or DEFAULT_TARGET_PORT
+
+
+class Note(Frozen):
+    """A remark that lies on the canvas."""
+
+    text: Annotated[str, Field(max_length=20_000)]
+    at: Position = (0.0, 0.0)
+    width: Annotated[float, Field(ge=40, le=4_000)] = 200.0
+    height: Annotated[float, Field(ge=30, le=4_000)] = 100.0
+
+
+class Network(Frozen):
+    """A graph of layers. Structure that is merely unfinished or wrong (a cycle, a loose end) is legal here;
+    `builder.check` names it."""
+
+    nodes: dict[Identifier, Node] = {}
+    edges: Annotated[tuple[Edge, ...], Field(strict=False)] = ()
+    notes: dict[Identifier, Note] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_nodes(cls, value: Any) -> Any:
+        # In JSON a node's id stands once, as its key.
+        if isinstance(value, dict) and isinstance(value.get("nodes"), dict):
+            value = dict(value)
+            value["nodes"] = {
+                key: {"id": key, **node} if isinstance(node, dict) else node for key, node in value["nodes"].items()
+            }
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Network:
+        if len(self.nodes) > MAX_NODES:
+            raise ValueError(f"a network has at most {MAX_NODES} nodes, this one has {len(self.nodes)}")
+        for key, node in self.nodes.items():
+            if key != node.id:
+                raise ValueError(f"the node under {key!r} calls itself {node.id!r}")
+        taken: set[str] = set()
+        for edge in self.edges:
+            for end in (edge.source_node, edge.target_node):
+                if end not in self.nodes:
+                    raise ValueError(f"an edge from {edge.source} to {edge.target} names {end}, which is no node")
+            if edge.target in taken:
+                raise ValueError(f"two edges lead to {edge.target}; an input port takes one")
+            taken.add(edge.target)
+        return self
+
+
+class DataChoice(Frozen):
+    """The dataset, and how it is split. `options` belong to the dataset (for a table, say, its target column)."""
+
+    dataset: Annotated[str, Field(max_length=200)] = ""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    validation: Annotated[float, Field(gt=0, le=0.5)] = 0.15
+    test: Annotated[float, Field(gt=0, le=0.5)] = 0.15
+    options: Params = {}
+
+
+class Training(Frozen):
+    """How the network is trained."""
+
+    objective: Annotated[str, Field(max_length=64)] = "classification"
+    optimizer: Annotated[str, Field(max_length=64)] = "adam"
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
+    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    gradient_clip: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    early_stopping: Annotated[int, Field(ge=1, le=10_000)] | None = None
+
+
+class Project(Frozen):
+    """One document: what the canvas shows, the code is made of, and a run freezes."""
+
+    format: Literal[1] = 1
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    networks: Annotated[dict[Identifier, Network], Field(min_length=1)]
+    main: str = "main"
+    data: DataChoice = DataChoice()
+    training: Training = Training()
+    notes: Annotated[str, Field(max_length=100_000)] = ""
+
+    @model_validator(mode="after")
+    def _main_exists(self) -> Project:
+        if self.main not in self.networks:
+            raise ValueError(f"main names the network {self.main!r}, which is not in networks")
+        return self
+
+    @property
+    def main_network(self) -> Network:
+        return self.networks[self.main]
+
+    def with_network(self, name: str, network: Network) -> Project:
+        """This project with one network exchanged."""
+        return self.model_copy(update={"networks": {**self.networks, name: network}})
+
+
+def blank(name: str) -> Project:
+    """A new project with an empty main network."""
+    return Project(name=name, networks={"main": Network()})

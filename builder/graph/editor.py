@@ -1,0 +1,162 @@
+"""The editor: one project's living state, shared by every tab that has it open.
+
+It keeps the document, its history and what each browser has been told. It does no input or output; whoever owns it
+saves `project`, `epoch`, `revision` and `acks` together, so that a restarted server can go on where this one stopped.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from builder.graph.document import Project
+from builder.graph.edits import Edit, EditError, apply
+
+HISTORY = 200
+MAX_CLIENTS = 50
+
+
+class Editor:
+    """Applies edits to one project and remembers who made them.
+
+    `epoch` names this line of history: operations of another epoch are refused, as their base is unknown. `revision`
+    counts changes. `acks` holds, by client, the number of the last operation applied.
+    """
+
+    def __init__(self, project: Project, epoch: str = "", revision: int = 0, acks: Mapping[str, int] | None = None):
+        self.lock = threading.RLock()
+        self._project = project
+        self.epoch = epoch or uuid.uuid4().hex
+        self.revision = revision
+        self.acks: dict[str, int] = dict(acks or {})
+        self._undo: list[Project] = []
+        self._redo: list[Project] = []
+        self._authors: dict[str, int] = {}
+        self._others: dict[str, int] = {}
+
+    @property
+    def project(self) -> Project:
+        return self._project
+
+    @property
+    def can_undo(self) -> bool:
+        return bool(self._undo)
+
+    @property
+    def can_redo(self) -> bool:
+        return bool(self._redo)
+
+    def foreign(self, client: str) -> int:
+        """The last revision that `client` did not make. When it grows, the browser takes the snapshot."""
+        with self.lock:
+            return self._others.get(client, self.revision if client not in self._authors else 0)
+
+    def apply(self, edit: Edit, origin: str | None = None) -> bool:
+        """Apply one edit, which may be an undo or a redo. Returns whether the document changed.
+
+        Raises:
+            EditError: the edit does not apply; the document is as it was.
+        """
+        with self.lock:
+            if not isinstance(edit, Mapping):
+                raise EditError("An edit is a JSON object with a kind.")
+            kind = edit.get("kind")
+            if kind in ("undo", "redo"):
+                return self._travel(kind)
+            project = apply(self._project, edit)
+            if project == self._project:
+                return False
+            self._undo = [*self._undo[-HISTORY + 1 :], self._project]
+            self._redo = []
+            self._take(project, origin)
+            return True
+
+    def replace(self, project: Project) -> bool:
+        """Put another document in place (an import, an old version) as one step that can be undone."""
+        with self.lock:
+            if project == self._project:
+                return False
+            self._undo = [*self._undo[-HISTORY + 1 :], self._project]
+            self._redo = []
+            self._take(project, None)
+            return True
+
+    def sync(self, message: Any) -> list[str]:
+        """Apply the operations of one message from the canvas that were not applied before.
+
+        Returns what had to be refused, as sentences. A refused operation counts as a foreign change, so that the
+        browser drops its optimistic copy of it.
+        """
+        try:
+            epoch, client, ops = message["epoch"], message["client"], message["ops"]
+            if not (isinstance(client, str) and 0 < len(client) <= 64 and isinstance(ops, list)):
+                raise TypeError
+        except (TypeError, KeyError, IndexError):
+            return ["The canvas sent a message that could not be read; please reload the page."]
+        with self.lock:
+            self._know(client)
+            if epoch != self.epoch:
+                self._others[client] = self.revision
+                return (
+                    ["The project was replaced meanwhile; edits that were still under way were dropped."] if ops else []
+                )
+            refusals: list[str] = []
+            for op in ops:
+                refusals += self._operation(client, op)
+            return refusals
+
+    def _operation(self, client: str, op: Any) -> list[str]:
+        seq = op.get("seq") if isinstance(op, dict) else None
+        if not isinstance(seq, int) or isinstance(seq, bool):
+            return ["The canvas sent an edit without a number; please reload the page."]
+        if seq <= self.acks.get(client, 0):
+            return []
+        self.acks[client] = seq
+        try:
+            self.apply({key: value for key, value in op.items() if key != "seq"}, origin=client)
+        except EditError as error:
+            self.revision += 1
+            self._others[client] = self.revision
+            return [str(error)]
+        return []
+
+    def _know(self, client: str) -> None:
+        if client not in self._authors:
+            self._authors[client] = 0
+            # A browser that is new to this process starts from the snapshot that it was given.
+            self._others.setdefault(client, self.revision)
+            while len(self._authors) > MAX_CLIENTS:
+                oldest = next(iter(self._authors))
+                self._authors.pop(oldest)
+                self._others.pop(oldest, None)
+                self.acks.pop(oldest, None)
+
+    def _travel(self, kind: str) -> bool:
+        source, target = (self._undo, self._redo) if kind == "undo" else (self._redo, self._undo)
+        if not source:
+            return False
+        project = source.pop()
+        target.append(self._project)
+        self._take(project, None)
+        return True
+
+    def _take(self, project: Project, origin: str | None) -> None:
+        self._project = project
+        self.revision += 1
+        for client in self._authors:
+            if client != origin:
+                self._others[client] = self.revision
+        if origin is not None:
+            self._authors[origin] = self.revision
+
+
+def wire(project: Project, network: str | None = None) -> dict[str, Any]:
+    """One network as the canvas takes it: nodes, edges keyed by the port they lead to, notes."""
+    value = project.networks[network or project.main]
+    return {
+        "nodes": {key: node.model_dump(mode="json", exclude={"id"}) for key, node in value.nodes.items()},
+        "edges": {edge.target: {"source": edge.source, "target": edge.target} for edge in value.edges},
+        "notes": {key: note.model_dump(mode="json") for key, note in value.notes.items()},
+    }

@@ -1,0 +1,125 @@
+"""Documents as text and as files."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from builder.graph.document import FORMAT, Project
+
+MAX_BYTES = 20 * 2**20
+
+
+class DocumentError(ValueError):
+    """A document that cannot be read; the message is one sentence for people."""
+
+
+def to_json(project: Project) -> dict[str, Any]:
+    """The document as plain JSON values. A node's id stands once, as its key."""
+    value = project.model_dump(mode="json")
+    for network in value["networks"].values():
+        for node in network["nodes"].values():
+            del node["id"]
+    return value
+
+
+def dumps(project: Project) -> str:
+    """The canonical text of a document: equal documents give equal bytes."""
+    return json.dumps(to_json(project), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def loads(text: str | bytes) -> Project:
+    """Read a document.
+
+    Raises:
+        DocumentError: one sentence that says what is wrong and where.
+    """
+    if len(text) > MAX_BYTES:
+        raise DocumentError(f"This document has {len(text):,} bytes; Netloom reads at most {MAX_BYTES:,}.")
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except UnicodeDecodeError:
+        raise DocumentError("This file is not UTF-8 text, so it is no Netloom document.") from None
+    except RecursionError:
+        raise DocumentError("This document is nested too deeply to be a Netloom document.") from None
+    except ValueError as error:
+        raise DocumentError(f"This is not valid JSON: {error}.") from None
+    return parse(value)
+
+
+def parse(value: Any) -> Project:
+    """A document from plain JSON values.
+
+    Raises:
+        DocumentError: one sentence that says what is wrong and where.
+    """
+    if not isinstance(value, dict):
+        raise DocumentError("A Netloom document is a JSON object with the keys name and networks.")
+    version = value.get("format", FORMAT)
+    if isinstance(version, int) and version > FORMAT:
+        raise DocumentError(f"This document has format {version}, made by a newer Netloom; this one reads {FORMAT}.")
+    try:
+        return Project.model_validate(value)
+    except ValidationError as error:
+        raise DocumentError(explain(error)) from None
+    except (RecursionError, ValueError) as error:
+        raise DocumentError(f"This document cannot be read: {_short(str(error))}.") from None
+
+
+def read(path: str | Path) -> Project:
+    """Read a document from a file.
+
+    Raises:
+        DocumentError: the file is missing, unreadable, or no document.
+    """
+    try:
+        if os.path.getsize(path) > MAX_BYTES:
+            raise DocumentError(f"{path} has more than {MAX_BYTES:,} bytes, too many for a Netloom document.")
+        return loads(Path(path).read_bytes())
+    except OSError as error:
+        raise DocumentError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def write(path: str | Path, project: Project) -> None:
+    """Write a document so that a reader finds the old file or the new one, never half of either."""
+    write_bytes(path, dumps(project).encode())
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file by temp + fsync + rename."""
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def explain(error: ValidationError) -> str:
+    """The first things that pydantic found, as one sentence."""
+    parts = []
+    for item in error.errors(include_url=False)[:3]:
+        where = ".".join(str(part) for part in item["loc"]) or "the document"
+        message = item["msg"].removeprefix("Value error, ")
+        parts.append(f"{_short(where)}: {message[:1].lower() + message[1:]}")
+    more = error.error_count() - len(parts)
+    return "; ".join(parts) + (f"; and {more} more" if more > 0 else "") + "."
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _short(text: str, length: int = 120) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
