@@ -1,0 +1,32 @@
+"""The catalogue of layers. One class is the declaration, the form, the schema and the code of a layer."""
+
+from builder.layers.base import (
+    GROUPS,
+    KIND_NAMES,
+    Call,
+    Kind,
+    Layer,
+    ParameterError,
+    Port,
+    TensorSpec,
+    parse,
+    registry,
+    resolve,
+)
+from builder.layers.form import FormField, form
+
+__all__ = [
+    "GROUPS",
+    "KIND_NAMES",
+    "Call",
+    "FormField",
+    "Kind",
+    "Layer",
+    "ParameterError",
+    "Port",
+    "TensorSpec",
+    "form",
+    "parse",
+    "registry",
+    "resolve",
+]

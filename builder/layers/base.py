@@ -1,0 +1,208 @@
+"""What a layer is: a class whose fields are its parameters, which names its ports and how PyTorch builds it.
+
+The palette, the form, the JSON schema, validation, the code and the tests all derive from that one class.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from builder.graph import Node
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Kind = Literal["vector", "sequence", "image", "tokens", "any"]
+KINDS: tuple[Kind, ...] = ("vector", "sequence", "image", "tokens")
+# What people read for a kind.
+KIND_NAMES = {
+    "vector": "a vector (N, D)",
+    "sequence": "a sequence (N, T, D)",
+    "image": "an image (N, C, H, W)",
+    "tokens": "tokens (N, T)",
+    "any": "any tensor",
+}
+GROUPS = {
+    "Input and output": "#64748b",
+    "Dense": "#2563eb",
+    "Convolution": "#7c3aed",
+    "Pooling": "#c026d3",
+    "Shape": "#0891b2",
+    "Normalisation": "#0d9488",
+    "Activation": "#ea580c",
+    "Text": "#16a34a",
+    "Recurrent": "#ca8a04",
+    "Attention": "#e11d48",
+    "Merge": "#4f46e5",
+}
+
+
+class ParameterError(ValueError):
+    """A layer's parameters are not what it declares; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of a layer, and the kinds of tensor that pass there."""
+
+    name: str
+    kinds: tuple[Kind, ...] = ("any",)
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor's shape and type. None stands for the batch axis, N."""
+
+    shape: tuple[int | None, ...]
+    dtype: Literal["float", "int"] = "float"
+
+    @property
+    def kind(self) -> Kind:
+        if self.dtype == "int":
+            return "tokens" if len(self.shape) == 2 else "any"
+        kinds: dict[int, Kind] = {2: "vector", 3: "sequence", 4: "image"}
+        return kinds.get(len(self.shape), "any")
+
+    def size(self, axis: int) -> int:
+        """The length of an axis other than the batch axis."""
+        length = self.shape[axis]
+        if length is None:
+            raise ValueError("the batch axis has no fixed length")
+        return length
+
+    def __str__(self) -> str:
+        return "(" + ", ".join("N" if length is None else str(length) for length in self.shape) + ")"
+
+
+Literals = int | float | bool | str | None | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A constructor and its arguments: one declaration that is both written as code and carried out.
+
+    `target` is "nn.X" for a module of torch.nn, or the bare name of one in builder.nn. Arguments are literals only.
+    """
+
+    target: str
+    args: tuple[Literals, ...] = ()
+    kwargs: Mapping[str, Literals] = field(default_factory=dict)
+
+    def source(self) -> str:
+        """The call as Python code."""
+        for value in (*self.args, *self.kwargs.values()):
+            _check_literal(value)
+        named = [f"{key}={value!r}" for key, value in self.kwargs.items()]
+        return f"{self.target}({', '.join([*(repr(value) for value in self.args), *named])})"
+
+    def build(self) -> nn.Module:
+        """The module that the call constructs, on torch's current default device."""
+        module_class = resolve(self.target)
+        return module_class(*self.args, **self.kwargs)
+
+
+def resolve(target: str) -> type[nn.Module]:
+    """The module class that a call's target names."""
+    from torch import nn
+
+    import builder.nn
+
+    head, _, name = target.rpartition(".")
+    found = getattr(nn, name, None) if head == "nn" else getattr(builder.nn, name, None) if not head else None
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ValueError(f"{target} is no module of torch.nn or builder.nn")
+    return found
+
+
+def _check_literal(value: Any) -> None:
+    if isinstance(value, tuple):
+        for part in value:
+            _check_literal(part)
+    elif not (value is None or type(value) in (int, float, bool, str)):
+        raise TypeError(f"{value!r} is no literal")
+
+
+class Layer(BaseModel):
+    """One entry of the catalogue; an instance holds the parameters of one node."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    group: ClassVar[str]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    keywords: ClassVar[tuple[str, ...]] = ()
+    url: ClassVar[str] = ""
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out"),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        """How to construct the module for inputs of the shapes `specs`, by port.
+
+        Raises:
+            ValueError: no module fits these shapes; the message says why.
+        """
+        raise NotImplementedError
+
+    def brief(self) -> str:
+        """The parameters that matter, in a few characters, for the node on the canvas."""
+        return ""
+
+
+@cache
+def registry() -> Mapping[str, type[Layer]]:
+    """All layers by type name, in palette order. A new file in this package registers itself by its classes."""
+    import builder.layers as package
+
+    for module in iter_modules(package.__path__):
+        import_module(f"{package.__name__}.{module.name}")
+    found = sorted(_leaves(Layer), key=lambda layer: list(GROUPS).index(layer.group))
+    return {layer.__name__: layer for layer in found}
+
+
+def _leaves(layer: type[Layer]) -> list[type[Layer]]:
+    """The classes that declare a title of their own, in the order in which they were written."""
+    own = [layer] if "title" in vars(layer) else []
+    return own + [leaf for sub in layer.__subclasses__() for leaf in _leaves(sub)]
+
+
+def parse(node: Node) -> Layer:
+    """The layer that a node stands for.
+
+    Raises:
+        ParameterError: the type is unknown or a parameter is missing, unknown, of a wrong type, or out of bounds.
+    """
+    return _parse(node.type, json.dumps(node.params, sort_keys=True))
+
+
+@lru_cache(maxsize=8192)
+def _parse(type_name: str, params: str) -> Layer:
+    layer = registry().get(type_name)
+    if layer is None:
+        raise ParameterError(f"There is no layer of the type {type_name[:80]!r}.")
+    try:
+        return layer.model_validate(json.loads(params))
+    except ValidationError as error:
+        raise ParameterError(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors(include_url=False)[:4]:
+        name = ".".join(str(part) for part in item["loc"]) or "parameters"
+        message = item["msg"].removeprefix("Value error, ")
+        received = "" if item["type"] in ("missing", "extra_forbidden") else f", received {str(item['input'])[:60]!r}"
+        parts.append(f"{name[:60]}: {message[:1].lower() + message[1:]}{received}")
+    return "; ".join(parts) + "."

@@ -1,0 +1,31 @@
+"""Layers in which every unit sees every feature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from builder.layers.base import Call, Layer, Port, TensorSpec
+
+
+class Linear(Layer):
+    """y = xWᵀ + b over the last axis, (N, …, D) -> (N, …, units)."""
+
+    group = "Dense"
+    title = "Linear"
+    summary = "Every unit a weighted sum of all features, over the last axis"
+    keywords = ("dense", "fully connected", "fc", "mlp", "projection", "head")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html"
+
+    units: int = Field(64, ge=1, le=1_000_000, description="How many numbers come out")
+    bias: bool = Field(True, description="Whether a learned constant is added")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("vector", "sequence", "image")),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("nn.Linear", (specs["in"].size(-1), self.units), {} if self.bias else {"bias": False})
+
+    def brief(self) -> str:
+        return f"{self.units} units"

@@ -1,0 +1,26 @@
+"""Recurrent modules that return the sequence and the last state, (N, T, D) -> (N, T, H), (N, H)."""
+
+import torch
+from torch import nn
+
+
+class LSTM(nn.LSTM):
+    """Long short-term memory; the state is the last hidden state of the top layer, directions side by side.
+
+    https://www.bioinf.jku.at/publications/older/2604.pdf
+    """
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+        sequence, (hidden, _) = super().forward(x)
+        return sequence, hidden[-2 if self.bidirectional else -1 :].transpose(0, 1).flatten(1)
+
+
+class GRU(nn.GRU):
+    """Gated recurrent unit; the state is the last hidden state of the top layer, directions side by side.
+
+    https://arxiv.org/abs/1406.1078
+    """
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+        sequence, hidden = super().forward(x)
+        return sequence, hidden[-2 if self.bidirectional else -1 :].transpose(0, 1).flatten(1)

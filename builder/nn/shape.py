@@ -1,0 +1,62 @@
+"""Modules that change a tensor's shape, or take a mean or maximum over some of its axes."""
+
+import torch
+from torch import nn
+
+
+class Reshape(nn.Module):
+    """(N, …) to (N, *shape); one entry of `shape` may be -1."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.reshape(x.shape[0], *self.shape)
+
+
+class Permute(nn.Module):
+    """Puts the axes in another order; axis 0, the batch, stays in front."""
+
+    def __init__(self, order: tuple[int, ...]) -> None:
+        super().__init__()
+        self.order = order
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.permute(0, *self.order)
+
+
+class Mean(nn.Module):
+    """The mean over one axis, which goes."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=self.dim)
+
+
+class Max(nn.Module):
+    """The maximum over one axis, which goes."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.amax(dim=self.dim)
+
+
+class GlobalAvgPool(nn.Module):
+    """(N, C, …) to (N, C): the mean over all places."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(2).mean(dim=2)
+
+
+class GlobalMaxPool(nn.Module):
+    """(N, C, …) to (N, C): the maximum over all places."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(2).amax(dim=2)
