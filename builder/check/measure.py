@@ -1,0 +1,143 @@
+"""One layer on meta tensors: shapes, parameters, FLOPs and memory come from PyTorch, before a byte is allocated."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from builder.layers import Layer, TensorSpec
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a layer does to inputs of given shapes.
+
+    `flops` and `activation_bytes` are per example: multiplications and additions of one forward pass, and what training
+    keeps for the backward pass. `refusal` is why PyTorch would not carry it out.
+    """
+
+    outputs: dict[str, TensorSpec] = field(default_factory=dict)
+    parameters: int = 0
+    flops: int = 0
+    activation_bytes: int = 0
+    refusal: str | None = None
+    code: str = "shape"
+
+
+Specs = tuple[tuple[str, TensorSpec], ...]
+
+
+@lru_cache(maxsize=16_384)
+def measure(layer: Layer, specs: Specs) -> Measured:
+    """Run `layer` on meta tensors with batches of two and of three; what differs between them is the batch axis."""
+    try:
+        module, parameters = _module(layer, dict(specs))
+        two, three = _run(module, layer, specs, 2), _run(module, layer, specs, 3)
+    except (ValueError, TypeError, RuntimeError, IndexError, OverflowError, NotImplementedError) as error:
+        return Measured(refusal=_translate(str(error)))
+    outputs: dict[str, TensorSpec] = {}
+    for port, first, second in zip(layer.outputs(), two.shapes, three.shapes, strict=True):
+        if first[1:] != second[1:] or first[:1] != (2,) or second[:1] != (3,):
+            return Measured(
+                parameters=parameters,
+                refusal=f"it mixes the examples of a batch: for 2 examples it gives {first}, for 3 {second}",
+                code="batch_axis",
+            )
+        outputs[port.name] = TensorSpec((None, *first[1:]))
+    flops, memory = three.flops - two.flops, three.activation_bytes - two.activation_bytes
+    return Measured(outputs, parameters, flops, memory)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    shapes: list[tuple[int, ...]]
+    flops: int
+    activation_bytes: int
+
+
+def _module(layer: Layer, specs: dict[str, TensorSpec]) -> tuple[Any, int]:
+    import torch
+
+    call = layer.build(specs)
+    with torch.device("meta"):
+        module = call.build()
+    return module, sum(parameter.numel() for parameter in module.parameters())
+
+
+def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    inputs = [_tensor(spec, batch) for _, spec in specs]
+    kept: dict[int, torch.Tensor] = {}
+    known = {_storage(tensor) for tensor in (*inputs, *module.parameters(), *module.buffers())}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if _storage(tensor) not in known:
+            kept[_storage(tensor)] = tensor
+        return tensor
+
+    counter = FlopCounterMode(display=False)
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), counter:
+        result = module(*inputs)
+    outputs = result if isinstance(result, tuple) else (result,)
+    for tensor in outputs:
+        keep(tensor)
+    return _Pass(
+        [tuple(tensor.shape) for tensor in outputs],
+        counter.get_total_flops(),
+        sum(tensor.untyped_storage().nbytes() for tensor in kept.values()),
+    )
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    # Meta tensors have no address; this names the storage itself, for as long as the tensor lives.
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _tensor(spec: TensorSpec, batch: int) -> torch.Tensor:
+    import torch
+
+    shape = [batch if length is None else length for length in spec.shape]
+    if spec.dtype == "int":
+        return torch.zeros(shape, dtype=torch.int64, device="meta")
+    return torch.zeros(shape, device="meta", requires_grad=True)
+
+
+def _translate(message: str) -> str:
+    """PyTorch's refusal in a reader's words; what is not known passes as its first line."""
+    for pattern, text in _REFUSALS:
+        found = pattern.search(message)
+        if found:
+            return text.format(*found.groups())
+    first = message.strip().splitlines()[0] if message.strip() else "PyTorch refused it"
+    return first[:300].rstrip(".")
+
+
+_REFUSALS = [
+    (
+        re.compile(r"Calculated padded input size per channel: \(([\d x]+)\)\. Kernel size: \(([\d x]+)\)"),
+        "the filter of {1} is larger than its input of {0} with padding; make kernel_size smaller or padding larger",
+    ),
+    (
+        re.compile(r"Given input size: \(([\dx]+)\)\. Calculated output size: \(([-\dx]+)\)"),
+        "the window is larger than its input of {0}, nothing would be left; take a smaller kernel_size",
+    ),
+    (
+        re.compile(r"shape '\[([-\d, ]+)\]' is invalid for input of size (\d+)"),
+        "its numbers cannot be put into the shape ({0}); the product of the sizes must stay the same",
+    ),
+    (
+        re.compile(r"Expected more than 1 value per channel"),
+        "batch normalisation needs more than one value per channel",
+    ),
+    (
+        re.compile(r"overflow|too large|exceeds|Storage size|numel", re.IGNORECASE),
+        "it would be too large to address; use smaller sizes",
+    ),
+]

@@ -1,0 +1,172 @@
+"""The network against the chosen data: fields, vocabulary, target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from builder.check import fixes
+from builder.check.analysis import Context, Totals
+from builder.check.issue import Fix, Issue
+from builder.layers import TensorSpec
+from builder.layers.activation import _Activation
+from builder.layers.dense import Linear
+from builder.layers.io import Input, Output
+from builder.layers.normalization import Dropout
+from builder.layers.text import Embedding
+
+# Which kind of target each objective needs.
+TARGETS = {"classification": "class", "regression": "number", "language_modelling": "next_token"}
+_TARGET_NAMES = {"class": "classes", "number": "numbers", "next_token": "the next token", "none": "no target"}
+
+
+class Fields:
+    """Every Input reads a field of the data, in that field's shape."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        if context.schema is None:
+            return
+        fields = {field.name: field for field in context.schema.inputs}
+        for key in context.of_type(Input):
+            layer = context.layers[key]
+            if not isinstance(layer, Input):
+                continue
+            field = fields.get(layer.field) or (next(iter(fields.values())) if len(fields) == 1 else None)
+            params = _field_params(field) if field else {}
+            if field and layer.field == field.name and layer.model_dump(mode="json") == {**_defaults(), **params}:
+                continue
+            fix = fixes.set_params(context.name, key, params, f"Read {field.name} {_shape(field)}") if field else None
+            yield context.issue("field", self._message(context, key, layer, field), key, fix=fix)
+
+    def _message(self, context: Context, key: str, layer: Input, field: Any) -> str:
+        names = ", ".join(field.name for field in context.schema.inputs) if context.schema else ""
+        if field is None or layer.field != field.name:
+            said = f"the field {layer.field!r}, which the data does not have" if layer.field else "no field of the data"
+            return f"{context.label(key)} reads {said}; the data has: {names}."
+        return (
+            f"{context.label(key)} is declared as {layer.kind} {layer.spec()}, "
+            f"but the field {field.name} of the data is {field.kind} {_shape(field)}."
+        )
+
+
+def _defaults() -> dict[str, Any]:
+    return {"vocabulary": None}
+
+
+def _field_params(field: Any) -> dict[str, Any]:
+    params = {"field": field.name, "kind": field.kind, "shape": list(field.shape)}
+    return {**params, "vocabulary": field.vocabulary}
+
+
+def _shape(field: Any) -> str:
+    return str(TensorSpec((None, *field.shape)))
+
+
+class Vocabulary:
+    """An Embedding has a row for every token."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for key in context.of_type(Embedding):
+            layer, edge = context.layers[key], context.incoming[key].get("in")
+            source = context.layers.get(edge.source_node) if edge else None
+            if not isinstance(layer, Embedding) or not isinstance(source, Input) or source.vocabulary is None:
+                continue
+            if layer.vocabulary == source.vocabulary:
+                continue
+            few = layer.vocabulary < source.vocabulary
+            yield context.issue(
+                "vocabulary",
+                f"{context.label(key)} has rows for {layer.vocabulary:,} tokens, but the data has {source.vocabulary:,}"
+                + ("." if few else "; the others are never used."),
+                key,
+                severity="error" if few else "hint",
+                fix=fixes.set_params(
+                    context.name, key, {"vocabulary": source.vocabulary}, f"Set vocabulary to {source.vocabulary:,}"
+                ),
+            )
+
+
+class ObjectiveFitsTarget:
+    """The objective is known and the data has the target that it needs."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        objective = context.project.training.objective
+        if objective not in TARGETS:
+            known = ", ".join(TARGETS)
+            yield context.issue("objective", f"There is no objective {objective[:60]!r}; choose one of {known}.")
+            return
+        if context.schema is None or context.schema.target.kind == TARGETS[objective]:
+            return
+        kind = context.schema.target.kind
+        better = next((name for name, target in TARGETS.items() if target == kind), None)
+        edit = {"kind": "project", "training": {"objective": better}}
+        yield context.issue(
+            "objective",
+            f"The objective {objective.replace('_', ' ')} needs {_TARGET_NAMES[TARGETS[objective]]} to predict, "
+            f"but the data has {_TARGET_NAMES[kind]}.",
+            fix=Fix(f"Change the objective to {better.replace('_', ' ')}", edit) if better else None,
+        )
+
+
+class Width:
+    """The answer has the shape that the target asks for."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        outputs = context.of_type(Output)
+        wanted = self._wanted(context)
+        if wanted is None or not outputs:
+            return
+        if len(outputs) > 1:
+            yield context.issue("outputs", "Training reads one Output, this network has several.", outputs[1])
+        spec = context.answer(outputs[0])
+        if spec is None or spec.shape == wanted.shape:
+            return
+        schema = context.schema
+        what = f"{len(schema.target.classes)} classes" if schema and schema.target.kind == "class" else "the target"
+        yield context.issue(
+            "width",
+            f"{context.label(outputs[0])} gives {spec}, but {what} of the data needs {wanted}.",
+            outputs[0],
+            port="in",
+            fix=self._fix(context, outputs[0], spec, wanted),
+        )
+
+    def _wanted(self, context: Context) -> TensorSpec | None:
+        """The shape that the target asks for, where the data is known."""
+        if context.schema is None:
+            return None
+        target = context.schema.target
+        if target.kind == "class":
+            return TensorSpec((None, len(target.classes)))
+        if target.kind == "number":
+            return TensorSpec((None, *target.shape)) if target.shape else TensorSpec((None, 1))
+        if target.kind == "next_token":
+            field = context.schema.inputs[0]
+            return TensorSpec((None, *field.shape, field.vocabulary or 1))
+        return None
+
+    def _fix(self, context: Context, output: str, spec: TensorSpec, wanted: TensorSpec) -> Fix | None:
+        edge, width = context.incoming[output]["in"], wanted.size(-1)
+        if len(spec.shape) > len(wanted.shape) and len(wanted.shape) == 2:
+            layer = "GlobalAvgPool" if spec.kind == "image" else "Flatten"
+            return fixes.insert(context.name, context.network, edge, layer, {})
+        if spec.shape[:-1] != wanted.shape[:-1]:
+            return None
+        linear = self._last_linear(context, output)
+        if linear:
+            title = f"Set {context.label(linear)} to {width} units"
+            return fixes.set_params(context.name, linear, {"units": width}, title)
+        return fixes.insert(context.name, context.network, edge, "Linear", {"units": width})
+
+    def _last_linear(self, context: Context, output: str) -> str | None:
+        """The Linear whose width is the answer's, seen through layers that keep the shape."""
+        edge = context.incoming[output].get("in")
+        while edge is not None:
+            layer = context.layers.get(edge.source_node)
+            if isinstance(layer, Linear):
+                shared = context.graph.out_degree(edge.source_node) > 1
+                return None if shared else edge.source_node
+            if not isinstance(layer, (_Activation, Dropout)):
+                return None
+            edge = context.incoming[edge.source_node].get("in")
+        return None

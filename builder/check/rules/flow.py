@@ -1,0 +1,128 @@
+"""What flows along the edges: kinds and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isqrt, prod
+from typing import Any
+
+from builder.check import fixes
+from builder.check.analysis import Context, Totals, fits
+from builder.check.issue import Fix, Issue
+from builder.graph import Edge
+from builder.layers import KIND_NAMES, TensorSpec
+from builder.layers.activation import Softmax
+from builder.layers.attention import MultiHeadAttention, TransformerEncoderBlock
+from builder.layers.io import Input, Output
+from builder.layers.merge import Add, Multiply
+
+
+class Kinds:
+    """Every port gets a kind of tensor that it takes."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for edge in context.network.edges:
+            layer, spec = context.layers.get(edge.target_node), context.spec(edge)
+            port = next((port for port in layer.inputs() if port.name == edge.target_port), None) if layer else None
+            if port is None or spec is None or fits(spec, port.kinds):
+                continue
+            wanted = " or ".join(KIND_NAMES[kind] for kind in port.kinds)
+            message = (
+                f"{context.label(edge.target_node)} expects {wanted}, but {context.label(edge.source_node)} gives "
+                f"{spec}, which is {KIND_NAMES[spec.kind]}."
+            )
+            bridge = _bridge(spec, port.kinds, context, edge)
+            fix = fixes.insert(context.name, context.network, edge, *bridge) if bridge else None
+            yield context.issue("port_kind", message, edge.target_node, port=edge.target_port, fix=fix)
+
+
+def _bridge(
+    spec: TensorSpec, kinds: tuple[str, ...], context: Context, edge: Edge
+) -> tuple[str, dict[str, Any]] | None:
+    """The layer that turns one kind into another, with its parameters."""
+    shape = [length or 1 for length in spec.shape[1:]]
+    if spec.kind == "tokens":
+        source = context.layers.get(edge.source_node)
+        vocabulary = source.vocabulary if isinstance(source, Input) else None
+        return "Embedding", {"vocabulary": vocabulary} if vocabulary else {}
+    if "tokens" in kinds:
+        return None
+    if "vector" in kinds:
+        return "Flatten", {}
+    if "sequence" in kinds:
+        return "Reshape", {"shape": [shape[0], prod(shape[1:])]}
+    if "image" in kinds:
+        side = isqrt(shape[0])
+        square = [1, side, side] if spec.kind == "vector" and side * side == shape[0] else [1, *shape]
+        return ("Reshape", {"shape": square}) if len(square) == 3 else None
+    return None
+
+
+class Shapes:
+    """PyTorch carries out every layer on what it gets, and keeps the examples of a batch apart."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for key, found in context.measured.items():
+            if found.refusal is None:
+                continue
+            given = " and ".join(str(context.spec(edge)) for edge in context.incoming[key].values())
+            message = f"{context.label(key)} cannot take {given}: {found.refusal}."
+            yield context.issue(found.code, message, key, fix=_mend(context, key))
+
+
+def _mend(context: Context, key: str) -> Fix | None:
+    layer, edges = context.layers[key], context.incoming[key]
+    specs = {port: spec for port, edge in edges.items() if (spec := context.spec(edge))}
+    if isinstance(layer, (MultiHeadAttention, TransformerEncoderBlock)):
+        dim = specs["in"].size(2)
+        heads = next(heads for heads in range(min(layer.heads, dim), 0, -1) if dim % heads == 0)
+        if heads != layer.heads:
+            return fixes.set_params(context.name, key, {"heads": heads}, f"Set heads to {heads}")
+    if isinstance(layer, (Add, Multiply)):
+        return _project(context, edges, specs)
+    return None
+
+
+def _project(context: Context, edges: dict[str, Edge], specs: dict[str, TensorSpec]) -> Fix | None:
+    """Bring a branch to the first branch's width, where width is all that differs."""
+    first, *others = sorted(specs)
+    for port in others:
+        one, other = specs[first], specs[port]
+        axis = 1 if other.kind == "image" else -1
+        if len(one.shape) != len(other.shape) or one.shape == other.shape:
+            continue
+        rest = [i for i in range(len(one.shape)) if i != axis % len(one.shape)]
+        if any(one.shape[i] != other.shape[i] for i in rest):
+            continue
+        if other.kind == "image":
+            params = {"filters": one.size(1), "kernel_size": 1, "padding": 0}
+            return fixes.insert(context.name, context.network, edges[port], "Conv2d", params)
+        return fixes.insert(context.name, context.network, edges[port], "Linear", {"units": one.size(-1)})
+    return None
+
+
+class SoftmaxBeforeLoss:
+    """Cross-entropy takes logits; a softmax before it slows learning."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        if context.project.training.objective not in ("classification", "language_modelling"):
+            return
+        for output in context.of_type(Output):
+            edge = context.incoming[output].get("in")
+            if edge is None or not isinstance(context.layers.get(edge.source_node), Softmax):
+                continue
+            before = context.incoming[edge.source_node].get("in")
+            edits: list[dict[str, Any]] = [
+                {"kind": "remove", "nodes": [edge.source_node], "edges": [], "network": context.name}
+            ]
+            if before:
+                connect = {"kind": "connect", "source": before.source, "target": output, "network": context.name}
+                edits.append(connect)
+            yield context.issue(
+                "softmax_before_loss",
+                f"{context.label(edge.source_node)} stands before the Output, but the loss applies a softmax itself; "
+                "with two of them the network learns slowly.",
+                edge.source_node,
+                severity="warning",
+                fix=Fix("Remove the softmax", {"kind": "batch", "edits": edits}),
+            )

@@ -1,0 +1,34 @@
+"""Each node names a layer of the catalogue and gives it parameters that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builder.check import fixes
+from builder.check.analysis import Context, Totals
+from builder.check.issue import Issue
+from builder.layers import registry
+
+
+class KnownLayer:
+    """The type of every node is in the catalogue."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for key, node in context.network.nodes.items():
+            if node.type not in registry():
+                yield context.issue(
+                    "unknown_layer",
+                    f"{node.label}: there is no layer of the type {node.type[:60]!r} in this Netloom.",
+                    key,
+                    fix=fixes.remove(context.name, [key], [], "Remove it"),
+                )
+
+
+class Parameters:
+    """The parameters of every node are known, typed and within bounds."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for key, message in context.parameter_errors.items():
+            node = context.network.nodes[key]
+            if node.type in registry():
+                yield context.issue("parameter", f"{node.label}: {message}", key)
