@@ -83,7 +83,8 @@ class TransformerEncoderBlock(nn.Module):
 class PositionalEmbedding(nn.Module):
     """Adds to each step a vector that says where it stands, (N, T, D) -> (N, T, D).
 
-    The vectors are learned, or sines of falling frequency. T may be shorter than `length`, never longer. https://arxiv.org/abs/1706.03762
+    The vectors are learned, or sines of falling frequency. T may be shorter than `length`, never
+    longer. https://arxiv.org/abs/1706.03762
     """
 
     weight: torch.Tensor

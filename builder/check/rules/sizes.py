@@ -19,8 +19,8 @@ class Memory:
             yield context.issue(
                 "memory",
                 f"Training needs about {totals.memory_bytes / 2**30:,.1f} GiB ({totals.parameters:,} parameters, "
-                f"batches of {context.project.training.batch_size}), and this machine has {available / 2**30:,.1f} GiB; "
-                "make layers or batches smaller.",
+                f"batches of {context.project.training.batch_size}), and this machine has {available / 2**30:,.1f} "
+                "GiB; make layers or batches smaller.",
             )
 
 
