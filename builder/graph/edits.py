@@ -98,8 +98,7 @@ def _remove(network: Network, edit: Edit) -> Network:
 
 def _move(network: Network, edit: Edit) -> Network:
     nodes, notes = dict(network.nodes), dict(network.notes)
-    for key, (x, y) in edit["at"].items():
-        at = (float(x), float(y))
+    for key, at in edit["at"].items():
         if key in nodes:
             nodes[key] = _changed(nodes[key], at=at)
         elif key in notes:

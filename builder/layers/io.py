@@ -26,8 +26,8 @@ class Input(Layer):
     shape: Annotated[tuple[Axis, ...], Field(strict=False, min_length=1, max_length=4)] = Field(
         (16,), description="The shape of one example, without the batch axis: D; T, D; C, H, W; or T for tokens"
     )
-    vocabulary: Annotated[int, Field(ge=2, le=10_000_000)] | None = Field(
-        None, description="For tokens: how many different ones there are"
+    vocabulary: int | None = Field(
+        None, ge=2, le=10_000_000, description="For tokens: how many different ones there are"
     )
 
     @model_validator(mode="after")

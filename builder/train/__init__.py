@@ -1,0 +1,41 @@
+"""Training: objectives, the loop, the worker process, and the control of runs. Torch is imported when first needed."""
+
+from builder.train.control import (
+    ACTIVE,
+    pause,
+    proceed,
+    refresh,
+    resume,
+    set_learning_rate,
+    start,
+    stop,
+    wait,
+)
+from builder.train.loop import TrainingError
+from builder.train.objectives import OBJECTIVES, Evaluation, Objective, Worst
+from builder.train.optimizers import OPTIMIZERS, SCHEDULES
+from builder.train.trained import TrainedRun, evaluate, fit_here, load_run, predict
+
+__all__ = [
+    "ACTIVE",
+    "OBJECTIVES",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "Evaluation",
+    "Objective",
+    "TrainedRun",
+    "TrainingError",
+    "Worst",
+    "evaluate",
+    "fit_here",
+    "load_run",
+    "pause",
+    "predict",
+    "proceed",
+    "refresh",
+    "resume",
+    "set_learning_rate",
+    "start",
+    "stop",
+    "wait",
+]

@@ -1,0 +1,102 @@
+"""Checkpoints in a run's folder: whole or not there at all, and never a pickle that could run code."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from builder.graph import write_bytes
+
+if TYPE_CHECKING:
+    import torch
+
+KEEP = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that training needs to go on as if nothing had happened.
+
+    `state` is plain values and tensors: optimizer, random numbers, epoch, step, place in the data, best so far.
+    """
+
+    weights: dict[str, torch.Tensor]
+    state: dict[str, Any]
+
+
+def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint beside the others, then point to it, then forget all but the last two."""
+    import torch
+    from safetensors.torch import save_file
+
+    home = folder / "checkpoints"
+    temporary = home / f".{uuid.uuid4().hex}"
+    temporary.mkdir(parents=True)
+    save_file(_plain(checkpoint.weights), temporary / "model.safetensors")
+    torch.save(checkpoint.state, temporary / "state.pt")
+    for file in temporary.iterdir():
+        _sync(file)
+    final = home / str(step)
+    if final.exists():
+        shutil.rmtree(final)
+    os.replace(temporary, final)
+    write_bytes(folder / "last.json", json.dumps({"step": step}).encode())
+    for old in sorted(_steps(folder))[:-KEEP]:
+        shutil.rmtree(home / str(old), ignore_errors=True)
+
+
+def load(folder: Path) -> tuple[int, Checkpoint] | None:
+    """The last checkpoint and its step, or None where there is none."""
+    import torch
+    from safetensors.torch import load_file
+
+    pointer = folder / "last.json"
+    if not pointer.exists():
+        return None
+    step = int(json.loads(pointer.read_text())["step"])
+    home = folder / "checkpoints" / str(step)
+    state = torch.load(home / "state.pt", weights_only=True)
+    return step, Checkpoint(load_file(home / "model.safetensors"), state)
+
+
+def save_best(folder: Path, weights: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+    """Keep the weights with the lowest validation loss so far, with the step at which they were found."""
+    from safetensors.torch import save
+
+    metadata = {"facts": json.dumps(facts)}
+    write_bytes(folder / "best.safetensors", save(_plain(weights), metadata))
+
+
+def weights(folder: Path, which: str = "best") -> dict[str, torch.Tensor]:
+    """The weights of a run: "best" by validation loss, or "last".
+
+    Raises:
+        FileNotFoundError: the run has not got as far as a checkpoint.
+    """
+    from safetensors.torch import load_file
+
+    best = folder / "best.safetensors"
+    if which == "best" and best.exists():
+        return load_file(best)
+    found = load(folder)
+    if found is None:
+        raise FileNotFoundError("This run has no checkpoint yet.")
+    return found[1].weights
+
+
+def _plain(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _steps(folder: Path) -> list[int]:
+    return [int(entry.name) for entry in (folder / "checkpoints").iterdir() if entry.name.isdigit()]
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,25 @@
+"""Which device a run takes, and how many threads."""
+
+from __future__ import annotations
+
+import os
+
+
+def choose(device: str) -> str:
+    """ "cpu" or "cuda" for a document's device, where "auto" takes a GPU if there is one.
+
+    Raises:
+        ValueError: a GPU was asked for and there is none.
+    """
+    import torch
+
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ValueError("This machine has no GPU that PyTorch can use; set the device to auto or cpu.")
+    return "cuda" if available and device != "cpu" else "cpu"
+
+
+def threads(workers: int = 1) -> int:
+    """Threads for each of `workers` runs, so that all of them leave one core to the page."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, (cores - 1) // max(1, workers))

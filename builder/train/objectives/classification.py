@@ -1,0 +1,88 @@
+"""One of several classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from builder.train.objectives.base import Evaluation, Objective, Scores, Worst
+
+if TYPE_CHECKING:
+    import torch
+
+    from builder.data import Prepared
+
+WORST = 20
+
+
+class Classification(Objective):
+    """Cross-entropy over logits (N, classes) and class numbers (N,)."""
+
+    name = "classification"
+    title = "Classification"
+    summary = "Which of several classes an example belongs to"
+    target_kind = "class"
+    metrics = {"loss": "Cross-entropy", "accuracy": "Accuracy"}  # noqa: RUF012
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        from torch.nn import functional
+
+        return functional.cross_entropy(output, target)
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        from torch.nn import functional
+
+        loss = functional.cross_entropy(output, target, reduction="sum")
+        return Scores({"loss": loss, "accuracy": (output.argmax(1) == target).sum()}, len(target))
+
+    def evaluate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str) -> Evaluation:
+        import numpy as np
+        from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+        from torch.nn import functional
+
+        classes = data.schema.target.classes
+        target = data.target[rows]
+        losses = functional.cross_entropy(output, target, reduction="none")
+        shares = output.softmax(1)
+        confidence, predicted = shares.max(1)
+        labels = np.arange(len(classes))
+        truth, guess = target.numpy(), predicted.numpy()
+        precision, recall, f1, support = precision_recall_fscore_support(truth, guess, labels=labels, zero_division=0)
+        present = support > 0
+        worst = losses.argsort(descending=True)[:WORST].tolist()
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                "accuracy": float((truth == guess).mean()),
+                "loss": float(losses.mean()),
+                "macro_f1": float(f1[present].mean()),
+                "balanced_accuracy": float(recall[present].mean()),
+            },
+            classes=classes,
+            confusion=confusion_matrix(truth, guess, labels=labels).tolist(),
+            report=[
+                {
+                    "class": name,
+                    "precision": float(precision[i]),
+                    "recall": float(recall[i]),
+                    "f1": float(f1[i]),
+                    "examples": int(support[i]),
+                }
+                for i, name in enumerate(classes)
+            ],
+            worst=[
+                Worst(int(rows[i]), float(losses[i]), classes[truth[i]], classes[guess[i]], float(confidence[i]))
+                for i in worst
+            ],
+        )
+
+    def answers(self, output: torch.Tensor, data: Prepared) -> list[dict[str, Any]]:
+        classes = data.schema.target.classes
+        shares = output.softmax(1)
+        return [
+            {
+                "prediction": classes[int(row.argmax())],
+                "probabilities": {name: float(share) for name, share in zip(classes, row, strict=True)},
+            }
+            for row in shares
+        ]

@@ -1,0 +1,60 @@
+"""A number, or several."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from builder.train.objectives.base import Evaluation, Objective, Scores, Worst
+
+if TYPE_CHECKING:
+    import torch
+
+    from builder.data import Prepared
+
+WORST = 20
+
+
+class Regression(Objective):
+    """Mean squared error between (N, k) and (N, k), in units of the training targets' standard deviation."""
+
+    name = "regression"
+    title = "Regression"
+    summary = "A number for every example"
+    target_kind = "number"
+    metrics = {"loss": "Mean squared error", "mae": "Mean absolute error"}  # noqa: RUF012
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        from torch.nn import functional
+
+        return functional.mse_loss(output, target)
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        error = output - target
+        return Scores({"loss": error.square().sum(), "mae": error.abs().sum()}, target.numel())
+
+    def evaluate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str) -> Evaluation:
+        predicted, target = data.restore(output), data.restore(data.target[rows])  # in the data's own units
+        error = predicted - target
+        spread = (target - target.mean(0)).square().sum()
+        size = error.abs().flatten(1).mean(1)
+        worst = size.argsort(descending=True)[:WORST].tolist()
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                "rmse": float(error.square().mean().sqrt()),
+                "mae": float(error.abs().mean()),
+                "r2": float(1 - error.square().sum() / spread) if spread > 0 else float("nan"),
+            },
+            residuals={"target": target.flatten().tolist(), "predicted": predicted.flatten().tolist()},
+            worst=[
+                Worst(int(rows[i]), float(size[i]), _numbers(target[i]), _numbers(predicted[i]), None) for i in worst
+            ],
+        )
+
+    def answers(self, output: torch.Tensor, data: Prepared) -> list[dict[str, Any]]:
+        return [{"prediction": row[0] if len(row) == 1 else row} for row in data.restore(output).tolist()]
+
+
+def _numbers(values: torch.Tensor) -> str:
+    return ", ".join(f"{value:.4g}" for value in values.flatten().tolist())

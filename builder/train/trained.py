@@ -1,0 +1,122 @@
+"""A trained network with all that belongs to it: its document, source, data and run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from builder.compile import input_nodes, module, source
+from builder.data import Prepared, prepare
+from builder.graph import Project, read
+from builder.train import checkpoints
+from builder.train.objectives import OBJECTIVES, Evaluation, Objective
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from builder.store import Run, Store
+
+EVALUATION_BATCH = 512
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What evaluation, explanation and export read. `model` is on the CPU in evaluation mode."""
+
+    project: Project
+    source: str
+    model: nn.Module
+    data: Prepared
+    run: Run | None = None
+
+    @property
+    def objective(self) -> Objective:
+        return OBJECTIVES[self.project.training.objective]
+
+    @property
+    def fields(self) -> list[str]:
+        """The data's fields in the order of the model's arguments."""
+        return fields(self.project)
+
+    def output(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The network's answer to rows given by field, (N, …)."""
+        import torch
+
+        rows = len(next(iter(inputs.values())))
+        parts = []
+        with torch.no_grad():
+            for start in range(0, rows, EVALUATION_BATCH):
+                part = slice(start, start + EVALUATION_BATCH)
+                parts.append(self.model(*[inputs[name][part] for name in self.fields]))
+        return torch.cat(parts)
+
+
+def fields(project: Project) -> list[str]:
+    """The data's fields that the Input nodes read, in the order of the model's arguments."""
+    nodes = project.main_network.nodes
+    return [str(nodes[key].params.get("field", "")) for key in input_nodes(project)]
+
+
+def load_run(store: Store, run_id: str, checkpoint: str = "best") -> TrainedRun:
+    """The network of a run with its "best" or "last" weights.
+
+    Raises:
+        FileNotFoundError: the run has no checkpoint yet.
+        DataError: its data is not there any more.
+    """
+    folder = Path(store.run_folder(run_id))
+    project = read(folder / "project.json")
+    text = (folder / "model.py").read_text()
+    model = module(text)
+    model.load_state_dict(checkpoints.weights(folder, checkpoint))
+    return TrainedRun(project, text, model.eval(), prepare(project.data, store.home), store.run(run_id))
+
+
+def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
+    """Train in this process, to the end, and keep the best weights: for scripts and tests.
+
+    Raises:
+        CompileError: the network has errors.
+        DataError: the data cannot be read.
+        TrainingError: the loss is no number any more.
+    """
+    import torch
+
+    from builder.train.device import choose
+    from builder.train.loop import Loop, Watch
+
+    data = prepare(project.data, home)
+    text = source(project)
+    torch.manual_seed(project.training.seed)
+    model = module(text)
+    objective = OBJECTIVES[project.training.objective]
+    loop = Loop(model, objective, data, fields(project), project.training, choose(project.training.device))
+    loop.run(Watch())
+    if loop.best.weights:
+        model.load_state_dict(loop.best.weights)
+    return TrainedRun(project, text, model.cpu().eval(), data)
+
+
+def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
+    """Measure a trained network on a split that it was not trained on (or, to compare, on "train")."""
+    rows = trained.data.split[split]
+    output = trained.output({name: trained.data.inputs[name][rows] for name in trained.fields})
+    return trained.objective.evaluate(output, trained.data, rows, split)
+
+
+def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Answers for raw rows, as they come from a file or a form.
+
+    Raises:
+        DataError: a row lacks a column, or holds what the data cannot take.
+    """
+    import torch
+
+    encoded = [trained.data.encode(row) for row in rows]
+    if not encoded:
+        return []
+    inputs = {name: torch.cat([row[name] for row in encoded]) for name in trained.fields}
+    return trained.objective.answers(trained.output(inputs), trained.data)

@@ -1,0 +1,235 @@
+"""Every layer of the catalogue, by the same tests: a new layer gets them by being declared."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from builder.check import analyse
+from builder.compile import module, source
+from builder.graph import Node, Project, dumps, loads
+from builder.layers import GROUPS, Call, Layer, ParameterError, form, parse, registry, resolve
+from builder.layers.io import Input, Output
+from tests.networks import project
+
+SAMPLES: dict[str, dict[str, Any]] = {
+    "vector": {"kind": "vector", "shape": [12]},
+    "sequence": {"kind": "sequence", "shape": [8, 16]},
+    "image": {"kind": "image", "shape": [4, 8, 8]},
+    "tokens": {"kind": "tokens", "shape": [8], "vocabulary": 1000},
+}
+PARAMS: dict[str, dict[str, Any]] = {"Reshape": {"shape": [-1, 4]}}
+INNER = [name for name, layer in registry().items() if not issubclass(layer, (Input, Output))]
+
+
+def kinds(layer: Layer) -> list[str]:
+    port = layer.inputs()[0]
+    return ["vector", "sequence", "image"] if "any" in port.kinds else list(port.kinds)
+
+
+CASES = [(name, kind) for name in INNER for kind in kinds(registry()[name]())]
+
+
+def around(name: str, kind: str) -> Project:
+    """The layer fed by inputs of one kind, with an Output at each of its ports."""
+    layer = registry()[name].model_validate(PARAMS.get(name, {}))
+    params = PARAMS.get(name, {})
+    if name == "Permute" and kind != "sequence":
+        params = {"order": [1]} if kind == "vector" else {"order": [3, 1, 2]}
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {"layer_1": (name, params)}
+    edges = []
+    for number, port in enumerate(layer.inputs(), 1):
+        nodes[f"input_{number}"] = ("Input", SAMPLES[kind])
+        edges.append((f"input_{number}", f"layer_1.{port.name}"))
+    for number, port in enumerate(layer.outputs(), 1):
+        nodes[f"output_{number}"] = ("Output", {"name": port.name})
+        edges.append((f"layer_1.{port.name}", f"output_{number}"))
+    return project(nodes, edges)
+
+
+def example(layer: Layer, kind: str, batch: int = 3) -> list[torch.Tensor]:
+    sample = SAMPLES[kind]
+    shape = (batch, *sample["shape"])
+    if kind == "tokens":
+        return [torch.randint(0, sample["vocabulary"], shape) for _ in layer.inputs()]
+    return [torch.randn(shape) for _ in layer.inputs()]
+
+
+def run(built: nn.Module, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    result = built(*inputs)
+    return list(result) if isinstance(result, tuple) else [result]
+
+
+@pytest.mark.parametrize("name", list(registry()))
+def test_declaration_is_complete(name: str) -> None:
+    layer = registry()[name]
+    assert layer.group in GROUPS
+    assert all((layer.title, layer.summary, layer.__doc__))
+    assert not layer.summary.endswith(".")
+    assert isinstance(layer().brief(), str)
+    for item in form(layer):
+        assert item.description, f"{name}.{item.name} has no description"
+        if item.kind in ("int", "float"):
+            assert None not in (item.minimum, item.maximum), f"{name}.{item.name} has no bounds"
+    ports = [port.name for port in (*layer().inputs(), *layer().outputs())]
+    assert len(set(ports) - {""}) == len(ports)
+    json.dumps(layer.model_json_schema())
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_json_round_trip(name: str, kind: str) -> None:
+    document = around(name, kind)
+    assert loads(dumps(document)) == document
+    layer = parse(document.main_network.nodes["layer_1"])
+    again = parse(Node(id="layer_1", type=name, params=json.loads(layer.model_dump_json())))
+    assert again == layer
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_meta_shape_is_the_real_shape(name: str, kind: str) -> None:
+    document = around(name, kind)
+    analysis = analyse(document)
+    assert not analysis.errors or {issue.code for issue in analysis.errors} == {"nothing_to_learn"}
+    built = _module(document)
+    outputs = run(built, example(parse(document.main_network.nodes["layer_1"]), kind))
+    facts = analysis.nodes["layer_1"]
+    assert [tuple(output.shape) for output in outputs] == [(3, *spec.shape[1:]) for spec in facts.outputs.values()]
+    assert facts.parameters == sum(parameter.numel() for parameter in built.parameters())
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_examples_of_a_batch_stay_apart(name: str, kind: str) -> None:
+    built = _module(around(name, kind)).eval()
+    inputs = example(registry()[name](), kind)
+    together = run(built, inputs)
+    alone = run(built, [value[1:2] for value in inputs])
+    for one, all_ in zip(alone, together, strict=True):
+        torch.testing.assert_close(one[0], all_[1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_gradients_flow_and_a_step_is_taken(name: str, kind: str) -> None:
+    torch.manual_seed(0)
+    built = _module(around(name, kind)).train()
+    inputs = example(registry()[name](), kind)
+    if kind != "tokens":
+        inputs = [value.requires_grad_() for value in inputs]
+    loss = sum((output * torch.randn_like(output)).sum() for output in run(built, inputs))
+    assert isinstance(loss, torch.Tensor)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if kind != "tokens":
+        assert all(value.grad is not None and value.grad.isfinite().all() for value in inputs)
+    parameters = list(built.parameters())
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in parameters)
+    if parameters:
+        before = copy.deepcopy(built.state_dict())
+        torch.optim.SGD(parameters, lr=0.1).step()
+        assert any(not torch.equal(before[key], value) for key, value in built.state_dict().items())
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_code_round_trip_gives_equal_outputs(name: str, kind: str) -> None:
+    document = around(name, kind)
+    text = _source(document)
+    assert "builder" not in text
+    space: dict[str, Any] = {}
+    exec(compile(text, "model.py", "exec"), space)
+    one, other = _module(document).eval(), space["Main"]().eval()
+    buffer = io.BytesIO()
+    torch.save(one.state_dict(), buffer)
+    buffer.seek(0)
+    other.load_state_dict(torch.load(buffer, weights_only=True))
+    inputs = example(registry()[name](), kind)
+    for mine, theirs in zip(run(one, inputs), run(other, inputs), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("name", INNER)
+def test_unknown_and_mistyped_parameters_are_refused(name: str) -> None:
+    with pytest.raises(ParameterError, match="surprise"):
+        parse(Node(id="layer_1", type=name, params={"surprise": 1}))
+    for item in form(registry()[name]):
+        with pytest.raises(ParameterError, match=item.name):
+            parse(Node(id="layer_1", type=name, params={item.name: {"nested": True}}))
+        if item.kind == "int" and item.maximum is not None:
+            with pytest.raises(ParameterError, match=item.name):
+                parse(Node(id="layer_1", type=name, params={item.name: int(item.maximum) + 1}))
+
+
+def test_unknown_types_are_refused() -> None:
+    with pytest.raises(ParameterError, match="no layer"):
+        parse(Node(id="x_1", type="os.system", params={}))
+
+
+@pytest.mark.parametrize("target", ["nn.functional", "os.system", "nn.Nothing", "nn", "", "torch.load", "nn.Module.to"])
+def test_only_modules_resolve(target: str) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        resolve(target)
+
+
+@pytest.mark.parametrize("value", [[1], {"a": 1}, object(), torch.ones(1), (1, [2])])
+def test_only_literals_are_written(value: Any) -> None:
+    with pytest.raises(TypeError, match="literal"):
+        Call("nn.Linear", (value,)).source()
+
+
+# Published counts: torchvision's and Keras's documentation of these shapes.
+@pytest.mark.parametrize(
+    ("name", "params", "kind", "count"),
+    [
+        ("Linear", {"units": 10}, "vector", 12 * 10 + 10),
+        ("Linear", {"units": 10, "bias": False}, "vector", 12 * 10),
+        ("Conv2d", {"filters": 32}, "image", 4 * 32 * 9 + 32),
+        ("Conv1d", {"filters": 32, "kernel_size": 5}, "sequence", 8 * 32 * 5 + 32),
+        ("LSTM", {"hidden_size": 20}, "sequence", 4 * (20 * 16 + 20 * 20 + 2 * 20)),
+        ("GRU", {"hidden_size": 20}, "sequence", 3 * (20 * 16 + 20 * 20 + 2 * 20)),
+        ("LSTM", {"hidden_size": 20, "bidirectional": True}, "sequence", 8 * (20 * 16 + 20 * 20 + 2 * 20)),
+        ("MultiHeadAttention", {}, "sequence", 4 * (16 * 16 + 16)),
+        ("BatchNorm2d", {}, "image", 2 * 4),
+        ("LayerNorm", {}, "sequence", 2 * 16),
+        ("Embedding", {"vocabulary": 1000, "dim": 8}, "tokens", 8000),
+    ],
+)
+def test_parameter_counts_follow_the_formulas(name: str, params: dict[str, Any], kind: str, count: int) -> None:
+    document = project(
+        {"input_1": ("Input", SAMPLES[kind]), "layer_1": (name, params), "output_1": ("Output", {})},
+        [("input_1", "layer_1"), ("layer_1", "output_1")],
+    )
+    assert analyse(document).nodes["layer_1"].parameters == count
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "kind", "flops"),
+    [
+        ("Linear", {"units": 10}, "vector", 2 * 12 * 10),
+        ("Conv2d", {"filters": 32}, "image", 2 * 32 * 8 * 8 * 4 * 9),
+        ("ReLU", {}, "vector", 0),
+    ],
+)
+def test_flops_follow_the_formulas(name: str, params: dict[str, Any], kind: str, flops: int) -> None:
+    document = project(
+        {"input_1": ("Input", SAMPLES[kind]), "layer_1": (name, params), "output_1": ("Output", {})},
+        [("input_1", "layer_1"), ("layer_1", "output_1")],
+    )
+    assert analyse(document).nodes["layer_1"].flops == flops
+
+
+def _source(document: Project) -> str:
+    return source(document, _without_nothing_to_learn(document))
+
+
+def _module(document: Project) -> nn.Module:
+    return module(_source(document))
+
+
+def _without_nothing_to_learn(document: Project) -> Any:
+    """Here a layer stands alone, and most have nothing to learn; any other error is one."""
+    analysis = analyse(document)
+    issues = [issue for issue in analysis.issues if issue.code != "nothing_to_learn"]
+    return type(analysis)(issues, analysis.nodes, analysis.totals, analysis.context)

@@ -1,0 +1,44 @@
+"""Small networks for tests, written as chains and edges."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from builder.graph import DataChoice, Edge, Network, Node, Project, Training
+
+IMAGE = ("Input", {"field": "image", "kind": "image", "shape": [1, 8, 8]})
+TABLE = ("Input", {"field": "features", "kind": "vector", "shape": [30]})
+TOKENS = ("Input", {"field": "text", "kind": "tokens", "shape": [12], "vocabulary": 50})
+
+
+def project(nodes: dict[str, tuple[str, dict[str, Any]]], edges: list[tuple[str, str]], **rest: Any) -> Project:
+    """A project of nodes `{id: (type, params)}` and edges `(source, target)`."""
+    made = {key: Node(id=key, type=kind, params=params) for key, (kind, params) in nodes.items()}
+    network = Network(nodes=made, edges=tuple(Edge(source=source, target=target) for source, target in edges))
+    return Project(name=rest.pop("name", "Test"), networks={"main": network}, **rest)
+
+
+def chain(*layers: tuple[str, dict[str, Any]], output: bool = True, **rest: Any) -> Project:
+    """A project whose layers follow each other, with an Output behind the last."""
+    steps = [*layers, ("Output", {})] if output else list(layers)
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {}
+    for kind, params in steps:
+        number = sum(name.rpartition("_")[0] == kind.lower() for name in nodes) + 1
+        nodes[f"{kind.lower()}_{number}"] = (kind, params)
+    ids = list(nodes)
+    return project(nodes, list(pairwise(ids)), **rest)
+
+
+def digits_mlp(**training: Any) -> Project:
+    """A small multi-layer perceptron on the digits."""
+    return chain(
+        IMAGE,
+        ("Flatten", {}),
+        ("Linear", {"units": 64}),
+        ("ReLU", {}),
+        ("Linear", {"units": 10}),
+        name="Digits",
+        data=DataChoice(dataset="digits"),
+        training=Training(**{"epochs": 3, **training}),
+    )
