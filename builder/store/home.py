@@ -1,0 +1,21 @@
+"""Where Netloom keeps its files, and which database it uses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The data folder: NETLOOM_HOME, or the user's own data folder."""
+    chosen = os.environ.get("NETLOOM_HOME")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("netloom", appauthor=False))
+
+
+def database_url(folder: Path) -> str:
+    """NETLOOM_DATABASE_URL, or a SQLite file in the data folder."""
+    return os.environ.get("NETLOOM_DATABASE_URL") or f"sqlite:///{folder / 'netloom.db'}"

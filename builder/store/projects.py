@@ -1,0 +1,185 @@
+"""Projects and their versions."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from builder.graph import Project, dumps, loads
+from builder.store.database import Database, StoreError
+from builder.store.schema import projects, versions
+
+KEPT_VERSIONS = 60
+
+
+class Conflict(StoreError):  # noqa: N818  (a conflict is what it is called)
+    """Someone else saved this project since it was loaded; nothing was overwritten."""
+
+
+@dataclass(frozen=True)
+class ProjectRow:
+    """A project in a list."""
+
+    id: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class SavedProject:
+    """A project as it was saved. `stamp` has to be handed in with the next save."""
+
+    id: str
+    project: Project
+    epoch: str
+    revision: int
+    acks: dict[str, int]
+    stamp: int
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """A version in a list; one with a name is kept for ever."""
+
+    number: int
+    name: str
+    created_at: datetime
+
+
+class Projects:
+    """The part of the store that holds projects."""
+
+    db: Database
+
+    def create_project(self, project: Project) -> str:
+        """Keep a new project. Returns its id."""
+        project_id = str(uuid.uuid4())
+        now, text = datetime.now(UTC), dumps(project)
+        with self.db.writing() as connection:
+            connection.execute(
+                insert(projects).values(
+                    id=project_id,
+                    name=project.name,
+                    document=text,
+                    epoch=uuid.uuid4().hex,
+                    revision=0,
+                    acks="{}",
+                    stamp=1,
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+            _append_version(connection, project_id, text, now)
+        return project_id
+
+    def list_projects(self, limit: int = 500) -> list[ProjectRow]:
+        """The projects, the one that was changed last first."""
+        query = select(projects.c.id, projects.c.name, projects.c.created_at, projects.c.updated_at)
+        with self.db.reading() as connection:
+            rows = connection.execute(query.order_by(projects.c.updated_at.desc()).limit(limit))
+            return [ProjectRow(*row) for row in rows]
+
+    def load(self, project_id: str) -> SavedProject:
+        """A project with the state of its editor.
+
+        Raises:
+            StoreError: there is no such project.
+        """
+        with self.db.reading() as connection:
+            row = connection.execute(select(projects).where(projects.c.id == project_id)).first()
+        if row is None:
+            raise StoreError("There is no such project; it may have been deleted.")
+        return SavedProject(row.id, loads(row.document), row.epoch, row.revision, json.loads(row.acks), row.stamp)
+
+    def save(
+        self, project_id: str, project: Project, epoch: str, revision: int, acks: dict[str, int], stamp: int
+    ) -> int:
+        """Keep the state of an editor, and a version where the document changed. Returns the new stamp.
+
+        Raises:
+            Conflict: someone else saved since `stamp`; nothing was written.
+            StoreError: there is no such project.
+        """
+        now, text = datetime.now(UTC), dumps(project)
+        values = {"name": project.name, "document": text, "epoch": epoch, "revision": revision}
+        with self.db.writing() as connection:
+            found = connection.execute(
+                select(projects.c.stamp, projects.c.document).where(projects.c.id == project_id)
+            ).first()
+            if found is None:
+                raise StoreError("This project was deleted meanwhile; save it under another name.")
+            if found.stamp != stamp:
+                raise Conflict("This project was changed by another Netloom meanwhile; nothing was overwritten.")
+            connection.execute(
+                update(projects)
+                .where(projects.c.id == project_id)
+                .values(**values, acks=json.dumps(acks), stamp=stamp + 1, updated_at=now)
+            )
+            if found.document != text:
+                _append_version(connection, project_id, text, now)
+        return stamp + 1
+
+    def delete_project(self, project_id: str) -> None:
+        """Forget a project with its versions and runs. Nothing happens where it is gone already."""
+        for run_id in self.run_ids(project_id):
+            self.delete_run(run_id)
+        with self.db.writing() as connection:
+            connection.execute(delete(projects).where(projects.c.id == project_id))
+
+    def versions(self, project_id: str) -> list[VersionRow]:
+        """The versions of a project, the newest first."""
+        query = select(versions.c.number, versions.c.name, versions.c.created_at)
+        with self.db.reading() as connection:
+            rows = connection.execute(
+                query.where(versions.c.project_id == project_id).order_by(versions.c.number.desc())
+            )
+            return [VersionRow(*row) for row in rows]
+
+    def version(self, project_id: str, number: int) -> Project:
+        """The document of a version.
+
+        Raises:
+            StoreError: there is no such version.
+        """
+        query = select(versions.c.document)
+        with self.db.reading() as connection:
+            row = connection.execute(
+                query.where(versions.c.project_id == project_id, versions.c.number == number)
+            ).first()
+        if row is None:
+            raise StoreError(f"There is no version {number} of this project any more.")
+        return loads(row.document)
+
+    def name_version(self, project_id: str, number: int, name: str) -> None:
+        """Give a version a name, so that it is kept for ever; an empty name takes it back."""
+        with self.db.writing() as connection:
+            changed = connection.execute(
+                update(versions)
+                .where(versions.c.project_id == project_id, versions.c.number == number)
+                .values(name=name[:200])
+            )
+        if changed.rowcount == 0:
+            raise StoreError(f"There is no version {number} of this project any more.")
+
+    def run_ids(self, project_id: str) -> list[str]:
+        raise NotImplementedError
+
+    def delete_run(self, run_id: str) -> None:
+        raise NotImplementedError
+
+
+def _append_version(connection: Connection, project_id: str, text: str, now: datetime) -> None:
+    mine = versions.c.project_id == project_id
+    last = connection.execute(select(func.max(versions.c.number)).where(mine)).scalar() or 0
+    connection.execute(
+        insert(versions).values(project_id=project_id, number=last + 1, name="", document=text, created_at=now)
+    )
+    unnamed = select(versions.c.number).where(mine, versions.c.name == "").order_by(versions.c.number.desc())
+    oldest_kept = connection.execute(unnamed.offset(KEPT_VERSIONS - 1).limit(1)).scalar()
+    if oldest_kept is not None:
+        connection.execute(delete(versions).where(mine, versions.c.name == "", versions.c.number < oldest_kept))

@@ -1,0 +1,202 @@
+"""Runs, the points of their curves, and the commands that steer them."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from builder.graph import Project
+from builder.store.database import Database, StoreError
+from builder.store.schema import commands, points, runs
+
+STATES = ("queued", "running", "paused", "stopping", "finished", "stopped", "failed")
+COMMANDS = ("pause", "resume", "stop", "learning_rate")
+# step, epoch, split, name, value, seconds since 1970
+Point = tuple[int, int, str, str, float, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: its state, how far it is, and what its worker last told about itself in `summary`."""
+
+    id: str
+    project_id: str
+    title: str
+    state: str
+    reason: str
+    pid: int | None
+    epoch: int
+    step: int
+    total_steps: int
+    summary: dict[str, Any]
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    heartbeat_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a worker is asked to do."""
+
+    kind: str
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points of curves, column by column. `last` is the row to go on from with the next call."""
+
+    step: list[int]
+    epoch: list[int]
+    split: list[str]
+    name: list[str]
+    value: list[float]
+    at: list[float]
+    last: int
+
+
+class Runs:
+    """The part of the store that holds runs."""
+
+    db: Database
+    home: Path
+
+    def create_run(self, project_id: str, project: Project, title: str = "") -> Run:
+        """Note a new run of a project. Its folder is the caller's to fill."""
+        run_id = str(uuid.uuid4())
+        values = {"id": run_id, "project_id": project_id, "title": title or project.name, "state": "queued"}
+        with self.db.writing() as connection:
+            connection.execute(insert(runs).values(**values, created_at=datetime.now(UTC)))
+        return self.run(run_id)
+
+    def run(self, run_id: str) -> Run:
+        """One run.
+
+        Raises:
+            StoreError: there is no such run.
+        """
+        with self.db.reading() as connection:
+            row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
+        if row is None:
+            raise StoreError("There is no such run; it may have been deleted.")
+        return _run(row)
+
+    def runs(self, project_id: str | None = None, limit: int = 500) -> list[Run]:
+        """The runs of a project, or all of them, the newest first."""
+        query = select(runs).order_by(runs.c.created_at.desc()).limit(limit)
+        if project_id is not None:
+            query = query.where(runs.c.project_id == project_id)
+        with self.db.reading() as connection:
+            return [_run(row) for row in connection.execute(query)]
+
+    def run_ids(self, project_id: str) -> list[str]:
+        return [run.id for run in self.runs(project_id, limit=1_000_000)]
+
+    def update_run(self, run_id: str, **values: Any) -> None:
+        """Change fields of a run.
+
+        Raises:
+            StoreError: the state is none, or there is no such run.
+        """
+        if "state" in values and values["state"] not in STATES:
+            raise StoreError(f"{values['state']!r} is no state of a run.")
+        if "summary" in values:
+            values["summary"] = json.dumps(values["summary"])
+        with self.db.writing() as connection:
+            changed = connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
+        if changed.rowcount == 0:
+            raise StoreError("There is no such run; it may have been deleted.")
+
+    def heartbeat(self, run_id: str, *, epoch: int, step: int, summary: dict[str, Any]) -> None:
+        """Note that a run's worker is alive, and how far it is."""
+        self.update_run(run_id, epoch=epoch, step=step, summary=summary, heartbeat_at=datetime.now(UTC))
+
+    def delete_run(self, run_id: str) -> None:
+        """Forget a run with its points and its folder."""
+        with self.db.writing() as connection:
+            connection.execute(delete(runs).where(runs.c.id == run_id))
+        shutil.rmtree(self.run_folder(run_id), ignore_errors=True)
+
+    def run_folder(self, run_id: str) -> Path:
+        """Where a run keeps its files. The name on disk is the run's UUID, whatever its title is."""
+        return self.home / "runs" / str(uuid.UUID(run_id))
+
+    def add_points(self, run_id: str, rows: Sequence[Point]) -> None:
+        """Append points to a run's curves, all or none. Values that are no number are left out."""
+        values = [
+            {
+                "run_id": run_id,
+                "step": row[0],
+                "epoch": row[1],
+                "split": row[2],
+                "name": row[3],
+                "value": row[4],
+                "at": row[5],
+            }
+            for row in rows
+            if math.isfinite(row[4])
+        ]
+        if values:
+            with self.db.writing() as connection:
+                connection.execute(insert(points), values)
+
+    def points(self, run_id: str, after: int = 0) -> Points:
+        """The points that were added after row `after`, in the order in which they came."""
+        query = (
+            select(
+                points.c.step, points.c.epoch, points.c.split, points.c.name, points.c.value, points.c.at, points.c.id
+            )
+            .where(points.c.run_id == run_id, points.c.id > after)
+            .order_by(points.c.id)
+        )
+        with self.db.reading() as connection:
+            rows = connection.execute(query).all()
+        step, epoch, split, name, value, at, ids = zip(*rows, strict=True) if rows else ((),) * 7
+        return Points(
+            list(step), list(epoch), list(split), list(name), list(value), list(at), ids[-1] if ids else after
+        )
+
+    def drop_points_after(self, run_id: str, step: int) -> None:
+        """Forget the points behind `step`, so that a resumed run writes them anew and no curve has a double point."""
+        with self.db.writing() as connection:
+            connection.execute(delete(points).where(points.c.run_id == run_id, points.c.step > step))
+
+    def command(self, run_id: str, kind: str, value: float | None = None) -> None:
+        """Ask a run's worker for something.
+
+        Raises:
+            StoreError: there is no such command.
+        """
+        if kind not in COMMANDS:
+            raise StoreError(f"{kind!r} is no command; a run takes {', '.join(COMMANDS)}.")
+        with self.db.writing() as connection:
+            connection.execute(
+                insert(commands).values(run_id=run_id, kind=kind, value=value, created_at=datetime.now(UTC))
+            )
+
+    def take_commands(self, run_id: str) -> list[Command]:
+        """The commands that wait for a run, each handed out once."""
+        mine = commands.c.run_id == run_id
+        with self.db.reading() as connection:
+            if connection.execute(select(commands.c.id).where(mine).limit(1)).first() is None:
+                return []
+        with self.db.writing() as connection:
+            rows = connection.execute(select(commands).where(mine).order_by(commands.c.id)).all()
+            connection.execute(delete(commands).where(commands.c.id.in_([row.id for row in rows])))
+        return [Command(row.kind, row.value) for row in rows]
+
+
+def _run(row: Any) -> Run:
+    values = dict(row._mapping)
+    values["summary"] = json.loads(values["summary"])
+    return Run(**values)
