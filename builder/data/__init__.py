@@ -1,0 +1,27 @@
+"""Data: built-in datasets, uploads, splits, preprocessing. Torch and pandas are imported when first needed."""
+
+from builder.data.prepare import bigram_entropy, datasets, prepare, schema
+from builder.data.prepared import Prepared
+from builder.data.quality import Quality, statistics
+from builder.data.registry import builtin
+from builder.data.schema import DataError, DatasetInfo, Example, FieldSpec, Schema, TargetSpec
+from builder.data.uploads import add_file, remove
+
+__all__ = [
+    "DataError",
+    "DatasetInfo",
+    "Example",
+    "FieldSpec",
+    "Prepared",
+    "Quality",
+    "Schema",
+    "TargetSpec",
+    "add_file",
+    "bigram_entropy",
+    "builtin",
+    "datasets",
+    "prepare",
+    "remove",
+    "schema",
+    "statistics",
+]

@@ -1,0 +1,141 @@
+"""From a document's choice of data to tensors."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from builder.data.encode import encode_rows
+from builder.data.prepared import Prepared
+from builder.data.raw import Characters, Raw
+from builder.data.registry import builtin
+from builder.data.schema import DataError, DatasetInfo, Schema, TargetSpec
+from builder.data.split import Split, split
+from builder.graph import DataChoice
+from builder.store.home import home as default_home
+
+if TYPE_CHECKING:
+    import torch
+
+
+def datasets(home: Path | None = None) -> list[DatasetInfo]:
+    """The built-in datasets, then those that were uploaded."""
+    from builder.data.uploads import uploaded
+
+    own = [
+        DatasetInfo(dataset.name, dataset.title, dataset.kind, dataset.task, dataset.summary)
+        for dataset in builtin().values()
+    ]
+    return own + uploaded(home or default_home())
+
+
+def schema(choice: DataChoice, home: Path | None = None) -> Schema | None:
+    """The fields and target of the chosen data, or None where none is chosen. The first call reads the data.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return prepare(choice, home).schema if choice.dataset else None
+
+
+def prepare(choice: DataChoice, home: Path | None = None) -> Prepared:
+    """The chosen data, split and preprocessed. The last few are kept in memory.
+
+    Raises:
+        DataError: there is no such data, its options are wrong, or it is too small to split.
+    """
+    key = json.dumps(choice.model_dump(mode="json"), sort_keys=True)
+    return _prepare(key, str(home or default_home()))
+
+
+@lru_cache(maxsize=4)
+def _prepare(key: str, home: str) -> Prepared:
+    import torch
+
+    choice = DataChoice.model_validate_json(key)
+    raw = read(choice, Path(home))
+    parts = split(raw, choice.validation, choice.test, choice.seed)
+    fitted = raw.fit(parts["train"])
+    preprocess: dict[str, Any] = {"fields": [fitted], "target": _fit_target(raw, parts)}
+    arrays = encode_rows(preprocess, [raw.row(index) for index in range(len(raw))])
+    return Prepared(
+        schema=Schema((raw.spec(fitted),), _target_spec(raw, fitted), len(raw)),
+        inputs={name: torch.from_numpy(array) for name, array in arrays.items()},
+        target=_target(raw, fitted, preprocess["target"]),
+        split={name: torch.from_numpy(rows.astype(np.int64)) for name, rows in parts.items()},
+        preprocess=preprocess,
+        fingerprint=raw.fingerprint(),
+        raw=raw,
+        masks=None if raw.masks is None else torch.from_numpy(raw.masks),
+    )
+
+
+def read(choice: DataChoice, home: Path) -> Raw:
+    """The chosen data as it was read.
+
+    Raises:
+        DataError: there is no such data, or its options are wrong.
+    """
+    from builder.data.uploads import read_upload
+
+    if not choice.dataset:
+        raise DataError("No data is chosen; choose a dataset first.")
+    dataset = builtin().get(choice.dataset)
+    if dataset is None:
+        return read_upload(choice, home)
+    try:
+        return dataset.model_validate(choice.options).read()
+    except ValidationError as error:
+        item = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in item["loc"])
+        raise DataError(f"{dataset.title}: the option {where[:60]}: {item['msg'].lower()}.") from None
+
+
+def _fit_target(raw: Raw, parts: Split) -> dict[str, Any]:
+    if raw.target_kind == "class":
+        return {"kind": "class", "name": raw.target_name, "classes": list(raw.classes)}
+    if raw.target_kind == "number":
+        train = raw.target[parts["train"]].astype(np.float64)
+        std = train.std(0)
+        std = np.where(std > 0, std, 1.0)
+        return {"kind": "number", "name": raw.target_name, "mean": train.mean(0).tolist(), "std": std.tolist()}
+    return {"kind": "next_token", "name": raw.target_name}
+
+
+def _target_spec(raw: Raw, fitted: dict[str, Any]) -> TargetSpec:
+    shape = tuple(raw.target.shape[1:]) if raw.target_kind == "number" else ()
+    return TargetSpec(raw.target_kind, raw.target_name, raw.classes, shape)
+
+
+def _target(raw: Raw, fitted: dict[str, Any], target: dict[str, Any]) -> torch.Tensor:
+    import torch
+
+    if target["kind"] == "class":
+        return torch.from_numpy(raw.target.astype(np.int64))
+    if target["kind"] == "number":
+        scaled = (raw.target.astype(np.float64) - target["mean"]) / target["std"]
+        return torch.from_numpy(scaled.astype(np.float32))
+    if not isinstance(raw, Characters):
+        raise DataError("The next token can only be told for a text of characters.")
+    rows = [{raw.name: raw.following(index)} for index in range(len(raw))]
+    return torch.from_numpy(encode_rows({"fields": [fitted]}, rows)[raw.name])
+
+
+def bigram_entropy(prepared: Prepared) -> float:
+    """The cross-entropy in nats per token that the pairs of the training split alone reach on the test split.
+
+    Counts are smoothed by one half (Krichevsky and Trofimov). A language model has to do better.
+    """
+    field = prepared.schema.inputs[0]
+    size = field.vocabulary or 1
+    counts = np.full((size, size), 0.5)
+    train, test = prepared.split["train"], prepared.split["test"]
+    before, after = prepared.inputs[field.name], prepared.target
+    np.add.at(counts, (before[train].numpy().ravel(), after[train].numpy().ravel()), 1)
+    shares = counts / counts.sum(1, keepdims=True)
+    return float(-np.log(shares[before[test].numpy().ravel(), after[test].numpy().ravel()]).mean())

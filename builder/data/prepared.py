@@ -1,0 +1,83 @@
+"""Data ready for training: tensors, split, and the way back to what people see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from builder.data.encode import EncodeError, encode
+from builder.data.raw import Characters, Raw
+from builder.data.schema import DataError, Example, Schema
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All rows, preprocessed with what was fitted on the training split alone.
+
+    `inputs` holds float32 or int64 tensors (R, …) by field. `target` is int64 (R,) for classes, float32 (R, k) for
+    numbers in units of the training targets' standard deviation, int64 (R, T) for next tokens. `split` holds int64 row
+    numbers. `masks` (R, H, W) says where the object is that decides the label, where that is known.
+    """
+
+    schema: Schema
+    inputs: dict[str, torch.Tensor]
+    target: torch.Tensor
+    split: dict[str, torch.Tensor]
+    preprocess: dict[str, Any]
+    fingerprint: str
+    raw: Raw
+    masks: torch.Tensor | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        return self.raw.warnings
+
+    def row(self, index: int) -> dict[str, Any]:
+        """A raw row, as `encode` takes it."""
+        return self.raw.row(index)
+
+    def example(self, index: int) -> Example:
+        """A row as people see it, with its target in words."""
+        return self.raw.example(index, self.target_text(index))
+
+    def target_text(self, index: int) -> str:
+        """A row's target in words."""
+        target = self.schema.target
+        if target.kind == "class":
+            return target.classes[int(self.target[index])]
+        if target.kind == "next_token" and isinstance(self.raw, Characters):
+            return self.raw.following(index)
+        return ", ".join(f"{value:.4g}" for value in self.restore(self.target[index]).flatten().tolist())
+
+    def encode(self, row: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """A raw row as tensors (1, …), by field.
+
+        Raises:
+            DataError: the row lacks something, or holds what does not fit.
+        """
+        import torch
+
+        try:
+            arrays = encode(self.preprocess, dict(row))
+        except EncodeError as error:
+            raise DataError(str(error)) from None
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def restore(self, values: torch.Tensor) -> torch.Tensor:
+        """Numbers (…, k) as the network gives them, in the data's own units."""
+        import torch
+
+        target = self.preprocess["target"]
+        if target["kind"] != "number":
+            return values
+        return values * torch.tensor(target["std"]) + torch.tensor(target["mean"])
+
+    def decode(self, tokens: torch.Tensor) -> str:
+        """Token numbers (T,) as text."""
+        field = self.preprocess["fields"][0]
+        joint = " " if field["encoding"] == "words" else ""
+        return joint.join(field["vocabulary"][int(token)] for token in tokens)

@@ -1,0 +1,43 @@
+"""The datasets that come with Netloom: one class each; a new file in `datasets/` registers itself by its classes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from builder.data.raw import Raw
+
+Rows = Annotated[int, Field(ge=60, le=20_000)]
+
+
+class Dataset(BaseModel, ABC):
+    """A built-in dataset; its fields are the options that a document may set."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    kind: ClassVar[str]
+    task: ClassVar[str]
+    summary: ClassVar[str]
+
+    @abstractmethod
+    def read(self) -> Raw:
+        """The data itself; the same for the same options."""
+
+
+@cache
+def builtin() -> dict[str, type[Dataset]]:
+    """The built-in datasets by name, in the order in which they are shown."""
+    import builder.data.datasets as package
+
+    for module in iter_modules(package.__path__):
+        import_module(f"{package.__name__}.{module.name}")
+    order = ("image", "table", "text", "series")
+    found = sorted(Dataset.__subclasses__(), key=lambda dataset: order.index(dataset.kind))
+    return {dataset.name: dataset for dataset in found}

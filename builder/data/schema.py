@@ -1,0 +1,73 @@
+"""What a dataset looks like from outside: its fields, its target, one example."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["vector", "sequence", "image", "tokens"]
+TargetKind = Literal["class", "number", "next_token"]
+
+
+class DataError(ValueError):
+    """Data that cannot be read or used; the message is one sentence that says what, where and how to mend it."""
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """One input of an example. `shape` is without the batch axis; `columns` names the features of a vector."""
+
+    name: str
+    kind: Kind
+    shape: tuple[int, ...]
+    vocabulary: int | None = None
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TargetSpec:
+    """What is to be predicted: one of `classes`, numbers of the given shape, or the next token."""
+
+    kind: TargetKind
+    name: str = "target"
+    classes: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The fields, the target and the number of rows."""
+
+    inputs: tuple[FieldSpec, ...]
+    target: TargetSpec
+    rows: int
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A dataset in a list. `name` is what a document's data section holds."""
+
+    name: str
+    title: str
+    kind: str
+    task: str
+    summary: str
+    rows: int | None = None
+    builtin: bool = True
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row as people see it. Which of the fields is filled depends on the kind of data.
+
+    `image` is (H, W) or (H, W, 3) with values from 0 to 1; `series` is (T, D) in the data's own units.
+    """
+
+    row: int
+    target: str
+    image: Any = None
+    columns: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
+    tokens: tuple[str, ...] = ()
+    series: Any = None
