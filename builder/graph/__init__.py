@@ -12,13 +12,14 @@ from builder.graph.document import (
     is_identifier,
 )
 from builder.graph.editor import Editor, wire
-from builder.graph.edits import EditError, apply
+from builder.graph.edits import Edit, EditError, apply
 from builder.graph.files import DocumentError, dumps, loads, parse, read, to_json, write, write_bytes
 
 __all__ = [
     "DataChoice",
     "DocumentError",
     "Edge",
+    "Edit",
     "EditError",
     "Editor",
     "Network",

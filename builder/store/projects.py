@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from builder.graph import Project, dumps, loads
 from builder.store.database import Database, StoreError
 from builder.store.schema import projects, versions
 
 KEPT_VERSIONS = 60
+# Saves that follow each other this quickly share a version, so that the kept ones reach back further.
+VERSION_EVERY = timedelta(seconds=30)
 
 
 class Conflict(StoreError):  # noqa: N818  (a conflict is what it is called)
@@ -175,9 +177,13 @@ class Projects:
 
 def _append_version(connection: Connection, project_id: str, text: str, now: datetime) -> None:
     mine = versions.c.project_id == project_id
-    last = connection.execute(select(func.max(versions.c.number)).where(mine)).scalar() or 0
+    newest = connection.execute(select(versions).where(mine).order_by(versions.c.number.desc()).limit(1)).first()
+    number = newest.number if newest else 0
+    if newest and number > 1 and not newest.name and now - newest.created_at < VERSION_EVERY:
+        connection.execute(update(versions).where(versions.c.id == newest.id).values(document=text))
+        return
     connection.execute(
-        insert(versions).values(project_id=project_id, number=last + 1, name="", document=text, created_at=now)
+        insert(versions).values(project_id=project_id, number=number + 1, name="", document=text, created_at=now)
     )
     unnamed = select(versions.c.number).where(mine, versions.c.name == "").order_by(versions.c.number.desc())
     oldest_kept = connection.execute(unnamed.offset(KEPT_VERSIONS - 1).limit(1)).scalar()

@@ -1,0 +1,1 @@
+"""The explainers, one class per file."""

@@ -1,0 +1,134 @@
+"""Do the parts that are said to matter really matter? Deletion and insertion against random orders.
+
+After Petsiuk, Das and Saenko 2018, https://arxiv.org/abs/1806.07421, with chance beside it.
+"""
+
+from __future__ import annotations
+
+from itertools import permutations
+from math import factorial
+
+import numpy as np
+import torch
+
+from builder.explain.explanation import Faithfulness
+from builder.explain.subject import Subject
+
+ORDERS = 24
+STEPS = 24
+ROWS = 256
+
+
+def faithfulness(
+    subject: Subject, attributions: dict[str, np.ndarray], *, signed: bool, seed: int
+) -> Faithfulness | None:
+    """Compare the order of the attributions with random orders; None where there are not two parts to order.
+
+    Where attributions are signed, the parts that speak most for the answer go first and F should fall; where they are
+    not, those that matter most go first and F should change, in either way.
+    """
+    labels = _labels(subject, attributions)
+    units = 1 + max((int(field.max()) for field in labels.values()), default=-1)
+    if units < 2:
+        return None
+    weight = np.zeros(units)
+    for name, field in labels.items():
+        values = attributions[name] if signed else np.abs(attributions[name])
+        np.add.at(weight, field[field >= 0], values[field >= 0])
+    own = np.argsort(-weight, kind="stable")
+    random = np.random.default_rng(seed)
+    exhaustive = factorial(min(units, 10)) <= ORDERS
+    others = list(permutations(range(units))) if exhaustive else [random.permutation(units) for _ in range(ORDERS)]
+    counts = np.unique(np.linspace(0, units, min(units, STEPS) + 1).round().astype(int))
+    orders = np.array([own, *others])
+    deletion, insertion = _curves(subject, labels, orders, counts)
+    return _compare(units, counts / units, deletion, insertion, signed=signed, exhaustive=exhaustive)
+
+
+def _labels(subject: Subject, attributions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The parts of all fields, numbered through; -1 for what is never taken away."""
+    labels, start = {}, 0
+    for name in attributions:
+        units = subject.units(name)
+        labels[name] = np.where(units >= 0, units + start, -1)
+        start += int(units.max()) + 1
+    return labels
+
+
+def _curves(
+    subject: Subject, labels: dict[str, np.ndarray], orders: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """F for each order (K, units) after taking away, and after putting onto the baseline, `counts` parts: (K, S)."""
+    ranks = np.argsort(orders, axis=1)
+    gone = (ranks[:, None, :] < counts[None, :, None]).reshape(-1, orders.shape[1])  # (K·S, units)
+    gone = np.concatenate([gone, np.zeros((len(gone), 1), dtype=bool)], axis=1)  # the last place is that of label -1
+    found = []
+    for start in range(0, len(gone), ROWS):
+        part = gone[start : start + ROWS]
+        found.append([_score(subject, labels, part), _score(subject, labels, _other(part))])
+    shape = (len(orders), len(counts))
+    deletion, insertion = (np.concatenate(curves).reshape(shape) for curves in zip(*found, strict=True))
+    return deletion, insertion
+
+
+def _other(gone: np.ndarray) -> np.ndarray:
+    """What is still missing where `gone` was put onto the baseline; padding is the same in both."""
+    return ~gone
+
+
+def _score(subject: Subject, labels: dict[str, np.ndarray], gone: np.ndarray) -> np.ndarray:
+    inputs = dict(subject.inputs)
+    rows = len(gone)
+    for name, value in subject.inputs.items():
+        if name in labels:
+            mask = torch.from_numpy(gone[:, labels[name]])
+            inputs[name] = torch.where(mask, subject.baseline[name], value)
+        else:
+            inputs[name] = value.expand(rows, *value.shape[1:])
+    return subject.score(inputs).double().numpy()
+
+
+def _compare(
+    units: int,
+    fractions: np.ndarray,
+    deletion: np.ndarray,
+    insertion: np.ndarray,
+    *,
+    signed: bool,
+    exhaustive: bool,
+) -> Faithfulness:
+    full = deletion[:, :1]
+    if signed:
+        gains = _area(full - deletion, fractions) - _area(full - insertion, fractions)
+    else:
+        gains = _area(abs(full - deletion), fractions) - _area(abs(full - insertion), fractions)
+    tolerance = 1e-6 * max(1.0, float(np.abs(deletion).max()))
+    as_good = int((gains[1:] >= gains[0] - tolerance).sum())
+    # Among all orders the own one is itself; among random ones it is counted in, so that chance is never said to be 0.
+    chance = as_good / len(gains[1:]) if exhaustive else (1 + as_good) / len(gains)
+    areas = [_area(curves, fractions) for curves in (deletion, insertion)]
+    curves = {
+        "deletion": deletion[0],
+        "insertion": insertion[0],
+        "deletion_chance": deletion[1:].mean(0),
+        "insertion_chance": insertion[1:].mean(0),
+    }
+    return Faithfulness(
+        units=units,
+        orders=len(gains) - 1,
+        deletion=float(areas[0][0]),
+        deletion_chance=float(areas[0][1:].mean()),
+        insertion=float(areas[1][0]),
+        insertion_chance=float(areas[1][1:].mean()),
+        gain=float(gains[0]),
+        gain_chance=float(gains[1:].mean()),
+        chance=float(chance),
+        exhaustive=exhaustive,
+        fractions=tuple(fractions.tolist()),
+        curves={name: tuple(values.tolist()) for name, values in curves.items()},
+    )
+
+
+def _area(curves: np.ndarray, fractions: np.ndarray) -> np.ndarray:
+    """The mean of each curve (K, S) along the way."""
+    return np.asarray(np.trapezoid(curves, fractions, axis=1))

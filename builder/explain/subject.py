@@ -1,0 +1,198 @@
+"""What is explained: one example and a private copy of the network, ready for every method.
+
+The copy is made per explanation and dropped with it, so that nothing a method does can reach the network in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from builder.compile import input_nodes
+from builder.data import FieldSpec, Prepared
+from builder.data.encode import PAD
+from builder.explain.explanation import Target
+from builder.explain.target import select
+from builder.graph import Project
+
+ROWS = 128
+BASELINE_ROWS = 2048
+
+
+class Entry(nn.Module):
+    """An embedding through which vectors can be given in place of those of the tokens."""
+
+    def __init__(self, embedding: nn.Module) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.given: torch.Tensor | None = None
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.embedding(tokens) if self.given is None else self.given
+        return found
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place where gradients start: a field itself, or what an embedding makes of its tokens."""
+
+    field: str
+    entry: str | None
+    value: torch.Tensor
+    baseline: torch.Tensor
+
+
+class Subject:
+    """One example of a network, with a baseline that stands for nothing.
+
+    `inputs` and `baseline` hold tensors (1, …) by field; F, the explained number, is `score`.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        model: nn.Module,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor],
+        target: Target,
+        baseline: str = "usual",
+    ) -> None:
+        self.project, self.data, self.target = project, data, target
+        self.arguments = arguments(project)
+        self.specs = {spec.name: spec for spec in data.schema.inputs if spec.name in self.arguments}
+        self.inputs = {name: inputs[name].detach().clone() for name in self.specs}
+        self.baseline = {name: _baseline(spec, data, baseline) for name, spec in self.specs.items()}
+        self.model = deepcopy(model).to("cpu", torch.float32).eval().requires_grad_(False)
+        self.entries: dict[str, Entry] = {}
+        self._points: list[Point] | None = None
+
+    def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The network's answer (N, …) to rows by field."""
+        found = self.model(*[inputs[name] for name in self.arguments])
+        output: torch.Tensor = found[0] if isinstance(found, tuple) else found
+        return output
+
+    def score(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """F of rows by field, (N,), without gradients and a few rows at a time."""
+        rows = len(next(iter(inputs.values())))
+        parts = []
+        with torch.no_grad():
+            for start in range(0, rows, ROWS):
+                part = {name: value[start : start + ROWS] for name, value in inputs.items()}
+                parts.append(select(self.target, self.forward(part), self.data))
+        return torch.cat(parts)
+
+    @property
+    def points(self) -> list[Point]:
+        """Where gradients start: each field, or for tokens each embedding that reads it."""
+        if self._points is None:
+            self._points = [point for name in self.specs for point in self._points_of(name)]
+        return self._points
+
+    def _points_of(self, name: str) -> list[Point]:
+        if self.specs[name].kind != "tokens":
+            return [Point(name, None, self.inputs[name], self.baseline[name])]
+        found = []
+        for node in embeddings(self.project, name):
+            if node not in self.entries:
+                self.entries[node] = Entry(self.model.get_submodule(node))
+                setattr(self.model, node, self.entries[node])
+            with torch.no_grad():
+                vectors = [self.entries[node](rows[name]) for rows in (self.inputs, self.baseline)]
+            found.append(Point(name, node, *vectors))
+        return found
+
+    def point_score(self, *values: torch.Tensor) -> torch.Tensor:
+        """F (N,) of values (N, …) at the points, with gradients.
+
+        A field that does not reach the answer gets the gradient 0 instead of torch's refusal.
+        """
+        rows = len(values[0])
+        inputs = {name: value.expand(rows, *value.shape[1:]) for name, value in self.inputs.items()}
+        try:
+            for point, value in zip(self.points, values, strict=True):
+                if point.entry is None:
+                    inputs[point.field] = value
+                else:
+                    self.entries[point.entry].given = value
+            idle = sum(0.0 * value.flatten(1).sum(1) for value in values)
+            return select(self.target, self.forward(inputs), self.data) + idle
+        finally:
+            for entry in self.entries.values():
+                entry.given = None
+
+    def fold(self, found: tuple[torch.Tensor, ...]) -> dict[str, np.ndarray]:
+        """Attributions (1, …) at the points as arrays in the shape of each field; vectors of tokens are summed up."""
+        folded = {name: np.zeros(spec.shape) for name, spec in self.specs.items()}
+        for point, value in zip(self.points, found, strict=True):
+            array = value[0].detach().to(torch.float64)
+            folded[point.field] += (array if point.entry is None else array.sum(1)).numpy()
+        return folded
+
+    def units(self, name: str) -> np.ndarray:
+        """The parts of a field that go together, as numbers from 0 in its shape; -1 stands for padding.
+
+        A pixel goes with all its channels, and the columns of one category with each other.
+        """
+        spec = self.specs[name]
+        if spec.kind == "image":
+            return np.broadcast_to(np.arange(spec.shape[1] * spec.shape[2]).reshape(spec.shape[1:]), spec.shape)
+        if spec.kind == "tokens":
+            real = self.inputs[name][0].numpy() != PAD
+            return np.where(real, np.cumsum(real) - 1, -1)
+        if spec.kind == "vector":
+            return _columns(self.data, spec)
+        return np.arange(int(np.prod(spec.shape))).reshape(spec.shape)
+
+
+def arguments(project: Project) -> list[str]:
+    """The fields that the Input nodes read, in the order of the model's arguments."""
+    nodes = project.main_network.nodes
+    return [str(nodes[key].params.get("field", "")) for key in input_nodes(project)]
+
+
+def readers(project: Project, field: str) -> list[str]:
+    """The nodes that read a field directly."""
+    network = project.main_network
+    sources = {key for key in input_nodes(project) if network.nodes[key].params.get("field") == field}
+    return sorted({edge.target_node for edge in network.edges if edge.source_node in sources})
+
+
+def embeddings(project: Project, field: str) -> list[str]:
+    """The embeddings that read a field of tokens, without those that lead nowhere and so are not in the code."""
+    import networkx as nx
+
+    from builder.check.views import digraph
+    from builder.compile import output_nodes
+
+    network = project.main_network
+    graph = digraph(network)
+    useful = {node for output in output_nodes(project) for node in nx.ancestors(graph, output)}
+    return [key for key in readers(project, field) if network.nodes[key].type == "Embedding" and key in useful]
+
+
+def _columns(data: Prepared, spec: FieldSpec) -> np.ndarray:
+    field = next(field for field in data.preprocess["fields"] if field["name"] == spec.name)
+    widths = [len(column["values"]) + 1 if column["type"] == "category" else 1 for column in field["columns"]]
+    return np.repeat(np.arange(len(widths)), widths)
+
+
+def _baseline(spec: FieldSpec, data: Prepared, kind: str) -> torch.Tensor:
+    """What stands for nothing, (1, …), from the training split alone."""
+    if spec.kind == "tokens":
+        return torch.full((1, *spec.shape), PAD, dtype=torch.int64)
+    rows = data.inputs[spec.name][data.split["train"][:BASELINE_ROWS]]
+    if spec.kind == "image" and kind == "usual":
+        edge = torch.cat([rows[:, :, 0], rows[:, :, -1], rows[:, :, :, 0], rows[:, :, :, -1]], dim=2)  # (R, C, 2H+2W)
+        ground = edge.transpose(0, 1).flatten(1).median(dim=1).values
+        return ground.reshape(1, -1, 1, 1).expand(1, *spec.shape).clone()
+    if spec.kind == "image" and kind == "black":
+        field = next(field for field in data.preprocess["fields"] if field["name"] == spec.name)
+        black = (torch.zeros(spec.shape) - torch.tensor(field["mean"])) / torch.tensor(field["std"])
+        return black.unsqueeze(0)
+    return rows.mean(dim=0, keepdim=True)

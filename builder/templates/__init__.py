@@ -1,0 +1,41 @@
+"""Projects to begin with: complete documents, each with the figure that it reaches on its test split."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from builder.graph import Project, loads
+
+
+@dataclass(frozen=True)
+class Template:
+    """A document to begin with. Trained as it stands, `metric` on the test split is at least `at_least`, or, for a
+    language model, its loss is below the entropy of the training text's bigrams."""
+
+    name: str
+    title: str
+    summary: str
+    topic: str
+    metric: str
+    at_least: float | None = None
+    below_bigram_entropy: bool = False
+
+    @property
+    def project(self) -> Project:
+        """The document."""
+        return _read(self.name)
+
+
+@cache
+def templates() -> dict[str, Template]:
+    """All templates by name, in the order in which they are shown."""
+    listed = json.loads(files("builder.templates").joinpath("index.json").read_text(encoding="utf-8"))
+    return {item["name"]: Template(**item) for item in listed}
+
+
+@cache
+def _read(name: str) -> Project:
+    return loads(files("builder.templates").joinpath(f"{name}.json").read_text(encoding="utf-8"))

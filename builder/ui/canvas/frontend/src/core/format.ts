@@ -1,0 +1,35 @@
+// Numbers and searches as people read and write them.
+import type { LayerType } from "./types";
+
+const scaled = (value: number, base: number, units: string[]): string => {
+  let step = 0;
+  while (value >= base * 0.9995 && step < units.length - 1) {
+    value /= base;
+    step++;
+  }
+  const digits = step === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return `${value.toFixed(digits)}${units[step]}`;
+};
+
+/** 63050 -> "63.0K" */
+export const count = (value: number): string => scaled(value, 1000, ["", "K", "M", "G", "T", "P", "E"]);
+/** 18874016 -> "18.0 MiB" */
+export const bytes = (value: number): string => scaled(value, 1024, [" B", " KiB", " MiB", " GiB", " TiB", " PiB"]);
+
+/** Layers that a search finds, the best match first. */
+export function search(layers: LayerType[], query: string): LayerType[] {
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  if (!words.length) return layers;
+  const score = (layer: LayerType): number => {
+    const title = layer.title.toLowerCase();
+    const text = [title, layer.type, layer.group, layer.summary, ...layer.keywords].join(" ").toLowerCase();
+    if (!words.every((word) => text.includes(word))) return -1;
+    const first = words[0] ?? "";
+    return title.startsWith(first) ? 3 : title.includes(first) || layer.type.toLowerCase().includes(first) ? 2 : 1;
+  };
+  return layers
+    .map((layer, place) => ({ layer, place, score: score(layer) }))
+    .filter((found) => found.score > 0)
+    .sort((a, b) => b.score - a.score || a.place - b.place)
+    .map((found) => found.layer);
+}

@@ -1,0 +1,113 @@
+// Edits on the browser's own copy. They mirror builder/graph/edits.py, which has the last word.
+import type { Edit, Graph, NewNode, NodeRecord } from "./types";
+
+export const EMPTY: Graph = { nodes: {}, edges: {}, notes: {} };
+
+export const nodeOf = (reference: string): string => reference.split(".", 1)[0] ?? reference;
+export const sourcePort = (reference: string): string => reference.split(".")[1] ?? "out";
+export const targetPort = (reference: string): string => reference.split(".")[1] ?? "in";
+export const sourceRef = (node: string, port: string): string => (port === "out" ? node : `${node}.${port}`);
+export const targetRef = (node: string, port: string): string => (port === "in" ? node : `${node}.${port}`);
+
+/** The first free id such as conv2d_1; `taken` are ids that are about to be used. */
+export function freeId(graph: Graph, type: string, taken: Set<string> = new Set()): string {
+  const base = type.toLowerCase().replace(/[^a-z0-9_]/g, "");
+  for (let number = 1; ; number++) {
+    const id = `${base}_${number}`;
+    if (!(id in graph.nodes) && !(id in graph.notes) && !taken.has(id)) return id;
+  }
+}
+
+const complete = (node: NewNode): NodeRecord => ({
+  type: node.type,
+  params: node.params ?? {},
+  title: node.title ?? "",
+  at: node.at ?? [0, 0],
+  frozen: node.frozen ?? false,
+  note: node.note ?? "",
+});
+
+/** The graph after an edit; what does not apply leaves it as it is, as Python will say. */
+export function applyEdit(graph: Graph, edit: Edit): Graph {
+  switch (edit.kind) {
+    case "add": {
+      const nodes = { ...graph.nodes };
+      for (const node of edit.nodes) nodes[node.id] = complete(node);
+      const edges = { ...graph.edges };
+      for (const edge of edit.edges ?? []) edges[edge.target] = edge;
+      return { ...graph, nodes, edges };
+    }
+    case "remove": {
+      const nodes = new Set(edit.nodes);
+      const targets = new Set(edit.edges);
+      return {
+        ...graph,
+        nodes: filter(graph.nodes, (id) => !nodes.has(id)),
+        edges: filter(
+          graph.edges,
+          (id, edge) => !targets.has(id) && !nodes.has(nodeOf(edge.source)) && !nodes.has(nodeOf(edge.target)),
+        ),
+      };
+    }
+    case "move": {
+      const nodes = { ...graph.nodes };
+      const notes = { ...graph.notes };
+      for (const [id, at] of Object.entries(edit.at)) {
+        const node = nodes[id];
+        const note = notes[id];
+        if (node) nodes[id] = { ...node, at };
+        if (note) notes[id] = { ...note, at };
+      }
+      return { ...graph, nodes, notes };
+    }
+    case "connect": {
+      const known = nodeOf(edit.source) in graph.nodes && nodeOf(edit.target) in graph.nodes;
+      if (!known) return graph;
+      return { ...graph, edges: { ...graph.edges, [edit.target]: { source: edit.source, target: edit.target } } };
+    }
+    case "set":
+      return change(graph, edit.node, (node) => ({ ...node, params: { ...node.params, ...edit.params } }));
+    case "update": {
+      const { title, frozen, note } = edit;
+      return change(graph, edit.node, (node) => ({
+        ...node,
+        title: title ?? node.title,
+        frozen: frozen ?? node.frozen,
+        note: note ?? node.note,
+      }));
+    }
+    case "note": {
+      const notes = { ...graph.notes };
+      if (edit.note) notes[edit.id] = edit.note;
+      else delete notes[edit.id];
+      return { ...graph, notes };
+    }
+    case "batch":
+      return edit.edits.reduce(applyEdit, graph);
+    default:
+      return graph; // undo, redo and what concerns the project come back from Python as a foreign revision
+  }
+}
+
+function change(graph: Graph, id: string, update: (node: NodeRecord) => NodeRecord): Graph {
+  const node = graph.nodes[id];
+  return node ? { ...graph, nodes: { ...graph.nodes, [id]: update(node) } } : graph;
+}
+
+function filter<T>(record: Record<string, T>, keep: (key: string, value: T) => boolean): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).filter(([key, value]) => keep(key, value)));
+}
+
+/** The nodes that `start` feeds, itself included. */
+export function downstream(graph: Graph, start: string): Set<string> {
+  const next: Record<string, string[]> = {};
+  for (const edge of Object.values(graph.edges)) (next[nodeOf(edge.source)] ??= []).push(nodeOf(edge.target));
+  const seen = new Set<string>();
+  const todo = [start];
+  for (let node = todo.pop(); node !== undefined; node = todo.pop()) {
+    if (seen.has(node)) continue;
+    seen.add(node);
+    todo.push(...(next[node] ?? []));
+  }
+  return seen;
+}

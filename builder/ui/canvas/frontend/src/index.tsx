@@ -1,0 +1,58 @@
+// The component that Streamlit mounts. It is called on every run of the script; only the first call in a place mounts.
+import type { FrontendRenderer, FrontendRendererArgs } from "@streamlit/component-v2-lib";
+import flowStyles from "@xyflow/react/dist/style.css?inline";
+import { createRoot, type Root } from "react-dom/client";
+import styles from "./canvas.css?inline";
+import { Engine } from "./core/engine";
+import type { Data } from "./core/types";
+import { Canvas } from "./views/Canvas";
+
+// An adopted sheet is there before the first paint; a style file would come after it and flash.
+const sheet = new CSSStyleSheet();
+sheet.replaceSync(flowStyles + styles);
+
+type State = Record<string, unknown>;
+type Mounted = { root: Root; engine: Engine };
+const mounted = new WeakMap<object, Mounted>();
+// Engines outlive a change of page within the tab, and with them the edits that are still on their way.
+const engines = new Map<string, Engine>();
+
+const render: FrontendRenderer<State, Data> = (component: FrontendRendererArgs<State, Data>) => {
+  const place = component.parentElement as unknown as HTMLElement;
+  const send = (name: string, value: unknown) => component.setStateValue(name, value);
+  let here = mounted.get(place);
+  if (here) {
+    here.engine.send = send;
+    here.engine.receive(component.data);
+  } else {
+    here = mount(place, component.data, send);
+    mounted.set(place, here);
+  }
+  const { root } = here;
+  return () => {
+    root.unmount();
+    mounted.delete(place);
+  };
+};
+
+function mount(place: HTMLElement, data: Data, send: Engine["send"]): Mounted {
+  const document_ = place.getRootNode() as ShadowRoot | Document;
+  if (!document_.adoptedStyleSheets.includes(sheet))
+    document_.adoptedStyleSheets = [...document_.adoptedStyleSheets, sheet];
+  const box = document.createElement("div");
+  box.className = "nl-root";
+  place.replaceChildren(box);
+  let engine = engines.get(data.document);
+  if (engine) {
+    engine.send = send;
+    engine.receive(data);
+  } else {
+    engine = new Engine(data, send);
+    engines.set(data.document, engine);
+  }
+  const root = createRoot(box);
+  root.render(<Canvas engine={engine} />);
+  return { root, engine };
+}
+
+export default render;

@@ -1,0 +1,35 @@
+const KEYS: [string, string][] = [
+  ["A or /", "add a layer at the selection"],
+  ["Double click", "add a layer there"],
+  ["C", "connect the selected layer to …"],
+  ["Enter or F2", "rename the selected layer"],
+  ["Arrow keys", "go to the next layer"],
+  ["Alt + arrows", "move the selection"],
+  ["Delete", "remove the selection"],
+  ["Ctrl + Z, Ctrl + Shift + Z", "undo, redo"],
+  ["Ctrl + C, X, V", "copy, cut, paste"],
+  ["Ctrl + D", "duplicate"],
+  ["Ctrl + A", "select everything"],
+  ["Shift + drag", "select with a box"],
+  ["L, F, M, N", "arrange, fit, map, note"],
+  ["Esc", "let go"],
+];
+
+export const Help = ({ onClose }: { onClose: () => void }) => (
+  <div className="nl-popover nl-help" role="dialog" aria-label="Keyboard" data-help>
+    <div className="nl-help-head">
+      <b>Keyboard and mouse</b>
+      <button className="nl-close" aria-label="Close" onClick={onClose}>
+        ×
+      </button>
+    </div>
+    <dl>
+      {KEYS.map(([keys, text]) => (
+        <div key={keys}>
+          <dt>{keys}</dt>
+          <dd>{text}</dd>
+        </div>
+      ))}
+    </dl>
+  </div>
+);

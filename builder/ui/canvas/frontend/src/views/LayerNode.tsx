@@ -1,0 +1,146 @@
+import { Handle, Position, type Node, type NodeProps } from "@xyflow/react";
+import { memo, useEffect, useRef, useState } from "react";
+import { count } from "../core/format";
+import { mayJoin, type End } from "../core/rules";
+import type { Issue, NodeRecord, Port } from "../core/types";
+import { useHover, useShared, useSlice } from "./context";
+import { Icon } from "./icons";
+
+export type LayerFlowNode = Node<{ record: NodeRecord }, "layer">;
+
+export const LayerNode = memo(({ id, data: { record }, selected }: NodeProps<LayerFlowNode>) => {
+  const { engine } = useShared();
+  const layer = engine.types.get(record.type);
+  const facts = useSlice("derived", () => engine.data.derived.nodes[id] ?? null);
+  const issues = useSlice("derived", () => engine.data.derived.issues.filter((issue) => issue.node === id));
+  const renaming = useHover((hover) => hover.renaming === id);
+  const worst = issues[0]?.severity;
+  const title = record.title || layer?.title || record.type;
+  return (
+    <div
+      className={`nl-node${selected ? " selected" : ""}${worst ? ` ${worst}` : ""}`}
+      style={{ "--c": layer?.color ?? "#888" } as React.CSSProperties}
+      data-node={id}
+      title={`${id}${layer ? ` · ${layer.summary}` : ""}`}
+    >
+      <Ports id={id} ports={facts?.inputs ?? layer?.inputs ?? []} side="target" />
+      <div className="nl-node-head">
+        {renaming ? <TitleInput id={id} title={record.title} /> : <span className="nl-node-title">{title}</span>}
+        {record.frozen && <Icon name="lock" />}
+        {issues.length > 0 && <IssueBadge issues={issues} />}
+      </div>
+      <div className="nl-node-facts">
+        <span>{facts?.summary ?? ""}</span>
+        {!!facts?.parameters && <span title={`${facts.parameters.toLocaleString("en")} parameters`}>{count(facts.parameters)}</span>}
+      </div>
+      <Ports id={id} ports={facts?.outputs ?? layer?.outputs ?? []} side="source" />
+    </div>
+  );
+});
+
+const Ports = ({ id, ports, side }: { id: string; ports: Port[]; side: End["side"] }) =>
+  ports.map((port, place) => (
+    <PortHandle key={port.name} id={id} port={port} side={side} left={(place + 1) / (ports.length + 1)} named={ports.length > 1} />
+  ));
+
+function PortHandle(props: { id: string; port: Port; side: End["side"]; left: number; named: boolean }) {
+  const { id, port, side, left, named } = props;
+  const { engine } = useShared();
+  const end: End = { node: id, port: port.name, side };
+  const state = useHover(({ connecting }) => (!connecting ? "" : mayJoin(engine, connecting, end) ? "fits" : "dim"));
+  const percent = `${left * 100}%`;
+  return (
+    <>
+      <Handle
+        id={port.name}
+        type={side}
+        position={side === "target" ? Position.Top : Position.Bottom}
+        style={{ left: percent }}
+        className={`nl-port ${state}`}
+        data-port={`${id}.${port.name}`}
+        data-side={side}
+        title={`${port.name}: ${port.kinds.join(" or ")}${port.doc ? ` · ${port.doc}` : ""}`}
+      />
+      {named && (
+        <span className={`nl-port-name ${side}`} style={{ left: percent }}>
+          {port.name}
+        </span>
+      )}
+    </>
+  );
+}
+
+function TitleInput({ id, title }: { id: string; title: string }) {
+  const { actions } = useShared();
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => input.current?.select(), []);
+  const finish = (keep: boolean) => {
+    const text = input.current?.value.trim().slice(0, 200) ?? "";
+    if (keep && text !== title) actions.do({ kind: "update", node: id, title: text });
+    actions.rename(null);
+  };
+  return (
+    <input
+      ref={input}
+      className="nl-title-input nodrag"
+      defaultValue={title}
+      aria-label="Title"
+      onBlur={() => finish(true)}
+      onKeyDown={(event) => {
+        event.stopPropagation();
+        if (event.key === "Enter") finish(true);
+        if (event.key === "Escape") finish(false);
+      }}
+    />
+  );
+}
+
+const SIGNS = { error: "!", warning: "!", hint: "i" } as const;
+
+function IssueBadge({ issues }: { issues: Issue[] }) {
+  const [open, setOpen] = useState(false);
+  const worst = issues[0]?.severity ?? "hint";
+  return (
+    <span className="nl-badge-box nodrag" onMouseEnter={() => setOpen(true)} onMouseLeave={() => setOpen(false)}>
+      <button
+        className={`nl-badge ${worst}`}
+        aria-label={`${issues.length} ${issues.length === 1 ? "problem" : "problems"}`}
+        aria-expanded={open}
+        onClick={(event) => {
+          event.stopPropagation();
+          setOpen(true);
+        }}
+      >
+        {issues.length > 1 ? issues.length : SIGNS[worst]}
+      </button>
+      {open && (
+        <div className="nl-popover nl-badge-popover nodrag nopan" role="dialog" aria-label="Problems">
+          {issues.map((issue, place) => (
+            <IssueText key={place} issue={issue} />
+          ))}
+        </div>
+      )}
+    </span>
+  );
+}
+
+export function IssueText({ issue }: { issue: Issue }) {
+  const { actions } = useShared();
+  return (
+    <div className={`nl-issue ${issue.severity}`} data-issue={issue.code}>
+      <div>{issue.message}</div>
+      {issue.fix && (
+        <button
+          className="nl-fix"
+          data-action="fix"
+          onClick={(event) => {
+            event.stopPropagation();
+            if (issue.fix) actions.do(issue.fix.edit);
+          }}
+        >
+          {issue.fix.title}
+        </button>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,21 @@
+// Line icons of 16 by 16, drawn for this canvas.
+const PATHS = {
+  undo: "M6 4 3 7l3 3M3 7h6a4 4 0 0 1 0 8H7",
+  redo: "m10 4 3 3-3 3M13 7H7a4 4 0 0 0 0 8h2",
+  layout: "M6 2h4v3H6zM2 11h4v3H2zM10 11h4v3h-4zM8 5v3M4 11V8h8v3",
+  fit: "M2 6V2h4M14 6V2h-4M2 10v4h4M14 10v4h-4",
+  note: "M3 2h10v8l-4 4H3zM9 14v-4h4",
+  map: "M2 3h12v10H2zM8 8h4v3H8z",
+  help: "M6 6a2 2 0 1 1 2.6 1.9c-.4.2-.6.5-.6.9v.7M8 12v.5",
+  select: "M3 3h2M7 3h2M11 3h2v2M13 7v2M13 11v2h-2M9 13H7M5 13H3v-2M3 9V7M3 5V3",
+  lock: "M4 7h8v6H4zM6 7V5a2 2 0 0 1 4 0v2",
+  search: "M7 3a4 4 0 1 1 0 8 4 4 0 0 1 0-8M10 10l3.5 3.5",
+  plus: "M8 3v10M3 8h10",
+} as const;
+export type IconName = keyof typeof PATHS;
+
+export const Icon = ({ name }: { name: IconName }) => (
+  <svg className="nl-icon" viewBox="0 0 16 16" aria-hidden="true">
+    <path d={PATHS[name]} />
+  </svg>
+);

@@ -1,0 +1,20 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vite";
+
+// Not the library mode, which leaves white space in ES modules. Hashed names let browsers keep old versions apart.
+export default defineConfig({
+  base: "./",
+  plugins: [react()],
+  build: {
+    outDir: "../build",
+    emptyOutDir: true,
+    target: "es2022",
+    modulePreload: false,
+    chunkSizeWarningLimit: 2000,
+    rollupOptions: {
+      input: "src/index.tsx",
+      preserveEntrySignatures: "exports-only",
+      output: { entryFileNames: "index-[hash].js", chunkFileNames: "chunks/[name]-[hash].js" },
+    },
+  },
+});

@@ -1,0 +1,88 @@
+"""What all pages share: the store, open projects, and which project and run this tab looks at."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import streamlit as st
+
+from builder.store import Store, StoreError, open_store
+from builder.ui.live import Live
+
+
+@st.cache_resource(show_spinner=False)
+def store() -> Store:
+    """The store of this server."""
+    return open_store()
+
+
+@st.cache_resource(show_spinner=False)
+def _open_projects() -> tuple[dict[str, Live], threading.Lock]:
+    return {}, threading.Lock()
+
+
+def live(project_id: str) -> Live:
+    """An open project, shared by all tabs of this server.
+
+    Raises:
+        StoreError: there is no such project.
+    """
+    projects, lock = _open_projects()
+    with lock:
+        if project_id not in projects:
+            projects[project_id] = Live(store(), project_id)
+        return projects[project_id]
+
+
+def forget(project_id: str) -> None:
+    """Close a project that was deleted."""
+    projects, lock = _open_projects()
+    with lock:
+        projects.pop(project_id, None)
+
+
+def choose(project_id: str, run_id: str | None = None) -> None:
+    """Make a project, and perhaps a run, the one that the pages show."""
+    st.session_state["project"] = project_id
+    st.session_state["run"] = run_id
+
+
+def current() -> Live | None:
+    """The project that this tab looks at: by its address, by what was chosen before, or else the newest.
+
+    The address bar keeps it, so that a reload or a copied link finds it again.
+    """
+    rows = {row.id for row in store().list_projects()}
+    wanted = [st.session_state.get("project"), st.query_params.get("project")]
+    if "project" not in st.session_state:
+        wanted.reverse()
+    newest = [row.id for row in store().list_projects(limit=1)]
+    for project_id in [*wanted, *newest]:
+        if project_id in rows:
+            if st.session_state.get("project") != project_id:
+                choose(project_id, st.query_params.get("run"))
+            st.query_params["project"] = project_id
+            try:
+                return live(project_id)
+            except StoreError:
+                continue
+    return None
+
+
+@st.cache_resource(show_spinner=False)
+def warm() -> threading.Thread:
+    """Import what the next pages need while people still look at this one."""
+    thread = threading.Thread(target=_import_heavy, name="warm", daemon=True)
+    thread.start()
+    return thread
+
+
+def _import_heavy() -> None:
+    import networkx  # noqa: F401
+    import plotly.graph_objects  # noqa: F401
+    import torch.utils.flop_counter  # noqa: F401
+
+    # What was imported stays; the garbage collector need not look at it again.
+    gc.collect()
+    gc.freeze()
