@@ -1,0 +1,66 @@
+"""The example that is explained: its tensors, and what people see of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from builder.data import Example, Prepared
+from builder.data.encode import words
+from builder.explain.base import ExplainError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def read(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], Example]:
+    """Tensors (1, …) by field, and the example as people see it. A raw row has the number -1 and no target.
+
+    Raises:
+        ExplainError: there is no such row.
+        DataError: the raw row lacks something, or holds what the data cannot take.
+    """
+    if not isinstance(row_or_raw, Mapping):
+        row, rows = int(row_or_raw), data.schema.rows
+        if not 0 <= row < rows:
+            raise ExplainError(f"There is no example {row}; the data has 0 to {rows - 1}.")
+        return {name: values[row : row + 1] for name, values in data.inputs.items()}, data.example(row)
+    inputs = data.encode(row_or_raw)
+    parts: dict[str, Any] = {}
+    for field in data.preprocess["fields"]:
+        parts |= _shown(field, row_or_raw)
+    return inputs, Example(-1, "", **parts)
+
+
+def _shown(field: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A field of a raw row as an Example shows it."""
+    if field["encoding"] == "table":
+        return {"columns": {column["name"]: raw[column["name"]] for column in field["columns"]}}
+    value = raw[field["name"]]
+    if field["encoding"] == "image":
+        picture = np.asarray(value, dtype=np.float64) * field["scale"]
+        if picture.ndim == 3 and picture.shape == tuple(field["shape"]):
+            picture = picture.transpose(1, 2, 0)
+        return {"image": picture[:, :, 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture}
+    if field["encoding"] == "series":
+        return {"series": np.asarray(value, dtype=np.float64).reshape(field["shape"])}
+    return {"text": str(value), "tokens": _split(field, str(value))}
+
+
+def _split(field: Mapping[str, Any], text: str) -> tuple[str, ...]:
+    return tuple(words(text)) if field["encoding"] == "words" else tuple(text)
+
+
+def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:
+    """Names for the places of each attribution: columns, channels, or the tokens as they were written."""
+    found: dict[str, tuple[str, ...]] = {}
+    for spec in data.schema.inputs:
+        if spec.kind == "tokens":
+            length = spec.shape[0]
+            shown = example.tokens[:length]
+            found[spec.name] = (*shown, *("" for _ in range(length - len(shown))))
+        elif spec.columns:
+            found[spec.name] = spec.columns
+    return found

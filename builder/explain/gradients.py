@@ -1,0 +1,30 @@
+"""What the methods that follow gradients share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from builder.graph import Project
+
+
+def obstacle(project: Project, model: nn.Module) -> str:
+    """Why gradients cannot reach the inputs: tokens are numbers without one, so an embedding has to read them."""
+    from builder.explain.subject import embeddings, readers
+
+    network = project.main_network
+    for node in network.nodes.values():
+        if node.type != "Input" or node.params.get("kind") != "tokens":
+            continue
+        field = str(node.params.get("field", ""))
+        others = [key for key in readers(project, field) if network.nodes[key].type != "Embedding"]
+        if others:
+            return (
+                f"{network.nodes[others[0]].label} reads the tokens of {node.label} without an Embedding, "
+                "and gradients need one; use Occlusion."
+            )
+        if not embeddings(project, field):
+            return f"The tokens of {node.label} do not reach the answer; connect them through an Embedding."
+    return ""
