@@ -89,7 +89,9 @@ class Context:
         return self.spec(edge) if edge else None
 
     def label(self, node: str) -> str:
-        return self.network.nodes[node].label
+        """How messages name a node: its title, or else what it is and its id."""
+        layer = self.layers.get(node)
+        return self.network.nodes[node].title or (f"{layer.title} ({node})" if layer else node)
 
     def issue(self, code: str, message: str, node: str | None = None, **rest: object) -> Issue:
         values: dict[str, object] = {"severity": "error", **rest}

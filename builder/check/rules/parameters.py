@@ -18,7 +18,7 @@ class KnownLayer:
             if node.type not in registry():
                 yield context.issue(
                     "unknown_layer",
-                    f"{node.label}: there is no layer of the type {node.type[:60]!r} in this Netloom.",
+                    f"{context.label(key)}: there is no layer of the type {node.type[:60]!r} in this Netloom.",
                     key,
                     fix=fixes.remove(context.name, [key], [], "Remove it"),
                 )
@@ -31,4 +31,4 @@ class Parameters:
         for key, message in context.parameter_errors.items():
             node = context.network.nodes[key]
             if node.type in registry():
-                yield context.issue("parameter", f"{node.label}: {message}", key)
+                yield context.issue("parameter", f"{context.label(key)}: {message}", key)

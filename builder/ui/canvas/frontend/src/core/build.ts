@@ -4,7 +4,7 @@ import { freeId, nodeOf, sourceRef, targetRef } from "./graph";
 import { freeOutput, mayInsert, portFor, type End } from "./rules";
 import type { Edit, EdgeRecord, Graph, LayerType, NodeRecord } from "./types";
 
-export const STEP = 120;
+export const STEP = 110;
 export const NODE_WIDTH = 196;
 export const NODE_HEIGHT = 58;
 

@@ -52,6 +52,7 @@ type Open =
 const NODE_TYPES = { layer: LayerNode, note: NoteNode };
 const EDGE_TYPES = { shape: ShapeEdge };
 const DRAG_PX = 5;
+const READABLE = 0.72;
 const viewports = new Map<string, Viewport>();
 let clipboard: Clip | null = null;
 
@@ -292,6 +293,17 @@ function Flow({ engine }: { engine: Engine }) {
     requestAnimationFrame(() => requestAnimationFrame(() => void fit()));
   };
   const fit = () => flow.fitView({ duration: 250, padding: 0.12, maxZoom: 1.1 });
+  /** The first look: everything where it can be read, else the beginning of the network. */
+  const firstLook = async () => {
+    if (viewports.has(engine.data.document) || !live.current.nodes.length) return;
+    await flow.fitView({ padding: 0.08, maxZoom: 1 });
+    if (flow.getZoom() >= READABLE) return;
+    const box = surface.current?.getBoundingClientRect();
+    const first = [...Object.values(engine.graph.nodes)].sort((a, b) => a.at[1] - b.at[1])[0];
+    if (!box || !first) return;
+    const x = box.width / 2 - (first.at[0] + NODE_WIDTH / 2) * READABLE;
+    await flow.setViewport({ x, y: 24 - first.at[1] * READABLE, zoom: READABLE });
+  };
   const addNote = () => {
     const [x, y] = centre();
     const id = freeId(engine.graph, "note");
@@ -514,8 +526,7 @@ function Flow({ engine }: { engine: Engine }) {
               minZoom={0.05}
               maxZoom={2}
               defaultViewport={viewports.get(engine.data.document)}
-              fitView={!viewports.has(engine.data.document)}
-              fitViewOptions={{ padding: 0.12, maxZoom: 1 }}
+              onInit={() => void firstLook()}
               onMoveEnd={(_, viewport) => viewports.set(engine.data.document, viewport)}
               proOptions={{ hideAttribution: true }}
             >

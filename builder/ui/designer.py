@@ -1,0 +1,165 @@
+"""The design page: one fragment that holds the canvas and what stands beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from builder.compile import CompileError, source
+from builder.data import datasets
+from builder.graph import EditError
+from builder.store import StoreError
+from builder.train.objectives import OBJECTIVES
+from builder.ui.canvas import canvas
+from builder.ui.canvas.payload import payload
+from builder.ui.inspector import inspector
+from builder.ui.live import Live
+from builder.ui.style import narrow
+from builder.ui.words import ago
+
+HEIGHT = 690
+# Another tab or another person may have changed the project; how often this tab looks.
+LOOK_EVERY_S = 2.0
+
+
+def designer(live: Live) -> None:
+    """Everything on the design page."""
+    narrow()
+    st.fragment(_page, run_every=LOOK_EVERY_S)(live)
+
+
+def _page(live: Live) -> None:
+    key = f"canvas {live.id}"
+    _bar(live)
+    left, right = st.columns([3.4, 1.15], gap="small")
+    with left:
+        _canvas(live, key)
+    with right:
+        layer, code, versions = st.tabs(["Layer", "Code", "Versions"])
+        with layer, st.container(height=HEIGHT - 60, border=False):
+            inspector(live, _selected(key))
+        with code:
+            _code(live)
+        with versions, st.container(height=HEIGHT - 60, border=False):
+            _versions(live)
+
+
+def _bar(live: Live) -> None:
+    name, data, objective, train = st.columns([2, 1.4, 1.2, 0.8], vertical_alignment="bottom")
+    generation = live.generation
+    project = live.project
+    with name:
+        _bound(live, "name", project.name, lambda value: {"name": value or "My network"})
+        st.text_input("Project", key=f"bar/{generation}/name", max_chars=200, on_change=_commit(live, "name"))
+    infos = {info.name: info for info in datasets(live.store.home)}
+    with data:
+        names = ["", *infos]
+        chosen = project.data.dataset if project.data.dataset in infos else ""
+        _bound(live, "data", chosen, lambda value: _data_edit(value, infos))
+        st.selectbox(
+            "Data",
+            names,
+            key=f"bar/{generation}/data",
+            format_func=lambda value: infos[value].title if value else "Choose data",
+            on_change=_commit(live, "data"),
+        )
+    with objective:
+        known = project.training.objective if project.training.objective in OBJECTIVES else "classification"
+        _bound(live, "objective", known, lambda value: {"training": {"objective": value}})
+        st.selectbox(
+            "Objective",
+            list(OBJECTIVES),
+            key=f"bar/{generation}/objective",
+            format_func=lambda value: OBJECTIVES[value].title,
+            on_change=_commit(live, "objective"),
+        )
+    with train:
+        ready = not live.analysis().errors and bool(project.data.dataset)
+        if st.button("Train", type="primary" if ready else "secondary", icon=":material/play_arrow:", width="stretch"):
+            st.switch_page("pages/train.py")
+    problem = live.problem or live.data_problem()
+    if problem:
+        st.error(problem)
+
+
+def _data_edit(name: str, infos: dict[str, Any]) -> dict[str, Any]:
+    """Other data, with the objective that it asks for; options belong to the data that was."""
+    edit: dict[str, Any] = {"data": {"dataset": name, "options": {}}}
+    if name:
+        edit["training"] = {"objective": infos[name].task}
+    return edit
+
+
+def _bound(live: Live, name: str, value: Any, edit: Any) -> None:
+    st.session_state.setdefault(f"bar/{live.generation}/{name}", value)
+    st.session_state[f"edit of {name}"] = edit
+
+
+def _commit(live: Live, name: str) -> Any:
+    generation = live.generation
+
+    def commit() -> None:
+        key = f"bar/{generation}/{name}"
+        if generation != live.generation or key not in st.session_state:
+            return
+        try:
+            live.apply({"kind": "project", **st.session_state[f"edit of {name}"](st.session_state[key])})
+        except EditError as error:
+            st.session_state["bar error"] = str(error)
+
+    return commit
+
+
+def _canvas(live: Live, key: str) -> None:
+    def on_sync() -> None:
+        state = st.session_state[key]
+        refusals = live.sync(state.get("sync"))
+        if refusals:
+            st.session_state["refusals"] = refusals
+
+    canvas(
+        data=payload(live, live.id, _client(key), st.session_state.pop("refusals", []), HEIGHT),
+        key=key,
+        on_sync=on_sync,
+        on_selection=lambda: None,
+    )
+
+
+def _client(key: str) -> str:
+    message = st.session_state.get(key, {}).get("sync") or {}
+    client = message.get("client", "") if isinstance(message, dict) else ""
+    return client if isinstance(client, str) else ""
+
+
+def _selected(key: str) -> list[str]:
+    selection = st.session_state.get(key, {}).get("selection") or {}
+    nodes = selection.get("nodes", []) if isinstance(selection, dict) else []
+    return [node for node in nodes if isinstance(node, str)]
+
+
+def _code(live: Live) -> None:
+    try:
+        st.code(source(live.project, live.analysis()), language="python", height=HEIGHT - 120)
+    except CompileError as error:
+        st.info("The code appears as soon as the network has no errors.")
+        for issue in error.issues[:8]:
+            st.caption(f":material/error: {issue.message}")
+
+
+def _versions(live: Live) -> None:
+    rows = live.store.versions(live.id)
+    st.caption("Every half minute of work is kept, the last 60 of them; a version with a name is kept for ever.")
+    for row in rows[:60]:
+        with st.container(border=True):
+            st.markdown(f"**{row.number}** · {ago(row.created_at)}")
+            key = f"version {row.number} {row.name}"
+            name = st.text_input("Name", row.name, key=key, placeholder="Name it to keep it", max_chars=200)
+            try:
+                if name != row.name:
+                    live.store.name_version(live.id, row.number, name)
+                if st.button("Restore", key=f"restore {row.number}", help="Can be undone", width="stretch"):
+                    live.replace(live.store.version(live.id, row.number))
+                    st.rerun(scope="fragment")
+            except StoreError as error:
+                st.error(str(error))
