@@ -14,7 +14,7 @@ import torch
 from builder.explain.explanation import Faithfulness
 from builder.explain.subject import Subject
 
-ORDERS = 24
+ORDERS = 39
 STEPS = 24
 ROWS = 256
 

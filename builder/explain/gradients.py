@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 def obstacle(project: Project, model: nn.Module) -> str:
     """Why gradients cannot reach the inputs: tokens are numbers without one, so an embedding has to read them."""
-    from builder.explain.subject import embeddings, readers
+    from builder.explain.subject import embeddings, label, readers
 
     network = project.main_network
-    for node in network.nodes.values():
+    for key, node in network.nodes.items():
         if node.type != "Input" or node.params.get("kind") != "tokens":
             continue
         field = str(node.params.get("field", ""))
-        others = [key for key in readers(project, field) if network.nodes[key].type != "Embedding"]
+        others = [other for other in readers(project, field) if network.nodes[other].type != "Embedding"]
         if others:
             return (
-                f"{network.nodes[others[0]].label} reads the tokens of {node.label} without an Embedding, "
+                f"{label(project, others[0])} reads the tokens of {label(project, key)} without an Embedding, "
                 "and gradients need one; use Occlusion."
             )
         if not embeddings(project, field):
-            return f"The tokens of {node.label} do not reach the answer; connect them through an Embedding."
+            return f"The tokens of {label(project, key)} do not reach the answer; connect them through an Embedding."
     return ""

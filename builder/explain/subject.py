@@ -19,6 +19,7 @@ from builder.data.encode import PAD
 from builder.explain.explanation import Target
 from builder.explain.target import select
 from builder.graph import Project
+from builder.layers import registry
 
 ROWS = 128
 BASELINE_ROWS = 2048
@@ -154,6 +155,13 @@ def arguments(project: Project) -> list[str]:
     """The fields that the Input nodes read, in the order of the model's arguments."""
     nodes = project.main_network.nodes
     return [str(nodes[key].params.get("field", "")) for key in input_nodes(project)]
+
+
+def label(project: Project, key: str) -> str:
+    """How people know a node: its title, or else what it is and its id."""
+    node = project.main_network.nodes[key]
+    layer = registry().get(node.type)
+    return node.title or (f"{layer.title} ({key})" if layer else key)
 
 
 def readers(project: Project, field: str) -> list[str]:

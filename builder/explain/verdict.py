@@ -14,7 +14,7 @@ FEWEST_UNITS = 4
 def judge(remarks: Iterable[Remark]) -> Verdict:
     """The worst level, and all sentences."""
     listed = list(remarks)
-    level = max((remark.level for remark in listed), key=LEVELS.index, default="caution")
+    level = LEVELS[max((LEVELS.index(remark.level) for remark in listed), default=1)]
     return Verdict(level, " ".join(remark.sentence for remark in listed))
 
 

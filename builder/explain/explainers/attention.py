@@ -55,10 +55,12 @@ def _capture(subject: Subject) -> list[AttentionLayer]:
     """The weights of every attention layer, in the order in which they act."""
     import torch
 
+    from builder.explain.subject import label
+
     nodes = subject.project.main_network.nodes
     found = [(name, module) for name, module in subject.model.named_modules() if hasattr(module, "capture")]
     for _, module in found:
-        module.capture = True  # type: ignore[assignment]
+        module.capture = True
     with torch.no_grad():
         subject.forward(subject.inputs)
     layers = []
@@ -66,7 +68,7 @@ def _capture(subject: Subject) -> list[AttentionLayer]:
         weights = module.attention
         if isinstance(weights, torch.Tensor):
             key = name.partition(".")[0]
-            title = nodes[key].label if key in nodes else name
+            title = label(subject.project, key) if key in nodes else name
             layers.append(AttentionLayer(name, title, bool(module.causal), weights[0].double().numpy()))
     return layers
 

@@ -1,0 +1,116 @@
+"""Small networks of every kind of input, trained on real data for a moment."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from builder.data import schema
+from builder.graph import DataChoice, Project, Training
+from builder.train import TrainedRun, fit_here
+from tests.networks import chain
+
+Layer = tuple[str, dict[str, Any]]
+
+
+def source(dataset: str, **options: Any) -> Layer:
+    """An Input for the only field of a dataset."""
+    found = schema(DataChoice(dataset=dataset, options=options))
+    if found is None:
+        raise ValueError(f"{dataset} has no schema")
+    field = found.inputs[0]
+    params = {"field": field.name, "kind": field.kind, "shape": list(field.shape)}
+    return "Input", params | ({"vocabulary": field.vocabulary} if field.vocabulary else {})
+
+
+def network(dataset: str, *layers: Layer, options: dict[str, Any] | None = None, **training: Any) -> Project:
+    """A chain of layers on a dataset."""
+    options = options or {}
+    return chain(
+        source(dataset, **options),
+        *layers,
+        data=DataChoice(dataset=dataset, options=options),
+        training=Training(**training),
+    )
+
+
+def table() -> Project:
+    return network("breast_cancer", ("Linear", {"units": 16}), ("ReLU", {}), ("Linear", {"units": 2}), epochs=10)
+
+
+def regression() -> Project:
+    return network("diabetes", ("Linear", {"units": 1}), epochs=30, learning_rate=0.03, objective="regression")
+
+
+def image() -> Project:
+    return network(
+        "shapes",
+        ("Conv2d", {"filters": 8}),
+        ("BatchNorm2d", {}),
+        ("ReLU", {}),
+        ("MaxPool2d", {}),
+        ("Conv2d", {"filters": 16}),
+        ("ReLU", {}),
+        ("GlobalMaxPool", {}),
+        ("Linear", {"units": 4}),
+        options={"rows": 800},
+        epochs=12,
+        learning_rate=0.01,
+    )
+
+
+def series() -> Project:
+    gru: Layer = ("GRU", {"hidden_size": 12})
+    return network("sine", gru, ("Mean", {}), ("Linear", {"units": 1}), epochs=3, objective="regression")
+
+
+def words(*body: Layer, epochs: int) -> Project:
+    embedding = ("Embedding", {"vocabulary": source("intents")[1]["vocabulary"], "dim": 16})
+    found = schema(DataChoice(dataset="intents"))
+    classes = len(found.target.classes) if found else 0
+    head: Layer = ("Linear", {"units": classes})
+    return network("intents", embedding, *body, head, epochs=epochs, learning_rate=0.01, batch_size=64)
+
+
+def transformer() -> Project:
+    block: Layer = ("TransformerEncoderBlock", {"heads": 2, "hidden": 32})
+    return words(("PositionalEmbedding", {}), block, block, ("Mean", {}), epochs=8)
+
+
+def recurrent() -> Project:
+    return words(("LSTM", {"hidden_size": 16}), ("Max", {}), epochs=8)
+
+
+def characters() -> Project:
+    options = {"length": 24}
+    size = source("tales", **options)[1]["vocabulary"]
+    return network(
+        "tales",
+        ("Embedding", {"vocabulary": size, "dim": 16}),
+        ("PositionalEmbedding", {}),
+        ("TransformerEncoderBlock", {"heads": 2, "hidden": 32, "causal": True}),
+        ("MultiHeadAttention", {"heads": 4, "causal": True}),
+        ("Linear", {"units": size}),
+        options=options,
+        epochs=4,
+        learning_rate=0.01,
+        batch_size=32,
+        objective="language_modelling",
+    )
+
+
+PROJECTS = {
+    "table": table,
+    "regression": regression,
+    "image": image,
+    "series": series,
+    "transformer": transformer,
+    "recurrent": recurrent,
+    "characters": characters,
+}
+
+
+@cache
+def trained(name: str) -> TrainedRun:
+    """One of these networks, trained; made once."""
+    return fit_here(PROJECTS[name]())

@@ -1,0 +1,223 @@
+"""Explanations whose right answer is known from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from builder.data import add_file, prepare
+from builder.explain import explain, explain_model
+from builder.explain.faithfulness import faithfulness
+from builder.explain.subject import Subject
+from builder.explain.target import choose
+from builder.graph import DataChoice, Project, Training
+from builder.train import fit_here
+from tests.explain.models import network, trained
+from tests.networks import chain
+
+CSV_ROWS = 120
+
+
+def linear_parts(row: int) -> np.ndarray:
+    """w·(x − mean) of the linear regression, in the target's own units."""
+    run = trained("regression")
+    weights = run.model.get_submodule("linear_1").weight
+    assert isinstance(weights, torch.Tensor)
+    x = run.data.inputs["features"]
+    ground = x[run.data.split["train"]].mean(0)
+    scale = float(np.ravel(run.data.preprocess["target"]["std"])[0])
+    parts: np.ndarray = (weights[0] * (x[row] - ground) * scale).detach().numpy()
+    return parts
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "occlusion"])
+@pytest.mark.parametrize("row", [0, 7, 200])
+def test_a_linear_model_is_its_own_explanation(method: str, row: int) -> None:
+    found = explain(trained("regression"), method, row)
+    np.testing.assert_allclose(found.attributions["features"], linear_parts(row), rtol=1e-4, atol=1e-4)
+    proof = found.proofs.completeness
+    assert proof is not None
+    assert abs(proof.delta) < 1e-3
+    assert found.verdict.level == "good"
+
+
+def test_saliency_of_a_linear_model_is_the_size_of_its_weights() -> None:
+    run = trained("regression")
+    weights = run.model.get_submodule("linear_1").weight
+    assert isinstance(weights, torch.Tensor)
+    scale = float(np.ravel(run.data.preprocess["target"]["std"])[0])
+    found = explain(run, "saliency", 3).attributions["features"]
+    np.testing.assert_allclose(found, np.abs(weights[0].detach().numpy()) * scale, rtol=1e-5)
+
+
+def test_occlusion_of_a_linear_picture_pixel_by_pixel() -> None:
+    project = network("digits", ("Flatten", {}), ("Linear", {"units": 10}), epochs=2)
+    run = fit_here(project)
+    found = explain(run, "occlusion", 5, target="3", window=1, baseline="black")
+    weights = run.model.get_submodule("linear_1").weight
+    assert isinstance(weights, torch.Tensor)
+    fitted = run.data.preprocess["fields"][0]
+    black = (0 - fitted["mean"]) / fitted["std"]
+    x = run.data.inputs["image"][5]
+    expected = (weights[3].reshape(1, 8, 8) * (x - black)).detach().numpy()
+    np.testing.assert_allclose(found.attributions["image"], expected, atol=1e-5)
+
+
+def test_the_usual_ground_of_digits_is_black_paper_and_of_shapes_is_their_grey() -> None:
+    digits = explain(fit_here(network("digits", ("Flatten", {}), ("Linear", {"units": 10}), epochs=1)), "saliency", 0)
+    assert digits.attributions["image"].shape == (1, 8, 8)
+    for name, dataset, low, high in (("digits", "digits", 0.0, 0.01), ("shapes", "shapes", 0.2, 0.4)):
+        data = prepare(DataChoice(dataset=dataset))
+        project = network(dataset, ("Flatten", {}), ("Linear", {"units": len(data.schema.target.classes)}))
+        inputs = {"image": data.inputs["image"][:1]}
+        model = nn.Sequential(nn.Flatten(), nn.LazyLinear(len(data.schema.target.classes)))
+        target = choose(0, model(inputs["image"]), data, inputs)
+        ground = Subject(project, model, data, inputs, target).baseline["image"]
+        fitted = data.preprocess["fields"][0]
+        grey = float(ground[0, 0, 0, 0]) * fitted["std"] + fitted["mean"]
+        assert low - 1e-6 <= grey <= high, name
+
+
+@pytest.fixture
+def coloured(home: Path) -> DataChoice:
+    """A table with a number and a category of three values."""
+    random = np.random.default_rng(0)
+    lines = ["size,colour,target"]
+    for _ in range(CSV_ROWS):
+        size, colour = random.normal(), ("red", "green", "blue")[random.integers(3)]
+        lines.append(f"{size:.4f},{colour},{size + 2.0 * (colour == 'red') + random.normal(scale=0.01):.4f}")
+    info = add_file("\n".join(lines).encode(), "coloured.csv", home, target="target")
+    return DataChoice(dataset=info.name)
+
+
+def coloured_project(choice: DataChoice, home: Path) -> Project:
+    field = prepare(choice, home).schema.inputs[0]
+    source = ("Input", {"field": field.name, "kind": "vector", "shape": list(field.shape)})
+    training = Training(objective="regression", epochs=40, learning_rate=0.03)
+    return chain(source, ("Linear", {"units": 1}), data=choice, training=training)
+
+
+def test_columns_of_one_category_go_together(coloured: DataChoice, home: Path) -> None:
+    run = fit_here(coloured_project(coloured, home), home)
+    columns = run.data.schema.inputs[0].columns
+    assert columns[:2] == ("size", "colour = blue")
+    assert len(columns) == 5
+    row = next(i for i in range(CSV_ROWS) if run.data.row(i)["colour"] == "red")
+    parts = explain(run, "occlusion", row).attributions[run.fields[0]]
+    exact = explain(run, "integrated_gradients", row).attributions[run.fields[0]]
+    assert len(set(parts[1:].round(6))) == 1
+    assert parts[1:].sum() == pytest.approx(exact[1:].sum(), abs=1e-3)
+    assert parts[0] == pytest.approx(exact[0], abs=1e-3)
+    proof = explain(run, "occlusion", row).proofs.faithfulness
+    assert proof is not None
+    assert proof.units == 2
+
+
+def test_the_parts_of_a_shape_lie_on_the_shape() -> None:
+    """On pictures with a decoy, more of the evidence lies on the shape than its share of the picture."""
+    run = trained("image")
+    assert run.data.masks is not None
+    rows = [int(row) for row in run.data.split["test"][:24]]
+    for method in ("integrated_gradients", "occlusion", "saliency"):
+        inside, area = [], []
+        for row in rows:
+            evidence = explain(run, method, row).attributions["image"][0].clip(min=0)
+            mask = run.data.masks[row].numpy()
+            near = np.asarray(nn.functional.max_pool2d(torch.from_numpy(mask).float()[None], 5, 1, 2)[0]) > 0
+            inside.append(evidence[near].sum() / evidence.sum())
+            area.append(near.mean())
+        assert np.mean(inside) > 1.5 * np.mean(area), method
+
+
+def _error(row: int, **options: int) -> float | None:
+    proof = explain(trained("table"), "integrated_gradients", row, **options).proofs.completeness
+    return proof.relative_error if proof else None
+
+
+def test_steps_are_doubled_until_the_parts_add_up() -> None:
+    run = trained("table")
+    row = next(i for i in range(60) if (_error(i, max_steps=1) or 0.0) > 0.05)
+    few = explain(run, "integrated_gradients", row, max_steps=1)
+    many = explain(run, "integrated_gradients", row)
+    assert few.proofs.completeness is not None
+    assert many.proofs.completeness is not None
+    assert few.proofs.completeness.steps == 1
+    assert many.proofs.completeness.steps is not None
+    assert many.proofs.completeness.steps in (32, 64, 128, 256, 512, 1024)
+    assert few.proofs.completeness.relative_error is not None
+    assert few.proofs.completeness.relative_error > 0.05
+    assert few.verdict.level == "poor"
+    assert "cannot be relied on" in few.verdict.sentence
+    assert many.proofs.completeness.relative_error is not None
+    assert many.proofs.completeness.relative_error <= 0.01
+
+
+def test_an_order_upside_down_or_by_chance_is_not_faithful() -> None:
+    run = trained("table")
+    inputs = {"features": run.data.inputs["features"][3:4]}
+    target = choose(None, run.output(inputs), run.data, inputs)
+    subject = Subject(run.project, run.model, run.data, inputs, target)
+    right = explain(run, "integrated_gradients", 3).attributions
+    good = faithfulness(subject, right, signed=True, seed=0)
+    bad = faithfulness(subject, {"features": -right["features"]}, signed=True, seed=0)
+    assert good is not None
+    assert bad is not None
+    assert good.chance <= 0.05
+    assert good.deletion < good.deletion_chance
+    assert good.insertion > good.insertion_chance
+    assert bad.chance == 1.0
+    random = np.random.default_rng(1)
+    chances = []
+    for _ in range(12):
+        found = faithfulness(subject, {"features": random.normal(size=30)}, signed=True, seed=0)
+        assert found is not None
+        chances.append(found.chance)
+    assert 0.25 < np.mean(chances) < 0.75
+
+
+def test_areas_of_a_linear_model_by_hand() -> None:
+    """With F linear, each curve is a sum of parts in their order; the mean over all orders goes straight."""
+    run = trained("regression")
+    row = 7
+    parts = linear_parts(row)
+    proof = explain(run, "integrated_gradients", row).proofs.faithfulness
+    sums = explain(run, "integrated_gradients", row).proofs.completeness
+    assert proof is not None
+    assert sums is not None
+    falling = np.concatenate([[0.0], np.cumsum(np.sort(parts)[::-1])])
+    np.testing.assert_allclose(proof.curves["deletion"], sums.answer - falling, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(proof.curves["insertion"], sums.baseline_answer + falling, rtol=1e-4, atol=1e-3)
+    assert proof.deletion == pytest.approx(float(np.trapezoid(sums.answer - falling, dx=0.1)), rel=1e-4)
+
+
+class Refuses(nn.Module):
+    """Answers one row, and raises for more: an error in the middle of a method."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear_1 = nn.Linear(10, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 1:
+            raise RuntimeError("one row only")
+        found: torch.Tensor = self.linear_1(x)
+        return found
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "occlusion", "saliency"])
+def test_an_error_leaves_nothing_behind(method: str) -> None:
+    run, model = trained("regression"), Refuses()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(RuntimeError, match="one row only"):
+        explain_model(run.project, model, run.data, method, 0)
+    for module in model.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+        assert not module._backward_hooks
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+    assert all(value.requires_grad and value.grad is None for value in model.parameters())
