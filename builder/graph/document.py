@@ -98,6 +98,11 @@ class Node(Frozen):
     frozen: bool = False
     note: Annotated[str, Field(max_length=5_000)] = ""
 
+    @property
+    def label(self) -> str:
+        """The title that people gave it, or else its id."""
+        return self.title or self.id
+
 
 class Edge(Frozen):
     """A tensor's way from an output port to an input port. A port's name is left out where it is the default."""

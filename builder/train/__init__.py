@@ -10,11 +10,12 @@ from builder.train.control import (
     start,
     stop,
     wait,
+    warm,
 )
 from builder.train.loop import TrainingError
 from builder.train.objectives import OBJECTIVES, Evaluation, Objective, Worst
 from builder.train.optimizers import OPTIMIZERS, SCHEDULES
-from builder.train.trained import TrainedRun, evaluate, fit_here, load_run, predict
+from builder.train.trained import TrainedRun, evaluate, evaluation, fit_here, load_run, predict
 
 __all__ = [
     "ACTIVE",
@@ -27,6 +28,7 @@ __all__ = [
     "TrainingError",
     "Worst",
     "evaluate",
+    "evaluation",
     "fit_here",
     "load_run",
     "pause",
@@ -38,4 +40,5 @@ __all__ = [
     "start",
     "stop",
     "wait",
+    "warm",
 ]

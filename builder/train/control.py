@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,8 @@ NICENESS = 10
 
 # Workers that this process started, so that their exit codes can be read and no zombie stays.
 _children: dict[str, subprocess.Popen[bytes]] = {}
+_spares: dict[Path, subprocess.Popen[bytes]] = {}
+_spare_lock = threading.Lock()
 
 
 def start(store: Store, project_id: str, project: Project, *, title: str = "") -> str:
@@ -121,24 +124,44 @@ def wait(store: Store, run_id: str, timeout_s: float = 3600.0) -> Run:
     raise TimeoutError(f"Run {run_id} is still going after {timeout_s:g} s.")
 
 
+def warm(store: Store) -> None:
+    """Have a worker ready that has imported everything, so that the next run begins at once."""
+    with _spare_lock:
+        spare = _spares.get(store.home)
+        if spare is None or spare.poll() is not None:
+            _spares[store.home] = _process(store)
+
+
 def _spawn(store: Store, run_id: str, folder: Path) -> None:
-    count = sum(1 for run in store.runs() if run.state in ACTIVE)
-    environment = {**os.environ, "NETLOOM_HOME": str(store.home)}
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        environment[name] = str(threads(count))
-    with (folder / "worker.log").open("ab") as output:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "builder.train.worker", str(store.home), run_id],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
-    with contextlib.suppress(psutil.Error):
-        psutil.Process(child.pid).nice(NICENESS)
+    with _spare_lock:
+        child = _spares.pop(store.home, None)
+    if child is None or child.poll() is not None:
+        child = _process(store)
     _children[run_id] = child
     store.update_run(run_id, pid=child.pid)
+    count = sum(1 for run in store.runs() if run.state in ACTIVE)
+    message = json.dumps({"run": run_id, "threads": threads(count), "log": str(folder / "worker.log")})
+    assert child.stdin is not None  # as _process asked for
+    with contextlib.suppress(BrokenPipeError), child.stdin:  # one that died is found by refresh
+        child.stdin.write(message.encode() + b"\n")
+
+
+def _process(store: Store) -> subprocess.Popen[bytes]:
+    """A worker that waits to be told its run. It ends with this process if it is told none, and outlives it else."""
+    environment = {**os.environ, "NETLOOM_HOME": str(store.home)}
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        environment[name] = str(threads())
+    child = subprocess.Popen(
+        [sys.executable, "-m", "builder.train.worker", str(store.home)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        start_new_session=True,
+    )
+    with contextlib.suppress(psutil.Error):
+        psutil.Process(child.pid).nice(NICENESS)
+    return child
 
 
 def _alive(run: Run) -> bool:
@@ -149,7 +172,7 @@ def _alive(run: Run) -> bool:
         return (datetime.now(UTC) - run.created_at).total_seconds() < STARTING_S
     try:
         process = psutil.Process(run.pid)
-        return process.status() != psutil.STATUS_ZOMBIE and run.id in process.cmdline()
+        return process.status() != psutil.STATUS_ZOMBIE and "builder.train.worker" in process.cmdline()
     except psutil.Error:
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from builder.compile import input_nodes, module, source
 from builder.data import Prepared, prepare
 from builder.graph import Project, read
 from builder.train import checkpoints
-from builder.train.objectives import OBJECTIVES, Evaluation, Objective
+from builder.train.objectives import OBJECTIVES, Evaluation, Objective, Worst
 
 if TYPE_CHECKING:
     import torch
@@ -98,6 +99,17 @@ def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
     if loop.best.weights:
         model.load_state_dict(loop.best.weights)
     return TrainedRun(project, text, model.cpu().eval(), data)
+
+
+def evaluation(store: Store, run_id: str) -> Evaluation | None:
+    """How a run did on its test split, as its worker measured it; None while it has not."""
+    path = Path(store.run_folder(run_id)) / "evaluation.json"
+    if not path.exists():
+        return None
+    value = json.loads(path.read_text())
+    value["classes"] = tuple(value["classes"])
+    value["worst"] = [Worst(**item) for item in value["worst"]]
+    return Evaluation(**value)
 
 
 def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:

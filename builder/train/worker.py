@@ -1,4 +1,4 @@
-"""The process that trains one run: `python -m builder.train.worker HOME RUN`.
+"""The process that trains one run: `python -m builder.train.worker HOME`, which is told its run on standard input.
 
 A thread of its own carries messages to and from the store, so that the loop never waits for a disk. Everything that a
 person should know is in the store; everything that a developer should know is in the run's log.jsonl.
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from builder.graph import Project, read
+from builder.graph import Project, read, write_bytes
 from builder.store import Run, Store, open_store
 from builder.train import checkpoints
 from builder.train.loop import Loop, TrainingError, Watch
@@ -251,9 +251,21 @@ def _train(store: Store, run_id: str, folder: Path, log: Log) -> tuple[str, str]
     try:
         done = loop.run(link)
         link.checkpoint(loop)
+        _evaluate(loop, project, folder)
     finally:
         link.close()
     return ("finished" if done else "stopped"), ""
+
+
+def _evaluate(loop: Loop, project: Project, folder: Path) -> None:
+    """Measure the best weights on the test split, and keep the result with the run."""
+    from builder.train.trained import TrainedRun, evaluate
+
+    if loop.best.weights:
+        loop.model.load_state_dict(loop.best.weights)
+    text = (folder / "model.py").read_text()
+    result = evaluate(TrainedRun(project, text, loop.model.cpu().eval(), loop.data))
+    write_bytes(folder / "evaluation.json", json.dumps(result.as_json()).encode())
 
 
 def _loop(project: Project, folder: Path, home: Path) -> Loop:
@@ -284,5 +296,38 @@ def _reason(error: Exception) -> str:
     return first[:500]
 
 
+def _told() -> dict[str, Any] | None:
+    """What to train; None where whoever started this process went away without a word."""
+    _import_heavy()
+    line = sys.stdin.readline()
+    if not line:
+        return None
+    message: dict[str, Any] = json.loads(line)
+    log = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    return message
+
+
+def _import_heavy() -> None:
+    """What every run needs, so that a worker that waits has it already."""
+    import torch.optim.adam
+    import torch.utils.flop_counter
+
+    import builder.compile
+    import builder.data
+    import builder.train.trained  # noqa: F401
+
+    # The first step of an optimizer imports more of torch; better now than within the run.
+    weight = torch.nn.Parameter(torch.zeros(1))
+    weight.sum().backward()  # type: ignore[no-untyped-call]
+    torch.optim.Adam([weight], fused=True).step()
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2]))
+    told = _told()
+    if told is not None:
+        import torch
+
+        torch.set_num_threads(told["threads"])
+        sys.exit(main(sys.argv[1], told["run"]))
