@@ -1,4 +1,4 @@
-"""The datasets that come with Netloom: one class each; a new file in `datasets/` registers itself by its classes."""
+"""The datasets that come with Netloom: one class each; a new file in `catalogue/` registers itself by its classes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Dataset(BaseModel, ABC):
 @cache
 def builtin() -> dict[str, type[Dataset]]:
     """The built-in datasets by name, in the order in which they are shown."""
-    import builder.data.datasets as package
+    import builder.data.catalogue as package
 
     for module in iter_modules(package.__path__):
         import_module(f"{package.__name__}.{module.name}")

@@ -15,7 +15,7 @@ from builder.data.registry import Dataset
 
 @cache
 def _text(name: str) -> str:
-    return files("builder.data.datasets").joinpath(name).read_text(encoding="utf-8")
+    return files("builder.data.catalogue").joinpath(name).read_text(encoding="utf-8")
 
 
 class Intents(Dataset):
