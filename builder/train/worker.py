@@ -58,7 +58,14 @@ class Link(Watch):
         self._thread = threading.Thread(target=self._serve, name="link", daemon=True)
 
     def start(self, loop: Loop) -> None:
-        self._facts = {"total_steps": loop.total_steps, "device": loop.device, "rows": loop.rows}
+        self._facts = {
+            "total_steps": loop.total_steps,
+            "steps_per_epoch": loop.steps_per_epoch,
+            "rows_per_step": loop.batch_size,
+            "objective": loop.objective.name,
+            "device": loop.device,
+            "learning_rate": loop.learning_rate,
+        }
         self._best_step = loop.best.step if loop.best.weights else -1
         self._thread.start()
 

@@ -1,0 +1,94 @@
+"""The data page: every dataset with a look at its rows, and uploads."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from builder.data import DataError, DatasetInfo, add_file, datasets, prepare, remove, statistics
+from builder.graph import DataChoice
+from builder.store import Store
+from builder.ui.live import Live
+from builder.ui.results import preview
+from builder.ui.words import plain
+
+MAX_UPLOAD_MIB = 200
+
+
+def datapage(store: Store, live: Live | None) -> None:
+    """Everything on the data page."""
+    infos = {info.name: info for info in datasets(store.home)}
+    left, right = st.columns([1, 2.6], gap="large")
+    with left:
+        _upload(store)
+        used = live.project.data.dataset if live else ""
+        names = list(infos)
+        wanted = st.session_state.get("dataset", used)
+        start = names.index(wanted) if wanted in infos else 0
+        name = st.radio(
+            "Datasets", names, index=start, format_func=lambda key: plain(infos[key].title), key=f"sets {start}"
+        )
+        st.session_state["dataset"] = name
+    with right:
+        _look(store, live, infos[name])
+
+
+def _upload(store: Store) -> None:
+    with st.expander("Bring your own data", icon=":material/upload_file:"):
+        file = st.file_uploader(
+            "CSV, Parquet, or a zip of picture folders",
+            type=["csv", "tsv", "txt", "parquet", "pq", "zip"],
+            max_upload_size=MAX_UPLOAD_MIB,
+            help="In a zip, the folder that a picture lies in is its class",
+        )
+        target = st.text_input("Column to predict", placeholder="the last column", help="For tables")
+        if file and st.button("Add it", type="primary", width="stretch"):
+            try:
+                info = add_file(file.getvalue(), file.name, store.home, target=target.strip() or None)
+            except DataError as error:
+                st.error(str(error))
+            else:
+                st.session_state["dataset"] = info.name
+                st.rerun()
+
+
+def _look(store: Store, live: Live | None, info: DatasetInfo) -> None:
+    choice = live.project.data if live and live.project.data.dataset == info.name else DataChoice(dataset=info.name)
+    st.subheader(plain(info.title))
+    st.caption(plain(info.summary))
+    try:
+        data = prepare(choice, store.home)
+    except DataError as error:
+        st.error(str(error))
+        data = None
+    _use(store, live, info)
+    if data is None:
+        return
+    quality = statistics(data)
+    columns = st.columns(4)
+    columns[0].metric("Rows", f"{quality.rows:,}", border=True)
+    for column, (name, rows) in zip(columns[1:], quality.splits.items(), strict=True):
+        column.metric(name.capitalize(), f"{rows:,}", border=True)
+    for remark in quality.remarks:
+        st.warning(plain(remark))
+    field = data.schema.inputs[0]
+    st.caption(f"Field `{field.name}`: {field.kind}, shape {field.shape} · predicts {plain(data.schema.target.name)}")
+    if quality.classes:
+        st.bar_chart(quality.classes, height=220, horizontal=len(quality.classes) > 12)
+    preview(data)
+    if quality.columns:
+        st.dataframe(quality.columns, hide_index=True)
+
+
+def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
+    left, right = st.columns([1, 1])
+    if live and live.project.data.dataset == info.name:
+        left.success(f"Used by {plain(live.project.name)}")
+    elif live and left.button(f"Use it in {plain(live.project.name)}", type="primary", width="stretch"):
+        live.apply(
+            {"kind": "project", "data": {"dataset": info.name, "options": {}}, "training": {"objective": info.task}}
+        )
+        st.switch_page("pages/design.py")
+    if not info.builtin and right.button("Delete this upload", icon=":material/delete:", width="stretch"):
+        remove(info.name, store.home)
+        st.session_state.pop("dataset", None)
+        st.rerun()

@@ -1,0 +1,153 @@
+"""How a run did on the rows that it never saw, and what can be taken away."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from builder import train
+from builder.data import DataError, Example, Prepared, prepare
+from builder.graph import read
+from builder.store import Run
+from builder.train import Evaluation
+from builder.ui.charts import confusion_chart, residual_chart
+from builder.ui.live import Live
+from builder.ui.words import plain
+
+METRICS = {
+    "accuracy": ("Accuracy", "{:.1%}"),
+    "balanced_accuracy": ("Balanced accuracy", "{:.1%}"),
+    "macro_f1": ("Macro F1", "{:.3f}"),
+    "loss": ("Loss", "{:.4f}"),
+    "rmse": ("RMSE", "{:.4g}"),
+    "mae": ("MAE", "{:.4g}"),
+    "r2": ("R²", "{:.3f}"),
+    "perplexity": ("Perplexity", "{:.2f}"),
+    "bits_per_token": ("Bits per token", "{:.3f}"),
+}
+
+
+def results(live: Live, run: Run) -> None:
+    """Test metrics, mistakes and downloads of a run that has ended."""
+    found = train.evaluation(live.store, run.id)
+    if found is None:
+        if run.state in ("finished", "stopped"):
+            st.caption("This run ended before it could be measured. Resume it to go on.")
+        return
+    st.markdown("### On the test rows")
+    columns = st.columns(len(found.metrics))
+    for column, (name, value) in zip(columns, found.metrics.items(), strict=True):
+        title, style = METRICS.get(name, (name, "{:.4g}"))
+        column.metric(title, style.format(value), border=True)
+    st.caption(f"{found.rows:,} rows that were used neither for training nor for choosing the best weights.")
+    overview, mistakes, take = st.tabs(["In detail", "Worst examples", "Take away"])
+    with overview:
+        _detail(found)
+    with mistakes:
+        _worst(live, run, found)
+    with take:
+        take_away(live, run)
+
+
+def _detail(found: Evaluation) -> None:
+    if found.confusion is not None and found.report is not None:
+        left, right = st.columns([1.2, 1])
+        left.plotly_chart(confusion_chart(found.confusion, found.classes), width="stretch", key="confusion")
+        share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f")
+        right.dataframe(found.report, hide_index=True, column_config={"precision": share, "recall": share, "f1": share})
+    if found.residuals is not None:
+        chart = residual_chart(found.residuals["target"], found.residuals["predicted"], "value")
+        st.plotly_chart(chart, width="stretch", key="residuals")
+    if found.confusion is None and found.residuals is None:
+        st.caption("A language model has no classes to confuse; its worst passages are in the next tab.")
+
+
+def _worst(live: Live, run: Run, found: Evaluation) -> None:
+    try:
+        data = prepare(read(Path(live.store.run_folder(run.id)) / "project.json").data, live.store.home)
+    except DataError as error:
+        st.error(str(error))
+        return
+    columns = st.columns(5)
+    for place, worst in enumerate(found.worst):
+        with columns[place % 5], st.container(border=True):
+            show_example(data.example(worst.row), small=True)
+            sure = f" ({worst.confidence:.0%} sure)" if worst.confidence is not None else ""
+            st.caption(
+                f"Row {worst.row} · true **{plain(worst.target[:60])}** · said **{plain(worst.predicted[:60])}**{sure}"
+            )
+
+
+def show_example(example: Example, *, small: bool = False) -> None:
+    """A row of data as people see it."""
+    if example.image is not None:
+        st.image(enlarged(example.image), width="stretch" if small else 260)
+    elif example.text:
+        st.markdown(plain(example.text[:160] if small else example.text))
+    elif example.series is not None:
+        st.line_chart(example.series, height=120 if small else 220)
+    else:
+        items = list(example.columns.items())
+        shown = items[:5] if small else items
+        st.dataframe([{"column": name, "value": _cell(value)} for name, value in shown], hide_index=True)
+
+
+def enlarged(image: Any) -> Any:
+    """A picture with values from 0 to 1, its pixels made large enough to be seen, not blurred."""
+    import numpy as np
+
+    pixels = (np.clip(image, 0, 1) * 255).astype(np.uint8)
+    times = max(1, 240 // max(pixels.shape[:2]))
+    return pixels.repeat(times, 0).repeat(times, 1)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def take_away(live: Live, run: Run) -> None:
+    """Downloads: everything in one zip, or the parts."""
+    from builder import export
+
+    folder = Path(live.store.run_folder(run.id))
+    st.markdown("The network as plain PyTorch: it runs without Netloom, and gives the same answers.")
+    if st.button("Prepare the zip", icon=":material/folder_zip:", key=f"bundle {run.id}"):
+        trained = train.load_run(live.store, run.id)
+        target = folder / "bundle.zip"
+        export.export(trained, "bundle", target)
+        st.session_state["bundle"] = (run.id, target.read_bytes())
+    ready = st.session_state.get("bundle")
+    if ready and ready[0] == run.id:
+        st.download_button(
+            "Download source, weights and a script that predicts",
+            ready[1],
+            "netloom-model.zip",
+            "application/zip",
+            type="primary",
+            icon=":material/download:",
+        )
+    source = (folder / "model.py").read_text()
+    with st.expander("The source that was trained"):
+        st.code(source, language="python")
+
+
+def preview(data: Prepared, rows: int = 8) -> None:
+    """The first rows of data."""
+    columns = st.columns(4)
+    for place in range(min(rows, len(data.target))):
+        with columns[place % 4], st.container(border=True):
+            example = data.example(place)
+            show_example(example, small=True)
+            st.caption(f"Row {place} · {data.schema.target.name}: **{plain(example.target[:80])}**")
+
+
+def as_csv(rows: list[dict[str, Any]]) -> bytes:
+    """Rows as CSV text."""
+    import pandas as pd
+
+    buffer = io.StringIO()
+    pd.DataFrame(rows).to_csv(buffer, index=False)
+    return buffer.getvalue().encode()

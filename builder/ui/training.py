@@ -1,0 +1,326 @@
+"""The train page: how to train, what goes on, how it went."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from builder import train
+from builder.check import Analysis
+from builder.compile import CompileError
+from builder.data import DataError, datasets
+from builder.graph import EditError, Training
+from builder.layers import form
+from builder.store import Points, Run, StoreError
+from builder.ui import session
+from builder.ui.charts import curve_chart, curves
+from builder.ui.live import Live
+from builder.ui.results import results
+from builder.ui.words import ago, count, duration, plain, size
+
+REFRESH_S = 0.8
+STATES = {
+    "queued": (":material/hourglass_top:", "Starting"),
+    "running": (":material/play_circle:", "Training"),
+    "paused": (":material/pause_circle:", "Paused"),
+    "stopping": (":material/stop_circle:", "Stopping"),
+    "finished": (":material/check_circle:", "Finished"),
+    "stopped": (":material/stop_circle:", "Stopped"),
+    "failed": (":material/error:", "Failed"),
+}
+NAMES = {"constant": "Constant", "cosine": "Cosine to zero", "one_cycle": "One cycle"}
+DEVICES = {"auto": "Automatic", "cpu": "CPU", "cuda": "GPU"}
+
+
+def training(live: Live) -> None:
+    """Everything on the train page."""
+    train.warm(live.store)
+    st.subheader(plain(live.project.name))
+    left, right = st.columns([1, 2.6], gap="large")
+    with left:
+        _settings(live)
+    with right:
+        _runs(live)
+
+
+def _settings(live: Live) -> None:
+    project = live.project
+    infos = {info.name: info for info in datasets(live.store.home)}
+    with st.container(border=True):
+        _select(
+            live, "data", "dataset", "Data", ["", *infos], lambda name: infos[name].title if name else "Choose data"
+        )
+        _select(live, "training", "objective", "Objective", list(train.OBJECTIVES), lambda n: train.OBJECTIVES[n].title)
+        _select(live, "training", "optimizer", "Optimizer", list(train.OPTIMIZERS), train.OPTIMIZERS.__getitem__)
+        one, two = st.columns(2)
+        with one:
+            _number(live, "epochs", "Epochs", "How often every example is seen")
+        with two:
+            _number(live, "batch_size", "Batch size", "How many examples make one step")
+        _rate(live)
+        with st.expander("More"):
+            _select(live, "training", "schedule", "Learning rate over time", list(NAMES), NAMES.__getitem__)
+            _select(live, "training", "device", "Device", list(DEVICES), DEVICES.__getitem__)
+            _real(live, "weight_decay", "Weight decay", "Draws weights towards zero, against overfitting")
+            _optional(live, "gradient_clip", "Gradient clip", "The greatest length of a gradient; empty: no limit")
+            _optional(live, "early_stopping", "Early stopping", "Epochs without a better validation loss; empty: never")
+            _number(live, "seed", "Seed", "The same seed gives the same run")
+    analysis = live.analysis()
+    _estimate(live, analysis)
+    _start(live, analysis)
+    if project.data.dataset and not live.data_problem():
+        data = live.schema()
+        if data:
+            st.caption(f"{data.rows:,} rows · the test rows are never trained on.")
+
+
+def _estimate(live: Live, analysis: Analysis) -> None:
+    totals = analysis.totals
+    problem = live.data_problem()
+    if problem:
+        st.error(problem)
+    for issue in analysis.errors[:6]:
+        st.error(issue.message)
+        if issue.fix and st.button(issue.fix.title, key=f"fix {issue.code} {issue.node} {issue.port}"):
+            live.apply(issue.fix.edit)
+            st.rerun()
+    if not analysis.errors:
+        st.caption(
+            f"{totals.trainable:,} parameters to train · {count(totals.flops)} FLOPs per example · "
+            f"about {size(totals.memory_bytes)} of memory"
+        )
+
+
+def _start(live: Live, analysis: Analysis) -> None:
+    ready = not analysis.errors and bool(live.project.data.dataset)
+    if st.button("Start training", type="primary", icon=":material/play_arrow:", width="stretch", disabled=not ready):
+        try:
+            run_id = train.start(live.store, live.id, live.project)
+        except (CompileError, DataError, StoreError, OSError) as error:
+            st.error(str(error))
+        else:
+            session.choose(live.id, run_id)
+            st.rerun()
+    if not live.project.data.dataset:
+        st.info("Choose data first.")
+
+
+def _runs(live: Live) -> None:
+    rows = live.store.runs(live.id, limit=200)
+    if not rows:
+        with st.container(border=True, height=420, horizontal_alignment="center", vertical_alignment="center"):
+            st.markdown("#### No runs yet")
+            st.caption("Press Start training: the curves appear here, and stay with the run whatever happens.")
+        return
+    ids = [run.id for run in rows]
+    known = {run.id: run for run in rows}
+    chosen = st.session_state.get("run") or st.query_params.get("run")
+    if chosen not in known:
+        chosen = ids[0]
+    picked = st.selectbox(
+        "Run", ids, index=ids.index(chosen), format_func=lambda key: _name(known[key]), key=f"runs {len(ids)} {chosen}"
+    )
+    if picked != chosen:
+        session.choose(live.id, picked)
+        st.rerun()
+    st.session_state["run"] = picked
+    st.query_params["run"] = picked
+    active = train.refresh(live.store, picked).state in train.ACTIVE
+    st.fragment(_watch, run_every=REFRESH_S if active else None)(live, picked, active)
+    run = live.store.run(picked)
+    if run.state not in train.ACTIVE:
+        results(live, run)
+
+
+def _name(run: Run) -> str:
+    return f"{run.title[:60]} · {STATES[run.state][1].lower()} · {ago(run.created_at)}"
+
+
+def _watch(live: Live, run_id: str, active: bool) -> None:
+    """The run as it is now, drawn again and again while it goes on."""
+    try:
+        run = train.refresh(live.store, run_id)
+    except StoreError as error:
+        st.error(str(error))
+        return
+    if active and run.state not in train.ACTIVE:
+        st.rerun()  # the whole page: results come up, and this stops looking
+    icon, word = STATES[run.state]
+    head, controls = st.columns([1.5, 2], vertical_alignment="center")
+    head.markdown(f"### {icon} {word}")
+    with controls:
+        _controls(live, run)
+    if run.state == "failed":
+        st.error(run.reason)
+    done = run.step / run.total_steps if run.total_steps else 0.0
+    st.progress(min(done, 1.0), _progress(run, live))
+    _facts(run)
+    _charts(live, run)
+
+
+def _progress(run: Run, live: Live) -> str:
+    if run.state == "queued":
+        return "The worker is starting"
+    eta = run.summary.get("eta_s")
+    left = f" · {duration(eta)} left" if run.state == "running" and eta is not None else ""
+    return f"Epoch {run.epoch} · step {run.step:,} of {run.total_steps:,}{left}"
+
+
+def _controls(live: Live, run: Run) -> None:
+    store = live.store
+    one, two, three = st.columns(3)
+    if run.state in ("running", "queued"):
+        if one.button("Pause", icon=":material/pause:", width="stretch", key="pause"):
+            train.pause(store, run.id)
+    elif run.state == "paused":
+        if one.button("Continue", icon=":material/play_arrow:", width="stretch", key="continue"):
+            train.proceed(store, run.id)
+    elif run.state in ("failed", "stopped") and one.button(
+        "Resume", icon=":material/replay:", width="stretch", key="resume", help="From the last checkpoint"
+    ):
+        try:
+            train.resume(store, run.id)
+        except (ValueError, StoreError) as error:
+            st.error(str(error))
+        st.rerun()
+    if run.state in ("running", "queued", "paused"):
+        if two.button("Stop", icon=":material/stop:", width="stretch", key="stop"):
+            train.stop(store, run.id)
+        with three.popover("Rate", icon=":material/speed:", help="Change the learning rate", width="stretch"):
+            _change_rate(live, run)
+    elif two.button(
+        "Delete", icon=":material/delete:", width="stretch", key="delete", help="With its curves and weights"
+    ):
+        store.delete_run(run.id)
+        session.choose(live.id)
+        st.rerun(scope="app")
+
+
+def _change_rate(live: Live, run: Run) -> None:
+    typed = st.text_input("New learning rate", placeholder="0.0005", key=f"rate {run.id}")
+    if st.button("Set it", key=f"set rate {run.id}") and typed:
+        try:
+            train.set_learning_rate(live.store, run.id, float(typed))
+        except ValueError:
+            st.error(f"A learning rate is a number above 0 and at most 10, received {typed[:30]!r}.")
+
+
+def _facts(run: Run) -> None:
+    facts = run.summary
+    if not facts:
+        return
+    rows_per_step = facts.get("rows_per_step", 0)
+    values = [("Device", str(facts.get("device", "")).upper())]
+    if run.state == "running" and facts.get("steps_per_s"):
+        values.append(("Throughput", f"{count(facts['steps_per_s'] * rows_per_step)} examples/s"))
+    if run.state in train.ACTIVE and "cpu_share" in facts:
+        values.append(("CPU", f"{facts['cpu_share']:.0%}"))
+        values.append(("Memory", size(facts["memory_bytes"])))
+        if "gpu_memory_bytes" in facts:
+            values.append(("GPU memory", size(facts["gpu_memory_bytes"])))
+    if facts.get("best"):
+        values.append(("Best validation loss", f"{facts['best']['loss']:.4g} (epoch {facts['best']['epoch'] + 1})"))
+    if facts.get("learning_rate"):
+        values.append(("Learning rate", f"{facts['learning_rate']:g}"))
+    st.caption(" · ".join(f"{name} **{value}**" for name, value in values))
+
+
+def _charts(live: Live, run: Run) -> None:
+    found = curves(_points(live, run))
+    if not found:
+        st.caption("The first points appear in a moment.")
+        return
+    objective = train.OBJECTIVES.get(run.summary.get("objective", ""), train.OBJECTIVES["classification"])
+    per_epoch = run.summary.get("steps_per_epoch") or 1
+    shown = [(name, title) for name, title in objective.metrics.items() if any(key[1] == name for key in found)]
+    if not shown:
+        shown = [("loss", objective.metrics["loss"])]
+    for place, (column, (name, title)) in enumerate(zip(st.columns(min(len(shown), 2)) * 2, shown, strict=False)):
+        chart = curve_chart(found, name, title, per_epoch)
+        column.plotly_chart(chart, key=f"chart {run.id} {place}", width="stretch", config={"displayModeBar": False})
+
+
+def _points(live: Live, run: Run) -> Points:
+    """All points of a run; only new ones are read, but all of them after a resume, which may have taken some back."""
+    key = (run.id, str(run.started_at))
+    cached: tuple[Any, Points] | None = st.session_state.get("points")
+    if cached is None or cached[0] != key:
+        found = live.store.points(run.id)
+    else:
+        old, new = cached[1], live.store.points(run.id, cached[1].last)
+        found = Points(
+            old.step + new.step,
+            old.epoch + new.epoch,
+            old.split + new.split,
+            old.name + new.name,
+            old.value + new.value,
+            old.at + new.at,
+            new.last,
+        )
+    st.session_state["points"] = (key, found)
+    return found
+
+
+def _commit(live: Live, part: str, name: str, key: str, generation: int) -> None:
+    if generation != live.generation or key not in st.session_state:
+        return
+    try:
+        live.apply({"kind": "project", part: _change(live, part, name, st.session_state[key])}, from_form=True)
+        if name == "dataset":
+            infos = {info.name: info for info in datasets(live.store.home)}
+            if st.session_state[key] in infos:
+                live.apply({"kind": "project", "training": {"objective": infos[st.session_state[key]].task}})
+    except EditError as error:
+        st.session_state["training error"] = str(error)
+
+
+def _change(live: Live, part: str, name: str, value: Any) -> dict[str, Any]:
+    return {name: value, "options": {}} if name == "dataset" else {name: value}
+
+
+def _key(live: Live, part: str, name: str, value: Any) -> tuple[str, dict[str, Any]]:
+    key = f"{part}/{live.id}/{live.generation}/{name}"
+    st.session_state.setdefault(key, value)
+    return key, {"key": key, "on_change": _commit, "args": (live, part, name, key, live.generation)}
+
+
+def _select(live: Live, part: str, name: str, label: str, options: list[str], title: Any) -> None:
+    value = getattr(getattr(live.project, part), name)
+    _, bound = _key(live, part, name, value if value in options else options[0])
+    st.selectbox(label, options, format_func=title, **bound)
+
+
+def _number(live: Live, name: str, label: str, text: str) -> None:
+    field = next(item for item in form(Training) if item.name == name)
+    _, bound = _key(live, "training", name, getattr(live.project.training, name))
+    high = int(field.maximum) if field.maximum is not None else None
+    st.number_input(label, min_value=int(field.minimum or 0), max_value=high, step=1, help=text, **bound)
+
+
+def _real(live: Live, name: str, label: str, text: str) -> None:
+    _, bound = _key(live, "training", name, getattr(live.project.training, name))
+    st.number_input(label, min_value=0.0, max_value=1.0, format="%g", help=text, **bound)
+
+
+def _rate(live: Live) -> None:
+    _, bound = _key(live, "training", "learning_rate", live.project.training.learning_rate)
+    st.number_input(
+        "Learning rate",
+        min_value=1e-7,
+        max_value=10.0,
+        step=0.0005,
+        format="%g",
+        help="How far each step goes. Too high, and the loss jumps; too low, and it crawls",
+        **bound,
+    )
+
+
+def _optional(live: Live, name: str, label: str, text: str) -> None:
+    field = next(item for item in form(Training) if item.name == name)
+    whole = field.kind == "int"
+    _, bound = _key(live, "training", name, getattr(live.project.training, name))
+    if whole:
+        st.number_input(label, min_value=1, max_value=10_000, step=1, help=text, placeholder="empty", **bound)
+    else:
+        st.number_input(label, min_value=1e-6, max_value=1e6, format="%g", help=text, placeholder="empty", **bound)
