@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
+from builder.compile import module, source
+from builder.data import prepare
 from builder.explain import Explanation, explain, methods, registry
 from builder.explain.subject import Subject
 from builder.explain.target import choose
+from builder.templates import templates
 from builder.train import TrainedRun
 from tests.explain.models import PROJECTS, trained
 
@@ -188,3 +192,31 @@ def test_the_copy_is_private() -> None:
         subject.inputs["features"].fill_(0.0)
     assert next(run.model.parameters()).abs().sum() > 0
     assert run.data.inputs["features"][0].abs().sum() > 0
+
+
+def test_two_explanations_at_once_do_not_disturb_each_other() -> None:
+    run = trained("transformer")
+    jobs = [(method, row) for method in registry() for row in (1, 2, 3)]
+    alone = [explain(run, method, row).as_json() for method, row in jobs]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda job: explain(run, job[0], job[1]).as_json(), jobs))
+    assert together == alone
+
+
+@pytest.mark.parametrize("name", templates())
+def test_every_template_is_explained_or_refused_with_a_reason(name: str) -> None:
+    """With fresh weights: what matters here is the network, not what it learned."""
+    project = templates()[name].project
+    torch.manual_seed(0)
+    run = TrainedRun(project, source(project), module(project).eval(), prepare(project.data))
+    for method in methods(run):
+        if method.available:
+            found = explain(run, method.name, 1)
+            assert set(found.attributions) == set(run.fields)
+            proof = found.proofs.completeness
+            if method.name == "integrated_gradients":
+                assert proof is not None
+                assert proof.relative_error is not None
+                assert proof.relative_error <= 0.01
+        else:
+            assert method.reason.endswith(".")

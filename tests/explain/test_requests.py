@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -147,3 +148,33 @@ def test_two_embeddings_of_one_text_add_up_together() -> None:
     assert proof is not None
     assert proof.relative_error is not None
     assert proof.relative_error <= 0.01
+
+
+def test_tokens_that_no_embedding_reads_have_no_gradients() -> None:
+    """Gradients cannot reach whole numbers; occlusion needs none."""
+    run = trained("transformer")
+    kind, params = source("intents")
+    made = project(
+        {
+            "input_1": (kind, params),
+            "reshape_1": ("Reshape", {"shape": [-1]}),
+            "embedding_1": ("Embedding", {"vocabulary": params["vocabulary"], "dim": 8}),
+            "mean_1": ("Mean", {}),
+            "linear_1": ("Linear", {"units": len(run.data.schema.target.classes)}),
+            "output_1": ("Output", {}),
+        },
+        [
+            ("input_1", "reshape_1"),
+            ("reshape_1", "embedding_1"),
+            ("embedding_1", "mean_1"),
+            ("mean_1", "linear_1"),
+            ("linear_1", "output_1"),
+        ],
+    )
+    reasons = {found.name: found.reason for found in methods(replace(run, project=made))}
+    said = "Reshape (reshape_1) reads the tokens of Input (input_1) without an Embedding"
+    assert reasons["integrated_gradients"].startswith(said)
+    assert reasons["saliency"].startswith(said)
+    assert reasons["occlusion"] == ""
+    with pytest.raises(ExplainError, match="use Occlusion"):
+        explain(replace(run, project=made), "integrated_gradients", 3)

@@ -1,0 +1,5 @@
+"""What people take away: one class per format, each tested to give the app's own answers."""
+
+from builder.export.base import ExportError, Format, Trained, content, export, filename, formats, registry
+
+__all__ = ["ExportError", "Format", "Trained", "content", "export", "filename", "formats", "registry"]

@@ -1,0 +1,93 @@
+"""Predict with a network that was trained in Netloom: python predict.py [FILE]
+
+FILE is JSON (one row, or a list of rows) or CSV (a header, then one row a line), with the columns that example.json
+shows; without FILE, example.json itself is read. Prints JSON. Needs torch, safetensors and numpy.
+"""
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from encode import EncodeError, encode_rows  # type: ignore[import-not-found]
+from model import Main  # type: ignore[import-not-found]
+from safetensors.torch import load_file
+
+HERE = Path(__file__).resolve().parent
+BATCH = 512
+LIKELIEST = 5
+
+
+def load(folder: Path = HERE) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """The network with its trained weights, and the preprocessing that was fitted on the training data."""
+    network = Main()
+    network.load_state_dict(load_file(folder / "weights.safetensors"))
+    preprocess: dict[str, Any] = json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))
+    return network.eval(), preprocess
+
+
+def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """An answer for each raw row."""
+    answers: list[dict[str, Any]] = []
+    for start in range(0, len(rows), BATCH):
+        arrays = encode_rows(preprocess, rows[start : start + BATCH])
+        with torch.no_grad():
+            output = network(*[torch.from_numpy(arrays[name]) for name in preprocess["arguments"]])
+        answers += decode(preprocess, output)
+    return answers
+
+
+def decode(preprocess: dict[str, Any], output: torch.Tensor) -> list[dict[str, Any]]:
+    """What the network's output (N, …) says, in words and numbers."""
+    target = preprocess["target"]
+    if target["kind"] == "number":
+        values = (output * torch.tensor(target["std"]) + torch.tensor(target["mean"])).tolist()
+        return [{"prediction": row[0] if len(row) == 1 else row} for row in values]
+    if target["kind"] == "class":
+        names, shares = target["classes"], output.softmax(1)
+        likeliest = [list(range(len(names)))] * len(shares)
+    else:
+        names, shares = preprocess["fields"][0]["vocabulary"], output[:, -1].softmax(1)
+        likeliest = shares.topk(min(LIKELIEST, shares.shape[1])).indices.tolist()
+    return [
+        {
+            "prediction": names[int(row.argmax())],
+            "probabilities": {names[place]: float(row[place]) for place in places},
+        }
+        for row, places in zip(shares, likeliest, strict=True)
+    ]
+
+
+def read(path: Path, preprocess: dict[str, Any]) -> Any:
+    """The rows of a JSON or CSV file; in CSV, the cell of an image or a series holds a list, written as JSON."""
+    text = path.read_text(encoding="utf-8-sig")
+    if path.suffix.lower() != ".csv":
+        return json.loads(text)
+    lists = {field["name"] for field in preprocess["fields"] if field["encoding"] in ("image", "series")}
+    return [
+        {name: json.loads(cell) if name in lists else cell for name, cell in row.items()}
+        for row in csv.DictReader(io.StringIO(text))
+    ]
+
+
+def main() -> int:
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "example.json"
+    try:
+        network, preprocess = load()
+        found = read(path, preprocess)
+        rows = found if isinstance(found, list) else [found]
+        if not all(isinstance(row, dict) for row in rows):
+            raise EncodeError("A row is an object with a value for each column, as in example.json.")
+        answers = predict(network, preprocess, rows)
+    except (EncodeError, OSError, ValueError) as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(answers if isinstance(found, list) else answers[0], indent=1, ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""The bundle gives the app's answers where nothing but torch, safetensors and numpy is installed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load
+
+from builder import export
+from builder.data import add_file
+from builder.graph import DataChoice, Project, Training, loads
+from builder.train import TrainedRun, fit_here, predict
+from tests.explain.models import trained
+from tests.export import bare
+from tests.networks import chain
+
+NAMES = ("table", "regression", "image", "series", "transformer", "recurrent", "characters")
+TOLERANCE = 1e-6
+ROWS = 5
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bare.build(tmp_path_factory.mktemp("bare"))
+
+
+def unpack(run: TrainedRun, folder: Path) -> Path:
+    archive = export.export(run, "bundle", folder / "taken.zip")
+    target = folder / "taken"
+    with zipfile.ZipFile(archive) as found:
+        found.extractall(target)
+    return target
+
+
+def ask(python: Path, folder: Path, *arguments: str) -> Any:
+    done = bare.run(python, folder, "predict.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in row.items()}
+
+
+def assert_same(answers: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    assert len(answers) == len(expected)
+    for answer, wanted in zip(answers, expected, strict=True):
+        assert answer.keys() == wanted.keys()
+        if isinstance(wanted["prediction"], str):
+            assert answer["prediction"] == wanted["prediction"]
+            assert answer["probabilities"].keys() == wanted["probabilities"].keys()
+            for name, share in wanted["probabilities"].items():
+                assert abs(answer["probabilities"][name] - share) <= TOLERANCE
+        else:
+            assert abs(answer["prediction"] - wanted["prediction"]) <= TOLERANCE
+
+
+def test_the_environment_has_nothing_else(python: Path, tmp_path: Path) -> None:
+    for name in ("builder", "captum", "pandas", "sklearn", "scipy", "pydantic", "streamlit", "PIL"):
+        done = bare.run(python, tmp_path, "-c", f"import {name}")
+        assert done.returncode == 1
+        assert "ModuleNotFoundError" in done.stderr, name
+    done = bare.run(python, tmp_path, "-c", "import torch, safetensors.torch, numpy; print(torch.__version__)")
+    assert done.stdout.strip() == torch.__version__, done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_answers_as_the_app_does(name: str, python: Path, tmp_path: Path) -> None:
+    run = trained(name)
+    folder = unpack(run, tmp_path)
+    test = run.data.split["test"][:ROWS].tolist()
+    rows = [plain(run.data.row(row)) for row in test]
+    (folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
+    expected = predict(run, [run.data.row(row) for row in test])
+    assert_same(ask(python, folder, "rows.json"), expected)
+    shipped = json.loads((folder / "example.json").read_text(encoding="utf-8"))
+    assert shipped == rows[0]
+
+
+@pytest.mark.parametrize("name", ["table", "image", "transformer"])
+def test_the_outputs_themselves_are_the_apps(name: str, python: Path, tmp_path: Path) -> None:
+    """Logits, not rounded by a softmax."""
+    run = trained(name)
+    folder = unpack(run, tmp_path)
+    code = (
+        "import json, predict, torch; network, preprocess = predict.load(); row = predict.read(predict.HERE / "
+        "'example.json', preprocess); arrays = predict.encode_rows(preprocess, [row]); "
+        "print(json.dumps(network(*map(torch.from_numpy, arrays.values())).tolist()))"
+    )
+    done = bare.run(python, folder, "-c", code)
+    assert done.returncode == 0, done.stderr
+    row = int(run.data.split["test"][0])
+    expected = run.output({key: value[row : row + 1] for key, value in run.data.inputs.items()})
+    assert np.abs(np.array(json.loads(done.stdout)) - expected.numpy()).max() <= TOLERANCE
+
+
+def test_one_row_without_a_file_and_many_rows_from_csv(python: Path, tmp_path: Path) -> None:
+    run = trained("table")
+    folder = unpack(run, tmp_path)
+    test = run.data.split["test"][:ROWS].tolist()
+    expected = predict(run, [run.data.row(row) for row in test])
+    assert_same([ask(python, folder)], expected[:1])
+    with (folder / "rows.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.DictWriter(file, list(run.data.row(test[0])))
+        writer.writeheader()
+        writer.writerows(run.data.row(row) for row in test)
+    assert_same(ask(python, folder, "rows.csv"), expected)
+
+
+def test_texts_and_series_from_csv(python: Path, tmp_path: Path) -> None:
+    texts: list[dict[str, Any]] = [{"text": "[is it raining, or not?]"}, {"text": 'say "hello"'}]
+    series = [plain(trained("series").data.row(row)) for row in (3, 4)]
+    for name, rows in (("recurrent", texts), ("series", series)):
+        run = trained(name)
+        (tmp_path / name).mkdir()
+        folder = unpack(run, tmp_path / name)
+        with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(rows[0])
+            writer.writerows([str(value) for value in row.values()] for row in rows)
+        assert_same(ask(python, folder, "rows.csv"), predict(run, rows))
+
+
+def test_a_table_with_categories_and_gaps(python: Path, tmp_path: Path, home: Path) -> None:
+    random = np.random.default_rng(0)
+    lines = ["size,colour,kind"]
+    for _ in range(150):
+        colour, size = ("red", "grün", "a,b")[random.integers(3)], random.normal()
+        lines.append(f'{size:.3f},"{colour}",{"big" if size > 0 else "small"}')
+    info = add_file("\n".join(lines).encode(), "things.csv", home, target="kind")
+    choice = DataChoice(dataset=info.name)
+    source = ("Input", {"field": "features", "kind": "vector", "shape": [5]})
+    project: Project = chain(source, ("Linear", {"units": 2}), data=choice, training=Training(epochs=2))
+    run = fit_here(project, home)
+    folder = unpack(run, tmp_path)
+    rows: list[dict[str, Any]] = [
+        {"size": 0.5, "colour": "grün"},
+        {"size": None, "colour": "never seen"},
+        {"size": -1, "colour": None},
+    ]
+    (folder / "rows.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+    assert_same(ask(python, folder, "rows.json"), predict(run, rows))
+    (folder / "rows.csv").write_text("size,colour\n0.5,grün\n,never seen\n-1,\n", encoding="utf-8")
+    assert_same(ask(python, folder, "rows.csv"), predict(run, rows))
+
+
+def test_a_text_that_is_shorter_longer_or_unknown(python: Path, tmp_path: Path) -> None:
+    for name in ("transformer", "characters"):
+        run = trained(name)
+        (tmp_path / name).mkdir()
+        folder = unpack(run, tmp_path / name)
+        rows: list[dict[str, Any]] = [{"text": text} for text in ("once", "wake me " * 30, "漢字 zebra!", "")]
+        (folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
+        assert_same(ask(python, folder, "rows.json"), predict(run, rows))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("rows.json", '{"mean radius": 1}', "The row has no column 'mean texture'"),
+        ("rows.json", "[1, 2]", "A row is an object with a value for each column"),
+        ("rows.json", "{", "Expecting property name"),
+        ("missing.json", None, "No such file"),
+    ],
+)
+def test_a_wrong_file_gets_a_sentence(file: str, text: str | None, message: str, python: Path, tmp_path: Path) -> None:
+    folder = unpack(trained("table"), tmp_path)
+    if text is not None:
+        (folder / file).write_text(text, encoding="utf-8")
+    done = bare.run(python, folder, "predict.py", file)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["table", "characters"])
+def test_what_is_in_it(name: str) -> None:
+    run = trained(name)
+    found = zipfile.ZipFile(io.BytesIO(export.content(run, "bundle")))
+    assert found.namelist() == sorted(found.namelist())
+    assert set(found.namelist()) == {
+        "README.md", "encode.py", "example.json", "model.py", "predict.py", "preprocess.json", "project.json",
+        "weights.safetensors",
+    }  # fmt: skip
+    assert found.read("model.py").decode() == run.source
+    assert loads(found.read("project.json").decode()) == run.project
+    weights = load(found.read("weights.safetensors"))
+    for key, value in run.model.state_dict().items():
+        assert torch.equal(weights[key], value)
+    for name in ("predict.py", "encode.py"):
+        assert "type: ignore" not in found.read(name).decode()
+        assert "builder" not in found.read(name).decode()
+    assert b"python predict.py" in found.read("README.md")
+
+
+def test_equal_networks_give_equal_bytes() -> None:
+    run = trained("image")
+    again = fit_here(run.project)
+    assert export.content(run, "bundle") == export.content(run, "bundle")
+    assert export.content(again, "bundle") == export.content(run, "bundle")

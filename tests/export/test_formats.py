@@ -1,0 +1,50 @@
+"""The registry of formats, file names, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from builder import export
+from tests.explain.models import trained
+
+
+def test_every_format_introduces_itself() -> None:
+    listed = export.formats()
+    assert [found.name for found in listed] == list(export.registry())
+    assert "bundle" in export.registry()
+    for found in listed:
+        assert found.title
+        assert found.summary
+        assert found.suffix.startswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Digits, small", "digits-small.zip"),
+        ("../../etc/passwd", "etc-passwd.zip"),
+        ("Züge & Bäume", "zuge-baume.zip"),
+        ("漢字", "network.zip"),
+        ('"</script>\n', "script.zip"),
+        ("x" * 150, "x" * 60 + ".zip"),
+    ],
+)
+def test_a_project_of_any_name_gets_a_plain_file_name(name: str, expected: str, tmp_path: Path) -> None:
+    run = trained("table")
+    run = replace(run, project=run.project.model_copy(update={"name": name}))
+    assert export.filename(run, "bundle") == expected
+    written = export.export(run, "bundle", tmp_path)
+    assert written == tmp_path / expected
+    assert written.read_bytes() == export.content(run, "bundle")
+    assert list(tmp_path.iterdir()) == [written]
+
+
+def test_an_unknown_format_and_a_missing_folder(tmp_path: Path) -> None:
+    run = trained("table")
+    with pytest.raises(export.ExportError, match="There is no export format 'onyx'; choose one of bundle"):
+        export.export(run, "onyx", tmp_path / "x")
+    with pytest.raises(export.ExportError, match="There is no folder"):
+        export.export(run, "bundle", tmp_path / "not there" / "x.zip")
