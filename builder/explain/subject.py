@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from builder.check import analyse
 from builder.compile import input_nodes
 from builder.data import FieldSpec, Prepared
 from builder.data.encode import PAD
@@ -21,7 +22,9 @@ from builder.explain.target import select
 from builder.graph import Project
 from builder.layers import registry
 
-ROWS = 128
+# How much of the network's inner values may lie in memory at once, and how many rows at most go through it.
+MEMORY_BYTES = 128 * 2**20
+MOST_ROWS = 128
 BASELINE_ROWS = 2048
 
 
@@ -51,7 +54,8 @@ class Point:
 class Subject:
     """One example of a network, with a baseline that stands for nothing.
 
-    `inputs` and `baseline` hold tensors (1, …) by field; F, the explained number, is `score`.
+    `inputs` and `baseline` hold tensors (1, …) by field; F, the explained number, is `score`. `rows` go through the
+    network at once, and each takes `flops`.
     """
 
     def __init__(
@@ -71,6 +75,10 @@ class Subject:
         self.model = deepcopy(model).to("cpu", torch.float32).eval().requires_grad_(False)
         self.entries: dict[str, Entry] = {}
         self._points: list[Point] | None = None
+        totals = analyse(project)
+        per_row = sum(facts.activation_bytes for facts in totals.nodes.values())
+        self.rows = int(np.clip(MEMORY_BYTES // max(1, per_row), 4, MOST_ROWS))
+        self.flops = totals.totals.flops
 
     def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The network's answer (N, …) to rows by field."""
@@ -83,8 +91,8 @@ class Subject:
         rows = len(next(iter(inputs.values())))
         parts = []
         with torch.no_grad():
-            for start in range(0, rows, ROWS):
-                part = {name: value[start : start + ROWS] for name, value in inputs.items()}
+            for start in range(0, rows, self.rows):
+                part = {name: value[start : start + self.rows] for name, value in inputs.items()}
                 parts.append(select(self.target, self.forward(part), self.data))
         return torch.cat(parts)
 

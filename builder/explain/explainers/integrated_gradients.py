@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field
 
 from builder.explain import gradients
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 FIRST_STEPS = 32
 TOLERANCE = 0.01
 TINY = 1e-5
-# How many numbers go through the network at once: bounds the memory that many steps on a large picture take.
-NUMBERS = 2**18
 
 
 class IntegratedGradients(Explainer):
@@ -44,12 +41,9 @@ class IntegratedGradients(Explainer):
         points = subject.points
         values, baselines = tuple(point.value for point in points), tuple(point.baseline for point in points)
         answer, ground = float(subject.score(subject.inputs)), float(subject.score(subject.baseline))
-        size = max(1, sum(value.numel() for value in values))
         method, steps = Captum(subject.point_score), min(FIRST_STEPS, self.max_steps)
         while True:
-            found = method.attribute(
-                values, baselines=baselines, n_steps=steps, internal_batch_size=int(np.clip(NUMBERS // size, 4, 256))
-            )
+            found = method.attribute(values, baselines=baselines, n_steps=steps, internal_batch_size=subject.rows)
             delta = abs(sum(float(value.double().sum()) for value in found) - (answer - ground))
             tolerable = max(TOLERANCE * abs(answer - ground), TINY * max(1.0, abs(answer), abs(ground)))
             # Not "greater": a delta that is no number has to end as well.

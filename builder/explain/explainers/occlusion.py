@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from builder.data import FieldSpec
     from builder.explain.subject import Subject
 
-AT_ONCE = 64
 WINDOWS_A_SIDE = 8
 SERIES_WINDOWS = 64
 
@@ -52,7 +51,7 @@ class Occlusion(Explainer):
             # Captum counts from 0 and has no "none": padding forms a group of its own, which changes nothing.
             mask = torch.from_numpy(units - units.min()).unsqueeze(0)
             found = FeatureAblation(score).attribute(
-                value, baselines=baseline, feature_mask=mask, perturbations_per_eval=AT_ONCE
+                value, baselines=baseline, feature_mask=mask, perturbations_per_eval=subject.rows
             )
             # A group's effect stands at each of its columns; shared out, the parts can be added.
             sizes = np.bincount(mask[0].numpy().ravel())[mask[0].numpy()]
@@ -62,7 +61,7 @@ class Occlusion(Explainer):
 
         window, strides = self._window(spec)
         found = Captum(score).attribute(
-            value, window, strides=strides, baselines=baseline, perturbations_per_eval=AT_ONCE
+            value, window, strides=strides, baselines=baseline, perturbations_per_eval=subject.rows
         )
         per_cell: np.ndarray = found[0].double().numpy() / np.prod(window)
         return per_cell
