@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from builder.store import Points
 
@@ -57,6 +57,39 @@ def curve_chart(found: Curves, name: str, title: str, steps_per_epoch: int) -> g
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
         uirevision="curves",  # a zoom stays while points come in
     )
+    return figure
+
+
+def empty_chart() -> go.Figure:
+    """Axes that wait for curves."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.update_layout(height=300, margin=MARGIN, xaxis_title="Epoch", yaxis_title="Loss")
+    figure.update_xaxes(range=[0, 10])
+    figure.update_yaxes(range=[0, 1])
+    return figure
+
+
+def series_chart(values: Any, small: bool) -> go.Figure:
+    """A series, (T, channels)."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for channel in range(values.shape[1]):
+        figure.add_scatter(y=values[:, channel], mode="lines")
+    figure.update_layout(height=130 if small else 220, margin=MARGIN, showlegend=False)
+    return figure
+
+
+def class_chart(counts: dict[str, int]) -> go.Figure:
+    """How many rows each class has."""
+    import plotly.graph_objects as go
+
+    names = [name if len(name) <= 18 else f"{name[:17]}…" for name in counts]
+    figure = go.Figure(go.Bar(x=names, y=list(counts.values()), marker_color=TRAIN))
+    figure.update_layout(height=240, margin=MARGIN, yaxis_title="Rows")
+    figure.update_xaxes(type="category")
     return figure
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 from builder.data import DataError, DatasetInfo, add_file, datasets, prepare, remove, statistics
 from builder.graph import DataChoice
 from builder.store import Store
+from builder.ui.charts import class_chart
 from builder.ui.live import Live
 from builder.ui.results import preview
 from builder.ui.words import plain
@@ -73,7 +74,7 @@ def _look(store: Store, live: Live | None, info: DatasetInfo) -> None:
     field = data.schema.inputs[0]
     st.caption(f"Field `{field.name}`: {field.kind}, shape {field.shape} · predicts {plain(data.schema.target.name)}")
     if quality.classes:
-        st.bar_chart(quality.classes, height=220, horizontal=len(quality.classes) > 12)
+        st.plotly_chart(class_chart(quality.classes), width="stretch", config={"displayModeBar": False})
     preview(data)
     if quality.columns:
         st.dataframe(quality.columns, hide_index=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from builder.data import DataError, Example, Prepared, prepare
 from builder.graph import read
 from builder.store import Run
 from builder.train import Evaluation
-from builder.ui.charts import confusion_chart, residual_chart
+from builder.ui.charts import confusion_chart, residual_chart, series_chart
 from builder.ui.live import Live
 from builder.ui.words import plain
 
@@ -88,7 +87,12 @@ def show_example(example: Example, *, small: bool = False) -> None:
     elif example.text:
         st.markdown(plain(example.text[:160] if small else example.text))
     elif example.series is not None:
-        st.line_chart(example.series, height=120 if small else 220)
+        st.plotly_chart(
+            series_chart(example.series, small),
+            width="stretch",
+            config={"displayModeBar": False},
+            key=f"series {example.row} {small}",
+        )
     else:
         items = list(example.columns.items())
         shown = items[:5] if small else items
@@ -142,12 +146,3 @@ def preview(data: Prepared, rows: int = 8) -> None:
             example = data.example(place)
             show_example(example, small=True)
             st.caption(f"Row {place} · {data.schema.target.name}: **{plain(example.target[:80])}**")
-
-
-def as_csv(rows: list[dict[str, Any]]) -> bytes:
-    """Rows as CSV text."""
-    import pandas as pd
-
-    buffer = io.StringIO()
-    pd.DataFrame(rows).to_csv(buffer, index=False)
-    return buffer.getvalue().encode()

@@ -14,7 +14,7 @@ from builder.graph import EditError, Training
 from builder.layers import form
 from builder.store import Points, Run, StoreError
 from builder.ui import session
-from builder.ui.charts import curve_chart, curves
+from builder.ui.charts import curve_chart, curves, empty_chart
 from builder.ui.live import Live
 from builder.ui.results import results
 from builder.ui.words import ago, count, duration, plain, size
@@ -107,11 +107,12 @@ def _start(live: Live, analysis: Analysis) -> None:
 
 
 def _runs(live: Live) -> None:
-    rows = live.store.runs(live.id, limit=200)
+    rows = [train.refresh(live.store, run.id) for run in live.store.runs(live.id, limit=200)]
     if not rows:
-        with st.container(border=True, height=420, horizontal_alignment="center", vertical_alignment="center"):
-            st.markdown("#### No runs yet")
-            st.caption("Press Start training: the curves appear here, and stay with the run whatever happens.")
+        # An empty chart, so that the browser has loaded what draws the curves before there are any.
+        st.markdown("#### No runs yet")
+        st.caption("Press Start training: the curves appear here, and stay with the run whatever happens.")
+        st.plotly_chart(empty_chart(), width="stretch", config={"displayModeBar": False})
         return
     ids = [run.id for run in rows]
     known = {run.id: run for run in rows}
@@ -119,7 +120,11 @@ def _runs(live: Live) -> None:
     if chosen not in known:
         chosen = ids[0]
     picked = st.selectbox(
-        "Run", ids, index=ids.index(chosen), format_func=lambda key: _name(known[key]), key=f"runs {len(ids)} {chosen}"
+        "Run",
+        ids,
+        index=ids.index(chosen),
+        format_func=lambda key: _name(known[key]),
+        key=f"runs {len(ids)} {chosen} {known[chosen].state}",
     )
     if picked != chosen:
         session.choose(live.id, picked)
