@@ -1,0 +1,64 @@
+"""A browser for the session, a server for each file, and a page for each test that has to stay silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from builder.train import ACTIVE
+from tests.browser.chromium import launch
+from tests.browser.server import Server
+
+# Streamlit itself asks for these relative to the page first, and then where they are.
+KNOWN = ("_stcore/health", "_stcore/host-config")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = launch(playwright)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    found = Server(tmp_path_factory.mktemp("home"))
+    yield found
+    for run in found.store.runs():
+        if run.state in ACTIVE and run.pid:
+            with suppress(psutil.Error):
+                psutil.Process(run.pid).kill()
+    found.stop()
+    log = found.log.read_text()
+    assert "Traceback" not in log, log[-4000:]
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    """A tab on the app; a test fails where its console had an error."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(30_000)
+    tab = context.new_page()
+    problems = listen(tab)
+    yield tab
+    context.close()
+    assert not problems, problems
+
+
+def listen(tab: Page) -> list[str]:
+    """What goes wrong in a tab from now on."""
+    problems: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        known = any(path in message.location.get("url", "") for path in KNOWN)
+        if message.type == "error" and not known and "WebSocket" not in message.text:
+            problems.append(f"{message.text} ({message.location.get('url', '')})")
+
+    tab.on("console", hear)
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    return problems

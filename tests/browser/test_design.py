@@ -1,0 +1,240 @@
+"""Designing in a real browser: drag, connect, mend, undo, copy, two tabs, a killed server."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from builder.graph import dumps
+from tests.browser.canvas import Canvas, choose, new_project, use_template
+from tests.browser.conftest import listen
+from tests.browser.server import Server
+
+pytestmark = pytest.mark.browser
+
+
+def saved_nodes(server: Server, name: str) -> set[str]:
+    store = server.store
+    row = next(row for row in store.list_projects() if row.name == name)
+    return set(store.load(row.id).project.main_network.nodes)
+
+
+def test_an_empty_canvas_says_what_to_do(page: Page, server: Server) -> None:
+    canvas = new_project(page, server, "Empty")
+    expect(page.locator("[data-empty]")).to_contain_text("Drag a layer")
+    canvas.press("add-input")
+    expect(canvas.node("input_1")).to_be_visible()
+    expect(page.locator("[data-empty]")).to_have_count(0)
+
+
+def test_drag_connect_break_and_mend(page: Page, server: Server) -> None:
+    canvas = new_project(page, server, "By hand")
+    choose(page, "Data", "Handwritten digits")
+    canvas.drag_layer("Input", 0.5, 0.08)
+    canvas.drag_layer("Conv2d", 0.5, 0.28)
+    canvas.drag_layer("Linear", 0.5, 0.5)
+    canvas.drag_layer("Output", 0.5, 0.72)
+    canvas.connect("input_1.out", "conv2d_1.in")
+    expect(canvas.shape("conv2d_1")).to_have_text("(N, 1, 8, 8)")
+    canvas.connect("conv2d_1.out", "linear_1.in")
+    canvas.connect("linear_1.out", "output_1.in")
+    expect(canvas.shape("output_1")).to_have_text("(N, 32, 8, 64)")
+    canvas.press("issues")
+    problems = page.locator("[data-issues]")
+    problems.get_by_role("button", name="Insert Global average pool").click()
+    expect(canvas.node("globalavgpool_1")).to_be_visible()
+    fix = page.get_by_role("button", name="Insert Linear").or_(page.get_by_role("button", name="to 10 units"))
+    fix.first.click()
+    expect(page.get_by_text("Ready to train")).to_be_visible()
+    expect(canvas.shape("output_1")).to_have_text("(N, 10)")
+    canvas.settle()
+    assert {"input_1", "conv2d_1", "linear_1", "output_1"} <= saved_nodes(server, "By hand")
+
+
+def test_undo_everything_and_redo_it(page: Page, server: Server) -> None:
+    canvas = new_project(page, server, "Undo")
+    for number, layer in enumerate(["Input", "Linear", "ReLU", "Output"]):
+        canvas.drag_layer(layer, 0.5, 0.1 + 0.2 * number)
+    canvas.connect("input_1.out", "linear_1.in")
+    expect(canvas.shape("linear_1")).to_be_visible()
+    before = canvas.nodes()
+    canvas.surface.click(position={"x": 20, "y": 300})
+    for _ in range(5):
+        page.keyboard.press("Control+z")
+        page.wait_for_timeout(150)
+    expect(page.locator("[data-node]")).to_have_count(0)
+    for _ in range(5):
+        page.keyboard.press("Control+Shift+z")
+        page.wait_for_timeout(150)
+    expect(page.locator("[data-node]")).to_have_count(4)
+    assert canvas.nodes() == before
+    expect(canvas.shape("linear_1")).to_be_visible()
+
+
+def test_keys_alone_build_a_network(page: Page, server: Server) -> None:
+    canvas = new_project(page, server, "Keys")
+    canvas.surface.click(position={"x": 20, "y": 300})
+    for layer in ("input", "linear", "output"):
+        page.keyboard.press("a")
+        page.keyboard.type(layer)
+        page.keyboard.press("Enter")
+        expect(canvas.node(f"{layer}_1")).to_be_visible()
+        expect(page.locator(f'.react-flow__node.selected [data-node="{layer}_1"]')).to_be_visible()
+    expect(canvas.shape("output_1")).to_have_text("(N, 64)")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("F2")
+    page.keyboard.type("Middle")
+    page.keyboard.press("Enter")
+    expect(canvas.node("linear_1")).to_contain_text("Middle")
+    page.keyboard.press("Delete")
+    expect(canvas.node("linear_1")).to_have_count(0)
+    canvas.settle()
+    assert saved_nodes(server, "Keys") == {"input_1", "output_1"}
+
+
+def test_copy_paste_duplicate_box_select_and_notes(page: Page, server: Server) -> None:
+    canvas = use_template(page, server, "Two spirals")
+    expect(canvas.node("linear_1")).to_be_visible()
+    count = len(canvas.nodes())
+    canvas.node("linear_1").click()
+    page.keyboard.press("Control+d")
+    expect(canvas.node("linear_4")).to_be_visible()
+    page.keyboard.press("Control+c")
+    page.keyboard.press("Control+v")
+    expect(canvas.node("linear_5")).to_be_visible()
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")
+    expect(page.locator("[data-node]")).to_have_count(0)
+    page.keyboard.press("Control+z")
+    expect(page.locator("[data-node]")).to_have_count(count + 2)
+    page.keyboard.press("Escape")
+    page.keyboard.press("n")
+    page.keyboard.type("A remark with </script> in it")
+    canvas.surface.click(position={"x": 20, "y": 20})
+    expect(page.locator("[data-note]")).to_contain_text("</script>")
+    canvas.settle()
+
+
+def test_add_by_double_click_and_from_a_port(page: Page, server: Server) -> None:
+    canvas = new_project(page, server, "Menu")
+    choose(page, "Data", "Handwritten digits")
+    canvas.surface.dblclick(position={"x": 400, "y": 80})
+    page.keyboard.type("input")
+    page.keyboard.press("Enter")
+    expect(canvas.node("input_1")).to_be_visible()
+    start = canvas.port("input_1.out", "source").bounding_box()
+    assert start is not None
+    page.mouse.move(start["x"] + 6, start["y"] + 6)
+    page.mouse.down()
+    page.mouse.move(start["x"] + 20, start["y"] + 160, steps=8)
+    page.mouse.up()
+    menu = page.locator("[data-menu]")
+    expect(menu).to_be_visible()
+    expect(menu.locator('[data-choice="Conv2d"]')).to_have_count(1)
+    expect(menu.locator('[data-choice="LSTM"]')).to_have_count(0)  # takes no image
+    page.keyboard.type("conv")
+    page.keyboard.press("Enter")
+    expect(canvas.shape("conv2d_1")).to_have_text("(N, 1, 8, 8)")
+
+
+def test_insert_on_an_edge_and_auto_layout(page: Page, server: Server) -> None:
+    canvas = use_template(page, server, "Two spirals")
+    box = canvas.shape("linear_1").bounding_box()
+    surface = canvas.surface.bounding_box()
+    assert box is not None
+    assert surface is not None
+    x = (box["x"] + box["width"] / 2 - surface["x"]) / surface["width"]
+    y = (box["y"] + box["height"] / 2 - surface["y"]) / surface["height"]
+    canvas.drag_layer("LayerNorm", x, y)
+    expect(canvas.shape("layernorm_1")).to_have_text("(N, 2)")
+    expect(page.get_by_text("Ready to train")).to_be_visible()
+    canvas.settle()
+    before = dumps(_project(server))
+    canvas.press("layout")
+    canvas.surface.click(position={"x": 20, "y": 300})
+    page.wait_for_timeout(1500)
+    canvas.settle()
+    assert dumps(_project(server)) != before
+    page.keyboard.press("Control+z")
+    page.wait_for_timeout(500)
+    canvas.settle()
+    assert dumps(_project(server)) == before
+
+
+def test_the_inspector_changes_the_network_and_the_code(page: Page, server: Server) -> None:
+    canvas = use_template(page, server, "Two spirals")
+    canvas.node("linear_1").click()
+    units = page.get_by_label("Units")
+    expect(units).to_have_value("64")
+    units.fill("48")
+    units.press("Enter")
+    expect(canvas.shape("tanh_1")).to_have_text("(N, 48)")
+    page.get_by_role("tab", name="Code").click()
+    expect(page.locator('[data-testid="stCode"]').first).to_contain_text("nn.Linear(2, 48)")
+
+
+def test_two_tabs_never_overwrite_each_other(browser: Browser, page: Page, server: Server) -> None:
+    canvas = new_project(page, server, "Two tabs")
+    canvas.drag_layer("Input", 0.5, 0.1)
+    canvas.settle()
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    other_page = context.new_page()
+    problems = listen(other_page)
+    other_page.goto(page.url)
+    other = Canvas(other_page)
+    expect(other.node("input_1")).to_be_visible()
+    other.drag_layer("Linear", 0.5, 0.4)
+    canvas.drag_layer("Output", 0.5, 0.7)
+    expect(canvas.node("linear_1")).to_be_visible()
+    expect(other.node("output_1")).to_be_visible()
+    canvas.settle()
+    other.settle()
+    assert canvas.nodes() == other.nodes() == saved_nodes(server, "Two tabs") == {"input_1", "linear_1", "output_1"}
+    context.close()
+    assert not problems, problems
+
+
+def test_a_killed_server_loses_nothing(page: Page, server: Server) -> None:
+    canvas = new_project(page, server, "Killed")
+    canvas.drag_layer("Input", 0.5, 0.1)
+    canvas.settle()
+    canvas.drag_layer("Linear", 0.5, 0.4)
+    time.sleep(1.0)
+    server.kill()
+    assert saved_nodes(server, "Killed") == {"input_1", "linear_1"}
+    canvas.drag_layer("Output", 0.5, 0.7)  # while nobody listens
+    server.start()
+    expect(canvas.node("output_1")).to_be_visible()
+    canvas.settle()
+    assert saved_nodes(server, "Killed") == {"input_1", "linear_1", "output_1"}
+
+
+def test_versions_can_be_restored(page: Page, server: Server) -> None:
+    canvas = use_template(page, server, "Two spirals")
+    count = len(canvas.nodes())
+    canvas.node("linear_1").click()
+    page.keyboard.press("Delete")
+    expect(canvas.node("linear_1")).to_have_count(0)
+    canvas.settle()
+    page.get_by_role("tab", name="Versions").click()
+    page.get_by_role("button", name="Restore").last.click()
+    expect(page.locator("[data-node]")).to_have_count(count)
+
+
+def test_hostile_names_are_only_text(page: Page, server: Server) -> None:
+    name = "\"><img src=x onerror=alert(1)></script>'; DROP TABLE projects; ../../etc"
+    canvas = new_project(page, server, name)
+    expect(page.get_by_label("Project")).to_have_value(name)
+    canvas.drag_layer("Input", 0.5, 0.1)
+    canvas.settle()
+    page.get_by_role("link", name="Home").click()
+    expect(page.get_by_text("DROP TABLE", exact=False).first).to_be_visible()
+    assert json.dumps(name)
+
+
+def _project(server: Server):  # type: ignore[no-untyped-def]
+    store = server.store
+    return store.load(store.list_projects()[0].id).project
