@@ -20,6 +20,7 @@ __all__ = [
     "Store",
     "StoreError",
     "VersionRow",
+    "database_url",
     "home",
     "open_store",
 ]

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from builder.store.schema import HEAD
 
 BUSY_MS = 10_000
 _MIGRATION_LOCK = 0x6E65746C
+# How to mend what the database complains about, by words of its own message.
+_HINTS = {
+    "locked": "another program holds it; try again in a moment",
+    "readonly": "let this user write to it, or choose another data folder",
+    "read-only": "let this user write to it, or choose another data folder",
+    "is full": "free some space on its disk",
+    "unable to open": "check that its folder exists and that this user may write there",
+}
 
 
 class StoreError(RuntimeError):
@@ -23,20 +35,25 @@ class StoreError(RuntimeError):
 class Database:
     """An engine whose transactions say from the start whether they will write."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         self.engine = _engine(url)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._migrate()
+        _open.add(self)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        with _sentences(), self.engine.begin() as connection:
+        with self._sentences(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that holds the write lock from its first statement, so that what it read stays true."""
-        with _sentences(), self.engine.connect() as connection:
+        """A transaction that will write.
+
+        On SQLite it holds the write lock from its first statement, so that what it read stays true. Elsewhere
+        only the rows that were read `with_for_update()` do.
+        """
+        with self._sentences(), self.engine.connect() as connection:
             connection = connection.execution_options(writes=True)
             with connection.begin():
                 yield connection
@@ -46,41 +63,87 @@ class Database:
 
     def _migrate(self) -> None:
         with self.reading() as connection:
-            found = self._version(connection)
-        if found == HEAD:
-            return
+            if self._is_current(connection):
+                return
         with self.writing() as connection:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            found = self._version(connection)  # another process may have been faster
-            if found == HEAD:
-                return
-            if found is not None and found > HEAD:
-                raise StoreError(
-                    f"This database was made by a newer Netloom (its version is {found}, this one knows {HEAD}); "
-                    "please upgrade Netloom, or choose another data folder."
-                )
-            _upgrade(connection)
+            if not self._is_current(connection):  # another process may have been faster
+                _upgrade(connection)
 
-    def _version(self, connection: Connection) -> str | None:
+    def _is_current(self, connection: Connection) -> bool:
         if not self.engine.dialect.has_table(connection, "alembic_version"):
-            return None
-        row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
-        return str(row[0]) if row else None
+            return False
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        if found is not None and found > HEAD:
+            raise StoreError(
+                f"The database {self._where} was made by a newer Netloom (its version is {found}, this one knows "
+                f"{HEAD}); upgrade Netloom, or choose another data folder."
+            )
+        return bool(found == HEAD)
+
+    @property
+    def _where(self) -> str:
+        return self.engine.url.database or "" if self.is_sqlite else self.engine.url.render_as_string()
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        """The database's own errors as sentences; the cause keeps the details."""
+        try:
+            yield
+        except IntegrityError as error:
+            raise StoreError("What this belongs to is not in the store; it may have been deleted meanwhile.") from error
+        except DBAPIError as error:
+            raise StoreError(self._sentence(str(error.orig).strip())) from error
+        except PoolTimeout as error:
+            raise StoreError("The database has too much to do at the moment; try again in a few seconds.") from error
+        except UnicodeEncodeError as error:
+            raise StoreError("This text holds half a character, which cannot be stored; type it anew.") from error
+
+    def _sentence(self, found: str) -> str:
+        if "not a database" in found or "malformed" in found:
+            return f"The database {self._where} is damaged; put a backup in its place, or choose another data folder."
+        line = (found.splitlines() or ["unknown error"])[0].rstrip(".")
+        hint = next((hint for words, hint in _HINTS.items() if words in line), "")
+        return f"The database {self._where} cannot be used: {line}{'; ' if hint else ''}{hint}."
 
 
-def _engine(url: str) -> Engine:
-    if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000})
+# A child that was forked must not talk, nor even hang up, through its parent's connections
+# (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
+_open: weakref.WeakSet[Database] = weakref.WeakSet()
+_inherited: list[Any] = []
+
+
+def _let_go_of_connections() -> None:
+    for database in _open:
+        _inherited.append(database.engine.pool)  # or the garbage collector would close them
+        database.engine.dispose(close=False)
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_let_go_of_connections)
+
+
+def _engine(url: str | URL) -> Engine:
+    try:
+        engine = create_engine(url, pool_pre_ping=not str(url).startswith("sqlite"))
+    except ArgumentError as error:
+        raise StoreError(
+            "NETLOOM_DATABASE_URL is no address of a database; write it like postgresql+psycopg://user@host/netloom."
+        ) from error
+    except ImportError as error:
+        raise StoreError(
+            f"NETLOOM_DATABASE_URL needs the Python package {error.name}; install it, or use another driver."
+        ) from error
+    if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    return create_engine(url, pool_pre_ping=True)
+    return engine
 
 
 def _configure_sqlite(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # transactions are begun below, not by the driver
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
+    for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -89,30 +152,16 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+_upgrading = threading.Lock()
+
+
 def _upgrade(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    # The configuration is read like an .ini file, where % has a meaning of its own.
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """The database's own errors as sentences."""
-    try:
-        yield
-    except OperationalError as error:
-        raise StoreError(f"The database cannot be used: {_first_line(error)}.") from error
-    except DatabaseError as error:
-        if "not a database" in str(error) or "malformed" in str(error):
-            raise StoreError(
-                "The database file is damaged; put a backup in its place, or choose another data folder."
-            ) from error
-        raise
-
-
-def _first_line(error: OperationalError) -> str:
-    return str(error.orig).strip().splitlines()[0] if error.orig else "unknown error"
+    with _upgrading:  # Alembic keeps what it works on in globals
+        command.upgrade(config, "head")

@@ -7,11 +7,11 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, exists, insert, select, update
 
-from builder.graph import Project, dumps, loads
+from builder.graph import DocumentError, Project, dumps, loads
 from builder.store.database import Database, StoreError
-from builder.store.schema import projects, versions
+from builder.store.schema import projects, runs, versions
 
 KEPT_VERSIONS = 60
 # Saves that follow each other this quickly share a version, so that the kept ones reach back further.
@@ -90,13 +90,13 @@ class Projects:
         """A project with the state of its editor.
 
         Raises:
-            StoreError: there is no such project.
+            StoreError: there is no such project, or it cannot be read.
         """
         with self.db.reading() as connection:
             row = connection.execute(select(projects).where(projects.c.id == project_id)).first()
         if row is None:
             raise StoreError("There is no such project; it may have been deleted.")
-        return SavedProject(row.id, loads(row.document), row.epoch, row.revision, json.loads(row.acks), row.stamp)
+        return SavedProject(row.id, _document(row.document), row.epoch, row.revision, json.loads(row.acks), row.stamp)
 
     def save(
         self, project_id: str, project: Project, epoch: str, revision: int, acks: dict[str, int], stamp: int
@@ -111,7 +111,7 @@ class Projects:
         values = {"name": project.name, "document": text, "epoch": epoch, "revision": revision}
         with self.db.writing() as connection:
             found = connection.execute(
-                select(projects.c.stamp, projects.c.document).where(projects.c.id == project_id)
+                select(projects.c.stamp, projects.c.document).where(projects.c.id == project_id).with_for_update()
             ).first()
             if found is None:
                 raise StoreError("This project was deleted meanwhile; save it under another name.")
@@ -128,10 +128,11 @@ class Projects:
 
     def delete_project(self, project_id: str) -> None:
         """Forget a project with its versions and runs. Nothing happens where it is gone already."""
-        for run_id in self.run_ids(project_id):
-            self.delete_run(run_id)
         with self.db.writing() as connection:
+            run_ids = connection.execute(select(runs.c.id).where(runs.c.project_id == project_id)).scalars().all()
             connection.execute(delete(projects).where(projects.c.id == project_id))
+        for run_id in run_ids:
+            self.delete_run_folder(run_id)
 
     def versions(self, project_id: str) -> list[VersionRow]:
         """The versions of a project, the newest first."""
@@ -146,7 +147,7 @@ class Projects:
         """The document of a version.
 
         Raises:
-            StoreError: there is no such version.
+            StoreError: there is no such version, or it cannot be read.
         """
         query = select(versions.c.document)
         with self.db.reading() as connection:
@@ -155,7 +156,7 @@ class Projects:
             ).first()
         if row is None:
             raise StoreError(f"There is no version {number} of this project any more.")
-        return loads(row.document)
+        return _document(row.document)
 
     def name_version(self, project_id: str, number: int, name: str) -> None:
         """Give a version a name, so that it is kept for ever; an empty name takes it back."""
@@ -168,18 +169,23 @@ class Projects:
         if changed.rowcount == 0:
             raise StoreError(f"There is no version {number} of this project any more.")
 
-    def run_ids(self, project_id: str) -> list[str]:
+    def delete_run_folder(self, run_id: str) -> None:
         raise NotImplementedError
 
-    def delete_run(self, run_id: str) -> None:
-        raise NotImplementedError
+
+def _document(text: str) -> Project:
+    try:
+        return loads(text)
+    except DocumentError as error:
+        raise StoreError(f"What is stored of this project cannot be read: {error}") from error
 
 
 def _append_version(connection: Connection, project_id: str, text: str, now: datetime) -> None:
     mine = versions.c.project_id == project_id
     newest = connection.execute(select(versions).where(mine).order_by(versions.c.number.desc()).limit(1)).first()
     number = newest.number if newest else 0
-    if newest and number > 1 and not newest.name and now - newest.created_at < VERSION_EVERY:
+    recent = newest and number > 1 and not newest.name and now - newest.created_at < VERSION_EVERY
+    if newest and recent and not _is_restored(connection, project_id, text):
         connection.execute(update(versions).where(versions.c.id == newest.id).values(document=text))
         return
     connection.execute(
@@ -189,3 +195,9 @@ def _append_version(connection: Connection, project_id: str, text: str, now: dat
     oldest_kept = connection.execute(unnamed.offset(KEPT_VERSIONS - 1).limit(1)).scalar()
     if oldest_kept is not None:
         connection.execute(delete(versions).where(mine, versions.c.name == "", versions.c.number < oldest_kept))
+
+
+def _is_restored(connection: Connection, project_id: str, text: str) -> bool:
+    """Whether a document is an older version again; that never takes the place of the work that it was put over."""
+    same = exists().where(versions.c.project_id == project_id, versions.c.document == text)
+    return bool(connection.execute(select(same)).scalar())

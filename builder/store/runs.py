@@ -18,6 +18,8 @@ from builder.graph import Project
 from builder.store.database import Database, StoreError
 from builder.store.schema import commands, points, runs
 
+# A run that finished stays so; one that failed or was stopped can be resumed.
+FINAL = "finished"
 STATES = ("queued", "running", "paused", "stopping", "finished", "stopped", "failed")
 COMMANDS = ("pause", "resume", "stop", "learning_rate")
 # step, epoch, split, name, value, seconds since 1970
@@ -99,37 +101,51 @@ class Runs:
         with self.db.reading() as connection:
             return [_run(row) for row in connection.execute(query)]
 
-    def run_ids(self, project_id: str) -> list[str]:
-        return [run.id for run in self.runs(project_id, limit=1_000_000)]
-
     def update_run(self, run_id: str, **values: Any) -> None:
         """Change fields of a run.
 
         Raises:
-            StoreError: the state is none, or there is no such run.
+            StoreError: the state is none or not to be had any more, or there is no such run.
         """
         if "state" in values and values["state"] not in STATES:
             raise StoreError(f"{values['state']!r} is no state of a run.")
         if "summary" in values:
             values["summary"] = json.dumps(values["summary"])
+        change = update(runs).where(runs.c.id == run_id)
+        if values.get("state", FINAL) != FINAL:
+            change = change.where(runs.c.state != FINAL)
         with self.db.writing() as connection:
-            changed = connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
-        if changed.rowcount == 0:
-            raise StoreError("There is no such run; it may have been deleted.")
+            if connection.execute(change.values(**values)).rowcount:
+                return
+        raise StoreError(f"This run is {self.run(run_id).state}; it cannot become {values.get('state')}.")
 
     def heartbeat(self, run_id: str, *, epoch: int, step: int, summary: dict[str, Any]) -> None:
         """Note that a run's worker is alive, and how far it is."""
         self.update_run(run_id, epoch=epoch, step=step, summary=summary, heartbeat_at=datetime.now(UTC))
 
     def delete_run(self, run_id: str) -> None:
-        """Forget a run with its points and its folder."""
+        """Forget a run with its points and its folder.
+
+        Raises:
+            StoreError: that is no id of a run.
+        """
         with self.db.writing() as connection:
             connection.execute(delete(runs).where(runs.c.id == run_id))
+        self.delete_run_folder(run_id)
+
+    def delete_run_folder(self, run_id: str) -> None:
         shutil.rmtree(self.run_folder(run_id), ignore_errors=True)
 
     def run_folder(self, run_id: str) -> Path:
-        """Where a run keeps its files. The name on disk is the run's UUID, whatever its title is."""
-        return self.home / "runs" / str(uuid.UUID(run_id))
+        """Where a run keeps its files. The name on disk is the run's UUID, whatever its title is.
+
+        Raises:
+            StoreError: that is no id of a run.
+        """
+        try:
+            return self.home / "runs" / str(uuid.UUID(run_id))
+        except ValueError:
+            raise StoreError("There is no such run; it may have been deleted.") from None
 
     def add_points(self, run_id: str, rows: Sequence[Point]) -> None:
         """Append points to a run's curves, all or none. Values that are no number are left out."""
@@ -191,7 +207,7 @@ class Runs:
             if connection.execute(select(commands.c.id).where(mine).limit(1)).first() is None:
                 return []
         with self.db.writing() as connection:
-            rows = connection.execute(select(commands).where(mine).order_by(commands.c.id)).all()
+            rows = connection.execute(select(commands).where(mine).order_by(commands.c.id).with_for_update()).all()
             connection.execute(delete(commands).where(commands.c.id.in_([row.id for row in rows])))
         return [Command(row.kind, row.value) for row in rows]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from sqlalchemy import (
@@ -39,8 +40,26 @@ class Moment(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value and value.astimezone(UTC)
+
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+class Words(TypeDecorator[str]):
+    """Text that people typed. What no database keeps (NUL, half of a surrogate pair) becomes a replacement sign."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value and _UNKEEPABLE.sub("\ufffd", value)
+
+
+_UNKEEPABLE = re.compile("[\0\ud800-\udfff]")
 
 
 # SQLite numbers rows by itself only where the key is a plain INTEGER.
@@ -50,7 +69,7 @@ projects = Table(
     "projects",
     metadata,
     Column("id", String(36), primary_key=True),
-    Column("name", Text, nullable=False),
+    Column("name", Words, nullable=False),
     Column("document", Text, nullable=False),
     Column("epoch", String(64), nullable=False),
     Column("revision", Integer, nullable=False),
@@ -66,7 +85,7 @@ versions = Table(
     Column("id", RowId, primary_key=True, autoincrement=True),
     Column("project_id", String(36), ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("name", Text, nullable=False, default=""),
+    Column("name", Words, nullable=False, default=""),
     Column("document", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
     UniqueConstraint("project_id", "number"),
@@ -77,13 +96,13 @@ runs = Table(
     metadata,
     Column("id", String(36), primary_key=True),
     Column("project_id", String(36), ForeignKey("projects.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("title", Text, nullable=False),
+    Column("title", Words, nullable=False),
     Column("state", String(16), nullable=False, index=True),
-    Column("reason", Text, nullable=False, default=""),
+    Column("reason", Words, nullable=False, default=""),
     Column("pid", Integer),
     Column("epoch", Integer, nullable=False, default=0),
-    Column("step", Integer, nullable=False, default=0),
-    Column("total_steps", Integer, nullable=False, default=0),
+    Column("step", BigInteger, nullable=False, default=0),
+    Column("total_steps", BigInteger, nullable=False, default=0),
     Column("summary", Text, nullable=False, default="{}"),
     Column("created_at", Moment, nullable=False),
     Column("started_at", Moment),
@@ -96,7 +115,7 @@ points = Table(
     metadata,
     Column("id", RowId, primary_key=True, autoincrement=True),
     Column("run_id", String(36), ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
-    Column("step", Integer, nullable=False),
+    Column("step", BigInteger, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("split", String(16), nullable=False),
     Column("name", String(64), nullable=False),
@@ -104,6 +123,8 @@ points = Table(
     Column("at", Float, nullable=False),
     Index(None, "run_id", "id"),
     Index(None, "run_id", "step"),
+    # Else SQLite gives the numbers of points that a resumed run took back to new ones, which no reader would see.
+    sqlite_autoincrement=True,
 )
 
 commands = Table(

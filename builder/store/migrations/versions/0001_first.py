@@ -48,8 +48,8 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("pid", sa.Integer),
         sa.Column("epoch", sa.Integer, nullable=False),
-        sa.Column("step", sa.Integer, nullable=False),
-        sa.Column("total_steps", sa.Integer, nullable=False),
+        sa.Column("step", sa.BigInteger, nullable=False),
+        sa.Column("total_steps", sa.BigInteger, nullable=False),
         sa.Column("summary", sa.Text, nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("started_at", MOMENT),
@@ -64,7 +64,7 @@ def upgrade() -> None:
         "points",
         sa.Column("id", ROW_ID, nullable=False, autoincrement=True),
         sa.Column("run_id", sa.String(36), nullable=False),
-        sa.Column("step", sa.Integer, nullable=False),
+        sa.Column("step", sa.BigInteger, nullable=False),
         sa.Column("epoch", sa.Integer, nullable=False),
         sa.Column("split", sa.String(16), nullable=False),
         sa.Column("name", sa.String(64), nullable=False),
@@ -72,6 +72,7 @@ def upgrade() -> None:
         sa.Column("at", sa.Float, nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_points_run_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_points"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_points_run_id_id", "points", ["run_id", "id"])
     op.create_index("ix_points_run_id_step", "points", ["run_id", "step"])
