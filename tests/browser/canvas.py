@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect
 
 from tests.browser.server import Server
 
@@ -68,7 +68,7 @@ class Canvas:
         mouse.up()
 
 
-def _middle(box: dict[str, float]) -> tuple[float, float]:
+def _middle(box: FloatRect) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 

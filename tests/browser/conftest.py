@@ -15,6 +15,8 @@ from tests.browser.server import Server
 
 # Streamlit itself asks for these relative to the page first, and then where they are.
 KNOWN = ("_stcore/health", "_stcore/host-config")
+# What Streamlit says while its server is away, as it is in the tests that kill it.
+DISCONNECTED = ("WebSocket", "disconnected from server", "ERR_CONNECTION_REFUSED")
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +58,8 @@ def listen(tab: Page) -> list[str]:
 
     def hear(message: ConsoleMessage) -> None:
         known = any(path in message.location.get("url", "") for path in KNOWN)
-        if message.type == "error" and not known and "WebSocket" not in message.text:
+        away = any(text in message.text for text in DISCONNECTED)
+        if message.type == "error" and not known and not away:
             problems.append(f"{message.text} ({message.location.get('url', '')})")
 
     tab.on("console", hear)

@@ -21,6 +21,7 @@ export class Engine {
   send: Send;
   private palette: LayerType[] | null = null;
   private seq = 0;
+  private messages = 0;
   private acknowledged = 0;
   private inFlight = 0;
   private sentAt = 0;
@@ -112,7 +113,8 @@ export class Engine {
     if (this.inFlight > this.acknowledged && now - this.sentAt < RESEND_MS) return;
     this.inFlight = this.seq;
     this.sentAt = now;
-    this.send("sync", { epoch: this.epoch, client: this.client, ops: this.pending });
+    // The number makes a message that is sent again differ from the one before, or Streamlit would keep it back.
+    this.send("sync", { epoch: this.epoch, client: this.client, ops: this.pending, number: ++this.messages });
     this.later(RESEND_MS + 50); // numbered operations can safely be sent again
   }
 

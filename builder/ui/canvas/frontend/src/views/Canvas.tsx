@@ -101,6 +101,7 @@ function Flow({ engine }: { engine: Engine }) {
   const [help, setHelp] = useState(false);
   const wrapper = useRef<HTMLDivElement>(null);
   const surface = useRef<HTMLDivElement>(null);
+  const refocus = useRef(false);
   const live = useRef({ nodes, edges });
   live.current = { nodes, edges };
   const hover = useMemo(() => new Hover(), []);
@@ -128,6 +129,11 @@ function Flow({ engine }: { engine: Engine }) {
   };
 
   useEffect(() => engine.listen((topic) => topic === "graph" && redraw()), [engine, redraw]);
+
+  useEffect(() => {
+    if (refocus.current) focus();
+    refocus.current = false;
+  }, [nodes, edges]);
 
   // Tell Python what is selected, a moment after it settles.
   const selection = [
@@ -311,8 +317,8 @@ function Flow({ engine }: { engine: Engine }) {
   };
   const remove = () => {
     const gone = live.current.edges.filter((edge) => edge.selected).map((edge) => edge.id);
+    refocus.current = true; // the focus would go with the node that has it
     apply(removal(engine.graph, chosen(), gone));
-    requestAnimationFrame(focus); // the focus would go with the node that had it
   };
   const copyChosen = () => {
     const clip = copy(engine.graph, chosen());

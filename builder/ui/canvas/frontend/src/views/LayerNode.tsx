@@ -73,7 +73,9 @@ function PortHandle(props: { id: string; port: Port; side: End["side"]; left: nu
 function TitleInput({ id, title }: { id: string; title: string }) {
   const { actions } = useShared();
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => input.current?.select(), []);
+  useEffect(() => {
+    input.current?.select();
+  }, []);
   const finish = (keep: boolean) => {
     const text = input.current?.value.trim().slice(0, 200) ?? "";
     if (keep && text !== title) actions.do({ kind: "update", node: id, title: text });

@@ -18,8 +18,13 @@ export function Menu({ label, x, y, find, onPick, onClose }: Props) {
   const list = useRef<HTMLDivElement>(null);
   const choices = useMemo(() => find(query), [find, query]);
   const marked = Math.min(place, Math.max(0, choices.length - 1));
-  useEffect(() => input.current?.focus({ preventScroll: true }), []);
-  useEffect(() => list.current?.children[marked]?.scrollIntoView({ block: "nearest" }), [marked]);
+  useEffect(() => {
+    input.current?.focus({ preventScroll: true });
+  }, []);
+  useEffect(() => {
+    // Chromium's newest scrolling returns a promise, which React must not take for a way to clean up.
+    void list.current?.children[marked]?.scrollIntoView({ block: "nearest" });
+  }, [marked]);
   const onKey = (event: React.KeyboardEvent) => {
     event.stopPropagation();
     if (event.key === "Escape") onClose();
