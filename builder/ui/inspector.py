@@ -71,8 +71,8 @@ def _bound(
     st.session_state.setdefault(key, shown)
 
     def commit() -> None:
-        # Streamlit may replay this for a form that is gone; the generation in the key tells.
-        if generation != live.generation or key not in st.session_state:
+        # Streamlit may replay this for a form that is gone: the generation tells, and so does a value that is as drawn.
+        if generation != live.generation or st.session_state.get(key, shown) == shown:
             return
         st.session_state.pop("inspector error", None)
         try:
