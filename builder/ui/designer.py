@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -47,32 +48,28 @@ def _page(live: Live) -> None:
 
 def _bar(live: Live) -> None:
     name, data, objective, train = st.columns([2, 1.4, 1.2, 0.8], vertical_alignment="bottom")
-    generation = live.generation
     project = live.project
     with name:
-        _bound(live, "name", project.name, lambda value: {"name": value or "My network"})
-        st.text_input("Project", key=f"bar/{generation}/name", max_chars=200, on_change=_commit(live, "name"))
+        bound = _bound(live, "name", project.name, lambda value: {"name": value.strip() or "My network"})
+        st.text_input("Project", project.name, max_chars=200, **bound)
     infos = {info.name: info for info in datasets(live.store.home)}
     with data:
         names = ["", *infos]
         chosen = project.data.dataset if project.data.dataset in infos else ""
-        _bound(live, "data", chosen, lambda value: _data_edit(value, infos))
+        bound = _bound(live, "data", chosen, lambda value: _data_edit(value, infos))
         st.selectbox(
             "Data",
             names,
-            key=f"bar/{generation}/data",
+            index=names.index(chosen),
             format_func=lambda value: infos[value].title if value else "Choose data",
-            on_change=_commit(live, "data"),
+            **bound,
         )
     with objective:
         known = project.training.objective if project.training.objective in OBJECTIVES else "classification"
-        _bound(live, "objective", known, lambda value: {"training": {"objective": value}})
+        bound = _bound(live, "objective", known, lambda value: {"training": {"objective": value}})
+        titles = list(OBJECTIVES)
         st.selectbox(
-            "Objective",
-            list(OBJECTIVES),
-            key=f"bar/{generation}/objective",
-            format_func=lambda value: OBJECTIVES[value].title,
-            on_change=_commit(live, "objective"),
+            "Objective", titles, index=titles.index(known), format_func=lambda value: OBJECTIVES[value].title, **bound
         )
     with train:
         ready = not live.analysis().errors and bool(project.data.dataset)
@@ -91,24 +88,20 @@ def _data_edit(name: str, infos: dict[str, Any]) -> dict[str, Any]:
     return edit
 
 
-def _bound(live: Live, name: str, value: Any, edit: Any) -> None:
-    st.session_state.setdefault(f"bar/{live.generation}/{name}", value)
-    st.session_state[f"edit of {name}"] = edit
-
-
-def _commit(live: Live, name: str) -> Any:
+def _bound(live: Live, name: str, shown: Any, edit: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """What binds a widget to the project: its key, and the edit that a change of it makes."""
     generation = live.generation
+    key = f"bar/{live.id}/{generation}/{name}"
 
     def commit() -> None:
-        key = f"bar/{generation}/{name}"
-        if generation != live.generation or key not in st.session_state:
-            return
+        if generation != live.generation or st.session_state.get(key, shown) == shown:
+            return  # of a form that is gone, or not changed; see builder.ui.inspector
         try:
-            live.apply({"kind": "project", **st.session_state[f"edit of {name}"](st.session_state[key])})
+            live.apply({"kind": "project", **edit(st.session_state[key])})
         except EditError as error:
-            st.session_state["bar error"] = str(error)
+            live.problem = str(error)
 
-    return commit
+    return {"key": key, "on_change": commit}
 
 
 def _canvas(live: Live, key: str) -> None:

@@ -47,11 +47,11 @@ def _field(live: Live, node: Node, field: FormField) -> None:
 
 def _about(live: Live, node: Node) -> None:
     key, commit = _bound(live, node, "title", node.title, lambda new: _update(node, "title", new))
-    st.text_input("Title", key=key, max_chars=200, on_change=commit)
+    st.text_input("Title", node.title, key=key, max_chars=200, on_change=commit)
     key, commit = _bound(live, node, "note", node.note, lambda new: _update(node, "note", new))
-    st.text_area("Remark", key=key, max_chars=5000, on_change=commit)
+    st.text_area("Remark", node.note, key=key, max_chars=5000, on_change=commit)
     key, commit = _bound(live, node, "frozen", node.frozen, lambda new: _update(node, "frozen", new))
-    st.toggle("Frozen", key=key, help="Its weights stay as they are in training", on_change=commit)
+    st.toggle("Frozen", node.frozen, key=key, help="Its weights stay as they are in training", on_change=commit)
 
 
 def _set(node: Node, name: str, value: Any) -> Edit:
@@ -68,7 +68,6 @@ def _bound(
     """A widget's key, and what to do when it changes: apply the edit that its value makes."""
     generation = live.generation
     key = f"inspector/{generation}/{node.id}/{name}"
-    st.session_state.setdefault(key, shown)
 
     def commit() -> None:
         # Streamlit may replay this for a form that is gone: the generation tells, and so does a value that is as drawn.
@@ -87,25 +86,33 @@ def _editor(field: FormField, value: Any) -> tuple[Any, Callable[[Any], Any], Ca
     """What a widget shows, how its value is read back, and how it is drawn."""
     label, text = field.label, field.description
     if field.kind == "bool":
-        return bool(value), bool, lambda key, commit: st.toggle(label, key=key, help=text, on_change=commit)
+        return (
+            bool(value),
+            bool,
+            lambda key, commit: st.toggle(label, bool(value), key=key, help=text, on_change=commit),
+        )
     if field.kind == "choice":
         options = list(field.choices)
         shown = value if value in options else options[0]
-        return shown, str, lambda key, commit: st.selectbox(label, options, key=key, help=text, on_change=commit)
+        return (
+            shown,
+            str,
+            lambda key, commit: st.selectbox(
+                label, options, index=options.index(shown), key=key, help=text, on_change=commit
+            ),
+        )
     if field.kind == "int" and isinstance(value, int) and not field.optional and _within(field, value):
         low, high = int(field.minimum or 0), int(field.maximum or 2**53)
         return (
             value,
             int,
-            lambda key, commit: st.number_input(
-                label, key=key, min_value=low, max_value=high, step=1, help=text, on_change=commit
-            ),
+            lambda key, commit: st.number_input(label, low, high, value, step=1, key=key, help=text, on_change=commit),
         )
     shown = "" if value is None else ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     return (
         shown,
         lambda typed: read_text(field, typed),
-        lambda key, commit: st.text_input(label, key=key, help=_help(field), on_change=commit),
+        lambda key, commit: st.text_input(label, shown, key=key, help=_help(field), on_change=commit),
     )
 
 

@@ -267,65 +267,61 @@ def _points(live: Live, run: Run) -> Points:
     return found
 
 
-def _commit(live: Live, part: str, name: str, key: str, generation: int) -> None:
-    if generation != live.generation or key not in st.session_state:
-        return
-    try:
-        live.apply({"kind": "project", part: _change(live, part, name, st.session_state[key])}, from_form=True)
+def _bound(live: Live, part: str, name: str, shown: Any) -> dict[str, Any]:
+    """What binds a widget to the document: its key, and the edit that a change of it makes."""
+    generation = live.generation
+    key = f"{part}/{live.id}/{generation}/{name}"
+
+    def commit() -> None:
+        value = st.session_state.get(key, shown)
+        if generation != live.generation or value == shown:
+            return  # of a form that is gone, or not changed; see builder.ui.inspector
+        edit: dict[str, Any] = {"kind": "project", part: {name: value}}
         if name == "dataset":
             infos = {info.name: info for info in datasets(live.store.home)}
-            if st.session_state[key] in infos:
-                live.apply({"kind": "project", "training": {"objective": infos[st.session_state[key]].task}})
-    except EditError as error:
-        st.session_state["training error"] = str(error)
+            edit["data"]["options"] = {}
+            if value in infos:
+                edit["training"] = {"objective": infos[value].task}
+        try:
+            live.apply(edit, from_form=name != "dataset")
+        except EditError as error:
+            live.problem = str(error)
 
-
-def _change(live: Live, part: str, name: str, value: Any) -> dict[str, Any]:
-    return {name: value, "options": {}} if name == "dataset" else {name: value}
-
-
-def _key(live: Live, part: str, name: str, value: Any) -> tuple[str, dict[str, Any]]:
-    key = f"{part}/{live.id}/{live.generation}/{name}"
-    st.session_state.setdefault(key, value)
-    return key, {"key": key, "on_change": _commit, "args": (live, part, name, key, live.generation)}
+    return {"key": key, "on_change": commit}
 
 
 def _select(live: Live, part: str, name: str, label: str, options: list[str], title: Any) -> None:
     value = getattr(getattr(live.project, part), name)
-    _, bound = _key(live, part, name, value if value in options else options[0])
-    st.selectbox(label, options, format_func=title, **bound)
+    shown = value if value in options else options[0]
+    bound = _bound(live, part, name, shown)
+    st.selectbox(label, options, index=options.index(shown), format_func=title, **bound)
 
 
 def _number(live: Live, name: str, label: str, text: str) -> None:
     field = next(item for item in form(Training) if item.name == name)
-    _, bound = _key(live, "training", name, getattr(live.project.training, name))
+    value = getattr(live.project.training, name)
     high = int(field.maximum) if field.maximum is not None else None
-    st.number_input(label, min_value=int(field.minimum or 0), max_value=high, step=1, help=text, **bound)
+    bound = _bound(live, "training", name, value)
+    st.number_input(label, int(field.minimum or 0), high, value, step=1, help=text, **bound)
 
 
 def _real(live: Live, name: str, label: str, text: str) -> None:
-    _, bound = _key(live, "training", name, getattr(live.project.training, name))
-    st.number_input(label, min_value=0.0, max_value=1.0, format="%g", help=text, **bound)
+    value = getattr(live.project.training, name)
+    st.number_input(label, 0.0, 1.0, value, format="%g", help=text, **_bound(live, "training", name, value))
 
 
 def _rate(live: Live) -> None:
-    _, bound = _key(live, "training", "learning_rate", live.project.training.learning_rate)
-    st.number_input(
-        "Learning rate",
-        min_value=1e-7,
-        max_value=10.0,
-        step=0.0005,
-        format="%g",
-        help="How far each step goes. Too high, and the loss jumps; too low, and it crawls",
-        **bound,
-    )
+    value = live.project.training.learning_rate
+    text = "How far each step goes. Too high, and the loss jumps; too low, and it crawls"
+    bound = _bound(live, "training", "learning_rate", value)
+    st.number_input("Learning rate", 1e-7, 10.0, value, step=0.0005, format="%g", help=text, **bound)
 
 
 def _optional(live: Live, name: str, label: str, text: str) -> None:
-    field = next(item for item in form(Training) if item.name == name)
-    whole = field.kind == "int"
-    _, bound = _key(live, "training", name, getattr(live.project.training, name))
+    whole = name == "early_stopping"
+    value = getattr(live.project.training, name)
+    bound = _bound(live, "training", name, value)
     if whole:
-        st.number_input(label, min_value=1, max_value=10_000, step=1, help=text, placeholder="empty", **bound)
+        st.number_input(label, 1, 10_000, value, step=1, help=text, placeholder="empty", **bound)
     else:
-        st.number_input(label, min_value=1e-6, max_value=1e6, format="%g", help=text, placeholder="empty", **bound)
+        st.number_input(label, 1e-6, 1e6, value, format="%g", help=text, placeholder="empty", **bound)
