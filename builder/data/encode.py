@@ -3,16 +3,22 @@
 This one file is used in training and in prediction, and it travels with an exported network: it needs numpy alone.
 
 A raw row is a dict. An image stands under its field's name as rows of pixels, (H, W), (H, W, C) or (C, H, W); a text or
-series under its field's name; the columns of a table under their own names.
+series under its field's name; the columns of a table under their own names. A column that was made from a date may
+also be given by that date, as ISO text.
 """
 
 import math
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 PAD, UNKNOWN = 0, 1
+_LARGEST = 1e30  # well within float32: a number far outside of what was seen in training must not become infinite
+_MISSING = {"", "na", "n/a", "nan", "nat", "null", "none", "#n/a"}
+_DAY = 86_400
+_MONTH = re.compile(r"\d{4}-\d{2}")
 _WORD = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
 
 
@@ -22,7 +28,7 @@ class EncodeError(ValueError):
 
 def words(text: str) -> list[str]:
     """The words and punctuation marks of a text, in lower case."""
-    return _WORD.findall(str(text).lower())
+    return _WORD.findall(str(text).lower().replace("’", "'"))
 
 
 def encode(preprocess: dict[str, Any], row: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -41,12 +47,14 @@ def _table(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
 
 
 def _column(column: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
-    values = [_value(row, column["name"]) for row in rows]
     if column["type"] == "number":
-        numbers = np.array([_number(value, column) for value in values], dtype=np.float64)
+        numbers = np.array([_cell(row, column) for row in rows], dtype=np.float64)
         numbers = np.where(np.isnan(numbers), column["median"], numbers)
-        scaled: np.ndarray = (numbers - column["mean"]) / column["std"]
+        with np.errstate(over="ignore"):
+            scaled: np.ndarray = (numbers - column["mean"]) / column["std"]
+        np.clip(scaled, -_LARGEST, _LARGEST, out=scaled)
         return scaled[:, None]
+    values = [_value(row, column["name"]) for row in rows]
     places = {value: place for place, value in enumerate(column["values"])}
     hot = np.zeros((len(rows), len(places) + 1))  # the last place is for all other values
     for index, value in enumerate(values):
@@ -60,12 +68,40 @@ def _value(row: dict[str, Any], name: str) -> Any:
     return row[name]
 
 
+def _cell(row: dict[str, Any], column: dict[str, Any]) -> float:
+    """A column's number in a row; not a number where it is missing."""
+    date = column.get("date")
+    if date is not None and column["name"] not in row and date in row:
+        return date_part(row[date], column["part"], date)
+    return _number(_value(row, column["name"]), column)
+
+
+def date_part(value: Any, part: str, name: str) -> float:
+    """The `days` since 1970, the `month` or the `weekday` (Monday is 0) of a date or time in ISO form.
+
+    It is taken as UTC if it names no zone.
+    """
+    text = str(value).strip()
+    if value is None or text.lower() in _MISSING:
+        return math.nan
+    try:
+        moment = datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)
+    except ValueError:
+        raise EncodeError(f"The column {name!r} takes dates such as 2024-05-31, received {text[:60]!r}.") from None
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    parts = {"weekday": moment.weekday(), "month": moment.month}
+    return float(parts[part]) if part in parts else moment.timestamp() / _DAY
+
+
 def _number(value: Any, column: dict[str, Any]) -> float:
-    if value is None or value == "":
+    if isinstance(value, str):
+        text = value.strip().lower()
+        value = None if text in _MISSING else {"true": 1.0, "false": 0.0}.get(text, value)
+    if value is None:
         return math.nan
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise EncodeError(f"The column {column['name']!r} takes numbers, received {str(value)[:60]!r}.") from None
     if math.isinf(number):
         raise EncodeError(f"The column {column['name']!r} takes finite numbers, received {number}.")
@@ -80,7 +116,7 @@ def _image(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
     channels, height, width = field["shape"]
     pictures = []
     for row in rows:
-        pixels = np.asarray(_value(row, field["name"]), dtype=np.float32)
+        pixels = _array(row, field["name"], np.float32)
         if pixels.ndim == 2:
             pixels = pixels[None]
         elif pixels.ndim == 3 and pixels.shape != (channels, height, width) and pixels.shape[2] == channels:
@@ -95,12 +131,25 @@ def _series(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
     steps, width = field["shape"]
     series = []
     for row in rows:
-        values = np.asarray(_value(row, field["name"]), dtype=np.float64)
+        values = _array(row, field["name"], np.float64)
         values = values[:, None] if values.ndim == 1 else values
         if values.shape != (steps, width):
             raise EncodeError(f"A series has {steps} steps of {width} values, received {values.shape}.")
         series.append((values - field["mean"]) / field["std"])
-    return np.stack(series).astype(np.float32)
+    return np.stack(series).clip(-_LARGEST, _LARGEST).astype(np.float32)
+
+
+def _array(row: dict[str, Any], name: str, dtype: Any) -> np.ndarray:
+    """A cell that holds rows of finite numbers."""
+    try:
+        array = np.asarray(_value(row, name), dtype=dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, EncodeError):
+            raise
+        raise EncodeError(f"{name!r} takes rows of numbers that are equally long, received something else.") from None
+    if not np.isfinite(array).all():
+        raise EncodeError(f"{name!r} takes finite numbers, received some that are missing or infinite.")
+    return array
 
 
 def _words(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:

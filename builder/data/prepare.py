@@ -16,17 +16,18 @@ from builder.data.raw import Characters, Raw
 from builder.data.registry import builtin
 from builder.data.schema import DataError, DatasetInfo, Schema, TargetSpec
 from builder.data.split import Split, split
+from builder.data.uploads import find_upload, read_upload, uploaded
 from builder.graph import DataChoice
 from builder.store.home import home as default_home
 
 if TYPE_CHECKING:
     import torch
 
+CHUNK = 4_096
+
 
 def datasets(home: Path | None = None) -> list[DatasetInfo]:
     """The built-in datasets, then those that were uploaded."""
-    from builder.data.uploads import uploaded
-
     own = [
         DatasetInfo(dataset.name, dataset.title, dataset.kind, dataset.task, dataset.summary)
         for dataset in builtin().values()
@@ -40,7 +41,7 @@ def schema(choice: DataChoice, home: Path | None = None) -> Schema | None:
     Raises:
         DataError: it cannot be read.
     """
-    return prepare(choice, home).schema if choice.dataset else None
+    return _schema(*_key(choice, home)) if choice.dataset else None
 
 
 def prepare(choice: DataChoice, home: Path | None = None) -> Prepared:
@@ -49,8 +50,20 @@ def prepare(choice: DataChoice, home: Path | None = None) -> Prepared:
     Raises:
         DataError: there is no such data, its options are wrong, or it is too small to split.
     """
-    key = json.dumps(choice.model_dump(mode="json"), sort_keys=True)
-    return _prepare(key, str(home or default_home()))
+    return _prepare(*_key(choice, home))
+
+
+def _key(choice: DataChoice, home: Path | None) -> tuple[str, str]:
+    """What a choice is remembered by. An upload may have been removed since, by this process or another."""
+    home = home or default_home()
+    if choice.dataset and choice.dataset not in builtin():
+        find_upload(choice.dataset, home)
+    return json.dumps(choice.model_dump(mode="json"), sort_keys=True), str(home)
+
+
+@lru_cache(maxsize=256)
+def _schema(key: str, home: str) -> Schema:
+    return _prepare(key, home).schema
 
 
 @lru_cache(maxsize=4)
@@ -62,7 +75,7 @@ def _prepare(key: str, home: str) -> Prepared:
     parts = split(raw, choice.validation, choice.test, choice.seed)
     fitted = raw.fit(parts["train"])
     preprocess: dict[str, Any] = {"fields": [fitted], "target": _fit_target(raw, parts)}
-    arrays = encode_rows(preprocess, [raw.row(index) for index in range(len(raw))])
+    arrays = _encode(preprocess, raw)
     return Prepared(
         schema=Schema((raw.spec(fitted),), _target_spec(raw, fitted), len(raw)),
         inputs={name: torch.from_numpy(array) for name, array in arrays.items()},
@@ -81,8 +94,6 @@ def read(choice: DataChoice, home: Path) -> Raw:
     Raises:
         DataError: there is no such data, or its options are wrong.
     """
-    from builder.data.uploads import read_upload
-
     if not choice.dataset:
         raise DataError("No data is chosen; choose a dataset first.")
     dataset = builtin().get(choice.dataset)
@@ -93,7 +104,17 @@ def read(choice: DataChoice, home: Path) -> Raw:
     except ValidationError as error:
         item = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in item["loc"])
-        raise DataError(f"{dataset.title}: the option {where[:60]}: {item['msg'].lower()}.") from None
+        raise DataError(f"{dataset.title}: the option {where[:60]!r}: {item['msg'].lower()}.") from None
+
+
+def _encode(preprocess: dict[str, Any], raw: Raw) -> dict[str, np.ndarray]:
+    """All rows, a part at a time: as lists of Python numbers, a large table takes many times the memory."""
+    starts = range(0, len(raw), CHUNK)
+    parts = [
+        encode_rows(preprocess, [raw.row(index) for index in range(start, min(start + CHUNK, len(raw)))])
+        for start in starts
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _fit_target(raw: Raw, parts: Split) -> dict[str, Any]:
@@ -130,7 +151,12 @@ def bigram_entropy(prepared: Prepared) -> float:
     """The cross-entropy in nats per token that the pairs of the training split alone reach on the test split.
 
     Counts are smoothed by one half (Krichevsky and Trofimov). A language model has to do better.
+
+    Raises:
+        DataError: the data is no text whose next token is to be told.
     """
+    if prepared.schema.target.kind != "next_token":
+        raise DataError("Only a text whose next token is to be told has pairs of tokens; choose such data.")
     field = prepared.schema.inputs[0]
     size = field.vocabulary or 1
     counts = np.full((size, size), 0.5)

@@ -21,7 +21,7 @@ Fitted = dict[str, Any]
 VOCABULARY_LIMIT = 20_000
 CATEGORY_LIMIT = 50
 LENGTH_LIMIT = 256
-_TINY = 1e-12
+_CHUNK = 256
 
 
 @dataclass
@@ -80,14 +80,14 @@ class Images(Raw):
         return {self.name: self.pixels[index]}
 
     def fit(self, rows: np.ndarray) -> Fitted:
-        scaled = self.pixels[rows].astype(np.float64) / self.top
+        mean, std = _moments(self.pixels, rows)
         return {
             "name": self.name,
             "encoding": "image",
             "shape": list(self.pixels.shape[1:]),
             "scale": 1 / self.top,
-            "mean": float(scaled.mean()),
-            "std": float(scaled.std()) or 1.0,
+            "mean": mean / self.top,
+            "std": _divisor(std / self.top, 1.0),
         }
 
     def spec(self, fitted: Fitted) -> FieldSpec:
@@ -103,10 +103,12 @@ class Images(Raw):
 
 @dataclass
 class Table(Raw):
-    """Columns by name, each a list of R numbers (None where missing) or R categories."""
+    """Columns by name, each R numbers (not a number where missing) or R categories. `dates` tells of numbers that were
+    made from a date: its column, and the part of it, as `builder.data.encode.date_part` knows it."""
 
     numbers: dict[str, np.ndarray] = field(default_factory=dict)
     categories: dict[str, list[str]] = field(default_factory=dict)
+    dates: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def row(self, index: int) -> dict[str, Any]:
         row: dict[str, Any] = {}
@@ -117,6 +119,9 @@ class Table(Raw):
 
     def fit(self, rows: np.ndarray) -> Fitted:
         columns = [_fit_number(name, values[rows]) for name, values in self.numbers.items()]
+        for column in columns:
+            if column["name"] in self.dates:
+                column["date"], column["part"] = self.dates[column["name"]]
         for name, values in self.categories.items():
             counts = Counter(values[index] for index in rows.tolist())
             common = [value for value, _ in counts.most_common(CATEGORY_LIMIT)]
@@ -219,13 +224,12 @@ class Series(Raw):
 
     def fit(self, rows: np.ndarray) -> Fitted:
         values = self.windows[rows].reshape(-1, self.windows.shape[2])
-        std = values.std(0)
         return {
             "name": self.name,
             "encoding": "series",
             "shape": list(self.windows.shape[1:]),
             "mean": values.mean(0).tolist(),
-            "std": np.where(std > _TINY, std, 1.0).tolist(),
+            "std": [_divisor(float(one.std()), float(abs(one).max())) for one in values.T],
         }
 
     def spec(self, fitted: Fitted) -> FieldSpec:
@@ -244,11 +248,24 @@ def _fit_number(name: str, values: np.ndarray) -> Fitted:
         return {"name": name, "type": "number", "median": 0.0, "mean": 0.0, "std": 1.0}
     median = float(np.median(known))
     filled = np.where(np.isnan(values), median, values)
-    std = float(filled.std())
     return {
         "name": name,
         "type": "number",
         "median": median,
         "mean": float(filled.mean()),
-        "std": std if std > _TINY else 1.0,
+        "std": _divisor(float(filled.std()), float(abs(filled).max())),
     }
+
+
+def _divisor(std: float, largest: float) -> float:
+    """The standard deviation, or one where it is nothing but the rounding of equal values."""
+    return std if std > 10 * np.finfo(np.float64).eps * largest else 1.0
+
+
+def _moments(pixels: np.ndarray, rows: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of some pictures, a part at a time, as all of them in float64 may not fit."""
+    parts = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+    count = len(rows) * int(np.prod(pixels.shape[1:]))
+    mean = sum(float(pixels[part].sum(dtype=np.float64)) for part in parts) / count
+    square = sum(float(((pixels[part].astype(np.float64) - mean) ** 2).sum()) for part in parts) / count
+    return mean, math.sqrt(square)

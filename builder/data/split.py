@@ -17,8 +17,7 @@ def split(raw: Raw, validation: float, test: float, seed: int) -> Split:
     Raises:
         DataError: a part would be empty.
     """
-    if len(raw) < MIN_ROWS:
-        raise DataError(f"This data has {len(raw)} usable rows; at least {MIN_ROWS} are needed to train and test.")
+    refuse_few(len(raw))
     if raw.contiguous:
         parts = _in_order(len(raw), validation, test, raw.gap)
     elif raw.target_kind == "class":
@@ -32,6 +31,16 @@ def split(raw: Raw, validation: float, test: float, seed: int) -> Split:
     return dict(zip(names, parts, strict=True))
 
 
+def refuse_few(rows: int) -> None:
+    """Raises:
+    DataError: there are too few rows to learn anything from them.
+    """
+    if rows < MIN_ROWS:
+        raise DataError(
+            f"This data has {rows} usable rows; at least {MIN_ROWS} are needed to train and test, so add more."
+        )
+
+
 def _cut(order: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     tested = round(len(order) * test)
     validated = round(len(order) * validation)
@@ -41,13 +50,14 @@ def _cut(order: np.ndarray, validation: float, test: float) -> tuple[np.ndarray,
 def _stratified(
     target: np.ndarray, validation: float, test: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every class has the same shares in all parts, to within one row; a rare class is in training first."""
+    """Every class has the same shares in all parts, to within two rows, and no class is missing from training."""
     random = np.random.default_rng(seed)
     # Rows in an order in which each class is spread evenly: then any stretch of it holds every class by its share.
     place = np.empty(len(target))
     for number in np.unique(target):
         mine = random.permutation(np.flatnonzero(target == number))
         place[mine] = (np.arange(len(mine)) + random.random()) / len(mine)
+        place[mine[-1]] = 1.0  # the far end is training: a class of one row is of no use anywhere else
     order = np.argsort(place, kind="stable")
     train, validated, tested = _cut(order, validation, test)
     return random.permutation(train), random.permutation(validated), random.permutation(tested)

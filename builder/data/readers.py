@@ -1,0 +1,225 @@
+"""From the bytes of a CSV or Parquet file to a table of plain columns: numbers, booleans, dates or texts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from builder.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
+from builder.data.schema import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_DATE = r"\d{4}-\d{2}(-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?"
+_DECIMAL_COMMA = re.compile(r"(?:^|;)-?\d+,\d+(?:;|$)", re.MULTILINE)
+_QUOTED = re.compile(r'"[^"]*"')
+_SAMPLE_LINES = 200
+_SAMPLE_CHARACTERS = 2**16
+
+
+def read_table(data: bytes, suffix: str, filename: str) -> tuple[pd.DataFrame, list[str]]:
+    """A table from the bytes of a CSV or Parquet file, and what had to be assumed while reading it.
+
+    Raises:
+        DataError: it cannot be read, or has no rows.
+    """
+    notes: list[str] = []
+    table = _parquet(data, filename) if suffix in (".parquet", ".pq") else _csv(data, filename, notes)
+    if table.shape[1] < 2:
+        raise DataError(
+            f"{filename[:100]!r} has one column; a table needs a column to predict and others to learn from."
+        )
+    if not len(table):
+        raise DataError(f"{filename[:100]!r} has column names but no rows.")
+    _refuse_size(*table.shape, filename)
+    table.columns = _names(table.columns)
+    return _plain(table), notes
+
+
+def _refuse_size(rows: int, columns: int, filename: str) -> None:
+    if rows > MAX_ROWS or columns > MAX_COLUMNS or rows * columns > MAX_CELLS:
+        raise DataError(
+            f"{filename[:100]!r} has {rows:,} rows and {columns:,} columns; at most {MAX_ROWS:,} and {MAX_COLUMNS:,}, "
+            f"and {MAX_CELLS:,} cells, can be read."
+        )
+
+
+def _parquet(data: bytes, filename: str) -> pd.DataFrame:
+    from pyarrow import BufferReader, parquet
+
+    try:
+        file = parquet.ParquetFile(BufferReader(data))
+        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        _refuse_size(file.metadata.num_rows, file.metadata.num_columns, filename)
+        if sum(group.total_byte_size for group in groups) > MAX_UNPACKED_BYTES:
+            raise DataError(
+                f"{filename[:100]!r} would unpack to more than {MAX_UNPACKED_BYTES / 2**20:,.0f} MiB; "
+                "upload a part of it."
+            )
+        # What pandas once wrote beside the columns (an index, types of its own) is not to be trusted, nor needed.
+        table: pd.DataFrame = file.read().replace_schema_metadata(None).to_pandas()
+        return table
+    except DataError:
+        raise
+    except Exception as error:
+        # Arrow raises many kinds of errors on damaged files; each means the same to a person.
+        reason = " ".join(str(error).split())[:100].rstrip(". ")
+        raise DataError(f"{filename[:100]!r} is no Parquet file that can be read: {reason}.") from None
+
+
+def _csv(data: bytes, filename: str, notes: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    text = _decode(data, filename)
+    if not text.strip():
+        raise DataError(f"{filename[:100]!r} is empty.")
+    if "\x00" in text:
+        raise DataError(f"{filename[:100]!r} holds NUL characters, so it is no CSV text.")
+    separator = _separator(text)
+    rows = _sample(text, separator)
+    if rows and len(rows[0]) > MAX_COLUMNS:
+        raise DataError(f"{filename[:100]!r} has {len(rows[0]):,} columns; at most {MAX_COLUMNS:,} can be read.")
+    headless = _headless(rows)
+    options: dict[str, Any] = {
+        "sep": separator,
+        "header": None if headless else 0,
+        "decimal": "," if separator == ";" and _DECIMAL_COMMA.search(text[:_SAMPLE_CHARACTERS]) else ".",
+        "skipinitialspace": True,
+        "low_memory": False,  # in parts, a column may become numbers here and texts there
+    }
+    try:
+        table = _parse(text, options)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:150].rstrip(". ")
+        raise DataError(f"{filename[:100]!r} cannot be read as CSV: {reason}.") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError(f"{filename[:100]!r} has rows with more fields than there are column names.")
+    if headless:
+        table.columns = pd.Index([f"column {number}" for number in range(1, table.shape[1] + 1)])
+        notes.append("The first line looks like data, not like column names, so the columns were numbered.")
+    return table
+
+
+def _parse(text: str, options: dict[str, Any]) -> pd.DataFrame:
+    """The table. In tab-separated text a quote is mostly just a quote: where taking it for more would glue lines
+    together that are whole by themselves, it is taken for what it is."""
+    import pandas as pd
+
+    def parse(quoting: Literal[0, 3]) -> pd.DataFrame:
+        table: pd.DataFrame = pd.read_csv(io.BytesIO(data), quoting=quoting, **options)
+        return table
+
+    data = text.encode()
+    if options["sep"] != "\t":
+        return parse(csv.QUOTE_MINIMAL)
+    counts = {line.count("\t") for line in io.StringIO(text, newline=None) if line.strip()}
+    if len(counts) > 1:
+        return parse(csv.QUOTE_MINIMAL)
+    whole = parse(csv.QUOTE_NONE)
+    try:
+        quoted = parse(csv.QUOTE_MINIMAL)
+    except pd.errors.ParserError:
+        return whole
+    return whole if len(quoted) < len(whole) else quoted
+
+
+def _decode(data: bytes, filename: str) -> str:
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{filename[:100]!r} is not UTF-8 text (byte {error.start:,} is {data[error.start]:#04x}); "
+            "save it as CSV UTF-8 and upload it again."
+        ) from None
+
+
+def _separator(text: str) -> str:
+    first = _QUOTED.sub("", next(line for line in io.StringIO(text, newline=None) if line.strip()))
+    return max(",;\t|", key=first.count)
+
+
+def _sample(text: str, separator: str) -> list[list[str]]:
+    """The fields of the first lines."""
+    lines = islice((line for line in io.StringIO(text, newline=None) if line.strip()), _SAMPLE_LINES)
+    try:
+        return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)]
+    except csv.Error:
+        return []
+
+
+def _headless(rows: list[list[str]]) -> bool:
+    """Whether the first line is data: all of it numbers, or one of its texts comes again and again below itself."""
+    if len(rows) < 2:
+        return False
+    names = [name for name in rows[0] if name]
+    if names and all(_is_number(name) for name in names):
+        return True
+    return any(
+        name and not _is_number(name) and sum(len(row) > place and row[place] == name for row in rows[1:]) > 1
+        for place, name in enumerate(rows[0])
+    )
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?", text) is not None
+
+
+def _names(columns: Any) -> list[str]:
+    """Column names as text, each once."""
+    names: list[str] = []
+    for position, column in enumerate(columns, 1):
+        name = str(column).strip()[:200] or f"column {position}"
+        while name in names:
+            name = f"{name} (2)"
+        names.append(name)
+    return names
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with nothing in it but numbers, booleans, dates and texts, so that it can be counted and stored."""
+    import pandas as pd
+
+    return pd.DataFrame({name: _column(table[name]) for name in table.columns})
+
+
+def _column(values: pd.Series) -> pd.Series:
+    import pandas as pd
+
+    kinds = pd.api.types
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.dtype.categories.dtype)
+    if kinds.is_bool_dtype(values):
+        return values if not values.isna().any() else values.map(str, na_action="ignore").astype("string")
+    if kinds.is_timedelta64_dtype(values):
+        return pd.Series(values.dt.total_seconds())
+    if kinds.is_datetime64_any_dtype(values):
+        return pd.to_datetime(values, utc=True)
+    if kinds.is_numeric_dtype(values):
+        return values
+    known = values.dropna()
+    if len(known) and kinds.infer_dtype(known, skipna=True) in ("decimal", "integer", "mixed-integer-float"):
+        return pd.Series([np.nan if pd.isna(value) else float(value) for value in values], dtype=np.float64)
+    texts = values.map(_text, na_action="ignore").astype("string")
+    return _dates(texts)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _dates(values: pd.Series) -> pd.Series:
+    """Texts that are dates in ISO form, as dates."""
+    import pandas as pd
+
+    known = values.dropna()
+    if known.empty or not known.head(100).str.fullmatch(_DATE).all():
+        return values
+    dates = pd.to_datetime(values, errors="coerce", format="ISO8601", utc=True)
+    return dates if dates.notna().sum() == len(known) else values
