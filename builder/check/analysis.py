@@ -66,6 +66,11 @@ class Context:
         return execution_order(self.graph)
 
     @cached_property
+    def _all(self) -> list[str]:
+        known = set(self.order)
+        return [*self.order, *(node for node in self.network.nodes if node not in known)]
+
+    @cached_property
     def incoming(self) -> dict[str, dict[str, Edge]]:
         """The edge at each connected input port, by node."""
         table: dict[str, dict[str, Edge]] = {node: {} for node in self.network.nodes}
@@ -75,8 +80,7 @@ class Context:
 
     def of_type(self, layer_class: type[Layer]) -> list[str]:
         """The nodes of a type, in order of execution, then the rest."""
-        known = [*self.order, *(node for node in self.network.nodes if node not in set(self.order))]
-        return [node for node in known if isinstance(self.layers.get(node), layer_class)]
+        return [node for node in self._all if isinstance(self.layers.get(node), layer_class)]
 
     def spec(self, edge: Edge) -> TensorSpec | None:
         """What flows along an edge, where that is known."""
@@ -91,7 +95,8 @@ class Context:
     def label(self, node: str) -> str:
         """How messages name a node: its title, or else what it is and its id."""
         layer = self.layers.get(node)
-        return self.network.nodes[node].title or (f"{layer.title} ({node})" if layer else node)
+        title = "".join(letter if letter.isprintable() else " " for letter in self.network.nodes[node].title).strip()
+        return title or (f"{layer.title} ({node})" if layer else node)
 
     def issue(self, code: str, message: str, node: str | None = None, **rest: object) -> Issue:
         values: dict[str, object] = {"severity": "error", **rest}

@@ -129,8 +129,8 @@ _REFUSALS = [
         "the window is larger than its input of {0}, nothing would be left; take a smaller kernel_size",
     ),
     (
-        re.compile(r"shape '\[([-\d, ]+)\]' is invalid for input of size (\d+)"),
-        "its numbers cannot be put into the shape ({0}); the product of the sizes must stay the same",
+        re.compile(r"shape '\[\d+, ([-\d, ]+)\]' is invalid for input of size (\d+)"),
+        "its numbers cannot be put into the shape (N, {0}); the product of the sizes must stay the same",
     ),
     (
         re.compile(r"Expected more than 1 value per channel"),

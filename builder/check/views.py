@@ -17,17 +17,22 @@ def digraph(network: Network) -> nx.DiGraph[str]:
     return graph
 
 
-def natural(name: str) -> tuple[tuple[str, int], ...]:
-    """A sort key under which linear_2 comes before linear_10."""
-    return tuple((text, int(number or 0)) for text, number in re.findall(r"(\D+)(\d*)", name))
+def natural(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
+    """A sort key under which linear_2 comes before linear_10, and no two names are equal."""
+    return tuple((text, int(number or 0)) for text, number in re.findall(r"(\D+)(\d*)", name)), name
+
+
+def cyclic(graph: nx.DiGraph[str]) -> set[str]:
+    """The nodes that feed themselves, directly or through others."""
+    found = {node for part in nx.strongly_connected_components(graph) if len(part) > 1 for node in part}
+    return found | {node for node in graph if graph.has_edge(node, node)}
 
 
 def execution_order(graph: nx.DiGraph[str]) -> list[str]:
     """Every node after those that feed it, the same for equal graphs, without nodes on a cycle or behind one."""
-    cyclic = {node for part in nx.strongly_connected_components(graph) if len(part) > 1 for node in part}
-    cyclic |= {node for node in graph if graph.has_edge(node, node)}
-    behind = set(cyclic)
-    for node in cyclic:
+    circling = cyclic(graph)
+    behind = set(circling)
+    for node in circling:
         behind |= nx.descendants(graph, node)
     free = graph.subgraph([node for node in graph if node not in behind])
     return list(nx.lexicographical_topological_sort(free, key=natural))

@@ -86,7 +86,12 @@ class _Steps:
 
     def variable(self, key: str, port: str) -> str:
         """The name of the variable that holds what a port gives."""
-        return key if len(self.context.layers[key].outputs()) == 1 else f"{key}_{port}"
+        if len(self.context.layers[key].outputs()) == 1:
+            return key
+        name = f"{key}_{port}"
+        while name in self.context.network.nodes:  # the variable of another node
+            name += "_"
+        return name
 
     def specs(self, key: str) -> list[TensorSpec]:
         measured = self.context.measured[key]

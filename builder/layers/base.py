@@ -203,6 +203,8 @@ def _explain(error: ValidationError) -> str:
     for item in error.errors(include_url=False)[:4]:
         name = ".".join(str(part) for part in item["loc"]) or "parameters"
         message = item["msg"].removeprefix("Value error, ")
-        received = "" if item["type"] in ("missing", "extra_forbidden") else f", received {str(item['input'])[:60]!r}"
-        parts.append(f"{name[:60]}: {message[:1].lower() + message[1:]}{received}")
+        named = item["loc"] and item["type"] not in ("missing", "extra_forbidden")
+        received = f", received {str(item['input'])[:60]!r}" if named else ""
+        name = "".join(letter if letter.isprintable() else " " for letter in name[:60])
+        parts.append(f"{name}: {message[:1].lower() + message[1:]}{received}")
     return "; ".join(parts) + "."

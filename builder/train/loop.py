@@ -94,13 +94,18 @@ class Loop:
         Raises:
             TrainingError: the loss is no number any more.
         """
-        while self.epoch < self.training.epochs:
+        while not self._done():
             if not self._run_epoch(watch):
                 return False
             self._finish_epoch(watch)
-            if self.training.early_stopping is not None and self._since_best >= self.training.early_stopping:
-                break
+            # Asked only here after an epoch's last step, so that a checkpoint never parts a step from its measures.
+            if not self._done() and not watch.poll(self):
+                return False
         return True
+
+    def _done(self) -> bool:
+        patience = self.training.early_stopping
+        return self.epoch >= self.training.epochs or (patience is not None and self._since_best >= patience)
 
     def checkpoint(self) -> Checkpoint:
         """Everything needed to go on from here."""
@@ -184,7 +189,7 @@ class Loop:
             self.step, self.row = self.step + 1, end
             if time.monotonic() - self._recorded_at >= RECORD_EVERY_S:
                 self.flush(watch)
-            if not watch.poll(self):
+            if end < self.rows and not watch.poll(self):
                 return False
         return True
 

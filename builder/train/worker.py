@@ -113,9 +113,7 @@ class Link(Watch):
             kind, value = self._commands.pop(0)
             self.log.write("command", kind=kind, value=value, step=loop.step)
             if kind == "learning_rate" and value is not None:
-                loop.learning_rate = value
-                self._facts["learning_rate"] = value
-                self.record(loop.step, loop.epoch, "train", {"learning_rate": value})
+                self._set_learning_rate(loop, value)
             elif kind == "stop":
                 return False
             elif kind == "pause":
@@ -130,12 +128,18 @@ class Link(Watch):
     def _wait(self, loop: Loop) -> bool:
         """Sleep until the run may go on. Returns false where it has to stop instead."""
         while True:
-            for index, (kind, _) in enumerate(self._commands):
-                if kind in ("resume", "stop"):
-                    del self._commands[: index + 1]
-                    self.log.write("command", kind=kind, step=loop.step)
+            while self._commands:
+                kind, value = self._commands.pop(0)
+                self.log.write("command", kind=kind, value=value, step=loop.step)
+                if kind == "learning_rate" and value is not None:
+                    self._set_learning_rate(loop, value)
+                elif kind in ("resume", "stop"):
                     return kind == "resume"
             time.sleep(POLL_S / 2)
+
+    def _set_learning_rate(self, loop: Loop, value: float) -> None:
+        loop.learning_rate = self._facts["learning_rate"] = value
+        self.checkpoint(loop)  # so that a run that dies goes on with it
 
     def _serve(self) -> None:
         flushed = beat = 0.0

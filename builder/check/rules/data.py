@@ -122,10 +122,12 @@ class Width:
         if spec is None or spec.shape == wanted.shape:
             return
         schema = context.schema
-        what = f"{len(schema.target.classes)} classes" if schema and schema.target.kind == "class" else "the target"
+        what, verb = "the target", "needs"
+        if schema and schema.target.kind == "class":
+            what, verb = f"the {len(schema.target.classes)} classes", "need"
         yield context.issue(
             "width",
-            f"{context.label(outputs[0])} gives {spec}, but {what} of the data needs {wanted}.",
+            f"{context.label(outputs[0])} gives {spec}, but {what} of the data {verb} {wanted}.",
             outputs[0],
             port="in",
             fix=self._fix(context, outputs[0], spec, wanted),
@@ -154,7 +156,7 @@ class Width:
             return None
         linear = self._last_linear(context, output)
         if linear:
-            title = f"Set {context.label(linear)} to {width} units"
+            title = f"Set {context.label(linear)} to {width} {'unit' if width == 1 else 'units'}"
             return fixes.set_params(context.name, linear, {"units": width}, title)
         return fixes.insert(context.name, context.network, edge, "Linear", {"units": width})
 

@@ -65,7 +65,8 @@ class Shapes:
         for key, found in context.measured.items():
             if found.refusal is None:
                 continue
-            given = " and ".join(str(context.spec(edge)) for edge in context.incoming[key].values())
+            edges = [context.incoming[key][port.name] for port in context.layers[key].inputs()]
+            given = " and ".join(str(context.spec(edge)) for edge in edges)
             message = f"{context.label(key)} cannot take {given}: {found.refusal}."
             yield context.issue(found.code, message, key, fix=_mend(context, key))
 

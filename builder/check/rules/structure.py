@@ -9,7 +9,7 @@ import networkx as nx
 from builder.check import fixes
 from builder.check.analysis import Context, Totals
 from builder.check.issue import Issue
-from builder.check.views import natural
+from builder.check.views import cyclic, natural
 from builder.layers.io import Input, Output
 
 
@@ -77,9 +77,10 @@ class Ends:
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         if not context.network.nodes:
             return
-        if not context.of_type(Input):
+        types = {node.type for node in context.network.nodes.values()}  # also of those with wrong parameters
+        if "Input" not in types:
             yield context.issue("no_input", "The network has no Input; add one and connect it to the first layer.")
-        if not context.of_type(Output):
+        if "Output" not in types:
             loose = [node for node in context.order if context.graph.out_degree(node) == 0]
             fix = fixes.append(context.name, context.network, loose[-1], "Output", {}) if loose else None
             message = "The network has no Output; add one behind the last layer, so that it can be trained."
@@ -106,7 +107,7 @@ class Reachable:
         inputs, outputs = context.of_type(Input), context.of_type(Output)
         fed = set(inputs).union(*(nx.descendants(context.graph, node) for node in inputs))
         used = set(outputs).union(*(nx.ancestors(context.graph, node) for node in outputs))
-        on_cycle = {node for part in nx.strongly_connected_components(context.graph) if len(part) > 1 for node in part}
+        on_cycle = cyclic(context.graph)
         for key, layer in context.layers.items():
             if len(context.incoming[key]) < len(layer.inputs()) or key in on_cycle:
                 continue  # its own issue says more

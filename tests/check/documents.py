@@ -1,0 +1,221 @@
+"""Documents with one mistake each, by the code of the issue that names it; and the same document without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from builder.data import FieldSpec, Schema, TargetSpec
+from builder.graph import Project, Training
+from tests.networks import IMAGE, TABLE, TOKENS, chain, project
+
+IMAGES = Schema(
+    (FieldSpec("image", "image", (1, 8, 8)),), TargetSpec("class", classes=tuple(str(digit) for digit in range(10))), 90
+)
+NUMBERS = Schema((FieldSpec("features", "vector", (30,)),), TargetSpec("number", shape=(1,)), 90)
+TEXTS = Schema((FieldSpec("text", "tokens", (12,), 50),), TargetSpec("class", classes=("no", "yes")), 90)
+TALES = Schema((FieldSpec("text", "tokens", (12,), 50),), TargetSpec("next_token"), 90)
+COLOURS = ("Input", {"field": "image", "kind": "image", "shape": [3, 8, 8]})
+SEQUENCE = ("Input", {"field": "text", "kind": "sequence", "shape": [12, 10]})
+
+
+@dataclass(frozen=True)
+class Case:
+    """A mistake: the code and node of its issue, the document with it, and one without."""
+
+    code: str
+    node: str | None
+    wrong: Project
+    right: Project
+    schema: Schema | None = None
+
+
+def linear(units: int = 10) -> tuple[str, dict[str, Any]]:
+    return ("Linear", {"units": units})
+
+
+def digits(*between: tuple[str, dict[str, Any]], **rest: Any) -> Project:
+    """Images, layers, ten classes."""
+    return chain(IMAGE, *between, ("Flatten", {}), linear(), **rest)
+
+
+def residual(second: tuple[str, dict[str, Any]], first: tuple[str, dict[str, Any]] = TABLE) -> Project:
+    """A branch through `second` added to the input."""
+    return project(
+        {"input_1": first, "branch_1": second, "add_1": ("Add", {}), "linear_1": linear(), "output_1": ("Output", {})},
+        [
+            ("input_1", "add_1.a"),
+            ("input_1", "branch_1"),
+            ("branch_1", "add_1.b"),
+            ("add_1", "linear_1"),
+            ("linear_1", "output_1"),
+        ],
+    )
+
+
+def two_outputs(first: str, second: str) -> Project:
+    nodes = {"input_1": TABLE, "linear_1": linear(1)}
+    outputs = {"output_1": ("Output", {"name": first}), "output_2": ("Output", {"name": second})}
+    return project({**nodes, **outputs}, [("input_1", "linear_1"), ("linear_1", "output_1"), ("linear_1", "output_2")])
+
+
+def loose(extra: dict[str, tuple[str, dict[str, Any]]], edges: list[tuple[str, str]]) -> Project:
+    """A complete network with something beside it."""
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
+        "input_1": TABLE,
+        "linear_1": linear(),
+        "output_1": ("Output", {}),
+        **extra,
+    }
+    return project(nodes, [("input_1", "linear_1"), ("linear_1", "output_1"), *edges])
+
+
+COMPLETE = loose({}, [])
+DIGITS = digits()
+REGRESSION = Training(objective="regression")
+TELLING = Training(objective="language_modelling")
+RING: dict[str, tuple[str, dict[str, Any]]] = {"relu_1": ("ReLU", {}), "tanh_1": ("Tanh", {}), "gelu_1": ("GELU", {})}
+IN_A_RING = [("relu_1", "tanh_1"), ("tanh_1", "gelu_1"), ("gelu_1", "relu_1")]
+FROZEN = COMPLETE.with_network(
+    "main",
+    COMPLETE.main_network.model_copy(
+        update={
+            "nodes": {
+                key: node.model_copy(update={"frozen": True}) for key, node in COMPLETE.main_network.nodes.items()
+            }
+        }
+    ),
+)
+TEXT = chain(TOKENS, ("Embedding", {"vocabulary": 50}), ("Flatten", {}), linear(2))
+
+CASES: dict[str, Case] = {
+    "unknown layer": Case("unknown_layer", "quantum_1", loose({"quantum_1": ("Quantum", {})}, []), COMPLETE),
+    "wrong type of parameter": Case("parameter", "linear_1", chain(TABLE, ("Linear", {"units": "many"})), COMPLETE),
+    "too many units": Case("parameter", "linear_1", chain(TABLE, linear(10**12)), COMPLETE),
+    "unknown parameter": Case("parameter", "relu_1", chain(TABLE, ("ReLU", {"speed": 2})), COMPLETE),
+    "kind and shape": Case("parameter", "input_1", chain(("Input", {"kind": "image", "shape": [3]})), COMPLETE),
+    "empty": Case("empty", None, project({}, []), COMPLETE),
+    "cycle": Case("cycle", "gelu_1", loose(RING, IN_A_RING), COMPLETE),
+    "self loop": Case("cycle", "relu_1", loose({"relu_1": ("ReLU", {})}, [("relu_1", "relu_1")]), COMPLETE),
+    "unknown output port": Case(
+        "unknown_port", "linear_1", loose({"relu_1": ("ReLU", {})}, [("linear_1.state", "relu_1")]), COMPLETE
+    ),
+    "unknown input port": Case("unknown_port", "output_1", loose({}, [("input_1", "output_1.b")]), COMPLETE),
+    "missing input": Case("missing_input", "relu_1", loose({"relu_1": ("ReLU", {})}, []), COMPLETE),
+    "missing input of several": Case(
+        "missing_input", "add_1", loose({"add_1": ("Add", {})}, [("input_1", "add_1.a")]), residual(("ReLU", {}))
+    ),
+    "no input": Case("no_input", None, project({"output_1": ("Output", {})}, []), COMPLETE),
+    "no output": Case("no_output", None, chain(TABLE, linear(), output=False), COMPLETE),
+    "duplicate output": Case(
+        "duplicate_output", "output_2", two_outputs("answer", "answer"), two_outputs("answer", "other")
+    ),
+    "unreachable": Case(
+        "unreachable",
+        "dropout_1",
+        loose({"relu_1": ("ReLU", {}), "dropout_1": ("Dropout", {})}, [("relu_1", "relu_1"), ("relu_1", "dropout_1")]),
+        COMPLETE,
+    ),
+    "dangling": Case("dangling", "relu_1", loose({"relu_1": ("ReLU", {})}, [("linear_1", "relu_1")]), COMPLETE),
+    "image to vector": Case("port_kind", "batchnorm1d_1", digits(("BatchNorm1d", {})), digits(("BatchNorm2d", {}))),
+    "tokens to linear": Case("port_kind", "linear_1", chain(TOKENS, linear()), TEXT),
+    "vector to image": Case(
+        "port_kind",
+        "conv2d_1",
+        chain(("Input", {"shape": [16]}), ("Conv2d", {})),
+        chain(("Input", {"shape": [16]}), ("Reshape", {"shape": [1, 4, 4]}), ("Conv2d", {})),
+    ),
+    "vector to sequence": Case("port_kind", "lstm_1", chain(TABLE, ("LSTM", {})), chain(SEQUENCE, ("LSTM", {}))),
+    "image to sequence": Case("port_kind", "gru_1", chain(IMAGE, ("GRU", {})), chain(SEQUENCE, ("GRU", {}))),
+    "filter too large": Case(
+        "shape", "conv2d_1", digits(("Conv2d", {"kernel_size": 11})), digits(("Conv2d", {"kernel_size": 3}))
+    ),
+    "window too large": Case(
+        "shape", "maxpool2d_1", digits(("MaxPool2d", {"kernel_size": 9})), digits(("MaxPool2d", {"kernel_size": 8}))
+    ),
+    "reshape": Case(
+        "shape", "reshape_1", digits(("Reshape", {"shape": [7, -1]})), digits(("Reshape", {"shape": [8, -1]}))
+    ),
+    "groups": Case(
+        "shape",
+        "conv2d_1",
+        digits(("Conv2d", {"filters": 9, "groups": 3})),
+        digits(("Conv2d", {"filters": 9, "groups": 1})),
+    ),
+    "heads": Case(
+        "shape",
+        "multiheadattention_1",
+        chain(SEQUENCE, ("MultiHeadAttention", {"heads": 4})),
+        chain(SEQUENCE, ("MultiHeadAttention", {"heads": 5})),
+    ),
+    "branches of two widths": Case("shape", "add_1", residual(linear(20)), residual(linear(30))),
+    "images of two depths": Case(
+        "shape", "add_1", residual(("Conv2d", {"filters": 4}), COLOURS), residual(("Conv2d", {"filters": 3}), COLOURS)
+    ),
+    "too large to address": Case(
+        "shape",
+        "flatten_1",
+        chain(("Input", {"kind": "image", "shape": [10**6, 10**6, 10**6]}), ("Flatten", {})),
+        DIGITS,
+    ),
+    "softmax": Case("softmax_before_loss", "softmax_1", chain(TABLE, linear(), ("Softmax", {})), COMPLETE),
+    "unknown field": Case(
+        "field",
+        "input_1",
+        chain(("Input", {"field": "picture", "kind": "image", "shape": [1, 8, 8]}), ("Flatten", {}), linear()),
+        DIGITS,
+        IMAGES,
+    ),
+    "other shape of field": Case(
+        "field",
+        "input_1",
+        chain(("Input", {"field": "image", "kind": "image", "shape": [3, 8, 8]}), ("Flatten", {}), linear()),
+        DIGITS,
+        IMAGES,
+    ),
+    "too few tokens": Case(
+        "vocabulary",
+        "embedding_1",
+        chain(TOKENS, ("Embedding", {"vocabulary": 20}), ("Flatten", {}), linear(2)),
+        TEXT,
+        TEXTS,
+    ),
+    "too many tokens": Case(
+        "vocabulary",
+        "embedding_1",
+        chain(TOKENS, ("Embedding", {"vocabulary": 90}), ("Flatten", {}), linear(2)),
+        TEXT,
+        TEXTS,
+    ),
+    "unknown objective": Case("objective", None, digits(training=Training(objective="magic")), DIGITS, IMAGES),
+    "other objective": Case("objective", None, digits(training=REGRESSION), DIGITS, IMAGES),
+    "two outputs": Case(
+        "outputs",
+        "output_2",
+        two_outputs("a", "b").model_copy(update={"training": REGRESSION}),
+        chain(TABLE, linear(1), training=REGRESSION),
+        NUMBERS,
+    ),
+    "width": Case("width", "output_1", chain(IMAGE, ("Flatten", {}), linear(7)), DIGITS, IMAGES),
+    "width behind an activation": Case(
+        "width", "output_1", chain(IMAGE, ("Flatten", {}), linear(7), ("Tanh", {})), DIGITS, IMAGES
+    ),
+    "width without a linear": Case("width", "output_1", chain(IMAGE, ("Flatten", {})), DIGITS, IMAGES),
+    "image for classes": Case("width", "output_1", chain(IMAGE, ("Conv2d", {"filters": 10})), DIGITS, IMAGES),
+    "width of numbers": Case(
+        "width",
+        "output_1",
+        chain(TABLE, linear(3), training=REGRESSION),
+        chain(TABLE, linear(1), training=REGRESSION),
+        NUMBERS,
+    ),
+    "width of tokens": Case(
+        "width",
+        "output_1",
+        chain(TOKENS, ("Embedding", {"vocabulary": 50}), linear(40), training=TELLING),
+        chain(TOKENS, ("Embedding", {"vocabulary": 50}), linear(50), training=TELLING),
+        TALES,
+    ),
+    "memory": Case("memory", None, chain(TABLE, linear(10**6), linear(10**6)), COMPLETE),
+    "nothing to learn": Case("nothing_to_learn", None, FROZEN, COMPLETE),
+}

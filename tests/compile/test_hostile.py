@@ -1,0 +1,159 @@
+"""Two thousand documents made by Hypothesis: each is refused in words, or becomes harmless source that builds."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections import Counter
+from typing import Any
+
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from builder.check import analyse
+from builder.compile import CompileError, module, source
+from builder.graph import DocumentError, apply, loads
+from builder.layers import FormField, form, registry
+from builder.layers.io import RANKS, Input, Output
+from tests.compile.allowed import check
+
+HOSTILE = st.sampled_from(
+    ['"""; import os', "x\nimport os", "</script>", "\\", "\u202eevil", "__import__('os')", "../..", "' or 1=1", "\x00"]
+)
+TEXT = st.one_of(HOSTILE, st.text(max_size=30))
+IDS = ["input_1", "linear_1", "linear_01", "lstm_1", "lstm_1_state", "a", "b", "add_1", "print", "exec", "output_1"]
+BAD_IDS = ["self", "class", "__init__", "os.system", "A", "", "forward", "x" * 70, "training", 'a"', "a b"]
+TYPES = [*registry(), "Input", "Output", "Linear", "ReLU", "Flatten", "Add"]
+BAD_TYPES = ["Quantum", "__import__", "nn.Linear", "Layer", "linear", "", "os.system('true')"]
+WILD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 10**13),
+    st.floats(allow_nan=False, allow_infinity=False),
+    TEXT,
+    st.lists(st.integers(-2, 9), max_size=5),
+    st.dictionaries(TEXT, st.integers(), max_size=2),
+)
+INNER = [name for name, layer in registry().items() if not issubclass(layer, (Input, Output))]
+FITTING = {
+    kind: [name for name in INNER if {kind, "any"} & set(registry()[name]().inputs()[0].kinds)]
+    for kind in ("vector", "sequence", "image")
+}
+OUTCOMES: Counter[str] = Counter()
+
+
+def tame(field: FormField) -> st.SearchStrategy[Any]:
+    """Values that a parameter takes, small ones above all."""
+    if field.kind == "bool":
+        return st.booleans()
+    if field.kind == "choice":
+        return st.sampled_from(field.choices)
+    if field.kind == "text":
+        return TEXT
+    if field.kind == "ints":
+        return st.lists(st.integers(1, 6), min_size=1, max_size=3)
+    low, high = field.minimum or 0, field.maximum or 1
+    if field.kind == "float":
+        return st.floats(low, high, exclude_min=field.exclusive_minimum, exclude_max=True)
+    return st.one_of(st.integers(int(low), int(min(high, low + 8))), st.integers(int(low), int(high)))
+
+
+@st.composite
+def node(draw: st.DrawFn, kind: str) -> dict[str, Any]:
+    """A node, mostly with parameters that its layer takes."""
+    fields = form(registry()[kind]) if kind in registry() else []
+    params = {field.name: draw(tame(field)) for field in fields if draw(st.integers(0, 2)) == 1}
+    if draw(st.integers(0, 19)) == 13:
+        params[draw(TEXT)] = draw(WILD)
+    if params and draw(st.integers(0, 14)) == 9:
+        params[draw(st.sampled_from(list(params)))] = draw(WILD)
+    made: dict[str, Any] = {"type": kind, "params": params}
+    if draw(st.booleans()):
+        made |= {"title": draw(TEXT), "note": draw(TEXT), "frozen": draw(st.booleans())}
+    return made
+
+
+@st.composite
+def document(draw: st.DrawFn) -> dict[str, Any]:
+    """A chain of layers with a few edges more, where now and then something is amiss."""
+    rare = st.integers(0, 24).map(lambda number: number == 17)  # Hypothesis likes 0 and 24 too well
+    flow = draw(st.sampled_from(["vector", "sequence", "image"]))
+    nodes_first = {"kind": flow, "shape": [draw(st.integers(1, 8)) for _ in range(RANKS[flow])]}
+    kinds = ["Input"]
+    for _ in range(draw(st.integers(0, 5))):
+        kinds.append(draw(st.sampled_from(TYPES if draw(rare) else FITTING[flow])))
+        given = registry()[kinds[-1]]().outputs()
+        flow = given[0].kinds[0] if given and given[0].kinds[0] in FITTING else flow
+    kinds.append("Output")
+    if draw(rare):
+        kinds[draw(st.integers(0, len(kinds) - 1))] = draw(st.sampled_from(BAD_TYPES) | TEXT)
+    pool = draw(st.permutations(IDS))
+    names = list(pool[: len(kinds)])
+    if draw(rare):
+        names[draw(st.integers(0, len(names) - 1))] = draw(st.sampled_from(BAD_IDS) | TEXT)
+    nodes = {name: draw(node(kind)) for name, kind in zip(names, kinds, strict=True)}
+    if kinds[0] == "Input":
+        nodes[names[0]]["params"] |= nodes_first
+    edges: dict[str, str] = {}
+    for index, (name, kind) in enumerate(zip(names, kinds, strict=True)):
+        ports = [port.name for port in registry()[kind]().inputs()] if kind in registry() else ["in"]
+        for port in ports:
+            before = draw(st.sampled_from(names[:index])) if draw(rare) and index else names[max(index - 1, 0)]
+            state = kinds[max(index - 1, 0)] in ("LSTM", "GRU") and before == names[index - 1] and draw(st.booleans())
+            edges[f"{name}.{port}"] = f"{before}.state" if state else before
+    if draw(rare):
+        edges[f"{draw(st.sampled_from(names))}.{draw(st.sampled_from(['in', 'a', 'x', 'In', '']))}"] = draw(
+            st.sampled_from([*names, "nowhere", "a.b.c"])
+        )
+    return {
+        "format": 1,
+        "name": draw(TEXT.filter(bool)),
+        "networks": {
+            "main": {"nodes": nodes, "edges": [{"source": edges[target], "target": target} for target in edges]}
+        },
+        "training": {"batch_size": draw(st.sampled_from([1, 64, 65_536]))},
+    }
+
+
+@settings(max_examples=2_000, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(document())
+def examine(value: dict[str, Any]) -> None:
+    try:
+        project = loads(json.dumps(value))
+    except DocumentError:
+        OUTCOMES["no document"] += 1
+        return
+    analysis = analyse(project)
+    for issue in analysis.issues:
+        assert issue.message
+        assert "\n" not in issue.message
+        json.dumps(issue.as_json(), allow_nan=False)
+    for _ in range(12):  # what can be mended is mended, so that more of the documents come to be built
+        fix = next((issue.fix for issue in analysis.errors if issue.fix), None)
+        if fix is not None:
+            project = apply(project, fix.edit)
+            analysis = analyse(project)
+    try:
+        text = source(project, analysis)
+    except CompileError:
+        assert analysis.errors
+        OUTCOMES["refused"] += 1
+        return
+    assert not analysis.errors
+    check(text)
+    strings = [item.value for item in ast.walk(ast.parse(text)) if isinstance(item, ast.Constant)]
+    assert "import os" not in [str(string) for string in strings[1:]]
+    with torch.device("meta"):
+        built = module(text)
+    assert sum(weight.numel() for weight in built.parameters()) <= analysis.totals.parameters
+    OUTCOMES["built"] += 1
+
+
+def test_two_thousand_documents() -> None:
+    OUTCOMES.clear()
+    examine()
+    assert OUTCOMES.total() >= 2_000, OUTCOMES
+    assert OUTCOMES["built"] >= 200, OUTCOMES
+    assert OUTCOMES["refused"] >= 200, OUTCOMES
+    assert OUTCOMES["no document"] >= 20, OUTCOMES
