@@ -1,0 +1,97 @@
+"""Loops and runs for the tests of training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from builder.compile import module
+from builder.data import prepare
+from builder.graph import DataChoice, Project, Training
+from builder.store import Points, Run, Store, open_store
+from builder.train import OBJECTIVES, refresh
+from builder.train.loop import Loop, Watch
+from builder.train.trained import fields
+from tests.networks import chain
+
+
+class Recorder(Watch):
+    """Keeps what the loop records, and can end it after a number of steps."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.points: list[tuple[int, int, str, str, float]] = []
+        self.stop_at = stop_at
+
+    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+        self.points += [(step, epoch, split, name, value) for name, value in values.items()]
+
+    def poll(self, loop: Loop) -> bool:
+        return self.stop_at is None or loop.step < self.stop_at
+
+    def curve(self, split: str, name: str) -> list[float]:
+        return [value for _, _, kind, called, value in self.points if (kind, called) == (split, name)]
+
+
+def moons(**training: Any) -> Project:
+    """A small network with dropout on the moons."""
+    return chain(
+        ("Input", {"field": "features", "kind": "vector", "shape": [2]}),
+        ("Linear", {"units": 16}),
+        ("ReLU", {}),
+        ("Dropout", {"rate": 0.2}),
+        ("BatchNorm1d", {}),
+        ("Linear", {"units": 2}),
+        name="Moons",
+        data=DataChoice(dataset="moons"),
+        training=Training(**{"epochs": 4, "batch_size": 64, "learning_rate": 0.01, "device": "cpu", **training}),
+    )
+
+
+def loop(project: Project, home: Path) -> Loop:
+    """A loop at its beginning, as a worker makes it."""
+    data = prepare(project.data, home)
+    torch.manual_seed(project.training.seed)
+    objective = OBJECTIVES[project.training.objective]
+    return Loop(module(project), objective, data, fields(project), project.training, "cpu")
+
+
+def until(condition: Callable[[], Any], timeout_s: float) -> float:
+    """Wait until something holds. Returns the seconds that it took."""
+    start = time.monotonic()
+    while not condition():
+        elapsed = time.monotonic() - start
+        assert elapsed < timeout_s, f"not within {timeout_s:g} s"
+        time.sleep(0.02)
+    return time.monotonic() - start
+
+
+def until_state(store: Store, run_id: str, state: str, timeout_s: float) -> float:
+    def there() -> bool:
+        run: Run = refresh(store, run_id)
+        assert run.state == state or run.state not in ("failed", "finished", "stopped"), (run.state, run.reason)
+        return run.state == state
+
+    return until(there, timeout_s)
+
+
+def store_in(home: Path) -> Store:
+    return open_store(home)
+
+
+def check_curves(points: Points, epochs: int | None = None) -> None:
+    """No double point, steps that never fall, and for validation one point for each epoch without a gap."""
+    keys = list(zip(points.step, points.split, points.name, strict=True))
+    assert len(keys) == len(set(keys)), [key for key in keys if keys.count(key) > 1][:5]
+    seen = [
+        epoch
+        for epoch, split, name in zip(points.epoch, points.split, points.name, strict=True)
+        if (split, name) == ("validation", "loss")
+    ]
+    assert seen == list(range(len(seen)))
+    assert epochs is None or len(seen) == epochs
+    losses = [step for step, name in zip(points.step, points.name, strict=True) if name == "batch_loss"]
+    assert losses == sorted(losses)
