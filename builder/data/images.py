@@ -95,7 +95,8 @@ def _members(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise DataError("The zip is packed in an unusual way; pack it as a plain zip (deflate).")
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-        if not member.is_dir() and not hidden and path.suffix.lower() in SUFFIXES and len(path.parts) > 1:
+        # In this order, as a member without any name cannot be asked whether it is a folder.
+        if not hidden and path.suffix.lower() in SUFFIXES and len(path.parts) > 1 and not member.is_dir():
             pictures.append(member)
     if not pictures:
         raise DataError(

@@ -40,7 +40,7 @@ def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Ra
         raise DataError(f"{title[:60]!r} has no option {min(unknown)[:60]!r}; it takes {', '.join(OPTIONS)}.")
     target, warnings = str(options.get("target", "")), list[str]()
     if target not in table.columns:
-        names = ", ".join(map(repr, list(table.columns)[:20]))
+        names = ", ".join(repr(str(column)[:40]) for column in table.columns[:20])
         raise DataError(f"There is no column {target[:80]!r} to predict; the table has {names}.")
     known = table[table[target].notna()]
     if len(known) < len(table):

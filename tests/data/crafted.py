@@ -1,0 +1,82 @@
+"""Files made by hand: plain ones, and such as mean harm."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from PIL import Image
+
+
+def lines(header: str, rows: Iterable[str], end: str = "\n") -> bytes:
+    return end.join([header, *rows, ""]).encode()
+
+
+def plain(count: int = 60) -> bytes:
+    """A table that nothing is wrong with."""
+    return lines("height,width,kind", (f"{i * 0.5},{i % 7},{'ab'[i % 2]}" for i in range(count)))
+
+
+def flat(colour: int | tuple[int, int, int], size: tuple[int, int] = (12, 10), form: str = "PNG") -> bytes:
+    """A picture of one colour."""
+    stream = io.BytesIO()
+    Image.new("L" if isinstance(colour, int) else "RGB", size, colour).save(stream, form)
+    return stream.getvalue()
+
+
+def noise(seed: int, side: int = 16) -> bytes:
+    """A picture of many colours."""
+    stream = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def folders(count: int = 20) -> dict[str, bytes]:
+    """Pictures of two classes that nothing is wrong with."""
+    return {f"set/{'cats' if i % 2 else 'dogs'}/{i}.png": noise(i) for i in range(count)}
+
+
+def packed(members: Mapping[str, bytes], how: int = zipfile.ZIP_STORED) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", how) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content, how)
+    return stream.getvalue()
+
+
+def linked(members: Mapping[str, bytes], name: str, to: str) -> bytes:
+    """A zip with a symbolic link in it."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+        info = zipfile.ZipInfo(name)
+        info.create_system = 3
+        info.external_attr = 0o120777 << 16
+        archive.writestr(info, to)
+    return stream.getvalue()
+
+
+def directory_changed(data: bytes, offset: int, layout: str, value: int) -> bytes:
+    """A zip whose central directory says something else in every entry, at `offset` behind the entry's start."""
+    changed = bytearray(data)
+    place = changed.find(b"PK\x01\x02")
+    while place >= 0:
+        struct.pack_into(layout, changed, place + offset, value)
+        place = changed.find(b"PK\x01\x02", place + 4)
+    return bytes(changed)
+
+
+def huge_header(width: int, height: int) -> bytes:
+    """A few bytes that call themselves a PNG of any size."""
+
+    def _chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + _chunk(b"IDAT", zlib.compress(b"\0" * 100)) + _chunk(b"IEND", b"")

@@ -1,0 +1,398 @@
+"""What every built-in dataset keeps to, with scikit-learn's own loaders as a second opinion."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn import datasets as sklearn_datasets
+from sklearn.preprocessing import StandardScaler
+
+from builder.data import DataError, Prepared, bigram_entropy, builtin, datasets, prepare, schema, statistics
+from builder.data.raw import Characters, Images, Raw, Series, Table, Texts
+from builder.graph import DataChoice
+
+NAMES = list(builtin())
+STATED = "digits breast_cancer wine diabetes spirals moons circles shapes sine intents tales".split()
+every = pytest.mark.parametrize("name", NAMES)
+
+
+def _data(name: str, **rest: Any) -> Prepared:
+    return prepare(DataChoice(dataset=name, **rest))
+
+
+def _rows(data: Prepared) -> dict[str, set[int]]:
+    return {name: set(rows.tolist()) for name, rows in data.split.items()}
+
+
+def test_all_that_was_promised_is_there() -> None:
+    assert set(STATED) <= set(NAMES)
+    listed = {info.name: info for info in datasets()}
+    assert set(NAMES) <= set(listed)
+    assert all(listed[name].builtin and listed[name].title and listed[name].summary for name in NAMES)
+
+
+@every
+def test_shapes_and_types_are_those_of_the_schema(name: str) -> None:
+    data = _data(name)
+    seen = schema(DataChoice(dataset=name))
+    assert seen == data.schema
+    rows, target = data.schema.rows, data.schema.target
+    assert list(data.inputs) == [field.name for field in data.schema.inputs]
+    for field in data.schema.inputs:
+        values = data.inputs[field.name]
+        assert values.shape == (rows, *field.shape)
+        if field.kind == "tokens":
+            assert field.vocabulary is not None
+            assert values.dtype == torch.int64
+            assert values.min() >= 0
+            assert values.max() < field.vocabulary
+        else:
+            assert values.dtype == torch.float32
+            assert values.isfinite().all()
+        if field.columns:
+            assert len(field.columns) == len(set(field.columns)) == field.shape[-1]
+    assert data.target.shape[0] == rows == len(data.raw)
+    if target.kind == "class":
+        assert data.target.dtype == torch.int64
+        assert data.target.shape == (rows,)
+        assert set(data.target.tolist()) == set(range(len(target.classes)))
+    elif target.kind == "number":
+        assert data.target.dtype == torch.float32
+        assert data.target.shape == (rows, *target.shape)
+        assert data.target.isfinite().all()
+    else:
+        assert data.target.shape == data.inputs[data.schema.inputs[0].name].shape
+
+
+@every
+def test_no_row_is_in_two_parts_and_none_is_lost(name: str) -> None:
+    data = _data(name)
+    parts = _rows(data)
+    assert list(parts) == ["train", "validation", "test"]
+    assert sum(map(len, data.split.values())) == len(set().union(*parts.values()))
+    assert all(parts.values())
+    left_out = set(range(data.schema.rows)) - set().union(*parts.values())
+    assert len(left_out) == 2 * data.raw.gap
+    if not data.raw.contiguous:
+        assert abs(len(parts["test"]) - 0.15 * data.schema.rows) <= 1
+        assert abs(len(parts["validation"]) - 0.15 * data.schema.rows) <= 1
+
+
+@every
+def test_data_that_hangs_together_is_cut_in_order_with_a_gap(name: str) -> None:
+    data = _data(name)
+    if not data.raw.contiguous:
+        assert data.raw.gap == 0
+        return
+    parts = [sorted(rows.tolist()) for rows in data.split.values()]
+    for rows in parts:
+        assert rows == list(range(rows[0], rows[-1] + 1))
+    for before, after in itertools.pairwise(parts):
+        assert after[0] - before[-1] == data.raw.gap + 1
+
+
+def test_no_value_of_the_sine_is_seen_in_two_parts() -> None:
+    data = _data("sine")
+    window = data.schema.inputs[0].shape[0]
+    # Row r holds the values r … r + window - 1 and foretells value r + window.
+    seen = [{r + i for r in rows.tolist() for i in range(window + 1)} for rows in data.split.values()]
+    assert not seen[0] & seen[1]
+    assert not seen[1] & seen[2]
+
+
+@every
+def test_a_seed_gives_the_same_split_again_and_another_another(name: str) -> None:
+    first, again, other = _data(name, seed=3), _data(name, seed=3), _data(name, seed=4)
+    for part, rows in first.split.items():
+        assert torch.equal(rows, again.split[part])
+    same = all(torch.equal(rows, other.split[part]) for part, rows in first.split.items())
+    assert same == first.raw.contiguous
+
+
+@every
+@pytest.mark.parametrize("shares", [(0.15, 0.15), (0.1, 0.3)])
+def test_every_class_has_its_share_in_every_part(name: str, shares: tuple[float, float]) -> None:
+    data = _data(name, validation=shares[0], test=shares[1], seed=1)
+    if data.schema.target.kind != "class":
+        return
+    whole = Counter(data.target.tolist())
+    for part, share in zip(("validation", "test"), shares, strict=True):
+        counts = Counter(data.target[data.split[part]].tolist())
+        for number, count in whole.items():
+            assert abs(counts[number] - share * count) <= 1, (part, number)
+
+
+@every
+def test_data_is_the_same_each_time(name: str) -> None:
+    first, second = builtin()[name]().read(), builtin()[name]().read()
+    assert first.fingerprint() == second.fingerprint() == _data(name).fingerprint
+    assert np.array_equal(first.target, second.target)
+    assert _data(name, seed=9).fingerprint == _data(name).fingerprint
+
+
+def test_fingerprints_tell_data_apart() -> None:
+    fingerprints = {_data(name).fingerprint for name in NAMES}
+    assert len(fingerprints) == len(NAMES)
+    raw = builtin()["wine"]().read()
+    changed = dataclasses.replace(raw, target=np.roll(raw.target, 1))
+    assert changed.fingerprint() != raw.fingerprint()
+    assert _spoiled(raw, np.array([0])).fingerprint() != raw.fingerprint()
+
+
+@every
+def test_one_row_by_itself_is_encoded_as_in_the_whole(name: str) -> None:
+    data = _data(name)
+    for index in (0, 1, data.schema.rows // 2, data.schema.rows - 1):
+        arrays = data.encode(data.row(index))
+        for field, values in data.inputs.items():
+            assert arrays[field].shape == (1, *values.shape[1:])
+            assert arrays[field].dtype == values.dtype
+            assert torch.equal(arrays[field][0], values[index])
+
+
+@every
+def test_a_row_that_lacks_something_gets_a_sentence(name: str) -> None:
+    with pytest.raises(DataError) as caught:
+        _data(name).encode({})
+    assert "\n" not in str(caught.value)
+
+
+@every
+def test_examples_are_for_people(name: str) -> None:
+    data = _data(name)
+    example = data.example(5)
+    assert example.row == 5
+    assert example.target == data.target_text(5)
+    assert example.target
+    kind = data.schema.inputs[0].kind
+    if kind == "image":
+        assert example.image.min() >= 0
+        assert example.image.max() <= 1
+    elif kind == "vector":
+        assert example.columns == data.row(5)
+    elif kind == "tokens":
+        assert example.text
+        assert example.tokens
+    else:
+        assert example.series.shape == data.schema.inputs[0].shape
+
+
+@every
+def test_statistics_count_what_is_there(name: str) -> None:
+    data = _data(name)
+    quality = statistics(data)
+    assert quality.rows == data.schema.rows
+    assert quality.splits == {part: len(rows) for part, rows in data.split.items()}
+    if data.schema.target.kind == "class":
+        assert sum(quality.classes.values()) == quality.rows
+    assert all(remark.endswith(".") and "\n" not in remark for remark in quality.remarks)
+
+
+def _spoiled(raw: Raw, rows: np.ndarray) -> Raw:
+    """The same data with other values in some rows."""
+    if isinstance(raw, Images):
+        pixels = raw.pixels.copy()
+        pixels[rows] = raw.top - pixels[rows]
+        return dataclasses.replace(raw, pixels=pixels)
+    if isinstance(raw, Table):
+        numbers = {key: values.copy() for key, values in raw.numbers.items()}
+        for values in numbers.values():
+            values[rows] = values[rows] * 1000 + 77
+        return dataclasses.replace(raw, numbers=numbers)
+    if isinstance(raw, Texts):
+        texts = list(raw.texts)
+        for row in rows.tolist():
+            texts[row] = "zyzzyva " * 99
+        return dataclasses.replace(raw, texts=texts)
+    if isinstance(raw, Series):
+        windows = raw.windows.copy()
+        windows[rows] += 1e6
+        return dataclasses.replace(raw, windows=windows)
+    assert isinstance(raw, Characters)
+    letters = list(raw.text)
+    for row in rows.tolist():
+        letters[row * raw.length : (row + 1) * raw.length] = "ж" * raw.length
+    return dataclasses.replace(raw, text="".join(letters))
+
+
+@every
+def test_preprocessing_is_fitted_on_training_rows_alone(name: str) -> None:
+    data = _data(name)
+    train, test = data.split["train"].numpy(), data.split["test"].numpy()
+    fitted = data.preprocess["fields"][0]
+    assert data.raw.fit(train) == fitted
+    assert _spoiled(data.raw, test).fit(train) == fitted
+    assert _spoiled(data.raw, data.split["validation"].numpy()).fit(train) == fitted
+    assert _spoiled(data.raw, train[: len(train) // 2]).fit(train) != fitted  # so that the above says something
+
+
+@every
+def test_numbers_are_standardised_by_the_training_rows(name: str) -> None:
+    data = _data(name)
+    train = data.split["train"]
+    field = data.schema.inputs[0]
+    values = data.inputs[field.name]
+    if field.kind == "vector" and isinstance(data.raw, Table):
+        raw = np.stack([data.raw.numbers[column] for column in field.columns], axis=1)
+        expected = StandardScaler().fit(raw[train.numpy()]).transform(raw)
+        assert np.allclose(values.numpy(), expected, atol=1e-5)
+    elif field.kind in ("image", "sequence"):
+        assert values[train].mean().item() == pytest.approx(0, abs=1e-4)
+        assert values[train].std(correction=0).item() == pytest.approx(1, abs=1e-4)
+    if data.schema.target.kind == "number":
+        scaler = StandardScaler().fit(data.raw.target[train.numpy()])
+        assert np.allclose(data.target.numpy(), scaler.transform(data.raw.target), atol=1e-5)
+        assert np.allclose(data.restore(data.target).numpy(), data.raw.target, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "load"),
+    [
+        ("digits", sklearn_datasets.load_digits),
+        ("breast_cancer", sklearn_datasets.load_breast_cancer),
+        ("wine", sklearn_datasets.load_wine),
+        ("diabetes", lambda: sklearn_datasets.load_diabetes(scaled=False)),
+    ],
+)
+def test_the_classics_are_those_of_scikit_learn(name: str, load: Any) -> None:
+    theirs, raw = load(), builtin()[name]().read()
+    assert np.array_equal(np.ravel(raw.target), theirs.target)
+    if isinstance(raw, Images):
+        assert np.array_equal(raw.pixels[:, 0], theirs.images)
+    else:
+        assert isinstance(raw, Table)
+        assert list(raw.numbers) == list(theirs.feature_names)
+        assert np.array_equal(np.stack(list(raw.numbers.values()), axis=1), theirs.data)
+    if name != "diabetes":
+        assert list(raw.classes) == [str(label) for label in theirs.target_names]
+
+
+def test_masks_cover_the_shape_and_not_the_decoy() -> None:
+    data = _data("shapes")
+    assert data.masks is not None
+    assert data.masks.dtype == torch.bool
+    pixels = data.inputs["image"][:, 0]
+    assert data.masks.shape == pixels.shape
+    assert (data.masks.flatten(1).sum(1) > 0).all()
+    shares = data.masks.float().mean((1, 2))
+    assert shares.max() < 0.4
+    quiet = prepare(DataChoice(dataset="shapes", options={"noise": 0.0}))
+    assert quiet.masks is not None
+    for picture, mask in zip(quiet.inputs["image"][:100, 0], quiet.masks[:100], strict=True):
+        ground = picture.min()
+        assert (picture[mask] > ground).all()
+        decoy = (picture > ground + 1e-4) & ~mask
+        assert 0 <= decoy.sum() <= 16
+    size = prepare(DataChoice(dataset="shapes", options={"size": 40, "rows": 60}))
+    assert size.masks is not None
+    assert size.masks.shape == (60, 40, 40)
+
+
+def test_each_shape_can_be_told_from_its_mask() -> None:
+    data = _data("shapes")
+    assert data.masks is not None
+    fills = []
+    for number in range(4):
+        masks = data.masks[data.target == number]
+        boxes = [(m.any(0).sum() * m.any(1).sum()).item() for m in masks]
+        fills.append(float(np.mean([m.sum().item() / box for m, box in zip(masks, boxes, strict=True)])))
+    circle, square, triangle, cross = fills
+    assert square == 1.0
+    assert circle == pytest.approx(math.pi / 4, abs=0.08)
+    assert triangle == pytest.approx(0.5, abs=0.12)
+    assert cross < 0.65
+
+
+def test_only_data_with_known_masks_has_them() -> None:
+    assert [name for name in NAMES if _data(name).masks is not None] == ["shapes"]
+
+
+def test_the_vocabulary_is_that_of_the_training_texts() -> None:
+    data = _data("intents")
+    field = data.preprocess["fields"][0]
+    vocabulary = field["vocabulary"]
+    assert len(set(vocabulary)) == len(vocabulary)
+    assert isinstance(data.raw, Texts)
+    train = " ".join(data.raw.texts[row] for row in data.split["train"].tolist()).lower()
+    assert all(word in train for word in vocabulary[2:])
+    tokens = data.encode({"text": "zyzzyva Alarm alarm"})["text"][0]
+    assert tokens[0] == 1  # a word that was never seen
+    assert tokens[1] == tokens[2] == vocabulary.index("alarm")
+    assert (tokens[3:] == 0).all()
+    assert data.encode({"text": ""})["text"].sum() == 0
+    assert data.encode({"text": "word " * 1000})["text"].shape == (1, field["length"])
+
+
+def test_characters_go_there_and_back() -> None:
+    data = _data("tales")
+    assert isinstance(data.raw, Characters)
+    tokens = data.inputs["text"]
+    for row in data.split["train"][:5].tolist():
+        assert data.decode(tokens[row]) == data.row(row)["text"]
+        assert torch.equal(data.target[row, :-1], tokens[row, 1:])
+        assert data.target[row, -1] == tokens[row + 1, 0]
+    text = data.raw.text
+    assert "".join(data.row(row)["text"] for row in range(len(data.raw))) == text[: len(data.raw) * 64]
+
+
+def test_bigram_entropy_by_another_way() -> None:
+    data = _data("tales", options={"length": 32})
+    size = data.schema.inputs[0].vocabulary
+    assert size is not None
+    pairs: Counter[tuple[int, int]] = Counter()
+    firsts: Counter[int] = Counter()
+    for row in data.split["train"].tolist():
+        for left, right in zip(data.inputs["text"][row].tolist(), data.target[row].tolist(), strict=True):
+            pairs[left, right] += 1
+            firsts[left] += 1
+    losses = [
+        -math.log((pairs[left, right] + 0.5) / (firsts[left] + 0.5 * size))
+        for row in data.split["test"].tolist()
+        for left, right in zip(data.inputs["text"][row].tolist(), data.target[row].tolist(), strict=True)
+    ]
+    assert bigram_entropy(data) == pytest.approx(sum(losses) / len(losses), rel=1e-9)
+    assert 1 < bigram_entropy(data) < math.log(size)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("", {}, "No data"),
+        ("nosuch", {}, "no dataset"),
+        ("../../etc/passwd", {}, "no dataset"),
+        ("spirals", {"rows": 10**12}, "rows"),
+        ("spirals", {"rows": 3}, "rows"),
+        ("spirals", {"rows": "many"}, "rows"),
+        ("spirals", {"noise": -1.0}, "noise"),
+        ("spirals", {"</script>\n": 1}, "option"),
+        ("shapes", {"size": 10_000}, "size"),
+        ("sine", {"window": 0}, "window"),
+        ("tales", {"length": True}, "length"),
+        ("digits", {"x": 1}, "x"),
+    ],
+)
+def test_bad_choices_get_a_sentence(home: Path, name: str, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError) as caught:
+        prepare(DataChoice(dataset=name, options=options), home)
+    message = str(caught.value)
+    assert said in message
+    assert "\n" not in message
+    assert message.endswith(".")
+    assert len(message) < 600
+
+
+def test_no_choice_has_no_schema() -> None:
+    assert schema(DataChoice()) is None
+
+
+def test_a_split_with_nothing_left_to_train_on_is_refused() -> None:
+    with pytest.raises(DataError, match="train split would be empty"):
+        _data("wine", validation=0.5, test=0.5)

@@ -1,0 +1,350 @@
+"""Files that are broken or mean harm: each gets one sentence, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import io
+import time
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from builder.data import DataError, DatasetInfo, add_file, datasets, prepare, statistics
+from builder.graph import DataChoice
+from tests.data.crafted import directory_changed, flat, folders, huge_header, lines, linked, noise, packed, plain
+
+
+def _refused(content: bytes | Path, filename: str, home: Path, target: str | None = None) -> str:
+    with pytest.raises(DataError) as caught:
+        add_file(content, filename, home, target=target)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "Traceback" not in message
+    assert message.endswith(".")
+    assert not message.endswith("..")
+    assert len(message) < 1_500
+    assert not list((home / "data").glob("*")), "something was left behind"
+    assert all(info.builtin for info in datasets(home))
+    return message
+
+
+def _taken_or_refused(content: bytes, filename: str, home: Path) -> DatasetInfo | None:
+    """For what may be readable or not: what counts is that all that is ever raised is a sentence."""
+    try:
+        return add_file(content, filename, home)
+    except DataError as error:
+        message = str(error)
+    assert "\n" not in message
+    assert message.endswith(".")
+    return None
+
+
+def _rows(cell: str, other: str = "1") -> bytes:
+    return lines("a,b,y", (f"{cell if i == 5 else other},{i},{i % 2}" for i in range(60)))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"\n\n  \n", "empty"),
+        (b"\xef\xbb\xbf", "empty"),
+        (b"a,b,y\n", "no rows"),
+        (b"a\n1\n2\n", "one column"),
+        (b"just words without any columns", "one column"),
+        (lines("a,y", (f"{i}," for i in range(60))), "is empty"),
+        (lines("a,y", (f"{i},nan" for i in range(60))), "is empty"),
+        (lines("a,y", (f",{i % 2}" for i in range(60))), "learned from"),
+        (lines("a,y", (f"{i},only" for i in range(60))), "one value"),
+        (lines("a,y", (f"{i},5" for i in range(60))), "value"),
+        (lines("a,y", (f"{i},{i % 2}" for i in range(5))), "5 usable rows"),
+        (lines("a,y", (f"{i},{i % 2 if i < 6 else ''}" for i in range(60))), "6 usable rows"),
+        (lines("a,y", (f"{i},name {i}" for i in range(60))), "too many for classes"),
+        (lines("a,y", (f"{i},{'inf' if i == 3 else i * 1.37}" for i in range(60))), "infinite"),
+        (lines("a,y", (f"text number {i} café,{i % 2}" for i in range(60))).decode().encode("latin-1"), "not UTF-8"),
+        (plain().replace(b"0.5", b"0\x005"), "NUL"),
+        (plain().decode().encode("utf-16-le"), "NUL"),
+        (plain().decode().encode("utf-16") + b"x", "not UTF-8"),
+        (b"a,b\n1,2\n" + b"1,2,3,4\n" * 30, "CSV"),
+        (b'a,b\n"1,2\n' + b"1,2\n" * 30, ""),
+        (b"\x00" * 5000, "NUL"),
+        (bytes(range(256)) * 40, ""),
+        (b"%PDF-1.7\n" + b"\x93\x8c" * 500, "not UTF-8"),
+        (b"," * 3000 + b"\n" + b"," * 3000 + b"\n", "columns"),
+    ],
+)
+def test_broken_tables(home: Path, content: bytes, said: str) -> None:
+    assert said in _refused(content, "table.csv", home)
+
+
+@pytest.mark.parametrize("target", ["price", "", "A", "'; DROP", "x\ny", "../../x", "y" * 10_000])
+def test_a_table_without_the_target(home: Path, target: str) -> None:
+    assert "no column" in _refused(plain(), "table.csv", home, target)
+
+
+def test_a_table_of_long_names_without_the_target(home: Path) -> None:
+    header = ",".join(f"{i}" + "n" * 5_000 for i in range(50))
+    _refused(lines(header, (",".join("1" * 50) for _ in range(30))), "table.csv", home, "y")
+
+
+@pytest.mark.parametrize("task", ["guess", 7, None, ["regression"]])
+@pytest.mark.parametrize("option", ["task", "text", "nosuch\n"])
+def test_options_that_are_wrong(home: Path, option: str, task: Any) -> None:
+    info = add_file(plain(), "table.csv", home)
+    if option in ("task", "text") and task is None:
+        return
+    with pytest.raises(DataError) as caught:
+        prepare(DataChoice(dataset=info.name, options={option: task}), home)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["x.exe", "x", "", ".csv.gz", "x.json", "x.pkl", "../../x.npz", "a\nb.xls", "x" * 9_999]
+)
+def test_files_of_other_kinds(home: Path, name: str) -> None:
+    assert "none of the files" in _refused(plain(), name, home)
+
+
+def test_a_file_that_is_not_there(home: Path) -> None:
+    assert "cannot be read" in _refused(home / "none.csv", "none.csv", home)
+    assert "cannot be read" in _refused(home, "folder.csv", home)
+
+
+def test_a_file_that_is_too_large(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.data.uploads.MAX_FILE_BYTES", 100)
+    assert "at most" in _refused(plain(), "table.csv", home)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "x" * 100_000,
+        "=cmd|' /C calc'!A0",
+        "@SUM(1+1)*cmd",
+        "</script><script>alert(1)</script>",
+        "../../etc/passwd",
+        "𝕏",
+        "%s{0}",
+    ],
+)
+def test_a_cell_is_only_text(home: Path, cell: str) -> None:
+    info = add_file(_rows(cell, "plain"), "table.csv", home)
+    data = prepare(DataChoice(dataset=info.name), home)
+    assert data.row(5)["a"] == cell
+    assert data.row(4)["a"] == "plain"
+    statistics(data)
+    info = add_file(lines("n,y", (f"{i},{cell if i % 2 else 'b'}" for i in range(60))), "table.csv", home)
+    data = prepare(DataChoice(dataset=info.name), home)
+    assert data.target_text(1)[:200] == cell[:200]
+
+
+@pytest.mark.parametrize("cell", ["inf", "-inf", "1e308", "-1e308", "1e400", "9" * 40, "1e-320", "NaN"])
+def test_a_number_out_of_all_bounds_spoils_nothing(home: Path, cell: str) -> None:
+    info = add_file(lines("a,b,y", (f"{cell if i == 5 else i},{i},{i % 2}" for i in range(60))), "table.csv", home)
+    for seed in range(4):
+        data = prepare(DataChoice(dataset=info.name, seed=seed), home)
+        assert data.inputs["features"].isfinite().all()
+        statistics(data)
+
+
+@pytest.mark.parametrize("cell", ["inf", "1e308", "1e200"])
+def test_columns_of_nothing_but_huge_numbers(home: Path, cell: str) -> None:
+    rows = (f"{'-' if i % 2 else ''}{cell},{i},{i % 3}" for i in range(60))
+    data = prepare(DataChoice(dataset=add_file(lines("a,b,y", rows), "table.csv", home).name), home)
+    assert data.inputs["features"].isfinite().all()
+    statistics(data)
+
+
+def test_a_target_of_huge_numbers(home: Path) -> None:
+    content = lines("a,y", (f"{i},{'-' if i % 2 else ''}{1 + i / 100}e307" for i in range(60)))
+    info = _taken_or_refused(content, "table.csv", home)
+    if info is not None:
+        assert prepare(DataChoice(dataset=info.name), home).target.isfinite().all()
+
+
+def test_an_empty_column_and_one_with_one_value(home: Path) -> None:
+    info = add_file(lines("a,b,c,y", (f",7,{i},{i % 2}" for i in range(60))), "table.csv", home)
+    data = prepare(DataChoice(dataset=info.name), home)
+    assert "a" not in data.schema.inputs[0].columns
+    assert any("'a' is empty" in warning for warning in data.warnings)
+    assert any("'b'" in remark for remark in statistics(data).remarks)
+
+
+def test_a_text_late_in_a_column_of_numbers(home: Path) -> None:
+    rows = (f"{'unknown' if i == 149_999 else i % 30},{i},{i % 2}" for i in range(150_000))
+    info = add_file(lines("a,b,y", rows), "table.csv", home)
+    data = prepare(DataChoice(dataset=info.name), home)
+    assert data.schema.rows == 150_000
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "x,x,y",
+        "x,x.1,x",
+        " x , x,y",
+        ",,y",
+        "</script>,../..,y",
+        '\'a,"""b""",y',
+        '"a\nb","c\r\nd",y',
+        "=1+1,@x,y",
+        "1,x,y",
+        "index,level_0,y",
+        "__index_level_0__,x,y",
+        "x (days),x,y",
+        "\u202e,𝕏,y",
+        "a" * 9_999 + ",b,y",
+    ],
+)
+def test_column_names_are_only_text(home: Path, header: str) -> None:
+    rows = (f"{i * 1.5},{i % 5},{i % 2}" for i in range(60))
+    info = add_file(lines(header, rows), "table.csv", home)
+    assert len(set(info.columns)) == 3
+    data = prepare(DataChoice(dataset=info.name), home)
+    assert data.inputs["features"].shape == (60, 2)
+    assert data.raw.row(7) == dict(zip(info.columns, (10.5, 2.0), strict=False))
+    assert {path.name for path in home.iterdir()} == {"data"}
+
+
+def test_a_column_made_from_a_date_hides_no_other(home: Path) -> None:
+    rows = (f"2024-01-{1 + i % 28:02},{i},{i},{i % 2}" for i in range(60))
+    info = add_file(lines("d,d (days),d (weekday),y", rows), "table.csv", home)
+    data = prepare(DataChoice(dataset=info.name), home)
+    columns = data.schema.inputs[0].columns
+    assert len(set(columns)) == len(columns) >= 4
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x.csv", "a\nb.csv", "</script>.csv", "'\";.csv", "C:\\x\\y.csv", "\ud800.csv", "n" * 9_999 + ".csv"]
+)
+def test_a_file_name_is_only_text(home: Path, name: str) -> None:
+    info = add_file(plain(), name, home)
+    assert [path.name for path in (home / "data").iterdir()] == [info.name]
+    assert "/" not in info.title
+    assert len(info.title) <= 200
+    assert datasets(home)[-1] == info
+
+
+@pytest.mark.parametrize("content", [b"PAR1", b"PAR1" + b"\xff" * 500 + b"PAR1", b"PAR1" * 100, plain(), b"x" * 5000])
+def test_broken_parquet(home: Path, content: bytes) -> None:
+    assert "Parquet" in _refused(content, "x\ny.parquet", home)
+
+
+def test_cut_parquet(home: Path) -> None:
+    stream = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"a": list(range(500)), "y": [i % 2 for i in range(500)]}), stream)
+    whole = bytearray(stream.getvalue())
+    for cut in (10, len(whole) // 2, len(whole) - 1):
+        _refused(bytes(whole[:cut]), "x.parquet", home)
+    for place in range(8, len(whole) // 2, 97):
+        broken = whole.copy()
+        broken[place : place + 8] = b"\xff" * 8
+        _taken_or_refused(bytes(broken), "x.parquet", home)
+
+
+def test_parquet_that_unpacks_to_far_more_rows_is_refused_unread(home: Path) -> None:
+    column = pyarrow.array(np.zeros(2_000_000, dtype=np.int64))
+    table = pyarrow.table({"a": column, "y": column})
+    stream = io.BytesIO()
+    with pyarrow.parquet.ParquetWriter(stream, table.schema) as writer:
+        for _ in range(10):
+            writer.write_table(table)
+    assert len(stream.getvalue()) < 2**20
+    start = time.perf_counter()
+    assert "20,000,000 rows" in _refused(stream.getvalue(), "x.parquet", home)
+    assert time.perf_counter() - start < 1
+
+
+ZEROS = b"\0" * 2**20
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04" + b"\0" * 100, "no zip"),
+        (packed(folders())[:2000], "no zip"),
+        (plain(), "no zip"),
+        (packed({}), "no pictures"),
+        (packed({"a/readme.txt": b"x"}), "no pictures"),
+        (packed({"1.png": noise(1), "2.png": noise(2)}), "no pictures"),
+        (packed({f"a/{i}.png": noise(i) for i in range(20)}), "two folders"),
+        (packed(dict(list(folders().items())[:4])), "4 usable rows"),
+        (packed({**folders(), "set/cats/bomb.png": ZEROS * 40}, zipfile.ZIP_DEFLATED), "times"),
+        (packed({**folders(), "elsewhere.bin": ZEROS * 40}, zipfile.ZIP_DEFLATED), "times"),
+        (packed({**folders(), "set/cats/inner.zip": packed({"0": ZEROS * 40}, 8)}, 8), ""),
+        (packed({f"a/{i}.txt": b"" for i in range(10_001)}), "10,001 members"),
+        (packed({**folders(), "../../evil.png": noise(1)}), "outside"),
+        (packed({**folders(), "a/../../evil.png": noise(1)}), "outside"),
+        (packed({**folders(), "/etc/evil.png": noise(1)}), "outside"),
+        (packed({**folders(), "C:\\evil\\evil.png": noise(1)}), "outside"),
+        (packed({**folders(), "..\\evil.png": noise(1)}), "outside"),
+        (packed({**folders(), "..\\..\\e\nvil.png": noise(1)}), "outside"),
+        (linked(folders(), "set/cats/link.png", "/etc/passwd"), "link"),
+        (linked(folders(), "set/more", "../.."), "link"),
+        (directory_changed(packed(folders()), 8, "<H", 1), "encrypted"),
+        (directory_changed(packed(folders()), 24, "<I", 3 * 2**30), "times"),
+        (directory_changed(packed(folders()), 24, "<I", 10), "damaged"),
+        (directory_changed(packed(folders()), 20, "<I", 10), ""),
+        (directory_changed(packed(folders()), 16, "<I", 0), "damaged"),
+        (directory_changed(packed(folders()), 42, "<I", 2**31), ""),
+        (directory_changed(packed(folders()), 10, "<H", 99), ""),
+        (packed(folders(), zipfile.ZIP_LZMA), "unusual"),
+        (packed(folders(), zipfile.ZIP_BZIP2), "unusual"),
+        (packed({**folders(), "set/cats/huge.png": huge_header(8_000, 6_251)}), "50 megapixels"),
+        (packed({**folders(), "set/cats/huge.png": huge_header(2**31 - 1, 2**31 - 1)}), "megapixels"),
+        (packed({**folders(), "set/cats/empty.png": b""}), "no picture"),
+        (packed({**folders(), "set/cats/words.png": b"these are words"}), "no picture"),
+        (packed({**folders(), "set/cats/page.png": b"<svg xmlns='http://www.w3.org/2000/svg'/>"}), "no picture"),
+        (
+            packed({**folders(), "set/cats/print.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"}),
+            "no picture",
+        ),
+        (packed({**folders(), "set/cats/cut.png": noise(1, 64)[:500]}), "no picture"),
+        (packed({**folders(), "set/cats/cut.jpg": flat((9, 9, 9), (64, 64), "JPEG")[:300]}), "no picture"),
+        (packed({**folders(), "set/cats/zero.png": huge_header(0, 0)}), "no picture"),
+        (packed({**folders(), "set/cats/a\nb</script>.png": b"x"}), "no picture"),
+    ],
+)
+def test_zips_that_mean_harm(home: Path, content: bytes, said: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if not said:
+            _taken_or_refused(content, "x.zip", home)
+        else:
+            assert said in _refused(content, "x.zip", home)
+    assert {path.name for path in home.parent.iterdir()} == {"home"}
+
+
+def test_a_damaged_stream_in_a_zip(home: Path) -> None:
+    data = bytearray(packed({**folders(), "set/cats/x.png": b"abc" * 9_999}, zipfile.ZIP_DEFLATED))
+    place = data.find(b"set/cats/x.png") + len("set/cats/x.png")
+    data[place : place + 20] = b"\xff" * 20
+    assert "damaged" in _refused(bytes(data), "x.zip", home)
+
+
+def test_sizes_that_lie_do_not_hide_the_ratio(home: Path) -> None:
+    """Every member calls itself stored at full length, while a megabyte of zeros hides in a kilobyte."""
+    bomb = packed({f"set/{'ab'[i % 2]}/{i}.png": ZEROS for i in range(20)}, zipfile.ZIP_DEFLATED)
+    assert "times" in _refused(directory_changed(bomb, 20, "<I", 2**20), "x.zip", home)
+
+
+@pytest.mark.parametrize("name", [".", "./", "", "a//b.png", "set/cats/", "\x00.png", "a:b/c.png", "‮/x.txt"])
+def test_odd_member_names(home: Path, name: str) -> None:
+    info = _taken_or_refused(packed({**folders(), name: b""}), "x.zip", home)
+    assert info is None or info.rows == 20
+
+
+def test_refusing_a_bomb_takes_no_time(home: Path) -> None:
+    bomb = packed({**folders(), "set/cats/x.png": ZEROS * 200}, zipfile.ZIP_DEFLATED)
+    start = time.perf_counter()
+    _refused(bomb, "x.zip", home)
+    refused = time.perf_counter() - start
+    start = time.perf_counter()
+    with zipfile.ZipFile(io.BytesIO(bomb)) as archive:
+        archive.read("set/cats/x.png")
+    assert refused < time.perf_counter() - start

@@ -1,0 +1,320 @@
+"""Tables and pictures that people bring, as they come out of their programs."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import uuid
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from builder.data import DataError, DatasetInfo, Prepared, add_file, datasets, prepare, remove, statistics
+from builder.data.raw import Table
+from builder.graph import DataChoice
+from tests.data.crafted import flat, folders, lines, noise, packed, plain
+
+
+def _add(
+    content: bytes, home: Path, filename: str = "people.csv", target: str | None = None, **options: Any
+) -> Prepared:
+    info = add_file(content, filename, home, target=target)
+    return prepare(DataChoice(dataset=info.name, options=options), home)
+
+
+def _columns(data: Prepared) -> tuple[str, ...]:
+    return data.schema.inputs[0].columns
+
+
+def test_a_table_is_kept_and_found(home: Path) -> None:
+    info = add_file(plain(), "My people.csv", home)
+    assert uuid.UUID(info.name)
+    assert (info.title, info.kind, info.task, info.rows, info.builtin) == (
+        "My people",
+        "table",
+        "classification",
+        60,
+        False,
+    )
+    assert info.columns == ("height", "width", "kind")
+    second = add_file(plain(), "x.csv", home, name="Other", target="height")
+    assert [found.name for found in datasets(home) if not found.builtin] == [second.name, info.name]
+    assert (second.title, second.task) == ("Other", "regression")
+    data = prepare(DataChoice(dataset=info.name), home)
+    assert data.schema.target.classes == ("a", "b")
+    assert (data.schema.target.name, _columns(data)) == ("kind", ("height", "width"))
+    assert data.target.tolist() == [0, 1] * 30
+    assert torch.equal(data.encode({"height": 2.0, "width": 4})["features"][0], data.inputs["features"][4])
+
+
+def test_a_file_on_disk_is_the_same_as_its_bytes(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_bytes(plain())
+    first, second = (
+        prepare(DataChoice(dataset=add_file(content, "people.csv", home).name), home) for content in (path, plain())
+    )
+    assert first.fingerprint == second.fingerprint
+    assert torch.equal(first.inputs["features"], second.inputs["features"])
+
+
+def test_an_upload_that_was_removed_is_gone(home: Path) -> None:
+    info = add_file(plain(), "people.csv", home)
+    choice = DataChoice(dataset=info.name)
+    prepare(choice, home)
+    remove(info.name, home)
+    assert all(found.builtin for found in datasets(home))
+    assert list((home / "data").iterdir()) == []
+    for attempt in (lambda: prepare(choice, home), lambda: remove(info.name, home)):
+        with pytest.raises(DataError, match="not there any more"):
+            attempt()
+    with pytest.raises(DataError, match="no dataset"):
+        remove("../..", home)
+    assert home.exists()
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_table_is_the_same_in_any_dress(home: Path, separator: str, end: str, encoding: str) -> None:
+    text = plain().decode().replace(",", separator).replace("\n", end).replace("a" + end, "ä" + end)
+    data = _add(text.encode(encoding), home)
+    assert (_columns(data), data.schema.rows) == (("height", "width"), 60)
+    assert data.schema.target.classes == ("b", "ä")
+    assert data.row(3) == {"height": 1.5, "width": 3.0}
+
+
+def test_quotes_hold_what_parts_and_lines_are_made_of(home: Path) -> None:
+    rows = (
+        f'"{i}","{("red, dark", "blue" + chr(10) + "light")[i % 2]}","say ""{"yn"[i // 2 % 2]}"""' for i in range(40)
+    )
+    data = _add(lines('"a, b","colour","answer"', rows), home)
+    assert data.schema.target.classes == ('say "n"', 'say "y"')
+    assert _columns(data) == ("a, b", "colour = blue\nlight", "colour = red, dark", "colour = (other)")
+
+
+def test_categories_are_one_hot_with_a_place_for_others(home: Path) -> None:
+    data = _add(lines("colour,size,y", (f"{('red', 'blue', 'green')[i % 3]},{i},{i % 2}" for i in range(60))), home)
+    assert _columns(data) == ("size", "colour = blue", "colour = green", "colour = red", "colour = (other)")
+    hot = data.inputs["features"][:, 1:]
+    assert torch.equal(hot.sum(1), torch.ones(60))
+    assert hot[0].tolist() == [0, 0, 1, 0]
+    assert hot[:, 3].sum() == 0
+    assert data.encode({"colour": "mauve", "size": 1})["features"][0, 1:].tolist() == [0, 0, 0, 1]
+
+
+def test_a_category_that_only_the_test_rows_have_is_other(home: Path) -> None:
+    rows = [f"{i * 1.25},c{i % 3}" for i in range(60)]
+    first = _add(lines("y,colour", rows), home, target="y")
+    for row in first.split["test"].tolist():
+        rows[row] = rows[row].split(",")[0] + ",unseen"
+    data = _add(lines("y,colour", rows), home, target="y")
+    assert not any("unseen" in column for column in _columns(data))
+    assert (data.inputs["features"][data.split["test"], -1] == 1).all()
+    assert (data.inputs["features"][data.split["train"], -1] == 0).all()
+
+
+def test_a_table_is_fitted_on_training_rows_alone(home: Path) -> None:
+    numbers = np.random.default_rng(0).normal(size=(80, 2))
+    rows = [f"{a},{b},{'xyz'[i % 3]},{a + i}" for i, (a, b) in enumerate(numbers)]
+    first = _add(lines("a,b,c,y", rows), home, target="y")
+    for part in ("validation", "test"):
+        for row in first.split[part].tolist():
+            rows[row] = f",{row * 1e6},new,{row * 1e5}"
+    second = _add(lines("a,b,c,y", rows), home, target="y")
+    assert second.preprocess == first.preprocess
+    train = first.split["train"]
+    assert torch.equal(first.inputs["features"][train], second.inputs["features"][train])
+    assert torch.equal(first.target[train], second.target[train])
+    assert second.fingerprint != first.fingerprint
+
+
+def test_missing_numbers_take_the_median_of_the_training_rows(home: Path) -> None:
+    rows = [f"{'' if i % 5 == 0 else ('NA' if i % 7 == 0 else i * i)},{i % 2}" for i in range(80)]
+    data = _add(lines("a,y", rows), home)
+    assert isinstance(data.raw, Table)
+    values = data.raw.numbers["a"]
+    train = values[data.split["train"].numpy()]
+    column = data.preprocess["fields"][0]["columns"][0]
+    assert column["median"] == np.median(train[~np.isnan(train)])
+    expected = (column["median"] - column["mean"]) / column["std"]
+    assert data.inputs["features"][0, 0].item() == pytest.approx(expected, rel=1e-5)
+    assert data.row(0) == {"a": None}
+    quality = statistics(data)
+    assert quality.columns[0]["missing"] == np.isnan(values).sum() > 0
+    assert any("missing" in remark for remark in quality.remarks)
+
+
+def test_missing_categories_are_a_category(home: Path) -> None:
+    data = _add(lines("a,b,y", (f"{'' if i % 3 == 0 else 'x'},{i},{i % 2}" for i in range(60))), home)
+    assert data.encode({"a": None, "b": 1})["features"].tolist() == data.encode({"a": "", "b": 1})["features"].tolist()
+
+
+def test_rows_without_a_target_are_left_out_with_a_warning(home: Path) -> None:
+    data = _add(lines("a,y", (f"{i},{'' if i % 4 == 0 else 'pq'[i % 2]}" for i in range(80))), home)
+    assert data.schema.rows == 60
+    assert any("20 rows without a value" in warning for warning in data.warnings)
+    assert data.warnings[0] in statistics(data).remarks
+
+
+def test_dates_become_numbers(home: Path) -> None:
+    days = [datetime.date(2024, 1, 1) + datetime.timedelta(days=i) for i in range(60)]
+    data = _add(lines("day,y", (f"{day.isoformat()},{i % 2}" for i, day in enumerate(days))), home)
+    assert isinstance(data.raw, Table)
+    by_name = dict(data.raw.numbers)
+    count = next(values for name, values in by_name.items() if "days" in name)
+    weekday = next(values for name, values in by_name.items() if "weekday" in name)
+    assert np.array_equal(count, [(day - datetime.date(1970, 1, 1)).days for day in days])
+    assert np.array_equal(weekday, [day.weekday() for day in days])
+    assert torch.equal(data.encode({"day": "2024-01-08"})["features"][0], data.inputs["features"][7])
+
+
+def test_free_text_becomes_words(home: Path) -> None:
+    rows = (
+        f'"This is sentence number {i}, which is {("good", "bad")[i % 2]}.",{("up", "down")[i % 2]}' for i in range(60)
+    )
+    info = add_file(lines("review,label", rows), "reviews.csv", home)
+    data = prepare(DataChoice(dataset=info.name), home)
+    assert info.kind == "text"
+    assert data.schema.inputs[0].kind == "tokens"
+    assert data.schema.target.classes == ("down", "up")
+    assert "good" in data.preprocess["fields"][0]["vocabulary"]
+    assert data.example(1).text == "This is sentence number 1, which is bad."
+
+
+def test_the_target_is_guessed_by_its_name_or_is_the_last(home: Path) -> None:
+    named = lines("label,a", (f"{'pq'[i % 2]},{i}" for i in range(40)))
+    assert _add(named, home).schema.target.name == "label"
+    assert _add(plain(), home).schema.target.name == "kind"
+    assert _add(plain(), home, target="width").schema.target.name == "width"
+    data = _add(plain(), home, target="width", task="regression")
+    assert data.schema.target.kind == "number"
+    assert data.restore(data.target).flatten().tolist() == pytest.approx([i % 7 for i in range(60)], abs=1e-5)
+
+
+def test_numbers_as_classes_are_in_their_order(home: Path) -> None:
+    data = _add(lines("a,y", (f"{i},{(10, 9, -1, 2)[i % 4]}" for i in range(80))), home)
+    assert data.schema.target.kind == "class"
+    assert sorted(map(int, data.schema.target.classes)) == [-1, 2, 9, 10]
+    assert [data.target_text(i) for i in range(4)] == ["10", "9", "-1", "2"]
+
+
+def test_a_rare_class_is_in_training_first(home: Path) -> None:
+    rows = [f"{i},{'rare' if i == 7 else 'ab'[i % 2]}" for i in range(60)]
+    info = add_file(lines("a,y", rows), "x.csv", home)
+    for seed in range(40):
+        data = prepare(DataChoice(dataset=info.name, seed=seed), home)
+        assert 7 in data.split["train"].tolist()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 17])
+def test_shares_hold_for_uneven_classes_and_any_seed(home: Path, rows: int) -> None:
+    kinds = ["a"] * 100 + ["b"] * 40 + ["c"] * (5 + rows) + ["d"] * 3
+    info = add_file(lines("n,y", (f"{i},{kind}" for i, kind in enumerate(kinds))), "x.csv", home)
+    for seed in range(8):
+        data = prepare(DataChoice(dataset=info.name, seed=seed, validation=0.2, test=0.1), home)
+        for part, share in (("train", 0.7), ("validation", 0.2), ("test", 0.1)):
+            for number, kind in enumerate("abcd"):
+                count = (data.target[data.split[part]] == number).sum().item()
+                assert abs(count - share * kinds.count(kind)) <= 1.5, (seed, part, kind)
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    stream = io.BytesIO()
+    table.to_parquet(stream)
+    return stream.getvalue()
+
+
+def test_parquet_is_the_same_as_csv(home: Path) -> None:
+    table = pd.read_csv(io.BytesIO(plain()))
+    first, second = _add(plain(), home), _add(_parquet(table), home, "people.parquet")
+    assert first.schema == second.schema
+    assert torch.equal(first.inputs["features"], second.inputs["features"])
+    assert torch.equal(first.target, second.target)
+
+
+def test_parquet_may_hold_any_type(home: Path) -> None:
+    count = 60
+    table = pd.DataFrame(
+        {
+            "whole": pd.array([None if i % 9 == 0 else i for i in range(count)], dtype="Int64"),
+            "flag": [i % 3 == 0 for i in range(count)],
+            "small": np.arange(count).astype(np.uint8),
+            "half": np.arange(count).astype(np.float32) / 2,
+            "colour": pd.Categorical([("red", "blue")[i % 2] for i in range(count)]),
+            "moment": pd.date_range("2024-01-01", periods=count, freq="h", tz="Europe/Paris"),
+            "day": [datetime.date(2024, 1, 1 + i % 28) for i in range(count)],
+            "wait": pd.to_timedelta(np.arange(count), unit="s"),
+            "list": [[i, i + 1] for i in range(count)],
+            "map": [{"a": i % 2} for i in range(count)],
+            "raw": [b"\xff\x00" if i % 2 else b"x" for i in range(count)],
+            "nothing": [None] * count,
+            "y": [i % 2 for i in range(count)],
+        },
+        index=pd.Index(np.arange(count) * 7, name="key"),
+    )
+    data = _add(_parquet(table), home, "types.parquet")
+    assert data.schema.rows == count
+    assert data.inputs["features"].isfinite().all()
+    assert {"whole", "flag", "small", "half", "colour = red"} <= set(_columns(data))
+    assert any("nothing" in warning for warning in data.warnings)
+    assert torch.equal(data.encode(data.row(9))["features"][0], data.inputs["features"][9])
+
+
+def test_a_zip_of_picture_folders(home: Path) -> None:
+    info = add_file(packed(folders()), "pets.zip", home)
+    assert (info.kind, info.task, info.rows) == ("image", "classification", 20)
+    data = prepare(DataChoice(dataset=info.name, options={"size": 16}), home)
+    assert data.schema.target.classes == ("cats", "dogs")
+    assert data.schema.inputs[0].shape == (3, 16, 16)
+    assert data.raw.example(0, "").image.shape == (16, 16, 3)
+    assert [path.name for path in (home / "data").iterdir()] == [info.name]
+    train = data.split["train"]
+    assert data.inputs["image"][train].mean().item() == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF"])
+def test_pictures_of_every_kind(home: Path, form: str) -> None:
+    members = {
+        f"{'light' if i % 2 else 'dark'}/{i}.{form.lower()}": flat((250,) * 3 if i % 2 else (5,) * 3, form=form)
+        for i in range(20)
+    }
+    data = _add(packed(members), home, "x.ZIP")
+    assert data.schema.target.classes == ("dark", "light")
+    bright = data.inputs["image"].flatten(1).mean(1)
+    assert ((bright > 0) == (data.target == 1)).all()
+
+
+def test_grey_pictures_have_one_channel(home: Path) -> None:
+    data = _add(packed({f"{'ab'[i % 2]}/{i}.png": flat(i * 10) for i in range(20)}), home, "x.zip")
+    assert data.schema.inputs[0].shape[0] == 1
+
+
+def test_what_systems_add_to_zips_is_passed_over(home: Path) -> None:
+    more = {"__MACOSX/set/cats/._1.png": b"x", "set/.DS_Store": b"x", "set/notes.txt": b"x", "set/cats/": b""}
+    info = add_file(packed({**folders(), **more}, zipfile.ZIP_DEFLATED), "x.zip", home)
+    assert info.rows == 20
+
+
+def test_pictures_of_any_size_and_mode(home: Path) -> None:
+    members = folders(16)
+    from PIL import Image
+
+    for number, mode in enumerate(("1", "P", "LA", "RGBA", "I;16", "CMYK")):
+        stream = io.BytesIO()
+        Image.new(mode, (30 + number, 7)).save(stream, "TIFF" if mode == "CMYK" else "PNG")
+        members[f"set/cats/mode {mode.replace(';', '')}.{'tif' if mode == 'CMYK' else 'png'}"] = stream.getvalue()
+    members["set/dogs/tiny.png"] = noise(1, side=1)
+    assert add_file(packed(members), "x.zip", home).rows == 23
+
+
+def test_the_info_is_the_same_when_listed(home: Path) -> None:
+    made: list[DatasetInfo] = [
+        add_file(plain(), "a.csv", home),
+        add_file(packed(folders()), "b.zip", home),
+    ]
+    assert {info.name: info for info in datasets(home) if not info.builtin} == {info.name: info for info in made}
