@@ -43,11 +43,13 @@ def _lines(process: subprocess.Popen[str]) -> list[str]:
     return out.split()
 
 
-def test_a_fresh_home_may_be_opened_by_all_at_once(tmp_path: Path, home: Path) -> None:
+def test_a_fresh_home_may_be_opened_by_all_at_once(home: Path) -> None:
     folder = home / "not there yet"
     processes = [_start(folder, "opening") for _ in range(6)]
-    time.sleep(3)  # all have imported what they need and wait
-    (folder.parent / "go").touch()
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    (home.parent / "go").touch()
     for process in processes:
         _lines(process)
     store = open_store(folder)
@@ -97,14 +99,24 @@ def test_a_killed_writer_can_be_followed_by_a_fresh_store(store: Store, home: Pa
     again.close()
 
 
+def _waiting(store: Store, run: Run) -> int:
+    with store.db.reading() as connection:
+        query = "SELECT count(*) FROM commands WHERE run_id = ?"
+        return int(connection.exec_driver_sql(query, (run.id,)).scalar_one())
+
+
 def test_commands_are_handed_out_once(store: Store, home: Path, run: Run) -> None:
-    takers = [_start(home, "take", run.id, "4") for _ in range(2)]
+    takers = [_start(home, "take", run.id) for _ in range(2)]
+    for taker in takers:
+        assert taker.stdout is not None
+        assert taker.stdout.readline() == "ready\n"
     for number in range(200):
         store.command(run.id, "learning_rate", float(number))
+        time.sleep(0.002)
+    while _waiting(store, run):
         time.sleep(0.01)
+    (home.parent / "go").touch()
     taken = [[float(line) for line in _lines(taker)] for taker in takers]
-    rest = [command.value for command in store.take_commands(run.id)]
-    assert not rest
     assert sorted(taken[0] + taken[1]) == [float(number) for number in range(200)]
     assert all(part == sorted(part) for part in taken)
 

@@ -18,6 +18,11 @@ def batch(number: int, split: str = "train") -> list[Point]:
     return [(number * BATCH + i, number, split, "loss", float(number), time.time()) for i in range(BATCH)]
 
 
+def _go(home: Path) -> bool:
+    """Whether the test gave the sign, which lies beside its data folder."""
+    return (home.parent / "go").exists()
+
+
 def opening(store: Store) -> None:
     store.create_project(digits_mlp())
 
@@ -28,9 +33,9 @@ def points(store: Store, run_id: str, batches: str, split: str) -> None:
         print(number, flush=True)
 
 
-def take(store: Store, run_id: str, seconds: str) -> None:
-    end = time.monotonic() + float(seconds)
-    while time.monotonic() < end:
+def take(store: Store, run_id: str) -> None:
+    print("ready", flush=True)
+    while not _go(store.home):
         for command in store.take_commands(run_id):
             print(command.value, flush=True)
 
@@ -50,8 +55,10 @@ def save(store: Store, project_id: str, saves: str) -> None:
 
 def main() -> None:
     folder, task, *arguments = sys.argv[1:]
-    while task == "opening" and not (Path(folder).parent / "go").exists():
-        time.sleep(0.001)  # so that all open at the same moment
+    if task == "opening":
+        print("ready", flush=True)
+        while not _go(Path(folder).parent):
+            time.sleep(0.001)  # so that all open at the same moment
     store = open_store(Path(folder))
     tasks: dict[str, Callable[..., None]] = {"opening": opening, "points": points, "take": take, "save": save}
     tasks[task](store, *arguments)
