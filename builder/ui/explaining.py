@@ -27,7 +27,8 @@ def explaining(live: Live) -> None:
     st.subheader(plain(live.project.name))
     if not runs:
         st.info("Nothing is trained yet. Train this network first; then its answers can be explained.")
-        st.page_link("pages/train.py", label="Go to Train", icon=":material/show_chart:")
+        if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
+            st.switch_page("pages/train.py")
         return
     left, right = st.columns([1, 2.4], gap="large")
     with left:

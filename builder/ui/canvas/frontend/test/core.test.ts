@@ -1,0 +1,143 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { appendLayer, copy, insertLayer, neighbour, paste, readClip, removal } from "../src/core/build";
+import { bytes, count, search } from "../src/core/format";
+import { applyEdit, downstream, freeId } from "../src/core/graph";
+import { mayConnect, mayInsert, portFor, targetsOf } from "../src/core/rules";
+import { PALETTE, chain, data, engineOn } from "./fixtures";
+
+const layer = (type: string) => PALETTE.find((item) => item.type === type)!;
+
+describe("edits", () => {
+  it("replace the edge at a port and leave the old graph alone", () => {
+    const graph = chain("Input", "Conv2d", "Flatten");
+    const after = applyEdit(graph, { kind: "connect", source: "input_1", target: "flatten_1" });
+    expect(after.edges["flatten_1"]?.source).toBe("input_1");
+    expect(graph.edges["flatten_1"]?.source).toBe("conv2d_1");
+  });
+  it("remove a node with its edges", () => {
+    const after = applyEdit(chain("Input", "Conv2d", "Flatten"), { kind: "remove", nodes: ["conv2d_1"], edges: [] });
+    expect(Object.keys(after.nodes)).toEqual(["input_1", "flatten_1"]);
+    expect(after.edges).toEqual({});
+  });
+  it("find what lies downstream, and free names", () => {
+    const graph = chain("Input", "Conv2d", "Conv2d");
+    expect(downstream(graph, "conv2d_1")).toEqual(new Set(["conv2d_1", "conv2d_2"]));
+    expect(freeId(graph, "Conv2d")).toBe("conv2d_3");
+  });
+});
+
+describe("rules", () => {
+  it("join fitting kinds only, and never in a circle", () => {
+    const { engine } = engineOn({ ...chain("Input", "Conv2d", "Flatten"), edges: {} });
+    expect(mayConnect(engine, "input_1", "out", "conv2d_1", "in")).toBe(true);
+    expect(mayConnect(engine, "flatten_1", "out", "conv2d_1", "in")).toBe(false);
+    expect(mayConnect(engine, "conv2d_1", "out", "conv2d_1", "in")).toBe(false);
+    expect(mayConnect(engine, "input_1", "nothing", "conv2d_1", "in")).toBe(false);
+    const joined = engineOn(chain("Flatten", "Linear")).engine;
+    expect(mayConnect(joined, "linear_1", "out", "flatten_1", "in")).toBe(false);
+  });
+  it("offer the port of a new layer that fits", () => {
+    const { engine } = engineOn(chain("Input", "Conv2d"));
+    expect(portFor(engine, layer("Conv2d"), { node: "input_1", port: "out", side: "source" })).toBe("in");
+    expect(portFor(engine, layer("LSTM"), { node: "input_1", port: "out", side: "source" })).toBeNull();
+    expect(mayInsert(engine, layer("Conv2d"), "conv2d_1")).toBe(true);
+    expect(mayInsert(engine, layer("Flatten"), "conv2d_1")).toBe(false);
+    expect(targetsOf(engine, "input_1", "out").map((end) => end.node)).toEqual(["conv2d_1"]);
+  });
+});
+
+describe("building", () => {
+  it("appends below and joins", () => {
+    const { engine } = engineOn(chain("Input"));
+    const { edit, id } = appendLayer(engine, layer("Conv2d"), "input_1");
+    const after = applyEdit(engine.graph, edit);
+    expect(after.edges[id]?.source).toBe("input_1");
+    expect(after.nodes[id]?.at[1]).toBeGreaterThan(after.nodes["input_1"]!.at[1]);
+  });
+  it("inserts in an edge and makes room", () => {
+    const { engine } = engineOn(chain("Input", "Conv2d", "Flatten"));
+    const found = insertLayer(engine, layer("Conv2d"), "conv2d_1")!;
+    const after = applyEdit(engine.graph, found.edit);
+    expect(after.edges["conv2d_1"]?.source).toBe("conv2d_2");
+    expect(after.edges["conv2d_2"]?.source).toBe("input_1");
+    expect(after.nodes["flatten_1"]?.at[1]).toBe(330);
+  });
+  it("copies with inner edges and pastes under new names", () => {
+    const { engine } = engineOn(chain("Input", "Conv2d", "Flatten"));
+    const clip = readClip(JSON.stringify(copy(engine.graph, ["conv2d_1", "flatten_1"])))!;
+    const { edit, ids } = paste(engine, clip);
+    const after = applyEdit(engine.graph, edit);
+    expect(ids).toEqual(["conv2d_2", "flatten_2"]);
+    expect(after.edges["flatten_2"]?.source).toBe("conv2d_2");
+    expect(after.edges["conv2d_2"]).toBeUndefined();
+    expect(readClip("anything else")).toBeNull();
+    expect(readClip("null")).toBeNull();
+  });
+  it("removes nothing as no edit, and walks by arrows", () => {
+    const graph = chain("Input", "Conv2d");
+    expect(removal(graph, [], [])).toBeNull();
+    expect(neighbour(graph, "input_1", "ArrowDown")).toBe("conv2d_1");
+    expect(neighbour(graph, "input_1", "ArrowUp")).toBeNull();
+  });
+});
+
+describe("the outbox", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+  const move = (y: number) => ({ kind: "move" as const, at: { input_1: [0, y] as [number, number] } });
+
+  it("has one message on its way, and queues behind it", () => {
+    const { engine, sent } = engineOn(chain("Input"));
+    engine.do(move(1));
+    engine.do(move(2));
+    expect(sent.length).toBe(1);
+    engine.receive(data(chain("Input"), { revision: 2, ack: { [engine.client]: 1 } }));
+    expect(sent.length).toBe(2);
+    expect(sent[1]?.value.ops.map((operation) => operation.seq)).toEqual([2]);
+  });
+  it("sends again what nobody acknowledged", () => {
+    const { engine, sent } = engineOn(chain("Input"));
+    engine.do(move(1));
+    vi.advanceTimersByTime(2100);
+    expect(sent.length).toBe(2);
+    expect(sent[1]?.value.ops).toEqual(sent[0]?.value.ops);
+    expect(sent[1]?.value).not.toEqual(sent[0]?.value);
+  });
+  it("replays its own edits on a foreign snapshot, and ignores old news", () => {
+    const { engine } = engineOn(chain("Input"));
+    engine.do(move(7));
+    engine.receive(data(chain("Input", "Conv2d"), { revision: 5, foreign: 5 }));
+    expect(engine.graph.nodes["input_1"]?.at[1]).toBe(7);
+    expect(engine.graph.nodes["conv2d_1"]).toBeDefined();
+    engine.receive(data(chain("Input"), { revision: 3, foreign: 3 }));
+    expect(engine.graph.nodes["conv2d_1"]).toBeDefined();
+  });
+  it("waits with a snapshot until a drag is over", () => {
+    const { engine } = engineOn(chain("Input"));
+    engine.hold();
+    engine.receive(data(chain("Input", "Conv2d"), { revision: 2, foreign: 2 }));
+    expect(engine.graph.nodes["conv2d_1"]).toBeUndefined();
+    engine.release();
+    expect(engine.graph.nodes["conv2d_1"]).toBeDefined();
+  });
+  it("begins anew with another history", () => {
+    const { engine } = engineOn(chain("Input"));
+    engine.do(move(1));
+    const client = engine.client;
+    engine.receive(data(chain("Conv2d"), { epoch: "other" }));
+    expect(engine.pending).toEqual([]);
+    expect(engine.client).not.toBe(client);
+    expect(Object.keys(engine.graph.nodes)).toEqual(["conv2d_1"]);
+  });
+});
+
+describe("words", () => {
+  it("are short numbers", () => {
+    expect([999, 1000, 63050, 1.5e9].map(count)).toEqual(["999", "1.00K", "63.0K", "1.50G"]);
+    expect([0, 2048, 18874016].map(bytes)).toEqual(["0 B", "2.00 KiB", "18.0 MiB"]);
+  });
+  it("find layers by title, type and keyword", () => {
+    expect(search(PALETTE, "conv").map((item) => item.type)).toEqual(["Conv2d"]);
+    expect(search(PALETTE, "zzz")).toEqual([]);
+  });
+});

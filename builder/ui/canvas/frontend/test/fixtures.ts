@@ -1,0 +1,62 @@
+import { Engine } from "../src/core/engine";
+import type { Data, Graph, LayerType, Port } from "../src/core/types";
+
+const port = (name: string, ...kinds: Port["kinds"]): Port => ({ name, kinds, doc: "" });
+const layer = (type: string, inputs: Port[], outputs: Port[]): LayerType => ({
+  type,
+  title: type,
+  group: "Group",
+  summary: `A ${type}`,
+  keywords: [],
+  color: "#888",
+  inputs,
+  outputs,
+  params: {},
+});
+export const PALETTE = [
+  layer("Input", [], [port("out", "image")]),
+  layer("Conv2d", [port("in", "image")], [port("out", "image")]),
+  layer("Flatten", [port("in", "any")], [port("out", "vector")]),
+  layer("Linear", [port("in", "vector", "sequence", "image")], [port("out", "any")]),
+  layer("LSTM", [port("in", "sequence")], [port("out", "sequence"), port("state", "vector")]),
+  layer("Add", [port("a", "vector"), port("b", "vector")], [port("out", "vector")]),
+  layer("Output", [port("in", "any")], []),
+];
+
+/** A chain of layers joined by their default ports; ids are made as the canvas makes them. */
+export function chain(...types: string[]): Graph {
+  const graph: Graph = { nodes: {}, edges: {}, notes: {} };
+  let before = "";
+  types.forEach((type, place) => {
+    const id = `${type.toLowerCase()}_${types.slice(0, place + 1).filter((other) => other === type).length}`;
+    graph.nodes[id] = { type, params: {}, title: "", at: [0, 110 * place], frozen: false, note: "" };
+    if (before) graph.edges[id] = { source: before, target: id };
+    before = id;
+  });
+  return graph;
+}
+
+export function data(network: Graph, change: Partial<Data> = {}): Data {
+  return {
+    document: "d",
+    epoch: "e",
+    revision: 1,
+    ack: {},
+    foreign: 0,
+    refusals: [],
+    network,
+    derived: { nodes: {}, edges: {}, issues: [], totals: { parameters: 0, flops: 0, memory_bytes: 0, layers: 0 } },
+    palette: PALETTE,
+    can_undo: false,
+    can_redo: false,
+    saved: true,
+    height: 600,
+    ...change,
+  };
+}
+
+type Sent = { name: string; value: { client: string; ops: { seq: number }[] } };
+export function engineOn(network: Graph): { engine: Engine; sent: Sent[] } {
+  const sent: Sent[] = [];
+  return { engine: new Engine(data(network), (name, value) => sent.push({ name, value } as Sent)), sent };
+}

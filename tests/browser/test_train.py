@@ -1,0 +1,184 @@
+"""Training in a real browser: pause, reload, resume, a killed worker, a killed server; then explain and take away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from builder.graph import Editor
+from builder.store import Run
+from builder.templates import templates
+from builder.train import refresh
+from tests.browser.conftest import listen
+from tests.browser.server import Server
+
+pytestmark = pytest.mark.browser
+CURVE = ".js-plotly-plot .scatterlayer .trace"
+
+
+def begin(page: Page, server: Server, template: str, epochs: int) -> str:
+    """A project from a template that trains for so long, opened on the train page. Returns its id."""
+    editor = Editor(templates()[template].project)
+    editor.apply({"kind": "project", "training": {"epochs": epochs}})
+    project_id = server.store.create_project(editor.project)
+    page.goto(f"{server.url}/train?project={project_id}")
+    expect(page.get_by_role("button", name="Start training")).to_be_enabled()
+    return project_id
+
+
+def only_run(server: Server, project_id: str) -> Run:
+    runs = server.store.runs(project_id)
+    assert len(runs) == 1
+    return refresh(server.store, runs[0].id)
+
+
+def wait_for(server: Server, project_id: str, state: str, within_s: float) -> Run:
+    end = time.monotonic() + within_s
+    while (run := only_run(server, project_id)).state != state:
+        assert time.monotonic() < end, f"the run is {run.state}, not {state}"
+        time.sleep(0.05)
+    return run
+
+
+def assert_whole_curve(server: Server, run: Run) -> None:
+    """Every epoch once, none missing."""
+    points = server.store.points(run.id)
+    keys = list(zip(points.step, points.split, points.name, strict=True))
+    assert len(keys) == len(set(keys))
+    rows = zip(points.epoch, points.split, points.name, strict=True)
+    epochs = [epoch for epoch, split, name in rows if (split, name) == ("validation", "loss")]
+    assert epochs == list(range(len(epochs)))
+
+
+def test_train_explain_and_take_away(page: Page, server: Server, tmp_path: Path) -> None:
+    project_id = begin(page, server, "digits_cnn", 12)
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator(CURVE).first).to_be_visible()
+    expect(page.get_by_text("On the test rows")).to_be_visible(timeout=60_000)
+    run = only_run(server, project_id)
+    assert run.state == "finished"
+    expect(page.get_by_text("Accuracy", exact=True).first).to_be_visible()
+    page.get_by_role("tab", name="Worst examples").click()
+    expect(page.get_by_text("true").first).to_be_visible()
+    page.get_by_role("tab", name="Take away").click()
+    page.get_by_role("button", name="Prepare the zip").click()
+    with page.expect_download() as caught:
+        page.get_by_role("button", name="Download source").click()
+    target = tmp_path / "model.zip"
+    caught.value.save_as(target)
+    names = {Path(name).name for name in zipfile.ZipFile(target).namelist()}
+    assert {"model.py", "weights.safetensors", "predict.py"} <= names
+    page.get_by_role("link", name="Explain").click()
+    expect(page.get_by_text("It answers")).to_be_visible(timeout=60_000)
+    for method in ("Saliency", "Occlusion", "Integrated Gradients"):
+        page.get_by_text(method, exact=True).first.click()
+        expect(page.get_by_text(f"by {method}")).to_be_visible(timeout=60_000)
+        verdict = page.locator('[data-testid="stAlert"]')
+        expect(verdict).to_contain_text("Taking parts away")
+
+
+def test_pause_reload_second_browser_continue_rate_stop(browser: Browser, page: Page, server: Server) -> None:
+    project_id = begin(page, server, "digits_mlp", 10_000)
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator(CURVE).first).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    step = wait_for(server, project_id, "paused", 3).step
+    expect(page.get_by_role("heading", name="Paused")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="Paused")).to_be_visible()
+    context = browser.new_context()
+    other = context.new_page()
+    problems = listen(other)
+    other.goto(page.url)
+    other.get_by_role("button", name="Continue").click()
+    wait_for(server, project_id, "running", 3)
+    context.close()
+    assert not problems, problems
+    expect(page.get_by_role("heading", name="Training")).to_be_visible()
+    page.get_by_role("button", name="Rate").click()
+    page.get_by_label("New learning rate").fill("0.0005")
+    page.get_by_role("button", name="Set it").click()
+    expect(page.get_by_text("0.0005").first).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Stop").click()
+    run = wait_for(server, project_id, "stopped", 6)
+    assert run.step > step
+    assert_whole_curve(server, run)
+    expect(page.get_by_text("On the test rows")).to_be_visible()
+
+
+def test_a_killed_worker_is_shown_and_resumed(page: Page, server: Server) -> None:
+    project_id = begin(page, server, "digits_mlp", 10_000)
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator(CURVE).first).to_be_visible()
+    page.wait_for_timeout(6_500)  # until there is a checkpoint
+    pid = only_run(server, project_id).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    expect(page.get_by_role("heading", name="Failed")).to_be_visible(timeout=5_000)
+    expect(page.get_by_text("killed").first).to_be_visible()
+    before = only_run(server, project_id).step
+    page.get_by_role("button", name="Resume").click()
+    run = wait_for(server, project_id, "running", 10)
+    end = time.monotonic() + 20
+    while (run := only_run(server, project_id)).step <= before:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    expect(page.get_by_role("heading", name="Training")).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    run = wait_for(server, project_id, "stopped", 6)
+    assert_whole_curve(server, run)
+
+
+def test_a_run_outlives_the_server(page: Page, server: Server) -> None:
+    project_id = begin(page, server, "digits_mlp", 10_000)
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator(CURVE).first).to_be_visible()
+    server.kill()
+    step = only_run(server, project_id).step
+    time.sleep(2.5)
+    run = only_run(server, project_id)
+    assert run.state == "running"
+    assert run.step > step
+    server.start()
+    page.goto(f"{server.url}/train?project={project_id}")
+    expect(page.get_by_role("heading", name="Training")).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    assert_whole_curve(server, wait_for(server, project_id, "stopped", 6))
+
+
+def test_attention_of_a_transformer(page: Page, server: Server) -> None:
+    begin(page, server, "intents_transformer", 3)
+    page.get_by_role("button", name="Start training").click()
+    expect(page.get_by_text("On the test rows")).to_be_visible(timeout=60_000)
+    page.get_by_role("link", name="Explain").click()
+    page.get_by_text("Attention maps", exact=True).click()
+    expect(page.get_by_text("Head 4", exact=True)).to_be_visible(timeout=60_000)
+    page.get_by_text("Rollout through all").click()
+    expect(page.get_by_text("Rollout", exact=True)).to_be_visible()
+    expect(page.locator('[data-testid="stAlert"]')).to_contain_text("no attribution")
+
+
+def test_an_upload_with_and_without_its_target(page: Page, server: Server, tmp_path: Path) -> None:
+    page.goto(f"{server.url}/data")
+    good = tmp_path / "people <b>.csv"
+    good.write_text(
+        "age,income,buys\n" + "".join(f"{20 + i},{1000 + i * 7},{'yes' if i % 3 else 'no'}\n" for i in range(60))
+    )
+    page.get_by_text("Bring your own data").click()
+    page.locator('input[type="file"]').set_input_files(good)
+    page.get_by_label("Column to predict").fill("nothing")
+    page.get_by_label("Column to predict").press("Enter")
+    page.get_by_role("button", name="Add it").click()
+    expect(page.get_by_text("There is no column")).to_be_visible()
+    page.get_by_label("Column to predict").fill("buys")
+    page.get_by_label("Column to predict").press("Enter")
+    page.get_by_role("button", name="Add it").click()
+    expect(page.get_by_role("heading", name="people")).to_be_visible()
+    expect(page.get_by_text("60", exact=True).first).to_be_visible()

@@ -1,0 +1,66 @@
+"""Every page, on an empty store and on a full one: it opens, with no exception and no error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from builder import train
+from builder.store import open_store
+from builder.templates import templates
+
+PAGES = ("home", "design", "data", "train", "explain")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", params=["spirals", "sine"])
+def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a project that was trained."""
+    folder: Path = tmp_path_factory.mktemp("full")
+    store = open_store(folder)
+    project = templates()[request.param].project
+    short = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 2})})
+    run_id = train.start(store, store.create_project(short), short)
+    assert train.wait(store, run_id, 120).state == "finished"
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _fresh(home: Path) -> None:
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+def opened(page: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "pages" / f"{page}.py"), default_timeout=60)
+    app.run()
+    assert not app.exception
+    return app
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_on_an_empty_store(page: str) -> None:
+    app = opened(page)
+    assert not app.error
+    texts = [item.value for item in (*app.caption, *app.info, *app.markdown)]
+    assert any(texts), "an empty page says what to do next"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_on_a_full_store(page: str, full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETLOOM_HOME", str(full))
+    app = opened(page)
+    assert not app.error
+
+
+def test_hostile_names_are_shown_as_text(home: Path) -> None:
+    name = "<script>alert(1)</script> **bold** $x$ [link](http://x) :red[y]"
+    project = templates()["spirals"].project.model_copy(update={"name": name})
+    open_store(home).create_project(project)
+    app = opened("home")
+    shown = " ".join(item.value for item in app.markdown)
+    assert "\\*\\*bold\\*\\*" in shown
+    assert "\\[link\\]" in shown
