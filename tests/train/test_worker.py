@@ -1,0 +1,235 @@
+"""Real workers: runs that are started, paused, stopped, killed and resumed, from this process and from others."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from builder.compile import CompileError, source
+from builder.data import DataError
+from builder.graph import DataChoice, Project, read
+from builder.store import Store, open_store
+from builder.train import (
+    ACTIVE,
+    checkpoints,
+    evaluate,
+    evaluation,
+    load_run,
+    pause,
+    predict,
+    proceed,
+    refresh,
+    resume,
+    set_learning_rate,
+    start,
+    stop,
+    wait,
+    warm,
+)
+from builder.train.control import _spares
+from tests.networks import IMAGE, chain, digits_mlp
+from tests.train.runs import check_curves, moons, until, until_state
+
+LONG = 10_000
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Store]:
+    """A store whose workers are ended with the test."""
+    opened = open_store(home)
+    yield opened
+    spare = _spares.pop(opened.home, None)
+    if spare is not None and spare.stdin is not None:
+        spare.stdin.close()
+        spare.wait(20)
+    for run in opened.runs():
+        if run.state in ACTIVE and run.pid and psutil.pid_exists(run.pid):
+            os.kill(run.pid, signal.SIGKILL)
+            until(lambda run=run: refresh(opened, run.id).state not in ACTIVE, 10)  # type: ignore[misc]
+    opened.close()
+
+
+def begin(store: Store, project: Project) -> str:
+    return start(store, store.create_project(project), project)
+
+
+def until_epoch(store: Store, run_id: str, epoch: int, timeout_s: float = 40) -> None:
+    def there() -> bool:
+        run = refresh(store, run_id)
+        assert run.state in ACTIVE, (run.state, run.reason)
+        return max(store.points(run_id).epoch, default=0) >= epoch
+
+    until(there, timeout_s)
+
+
+def test_a_run_from_start_to_finish(store: Store) -> None:
+    project = digits_mlp(epochs=5, learning_rate=3e-3, device="cpu")
+    run_id = begin(store, project)
+    assert refresh(store, run_id).state in ACTIVE
+    run = wait(store, run_id, 60)
+    assert (run.state, run.reason) == ("finished", "")
+    assert run.step == run.total_steps > 0
+    assert run.epoch == 5
+    assert run.started_at is not None
+    assert run.ended_at is not None
+    assert run.summary["best"]["epoch"] <= 4
+    points = store.points(run_id)
+    check_curves(points, epochs=5)
+    assert {"batch_loss", "loss", "accuracy"} <= set(points.name)
+    assert store.points(run_id, after=points.last).step == []
+
+    folder = store.run_folder(run_id)
+    assert read(folder / "project.json") == project
+    assert (folder / "model.py").read_text() == source(project)
+    assert "torch" in json.loads((folder / "environment.json").read_text())
+    for line in (folder / "log.jsonl").read_text().splitlines():
+        assert "event" in json.loads(line)
+    assert (folder / "worker.log").read_text() == ""
+
+    trained = load_run(store, run_id)
+    measured = evaluate(trained)
+    kept = evaluation(store, run_id)
+    assert kept is not None
+    assert kept.metrics == pytest.approx(measured.metrics, rel=1e-5)
+    assert (kept.rows, kept.classes, kept.confusion) == (measured.rows, measured.classes, measured.confusion)
+    assert [item.row for item in kept.worst] == [item.row for item in measured.worst]
+    assert evaluate(load_run(store, run_id, "last")).rows == kept.rows
+
+    rows = trained.data.split["test"][:5].tolist()
+    answers = predict(trained, [trained.data.row(row) for row in rows])
+    output = trained.output({"image": trained.data.inputs["image"][rows]})
+    expected = [trained.data.schema.target.classes[int(number)] for number in output.argmax(1)]
+    assert [answer["prediction"] for answer in answers] == expected
+    with pytest.raises(ValueError, match="finished"):
+        resume(store, run_id)
+
+
+def test_pause_proceed_learning_rate_and_stop(store: Store) -> None:
+    warm(store)
+    run_id = begin(store, moons(epochs=LONG))
+    until_state(store, run_id, "running", 40)
+    until_epoch(store, run_id, 3)
+
+    pause(store, run_id)
+    assert until_state(store, run_id, "paused", 10) <= 3
+    seen = len(store.points(run_id).step)
+    time.sleep(0.6)
+    assert len(store.points(run_id).step) == seen
+    assert refresh(store, run_id).state == "paused"
+
+    set_learning_rate(store, run_id, 1e-9)
+    proceed(store, run_id)
+    assert until_state(store, run_id, "running", 10) <= 3
+    until(lambda: refresh(store, run_id).summary.get("learning_rate") == 1e-9, 5)
+    first = max(store.points(run_id).epoch)
+    until_epoch(store, run_id, first + 3)
+
+    stop(store, run_id)
+    assert until(lambda: refresh(store, run_id).state == "stopped", 10) <= 3
+    folder = store.run_folder(run_id)
+    found = checkpoints.load(folder)
+    assert found is not None
+    assert found[0] == found[1].state["step"] == refresh(store, run_id).step
+    assert found[1].state["learning_rate"] == 1e-9
+    assert found[1].state["optimizer"]["param_groups"][0]["lr"] == 1e-9
+    assert all(
+        bool(torch.isfinite(value).all()) for value in load_run(store, run_id, "last").model.state_dict().values()
+    )
+    check_curves(store.points(run_id))
+    for value in (0, -1, 11, float("nan")):
+        with pytest.raises(ValueError, match="above 0 and at most 10"):
+            set_learning_rate(store, run_id, value)
+
+
+@pytest.mark.parametrize("batch_size", [64, 65_536])
+def test_a_killed_run_is_named_and_resumes_without_gap_or_double_point(store: Store, batch_size: int) -> None:
+    """With one step an epoch, every checkpoint stands at an epoch's end."""
+    warm(store)
+    run_id = begin(store, moons(epochs=200 if batch_size == 64 else 1500, batch_size=batch_size))
+    until_epoch(store, run_id, 2)
+    pause(store, run_id)  # for the sake of a checkpoint
+    until_state(store, run_id, "paused", 10)
+    saved = checkpoints.load(store.run_folder(run_id))
+    assert saved is not None
+    reached = max(store.points(run_id).epoch)
+    proceed(store, run_id)
+    until_epoch(store, run_id, reached + 2)
+    pid = refresh(store, run_id).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert until(lambda: refresh(store, run_id).state == "failed", 10) <= 5
+    run = refresh(store, run_id)
+    assert "killed" in run.reason
+    assert "\n" not in run.reason
+    assert run.ended_at is not None
+    assert max(store.points(run_id).step) > saved[0]
+
+    resume(store, run_id)
+    run = wait(store, run_id, 90)
+    assert (run.state, run.reason) == ("finished", "")
+    check_curves(store.points(run_id), epochs=200 if batch_size == 64 else 1500)
+    log = [json.loads(line) for line in (store.run_folder(run_id) / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log if line["event"] == "restore"] == [saved[0]]
+
+
+def test_a_run_outlives_the_process_that_started_it(store: Store, home: Path) -> None:
+    code = (
+        "from builder.store import open_store\n"
+        "from builder.train import start\n"
+        "from tests.train.runs import moons\n"
+        "project = moons(epochs=10_000)\n"
+        "store = open_store()\n"
+        "print(start(store, store.create_project(project), project))\n"
+    )
+    environment = {**os.environ, "NETLOOM_HOME": str(home)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    run_id = done.stdout.strip()
+    until_epoch(store, run_id, 3)
+    assert refresh(store, run_id).state == "running"
+    pid = refresh(store, run_id).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert until(lambda: refresh(store, run_id).state == "failed", 10) <= 5
+    assert refresh(store, run_id).reason.startswith("The worker process is gone without a word")
+
+
+def test_a_loss_that_is_no_number_is_the_reason(store: Store) -> None:
+    project = moons(epochs=LONG, optimizer="sgd", learning_rate=10.0, weight_decay=1.0, batch_size=2)
+    nodes = {key: node for key, node in project.main_network.nodes.items() if key != "batchnorm1d_1"}
+    network = project.main_network
+    edges = [edge for edge in network.edges if "batchnorm1d_1" not in (edge.source, edge.target)]
+    edges.append(network.edges[0].model_copy(update={"source": "dropout_1", "target": "linear_2"}))
+    project = project.with_network("main", network.model_copy(update={"nodes": nodes, "edges": tuple(edges)}))
+    run_id = begin(store, project)
+    run = wait(store, run_id, 60)
+    assert run.state == "failed"
+    assert run.reason.startswith("The loss became ")
+    assert run.reason.endswith("look for extreme values in the data.")
+
+
+def test_what_cannot_be_trained_starts_no_worker(store: Store) -> None:
+    project = chain(IMAGE, ("Flatten", {}), ("Linear", {"units": 3}), data=DataChoice(dataset="digits"))
+    with pytest.raises(CompileError) as caught:
+        begin(store, project)
+    assert [issue.code for issue in caught.value.issues] == ["width"]
+    missing = project.model_copy(update={"data": DataChoice(dataset="nothing of the kind")})
+    with pytest.raises(DataError):
+        begin(store, missing)
+    assert store.runs() == []
+
+
+def test_a_worker_that_is_told_nothing_ends(store: Store, home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "builder.train.worker", str(home)], stdin=subprocess.DEVNULL, timeout=60, check=True
+    )
+    assert done.returncode == 0
