@@ -16,7 +16,7 @@ from tests.browser.server import Server
 # Streamlit itself asks for these relative to the page first, and then where they are.
 KNOWN = ("_stcore/health", "_stcore/host-config")
 # What Streamlit says while its server is away, as it is in the tests that kill it.
-DISCONNECTED = ("WebSocket", "disconnected from server", "ERR_CONNECTION_REFUSED")
+DISCONNECTED = ("WebSocket", "disconnected from server", "ERR_CONNECTION_REFUSED", "server endpoint", "not responding")
 
 
 @pytest.fixture(scope="session")
