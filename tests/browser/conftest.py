@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from builder.train import ACTIVE
 from tests.browser.chromium import launch
@@ -17,6 +17,9 @@ from tests.browser.server import Server
 KNOWN = ("_stcore/health", "_stcore/host-config")
 # What Streamlit says while its server is away, as it is in the tests that kill it.
 DISCONNECTED = ("WebSocket", "disconnected from server", "ERR_CONNECTION_REFUSED", "server endpoint", "not responding")
+
+# The machine may be busy; where a time is promised, the test says so itself.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")
