@@ -1,0 +1,1 @@
+"""Benchmarks: Netloom beside what one would write without it, in one process, in turns."""

@@ -1,0 +1,117 @@
+"""Training throughput against hand-written loops, in turns within one process."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from builder.cli.bench.plain import Plain
+from builder.cli.bench.ratio import Ratio, ratio
+from builder.cli.bench.tasks import Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from builder.data import Prepared
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """How many times as many rows a second Netloom trains as a loop by hand, with Adam as one writes it and fused."""
+
+    title: str
+    parameters: int
+    rows: int
+    batch_size: int
+    epochs: int
+    plain: Ratio
+    fused: Ratio
+
+
+def measure_training(task: Task, repeats: int) -> Throughput:
+    """Train a task's network `repeats` times each way. Every repeat begins with another of the three.
+
+    Raises:
+        ValueError: the twin is another network.
+    """
+    from builder.data import prepare
+
+    data = prepare(task.project.data)
+    contenders = {
+        "netloom": lambda: _netloom(task, data),
+        "plain": lambda: _plain(task, data, fused=False),
+        "fused": lambda: _plain(task, data, fused=True),
+    }
+    names = list(contenders)
+    took: dict[str, list[float]] = {name: [] for name in names}
+    for name in names:
+        _time(contenders[name]())  # the first time is for torch to set up
+    for repeat in range(repeats):
+        turn = repeat % len(names)
+        for name in [*names[turn:], *names[:turn]]:
+            took[name].append(_time(contenders[name]()))
+    return Throughput(
+        title=task.title,
+        parameters=_same_size(task),
+        rows=len(data.split["train"]),
+        batch_size=task.project.training.batch_size,
+        epochs=task.epochs,
+        plain=ratio(took["plain"], took["netloom"]),
+        fused=ratio(took["fused"], took["netloom"]),
+    )
+
+
+def _netloom(task: Task, data: Prepared) -> Callable[[], None]:
+    """Netloom's own loop over the network that its compiler made."""
+    import torch
+
+    from builder.compile import module
+    from builder.train import OBJECTIVES
+    from builder.train.loop import Loop, Watch
+
+    training = task.project.training.model_copy(update={"epochs": task.epochs})
+    torch.manual_seed(0)
+    field = data.schema.inputs[0].name
+    loop = Loop(module(task.project), OBJECTIVES[training.objective], data, [field], training, "cpu")
+
+    def run() -> None:
+        loop.run(Watch())
+
+    return run
+
+
+def _plain(task: Task, data: Prepared, *, fused: bool) -> Callable[[], None]:
+    import torch
+
+    training = task.project.training
+    torch.manual_seed(0)
+    field = data.schema.inputs[0].name
+    loop = Plain(task.twin(), data, field, training.batch_size, training.learning_rate, fused)
+
+    def run() -> None:
+        loop.run(task.epochs)
+
+    return run
+
+
+def _time(run: Callable[[], None]) -> float:
+    gc.collect()
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def _same_size(task: Task) -> int:
+    from builder.compile import module
+
+    ours, theirs = _parameters(module(task.project)), _parameters(task.twin())
+    if ours != theirs:
+        raise ValueError(f"{task.title}: the document has {ours:,} parameters and its twin {theirs:,}.")
+    return ours
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())

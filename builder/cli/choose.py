@@ -1,0 +1,74 @@
+"""From what people write for a run or a dataset to the one that they mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.cli.command import Failure
+from builder.cli.text import plain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.data import DatasetInfo
+    from builder.store import Run, Store
+    from builder.train import TrainedRun
+
+LAST = "last"
+_ALL = 1_000_000
+_LISTED = 8
+
+
+def find_run(store: Store, wanted: str) -> Run:
+    """The run whose id begins with `wanted`; "last" is the newest. Its state is looked at afresh.
+
+    Raises:
+        Failure: there is none, or more than one.
+    """
+    from builder.train import refresh
+
+    runs = store.runs(limit=_ALL)
+    if not runs:
+        raise Failure("There are no runs yet; start one with netloom train.")
+    found = runs[:1] if wanted == LAST else [run for run in runs if wanted and run.id.startswith(wanted.lower())]
+    if not found:
+        raise Failure(f"There is no run {wanted[:60]!r}; netloom runs lists them.")
+    if len(found) > 1:
+        ids = ", ".join(run.id for run in found[:_LISTED])
+        raise Failure(f"{len(found)} runs begin with {wanted[:60]!r}; write more of the id: {ids}.")
+    return refresh(store, found[0].id)
+
+
+def find_trained(store: Store, wanted: str) -> TrainedRun:
+    """The network of a run with its best weights.
+
+    Raises:
+        Failure: there is no such run, or it has no weights yet.
+    """
+    from builder.train import load_run
+
+    run = find_run(store, wanted)
+    try:
+        return load_run(store, run.id)
+    except FileNotFoundError:
+        reason = f": {plain(run.reason)}" if run.reason else "."
+        raise Failure(f"Run {run.id} has no weights; it is {run.state}{reason}") from None
+
+
+def find_dataset(home: Path, wanted: str) -> DatasetInfo:
+    """The dataset of a name, or the upload of an id, the beginning of one, or a title.
+
+    Raises:
+        Failure: there is none, or more than one.
+    """
+    from builder.data import datasets
+
+    known = datasets(home)
+    exact = [item for item in known if wanted in (item.name, item.title)]
+    found = exact or [item for item in known if wanted and not item.builtin and item.name.startswith(wanted.lower())]
+    if not found:
+        raise Failure(f"There is no dataset {wanted[:60]!r}; netloom data list shows what there is.")
+    if len(found) > 1:
+        ids = ", ".join(item.name for item in found[:_LISTED])
+        raise Failure(f"{len(found)} datasets are called {wanted[:60]!r}; write one of the ids: {ids}.")
+    return found[0]

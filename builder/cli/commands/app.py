@@ -1,0 +1,109 @@
+"""`netloom app`: the app itself, in the browser."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from builder.cli.command import Command, Context, Failure, whole
+
+ADDRESS = "127.0.0.1"
+PORT = 8501
+# The settings of .streamlit/config.toml, which stands only in a clone, for an installed Netloom and any directory.
+OPTIONS: dict[str, str | int | bool] = {
+    "server.address": ADDRESS,
+    "server.enableXsrfProtection": True,
+    "server.maxUploadSize": 200,
+    "runner.postScriptGC": False,
+    "client.showErrorDetails": "none",
+    "client.toolbarMode": "minimal",
+    "client.showSidebarNavigation": True,
+    "browser.gatherUsageStats": False,
+    "theme.baseRadius": "0.55rem",
+    "theme.buttonRadius": "0.55rem",
+    "theme.light.primaryColor": "#4f46e5",
+    "theme.light.backgroundColor": "#ffffff",
+    "theme.light.secondaryBackgroundColor": "#f4f4f8",
+    "theme.light.textColor": "#1c1c28",
+    "theme.light.borderColor": "#e3e3ea",
+    "theme.dark.primaryColor": "#818cf8",
+    "theme.dark.backgroundColor": "#12131a",
+    "theme.dark.secondaryBackgroundColor": "#1b1c26",
+    "theme.dark.textColor": "#e8e8ef",
+    "theme.dark.borderColor": "#2d2e3a",
+}
+
+
+class App(Command):
+    """Starts the web server, which then takes the place of this process."""
+
+    name = "app"
+    summary = "start the app and open it in the browser (the default)"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--port", type=whole(1, 65_535), default=PORT, help=f"the port (else {PORT})")
+        parser.add_argument("--headless", action="store_true", help="open no browser")
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        _probe(asked.port)
+        command = arguments(asked.port, headless=asked.headless)
+        url = f"http://{ADDRESS}:{asked.port}"
+        environment = {**os.environ, "NETLOOM_HOME": str(context.home)}
+        context.answer({"url": url, "home": str(context.home)}, f"Netloom is starting at {url} (Ctrl-C ends it).")
+        if context.json:
+            os.dup2(2, 1)  # standard output is for the one answer above
+        if os.name == "posix":
+            os.execve(command[0], command, environment)
+        return subprocess.run(command, env=environment, check=False).returncode
+
+
+def arguments(port: int, *, headless: bool) -> list[str]:
+    """The command line that starts the server."""
+    options = {**OPTIONS, "server.port": port, "server.showEmailPrompt": False}
+    if headless:
+        options["server.headless"] = True
+    flags = [f"--{name}={_written(value)}" for name, value in options.items()]
+    return [sys.executable, "-m", "streamlit", "run", str(script()), *flags]
+
+
+def script() -> Path:
+    """The app's script. It and `pages` lie beside the package `builder`, in a clone and when installed.
+
+    Raises:
+        Failure: it is not there.
+    """
+    import builder
+
+    path = Path(builder.__file__).resolve().parent.parent / "app.py"
+    if not path.exists() or not (path.parent / "pages").is_dir():
+        raise Failure(f"The app's pages are missing beside {path.parent / 'builder'}; install Netloom again.")
+    return path
+
+
+def _probe(port: int) -> None:
+    """Find out now, in a sentence, whether the port is free.
+
+    Raises:
+        Failure: it is taken, or not for everyone.
+    """
+    import socket
+
+    with socket.socket() as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except PermissionError:
+            raise Failure(f"Port {port} is reserved for the system; choose one above 1023 with --port.") from None
+        except OSError:
+            raise Failure(
+                f"Port {port} is taken, perhaps by a Netloom that runs already at http://{ADDRESS}:{port}; "
+                "choose another with --port."
+            ) from None
+
+
+def _written(value: str | int | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

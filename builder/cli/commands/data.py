@@ -1,0 +1,113 @@
+"""`netloom data`: the datasets that there are, and new ones from files."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from builder.cli.choose import find_dataset
+from builder.cli.command import Command, Context
+from builder.cli.text import number, plain, short, table
+
+if TYPE_CHECKING:
+    from builder.data import DatasetInfo, Prepared, Quality
+
+CLASSES_SHOWN = 20
+COLUMN = ("column", "type", "missing", "distinct", "minimum", "mean", "maximum")
+
+
+class Data(Command):
+    """Lists, adds and shows datasets."""
+
+    name = "data"
+    summary = "list the datasets, add a file, or show one"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", metavar="list|add|show", required=True)
+        _action(actions, "list", "list the built-in datasets and those that were added")
+        add = _action(actions, "add", "add a CSV or Parquet file, or a zip of picture folders")
+        add.add_argument("file", metavar="FILE")
+        add.add_argument("--name", default="", help="what to call it (else the file's name)")
+        add.add_argument("--target", metavar="COLUMN", help="the column to predict (else one is guessed)")
+        show = _action(actions, "show", "show a dataset's fields, target, classes and columns")
+        show.add_argument("name", metavar="NAME", help="a built-in name, or the id or name of an added one")
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        actions = {"list": _list, "add": _add, "show": _show}
+        return actions[asked.action](asked, context)
+
+
+def _action(actions: Any, name: str, summary: str) -> ArgumentParser:
+    from argparse import SUPPRESS
+
+    part: ArgumentParser = actions.add_parser(name, help=summary, description=f"{summary}.", allow_abbrev=False)
+    part.add_argument("--home", metavar="FOLDER", default=SUPPRESS, help=SUPPRESS)
+    part.add_argument("--json", action="store_true", default=SUPPRESS, help=SUPPRESS)
+    return part
+
+
+def _list(asked: Namespace, context: Context) -> int:
+    from builder.data import datasets
+
+    found = datasets(context.home)
+    head = ("name", "kind", "task", "title", "summary")
+    rows = [(item.name, item.kind, item.task, short(item.title, 40), item.summary) for item in found]
+    context.answer([asdict(item) for item in found], table(head, rows))
+    return 0
+
+
+def _add(asked: Namespace, context: Context) -> int:
+    from builder.data import add_file
+
+    info = add_file(Path(asked.file), Path(asked.file).name, context.home, name=asked.name, target=asked.target)
+    text = f"Added {plain(info.title)!r} as {info.name}: {plain(info.summary)}."
+    context.answer(asdict(info), text)
+    return 0
+
+
+def _show(asked: Namespace, context: Context) -> int:
+    from builder.data import prepare, statistics
+    from builder.graph import DataChoice
+
+    info = find_dataset(context.home, asked.name)
+    data = prepare(DataChoice(dataset=info.name), context.home)
+    quality = statistics(data)
+    value = {
+        **asdict(info),
+        "rows": quality.rows,
+        "inputs": [asdict(field) for field in data.schema.inputs],
+        "target": asdict(data.schema.target),
+        "splits": quality.splits,
+        "class_counts": quality.classes,
+        "column_facts": quality.columns,
+        "remarks": quality.remarks,
+        "fingerprint": data.fingerprint,
+    }
+    context.answer(value, "\n".join(_lines(info, data, quality)))
+    return 0
+
+
+def _lines(info: DatasetInfo, data: Prepared, quality: Quality) -> list[str]:
+    target = data.schema.target
+    lines = [f"{plain(info.title)} ({info.name}): {plain(info.summary)}"]
+    for field in data.schema.inputs:
+        size = f", {field.vocabulary:,} tokens" if field.vocabulary else ""
+        shape = ", ".join(("N", *map(str, field.shape)))
+        lines.append(f"input   {plain(field.name)}: {field.kind} ({shape}){size}")
+    lines.append(f"target  {plain(target.name)}: {target.kind.replace('_', ' ')}")
+    splits = ", ".join(f"{count:,} {name}" for name, count in quality.splits.items())
+    lines.append(f"rows    {quality.rows:,}: {splits}")
+    if quality.classes:
+        shown = [f"{short(name, 30)} {count:,}" for name, count in list(quality.classes.items())[:CLASSES_SHOWN]]
+        rest = len(quality.classes) - len(shown)
+        lines.append(f"classes {', '.join(shown)}{f', and {rest} more' if rest else ''}")
+    if quality.columns:
+        rows = [[_cell(column.get(name, "")) for name in COLUMN] for column in quality.columns]
+        lines += ["", table(COLUMN, rows, right=COLUMN[2:])]
+    return [*lines, *(f"! {plain(remark)}" for remark in quality.remarks)]
+
+
+def _cell(value: Any) -> str:
+    return number(value) if isinstance(value, (int, float)) else str(value)

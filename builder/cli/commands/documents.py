@@ -1,0 +1,159 @@
+"""`netloom templates`, `check`, `summary` and `code`: what can be done with a document alone."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from builder.cli.command import FAILED, USAGE, Command, Context, Failure
+from builder.cli.text import issue_line, number, plain, size, table
+
+if TYPE_CHECKING:
+    from builder.check import Analysis
+
+
+class Templates(Command):
+    """Lists the documents to begin with, or writes one to a file."""
+
+    name = "templates"
+    summary = "list the templates, or write one to a file"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--write", nargs=2, metavar=("NAME", "FILE"), help="write a template to a new file")
+        parser.add_argument("--force", action="store_true", help="write even where FILE exists")
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        from builder.graph import write
+        from builder.templates import templates
+
+        known = templates()
+        if not asked.write:
+            fields = ("name", "title", "summary", "topic")
+            rows = [{field: getattr(item, field) for field in fields} for item in known.values()]
+            text = table(("name", "topic", "title"), [(row["name"], row["topic"], row["title"]) for row in rows])
+            context.answer(rows, text)
+            return 0
+        name, path = asked.write[0], Path(asked.write[1])
+        if name not in known:
+            raise Failure(f"There is no template {name[:60]!r}; choose one of {', '.join(known)}.", code=USAGE)
+        if path.exists() and not asked.force:
+            raise Failure(f"{path} exists already; choose another name, or overwrite it with --force.")
+        if not path.parent.is_dir():
+            raise Failure(f"There is no folder {str(path.parent)!r} to write to; make it first.")
+        write(path, known[name].project)
+        context.answer({"template": name, "file": str(path)}, f"Wrote {path}.")
+        return 0
+
+
+class Check(Command):
+    """Lists every issue of a document, one per line."""
+
+    name = "check"
+    summary = "list all that is wrong with a document"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        _file(parser)
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        analysis, issues = analysed(Path(asked.file), context)
+        errors = sum(issue["severity"] == "error" for issue in issues)
+        lines = [*map(issue_line, issues), "No errors." if not errors else f"{errors} error{'s'[: errors > 1]}."]
+        value = {"ok": not errors, "issues": issues, "totals": vars(analysis.totals)}
+        context.answer(value, "\n".join(lines))
+        return FAILED if errors else 0
+
+
+class Summary(Command):
+    """A table of the layers with their shapes and sizes."""
+
+    name = "summary"
+    summary = "show a document's layers, shapes, parameters and totals"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        _file(parser)
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        analysis, issues = analysed(Path(asked.file), context)
+        errors = [issue for issue in issues if issue["severity"] == "error"]
+        rows = _rows(analysis)
+        totals = analysis.totals
+        head = ("node", "layer", "output", "parameters", "FLOPs")
+        cells = [(row["node"], row["type"], "  ".join(row["outputs"].values()) or "?", *_sizes(row)) for row in rows]
+        lines = [
+            table(head, cells, right=("parameters", "FLOPs")),
+            "",
+            f"{totals.layers} layers, {totals.parameters:,} parameters ({totals.trainable:,} trained), "
+            f"{totals.flops:,} FLOPs an example, about {size(totals.memory_bytes)} to train",
+        ]
+        value = {"name": analysis.context.project.name, "nodes": rows, "totals": vars(totals), "issues": issues}
+        context.answer(value, "\n".join(lines))
+        for issue in errors:
+            context.note(issue_line(issue))
+        return FAILED if errors else 0
+
+
+class Code(Command):
+    """The Python source of a network."""
+
+    name = "code"
+    summary = "write a document's network as PyTorch source"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        _file(parser)
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        from builder.compile import source
+        from builder.graph import read
+
+        text = source(read(asked.file))
+        context.answer({"source": text}, text.rstrip("\n"))
+        return 0
+
+
+def analysed(path: Path, context: Context) -> tuple[Analysis, list[dict[str, Any]]]:
+    """A document's analysis and all its issues; where its data cannot be read, that is one of them.
+
+    Raises:
+        DocumentError: the file holds no document.
+    """
+    from builder.check import analyse
+    from builder.data import DataError, schema
+    from builder.graph import read
+
+    project = read(path)
+    problem: list[dict[str, Any]] = []
+    try:
+        shape = schema(project.data, context.home)
+    except DataError as error:
+        shape = None
+        problem = [{"code": "data", "severity": "error", "message": str(error), "node": None, "port": None}]
+    analysis = analyse(project, shape)
+    return analysis, problem + [issue.as_json() for issue in analysis.issues]
+
+
+def _file(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a document, as the app and `netloom templates` write it")
+
+
+def _rows(analysis: Analysis) -> list[dict[str, Any]]:
+    nodes = analysis.context.network.nodes
+    order = [*analysis.context.order, *(key for key in nodes if key not in set(analysis.context.order))]
+    rows = []
+    for key in order:
+        facts = analysis.nodes.get(key)
+        rows.append(
+            {
+                "node": key,
+                "type": plain(nodes[key].type),
+                "title": nodes[key].title,
+                "outputs": {port: str(spec) for port, spec in facts.outputs.items()} if facts else {},
+                "parameters": facts.parameters if facts else None,
+                "flops": facts.flops if facts else None,
+            }
+        )
+    return rows
+
+
+def _sizes(row: dict[str, Any]) -> list[str]:
+    return ["?" if row[name] is None else number(row[name]) for name in ("parameters", "flops")]

@@ -1,0 +1,40 @@
+"""`netloom export`: a trained network to take away."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from builder.cli.choose import find_trained
+from builder.cli.command import USAGE, Command, Context, Failure
+from builder.cli.text import size
+
+DEFAULT = "bundle"
+
+
+class Export(Command):
+    """Writes a run's network with its best weights."""
+
+    name = "export"
+    summary = "write a run's network in a format that works without Netloom"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("run", metavar="RUN")
+        parser.add_argument("--format", metavar="F", default=DEFAULT, help=f"the format (else {DEFAULT})")
+        parser.add_argument("--to", metavar="PATH", default=".", help="a file, or a folder (else this one)")
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        from builder.export import export, formats
+        from builder.store import open_store
+
+        known = [item.name for item in formats()]
+        if asked.format not in known:
+            raise Failure(
+                f"There is no export format {asked.format[:60]!r}; choose one of {', '.join(known)}.", code=USAGE
+            )
+        trained = find_trained(open_store(context.home), asked.run)
+        path = export(trained, asked.format, asked.to)
+        count = path.stat().st_size
+        run = trained.run.id if trained.run else ""
+        value = {"run": run, "format": asked.format, "file": str(path), "bytes": count}
+        context.answer(value, f"Wrote {path} ({size(count)}).")
+        return 0

@@ -1,0 +1,98 @@
+"""`netloom train`: a run from a document, followed to its end."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Any
+
+from builder.cli.choose import find_dataset
+from builder.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
+from builder.cli.text import measures, plain
+
+if TYPE_CHECKING:
+    from builder.graph import Project
+    from builder.store import Run, Store
+
+
+class Train(Command):
+    """Starts a run in a process of its own, as the app does, and shows how it goes."""
+
+    name = "train"
+    summary = "train a document's network and measure it on the test split"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE", help="a document")
+        parser.add_argument("--data", metavar="N", help="a dataset instead of the document's own")
+        parser.add_argument("--epochs", type=whole(1, 10_000), metavar="N", help="how often all rows are seen")
+        parser.add_argument("--seed", type=whole(0, 2**31 - 1), metavar="S", help="the seed of weights and order")
+        parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to train")
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        from builder import train
+        from builder.cli.follow import follow
+        from builder.graph import read
+        from builder.store import open_store
+        from builder.train.device import choose
+
+        document = read(asked.file)
+        project = _project(document, asked, context)
+        try:
+            choose(project.training.device)
+        except ValueError as error:
+            raise Failure(str(error)) from None
+        store = open_store(context.home)
+        run_id = train.start(store, kept(store, document), project)
+        context.note(f"Run {run_id} of {plain(project.name)!r}; Ctrl-C stops it.")
+        run, interrupted = follow(store, run_id, context)
+        return _report(store, run, interrupted, context)
+
+
+def _project(document: Project, asked: Namespace, context: Context) -> Project:
+    """The document with what the command line says instead.
+
+    Raises:
+        Failure: there is no data to train on.
+    """
+    fields = {"epochs": asked.epochs, "seed": asked.seed, "device": asked.device}
+    training = document.training.model_copy(update={key: value for key, value in fields.items() if value is not None})
+    data = document.data
+    if asked.data is not None:
+        name = find_dataset(context.home, asked.data).name
+        data = data.model_copy(update={"dataset": name, "options": data.options if name == data.dataset else {}})
+    if not data.dataset:
+        raise Failure("This document names no data; choose some with --data.")
+    return document.model_copy(update={"training": training, "data": data})
+
+
+def kept(store: Store, document: Project) -> str:
+    """The id of the project that holds this very document, so that training it again adds a run and no project."""
+    for row in store.list_projects():
+        if row.name == document.name and store.load(row.id).project == document:
+            return row.id
+    return store.create_project(document)
+
+
+def _report(store: Store, run: Run, interrupted: bool, context: Context) -> int:
+    from builder.train import evaluation
+
+    result = evaluation(store, run.id)
+    metrics = result.metrics if result else {}
+    value: dict[str, Any] = {
+        "run": run.id,
+        "project": run.project_id,
+        "state": run.state,
+        "reason": run.reason,
+        "epochs": run.epoch,
+        "steps": run.step,
+        "test": metrics,
+        "folder": str(store.run_folder(run.id)),
+    }
+    if run.state == "failed":
+        if context.json:
+            context.answer({**value, "error": run.reason}, "")
+            context.note(plain(run.reason))
+            return FAILED
+        raise Failure(f"The run failed: {run.reason}")
+    test = f"; test: {measures(metrics)}" if metrics else ""
+    context.answer(value, f"{run.id} {run.state}{test}")
+    return INTERRUPTED if interrupted else 0

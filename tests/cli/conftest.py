@@ -1,0 +1,54 @@
+"""One data folder with one finished run, for all tests that only read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from builder.cli import main
+from tests.cli.command import Answer, netloom
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A data folder, the document in it, and the answer of the command that trained it."""
+
+    home: Path
+    document: Path
+    answer: Answer
+
+    @property
+    def run(self) -> str:
+        return str(self.answer.value["run"])
+
+
+@pytest.fixture(scope="package")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The digits template, trained for two epochs by the command itself."""
+    folder = tmp_path_factory.mktemp("cli")
+    home, document = folder / "home", folder / "digits.json"
+    assert netloom("--home", home, "templates", "--write", "digits_mlp", document).code == 0
+    answer = netloom("train", document, "--epochs", 2, "--seed", 3, "--device", "cpu", "--home", home, "--json")
+    assert answer.code == 0, answer.err
+    return Trained(home, document, answer)
+
+
+class Console:
+    """Calls the command within this process, for the many cases that need no process of their own."""
+
+    def __init__(self, home: Path, captured: pytest.CaptureFixture[str]) -> None:
+        self.home, self._captured = home, captured
+
+    def __call__(self, *arguments: object) -> Answer:
+        self._captured.readouterr()
+        code = main(["--home", str(self.home), *map(str, arguments)])
+        out, err = self._captured.readouterr()
+        assert "Traceback" not in err
+        return Answer(code, out, err)
+
+
+@pytest.fixture
+def console(home: Path, capsys: pytest.CaptureFixture[str]) -> Console:
+    return Console(home, capsys)

@@ -1,0 +1,85 @@
+"""`netloom` alone starts the app, from any directory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from builder.cli.commands.app import ADDRESS, OPTIONS, arguments, script
+from tests.cli.command import environment, words
+from tests.cli.conftest import Console
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((ADDRESS, 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_options_are_those_of_the_configuration() -> None:
+    def flat(table: dict[str, object], prefix: str = "") -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key, value in table.items():
+            found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        return found
+
+    assert flat(tomllib.loads((ROOT / ".streamlit/config.toml").read_text())) == OPTIONS
+
+
+def test_the_command() -> None:
+    assert script().name == "app.py"
+    command = arguments(9000, headless=True)
+    assert command[0] == sys.executable
+    assert {"--server.port=9000", "--server.headless=true", "--server.address=127.0.0.1"} <= set(command)
+    assert "--server.headless=true" not in arguments(9000, headless=False)
+
+
+def test_a_taken_port_is_a_sentence(console: Console) -> None:
+    with socket.socket() as other:
+        other.bind((ADDRESS, 0))
+        other.listen()
+        answer = console("app", "--headless", "--port", other.getsockname()[1])
+    assert answer.code == 1
+    assert "--port" in answer.err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_it_serves(tmp_path: Path) -> None:
+    port = free_port()
+    process = subprocess.Popen(
+        words("--home", tmp_path / "home", "--headless", "--port", port),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**environment(), "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        assert _healthy(process, port)
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+    assert f"http://127.0.0.1:{port}" in out
+    assert "Traceback" not in out
+
+
+def _healthy(process: subprocess.Popen[str], port: int) -> bool:
+    end = time.monotonic() + 30
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://{ADDRESS}:{port}/_stcore/health", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            time.sleep(0.2)
+    return False

@@ -1,0 +1,193 @@
+"""Each command alone, in both forms of answer."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from builder.cli.commands import registry
+from builder.graph import Project, dumps, read, write
+from builder.templates import templates
+from tests.cli.command import environment, netloom
+from tests.cli.conftest import Console
+from tests.networks import IMAGE, chain, digits_mlp
+
+NAMES = "app templates check summary code data train runs evaluate predict explain export bench".split()
+
+
+def kept(folder: Path, project: Project) -> Path:
+    path = folder / "document.json"
+    write(path, project)
+    return path
+
+
+def test_all_commands_are_there() -> None:
+    assert list(registry()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_of_each(console: Console, name: str) -> None:
+    answer = console(name, "--help")
+    assert answer.code == 0
+    assert "--json" in answer.out
+    assert "--home" in answer.out
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from builder.cli import main; main(['--help']); "
+        "heavy = {'torch', 'streamlit', 'numpy', 'pandas', 'sklearn', 'sqlalchemy', 'pydantic', 'networkx', 'captum'}; "
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(f" {name} " in done.stdout for name in NAMES)
+
+
+def test_version() -> None:
+    answer = netloom("--version")
+    assert answer.code == 0
+    assert answer.out.startswith("netloom ")
+
+
+def test_templates(console: Console, tmp_path: Path) -> None:
+    assert [row["name"] for row in console("templates", "--json").value] == list(templates())
+    assert "digits_mlp" in console("templates").out
+    path = tmp_path / "t.json"
+    assert console("templates", "--write", "wrong", path).code == 2
+    assert console("templates", "--write", "spirals", path).code == 0
+    assert read(path) == templates()["spirals"].project
+    assert console("templates", "--write", "sine", path).code == 1
+    assert read(path) == templates()["spirals"].project
+    assert console("templates", "--write", "sine", path, "--force", "--json").value["template"] == "sine"
+    assert read(path) == templates()["sine"].project
+    assert console("templates", "--write", "sine", tmp_path / "no" / "x.json").code == 1
+
+
+def test_check_of_a_sound_document(console: Console, tmp_path: Path) -> None:
+    path = kept(tmp_path, digits_mlp())
+    answer = console("check", path)
+    assert (answer.code, answer.out) == (0, "No errors.\n")
+    value = console("check", path, "--json").value
+    assert value["ok"]
+    assert value["totals"]["parameters"] == 64 * 64 + 64 + 64 * 10 + 10
+
+
+def test_check_lists_each_error_on_a_line(console: Console, tmp_path: Path) -> None:
+    broken = chain(IMAGE, ("Linear", {"units": 0}), ("Mystery", {}), ("Linear", {"units": 3}))
+    path = kept(tmp_path, broken)
+    answer, value = console("check", path), console("check", path, "--json")
+    assert answer.code == value.code == 1
+    assert not value.value["ok"]
+    lines = answer.out.splitlines()
+    assert len(lines) == len(value.value["issues"]) + 1
+    assert any(line.startswith("error: linear_1: ") for line in lines)
+    assert any(line.startswith("error: mystery_1: ") for line in lines)
+
+
+def test_check_names_data_that_is_not_there(console: Console, tmp_path: Path) -> None:
+    project = digits_mlp()
+    path = kept(tmp_path, project.model_copy(update={"data": project.data.model_copy(update={"dataset": "nowhere"})}))
+    answer = console("check", path, "--json")
+    assert answer.code == 1
+    assert [issue["code"] for issue in answer.value["issues"]] == ["data"]
+
+
+def test_summary(console: Console, tmp_path: Path) -> None:
+    path = kept(tmp_path, digits_mlp())
+    value = console("summary", path, "--json").value
+    sizes = {row["node"]: row["parameters"] for row in value["nodes"]}
+    assert sizes["linear_1"] == 64 * 64 + 64
+    assert sum(sizes.values()) == value["totals"]["parameters"]
+    text = console("summary", path).out
+    assert "(N, 1, 8, 8)" in text
+    assert "4,810 parameters" in text
+
+
+def test_summary_of_a_broken_document_shows_what_is_known(console: Console, tmp_path: Path) -> None:
+    answer = console("summary", kept(tmp_path, chain(IMAGE, ("Linear", {"units": 0}))))
+    assert answer.code == 1
+    assert "(N, 1, 8, 8)" in answer.out
+    assert "error: linear_1" in answer.err
+
+
+def test_code(console: Console, tmp_path: Path) -> None:
+    path = kept(tmp_path, digits_mlp())
+    text = console("code", path).out
+    ast.parse(text)
+    assert console("code", path, "--json").value["source"].strip() == text.strip()
+    broken = console("code", kept(tmp_path, chain(IMAGE, ("Linear", {"units": 0}))), "--json")
+    assert broken.code == 1
+    assert broken.value["issues"][0]["node"] == "linear_1"
+
+
+def test_code_into_a_pipe_that_closes(tmp_path: Path) -> None:
+    path = kept(tmp_path, digits_mlp())
+    line = f'"{sys.executable}" -m builder.cli code "{path}" | head -c 1'
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=environment(), check=False)
+    assert done.stderr == ""
+
+
+def test_data_list_and_show(console: Console) -> None:
+    names = [row["name"] for row in console("data", "list", "--json").value]
+    assert {"digits", "intents", "tales", "sine"} <= set(names)
+    assert "Handwritten digits" in console("data", "list").out
+    for name in names:
+        value = console("data", "show", name, "--json")
+        assert value.code == 0
+        assert sum(value.value["splits"].values()) <= value.value["rows"]
+        assert "rows " in console("data", "show", name).out
+
+
+def test_data_add(console: Console, tmp_path: Path) -> None:
+    table = tmp_path / "x.csv"
+    table.write_text("a,b,kind\n" + "".join(f"{i},{i * i % 11},{'uv'[i % 2]}\n" for i in range(60)))
+    added = console("data", "add", table, "--name", "Mine", "--target", "kind", "--json").value
+    assert (added["title"], added["rows"]) == ("Mine", 60)
+    for name in (added["name"], added["name"][:7], "Mine"):
+        assert console("data", "show", name, "--json").value["target"]["classes"] == ["u", "v"]
+    console("data", "add", table, "--name", "Mine")
+    twice = console("data", "show", "Mine")
+    assert twice.code == 1
+    assert "2 datasets" in twice.err
+
+
+def test_runs_of_an_empty_folder(console: Console) -> None:
+    assert console("runs", "--json").value == []
+    assert "No runs yet" in console("runs").out
+
+
+@pytest.mark.parametrize("place", ["before", "after", "equals", "environment"])
+def test_home_may_stand_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    from builder.cli import main
+
+    home = tmp_path / "chosen"
+    monkeypatch.setenv("NETLOOM_HOME", str(home if place == "environment" else tmp_path / "other"))
+    arguments = {
+        "before": ["--home", str(home), "runs"],
+        "after": ["runs", "--home", str(home)],
+        "equals": [f"--home={home}", "--json", "runs"],
+        "environment": ["runs"],
+    }[place]
+    assert main(arguments) == 0
+    assert (home / "netloom.db").exists()
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_name_from_people_is_no_command_to_the_terminal(console: Console, tmp_path: Path) -> None:
+    bad = "evil\x1b]0;pwned\x07\r\n\u202e</script>'\""
+    project = chain(IMAGE, ("Linear", {"units": 0}), name=bad)
+    node = project.main_network.nodes["linear_1"].model_copy(update={"title": bad})
+    network = project.main_network.model_copy(update={"nodes": {**project.main_network.nodes, "linear_1": node}})
+    path = kept(tmp_path, project.with_network("main", network))
+    for command in ("check", "summary", "code"):
+        answer = console(command, path)
+        assert answer.code == 1
+        for letter in "\x1b\x07\r\u202e":
+            assert letter not in answer.out + answer.err
+    assert json.loads(dumps(project))["name"] == bad

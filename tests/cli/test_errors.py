@@ -1,0 +1,270 @@
+"""What people get wrong: one sentence, the right exit code, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder.cli.command import as_json
+from builder.graph import dumps
+from tests.cli.command import netloom
+from tests.cli.conftest import Console, Trained
+from tests.networks import digits_mlp
+
+SOUND = json.loads(dumps(digits_mlp()))
+
+USAGE = [
+    ["wrong"],
+    ["check"],
+    ["check", "a", "b"],
+    ["--wrong"],
+    ["data"],
+    ["data", "wrong"],
+    ["data", "add"],
+    ["train", "x.json", "--epochs", "0"],
+    ["train", "x.json", "--epochs", "many"],
+    ["train", "x.json", "--seed", "-1"],
+    ["train", "x.json", "--device", "tpu"],
+    ["evaluate", "last", "--split", "all"],
+    ["explain", "last", "--example", "-3"],
+    ["--port", "99999"],
+    ["app", "--port", "0"],
+    ["bench", "--repeats", "0"],
+    ["export", "last", "--format", "exe"],
+    ["--home"],
+]
+
+DOCUMENTS: dict[str, bytes] = {
+    "empty": b"",
+    "no JSON": b"{",
+    "binary": bytes(range(256)),
+    "no object": b"[1, 2]",
+    "null": b"null",
+    "deep": b"[" * 100_000,
+    "wrong type": json.dumps({**SOUND, "networks": 3}).encode(),
+    "unknown key": json.dumps({**SOUND, "__class__": "x"}).encode(),
+    "newer": json.dumps({**SOUND, "format": 99}).encode(),
+    "NaN": dumps(digits_mlp()).replace("0.001", "NaN").encode(),
+    "a path as id": dumps(digits_mlp()).replace("linear_1", "../linear_1").encode(),
+    "code as id": dumps(digits_mlp()).replace("linear_1", "__import__('os')").encode(),
+    "no main": json.dumps({**SOUND, "main": "other"}).encode(),
+}
+
+
+def sentence(text: str) -> None:
+    """What stands on standard error is one line that ends as a sentence."""
+    assert text.strip().count("\n") == 0, text
+    assert text.strip().endswith("."), text
+
+
+@pytest.mark.parametrize("arguments", USAGE, ids=" ".join)
+def test_usage(console: Console, arguments: list[str]) -> None:
+    answer = console(*arguments)
+    assert answer.code == 2
+    assert answer.out == ""
+    assert answer.err
+
+
+@pytest.mark.parametrize("command", ["check", "summary", "code", "train"])
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_that_are_none(console: Console, tmp_path: Path, command: str, name: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(DOCUMENTS[name])
+    answer = console(command, path)
+    assert answer.code == 1
+    assert answer.out == ""
+    sentence(answer.err)
+
+
+@pytest.mark.parametrize("command", ["check", "summary", "code", "train"])
+def test_files_that_are_none(console: Console, tmp_path: Path, command: str) -> None:
+    for path in (tmp_path / "missing.json", tmp_path, "a\0b", "x" * 5_000):
+        answer = console(command, path)
+        assert answer.code == 1
+        sentence(answer.err)
+
+
+def test_a_giant_is_refused(console: Console, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(dumps(digits_mlp()).replace('"units": 64', '"units": 1000000000000'))
+    for command in ("check", "train", "code"):
+        assert console(command, path).code == 1
+    assert console("runs", "--json").value == []
+
+
+TABLES: dict[str, tuple[str, bytes]] = {
+    "empty": ("x.csv", b""),
+    "no rows": ("x.csv", b"a,b\n"),
+    "one column": ("x.csv", b"a\n1\n2\n"),
+    "no such target": ("x.csv", b"a,b\n1,2\n3,4\n"),
+    "wrong encoding": ("x.csv", "a,bé\n1,2\n".encode("latin-1")),
+    "NUL": ("x.csv", b"a,b\n1,\x002\n"),
+    "no zip": ("x.zip", b"PK\x03\x04 broken"),
+    "no Parquet": ("x.parquet", b"PAR1"),
+    "a program": ("x.exe", b"MZ"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_data_that_is_none(console: Console, tmp_path: Path, name: str) -> None:
+    filename, content = TABLES[name]
+    (tmp_path / filename).write_bytes(content)
+    answer = console("data", "add", tmp_path / filename, "--target", "nowhere")
+    assert answer.code == 1
+    assert answer.out == ""
+    sentence(answer.err)
+    assert all(row["builtin"] for row in console("data", "list", "--json").value)
+
+
+def test_data_that_is_not_there(console: Console, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(dumps(digits_mlp()))
+    for arguments in (
+        ["data", "show", "../../etc/passwd"],
+        ["data", "show", ""],
+        ["data", "add", tmp_path / "missing.csv"],
+        ["train", path, "--data", "nowhere\n\x1b[31m"],
+    ):
+        answer = console(*arguments)
+        assert answer.code == 1
+        sentence(answer.err)
+
+
+def test_training_a_broken_document_lists_its_errors(console: Console, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(dumps(digits_mlp()).replace('"units": 10', '"units": 7'))
+    answer = console("train", path, "--json")
+    assert answer.code == 1
+    assert answer.value["issues"]
+    assert "error: output_1" in answer.err
+    assert console("runs", "--json").value == []
+
+
+def test_training_needs_data_that_fits(console: Console, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    project = digits_mlp()
+    path.write_text(dumps(project.model_copy(update={"data": project.data.model_copy(update={"dataset": ""})})))
+    answer = console("train", path)
+    assert answer.code == 1
+    assert "--data" in answer.err
+    assert console("train", path, "--data", "wine").code == 1
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["explain"], ["export"], ["predict", "x.json"]], ids=" ".join)
+def test_runs_that_are_not_there(console: Console, trained: Trained, command: list[str]) -> None:
+    name, *rest = command
+    for home, wanted in ((console.home, "last"), (trained.home, "zzz"), (trained.home, ""), (trained.home, "%")):
+        answer = console(name, wanted, *rest, "--home", home)
+        assert answer.code == 1
+        sentence(answer.err)
+
+
+ROWS: dict[str, tuple[str, bytes]] = {
+    "missing": ("missing.json", b""),
+    "empty": ("x.json", b" "),
+    "no rows": ("x.json", b"[]"),
+    "header alone": ("x.csv", b"image\n"),
+    "no JSON": ("x.json", b"[{"),
+    "deep": ("x.json", b"[" * 200_000),
+    "no object": ("x.json", b"[3]"),
+    "NaN": ("x.json", b'[{"image": NaN}]'),
+    "no column": ("x.json", b'[{"other": 1}]'),
+    "wrong shape": ("x.json", b'[{"image": [[1, 2], [3, 4]]}]'),
+    "ragged": ("x.json", b'[{"image": [[1, 2], [3]]}]'),
+    "words": ("x.json", b'[{"image": "a cat"}]'),
+    "an object": ("x.json", b'[{"image": {"a": 1}}]'),
+    "nothing": ("x.json", b'[{"image": null}]'),
+    "no list": ("x.csv", b'image\n"a cat"\n'),
+    "too many cells": ("x.csv", b"image\n1,2,3\n"),
+    "wrong encoding": ("x.csv", b"image\n\xff\xfe\xfd\n"),
+    "NUL": ("x.csv", b"image\n\x00\n"),
+    "binary": ("x.bin", bytes(range(256))),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_that_do_not_fit(console: Console, trained: Trained, tmp_path: Path, name: str) -> None:
+    filename, content = ROWS[name]
+    if content:
+        (tmp_path / filename).write_bytes(content)
+    answer = console("predict", "last", tmp_path / filename, "--home", trained.home)
+    assert answer.code == 1, answer
+    assert answer.out == ""
+    sentence(answer.err)
+    assert "Netloom itself" not in answer.err
+
+
+def test_the_row_that_does_not_fit_is_named(console: Console, trained: Trained, tmp_path: Path) -> None:
+    good = [[0] * 8] * 8
+    (tmp_path / "x.json").write_text(json.dumps([{"image": good}, {"image": good}, {"pixels": good}]))
+    answer = console("predict", "last", tmp_path / "x.json", "--home", trained.home)
+    assert answer.code == 1
+    assert answer.err.startswith("Row 3: ")
+
+
+def test_explanations_that_cannot_be(console: Console, trained: Trained) -> None:
+    wrong: list[tuple[list[Any], int]] = [
+        (["--example", 10**9], 1),
+        (["--method", "attention"], 1),
+        (["--target", "eleven"], 1),
+        (["--target", "99"], 1),
+        (["--method", "magic"], 2),
+    ]
+    for arguments, code in wrong:
+        answer = console("explain", "last", *arguments, "--home", trained.home)
+        assert answer.code == code, answer
+        sentence(answer.err)
+
+
+def test_places_that_cannot_be_written(console: Console, trained: Trained, tmp_path: Path) -> None:
+    answer = console("export", "last", "--to", tmp_path / "no" / "x.zip", "--home", trained.home)
+    assert answer.code == 1
+    sentence(answer.err)
+    file = tmp_path / "file"
+    file.write_text("")
+    answer = console("runs", "--home", file)
+    assert answer.code == 1
+    sentence(answer.err)
+
+
+def test_a_database_that_is_none(console: Console, tmp_path: Path) -> None:
+    home = tmp_path / "broken"
+    home.mkdir()
+    (home / "netloom.db").write_bytes(b"no database at all" * 1_000)
+    answer = console("runs", "--home", home, "--json")
+    assert answer.code == 1
+    assert answer.value["error"].endswith(".")
+
+
+def test_errors_of_our_own_are_sentences_and_kept(
+    console: Console, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(self: object, asked: object, context: object) -> int:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("builder.cli.commands.runs.Runs.run", broken)
+    answer = console("runs")
+    assert answer.code == 1
+    sentence(answer.err)
+    assert "ZeroDivisionError" in (console.home / "errors.log").read_text()
+
+
+def test_json_holds_no_nan() -> None:
+    assert json.loads(as_json({"a": [float("nan"), float("inf"), 1.5], "b": (1, None)})) == {
+        "a": [None, None, 1.5],
+        "b": [1, None],
+    }
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locales")
+def test_a_terminal_without_unicode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    path = tmp_path / "x.json"
+    path.write_text(dumps(digits_mlp()).replace('"name": "Digits"', '"name": "Ziffern ✓"'))
+    answer = netloom("code", path)
+    assert answer.code == 0
+    assert "Ziffern" in answer.out

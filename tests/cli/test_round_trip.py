@@ -1,0 +1,185 @@
+"""From a template to a trained, measured, explained and exported network, by commands alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from builder.cli.commands.train import kept
+from builder.data import prepare
+from builder.graph import DataChoice, Training, read, write
+from builder.store import open_store
+from tests.cli.command import environment, netloom, words
+from tests.cli.conftest import Console, Trained
+from tests.networks import chain
+
+
+def rows(count: int) -> list[dict[str, object]]:
+    data = prepare(DataChoice(dataset="digits"))
+    return [{"image": data.row(index)["image"].tolist()} for index in range(count)]
+
+
+def test_train_reports_the_run(trained: Trained) -> None:
+    value = trained.answer.value
+    assert value["state"] == "finished"
+    assert value["epochs"] == 2
+    assert value["steps"] == 40
+    assert value["test"]["accuracy"] > 0.6
+    assert Path(value["folder"]).is_dir()
+    assert "epoch 1" in trained.answer.err
+    assert "epoch 2" in trained.answer.err
+
+
+def test_the_run_holds_what_the_command_line_said(trained: Trained) -> None:
+    frozen = read(Path(trained.answer.value["folder"]) / "project.json")
+    assert (frozen.training.epochs, frozen.training.seed, frozen.training.device) == (2, 3, "cpu")
+    store = open_store(trained.home)
+    assert store.load(trained.answer.value["project"]).project == read(trained.document)
+    store.close()
+
+
+def test_the_same_document_is_the_same_project(trained: Trained) -> None:
+    store, document = open_store(trained.home), read(trained.document)
+    assert kept(store, document) == kept(store, document) == trained.answer.value["project"]
+    store.close()
+
+
+def test_runs_lists_it(console: Console, trained: Trained) -> None:
+    (run, *others) = netloom("runs", "--json", "--home", trained.home).value
+    assert not others
+    assert (run["id"], run["state"], run["epoch"]) == (trained.run, "finished", 2)
+    text = console("runs", "--home", trained.home)
+    assert trained.run[:8] in text.out
+    assert "Digits with an MLP" in text.out
+
+
+@pytest.mark.parametrize("wanted", ["last", "id", "prefix"])
+def test_evaluate_gives_what_training_measured(console: Console, trained: Trained, wanted: str) -> None:
+    name = {"last": "last", "id": trained.run, "prefix": trained.run[:6].upper()}[wanted]
+    value = console("evaluate", name, "--json", "--home", trained.home).value
+    assert value["metrics"] == trained.answer.value["test"]
+    assert sum(map(sum, value["confusion"])) == value["rows"] == 270
+
+
+def test_evaluate_on_another_split(console: Console, trained: Trained) -> None:
+    answer = console("evaluate", "last", "--split", "validation", "--home", trained.home)
+    assert answer.code == 0
+    assert "270 rows of validation" in answer.out
+    assert "accuracy" in answer.out
+
+
+def test_predict_and_the_exported_bundle_agree(console: Console, trained: Trained, tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text(json.dumps(rows(5)))
+    ours = netloom("predict", trained.run, tmp_path / "rows.json", "--json", "--home", trained.home).value
+    assert len(ours) == 5
+    done = console("export", "last", "--format", "bundle", "--to", tmp_path / "b.zip", "--json", "--home", trained.home)
+    assert done.value["bytes"] == (tmp_path / "b.zip").stat().st_size
+    with zipfile.ZipFile(tmp_path / "b.zip") as archive:
+        archive.extractall(tmp_path / "bundle")
+    script = [sys.executable, "predict.py", str(tmp_path / "rows.json")]
+    theirs = json.loads(subprocess.run(script, cwd=tmp_path / "bundle", capture_output=True, check=True).stdout)
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine["prediction"] == other["prediction"]
+        assert mine["probabilities"] == pytest.approx(other["probabilities"], abs=1e-6)
+        assert sum(mine["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_predict_reads_csv_and_standard_input(console: Console, trained: Trained, tmp_path: Path) -> None:
+    with (tmp_path / "rows.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image"])
+        writer.writerows([json.dumps(row["image"])] for row in rows(2))
+    from_csv = console("predict", "last", tmp_path / "rows.csv", "--json", "--home", trained.home).value
+    from_stdin = netloom("predict", "last", "-", "--json", "--home", trained.home, stdin=json.dumps(rows(2))).value
+    assert from_csv == from_stdin
+    assert len(from_csv) == 2
+
+
+def test_explain_adds_up(console: Console, trained: Trained) -> None:
+    command = ("explain", "last", "--method", "integrated_gradients", "--example", 7, "--home", trained.home)
+    value = netloom(*command, "--json").value
+    assert value["example"]["row"] == 7
+    assert value["proofs"]["completeness"]["relative_error"] < 0.02
+    assert value["verdict"]["level"] in ("good", "caution", "poor")
+    text = console(*command)
+    assert value["verdict"]["sentence"] in text.out
+    assert "Integrated Gradients" in text.out
+
+
+def test_a_table_of_ones_own(console: Console, tmp_path: Path) -> None:
+    home, table, document = tmp_path / "home", tmp_path / "points.csv", tmp_path / "points.json"
+    lines = [f"{i % 7},{(i * 3) % 5},{'yes' if i % 7 > 3 else 'no'}" for i in range(120)]
+    table.write_text("\n".join(["a,b,answer", *lines]))
+    added = console("data", "add", table, "--name", "Punkte", "--target", "answer", "--home", home, "--json").value
+    network = chain(
+        ("Input", {"field": "features", "kind": "vector", "shape": [2]}),
+        ("Linear", {"units": 16}),
+        ("ReLU", {}),
+        ("Linear", {"units": 2}),
+        training=Training(epochs=30, learning_rate=0.05, batch_size=16),
+    )
+    write(document, network)
+    answer = netloom("train", document, "--data", "Punkte", "--home", home, "--json")
+    assert answer.code == 0, answer.err
+    assert answer.value["test"]["accuracy"] > 0.9
+    assert read(Path(answer.value["folder"]) / "project.json").data.dataset == added["name"]
+    (tmp_path / "new.csv").write_text("a,b\n6,1\n0,1\n")
+    said = console("predict", "last", tmp_path / "new.csv", "--home", home, "--json").value
+    assert [row["prediction"] for row in said] == ["yes", "no"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_stops_the_run_and_keeps_it(trained: Trained, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    process = subprocess.Popen(
+        words("train", trained.document, "--epochs", 10_000, "--home", home, "--json"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith("epoch 1 "):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    value = json.loads(out)
+    assert value["state"] == "stopped"
+    assert value["test"]["accuracy"] > 0.3
+    (run,) = netloom("runs", "--home", home, "--json").value
+    assert run["state"] == "stopped"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_killed_worker_is_told_with_its_reason(trained: Trained, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    process = subprocess.Popen(
+        words("train", trained.document, "--epochs", 10_000, "--home", home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith("epoch 1 "):
+            break
+    store = open_store(home)
+    pid = store.runs()[0].pid
+    store.close()
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "killed" in err
