@@ -1,0 +1,162 @@
+"""What the tests let other processes do to a store: `python -m tests.store.processes TASK HOME ARGUMENTS…`.
+
+Those that have to begin together wait for the file `go` in the data folder.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from builder.graph import blank
+from builder.store import Conflict, Point, Store, StoreError, open_store
+
+BATCH = 200
+
+
+def spawn(task: str, home: Path, *arguments: object) -> subprocess.Popen[str]:
+    """Start a task. It says `ready` before it waits for `go`."""
+    command = [sys.executable, "-m", "tests.store.processes", task, str(home), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def together(task: str, home: Path, count: int, *arguments: object) -> list[list[str]]:
+    """Let several processes do the same at once. Returns the lines that each of them wrote."""
+    children = [spawn(task, home, *arguments) for _ in range(count)]
+    for child in children:
+        assert child.stdout is not None
+        line = child.stdout.readline()
+        assert line == "ready\n", child.communicate()[1]
+    (home / "go").touch()
+    ends = [child.communicate(timeout=60) for child in children]
+    assert [child.returncode for child in children] == [0] * count, [end[1] for end in ends]
+    return [end[0].split("\n")[:-1] for end in ends]
+
+
+def batch(number: int) -> list[Point]:
+    """Points that belong together: all of them carry the number."""
+    return [(number * BATCH + index, number, "train", "loss", float(number), 0.0) for index in range(BATCH)]
+
+
+def _begin(home: Path) -> None:
+    print("ready", flush=True)
+    while not (home / "go").exists():
+        time.sleep(0.001)
+
+
+def open_fresh(home: Path) -> None:
+    _begin(home)
+    print(open_store(home).create_project(blank("Fresh")))
+
+
+def die_migrating(home: Path) -> None:
+    """End as by a power cut when half of the tables are made."""
+    from sqlalchemy import Engine, event
+
+    @event.listens_for(Engine, "after_cursor_execute")
+    def _die(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if "CREATE TABLE runs" in statement:
+            os.kill(os.getpid(), 9)
+
+    open_store(home)
+
+
+def save(home: Path, project_id: str, rounds: str) -> None:
+    """Add one to the number in the project's name as often as told, against others who do the same."""
+    store = open_store(home)
+    _begin(home)
+    conflicts = done = 0
+    while done < int(rounds):
+        found = store.load(project_id)
+        name = str(int(found.project.name) + 1)
+        try:
+            store.save(project_id, blank(name), found.epoch, found.revision + 1, {}, found.stamp)
+            done += 1
+        except Conflict:
+            conflicts += 1
+    print(conflicts)
+
+
+def write(home: Path, run_id: str, count: str) -> None:
+    """Append batches of points, and tell each."""
+    store = open_store(home)
+    _begin(home)
+    for number in range(int(count)):
+        store.add_points(run_id, batch(number))
+        print(number)
+
+
+def take(home: Path, run_id: str) -> None:
+    """Take commands until there is one to stop."""
+    store = open_store(home)
+    _begin(home)
+    while True:
+        for item in store.take_commands(run_id):
+            if item.kind == "learning_rate":
+                print(item.value)
+        if store.run(run_id).state == "stopped":
+            return
+
+
+def write_until_killed(home: Path, project_id: str, run_id: str) -> None:
+    """Save the project and append points for ever, and tell each number once it is kept."""
+    store = open_store(home)
+    found = store.load(project_id)
+    stamp = found.stamp
+    number = found.revision
+    while True:
+        number += 1
+        project = blank(str(number))
+        stamp = store.save(project_id, project, found.epoch, number, {"client": number}, stamp)
+        store.add_points(run_id, batch(number))
+        print(number, flush=True)
+
+
+def fork(home: Path, run_id: str) -> None:
+    """Write from this process and from two children that were forked while the store was open and in use."""
+    store = open_store(home)
+    store.add_points(run_id, batch(0))
+    children = []
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            _write_and_leave(store, run_id)
+        children.append(child)
+    for number in range(1, 20):
+        store.add_points(run_id, batch(number))
+    print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
+    print(len(store.points(run_id).step))
+
+
+def _write_and_leave(store: Store, run_id: str) -> None:
+    code = 1
+    try:
+        for number in range(1, 20):
+            store.add_points(run_id, batch(number))
+        code = 0
+    finally:
+        os._exit(code)  # like multiprocessing: without the clean-up that is the parent's
+
+
+def open_as_stranger(home: Path, user: str) -> None:
+    """Open a store as a user who may read it alone; root could write anyway."""
+    import sqlite3  # noqa: F401  (the stranger may not be allowed to read where Python is)
+
+    import alembic.command  # noqa: F401
+    import sqlalchemy.dialects.sqlite.pysqlite  # noqa: F401
+
+    if int(user):
+        os.setgid(int(user))
+        os.setuid(int(user))
+    try:
+        open_store(home).create_project(blank("Mine"))
+    except StoreError as error:
+        print(error)
+
+
+if __name__ == "__main__":
+    task, home, *arguments = sys.argv[1:]
+    globals()[task](Path(home), *arguments)
