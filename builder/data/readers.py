@@ -38,8 +38,7 @@ def read_table(data: bytes, suffix: str, filename: str) -> tuple[pd.DataFrame, l
     if not len(table):
         raise DataError(f"{filename[:100]!r} has column names but no rows.")
     _refuse_size(*table.shape, filename)
-    table.columns = _names(table.columns)
-    return _plain(table), notes
+    return table, notes
 
 
 def _refuse_size(rows: int, columns: int, filename: str) -> None:
@@ -63,8 +62,9 @@ def _parquet(data: bytes, filename: str) -> pd.DataFrame:
                 "upload a part of it."
             )
         # What pandas once wrote beside the columns (an index, types of its own) is not to be trusted, nor needed.
-        table: pd.DataFrame = file.read().replace_schema_metadata(None).to_pandas()
-        return table
+        table = file.read().replace_schema_metadata(None)
+        table.validate(full=True)
+        return _plain(table.to_pandas())
     except DataError:
         raise
     except Exception as error:
@@ -103,7 +103,7 @@ def _csv(data: bytes, filename: str, notes: list[str]) -> pd.DataFrame:
     if headless:
         table.columns = pd.Index([f"column {number}" for number in range(1, table.shape[1] + 1)])
         notes.append("The first line looks like data, not like column names, so the columns were numbered.")
-    return table
+    return _plain(table)
 
 
 def _parse(text: str, options: dict[str, Any]) -> pd.DataFrame:
@@ -186,7 +186,8 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
     """The table with nothing in it but numbers, booleans, dates and texts, so that it can be counted and stored."""
     import pandas as pd
 
-    return pd.DataFrame({name: _column(table[name]) for name in table.columns})
+    names = _names(table.columns)
+    return pd.DataFrame({name: _column(table.iloc[:, place]) for place, name in enumerate(names)})
 
 
 def _column(values: pd.Series) -> pd.Series:

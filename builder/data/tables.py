@@ -19,7 +19,7 @@ FEW_VALUES = 20
 TASKS = ("classification", "regression")
 OPTIONS = ("target", "task", "text")
 LARGEST = 1e100  # the square of a number must not be infinite
-_ID = re.compile(r"(?i:unnamed: \d+|index|id|uuid|row|.+[_ -]id)|.*[a-z]Id|.*[a-z]ID")
+_ID = re.compile(r"(?i:unnamed: 0(\.\d+)?|index|id|uuid|row|.+[_ -]id)|.*[a-z]Id|.*[a-z]ID")
 
 
 def default_target(table: pd.DataFrame) -> str:

@@ -92,7 +92,7 @@ def read_upload(choice: DataChoice, home: Path) -> Raw:
         if meta["kind"] == "image":
             return _read_images(folder, meta, options)
         table = pd.read_parquet(folder / "table.parquet")
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ArrowException) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ArrowException) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
@@ -152,7 +152,7 @@ def _read_images(folder: Path, meta: dict[str, Any], options: dict[str, Any]) ->
         )
     if not (grey is None or isinstance(grey, bool)):
         raise DataError(f"The option grey is true or false, received {str(grey)[:40]!r}.")
-    with np.load(folder / "images.npz", allow_pickle=False) as arrays:
+    with (folder / "images.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         pixels, labels = arrays["pixels"], arrays["labels"]
     if grey is None:
         grey = bool((pixels == pixels[..., :1]).all())

@@ -1,0 +1,93 @@
+"""Files that people might bring, well made and badly made."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from builder.data import DataError, Prepared, add_file, prepare
+from builder.graph import DataChoice
+
+ROWS = 80
+HOSTILE = ["</script><b>", "../../etc/passwd", "a\"b'c", "line\nbreak", "' OR 1=1 --", "{{x}}", "ünïcødé 漢字"]
+
+
+def columns(**more: Any) -> dict[str, Any]:
+    """A number, a category and a class that follows from the number."""
+    random = np.random.default_rng(0)
+    size = random.normal(size=ROWS)
+    return {
+        "size": size,
+        "kind": random.choice(["a", "b", "c"], ROWS),
+        **more,
+        "label": np.where(size + random.normal(scale=0.3, size=ROWS) > 0, "yes", "no"),
+    }
+
+
+def csv(table: dict[str, Any], **rest: Any) -> bytes:
+    text: str = pd.DataFrame(table).to_csv(index=False, **rest)
+    return text.encode()
+
+
+def parquet(table: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    pd.DataFrame(table).to_parquet(buffer)
+    return buffer.getvalue()
+
+
+def read(content: bytes | Path, home: Path, filename: str = "data.csv", **rest: Any) -> Prepared:
+    """The file after it was added and prepared. `rest` are options of the document."""
+    info = add_file(content, filename, home)
+    return prepare(DataChoice(dataset=info.name, options=rest), home)
+
+
+def try_to_read(content: bytes, home: Path, filename: str) -> str:
+    """For what may be readable or not: the sentence that was raised, if any."""
+    try:
+        read(content, home, filename)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+def picture(shade: int = 0, size: tuple[int, int] = (12, 12), kind: str = "PNG", mode: str = "RGB") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (shade, shade, 255 - shade)).convert(mode).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def pictures(count: int = 10) -> dict[str, bytes]:
+    """Pictures of two classes."""
+    return {f"{name}/{number}.png": picture(number * 20 + place) for place, name in enumerate(["cats", "dogs"])
+            for number in range(count)}  # fmt: skip
+
+
+def pack(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def claims(width: int, height: int) -> bytes:
+    """A PNG of a few bytes that says it is so large."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(1_000)))
+        + chunk(b"IEND", b"")
+    )

@@ -1,0 +1,104 @@
+"""What is remembered, what is loaded, and what happens when files go away or were tampered with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from builder.data import DataError, add_file, datasets, prepare, remove, schema
+from builder.data.uploads import find_upload
+from builder.graph import DataChoice
+from tests.data.samples import columns, csv, pack, pictures
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, builder.data\nfrom builder.data import datasets, builtin\nbuiltin()\n"
+        "print([name for name in ('torch', 'sklearn', 'pandas', 'PIL', 'pyarrow', 'scipy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_same_choice_is_prepared_once(home: Path) -> None:
+    choice = DataChoice(dataset="wine", seed=3)
+    assert prepare(choice, home) is prepare(DataChoice(dataset="wine", seed=3), home)
+    assert prepare(choice, home) is not prepare(DataChoice(dataset="wine", seed=4), home)
+    assert schema(DataChoice(), home) is None
+
+
+def test_a_schema_is_remembered_for_longer_than_the_data(home: Path) -> None:
+    choices = [DataChoice(dataset="shapes", options={"rows": 2_000 + n}) for n in range(6)]
+    start = time.perf_counter()
+    first = [schema(choice, home) for choice in choices]
+    read = time.perf_counter() - start
+    start = time.perf_counter()
+    assert [schema(choice, home) for choice in choices] == first
+    assert time.perf_counter() - start < read / 20
+
+
+def test_removed_data_is_gone_though_it_was_remembered(home: Path) -> None:
+    info = add_file(csv(columns()), "data.csv", home)
+    choice = DataChoice(dataset=info.name)
+    prepare(choice, home)
+    schema(choice, home)
+    remove(info.name, home)
+    for use in (prepare, schema):
+        with pytest.raises(DataError, match="not there any more"):
+            use(choice, home)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", b'{"created_at": 1}', b'{"id": null}'])
+def test_a_folder_that_is_not_ours_is_passed_over(home: Path, content: bytes) -> None:
+    info = add_file(csv(columns()), "data.csv", home)
+    meta = find_upload(info.name, home) / "meta.json"
+    meta.write_bytes(content)
+    assert all(found.builtin for found in datasets(home))
+    with pytest.raises(DataError, match="damaged or gone"):
+        prepare(DataChoice(dataset=info.name), home)
+
+
+@pytest.mark.parametrize("kept", ["table.parquet", "images.npz"])
+@pytest.mark.parametrize("content", [None, b"", b"PAR1PAR1", b"PK\x03\x04", bytes(5_000)])
+def test_what_was_kept_may_be_damaged(home: Path, kept: str, content: bytes | None) -> None:
+    if kept == "images.npz":
+        info = add_file(pack(pictures()), "x.zip", home)
+    else:
+        info = add_file(csv(columns()), "data.csv", home)
+    path = find_upload(info.name, home) / kept
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged or gone"):
+        prepare(DataChoice(dataset=info.name), home)
+    remove(info.name, home)
+
+
+def test_names_are_kept_whatever_the_machine_calls_usual(home: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from builder.data import add_file, datasets\n"
+        f"title = {'Größe 漢字'!a}\n"
+        "info = add_file(Path(sys.argv[1]), 'x.csv', Path(sys.argv[2]), name=title)\n"
+        "print([i.title for i in datasets(Path(sys.argv[2])) if not i.builtin][0].encode())"
+    )
+    path = home / "x.csv"
+    path.write_bytes(csv(columns()))
+    environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path), str(home)], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.strip() == str("Größe 漢字".encode())
+    assert json.loads((next((home / "data").iterdir()) / "meta.json").read_text("utf-8"))["title"] == "Größe 漢字"
+
+
+def test_large_data_is_encoded_in_parts_that_fit_together(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = prepare(DataChoice(dataset="digits", seed=11), home)
+    monkeypatch.setattr(sys.modules["builder.data.prepare"], "CHUNK", 100)
+    parts = prepare(DataChoice(dataset="digits", seed=11), home / "other")
+    assert whole is not parts
+    assert (whole.inputs["image"] == parts.inputs["image"]).all()

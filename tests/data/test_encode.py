@@ -1,0 +1,143 @@
+"""The one file that travels with an exported network: it runs alone, and refuses what does not fit."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from builder.data import DataError, Prepared, builtin, prepare
+from builder.data.encode import EncodeError, date_part, encode, encode_rows, words
+from builder.graph import DataChoice
+from tests.data.samples import columns, csv, pack, pictures, read
+
+FILE = Path(encode.__code__.co_filename)
+ALONE = """
+import builtins, json, runpy, sys
+allowed, real = set(sys.stdlib_module_names) | {"numpy"}, builtins.__import__
+def limited(name, globals=None, locals=None, fromlist=(), level=0):
+    asking = (globals or {}).get("__name__", "")
+    if not asking.startswith("numpy") and level == 0 and name.partition(".")[0] not in allowed:
+        raise ImportError(name)
+    return real(name, globals, locals, fromlist, level)
+builtins.__import__ = limited
+module = runpy.run_path(sys.argv[1])
+request = json.load(sys.stdin)
+arrays = module["encode"](request["preprocess"], request["row"])
+assert not {"torch", "pandas", "builder"} & set(sys.modules)
+print(json.dumps({name: [str(array.dtype), array.tolist()] for name, array in arrays.items()}))
+"""
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in row.items()}
+
+
+def _alone(data: Prepared, row: int) -> dict[str, np.ndarray]:
+    request = json.dumps({"preprocess": data.preprocess, "row": _plain(data.row(row))}, allow_nan=False)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", ALONE, str(FILE)], input=request, capture_output=True, text=True, check=True
+    )
+    return {name: np.array(values, dtype=kind) for name, (kind, values) in json.loads(done.stdout).items()}
+
+
+@pytest.mark.parametrize("name", ["digits", "wine", "sine", "intents", "tales"])
+def test_it_runs_by_itself_on_what_json_can_hold(name: str) -> None:
+    data = prepare(DataChoice(dataset=name))
+    for field, array in _alone(data, 3).items():
+        assert array.dtype == data.inputs[field].numpy().dtype
+        assert np.array_equal(array[0], data.inputs[field][3].numpy())
+
+
+@pytest.mark.parametrize("name", [*builtin(), "table", "pictures"])
+def test_a_preprocess_says_everything_in_json(home: Path, name: str) -> None:
+    if name == "table":
+        data = read(csv(columns(when=["2024-05-31", "", "2023-01-01T12:30:00", "1969-02-03"] * 20)), home)
+    elif name == "pictures":
+        data = read(pack(pictures()), home, "pictures.zip", size=9)
+    else:
+        data = prepare(DataChoice(dataset=name), home)
+    stored = json.loads(json.dumps(data.preprocess, allow_nan=False))
+    rows = json.loads(json.dumps([_plain(data.row(row)) for row in range(8)], allow_nan=False))
+    for field, array in encode_rows(stored, rows).items():
+        assert np.array_equal(array, data.inputs[field][:8].numpy())
+
+
+def test_a_table_takes_what_a_csv_reader_gives(home: Path) -> None:
+    data = read(csv(columns(flag=["True", "False"] * 40)), home)
+    typed = data.encode({"size": 1.5, "kind": "a", "flag": True})
+    texts = data.encode({"size": " 1.5 ", "kind": "a", "flag": "true"})
+    assert typed["features"].tolist() == texts["features"].tolist()
+    missing = [data.encode({"size": cell, "kind": "a", "flag": 1})["features"].tolist() for cell in ("", "NA", None)]
+    assert missing[0] == missing[1] == missing[2]
+
+
+@pytest.mark.parametrize("cell", ["many", "1,5", "inf", "-inf", math.inf, [1], {}, object(), 10**400])
+def test_a_table_refuses_what_is_no_number(home: Path, cell: Any) -> None:
+    with pytest.raises(DataError, match="'size' takes"):
+        read(csv(columns()), home).encode({"size": cell, "kind": "a"})
+
+
+RAGGED: list[Any] = [
+    None, "abc", {"a": 1}, [[1, 2], [3]], [], 7, [["x"] * 8] * 8, [[math.nan] * 8] * 8, [[1e999] * 8] * 8,
+    np.zeros((8, 9)), np.zeros((2, 8, 8)), np.zeros((8, 8, 3)), np.zeros((1, 1, 8, 8)), [[10**400] * 8] * 8,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", RAGGED, ids=range(len(RAGGED)))
+@pytest.mark.parametrize(("name", "field"), [("digits", "image"), ("sine", "series")])
+def test_pictures_and_series_refuse_what_does_not_fit(name: str, field: str, value: Any) -> None:
+    with pytest.raises(DataError) as caught:
+        prepare(DataChoice(dataset=name)).encode({field: value})
+    assert str(caught.value).endswith(".")
+
+
+def test_a_picture_may_have_its_channels_first_last_or_left_out(home: Path) -> None:
+    data = read(pack(pictures()), home, "pictures.zip", size=9)
+    pixels = data.row(0)["image"]
+    assert pixels.shape == (3, 9, 9)
+    turned = data.encode({"image": pixels.transpose(1, 2, 0)})["image"]
+    assert turned.tolist() == data.encode({"image": pixels})["image"].tolist()
+    digits = prepare(DataChoice(dataset="digits"))
+    flat = digits.encode({"image": digits.row(5)["image"][0]})["image"]
+    assert flat.tolist() == digits.inputs["image"][5:6].tolist()
+
+
+@pytest.mark.parametrize("name", ["digits", "wine", "sine", "intents"])
+def test_a_row_without_its_field_is_told_what_it_lacks(name: str) -> None:
+    data = prepare(DataChoice(dataset=name))
+    with pytest.raises(EncodeError, match="has no column"):
+        encode(data.preprocess, {"</script>": 1})
+
+
+def test_words_keep_what_belongs_together() -> None:
+    assert words("Don't stop, Zoë’s 2nd-best!") == ["don't", "stop", ",", "zoë's", "2nd", "-", "best", "!"]
+    assert words("") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "expected"),
+    [
+        ("1970-01-01", "days", 0),
+        ("1970-01-02 12:00", "days", 1.5),
+        ("1969-12-31T23:00:00-01:00", "days", 0),
+        ("2024-02-29", "weekday", 3),
+        ("2024-02", "month", 2),
+        ("2024-12-31T23:30:00-02:00", "month", 1),
+    ],
+)
+def test_parts_of_dates(text: str, part: str, expected: float) -> None:
+    assert date_part(text, part, "when") == expected
+
+
+def test_a_missing_date_is_no_number() -> None:
+    assert all(math.isnan(date_part(value, "days", "when")) for value in (None, "", " ", "NaT", math.nan))
+    for value in ("tomorrow", "31.12.2024", 5, "2024-13-01"):
+        with pytest.raises(EncodeError, match="takes dates"):
+            date_part(value, "days", "when")

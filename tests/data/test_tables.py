@@ -1,0 +1,380 @@
+"""Tables that people bring: what is read, what is refused, and in which words."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from builder.data import DataError, Prepared, add_file, prepare, statistics
+from builder.data import readers as reading
+from builder.data.raw import Table, Texts
+from builder.graph import DataChoice
+from tests.data.samples import HOSTILE, ROWS, columns, csv, parquet, read, try_to_read
+
+NUMBERS = np.random.default_rng(1).normal(size=ROWS)
+SENTENCES = [f"sentence number {n} has words of its own" for n in range(ROWS)]
+
+
+def _features(data: Prepared) -> tuple[str, ...]:
+    return data.schema.inputs[0].columns
+
+
+# ---------------------------------------------------------------- reading
+
+
+def test_a_csv_becomes_numbers_and_categories(home: Path) -> None:
+    data = read(csv(columns()), home)
+    assert _features(data) == ("size", "kind = a", "kind = b", "kind = c", "kind = (other)")
+    assert data.schema.target.classes == ("no", "yes")
+    assert data.schema.rows == ROWS
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        csv(columns()),
+        csv(columns(), sep=";"),
+        csv(columns(), sep="\t"),
+        csv(columns(), sep="|"),
+        csv(columns(), sep=";", decimal=","),
+        csv(columns()).replace(b"\n", b"\r\n"),
+        csv(columns()).replace(b"\n", b"\r"),
+        b"\xef\xbb\xbf" + csv(columns()),
+        csv(columns()).decode().encode("utf-16"),
+        csv(columns(), quoting=1),
+        b"\n\n" + csv(columns()) + b"\n\n",
+        csv(columns()).replace(b",", b", "),
+    ],
+    ids="comma semicolon tab bar decimal-comma windows mac bom utf16 quoted blank-lines spaces".split(),
+)
+def test_the_ways_of_writing_a_csv_mean_the_same(home: Path, content: bytes) -> None:
+    usual, data = read(csv(columns()), home), read(content, home)
+    assert _features(data) == _features(usual)
+    assert torch.allclose(data.inputs["features"], usual.inputs["features"])
+    assert torch.equal(data.target, usual.target)
+
+
+def test_parquet_means_the_same_as_csv(home: Path) -> None:
+    usual, data = read(csv(columns()), home), read(parquet(columns()), home, "data.parquet")
+    assert torch.allclose(data.inputs["features"], usual.inputs["features"])
+
+
+def test_a_first_line_of_data_is_not_taken_for_names(home: Path) -> None:
+    table = pd.DataFrame({"a": NUMBERS, "b": NUMBERS**2, "c": np.arange(ROWS) % 2})
+    data = read(table.to_csv(index=False, header=False).encode(), home)
+    assert data.schema.rows == ROWS
+    assert _features(data) == ("column 1", "column 2")
+    assert "first line looks like data" in statistics(data).remarks[0]
+    words = pd.DataFrame({"a": ["ham", "spam"] * (ROWS // 2), "b": SENTENCES})
+    data = read(words.to_csv(index=False, header=False).encode(), home)
+    assert data.schema.rows == ROWS
+    assert data.schema.target.classes == ("ham", "spam")
+
+
+def test_a_quote_in_tab_separated_text_is_just_a_quote(home: Path) -> None:
+    lines = [("spam\t" if n % 3 else "ham\t") + '"' * (n % 4 == 0) + SENTENCES[n] for n in range(ROWS)]
+    assert read("\n".join(["label\ttext", *lines]).encode(), home, "data.tsv").schema.rows == ROWS
+
+
+def test_names_that_stand_twice_are_told_apart(home: Path) -> None:
+    content = b"x,x,,y\n" + b"".join(b"%d,%d,%d,%d\n" % (n, n * n, -n, n % 2) for n in range(ROWS))
+    assert len(set(_features(read(content, home)))) == 3
+
+
+def test_a_column_that_turns_from_numbers_to_text_is_text_throughout(home: Path) -> None:
+    kinds = [str(n % 4) for n in range(30_000)] + ["x"]
+    table = {"kind": kinds, "size": np.arange(len(kinds)) / 7, "label": np.arange(len(kinds)) % 2}
+    data = read(csv(table), home)
+    assert _features(data) == ("size", "kind = 0", "kind = 1", "kind = 2", "kind = 3", "kind = x", "kind = (other)")
+
+
+# ---------------------------------------------------------------- columns
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([decimal.Decimal(n) / 7 for n in range(ROWS)], ("own", "size")),
+        ([datetime.date(2024, 1, 1) + datetime.timedelta(n) for n in range(ROWS)], ("own (days)", "own (month)")),
+        (pd.date_range("2024-01-01", periods=ROWS, tz="Asia/Tokyo"), ("own (days)", "own (month)")),
+        (pd.to_timedelta(np.arange(ROWS), unit="s"), ("own", "size")),
+        (pd.array([1, None] * (ROWS // 2), dtype="Int64"), ("own", "size")),
+        (pd.Categorical(["u", "v"] * (ROWS // 2)), ("own = (other)", "own = u")),
+        (pd.array([True, None] * (ROWS // 2), dtype="boolean"), ("own = ", "own = (other)")),
+        ([[1, 2], [3]] * (ROWS // 2), ("own = (other)", "own = [1 2]")),
+        ([{"k": 1}, {"k": 2}] * (ROWS // 2), ("own = (other)", "own = {'k': 1}")),
+        ([b"raw", b"\xff"] * (ROWS // 2), ("own = (other)", "own = raw")),
+        (np.full(ROWS, 2**64 - 1, dtype=np.uint64), ("own", "size")),
+        (np.arange(ROWS).astype(np.float16), ("own", "size")),
+    ],
+    ids="decimal date zoned duration nullable category boolean list struct bytes uint64 half".split(),
+)
+def test_every_type_of_parquet_is_read_or_left_out(home: Path, values: Any, expected: tuple[str, ...]) -> None:
+    table = {"own": values, "size": NUMBERS, "label": np.arange(ROWS) % 2}
+    data = read(parquet(table), home, "data.parquet")
+    found = sorted(_features(data))
+    assert tuple(found[:2]) == expected
+    assert data.inputs["features"].isfinite().all()
+    assert statistics(data).rows == ROWS
+
+
+@pytest.mark.parametrize(
+    ("dates", "days"),
+    [
+        (["1970-01-11", "1970-02-01"], [10, 31]),
+        (["1970-01-01 12:00:00", "1970-01-02T06:00"], [0.5, 1.25]),
+        (["1970-01-02T00:00:00Z", "1970-01-02T00:00:00+12:00"], [1, 0.5]),
+        (["1970-01", "1969-12"], [0, -31]),
+    ],
+)
+def test_dates_become_days_months_and_weekdays(home: Path, dates: list[str], days: list[float]) -> None:
+    table: dict[str, Any] = {"when": dates * (ROWS // 2), "size": NUMBERS, "label": np.arange(ROWS) % 3}
+    data = read(csv(table), home)
+    assert isinstance(data.raw, Table)
+    assert data.raw.numbers["when (days)"][:2].tolist() == days
+    expected = [pd.Timestamp(text) for text in dates]
+    expected = [moment if moment.tz is None else moment.tz_convert("UTC") for moment in expected]
+    assert data.raw.numbers["when (month)"][:2].tolist() == [moment.month for moment in expected]
+    assert data.raw.numbers["when (weekday)"][:2].tolist() == [moment.weekday() for moment in expected]
+    for index in (0, 1):  # a row to predict for holds the date as it was in the file
+        row = {"when": dates[index], "size": str(table["size"][index])}
+        assert torch.allclose(data.encode(row)["features"][0], data.inputs["features"][index], atol=1e-6)
+    with pytest.raises(DataError, match="takes dates such as"):
+        data.encode({"when": "yesterday", "size": 1})
+
+
+def test_dates_do_not_take_the_place_of_other_columns(home: Path) -> None:
+    table = columns() | {"when": ["2024-05-01", "2024-05-02"] * (ROWS // 2), "when (days)": NUMBERS}
+    data = read(csv(table), home, target="label")
+    assert isinstance(data.raw, Table)
+    assert np.array_equal(data.raw.numbers["when (days)"], NUMBERS)
+    assert "when (days)'" in data.raw.numbers
+
+
+def test_row_numbers_and_names_are_left_out_and_this_is_said(home: Path) -> None:
+    table = {"Unnamed: 0": range(ROWS), "user_id": range(100, 100 + ROWS), "code": [f"k{n}" for n in range(ROWS)]}
+    data = read(csv(table | columns()), home)
+    assert _features(data)[0] == "size"
+    remarks = " ".join(data.warnings)
+    assert all(name in remarks for name in table)
+
+
+def test_a_plain_count_is_no_row_number(home: Path) -> None:
+    data = read(csv({"x": range(ROWS), "y": np.arange(ROWS) * 2.5}), home)
+    assert _features(data) == ("x",)
+
+
+def test_missing_values_and_scales_as_scikit_learn_has_them(home: Path) -> None:
+    random = np.random.default_rng(5)
+    table = pd.DataFrame(columns())
+    table["size"] = np.where(random.random(ROWS) < 0.3, np.nan, table["size"] * 1e-19)
+    table.loc[random.random(ROWS) < 0.2, "kind"] = None
+    table["same"] = 0.1
+    data = read(table.to_csv(index=False).encode(), home)
+    assert isinstance(data.raw, Table)
+    train = data.split["train"].numpy()
+    numeric = make_pipeline(SimpleImputer(strategy="median"), StandardScaler()).fit(table[["size", "same"]].iloc[train])
+    places = [data.schema.inputs[0].columns.index(name) for name in ("size", "same")]
+    found = data.inputs["features"].numpy()
+    assert np.allclose(found[:, places], numeric.transform(table[["size", "same"]]), atol=1e-5)
+    kinds = table[["kind"]].fillna("").astype(str)
+    hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit(kinds.iloc[train]).transform(kinds)
+    place = data.schema.inputs[0].columns.index("kind = ")
+    assert np.array_equal(found[:, place : place + 4], hot)
+
+
+def test_other_test_rows_change_nothing_that_was_fitted(home: Path) -> None:
+    table = pd.DataFrame(columns(price=NUMBERS))
+    first = read(table.to_csv(index=False).encode(), home)
+    table.loc[first.split["test"].numpy(), ["size", "price"]] = 1e9
+    table.loc[first.split["validation"].numpy(), "kind"] = "never seen"
+    second = read(table.to_csv(index=False).encode(), home)
+    assert torch.equal(first.split["train"], second.split["train"])
+    assert first.preprocess == second.preprocess
+    assert first.fingerprint != second.fingerprint
+
+
+def test_what_training_never_saw_is_other(home: Path) -> None:
+    data = read(csv(columns()), home)
+    for value in ("zebra", None, "", float("nan"), "</script>"):
+        features = data.encode({"size": 0, "kind": value})["features"][0]
+        assert features[1:].tolist() == [0, 0, 0, 1]
+
+
+# ---------------------------------------------------------------- targets
+
+
+def test_numbers_are_predicted_by_regression_and_few_by_classes(home: Path) -> None:
+    table = {"a": NUMBERS, "price": NUMBERS * 100, "stars": np.arange(ROWS) % 5}
+    assert read(csv(table), home).schema.target.classes == ("0", "1", "2", "3", "4")
+    data = read(csv(table), home, target="price")
+    assert data.schema.target.kind == "number"
+    assert torch.allclose(data.restore(data.target)[:, 0].double(), torch.tensor(table["price"]), rtol=1e-5, atol=1e-3)
+    assert read(csv(table), home, task="regression").schema.target.kind == "number"
+
+
+def test_the_target_is_the_column_that_is_called_so(home: Path) -> None:
+    info = add_file(csv({"Label": ["a", "b"] * (ROWS // 2), "x": NUMBERS}), "data.csv", home)
+    assert prepare(DataChoice(dataset=info.name), home).schema.target.name == "Label"
+    info = add_file(csv({"v1": ["ham", "spam"] * (ROWS // 2), "v2": SENTENCES}), "data.csv", home)
+    assert prepare(DataChoice(dataset=info.name), home).schema.target.name == "v1"
+    info = add_file(csv(columns()), "data.csv", home, target="kind")
+    assert prepare(DataChoice(dataset=info.name), home).schema.target.name == "kind"
+
+
+def test_rows_without_a_target_are_left_out_and_this_is_said(home: Path) -> None:
+    table = pd.DataFrame(columns())
+    table.loc[:9, "label"] = None
+    data = read(table.to_csv(index=False).encode(), home)
+    assert data.schema.rows == ROWS - 10
+    assert "10 rows without a value in 'label' were left out." in data.warnings
+
+
+def test_a_class_of_one_row_is_learned_from(home: Path) -> None:
+    table = columns()
+    table["label"] = ["rare", *table["label"][1:]]
+    info = add_file(csv(table), "data.csv", home)
+    for seed in range(20):
+        data = prepare(DataChoice(dataset=info.name, seed=seed), home)
+        rare = data.schema.target.classes.index("rare")
+        assert rare in data.target[data.split["train"]]
+
+
+# ---------------------------------------------------------------- texts
+
+
+def test_a_table_of_texts_becomes_words(home: Path) -> None:
+    data = read(csv({"id": range(ROWS), "text": SENTENCES, "label": np.arange(ROWS) % 2}), home)
+    assert isinstance(data.raw, Texts)
+    assert data.schema.inputs[0].kind == "tokens"
+    assert data.example(3).text == SENTENCES[3]
+    assert data.example(3).tokens[:2] == ("sentence", "number")
+
+
+def test_a_text_beside_numbers_can_be_asked_for(home: Path) -> None:
+    table = columns(text=SENTENCES)
+    assert read(csv(table), home).schema.inputs[0].kind == "vector"
+    assert read(csv(table), home, text="text").schema.inputs[0].kind == "tokens"
+    only = {"text": SENTENCES, "more": SENTENCES[::-1], "label": np.arange(ROWS) % 2}
+    assert "'more'" in read(csv(only), home).warnings[0]
+    with pytest.raises(DataError, match="can be learned from"):
+        read(csv(only), home, text=None)
+
+
+# ---------------------------------------------------------------- refusals
+
+_NONE = [float("nan")] * ROWS
+REFUSED = {
+    "nothing": (b"", "empty"),
+    "blank": (b" \n \n", "empty"),
+    "header alone": (b"a,b,label\n", "no rows"),
+    "one column": (b"a\n1\n2\n", "one column"),
+    "few rows": (csv(columns()).split(b"\n", 6)[0] + b"\n1,a,yes\n2,a,no\n", "at least 10"),
+    "one class": (csv(columns() | {"label": "yes"}), "one value only"),
+    "no target": (csv(columns() | {"label": _NONE}), "nothing to predict"),
+    "nothing to learn from": (csv({"a": _NONE, "b": _NONE, "label": [1, 2] * (ROWS // 2)}), "can be learned from"),
+    "many classes": (csv({"a": NUMBERS, "label": [f"k{n}" for n in range(ROWS)]}), "too many for classes"),
+    "same number": (csv({"a": NUMBERS, "label": [1.5] * ROWS}), "same value|one value"),
+    "infinite target": (csv({"a": NUMBERS, "label": [*NUMBERS[1:], np.inf]}), "infinite"),
+    "huge target": (csv({"a": NUMBERS, "label": [*NUMBERS[1:], 1e300]}), "too large"),
+    "latin 1": ("a,label\né,1\n".encode("latin-1"), "UTF-8"),
+    "broken utf 16": (b"\xff\xfea", "UTF-8|UTF-16|not"),
+    "binary": (bytes(range(256)) * 9, "not UTF-8"),
+    "nul": (b"a,label\n\x00,1\n", "NUL"),
+    "ragged": (b"a,label\n1,2\n1,2,3,4\n", "cannot be read as CSV|more fields"),
+    "more fields than names": (b"a,label\n" + b"1,2,3\n" * 20, "more fields"),
+    "open quote": (b'a,label\n"1,2\n3,4\n', "cannot be read as CSV|one column|no rows"),
+    "columns": (b"," * 5_000 + b"\n" + b"," * 5_000, "columns"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_bad_csv_gets_a_sentence(home: Path, name: str) -> None:
+    content, words = REFUSED[name]
+    with pytest.raises(DataError, match=words) as caught:
+        read(content, home)
+    message = str(caught.value)
+    assert message.endswith(".")
+    assert "\n" not in message
+    assert not list((home / "data").glob("*"))
+
+
+@pytest.mark.parametrize("content", [b"PAR1", b"PAR1" + bytes(100) + b"PAR1", parquet(columns())[:-40], b"x,y\n1,2"])
+def test_a_bad_parquet_gets_a_sentence(home: Path, content: bytes) -> None:
+    with pytest.raises(DataError, match="no Parquet file"):
+        add_file(content, "data.parquet", home)
+
+
+def test_a_damaged_parquet_never_gives_anything_but_a_sentence(home: Path) -> None:
+    random, good = np.random.default_rng(0), parquet(columns())
+    for _ in range(60):
+        content = bytearray(good)
+        for place in random.integers(0, len(good), 3):
+            content[place] = random.integers(256)
+        assert "\n" not in try_to_read(bytes(content), home, "data.parquet")
+
+
+def test_a_table_of_too_many_cells_is_refused_before_it_is_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_CELLS", 200)
+    for content, filename in ((csv(columns()), "data.csv"), (parquet(columns()), "data.parquet")):
+        with pytest.raises(DataError, match="at most"):
+            add_file(content, filename, home)
+    monkeypatch.undo()
+    monkeypatch.setattr(reading, "MAX_UNPACKED_BYTES", 100)
+    with pytest.raises(DataError, match="unpack"):
+        add_file(parquet(columns()), "data.parquet", home)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"target": "nosuch"}, "no column 'nosuch'"),
+        ({"target": ["label"]}, "no column"),
+        ({"task": "guessing"}, "task"),
+        ({"task": {}}, "task"),
+        ({"task": "regression"}, "no numbers"),
+        ({"text": "nosuch"}, "no column"),
+        ({"text": ["size"]}, "no column"),
+        ({"text": {"a": 1}}, "no column"),
+        ({"speed": 1}, "no option 'speed'"),
+        ({"</script>\n": 1}, "no option"),
+    ],
+)
+def test_bad_options_get_a_sentence(home: Path, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=words) as caught:
+        read(csv(columns()), home, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_infinite_and_absurd_numbers_are_missing(home: Path) -> None:
+    table = columns(a=["inf", "-inf"] * (ROWS // 2), b=np.where(NUMBERS > 1, 1e300, NUMBERS), c=NUMBERS * 1e90)
+    data = read(csv(table), home)
+    assert "a" not in _features(data)
+    assert {"b", "c"} <= set(_features(data))
+    assert data.inputs["features"].isfinite().all()
+    for value in (1e300, -1e300, 1e308):
+        assert data.encode({"size": value, "kind": "a", "b": value, "c": value})["features"].isfinite().all()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_only_data(home: Path, name: str) -> None:
+    table = {name: NUMBERS, "kind": [name, "b"] * (ROWS // 2), "label": [f"{name}1", f"{name}2"] * (ROWS // 2)}
+    before = sorted(path for path in home.parent.rglob("*") if "data" not in path.parts)
+    info = add_file(csv(table), f"{name}.csv", home, name=name)
+    data = prepare(DataChoice(dataset=info.name), home)
+    assert name.strip() in [name for name, _, _ in [column.partition(" = ") for column in _features(data)]]
+    assert f"kind = {name}" in _features(data)
+    assert f"{name}1" in data.schema.target.classes
+    assert info.title == name
+    assert statistics(data).columns[0]["column"] == name
+    assert sorted(path for path in home.parent.rglob("*") if "data" not in path.parts) == before
