@@ -36,11 +36,16 @@ from builder.train import (
     wait,
     warm,
 )
-from builder.train.control import _spares
+from builder.train.control import _children, _spares
 from tests.networks import IMAGE, chain, digits_mlp
 from tests.train.runs import check_curves, moons, until, until_state
 
 LONG = 10_000
+
+
+def patience(seconds: float) -> float:
+    """A limit that holds on a machine with a core for each process, and grows where many want the same core."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 @pytest.fixture
@@ -56,6 +61,8 @@ def store(home: Path) -> Iterator[Store]:
         if run.state in ACTIVE and run.pid and psutil.pid_exists(run.pid):
             os.kill(run.pid, signal.SIGKILL)
             until(lambda run=run: refresh(opened, run.id).state not in ACTIVE, 10)  # type: ignore[misc]
+    for child in _children.values():
+        child.wait(20)
     opened.close()
 
 
@@ -63,7 +70,7 @@ def begin(store: Store, project: Project) -> str:
     return start(store, store.create_project(project), project)
 
 
-def until_epoch(store: Store, run_id: str, epoch: int, timeout_s: float = 40) -> None:
+def until_epoch(store: Store, run_id: str, epoch: int, timeout_s: float = 90) -> None:
     def there() -> bool:
         run = refresh(store, run_id)
         assert run.state in ACTIVE, (run.state, run.reason)
@@ -76,7 +83,7 @@ def test_a_run_from_start_to_finish(store: Store) -> None:
     project = digits_mlp(epochs=5, learning_rate=3e-3, device="cpu")
     run_id = begin(store, project)
     assert refresh(store, run_id).state in ACTIVE
-    run = wait(store, run_id, 60)
+    run = wait(store, run_id, 180)
     assert (run.state, run.reason) == ("finished", "")
     assert run.step == run.total_steps > 0
     assert run.epoch == 5
@@ -117,11 +124,11 @@ def test_a_run_from_start_to_finish(store: Store) -> None:
 def test_pause_proceed_learning_rate_and_stop(store: Store) -> None:
     warm(store)
     run_id = begin(store, moons(epochs=LONG))
-    until_state(store, run_id, "running", 40)
+    until_state(store, run_id, "running", 90)
     until_epoch(store, run_id, 3)
 
     pause(store, run_id)
-    assert until_state(store, run_id, "paused", 10) <= 3
+    assert until_state(store, run_id, "paused", 60) <= patience(3)
     seen = len(store.points(run_id).step)
     time.sleep(0.6)
     assert len(store.points(run_id).step) == seen
@@ -129,13 +136,13 @@ def test_pause_proceed_learning_rate_and_stop(store: Store) -> None:
 
     set_learning_rate(store, run_id, 1e-9)
     proceed(store, run_id)
-    assert until_state(store, run_id, "running", 10) <= 3
-    until(lambda: refresh(store, run_id).summary.get("learning_rate") == 1e-9, 5)
+    assert until_state(store, run_id, "running", 60) <= patience(3)
+    until(lambda: refresh(store, run_id).summary.get("learning_rate") == 1e-9, 30)
     first = max(store.points(run_id).epoch)
     until_epoch(store, run_id, first + 3)
 
     stop(store, run_id)
-    assert until(lambda: refresh(store, run_id).state == "stopped", 10) <= 3
+    assert until(lambda: refresh(store, run_id).state == "stopped", 60) <= patience(3)
     folder = store.run_folder(run_id)
     found = checkpoints.load(folder)
     assert found is not None
@@ -158,7 +165,7 @@ def test_a_killed_run_is_named_and_resumes_without_gap_or_double_point(store: St
     run_id = begin(store, moons(epochs=200 if batch_size == 64 else 1500, batch_size=batch_size))
     until_epoch(store, run_id, 2)
     pause(store, run_id)  # for the sake of a checkpoint
-    until_state(store, run_id, "paused", 10)
+    until_state(store, run_id, "paused", 60)
     saved = checkpoints.load(store.run_folder(run_id))
     assert saved is not None
     reached = max(store.points(run_id).epoch)
@@ -167,7 +174,7 @@ def test_a_killed_run_is_named_and_resumes_without_gap_or_double_point(store: St
     pid = refresh(store, run_id).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    assert until(lambda: refresh(store, run_id).state == "failed", 10) <= 5
+    assert until(lambda: refresh(store, run_id).state == "failed", 60) <= patience(5)
     run = refresh(store, run_id)
     assert "killed" in run.reason
     assert "\n" not in run.reason
@@ -175,7 +182,7 @@ def test_a_killed_run_is_named_and_resumes_without_gap_or_double_point(store: St
     assert max(store.points(run_id).step) > saved[0]
 
     resume(store, run_id)
-    run = wait(store, run_id, 90)
+    run = wait(store, run_id, 180)
     assert (run.state, run.reason) == ("finished", "")
     check_curves(store.points(run_id), epochs=200 if batch_size == 64 else 1500)
     log = [json.loads(line) for line in (store.run_folder(run_id) / "log.jsonl").read_text().splitlines()]
@@ -199,7 +206,7 @@ def test_a_run_outlives_the_process_that_started_it(store: Store, home: Path) ->
     pid = refresh(store, run_id).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    assert until(lambda: refresh(store, run_id).state == "failed", 10) <= 5
+    assert until(lambda: refresh(store, run_id).state == "failed", 60) <= patience(5)
     assert refresh(store, run_id).reason.startswith("The worker process is gone without a word")
 
 
@@ -211,7 +218,7 @@ def test_a_loss_that_is_no_number_is_the_reason(store: Store) -> None:
     edges.append(network.edges[0].model_copy(update={"source": "dropout_1", "target": "linear_2"}))
     project = project.with_network("main", network.model_copy(update={"nodes": nodes, "edges": tuple(edges)}))
     run_id = begin(store, project)
-    run = wait(store, run_id, 60)
+    run = wait(store, run_id, 180)
     assert run.state == "failed"
     assert run.reason.startswith("The loss became ")
     assert run.reason.endswith("look for extreme values in the data.")
