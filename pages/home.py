@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from builder.graph import DocumentError, blank, dumps, loads
+from builder.graph import DocumentError, Project, blank, dumps, loads
 from builder.store import ProjectRow, StoreError
 from builder.templates import templates
 from builder.ui import session
@@ -46,7 +46,9 @@ def recent(rows: list[ProjectRow]) -> None:
         return
     for column, row in zip(grid(len(rows)), rows, strict=True):
         with column, st.container(border=True, height="stretch"):
-            project = store.load(row.id).project
+            project = loaded(row)
+            if project is None:
+                continue
             st.image(picture(project.main_network), width="stretch")
             st.markdown(f"**{plain(row.name)}**")
             st.caption(f"{len(project.main_network.nodes)} layers · {ago(row.updated_at)}")
@@ -54,11 +56,19 @@ def recent(rows: list[ProjectRow]) -> None:
             if left.button("Open", key=f"open {row.id}", width="stretch"):
                 open_project(row.id)
             with right.popover("", icon=":material/more_horiz:", help="More"):
-                more(row)
+                more(row, project)
 
 
-def more(row: ProjectRow) -> None:
-    project = store.load(row.id).project
+def loaded(row: ProjectRow) -> Project | None:
+    """The project of a card; one that cannot be read says so on its card, and keeps no other from being shown."""
+    try:
+        return store.load(row.id).project
+    except StoreError as error:
+        st.error(str(error))
+        return None
+
+
+def more(row: ProjectRow, project: Project) -> None:
     if st.button("Duplicate", key=f"copy {row.id}", width="stretch"):
         store.create_project(project.model_copy(update={"name": f"{project.name} (copy)"[:200]}))
         st.rerun()

@@ -32,6 +32,10 @@ def begin(page: Page, server: Server, template: str, epochs: int) -> str:
     return project_id
 
 
+def choose_method(page: Page, title: str) -> None:
+    page.get_by_test_id("stRadio").locator("label").filter(has_text=title).click()
+
+
 def only_run(server: Server, project_id: str) -> Run:
     runs = server.store.runs(project_id)
     assert len(runs) == 1
@@ -77,7 +81,7 @@ def test_train_explain_and_take_away(page: Page, server: Server, tmp_path: Path)
     page.get_by_role("link", name="Explain").click()
     expect(page.get_by_text("It answers")).to_be_visible(timeout=60_000)
     for method in ("Saliency", "Occlusion", "Integrated Gradients"):
-        page.get_by_text(method, exact=True).first.click()
+        choose_method(page, method)
         expect(page.get_by_text(f"by {method}")).to_be_visible(timeout=60_000)
         verdict = page.locator('[data-testid="stAlert"]')
         expect(verdict).to_contain_text("Taking parts away")
@@ -158,7 +162,7 @@ def test_attention_of_a_transformer(page: Page, server: Server) -> None:
     page.get_by_role("button", name="Start training").click()
     expect(page.get_by_text("On the test rows")).to_be_visible(timeout=60_000)
     page.get_by_role("link", name="Explain").click()
-    page.get_by_text("Attention maps", exact=True).click()
+    choose_method(page, "Attention maps")
     expect(page.get_by_text("Head 4", exact=True)).to_be_visible(timeout=60_000)
     page.get_by_text("Rollout through all").click()
     expect(page.get_by_text("Rollout", exact=True)).to_be_visible()
