@@ -72,7 +72,8 @@ export class Engine {
       this.deferred = data;
       return;
     }
-    const acknowledged = data.ack[this.client] ?? 0;
+    // After a visit to another page, Python has forgotten for whom it is, and says nothing of our edits.
+    const acknowledged = data.ack[this.client] ?? this.acknowledged;
     if (acknowledged < this.acknowledged || data.revision < (this.data?.revision ?? 0)) return; // overtaken on its way
     this.acknowledged = acknowledged;
     this.pending = this.pending.filter((operation) => operation.seq > acknowledged);
@@ -110,7 +111,11 @@ export class Engine {
   private flush(): void {
     if (!this.pending.length) return;
     const now = Date.now();
-    if (this.inFlight > this.acknowledged && now - this.sentAt < RESEND_MS) return;
+    const wait = this.inFlight > this.acknowledged ? this.sentAt + RESEND_MS - now : 0;
+    if (wait > 0) {
+      this.later(wait + 50);
+      return;
+    }
     this.inFlight = this.seq;
     this.sentAt = now;
     // The number makes a message that is sent again differ from the one before, or Streamlit would keep it back.

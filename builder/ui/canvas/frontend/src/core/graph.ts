@@ -1,5 +1,5 @@
 // Edits on the browser's own copy. They mirror builder/graph/edits.py, which has the last word.
-import type { Edit, Graph, NewNode, NodeRecord } from "./types";
+import type { EdgeRecord, Edit, Graph, NewNode, NodeRecord } from "./types";
 
 export const EMPTY: Graph = { nodes: {}, edges: {}, notes: {} };
 
@@ -11,7 +11,8 @@ export const targetRef = (node: string, port: string): string => (port === "in" 
 
 /** The first free id such as conv2d_1; `taken` are ids that are about to be used. */
 export function freeId(graph: Graph, type: string, taken: Set<string> = new Set()): string {
-  const base = type.toLowerCase().replace(/[^a-z0-9_]/g, "");
+  const letters = type.toLowerCase().replace(/[^a-z0-9_]/g, "").replace(/^[^a-z]+/, "");
+  const base = letters.slice(0, 48) || "node";
   for (let number = 1; ; number++) {
     const id = `${base}_${number}`;
     if (!(id in graph.nodes) && !(id in graph.notes) && !taken.has(id)) return id;
@@ -98,16 +99,34 @@ function filter<T>(record: Record<string, T>, keep: (key: string, value: T) => b
   return Object.fromEntries(Object.entries(record).filter(([key, value]) => keep(key, value)));
 }
 
-/** The nodes that `start` feeds, itself included. */
-export function downstream(graph: Graph, start: string): Set<string> {
-  const next: Record<string, string[]> = {};
-  for (const edge of Object.values(graph.edges)) (next[nodeOf(edge.source)] ??= []).push(nodeOf(edge.target));
+const outgoingOf = new WeakMap<Graph["edges"], Map<string, EdgeRecord[]>>();
+
+/** The edges that leave each node. Kept as long as the edges are the same, since every port asks while one is drawn. */
+export function outgoing(graph: Graph): Map<string, EdgeRecord[]> {
+  let table = outgoingOf.get(graph.edges);
+  if (!table) {
+    table = new Map();
+    for (const edge of Object.values(graph.edges)) {
+      const node = nodeOf(edge.source);
+      const known = table.get(node);
+      if (known) known.push(edge);
+      else table.set(node, [edge]);
+    }
+    outgoingOf.set(graph.edges, table);
+  }
+  return table;
+}
+
+/** Whether what `start` gives arrives at `goal`, which may be `start` itself. */
+export function leadsTo(graph: Graph, start: string, goal: string): boolean {
+  const next = outgoing(graph);
   const seen = new Set<string>();
   const todo = [start];
   for (let node = todo.pop(); node !== undefined; node = todo.pop()) {
+    if (node === goal) return true;
     if (seen.has(node)) continue;
     seen.add(node);
-    todo.push(...(next[node] ?? []));
+    for (const edge of next.get(node) ?? []) todo.push(nodeOf(edge.target));
   }
-  return seen;
+  return false;
 }

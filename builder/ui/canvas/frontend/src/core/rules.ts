@@ -1,6 +1,6 @@
 // Which ports may be joined. Python checks the same again, with shapes.
 import type { Engine } from "./engine";
-import { downstream, nodeOf, sourcePort, targetPort, targetRef } from "./graph";
+import { leadsTo, nodeOf, outgoing, sourcePort, sourceRef, targetPort, targetRef } from "./graph";
 import type { Kind, LayerType, Port } from "./types";
 
 export type End = { node: string; port: string; side: "source" | "target" };
@@ -12,9 +12,9 @@ export const outputsOf = (engine: Engine, id: string): Port[] =>
 
 /** What a port is known to give, or may give. */
 export function kindsGiven(engine: Engine, id: string, port: string): Kind[] {
-  for (const [target, edge] of Object.entries(engine.graph.edges)) {
-    if (nodeOf(edge.source) !== id || sourcePort(edge.source) !== port) continue;
-    const kind = engine.data.derived.edges[target]?.kind;
+  for (const edge of outgoing(engine.graph).get(id) ?? []) {
+    if (sourcePort(edge.source) !== port) continue;
+    const kind = engine.data.derived.edges[edge.target]?.kind;
     if (kind) return [kind];
   }
   return outputsOf(engine, id).find((item) => item.name === port)?.kinds ?? ["any"];
@@ -31,7 +31,7 @@ export function mayConnect(engine: Engine, source: string, from: string, target:
   if (!outputsOf(engine, source).some((port) => port.name === from)) return false;
   if (!inputsOf(engine, target).some((port) => port.name === to)) return false;
   if (!compatible(kindsGiven(engine, source, from), kindsTaken(engine, target, to))) return false;
-  return !downstream(engine.graph, target).has(source);
+  return !leadsTo(engine.graph, target, source);
 }
 
 /** Whether a port could take part in the connection that begins at `start`. */
@@ -63,9 +63,9 @@ export function mayInsert(engine: Engine, layer: LayerType, target: string): boo
 
 /** The first output of a node that nothing reads yet, or else its first output. */
 export function freeOutput(engine: Engine, id: string): string | null {
-  const used = new Set(Object.values(engine.graph.edges).map((edge) => edge.source));
+  const used = new Set(outgoing(engine.graph).get(id)?.map((edge) => edge.source));
   const ports = outputsOf(engine, id);
-  const free = ports.find((port) => !used.has(port.name === "out" ? id : `${id}.${port.name}`));
+  const free = ports.find((port) => !used.has(sourceRef(id, port.name)));
   return (free ?? ports[0])?.name ?? null;
 }
 

@@ -1,40 +1,70 @@
-import { useState } from "react";
+import { memo } from "react";
 import { bytes, count } from "../core/format";
-import { useShared, useSlice } from "./context";
+import { useShared, useSlice, useUi } from "./context";
 import { Icon, type IconName } from "./icons";
 import { IssueText } from "./LayerNode";
 
-export type Tool = { name: string; icon: IconName; title: string; run: () => void; disabled?: boolean; pressed?: boolean };
+type Tool = { name: string; icon: IconName; title: string; run: () => void; disabled?: boolean; pressed?: boolean };
 
-export function Header({ tools }: { tools: Tool[] }) {
+export const Header = memo(() => (
+  <div className="nl-header">
+    <Tools />
+    <Totals />
+    <Problems />
+    <Saved />
+  </div>
+));
+
+function Tools() {
+  const { commands } = useShared();
+  const undo = useSlice("status", (engine) => engine.data.can_undo);
+  const redo = useSlice("status", (engine) => engine.data.can_redo);
+  const boxing = useUi((state) => state.boxing);
+  const map = useUi((state) => state.map);
+  const help = useUi((state) => state.panel === "help");
+  const tools: Tool[] = [
+    { name: "undo", icon: "undo", title: "Undo (Ctrl + Z)", run: commands.undo, disabled: !undo },
+    { name: "redo", icon: "redo", title: "Redo (Ctrl + Shift + Z)", run: commands.redo, disabled: !redo },
+    { name: "add", icon: "plus", title: "Add a layer (A)", run: commands.openAddHere },
+    { name: "layout", icon: "layout", title: "Arrange (L)", run: () => void commands.arrange() },
+    { name: "fit", icon: "fit", title: "Fit into view (F)", run: commands.fit },
+    { name: "select", icon: "select", title: "Select with a box", run: commands.toggleBoxing, pressed: boxing },
+    { name: "note", icon: "note", title: "Add a note (N)", run: commands.addNote },
+    { name: "map", icon: "map", title: "Map (M)", run: commands.toggleMap, pressed: map },
+    { name: "help", icon: "help", title: "Keyboard (?)", run: () => commands.toggle("help"), pressed: help },
+  ];
+  // The pointer leaves the focus on the canvas, where the keys work. A button that is disabled says so without the
+  // attribute of that name, as that would take the focus, and with it all keys.
   return (
-    <div className="nl-header">
-      <div className="nl-tools" role="toolbar" aria-label="Canvas">
-        {tools.map((tool) => (
-          <button
-            key={tool.name}
-            className="nl-tool"
-            data-action={tool.name}
-            title={tool.title}
-            aria-label={tool.title}
-            aria-pressed={tool.pressed}
-            disabled={tool.disabled}
-            onClick={tool.run}
-          >
-            <Icon name={tool.icon} />
-          </button>
-        ))}
-      </div>
-      <Totals />
-      <Problems />
-      <Saved />
+    <div
+      className="nl-tools"
+      role="toolbar"
+      aria-label="Canvas"
+      onMouseDown={(event) => {
+        event.preventDefault();
+        commands.stage.focus();
+      }}
+    >
+      {tools.map((tool) => (
+        <button
+          key={tool.name}
+          className="nl-tool"
+          data-action={tool.name}
+          title={tool.title}
+          aria-label={tool.title}
+          aria-pressed={tool.pressed}
+          aria-disabled={tool.disabled}
+          onClick={() => !tool.disabled && tool.run()}
+        >
+          <Icon name={tool.icon} />
+        </button>
+      ))}
     </div>
   );
 }
 
 function Totals() {
-  const { engine } = useShared();
-  const totals = useSlice("derived", () => engine.data.derived.totals);
+  const totals = useSlice("derived", (engine) => engine.data.derived.totals);
   if (!totals.layers) return <div className="nl-totals" />;
   return (
     <div className="nl-totals" data-totals>
@@ -52,9 +82,9 @@ function Totals() {
 }
 
 function Problems() {
-  const { engine, actions } = useShared();
-  const issues = useSlice("derived", () => engine.data.derived.issues);
-  const [open, setOpen] = useState(false);
+  const { commands } = useShared();
+  const issues = useSlice("derived", (engine) => engine.data.derived.issues);
+  const open = useUi((state) => state.panel === "issues");
   const worst = issues[0]?.severity ?? "fine";
   const errors = issues.filter((issue) => issue.severity === "error").length;
   const text = !issues.length ? "Ready to train" : errors ? plural(errors, "problem") : plural(issues.length, "remark");
@@ -65,19 +95,15 @@ function Problems() {
         data-action="issues"
         aria-expanded={open}
         disabled={!issues.length}
-        onClick={() => setOpen(!open)}
+        onClick={() => commands.toggle("issues")}
       >
         {text}
       </button>
       {open && issues.length > 0 && (
         <div className="nl-popover nl-issues" role="dialog" aria-label="Problems" data-issues>
           {issues.map((issue, place) => (
-            <div
-              key={place}
-              className={issue.node ? "nl-issue-row linked" : "nl-issue-row"}
-              onClick={() => issue.node && actions.show(issue.node)}
-            >
-              <IssueText issue={issue} />
+            <div key={place} className={issue.node ? "nl-issue-row linked" : "nl-issue-row"}>
+              <IssueText issue={issue} onShow={issue.node ? commands.show : undefined} />
             </div>
           ))}
         </div>
@@ -89,8 +115,7 @@ function Problems() {
 const plural = (number: number, word: string): string => `${number} ${word}${number === 1 ? "" : "s"}`;
 
 function Saved() {
-  const { engine } = useShared();
-  const saved = useSlice("status", () => engine.data.saved && !engine.pending.length);
+  const saved = useSlice("status", (engine) => engine.data.saved && !engine.pending.length);
   return (
     <span className={`nl-saved${saved ? "" : " pending"}`} data-saved={saved} role="status">
       {saved ? "Saved" : "Saving…"}

@@ -3,7 +3,7 @@ import { memo, useEffect, useRef, useState } from "react";
 import { count } from "../core/format";
 import { mayJoin, type End } from "../core/rules";
 import type { Issue, NodeRecord, Port } from "../core/types";
-import { useHover, useShared, useSlice } from "./context";
+import { useShared, useSlice, useUi } from "./context";
 import { Icon } from "./icons";
 
 export type LayerFlowNode = Node<{ record: NodeRecord }, "layer">;
@@ -11,9 +11,9 @@ export type LayerFlowNode = Node<{ record: NodeRecord }, "layer">;
 export const LayerNode = memo(({ id, data: { record }, selected }: NodeProps<LayerFlowNode>) => {
   const { engine } = useShared();
   const layer = engine.types.get(record.type);
-  const facts = useSlice("derived", () => engine.data.derived.nodes[id] ?? null);
-  const issues = useSlice("derived", () => engine.data.derived.issues.filter((issue) => issue.node === id));
-  const renaming = useHover((hover) => hover.renaming === id);
+  const facts = useSlice("derived", (engine) => engine.data.derived.nodes[id] ?? null);
+  const issues = useSlice("derived", (engine) => engine.data.derived.issues.filter((issue) => issue.node === id));
+  const renaming = useUi((state) => state.editing === id);
   const worst = issues[0]?.severity;
   const title = record.title || layer?.title || record.type;
   return (
@@ -47,7 +47,7 @@ function PortHandle(props: { id: string; port: Port; side: End["side"]; left: nu
   const { id, port, side, left, named } = props;
   const { engine } = useShared();
   const end: End = { node: id, port: port.name, side };
-  const state = useHover(({ connecting }) => (!connecting ? "" : mayJoin(engine, connecting, end) ? "fits" : "dim"));
+  const state = useUi(({ connecting }) => (!connecting ? "" : mayJoin(engine, connecting, end) ? "fits" : "dim"));
   const percent = `${left * 100}%`;
   return (
     <>
@@ -71,15 +71,18 @@ function PortHandle(props: { id: string; port: Port; side: End["side"]; left: nu
 }
 
 function TitleInput({ id, title }: { id: string; title: string }) {
-  const { actions } = useShared();
+  const { commands } = useShared();
   const input = useRef<HTMLInputElement>(null);
+  const done = useRef(false);
   useEffect(() => {
     input.current?.select();
   }, []);
   const finish = (keep: boolean) => {
+    if (done.current) return; // the field loses the focus when it goes
+    done.current = true;
     const text = input.current?.value.trim().slice(0, 200) ?? "";
-    if (keep && text !== title) actions.do({ kind: "update", node: id, title: text });
-    actions.rename(null);
+    if (keep && text !== title) commands.apply({ kind: "update", node: id, title: text });
+    commands.stopEditing();
   };
   return (
     <input
@@ -87,6 +90,7 @@ function TitleInput({ id, title }: { id: string; title: string }) {
       className="nl-title-input nodrag"
       defaultValue={title}
       aria-label="Title"
+      maxLength={200}
       onBlur={() => finish(true)}
       onKeyDown={(event) => {
         event.stopPropagation();
@@ -103,7 +107,17 @@ function IssueBadge({ issues }: { issues: Issue[] }) {
   const [open, setOpen] = useState(false);
   const worst = issues[0]?.severity ?? "hint";
   return (
-    <span className="nl-badge-box nodrag" onMouseEnter={() => setOpen(true)} onMouseLeave={() => setOpen(false)}>
+    <span
+      className="nl-badge-box nodrag"
+      onMouseEnter={() => setOpen(true)}
+      onMouseLeave={() => setOpen(false)}
+      onBlur={(event) => event.currentTarget.contains(event.relatedTarget) || setOpen(false)}
+      onKeyDown={(event) => {
+        if (event.key !== "Escape" || !open) return;
+        event.stopPropagation();
+        setOpen(false);
+      }}
+    >
       <button
         className={`nl-badge ${worst}`}
         aria-label={`${issues.length} ${issues.length === 1 ? "problem" : "problems"}`}
@@ -126,21 +140,29 @@ function IssueBadge({ issues }: { issues: Issue[] }) {
   );
 }
 
-export function IssueText({ issue }: { issue: Issue }) {
-  const { actions } = useShared();
+/** One problem, with its mend. In the list of all problems, a click on it shows the layer that has it. */
+export function IssueText({ issue, onShow }: { issue: Issue; onShow?: (node: string) => void }) {
+  const { commands } = useShared();
+  const { node, fix } = issue;
   return (
-    <div className={`nl-issue ${issue.severity}`} data-issue={issue.code}>
-      <div>{issue.message}</div>
-      {issue.fix && (
+    <div className={`nl-issue ${issue.severity}`} data-issue={issue.code} data-issue-node={node ?? undefined}>
+      {onShow && node ? (
+        <button className="nl-issue-link" data-action="show" onClick={() => onShow(node)}>
+          {issue.message}
+        </button>
+      ) : (
+        <div>{issue.message}</div>
+      )}
+      {fix && (
         <button
           className="nl-fix"
           data-action="fix"
           onClick={(event) => {
             event.stopPropagation();
-            if (issue.fix) actions.do(issue.fix.edit);
+            commands.fix(fix.edit);
           }}
         >
-          {issue.fix.title}
+          {fix.title}
         </button>
       )}
     </div>

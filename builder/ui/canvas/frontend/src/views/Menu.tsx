@@ -35,7 +35,16 @@ export function Menu({ label, x, y, find, onPick, onClose }: Props) {
     if (["ArrowDown", "ArrowUp", "Enter"].includes(event.key)) event.preventDefault();
   };
   return (
-    <div className="nl-popover nl-menu" style={{ left: x, top: y }} role="dialog" aria-label={label} data-menu>
+    <div
+      className="nl-popover nl-menu"
+      style={{ left: x, top: y }}
+      role="dialog"
+      aria-label={label}
+      data-menu
+      tabIndex={-1} // takes the focus when its scroll bar is pressed, which must not close it
+      onKeyDown={onKey}
+      onBlur={(event) => event.currentTarget.contains(event.relatedTarget) || onClose()}
+    >
       <input
         ref={input}
         type="search"
@@ -45,10 +54,6 @@ export function Menu({ label, x, y, find, onPick, onClose }: Props) {
         onChange={(event) => {
           setQuery(event.target.value);
           setPlace(0);
-        }}
-        onKeyDown={onKey}
-        onBlur={(event) => {
-          if (!event.currentTarget.parentElement?.contains(event.relatedTarget)) onClose();
         }}
       />
       <div className="nl-menu-list" ref={list} role="listbox">

@@ -1,32 +1,34 @@
 import { NodeResizer, type Node, type NodeProps } from "@xyflow/react";
-import { memo, useEffect, useRef, useState } from "react";
+import { memo, useEffect, useRef } from "react";
 import type { NoteRecord } from "../core/types";
-import { useShared } from "./context";
+import { useShared, useUi } from "./context";
 
 export type NoteFlowNode = Node<{ record: NoteRecord }, "note">;
 
 export const NoteNode = memo(({ id, data: { record }, selected }: NodeProps<NoteFlowNode>) => {
-  const { engine, actions } = useShared();
-  const [editing, setEditing] = useState(record.text === "");
+  const { engine, commands } = useShared();
+  const editing = useUi((state) => state.editing === id);
   const area = useRef<HTMLTextAreaElement>(null);
   useEffect(() => {
     if (editing) area.current?.focus();
   }, [editing]);
   const change = (update: Partial<NoteRecord>) =>
-    actions.do({ kind: "note", id, note: { ...(engine.graph.notes[id] ?? record), ...update } });
+    commands.apply({ kind: "note", id, note: { ...(engine.graph.notes[id] ?? record), ...update } });
   return (
-    <div className={`nl-note${selected ? " selected" : ""}`} data-note={id} onDoubleClick={() => setEditing(true)}>
+    <div className={`nl-note${selected ? " selected" : ""}`} data-note={id}>
       <NodeResizer
         isVisible={selected}
         minWidth={80}
         minHeight={50}
-        onResizeEnd={(_, box) =>
+        onResizeStart={() => engine.hold()}
+        onResizeEnd={(_, box) => {
           change({
             at: [Math.round(box.x), Math.round(box.y)],
             width: Math.round(box.width),
             height: Math.round(box.height),
-          })
-        }
+          });
+          engine.release();
+        }}
       />
       {editing ? (
         <textarea
@@ -42,7 +44,7 @@ export const NoteNode = memo(({ id, data: { record }, selected }: NodeProps<Note
           onBlur={() => {
             const text = area.current?.value ?? "";
             if (text !== record.text) change({ text });
-            setEditing(false);
+            commands.stopEditing();
           }}
         />
       ) : (

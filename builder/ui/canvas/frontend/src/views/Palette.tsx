@@ -1,16 +1,12 @@
-import { useMemo, useState } from "react";
+import { memo, useMemo, useState } from "react";
 import { search } from "../core/format";
 import type { LayerType } from "../core/types";
+import { useShared, useSlice } from "./context";
 import { Icon } from "./icons";
 
-type Props = {
-  layers: LayerType[];
-  /** Begin to drag a layer; a press without a drag counts as a click. */
-  onPress: (layer: LayerType, event: React.PointerEvent) => void;
-  onPick: (layer: LayerType) => void;
-};
-
-export function Palette({ layers, onPress, onPick }: Props) {
+export const Palette = memo(() => {
+  const { commands, gestures } = useShared();
+  const layers = useSlice("derived", (engine) => engine.data.palette);
   const [query, setQuery] = useState("");
   const found = useMemo(() => search(layers, query), [layers, query]);
   const groups = useMemo(() => {
@@ -30,7 +26,7 @@ export function Palette({ layers, onPress, onPick }: Props) {
           value={query}
           onChange={(event) => setQuery(event.target.value)}
           onKeyDown={(event) => {
-            if (event.key === "Enter" && found[0]) onPick(found[0]);
+            if (event.key === "Enter" && found[0]) commands.pick(found[0]);
             if (event.key === "Escape") setQuery("");
           }}
         />
@@ -46,11 +42,11 @@ export function Palette({ layers, onPress, onPick }: Props) {
                 style={{ "--c": layer.color } as React.CSSProperties}
                 data-layer={layer.type}
                 title={layer.summary}
-                onPointerDown={(event) => onPress(layer, event)}
+                onPointerDown={(event) => gestures.press(layer, event)}
                 onKeyDown={(event) => {
                   if (event.key === "Enter" || event.key === " ") {
                     event.preventDefault();
-                    onPick(layer);
+                    commands.pick(layer);
                   }
                 }}
               >
@@ -63,4 +59,4 @@ export function Palette({ layers, onPress, onPick }: Props) {
       </div>
     </div>
   );
-}
+});

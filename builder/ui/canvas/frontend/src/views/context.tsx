@@ -1,33 +1,54 @@
-// What all views share: the engine, and slices of it that redraw only when they change.
+// What all views share: the engine, the commands, and slices of state that redraw only what reads them.
 import { createContext, useCallback, useContext, useRef, useSyncExternalStore } from "react";
 import type { Engine, Topic } from "../core/engine";
 import type { End } from "../core/rules";
-import type { Edit } from "../core/types";
+import type { LayerType } from "../core/types";
+import type { Commands } from "./commands";
+import type { Gestures } from "./gestures";
 
-/** What views may ask of the canvas. */
-export type Actions = {
-  do(edit: Edit): void;
-  rename(id: string | null): void;
-  show(id: string): void;
+export type MenuState =
+  | { kind: "add"; x: number; y: number; at: [number, number]; start?: End }
+  | { kind: "connect"; x: number; y: number; node: string };
+type State = {
+  /** The port from which an edge is being drawn. */
+  connecting: End | null;
+  /** The edge that would take what is being dragged. */
+  edge: string | null;
+  /** The layer whose title, or the note whose text, is being written. */
+  editing: string | null;
+  menu: MenuState | null;
+  ghost: { layer: LayerType; x: number; y: number } | null;
+  panel: "issues" | "help" | null;
+  map: boolean;
+  boxing: boolean;
 };
 
-/** A little store for what is going on under the pointer; nodes and edges listen to it one by one. */
-export class Hover {
-  connecting: End | null = null;
-  edge: string | null = null;
-  renaming: string | null = null;
+/** What goes on in the view and is no part of the document. Nodes and edges listen to it one by one. */
+export class Ui {
+  state: State = {
+    connecting: null,
+    edge: null,
+    editing: null,
+    menu: null,
+    ghost: null,
+    panel: null,
+    map: true,
+    boxing: false,
+  };
   private listeners = new Set<() => void>();
   listen = (listener: () => void): (() => void) => {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   };
-  set(change: Partial<Pick<Hover, "connecting" | "edge" | "renaming">>): void {
-    Object.assign(this, change);
+  set(change: Partial<State>): void {
+    const keys = Object.keys(change) as (keyof State)[];
+    if (keys.every((key) => this.state[key] === change[key])) return;
+    this.state = { ...this.state, ...change };
     for (const listener of this.listeners) listener();
   }
 }
 
-export type Shared = { engine: Engine; hover: Hover; actions: Actions };
+export type Shared = { engine: Engine; ui: Ui; commands: Commands; gestures: Gestures };
 export const SharedContext = createContext<Shared | null>(null);
 
 export function useShared(): Shared {
@@ -37,24 +58,22 @@ export function useShared(): Shared {
 }
 
 /** A value read from the engine, renewed on a topic; equal values (as JSON) keep their identity. */
-export function useSlice<T>(topic: Topic | Topic[], read: () => T): T {
+export function useSlice<T>(topic: Topic, read: (engine: Engine) => T): T {
   const { engine } = useShared();
   const last = useRef<{ text: string | undefined; value: T } | null>(null);
-  const topics = Array.isArray(topic) ? topic : [topic];
   const listen = useCallback(
-    (redraw: () => void) => engine.listen((told) => topics.includes(told) && redraw()),
-    // eslint-disable-next-line react-hooks/exhaustive-deps
-    [engine, topics.join()],
+    (redraw: () => void) => engine.listen((told) => told === topic && redraw()),
+    [engine, topic],
   );
   return useSyncExternalStore(listen, () => {
-    const value = read();
+    const value = read(engine);
     const text = JSON.stringify(value);
     if (last.current?.text !== text) last.current = { text, value };
     return (last.current as { value: T }).value;
   });
 }
 
-export function useHover<T extends string | number | boolean | null>(read: (hover: Hover) => T): T {
-  const { hover } = useShared();
-  return useSyncExternalStore(hover.listen, () => read(hover));
+export function useUi<T>(read: (state: State) => T): T {
+  const { ui } = useShared();
+  return useSyncExternalStore(ui.listen, () => read(ui.state));
 }

@@ -1,0 +1,238 @@
+// What people can ask for, by key, button or menu. Each becomes an edit.
+import { NODE_HEIGHT, NODE_WIDTH, addLayer, appendLayer, neighbour, removal } from "../core/build";
+import { copy, paste, placed, readClip, type Clip } from "../core/clipboard";
+import { search } from "../core/format";
+import { freeId, sourceRef, targetRef } from "../core/graph";
+import { freeOutput, outputsOf, portFor, targetsOf, type End } from "../core/rules";
+import type { Edit, LayerType } from "../core/types";
+import type { Choice } from "./Menu";
+import type { MenuState } from "./context";
+import type { Stage } from "./stage";
+
+const NUDGE = 10;
+const DIRECTIONS: Record<string, [number, number]> = {
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+};
+// A copy lives as long as the tab, so that it can be pasted into another project.
+let clipboard: Clip | null = null;
+
+export class Commands {
+  /** Set when the node that has the focus may be about to go; see Canvas. */
+  refocus = false;
+
+  constructor(readonly stage: Stage) {}
+
+  private get engine() {
+    return this.stage.engine;
+  }
+
+  apply = (edit: Edit | null | undefined, selected?: string[]): void => {
+    if (!edit) return;
+    this.engine.do(edit);
+    if (selected) requestAnimationFrame(() => this.stage.select(selected));
+  };
+
+  /** Apply the mend of a problem. Its button disappears with it, and must not take the focus along. */
+  fix = (edit: Edit): void => {
+    this.stage.focus();
+    this.apply(edit);
+  };
+
+  undo = () => this.apply({ kind: "undo" });
+  redo = () => this.apply({ kind: "redo" });
+  fit = () => this.stage.fit();
+  show = (id: string) => this.stage.show(id);
+  toggleMap = () => this.stage.ui.set({ map: !this.stage.ui.state.map });
+  toggleBoxing = () => this.stage.ui.set({ boxing: !this.stage.ui.state.boxing });
+  toggle = (panel: "issues" | "help") =>
+    this.stage.ui.set({ panel: this.stage.ui.state.panel === panel ? null : panel });
+
+  /** Add a layer behind the selection, or in the middle of the view. */
+  pick = (layer: LayerType): void => {
+    const after = this.stage.chosen().filter((id) => id in this.engine.graph.nodes);
+    const added =
+      after.length === 1 && after[0]
+        ? appendLayer(this.engine, layer, after[0])
+        : addLayer(this.engine, layer, this.stage.centre());
+    this.apply(added.edit, [added.id]);
+    this.stage.reveal(added.id);
+  };
+
+  begin = (): void => {
+    const input = this.engine.types.get("Input");
+    this.stage.focus();
+    if (input) this.pick(input);
+  };
+
+  addNote = (): void => {
+    const [x, y] = this.stage.centre();
+    const id = freeId(this.engine.graph, "note");
+    this.stage.ui.set({ editing: id });
+    const note = { text: "", at: [Math.round(x), Math.round(y)] as [number, number], width: 200, height: 100 };
+    this.apply({ kind: "note", id, note }, [id]);
+  };
+
+  /** Write the title of the selected layer, or the text of the selected note. */
+  rename = (): boolean => {
+    const id = this.stage.layer() ?? this.stage.chosen()[0];
+    if (id) this.stage.ui.set({ editing: id });
+    return !!id;
+  };
+
+  stopEditing = (): void => {
+    this.stage.ui.set({ editing: null });
+    this.stage.focus();
+  };
+
+  remove = (): void => {
+    const gone = this.stage.edges.filter((edge) => edge.selected).map((edge) => edge.id);
+    this.refocus = true; // the focus would go with the node that has it
+    this.apply(removal(this.engine.graph, this.stage.chosen(), gone));
+  };
+
+  copy = (): boolean => {
+    const clip = copy(this.engine.graph, this.stage.chosen());
+    if (!clip) return false;
+    clipboard = clip;
+    // Absent on plain http from another machine; the copy within this tab works all the same.
+    void navigator.clipboard?.writeText(JSON.stringify(clip)).catch(() => undefined);
+    return true;
+  };
+
+  cut = (): void => {
+    if (this.copy()) this.remove();
+  };
+
+  paste = async (): Promise<void> => {
+    const text = await (navigator.clipboard?.readText?.() ?? Promise.resolve("")).catch(() => "");
+    const clip = readClip(text) ?? clipboard;
+    if (clip) this.insert(clip);
+  };
+
+  duplicate = (): void => {
+    const clip = copy(this.engine.graph, this.stage.chosen());
+    if (clip) this.insert(clip);
+  };
+
+  private insert(clip: Clip): void {
+    const { left, top, right, bottom } = this.stage.box;
+    const from = this.stage.flow.screenToFlowPosition({ x: left, y: top });
+    const to = this.stage.flow.screenToFlowPosition({ x: right, y: bottom });
+    const offset = placed(this.engine.graph, clip, [from.x, from.y, to.x, to.y]);
+    const { edit, ids } = paste(this.engine.graph, clip, offset);
+    this.apply(edit, ids);
+  }
+
+  nudge = (key: string): void => {
+    const [dx, dy] = DIRECTIONS[key] ?? [0, 0];
+    const at: Record<string, [number, number]> = {};
+    for (const id of this.stage.chosen()) {
+      const item = this.engine.graph.nodes[id] ?? this.engine.graph.notes[id];
+      if (item) at[id] = [item.at[0] + dx * NUDGE, item.at[1] + dy * NUDGE];
+    }
+    if (Object.keys(at).length) this.apply({ kind: "move", at });
+  };
+
+  /** Go on to the next layer in a direction. */
+  walk = (key: string): void => {
+    const from = this.stage.layer();
+    const next = from
+      ? neighbour(this.engine.graph, from, DIRECTIONS[key] ?? [0, 0])
+      : Object.keys(this.engine.graph.nodes)[0];
+    if (!next) return;
+    this.stage.focus(); // the node that has the focus may leave the screen, and is then no longer drawn
+    this.stage.select([next]);
+    this.stage.reveal(next);
+  };
+
+  arrange = async (): Promise<void> => {
+    const { arrange: run } = await import("../elk");
+    const at = await run(this.engine.graph, NODE_WIDTH, NODE_HEIGHT);
+    if (Object.keys(at).length) this.apply({ kind: "move", at });
+    requestAnimationFrame(() => requestAnimationFrame(() => this.stage.fit()));
+  };
+
+  /** Search for a layer to add at a point of the screen. */
+  openAdd = (x: number, y: number, start?: End): void => {
+    const point = this.stage.flow.screenToFlowPosition({ x, y });
+    const above = start?.side === "target" ? NODE_HEIGHT : 0;
+    const at: [number, number] = [point.x - NODE_WIDTH / 2, point.y - above];
+    this.stage.ui.set({ menu: { kind: "add", ...this.stage.menuPlace(x, y), at, start } });
+  };
+
+  /** Search for a layer to add behind the selection. */
+  openAddHere = (): void => {
+    const after = this.stage.layer();
+    const node = after ? this.engine.graph.nodes[after] : undefined;
+    if (!after || !node) {
+      const { left, top, width, height } = this.stage.box;
+      this.openAdd(left + width / 2, top + height / 3);
+      return;
+    }
+    const port = freeOutput(this.engine, after);
+    const at: [number, number] = [node.at[0], node.at[1] + NODE_HEIGHT + 62];
+    const point = this.stage.flow.flowToScreenPosition({ x: at[0] + NODE_WIDTH / 2, y: at[1] });
+    const start: End | undefined = port ? { node: after, port, side: "source" } : undefined;
+    this.stage.ui.set({ menu: { kind: "add", ...this.stage.menuPlace(point.x, point.y), at, start } });
+  };
+
+  openConnect = (): void => {
+    const node = this.stage.layer();
+    const record = node ? this.engine.graph.nodes[node] : undefined;
+    if (!node || !record || !outputsOf(this.engine, node).length) return;
+    const [x, y] = [record.at[0] + NODE_WIDTH / 2, record.at[1] + NODE_HEIGHT];
+    const point = this.stage.flow.flowToScreenPosition({ x, y });
+    this.stage.ui.set({ menu: { kind: "connect", ...this.stage.menuPlace(point.x, point.y), node } });
+  };
+
+  closeMenu = (): void => {
+    this.stage.ui.set({ menu: null });
+    this.stage.focus();
+  };
+
+  find = (menu: MenuState, query: string): Choice[] => {
+    if (menu.kind === "connect") return this.targets(menu.node, query);
+    return search(this.engine.data.palette, query)
+      .filter((layer) => !menu.start || portFor(this.engine, layer, menu.start) !== null)
+      .map((layer) => ({ key: layer.type, title: layer.title, detail: layer.summary, color: layer.color }));
+  };
+
+  private targets(node: string, query: string): Choice[] {
+    const outputs = outputsOf(this.engine, node);
+    const first = freeOutput(this.engine, node);
+    const choices = [...outputs].sort((a, b) => Number(b.name === first) - Number(a.name === first)).flatMap((output) =>
+      targetsOf(this.engine, node, output.name).map((end): Choice => {
+        const record = this.engine.graph.nodes[end.node];
+        const layer = this.engine.types.get(record?.type ?? "");
+        const target = targetRef(end.node, end.port);
+        const source = sourceRef(node, output.name);
+        return {
+          key: output.name === first ? target : `${source}>${target}`,
+          title: record?.title || layer?.title || end.node,
+          detail: outputs.length > 1 ? `${output.name} → ${target}` : target,
+          color: layer?.color ?? "#888",
+        };
+      }),
+    );
+    return choices.filter((choice) => `${choice.title} ${choice.detail}`.toLowerCase().includes(query.toLowerCase()));
+  }
+
+  choose = (menu: MenuState, key: string): void => {
+    if (menu.kind === "connect") {
+      const [source, target] = key.includes(">") ? key.split(">") : [null, key];
+      const from = source ?? sourceRef(menu.node, freeOutput(this.engine, menu.node) ?? "out");
+      this.apply({ kind: "connect", source: from, target: target ?? key });
+    } else {
+      const layer = this.engine.types.get(key);
+      const added = layer && addLayer(this.engine, layer, menu.at, menu.start);
+      if (added) {
+        this.apply(added.edit, [added.id]);
+        this.stage.reveal(added.id);
+      }
+    }
+    this.closeMenu();
+  };
+}

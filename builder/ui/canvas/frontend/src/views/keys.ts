@@ -1,0 +1,87 @@
+// What the keys do while the canvas has the focus.
+import type { Commands } from "./commands";
+
+const MODIFIERS = ["Shift", "Control", "Meta", "Alt"];
+
+const targetOf = (event: React.KeyboardEvent): HTMLElement | undefined =>
+  event.nativeEvent.composedPath()[0] as HTMLElement | undefined;
+const typing = (target: HTMLElement | undefined): boolean => /^(INPUT|TEXTAREA|SELECT)$/.test(target?.tagName ?? "");
+
+export function onKey(commands: Commands, event: React.KeyboardEvent): void {
+  // React Flow listens at the window for the keys that select more than one.
+  if (MODIFIERS.includes(event.key)) return;
+  const target = targetOf(event);
+  if (!typing(target) && handle(commands, event, target)) event.preventDefault();
+  event.stopPropagation(); // Streamlit has keys of its own, such as c for "Clear cache"
+}
+
+/** Before React Flow: it would move a focused node by the arrows, and Escape would take the focus from the canvas. */
+export function onKeyCapture(commands: Commands, event: React.KeyboardEvent): void {
+  const target = targetOf(event);
+  if (!event.key.startsWith("Arrow") && event.key !== "Escape") return;
+  if (!typing(target) && target?.closest?.(".react-flow__node, .react-flow__edge")) onKey(commands, event);
+}
+
+function handle(commands: Commands, event: React.KeyboardEvent, target: HTMLElement | undefined): boolean {
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (event.ctrlKey || event.metaKey) return withControl(commands, key, event.shiftKey);
+  if (key.startsWith("Arrow")) {
+    if (event.altKey) commands.nudge(key);
+    else commands.walk(key);
+    return true;
+  }
+  if (key === "Enter" || key === "F2") return enter(commands, key, target);
+  const plain: Record<string, () => void> = {
+    Delete: commands.remove,
+    Backspace: commands.remove,
+    Escape: () => escape(commands),
+    a: commands.openAddHere,
+    "/": commands.openAddHere,
+    c: commands.openConnect,
+    l: () => void commands.arrange(),
+    f: commands.fit,
+    m: commands.toggleMap,
+    n: commands.addNote,
+    "?": () => commands.toggle("help"),
+  };
+  const run = plain[key];
+  run?.();
+  return !!run;
+}
+
+function withControl(commands: Commands, key: string, shift: boolean): boolean {
+  const { stage } = commands;
+  const keys: Record<string, () => void> = {
+    z: shift ? commands.redo : commands.undo,
+    y: commands.redo,
+    c: commands.copy,
+    x: commands.cut,
+    v: () => void commands.paste(),
+    d: commands.duplicate,
+    a: () => stage.select(stage.nodes.map((node) => node.id)),
+  };
+  const run = keys[key];
+  run?.();
+  return !!run;
+}
+
+/** Select what has the focus; what is selected already is written in. */
+function enter(commands: Commands, key: string, target: HTMLElement | undefined): boolean {
+  const { stage } = commands;
+  const node = target?.closest?.(".react-flow__node")?.getAttribute("data-id");
+  const edge = target?.closest?.(".react-flow__edge")?.getAttribute("data-id");
+  if (target?.tagName === "BUTTON" && key === "Enter") return false;
+  if (edge) stage.selectEdge(edge);
+  else if (node && !stage.chosen().includes(node)) stage.select([node]);
+  else return commands.rename();
+  return true;
+}
+
+/** Close what is open, or else let go of the selection. */
+function escape(commands: Commands): void {
+  const { stage } = commands;
+  const { panel, menu } = stage.ui.state;
+  if (panel || menu) stage.ui.set({ panel: null, menu: null });
+  else stage.select([]);
+  stage.focus();
+}

@@ -1,0 +1,26 @@
+// Tells Python what is selected, a moment after it settles.
+import type { Edge } from "@xyflow/react";
+import { useEffect, useRef } from "react";
+import type { FlowNode } from "./nodes";
+import type { Stage } from "./stage";
+
+const SETTLE_MS = 60;
+
+export function useSelection(stage: Stage, nodes: FlowNode[], edges: Edge[]): void {
+  const selected = {
+    nodes: nodes.filter((node) => node.selected && node.type === "layer").map((node) => node.id),
+    edges: edges.filter((edge) => edge.selected).map((edge) => edge.id),
+  };
+  const text = JSON.stringify(selected);
+  const told = useRef(JSON.stringify({ nodes: [], edges: [] }));
+  useEffect(() => {
+    if (told.current === text) return;
+    const timer = setTimeout(() => {
+      told.current = text;
+      const { nodes, edges } = JSON.parse(text) as typeof selected;
+      stage.remember(nodes);
+      stage.engine.send("selection", { nodes, edges });
+    }, SETTLE_MS);
+    return () => clearTimeout(timer);
+  }, [stage, text]);
+}

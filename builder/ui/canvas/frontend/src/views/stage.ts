@@ -1,0 +1,136 @@
+// The place where it happens: what is on the screen, what is selected, and where the view looks.
+import type { Edge, ReactFlowInstance, Viewport } from "@xyflow/react";
+import type { Dispatch, SetStateAction } from "react";
+import { NODE_HEIGHT, NODE_WIDTH } from "../core/build";
+import type { Engine } from "../core/engine";
+import type { Ui } from "./context";
+import type { FlowNode } from "./nodes";
+
+type Set_<T> = Dispatch<SetStateAction<T>>;
+const READABLE = 0.72;
+const MENU = { width: 296, height: 330 };
+
+export class Stage {
+  nodes: FlowNode[] = [];
+  edges: Edge[] = [];
+  setNodes: Set_<FlowNode[]> = () => undefined;
+  setEdges: Set_<Edge[]> = () => undefined;
+  wrapper: HTMLDivElement | null = null;
+  surface: HTMLDivElement | null = null;
+  /** Where the view looked and what was selected, by document, for when the canvas comes back. */
+  static viewports = new Map<string, Viewport>();
+  private static selections = new Map<string, string[]>();
+
+  constructor(
+    readonly engine: Engine,
+    readonly ui: Ui,
+    readonly flow: ReactFlowInstance<FlowNode, Edge>,
+  ) {}
+
+  get root(): ShadowRoot | Document {
+    return (this.wrapper ?? document.body).getRootNode() as ShadowRoot | Document;
+  }
+
+  get box(): DOMRect {
+    return this.surface?.getBoundingClientRect() ?? new DOMRect();
+  }
+
+  /** Keys reach the canvas only while the focus is in it. */
+  focus(): void {
+    this.wrapper?.focus({ preventScroll: true });
+  }
+
+  /** The ids of the selected nodes and notes. */
+  chosen(): string[] {
+    return this.nodes.filter((node) => node.selected).map((node) => node.id);
+  }
+
+  /** The first selected layer. */
+  layer(): string | undefined {
+    return this.chosen().find((id) => id in this.engine.graph.nodes);
+  }
+
+  remember(layers: string[]): void {
+    Stage.selections.set(this.engine.data.document, layers);
+  }
+
+  remembered(): Set<string> {
+    return new Set(Stage.selections.get(this.engine.data.document));
+  }
+
+  select(ids: string[]): void {
+    const set = new Set(ids);
+    this.setNodes((before) =>
+      before.map((node) => (!!node.selected === set.has(node.id) ? node : { ...node, selected: set.has(node.id) })),
+    );
+    this.setEdges((before) => before.map((edge) => (edge.selected ? { ...edge, selected: false } : edge)));
+  }
+
+  selectEdge(id: string): void {
+    this.select([]);
+    this.setEdges((before) => before.map((edge) => (edge.id === id ? { ...edge, selected: true } : edge)));
+  }
+
+  /** The edge under a point of the screen. */
+  edgeAt(x: number, y: number): string | null {
+    for (const element of this.root.elementsFromPoint(x, y)) {
+      const found = element.closest(".react-flow__edge");
+      if (found) return found.getAttribute("data-id");
+    }
+    return null;
+  }
+
+  holds(x: number, y: number): boolean {
+    const { left, right, top, bottom } = this.box;
+    return x >= left && x <= right && y >= top && y <= bottom;
+  }
+
+  /** Where a new node goes when no place was said: the upper middle of the view. */
+  centre(): [number, number] {
+    const { left, top, width, height } = this.box;
+    const point = this.flow.screenToFlowPosition({ x: left + width / 2, y: top + height / 3 });
+    return [point.x - NODE_WIDTH / 2, point.y - NODE_HEIGHT / 2];
+  }
+
+  /** A place for the menu near a point of the screen, within the canvas. */
+  menuPlace(x: number, y: number): { x: number; y: number } {
+    const { left, top, width, height } = this.wrapper?.getBoundingClientRect() ?? new DOMRect();
+    return {
+      x: Math.max(8, Math.min(x - left, width - MENU.width)),
+      y: Math.max(8, Math.min(y - top, height - MENU.height)),
+    };
+  }
+
+  /** Move the view only if a layer is not on the screen. */
+  reveal(id: string): void {
+    requestAnimationFrame(() => {
+      const node = this.engine.graph.nodes[id];
+      if (!node || !this.surface) return;
+      const { left, right, top, bottom } = this.box;
+      const point = this.flow.flowToScreenPosition({ x: node.at[0] + NODE_WIDTH / 2, y: node.at[1] + NODE_HEIGHT });
+      if (point.x > left && point.x < right && point.y > top + 60 && point.y < bottom - 20) return;
+      void this.flow.setCenter(node.at[0] + NODE_WIDTH / 2, node.at[1], { zoom: this.flow.getZoom(), duration: 200 });
+    });
+  }
+
+  show(id: string): void {
+    this.select([id]);
+    this.focus();
+    void this.flow.fitView({ nodes: [{ id }], duration: 250, maxZoom: 1.1 });
+  }
+
+  fit(): void {
+    void this.flow.fitView({ duration: 250, padding: 0.12, maxZoom: 1.1 });
+  }
+
+  /** The first look: everything where it can be read, else the beginning of the network. */
+  async firstLook(): Promise<void> {
+    if (Stage.viewports.has(this.engine.data.document) || !this.nodes.length) return;
+    await this.flow.fitView({ padding: 0.08, maxZoom: 1 });
+    if (this.flow.getZoom() >= READABLE) return;
+    const first = Object.values(this.engine.graph.nodes).sort((a, b) => a.at[1] - b.at[1])[0];
+    if (!this.surface || !first) return;
+    const x = this.box.width / 2 - (first.at[0] + NODE_WIDTH / 2) * READABLE;
+    await this.flow.setViewport({ x, y: 24 - first.at[1] * READABLE, zoom: READABLE });
+  }
+}
