@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class Throughput:
 
 
 def measure_training(task: Task, repeats: int) -> Throughput:
-    """Train a task's network `repeats` times each way. Every repeat begins with another of the three.
+    """Train a task's network `repeats` times each way. Every repeat takes the three in another order.
 
     Raises:
         ValueError: the twin is another network.
@@ -49,9 +50,10 @@ def measure_training(task: Task, repeats: int) -> Throughput:
     took: dict[str, list[float]] = {name: [] for name in names}
     for name in names:
         _time(contenders[name]())  # the first time is for torch to set up
-    for repeat in range(repeats):
-        turn = repeat % len(names)
-        for name in [*names[turn:], *names[:turn]]:
+    order = random.Random(0)
+    for _ in range(repeats):
+        # Who went before leaves caches and memory behind, so none may always follow the same one.
+        for name in order.sample(names, len(names)):
             took[name].append(_time(contenders[name]()))
     return Throughput(
         title=task.title,
@@ -98,6 +100,7 @@ def _plain(task: Task, data: Prepared, *, fused: bool) -> Callable[[], None]:
 
 
 def _time(run: Callable[[], None]) -> float:
+    """The processor seconds of this process, which what else the machine does hardly changes."""
     gc.collect()
     start = time.process_time()
     run()
