@@ -50,11 +50,11 @@ def curve_chart(found: Curves, name: str, title: str, steps_per_epoch: int) -> g
             figure.add_scatter(x=_epochs(steps, steps_per_epoch), y=values, name=split, mode=mode, line=line)
     figure.update_layout(
         title={"text": title, "x": 0, "font": {"size": 15}},
-        height=300,
+        height=320,
         margin=MARGIN,
         xaxis_title="Epoch",
         hovermode="x unified",
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.24, "yanchor": "top"},
         uirevision="curves",  # a zoom stays while points come in
     )
     return figure
