@@ -20,7 +20,7 @@ from builder.compile import CompileError, source
 from builder.data import schema
 from builder.graph import Project, write, write_bytes
 from builder.store import Run, Store
-from builder.train.device import threads
+from builder.train.device import KEEP_MEMORY, threads
 
 ACTIVE = ("queued", "running", "paused", "stopping")
 SILENT_S = 60.0
@@ -148,7 +148,7 @@ def _spawn(store: Store, run_id: str, folder: Path) -> None:
 
 def _process(store: Store) -> subprocess.Popen[bytes]:
     """A worker that waits to be told its run. It ends with this process if it is told none, and outlives it else."""
-    environment = {**os.environ, "NETLOOM_HOME": str(store.home)}
+    environment = {**os.environ, **KEEP_MEMORY, "NETLOOM_HOME": str(store.home)}
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment[name] = str(threads())
     child = subprocess.Popen(
