@@ -9,6 +9,7 @@ also be given by that date, as ISO text.
 
 import math
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,7 +49,7 @@ def _table(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
 
 def _column(column: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
     if column["type"] == "number":
-        numbers = np.array([_cell(row, column) for row in rows], dtype=np.float64)
+        numbers = _numbers(column, rows)
         numbers = np.where(np.isnan(numbers), column["median"], numbers)
         with np.errstate(over="ignore"):
             scaled: np.ndarray = (numbers - column["mean"]) / column["std"]
@@ -66,6 +67,16 @@ def _value(row: dict[str, Any], name: str) -> Any:
     if name not in row:
         raise EncodeError(f"The row has no column {name!r}; it has {', '.join(map(repr, list(row)[:20]))}.")
     return row[name]
+
+
+def _numbers(column: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
+    """A column's numbers in all rows; not a number where one is missing."""
+    with suppress(KeyError, TypeError, ValueError, OverflowError):
+        numbers = np.array([row[column["name"]] for row in rows], dtype=np.float64)
+        if numbers.ndim == 1 and not np.isinf(numbers).any():
+            return numbers  # what is nothing but numbers is read many times as fast
+    # Cell by cell, then, which also finds the words for what is wrong.
+    return np.array([_cell(row, column) for row in rows], dtype=np.float64)
 
 
 def _cell(row: dict[str, Any], column: dict[str, Any]) -> float:
@@ -157,7 +168,13 @@ def _words(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
 
 
 def _characters(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
-    return _tokens(field, [list(str(_value(row, field["name"]))) for row in rows])
+    # What comes next depends most on what came last, so the end of a long text is kept.
+    return _tokens(field, [list(str(_value(row, field["name"])))[-field["length"] :] for row in rows])
+
+
+def last_places(tokens: np.ndarray) -> np.ndarray:
+    """Where each row's last token stands in (N, T), as texts are padded behind; 0 for an empty text."""
+    return np.maximum((tokens != PAD).sum(1) - 1, 0)
 
 
 def _tokens(field: dict[str, Any], texts: list[list[str]]) -> np.ndarray:

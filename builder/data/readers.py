@@ -155,16 +155,18 @@ def _sample(text: str, separator: str) -> list[list[str]]:
 
 
 def _headless(rows: list[list[str]]) -> bool:
-    """Whether the first line is data: all of it numbers, or one of its texts comes again and again below itself."""
+    """Whether the first line is data: a name above numbers would say that it is not, and then it has to be numbers
+    itself, or one of its texts has to come again and again below itself."""
     if len(rows) < 2:
         return False
-    names = [name for name in rows[0] if name]
-    if names and all(_is_number(name) for name in names):
-        return True
-    return any(
-        name and not _is_number(name) and sum(len(row) > place and row[place] == name for row in rows[1:]) > 1
-        for place, name in enumerate(rows[0])
-    )
+    again = False
+    for place, name in enumerate(rows[0]):
+        below = [row[place] for row in rows[1:] if len(row) > place and row[place]]
+        if name and below and not _is_number(name):
+            if all(map(_is_number, below)):
+                return False
+            again = again or below.count(name) > 1
+    return again or all(map(_is_number, filter(None, rows[0])))
 
 
 def _is_number(text: str) -> bool:

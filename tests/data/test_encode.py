@@ -78,6 +78,17 @@ def test_a_table_takes_what_a_csv_reader_gives(home: Path) -> None:
     assert missing[0] == missing[1] == missing[2]
 
 
+@pytest.mark.parametrize("cells", [[1, 2.5, None], ["1", " 2.5", ""], [1, "2.5", "NA"], [True, 2.5, "null"]])
+def test_numbers_are_the_same_however_they_are_written(home: Path, cells: list[Any]) -> None:
+    data = read(csv(columns()), home)
+    rows = [{"size": cell, "kind": "a"} for cell in cells]
+    together = encode_rows(data.preprocess, rows)["features"]
+    assert np.array_equal(together, np.concatenate([encode(data.preprocess, row)["features"] for row in rows]))
+    column = data.preprocess["fields"][0]["columns"][0]
+    expected = (np.array([1, 2.5, column["median"]]) - column["mean"]) / column["std"]
+    assert np.allclose(together[:, 0], expected)
+
+
 @pytest.mark.parametrize("cell", ["many", "1,5", "inf", "-inf", math.inf, [1], {}, object(), 10**400])
 def test_a_table_refuses_what_is_no_number(home: Path, cell: Any) -> None:
     with pytest.raises(DataError, match="'size' takes"):

@@ -81,6 +81,13 @@ def test_a_first_line_of_data_is_not_taken_for_names(home: Path) -> None:
     assert data.schema.target.classes == ("ham", "spam")
 
 
+def test_a_name_that_is_a_value_as_well_is_a_name(home: Path) -> None:
+    table = {"a": NUMBERS, "c": ["a", "b", "c", "d"] * (ROWS // 4), "1": np.arange(ROWS) % 2}
+    data = read(csv(table), home)
+    assert _features(data) == ("a", "c = a", "c = b", "c = c", "c = d", "c = (other)")
+    assert data.schema.rows == ROWS
+
+
 def test_a_quote_in_tab_separated_text_is_just_a_quote(home: Path) -> None:
     lines = [("spam\t" if n % 3 else "ham\t") + '"' * (n % 4 == 0) + SENTENCES[n] for n in range(ROWS)]
     assert read("\n".join(["label\ttext", *lines]).encode(), home, "data.tsv").schema.rows == ROWS
