@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { appendLayer, insertLayer, insertNode, neighbour, removal } from "../src/core/build";
+import { appendLayer, freePlace, insertLayer, insertNode, neighbour, removal } from "../src/core/build";
 import { bytes, count, search } from "../src/core/format";
 import { applyEdit, freeId, leadsTo } from "../src/core/graph";
 import { mayConnect, mayInsert, portFor, targetsOf } from "../src/core/rules";
@@ -54,6 +54,13 @@ describe("building", () => {
     const after = applyEdit(engine.graph, edit);
     expect(after.edges[id]?.source).toBe("input_1");
     expect(after.nodes[id]?.at[1]).toBeGreaterThan(after.nodes["input_1"]!.at[1]);
+  });
+  it("finds a place that no layer covers", () => {
+    const graph = chain("Input", "Conv2d");
+    expect(freePlace(graph, [0, 400])).toEqual([0, 400]);
+    const [x, y] = freePlace(graph, [10, 100]);
+    expect(x).toBeGreaterThanOrEqual(196);
+    expect(y).toBe(100);
   });
   it("inserts in an edge and makes room", () => {
     const { engine } = engineOn(chain("Input", "Conv2d", "Flatten"));

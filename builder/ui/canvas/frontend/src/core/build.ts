@@ -29,9 +29,15 @@ export function addLayer(engine: Engine, layer: LayerType, at: At, start?: End):
 export function appendLayer(engine: Engine, layer: LayerType, after: string): { edit: Edit; id: string } {
   const node = engine.graph.nodes[after];
   const port = freeOutput(engine, after);
-  const at: At = node ? [node.at[0], node.at[1] + STEP] : [0, 0];
-  while (Object.values(engine.graph.nodes).some((other) => overlaps(other.at, at))) at[0] += NODE_WIDTH + 40;
+  const at = freePlace(engine.graph, node ? [node.at[0], node.at[1] + STEP] : [0, 0]);
   return addLayer(engine, layer, at, port ? { node: after, port, side: "source" } : undefined);
+}
+
+/** The place itself, or the next to its right that no layer covers. */
+export function freePlace(graph: Graph, [x, y]: At): At {
+  const nodes = Object.values(graph.nodes);
+  while (nodes.some((other) => overlaps(other.at, [x, y]))) x += NODE_WIDTH + 40;
+  return [x, y];
 }
 
 const overlaps = (one: At, other: At): boolean =>

@@ -29,10 +29,14 @@ export const LayerNode = memo(({ id, data: { record }, selected }: NodeProps<Lay
         {record.frozen && <Icon name="lock" />}
         {issues.length > 0 && <IssueBadge issues={issues} />}
       </div>
-      <div className="nl-node-facts">
-        <span>{facts?.summary ?? ""}</span>
-        {!!facts?.parameters && <span title={`${facts.parameters.toLocaleString("en")} parameters`}>{count(facts.parameters)}</span>}
-      </div>
+      {(facts?.summary || !!facts?.parameters) && (
+        <div className="nl-node-facts">
+          <span>{facts.summary}</span>
+          {!!facts.parameters && (
+            <span title={`${facts.parameters.toLocaleString("en")} parameters`}>{count(facts.parameters)}</span>
+          )}
+        </div>
+      )}
       <Ports id={id} ports={facts?.outputs ?? layer?.outputs ?? []} side="source" />
     </div>
   );

@@ -1,5 +1,5 @@
 // What people can ask for, by key, button or menu. Each becomes an edit.
-import { NODE_HEIGHT, NODE_WIDTH, addLayer, appendLayer, neighbour, removal } from "../core/build";
+import { NODE_HEIGHT, NODE_WIDTH, addLayer, appendLayer, freePlace, neighbour, removal } from "../core/build";
 import { copy, paste, placed, readClip, type Clip } from "../core/clipboard";
 import { search } from "../core/format";
 import { freeId, sourceRef, targetRef } from "../core/graph";
@@ -56,7 +56,7 @@ export class Commands {
     const added =
       after.length === 1 && after[0]
         ? appendLayer(this.engine, layer, after[0])
-        : addLayer(this.engine, layer, this.stage.centre());
+        : addLayer(this.engine, layer, freePlace(this.engine.graph, this.stage.centre()));
     this.apply(added.edit, [added.id]);
     this.stage.reveal(added.id);
   };

@@ -2,6 +2,7 @@
 import type { Edge } from "@xyflow/react";
 import type { Engine } from "../core/engine";
 import { nodeOf, sourcePort, targetPort } from "../core/graph";
+import type { Graph, NodeRecord } from "../core/types";
 import type { LayerFlowNode } from "./LayerNode";
 import type { NoteFlowNode } from "./NoteNode";
 
@@ -9,7 +10,7 @@ export type FlowNode = LayerFlowNode | NoteFlowNode;
 
 export function flowNodes(engine: Engine, before: FlowNode[], selected?: Set<string>): FlowNode[] {
   const known = new Map(before.map((node) => [node.id, node]));
-  const layers = Object.entries(engine.graph.nodes).map(([id, record]): FlowNode => {
+  const layers = inOrder(engine.graph, before).map(([id, record]): FlowNode => {
     const old = known.get(id);
     if (old?.type === "layer" && old.data.record === record) return old;
     const position = { x: record.at[0], y: record.at[1] };
@@ -26,6 +27,16 @@ export function flowNodes(engine: Engine, before: FlowNode[], selected?: Set<str
     return { ...kept, id, type: "note", position, width, height, data: { record }, zIndex: -1, ariaLabel: "Note" };
   });
   return [...notes, ...layers];
+}
+
+/** The Tab key follows this: as people read. It stays so, since a node that is put elsewhere loses the focus. */
+function inOrder(graph: Graph, before: FlowNode[]): [string, NodeRecord][] {
+  const rank = new Map(before.map((node, place) => [node.id, place]));
+  const rankOf = (id: string) => rank.get(id) ?? Infinity;
+  return Object.entries(graph.nodes).sort(
+    ([a, one], [b, other]) =>
+      (rankOf(a) === rankOf(b) ? 0 : rankOf(a) - rankOf(b)) || one.at[1] - other.at[1] || one.at[0] - other.at[0],
+  );
 }
 
 export function flowEdges(engine: Engine, before: Edge[]): Edge[] {
