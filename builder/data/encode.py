@@ -174,7 +174,8 @@ def _characters(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray
 
 def last_places(tokens: np.ndarray) -> np.ndarray:
     """Where each row's last token stands in (N, T), as texts are padded behind; 0 for an empty text."""
-    return np.maximum((tokens != PAD).sum(1) - 1, 0)
+    places: np.ndarray = np.maximum((tokens != PAD).sum(1) - 1, 0)
+    return places
 
 
 def _tokens(field: dict[str, Any], texts: list[list[str]]) -> np.ndarray:

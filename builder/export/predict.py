@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from encode import EncodeError, encode_rows  # type: ignore[import-not-found]
+from encode import EncodeError, encode_rows, last_places  # type: ignore[import-not-found]
 from model import Main  # type: ignore[import-not-found]
 from safetensors.torch import load_file
 
@@ -36,6 +36,9 @@ def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dic
         arrays = encode_rows(preprocess, rows[start : start + BATCH])
         with torch.no_grad():
             output = network(*[torch.from_numpy(arrays[name]) for name in preprocess["arguments"]])
+        if preprocess["target"]["kind"] == "next_token":
+            places = last_places(arrays[preprocess["arguments"][0]])
+            output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)
         answers += decode(preprocess, output)
     return answers
 

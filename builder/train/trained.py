@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.compile import input_nodes, module, source
 from builder.data import Prepared, prepare
+from builder.data.encode import last_places
 from builder.graph import Project, read
 from builder.train import checkpoints
 from builder.train.objectives import OBJECTIVES, Evaluation, Objective, Worst
@@ -131,4 +132,8 @@ def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict
     if not encoded:
         return []
     inputs = {name: torch.cat([row[name] for row in encoded]) for name in trained.fields}
-    return trained.objective.answers(trained.output(inputs), trained.data)
+    output = trained.output(inputs)
+    if trained.data.schema.target.kind == "next_token":
+        places = last_places(inputs[trained.fields[0]].numpy())
+        output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)  # (N, 1, vocabulary)
+    return trained.objective.answers(output, trained.data)

@@ -11,10 +11,11 @@ import pytest
 import torch
 from sklearn import metrics
 
-from builder.data import Prepared, prepare
-from builder.graph import DataChoice
-from builder.train import OBJECTIVES, Evaluation
+from builder.data import Prepared, prepare, schema
+from builder.graph import DataChoice, Training
+from builder.train import OBJECTIVES, Evaluation, fit_here, predict
 from builder.train.loop import measure
+from tests.networks import chain
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -147,3 +148,28 @@ def test_evaluation_survives_json(digits: Prepared) -> None:
     value = json.loads(json.dumps(result.as_json()))
     assert value["metrics"] == result.metrics
     assert value["worst"][0]["row"] == result.worst[0].row
+
+
+def test_a_language_model_answers_after_the_last_token_of_a_prompt(home: Path) -> None:
+    found = schema(DataChoice(dataset="tales"), home)
+    assert found is not None
+    size = found.inputs[0].vocabulary or 0
+    project = chain(
+        ("Input", {"field": "text", "kind": "tokens", "shape": [64], "vocabulary": size}),
+        ("Embedding", {"vocabulary": size, "dim": 8}),
+        ("LSTM", {"hidden_size": 16}),
+        ("Linear", {"units": size}),
+        data=DataChoice(dataset="tales"),
+        training=Training(objective="language_modelling", epochs=1),
+    )
+    trained = fit_here(project, home)
+    prompt = "The old woman"
+    tokens = trained.data.encode({"text": prompt})["text"]
+    with torch.no_grad():
+        expected = trained.model(tokens[:, : len(prompt)])[0, -1].softmax(0)
+    short, long = predict(trained, [{"text": prompt}, {"text": "x" * 200 + prompt}])
+    assert max(short["probabilities"].values()) == pytest.approx(float(expected.max()), abs=1e-6)
+    assert set(long) == {"prediction", "probabilities"}
+    # Of a text that is too long, the end is kept.
+    kept = trained.data.encode({"text": "x" * 200 + prompt})["text"]
+    assert kept[0, -len(prompt) :].tolist() == tokens[0, : len(prompt)].tolist()

@@ -63,7 +63,7 @@ class LanguageModelling(Objective):
         )
 
     def answers(self, output: torch.Tensor, data: Prepared) -> list[dict[str, Any]]:
-        shares = output[:, -1].softmax(1)
+        shares = output[:, -1].softmax(1)  # what follows the last step that is handed in
         top = shares.topk(min(5, shares.shape[1]))
         return [
             {
