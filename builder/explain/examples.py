@@ -37,7 +37,8 @@ def read(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[dict[str,
 def _shown(field: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     """A field of a raw row as an Example shows it."""
     if field["encoding"] == "table":
-        return {"columns": {column["name"]: raw[column["name"]] for column in field["columns"]}}
+        names = [name if (name := column["name"]) in raw else column.get("date", name) for column in field["columns"]]
+        return {"columns": {name: raw.get(name) for name in dict.fromkeys(names)}}
     value = raw[field["name"]]
     if field["encoding"] == "image":
         picture = np.asarray(value, dtype=np.float64) * field["scale"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 import torch
 
 from builder.compile import module
-from builder.data import DataError
+from builder.data import DataError, add_file, prepare
 from builder.explain import ExplainError, explain, explain_model, methods, registry
+from builder.graph import DataChoice, Training
+from builder.train import fit_here
 from tests.explain.models import source, trained
-from tests.networks import project
+from tests.networks import chain, project
 
 
 def test_every_method_introduces_itself() -> None:
@@ -178,3 +181,14 @@ def test_tokens_that_no_embedding_reads_have_no_gradients() -> None:
     assert reasons["occlusion"] == ""
     with pytest.raises(ExplainError, match="use Occlusion"):
         explain(replace(run, project=made), "integrated_gradients", 3)
+
+
+def test_a_raw_row_may_hold_the_date_itself(home: Path) -> None:
+    rows = "".join(f"2024-01-{1 + day % 28:02d},{day},{'a' if day % 2 else 'b'}\n" for day in range(60))
+    info = add_file(f"when,x,y\n{rows}".encode(), "days.csv", home)
+    data = DataChoice(dataset=info.name)
+    width = prepare(data, home).schema.inputs[0].shape[0]
+    table = ("Input", {"field": "features", "kind": "vector", "shape": [width]})
+    run = fit_here(chain(table, ("Linear", {"units": 2}), data=data, training=Training(epochs=1)), home)
+    found = explain(run, "saliency", {"when": "2024-01-05", "x": 3})
+    assert found.example.columns == {"when": "2024-01-05", "x": 3}
