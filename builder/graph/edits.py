@@ -6,6 +6,7 @@ value, which shares all that did not change.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -34,6 +35,7 @@ def apply(project: Project, edit: Edit) -> Project:
         raise EditError("An edit is a JSON object with a kind.")
     kind = edit.get("kind")
     try:
+        json.dumps(dict(edit), ensure_ascii=False).encode()
         if kind == "batch":
             return _batch(project, edit)
         if kind == "project":
@@ -47,7 +49,9 @@ def apply(project: Project, edit: Edit) -> Project:
         return project.with_network(name, change(project.networks[name], edit))
     except ValidationError as error:
         raise EditError(f"This edit was refused: {explain(error)}") from None
-    except (KeyError, TypeError, AttributeError) as error:
+    except UnicodeEncodeError:
+        raise EditError("This edit holds characters that are not text (lone surrogates).") from None
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise EditError(f"The edit {kind!r} is incomplete or malformed ({type(error).__name__}: {error}).") from None
 
 

@@ -64,6 +64,12 @@ def parse(value: Any) -> Project:
     if isinstance(version, int) and version > FORMAT:
         raise DocumentError(f"This document has format {version}, made by a newer Netloom; this one reads {FORMAT}.")
     try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise DocumentError("This document holds characters that are not text (lone surrogates).") from None
+    except (RecursionError, TypeError, ValueError):
+        raise DocumentError("This document holds values that are not JSON.") from None
+    try:
         return Project.model_validate(value)
     except ValidationError as error:
         raise DocumentError(explain(error)) from None
@@ -114,7 +120,8 @@ def explain(error: ValidationError) -> str:
         message = item["msg"].removeprefix("Value error, ")
         parts.append(f"{_short(where)}: {message[:1].lower() + message[1:]}")
     more = error.error_count() - len(parts)
-    return "; ".join(parts) + (f"; and {more} more" if more > 0 else "") + "."
+    # What people wrote may hold line breaks, and stands in these messages.
+    return " ".join(("; ".join(parts) + (f"; and {more} more" if more > 0 else "") + ".").split())
 
 
 def _refuse_constant(name: str) -> float:

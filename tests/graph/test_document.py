@@ -67,6 +67,8 @@ NODE = ["networks", "main", "nodes"]
         (_with(["training", "learning_rate"], "fast"), "training.learning_rate"),
         (_with(["training", "epochs"], 0), "training.epochs"),
         (_with(["main"], "other"), "other"),
+        (_with(["name"], "\ud800"), "not text"),
+        (_with([*NODE, "a\nb"], {"type": "ReLU"}), "lower-case"),
         (_with([*NODE, "__import__('os')"], {"type": "ReLU"}), "lower-case"),
         (_with([*NODE, "relu_9"], {"type": "ReLU", "at": [1e300, 0]}), "pixels"),
         (_with([*NODE, "relu_9"], {"id": "other", "type": "ReLU"}), "calls itself"),

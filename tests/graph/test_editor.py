@@ -54,6 +54,8 @@ def test_removing_a_node_takes_its_edges() -> None:
         {"kind": "note", "id": "relu_1", "note": {"text": "x"}},
         {"kind": "note", "id": "note_1", "note": {"text": "x", "width": -1}},
         {"kind": "set", "node": "relu_1", "params": {}, "network": "elsewhere"},
+        {"kind": "update", "node": "relu_1", "title": "\ud800"},
+        {"kind": "set", "node": "relu_1", "params": {"x": {1, 2}}},
         {"kind": "project", "training": {"epochs": -1}},
         {"kind": "batch", "edits": [{"kind": "batch", "edits": []}]},
         {"kind": "batch", "edits": [_add("relu_7"), {"kind": "explode"}]},
