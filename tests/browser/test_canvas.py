@@ -150,6 +150,29 @@ def test_a_loose_layer_dropped_on_an_edge_is_one_step(page: Page, server: Server
     expect(canvas.shape("tanh_1")).to_be_visible()
 
 
+def test_ports_that_a_layer_gains_can_be_used_at_once(page: Page, server: Server) -> None:
+    canvas = new_project(page, server, "Ports")
+    choose(page, "Data", "Handwritten digits")
+    canvas.drag_layer("Input", 0.4, 0.1)
+    canvas.drag_layer("Add", 0.4, 0.5)
+    canvas.connect("input_1.out", "add_1.a")
+    canvas.connect("input_1.out", "add_1.b")
+    expect(canvas.shape("add_1.b")).to_be_visible()
+    canvas.settle()
+    canvas.node("add_1").click()
+    count = page.get_by_role("spinbutton", name="Count")
+    count.fill("4")
+    count.press("Enter")
+    expect(canvas.port("add_1.d", "target")).to_be_visible()
+    canvas.connect("input_1.out", "add_1.d")
+    expect(canvas.shape("add_1.d")).to_have_text("(N, 1, 8, 8)")
+    port, path = canvas.port("add_1.a", "target"), page.locator('[data-edge="add_1.a"]')
+    port_box, path_box = port.bounding_box(), path.bounding_box()
+    assert port_box is not None
+    assert path_box is not None
+    assert abs(port_box["x"] + port_box["width"] / 2 - path_box["x"]) < 8  # the edge ends where the port went
+
+
 def test_a_canvas_that_was_left_shows_what_came_meanwhile(browser: Browser, page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Left")
     canvas.drag_layer("Input", 0.5, 0.1)
@@ -231,7 +254,7 @@ def _cost_of_a_frame(page: Page, server: Server, count: int) -> float:
     after, frames = _script(session), page.evaluate("() => window.frames_")
     page.mouse.up()
     canvas.settle()
-    return 1000 * (after - before) / frames
+    return 1000 * (after - before) / float(frames)
 
 
 def _script(session: CDPSession) -> float:

@@ -1,29 +1,60 @@
 // Automatic arrangement by ELK's layered algorithm, loaded when first asked for. https://eclipse.dev/elk/
-import ELK from "elkjs/lib/elk.bundled.js";
-import { nodeOf } from "./core/graph";
-import type { Graph } from "./core/types";
+import ELK, { type ElkNode, type ElkPort } from "elkjs/lib/elk.bundled.js";
+import { NODE_HEIGHT, NODE_WIDTH } from "./core/build";
+import type { Engine } from "./core/engine";
+import { nodeOf, sourcePort, targetPort } from "./core/graph";
+import { inputsOf, outputsOf } from "./core/rules";
+import type { Port } from "./core/types";
 
 const OPTIONS = {
   "elk.algorithm": "layered",
   "elk.direction": "DOWN",
   "elk.layered.spacing.nodeNodeBetweenLayers": "62",
   "elk.spacing.nodeNode": "40",
+  // Room beside a layer for an edge that passes it, and for the shape that is written on that edge.
+  "elk.spacing.edgeNode": "180",
   "elk.layered.nodePlacement.strategy": "BRANDES_KOEPF",
   "elk.layered.nodePlacement.bk.fixedAlignment": "BALANCED",
 };
 
 /** A place for every layer, by id. */
-export async function arrange(graph: Graph, width: number, height: number): Promise<Record<string, [number, number]>> {
+export async function arrange(engine: Engine): Promise<Record<string, [number, number]>> {
+  const { nodes, edges } = engine.graph;
   const result = await new ELK().layout({
     id: "root",
     layoutOptions: OPTIONS,
-    children: Object.keys(graph.nodes).map((id) => ({ id, width, height })),
-    edges: Object.entries(graph.edges).map(([id, edge]) => ({
+    children: Object.keys(nodes).map((id) => elkNode(engine, id)),
+    edges: Object.entries(edges).map(([id, { source, target }]) => ({
       id,
-      sources: [nodeOf(edge.source)],
-      targets: [nodeOf(edge.target)],
+      sources: [portId(nodeOf(source), "source", sourcePort(source))],
+      targets: [portId(nodeOf(target), "target", targetPort(target))],
     })),
   });
   const places = result.children ?? [];
   return Object.fromEntries(places.map((node) => [node.id, [Math.round(node.x ?? 0), Math.round(node.y ?? 0)]]));
+}
+
+const portId = (node: string, side: "source" | "target", port: string): string => `${node} ${side} ${port}`;
+
+/** The ports are where the canvas draws them, so that edges do not cross on their way to an Add or a Concat. */
+function elkNode(engine: Engine, id: string): ElkNode {
+  const row = (ports: Port[], side: "source" | "target"): ElkPort[] =>
+    ports.map((port, place) => ({
+      id: portId(id, side, port.name),
+      x: ((place + 1) / (ports.length + 1)) * NODE_WIDTH,
+      y: side === "source" ? NODE_HEIGHT : 0,
+      width: 0,
+      height: 0,
+      layoutOptions: { "elk.port.side": side === "source" ? "SOUTH" : "NORTH" },
+    }));
+  const used = [...row(inputsOf(engine, id), "target"), ...row(outputsOf(engine, id), "source")];
+  // An edge may lead to a port that its layer no longer has; it is an error, and still has to be drawn.
+  const missing = Object.values(engine.graph.edges).flatMap(({ source, target }): string[] => [
+    ...(nodeOf(source) === id ? [portId(id, "source", sourcePort(source))] : []),
+    ...(nodeOf(target) === id ? [portId(id, "target", targetPort(target))] : []),
+  ]);
+  const known = new Set(used.map((port) => port.id));
+  const extra = [...new Set(missing)].filter((port) => !known.has(port));
+  const ports = [...used, ...extra.map((port) => ({ id: port, x: NODE_WIDTH / 2, y: 0, width: 0, height: 0 }))];
+  return { id, width: NODE_WIDTH, height: NODE_HEIGHT, ports, layoutOptions: { "elk.portConstraints": "FIXED_POS" } };
 }

@@ -1,4 +1,4 @@
-import { Handle, Position, type Node, type NodeProps } from "@xyflow/react";
+import { Handle, Position, useUpdateNodeInternals, type Node, type NodeProps } from "@xyflow/react";
 import { memo, useEffect, useRef, useState } from "react";
 import { count } from "../core/format";
 import { mayJoin, type End } from "../core/rules";
@@ -15,6 +15,9 @@ export const LayerNode = memo(({ id, data: { record }, selected }: NodeProps<Lay
   const issues = useSlice("derived", (engine) => engine.data.derived.issues.filter((issue) => issue.node === id));
   const renaming = useUi((state) => state.editing === id);
   const worst = issues[0]?.severity;
+  const inputs = facts?.inputs ?? layer?.inputs ?? [];
+  const outputs = facts?.outputs ?? layer?.outputs ?? [];
+  useMeasured(id, [...inputs, ...outputs].map((port) => port.name).join());
   const title = record.title || layer?.title || record.type;
   return (
     <div
@@ -23,7 +26,7 @@ export const LayerNode = memo(({ id, data: { record }, selected }: NodeProps<Lay
       data-node={id}
       title={`${id}${layer ? ` · ${layer.summary}` : ""}`}
     >
-      <Ports id={id} ports={facts?.inputs ?? layer?.inputs ?? []} side="target" />
+      <Ports id={id} ports={inputs} side="target" />
       <div className="nl-node-head">
         {renaming ? <TitleInput id={id} title={record.title} /> : <span className="nl-node-title">{title}</span>}
         {record.frozen && <Icon name="lock" />}
@@ -37,10 +40,20 @@ export const LayerNode = memo(({ id, data: { record }, selected }: NodeProps<Lay
           )}
         </div>
       )}
-      <Ports id={id} ports={facts?.outputs ?? layer?.outputs ?? []} side="source" />
+      <Ports id={id} ports={outputs} side="source" />
     </div>
   );
 });
+
+/** React Flow measures where ports are once, and has to be told when there are others, as with a third input of Add. */
+function useMeasured(id: string, ports: string): void {
+  const measure = useUpdateNodeInternals();
+  const known = useRef(ports);
+  useEffect(() => {
+    if (known.current !== ports) measure(id);
+    known.current = ports;
+  }, [id, measure, ports]);
+}
 
 const Ports = ({ id, ports, side }: { id: string; ports: Port[]; side: End["side"] }) =>
   ports.map((port, place) => (

@@ -48,19 +48,25 @@ export function Menu({ label, x, y, find, onPick, onClose }: Props) {
       <input
         ref={input}
         type="search"
+        role="combobox"
         placeholder={label}
         aria-label={label}
+        aria-expanded
+        aria-controls="nl-choices"
+        aria-activedescendant={choices.length ? `nl-choice-${marked}` : undefined}
         value={query}
         onChange={(event) => {
           setQuery(event.target.value);
           setPlace(0);
         }}
       />
-      <div className="nl-menu-list" ref={list} role="listbox">
+      <div className="nl-menu-list" ref={list} role="listbox" id="nl-choices" aria-label={label}>
         {choices.map((choice, index) => (
           <button
             key={choice.key}
+            id={`nl-choice-${index}`}
             role="option"
+            tabIndex={-1}
             aria-selected={index === marked}
             className={`nl-choice${index === marked ? " marked" : ""}`}
             style={{ "--c": choice.color } as React.CSSProperties}

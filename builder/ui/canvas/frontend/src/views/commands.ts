@@ -150,7 +150,7 @@ export class Commands {
 
   arrange = async (): Promise<void> => {
     const { arrange: run } = await import("../elk");
-    const at = await run(this.engine.graph, NODE_WIDTH, NODE_HEIGHT);
+    const at = await run(this.engine);
     if (Object.keys(at).length) this.apply({ kind: "move", at });
     requestAnimationFrame(() => requestAnimationFrame(() => this.stage.fit()));
   };
