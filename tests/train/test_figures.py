@@ -26,7 +26,7 @@ def by_hand(inputs: torch.Tensor, target: torch.Tensor) -> float:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(EPOCHS):
         model.train()
         order = torch.randperm(len(target))
@@ -35,7 +35,7 @@ def by_hand(inputs: torch.Tensor, target: torch.Tensor) -> float:
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def test_training_is_as_fast_as_a_hand_written_loop(home: Path) -> None:
@@ -46,9 +46,9 @@ def test_training_is_as_fast_as_a_hand_written_loop(home: Path) -> None:
     ratios = []
     for _ in range(5):
         made = loop(document, home)
-        start = time.perf_counter()
+        start = time.process_time()
         made.run(Watch())
-        ours = time.perf_counter() - start
+        ours = time.process_time() - start
         ratios.append(by_hand(inputs, target) / ours)
     assert median(ratios) >= 0.8, ratios
 

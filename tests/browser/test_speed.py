@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from builder import train
 from builder.graph import Edge, Network, Node, Project
+from builder.templates import templates
 from tests.browser.canvas import Canvas
-from tests.browser.conftest import browser, page, server  # noqa: F401
 from tests.browser.server import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -70,7 +71,7 @@ def large(nodes: int) -> Project:
     return Project(name=f"{nodes} nodes", networks={"main": Network(nodes=made, edges=tuple(edges))})
 
 
-def opened(page: Page, server: Server, nodes: int) -> Canvas:  # noqa: F811
+def opened(page: Page, server: Server, nodes: int) -> Canvas:
     project_id = server.store.create_project(large(nodes))
     page.goto(f"{server.url}/design?project={project_id}")
     canvas = Canvas(page)
@@ -89,7 +90,7 @@ def edit(canvas: Canvas, number: int) -> float:
 
 
 @pytest.mark.parametrize("nodes", list(PROMISED_MS))
-def test_an_edit_is_seen_soon(page: Page, server: Server, nodes: int) -> None:  # noqa: F811
+def test_an_edit_is_seen_soon(page: Page, server: Server, nodes: int) -> None:
     canvas = opened(page, server, nodes)
     canvas.node("input_1").click()
     edit(canvas, 1)
@@ -100,7 +101,41 @@ def test_an_edit_is_seen_soon(page: Page, server: Server, nodes: int) -> None:  
     assert median <= 3 * PROMISED_MS[nodes]
 
 
-def test_dragging_stays_smooth(page: Page, server: Server) -> None:  # noqa: F811
+def test_an_edit_sends_little(page: Page, server: Server) -> None:
+    sent: list[int] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(len(data))))
+    canvas = opened(page, server, 300)
+    canvas.node("input_1").click()
+    edit(canvas, 1)
+    page.wait_for_timeout(1_000)
+    sent.clear()
+    for number in range(2, 7):
+        edit(canvas, number)
+    messages = [size for size in sent if size > 200]  # the fragment's own regular look sends a few bytes
+    print(f"\n300 nodes: {max(messages):,} bytes in the largest message up, {len(messages)} messages for 5 edits")
+    assert max(messages) <= 2_048
+
+
+def test_the_page_stays_quick_while_a_run_trains(page: Page, server: Server) -> None:
+    canvas = opened(page, server, 20)
+    canvas.node("input_1").click()
+    edit(canvas, 1)
+    idle = statistics.median(edit(canvas, number) for number in range(2, 12))
+    store = server.store
+    project = templates()["digits_mlp"].project
+    long = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 10_000})})
+    run_id = train.start(store, store.create_project(long), long)
+    while not store.points(run_id).step:
+        page.wait_for_timeout(100)
+    busy = statistics.median(edit(canvas, number) for number in range(12, 22))
+    train.stop(store, run_id)
+    train.wait(store, run_id, 60)
+    print(f"\nwhile a run trains an edit takes {busy / idle:.2f} times as long")
+    # Promised is 1.5; what else the machine does comes on top.
+    assert busy <= 2.0 * idle
+
+
+def test_dragging_stays_smooth(page: Page, server: Server) -> None:
     canvas = opened(page, server, 300)
     box = canvas.node("linear_3").bounding_box()
     assert box is not None
