@@ -10,7 +10,6 @@ from dataclasses import asdict
 
 from builder.cli.command import Command, Context, Failure, whole
 from builder.cli.text import table
-from builder.train.device import KEEP_MEMORY
 
 PARTS = ("training", "check")
 
@@ -26,6 +25,8 @@ class Bench(Command):
         parser.add_argument("--only", choices=PARTS, help="one part alone")
 
     def run(self, asked: Namespace, context: Context) -> int:
+        from builder.train.device import KEEP_MEMORY
+
         if asked.only != PARTS[1] and not KEEP_MEMORY.items() <= os.environ.items():
             return self._as_a_worker_runs(asked)
         import torch
@@ -70,6 +71,8 @@ class Bench(Command):
 
     def _as_a_worker_runs(self, asked: Namespace) -> int:
         """Again, in a process that keeps its memory as training's workers do; the loops by hand profit alike."""
+        from builder.train.device import KEEP_MEMORY
+
         command = [sys.executable, "-m", "builder.cli", self.name, "--repeats", str(asked.repeats)]
         command += ["--only", asked.only] if asked.only else []
         command += ["--json"] if asked.json else []
