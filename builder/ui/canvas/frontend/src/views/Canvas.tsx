@@ -9,10 +9,12 @@ import {
   applyEdgeChanges,
   applyNodeChanges,
   useReactFlow,
+  useStore,
   type Edge,
   type EdgeChange,
   type Node,
   type NodeChange,
+  type ReactFlowState,
   type Viewport,
 } from "@xyflow/react";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
@@ -45,6 +47,9 @@ const LABELS = {
 };
 /** From this many nodes on, only those on the screen are drawn. */
 const MANY = 60;
+/** Seen from so far, words cannot be read, and are not drawn. */
+const FAR = 0.35;
+const isFar = (state: ReactFlowState) => state.transform[2] < FAR;
 
 export const Canvas = ({ engine }: { engine: Engine }) => (
   <ReactFlowProvider>
@@ -116,6 +121,7 @@ function Surface() {
   Object.assign(stage, { nodes, edges, setNodes, setEdges });
   const boxing = useUi((state) => state.boxing);
   const map = useUi((state) => state.map);
+  const far = useStore(isFar);
   const firstViewport = useRef(Stage.viewports.get(engine.data.document));
   const surface = useCallback((element: HTMLDivElement | null) => void (stage.surface = element), [stage]);
 
@@ -155,7 +161,7 @@ function Surface() {
     [engine],
   );
   return (
-    <div className="nl-surface" ref={surface} onDoubleClick={gestures.doubleClick}>
+    <div className={far ? "nl-surface far" : "nl-surface"} ref={surface} onDoubleClick={gestures.doubleClick}>
       <ReactFlow<FlowNode, Edge>
         nodes={nodes}
         edges={edges}
