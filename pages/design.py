@@ -1,8 +1,10 @@
 """The canvas, with an inspector and the code beside it."""
 
-from builder.ui import session
+from builder.ui import navigation, session
 from builder.ui.designer import designer
 from builder.ui.style import nothing_yet
+
+navigation.ensure()
 
 live = session.current()
 if live is None:

@@ -1,8 +1,10 @@
 """Why a trained network answers as it does."""
 
-from builder.ui import session
+from builder.ui import navigation, session
 from builder.ui.explaining import explaining
 from builder.ui.style import narrow, nothing_yet
+
+navigation.ensure()
 
 narrow()
 live = session.current()

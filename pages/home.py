@@ -6,10 +6,12 @@ from streamlit.delta_generator import DeltaGenerator
 from builder.graph import DocumentError, Project, blank, dumps, loads
 from builder.store import ProjectRow, StoreError
 from builder.templates import templates
-from builder.ui import session
+from builder.ui import navigation, session
 from builder.ui.picture import picture
 from builder.ui.style import narrow
 from builder.ui.words import ago, plain
+
+navigation.ensure()
 
 store = session.store()
 

@@ -1,8 +1,10 @@
 """Train a project and watch it."""
 
-from builder.ui import session
+from builder.ui import navigation, session
 from builder.ui.style import narrow, nothing_yet
 from builder.ui.training import training
+
+navigation.ensure()
 
 narrow()
 live = session.current()

@@ -11,6 +11,20 @@ from builder.graph import Edit, Editor, Project
 from builder.store import Conflict, Store, StoreError
 
 
+def _forms_differ(one: Project, other: Project) -> bool:
+    """Whether a form that shows values of one project shows what the other does not have any more.
+
+    Moving, adding and connecting layers changes no form, so a value that is being typed is left alone.
+    """
+    if (one.name, one.data, one.training) != (other.name, other.data, other.training):
+        return True
+    nodes = other.main_network.nodes
+    return any(
+        key in nodes and nodes[key] is not node and nodes[key].model_copy(update={"at": node.at}) != node
+        for key, node in one.main_network.nodes.items()
+    )
+
+
 class Live:
     """An open project. Every change goes through here, so that it is saved before the page answers."""
 
@@ -41,9 +55,9 @@ class Live:
     def sync(self, message: Any) -> list[str]:
         """Edits from the canvas. Returns those that were refused, as sentences."""
         with self.lock:
-            before = self.editor.revision
+            before = self.editor.project
             refusals = self.editor.sync(message)
-            if self.editor.revision != before:
+            if _forms_differ(before, self.editor.project):
                 self.generation += 1
             return refusals + self._save()
 
