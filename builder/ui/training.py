@@ -149,8 +149,8 @@ def _watch(live: Live, run_id: str, active: bool) -> None:
     except StoreError as error:
         st.error(str(error))
         return
-    if active and run.state not in train.ACTIVE:
-        st.rerun()  # the whole page: results come up, and this stops looking
+    if active != (run.state in train.ACTIVE):
+        st.rerun()  # the whole page: results come up and this stops looking, or begins again
     icon, word = STATES[run.state]
     head, controls = st.columns([1.5, 2], vertical_alignment="center")
     head.markdown(f"### {icon} {word}")
@@ -158,6 +158,8 @@ def _watch(live: Live, run_id: str, active: bool) -> None:
         _controls(live, run)
     if run.state == "failed":
         st.error(run.reason)
+    if live.problem:
+        st.error(live.problem)
     done = run.step / run.total_steps if run.total_steps else 0.0
     st.progress(min(done, 1.0), _progress(run, live))
     _facts(run)
@@ -173,25 +175,20 @@ def _progress(run: Run, live: Live) -> str:
 
 
 def _controls(live: Live, run: Run) -> None:
+    """What can be asked of a run. By callbacks: they count even where the page is just being drawn anew."""
     store = live.store
     one, two, three = st.columns(3)
+    asked: dict[str, Any] = {"args": (store, run.id), "width": "stretch"}
     if run.state in ("running", "queued"):
-        if one.button("Pause", icon=":material/pause:", width="stretch", key="pause"):
-            train.pause(store, run.id)
+        one.button("Pause", icon=":material/pause:", key="pause", on_click=train.pause, **asked)
     elif run.state == "paused":
-        if one.button("Continue", icon=":material/play_arrow:", width="stretch", key="continue"):
-            train.proceed(store, run.id)
-    elif run.state in ("failed", "stopped") and one.button(
-        "Resume", icon=":material/replay:", width="stretch", key="resume", help="From the last checkpoint"
-    ):
-        try:
-            train.resume(store, run.id)
-        except (ValueError, StoreError) as error:
-            st.error(str(error))
-        st.rerun()
+        one.button("Continue", icon=":material/play_arrow:", key="continue", on_click=train.proceed, **asked)
+    elif run.state in ("failed", "stopped"):
+        text = "From the last checkpoint"
+        again: dict[str, Any] = {"on_click": _resume, "args": (live, run.id), "width": "stretch", "help": text}
+        one.button("Resume", icon=":material/replay:", key="resume", **again)
     if run.state in ("running", "queued", "paused"):
-        if two.button("Stop", icon=":material/stop:", width="stretch", key="stop"):
-            train.stop(store, run.id)
+        two.button("Stop", icon=":material/stop:", key="stop", on_click=train.stop, **asked)
         with three.popover("Rate", icon=":material/speed:", help="Change the learning rate", width="stretch"):
             _change_rate(live, run)
     elif two.button(
@@ -200,6 +197,14 @@ def _controls(live: Live, run: Run) -> None:
         store.delete_run(run.id)
         session.choose(live.id)
         st.rerun(scope="app")
+
+
+def _resume(live: Live, run_id: str) -> None:
+    try:
+        train.resume(live.store, run_id)
+        live.problem = ""
+    except (ValueError, StoreError, OSError) as error:
+        live.problem = str(error)
 
 
 def _change_rate(live: Live, run: Run) -> None:
