@@ -113,7 +113,10 @@ class Editor:
             return ["The canvas sent an edit without a number; please reload the page."]
         if seq <= self.acks.get(client, 0):
             return []
+        self.acks.pop(client, None)  # so that the one heard of last stands last
         self.acks[client] = seq
+        while len(self.acks) > MAX_CLIENTS:  # they are kept for ever otherwise, as they are saved with the document
+            self.acks.pop(next(iter(self.acks)))
         try:
             self.apply({key: value for key, value in op.items() if key != "seq"}, origin=client)
         except EditError as error:
@@ -131,7 +134,6 @@ class Editor:
                 oldest = next(iter(self._authors))
                 self._authors.pop(oldest)
                 self._others.pop(oldest, None)
-                self.acks.pop(oldest, None)
 
     def _travel(self, kind: str) -> bool:
         source, target = (self._undo, self._redo) if kind == "undo" else (self._redo, self._undo)

@@ -82,6 +82,8 @@ def _add(network: Network, edit: Edit) -> Network:
         node = Node.model_validate(value)
         if node.id in nodes:
             raise EditError(f"There is already a node {node.id}.")
+        if node.id in network.notes:
+            raise EditError(f"There is already a note {node.id}.")
         nodes[node.id] = node
     network = _checked(network, nodes=nodes)
     for value in edit.get("edges", ()):
