@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,8 +11,8 @@ import networkx as nx
 from builder.check.issue import Issue, order
 from builder.check.measure import Measured, measure
 from builder.check.views import digraph, execution_order
-from builder.graph import Edge, Network, Node, Project
-from builder.layers import Layer, ParameterError, TensorSpec, parse
+from builder.graph import Edge, Network, Project
+from builder.layers import Layer, ParameterError, TensorSpec, label, parse
 from builder.layers.io import Input, Output
 
 if TYPE_CHECKING:
@@ -94,9 +93,7 @@ class Context:
 
     def label(self, node: str) -> str:
         """How messages name a node: its title, or else what it is and its id."""
-        layer = self.layers.get(node)
-        title = "".join(letter if letter.isprintable() else " " for letter in self.network.nodes[node].title).strip()
-        return title or (f"{layer.title} ({node})" if layer else node)
+        return label(self.network.nodes[node])
 
     def issue(self, code: str, message: str, node: str | None = None, **rest: object) -> Issue:
         values: dict[str, object] = {"severity": "error", **rest}
@@ -138,17 +135,13 @@ def analyse(project: Project, schema: Schema | None = None) -> Analysis:
         if found.refusal is None
     }
     totals = _totals(context, nodes)
-    issues = [issue for rule in RULES for issue in _apply(rule, context, totals)]
+    issues = [issue for rule in RULES for issue in rule.check(context, totals)]
     return Analysis(order(issues), nodes, totals, context)
 
 
 def validate(project: Project, schema: Schema | None = None) -> list[Issue]:
     """Every issue of a project, errors first."""
     return analyse(project, schema).issues
-
-
-def _apply(rule: object, context: Context, totals: Totals) -> Iterator[Issue]:
-    yield from rule.check(context, totals)  # type: ignore[attr-defined]
 
 
 def _parse(context: Context) -> None:
@@ -182,7 +175,7 @@ def fits(spec: TensorSpec, kinds: tuple[str, ...]) -> bool:
 
 
 def _totals(context: Context, nodes: dict[str, NodeFacts]) -> Totals:
-    frozen = {key for key, node in context.network.nodes.items() if _is_frozen(node)}
+    frozen = {key for key, node in context.network.nodes.items() if node.frozen}
     parameters = sum(facts.parameters for facts in nodes.values())
     trainable = sum(facts.parameters for key, facts in nodes.items() if key not in frozen)
     inputs = sum(
@@ -197,10 +190,6 @@ def _totals(context: Context, nodes: dict[str, NodeFacts]) -> Totals:
         flops=sum(facts.flops for facts in nodes.values()),
         memory_bytes=weights + context.project.training.batch_size * per_example,
     )
-
-
-def _is_frozen(node: Node) -> bool:
-    return node.frozen
 
 
 def _bytes(spec: TensorSpec) -> int:

@@ -13,21 +13,23 @@ from builder.layers import registry
 STEP = 110.0
 
 
-def free_id(network: Network, layer_type: str, taken: frozenset[str] = frozenset()) -> str:
+def free_id(network: Network, layer_type: str) -> str:
     """The first id of the form conv2d_1 that is not in use."""
     base = layer_type.lower()
-    return next(name for number in count(1) if (name := f"{base}_{number}") not in network.nodes and name not in taken)
+    names = (f"{base}_{number}" for number in count(1))
+    return next(name for name in names if name not in network.nodes and name not in network.notes)
 
 
 def insert(name: str, network: Network, edge: Edge, layer_type: str, params: dict[str, Any]) -> Fix:
-    """Put a layer of one input and one output in the middle of an edge."""
-    source, target = network.nodes[edge.source_node], network.nodes[edge.target_node]
+    """Put a layer of one input and one output in an edge, where its target stood; what lies below moves down."""
+    target = network.nodes[edge.target_node]
     node_id = free_id(network, layer_type)
-    at = [(source.at[0] + target.at[0]) / 2, (source.at[1] + target.at[1]) / 2]
+    below = {key: [node.at[0], node.at[1] + STEP] for key, node in network.nodes.items() if node.at[1] >= target.at[1]}
     edits: list[dict[str, Any]] = [
-        {"kind": "add", "nodes": [{"id": node_id, "type": layer_type, "params": params, "at": at}]},
+        {"kind": "add", "nodes": [{"id": node_id, "type": layer_type, "params": params, "at": list(target.at)}]},
         {"kind": "connect", "source": edge.source, "target": node_id},
         {"kind": "connect", "source": node_id, "target": edge.target},
+        {"kind": "move", "at": below},
     ]
     return Fix(f"Insert {registry()[layer_type].title}", _batch(name, edits))
 

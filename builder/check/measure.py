@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from builder.layers import Layer, TensorSpec
 
@@ -41,14 +41,14 @@ def measure(layer: Layer, specs: Specs) -> Measured:
     except (ValueError, TypeError, RuntimeError, IndexError, OverflowError, NotImplementedError) as error:
         return Measured(refusal=_translate(str(error)))
     outputs: dict[str, TensorSpec] = {}
-    for port, first, second in zip(layer.outputs(), two.shapes, three.shapes, strict=True):
+    for port, first, second, dtype in zip(layer.outputs(), two.shapes, three.shapes, two.dtypes, strict=True):
         if first[1:] != second[1:] or first[:1] != (2,) or second[:1] != (3,):
             return Measured(
                 parameters=parameters,
                 refusal=f"it mixes the examples of a batch: for 2 examples it gives {first}, for 3 {second}",
                 code="batch_axis",
             )
-        outputs[port.name] = TensorSpec((None, *first[1:]))
+        outputs[port.name] = TensorSpec((None, *first[1:]), dtype)
     flops, memory = three.flops - two.flops, three.activation_bytes - two.activation_bytes
     return Measured(outputs, parameters, flops, memory)
 
@@ -56,6 +56,7 @@ def measure(layer: Layer, specs: Specs) -> Measured:
 @dataclass(frozen=True)
 class _Pass:
     shapes: list[tuple[int, ...]]
+    dtypes: list[Literal["float", "int"]]
     flops: int
     activation_bytes: int
 
@@ -90,6 +91,7 @@ def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
         keep(tensor)
     return _Pass(
         [tuple(tensor.shape) for tensor in outputs],
+        ["float" if tensor.is_floating_point() else "int" for tensor in outputs],
         counter.get_total_flops(),
         sum(tensor.untyped_storage().nbytes() for tensor in kept.values()),
     )

@@ -23,6 +23,10 @@ class FieldSpec:
     vocabulary: int | None = None
     columns: tuple[str, ...] = ()
 
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of an Input that reads this field."""
+        return {"field": self.name, "kind": self.kind, "shape": list(self.shape), "vocabulary": self.vocabulary}
+
 
 @dataclass(frozen=True)
 class TargetSpec:

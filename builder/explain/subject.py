@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from builder import layers
 from builder.check import analyse
-from builder.compile import input_nodes
+from builder.compile import input_fields, input_nodes
 from builder.data import FieldSpec, Prepared
 from builder.data.encode import PAD
 from builder.explain.explanation import Target
 from builder.explain.target import select
 from builder.graph import Project
-from builder.layers import registry
 
 # How much of the network's inner values may lie in memory at once, and how many rows at most go through it.
 MEMORY_BYTES = 128 * 2**20
@@ -68,7 +68,7 @@ class Subject:
         baseline: str = "usual",
     ) -> None:
         self.project, self.data, self.target = project, data, target
-        self.arguments = arguments(project)
+        self.arguments = input_fields(project)
         self.specs = {spec.name: spec for spec in data.schema.inputs if spec.name in self.arguments}
         self.inputs = {name: inputs[name].detach().clone() for name in self.specs}
         self.baseline = {name: _baseline(spec, data, baseline) for name, spec in self.specs.items()}
@@ -159,17 +159,9 @@ class Subject:
         return np.arange(int(np.prod(spec.shape))).reshape(spec.shape)
 
 
-def arguments(project: Project) -> list[str]:
-    """The fields that the Input nodes read, in the order of the model's arguments."""
-    nodes = project.main_network.nodes
-    return [str(nodes[key].params.get("field", "")) for key in input_nodes(project)]
-
-
 def label(project: Project, key: str) -> str:
-    """How people know a node: its title, or else what it is and its id."""
-    node = project.main_network.nodes[key]
-    layer = registry().get(node.type)
-    return node.title or (f"{layer.title} ({key})" if layer else key)
+    """How people know a node."""
+    return layers.label(project.main_network.nodes[key])
 
 
 def readers(project: Project, field: str) -> list[str]:

@@ -98,11 +98,6 @@ class Node(Frozen):
     frozen: bool = False
     note: Annotated[str, Field(max_length=5_000)] = ""
 
-    @property
-    def label(self) -> str:
-        """The title that people gave it, or else its id."""
-        return self.title or self.id
-
 
 class Edge(Frozen):
     """A tensor's way from an output port to an input port. A port's name is left out where it is the default."""
@@ -197,7 +192,7 @@ class Training(Frozen):
     """How the network is trained."""
 
     objective: Annotated[str, Field(max_length=64)] = "classification"
-    optimizer: Annotated[str, Field(max_length=64)] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64

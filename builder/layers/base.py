@@ -178,6 +178,13 @@ def _leaves(layer: type[Layer]) -> list[type[Layer]]:
     return own + [leaf for sub in layer.__subclasses__() for leaf in _leaves(sub)]
 
 
+def label(node: Node) -> str:
+    """How messages name a node, on one line: its title, or else what it is and its id."""
+    layer = registry().get(node.type)
+    title = "".join(letter if letter.isprintable() else " " for letter in node.title).strip()
+    return title or (f"{layer.title} ({node.id})" if layer else node.id)
+
+
 def parse(node: Node) -> Layer:
     """The layer that a node stands for.
 

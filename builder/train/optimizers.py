@@ -36,9 +36,7 @@ def optimizer(training: Training, parameters: Iterable[torch.nn.Parameter]) -> t
         return optim.AdamW(trained, lr=rate, weight_decay=decay, fused=True)
     if training.optimizer == "sgd":
         return optim.SGD(trained, lr=rate, weight_decay=decay, momentum=0.9, fused=True)
-    if training.optimizer == "rmsprop":
-        return optim.RMSprop(trained, lr=rate, weight_decay=decay)
-    raise ValueError(f"There is no optimizer {training.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}.")
+    return optim.RMSprop(trained, lr=rate, weight_decay=decay)
 
 
 def factor(schedule: str, step: int, total: int) -> float:

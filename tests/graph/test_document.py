@@ -66,6 +66,7 @@ NODE = ["networks", "main", "nodes"]
         ('{"name": "x", "networks": {"main": {}}, "notes": NaN}', "NaN"),
         (_with(["training", "learning_rate"], "fast"), "training.learning_rate"),
         (_with(["training", "epochs"], 0), "training.epochs"),
+        (_with(["training", "optimizer"], "magic"), "training.optimizer"),
         (_with(["main"], "other"), "other"),
         (_with(["name"], "\ud800"), "not text"),
         (_with([*NODE, "a\nb"], {"type": "ReLU"}), "lower-case"),

@@ -15,9 +15,9 @@ from builder.layers.io import Input, Output
 from builder.layers.normalization import Dropout
 from builder.layers.text import Embedding
 
-# Which kind of target each objective needs.
+# Which kind of target each objective of builder.train.objectives needs.
 TARGETS = {"classification": "class", "regression": "number", "language_modelling": "next_token"}
-_TARGET_NAMES = {"class": "classes", "number": "numbers", "next_token": "the next token", "none": "no target"}
+_TARGET_NAMES = {"class": "classes", "number": "numbers", "next_token": "the next token"}
 
 
 class Fields:
@@ -32,8 +32,8 @@ class Fields:
             if not isinstance(layer, Input):
                 continue
             field = fields.get(layer.field) or (next(iter(fields.values())) if len(fields) == 1 else None)
-            params = _field_params(field) if field else {}
-            if field and layer.field == field.name and layer.model_dump(mode="json") == {**_defaults(), **params}:
+            params = field.parameters() if field else {}
+            if field and layer.field == field.name and layer.model_dump(mode="json") == params:
                 continue
             fix = fixes.set_params(context.name, key, params, f"Read {field.name} {_shape(field)}") if field else None
             yield context.issue("field", self._message(context, key, layer, field), key, fix=fix)
@@ -47,15 +47,6 @@ class Fields:
             f"{context.label(key)} is declared as {layer.kind} {layer.spec()}, "
             f"but the field {field.name} of the data is {field.kind} {_shape(field)}."
         )
-
-
-def _defaults() -> dict[str, Any]:
-    return {"vocabulary": None}
-
-
-def _field_params(field: Any) -> dict[str, Any]:
-    params = {"field": field.name, "kind": field.kind, "shape": list(field.shape)}
-    return {**params, "vocabulary": field.vocabulary}
 
 
 def _shape(field: Any) -> str:

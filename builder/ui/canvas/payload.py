@@ -75,7 +75,7 @@ def _fitting(name: str, schema: Schema | None) -> dict[str, Any]:
         return {}
     field = schema.inputs[0]
     if name == "Input":
-        return {"field": field.name, "kind": field.kind, "shape": list(field.shape), "vocabulary": field.vocabulary}
+        return field.parameters()
     if name == "Embedding" and field.vocabulary:
         return {"vocabulary": field.vocabulary}
     return {}
