@@ -14,8 +14,6 @@ from builder.graph import Project
 from builder.layers import Call, TensorSpec
 from builder.layers.io import Input, Output
 
-WIDTH = 120
-
 
 class CompileError(ValueError):
     """The project has errors, so no code can be written for it. `issues` lists all of them."""
@@ -45,6 +43,12 @@ def input_nodes(project: Project) -> list[str]:
     """The Input nodes in the order of the arguments of `forward`."""
     nodes = project.main_network.nodes
     return sorted((key for key, node in nodes.items() if node.type == "Input"), key=natural)
+
+
+def input_fields(project: Project) -> list[str]:
+    """The data's fields that the Input nodes read, in the order of the arguments of `forward`."""
+    nodes = project.main_network.nodes
+    return [str(nodes[key].params.get("field", "")) for key in input_nodes(project)]
 
 
 def output_nodes(project: Project) -> list[str]:

@@ -137,10 +137,10 @@ def _output(project: Project, model: nn.Module, inputs: Mapping[str, torch.Tenso
     """
     import torch
 
-    from builder.explain.subject import arguments
+    from builder.compile import input_fields
 
     with torch.no_grad():
-        found = model(*[inputs[name] for name in arguments(project)])
+        found = model(*[inputs[name] for name in input_fields(project)])
     output: torch.Tensor = found[0] if isinstance(found, tuple) else found
     if not bool(output.isfinite().all()):
         raise ExplainError(

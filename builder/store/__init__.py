@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builder.store.database import Database, StoreError
+from sqlalchemy import delete, select
+
+from builder.store import schema
+from builder.store.database import Database, Missing, StoreError
 from builder.store.home import database_url, home
 from builder.store.projects import Conflict, ProjectRow, Projects, SavedProject, VersionRow
 from builder.store.runs import Command, Point, Points, Run, Runs
@@ -12,6 +15,7 @@ from builder.store.runs import Command, Point, Points, Run, Runs
 __all__ = [
     "Command",
     "Conflict",
+    "Missing",
     "Point",
     "Points",
     "ProjectRow",
@@ -36,6 +40,15 @@ class Store(Runs, Projects):
         except OSError as error:
             raise StoreError(f"The data folder {folder} cannot be made: {error.strerror}.") from error
         self.db = Database(database_url(folder))
+
+    def delete_project(self, project_id: str) -> None:
+        """Forget a project with its versions and runs. Nothing happens where it is gone already."""
+        mine = schema.runs.c.project_id == project_id
+        with self.db.writing() as connection:
+            run_ids = connection.execute(select(schema.runs.c.id).where(mine)).scalars().all()
+            connection.execute(delete(schema.projects).where(schema.projects.c.id == project_id))
+        for run_id in run_ids:
+            self.delete_run_folder(run_id)
 
     def close(self) -> None:
         self.db.close()

@@ -34,6 +34,10 @@ class StoreError(RuntimeError):
     """The store cannot be used; the message is one sentence for people."""
 
 
+class Missing(StoreError):  # noqa: N818  (that is what it is)
+    """What was asked for is not in the store; it may have been deleted."""
+
+
 class Database:
     """An engine whose transactions say from the start whether they will write."""
 
@@ -98,7 +102,7 @@ class Database:
         try:
             yield
         except IntegrityError as error:
-            raise StoreError("What this belongs to is not in the store; it may have been deleted meanwhile.") from error
+            raise Missing("What this belongs to is not in the store; it may have been deleted meanwhile.") from error
         except DBAPIError as error:
             raise StoreError(self._sentence(str(error.orig).strip())) from error
         except PoolTimeout as error:

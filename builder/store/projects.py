@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from builder.graph import DocumentError, Project, dumps, loads
-from builder.store.database import Database, StoreError
-from builder.store.schema import projects, runs, versions
+from builder.store.database import Database, Missing, StoreError
+from builder.store.schema import projects, versions
 
 KEPT_VERSIONS = 60
 # Saves that follow each other this quickly share a version, so that the kept ones reach back further.
@@ -95,7 +95,7 @@ class Projects:
         with self.db.reading() as connection:
             row = connection.execute(select(projects).where(projects.c.id == project_id)).first()
         if row is None:
-            raise StoreError("There is no such project; it may have been deleted.")
+            raise Missing("There is no such project; it may have been deleted.")
         return SavedProject(row.id, _document(row.document), row.epoch, row.revision, json.loads(row.acks), row.stamp)
 
     def save(
@@ -125,14 +125,6 @@ class Projects:
             if found.document != text:
                 _append_version(connection, project_id, text, now)
         return stamp + 1
-
-    def delete_project(self, project_id: str) -> None:
-        """Forget a project with its versions and runs. Nothing happens where it is gone already."""
-        with self.db.writing() as connection:
-            run_ids = connection.execute(select(runs.c.id).where(runs.c.project_id == project_id)).scalars().all()
-            connection.execute(delete(projects).where(projects.c.id == project_id))
-        for run_id in run_ids:
-            self.delete_run_folder(run_id)
 
     def versions(self, project_id: str) -> list[VersionRow]:
         """The versions of a project, the newest first."""
@@ -168,9 +160,6 @@ class Projects:
             )
         if changed.rowcount == 0:
             raise StoreError(f"There is no version {number} of this project any more.")
-
-    def delete_run_folder(self, run_id: str) -> None:
-        raise NotImplementedError
 
 
 def _document(text: str) -> Project:

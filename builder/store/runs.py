@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 
 from builder.graph import Project
-from builder.store.database import Database, StoreError
+from builder.store.database import Database, Missing, StoreError
 from builder.store.schema import commands, points, runs
 
 # A run that finished stays so; one that failed or was stopped can be resumed.
@@ -90,7 +90,7 @@ class Runs:
         with self.db.reading() as connection:
             row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
         if row is None:
-            raise StoreError("There is no such run; it may have been deleted.")
+            raise Missing("There is no such run; it may have been deleted.")
         return _run(row)
 
     def runs(self, project_id: str | None = None, limit: int = 500) -> list[Run]:
@@ -145,7 +145,7 @@ class Runs:
         try:
             return self.home / "runs" / str(uuid.UUID(run_id))
         except ValueError:
-            raise StoreError("There is no such run; it may have been deleted.") from None
+            raise Missing("There is no such run; it may have been deleted.") from None
 
     def add_points(self, run_id: str, rows: Sequence[Point]) -> None:
         """Append points to a run's curves, all or none. Values that are no number are left out."""

@@ -12,6 +12,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, cast
 
 import psutil
 
@@ -23,7 +24,6 @@ from builder.store import Run, Store
 from builder.train.device import KEEP_MEMORY, threads
 
 ACTIVE = ("queued", "running", "paused", "stopping")
-SILENT_S = 60.0
 STARTING_S = 3.0
 NICENESS = 10
 
@@ -63,7 +63,6 @@ def resume(store: Store, run_id: str) -> None:
     if run.state not in ("failed", "stopped"):
         raise ValueError(f"This run is {run.state}; only a run that failed or was stopped can be resumed.")
     store.take_commands(run_id)  # what was asked of the worker that is gone
-    store.update_run(run_id, state="queued", reason="", ended_at=None)
     _spawn(store, run_id, Path(store.run_folder(run_id)))
 
 
@@ -138,12 +137,12 @@ def _spawn(store: Store, run_id: str, folder: Path) -> None:
     if child is None or child.poll() is not None:
         child = _process(store)
     _children[run_id] = child
-    store.update_run(run_id, pid=child.pid)
+    # Together: whoever looks between the two would take the run for one whose worker is gone.
+    store.update_run(run_id, state="queued", pid=child.pid, reason="", ended_at=None)
     count = sum(1 for run in store.runs() if run.state in ACTIVE)
     message = json.dumps({"run": run_id, "threads": threads(count), "log": str(folder / "worker.log")})
-    assert child.stdin is not None  # as _process asked for
-    with contextlib.suppress(BrokenPipeError), child.stdin:  # one that died is found by refresh
-        child.stdin.write(message.encode() + b"\n")
+    with contextlib.suppress(BrokenPipeError), cast(IO[bytes], child.stdin) as told:  # a dead one is found by refresh
+        told.write(message.encode() + b"\n")
 
 
 def _process(store: Store) -> subprocess.Popen[bytes]:

@@ -10,8 +10,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from builder.compile import input_fields, module
 from builder.train.checkpoints import Checkpoint
-from builder.train.objectives import Objective
+from builder.train.device import choose
+from builder.train.objectives import EVALUATION_BATCH, OBJECTIVES, Objective
 from builder.train.optimizers import factor, optimizer
 
 if TYPE_CHECKING:
@@ -19,12 +21,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from builder.data import Prepared
-    from builder.graph import Training
+    from builder.graph import Project, Training
 
 # Rows of the training split on which its measures are taken after each epoch.
 TRAIN_SAMPLE = 1_000
 RECORD_EVERY_S = 0.25
-EVALUATION_BATCH = 512
 
 
 class TrainingError(RuntimeError):
@@ -165,6 +166,12 @@ class Loop:
         rows = len(target) if split == "validation" else min(TRAIN_SAMPLE, len(target))
         return measure(self.model, self.objective, [value[:rows] for value in inputs], target[:rows])
 
+    def best_model(self) -> nn.Module:
+        """The model with the best weights so far, on the CPU in evaluation mode."""
+        if self.best.weights:
+            self.model.load_state_dict(self.best.weights)
+        return self.model.cpu().eval()
+
     def _run_epoch(self, watch: Watch) -> bool:
         import torch
 
@@ -213,6 +220,20 @@ class Loop:
     def _tensors(self, rows: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         inputs = [self.data.inputs[name][rows].to(self.device) for name in self.fields]
         return inputs, self.data.target[rows].to(self.device)
+
+
+def begin(project: Project, text: str, data: Prepared) -> Loop:
+    """The loop that trains a project: fresh weights from its seed, on the device that it asks for.
+
+    Raises:
+        ValueError: there is no such device.
+    """
+    import torch
+
+    training = project.training
+    torch.manual_seed(training.seed)
+    objective = OBJECTIVES[training.objective]
+    return Loop(module(text), objective, data, input_fields(project), training, choose(training.device))
 
 
 def batches(rows: int, size: int) -> list[tuple[int, int]]:

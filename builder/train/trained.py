@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder.compile import input_nodes, module, source
+from builder.compile import input_fields, module, source
 from builder.data import Prepared, prepare
 from builder.data.encode import last_places
 from builder.graph import Project, read
 from builder.train import checkpoints
-from builder.train.objectives import OBJECTIVES, Evaluation, Objective, Worst
+from builder.train.loop import Watch, begin
+from builder.train.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Worst
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
     from builder.store import Run, Store
-
-EVALUATION_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class TrainedRun:
     @property
     def fields(self) -> list[str]:
         """The data's fields in the order of the model's arguments."""
-        return fields(self.project)
+        return input_fields(self.project)
 
     def output(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The network's answer to rows given by field, (N, …)."""
@@ -54,12 +53,6 @@ class TrainedRun:
                 part = slice(start, start + EVALUATION_BATCH)
                 parts.append(self.model(*[inputs[name][part] for name in self.fields]))
         return torch.cat(parts)
-
-
-def fields(project: Project) -> list[str]:
-    """The data's fields that the Input nodes read, in the order of the model's arguments."""
-    nodes = project.main_network.nodes
-    return [str(nodes[key].params.get("field", "")) for key in input_nodes(project)]
 
 
 def load_run(store: Store, run_id: str, checkpoint: str = "best") -> TrainedRun:
@@ -85,21 +78,10 @@ def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
         DataError: the data cannot be read.
         TrainingError: the loss is no number any more.
     """
-    import torch
-
-    from builder.train.device import choose
-    from builder.train.loop import Loop, Watch
-
-    data = prepare(project.data, home)
-    text = source(project)
-    torch.manual_seed(project.training.seed)
-    model = module(text)
-    objective = OBJECTIVES[project.training.objective]
-    loop = Loop(model, objective, data, fields(project), project.training, choose(project.training.device))
+    data, text = prepare(project.data, home), source(project)
+    loop = begin(project, text, data)
     loop.run(Watch())
-    if loop.best.weights:
-        model.load_state_dict(loop.best.weights)
-    return TrainedRun(project, text, model.cpu().eval(), data)
+    return TrainedRun(project, text, loop.best_model(), data)
 
 
 def evaluation(store: Store, run_id: str) -> Evaluation | None:

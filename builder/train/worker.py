@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import threading
 import time
 import traceback
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from builder.graph import Project, read, write_bytes
-from builder.store import Run, Store, open_store
+import psutil
+
+from builder.data import prepare
+from builder.graph import read, write_bytes
+from builder.store import Missing, Run, Store, open_store
 from builder.train import checkpoints
-from builder.train.loop import Loop, TrainingError, Watch
+from builder.train.loop import Loop, TrainingError, Watch, begin
+from builder.train.trained import TrainedRun, evaluate
 
 POLL_S = 0.1
 FLUSH_S = 0.25
@@ -153,10 +159,17 @@ class Link(Watch):
                 if now - beat > HEARTBEAT_S:
                     self._beat()
                     beat = now
+            except Missing:
+                self._give_up()
             except Exception as error:
                 # The store may be locked for a moment; the points wait here and are tried again.
                 self.log.write("store", problem=repr(error))
                 time.sleep(HEARTBEAT_S)
+
+    def _give_up(self) -> None:
+        """End at once: the run was deleted, so there is nobody to train for and nowhere to write to."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os._exit(0)
 
     def _write(self) -> None:
         with self._lock:
@@ -203,7 +216,6 @@ class _Speed:
 
 def _system() -> dict[str, Any]:
     """What this process and its device use: shares between 0 and 1, memory in bytes."""
-    import psutil
     import torch
 
     process = _process()
@@ -219,15 +231,11 @@ def _system() -> dict[str, Any]:
     return facts
 
 
-def _process() -> Any:
-    import psutil
+@cache
+def _process() -> psutil.Process:
+    """This process; its share of the processor is counted from one look to the next, so it has to be the same one."""
 
-    if "process" not in _cache:
-        _cache["process"] = psutil.Process()
-    return _cache["process"]
-
-
-_cache: dict[str, Any] = {}
+    return psutil.Process()
 
 
 def main(home: str, run_id: str) -> int:
@@ -249,7 +257,8 @@ def main(home: str, run_id: str) -> int:
 def _train(store: Store, run_id: str, folder: Path, log: Log) -> tuple[str, str]:
     project = read(folder / "project.json")
     link = Link(store, store.run(run_id), folder, log)
-    loop = _loop(project, folder, Path(store.home))
+    text = (folder / "model.py").read_text()
+    loop = begin(project, text, prepare(project.data, store.home))
     found = checkpoints.load(folder)
     if found is not None:
         step, checkpoint = found
@@ -262,37 +271,11 @@ def _train(store: Store, run_id: str, folder: Path, log: Log) -> tuple[str, str]
     try:
         done = loop.run(link)
         link.checkpoint(loop)
-        _evaluate(loop, project, folder)
+        trained = TrainedRun(project, text, loop.best_model(), loop.data)
+        write_bytes(folder / "evaluation.json", json.dumps(evaluate(trained).as_json()).encode())
     finally:
         link.close()
     return ("finished" if done else "stopped"), ""
-
-
-def _evaluate(loop: Loop, project: Project, folder: Path) -> None:
-    """Measure the best weights on the test split, and keep the result with the run."""
-    from builder.train.trained import TrainedRun, evaluate
-
-    if loop.best.weights:
-        loop.model.load_state_dict(loop.best.weights)
-    text = (folder / "model.py").read_text()
-    result = evaluate(TrainedRun(project, text, loop.model.cpu().eval(), loop.data))
-    write_bytes(folder / "evaluation.json", json.dumps(result.as_json()).encode())
-
-
-def _loop(project: Project, folder: Path, home: Path) -> Loop:
-    import torch
-
-    from builder.compile import module
-    from builder.data import prepare
-    from builder.train.device import choose
-    from builder.train.objectives import OBJECTIVES
-    from builder.train.trained import fields
-
-    data = prepare(project.data, home)
-    torch.manual_seed(project.training.seed)
-    model = module((folder / "model.py").read_text())
-    objective = OBJECTIVES[project.training.objective]
-    return Loop(model, objective, data, fields(project), project.training, choose(project.training.device))
 
 
 def _reason(error: Exception) -> str:
@@ -324,10 +307,6 @@ def _import_heavy() -> None:
     """What every run needs, so that a worker that waits has it already."""
     import torch.optim.adam
     import torch.utils.flop_counter
-
-    import builder.compile
-    import builder.data
-    import builder.train.trained  # noqa: F401
 
     # The first step of an optimizer imports more of torch; better now than within the run.
     weight = torch.nn.Parameter(torch.zeros(1))

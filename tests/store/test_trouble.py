@@ -56,6 +56,7 @@ def test_a_fresh_file_that_someone_writes_is_waited_for(home: Path) -> None:
     timer.start()
     store = open_store(home)
     store.create_project(blank("x"))
+    assert [row.name for row in store.list_projects()] == ["x"]
     store.close()
     timer.join()
 

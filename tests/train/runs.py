@@ -7,15 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from builder.compile import module
+from builder.compile import source
 from builder.data import prepare
 from builder.graph import DataChoice, Project, Training
 from builder.store import Points, Run, Store, open_store
-from builder.train import OBJECTIVES, refresh
-from builder.train.loop import Loop, Watch
-from builder.train.trained import fields
+from builder.train import refresh
+from builder.train.loop import Loop, Watch, begin
 from tests.networks import chain
 
 
@@ -53,10 +50,7 @@ def moons(**training: Any) -> Project:
 
 def loop(project: Project, home: Path) -> Loop:
     """A loop at its beginning, as a worker makes it."""
-    data = prepare(project.data, home)
-    torch.manual_seed(project.training.seed)
-    objective = OBJECTIVES[project.training.objective]
-    return Loop(module(project), objective, data, fields(project), project.training, "cpu")
+    return begin(project, source(project), prepare(project.data, home))
 
 
 def until(condition: Callable[[], Any], timeout_s: float) -> float:

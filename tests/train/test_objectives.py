@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn import metrics
 
+from builder.check.rules.data import TARGETS
 from builder.data import Prepared, prepare, schema
 from builder.graph import DataChoice, Training
 from builder.train import OBJECTIVES, Evaluation, fit_here, predict
@@ -33,6 +34,10 @@ def diabetes(home: Path) -> Prepared:
 @pytest.fixture
 def tales(home: Path) -> Prepared:
     return prepare(DataChoice(dataset="tales"), home)
+
+
+def test_the_check_knows_the_target_of_every_objective() -> None:
+    assert set(TARGETS) == set(OBJECTIVES)
 
 
 def test_classification_equals_scikit_learn(digits: Prepared) -> None:

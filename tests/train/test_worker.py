@@ -240,3 +240,12 @@ def test_a_worker_that_is_told_nothing_ends(store: Store, home: Path) -> None:
         [sys.executable, "-m", "builder.train.worker", str(home)], stdin=subprocess.DEVNULL, timeout=60, check=True
     )
     assert done.returncode == 0
+
+
+def test_a_worker_ends_when_its_project_is_deleted(store: Store) -> None:
+    project_id = store.create_project(digits_mlp(epochs=LONG))
+    run_id = start(store, project_id, digits_mlp(epochs=LONG))
+    until_epoch(store, run_id, 1)
+    store.delete_project(project_id)
+    until(lambda: _children[run_id].poll() == 0, 20)
+    assert not store.run_folder(run_id).exists()

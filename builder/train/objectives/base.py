@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -9,6 +10,10 @@ if TYPE_CHECKING:
     import torch
 
     from builder.data import Prepared
+
+# How many rows go through a network at once when it is measured, and how many of the worst are kept.
+EVALUATION_BATCH = 512
+WORST = 20
 
 
 @dataclass(frozen=True)
@@ -49,31 +54,30 @@ class Evaluation:
         return asdict(self)
 
 
-class Objective:
-    """One way to train. Subclasses say which kind of target they need, the loss, and the scores."""
+class Objective(ABC):
+    """One way to train: the loss and the scores. Which target it needs, `builder.check.rules.data.TARGETS` says."""
 
     name: ClassVar[str]
     title: ClassVar[str]
     summary: ClassVar[str]
-    target_kind: ClassVar[str]
     metrics: ClassVar[dict[str, str]]
 
+    @abstractmethod
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The mean loss of a batch, a scalar."""
-        raise NotImplementedError
 
+    @abstractmethod
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         """Sums of the loss and the other measures over a batch."""
-        raise NotImplementedError
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         """The measures that people read, from the means of the sums."""
         return means
 
+    @abstractmethod
     def evaluate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str) -> Evaluation:
         """Everything that the results page shows, from the outputs for `rows`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answers(self, output: torch.Tensor, data: Prepared) -> list[dict[str, Any]]:
         """One answer in plain JSON for each row of `output`."""
-        raise NotImplementedError

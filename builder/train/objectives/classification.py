@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from builder.train.objectives.base import Evaluation, Objective, Scores, Worst
+from builder.train.objectives.base import WORST, Evaluation, Objective, Scores, Worst
 
 if TYPE_CHECKING:
     import torch
 
     from builder.data import Prepared
-
-WORST = 20
 
 
 class Classification(Objective):
@@ -20,7 +18,6 @@ class Classification(Objective):
     name = "classification"
     title = "Classification"
     summary = "Which of several classes an example belongs to"
-    target_kind = "class"
     metrics = {"loss": "Cross-entropy", "accuracy": "Accuracy"}  # noqa: RUF012
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

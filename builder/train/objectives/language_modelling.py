@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from builder.train.objectives.base import Evaluation, Objective, Scores, Worst
+from builder.train.objectives.base import WORST, Evaluation, Objective, Scores, Worst
 
 if TYPE_CHECKING:
     import torch
 
     from builder.data import Prepared
-
-WORST = 20
 
 
 class LanguageModelling(Objective):
@@ -21,7 +19,6 @@ class LanguageModelling(Objective):
     name = "language_modelling"
     title = "Language modelling"
     summary = "What comes next in a text, at every place"
-    target_kind = "next_token"
     metrics = {"loss": "Cross-entropy", "accuracy": "Accuracy", "perplexity": "Perplexity"}  # noqa: RUF012
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from builder.train.objectives.base import Evaluation, Objective, Scores, Worst
+from builder.train.objectives.base import WORST, Evaluation, Objective, Scores, Worst
 
 if TYPE_CHECKING:
     import torch
 
     from builder.data import Prepared
-
-WORST = 20
 
 
 class Regression(Objective):
@@ -20,7 +18,6 @@ class Regression(Objective):
     name = "regression"
     title = "Regression"
     summary = "A number for every example"
-    target_kind = "number"
     metrics = {"loss": "Mean squared error", "mae": "Mean absolute error"}  # noqa: RUF012
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
