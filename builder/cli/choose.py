@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.cli.command import Failure
-from builder.cli.text import plain
+from builder.text import plain
 
 if TYPE_CHECKING:
     from pathlib import Path

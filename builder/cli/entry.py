@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from builder import log
 from builder.cli.command import INTERRUPTED, Command, Context, Failure, as_json
 from builder.cli.commands import registry
-from builder.cli.text import issue_line, plain
+from builder.cli.text import issue_line
+from builder.text import plain
 
 DEFAULT = "app"
 _WITH_VALUE = ("--home",)
@@ -99,7 +101,7 @@ def _guarded(command: Command, asked: Namespace, context: Context) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        return _fail(_failure(error, context), context)
+        return _fail(_failure(error, context, asked.command), context)
 
 
 def _fail(failure: Failure, context: Context) -> int:
@@ -113,7 +115,7 @@ def _fail(failure: Failure, context: Context) -> int:
     return failure.code
 
 
-def _failure(error: Exception, context: Context) -> Failure:
+def _failure(error: Exception, context: Context, command: str) -> Failure:
     """What went wrong, as a sentence. Errors of Netloom's own classes are sentences already."""
     if isinstance(error, Failure):
         return error
@@ -125,16 +127,15 @@ def _failure(error: Exception, context: Context) -> Failure:
         return Failure(f"The network has {count}:", issues=[issue.as_json() for issue in found])
     if type(error).__module__.partition(".")[0] == "builder":
         return Failure(str(error))
-    return Failure(f"Netloom itself failed ({type(error).__name__}: {str(error)[:200]}).{_logged(context)}")
+    return Failure(f"Netloom itself failed ({type(error).__name__}: {str(error)[:200]}).{_logged(context, command)}")
 
 
-def _logged(context: Context) -> str:
+def _logged(context: Context, command: str) -> str:
     """Keep the details of an error of ours; says where."""
     try:
         context.home.mkdir(parents=True, exist_ok=True)
-        path = context.home / "errors.log"
-        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(traceback.format_exc() + "\n")
+        path = context.home / log.ERRORS
+        log.write(path, "error", command=command, traceback=traceback.format_exc())
     except OSError:
         return ""
     return f" The details are in {path}."

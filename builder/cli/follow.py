@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from builder.cli.command import Context
-from builder.cli.text import measures, seconds
+from builder.cli.text import measures
+from builder.text import duration
 
 if TYPE_CHECKING:
     from builder.store import Points, Run, Store
@@ -81,7 +82,7 @@ class _Progress:
 
     def _rewrite(self, run: Run) -> None:
         eta = run.summary.get("eta_s")
-        left = f"  {seconds(eta)} left" if eta and run.state == "running" else ""
+        left = f"  {duration(eta)} left" if eta and run.state == "running" else ""
         share = f" {run.step / run.total_steps:4.0%}" if run.total_steps else ""
         line = f"{run.state}{share}{self._loss}{self._validation}{left}"[: _columns() - 1]
         print("\r" + line.ljust(self._width), end="", file=sys.stderr, flush=True)

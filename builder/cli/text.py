@@ -1,4 +1,4 @@
-"""Text for terminals: tables, numbers, and names that cannot play tricks."""
+"""Text for terminals: tables and numbers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-
-def plain(text: str) -> str:
-    """Text from people on one line, without the control characters that a terminal would obey."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+from builder.text import plain
 
 
 def short(text: str, length: int = 60) -> str:
@@ -44,22 +41,6 @@ def number(value: float) -> str:
 def measures(values: dict[str, float]) -> str:
     """Measures by name on one line."""
     return "  ".join(f"{name} {number(value)}" for name, value in values.items())
-
-
-def size(value: float) -> str:
-    """A number of bytes."""
-    for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
-        if value >= 1024**power:
-            return f"{value / 1024**power:.3g} {unit}"
-    return f"{value:.0f} B"
-
-
-def seconds(value: float) -> str:
-    """A length of time."""
-    whole = round(value)
-    if whole >= 3_600:
-        return f"{whole // 3_600} h {whole % 3_600 // 60:02d} min"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
 
 
 def moment(value: datetime) -> str:

@@ -13,6 +13,7 @@ from builder.check import Analysis, Issue, analyse, natural
 from builder.graph import Project
 from builder.layers import Call, TensorSpec
 from builder.layers.io import Input, Output
+from builder.text import plain
 
 
 class CompileError(ValueError):
@@ -186,5 +187,5 @@ def _remark(line: str, text: str) -> str:
 
 
 def comment(text: str) -> str:
-    """Free text made safe for one line of a comment: printable characters, spaces for all else."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:100]
+    """Free text made safe for one line of a comment."""
+    return plain(text)[:100]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from builder.graph import Node
+from builder.text import plain
 
 if TYPE_CHECKING:
     from torch import nn
@@ -181,8 +182,7 @@ def _leaves(layer: type[Layer]) -> list[type[Layer]]:
 def label(node: Node) -> str:
     """How messages name a node, on one line: its title, or else what it is and its id."""
     layer = registry().get(node.type)
-    title = "".join(letter if letter.isprintable() else " " for letter in node.title).strip()
-    return title or (f"{layer.title} ({node.id})" if layer else node.id)
+    return plain(node.title) or (f"{layer.title} ({node.id})" if layer else node.id)
 
 
 def parse(node: Node) -> Layer:
@@ -212,6 +212,5 @@ def _explain(error: ValidationError) -> str:
         message = item["msg"].removeprefix("Value error, ")
         named = item["loc"] and item["type"] not in ("missing", "extra_forbidden")
         received = f", received {str(item['input'])[:60]!r}" if named else ""
-        name = "".join(letter if letter.isprintable() else " " for letter in name[:60])
-        parts.append(f"{name}: {message[:1].lower() + message[1:]}{received}")
+        parts.append(f"{plain(name[:60])}: {message[:1].lower() + message[1:]}{received}")
     return "; ".join(parts) + "."

@@ -14,12 +14,13 @@ import threading
 import time
 import traceback
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from builder import log
 from builder.data import prepare
 from builder.graph import read, write_bytes
 from builder.store import Missing, Run, Store, open_store
@@ -32,25 +33,15 @@ FLUSH_S = 0.25
 HEARTBEAT_S = 1.0
 CHECKPOINT_EVERY_S = 5.0
 MEMORY_SHARE = 0.9
-
-
-class Log:
-    """The run's log: one JSON object per line."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "log.jsonl"
-
-    def write(self, event: str, **values: Any) -> None:
-        line = json.dumps({"at": datetime.now(UTC).isoformat(), "event": event, **values})
-        with self.path.open("a") as file:
-            file.write(line + "\n")
+LOG = "log.jsonl"
 
 
 class Link(Watch):
     """Between the loop and the store: points out, commands in, a heartbeat."""
 
-    def __init__(self, store: Store, run: Run, folder: Path, log: Log) -> None:
-        self.store, self.run_id, self.folder, self.log = store, run.id, folder, log
+    def __init__(self, store: Store, run: Run, folder: Path) -> None:
+        self.store, self.run_id, self.folder = store, run.id, folder
+        self.log = partial(log.write, folder / LOG)
         self._points: list[tuple[int, int, str, str, float, float]] = []
         self._commands: list[tuple[str, float | None]] = []
         self._lock = threading.Lock()
@@ -104,7 +95,7 @@ class Link(Watch):
             self._best_step = loop.best.step
         checkpoints.save(self.folder, loop.step, loop.checkpoint())
         self._checkpoint_at = time.monotonic()
-        self.log.write("checkpoint", step=loop.step, epoch=loop.epoch)
+        self.log("checkpoint", step=loop.step, epoch=loop.epoch)
 
     def close(self) -> None:
         self._closed.set()
@@ -117,7 +108,7 @@ class Link(Watch):
         """Carry out what has been asked for. Returns false where the run has to stop."""
         while self._commands:
             kind, value = self._commands.pop(0)
-            self.log.write("command", kind=kind, value=value, step=loop.step)
+            self.log("command", kind=kind, value=value, step=loop.step)
             if kind == "learning_rate" and value is not None:
                 self._set_learning_rate(loop, value)
             elif kind == "stop":
@@ -136,7 +127,7 @@ class Link(Watch):
         while True:
             while self._commands:
                 kind, value = self._commands.pop(0)
-                self.log.write("command", kind=kind, value=value, step=loop.step)
+                self.log("command", kind=kind, value=value, step=loop.step)
                 if kind == "learning_rate" and value is not None:
                     self._set_learning_rate(loop, value)
                 elif kind in ("resume", "stop"):
@@ -163,7 +154,7 @@ class Link(Watch):
                 self._give_up()
             except Exception as error:
                 # The store may be locked for a moment; the points wait here and are tried again.
-                self.log.write("store", problem=repr(error))
+                self.log("store", problem=repr(error))
                 time.sleep(HEARTBEAT_S)
 
     def _give_up(self) -> None:
@@ -242,21 +233,21 @@ def main(home: str, run_id: str) -> int:
     """Train one run to its end. Returns the exit code: 0 where it finished or was stopped."""
     store = open_store(Path(home))
     folder = Path(store.run_folder(run_id))
-    log = Log(folder)
-    log.write("start", pid=os.getpid())
+    note = partial(log.write, folder / LOG)
+    note("start", pid=os.getpid())
     try:
-        state, reason = _train(store, run_id, folder, log)
+        state, reason = _train(store, run_id, folder)
     except Exception as error:
         state, reason = "failed", _reason(error)
-        log.write("error", message=reason, traceback=traceback.format_exc())
+        note("error", message=reason, traceback=traceback.format_exc())
     store.update_run(run_id, state=state, reason=reason, ended_at=datetime.now(UTC))
-    log.write("end", state=state, reason=reason)
+    note("end", state=state, reason=reason)
     return 1 if state == "failed" else 0
 
 
-def _train(store: Store, run_id: str, folder: Path, log: Log) -> tuple[str, str]:
+def _train(store: Store, run_id: str, folder: Path) -> tuple[str, str]:
     project = read(folder / "project.json")
-    link = Link(store, store.run(run_id), folder, log)
+    link = Link(store, store.run(run_id), folder)
     text = (folder / "model.py").read_text()
     loop = begin(project, text, prepare(project.data, store.home))
     found = checkpoints.load(folder)
@@ -264,7 +255,7 @@ def _train(store: Store, run_id: str, folder: Path, log: Log) -> tuple[str, str]
         step, checkpoint = found
         best = checkpoints.weights(folder) if (folder / "best.safetensors").exists() else None
         loop.restore(checkpoint, best)
-        log.write("restore", step=step)
+        link.log("restore", step=step)
     store.drop_points_after(run_id, loop.step)
     store.update_run(run_id, state="running", started_at=datetime.now(UTC), total_steps=loop.total_steps, reason="")
     link.start(loop)
@@ -297,9 +288,9 @@ def _told() -> dict[str, Any] | None:
     if not line:
         return None
     message: dict[str, Any] = json.loads(line)
-    log = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    output = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
-        os.dup2(log, stream)
+        os.dup2(output, stream)
     return message
 
 

@@ -8,6 +8,7 @@ from builder.data import DataError, DatasetInfo, add_file, datasets, prepare, re
 from builder.graph import DataChoice
 from builder.store import Store
 from builder.ui.charts import class_chart
+from builder.ui.forms import data_edit
 from builder.ui.live import Live
 from builder.ui.results import preview
 from builder.ui.words import plain
@@ -85,9 +86,7 @@ def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
     if live and live.project.data.dataset == info.name:
         left.success(f"Used by {plain(live.project.name)}")
     elif live and left.button(f"Use it in {plain(live.project.name)}", type="primary", width="stretch"):
-        live.apply(
-            {"kind": "project", "data": {"dataset": info.name, "options": {}}, "training": {"objective": info.task}}
-        )
+        live.apply(data_edit(info.name, {info.name: info}))
         st.switch_page("pages/design.py")
     if not info.builtin and right.button("Delete this upload", icon=":material/delete:", width="stretch"):
         remove(info.name, store.home)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import streamlit as st
 
 from builder.compile import CompileError, source
 from builder.data import datasets
-from builder.graph import EditError
+from builder.graph import Edit
 from builder.store import StoreError
 from builder.train.objectives import OBJECTIVES
 from builder.ui.canvas import canvas
 from builder.ui.canvas.payload import payload
+from builder.ui.forms import bound, data_edit, refused
 from builder.ui.inspector import inspector
 from builder.ui.live import Live
 from builder.ui.style import narrow
+from builder.ui.trouble import guard
 from builder.ui.words import ago
 
 HEIGHT = 690
@@ -30,6 +29,7 @@ def designer(live: Live) -> None:
     st.fragment(_page, run_every=LOOK_EVERY_S)(live)
 
 
+@guard()
 def _page(live: Live) -> None:
     key = f"canvas {live.id}"
     _bar(live)
@@ -50,26 +50,29 @@ def _bar(live: Live) -> None:
     name, data, objective, train = st.columns([2, 1.4, 1.2, 0.8], vertical_alignment="bottom")
     project = live.project
     with name:
-        bound = _bound(live, "name", project.name, lambda value: {"name": value.strip() or "My network"})
-        st.text_input("Project", project.name, max_chars=200, **bound)
+        naming = bound(live, "bar/name", project.name, _rename, renews=True)
+        st.text_input("Project", project.name, max_chars=200, **naming)
+        refused(naming)
     infos = {info.name: info for info in datasets(live.store.home)}
     with data:
         names = ["", *infos]
         chosen = project.data.dataset if project.data.dataset in infos else ""
-        bound = _bound(live, "data", chosen, lambda value: _data_edit(value, infos))
         st.selectbox(
             "Data",
             names,
             index=names.index(chosen),
             format_func=lambda value: infos[value].title if value else "Choose data",
-            **bound,
+            **bound(live, "bar/data", chosen, lambda value: data_edit(value, infos), renews=True),
         )
     with objective:
         known = project.training.objective if project.training.objective in OBJECTIVES else "classification"
-        bound = _bound(live, "objective", known, lambda value: {"training": {"objective": value}})
-        titles = list(OBJECTIVES)
+        names = list(OBJECTIVES)
         st.selectbox(
-            "Objective", titles, index=titles.index(known), format_func=lambda value: OBJECTIVES[value].title, **bound
+            "Objective",
+            names,
+            index=names.index(known),
+            format_func=lambda value: OBJECTIVES[value].title,
+            **bound(live, "bar/objective", known, _choose_objective),
         )
     with train:
         ready = not live.analysis().errors and bool(project.data.dataset)
@@ -80,28 +83,12 @@ def _bar(live: Live) -> None:
         st.error(problem)
 
 
-def _data_edit(name: str, infos: dict[str, Any]) -> dict[str, Any]:
-    """Other data, with the objective that it asks for; options belong to the data that was."""
-    edit: dict[str, Any] = {"data": {"dataset": name, "options": {}}}
-    if name:
-        edit["training"] = {"objective": infos[name].task}
-    return edit
+def _rename(name: str) -> Edit:
+    return {"kind": "project", "name": name.strip() or "My network"}
 
 
-def _bound(live: Live, name: str, shown: Any, edit: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-    """What binds a widget to the project: its key, and the edit that a change of it makes."""
-    generation = live.generation
-    key = f"bar/{live.id}/{generation}/{name}"
-
-    def commit() -> None:
-        if generation != live.generation or st.session_state.get(key, shown) == shown:
-            return  # of a form that is gone, or not changed; see builder.ui.inspector
-        try:
-            live.apply({"kind": "project", **edit(st.session_state[key])})
-        except EditError as error:
-            live.problem = str(error)
-
-    return {"key": key, "on_change": commit}
+def _choose_objective(name: str) -> Edit:
+    return {"kind": "project", "training": {"objective": name}}
 
 
 def _canvas(live: Live, key: str) -> None:

@@ -38,12 +38,18 @@ def explaining(live: Live) -> None:
         row = _row(live, trained)
         method, target = _method(trained), _target(trained)
     with right:
-        _explained(trained, row, method, target)
+        _explained(live, trained, row, method, target)
 
 
 def _has_weights(live: Live, run: Run) -> bool:
-    folder = Path(live.store.run_folder(run.id))
-    return (folder / "best.safetensors").exists() or (folder / "last.json").exists()
+    return _written(live, run.id) > 0
+
+
+def _written(live: Live, run_id: str) -> float:
+    """When the weights of a run were written, in seconds; 0 where there are none."""
+    folder = Path(live.store.run_folder(run_id))
+    files = [folder / "best.safetensors", folder / "last.json"]
+    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
 
 
 def _trained(live: Live, runs: list[Run]) -> TrainedRun | None:
@@ -53,8 +59,8 @@ def _trained(live: Live, runs: list[Run]) -> TrainedRun | None:
     run_id = st.selectbox("Run", list(known), index=index, format_func=lambda key: _name(known[key]))
     session.choose(live.id, run_id)
     try:
-        return _load(live.store.home, run_id, str(known[run_id].ended_at))
-    except (DataError, StoreError, FileNotFoundError) as error:
+        return _load(live.store.home, run_id, _written(live, run_id))
+    except (DataError, StoreError, OSError) as error:
         st.error(str(error))
         return None
 
@@ -64,7 +70,7 @@ def _name(run: Run) -> str:
 
 
 @st.cache_resource(max_entries=6, show_spinner="Loading the network …")
-def _load(home: Path, run_id: str, ended_at: str) -> TrainedRun:
+def _load(home: Path, run_id: str, written: float) -> TrainedRun:
     return train.load_run(session.store(), run_id)
 
 
@@ -105,10 +111,11 @@ def _target(trained: TrainedRun) -> str | None:
     return chosen or None
 
 
-def _explained(trained: TrainedRun, row: int, method: str, target: str | None) -> None:
+def _explained(live: Live, trained: TrainedRun, row: int, method: str, target: str | None) -> None:
     try:
         with st.spinner("Explaining …"):
-            found = _explain(trained, trained.run.id if trained.run else "", row, method, target)
+            run_id = trained.run.id if trained.run else ""
+            found = _explain(trained, run_id, _written(live, run_id), row, method, target)
     except (ExplainError, DataError) as error:
         st.error(str(error))
         return
@@ -121,7 +128,9 @@ def _explained(trained: TrainedRun, row: int, method: str, target: str | None) -
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _explain(_trained: TrainedRun, run_id: str, row: int, method: str, target: str | None) -> Explanation:
+def _explain(
+    _trained: TrainedRun, run_id: str, written: float, row: int, method: str, target: str | None
+) -> Explanation:
     return explain(_trained, method, row, target=target)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from builder.graph import Edit, EditError, Node
+from builder.graph import Edit, Node
 from builder.layers import FormField, form, registry
+from builder.ui.forms import bound, refused
 from builder.ui.live import Live
 
 
@@ -39,57 +40,37 @@ def inspector(live: Live, selected: list[str]) -> None:
 def _field(live: Live, node: Node, field: FormField) -> None:
     value = node.params.get(field.name, list(field.default) if field.kind == "ints" else field.default)
     shown, read, draw = _editor(field, value)
-    draw(*_bound(live, node, field.name, shown, lambda new: _set(node, field.name, read(new))))
-    failed = st.session_state.get("inspector error")
-    if failed and failed[:2] == (node.id, field.name):
-        st.error(failed[2])
+    made = bound(live, f"{node.id}/{field.name}", shown, lambda new: _set(node, field.name, read(new)))
+    draw(made)
+    refused(made)
 
 
 def _about(live: Live, node: Node) -> None:
-    key, commit = _bound(live, node, "title", node.title, lambda new: _update(node, "title", new))
-    st.text_input("Title", node.title, key=key, max_chars=200, on_change=commit)
-    key, commit = _bound(live, node, "note", node.note, lambda new: _update(node, "note", new))
-    st.text_area("Remark", node.note, key=key, max_chars=5000, on_change=commit)
-    key, commit = _bound(live, node, "frozen", node.frozen, lambda new: _update(node, "frozen", new))
-    st.toggle("Frozen", node.frozen, key=key, help="Its weights stay as they are in training", on_change=commit)
+    st.text_input("Title", node.title, max_chars=200, **_about_bound(live, node, "title"))
+    st.text_area("Remark", node.note, max_chars=5000, **_about_bound(live, node, "note"))
+    text = "Its weights stay as they are in training"
+    st.toggle("Frozen", node.frozen, help=text, **_about_bound(live, node, "frozen"))
+
+
+def _about_bound(live: Live, node: Node, name: str) -> dict[str, Any]:
+    def edit(new: Any) -> Edit:
+        return {"kind": "update", "node": node.id, name: new}
+
+    return bound(live, f"{node.id}/{name}", getattr(node, name), edit)
 
 
 def _set(node: Node, name: str, value: Any) -> Edit:
     return {"kind": "set", "node": node.id, "params": {name: value}}
 
 
-def _update(node: Node, name: str, value: Any) -> Edit:
-    return {"kind": "update", "node": node.id, name: value}
-
-
-def _bound(
-    live: Live, node: Node, name: str, shown: Any, edit: Callable[[Any], Edit]
-) -> tuple[str, Callable[[], None]]:
-    """A widget's key, and what to do when it changes: apply the edit that its value makes."""
-    generation = live.generation
-    key = f"inspector/{generation}/{node.id}/{name}"
-
-    def commit() -> None:
-        # Streamlit may replay this for a form that is gone: the generation tells, and so does a value that is as drawn.
-        if generation != live.generation or st.session_state.get(key, shown) == shown:
-            return
-        st.session_state.pop("inspector error", None)
-        try:
-            live.apply(edit(st.session_state[key]), from_form=True)
-        except (EditError, ValueError) as error:
-            st.session_state["inspector error"] = (node.id, name, str(error))
-
-    return key, commit
-
-
-def _editor(field: FormField, value: Any) -> tuple[Any, Callable[[Any], Any], Callable[[str, Callable[[], None]], Any]]:
-    """What a widget shows, how its value is read back, and how it is drawn."""
+def _editor(field: FormField, value: Any) -> tuple[Any, Callable[[Any], Any], Callable[[dict[str, Any]], Any]]:
+    """What a widget shows, how its value is read back, and how it is drawn with what binds it."""
     label, text = field.label, field.description
     if field.kind == "bool":
         return (
             bool(value),
             bool,
-            lambda key, commit: st.toggle(label, bool(value), key=key, help=text, on_change=commit),
+            lambda made: st.toggle(label, bool(value), help=text, **made),
         )
     if field.kind == "choice":
         options = list(field.choices)
@@ -97,22 +78,20 @@ def _editor(field: FormField, value: Any) -> tuple[Any, Callable[[Any], Any], Ca
         return (
             shown,
             str,
-            lambda key, commit: st.selectbox(
-                label, options, index=options.index(shown), key=key, help=text, on_change=commit
-            ),
+            lambda made: st.selectbox(label, options, index=options.index(shown), help=text, **made),
         )
     if field.kind == "int" and isinstance(value, int) and not field.optional and _within(field, value):
         low, high = int(field.minimum or 0), int(field.maximum or 2**53)
         return (
             value,
             int,
-            lambda key, commit: st.number_input(label, low, high, value, step=1, key=key, help=text, on_change=commit),
+            lambda made: st.number_input(label, low, high, value, step=1, help=text, **made),
         )
     shown = "" if value is None else ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     return (
         shown,
         lambda typed: read_text(field, typed),
-        lambda key, commit: st.text_input(label, shown, key=key, help=_help(field), on_change=commit),
+        lambda made: st.text_input(label, shown, help=_help(field), **made),
     )
 
 

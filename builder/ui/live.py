@@ -114,7 +114,7 @@ class Live:
             self.problem = ""
         except Conflict as error:
             self._open()
-            return [f"{error} You see the other version now; yours can be found in this session's undo no more."]
+            return [f"{error} You see what is there now; your last edit was not taken."]
         except StoreError as error:
             self.problem = str(error)  # the next edit tries again
             return [f"Not saved: {error}"]

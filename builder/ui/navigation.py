@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import builder.ui
+from builder.ui.trouble import guard, keep_callback_errors
 
 ROOT = Path(builder.ui.__file__).parents[2]
 PAGES = {
@@ -29,10 +30,12 @@ def navigate() -> None:
         st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=symbol, default=name == "home")
         for name, (title, symbol) in PAGES.items()
     ]
+    keep_callback_errors()
     chosen = st.navigation(pages, position="top")
     _state.inside = True
     try:
-        chosen.run()
+        with guard():
+            chosen.run()
     finally:
         _state.inside = False
 

@@ -119,10 +119,12 @@ def take_away(live: Live, run: Run) -> None:
     folder = Path(live.store.run_folder(run.id))
     st.markdown("The network as plain PyTorch: it runs without Netloom, and gives the same answers.")
     if st.button("Prepare the zip", icon=":material/folder_zip:", key=f"bundle {run.id}"):
-        trained = train.load_run(live.store, run.id)
         target = folder / "bundle.zip"
-        export.export(trained, "bundle", target)
-        st.session_state["bundle"] = (run.id, target.read_bytes())
+        try:
+            export.export(train.load_run(live.store, run.id), "bundle", target)
+            st.session_state["bundle"] = (run.id, target.read_bytes())
+        except (DataError, export.ExportError, OSError) as error:
+            st.error(f"The zip could not be made: {error}")
     ready = st.session_state.get("bundle")
     if ready and ready[0] == run.id:
         st.download_button(
@@ -145,4 +147,4 @@ def preview(data: Prepared, rows: int = 8) -> None:
         with columns[place % 4], st.container(border=True):
             example = data.example(place)
             show_example(example, small=True)
-            st.caption(f"Row {place} · {data.schema.target.name}: **{plain(example.target[:80])}**")
+            st.caption(f"Row {place} · {plain(data.schema.target.name)}: **{plain(example.target[:80])}**")

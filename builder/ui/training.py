@@ -10,14 +10,17 @@ from builder import train
 from builder.check import Analysis
 from builder.compile import CompileError
 from builder.data import DataError, datasets
-from builder.graph import EditError, Training
+from builder.graph import Training
 from builder.layers import form
 from builder.store import Points, Run, StoreError
+from builder.text import duration, size
 from builder.ui import session
 from builder.ui.charts import curve_chart, curves, empty_chart
+from builder.ui.forms import bound, data_edit, refused
 from builder.ui.live import Live
 from builder.ui.results import results
-from builder.ui.words import ago, count, duration, plain, size
+from builder.ui.trouble import guard
+from builder.ui.words import ago, count, plain
 
 REFRESH_S = 0.8
 STATES = {
@@ -29,7 +32,6 @@ STATES = {
     "stopped": (":material/stop_circle:", "Stopped"),
     "failed": (":material/error:", "Failed"),
 }
-NAMES = {"constant": "Constant", "cosine": "Cosine to zero", "one_cycle": "One cycle"}
 DEVICES = {"auto": "Automatic", "cpu": "CPU", "cuda": "GPU"}
 
 
@@ -48,24 +50,32 @@ def _settings(live: Live) -> None:
     project = live.project
     infos = {info.name: info for info in datasets(live.store.home)}
     with st.container(border=True):
-        _select(
-            live, "data", "dataset", "Data", ["", *infos], lambda name: infos[name].title if name else "Choose data"
+        names = ["", *infos]
+        chosen = project.data.dataset if project.data.dataset in infos else ""
+        st.selectbox(
+            "Data",
+            names,
+            names.index(chosen),
+            format_func=lambda name: infos[name].title if name else "Choose data",
+            **bound(live, "training/data", chosen, lambda name: data_edit(name, infos), renews=True),
         )
-        _select(live, "training", "objective", "Objective", list(train.OBJECTIVES), lambda n: train.OBJECTIVES[n].title)
-        _select(live, "training", "optimizer", "Optimizer", list(train.OPTIMIZERS), train.OPTIMIZERS.__getitem__)
+        _select(live, "objective", "Objective", {name: found.title for name, found in train.OBJECTIVES.items()})
+        _select(live, "optimizer", "Optimizer", train.OPTIMIZERS)
         one, two = st.columns(2)
         with one:
-            _number(live, "epochs", "Epochs", "How often every example is seen")
+            _whole(live, "epochs", "Epochs", "How often every example is seen")
         with two:
-            _number(live, "batch_size", "Batch size", "How many examples make one step")
-        _rate(live)
+            _whole(live, "batch_size", "Batch size", "How many examples make one step")
+        rate = "How far each step goes. Too high, and the loss jumps; too low, and it crawls"
+        _real(live, "learning_rate", "Learning rate", rate, 1e-7, 10.0, 0.0005)
         with st.expander("More"):
-            _select(live, "training", "schedule", "Learning rate over time", list(NAMES), NAMES.__getitem__)
-            _select(live, "training", "device", "Device", list(DEVICES), DEVICES.__getitem__)
-            _real(live, "weight_decay", "Weight decay", "Draws weights towards zero, against overfitting")
-            _optional(live, "gradient_clip", "Gradient clip", "The greatest length of a gradient; empty: no limit")
-            _optional(live, "early_stopping", "Early stopping", "Epochs without a better validation loss; empty: never")
-            _number(live, "seed", "Seed", "The same seed gives the same run")
+            _select(live, "schedule", "Learning rate over time", train.SCHEDULES)
+            _select(live, "device", "Device", DEVICES)
+            _real(live, "weight_decay", "Weight decay", "Draws weights towards zero, against overfitting", 0.0, 1.0)
+            clip = "The greatest length of a gradient; empty: no limit"
+            _real(live, "gradient_clip", "Gradient clip", clip, 1e-6, 1e6)
+            _whole(live, "early_stopping", "Early stopping", "Epochs without a better validation loss; empty: never")
+            _whole(live, "seed", "Seed", "The same seed gives the same run")
     analysis = live.analysis()
     _estimate(live, analysis)
     _start(live, analysis)
@@ -107,7 +117,10 @@ def _start(live: Live, analysis: Analysis) -> None:
 
 
 def _runs(live: Live) -> None:
-    rows = [train.refresh(live.store, run.id) for run in live.store.runs(live.id, limit=200)]
+    rows = [
+        train.refresh(live.store, run.id) if run.state in train.ACTIVE else run
+        for run in live.store.runs(live.id, limit=200)
+    ]
     if not rows:
         # An empty chart, so that the browser has loaded what draws the curves before there are any.
         st.markdown("#### No runs yet")
@@ -131,10 +144,10 @@ def _runs(live: Live) -> None:
         st.rerun()
     st.session_state["run"] = picked
     st.query_params["run"] = picked
-    active = train.refresh(live.store, picked).state in train.ACTIVE
+    run = known[picked]
+    active = run.state in train.ACTIVE
     st.fragment(_watch, run_every=REFRESH_S if active else None)(live, picked, active)
-    run = live.store.run(picked)
-    if run.state not in train.ACTIVE:
+    if not active:
         results(live, run)
 
 
@@ -142,13 +155,10 @@ def _name(run: Run) -> str:
     return f"{run.title[:60]} · {STATES[run.state][1].lower()} · {ago(run.created_at)}"
 
 
+@guard()
 def _watch(live: Live, run_id: str, active: bool) -> None:
     """The run as it is now, drawn again and again while it goes on."""
-    try:
-        run = train.refresh(live.store, run_id)
-    except StoreError as error:
-        st.error(str(error))
-        return
+    run = train.refresh(live.store, run_id)
     if active != (run.state in train.ACTIVE):
         st.rerun()  # the whole page: results come up and this stops looking, or begins again
     icon, word = STATES[run.state]
@@ -272,61 +282,30 @@ def _points(live: Live, run: Run) -> Points:
     return found
 
 
-def _bound(live: Live, part: str, name: str, shown: Any) -> dict[str, Any]:
-    """What binds a widget to the document: its key, and the edit that a change of it makes."""
-    generation = live.generation
-    key = f"{part}/{live.id}/{generation}/{name}"
-
-    def commit() -> None:
-        value = st.session_state.get(key, shown)
-        if generation != live.generation or value == shown:
-            return  # of a form that is gone, or not changed; see builder.ui.inspector
-        edit: dict[str, Any] = {"kind": "project", part: {name: value}}
-        if name == "dataset":
-            infos = {info.name: info for info in datasets(live.store.home)}
-            edit["data"]["options"] = {}
-            if value in infos:
-                edit["training"] = {"objective": infos[value].task}
-        try:
-            live.apply(edit, from_form=name != "dataset")
-        except EditError as error:
-            live.problem = str(error)
-
-    return {"key": key, "on_change": commit}
+def _setting(live: Live, name: str, value: Any) -> dict[str, Any]:
+    """What binds a widget to a field of the document's training section."""
+    return bound(live, f"training/{name}", value, lambda new: {"kind": "project", "training": {name: new}})
 
 
-def _select(live: Live, part: str, name: str, label: str, options: list[str], title: Any) -> None:
-    value = getattr(getattr(live.project, part), name)
-    shown = value if value in options else options[0]
-    bound = _bound(live, part, name, shown)
-    st.selectbox(label, options, index=options.index(shown), format_func=title, **bound)
+def _select(live: Live, name: str, label: str, titles: dict[str, str]) -> None:
+    value = getattr(live.project.training, name)
+    options = list(titles)
+    shown = value if value in titles else options[0]
+    st.selectbox(label, options, options.index(shown), titles.__getitem__, **_setting(live, name, shown))
 
 
-def _number(live: Live, name: str, label: str, text: str) -> None:
+def _whole(live: Live, name: str, label: str, text: str) -> None:
+    """A whole number within the bounds that the document declares; one that may be None may be left empty."""
     field = next(item for item in form(Training) if item.name == name)
+    low, high = int(field.minimum or 0), None if field.maximum is None else int(field.maximum)
     value = getattr(live.project.training, name)
-    high = int(field.maximum) if field.maximum is not None else None
-    bound = _bound(live, "training", name, value)
-    st.number_input(label, int(field.minimum or 0), high, value, step=1, help=text, **bound)
+    setting = _setting(live, name, value)
+    st.number_input(label, low, high, value, step=1, help=text, placeholder="empty", **setting)
+    refused(setting)
 
 
-def _real(live: Live, name: str, label: str, text: str) -> None:
+def _real(live: Live, name: str, label: str, text: str, low: float, high: float, step: float | None = None) -> None:
     value = getattr(live.project.training, name)
-    st.number_input(label, 0.0, 1.0, value, format="%g", help=text, **_bound(live, "training", name, value))
-
-
-def _rate(live: Live) -> None:
-    value = live.project.training.learning_rate
-    text = "How far each step goes. Too high, and the loss jumps; too low, and it crawls"
-    bound = _bound(live, "training", "learning_rate", value)
-    st.number_input("Learning rate", 1e-7, 10.0, value, step=0.0005, format="%g", help=text, **bound)
-
-
-def _optional(live: Live, name: str, label: str, text: str) -> None:
-    whole = name == "early_stopping"
-    value = getattr(live.project.training, name)
-    bound = _bound(live, "training", name, value)
-    if whole:
-        st.number_input(label, 1, 10_000, value, step=1, help=text, placeholder="empty", **bound)
-    else:
-        st.number_input(label, 1e-6, 1e6, value, format="%g", help=text, placeholder="empty", **bound)
+    setting = _setting(live, name, value)
+    st.number_input(label, low, high, value, step=step, format="%g", help=text, placeholder="empty", **setting)
+    refused(setting)

@@ -250,7 +250,7 @@ def test_errors_of_our_own_are_sentences_and_kept(
     answer = console("runs")
     assert answer.code == 1
     sentence(answer.err)
-    assert "ZeroDivisionError" in (console.home / "errors.log").read_text()
+    assert "ZeroDivisionError" in (console.home / "errors.jsonl").read_text()
 
 
 def test_json_holds_no_nan() -> None:

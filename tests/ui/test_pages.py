@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from builder import train
+from builder.graph import EditError
 from builder.store import open_store
 from builder.templates import templates
 
@@ -64,3 +66,47 @@ def test_hostile_names_are_shown_as_text(home: Path) -> None:
     shown = " ".join(item.value for item in app.markdown)
     assert "\\*\\*bold\\*\\*" in shown
     assert "\\[link\\]" in shown
+
+
+def test_an_error_of_ours_is_a_sentence_and_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("builder.ui.datapage.datapage", broken)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    app.switch_page("pages/data.py").run()
+    assert not app.exception
+    assert "Netloom itself failed here (ZeroDivisionError)" in app.error[0].value
+    kept = json.loads((home / "errors.jsonl").read_text())
+    assert kept["where"] == "page"
+    assert "by zero" in kept["traceback"]
+
+
+def test_an_error_in_a_callback_is_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("in a callback")
+
+    open_store(home).create_project(templates()["spirals"].project)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    app.switch_page("pages/train.py").run()
+    monkeypatch.setattr("builder.ui.live.Live.apply", broken)
+    app.number_input[0].set_value(7).run()
+    assert "in a callback" in (home / "errors.jsonl").read_text()
+
+
+def test_a_refused_edit_is_said_and_nothing_is_lost(home: Path) -> None:
+    open_store(home).create_project(templates()["spirals"].project)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    app.switch_page("pages/train.py").run()
+    before = app.number_input[0].value
+
+    def refuse(*_: object, **__: object) -> None:
+        raise EditError("That does not go.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("builder.ui.live.Live.apply", refuse)
+        app.number_input[0].set_value(7).run()
+    assert [item.value for item in app.error] == ["That does not go."]
+    assert open_store(home).list_projects(limit=1)[0].name
+    app.number_input[0].set_value(before).run()
+    assert not app.error

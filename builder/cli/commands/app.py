@@ -18,6 +18,7 @@ OPTIONS: dict[str, str | int | bool] = {
     "server.enableXsrfProtection": True,
     "server.maxUploadSize": 200,
     "runner.postScriptGC": False,
+    "logger.enableRich": False,
     "client.showErrorDetails": "none",
     "client.toolbarMode": "minimal",
     "client.showSidebarNavigation": True,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from builder.cli.choose import find_dataset
 from builder.cli.command import Command, Context
-from builder.cli.text import number, plain, short, table
+from builder.cli.text import number, short, table
+from builder.text import plain
 
 if TYPE_CHECKING:
     from builder.data import DatasetInfo, Prepared, Quality

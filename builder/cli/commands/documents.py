@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.command import FAILED, USAGE, Command, Context, Failure
-from builder.cli.text import issue_line, number, plain, size, table
+from builder.cli.text import issue_line, number, table
+from builder.text import plain, size
 
 if TYPE_CHECKING:
     from builder.check import Analysis

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from builder.cli.choose import find_trained
 from builder.cli.command import USAGE, Command, Context, Failure, whole
-from builder.cli.text import number, plain, short, table
+from builder.cli.text import number, short, table
+from builder.text import plain
 
 if TYPE_CHECKING:
     import numpy as np

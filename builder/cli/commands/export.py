@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from builder.cli.choose import find_trained
 from builder.cli.command import USAGE, Command, Context, Failure
-from builder.cli.text import size
+from builder.text import size
 
 DEFAULT = "bundle"
 

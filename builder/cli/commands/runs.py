@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from builder.cli.choose import find_run, find_trained
 from builder.cli.command import Command, Context
-from builder.cli.text import measures, moment, number, plain, short, table
+from builder.cli.text import measures, moment, number, short, table
+from builder.text import plain
 
 if TYPE_CHECKING:
     from builder.store import Run

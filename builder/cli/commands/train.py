@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from builder.cli.choose import find_dataset
 from builder.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
-from builder.cli.text import measures, plain
+from builder.cli.text import measures
+from builder.text import plain
 
 if TYPE_CHECKING:
     from builder.graph import Project

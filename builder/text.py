@@ -1,0 +1,24 @@
+"""Text, sizes and times as people read them, on a page as on a terminal."""
+
+from __future__ import annotations
+
+
+def plain(text: str) -> str:
+    """Text from people on one line, without the control characters that a terminal or a source file would obey."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def size(value: float) -> str:
+    """A number of bytes."""
+    for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if value >= 1024**power:
+            return f"{value / 1024**power:.3g} {unit}"
+    return f"{value:.0f} B"
+
+
+def duration(seconds: float) -> str:
+    """A length of time, such as 1 h 05 min, 3 min 20 s, or 12 s."""
+    whole = round(seconds)
+    if whole >= 3_600:
+        return f"{whole // 3_600} h {whole % 3_600 // 60:02d} min"
+    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"

@@ -1,0 +1,58 @@
+"""What people see, and what the log keeps, where something goes wrong on a page."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import streamlit as st
+
+from builder import log
+from builder.store import home
+
+
+@contextlib.contextmanager
+def guard() -> Iterator[None]:
+    """Show what a page raises as a sentence. Errors of Netloom's own classes are sentences already; the details of
+    others are kept in the log. Also a decorator, for fragments."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] == "builder":
+            st.error(str(error))
+            return
+        kept = _keep(home(), error)
+        where = f" The details are in {kept}." if kept else ""
+        name = type(error).__name__
+        st.error(f"Netloom itself failed here ({name}). Your work is saved; reload the page to go on.{where}")
+
+
+@st.cache_resource(show_spinner=False)
+def keep_callback_errors() -> logging.Handler:
+    """Have the log keep what fails in a widget's callback too, which Streamlit calls before any page."""
+    handler = _Handler(home())
+    logging.getLogger("streamlit.error_util").addHandler(handler)
+    return handler
+
+
+class _Handler(logging.Handler):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(logging.ERROR)
+        self.folder = folder
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1]:
+            _keep(self.folder, record.exc_info[1])
+
+
+def _keep(folder: Path, error: BaseException) -> Path | None:
+    """Write the details of an error to the log; returns where, or None where nothing can be written."""
+    path = folder / log.ERRORS
+    try:
+        log.write(path, "error", where="page", traceback="".join(traceback.format_exception(error)))
+    except OSError:
+        return None
+    return path
