@@ -25,7 +25,7 @@ from builder.train.device import KEEP_MEMORY, threads
 
 ACTIVE = ("queued", "running", "paused", "stopping")
 STARTING_S = 3.0
-NICENESS = 10
+NICENESS = 15
 
 # Workers that this process started, so that their exit codes can be read and no zombie stays.
 _children: dict[str, subprocess.Popen[bytes]] = {}

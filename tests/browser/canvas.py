@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
-from tests.browser.server import Server
+from builder.cli.bench.server import Server
 
 
 class Canvas:

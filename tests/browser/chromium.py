@@ -6,19 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import cache
 
-from playwright.sync_api import Browser, Error, Playwright
+from playwright.sync_api import Browser, Playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from builder.cli.bench.browser import chromium
+
 ADVICE = (
     "The browser tests need Chromium, and none could be found or installed: install one "
     "(playwright install --with-deps chromium, or apt-get install chromium) and run the tests again."
@@ -31,32 +23,18 @@ def launch(playwright: Playwright) -> Browser:
     Raises:
         RuntimeError: there is none, and none could be installed; the message says what to do.
     """
-    for path in [_on_path(), None]:
-        browser = _try(playwright, path)
-        if browser:
-            return browser
-    for command in _installers():
+    browser = chromium(playwright)
+    for command in [] if browser else _installers():
         subprocess.run(command, check=False, capture_output=True, timeout=600)
-        browser = _try(playwright, None) or _try(playwright, _on_path())
+        browser = chromium(playwright)
         if browser:
-            return browser
-    raise RuntimeError(ADVICE)
-
-
-@cache
-def _on_path() -> str | None:
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
-
-
-def _try(playwright: Playwright, path: str | None) -> Browser | None:
-    try:
-        return playwright.chromium.launch(executable_path=path, args=FLAGS)
-    except Error:
-        return None
+            break
+    if browser is None:
+        raise RuntimeError(ADVICE)
+    return browser
 
 
 def _installers() -> list[list[str]]:
-    _on_path.cache_clear()
     with_playwright = [sys.executable, "-m", "playwright", "install", "--with-deps", "chromium"]
     if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
         debian = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium"

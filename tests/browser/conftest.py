@@ -9,9 +9,9 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from builder.cli.bench.server import Server
 from builder.train import ACTIVE
 from tests.browser.chromium import launch
-from tests.browser.server import Server
 
 # Streamlit itself asks for these relative to the page first, and then where they are.
 KNOWN = ("_stcore/health", "_stcore/host-config")

@@ -7,10 +7,10 @@ import time
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from builder.cli.bench.server import Server
 from builder.graph import Project, dumps
 from tests.browser.canvas import Canvas, choose, new_project, use_template
 from tests.browser.conftest import listen
-from tests.browser.server import Server
 
 pytestmark = pytest.mark.browser
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from builder.cli.bench.server import Server
 from builder.graph import Editor
 from builder.store import Run
 from builder.templates import templates
 from builder.train import refresh
 from tests.browser.conftest import listen
-from tests.browser.server import Server
 
 pytestmark = pytest.mark.browser
 CURVE = ".js-plotly-plot .scatterlayer .trace"

@@ -8,17 +8,18 @@ import sys
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 
-from builder.cli.command import Command, Context, Failure, whole
+from builder.cli.bench.ratio import Ratio
+from builder.cli.command import Command, Context, whole
 from builder.cli.text import table
 
-PARTS = ("training", "check")
+PARTS = ("training", "check", "canvas")
 
 
 class Bench(Command):
-    """Compares the training loop with hand-written ones, and the check with its budget."""
+    """Compares the training loop with hand-written ones, the canvas with another, and both with their budgets."""
 
     name = "bench"
-    summary = "measure training against hand-written PyTorch, and the check of a large document"
+    summary = "measure training against hand-written PyTorch, the check, and the canvas against another"
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--repeats", type=whole(1, 1_000), default=9, metavar="N", help="how often (else 9)")
@@ -27,46 +28,18 @@ class Bench(Command):
     def run(self, asked: Namespace, context: Context) -> int:
         from builder.train.device import KEEP_MEMORY
 
-        if asked.only != PARTS[1] and not KEEP_MEMORY.items() <= os.environ.items():
+        parts = {"training": _training, "check": _check, "canvas": _canvas}
+        if asked.only in (None, "training") and not KEEP_MEMORY.items() <= os.environ.items():
             return self._as_a_worker_runs(asked)
         import torch
 
-        from builder.cli.bench.checking import NODES, measure_check
-        from builder.cli.bench.tasks import tasks
-        from builder.cli.bench.training import measure_training
-
         torch.set_num_threads(1)
         value: dict[str, object] = {"threads": 1, "torch": torch.__version__, "repeats": asked.repeats}
-        lines = []
-        if asked.only in (None, PARTS[0]):
-            results = []
-            for task in tasks():
-                context.note(f"Training {task.title} …")
-                results.append(measure_training(task, asked.repeats))
-            head = ("training throughput", "vs plain loop", "from–to", "vs fused loop", "from–to ")
-            rows = [
-                (
-                    item.title,
-                    f"{item.plain.median:.2f}×",
-                    f"{item.plain.low:.2f}–{item.plain.high:.2f}",
-                    f"{item.fused.median:.2f}×",
-                    f"{item.fused.low:.2f}–{item.fused.high:.2f}",
-                )
-                for item in results
-            ]
-            lines += [table(head, rows), ""]
-            value["training"] = [asdict(item) for item in results]
-        if asked.only in (None, PARTS[1]):
-            context.note(f"Checking {NODES} nodes …")
-            check = measure_check(asked.repeats)
-            lines.append(
-                f"check of {check.nodes} nodes: {check.share.median:.2f} of the budget of {check.budget_s:g} s "
-                f"({check.share.low:.2f}–{check.share.high:.2f})"
-            )
-            value["check"] = asdict(check)
-        if not lines:
-            raise Failure("Nothing was measured.")
-        context.answer(value, "\n".join(lines).strip("\n"))
+        texts = []
+        for name in [asked.only] if asked.only else PARTS:
+            value[name], text = parts[name](asked.repeats, context)
+            texts.append(text)
+        context.answer(value, "\n\n".join(texts))
         return 0
 
     def _as_a_worker_runs(self, asked: Namespace) -> int:
@@ -77,3 +50,54 @@ class Bench(Command):
         command += ["--only", asked.only] if asked.only else []
         command += ["--json"] if asked.json else []
         return subprocess.run(command, env={**os.environ, **KEEP_MEMORY}, check=False).returncode
+
+
+def _training(repeats: int, context: Context) -> tuple[object, str]:
+    from builder.cli.bench.tasks import tasks
+    from builder.cli.bench.training import measure_training
+
+    results = []
+    for task in tasks():
+        context.note(f"Training {task.title} …")
+        results.append(measure_training(task, repeats))
+    head = ("training throughput", "vs plain loop", "from–to", "vs fused loop", "from–to ")
+    rows = [(item.title, *_cells(item.plain), *_cells(item.fused)) for item in results]
+    return [asdict(item) for item in results], table(head, rows)
+
+
+def _check(repeats: int, context: Context) -> tuple[object, str]:
+    from builder.cli.bench.checking import NODES, measure_check
+
+    context.note(f"Checking {NODES} nodes …")
+    check = measure_check(repeats)
+    share = f"{check.share.median:.2f} of the budget of {check.budget_s:g} s"
+    return asdict(check), f"check of {check.nodes} nodes: {share} ({_span(check.share)})"
+
+
+def _canvas(repeats: int, context: Context) -> tuple[object, str]:
+    from builder.cli.bench.canvas import BUDGET_BYTES, BUDGET_FRAMES, PEER_NODES, Unmeasured, measure_canvas
+
+    context.note("Editing on the canvas …")
+    try:
+        found = measure_canvas(repeats)
+    except Unmeasured as error:
+        return {"unmeasured": str(error)}, str(error)
+    rows = [
+        (f"edit at {edit.nodes} nodes, of {edit.budget_ms:g} ms", f"{edit.share.median:.2f}", _span(edit.share))
+        for edit in found.edits
+    ]
+    rows += [
+        (f"streamlit-flow-component at {PEER_NODES} nodes, of ours", *_cells(found.peer)),
+        ("edit while a run trains, of an idle one", *_cells(found.training)),
+        (f"frames a second in a drag, of {BUDGET_FRAMES}", f"{found.frames / BUDGET_FRAMES:.2f}", ""),
+        (f"bytes up per edit, of {BUDGET_BYTES:,}", f"{found.sent / BUDGET_BYTES:.2f}", ""),
+    ]
+    return asdict(found), table(("canvas", "ratio", "from–to"), rows)
+
+
+def _cells(found: Ratio) -> tuple[str, str]:
+    return f"{found.median:.2f}×", _span(found)
+
+
+def _span(found: Ratio) -> str:
+    return f"{found.low:.2f}–{found.high:.2f}"

@@ -1,4 +1,4 @@
-"""The real app in a process of its own, as people run it."""
+"""A Streamlit app in a process of its own, as people run it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from pathlib import Path
 
 from builder.store import Store, open_store
 
-ROOT = Path(__file__).parents[2]
+APP = Path(__file__).parents[3] / "app.py"
 
 
 class Server:
-    """`streamlit run app.py` on a free port, with a data folder of its own."""
+    """`streamlit run` on a free port, with a data folder of its own.
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    Another `app` than Netloom's runs in that folder, so that Netloom's settings are not its own.
+    """
+
+    def __init__(self, home: Path, app: Path = APP) -> None:
+        self.home, self.app = home, app
         self.log = home / "server.log"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -35,11 +38,11 @@ class Server:
 
     def start(self) -> None:
         environment = {**os.environ, "NETLOOM_HOME": str(self.home)}
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
+        command = [sys.executable, "-m", "streamlit", "run", str(self.app), "--server.headless=true"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, f"--server.port={self.port}"],
-                cwd=ROOT,
+                cwd=APP.parent if self.app == APP else self.home,
                 env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
