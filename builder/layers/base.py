@@ -21,13 +21,14 @@ from builder.text import plain
 if TYPE_CHECKING:
     from torch import nn
 
-Kind = Literal["vector", "sequence", "image", "tokens", "any"]
-KINDS: tuple[Kind, ...] = ("vector", "sequence", "image", "tokens")
+Kind = Literal["vector", "sequence", "image", "volume", "tokens", "any"]
+KINDS: tuple[Kind, ...] = ("vector", "sequence", "image", "volume", "tokens")
 # What people read for a kind.
 KIND_NAMES = {
     "vector": "a vector (N, D)",
     "sequence": "a sequence (N, T, D)",
     "image": "an image (N, C, H, W)",
+    "volume": "a volume (N, C, D, H, W)",
     "tokens": "tokens (N, T)",
     "any": "any tensor",
 }
@@ -42,7 +43,14 @@ GROUPS = {
     "Text": "#16a34a",
     "Recurrent": "#ca8a04",
     "Attention": "#e11d48",
+    "State space and mixture": "#be185d",
+    "Vision block": "#9333ea",
+    "Graph": "#65a30d",
+    "Generative": "#db2777",
+    "Signal": "#0284c7",
+    "Table": "#a16207",
     "Merge": "#4f46e5",
+    "Tensor operation": "#475569",
 }
 
 
@@ -70,7 +78,7 @@ class TensorSpec:
     def kind(self) -> Kind:
         if self.dtype == "int":
             return "tokens" if len(self.shape) == 2 else "any"
-        kinds: dict[int, Kind] = {2: "vector", 3: "sequence", 4: "image"}
+        kinds: dict[int, Kind] = {2: "vector", 3: "sequence", 4: "image", 5: "volume"}
         return kinds.get(len(self.shape), "any")
 
     def size(self, axis: int) -> int:
@@ -82,6 +90,25 @@ class TensorSpec:
 
     def __str__(self) -> str:
         return "(" + ", ".join("N" if length is None else str(length) for length in self.shape) + ")"
+
+
+# What one example of a kind may look like.
+SAMPLES: dict[Kind, TensorSpec] = {
+    "vector": TensorSpec((None, 12)),
+    "sequence": TensorSpec((None, 8, 16)),
+    "image": TensorSpec((None, 4, 8, 8)),
+    "volume": TensorSpec((None, 2, 4, 6, 6)),
+    "tokens": TensorSpec((None, 8), "int"),
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """Parameters and inputs by port on which a layer works: its tests run them. Whole numbers lie below `high`."""
+
+    params: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, TensorSpec] = field(default_factory=dict)
+    high: int = 1_000
 
 
 Literals = int | float | bool | str | None | tuple[int, ...]
@@ -142,6 +169,16 @@ class Layer(BaseModel):
     summary: ClassVar[str]
     keywords: ClassVar[tuple[str, ...]] = ()
     url: ClassVar[str] = ""
+
+    # Whether every input gets a gradient from every output; not so where whole numbers are given or places chosen.
+    differentiable: ClassVar[bool] = True
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        """On what the tests run the layer: each kind that its first port takes, where it does not say otherwise."""
+        ports = cls().inputs()
+        kinds: tuple[Kind, ...] = ports[0].kinds if "any" not in ports[0].kinds else ("vector", "sequence", "image")
+        return [Example(inputs={port.name: SAMPLES[kind] for port in ports}) for kind in kinds]
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in"),)

@@ -10,7 +10,9 @@ from pydantic import Field, model_validator
 from builder.layers.base import Call, Layer, Port, TensorSpec
 
 Axis = Annotated[int, Field(ge=1, le=1_000_000)]
-RANKS = {"vector": 1, "sequence": 2, "image": 3, "tokens": 1}
+# How many axes one example has; a tensor and indices may have any number.
+RANKS = {"vector": 1, "sequence": 2, "image": 3, "volume": 4, "tokens": 1}
+WHOLE = ("tokens", "indices")
 
 
 class Input(Layer):
@@ -22,8 +24,10 @@ class Input(Layer):
     keywords = ("data", "features", "source")
 
     field: str = Field("", max_length=200, description="The field of the dataset that comes in here")
-    kind: Literal["vector", "sequence", "image", "tokens"] = Field("vector", description="What one example is")
-    shape: Annotated[tuple[Axis, ...], Field(strict=False, min_length=1, max_length=4)] = Field(
+    kind: Literal["vector", "sequence", "image", "volume", "tokens", "tensor", "indices"] = Field(
+        "vector", description="What one example is; tensor and indices, which are whole numbers, have any shape"
+    )
+    shape: Annotated[tuple[Axis, ...], Field(strict=False, min_length=1, max_length=5)] = Field(
         (16,), description="The shape of one example, without the batch axis: D; T, D; C, H, W; or T for tokens"
     )
     vocabulary: int | None = Field(
@@ -32,21 +36,20 @@ class Input(Layer):
 
     @model_validator(mode="after")
     def _rank(self) -> Input:
-        if len(self.shape) != RANKS[self.kind]:
-            raise ValueError(
-                f"the shape of kind {self.kind} has {RANKS[self.kind]} numbers, this one {len(self.shape)}"
-            )
+        rank = RANKS.get(self.kind, len(self.shape))
+        if len(self.shape) != rank:
+            raise ValueError(f"the shape of kind {self.kind} has {rank} numbers, this one {len(self.shape)}")
         return self
 
     def inputs(self) -> tuple[Port, ...]:
         return ()
 
     def outputs(self) -> tuple[Port, ...]:
-        return (Port("out", (self.kind,), "One example per row"),)
+        return (Port("out", (self.spec().kind,), "One example per row"),)
 
     def spec(self) -> TensorSpec:
         """The tensor that comes in, (N, *shape)."""
-        return TensorSpec((None, *self.shape), "int" if self.kind == "tokens" else "float")
+        return TensorSpec((None, *self.shape), "int" if self.kind in WHOLE else "float")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("nn.Identity")

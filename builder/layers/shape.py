@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from builder.layers.base import Call, Layer, Port, TensorSpec
+from builder.layers.base import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
 
 Size = Annotated[int, Field(ge=-1, le=100_000_000)]
 
@@ -47,6 +47,13 @@ class Reshape(Layer):
             raise ValueError("a shape is made of positive numbers, and at most one -1")
         return self
 
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({"shape": [-1, 4]}, {"in": SAMPLES["vector"]}),
+            Example({"shape": [2, -1]}, {"in": SAMPLES["image"]}),
+        ]
+
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("Reshape", (self.shape,))
 
@@ -72,6 +79,11 @@ class Permute(Layer):
         if sorted(self.order) != list(range(1, len(self.order) + 1)):
             raise ValueError(f"an order names each axis from 1 to {len(self.order)} once")
         return self
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        orders: dict[Kind, list[int]] = {"vector": [1], "sequence": [2, 1], "image": [3, 1, 2]}
+        return [Example({"order": order}, {"in": SAMPLES[kind]}) for kind, order in orders.items()]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         axes = len(specs["in"].shape) - 1

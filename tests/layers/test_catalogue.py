@@ -14,38 +14,33 @@ from torch import nn
 from builder.check import analyse
 from builder.compile import module, source
 from builder.graph import Node, Project, dumps, loads
-from builder.layers import GROUPS, Call, Layer, ParameterError, form, parse, registry, resolve
+from builder.layers import GROUPS, Call, Example, ParameterError, TensorSpec, form, parse, registry, resolve
+from builder.layers.base import SAMPLES, Kind
 from builder.layers.io import Input, Output
 from tests.networks import project
 
-SAMPLES: dict[str, dict[str, Any]] = {
-    "vector": {"kind": "vector", "shape": [12]},
-    "sequence": {"kind": "sequence", "shape": [8, 16]},
-    "image": {"kind": "image", "shape": [4, 8, 8]},
-    "tokens": {"kind": "tokens", "shape": [8], "vocabulary": 1000},
-}
-PARAMS: dict[str, dict[str, Any]] = {"Reshape": {"shape": [-1, 4]}}
 INNER = [name for name, layer in registry().items() if not issubclass(layer, (Input, Output))]
+CASES = [
+    pytest.param(name, example, id=f"{name}-{number}")
+    for name in INNER
+    for number, example in enumerate(registry()[name].examples())
+]
 
 
-def kinds(layer: Layer) -> list[str]:
-    port = layer.inputs()[0]
-    return ["vector", "sequence", "image"] if "any" in port.kinds else list(port.kinds)
+def input_params(spec: TensorSpec, high: int = 1_000) -> dict[str, Any]:
+    """The parameters of an Input that gives such a tensor."""
+    kind = spec.kind if spec.kind != "any" else "tensor" if spec.dtype == "float" else "indices"
+    return {"kind": kind, "shape": list(spec.shape[1:]), "vocabulary": high if kind == "tokens" else None}
 
 
-CASES = [(name, kind) for name in INNER for kind in kinds(registry()[name]())]
-
-
-def around(name: str, kind: str) -> Project:
-    """The layer fed by inputs of one kind, with an Output at each of its ports."""
-    layer = registry()[name].model_validate(PARAMS.get(name, {}))
-    params = PARAMS.get(name, {})
-    if name == "Permute" and kind != "sequence":
-        params = {"order": [1]} if kind == "vector" else {"order": [3, 1, 2]}
-    nodes: dict[str, tuple[str, dict[str, Any]]] = {"layer_1": (name, params)}
+def around(name: str, example: Example) -> Project:
+    """The layer fed as its example says, with an Output at each of its ports."""
+    layer = parse(Node(id="layer_1", type=name, params=dict(example.params)))
+    assert {port.name for port in layer.inputs()} == set(example.inputs)
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {"layer_1": (name, dict(example.params))}
     edges = []
     for number, port in enumerate(layer.inputs(), 1):
-        nodes[f"input_{number}"] = ("Input", SAMPLES[kind])
+        nodes[f"input_{number}"] = ("Input", input_params(example.inputs[port.name], example.high))
         edges.append((f"input_{number}", f"layer_1.{port.name}"))
     for number, port in enumerate(layer.outputs(), 1):
         nodes[f"output_{number}"] = ("Output", {"name": port.name})
@@ -53,12 +48,14 @@ def around(name: str, kind: str) -> Project:
     return project(nodes, edges)
 
 
-def example(layer: Layer, kind: str, batch: int = 3) -> list[torch.Tensor]:
-    sample = SAMPLES[kind]
-    shape = (batch, *sample["shape"])
-    if kind == "tokens":
-        return [torch.randint(0, sample["vocabulary"], shape) for _ in layer.inputs()]
-    return [torch.randn(shape) for _ in layer.inputs()]
+def tensors(name: str, example: Example, batch: int = 3) -> list[torch.Tensor]:
+    """Inputs in the order of the ports."""
+    specs = [example.inputs[port.name] for port in registry()[name].model_validate(example.params).inputs()]
+    shapes = [(batch, *(spec.size(axis) for axis in range(1, len(spec.shape)))) for spec in specs]
+    return [
+        torch.randint(0, example.high, shape) if spec.dtype == "int" else torch.randn(shape)
+        for spec, shape in zip(specs, shapes, strict=True)
+    ]
 
 
 def run(built: nn.Module, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -82,49 +79,53 @@ def test_declaration_is_complete(name: str) -> None:
     json.dumps(layer.model_json_schema())
 
 
-@pytest.mark.parametrize(("name", "kind"), CASES)
-def test_json_round_trip(name: str, kind: str) -> None:
-    document = around(name, kind)
+@pytest.mark.parametrize(("name", "example"), CASES)
+def test_json_round_trip(name: str, example: Example) -> None:
+    document = around(name, example)
     assert loads(dumps(document)) == document
     layer = parse(document.main_network.nodes["layer_1"])
     again = parse(Node(id="layer_1", type=name, params=json.loads(layer.model_dump_json())))
     assert again == layer
 
 
-@pytest.mark.parametrize(("name", "kind"), CASES)
-def test_meta_shape_is_the_real_shape(name: str, kind: str) -> None:
-    document = around(name, kind)
+@pytest.mark.parametrize(("name", "example"), CASES)
+def test_meta_shape_is_the_real_shape(name: str, example: Example) -> None:
+    document = around(name, example)
     analysis = analyse(document)
     assert not analysis.errors or {issue.code for issue in analysis.errors} == {"nothing_to_learn"}
     built = _module(document)
-    outputs = run(built, example(parse(document.main_network.nodes["layer_1"]), kind))
+    outputs = run(built, tensors(name, example))
     facts = analysis.nodes["layer_1"]
+    assert [output.is_floating_point() for output in outputs] == [
+        spec.dtype == "float" for spec in facts.outputs.values()
+    ]
     assert [tuple(output.shape) for output in outputs] == [(3, *spec.shape[1:]) for spec in facts.outputs.values()]
     assert facts.parameters == sum(parameter.numel() for parameter in built.parameters())
 
 
-@pytest.mark.parametrize(("name", "kind"), CASES)
-def test_examples_of_a_batch_stay_apart(name: str, kind: str) -> None:
-    built = _module(around(name, kind)).eval()
-    inputs = example(registry()[name](), kind)
+@pytest.mark.parametrize(("name", "example"), CASES)
+def test_examples_of_a_batch_stay_apart(name: str, example: Example) -> None:
+    built = _module(around(name, example)).eval()
+    inputs = tensors(name, example)
     together = run(built, inputs)
     alone = run(built, [value[1:2] for value in inputs])
     for one, all_ in zip(alone, together, strict=True):
         torch.testing.assert_close(one[0], all_[1], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "kind"), CASES)
-def test_gradients_flow_and_a_step_is_taken(name: str, kind: str) -> None:
+@pytest.mark.parametrize(("name", "example"), CASES)
+def test_gradients_flow_and_a_step_is_taken(name: str, example: Example) -> None:
     torch.manual_seed(0)
-    built = _module(around(name, kind)).train()
-    inputs = example(registry()[name](), kind)
-    if kind != "tokens":
-        inputs = [value.requires_grad_() for value in inputs]
+    built = _module(around(name, example)).train()
+    inputs = tensors(name, example)
+    inputs = [value.requires_grad_() if value.is_floating_point() else value for value in inputs]
+    if not registry()[name].differentiable:
+        pytest.skip("it chooses; there is no gradient")
     loss = sum((output * torch.randn_like(output)).sum() for output in run(built, inputs))
     assert isinstance(loss, torch.Tensor)
     loss.backward()  # type: ignore[no-untyped-call]
-    if kind != "tokens":
-        assert all(value.grad is not None and value.grad.isfinite().all() for value in inputs)
+    given = [value for value in inputs if value.requires_grad]
+    assert all(value.grad is not None and value.grad.isfinite().all() for value in given)
     parameters = list(built.parameters())
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in parameters)
     if parameters:
@@ -133,9 +134,9 @@ def test_gradients_flow_and_a_step_is_taken(name: str, kind: str) -> None:
         assert any(not torch.equal(before[key], value) for key, value in built.state_dict().items())
 
 
-@pytest.mark.parametrize(("name", "kind"), CASES)
-def test_code_round_trip_gives_equal_outputs(name: str, kind: str) -> None:
-    document = around(name, kind)
+@pytest.mark.parametrize(("name", "example"), CASES)
+def test_code_round_trip_gives_equal_outputs(name: str, example: Example) -> None:
+    document = around(name, example)
     text = _source(document)
     assert "builder" not in text
     space: dict[str, Any] = {}
@@ -145,7 +146,7 @@ def test_code_round_trip_gives_equal_outputs(name: str, kind: str) -> None:
     torch.save(one.state_dict(), buffer)
     buffer.seek(0)
     other.load_state_dict(torch.load(buffer, weights_only=True))
-    inputs = example(registry()[name](), kind)
+    inputs = tensors(name, example)
     for mine, theirs in zip(run(one, inputs), run(other, inputs), strict=True):
         assert torch.equal(mine, theirs)
 
@@ -196,9 +197,9 @@ def test_only_literals_are_written(value: Any) -> None:
         ("Embedding", {"vocabulary": 1000, "dim": 8}, "tokens", 8000),
     ],
 )
-def test_parameter_counts_follow_the_formulas(name: str, params: dict[str, Any], kind: str, count: int) -> None:
+def test_parameter_counts_follow_the_formulas(name: str, params: dict[str, Any], kind: Kind, count: int) -> None:
     document = project(
-        {"input_1": ("Input", SAMPLES[kind]), "layer_1": (name, params), "output_1": ("Output", {})},
+        {"input_1": ("Input", input_params(SAMPLES[kind])), "layer_1": (name, params), "output_1": ("Output", {})},
         [("input_1", "layer_1"), ("layer_1", "output_1")],
     )
     assert analyse(document).nodes["layer_1"].parameters == count
@@ -212,9 +213,9 @@ def test_parameter_counts_follow_the_formulas(name: str, params: dict[str, Any],
         ("ReLU", {}, "vector", 0),
     ],
 )
-def test_flops_follow_the_formulas(name: str, params: dict[str, Any], kind: str, flops: int) -> None:
+def test_flops_follow_the_formulas(name: str, params: dict[str, Any], kind: Kind, flops: int) -> None:
     document = project(
-        {"input_1": ("Input", SAMPLES[kind]), "layer_1": (name, params), "output_1": ("Output", {})},
+        {"input_1": ("Input", input_params(SAMPLES[kind])), "layer_1": (name, params), "output_1": ("Output", {})},
         [("input_1", "layer_1"), ("layer_1", "output_1")],
     )
     assert analyse(document).nodes["layer_1"].flops == flops
