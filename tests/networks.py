@@ -42,3 +42,18 @@ def digits_mlp(**training: Any) -> Project:
         data=DataChoice(dataset="digits"),
         training=Training(**{"epochs": 3, **training}),
     )
+
+
+def network(
+    nodes: dict[str, tuple[str, dict[str, Any]]], edges: list[tuple[str, str]] | None = None, **parameters: float
+) -> Network:
+    """A network of nodes `{id: (type, params)}` with exposed parameters; without edges each node feeds the next."""
+    made = {key: Node(id=key, type=kind, params=params) for key, (kind, params) in nodes.items()}
+    joined = edges if edges is not None else list(pairwise(nodes))
+    every = tuple(Edge(source=source, target=target) for source, target in joined)
+    return Network(nodes=made, edges=every, parameters=parameters)
+
+
+def networks(**made: Network) -> Project:
+    """A project of several networks, one of them called main."""
+    return Project(name="Test", networks=made)

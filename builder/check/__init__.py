@@ -1,8 +1,9 @@
 """Validation: what is wrong with a project, what every tensor's shape is, and what training would cost."""
 
-from builder.check.analysis import Analysis, Context, NodeFacts, Totals, analyse, validate
+from builder.check.analysis import Analysis, analyse, validate
+from builder.check.context import Context, NodeFacts, Totals
 from builder.check.issue import Fix, Issue
-from builder.check.views import digraph, execution_order, natural
+from builder.check.views import digraph, execution_order
 
 __all__ = [
     "Analysis",
@@ -14,6 +15,5 @@ __all__ = [
     "analyse",
     "digraph",
     "execution_order",
-    "natural",
     "validate",
 ]

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     import torch
 
 
+# The parameters of a layer: what each is called, and its shape.
+Weights = tuple[tuple[object, tuple[int, ...]], ...]
+
+
 @dataclass(frozen=True)
 class Measured:
     """What a layer does to inputs of given shapes.
 
     `flops` and `activation_bytes` are per example: multiplications and additions of one forward pass, and what training
-    keeps for the backward pass. `refusal` is why PyTorch would not carry it out.
+    keeps for the backward pass. `refusal` is why PyTorch would not carry it out. `frozen` parameters are not trained.
     """
 
     outputs: dict[str, TensorSpec] = field(default_factory=dict)
@@ -27,6 +31,8 @@ class Measured:
     activation_bytes: int = 0
     refusal: str | None = None
     code: str = "shape"
+    frozen: int = 0
+    weights: Weights = ()
 
 
 Specs = tuple[tuple[str, TensorSpec], ...]
@@ -36,10 +42,12 @@ Specs = tuple[tuple[str, TensorSpec], ...]
 def measure(layer: Layer, specs: Specs) -> Measured:
     """Run `layer` on meta tensors with batches of two and of three; what differs between them is the batch axis."""
     try:
-        module, parameters = _module(layer, dict(specs))
+        module = _module(layer, dict(specs))
         two, three = _run(module, layer, specs, 2), _run(module, layer, specs, 3)
     except (ValueError, TypeError, RuntimeError, IndexError, OverflowError, NotImplementedError) as error:
         return Measured(refusal=_translate(str(error)))
+    weights = tuple((name, tuple(parameter.shape)) for name, parameter in module.named_parameters())
+    parameters = sum(parameter.numel() for parameter in module.parameters())
     outputs: dict[str, TensorSpec] = {}
     for port, first, second, dtype in zip(layer.outputs(), two.shapes, three.shapes, two.dtypes, strict=True):
         if first[1:] != second[1:] or first[:1] != (2,) or second[:1] != (3,):
@@ -50,7 +58,7 @@ def measure(layer: Layer, specs: Specs) -> Measured:
             )
         outputs[port.name] = TensorSpec((None, *first[1:]), dtype)
     flops, memory = three.flops - two.flops, three.activation_bytes - two.activation_bytes
-    return Measured(outputs, parameters, flops, memory)
+    return Measured(outputs, parameters, flops, memory, weights=weights)
 
 
 @dataclass(frozen=True)
@@ -61,13 +69,12 @@ class _Pass:
     activation_bytes: int
 
 
-def _module(layer: Layer, specs: dict[str, TensorSpec]) -> tuple[Any, int]:
+def _module(layer: Layer, specs: dict[str, TensorSpec]) -> Any:
     import torch
 
     call = layer.build(specs)
     with torch.device("meta"):
-        module = call.build()
-    return module, sum(parameter.numel() for parameter in module.parameters())
+        return call.build()
 
 
 def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:

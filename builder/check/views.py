@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import networkx as nx
 
 from builder.graph import Network
+from builder.text import natural
 
 
 def digraph(network: Network) -> nx.DiGraph[str]:
@@ -15,11 +14,6 @@ def digraph(network: Network) -> nx.DiGraph[str]:
     graph.add_nodes_from(network.nodes)
     graph.add_edges_from((edge.source_node, edge.target_node) for edge in network.edges)
     return graph
-
-
-def natural(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
-    """A sort key under which linear_2 comes before linear_10, and no two names are equal."""
-    return tuple((text, int(number or 0)) for text, number in re.findall(r"(\D+)(\d*)", name)), name
 
 
 def cyclic(graph: nx.DiGraph[str]) -> set[str]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import ast
 import inspect
 from functools import cache
+from typing import Any
 
-from builder.check import Analysis, Issue, analyse, natural
+from builder.check import Analysis, Context, Issue, analyse
+from builder.compile.classes import REPEAT, SHARED, NetworkClass, classes
 from builder.graph import Project
-from builder.layers import Call, TensorSpec
-from builder.layers.io import Input, Output
-from builder.text import plain
+from builder.text import natural, plain
 
 
 class CompileError(ValueError):
@@ -35,8 +35,9 @@ def source(project: Project, analysis: Analysis | None = None) -> str:
     analysis = analysis or analyse(project)
     if analysis.errors:
         raise CompileError(analysis.errors)
-    steps = _Steps(analysis)
-    parts = [_head(project.name), _imports(steps), *_own_modules(steps), _class(project, steps)]
+    made = classes(analysis)
+    own = _own_names(made)
+    parts = [_head(project.name), _imports(own), *map(_own_source, own), *map(_class, made)]
     return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
@@ -58,64 +59,13 @@ def output_nodes(project: Project) -> list[str]:
     return sorted((key for key, node in nodes.items() if node.type == "Output"), key=natural)
 
 
-class _Steps:
-    """What the network does, in order: the nodes that lead to an Output, with their calls and inputs."""
-
-    def __init__(self, analysis: Analysis) -> None:
-        context = analysis.context
-        self.context = context
-        self.inputs = input_nodes(context.project)
-        self.outputs = output_nodes(context.project)
-        used = set(self.outputs).union(*(_ancestors(analysis, node) for node in self.outputs))
-        self.nodes = [
-            key for key in context.order if key in used and not isinstance(context.layers[key], (Input, Output))
-        ]
-        self.calls = {key: self._call(key) for key in self.nodes}
-
-    def _call(self, key: str) -> Call:
-        context = self.context
-        specs = {}
-        for port, edge in context.incoming[key].items():
-            spec = context.spec(edge)
-            if spec is not None:
-                specs[port] = spec
-        return context.layers[key].build(specs)
-
-    def arguments(self, key: str) -> list[str]:
-        """The names of the variables that a node reads, in the order of its ports."""
-        edges = self.context.incoming[key]
-        return [
-            self.variable(edges[port.name].source_node, edges[port.name].source_port)
-            for port in self.context.layers[key].inputs()
-        ]
-
-    def variable(self, key: str, port: str) -> str:
-        """The name of the variable that holds what a port gives."""
-        if len(self.context.layers[key].outputs()) == 1:
-            return key
-        name = f"{key}_{port}"
-        while name in self.context.network.nodes:  # the variable of another node
-            name += "_"
-        return name
-
-    def specs(self, key: str) -> list[TensorSpec]:
-        measured = self.context.measured[key]
-        return [measured.outputs[port.name] for port in self.context.layers[key].outputs()]
-
-
-def _ancestors(analysis: Analysis, node: str) -> set[str]:
-    import networkx as nx
-
-    return set(nx.ancestors(analysis.context.graph, node))
-
-
 def _head(name: str) -> str:
     title = comment(name).replace("\\", "/").replace('"', "'")
     return f'"""{title}\n\nMade with Netloom; needs PyTorch and nothing else.\n"""'
 
 
-def _imports(steps: _Steps) -> str:
-    text = "\n".join(_own_source(name) for name in _own_names(steps))
+def _imports(own: list[str]) -> str:
+    text = "\n".join(map(_own_source, own))
     lines = ["import math\n"] if "math." in text else []
     lines += ["import torch", "from torch import nn"]
     if "F." in text:
@@ -123,18 +73,22 @@ def _imports(steps: _Steps) -> str:
     return "\n".join(lines)
 
 
-def _own_modules(steps: _Steps) -> list[str]:
-    return [_own_source(name) for name in _own_names(steps)]
-
-
-def _own_names(steps: _Steps) -> list[str]:
-    """The modules of builder.nn that the network uses, each after those that it uses itself."""
+def _own_names(made: list[NetworkClass]) -> list[str]:
+    """The modules of builder.nn that the networks use, each after those that it uses itself."""
+    inner = {network.name for network in made}
     names: list[str] = []
-    for call in steps.calls.values():
-        if "." not in call.target:
-            for name in (*_own_needs(call.target), call.target):
-                if name not in names:
-                    names.append(name)
+    for network in made:
+        wanted = []
+        for key in network.nodes:
+            target = network.calls[0][key].target.removesuffix(SHARED)
+            if target not in inner and "." not in target:
+                wanted.append(target)
+            if any(place == REPEAT for place, _ in network.calls[0][key].args) and target in inner:
+                wanted.append("Repeated")
+            if network.context.network.nodes[key].shares:
+                wanted.append("tie")
+        for name in wanted:
+            names += [other for other in (*_own_needs(name), name) if other not in names]
     return names
 
 
@@ -155,31 +109,96 @@ def _own_source(name: str) -> str:
     return "\n".join(line.partition("  # type: ignore")[0] for line in text.splitlines())
 
 
-def _class(project: Project, steps: _Steps) -> str:
-    lines = ["class Main(nn.Module):", "    def __init__(self) -> None:", "        super().__init__()"]
-    for key in steps.nodes:
-        title = steps.context.network.nodes[key].title
-        lines.append(_remark(f"        self.{key} = {steps.calls[key].source()}", comment(title)))
-    lines += [
+def _class(made: NetworkClass) -> str:
+    context, nodes = made.context, made.context.network.nodes
+    built = []
+    for key in made.nodes:
+        built.append(_remark(f"        self.{key} = {_construction(made, key)}", comment(nodes[key].title)))
+    built += [f"        tie(self.{key}, self.{nodes[key].shares})" for key in made.nodes if nodes[key].shares]
+    built += [
         f"        self.{key}.requires_grad_(False)"
-        for key in steps.nodes
-        if steps.context.network.nodes[key].frozen and steps.context.measured[key].parameters
+        for key in made.nodes
+        if nodes[key].frozen and context.measured[key].parameters
     ]
-    arguments = "".join(f", {key}: torch.Tensor" for key in steps.inputs)
-    outputs = [steps.arguments(key)[0] for key in steps.outputs]
-    result = "torch.Tensor" if len(outputs) == 1 else f"tuple[{', '.join(['torch.Tensor'] * len(outputs))}]"
-    lines += ["", f"    def forward(self{arguments}) -> {result}:"]
-    lines += [f"        # {key}: {steps.specs(key)[0]}" for key in steps.inputs]
-    lines += [_step(steps, key) for key in steps.nodes]
-    lines.append(f"        return {', '.join(outputs)}")
+    arguments = "".join(f", {name}: {_annotation(column)}" for name, column in made.arguments.items())
+    inputs, outputs = _of_type(context, "Input"), _of_type(context, "Output")
+    taken = "".join(f", {key}: torch.Tensor" for key in inputs)
+    given = [_arguments(context, key)[0] for key in outputs]
+    result = "torch.Tensor" if len(given) == 1 else f"tuple[{', '.join(['torch.Tensor'] * len(given))}]"
+    lines = [
+        f"class {made.name}(nn.Module):",
+        f"    def __init__(self{arguments}) -> None:",
+        "        super().__init__()",
+        *built,
+        "",
+        f"    def forward(self{taken}) -> {result}:",
+        *(f"        # {key}: {_shapes(made, key)}" for key in inputs if _shapes(made, key)),
+        *(_step(made, key) for key in made.nodes),
+        f"        return {', '.join(given)}",
+    ]
     return "\n".join(lines)
 
 
-def _step(steps: _Steps, key: str) -> str:
-    ports = steps.context.layers[key].outputs()
-    results = ", ".join(steps.variable(key, port.name) for port in ports)
-    shapes = ", ".join(str(spec) for spec in steps.specs(key))
-    return _remark(f"        {results} = self.{key}({', '.join(steps.arguments(key))})", shapes)
+def _construction(made: NetworkClass, key: str) -> str:
+    target = made.calls[0][key].target
+    written = made.written(key)
+    repeat = next((code for place, code in written if place == REPEAT), None) if _is_network(made, key) else None
+    parts = [
+        code if isinstance(place, int) else f"{place}={code}"
+        for place, code in written
+        if repeat is None or place != REPEAT
+    ]
+    one = f"{target.removesuffix(SHARED)}({', '.join(parts)})"
+    if repeat is None:
+        return one
+    return f"Repeated([{one}], {repeat})" if target.endswith(SHARED) else f"Repeated([{one} for _ in range({repeat})])"
+
+
+def _is_network(made: NetworkClass, key: str) -> bool:
+    return key in made.context.inner
+
+
+def _annotation(column: tuple[Any, ...]) -> str:
+    kinds = {type(value) for value in column}
+    if tuple in kinds:
+        return "tuple[int, ...]"
+    return " | ".join(sorted("None" if kind is type(None) else kind.__name__ for kind in kinds))
+
+
+def _of_type(context: Context, kind: str) -> list[str]:
+    return sorted((key for key, node in context.network.nodes.items() if node.type == kind), key=natural)
+
+
+def _arguments(context: Context, key: str) -> list[str]:
+    """The names of the variables that a node reads, in the order of its ports."""
+    edges = context.incoming[key]
+    ports = context.layers[key].inputs()
+    return [_variable(context, edges[port.name].source_node, edges[port.name].source_port) for port in ports]
+
+
+def _variable(context: Context, key: str, port: str) -> str:
+    """The name of the variable that holds what a port gives."""
+    if len(context.layers[key].outputs()) == 1:
+        return key
+    name = f"{key}_{port}"
+    while name in context.network.nodes:  # the variable of another node
+        name += "_"
+    return name
+
+
+def _step(made: NetworkClass, key: str) -> str:
+    context = made.context
+    results = ", ".join(_variable(context, key, port.name) for port in context.layers[key].outputs())
+    line = f"        {results} = self.{key}({', '.join(_arguments(context, key))})"
+    return _remark(line, _shapes(made, key))
+
+
+def _shapes(made: NetworkClass, key: str) -> str:
+    """The shapes that a node gives, where they are the same in all uses of the network."""
+    found = {
+        ", ".join(str(use.measured[key].outputs[port.name]) for port in use.layers[key].outputs()) for use in made.uses
+    }
+    return found.pop() if len(found) == 1 else ""
 
 
 def _remark(line: str, text: str) -> str:

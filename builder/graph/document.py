@@ -19,6 +19,9 @@ DEFAULT_SOURCE_PORT = "out"
 DEFAULT_TARGET_PORT = "in"
 MAX_NODES = 2_000
 MAX_PARAMS_BYTES = 65_536
+MAX_NETWORKS = 200
+# The type of a node that stands for another network of the project.
+SUBNETWORK = "Subnetwork"
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PORT = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -79,6 +82,7 @@ Pixels = Annotated[float, AfterValidator(_finite)]
 Position = Annotated[tuple[Pixels, Pixels], Field(strict=False)]
 Params = Annotated[dict[str, JsonValue], AfterValidator(_plain)]
 Title = Annotated[str, Field(max_length=200)]
+Value = Annotated[int, Field(ge=-(10**9), le=10**9)] | Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
 class Frozen(BaseModel):
@@ -88,7 +92,10 @@ class Frozen(BaseModel):
 
 
 class Node(Frozen):
-    """One layer of a network. `id` is its name in code; `title` is free text for people."""
+    """One layer of a network. `id` is its name in code; `title` is free text for people.
+
+    `shares` names another node of the same network whose weights this one uses.
+    """
 
     id: Identifier
     type: Annotated[str, Field(max_length=64)]
@@ -96,6 +103,7 @@ class Node(Frozen):
     title: Title = ""
     at: Position = (0.0, 0.0)
     frozen: bool = False
+    shares: Identifier | None = None
     note: Annotated[str, Field(max_length=5_000)] = ""
 
 
@@ -143,8 +151,13 @@ class Note(Frozen):
 
 class Network(Frozen):
     """A graph of layers. Structure that is merely unfinished or wrong (a cycle, a loose end) is legal here;
-    `builder.check` names it."""
+    `builder.check` names it.
 
+    `parameters` are exposed, with their defaults: expressions in the nodes read them, and whoever uses this network as
+    a node gives them other values.
+    """
+
+    parameters: Annotated[dict[Identifier, Value], Field(max_length=64)] = {}
     nodes: dict[Identifier, Node] = {}
     edges: Annotated[tuple[Edge, ...], Field(strict=False)] = ()
     notes: dict[Identifier, Note] = {}
@@ -209,7 +222,7 @@ class Project(Frozen):
 
     format: Literal[1] = 1
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    networks: Annotated[dict[Identifier, Network], Field(min_length=1)]
+    networks: Annotated[dict[Identifier, Network], Field(min_length=1, max_length=MAX_NETWORKS)]
     main: str = "main"
     data: DataChoice = DataChoice()
     training: Training = Training()
@@ -224,6 +237,11 @@ class Project(Frozen):
     @property
     def main_network(self) -> Network:
         return self.networks[self.main]
+
+    def uses(self, name: str) -> list[str]:
+        """The networks that stand as nodes in a network, each once."""
+        found = (node.params.get("network") for node in self.networks[name].nodes.values() if node.type == SUBNETWORK)
+        return list(dict.fromkeys(other for other in found if isinstance(other, str) and other in self.networks))
 
     def with_network(self, name: str, network: Network) -> Project:
         """This project with one network exchanged."""

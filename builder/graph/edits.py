@@ -129,7 +129,8 @@ def _set(network: Network, edit: Edit) -> Network:
 
 def _update(network: Network, edit: Edit) -> Network:
     node = _node(network, edit)
-    return _with_node(network, _changed(node, **{key: edit[key] for key in ("title", "frozen", "note") if key in edit}))
+    update = {key: edit[key] for key in ("title", "frozen", "shares", "note") if key in edit}
+    return _with_node(network, _changed(node, **update))
 
 
 def _note(network: Network, edit: Edit) -> Network:

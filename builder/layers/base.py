@@ -6,21 +6,25 @@ The palette, the form, the JSON schema, validation, the code and the tests all d
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from builder.graph import Node
+from builder.layers.expression import SIZE, ExpressionError, Number, evaluate
 from builder.text import plain
 
 if TYPE_CHECKING:
     from torch import nn
 
+# Tells the length of an axis of what a layer gets.
+Size = Callable[[int], int]
 Kind = Literal["vector", "sequence", "image", "volume", "tokens", "any"]
 KINDS: tuple[Kind, ...] = ("vector", "sequence", "image", "volume", "tokens")
 # What people read for a kind.
@@ -34,6 +38,7 @@ KIND_NAMES = {
 }
 GROUPS = {
     "Input and output": "#64748b",
+    "Network": "#334155",
     "Dense": "#2563eb",
     "Convolution": "#7c3aed",
     "Pooling": "#c026d3",
@@ -222,13 +227,63 @@ def label(node: Node) -> str:
     return plain(node.title) or (f"{layer.title} ({node.id})" if layer else node.id)
 
 
-def parse(node: Node) -> Layer:
-    """The layer that a node stands for.
+def parse(node: Node, names: Mapping[str, Number] = MappingProxyType({}), size: Size | None = None) -> Layer:
+    """The layer that a node stands for; expressions among its parameters read `names`, and `size` of what it gets.
+
+    Where `size` is not known yet, parameters that ask for it are left at their defaults.
 
     Raises:
         ParameterError: the type is unknown or a parameter is missing, unknown, of a wrong type, or out of bounds.
     """
-    return _parse(node.type, json.dumps(node.params, sort_keys=True))
+    params = node.params
+    if node.type in registry():
+        params = _evaluated(registry()[node.type], params, names, size)
+    return _parse(node.type, json.dumps(params, sort_keys=True))
+
+
+def asks_for_size(node: Node) -> bool:
+    """Whether a parameter is an expression over the shape of what the node gets."""
+    texts = (item for value in node.params.values() for item in (value if isinstance(value, list) else [value]))
+    return any(isinstance(item, str) and f"{SIZE}(" in item for item in texts)
+
+
+def _evaluated(
+    layer: type[Layer], params: Mapping[str, Any], names: Mapping[str, Number], size: Size | None
+) -> dict[str, Any]:
+    """The parameters with a number in place of each expression where a number belongs."""
+    found = dict(params)
+    for name, value in params.items():
+        kind = _numeric(layer).get(name)
+        if kind is None or not isinstance(value, (str, list, dict)):
+            continue
+        if size is None and f"{SIZE}(" in str(value):
+            del found[name]
+            continue
+
+        def number(part: Any, whole: bool = kind in ("int", "ints")) -> Any:
+            if not isinstance(part, str):
+                return part
+            result = evaluate(part, names, size)
+            return int(result) if whole and result == int(result) else result
+
+        try:
+            if isinstance(value, list):
+                found[name] = [number(part) for part in value]
+            elif isinstance(value, dict):
+                found[name] = {key: number(part) for key, part in value.items()}
+            else:
+                found[name] = number(value)
+        except ExpressionError as error:
+            raise ParameterError(f"{name}: {error}.") from None
+    return found
+
+
+@cache
+def _numeric(layer: type[Layer]) -> dict[str, str]:
+    """The parameters in which numbers stand, with their kinds."""
+    from builder.layers.form import form
+
+    return {item.name: item.kind for item in form(layer) if item.kind in ("int", "float", "ints", "values")}
 
 
 @lru_cache(maxsize=8192)

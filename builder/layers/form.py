@@ -10,13 +10,15 @@ import annotated_types
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+FieldKind = Literal["int", "float", "bool", "choice", "text", "ints", "values"]
+
 
 @dataclass(frozen=True)
 class FormField:
     """One parameter: how to show it, and what it may be. `optional` fields take None as well."""
 
     name: str
-    kind: Literal["int", "float", "bool", "choice", "text", "ints"]
+    kind: FieldKind
     default: Any
     description: str
     minimum: float | None = None
@@ -77,11 +79,13 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def _kind(annotation: Any) -> tuple[Literal["int", "float", "bool", "choice", "text", "ints"], tuple[str, ...]]:
+def _kind(annotation: Any) -> tuple[FieldKind, tuple[str, ...]]:
     if get_origin(annotation) is Literal:
         return "choice", get_args(annotation)
     if get_origin(annotation) is tuple:
         return "ints", ()
+    if get_origin(annotation) is dict:
+        return "values", ()
     if annotation is bool:
         return "bool", ()
     if annotation is int:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from builder.data import FieldSpec, Schema, TargetSpec
-from builder.graph import Project, Training
-from tests.networks import IMAGE, TABLE, TOKENS, chain, project
+from builder.graph import Project, Training, apply
+from tests.networks import IMAGE, TABLE, TOKENS, chain, network, networks, project
 
 IMAGES = Schema(
     (FieldSpec("image", "image", (1, 8, 8)),), TargetSpec("class", classes=tuple(str(digit) for digit in range(10))), 90
@@ -16,6 +16,7 @@ NUMBERS = Schema((FieldSpec("features", "vector", (30,)),), TargetSpec("number",
 TEXTS = Schema((FieldSpec("text", "tokens", (12,), 50),), TargetSpec("class", classes=("no", "yes")), 90)
 TALES = Schema((FieldSpec("text", "tokens", (12,), 50),), TargetSpec("next_token"), 90)
 COLOURS = ("Input", {"field": "image", "kind": "image", "shape": [3, 8, 8]})
+OUT: tuple[str, dict[str, Any]] = ("Output", {})
 SEQUENCE = ("Input", {"field": "text", "kind": "sequence", "shape": [12, 10]})
 
 
@@ -88,7 +89,37 @@ FROZEN = COMPLETE.with_network(
 )
 TEXT = chain(TOKENS, ("Embedding", {"vocabulary": 50}), ("Flatten", {}), linear(2))
 
+
+def nested(inner: dict[str, tuple[str, dict[str, Any]]], **params: Any) -> Project:
+    """A network of one node that stands for another."""
+    node = ("Subnetwork", {"network": "block", **params})
+    return networks(main=network({"input_1": TABLE, "block_1": node, "output_1": OUT}), block=network(inner, width=3))
+
+
+def sharing(other: str) -> Project:
+    edit = {"kind": "update", "node": "linear_2", "shares": other}
+    return apply(chain(TABLE, linear(30), linear(30), linear()), edit)
+
+
+BLOCK: dict[str, tuple[str, dict[str, Any]]] = {
+    "input_1": TABLE,
+    "linear_1": ("Linear", {"units": "width"}),
+    "output_1": OUT,
+}
+NESTED = nested(BLOCK)
+
 CASES: dict[str, Case] = {
+    "unknown network": Case("unknown_network", "block_1", nested(BLOCK, network="stage"), NESTED),
+    "no network": Case("unknown_network", "block_1", nested(BLOCK, network=""), NESTED),
+    "unknown value": Case("unknown_value", "block_1", nested(BLOCK, values={"depth": 2}), NESTED),
+    "network in itself": Case(
+        "network_cycle", "block_1", nested({**BLOCK, "linear_1": ("Subnetwork", {"network": "main"})}), NESTED
+    ),
+    "no answer inside": Case("inside", "block_1", nested({"output_1": OUT, "input_1": TABLE}), NESTED),
+    "no output inside": Case("inside", "block_1", nested({"input_1": TABLE}), NESTED),
+    "repeated to another width": Case("repeat", "block_1", nested(BLOCK, repeat=2), NESTED),
+    "shares nothing": Case("sharing", "linear_2", sharing("input_1"), sharing("linear_1")),
+    "shares with nobody": Case("sharing", "linear_2", sharing("linear_9"), sharing("linear_1")),
     "unknown layer": Case("unknown_layer", "quantum_1", loose({"quantum_1": ("Quantum", {})}, []), COMPLETE),
     "wrong type of parameter": Case("parameter", "linear_1", chain(TABLE, ("Linear", {"units": "many"})), COMPLETE),
     "too many units": Case("parameter", "linear_1", chain(TABLE, linear(10**12)), COMPLETE),

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from builder.check import analyse, validate
-from builder.check.analysis import BYTES_PER_TRAINED_WEIGHT, BYTES_PER_WEIGHT
+from builder.check.context import BYTES_PER_TRAINED_WEIGHT, BYTES_PER_WEIGHT
 from builder.check.measure import measure
 from builder.compile import module
 from builder.graph import Project, Training, apply

@@ -10,14 +10,17 @@ IMPORTS = {"math", "torch", "torch.nn", "torch.nn.functional"}
 
 
 def check(text: str) -> None:
-    """Fail unless `text` imports torch and math alone and builds nothing but modules of torch.nn and builder.nn."""
+    """Fail unless `text` imports torch and math alone and builds nothing but its own classes and modules that exist."""
     tree = ast.parse(text)
+    own = builder.nn.__all__
+    made = {node.name for node in tree.body if isinstance(node, ast.ClassDef)} - set(own)
     for node in tree.body:
-        assert isinstance(node, (ast.Expr, ast.Import, ast.ImportFrom, ast.ClassDef)), ast.dump(node)
+        assert isinstance(node, (ast.Expr, ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef)), ast.dump(node)
         if isinstance(node, ast.Expr):
             assert isinstance(node.value, ast.Constant)
+        if isinstance(node, ast.FunctionDef):
+            assert node.name in own
         if isinstance(node, ast.ClassDef):
-            assert node.name == "Main" or node.name in builder.nn.__all__
             assert not node.decorator_list
     imported = set()
     for item in ast.walk(tree):
@@ -26,18 +29,30 @@ def check(text: str) -> None:
         elif isinstance(item, ast.ImportFrom):
             imported |= {f"{item.module}.{name.name}" for name in item.names}
     assert imported <= IMPORTS, imported
-    main = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Main")
-    assert [function.name for function in main.body if isinstance(function, ast.FunctionDef)] == ["__init__", "forward"]
-    assert len(main.body) == 2
-    for item in ast.walk(main):
+    assert "Main" in made
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name in made:
+            _check_class(node, made)
+
+
+def _check_class(found: ast.ClassDef, made: set[str]) -> None:
+    assert [function.name for function in found.body if isinstance(function, ast.FunctionDef)] == [
+        "__init__",
+        "forward",
+    ]
+    assert len(found.body) == 2
+    start = found.body[0]
+    assert isinstance(start, ast.FunctionDef)
+    names = {argument.arg for argument in start.args.args}
+    for item in ast.walk(found):
         if isinstance(item, ast.Call):
-            _check_call(item)
+            _check_call(item, made, names)
         assert not isinstance(
-            item, (ast.Lambda, ast.Import, ast.ImportFrom, ast.Await, ast.Yield, ast.ListComp, ast.JoinedStr, ast.With)
+            item, (ast.Lambda, ast.Import, ast.ImportFrom, ast.Await, ast.Yield, ast.JoinedStr, ast.With)
         )
 
 
-def _check_call(call: ast.Call) -> None:
+def _check_call(call: ast.Call, made: set[str], names: set[str]) -> None:
     target = ast.unparse(call.func)
     if target == "super().__init__" or target == "super":
         assert not call.args
@@ -48,7 +63,27 @@ def _check_call(call: ast.Call) -> None:
         assert rest.removesuffix(".requires_grad_").isidentifier(), target
         assert frozen or all(isinstance(value, ast.Name) for value in call.args), target
         return
-    assert (head == "nn" and rest.isidentifier()) or target in builder.nn.__all__, target
+    if target == "tie":
+        assert all(isinstance(value, ast.Attribute) and ast.unparse(value.value) == "self" for value in call.args)
+        return
+    if target == "range":
+        assert len(call.args) == 1
+    elif target == "Repeated":
+        assert isinstance(call.args[0], (ast.List, ast.ListComp))
+        return
+    else:
+        assert (head == "nn" and rest.isidentifier()) or target in builder.nn.__all__ or target in made, target
     for value in (*call.args, *(word.value for word in call.keywords)):
+        _check_value(value, names, target)
+
+
+def _check_value(value: ast.expr, names: set[str], target: str) -> None:
+    """Literals, the class's own arguments, and sums of them."""
+    if isinstance(value, ast.BinOp):
+        _check_value(value.left, names, target)
+        _check_value(value.right, names, target)
+    elif isinstance(value, ast.Name):
+        assert value.id in names, target
+    else:
         literal = ast.literal_eval(value)
         assert literal is None or isinstance(literal, (int, float, bool, str, tuple)), target

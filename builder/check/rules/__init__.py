@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from builder.check.analysis import Context, Totals
+from builder.check.context import Context, Totals
 from builder.check.issue import Issue
-from builder.check.rules import data, flow, parameters, sizes, structure
+from builder.check.rules import data, flow, networks, parameters, sizes, structure
 
 
 class Rule(Protocol):
@@ -16,7 +16,8 @@ class Rule(Protocol):
         ...
 
 
-RULES: tuple[Rule, ...] = (
+# What holds in every network.
+RULES_INSIDE: tuple[Rule, ...] = (
     parameters.KnownLayer(),
     parameters.Parameters(),
     structure.Empty(),
@@ -28,9 +29,17 @@ RULES: tuple[Rule, ...] = (
     structure.Reachable(),
     flow.Kinds(),
     flow.Shapes(),
+    networks.KnownNetwork(),
+    networks.NotInItself(),
+    networks.Inside(),
+    networks.Sharing(),
+    data.Vocabulary(),
+)
+# And what the main one, which is trained, needs besides.
+RULES: tuple[Rule, ...] = (
+    *RULES_INSIDE,
     flow.SoftmaxBeforeLoss(),
     data.Fields(),
-    data.Vocabulary(),
     data.ObjectiveFitsTarget(),
     data.Width(),
     sizes.Memory(),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from builder.check import fixes
-from builder.check.analysis import Context, Totals
+from builder.check.context import Context, Totals
 from builder.check.issue import Fix, Issue
 from builder.layers import TensorSpec
 from builder.layers.activation import _Activation

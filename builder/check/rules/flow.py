@@ -7,7 +7,7 @@ from math import isqrt, prod
 from typing import Any
 
 from builder.check import fixes
-from builder.check.analysis import Context, Totals, fits
+from builder.check.context import Context, Totals, fits
 from builder.check.issue import Fix, Issue
 from builder.graph import Edge
 from builder.layers import KIND_NAMES, TensorSpec
@@ -41,6 +41,8 @@ def _bridge(
 ) -> tuple[str, dict[str, Any]] | None:
     """The layer that turns one kind into another, with its parameters."""
     shape = [length or 1 for length in spec.shape[1:]]
+    if not shape:
+        return None
     if spec.kind == "tokens":
         source = context.layers.get(edge.source_node)
         vocabulary = source.vocabulary if isinstance(source, Input) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builder.check import fixes
-from builder.check.analysis import Context, Totals
+from builder.check.context import Context, Totals
 from builder.check.issue import Issue
 from builder.layers import registry
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import psutil
 
-from builder.check.analysis import Context, Totals
+from builder.check.context import Context, Totals
 from builder.check.issue import Issue
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import networkx as nx
 
 from builder.check import fixes
-from builder.check.analysis import Context, Totals
+from builder.check.context import Context, Totals
 from builder.check.issue import Issue
-from builder.check.views import cyclic, natural
+from builder.check.views import cyclic
 from builder.layers.io import Input, Output
+from builder.text import natural
 
 
 class Empty:

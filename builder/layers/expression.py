@@ -1,0 +1,112 @@
+"""Small expressions where numbers are typed, such as `width * 4` or `d_model // heads`. Read, never run as code."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+MAX_LENGTH = 200
+MAX_VALUE = 1e15
+MAX_POWER = 64
+
+Number = int | float
+
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+}
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "min": min,
+    "max": max,
+    "round": round,
+    "ceil": math.ceil,
+    "floor": math.floor,
+    "sqrt": math.sqrt,
+    "log2": math.log2,
+}
+# The length of an axis of what the layer gets: size(1), size(-1).
+SIZE = "size"
+
+
+class ExpressionError(ValueError):
+    """What was typed is no expression, or has no value; the message is one sentence."""
+
+
+def evaluate(text: str, names: Mapping[str, Number], size: Callable[[int], int] | None = None) -> Number:
+    """The value of an expression over the parameters `names`; `size` tells the length of an axis of the input.
+
+    Raises:
+        ExpressionError: it is not made of numbers, parameters, + - * / // % **, brackets and a few functions.
+    """
+    try:
+        value = _value(_tree(text), names, size)
+    except (ZeroDivisionError, OverflowError, ArithmeticError) as error:
+        raise ExpressionError(f"{text[:60]!r} has no value: {error}") from None
+    return value
+
+
+def names_in(text: str) -> frozenset[str]:
+    """The parameters that an expression reads.
+
+    Raises:
+        ExpressionError: it is no expression.
+    """
+    functions = {*_FUNCTIONS, SIZE}
+    return frozenset(node.id for node in ast.walk(_tree(text)) if isinstance(node, ast.Name)) - functions
+
+
+@lru_cache(maxsize=4_096)
+def _tree(text: str) -> ast.expr:
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(f"an expression has at most {MAX_LENGTH} characters, this one {len(text)}")
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ExpressionError(f"{text[:60]!r} is neither a number nor an expression such as width * 4") from None
+
+
+def _value(node: ast.expr, names: Mapping[str, Number], size: Callable[[int], int] | None) -> Number:
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        return _bounded(node.value)
+    if isinstance(node, ast.Name):
+        if node.id not in names:
+            known = ", ".join(names) or "none yet"
+            raise ExpressionError(f"{node.id[:60]!r} is no parameter of this network; it has {known}")
+        return names[node.id]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        value = _value(node.operand, names, size)
+        return -value if isinstance(node.op, ast.USub) else value
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        left, right = _value(node.left, names, size), _value(node.right, names, size)
+        if isinstance(node.op, ast.Pow) and abs(right) > MAX_POWER:
+            raise ExpressionError(f"a power of {right} is too high; {MAX_POWER} is the highest")
+        return _bounded(_OPERATORS[type(node.op)](left, right))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+        values = [_value(value, names, size) for value in node.args]
+        if node.func.id == SIZE and size is not None and len(values) == 1 and isinstance(values[0], int):
+            return size(values[0])
+        if node.func.id in _FUNCTIONS and values:
+            try:
+                return _bounded(_FUNCTIONS[node.func.id](*values))
+            except (TypeError, ValueError) as error:
+                raise ExpressionError(f"{ast.unparse(node)[:60]!r} has no value: {error}") from None
+    raise ExpressionError(
+        f"{ast.unparse(node)[:60]!r} is not allowed; take numbers, parameters, + - * / // % **, brackets, "
+        f"{SIZE}(axis) and {', '.join(_FUNCTIONS)}"
+    )
+
+
+def _bounded(value: Any) -> Number:
+    if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > MAX_VALUE:
+        raise ExpressionError(f"the value {str(value)[:40]} is out of bounds")
+    number: Number = value
+    return number

@@ -1,0 +1,70 @@
+"""Networks whose sizes are published, drawn as documents."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from builder.graph import Project, apply
+from tests.networks import network, networks
+
+OUT: tuple[str, dict[str, Any]] = ("Output", {})
+
+
+def _conv(filters: object, size: int = 3, stride: int = 1) -> tuple[str, dict[str, Any]]:
+    params = {"filters": filters, "kernel_size": size, "stride": stride, "padding": size // 2, "bias": False}
+    return "Conv2d", params
+
+
+def resnet18() -> Project:
+    """He et al. 2015, as torchvision counts it."""
+    image: tuple[str, dict[str, Any]] = ("Input", {"kind": "image", "shape": [64, 56, 56]})
+    norm: tuple[str, dict[str, Any]] = ("BatchNorm2d", {})
+    relu: tuple[str, dict[str, Any]] = ("ReLU", {})
+    way = {"conv_1": _conv("width"), "norm_1": norm, "relu_1": relu, "conv_2": _conv("width"), "norm_2": norm}
+    end = {"add_1": ("Add", {}), "relu_2": relu, "output_1": OUT}
+    path = [*pairwise(["input_1", *way, "add_1.a"]), *pairwise(end)]
+    basic = network({"input_1": image, **way, **end}, [*path, ("input_1", "add_1.b")], width=64)
+    side = {"conv_3": _conv("width", 1, 2), "norm_3": norm}
+    down = network(
+        {"input_1": image, **way, "conv_1": _conv("width", 3, 2), **side, **end},
+        [*path, *pairwise(["input_1", *side, "add_1.b"])],
+        width=128,
+    )
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
+        "input_1": ("Input", {"kind": "image", "shape": [3, 224, 224]}),
+        "conv_1": _conv(64, 7, 2),
+        "norm_1": norm,
+        "relu_1": relu,
+        "pool_1": ("MaxPool2d", {"kernel_size": 3, "stride": 2, "padding": 1}),
+        "stage_1": ("Subnetwork", {"network": "basic", "repeat": 2}),
+    }
+    for stage, width in enumerate((128, 256, 512), 2):
+        nodes[f"down_{stage}"] = ("Subnetwork", {"network": "down", "values": {"width": width}})
+        nodes[f"stage_{stage}"] = ("Subnetwork", {"network": "basic", "values": {"width": width}})
+    nodes |= {"pool_2": ("GlobalAvgPool", {}), "linear_1": ("Linear", {"units": 1000}), "output_1": OUT}
+    return networks(main=network(nodes), basic=basic, down=down)
+
+
+def gpt2(width: int = 768, depth: int = 12, heads: int = 12, vocabulary: int = 50_257, steps: int = 1_024) -> Project:
+    """Radford et al. 2019, with its tied embedding."""
+    block = network(
+        {
+            "input_1": ("Input", {"kind": "sequence", "shape": [steps, width]}),
+            "attend": ("TransformerEncoderBlock", {"heads": heads, "hidden": "size(2) * 4", "causal": True}),
+            "output_1": OUT,
+        }
+    )
+    main = network(
+        {
+            "input_1": ("Input", {"kind": "tokens", "shape": [steps], "vocabulary": vocabulary}),
+            "embedding_1": ("Embedding", {"vocabulary": vocabulary, "dim": width}),
+            "place": ("PositionalEmbedding", {}),
+            "blocks": ("Subnetwork", {"network": "block", "repeat": depth}),
+            "norm": ("LayerNorm", {}),
+            "head": ("Linear", {"units": vocabulary, "bias": False}),
+            "output_1": OUT,
+        }
+    )
+    project = apply(networks(main=main, block=block), {"kind": "update", "node": "head", "shares": "embedding_1"})
+    return apply(project, {"kind": "project", "training": {"batch_size": 1}})

@@ -1,0 +1,194 @@
+"""Networks within networks as code: one class each, and weights that are shared are shared."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import pytest
+import torch
+
+from builder.check import analyse
+from builder.compile import module, source
+from builder.graph import Project, dumps, loads
+from tests.compile.allowed import check
+from tests.compile.published import OUT, gpt2, resnet18
+from tests.networks import network, networks
+
+FOUR: tuple[str, dict[str, Any]] = ("Input", {"kind": "vector", "shape": [4]})
+
+
+@pytest.mark.parametrize(
+    ("project", "count"), [(resnet18(), 11_689_512), (gpt2(), 124_439_808)], ids=["resnet18", "gpt2"]
+)
+def test_published_counts(project: Project, count: int) -> None:
+    analysis = analyse(project)
+    assert not analysis.errors
+    assert analysis.totals.parameters == count
+    assert loads(dumps(project)) == project
+    with torch.device("meta"):
+        built = module(project)
+    assert sum(parameter.numel() for parameter in built.parameters()) == count
+
+
+def test_one_class_for_each_network_with_what_differs_as_arguments() -> None:
+    text = source(resnet18())
+    check(text)
+    made = [node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+    assert [name for name in made if name in ("Basic", "Down", "Main")] == ["Basic", "Down", "Main"]
+    assert len(made) == len(set(made))
+    assert "def __init__(self, width: int) -> None:" in text
+    assert "self.stage_1 = Repeated([Basic(width=64) for _ in range(2)])" in text
+
+
+def test_it_computes_what_a_hand_written_network_does() -> None:
+    torch.manual_seed(0)
+    built = module(resnet18()).eval()
+    x = torch.randn(2, 3, 64, 64)
+    part: dict[str, Any] = dict(built.named_modules())
+
+    def basic(block: Any, value: torch.Tensor) -> torch.Tensor:
+        inner = torch.relu(block.norm_1(block.conv_1(value)))
+        return torch.relu(block.norm_2(block.conv_2(inner)) + value)
+
+    def down(block: Any, value: torch.Tensor) -> torch.Tensor:
+        inner = torch.relu(block.norm_1(block.conv_1(value)))
+        return torch.relu(block.norm_2(block.conv_2(inner)) + block.norm_3(block.conv_3(value)))
+
+    with torch.no_grad():
+        y = torch.max_pool2d(torch.relu(part["norm_1"](part["conv_1"](x))), 3, 2, 1)
+        y = basic(part["stage_1.1"], basic(part["stage_1.0"], y))
+        for stage in (2, 3, 4):
+            y = basic(part[f"stage_{stage}"], down(part[f"down_{stage}"], y))
+        y = part["linear_1"](y.mean(dim=(2, 3)))
+        torch.testing.assert_close(built(x), y, rtol=1e-5, atol=1e-6)
+
+
+def test_tied_weights_are_one_tensor_and_stay_so_in_training() -> None:
+    text = source(gpt2(16, 2, 2, 11, 5))
+    check(text)
+    built = module(text)
+    head, embedding = built.get_submodule("head"), built.get_submodule("embedding_1")
+    assert head.weight is embedding.weight
+    before = embedding.weight.detach().clone()  # type: ignore[operator]
+    optimizer = torch.optim.SGD(built.parameters(), lr=0.1)
+    built(torch.randint(0, 11, (3, 5))).square().mean().backward()
+    optimizer.step()
+    assert head.weight is embedding.weight
+    assert not torch.equal(before, embedding.weight)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("shared", "copies"), [(False, 3), (True, 1)])
+def test_repetition(shared: bool, copies: int) -> None:
+    block = network({"input_1": FOUR, "linear_1": ("Linear", {"units": 4}), "act": ("Tanh", {}), "output_1": OUT})
+    node = ("Subnetwork", {"network": "block", "repeat": 3, "shared": shared})
+    text = source(networks(main=network({"input_1": FOUR, "stack": node, "output_1": OUT}), block=block))
+    check(text)
+    built = module(text)
+    layers = [part for part in built.modules() if isinstance(part, torch.nn.Linear)]
+    assert len(layers) == copies
+    x = torch.randn(4, 4)
+    y = x
+    for number in range(3):
+        y = torch.tanh(layers[number % copies](y))
+    torch.testing.assert_close(built(x), y)
+
+
+def test_several_ports_and_repetition_with_a_memory() -> None:
+    step = network(
+        {
+            "input_1": FOUR,
+            "input_2": FOUR,
+            "add_1": ("Add", {}),
+            "twice": ("Add", {}),
+            "output_1": OUT,
+            "output_2": ("Output", {"name": "sum"}),
+        },
+        [
+            ("input_1", "add_1.a"),
+            ("input_2", "add_1.b"),
+            ("add_1", "output_1"),
+            ("add_1", "twice.a"),
+            ("add_1", "twice.b"),
+            ("twice", "output_2"),
+        ],
+    )
+    main = network(
+        {
+            "input_1": FOUR,
+            "input_2": FOUR,
+            "steps": ("Subnetwork", {"network": "step", "repeat": 3}),
+            "linear_1": ("Linear", {}),
+            "output_1": OUT,
+            "output_2": ("Output", {"name": "other"}),
+            "output_3": ("Output", {"name": "third"}),
+        },
+        [
+            ("input_1", "steps"),
+            ("input_2", "steps.input_2"),
+            ("steps", "output_1"),
+            ("steps.output_2", "output_2"),
+            ("steps", "linear_1"),
+            ("linear_1", "output_3"),
+        ],
+    )
+    text = source(networks(main=main, step=step))
+    check(text)
+    one, two = torch.randn(2, 4), torch.randn(2, 4)
+    first, second, _ = module(text)(one, two)
+    torch.testing.assert_close(first, one + 3 * two)
+    torch.testing.assert_close(second, 2 * (one + 3 * two))
+
+
+def test_what_differs_between_uses_is_written_by_the_names_that_people_gave() -> None:
+    inner = network(
+        {
+            "input_1": FOUR,
+            "wide": ("Linear", {"units": "width * 2"}),
+            "narrow": ("Linear", {"units": "width"}),
+            "output_1": OUT,
+        },
+        width=3,
+    )
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {"input_1": FOUR}
+    for width in (5, 6):
+        nodes[f"inner_{width}"] = ("Subnetwork", {"network": "inner", "values": {"width": width}})
+    text = source(networks(main=network({**nodes, "output_1": OUT}), inner=inner))
+    check(text)
+    assert "self.wide = nn.Linear(wide_in_features, width * 2)" in text
+    assert "self.narrow = nn.Linear(width * 2, width)" in text
+    assert "self.inner_6 = Inner(wide_in_features=5, width=6)" in text
+    assert module(text)(torch.randn(2, 4)).shape == (2, 6)
+
+
+def test_parameters_may_be_called_what_python_uses_itself() -> None:
+    inner = network({"input_1": FOUR, "linear_1": ("Linear", {"units": "range"}), "output_1": OUT}, range=4, int=2)
+    main = network(
+        {
+            "input_1": FOUR,
+            "a": ("Subnetwork", {"network": "main_1", "repeat": 2}),
+            "b": ("Subnetwork", {"network": "main_1", "values": {"range": 7}}),
+            "output_1": OUT,
+        }
+    )
+    text = source(networks(main=main, main_1=inner))
+    check(text)
+    assert module(text)(torch.randn(2, 4)).shape == (2, 7)
+
+
+def test_uses_that_are_constructed_otherwise_are_two_classes() -> None:
+    image: tuple[str, dict[str, Any]] = ("Input", {"kind": "image", "shape": [2, 6, 6]})
+    inner = network({"input_1": image, "conv_1": ("Conv2d", {"filters": 2, "padding": "p"}), "output_1": OUT}, p=1)
+    main = network(
+        {
+            "input_1": image,
+            "one": ("Subnetwork", {"network": "inner"}),
+            "two": ("Subnetwork", {"network": "inner", "values": {"p": 0}}),
+            "output_1": OUT,
+        }
+    )
+    text = source(networks(main=main, inner=inner))
+    check(text)
+    assert "class Inner(nn.Module)" in text
+    assert "class Inner2(nn.Module)" in text
+    assert module(text)(torch.randn(3, 2, 6, 6)).shape == (3, 2, 4, 4)
