@@ -13,7 +13,7 @@ import networkx as nx
 
 from builder.check import Analysis, Context
 from builder.layers import resolve
-from builder.layers.expression import SIZE, ExpressionError, evaluate, names_in
+from builder.graph.expression import SIZE, ExpressionError, evaluate, names_in
 from builder.layers.io import Input, Output
 from builder.layers.subnetwork import Subnetwork
 from builder.text import natural

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from builder.graph.composition import COMPOSITIONS
 from builder.graph.document import Project
 from builder.graph.edits import Edit, EditError, apply
 
@@ -70,7 +71,8 @@ class Editor:
                 return False
             self._undo = [*self._undo[-HISTORY + 1 :], self._project]
             self._redo = []
-            self._take(project, origin)
+            # What networks there are, no browser works out by itself: all take the snapshot.
+            self._take(project, None if _composes(edit) else origin)
             return True
 
     def replace(self, project: Project) -> bool:
@@ -152,6 +154,11 @@ class Editor:
                 self._others[client] = self.revision
         if origin is not None:
             self._authors[origin] = self.revision
+
+
+def _composes(edit: Edit) -> bool:
+    parts = edit.get("edits", ()) if edit.get("kind") == "batch" else (edit,)
+    return any(part.get("kind") in COMPOSITIONS for part in parts)
 
 
 def wire(project: Project, network: str | None = None) -> dict[str, Any]:

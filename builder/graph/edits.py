@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from builder.graph.composition import COMPOSITIONS, CompositionError
 from builder.graph.document import Edge, Network, Node, Note, Project
 from builder.graph.files import explain
 
@@ -40,6 +41,8 @@ def apply(project: Project, edit: Edit) -> Project:
             return _batch(project, edit)
         if kind == "project":
             return _project(project, edit)
+        if isinstance(kind, str) and kind in COMPOSITIONS:
+            return COMPOSITIONS[kind](project, edit)
         change = _NETWORK_EDITS.get(kind) if isinstance(kind, str) else None
         if change is None:
             raise EditError(f"There is no edit of the kind {kind!r}.")
@@ -47,6 +50,8 @@ def apply(project: Project, edit: Edit) -> Project:
         if not isinstance(name, str) or name not in project.networks:
             raise EditError(f"There is no network {name!r} in this project.")
         return project.with_network(name, change(project.networks[name], edit))
+    except CompositionError as error:
+        raise EditError(str(error)) from None
     except ValidationError as error:
         raise EditError(f"This edit was refused: {explain(error)}") from None
     except UnicodeEncodeError:

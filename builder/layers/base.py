@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from builder.graph import Node
-from builder.layers.expression import SIZE, ExpressionError, Number, evaluate
+from builder.graph.expression import SIZE, ExpressionError, Number, evaluate
 from builder.text import plain
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr
 
 from builder.graph import Network
 from builder.layers.base import Call, Example, Layer, Port, TensorSpec
-from builder.layers.expression import Number
+from builder.graph.expression import Number
 from builder.text import natural
 
 

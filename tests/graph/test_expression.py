@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from builder.graph import Node
 from builder.layers import ParameterError, asks_for_size, parse
-from builder.layers.expression import ExpressionError, evaluate, names_in
+from builder.graph.expression import ExpressionError, evaluate, names_in
 
 NAMES = {"width": 64, "heads": 4, "rate": 0.5}
 

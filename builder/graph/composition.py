@@ -1,0 +1,315 @@
+"""Edits of which networks a project has: a new one, one made of a selection, one put back where it stands."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any
+
+from builder.graph.document import SUBNETWORK, Edge, Network, Node, Project, is_identifier
+from builder.graph.expression import ExpressionError, names_in
+from builder.text import natural
+
+# How far below each other the copies of a repeated network are put, and Inputs and Outputs from what they serve.
+STEP = 110.0
+FIRST = {"Input": "in", "Output": "out"}
+
+
+class CompositionError(ValueError):
+    """The edit does not apply; the message is one sentence for people."""
+
+
+def create(project: Project, edit: Mapping[str, Any]) -> Project:
+    """An empty network, or the one that the edit holds."""
+    name = _new_name(project, edit["name"])
+    network = Network.model_validate(edit.get("content", {}))
+    return project.model_copy(update={"networks": {**project.networks, name: network}})
+
+
+def delete(project: Project, edit: Mapping[str, Any]) -> Project:
+    """Take away a network that stands nowhere."""
+    name = _known(project, edit["name"])
+    users = [other for other in project.networks if name in project.uses(other)]
+    if name == project.main:
+        raise CompositionError("The main network stays, as it is the one that is trained.")
+    if users:
+        raise CompositionError(f"The network {name} stands in {', '.join(users)}; remove it there first.")
+    rest = {other: network for other, network in project.networks.items() if other != name}
+    return project.model_copy(update={"networks": rest})
+
+
+def rename(project: Project, edit: Mapping[str, Any]) -> Project:
+    """Give a network another name, also wherever it stands."""
+    old, new = _known(project, edit["name"]), edit["to"]
+    if old == new:
+        return project
+    new = _new_name(project, new)
+
+    def moved(node: Node) -> Node:
+        if node.type != SUBNETWORK or node.params.get("network") != old:
+            return node
+        return node.model_copy(update={"params": {**node.params, "network": new}})
+
+    made = {
+        new if name == old else name: network.model_copy(
+            update={"nodes": {key: moved(node) for key, node in network.nodes.items()}}
+        )
+        for name, network in project.networks.items()
+    }
+    return project.model_copy(update={"networks": made, "main": new if project.main == old else project.main})
+
+
+def expose(project: Project, edit: Mapping[str, Any]) -> Project:
+    """Exchange the parameters that a network exposes, with their defaults."""
+    name = _known(project, edit["network"])
+    checked = Network.model_validate({"parameters": edit["values"]})
+    return project.with_network(name, project.networks[name].model_copy(update={"parameters": checked.parameters}))
+
+
+def group(project: Project, edit: Mapping[str, Any]) -> Project:
+    """Make a network of some nodes, and put one node in their place. Inputs and Outputs stay where they are.
+
+    `inputs` may give the parameters of the Inputs that are made, by the reference of what comes in.
+    """
+    name = _known(project, edit.get("network", project.main))
+    outer, new = project.networks[name], _new_name(project, edit["name"])
+    chosen = {key for key in edit["nodes"] if key in outer.nodes and outer.nodes[key].type not in FIRST}
+    if not chosen:
+        raise CompositionError("Select the layers that should become a network; Inputs and Outputs stay outside.")
+    _stand_together(outer, chosen)
+    inner = {key: outer.nodes[key] for key in sorted(chosen, key=natural)}
+    edges = [edge for edge in outer.edges if {edge.source_node, edge.target_node} <= chosen]
+    coming = _references(edge for edge in outer.edges if edge.target_node in chosen and edge.source_node not in chosen)
+    going = _references(edge for edge in outer.edges if edge.source_node in chosen and edge.target_node not in chosen)
+    top = min(node.at[1] for node in inner.values()) - STEP
+    bottom = max(node.at[1] for node in inner.values()) + STEP
+    middle = sum(node.at[0] for node in inner.values()) / len(inner)
+    given = edit.get("inputs", {})
+    ports: dict[str, str] = {}
+    for place, (source, targets) in enumerate(coming.items()):
+        key = _free(inner, "input")
+        inner[key] = Node.model_validate(
+            {"id": key, "type": "Input", "params": given.get(source, {}), "at": (middle + 180.0 * place, top)}
+        )
+        ports[source] = "in" if place == 0 else key
+        edges += [Edge(source=key, target=target) for target in targets]
+    gives: dict[str, str] = {}
+    for place, source in enumerate(going):
+        key = _free(inner, "output")
+        answer = {"name": key} if len(going) > 1 else {}
+        inner[key] = Node.model_validate(
+            {"id": key, "type": "Output", "params": answer, "at": (middle + 180.0 * place, bottom)}
+        )
+        gives[source] = "out" if place == 0 else key
+        edges.append(Edge(source=source, target=key))
+    read = {found for node in inner.values() for found in _names(node)} & set(outer.parameters)
+    parameters = {found: outer.parameters[found] for found in sorted(read)}
+    middle_y = sum(outer.nodes[key].at[1] for key in chosen) / len(chosen)
+    rest = {key: node for key, node in outer.nodes.items() if key not in chosen}
+    node_id = _free({**outer.nodes, **outer.notes}, new)
+    params: dict[str, Any] = {"network": new}
+    if parameters:
+        params["values"] = {found: found for found in parameters}
+    node = Node.model_validate({"id": node_id, "type": SUBNETWORK, "params": params, "at": (middle, middle_y)})
+    around = [edge for edge in outer.edges if not chosen & {edge.source_node, edge.target_node}]
+    around += [Edge(source=source, target=f"{node_id}.{port}") for source, port in ports.items()]
+    around += [
+        Edge(source=f"{node_id}.{gives[source]}", target=target)
+        for source, targets in going.items()
+        for target in targets
+    ]
+    made = {
+        **project.networks,
+        name: outer.model_copy(update={"nodes": {**rest, node_id: node}, "edges": tuple(around)}),
+        new: Network(nodes=inner, edges=tuple(edges), parameters=parameters),
+    }
+    return project.model_copy(update={"networks": made})
+
+
+def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
+    """Put the layers of a network in the place of a node that stands for it, as often as it is repeated."""
+    name = _known(project, edit.get("network", project.main))
+    outer = project.networks[name]
+    node = outer.nodes.get(edit["node"])
+    if node is None or node.type != SUBNETWORK:
+        raise CompositionError("Choose a node that stands for a network; others cannot be unpacked.")
+    inner = project.networks[_known(project, node.params.get("network"))]
+    repeat = node.params.get("repeat", 1)
+    if not isinstance(repeat, int) or repeat < 1:
+        raise CompositionError(f"{node.id} is repeated {repeat!r} times; a number is needed there to unpack it.")
+    if repeat > 1 and node.params.get("shared"):
+        raise CompositionError(f"The repetitions of {node.id} share their weights, so it cannot be unpacked.")
+    if node.shares or any(other.shares == node.id for other in outer.nodes.values()):
+        raise CompositionError(f"{node.id} shares its weights with another node, so it cannot be unpacked.")
+    values = node.params.get("values", {})
+    values = {**inner.parameters, **(values if isinstance(values, dict) else {})}
+    sources = {edge.target_port: edge.source for edge in outer.edges if edge.target_node == node.id}
+    nodes = {key: other for key, other in outer.nodes.items() if key != node.id}
+    edges = [edge for edge in outer.edges if node.id not in (edge.source_node, edge.target_node)]
+    for number in range(repeat):
+        shift = (node.at[0], node.at[1] + number * (_height(inner) + STEP))
+        given = _copy(inner, values, sources, nodes, edges, shift, node.frozen)
+        sources = {**sources, **({"in": given["out"]} if "out" in given else {})}
+    for edge in outer.edges:
+        if edge.source_node == node.id and edge.source_port in given:
+            edges.append(Edge(source=given[edge.source_port], target=edge.target))
+    changed = Network.model_validate(
+        {
+            **outer.model_dump(mode="json"),
+            "nodes": {key: other.model_dump(mode="json") for key, other in nodes.items()},
+            "edges": [edge.model_dump(mode="json") for edge in edges],
+        }
+    )
+    return project.with_network(name, changed)
+
+
+def _copy(
+    inner: Network,
+    values: Mapping[str, Any],
+    sources: Mapping[str, str],
+    nodes: dict[str, Node],
+    edges: list[Edge],
+    shift: tuple[float, float],
+    frozen: bool,
+) -> dict[str, str]:
+    """Add a network's layers to `nodes` and `edges`; returns what each of its outputs is there."""
+    inputs, outputs = _ports(inner, "Input"), _ports(inner, "Output")
+    names: dict[str, str] = {}
+    for key in sorted(inner.nodes, key=natural):
+        if key in inputs or key in outputs:
+            continue
+        names[key] = key if key not in nodes else _free(nodes, key.rstrip("0123456789").rstrip("_") or key)
+        nodes[names[key]] = inner.nodes[key]  # so that no other takes the name
+    for key, name in names.items():
+        old = inner.nodes[key]
+        update = {
+            "id": name,
+            "at": (old.at[0] + shift[0], old.at[1] + shift[1]),
+            "params": {item: _substituted(value, values) for item, value in old.params.items()},
+            "shares": names.get(old.shares) if old.shares else None,
+            "frozen": old.frozen or frozen,
+        }
+        nodes[name] = Node.model_validate({**old.model_dump(mode="json"), **update})
+
+    def source(reference: str) -> str | None:
+        key, _, port = reference.partition(".")
+        if key in inputs:
+            return sources.get(inputs[key])
+        return f"{names[key]}.{port}" if port else names[key]
+
+    given: dict[str, str] = {}
+    for edge in inner.edges:
+        start = source(edge.source)
+        if start is None:
+            continue
+        if edge.target_node in outputs:
+            given[outputs[edge.target_node]] = start
+        elif edge.target_node in names:
+            edges.append(Edge(source=start, target=f"{names[edge.target_node]}.{edge.target_port}"))
+    return given
+
+
+def _ports(network: Network, kind: str) -> dict[str, str]:
+    """The port for which each Input or Output stands, see builder.layers.subnetwork."""
+    keys = sorted((key for key, node in network.nodes.items() if node.type == kind), key=natural)
+    return {key: FIRST[kind] if place == 0 else key[:32] for place, key in enumerate(keys)}
+
+
+def _substituted(value: Any, values: Mapping[str, Any]) -> Any:
+    """A parameter with the network's own parameters exchanged for what they are in this place."""
+    if isinstance(value, list):
+        return [_substituted(part, values) for part in value]
+    if isinstance(value, dict):
+        return {key: _substituted(part, values) for key, part in value.items()}
+    if not isinstance(value, str) or not _names_of(value) & set(values):
+        return value
+    if value.strip() in values:
+        return values[value.strip()]
+
+    class Exchange(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            return ast.parse(f"({values[node.id]})", mode="eval").body if node.id in values else node
+
+    return ast.unparse(Exchange().visit(ast.parse(value.strip(), mode="eval")))
+
+
+def _names(node: Node) -> set[str]:
+    texts = [part for value in node.params.values() for part in _texts(value)]
+    return {name for text in texts for name in _names_of(text)}
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    parts = value if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
+    return [text for part in parts for text in _texts(part)]
+
+
+def _names_of(text: str) -> frozenset[str]:
+    try:
+        return names_in(text)
+    except ExpressionError:
+        return frozenset()
+
+
+def _references(edges: Any) -> dict[str, list[str]]:
+    """Where each source leads, in the order of names."""
+    found: dict[str, list[str]] = {}
+    for edge in sorted(edges, key=lambda edge: (natural(edge.source), natural(edge.target))):
+        found.setdefault(edge.source, []).append(edge.target)
+    return found
+
+
+def _stand_together(network: Network, chosen: set[str]) -> None:
+    """Refuse a selection out of which a way leads and back in, or of which only a part shares its weights."""
+    leads: dict[str, set[str]] = {key: set() for key in network.nodes}
+    for edge in network.edges:
+        leads[edge.source_node].add(edge.target_node)
+    reached = {target for key in chosen for target in leads[key] if target not in chosen}
+    waiting = list(reached)
+    while waiting:
+        for target in leads[waiting.pop()]:
+            if target in chosen:
+                raise CompositionError(
+                    "A way leads out of these layers and back into them; select what lies on it as well."
+                )
+            if target not in reached:
+                reached.add(target)
+                waiting.append(target)
+    for key, node in network.nodes.items():
+        if node.shares in network.nodes and (key in chosen) != (node.shares in chosen):
+            raise CompositionError(f"{key} shares the weights of {node.shares}; select both or neither.")
+
+
+def _height(network: Network) -> float:
+    heights = [node.at[1] for node in network.nodes.values()]
+    return max(heights) - min(heights) if heights else 0.0
+
+
+def _known(project: Project, name: object) -> str:
+    if not isinstance(name, str) or name not in project.networks:
+        raise CompositionError(f"There is no network {str(name)[:60]!r} in this project.")
+    return name
+
+
+def _new_name(project: Project, name: object) -> str:
+    if not isinstance(name, str) or not is_identifier(name):
+        raise CompositionError("A network's name is lower case, made of letters, digits and _, such as residual_block.")
+    if name in project.networks:
+        raise CompositionError(f"There is already a network {name}.")
+    return name
+
+
+def _free(taken: Mapping[str, object], base: str) -> str:
+    return next(name for number in count(1) if (name := f"{base[:56]}_{number}") not in taken)
+
+
+COMPOSITIONS: dict[str, Callable[[Project, Mapping[str, Any]], Project]] = {
+    "create_network": create,
+    "delete_network": delete,
+    "rename_network": rename,
+    "parameters": expose,
+    "group": group,
+    "unpack": unpack,
+}

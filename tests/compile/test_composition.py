@@ -1,0 +1,159 @@
+"""Making a network of a selection, and unpacking it again, changes what is drawn but not what is computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from builder.check import analyse, validate
+from builder.compile import module
+from builder.graph import EditError, Project, apply
+from tests.compile.published import OUT, gpt2, resnet18
+from tests.networks import network, networks, project
+
+VECTOR: tuple[str, dict[str, Any]] = ("Input", {"kind": "vector", "shape": [6]})
+
+
+def drawn() -> Project:
+    """Two branches that meet, one of them used twice."""
+    return project(
+        {
+            "input_1": VECTOR,
+            "linear_1": ("Linear", {"units": 6}),
+            "relu_1": ("ReLU", {}),
+            "linear_2": ("Linear", {"units": 6}),
+            "add_1": ("Add", {}),
+            "linear_3": ("Linear", {"units": 2}),
+            "output_1": OUT,
+        },
+        [
+            ("input_1", "linear_1"),
+            ("linear_1", "relu_1"),
+            ("relu_1", "linear_2"),
+            ("linear_2", "add_1.a"),
+            ("input_1", "add_1.b"),
+            ("add_1", "linear_3"),
+            ("linear_3", "output_1"),
+        ],
+    )
+
+
+def computed(document: Project, inputs: torch.Tensor) -> torch.Tensor:
+    """The answer where each weight depends only on the name of its layer, wherever that layer lies."""
+    built = module(document).eval()
+    with torch.no_grad():
+        for name, parameter in built.named_parameters():
+            generator = torch.Generator().manual_seed(sum(map(ord, ".".join(name.split(".")[-2:]))))
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
+        answer: torch.Tensor = built(inputs)
+    return answer
+
+
+def errors(document: Project) -> list[str]:
+    return [issue.message for issue in validate(document) if issue.severity == "error"]
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        ["linear_1", "relu_1"],
+        ["linear_1", "relu_1", "linear_2", "add_1"],
+        ["relu_1"],
+        ["linear_1", "relu_1", "linear_2", "add_1", "linear_3"],
+        ["add_1", "linear_2"],
+        ["input_1", "linear_1", "relu_1", "linear_2", "add_1", "linear_3", "output_1"],
+    ],
+)
+def test_grouping_and_unpacking_change_no_answer(chosen: list[str]) -> None:
+    document = drawn()
+    x = torch.randn(5, 6)
+    wanted = computed(document, x)
+    grouped = apply(document, {"kind": "group", "nodes": chosen, "name": "block"})
+    assert not errors(grouped)
+    assert grouped.uses("main") == ["block"]
+    assert analyse(grouped).totals.parameters == analyse(document).totals.parameters
+    torch.testing.assert_close(computed(grouped, x), wanted)
+    again = apply(grouped, {"kind": "unpack", "node": "block_1"})
+    assert not errors(again)
+    assert set(again.main_network.nodes) == set(document.main_network.nodes)
+    assert set(again.main_network.edges) == set(document.main_network.edges)
+    assert again.main_network.nodes["linear_2"].params == document.main_network.nodes["linear_2"].params
+    torch.testing.assert_close(computed(again, x), wanted)
+
+
+def test_parameters_go_into_the_group_and_out_again() -> None:
+    outer = network({"input_1": VECTOR, "linear_1": ("Linear", {"units": "width * 2"}), "output_1": OUT}, width=4)
+    main = network(
+        {"input_1": VECTOR, "outer_1": ("Subnetwork", {"network": "outer", "values": {"width": 5}}), "output_1": OUT}
+    )
+    document = networks(main=main, outer=outer)
+    grouped = apply(document, {"kind": "group", "network": "outer", "nodes": ["linear_1"], "name": "deep"})
+    assert not errors(grouped)
+    assert grouped.networks["deep"].parameters == {"width": 4}
+    assert str(analyse(grouped).context.answer("output_1")) == "(N, 10)"
+    flat = apply(
+        apply(grouped, {"kind": "unpack", "network": "outer", "node": "deep_1"}), {"kind": "unpack", "node": "outer_1"}
+    )
+    assert not errors(flat)
+    assert str(analyse(flat).context.answer("output_1")) == "(N, 10)"
+    assert flat.networks["outer"].nodes["linear_1"].params == {"units": "width * 2"}
+
+
+@pytest.mark.parametrize(
+    ("document", "node"), [(resnet18(), "stage_1"), (resnet18(), "down_3"), (gpt2(32, 3, 2, 50, 8), "blocks")]
+)
+def test_unpacking_keeps_the_size(document: Project, node: str) -> None:
+    before = analyse(document).totals
+    after = analyse(apply(document, {"kind": "unpack", "node": node})).totals
+    assert (after.parameters, after.flops, after.layers) == (before.parameters, before.flops, before.layers)
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        ({"kind": "group", "nodes": ["linear_1", "add_1"], "name": "block"}, "leads out of these layers and back"),
+        ({"kind": "group", "nodes": [], "name": "block"}, "Select the layers"),
+        ({"kind": "group", "nodes": ["input_1"], "name": "block"}, "Select the layers"),
+        ({"kind": "group", "nodes": ["linear_1"], "name": "main"}, "already a network main"),
+        ({"kind": "group", "nodes": ["linear_1"], "name": "Not A Name"}, "lower case"),
+        ({"kind": "group", "nodes": ["linear_1"], "name": "os.system('x')"}, "lower case"),
+        ({"kind": "group", "network": "nothing", "nodes": ["linear_1"], "name": "block"}, "no network"),
+        ({"kind": "unpack", "node": "linear_1"}, "stands for a network"),
+        ({"kind": "unpack", "node": "nothing"}, "stands for a network"),
+        ({"kind": "create_network", "name": "main"}, "already"),
+        ({"kind": "delete_network", "name": "main"}, "main network stays"),
+        ({"kind": "delete_network", "name": "x"}, "no network"),
+        ({"kind": "rename_network", "name": "main", "to": "for"}, "lower case"),
+        ({"kind": "parameters", "network": "main", "values": {"a b": 1}}, "lower-case"),
+        ({"kind": "parameters", "network": "main", "values": {"a": "text"}}, "parameters"),
+        ({"kind": "group"}, "incomplete"),
+    ],
+)
+def test_what_cannot_be_done_is_said(edit: dict[str, Any], reason: str) -> None:
+    with pytest.raises(EditError, match=reason):
+        apply(drawn(), edit)
+
+
+def test_networks_come_are_renamed_and_go() -> None:
+    document = apply(drawn(), {"kind": "create_network", "name": "spare"})
+    assert set(apply(document, {"kind": "delete_network", "name": "spare"}).networks) == {"main"}
+    used = apply(drawn(), {"kind": "group", "nodes": ["relu_1"], "name": "block"})
+    with pytest.raises(EditError, match="stands in main"):
+        apply(used, {"kind": "delete_network", "name": "block"})
+    renamed = apply(used, {"kind": "rename_network", "name": "block", "to": "gate"})
+    assert renamed.main_network.nodes["block_1"].params["network"] == "gate"
+    assert not errors(renamed)
+    first = apply(renamed, {"kind": "rename_network", "name": "main", "to": "classifier"})
+    assert first.main == "classifier"
+    assert not errors(first)
+
+
+def test_shared_weights_are_not_torn_apart() -> None:
+    document = apply(drawn(), {"kind": "update", "node": "linear_2", "shares": "linear_1"})
+    with pytest.raises(EditError, match="shares the weights"):
+        apply(document, {"kind": "group", "nodes": ["linear_2"], "name": "block"})
+    grouped = apply(document, {"kind": "group", "nodes": ["linear_1", "relu_1", "linear_2"], "name": "block"})
+    assert not errors(grouped)
+    assert analyse(grouped).totals.parameters == analyse(document).totals.parameters
