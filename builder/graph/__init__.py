@@ -1,6 +1,7 @@
 """The document: projects, networks, nodes and edges; edits and their history; files. Imports no torch."""
 
 from builder.graph.document import (
+    SUBNETWORK,
     DataChoice,
     Edge,
     Network,
@@ -16,6 +17,7 @@ from builder.graph.edits import Edit, EditError, apply
 from builder.graph.files import DocumentError, dumps, loads, parse, read, to_json, write, write_bytes
 
 __all__ = [
+    "SUBNETWORK",
     "DataChoice",
     "DocumentError",
     "Edge",

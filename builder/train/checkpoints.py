@@ -90,7 +90,14 @@ def weights(folder: Path, which: str = "best") -> dict[str, torch.Tensor]:
 
 
 def _plain(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    """The tensors on the CPU, each in memory of its own, as safetensors asks for: shared weights are written twice."""
+    found: dict[str, torch.Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        found[name] = plain.clone() if plain.data_ptr() in taken else plain
+        taken.add(plain.data_ptr())
+    return found
 
 
 def _steps(folder: Path) -> list[int]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from builder.explain.base import Explainer, Result
+from builder.explain.base import Explainer, ExplainError, Result
 from builder.explain.explanation import AttentionLayer, AttentionMaps, Remark
 from builder.explain.rollout import rollout, spearman
+from builder.graph import SUBNETWORK
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +40,12 @@ class Attention(Explainer):
 
     def run(self, subject: Subject) -> Result:
         layers = _capture(subject)
-        reason = _unrolled(subject.project, layers)
+        if not layers:
+            raise ExplainError(
+                "There are no attention maps to show: the attention of this network only looks from one sequence into "
+                "another of a different length."
+            )
+        reason = _unrolled(subject, layers)
         rolled = None if reason else rollout([layer.weights for layer in layers])
         field = _field(subject, layers)
         attributions, correlation = {}, None
@@ -66,22 +72,26 @@ def _capture(subject: Subject) -> list[AttentionLayer]:
     layers = []
     for name, module in found:
         weights = module.attention
-        if isinstance(weights, torch.Tensor):
-            key = name.partition(".")[0]
+        if isinstance(weights, torch.Tensor) and weights.shape[-2] == weights.shape[-1]:
+            key, _, inside = name.partition(".")
             title = label(subject.project, key) if key in nodes else name
+            if nodes.get(key) is not None and nodes[key].type == SUBNETWORK:
+                title += f" · {inside.removesuffix('.attention')}"
             layers.append(AttentionLayer(name, title, bool(module.causal), weights[0].double().numpy()))
     return layers
 
 
-def _unrolled(project: Project, layers: list[AttentionLayer]) -> str:
+def _unrolled(subject: Subject, layers: list[AttentionLayer]) -> str:
     """Why the layers cannot be multiplied into one map; empty where they can."""
     import networkx as nx
 
     from builder.check.views import digraph
 
+    if any(hasattr(module, "capture") and not getattr(module, "within", True) for module in subject.model.modules()):
+        return "an attention layer looks from one sequence into another"
     if len({layer.weights.shape[-1] for layer in layers}) > 1:
         return "the attention layers see sequences of different length"
-    graph = digraph(project.main_network)
+    graph = digraph(subject.project.main_network)
     for first, second in pairwise(layer.name.partition(".")[0] for layer in layers):
         if first != second and not nx.has_path(graph, first, second):
             return "the attention layers stand side by side, not one behind the other"
