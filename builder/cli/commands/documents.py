@@ -12,6 +12,7 @@ from builder.text import plain, size
 
 if TYPE_CHECKING:
     from builder.check import Analysis
+    from builder.check import Context as Network
 
 
 class Templates(Command):
@@ -77,17 +78,25 @@ class Summary(Command):
     def run(self, asked: Namespace, context: Context) -> int:
         analysis, issues = analysed(Path(asked.file), context)
         errors = [issue for issue in issues if issue["severity"] == "error"]
-        rows = _rows(analysis)
+        main = analysis.context
+        inner = {name: found for name, found in analysis.networks.items() if found is not main}
+        rows = _rows(main)
         totals = analysis.totals
-        head = ("node", "layer", "output", "parameters", "FLOPs")
-        cells = [(row["node"], row["type"], "  ".join(row["outputs"].values()) or "?", *_sizes(row)) for row in rows]
-        lines = [
-            table(head, cells, right=("parameters", "FLOPs")),
-            "",
+        lines = [_table(rows), ""]
+        for found in inner.values():
+            values = ", ".join(f"{name} = {number(value)}" for name, value in found.values.items())
+            lines += [f"{found.name}{f' with {values}' if values else ''}:", _table(_rows(found)), ""]
+        lines += [
             f"{totals.layers} layers, {totals.parameters:,} parameters ({totals.trainable:,} trained), "
             f"{totals.flops:,} FLOPs an example, about {size(totals.memory_bytes)} to train",
         ]
-        value = {"name": analysis.context.project.name, "nodes": rows, "totals": vars(totals), "issues": issues}
+        value = {
+            "name": main.project.name,
+            "nodes": rows,
+            "networks": {name: _rows(found) for name, found in inner.items()},
+            "totals": vars(totals),
+            "issues": issues,
+        }
         context.answer(value, "\n".join(lines))
         for issue in errors:
             context.note(issue_line(issue))
@@ -137,16 +146,22 @@ def _file(parser: ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a document, as the app and `netloom templates` write it")
 
 
-def _rows(analysis: Analysis) -> list[dict[str, Any]]:
-    nodes = analysis.context.network.nodes
-    order = [*analysis.context.order, *(key for key in nodes if key not in set(analysis.context.order))]
+def _table(rows: list[dict[str, Any]]) -> str:
+    head = ("node", "layer", "output", "parameters", "FLOPs")
+    cells = [(row["node"], row["type"], "  ".join(row["outputs"].values()) or "?", *_sizes(row)) for row in rows]
+    return table(head, cells, right=("parameters", "FLOPs"))
+
+
+def _rows(network: Network) -> list[dict[str, Any]]:
+    nodes = network.network.nodes
+    order = [*network.order, *(key for key in nodes if key not in set(network.order))]
     rows = []
     for key in order:
-        facts = analysis.nodes.get(key)
+        facts = network.nodes.get(key)
         rows.append(
             {
                 "node": key,
-                "type": plain(nodes[key].type),
+                "type": _type(network, key),
                 "title": nodes[key].title,
                 "outputs": {port: str(spec) for port, spec in facts.outputs.items()} if facts else {},
                 "parameters": facts.parameters if facts else None,
@@ -154,6 +169,14 @@ def _rows(analysis: Analysis) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _type(network: Network, key: str) -> str:
+    """What a node is; one that stands for a network says for which, and how often."""
+    from builder.layers.subnetwork import Subnetwork
+
+    layer = network.layers.get(key)
+    return layer.brief() if isinstance(layer, Subnetwork) else plain(network.network.nodes[key].type)
 
 
 def _sizes(row: dict[str, Any]) -> list[str]:
