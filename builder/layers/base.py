@@ -243,8 +243,7 @@ def parse(node: Node, names: Mapping[str, Number] = MappingProxyType({}), size: 
 
 def asks_for_size(node: Node) -> bool:
     """Whether a parameter is an expression over the shape of what the node gets."""
-    texts = (item for value in node.params.values() for item in (value if isinstance(value, list) else [value]))
-    return any(isinstance(item, str) and f"{SIZE}(" in item for item in texts)
+    return any(f"{SIZE}(" in str(value) for value in node.params.values())
 
 
 def _evaluated(
