@@ -1,4 +1,4 @@
-"""Recurrent modules that return the sequence and the last state, (N, T, D) -> (N, T, H), (N, H)."""
+"""Recurrent modules that return the sequence and the last state, (N, T, D) -> (N, T, H), (N, H), and single steps."""
 
 import torch
 from torch import nn
@@ -24,3 +24,23 @@ class GRU(nn.GRU):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
         sequence, hidden = super().forward(x)
         return sequence, hidden[-2 if self.bidirectional else -1 :].transpose(0, 1).flatten(1)
+
+
+class RNN(nn.RNN):
+    """A plain recurrent network; the state is the last hidden state of the top layer, directions side by side.
+
+    https://doi.org/10.1207/s15516709cog1402_1
+    """
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+        sequence, hidden = super().forward(x)
+        return sequence, hidden[-2 if self.bidirectional else -1 :].transpose(0, 1).flatten(1)
+
+
+class LSTMCell(nn.LSTMCell):
+    """One step of long short-term memory, (N, D), state (N, H), memory (N, H) -> new state, new memory."""
+
+    def forward(  # type: ignore[override]
+        self, x: torch.Tensor, state: torch.Tensor, memory: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return super().forward(x, (state, memory))

@@ -1,0 +1,20 @@
+"""The layer that does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from builder.layers.base import Call, Layer, TensorSpec
+
+
+class Identity(Layer):
+    """x."""
+
+    group = "Tensor operation"
+    title = "Identity"
+    summary = "Passes its input on as it is: a place to give a name, or to keep free"
+    keywords = ("pass", "nothing", "placeholder", "skip")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Identity.html"
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("nn.Identity")
