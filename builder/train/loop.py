@@ -88,6 +88,8 @@ class Loop:
         self._since_best = 0
         self._losses: list[torch.Tensor] = []
         self._recorded_at = 0.0
+        # Modules whose forward leaves a loss of their own, to be lowered beside that of the objective.
+        self._auxiliary: list[Any] = [part for part in self.model.modules() if hasattr(part, "auxiliary_loss")]
 
     def run(self, watch: Watch) -> bool:
         """Train to the end. Returns false where `watch` stopped it before.
@@ -188,7 +190,7 @@ class Loop:
                 group["lr"] = self.learning_rate * factor(schedule, self.step, self.total_steps)
             loss = objective.loss(model(*[value[start:end] for value in inputs]), target[start:end])
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            self._with_auxiliary(loss).backward()  # type: ignore[no-untyped-call]
             if clip is not None:
                 torch.nn.utils.clip_grad_norm_(parameters, clip)
             optimizer.step()
@@ -199,6 +201,12 @@ class Loop:
             if end < self.rows and not watch.poll(self):
                 return False
         return True
+
+    def _with_auxiliary(self, loss: torch.Tensor) -> torch.Tensor:
+        for part in self._auxiliary:
+            if part.auxiliary_loss is not None:
+                loss, part.auxiliary_loss = loss + part.auxiliary_loss, None
+        return loss
 
     def _finish_epoch(self, watch: Watch) -> None:
         self.flush(watch)

@@ -1,0 +1,89 @@
+"""What generative and adversarial networks need: noise, turned gradients and codes.
+
+`auxiliary_loss`, where a module has it, is a scalar that its last forward in training left to be added to the loss.
+"""
+
+import torch
+from torch import nn
+
+
+class Reparameterise(nn.Module):
+    """mean + exp(log_variance / 2) · noise while training, the mean otherwise. https://arxiv.org/abs/1312.6114
+
+    `auxiliary_loss` is `coefficient` times the Kullback–Leibler divergence from the standard normal distribution:
+    summed over the numbers of an example, averaged over the batch.
+    """
+
+    def __init__(self, coefficient: float = 1.0) -> None:
+        super().__init__()
+        self.coefficient = coefficient
+        self.auxiliary_loss: torch.Tensor | None = None
+
+    def forward(self, mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return mean
+        self.auxiliary_loss = self.coefficient * self.divergence(mean, log_variance)
+        return mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+
+    @staticmethod
+    def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
+        each = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
+        return each.flatten(1).sum(dim=1).mean()
+
+
+class GradientReversal(nn.Module):
+    """Gives on what comes in; while training, the gradient comes back times −`coefficient`.
+
+    https://arxiv.org/abs/1409.7495
+    """
+
+    def __init__(self, coefficient: float = 1.0) -> None:
+        super().__init__()
+        self.coefficient = coefficient
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return x
+        return x - (1.0 + self.coefficient) * (x - x.detach())  # the bracket is 0, its gradient is 1
+
+
+class GaussianNoise(nn.Module):
+    """Adds normal noise of the deviation `std` while training."""
+
+    def __init__(self, std: float) -> None:
+        super().__init__()
+        self.std = std
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.std * torch.randn_like(x) if self.training else x
+
+
+class VectorQuantizer(nn.Module):
+    """Puts the nearest of `codes` learned vectors in place of each vector, and says which. VQ-VAE.
+
+    (N, T, D) to (N, T, D) and (N, T); with `channels_first`, (N, D, …) to (N, D, …) and (N, …). The gradient passes
+    straight through. `auxiliary_loss` is the mean squared distance by which the codes follow the vectors, plus
+    `commitment` times that by which the vectors follow the codes. https://arxiv.org/abs/1711.00937
+    """
+
+    def __init__(self, dim: int, codes: int, commitment: float = 0.25, channels_first: bool = False) -> None:
+        super().__init__()
+        self.commitment, self.channels_first = commitment, channels_first
+        self.codebook = nn.Embedding(codes, dim)
+        nn.init.uniform_(self.codebook.weight, -1.0 / codes, 1.0 / codes)
+        self.auxiliary_loss: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        vectors = x.movedim(1, -1) if self.channels_first else x
+        chosen = self.nearest(vectors.detach())
+        found = self.codebook(chosen)
+        if self.training:
+            follow = (found - vectors.detach()).square().mean()
+            commit = (vectors - found.detach()).square().mean()
+            self.auxiliary_loss = follow + self.commitment * commit
+        out = vectors + (found - vectors).detach()
+        return out.movedim(-1, 1) if self.channels_first else out, chosen
+
+    def nearest(self, vectors: torch.Tensor) -> torch.Tensor:
+        codes = self.codebook.weight.detach()  # |v − c|² without |v|², which is the same for all codes
+        return (codes.square().sum(dim=1) - 2.0 * vectors @ codes.T).argmin(dim=-1)

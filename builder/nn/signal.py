@@ -1,0 +1,124 @@
+"""What frequencies a signal is made of."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+
+class FFTMagnitude(nn.Module):
+    """The size of each frequency along the last axis, (N, …, L) to (N, …, L // 2 + 1); with `log`, of log(1 + size).
+
+    https://docs.pytorch.org/docs/stable/generated/torch.fft.rfft.html
+    """
+
+    def __init__(self, log: bool = False) -> None:
+        super().__init__()
+        self.log = log
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        size: torch.Tensor = torch.fft.rfft(x).abs()
+        return size.log1p() if self.log else size
+
+
+class STFTMagnitude(nn.Module):
+    """The size of each frequency in windows that overlap, (N, L) to (N, T, window // 2 + 1).
+
+    Each window is weighed by a Hann window. With `center`, half a window is mirrored at both ends, so that window t
+    has its middle at t · hop. https://docs.pytorch.org/docs/stable/generated/torch.stft.html
+    """
+
+    hann: torch.Tensor
+
+    def __init__(self, window: int, hop: int, center: bool = True, power: bool = False) -> None:
+        super().__init__()
+        self.window, self.hop, self.center, self.power = window, hop, center, power
+        angles = torch.arange(window) * (2.0 * math.pi / window)
+        self.register_buffer("hann", 0.5 - 0.5 * angles.cos(), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.center:
+            half = self.window // 2
+            x = F.pad(x.unsqueeze(1), (half, half), mode="reflect").squeeze(1)
+        spectrum: torch.Tensor = torch.fft.rfft(x.unfold(1, self.window, self.hop) * self.hann)
+        return spectrum.real.square() + spectrum.imag.square() if self.power else spectrum.abs()
+
+
+class LogMel(nn.Module):
+    """The logarithm of the power in bands as wide as the ear hears them, (N, L) to (N, T, bands).
+
+    Triangles that overlap, evenly spaced in mel = 2595 log₁₀(1 + Hz / 700) from `low` to `high` Hz. 10⁻⁶ is added
+    before the logarithm. https://en.wikipedia.org/wiki/Mel_scale
+    """
+
+    filters: torch.Tensor
+
+    def __init__(
+        self, rate: int, window: int, hop: int, bands: int, low: float = 0.0, high: float | None = None
+    ) -> None:
+        super().__init__()
+        high = rate / 2 if high is None else high
+        if not low < high <= rate / 2:
+            raise ValueError(
+                f"bands from {low:g} to {high:g} Hz are not possible at {rate} samples a second; "
+                f"take 0 or more, then a higher frequency of {rate / 2:g} Hz or less"
+            )
+        self.stft = STFTMagnitude(window, hop, power=True)
+        first, last = (2595.0 * math.log10(1.0 + hertz / 700.0) for hertz in (low, high))
+        mels = first + torch.arange(bands + 2) * ((last - first) / (bands + 1))
+        edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
+        places = (torch.arange(window // 2 + 1) * (rate / window)).unsqueeze(1)
+        rising = (places - edges[:-2]) / (edges[1:-1] - edges[:-2])
+        falling = (edges[2:] - places) / (edges[2:] - edges[1:-1])
+        self.register_buffer("filters", torch.minimum(rising, falling).clamp(min=0.0), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        power: torch.Tensor = self.stft(x) @ self.filters
+        return (power + 1e-6).log()
+
+
+class DCT(nn.Module):
+    """The first `keep` numbers of the orthonormal discrete cosine transform (type 2) of the last axis.
+
+    https://en.wikipedia.org/wiki/Discrete_cosine_transform
+    """
+
+    basis: torch.Tensor
+
+    def __init__(self, size: int, keep: int) -> None:
+        super().__init__()
+        if keep > size:
+            raise ValueError(f"{size} numbers have no more than {size} coefficients, not {keep}; keep fewer")
+        places, waves = torch.arange(size).unsqueeze(1), torch.arange(keep)
+        basis = ((places + 0.5) * waves * (math.pi / size)).cos() * math.sqrt(2.0 / size)
+        scale = torch.where(waves == 0, math.sqrt(0.5), 1.0)
+        self.register_buffer("basis", basis * scale, persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.basis
+
+
+class MFCC(nn.Module):
+    """Mel-frequency cepstral coefficients: the cosine transform of log-mel bands, (N, L) to (N, T, keep).
+
+    https://en.wikipedia.org/wiki/Mel-frequency_cepstrum
+    """
+
+    def __init__(
+        self,
+        rate: int,
+        window: int,
+        hop: int,
+        bands: int,
+        keep: int,
+        low: float = 0.0,
+        high: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.log_mel = LogMel(rate, window, hop, bands, low, high)
+        self.dct = DCT(bands, keep)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.dct(self.log_mel(x))
+        return out

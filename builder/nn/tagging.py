@@ -1,0 +1,31 @@
+"""Labels for each step of a sequence, chosen together."""
+
+import torch
+from torch import nn
+
+
+class ConditionalRandomField(nn.Module):
+    """The log probability of each label at each step, given all labels around it, (N, T, K) to (N, T, K).
+
+    A path of labels scores the sum of its emissions, of a learned number for each pair of labels that follow each
+    other, and of one for its first and its last. Forwards and backwards over the steps, sums run over all paths.
+    https://repository.upenn.edu/handle/20.500.14332/6188
+    """
+
+    def __init__(self, labels: int) -> None:
+        super().__init__()
+        self.transition = nn.Parameter(torch.randn(labels, labels) * 0.1)  # from row to column
+        self.start = nn.Parameter(torch.zeros(labels))
+        self.end = nn.Parameter(torch.zeros(labels))
+
+    def forward(self, emissions: torch.Tensor) -> torch.Tensor:
+        before = [emissions[:, 0] + self.start]
+        for step in range(1, emissions.shape[1]):
+            paths = before[-1].unsqueeze(2) + self.transition  # (N, from, to)
+            before.append(emissions[:, step] + paths.logsumexp(dim=1))
+        after = [self.end.expand_as(before[0])]
+        for step in range(emissions.shape[1] - 1, 0, -1):
+            paths = (after[-1] + emissions[:, step]).unsqueeze(1) + self.transition
+            after.append(paths.logsumexp(dim=2))
+        scores = torch.stack(before, dim=1) + torch.stack(after[::-1], dim=1)
+        return scores.log_softmax(dim=2)
