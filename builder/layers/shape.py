@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from builder.layers.base import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
+from builder.layers.operation import Axis, OneAxis, place
 
 Size = Annotated[int, Field(ge=-1, le=100_000_000)]
 
@@ -25,6 +26,8 @@ class Flatten(Layer):
         return (Port("out", ("vector",)),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        if len(specs["in"].shape) == 1:
+            return Call("Unsqueeze", (1,))  # one number per example is a row of one
         return Call("nn.Flatten")
 
 
@@ -95,16 +98,127 @@ class Permute(Layer):
         return "N, " + ", ".join(str(axis) for axis in self.order)
 
 
+class Transpose(Layer):
+    """Two axes swapped, such as (N, T, D) -> (N, D, T)."""
+
+    group = "Shape"
+    title = "Transpose"
+    summary = "Two axes of an example swapped"
+    keywords = ("swap", "permute", "channels first", "channels last", "swapaxes")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.transpose.html"
+
+    axis: Axis = Field(-2, description="One of the axes, counted from 1 after the batch axis, or from -1, the last")
+    other: Axis = Field(-1, description="The other")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({}, {"in": SAMPLES["sequence"]}),
+            Example({"axis": 1, "other": 3}, {"in": TensorSpec((None, 3, 4, 5))}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        one, other = place(self.axis, specs["in"]), place(self.other, specs["in"], "other")
+        if one == other:
+            raise ValueError(f"axis={self.axis} and other={self.other} are the same axis of {specs['in']}; name two")
+        return Call("Transpose", (one, other))
+
+    def brief(self) -> str:
+        return f"{self.axis} ↔ {self.other}"
+
+
+class FlattenAxes(Layer):
+    """Neighbouring axes as one, such as (N, T, H, D) -> (N, T, H·D)."""
+
+    group = "Shape"
+    title = "Flatten axes"
+    summary = "Some neighbouring axes joined into one, while the others stay"
+    keywords = ("merge axes", "merge heads", "reshape", "view", "unroll", "time distributed")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Flatten.html"
+
+    first: Axis = Field(
+        -2, description="The first of the axes, counted from 1 after the batch axis, or from -1 backwards"
+    )
+    last: Axis = Field(-1, description="The last of them")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({}, {"in": SAMPLES["sequence"]}),
+            Example({}, {"in": SAMPLES["image"]}),
+            Example({"first": 1, "last": 2}, {"in": SAMPLES["volume"]}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        first, last = place(self.first, specs["in"], "first"), place(self.last, specs["in"], "last")
+        if first >= last:
+            raise ValueError(f"axis {first} of {specs['in']} does not stand before axis {last}; swap them")
+        return Call("nn.Flatten", (first, last))
+
+    def brief(self) -> str:
+        return f"{self.first} … {self.last}"
+
+
+class Squeeze(OneAxis, Layer):
+    """Without an axis of length 1, such as (N, T, 1) -> (N, T)."""
+
+    group = "Shape"
+    title = "Squeeze"
+    summary = "Takes away an axis of length 1"
+    keywords = ("remove axis", "drop dimension", "reshape")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.squeeze.html"
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({}, {"in": TensorSpec((None, 5, 1))}),
+            Example({"axis": 1}, {"in": TensorSpec((None, 1, 4, 3))}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        axis = place(self.axis, specs["in"])
+        if specs["in"].size(axis) != 1:
+            raise ValueError(
+                f"axis {axis} of {specs['in']} has the length {specs['in'].size(axis)}, and only an axis of length 1 "
+                "can go; use Select to take one part of it"
+            )
+        return Call("Squeeze", (axis,))
+
+
+class Unsqueeze(OneAxis, Layer):
+    """With one axis of length 1 more, such as (N, D) -> (N, 1, D)."""
+
+    group = "Shape"
+    title = "Unsqueeze"
+    summary = "Puts in an axis of length 1"
+    keywords = ("add axis", "new dimension", "expand dims", "reshape")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.unsqueeze.html"
+
+    axis: Axis = Field(1, description="Where the new axis stands, counted from 1 after the batch, or -1 for the end")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({}, {"in": SAMPLES["vector"]}),
+            Example({"axis": -1}, {"in": SAMPLES["sequence"]}),
+            Example({"axis": 2}, {"in": SAMPLES["image"]}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("Unsqueeze", (place(self.axis, TensorSpec((*specs["in"].shape, 1))),))
+
+
 class _Reduction(Layer):
     axis: int = Field(1, ge=1, le=4, description="The axis that goes, counted from 1 after the batch axis")
+    keep: bool = Field(False, description="Leave the axis there with a length of 1")
 
     def inputs(self) -> tuple[Port, ...]:
-        return (Port("in", ("sequence", "image")),)
+        return (Port("in", ("sequence", "image", "volume")),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if self.axis >= len(specs["in"].shape):
             raise ValueError(f"axis={self.axis} is not an axis of {specs['in']}")
-        return Call(type(self).__name__, (self.axis,))
+        return Call(type(self).__name__, (self.axis,), {"keep": True} if self.keep else {})
 
     def brief(self) -> str:
         return f"axis {self.axis}"

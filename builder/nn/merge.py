@@ -33,3 +33,69 @@ class Concat(nn.Module):
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         return torch.cat(inputs, dim=self.dim)
+
+
+class Stack(nn.Module):
+    """Its inputs, all of one shape, one behind the other on a new axis."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return torch.stack(inputs, dim=self.dim)
+
+
+class Maximum(nn.Module):
+    """The greatest of its inputs, place by place."""
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        greatest = inputs[0]
+        for value in inputs[1:]:
+            greatest = torch.maximum(greatest, value)
+        return greatest
+
+
+class Minimum(nn.Module):
+    """The least of its inputs, place by place."""
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        least = inputs[0]
+        for value in inputs[1:]:
+            least = torch.minimum(least, value)
+        return least
+
+
+class Average(nn.Module):
+    """The mean of its inputs, place by place."""
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        total = inputs[0]
+        for value in inputs[1:]:
+            total = total + value
+        return total / len(inputs)
+
+
+class Subtract(nn.Module):
+    """The first input minus the second."""
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a - b
+
+
+class Divide(nn.Module):
+    """The first input over the second plus `eps`."""
+
+    def __init__(self, eps: float = 0.0) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a / (b + self.eps)
+
+
+class Blend(nn.Module):
+    """gate · a + (1 − gate) · b."""
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+        return gate * a + (1 - gate) * b

@@ -26,26 +26,59 @@ class Permute(nn.Module):
         return x.permute(0, *self.order)
 
 
-class Mean(nn.Module):
-    """The mean over one axis, which goes."""
+class Transpose(nn.Module):
+    """Swaps two axes."""
+
+    def __init__(self, dim: int, other: int) -> None:
+        super().__init__()
+        self.dim, self.other = dim, other
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.transpose(self.dim, self.other)
+
+
+class Squeeze(nn.Module):
+    """Takes away an axis of length 1."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = dim
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.mean(dim=self.dim)
+        return x.squeeze(self.dim)
+
+
+class Unsqueeze(nn.Module):
+    """Puts in an axis of length 1."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.unsqueeze(self.dim)
+
+
+class Mean(nn.Module):
+    """The mean over one axis, which goes unless it is kept with a length of 1."""
+
+    def __init__(self, dim: int, keep: bool = False) -> None:
+        super().__init__()
+        self.dim, self.keep = dim, keep
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=self.dim, keepdim=self.keep)
 
 
 class Max(nn.Module):
-    """The maximum over one axis, which goes."""
+    """The maximum over one axis, which goes unless it is kept with a length of 1."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, keep: bool = False) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim, self.keep = dim, keep
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.amax(dim=self.dim)
+        return x.amax(dim=self.dim, keepdim=self.keep)
 
 
 class GlobalAvgPool(nn.Module):

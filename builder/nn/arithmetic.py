@@ -1,0 +1,139 @@
+"""Modules that calculate: functions of single numbers, and running totals."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+
+class Function(nn.Module):
+    """One function on every number, which is raised to `least` first where that is given."""
+
+    def __init__(self, name: str, least: float | None = None) -> None:
+        super().__init__()
+        functions = {
+            "abs": torch.abs,
+            "neg": torch.neg,
+            "exp": torch.exp,
+            "expm1": torch.expm1,
+            "log": torch.log,
+            "log1p": torch.log1p,
+            "log2": torch.log2,
+            "log10": torch.log10,
+            "sqrt": torch.sqrt,
+            "rsqrt": torch.rsqrt,
+            "square": torch.square,
+            "reciprocal": torch.reciprocal,
+            "sin": torch.sin,
+            "cos": torch.cos,
+            "tan": torch.tan,
+            "asin": torch.asin,
+            "acos": torch.acos,
+            "atan": torch.atan,
+            "sinh": torch.sinh,
+            "cosh": torch.cosh,
+            "asinh": torch.asinh,
+            "erf": torch.erf,
+            "sign": torch.sign,
+            "floor": torch.floor,
+            "ceil": torch.ceil,
+            "round": torch.round,
+        }
+        if name not in functions:
+            raise ValueError(f"there is no function {name!r}; choose one of {', '.join(functions)}")
+        self.name, self.least = name, least
+        self.function = functions[name]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x if self.least is None else x.clamp(min=self.least))
+
+
+class Power(nn.Module):
+    """Its input to a fixed power, or to the power that is its second input."""
+
+    def __init__(self, exponent: float | None = None, absolute: bool = False) -> None:
+        super().__init__()
+        self.exponent, self.absolute = exponent, absolute
+
+    def forward(self, x: torch.Tensor, power: torch.Tensor | None = None) -> torch.Tensor:
+        base = x.abs() if self.absolute else x
+        if power is not None:
+            return torch.pow(base, power)
+        return base if self.exponent is None else torch.pow(base, self.exponent)
+
+
+class ScaleShift(nn.Module):
+    """x · scale + shift, with fixed numbers."""
+
+    def __init__(self, scale: float, shift: float) -> None:
+        super().__init__()
+        self.scale, self.shift = scale, shift
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.scale + self.shift
+
+
+class Clamp(nn.Module):
+    """Keeps every number between two limits, of which one may be missing."""
+
+    def __init__(self, low: float | None, high: float | None) -> None:
+        super().__init__()
+        self.low, self.high = low, high
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.clamp(min=self.low, max=self.high)
+
+
+class Normalize(nn.Module):
+    """Scales the vectors along one axis to the length 1; shorter ones than `eps` are divided by that."""
+
+    def __init__(self, dim: int, eps: float = 1e-12) -> None:
+        super().__init__()
+        self.dim, self.eps = dim, eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.normalize(x, dim=self.dim, eps=self.eps)
+
+
+class CumSum(nn.Module):
+    """Running totals along one axis."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.cumsum(dim=self.dim)
+
+
+class CumProd(nn.Module):
+    """Running products along one axis."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.cumprod(dim=self.dim)
+
+
+class CumMax(nn.Module):
+    """The greatest number so far along one axis."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.cummax(dim=self.dim).values
+
+
+class Difference(nn.Module):
+    """Each step along one axis minus the one before it, with a 0 in front where the length is kept."""
+
+    def __init__(self, dim: int, keep_length: bool = False) -> None:
+        super().__init__()
+        self.dim, self.keep_length = dim, keep_length
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first = x.narrow(self.dim, 0, 1) if self.keep_length else None
+        return torch.diff(x, dim=self.dim, prepend=first)

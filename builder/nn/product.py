@@ -1,0 +1,83 @@
+"""Modules that multiply tensors with each other or measure how near they are."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+
+class MatMul(nn.Module):
+    """(N, …, I, K) and (N, …, K, J) to (N, …, I, J); a vector (N, K) is one row of a, or one column of b.
+
+    The result is divided by √K where `scaled`. A transposition concerns matrices alone.
+    """
+
+    def __init__(self, transpose_a: bool = False, transpose_b: bool = False, scaled: bool = False) -> None:
+        super().__init__()
+        self.transpose_a, self.transpose_b, self.scaled = transpose_a, transpose_b, scaled
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        row, column = a.dim() == 2, b.dim() == 2
+        left = a.unsqueeze(1) if row else a.transpose(-2, -1) if self.transpose_a else a
+        right = b.unsqueeze(2) if column else b.transpose(-2, -1) if self.transpose_b else b
+        product = left @ right
+        if self.scaled:
+            product = product / math.sqrt(left.shape[-1])
+        return product.squeeze(1) if row else product.squeeze(2) if column else product
+
+
+class Einsum(nn.Module):
+    """Products and sums over axes, as an equation of letters says."""
+
+    def __init__(self, equation: str) -> None:
+        super().__init__()
+        self.equation = equation
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return torch.einsum(self.equation, *inputs)
+
+
+class OuterProduct(nn.Module):
+    """(N, …, A) and (N, …, B) to (N, …, A, B)."""
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a.unsqueeze(-1) * b.unsqueeze(-2)
+
+
+class Dot(nn.Module):
+    """The product of two tensors, summed over one axis."""
+
+    def __init__(self, dim: int, keep: bool = False) -> None:
+        super().__init__()
+        self.dim, self.keep = dim, keep
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return (a * b).sum(dim=self.dim, keepdim=self.keep)
+
+
+class CosineSimilarity(nn.Module):
+    """The cosine of the angle between two tensors along one axis."""
+
+    def __init__(self, dim: int, keep: bool = False) -> None:
+        super().__init__()
+        self.dim, self.keep = dim, keep
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        cosine = F.cosine_similarity(a, b, dim=self.dim)
+        return cosine.unsqueeze(self.dim) if self.keep else cosine
+
+
+class DistanceMatrix(nn.Module):
+    """(N, A, D) and (N, B, D) to (N, A, B): the Euclidean distance of each step from each, or its square."""
+
+    def __init__(self, squared: bool = False) -> None:
+        super().__init__()
+        self.squared = squared
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        difference = a.unsqueeze(2) - b.unsqueeze(1)  # (N, A, B, D)
+        if self.squared:
+            return difference.square().sum(dim=3)
+        length: torch.Tensor = torch.linalg.vector_norm(difference, 2, dim=3)
+        return length

@@ -1,0 +1,158 @@
+"""Modules that choose, mask and make tensors."""
+
+import torch
+from torch import nn
+
+
+class Where(nn.Module):
+    """The second input where the first is not 0, the third elsewhere."""
+
+    def forward(self, condition: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return torch.where(condition != 0, a, b)
+
+
+class Compare(nn.Module):
+    """1 where a relation holds between two tensors, or a tensor and a number, and 0 elsewhere."""
+
+    def __init__(self, relation: str, value: float = 0.0) -> None:
+        super().__init__()
+        relations = {
+            "less": torch.lt,
+            "less_equal": torch.le,
+            "equal": torch.eq,
+            "not_equal": torch.ne,
+            "greater_equal": torch.ge,
+            "greater": torch.gt,
+        }
+        if relation not in relations:
+            raise ValueError(f"there is no relation {relation!r}; choose one of {', '.join(relations)}")
+        self.relation, self.value = relation, value
+        self.holds = relations[relation]
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor | None = None) -> torch.Tensor:
+        if b is None:
+            b = torch.full((), self.value, dtype=torch.get_default_dtype(), device=a.device)
+        return self.holds(a, b).to(a.dtype if a.is_floating_point() else torch.get_default_dtype())
+
+
+class MaskFill(nn.Module):
+    """Puts one number where a mask is 0, or where it is not; a mask of fewer axes holds for all places behind them."""
+
+    def __init__(self, value: float, where_zero: bool = True) -> None:
+        super().__init__()
+        self.value, self.where_zero = value, where_zero
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        mask = mask.reshape(*mask.shape, *(1 for _ in x.shape[mask.dim() :]))
+        return x.masked_fill(mask == 0 if self.where_zero else mask != 0, self.value)
+
+
+class ReplaceMissing(nn.Module):
+    """Puts one number wherever there is none (NaN)."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.masked_fill(x.isnan(), self.value)
+
+
+class CausalMask(nn.Module):
+    """(N, T, …) to (N, T, T): 1 where a step (row) may see another (column), itself or earlier, and 0 elsewhere."""
+
+    def __init__(self, window: int | None = None) -> None:
+        super().__init__()
+        self.window = window
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        steps = x.shape[1]
+        mask = torch.ones(steps, steps, device=x.device).tril()
+        if self.window is not None:
+            mask = mask.triu(1 - self.window)
+        return mask.expand(x.shape[0], -1, -1)
+
+
+class PaddingMask(nn.Module):
+    """1 for every token that is not the padding, and 0 for the padding."""
+
+    def __init__(self, padding: int = 0) -> None:
+        super().__init__()
+        self.padding = padding
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x != self.padding).to(torch.get_default_dtype())
+
+
+class Cast(nn.Module):
+    """Numbers as "float" or as "int", which cuts off what stands behind the point."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.to(torch.get_default_dtype()) if self.kind == "float" else x.to(torch.int64)
+
+
+class OneHot(nn.Module):
+    """Whole numbers (N, …) to (N, …, classes): a 1 at the place of each, all zeros for those outside."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        places = torch.arange(self.classes, device=x.device)
+        return (x.unsqueeze(-1) == places).to(torch.get_default_dtype())
+
+
+class Constant(nn.Module):
+    """(N, …) to (N, *shape): the same fixed numbers for each example, or one that fills the shape."""
+
+    values: torch.Tensor
+
+    def __init__(self, shape: tuple[int, ...], *values: float) -> None:
+        super().__init__()
+        self.shape = shape
+        given = torch.tensor(values)
+        self.register_buffer("values", given.reshape(shape if len(values) > 1 else [1] * len(shape)), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.values.expand(x.shape[0], *self.shape)
+
+
+class Learned(nn.Module):
+    """(N, …) to (N, *shape): the same learned numbers for each example.
+
+    They start "normal" with a standard deviation of `spread`, "uniform" between ± `spread`, as "zeros" or as "ones".
+    """
+
+    def __init__(self, shape: tuple[int, ...], start: str = "normal", spread: float = 0.02) -> None:
+        super().__init__()
+        made = {
+            "normal": lambda: torch.randn(shape) * spread,
+            "uniform": lambda: (torch.rand(shape) * 2 - 1) * spread,
+            "zeros": lambda: torch.zeros(shape),
+            "ones": lambda: torch.ones(shape),
+        }
+        self.weight = nn.Parameter(made[start]())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.weight.expand(x.shape[0], *self.weight.shape)
+
+
+class ConcatenateToken(nn.Module):
+    """Puts learned steps before a sequence or behind it, (N, T, D) to (N, T + count, D).
+
+    https://arxiv.org/abs/2010.11929
+    """
+
+    def __init__(self, count: int, dim: int, front: bool = True) -> None:
+        super().__init__()
+        self.front = front
+        self.weight = nn.Parameter(torch.randn(count, dim) * 0.02)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.weight.expand(x.shape[0], -1, -1)
+        return torch.cat((tokens, x) if self.front else (x, tokens), dim=1)

@@ -1,0 +1,155 @@
+"""What tensor operations refuse, in sentences, and equations that would mix the examples of a batch."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from builder.graph import Node
+from builder.layers import ParameterError, TensorSpec, parse
+
+
+def refusal(name: str, params: dict[str, Any], *specs: TensorSpec) -> str:
+    """Why the layer refuses these shapes."""
+    layer = parse(Node(id="layer_1", type=name, params=params))
+    ports = [port.name for port in layer.inputs()]
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        layer.build(dict(zip(ports, specs, strict=True)))
+    return str(caught.value)
+
+
+def floats(*shape: int) -> TensorSpec:
+    return TensorSpec((None, *shape))
+
+
+def ints(*shape: int) -> TensorSpec:
+    return TensorSpec((None, *shape), "int")
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "specs", "said"),
+    [
+        ("Subtract", {}, [floats(3), floats(4)], r"\(N, 3\) and \(N, 4\) do not fit each other"),
+        ("Subtract", {}, [floats(3), floats(3, 1)], "do not fit each other"),
+        ("Add", {}, [floats(3), floats(4)], "make the branches equal in shape"),
+        ("Stack", {}, [floats(3), floats(1)], "must be equal in shape"),
+        ("Stack", {"axis": 3}, [floats(3), floats(3)], "take one from 1 to 2"),
+        ("Blend", {}, [floats(3), floats(3), floats(2)], "do not fit each other"),
+        ("MatMul", {}, [floats(3), floats(3)], "Dot product multiplies vectors"),
+        ("MatMul", {}, [floats(3, 4), floats(3, 5)], "a has 4 columns and b has 3 rows"),
+        ("MatMul", {"transpose_b": True}, [floats(3, 4), floats(4, 5)], "a has 4 columns and b has 5 rows"),
+        ("MatMul", {}, [floats(2, 3, 4), floats(4, 5)], "number of axes"),
+        ("MatMul", {}, [floats(2, 3, 4), floats(3, 4, 5)], "do not fit each other"),
+        ("MatMul", {}, [floats(2, 3, 4), floats(4)], "a vector goes with one matrix"),
+        ("MatMul", {}, [ints(2, 2), floats(2, 2)], "put a Cast to float before it"),
+        ("Einsum", {"equation": "nij->nj"}, [floats(3)], "nij names 3 axes, but input in is"),
+        (
+            "Einsum",
+            {"equation": "ni,ni->n"},
+            [floats(3), floats(4)],
+            "the letter i stands for 3 in one place and for 4",
+        ),
+        ("Einsum", {"equation": "nii->n"}, [floats(3, 4)], "equal letters need equal lengths"),
+        ("OuterProduct", {}, [floats(2, 3), floats(3, 3)], "equal in all axes before it"),
+        ("Dot", {}, [floats(3), floats(4)], "do not fit each other"),
+        ("Dot", {"axis": 2}, [floats(3), floats(3)], "axis=2 is not an axis of"),
+        ("DistanceMatrix", {}, [floats(4, 3), floats(4, 2)], "equal in their last axis"),
+        ("Normalize", {"axis": -2}, [floats(3)], "axis=-2 is not an axis of .* its only one is 1"),
+        ("Normalize", {}, [ints(3)], "put a Cast to float before it"),
+        ("CumSum", {}, [floats()], "has no axis after N"),
+        ("Difference", {}, [floats(1, 3)], "has one step, which has no neighbour"),
+        ("Sum", {"axes": [1, -1]}, [floats(3)], "name each once"),
+        ("Sum", {"axes": [1, 2]}, [floats(3)], "an axis=2 is not an axis of"),
+        ("Std", {"unbiased": True}, [floats(1)], "needs two numbers or more"),
+        ("Norm", {}, [ints(3)], "put a Cast to float before it"),
+        ("MaskedMean", {}, [floats(4, 3), ints(3)], r"must be \(N, 4\), but it is \(N, 3\)"),
+        ("TopK", {"k": 4}, [floats(3)], "lower k"),
+        ("Transpose", {"axis": 2, "other": -1}, [floats(3, 4)], "are the same axis of"),
+        ("FlattenAxes", {"first": 2, "last": 1}, [floats(3, 4)], "does not stand before axis 1"),
+        ("SlidingWindow", {"size": 9}, [floats(8, 2)], "size=9 is longer than the 8 places along axis 1"),
+        ("ReplaceMissing", {}, [ints(4)], "put a Cast to float before it"),
+        ("Squeeze", {}, [floats(3, 4)], "use Select to take one part"),
+        ("Expand", {}, [floats(3, 4)], "or use Repeat"),
+        ("Pad", {"value": 0.5}, [ints(4)], "is no whole number"),
+        ("Split", {"sizes": [2, 3]}, [floats(6)], "sizes=2, 3 do not add up to the 6 along axis 1"),
+        ("Split", {"sizes": [6, -1]}, [floats(6)], "do not add up"),
+        ("Chunk", {"count": 4}, [floats(6)], "cannot be cut into 4 equal parts"),
+        ("Slice", {"start": 3, "end": 2}, [floats(6)], "from 3 to 2 there is nothing in the 6 places"),
+        ("Slice", {"start": 6}, [floats(6)], "from 6 to 6 there is nothing"),
+        ("Select", {"index": 6}, [floats(6)], "there is no place 6 among the 6 along axis 1"),
+        ("Select", {"index": -7}, [floats(6)], "take one from 0 to 5, or -1 for the last"),
+        ("IndexSelect", {"indices": [0, 6]}, [floats(6)], "there is no place 6"),
+        ("Gather", {}, [floats(4, 3), floats(2)], "put a Cast to int before them"),
+        ("GatherElements", {}, [floats(1, 2), ints(1)], "must be equal in all axes but axis 2"),
+        ("GatherElements", {}, [floats(4, 3), ints(5, 1)], "to take whole parts, use Gather"),
+        ("Where", {}, [ints(3), floats(3), ints(3)], "put a Cast before one of them"),
+        ("Where", {}, [ints(4), floats(3), floats(3)], "do not fit each other"),
+        ("Compare", {}, [floats(4), floats(3)], "do not fit each other"),
+        ("MaskFill", {}, [floats(4, 3), ints(3)], r"the mask \(N, 3\) does not fit \(N, 4, 3\)"),
+        ("MaskFill", {}, [floats(4), ints(4, 1)], "does not fit"),
+        ("MaskFill", {"value": 0.5}, [ints(4), ints(4)], "is no whole number"),
+        ("OneHot", {}, [floats(4)], "put a Cast to int before it"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused_in_words(
+    name: str, params: dict[str, Any], specs: list[TensorSpec], said: str
+) -> None:
+    message = refusal(name, params, *specs)
+    assert message == message.strip().rstrip(".")
+    assert "\n" not in message
+    assert re.search(said, message), message
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "said"),
+    [
+        ("CumSum", {"axis": 0}, "axis 0 is the batch, which stays"),
+        ("Sum", {"axes": [0]}, "axis 0 is the batch, which stays"),
+        ("Sum", {"axes": []}, "at least 1"),
+        ("Clamp", {"low": None, "high": None}, "needs a lower or an upper limit"),
+        ("Clamp", {"low": 2.0, "high": 1.0}, "lower limit 2 lies above the upper limit 1"),
+        ("Split", {"sizes": [-1, -1]}, "at most one -1"),
+        ("Split", {"sizes": [0, 1]}, "positive numbers"),
+        ("Split", {"sizes": [3]}, "at least 2"),
+        ("Constant", {"values": "1, x"}, "values are numbers up to 1e9"),
+        ("Constant", {"values": "1e10"}, "values are numbers up to 1e9"),
+        ("Constant", {"values": "nan"}, "values are numbers up to 1e9"),
+        ("Constant", {"values": "1, 2", "shape": [3]}, "room for 3 numbers, but there are 2"),
+        ("Function", {"function": "relu"}, "function"),
+        ("Compare", {"relation": "is"}, "relation"),
+    ],
+)
+def test_parameters_that_mean_nothing_are_refused(name: str, params: dict[str, Any], said: str) -> None:
+    with pytest.raises(ParameterError, match=said):
+        parse(Node(id="layer_1", type=name, params=params))
+
+
+@pytest.mark.parametrize(
+    "equation",
+    [
+        *("", "nij", "->", "nij->", "->nij", "nij,->ni", "nij->ni->n", "...i->...", "n...->n", "nij,njk", "nij=>ni"),
+        *("n1->n", "nij->ni;", "nij\n->ni", "nij->ni\n", "nij->ni'); import os", "níj->ní", "nij->n\u202ei", "n" * 60),
+        *("ni,nj,nk,nl,nm->n", "ni,nj,,->n", "nij->ji", "ij->i,n", "nij->nii", "nij->nk"),
+        *("ni,jn->nij", "ni,ij->nj", "nni->ni", "nin->ni", "ni->nin", "ij,ij->"),
+        "ni,mi->ni",  # the second tensor's examples would be summed over
+    ],
+)
+def test_only_equations_that_keep_the_batch_apart_reach_torch(equation: str) -> None:
+    with pytest.raises(ParameterError, match="equation"):
+        parse(Node(id="layer_1", type="Einsum", params={"equation": equation}))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_einsum_has_a_port_for_each_group(count: int) -> None:
+    equation = ",".join(["ni"] * count) + "->n"
+    layer = parse(Node(id="layer_1", type="Einsum", params={"equation": equation}))
+    assert [port.name for port in layer.inputs()] == (["in"] if count == 1 else list("abcd"[:count]))
+
+
+def test_split_and_chunk_have_a_port_for_each_part() -> None:
+    cases: list[tuple[str, dict[str, Any]]] = [("Split", {"sizes": [1, 2, -1]}), ("Chunk", {"count": 3})]
+    for name, params in cases:
+        layer = parse(Node(id="layer_1", type=name, params=params))
+        assert [port.name for port in layer.outputs()] == ["a", "b", "c"]
