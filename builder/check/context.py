@@ -13,8 +13,8 @@ from builder.check.issue import Issue
 from builder.check.measure import Measured, measure
 from builder.check.views import digraph, execution_order
 from builder.graph import Edge, Network, Project
-from builder.layers import Layer, ParameterError, TensorSpec, asks_for_size, label, parse
 from builder.graph.expression import Number
+from builder.layers import Layer, ParameterError, TensorSpec, asks_for_size, label, parse
 from builder.layers.io import Input, Output
 from builder.layers.subnetwork import Subnetwork, interface
 

@@ -15,6 +15,7 @@ from builder.check import analyse
 from builder.compile import CompileError, module, source
 from builder.graph import DocumentError, apply, loads
 from builder.layers import FormField, form, registry
+from builder.layers.base import SAMPLES, Kind
 from builder.layers.io import RANKS, Input, Output
 from tests.compile.allowed import check
 
@@ -36,10 +37,13 @@ WILD = st.one_of(
     st.dictionaries(TEXT, st.integers(), max_size=2),
 )
 INNER = [name for name, layer in registry().items() if not issubclass(layer, (Input, Output))]
-FITTING = {
-    kind: [name for name in INNER if {kind, "any"} & set(registry()[name]().inputs()[0].kinds)]
-    for kind in ("vector", "sequence", "image")
+KINDS: tuple[Kind, ...] = ("vector", "sequence", "image")
+FITTING: dict[Kind, list[str]] = {
+    kind: [name for name in INNER if {kind, "any"} & set(registry()[name]().inputs()[0].kinds)] for kind in KINDS
 }
+# Parameters that are known to work.
+EXAMPLES = {name: [example.params for example in registry()[name].examples()] for name in INNER}
+SHAPES = {kind: [SAMPLES[kind].size(axis) for axis in range(1, RANKS[kind] + 1)] for kind in KINDS}
 OUTCOMES: Counter[str] = Counter()
 
 
@@ -63,7 +67,10 @@ def tame(field: FormField) -> st.SearchStrategy[Any]:
 def node(draw: st.DrawFn, kind: str) -> dict[str, Any]:
     """A node, mostly with parameters that its layer takes."""
     fields = form(registry()[kind]) if kind in registry() else []
-    params = {field.name: draw(tame(field)) for field in fields if draw(st.integers(0, 2)) == 1}
+    if draw(st.booleans()) or not EXAMPLES.get(kind):
+        params = {field.name: draw(tame(field)) for field in fields if draw(st.integers(0, 2)) == 1}
+    else:
+        params = dict(draw(st.sampled_from(EXAMPLES[kind])))
     if draw(st.integers(0, 19)) == 13:
         params[draw(TEXT)] = draw(WILD)
     if params and draw(st.integers(0, 14)) == 9:
@@ -78,10 +85,13 @@ def node(draw: st.DrawFn, kind: str) -> dict[str, Any]:
 def document(draw: st.DrawFn) -> dict[str, Any]:
     """A chain of layers with a few edges more, where now and then something is amiss."""
     rare = st.integers(0, 24).map(lambda number: number == 17)  # Hypothesis likes 0 and 24 too well
-    flow = draw(st.sampled_from(["vector", "sequence", "image"]))
-    nodes_first = {"kind": flow, "shape": [draw(st.integers(1, 8)) for _ in range(RANKS[flow])]}
-    kinds = ["Input"]
-    for _ in range(draw(st.integers(0, 5))):
+    flow: Kind = draw(st.sampled_from(KINDS))
+    shape = [draw(st.integers(1, 8)) for _ in range(RANKS[flow])]
+    if draw(st.booleans()):
+        shape = list(SHAPES[flow])
+    nodes_first = {"kind": flow, "shape": shape}
+    kinds = ["Input", "Linear"] if draw(st.booleans()) else ["Input"]  # most layers have nothing to learn
+    for _ in range(draw(st.integers(0, 4))):
         kinds.append(draw(st.sampled_from(TYPES if draw(rare) else FITTING[flow])))
         given = registry()[kinds[-1]]().outputs()
         flow = given[0].kinds[0] if given and given[0].kinds[0] in FITTING else flow
@@ -100,8 +110,11 @@ def document(draw: st.DrawFn) -> dict[str, Any]:
         ports = [port.name for port in registry()[kind]().inputs()] if kind in registry() else ["in"]
         for port in ports:
             before = draw(st.sampled_from(names[:index])) if draw(rare) and index else names[max(index - 1, 0)]
-            state = kinds[max(index - 1, 0)] in ("LSTM", "GRU") and before == names[index - 1] and draw(st.booleans())
-            edges[f"{name}.{port}"] = f"{before}.state" if state else before
+            given = (
+                registry()[kinds[names.index(before)]]().outputs() if kinds[names.index(before)] in registry() else ()
+            )
+            gives = draw(st.sampled_from([port.name for port in given] or ["out"]))
+            edges[f"{name}.{port}"] = f"{before}.{gives}"
     if draw(rare):
         edges[f"{draw(st.sampled_from(names))}.{draw(st.sampled_from(['in', 'a', 'x', 'In', '']))}"] = draw(
             st.sampled_from([*names, "nowhere", "a.b.c"])

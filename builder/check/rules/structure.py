@@ -83,7 +83,11 @@ class Ends:
             yield context.issue("no_input", "The network has no Input; add one and connect it to the first layer.")
         if "Output" not in types:
             loose = [node for node in context.order if context.graph.out_degree(node) == 0]
-            fix = fixes.append(context.name, context.network, loose[-1], "Output", {}) if loose else None
+            ports = context.layers[loose[-1]].outputs() if loose and loose[-1] in context.layers else ()
+            fix = None
+            if ports:
+                source = f"{loose[-1]}.{ports[0].name}"
+                fix = fixes.append(context.name, context.network, source, "Output", {})
             message = "The network has no Output; add one behind the last layer, so that it can be trained."
             yield context.issue("no_output", message, fix=fix)
 
