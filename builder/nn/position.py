@@ -1,0 +1,122 @@
+"""Where a step stands: sines that are added, queries and keys that are turned, and biases on the scores."""
+
+import math
+
+import torch
+from torch import nn
+
+
+class SinusoidalEncoding(nn.Module):
+    """Adds to each step sines and cosines of falling frequency, (N, T, D) -> (N, T, D), for any T.
+
+    Where `scaled`, the input is multiplied by √D before. https://arxiv.org/abs/1706.03762, section 3.5
+    """
+
+    def __init__(self, base: float = 10000.0, scaled: bool = False) -> None:
+        super().__init__()
+        self.base, self.scaled = base, scaled
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        steps, dim = x.shape[1], x.shape[2]
+        exact = torch.promote_types(x.dtype, torch.float32)
+        rate = self.base ** (-torch.arange(0, dim, 2, device=x.device, dtype=exact) / dim)
+        angles = torch.arange(steps, device=x.device, dtype=exact).unsqueeze(1) * rate  # (T, D / 2)
+        waves = torch.stack((angles.sin(), angles.cos()), dim=2).flatten(1)[:, :dim]
+        return (x * math.sqrt(dim) if self.scaled else x) + waves.to(x.dtype)
+
+
+class RotaryPosition(nn.Module):
+    """Turns each pair of neighbouring features of step t by an angle that grows with t, (…, T, D) -> (…, T, D).
+
+    The product of a turned query and a turned key then depends on their distance alone. D is even.
+    https://arxiv.org/abs/2104.09864
+    """
+
+    def __init__(self, base: float = 10000.0) -> None:
+        super().__init__()
+        self.base = base
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        steps, dim = x.shape[-2], x.shape[-1]
+        if dim % 2:
+            raise ValueError(f"rotary position turns pairs of features, but {dim} is odd; make the width even")
+        exact = torch.promote_types(x.dtype, torch.float32)
+        rate = self.base ** (-torch.arange(0, dim, 2, device=x.device, dtype=exact) / dim)
+        angles = torch.arange(steps, device=x.device, dtype=exact).unsqueeze(1) * rate  # (T, D / 2)
+        cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+        first, second = x[..., 0::2], x[..., 1::2]
+        return torch.stack((first * cos - second * sin, first * sin + second * cos), dim=-1).flatten(-2)
+
+
+class AlibiBias(nn.Module):
+    """A score falls with the distance, faster in some heads than in others; (heads, T, S), nothing is learned.
+
+    The slopes are 2^(-8 i / heads); where the number of heads is no power of two, those of the power below, then every
+    second one of the power above. https://arxiv.org/abs/2108.12409
+    """
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        below = 2 ** int(math.log2(heads))
+        slopes = [2.0 ** (-8.0 * head / below) for head in range(1, below + 1)]
+        more = [2.0 ** (-4.0 * head / below) for head in range(1, 2 * below + 1, 2)]
+        self.slopes = slopes + more[: heads - below]
+
+    def forward(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+        queries = torch.arange(q.shape[-2], device=q.device).unsqueeze(1)
+        distance = (queries - torch.arange(k.shape[-2], device=q.device)).abs().to(q.dtype)
+        slopes = torch.tensor(self.slopes, device=q.device, dtype=q.dtype)
+        return -slopes.view(-1, 1, 1) * distance
+
+
+class RelativeTable(nn.Module):
+    """A learned number for each head and each distance up to `reach`, beyond which all are alike; (heads, T, S).
+
+    https://arxiv.org/abs/1803.02155, here as a bias on the scores
+    """
+
+    def __init__(self, heads: int, reach: int = 128) -> None:
+        super().__init__()
+        self.reach = reach
+        self.table = nn.Embedding(2 * reach + 1, heads)
+        nn.init.normal_(self.table.weight, std=0.02)
+
+    def forward(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+        queries = torch.arange(q.shape[-2], device=q.device).unsqueeze(1)
+        offset = torch.arange(k.shape[-2], device=q.device) - queries
+        bias: torch.Tensor = self.table(offset.clamp(-self.reach, self.reach) + self.reach)
+        return bias.permute(2, 0, 1)
+
+
+class RelativeBuckets(nn.Module):
+    """A learned number for each head and each range of distances, as in T5; (heads, T, S).
+
+    Short distances have a bucket each, longer ones share buckets that grow with the logarithm, up to `reach`. Where
+    `both_sides`, half of the buckets are for what comes later. https://arxiv.org/abs/1910.10683, section 2.1
+    """
+
+    def __init__(self, heads: int, buckets: int = 32, reach: int = 128, both_sides: bool = True) -> None:
+        super().__init__()
+        self.side = buckets // 2 if both_sides else buckets
+        self.exact = self.side // 2
+        self.reach, self.both_sides = reach, both_sides
+        if self.exact < 1 or reach <= self.exact:
+            raise ValueError(
+                f"{buckets} buckets give {self.exact} distances one of their own, which needs to be at least 1 and "
+                f"less than the reach of {reach}; change the number of buckets or the reach"
+            )
+        self.table = nn.Embedding(buckets, heads)
+        nn.init.normal_(self.table.weight, std=0.02)
+
+    def forward(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+        queries = torch.arange(q.shape[-2], device=q.device).unsqueeze(1)
+        bias: torch.Tensor = self.table(self.bucket(torch.arange(k.shape[-2], device=q.device) - queries))
+        return bias.permute(2, 0, 1)
+
+    def bucket(self, offset: torch.Tensor) -> torch.Tensor:
+        """The bucket of each offset, key minus query."""
+        distance = offset.abs() if self.both_sides else (-offset).clamp(min=0)
+        growth = (self.side - self.exact) / math.log(self.reach / self.exact)
+        far = self.exact + (torch.log(distance.clamp(min=1).float() / self.exact) * growth).long()
+        near = torch.where(distance < self.exact, distance, far.clamp(max=self.side - 1))
+        return near + (offset > 0) * self.side if self.both_sides else near
