@@ -88,7 +88,10 @@ def gallery() -> None:
     st.subheader("Templates")
     st.caption("Complete networks with data that comes with Netloom. Each trains in seconds on a CPU.")
     every = list(templates().values())
-    for column, template in zip(grid(len(every)), every, strict=True):
+    topics = list(dict.fromkeys(template.topic for template in every))
+    chosen = st.pills("Topics", topics, label_visibility="collapsed", key="topic")
+    shown = [template for template in every if chosen in (None, template.topic)]
+    for column, template in zip(grid(len(shown)), shown, strict=True):
         with column, st.container(border=True, height="stretch"):
             st.image(picture(template.project.main_network), width="stretch")
             st.markdown(f"**{template.title}**")
