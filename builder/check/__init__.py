@@ -2,6 +2,7 @@
 
 from builder.check.analysis import Analysis, analyse, validate
 from builder.check.context import Context, NodeFacts, Totals
+from builder.check.grouping import with_shapes
 from builder.check.issue import Fix, Issue
 from builder.check.views import digraph, execution_order
 
@@ -16,4 +17,5 @@ __all__ = [
     "digraph",
     "execution_order",
     "validate",
+    "with_shapes",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from builder.check import analyse, validate
+from builder.check import analyse, validate, with_shapes
 from builder.compile import module
 from builder.graph import EditError, Project, apply
 from tests.compile.published import OUT, gpt2, resnet18
@@ -157,3 +157,11 @@ def test_shared_weights_are_not_torn_apart() -> None:
     grouped = apply(document, {"kind": "group", "nodes": ["linear_1", "relu_1", "linear_2"], "name": "block"})
     assert not errors(grouped)
     assert analyse(grouped).totals.parameters == analyse(document).totals.parameters
+
+
+def test_a_group_knows_what_comes_in() -> None:
+    document = drawn()
+    edit = with_shapes({"kind": "group", "nodes": ["linear_3"], "name": "head"}, analyse(document))
+    grouped = apply(document, edit)
+    assert grouped.networks["head"].nodes["input_1"].params == {"kind": "vector", "shape": [6]}
+    assert with_shapes({"kind": "undo"}, analyse(document)) == {"kind": "undo"}
