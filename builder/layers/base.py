@@ -38,7 +38,7 @@ KIND_NAMES = {
 }
 GROUPS = {
     "Input and output": "#64748b",
-    "Network": "#334155",
+    "Network": "#f59e0b",
     "Dense": "#2563eb",
     "Convolution": "#7c3aed",
     "Pooling": "#c026d3",
