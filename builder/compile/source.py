@@ -13,7 +13,7 @@ from typing import Any
 from builder.check import Analysis, Context, Issue, analyse
 from builder.compile.classes import REPEAT, SHARED, NetworkClass, classes
 from builder.graph import Project
-from builder.text import natural, plain
+from builder.text import plain
 
 
 class CompileError(ValueError):
@@ -43,8 +43,7 @@ def source(project: Project, analysis: Analysis | None = None) -> str:
 
 def input_nodes(project: Project) -> list[str]:
     """The Input nodes in the order of the arguments of `forward`."""
-    nodes = project.main_network.nodes
-    return sorted((key for key, node in nodes.items() if node.type == "Input"), key=natural)
+    return list(project.main_network.ports("Input"))
 
 
 def input_fields(project: Project) -> list[str]:
@@ -55,8 +54,7 @@ def input_fields(project: Project) -> list[str]:
 
 def output_nodes(project: Project) -> list[str]:
     """The Output nodes in the order in which `forward` returns them."""
-    nodes = project.main_network.nodes
-    return sorted((key for key, node in nodes.items() if node.type == "Output"), key=natural)
+    return list(project.main_network.ports("Output"))
 
 
 def _head(name: str) -> str:
@@ -121,7 +119,7 @@ def _class(made: NetworkClass) -> str:
         if nodes[key].frozen and context.measured[key].parameters
     ]
     arguments = "".join(f", {name}: {_annotation(column)}" for name, column in made.arguments.items())
-    inputs, outputs = _of_type(context, "Input"), _of_type(context, "Output")
+    inputs, outputs = context.network.ports("Input"), context.network.ports("Output")
     taken = "".join(f", {key}: torch.Tensor" for key in inputs)
     given = [_arguments(context, key)[0] for key in outputs]
     result = "torch.Tensor" if len(given) == 1 else f"tuple[{', '.join(['torch.Tensor'] * len(given))}]"
@@ -163,10 +161,6 @@ def _annotation(column: tuple[Any, ...]) -> str:
     if tuple in kinds:
         return "tuple[int, ...]"
     return " | ".join(sorted("None" if kind is type(None) else kind.__name__ for kind in kinds))
-
-
-def _of_type(context: Context, kind: str) -> list[str]:
-    return sorted((key for key, node in context.network.nodes.items() if node.type == kind), key=natural)
 
 
 def _arguments(context: Context, key: str) -> list[str]:

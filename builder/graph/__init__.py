@@ -9,6 +9,7 @@ from builder.graph.document import (
     Note,
     Project,
     Training,
+    Value,
     blank,
     is_identifier,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Note",
     "Project",
     "Training",
+    "Value",
     "apply",
     "blank",
     "dumps",

@@ -13,7 +13,6 @@ from builder.text import natural
 
 # How far below each other the copies of a repeated network are put, and Inputs and Outputs from what they serve.
 STEP = 110.0
-FIRST = {"Input": "in", "Output": "out"}
 
 
 class CompositionError(ValueError):
@@ -74,7 +73,7 @@ def group(project: Project, edit: Mapping[str, Any]) -> Project:
     """
     name = _known(project, edit.get("network", project.main))
     outer, new = project.networks[name], _new_name(project, edit["name"])
-    chosen = {key for key in edit["nodes"] if key in outer.nodes and outer.nodes[key].type not in FIRST}
+    chosen = {key for key in edit["nodes"] if key in outer.nodes and outer.nodes[key].type not in ("Input", "Output")}
     if not chosen:
         raise CompositionError("Select the layers that should become a network; Inputs and Outputs stay outside.")
     _stand_together(outer, chosen)
@@ -86,13 +85,13 @@ def group(project: Project, edit: Mapping[str, Any]) -> Project:
     bottom = max(node.at[1] for node in inner.values()) + STEP
     middle = sum(node.at[0] for node in inner.values()) / len(inner)
     given = edit.get("inputs", {})
-    ports: dict[str, str] = {}
+    arrives: dict[str, str] = {}
     for place, (source, targets) in enumerate(coming.items()):
         key = _free(inner, "input")
         inner[key] = Node.model_validate(
             {"id": key, "type": "Input", "params": given.get(source, {}), "at": (middle + 180.0 * place, top)}
         )
-        ports[source] = "in" if place == 0 else key
+        arrives[source] = key
         edges += [Edge(source=key, target=target) for target in targets]
     gives: dict[str, str] = {}
     for place, source in enumerate(going):
@@ -101,7 +100,7 @@ def group(project: Project, edit: Mapping[str, Any]) -> Project:
         inner[key] = Node.model_validate(
             {"id": key, "type": "Output", "params": answer, "at": (middle + 180.0 * place, bottom)}
         )
-        gives[source] = "out" if place == 0 else key
+        gives[source] = key
         edges.append(Edge(source=source, target=key))
     read = {found for node in inner.values() for found in _names(node)} & set(outer.parameters)
     parameters = {found: outer.parameters[found] for found in sorted(read)}
@@ -112,19 +111,21 @@ def group(project: Project, edit: Mapping[str, Any]) -> Project:
     if parameters:
         params["values"] = {found: found for found in parameters}
     node = Node.model_validate({"id": node_id, "type": SUBNETWORK, "params": params, "at": (middle, middle_y)})
+    made = Network(nodes=inner, edges=tuple(edges), parameters=parameters)
+    inputs, outputs = made.ports("Input"), made.ports("Output")
     around = [edge for edge in outer.edges if not chosen & {edge.source_node, edge.target_node}]
-    around += [Edge(source=source, target=f"{node_id}.{port}") for source, port in ports.items()]
+    around += [Edge(source=source, target=f"{node_id}.{inputs[key]}") for source, key in arrives.items()]
     around += [
-        Edge(source=f"{node_id}.{gives[source]}", target=target)
+        Edge(source=f"{node_id}.{outputs[gives[source]]}", target=target)
         for source, targets in going.items()
         for target in targets
     ]
-    made = {
+    every = {
         **project.networks,
         name: outer.model_copy(update={"nodes": {**rest, node_id: node}, "edges": tuple(around)}),
-        new: Network(nodes=inner, edges=tuple(edges), parameters=parameters),
+        new: made,
     }
-    return project.model_copy(update={"networks": made})
+    return project.model_copy(update={"networks": every})
 
 
 def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
@@ -174,7 +175,7 @@ def _copy(
     frozen: bool,
 ) -> dict[str, str]:
     """Add a network's layers to `nodes` and `edges`; returns what each of its outputs is there."""
-    inputs, outputs = _ports(inner, "Input"), _ports(inner, "Output")
+    inputs, outputs = inner.ports("Input"), inner.ports("Output")
     names: dict[str, str] = {}
     for key in sorted(inner.nodes, key=natural):
         if key in inputs or key in outputs:
@@ -208,12 +209,6 @@ def _copy(
         elif edge.target_node in names:
             edges.append(Edge(source=start, target=f"{names[edge.target_node]}.{edge.target_port}"))
     return given
-
-
-def _ports(network: Network, kind: str) -> dict[str, str]:
-    """The port for which each Input or Output stands, see builder.layers.subnetwork."""
-    keys = sorted((key for key, node in network.nodes.items() if node.type == kind), key=natural)
-    return {key: FIRST[kind] if place == 0 else key[:32] for place, key in enumerate(keys)}
 
 
 def _substituted(value: Any, values: Mapping[str, Any]) -> Any:

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from builder.text import natural
+
 FORMAT = 1
 DEFAULT_SOURCE_PORT = "out"
 DEFAULT_TARGET_PORT = "in"
@@ -189,6 +191,16 @@ class Network(Frozen):
                 raise ValueError(f"two edges lead to {edge.target}; an input port takes one")
             taken.add(edge.target)
         return self
+
+    def ports(self, kind: Literal["Input", "Output"]) -> dict[str, str]:
+        """The port that each Input or Output becomes where this network stands as a node.
+
+        The first Input is the port `in` and the first Output `out`, so that most edges need no port's name; the others
+        are called by their node's id.
+        """
+        first = DEFAULT_TARGET_PORT if kind == "Input" else DEFAULT_SOURCE_PORT
+        keys = sorted((key for key, node in self.nodes.items() if node.type == kind), key=natural)
+        return {key: first if place == 0 else key[:32] for place, key in enumerate(keys)}
 
 
 class DataChoice(Frozen):

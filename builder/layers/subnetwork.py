@@ -4,42 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
 
 from pydantic import Field, PrivateAttr
 
-from builder.graph import Network
+from builder.graph import Network, Value
 from builder.layers.base import Call, Example, Layer, Port, TensorSpec
-from builder.graph.expression import Number
-from builder.text import natural
 
 
 @dataclass(frozen=True)
 class Interface:
-    """How a network looks from outside: its Inputs and Outputs as ports, and which node each port stands for.
-
-    The first Input is the port `in` and the first Output `out`, so that most edges need no port's name; the others are
-    called by their node's id.
-    """
+    """How a network looks from outside: its ports, and the Input or Output for which each stands."""
 
     inputs: tuple[tuple[str, str], ...] = (("in", ""),)
     outputs: tuple[tuple[str, str], ...] = (("out", ""),)
-    parameters: tuple[tuple[str, Number], ...] = ()
 
 
 def interface(network: Network) -> Interface:
-    """The ports and the exposed parameters of a network."""
+    """The ports of a network."""
+    inputs, outputs = network.ports("Input"), network.ports("Output")
     return Interface(
-        _ports(network, "Input", "in"), _ports(network, "Output", "out"), tuple(sorted(network.parameters.items()))
+        tuple((port, node) for node, port in inputs.items()), tuple((port, node) for node, port in outputs.items())
     )
-
-
-def _ports(network: Network, kind: str, first: str) -> tuple[tuple[str, str], ...]:
-    keys = sorted((key for key, node in network.nodes.items() if node.type == kind), key=natural)
-    return tuple((first if place == 0 else key[:32], key) for place, key in enumerate(keys))
-
-
-Bounded = Annotated[int, Field(ge=-(10**9), le=10**9)] | Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
 class Subnetwork(Layer):
@@ -53,7 +38,7 @@ class Subnetwork(Layer):
     network: str = Field("", max_length=64, description="The network that stands here")
     repeat: int = Field(1, ge=1, le=1_000, description="How many of it follow each other, each fed by the one before")
     shared: bool = Field(False, description="All repetitions use the same weights")
-    values: dict[str, Bounded] = Field(
+    values: dict[str, Value] = Field(
         default_factory=dict, max_length=64, description="Other values for the network's parameters"
     )
     _looks: Interface = PrivateAttr(default_factory=Interface)
