@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -170,3 +171,75 @@ def test_two_thousand_documents() -> None:
     assert OUTCOMES["built"] >= 200, OUTCOMES
     assert OUTCOMES["refused"] >= 200, OUTCOMES
     assert OUTCOMES["no document"] >= 20, OUTCOMES
+
+
+EXPRESSIONS = st.sampled_from(
+    [
+        "width",
+        "width * 2",
+        "size(1)",
+        "size(-1) // 2",
+        "8",
+        "__import__('os').system('x')",
+        "width.real",
+        "9**9**9",
+        "(",
+    ]
+)
+
+
+@st.composite
+def nested(draw: st.DrawFn) -> dict[str, Any]:
+    """Networks that stand in each other, now and then in a circle, with parameters and expressions of any kind."""
+    names = ["main", *draw(st.permutations(["range", "print", "exec", "stage", "super_1", "add_1"]))[:3]]
+    rare = st.integers(0, 14).map(lambda number: number == 7)
+    made = {}
+    for place, name in enumerate(names):
+        nodes: dict[str, Any] = {"input_1": {"type": "Input", "params": {"kind": "vector", "shape": [8]}}}
+        for number in range(draw(st.integers(1, 3))):
+            later = names[place + 1 :] or ["nothing"]
+            target = draw(st.sampled_from(names if draw(rare) else later))
+            inner = {"network": target, "repeat": draw(st.integers(1, 3)), "shared": draw(st.booleans())}
+            if draw(st.booleans()):
+                inner["values"] = {draw(st.sampled_from(["width", "int", "lambda", "depth"])): draw(EXPRESSIONS)}
+            linear = {"units": draw(EXPRESSIONS) if draw(rare) else 8}
+            kind = "Subnetwork" if draw(st.booleans()) and later != ["nothing"] else "Linear"
+            nodes[f"node_{number}"] = {"type": kind, "params": inner if kind == "Subnetwork" else linear}
+            if draw(rare):
+                nodes[f"node_{number}"]["shares"] = draw(st.sampled_from(["node_0", "input_1", "node_9"]))
+        nodes["output_1"] = {"type": "Output"}
+        chain = list(nodes)
+        edges = [{"source": one, "target": other} for one, other in pairwise(chain)]
+        parameters = {draw(st.sampled_from(["width", "int", "range", "size"])): draw(st.integers(1, 9))}
+        made[name] = {"nodes": nodes, "edges": edges, "parameters": parameters}
+    return {"name": "x", "networks": made}
+
+
+@settings(max_examples=400, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(nested())
+def examine_nested(value: dict[str, Any]) -> None:
+    project = loads(json.dumps(value))
+    analysis = analyse(project)
+    for issue in analysis.issues:
+        assert issue.message
+        assert "\n" not in issue.message
+    try:
+        text = source(project, analysis)
+    except CompileError:
+        assert analysis.errors
+        OUTCOMES["refused"] += 1
+        return
+    check(text)
+    with torch.device("meta"):
+        built = module(text)
+        answer = built(torch.zeros(2, 8))
+    assert answer.shape[0] == 2
+    assert sum(weight.numel() for weight in built.parameters()) <= analysis.totals.parameters
+    OUTCOMES["built"] += 1
+
+
+def test_networks_in_networks() -> None:
+    OUTCOMES.clear()
+    examine_nested()
+    assert OUTCOMES["built"] >= 60, OUTCOMES
+    assert OUTCOMES["refused"] >= 60, OUTCOMES
