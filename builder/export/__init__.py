@@ -1,5 +1,27 @@
 """What people take away: one class per format, each tested to give the app's own answers."""
 
-from builder.export.base import ExportError, Format, Trained, content, export, filename, formats, registry
+from builder.export.base import (
+    Batch,
+    ExportError,
+    Format,
+    Report,
+    Trained,
+    content,
+    export,
+    filename,
+    formats,
+    registry,
+)
 
-__all__ = ["ExportError", "Format", "Trained", "content", "export", "filename", "formats", "registry"]
+__all__ = [
+    "Batch",
+    "ExportError",
+    "Format",
+    "Report",
+    "Trained",
+    "content",
+    "export",
+    "filename",
+    "formats",
+    "registry",
+]

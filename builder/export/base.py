@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -14,11 +15,15 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from builder.graph import write_bytes
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from builder.data import Prepared
     from builder.graph import Project
     from builder.train import Objective
+
+
+Batch = tuple["torch.Tensor", ...]
 
 
 class ExportError(ValueError):
@@ -42,18 +47,53 @@ class Trained(Protocol):
     def fields(self) -> list[str]: ...
 
 
+@dataclass(frozen=True)
+class Report:
+    """A file that was written.
+
+    `difference` is the largest between its answers and the app's (see `builder.export.compare`), and `tolerance` the
+    largest that is handed out; both are None where the format holds no network that answers.
+    """
+
+    path: Path
+    difference: float | None
+    tolerance: float | None
+
+    def verdict(self) -> str:
+        """What was found, as a sentence."""
+        if self.difference is None or self.tolerance is None:
+            return "It holds no weights, so there are no answers to compare."
+        if self.difference == 0:
+            return "Loaded again, it gives the app's answers to the last bit."
+        found, allowed = f"{self.difference:.1e}", f"{self.tolerance:g}"
+        return f"Loaded again, its answers differ from the app's by at most {found}; {allowed} is allowed."
+
+
 class Format(ABC):
-    """One way to take a trained network away. Equal networks give equal bytes."""
+    """One way to take a trained network away. Equal networks give equal bytes.
+
+    A `tolerance` says that the file holds a network, and how far its answers may be from the app's. Before people get
+    such a file, `answers` loads it again and both are compared.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
     summary: ClassVar[str]
     suffix: ClassVar[str]
     media_type: ClassVar[str]
+    tolerance: ClassVar[float | None] = None
 
     @abstractmethod
     def content(self, trained: Trained) -> bytes:
-        """The file."""
+        """The file.
+
+        Raises:
+            ExportError: this network cannot be written in this format.
+        """
+
+    def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
+        """What the network in the file answers to each batch of inputs, which are in the order of its arguments."""
+        raise NotImplementedError
 
 
 @cache
@@ -73,27 +113,46 @@ def formats() -> list[Format]:
 
 
 def content(trained: Trained, name: str) -> bytes:
-    """A trained network in a format, as the bytes of one file.
+    """A trained network in a format, as the bytes of one file that was found to give the app's answers.
 
     Raises:
-        ExportError: there is no such format.
+        ExportError: there is no such format, it cannot hold this network, or its answers differ from the app's.
     """
-    return _format(name).content(trained)
+    return _made(trained, _format(name))[0]
 
 
-def export(trained: Trained, name: str, path: str | Path) -> Path:
+def export(trained: Trained, name: str, path: str | Path) -> Report:
     """Write a trained network in a format to `path`, or into the folder `path` under its own name.
 
+    Nothing is written where the file does not give the app's answers.
+
     Raises:
-        ExportError: there is no such format, or no such folder.
+        ExportError: there is no such format or folder, it cannot hold this network, or its answers differ.
     """
     kind, path = _format(name), Path(path)
     if path.is_dir():
         path = path / filename(trained, name)
     if not path.parent.is_dir():
         raise ExportError(f"There is no folder {str(path.parent)[:200]!r} to write to; make it first.")
-    write_bytes(path, kind.content(trained))
-    return path
+    made, difference = _made(trained, kind)
+    write_bytes(path, made)
+    return Report(path, difference, kind.tolerance)
+
+
+def _made(trained: Trained, kind: Format) -> tuple[bytes, float | None]:
+    """The file, and how far its answers are from the app's."""
+    from builder.export.compare import difference
+
+    made = kind.content(trained)
+    if kind.tolerance is None:
+        return made, None
+    found = difference(kind, trained, made)
+    if not found <= kind.tolerance:
+        raise ExportError(
+            f"{kind.title}: the answers of the file differ from the app's by {found:.2g}, and at most "
+            f"{kind.tolerance:g} is allowed, so it is not handed out."
+        )
+    return made, found
 
 
 def filename(trained: Trained, name: str) -> str:

@@ -113,28 +113,45 @@ def _cell(value: Any) -> str:
 
 
 def take_away(live: Live, run: Run) -> None:
-    """Downloads: everything in one zip, or the parts."""
+    """A choice of formats. Each file is compared with the app's own answers before it can be downloaded."""
     from builder import export
 
     folder = Path(live.store.run_folder(run.id))
-    st.markdown("The network as plain PyTorch: it runs without Netloom, and gives the same answers.")
-    if st.button("Prepare the zip", icon=":material/folder_zip:", key=f"bundle {run.id}"):
-        target = folder / "bundle.zip"
+    # What holds everything comes first, then what holds a network, then what shows it.
+    known = sorted(export.formats(), key=lambda kind: (kind.name != "bundle", kind.tolerance is None))
+    place = st.radio(
+        "Format",
+        range(len(known)),
+        format_func=lambda number: known[number].title,
+        captions=[kind.summary for kind in known],
+        key=f"format {run.id}",
+    )
+    kind = known[place]
+    button = "Prepare the zip" if kind.suffix.endswith(".zip") else "Prepare the file"
+    if st.button(button, icon=":material/folder_zip:", key=f"prepare {run.id}"):
+        st.session_state.pop("taken", None)
         try:
-            export.export(train.load_run(live.store, run.id), "bundle", target)
-            st.session_state["bundle"] = (run.id, target.read_bytes())
+            with st.spinner("Writing it, and comparing its answers with the app's …"):
+                trained = train.load_run(live.store, run.id)
+                report = export.export(trained, kind.name, folder / f"export{kind.suffix}")
+                file = report.path.read_bytes()
+            name = export.filename(trained, kind.name)
+            st.session_state["taken"] = (run.id, kind.name, file, name, report.verdict())
         except (DataError, export.ExportError, OSError) as error:
-            st.error(f"The zip could not be made: {error}")
-    ready = st.session_state.get("bundle")
-    if ready and ready[0] == run.id:
+            st.error(f"The file could not be made: {error}")
+    ready = st.session_state.get("taken")
+    if ready and ready[:2] == (run.id, kind.name):
+        _, _, file, name, verdict = ready
+        whole = kind.name == "bundle"
         st.download_button(
-            "Download source, weights and a script that predicts",
-            ready[1],
-            "netloom-model.zip",
-            "application/zip",
+            "Download source, weights and a script that predicts" if whole else f"Download {name}",
+            file,
+            name,
+            kind.media_type,
             type="primary",
             icon=":material/download:",
         )
+        st.caption(verdict)
     source = (folder / "model.py").read_text()
     with st.expander("The source that was trained"):
         st.code(source, language="python")

@@ -1,4 +1,4 @@
-"""A real virtual environment that has torch, safetensors, numpy, what these three need themselves, and nothing else."""
+"""Real virtual environments that have a few packages, what these need themselves, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from packaging.requirements import Requirement
 ALLOWED = ("torch", "safetensors", "numpy")
 
 
-def build(folder: Path) -> Path:
+def build(folder: Path, names: tuple[str, ...] = ALLOWED) -> Path:
     """Make the environment and return its interpreter. Packages are linked, not copied: torch alone takes gigabytes."""
     venv.EnvBuilder(symlinks=os.name != "nt", with_pip=False).create(folder)
     python = folder / "bin" / "python"
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = Path(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip())
-    for found in closure(ALLOWED):
+    for found in closure(names):
         for top in sorted({path.parts[0] for path in found.files or ()} - {"..", "__pycache__"}):
             link, place = site / top, Path(str(found.locate_file(top)))
             if place.exists() and not link.exists():

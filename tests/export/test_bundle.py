@@ -27,13 +27,8 @@ TOLERANCE = 1e-6
 ROWS = 5
 
 
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return bare.build(tmp_path_factory.mktemp("bare"))
-
-
 def unpack(run: TrainedRun, folder: Path) -> Path:
-    archive = export.export(run, "bundle", folder / "taken.zip")
+    archive = export.export(run, "bundle", folder / "taken.zip").path
     target = folder / "taken"
     with zipfile.ZipFile(archive) as found:
         found.extractall(target)

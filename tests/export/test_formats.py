@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +23,16 @@ def test_every_format_introduces_itself() -> None:
         assert found.suffix.startswith(".")
 
 
+def test_listing_the_formats_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from builder import export; assert len(export.formats()) >= 7; "
+        "heavy = {'torch', 'onnx', 'onnxruntime', 'onnxscript', 'onnx_ir'}; "
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -36,7 +48,7 @@ def test_a_project_of_any_name_gets_a_plain_file_name(name: str, expected: str, 
     run = trained("table")
     run = replace(run, project=run.project.model_copy(update={"name": name}))
     assert export.filename(run, "bundle") == expected
-    written = export.export(run, "bundle", tmp_path)
+    written = export.export(run, "bundle", tmp_path).path
     assert written == tmp_path / expected
     assert written.read_bytes() == export.content(run, "bundle")
     assert list(tmp_path.iterdir()) == [written]

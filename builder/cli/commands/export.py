@@ -32,9 +32,15 @@ class Export(Command):
                 f"There is no export format {asked.format[:60]!r}; choose one of {', '.join(known)}.", code=USAGE
             )
         trained = find_trained(open_store(context.home), asked.run)
-        path = export(trained, asked.format, asked.to)
-        count = path.stat().st_size
-        run = trained.run.id if trained.run else ""
-        value = {"run": run, "format": asked.format, "file": str(path), "bytes": count}
-        context.answer(value, f"Wrote {path} ({size(count)}).")
+        report = export(trained, asked.format, asked.to)
+        count = report.path.stat().st_size
+        value = {
+            "run": trained.run.id if trained.run else "",
+            "format": asked.format,
+            "file": str(report.path),
+            "bytes": count,
+            "difference": report.difference,
+            "tolerance": report.tolerance,
+        }
+        context.answer(value, f"Wrote {report.path} ({size(count)}). {report.verdict()}")
         return 0

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 import zipfile
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from builder.export.base import Format, Trained
+from builder.export.base import Batch, Format, Trained
+from builder.export.compare import run
+from builder.export.parts import as_json, pack, preprocess, python, rows, weights
 from builder.graph import dumps
-
-if TYPE_CHECKING:
-    from torch import nn
-
-# Zip knows no earlier time; one that never changes makes equal networks equal files.
-TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
 class Bundle(Format):
@@ -28,55 +20,32 @@ class Bundle(Format):
     summary = "PyTorch source, weights and a script that loads both and predicts, in one zip; runs without Netloom"
     suffix = ".zip"
     media_type = "application/zip"
+    tolerance = 1e-5
 
     def content(self, trained: Trained) -> bytes:
-        example = _plain(trained.data.row(int(trained.data.split["test"][0])))
-        preprocess = {**trained.data.preprocess, "arguments": trained.fields}
-        return _zip(
+        (example,) = rows(trained, 1)
+        return pack(
             {
                 "README.md": _readme(trained, example).encode(),
-                "encode.py": _python("builder.data", "encode.py").encode(),
-                "example.json": _json(example),
+                "encode.py": python("builder.data", "encode.py").encode(),
+                "example.json": as_json(example),
                 "model.py": trained.source.encode(),
-                "predict.py": _python("builder.export", "predict.py").encode(),
-                "preprocess.json": _json(preprocess),
+                "predict.py": python("builder.export", "predict.py").encode(),
+                "preprocess.json": as_json(preprocess(trained)),
                 "project.json": dumps(trained.project).encode(),
                 "weights.safetensors": weights(trained.model),
             }
         )
 
+    def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
+        from safetensors.torch import load
 
-def weights(model: nn.Module) -> bytes:
-    """The state of a network as the bytes of a safetensors file."""
-    from safetensors.torch import save
+        from builder.compile import module
 
-    return save({name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()})
-
-
-def _zip(members: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            info = zipfile.ZipInfo(name, TIMESTAMP)
-            info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
-            archive.writestr(info, content)
-    return buffer.getvalue()
-
-
-def _python(package: str, name: str) -> str:
-    """A source file of Netloom's own, without the remarks that its type checker needs here."""
-    text = files(package).joinpath(name).read_text(encoding="utf-8")
-    return "".join(line.partition("  # type: ignore")[0].rstrip() + "\n" for line in text.splitlines())
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            network = module(archive.read("model.py").decode())
+            network.load_state_dict(load(archive.read("weights.safetensors")))
+        return run(network.eval(), batches)
 
 
 def _readme(trained: Trained, example: dict[str, Any]) -> str:

@@ -1,0 +1,158 @@
+"""A notebook with the source, the preprocessing and example rows, and the weights beside it."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from pprint import pformat
+from typing import Any
+
+from builder.export.base import Batch, ExportError, Format, Trained
+from builder.export.parts import as_json, pack, preprocess, python, rows, weights
+
+EXAMPLES = 3
+WIDTH = 110
+TIMEOUT_S = 600
+NOTEBOOK, WEIGHTS = "network.ipynb", "weights.safetensors"
+# What is taken from predict.py; the rest of it reads files.
+PREDICTION = ("BATCH", "LIKELIEST", "predict", "decode")
+
+# Runs the code cells one after the other, as Jupyter does, and then asks their network.
+ASK = """
+import json
+from safetensors.torch import load_file, save_file
+
+space = {"__name__": "__main__"}
+for place, cell in enumerate(json.load(open("network.ipynb", encoding="utf-8"))["cells"]):
+    if cell["cell_type"] == "code":
+        exec(compile("".join(cell["source"]), f"<cell {place}>", "exec"), space)
+asked, found = load_file("asked.safetensors"), {}
+for batch in sorted({int(name.partition(".")[0]) for name in asked}):
+    inputs = [asked[name] for name in sorted(asked, key=lambda name: int(name.partition(".")[2]))
+              if name.startswith(f"{batch}.")]
+    with space["torch"].no_grad():
+        answer = space["network"](*inputs)
+    for place, value in enumerate(answer if isinstance(answer, tuple) else (answer,)):
+        found[f"{batch}.{place}"] = value.contiguous()
+save_file(found, "found.safetensors")
+"""
+
+
+class Notebook(Format):
+    """A notebook of format 4.5 and the weights, in one zip. https://nbformat.readthedocs.io/en/latest/format_description.html"""
+
+    name = "notebook"
+    title = "Notebook"
+    summary = "A Jupyter notebook with the source and example rows that loads the weights beside it and predicts"
+    suffix = ".notebook.zip"
+    media_type = "application/zip"
+    tolerance = 1e-5
+
+    def content(self, trained: Trained) -> bytes:
+        return pack({NOTEBOOK: as_json(_notebook(trained)), WEIGHTS: weights(trained.model)})
+
+    def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
+        import torch
+        from safetensors.torch import load_file, save_file
+
+        asked = {
+            f"{number}.{place}": value.contiguous().clone()
+            for number, batch in enumerate(batches)
+            for place, value in enumerate(batch)
+        }
+        with tempfile.TemporaryDirectory(prefix="netloom-notebook-") as name:
+            folder = Path(name)
+            zipfile.ZipFile(io.BytesIO(content)).extractall(folder)
+            save_file(asked, folder / "asked.safetensors")
+            code = f"import torch; torch.set_num_threads({torch.get_num_threads()})\n{ASK}"
+            done = subprocess.run(
+                [sys.executable, "-c", code],
+                cwd=folder, capture_output=True, text=True, encoding="utf-8", timeout=TIMEOUT_S, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+                raise ExportError(f"The notebook was made, but a cell of it does not run: {last[:300]}.")
+            found = load_file(folder / "found.safetensors")
+        answers: list[list[Any]] = [[] for _ in batches]
+        for key in sorted(found, key=lambda key: int(key.partition(".")[2])):
+            answers[int(key.partition(".")[0])].append(found[key])
+        return [tuple(answer) for answer in answers]
+
+
+def _notebook(trained: Trained) -> dict[str, Any]:
+    """The notebook as plain JSON values."""
+    cells = [
+        _text(
+            f"# {_markdown(trained.project.name)}",
+            "A neural network that was made with Netloom. This notebook runs without Netloom: "
+            "`pip install torch safetensors numpy`, and keep `weights.safetensors` beside it.",
+        ),
+        _text("## The network", "Exactly as it was trained."),
+        _code(trained.source),
+        _text("## From raw rows to tensors", "With what was fitted on the training data."),
+        _code(python("builder.data", "encode.py")),
+        _code(f"preprocess = {_literal(preprocess(trained))}"),
+        _text("## The trained weights"),
+        _code(
+            "from safetensors.torch import load_file\n\n"
+            f'network = Main()\nnetwork.load_state_dict(load_file("{WEIGHTS}"))\nnetwork.eval()'
+        ),
+        _text("## Predict", "These rows were not used in training; put your own in their place."),
+        _code(_prediction()),
+        _code(f"rows = {_literal(rows(trained, EXAMPLES))}"),
+        _code("for answer in predict(network, preprocess, rows):\n    print(answer)"),
+    ]
+    for number, cell in enumerate(cells, 1):
+        cell["id"] = f"cell-{number}"
+    return {
+        "cells": cells,
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+def _text(*paragraphs: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "id": "", "metadata": {}, "source": _lines("\n\n".join(paragraphs))}
+
+
+def _code(text: str) -> dict[str, Any]:
+    cell: dict[str, Any] = {"cell_type": "code", "execution_count": None, "id": "", "metadata": {}, "outputs": []}
+    return {**cell, "source": _lines(text.strip("\n"))}
+
+
+def _lines(text: str) -> list[str]:
+    # Only what Python and JSON both take for the end of a line: a text may hold U+2028.
+    return [f"{line}\n" for line in text.split("\n")[:-1]] + text.split("\n")[-1:]
+
+
+def _literal(value: Any) -> str:
+    """Plain JSON values as Python code. It goes through JSON, so that nothing in it is more than that."""
+    return pformat(json.loads(json.dumps(value, allow_nan=False)), width=WIDTH, compact=True, sort_dicts=False)
+
+
+def _markdown(text: str) -> str:
+    """Text from people on one line of Markdown: nothing in it is read as markup."""
+    from builder.compile.source import comment
+
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()<>#+-.!|~$:&" else letter for letter in comment(text))
+
+
+def _prediction() -> str:
+    """The functions of predict.py that turn rows into answers."""
+    text = python("builder.export", "predict.py")
+    parts = ["from typing import Any\n\nimport torch\n"]
+    for node in ast.parse(text).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node]
+        if any(getattr(target, "id", getattr(target, "name", "")) in PREDICTION for target in targets):
+            parts.append(ast.get_source_segment(text, node) or "")
+    return "\n".join(part if "\n" not in part else f"\n{part}\n" for part in parts)

@@ -1,0 +1,64 @@
+"""What several formats are made of: weights, rows and sources as bytes, and zips that never change without a reason."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from builder.export.base import Trained
+
+# Zip knows no earlier time; one that never changes makes equal networks equal files.
+TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+
+
+def weights(model: nn.Module) -> bytes:
+    """The state of a network as the bytes of a safetensors file."""
+    from safetensors.torch import save
+
+    return save({name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()})
+
+
+def preprocess(trained: Trained) -> dict[str, Any]:
+    """What `encode.py` needs, and which field each argument of the network reads."""
+    return {**trained.data.preprocess, "arguments": trained.fields}
+
+
+def rows(trained: Trained, count: int) -> list[dict[str, Any]]:
+    """The first rows that the network was not trained on, as plain JSON values."""
+    return [_plain(trained.data.row(int(row))) for row in trained.data.split["test"][:count]]
+
+
+def as_json(value: Any) -> bytes:
+    """A JSON file."""
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def python(package: str, name: str) -> str:
+    """A source file of Netloom's own, without the remarks that its type checker needs here."""
+    text = files(package).joinpath(name).read_text(encoding="utf-8")
+    return "".join(line.partition("  # type: ignore")[0].rstrip() + "\n" for line in text.splitlines())
+
+
+def pack(members: dict[str, bytes]) -> bytes:
+    """A zip of these files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name, TIMESTAMP)
+            info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+            archive.writestr(info, content)
+    return buffer.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value

@@ -1,0 +1,118 @@
+"""What the command and the page say about the file that they hand out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from builder import export, train
+from builder.cli import main
+from builder.store import open_store
+from builder.templates import templates
+
+FORMATS = [kind.name for kind in export.formats()]
+
+
+@dataclass(frozen=True)
+class Kept:
+    home: Path
+    project: str
+    run: str
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """A data folder with a project that was trained."""
+    folder: Path = tmp_path_factory.mktemp("kept")
+    store = open_store(folder)
+    project = templates()["spirals"].project
+    short = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 2})})
+    project_id = store.create_project(short)
+    run = train.start(store, project_id, short)
+    assert train.wait(store, run, 120).state == "finished"
+    store.close()
+    return Kept(folder, project_id, run)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_command_reports_the_difference(
+    kind: str, kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--home", str(kept.home), "export", "last", "--format", kind, "--to", str(tmp_path), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert not err
+    value = json.loads(out)
+    assert value.keys() == {"run", "format", "file", "bytes", "difference", "tolerance"}
+    (file,) = tmp_path.iterdir()
+    assert (value["file"], value["bytes"], value["run"]) == (str(file), file.stat().st_size, kept.run)
+    if export.registry()[kind].tolerance is None:
+        assert value["difference"] is None
+        assert value["tolerance"] is None
+    else:
+        assert 0 <= value["difference"] <= value["tolerance"] <= 1e-4
+
+
+def test_the_command_says_it_in_a_sentence(kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for kind, words in (("onnx", "is allowed"), ("bundle", "to the last bit"), ("svg", "no weights")):
+        assert main(["--home", str(kept.home), "export", "last", "--format", kind, "--to", str(tmp_path)]) == 0
+        assert words in capsys.readouterr().out
+
+
+def test_the_command_hands_out_nothing_that_differs(
+    kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(export.registry()["bundle"]), "tolerance", -1.0)
+    assert main(["--home", str(kept.home), "export", "last", "--to", str(tmp_path)]) == 1
+    assert "is not handed out" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def opened(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setenv("NETLOOM_HOME", str(kept.home))
+    monkeypatch.delenv("NETLOOM_DATABASE_URL", raising=False)
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    root = Path(__file__).parents[2]
+    app = AppTest.from_file(str(root / "pages" / "train.py"), default_timeout=60).run()
+    assert not app.exception
+    return app
+
+
+def test_the_page_offers_every_format_and_the_bundle_first(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(kept, monkeypatch)
+    (choice,) = [radio for radio in app.radio if radio.label == "Format"]
+    titles = [kind.title for kind in export.formats()]
+    assert sorted(choice.options) == sorted(titles)
+    assert choice.options[0] == export.registry()["bundle"].title
+    assert choice.index == 0
+    captions = list(choice.proto.captions)
+    assert sorted(captions) == sorted(kind.summary for kind in export.formats())
+    for number, title in enumerate(choice.options):
+        app = app.radio(key=f"format {kept.run}").set_value(number).run()
+        assert not app.get("download_button"), "nothing is offered before it is prepared"
+        app = app.button(key=f"prepare {kept.run}").click().run()
+        assert not app.error
+        assert not app.exception
+        (button,) = app.get("download_button")
+        (kind,) = [item for item in export.formats() if item.title == title]
+        label = button.proto.label
+        assert label == (
+            "Download source, weights and a script that predicts"
+            if kind.name == "bundle"
+            else f"Download two-spirals{kind.suffix}"
+        )
+        said = [item.value for item in app.caption]
+        assert any(("no weights" if kind.tolerance is None else "app's") in value for value in said), said
+
+
+def test_the_page_says_why_a_file_is_not_handed_out(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(export.registry()["bundle"]), "tolerance", -1.0)
+    app = opened(kept, monkeypatch)
+    app = app.button(key=f"prepare {kept.run}").click().run()
+    assert "is not handed out" in app.error[0].value
+    assert not app.get("download_button")
