@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from builder.compile import CompileError, source
@@ -14,6 +16,7 @@ from builder.ui.canvas.payload import payload
 from builder.ui.forms import bound, data_edit, refused
 from builder.ui.inspector import inspector
 from builder.ui.live import Live
+from builder.ui.networks import Shown, shown
 from builder.ui.style import narrow
 from builder.ui.trouble import guard
 from builder.ui.words import ago
@@ -33,13 +36,14 @@ def designer(live: Live) -> None:
 def _page(live: Live) -> None:
     key = f"canvas {live.id}"
     _bar(live)
+    look = shown(live, _state(key).get("network"))
     left, right = st.columns([3.4, 1.15], gap="small")
     with left:
-        _canvas(live, key)
+        _canvas(live, key, look)
     with right:
         layer, code, versions = st.tabs(["Layer", "Code", "Versions"])
         with layer, st.container(height=HEIGHT - 60, border=False):
-            inspector(live, _selected(key))
+            inspector(live, look.name, _selected(key, look.name))
         with code:
             _code(live)
         with versions, st.container(height=HEIGHT - 60, border=False):
@@ -91,31 +95,44 @@ def _choose_objective(name: str) -> Edit:
     return {"kind": "project", "training": {"objective": name}}
 
 
-def _canvas(live: Live, key: str) -> None:
+def _canvas(live: Live, key: str, look: Shown) -> None:
     def on_sync() -> None:
-        state = st.session_state[key]
-        refusals = live.sync(state.get("sync"))
+        refusals = live.sync(_state(key).get("sync"))
         if refusals:
             st.session_state["refusals"] = refusals
 
+    messages = [_message(key, name) for name in ("sync", "selection")]
+    client = messages[0].get("client", "")
     canvas(
-        data=payload(live, live.id, _client(key), st.session_state.pop("refusals", []), HEIGHT),
+        data=payload(
+            live,
+            look,
+            client if isinstance(client, str) else "",
+            st.session_state.pop("refusals", []),
+            HEIGHT,
+            palettes={str(message.get("palette")) for message in messages},
+        ),
         key=key,
         on_sync=on_sync,
-        on_selection=lambda: None,
+        on_look=lambda: None,
     )
 
 
-def _client(key: str) -> str:
-    message = st.session_state.get(key, {}).get("sync") or {}
-    client = message.get("client", "") if isinstance(message, dict) else ""
-    return client if isinstance(client, str) else ""
+def _state(key: str) -> Any:
+    return st.session_state.get(key, {})
 
 
-def _selected(key: str) -> list[str]:
-    selection = st.session_state.get(key, {}).get("selection") or {}
-    nodes = selection.get("nodes", []) if isinstance(selection, dict) else []
-    return [node for node in nodes if isinstance(node, str)]
+def _message(key: str, name: str) -> dict[str, Any]:
+    """What the canvas said last under a name."""
+    message = _state(key).get(name)
+    return message if isinstance(message, dict) else {}
+
+
+def _selected(key: str, network: str) -> list[str]:
+    """The selected nodes, where they were selected in this network: another one may have nodes of the same names."""
+    selection = _message(key, "selection")
+    nodes = selection.get("nodes") if selection.get("network") == network else []
+    return [node for node in nodes if isinstance(node, str)] if isinstance(nodes, list) else []
 
 
 def _code(live: Live) -> None:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from builder.graph import Edit, Node
-from builder.layers import FormField, form, registry
+from builder.check import Context
+from builder.graph import SUBNETWORK, Edit, Node
+from builder.layers import FormField, form, label, registry
+from builder.ui.exposed import exposed
+from builder.ui.fields import editor, read_number, write
 from builder.ui.forms import bound, refused
 from builder.ui.live import Live
+from builder.ui.networks import standing
+from builder.ui.words import plain
+
+# Layers of two types that have a weight of the same shape: the words that come in, and those that are answered.
+SHARING = {"Embedding": ("Embedding", "Linear"), "Linear": ("Linear", "Embedding")}
 
 
-def inspector(live: Live, selected: list[str]) -> None:
-    """Show and change the selected node, or say what can be selected."""
-    nodes = live.project.main_network.nodes
+def inspector(live: Live, network: str, selected: list[str]) -> None:
+    """Show and change the selected node of a network; with none, what the network exposes."""
+    nodes = live.project.networks[network].nodes
     chosen = [key for key in selected if key in nodes]
     if not chosen:
         st.caption("Select a layer on the canvas to see and change its parameters.")
+        exposed(live, network)
         return
     if len(chosen) > 1:
         st.caption(f"{len(chosen)} layers are selected. Select one to change its parameters.")
@@ -30,109 +40,119 @@ def inspector(live: Live, selected: list[str]) -> None:
         return
     st.markdown(f"**{layer.title}** &nbsp; `{node.id}`")
     st.caption(f"{layer.summary}." + (f" [Read more]({layer.url})" if layer.url else ""))
+    context = live.analysis().networks[network]
+    place = _Place(live, network, node, context)
     for field in form(layer):
-        _field(live, node, field)
-    _shapes(live, node)
+        if node.type == SUBNETWORK and field.name == "network":
+            place.network()
+        elif field.kind == "values":
+            place.values(field)
+        else:
+            place.field(field)
+    place.problems("")
+    _shapes(context, node)
     with st.expander("Title, remark, freezing"):
-        _about(live, node)
+        place.about()
 
 
-def _field(live: Live, node: Node, field: FormField) -> None:
-    value = node.params.get(field.name, list(field.default) if field.kind == "ints" else field.default)
-    shown, read, draw = _editor(field, value)
-    made = bound(live, f"{node.id}/{field.name}", shown, lambda new: _set(node, field.name, read(new)))
-    draw(made)
-    refused(made)
+@dataclass(frozen=True)
+class _Place:
+    """A node in its network, and the widgets that change it."""
 
+    live: Live
+    name: str
+    node: Node
+    context: Context
 
-def _about(live: Live, node: Node) -> None:
-    st.text_input("Title", node.title, max_chars=200, **_about_bound(live, node, "title"))
-    st.text_area("Remark", node.note, max_chars=5000, **_about_bound(live, node, "note"))
-    text = "Its weights stay as they are in training"
-    st.toggle("Frozen", node.frozen, help=text, **_about_bound(live, node, "frozen"))
+    def bound(self, field: str, shown: Any, edit: Any, *, renews: bool = False) -> dict[str, Any]:
+        return bound(self.live, f"{self.name}/{self.node.id}/{field}", shown, edit, renews=renews)
 
+    def field(self, field: FormField) -> None:
+        value = self.node.params.get(field.name, list(field.default) if field.kind == "ints" else field.default)
+        names = tuple(self.live.project.networks[self.name].parameters)
+        shown, read, draw = editor(field, value, names)
+        made = self.bound(field.name, shown, lambda new: self._set(field.name, read(new)))
+        draw(made)
+        refused(made)
+        self.problems(field.name)
 
-def _about_bound(live: Live, node: Node, name: str) -> dict[str, Any]:
-    def edit(new: Any) -> Edit:
-        return {"kind": "update", "node": node.id, name: new}
+    def network(self) -> None:
+        """Which network stands here."""
+        project = self.live.project
+        current = self.node.params.get("network")
+        names = [name for name in standing(project, self.name) if name != project.main]
+        names = names if current in names else [str(current or ""), *names]
+        made = self.bound("network", str(current or ""), lambda new: self._set("network", new), renews=True)
+        st.selectbox("Network", names, index=names.index(str(current or "")), **made)
+        refused(made)
 
-    return bound(live, f"{node.id}/{name}", getattr(node, name), edit)
+    def values(self, field: FormField) -> None:
+        """A number for each parameter that the network exposes."""
+        inner = self.live.project.networks.get(str(self.node.params.get("network")))
+        given = self.node.params.get(field.name)
+        known = given if isinstance(given, dict) else {}
+        for parameter, default in (inner.parameters if inner else {}).items():
+            shown = write(known.get(parameter))
 
+            def change(typed: str, parameter: str = parameter) -> Edit:
+                rest = {key: value for key, value in known.items() if key != parameter}
+                new = {parameter: read_number(typed)} if typed.strip() else {}
+                return self._set(field.name, {**rest, **new})
 
-def _set(node: Node, name: str, value: Any) -> Edit:
-    return {"kind": "set", "node": node.id, "params": {name: value}}
+            made = self.bound(f"{field.name}.{parameter}", shown, change)
+            text = f"A number, or an expression over this network's own parameters. Empty: {default}."
+            st.text_input(parameter, shown, placeholder=str(default), help=text, **made)
+            refused(made)
+        self.problems(field.name)
 
+    def problems(self, field: str) -> None:
+        """What the check says of a field, beneath it; with no field, what it says of none that is shown."""
+        error = self.context.parameter_errors.get(self.node.id, "")
+        fields = "|".join(item.name for item in form(registry()[self.node.type]))
+        for sentence in filter(None, re.split(rf"; (?=(?:{fields})[.:])", error)):
+            found = re.match(rf"({fields})[^:]*: (.)(.*)", sentence, re.DOTALL)
+            if (found[1] if found else "") == field:
+                st.error(plain(f"{found[2].upper()}{found[3]}" if found else sentence))
 
-def _editor(field: FormField, value: Any) -> tuple[Any, Callable[[Any], Any], Callable[[dict[str, Any]], Any]]:
-    """What a widget shows, how its value is read back, and how it is drawn with what binds it."""
-    label, text = field.label, field.description
-    if field.kind == "bool":
-        return (
-            bool(value),
-            bool,
-            lambda made: st.toggle(label, bool(value), help=text, **made),
+    def about(self) -> None:
+        node = self.node
+        st.text_input("Title", node.title, max_chars=200, **self._about("title"))
+        st.text_area("Remark", node.note, max_chars=5000, **self._about("note"))
+        text = "Its weights stay as they are in training"
+        st.toggle("Frozen", node.frozen, help=text, **self._about("frozen"))
+        self._shares()
+
+    def _shares(self) -> None:
+        node, nodes = self.node, self.context.network.nodes
+        types = SHARING.get(node.type, (node.type,))
+        fitting = [other.id for other in nodes.values() if other.type in types and other.shares is None]
+        names = [None, *(key for key in fitting if key != node.id)]
+        names += [node.shares] if node.shares not in names else []
+        if len(names) == 1:
+            return
+        made = self._about("shares")
+        st.selectbox(
+            "Uses the weights of",
+            names,
+            index=names.index(node.shares),
+            format_func=lambda key: "none but its own" if key is None else label(nodes[key]) if key in nodes else key,
+            help="Both have one set of weights, which learns from both",
+            **made,
         )
-    if field.kind == "choice":
-        options = list(field.choices)
-        shown = value if value in options else options[0]
-        return (
-            shown,
-            str,
-            lambda made: st.selectbox(label, options, index=options.index(shown), help=text, **made),
-        )
-    if field.kind == "int" and isinstance(value, int) and not field.optional and _within(field, value):
-        low, high = int(field.minimum or 0), int(field.maximum or 2**53)
-        return (
-            value,
-            int,
-            lambda made: st.number_input(label, low, high, value, step=1, help=text, **made),
-        )
-    shown = "" if value is None else ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-    return (
-        shown,
-        lambda typed: read_text(field, typed),
-        lambda made: st.text_input(label, shown, help=_help(field), **made),
-    )
+        refused(made)
+
+    def _about(self, name: str) -> dict[str, Any]:
+        def edit(new: Any) -> Edit:
+            return {"kind": "update", "network": self.name, "node": self.node.id, name: new}
+
+        return self.bound(name, getattr(self.node, name), edit)
+
+    def _set(self, name: str, value: Any) -> Edit:
+        return {"kind": "set", "network": self.name, "node": self.node.id, "params": {name: value}}
 
 
-def _within(field: FormField, value: int) -> bool:
-    return (field.minimum is None or value >= field.minimum) and (field.maximum is None or value <= field.maximum)
-
-
-def _help(field: FormField) -> str:
-    low, high = field.minimum, field.maximum
-    bounds = f" From {low:g} to {high:g}." if low is not None and high is not None and field.kind != "ints" else ""
-    return f"{field.description}.{bounds}{' May be empty.' if field.optional else ''}"
-
-
-def read_text(field: FormField, typed: str) -> Any:
-    """The value that was typed for a field.
-
-    Raises:
-        ValueError: it is not of the field's kind; the message is a sentence.
-    """
-    typed = typed.strip()
-    if not typed and field.optional:
-        return None
-    try:
-        if field.kind == "ints":
-            return [
-                int(part)
-                for part in typed.replace("×", ",").replace("(", "").replace(")", "").split(",")
-                if part.strip()
-            ]
-        if field.kind == "int":
-            return int(typed.replace(" ", ""))
-        if field.kind == "float":
-            return float(typed)
-    except ValueError:
-        wanted = {"ints": "whole numbers with commas between them", "int": "a whole number", "float": "a number"}
-        raise ValueError(f"{field.label} takes {wanted[field.kind]}, received {typed[:40]!r}.") from None
-    return typed
-
-
-def _shapes(live: Live, node: Node) -> None:
-    facts = live.analysis().nodes.get(node.id)
+def _shapes(context: Context, node: Node) -> None:
+    facts = context.nodes.get(node.id)
     if facts is None:
         return
     shapes = ", ".join(str(spec) for spec in facts.outputs.values())

@@ -7,7 +7,7 @@ from typing import Any
 
 from builder.check import Analysis, analyse
 from builder.data import DataError, Schema, schema
-from builder.graph import Edit, Editor, Project
+from builder.graph import Edit, Editor, Network, Project
 from builder.store import Conflict, Store, StoreError
 
 
@@ -18,10 +18,19 @@ def _forms_differ(one: Project, other: Project) -> bool:
     """
     if (one.name, one.data, one.training) != (other.name, other.data, other.training):
         return True
-    nodes = other.main_network.nodes
+    if one.networks.keys() != other.networks.keys():
+        return True
     return any(
+        network is not other.networks[name] and _fields_differ(network, other.networks[name])
+        for name, network in one.networks.items()
+    )
+
+
+def _fields_differ(one: Network, other: Network) -> bool:
+    nodes = other.nodes
+    return one.parameters != other.parameters or any(
         key in nodes and nodes[key] is not node and nodes[key].model_copy(update={"at": node.at}) != node
-        for key, node in one.main_network.nodes.items()
+        for key, node in one.nodes.items()
     )
 
 

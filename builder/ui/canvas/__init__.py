@@ -12,13 +12,15 @@ import streamlit as st
 PACKAGE, NAME = "builder", "canvas"
 
 
-def canvas(*, data: dict[str, Any], key: str, on_sync: Callable[[], None], on_selection: Callable[[], None]) -> Any:
+def canvas(*, data: dict[str, Any], key: str, on_sync: Callable[[], None], on_look: Callable[[], None]) -> Any:
     """Show the canvas with `data` (see builder.ui.canvas.payload).
 
     What people do arrives in `st.session_state[key]`: `sync` holds edits for `Editor.sync`, `selection` the ids of the
-    selected nodes and edges. Both are states, not triggers, so that none is lost; the callbacks run when one changed.
+    selected nodes and edges, `network` the network that people want to see. All are states, not triggers, so that none
+    is lost; `on_sync` runs when edits came, `on_look` when one of the others changed.
     """
-    return _component()(key=key, data=data, on_sync_change=on_sync, on_selection_change=on_selection, height="content")
+    callbacks = {"on_sync_change": on_sync, "on_selection_change": on_look, "on_network_change": on_look}
+    return _component()(key=key, data=data, height="content", **callbacks)
 
 
 @cache

@@ -2,29 +2,57 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
+from functools import cache, lru_cache
+from hashlib import blake2b
 from typing import Any
 
-from builder.check import Analysis, NodeFacts
+from builder.check import Analysis, Context, NodeFacts
 from builder.data import Schema
-from builder.graph import Edge, wire
+from builder.graph import Edge, Project, wire
 from builder.layers import GROUPS, Layer, Port, registry
+from builder.layers.subnetwork import Subnetwork, interface
 from builder.ui.live import Live
+from builder.ui.networks import Shown, standing, users
+
+# What the palette shows of a group before one asks for the rest: what most networks are made of.
+COMMON = frozenset(
+    """
+    Input Output Linear Conv1d Conv2d MaxPool1d MaxPool2d AvgPool2d AdaptiveAvgPool2d GlobalAvgPool GlobalMaxPool
+    Flatten Reshape Permute Mean Upsample BatchNorm1d BatchNorm2d LayerNorm GroupNorm Dropout ReLU LeakyReLU GELU SiLU
+    Sigmoid Tanh Softmax Embedding PositionalEmbedding LSTM GRU MultiHeadAttention SelfAttention
+    TransformerEncoderBlock ResidualBlock PatchEmbedding Add Multiply Concat
+    """.split()
+)
 
 
-def payload(live: Live, project_id: str, client: str, refusals: list[str], height: int) -> dict[str, Any]:
-    """The component's data; the TypeScript side of it is frontend/src/core/types.ts."""
+def payload(
+    live: Live, shown: Shown, client: str, refusals: list[str], height: int, palettes: Collection[str] = ()
+) -> dict[str, Any]:
+    """The component's data; the TypeScript side of it is frontend/src/core/types.ts.
+
+    `palettes` are the versions of the palette that the browser has: it is by far the largest part, and seldom changes.
+    """
     editor = live.editor
     with editor.lock:
+        project, analysis = editor.project, live.analysis()
+        layers, version = palette(live.schema())
         return {
-            "document": project_id,
+            "document": live.id,
             "epoch": editor.epoch,
             "revision": editor.revision,
             "ack": {client: editor.acks.get(client, 0)},
             "foreign": editor.foreign(client),
             "refusals": refusals,
-            "network": wire(editor.project),
-            "derived": derived(live.analysis()),
-            "palette": palette(live.schema()),
+            "shown": shown.name,
+            "wish": shown.wish,
+            "network": wire(project, shown.name),
+            "main": project.main,
+            "networks": networks(project, shown.name),
+            "derived": derived(analysis, shown.name),
+            "palette": None if version in palettes else layers,
+            "palette_version": version,
             "can_undo": editor.can_undo,
             "can_redo": editor.can_redo,
             "saved": live.saved,
@@ -32,14 +60,28 @@ def payload(live: Live, project_id: str, client: str, refusals: list[str], heigh
         }
 
 
-def derived(analysis: Analysis) -> dict[str, Any]:
-    """Facts for nodes and edges, every issue, and the totals."""
-    context = analysis.context
-    wrong: set[tuple[str | None, str | None]] = {(issue.node, issue.port) for issue in analysis.errors if issue.port}
+def networks(project: Project, shown: str) -> list[dict[str, Any]]:
+    """Every network, main first: its ports, whether it stands somewhere, and whether it may stand in the shown one."""
+    table, may_stand = users(project), set(standing(project, shown))
+    blank, found = Subnetwork.model_validate({}), []
+    for name in sorted(project.networks, key=lambda name: name != project.main):
+        layer = blank.looking(interface(project.networks[name]))
+        ports = {"inputs": _ports(layer.inputs()), "outputs": _ports(layer.outputs())}
+        found.append({"name": name, "used": bool(table[name]), "may_stand": name in may_stand, **ports})
+    return found
+
+
+def derived(analysis: Analysis, shown: str) -> dict[str, Any]:
+    """Facts for nodes and edges of the network that is shown, the issues of all, and the totals of main."""
+    context = analysis.networks.get(shown, analysis.context)
+    wrong: set[tuple[str | None, str | None]] = {
+        (issue.node, issue.port) for issue in analysis.errors if issue.port and issue.network == context.name
+    }
     totals = analysis.totals
+    nodes = context.nodes
     return {
-        "nodes": {key: _node(layer, analysis.nodes.get(key)) for key, layer in context.layers.items()},
-        "edges": {edge.target: _edge(analysis, edge, wrong) for edge in context.network.edges},
+        "nodes": {key: _node(layer, nodes.get(key)) for key, layer in context.layers.items()},
+        "edges": {edge.target: _edge(context, edge, wrong) for edge in context.network.edges},
         "issues": [issue.as_json() for issue in analysis.issues],
         "totals": {
             "parameters": totals.parameters,
@@ -50,12 +92,24 @@ def derived(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def palette(schema: Schema | None) -> list[dict[str, Any]]:
-    """The catalogue. A new Input reads the first field of the chosen data, and a new Embedding has its vocabulary."""
-    return [_layer(name, layer, _fitting(name, schema)) for name, layer in registry().items()]
+def palette(schema: Schema | None) -> tuple[list[dict[str, Any]], str]:
+    """The catalogue, and what its version is called.
+
+    A new Input reads the first field of the chosen data, and a new Embedding has its vocabulary.
+    """
+    return _palette(json.dumps(_fitting(schema)))
 
 
-def _layer(name: str, layer: type[Layer], params: dict[str, Any]) -> dict[str, Any]:
+@lru_cache(maxsize=16)
+def _palette(fitting: str) -> tuple[list[dict[str, Any]], str]:
+    params = json.loads(fitting)
+    layers = [{**_layer(name), "params": params.get(name, {})} for name in registry()]
+    return layers, blake2b(json.dumps(layers).encode(), digest_size=8).hexdigest()
+
+
+@cache
+def _layer(name: str) -> dict[str, Any]:
+    layer = registry()[name]
     default = layer()
     return {
         "type": name,
@@ -66,33 +120,32 @@ def _layer(name: str, layer: type[Layer], params: dict[str, Any]) -> dict[str, A
         "color": GROUPS[layer.group],
         "inputs": _ports(default.inputs()),
         "outputs": _ports(default.outputs()),
-        "params": params,
+        "common": name in COMMON,
     }
 
 
-def _fitting(name: str, schema: Schema | None) -> dict[str, Any]:
+def _fitting(schema: Schema | None) -> dict[str, Any]:
+    """The parameters that new layers begin with, by type, where they are not the defaults."""
     if schema is None:
         return {}
     field = schema.inputs[0]
-    if name == "Input":
-        return field.parameters()
-    if name == "Embedding" and field.vocabulary:
-        return {"vocabulary": field.vocabulary}
-    return {}
+    vocabulary = {"Embedding": {"vocabulary": field.vocabulary}} if field.vocabulary else {}
+    return {"Input": field.parameters(), **vocabulary}
 
 
 def _node(layer: Layer, facts: NodeFacts | None) -> dict[str, Any]:
     known: dict[str, Any] = {"summary": layer.brief(), "parameters": facts.parameters if facts else None}
-    default = type(layer)()
-    if layer.inputs() != default.inputs():
-        known["inputs"] = _ports(layer.inputs())
-    if layer.outputs() != default.outputs():
-        known["outputs"] = _ports(layer.outputs())
+    default = _layer(type(layer).__name__)
+    inputs, outputs = _ports(layer.inputs()), _ports(layer.outputs())
+    if inputs != default["inputs"]:
+        known["inputs"] = inputs
+    if outputs != default["outputs"]:
+        known["outputs"] = outputs
     return known
 
 
-def _edge(analysis: Analysis, edge: Edge, wrong: set[tuple[str | None, str | None]]) -> dict[str, Any]:
-    spec = analysis.edge_spec(edge)
+def _edge(context: Context, edge: Edge, wrong: set[tuple[str | None, str | None]]) -> dict[str, Any]:
+    spec = context.spec(edge)
     return {
         "label": str(spec) if spec else "",
         "kind": spec.kind if spec else None,

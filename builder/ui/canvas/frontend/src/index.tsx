@@ -13,6 +13,7 @@ sheet.replaceSync(flowStyles + styles);
 
 type State = Record<string, unknown>;
 type Mounted = { root: Root; engine: Engine };
+const LEAVE_MS = 1000;
 const mounted = new WeakMap<object, Mounted>();
 // Engines outlive a change of page within the tab, and with them the edits that are still on their way.
 const engines = new Map<string, Engine>();
@@ -29,9 +30,16 @@ const render: FrontendRenderer<State, Data> = (component: FrontendRendererArgs<S
     mounted.set(place, here);
   }
   const { root } = here;
-  return () => {
+  const leave = () => {
+    if (place.isConnected || mounted.get(place)?.root !== root) return;
     root.unmount();
     mounted.delete(place);
+  };
+  // Streamlit calls this as well after a run that another one overtook. The canvas, and the focus in it, has to stay
+  // then: it goes with its place in the page.
+  return () => {
+    leave();
+    setTimeout(leave, LEAVE_MS);
   };
 };
 

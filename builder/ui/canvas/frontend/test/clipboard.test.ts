@@ -53,7 +53,7 @@ describe("the clipboard", () => {
       }),
     )!;
     expect(Object.keys(clip.nodes)).toEqual(["b", "d"]);
-    expect(clip.nodes["b"]).toEqual({ type: "ReLU", params: {}, title: "", at: [0, 0], frozen: false, note: "" });
+    expect(clip.nodes["b"]).toEqual({ type: "ReLU", params: {}, title: "", at: [0, 0], frozen: false, shares: null, note: "" });
     expect(clip.edges).toEqual([{ source: "b", target: "d" }]);
     expect(clip.notes["n"]?.text).toBe("");
   });

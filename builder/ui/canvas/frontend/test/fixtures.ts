@@ -1,5 +1,5 @@
 import { Engine } from "../src/core/engine";
-import type { Data, Graph, LayerType, Port } from "../src/core/types";
+import type { Data, Graph, LayerType, NetworkFacts, Operation, Port } from "../src/core/types";
 
 const port = (name: string, ...kinds: Port["kinds"]): Port => ({ name, kinds, doc: "" });
 const layer = (type: string, inputs: Port[], outputs: Port[]): LayerType => ({
@@ -12,6 +12,7 @@ const layer = (type: string, inputs: Port[], outputs: Port[]): LayerType => ({
   inputs,
   outputs,
   params: {},
+  common: true,
 });
 export const PALETTE = [
   layer("Input", [], [port("out", "image")]),
@@ -29,12 +30,21 @@ export function chain(...types: string[]): Graph {
   let before = "";
   types.forEach((type, place) => {
     const id = `${type.toLowerCase()}_${types.slice(0, place + 1).filter((other) => other === type).length}`;
-    graph.nodes[id] = { type, params: {}, title: "", at: [0, 110 * place], frozen: false, note: "" };
+    graph.nodes[id] = { type, params: {}, title: "", at: [0, 110 * place], frozen: false, shares: null, note: "" };
     if (before) graph.edges[id] = { source: before, target: id };
     before = id;
   });
   return graph;
 }
+
+export const facts = (name: string, change: Partial<NetworkFacts> = {}): NetworkFacts => ({
+  name,
+  used: false,
+  may_stand: false,
+  inputs: [port("in", "any")],
+  outputs: [port("out", "any")],
+  ...change,
+});
 
 export function data(network: Graph, change: Partial<Data> = {}): Data {
   return {
@@ -44,9 +54,14 @@ export function data(network: Graph, change: Partial<Data> = {}): Data {
     ack: {},
     foreign: 0,
     refusals: [],
+    shown: "main",
     network,
+    wish: null,
+    main: "main",
+    networks: [facts("main")],
     derived: { nodes: {}, edges: {}, issues: [], totals: { parameters: 0, flops: 0, memory_bytes: 0, layers: 0 } },
     palette: PALETTE,
+    palette_version: "1",
     can_undo: false,
     can_redo: false,
     saved: true,
@@ -55,7 +70,7 @@ export function data(network: Graph, change: Partial<Data> = {}): Data {
   };
 }
 
-type Sent = { name: string; value: { client: string; ops: { seq: number }[] } };
+type Sent = { name: string; value: { client: string; ops: Operation[]; name: string; number: number; palette: string } };
 export function engineOn(network: Graph): { engine: Engine; sent: Sent[] } {
   const sent: Sent[] = [];
   return { engine: new Engine(data(network), (name, value) => sent.push({ name, value } as Sent)), sent };

@@ -14,7 +14,7 @@ const rounded = (at: At): At => [Math.round(at[0]), Math.round(at[1])];
 
 /** Add a layer at a place, joined to `start` where that is possible. Returns the edit and the new id. */
 export function addLayer(engine: Engine, layer: LayerType, at: At, start?: End): { edit: Edit; id: string } {
-  const id = freeId(engine.graph, layer.type);
+  const id = freeId(engine.graph, layer.network ?? layer.type);
   const node = { id, type: layer.type, params: layer.params, at: rounded(at) };
   const port = start ? portFor(engine, layer, start) : null;
   if (!start || port === null) return { edit: { kind: "add", nodes: [node] }, id };
@@ -48,7 +48,7 @@ export function insertLayer(engine: Engine, layer: LayerType, target: string): {
   const edge = engine.graph.edges[target];
   const below = engine.graph.nodes[nodeOf(target)];
   if (!edge || !below || !mayInsert(engine, layer, target)) return null;
-  const id = freeId(engine.graph, layer.type);
+  const id = freeId(engine.graph, layer.network ?? layer.type);
   const edits: Edit[] = [
     { kind: "add", nodes: [{ id, type: layer.type, params: layer.params, at: below.at }] },
     ...splice(engine, layer, target, id),
@@ -62,7 +62,7 @@ export const isLoose = (graph: Graph, id: string): boolean =>
 
 /** Put a node that is there already, and not joined to anything, into an edge. */
 export function insertNode(engine: Engine, id: string, target: string): Edit[] | null {
-  const layer = engine.types.get(engine.graph.nodes[id]?.type ?? "");
+  const layer = engine.layerOf(engine.graph.nodes[id]);
   if (!layer || !isLoose(engine.graph, id) || !mayInsert(engine, layer, target)) return null;
   return splice(engine, layer, target, id);
 }

@@ -69,6 +69,7 @@ const asNode = (item: Record<string, unknown>): NodeRecord | null =>
         title: asText(item.title),
         at: asAt(item.at),
         frozen: item.frozen === true,
+        shares: typeof item.shares === "string" ? item.shares : null,
         note: asText(item.note),
       };
 
@@ -114,7 +115,14 @@ export function paste(graph: Graph, clip: Clip, [dx, dy]: At): { edit: Edit; ids
     const node = nodeOf(reference);
     return (names.get(node) ?? node) + reference.slice(node.length);
   };
-  const nodes = Object.entries(clip.nodes).map(([id, node]) => ({ ...moved(node), id: names.get(id) ?? id }));
+  // A copy shares the weights of the copy; or of the original, where that is here and was not copied as well.
+  const partner = (shares: string | null): string | null =>
+    shares === null ? null : (names.get(shares) ?? (shares in graph.nodes ? shares : null));
+  const nodes = Object.entries(clip.nodes).map(([id, node]) => ({
+    ...moved(node),
+    shares: partner(node.shares),
+    id: names.get(id) ?? id,
+  }));
   const edges = clip.edges.map((edge) => ({ source: rename(edge.source), target: rename(edge.target) }));
   const notes = Object.values(clip.notes).map((note): Edit => ({ kind: "note", id: fresh("note"), note: moved(note) }));
   const add: Edit[] = nodes.length ? [{ kind: "add", nodes, edges }] : [];

@@ -1,7 +1,8 @@
 // The browser's copy of the document, and the outbox of edits that Python has not acknowledged yet.
 // Edits are applied here at once. One message is on its way at a time; the edits made meanwhile wait behind it.
-import { EMPTY, applyEdit } from "./graph";
-import type { Data, Edit, Graph, LayerType, Operation } from "./types";
+import { EMPTY } from "./graph";
+import { addressed, applyTo, asLayer, offered, standsFor } from "./networks";
+import type { Data, Edit, Graph, LayerType, NodeRecord, Operation } from "./types";
 
 export type Topic = "graph" | "derived" | "status";
 export type Send = (name: string, value: unknown) => void;
@@ -12,14 +13,24 @@ export const randomName = (): string =>
 
 export class Engine {
   client = randomName();
+  /** The network that is shown, and the copy of its graph. */
+  network = "";
   graph: Graph = EMPTY;
   data: Data;
   pending: Operation[] = [];
   types = new Map<string, LayerType>();
+  /** What can be added to the network that is shown. Another array whenever it is something else. */
+  layers: LayerType[] = [];
+  paletteVersion = "";
   /** Refused edits, as sentences, until they are read. */
   refusals: string[] = [];
   send: Send;
-  private palette: LayerType[] | null = null;
+  private palette: LayerType[] = [];
+  private palettes = new Map<string, LayerType[]>();
+  private standing = new Map<string, LayerType>();
+  private offer = "";
+  private lacking = "";
+  private wishes = 0;
   private seq = 0;
   private messages = 0;
   private acknowledged = 0;
@@ -45,12 +56,26 @@ export class Engine {
 
   /** Apply an edit here and queue it for Python. A drag in quick steps may wait `delay` ms for the next. */
   do(edit: Edit, delay = 0): void {
-    this.graph = applyEdit(this.graph, edit);
-    this.pending.push({ ...edit, seq: ++this.seq });
+    const whole = addressed(edit, this.network);
+    this.graph = applyTo(this.graph, whole, this.network);
+    this.pending.push({ ...whole, seq: ++this.seq });
     this.tell("graph");
     this.tell("status");
     if (delay) this.later(delay);
     else this.flush();
+  }
+
+  /** Ask for another network. Python answers with its graph; edits still under way say which one they concern. */
+  open(name: string): void {
+    // A clock, and not a count, as the answer to a wish may come after the page was loaded again.
+    this.wishes = Math.max(this.wishes + 1, Date.now());
+    this.send("network", { name, number: this.wishes });
+  }
+
+  /** What a node is; one that stands for a network has the ports of that network. */
+  layerOf(node: NodeRecord | undefined): LayerType | undefined {
+    const network = standsFor(node);
+    return (network ? this.standing.get(network) : undefined) ?? this.types.get(node?.type ?? "");
   }
 
   /** While a drag is under way, a snapshot from elsewhere has to wait. */
@@ -68,24 +93,24 @@ export class Engine {
   /** Take what Python says. Called on every run of the script, and not always in order. */
   receive(data: Data): void {
     if (data.epoch !== this.epoch) this.start(data);
-    if (this.busy && data.foreign > this.foreign) {
+    const other = data.shown !== this.network;
+    if (this.busy && (other || data.foreign > this.foreign)) {
       this.deferred = data;
       return;
     }
     // After a visit to another page, Python has forgotten for whom it is, and says nothing of our edits.
     const acknowledged = data.ack[this.client] ?? this.acknowledged;
-    if (acknowledged < this.acknowledged || data.revision < (this.data?.revision ?? 0)) return; // overtaken on its way
+    const overtaken = data.wish !== null && data.wish < (this.data.wish ?? 0);
+    if (overtaken || acknowledged < this.acknowledged || data.revision < this.data.revision) return;
     this.acknowledged = acknowledged;
     this.pending = this.pending.filter((operation) => operation.seq > acknowledged);
-    if (data.palette !== this.palette) {
-      this.palette = data.palette;
-      this.types = new Map(data.palette.map((layer) => [layer.type, layer]));
-    }
     this.data = data;
+    this.offerLayers(data);
     if (data.refusals.length) this.refusals = data.refusals;
-    if (data.foreign > this.foreign) {
-      this.foreign = data.foreign;
-      this.graph = this.pending.reduce(applyEdit, data.network);
+    if (other || data.foreign > this.foreign) {
+      this.foreign = Math.max(this.foreign, data.foreign);
+      this.network = data.shown;
+      this.graph = this.pending.reduce((graph, edit) => applyTo(graph, edit, data.shown), data.network);
       this.tell("graph");
     }
     this.tell("derived");
@@ -105,7 +130,27 @@ export class Engine {
     this.pending = [];
     this.seq = this.acknowledged = this.inFlight = 0;
     this.foreign = -1;
-    this.data = { ...data, revision: -1 };
+    this.network = "";
+    this.data = { ...data, revision: -1, wish: null };
+  }
+
+  /** Take the palette where it is new to this browser, and the networks, which come with every answer. */
+  private offerLayers(data: Data): void {
+    if (data.palette) this.palettes.set(data.palette_version, data.palette);
+    const palette = this.palettes.get(data.palette_version);
+    if (palette && palette !== this.palette) {
+      this.palette = palette;
+      this.paletteVersion = data.palette_version;
+      this.types = new Map(palette.map((layer) => [layer.type, layer]));
+    } else if (!palette && this.lacking !== data.palette_version) {
+      this.lacking = data.palette_version;
+      this.message([]); // it says which palette is here
+    }
+    const offer = JSON.stringify([this.paletteVersion, data.shown, data.main, data.networks]);
+    if (offer === this.offer) return;
+    this.offer = offer;
+    this.layers = offered(this.palette, data.networks, data.shown, data.main);
+    this.standing = new Map(data.networks.map((facts) => [facts.name, asLayer(facts)]));
   }
 
   private flush(): void {
@@ -118,9 +163,14 @@ export class Engine {
     }
     this.inFlight = this.seq;
     this.sentAt = now;
-    // The number makes a message that is sent again differ from the one before, or Streamlit would keep it back.
-    this.send("sync", { epoch: this.epoch, client: this.client, ops: this.pending, number: ++this.messages });
+    this.message(this.pending);
     this.later(RESEND_MS + 50); // numbered operations can safely be sent again
+  }
+
+  private message(ops: Operation[]): void {
+    // The number makes a message that is sent again differ from the one before, or Streamlit would keep it back.
+    const { epoch, client, paletteVersion: palette } = this;
+    this.send("sync", { epoch, client, ops, palette, number: ++this.messages });
   }
 
   private later(delay: number): void {

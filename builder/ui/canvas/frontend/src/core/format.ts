@@ -16,16 +16,21 @@ export const count = (value: number): string => scaled(value, 1000, ["", "K", "M
 /** 18874016 -> "18.0 MiB" */
 export const bytes = (value: number): string => scaled(value, 1024, [" B", " KiB", " MiB", " GiB", " TiB", " PiB"]);
 
-/** Layers that a search finds, the best match first. */
+/** Layers that a search finds, the best match first: by title or type, then by its words, then by what is said of it. */
 export function search(layers: LayerType[], query: string): LayerType[] {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   if (!words.length) return layers;
+  const whole = words.join(" ");
   const score = (layer: LayerType): number => {
-    const title = layer.title.toLowerCase();
-    const text = [title, layer.type, layer.group, layer.summary, ...layer.keywords].join(" ").toLowerCase();
+    const [title, type] = [layer.title.toLowerCase(), layer.type.toLowerCase()];
+    const named = `${title} ${type} ${layer.keywords.join(" ").toLowerCase()}`;
+    const text = `${named} ${layer.group} ${layer.summary}`.toLowerCase();
     if (!words.every((word) => text.includes(word))) return -1;
     const first = words[0] ?? "";
-    return title.startsWith(first) ? 3 : title.includes(first) || layer.type.toLowerCase().includes(first) ? 2 : 1;
+    if (title === whole || type === whole) return 6;
+    const begins = title.startsWith(first) || type.startsWith(first);
+    const rank = begins ? 4 : title.includes(first) || type.includes(first) ? 3 : named.includes(first) ? 2 : 1;
+    return rank + (layer.common ? 1.5 : 0);
   };
   return layers
     .map((layer, place) => ({ layer, place, score: score(layer) }))

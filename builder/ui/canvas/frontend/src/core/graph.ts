@@ -25,6 +25,7 @@ const complete = (node: NewNode): NodeRecord => ({
   title: node.title ?? "",
   at: node.at ?? [0, 0],
   frozen: node.frozen ?? false,
+  shares: node.shares ?? null,
   note: node.note ?? "",
 });
 
@@ -69,11 +70,12 @@ export function applyEdit(graph: Graph, edit: Edit): Graph {
     case "set":
       return change(graph, edit.node, (node) => ({ ...node, params: { ...node.params, ...edit.params } }));
     case "update": {
-      const { title, frozen, note } = edit;
+      const { title, frozen, shares, note } = edit;
       return change(graph, edit.node, (node) => ({
         ...node,
         title: title ?? node.title,
         frozen: frozen ?? node.frozen,
+        shares: shares === undefined ? node.shares : shares,
         note: note ?? node.note,
       }));
     }
@@ -86,7 +88,7 @@ export function applyEdit(graph: Graph, edit: Edit): Graph {
     case "batch":
       return edit.edits.reduce(applyEdit, graph);
     default:
-      return graph; // undo, redo and what concerns the project come back from Python as a foreign revision
+      return graph; // undo, redo and what concerns other networks or the project come back from Python as a foreign revision
   }
 }
 

@@ -6,9 +6,9 @@ import type { Kind, LayerType, Port } from "./types";
 export type End = { node: string; port: string; side: "source" | "target" };
 
 export const inputsOf = (engine: Engine, id: string): Port[] =>
-  engine.data.derived.nodes[id]?.inputs ?? engine.types.get(engine.graph.nodes[id]?.type ?? "")?.inputs ?? [];
+  engine.data.derived.nodes[id]?.inputs ?? engine.layerOf(engine.graph.nodes[id])?.inputs ?? [];
 export const outputsOf = (engine: Engine, id: string): Port[] =>
-  engine.data.derived.nodes[id]?.outputs ?? engine.types.get(engine.graph.nodes[id]?.type ?? "")?.outputs ?? [];
+  engine.data.derived.nodes[id]?.outputs ?? engine.layerOf(engine.graph.nodes[id])?.outputs ?? [];
 
 /** What a port is known to give, or may give. */
 export function kindsGiven(engine: Engine, id: string, port: string): Kind[] {

@@ -1,4 +1,4 @@
-// What passes between Python and the canvas. builder/graph and builder/ui/canvas/data.py are the other side.
+// What passes between Python and the canvas. builder/graph and builder/ui/canvas/payload.py are the other side.
 
 export type Params = Record<string, unknown>;
 export type NodeRecord = {
@@ -7,6 +7,8 @@ export type NodeRecord = {
   title: string;
   at: [number, number];
   frozen: boolean;
+  /** Another node of the network whose weights this one uses. */
+  shares: string | null;
   note: string;
 };
 export type EdgeRecord = { source: string; target: string };
@@ -19,21 +21,34 @@ export type Graph = {
 };
 
 export type NewNode = Partial<NodeRecord> & { id: string; type: string };
-export type Edit =
+/** An edit of one network: the one that `network` names, or else that which is shown. */
+type NetworkEdit = { network?: string } & (
   | { kind: "add"; nodes: NewNode[]; edges?: EdgeRecord[] }
   | { kind: "remove"; nodes: string[]; edges: string[] }
   | { kind: "move"; at: Record<string, [number, number]> }
   | { kind: "connect"; source: string; target: string }
   | { kind: "set"; node: string; params: Params }
-  | { kind: "update"; node: string; title?: string; frozen?: boolean; note?: string }
+  | { kind: "update"; node: string; title?: string; frozen?: boolean; shares?: string | null; note?: string }
   | { kind: "note"; id: string; note: NoteRecord | null }
+);
+/** Edits of which networks there are. Python alone applies them, and answers with a snapshot. */
+type Composition =
+  | { kind: "create_network"; name: string }
+  | { kind: "delete_network"; name: string }
+  | { kind: "rename_network"; name: string; to: string }
+  | { kind: "parameters"; network: string; values: Record<string, number> }
+  | { kind: "group"; network?: string; nodes: string[]; name: string; inputs?: Record<string, Params> }
+  | { kind: "unpack"; network?: string; node: string };
+export type Edit =
+  | NetworkEdit
+  | Composition
   | { kind: "project"; [key: string]: unknown }
   | { kind: "batch"; edits: Edit[] }
   | { kind: "undo" }
   | { kind: "redo" };
 export type Operation = Edit & { seq: number };
 
-export type Kind = "vector" | "sequence" | "image" | "tokens" | "any";
+export type Kind = "vector" | "sequence" | "image" | "volume" | "tokens" | "any";
 export type Port = { name: string; kinds: Kind[]; doc: string };
 export type LayerType = {
   type: string;
@@ -45,13 +60,20 @@ export type LayerType = {
   inputs: Port[];
   outputs: Port[];
   params: Params;
+  /** Whether the palette shows it before one asks for more. */
+  common: boolean;
+  /** For a node that stands for a network of the project: its name. */
+  network?: string;
 };
+/** A network of the project. It may stand in the one that is shown where that would not stand in itself. */
+export type NetworkFacts = { name: string; used: boolean; may_stand: boolean; inputs: Port[]; outputs: Port[] };
 
 export type Severity = "error" | "warning" | "hint";
 export type Issue = {
   code: string;
   severity: Severity;
   message: string;
+  network: string;
   node: string | null;
   port: string | null;
   fix: { title: string; edit: Edit } | null;
@@ -73,9 +95,16 @@ export type Data = {
   ack: Record<string, number>;
   foreign: number;
   refusals: string[];
+  /** The network that is shown: its name, its graph, and the number of the wish to see it, where there was one. */
+  shown: string;
   network: Graph;
+  wish: number | null;
+  main: string;
+  networks: NetworkFacts[];
   derived: Derived;
-  palette: LayerType[];
+  /** Null where this browser has it already, in this version. */
+  palette: LayerType[] | null;
+  palette_version: string;
   can_undo: boolean;
   can_redo: boolean;
   saved: boolean;

@@ -32,6 +32,7 @@ import { flowEdges, flowNodes, type FlowNode } from "./nodes";
 import { Palette } from "./Palette";
 import { ShapeEdge } from "./ShapeEdge";
 import { Stage } from "./stage";
+import { Tabs } from "./Tabs";
 import { useSelection } from "./selection";
 
 // React Flow tells its store of every option that is another object than before, and the store tells every node. So
@@ -79,6 +80,7 @@ function Frame() {
   const revision = useSlice("status", () => engine.data.revision);
   const pending = useSlice("status", () => engine.pending.length);
   const height = useSlice("derived", () => engine.data.height);
+  const network = useSlice("graph", () => engine.network);
   const wrapper = useCallback((element: HTMLDivElement | null) => void (stage.wrapper = element), [stage]);
   const onPointerDown = (event: React.PointerEvent) => {
     const target = event.nativeEvent.composedPath()[0] as HTMLElement;
@@ -97,13 +99,17 @@ function Frame() {
       onKeyDown={(event) => onKey(commands, event)}
       onPointerDownCapture={onPointerDown}
       data-canvas={engine.data.document}
+      data-network={network}
       data-revision={revision}
       data-pending={pending}
     >
       <Header />
       <div className="nl-body">
         <Palette />
-        <Surface />
+        <div className="nl-desk">
+          <Tabs />
+          <Surface key={network} />
+        </div>
       </div>
       <Ghost />
       <OpenMenu />
@@ -122,7 +128,7 @@ function Surface() {
   const boxing = useUi((state) => state.boxing);
   const map = useUi((state) => state.map);
   const far = useStore(isFar);
-  const firstViewport = useRef(Stage.viewports.get(engine.data.document));
+  const firstViewport = useRef(stage.viewport);
   const surface = useCallback((element: HTMLDivElement | null) => void (stage.surface = element), [stage]);
 
   useEffect(() => {
@@ -137,8 +143,14 @@ function Surface() {
   useEffect(() => {
     if (commands.refocus) stage.focus();
     commands.refocus = false;
+    commands.arrived();
   }, [commands, stage, nodes, edges]);
   useSelection(stage, nodes, edges);
+  const picked = nodes
+    .filter((node) => node.selected && node.type === "layer")
+    .map((node) => node.id)
+    .join(" ");
+  useEffect(() => stage.ui.set({ picked }), [stage, picked]);
 
   // Whether something goes is for the document to say; see Commands.remove.
   const onNodesChange = useCallback(
@@ -152,12 +164,15 @@ function Surface() {
     [],
   );
   const onInit = useCallback(() => void stage.firstLook(), [stage]);
+  const [network] = useState(engine.network);
   const onMoveEnd = useCallback(
-    (_: unknown, viewport: Viewport) => void Stage.viewports.set(engine.data.document, viewport),
-    [engine],
+    (_: unknown, viewport: Viewport) => {
+      if (network === engine.network) stage.viewport = viewport; // a movement may end when another one is there
+    },
+    [engine, network, stage],
   );
   const colour = useCallback(
-    (node: Node) => engine.types.get(engine.graph.nodes[node.id]?.type ?? "")?.color ?? "#d9b84a",
+    (node: Node) => engine.layerOf(engine.graph.nodes[node.id])?.color ?? "#d9b84a",
     [engine],
   );
   return (
@@ -200,15 +215,16 @@ function Surface() {
         <Background variant={BackgroundVariant.Dots} gap={20} size={1.2} />
         {map && nodes.length > 0 && <MiniMap pannable zoomable nodeColor={colour} ariaLabel="Map" />}
       </ReactFlow>
-      {!nodes.length && <Empty onAdd={commands.begin} />}
+      {!nodes.length && <Empty onAdd={commands.begin} main={engine.network === engine.data.main} />}
     </div>
   );
 }
 
-const Empty = ({ onAdd }: { onAdd: () => void }) => (
+const Empty = ({ onAdd, main }: { onAdd: () => void; main: boolean }) => (
   <div className="nl-empty" data-empty>
-    <b>Weave your network</b>
+    <b>{main ? "Weave your network" : "A network of its own"}</b>
     <p>Drag a layer from the left onto this canvas, or double-click anywhere to search for one.</p>
+    {!main && <p>Other networks take it as one layer: each Input and Output here is a port there.</p>}
     <button className="nl-primary" data-action="add-input" onClick={onAdd}>
       Begin with an Input
     </button>

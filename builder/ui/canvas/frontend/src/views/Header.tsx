@@ -103,7 +103,7 @@ function Problems() {
         <div className="nl-popover nl-issues" role="dialog" aria-label="Problems" data-issues>
           {issues.map((issue, place) => (
             <div key={place} className={issue.node ? "nl-issue-row linked" : "nl-issue-row"}>
-              <IssueText issue={issue} onShow={issue.node ? commands.show : undefined} />
+              <IssueText issue={issue} onShow={commands.showIssue} />
             </div>
           ))}
         </div>

@@ -1,6 +1,7 @@
 import { Handle, Position, useUpdateNodeInternals, type Node, type NodeProps } from "@xyflow/react";
 import { memo, useEffect, useRef, useState } from "react";
 import { count } from "../core/format";
+import { standsFor } from "../core/networks";
 import { mayJoin, type End } from "../core/rules";
 import type { Issue, NodeRecord, Port } from "../core/types";
 import { useShared, useSlice, useUi } from "./context";
@@ -10,18 +11,22 @@ export type LayerFlowNode = Node<{ record: NodeRecord }, "layer">;
 
 export const LayerNode = memo(({ id, data: { record }, selected }: NodeProps<LayerFlowNode>) => {
   const { engine } = useShared();
-  const layer = engine.types.get(record.type);
+  // Its ports may be other ones as soon as the network for which it stands is another.
+  useSlice("derived", () => (standsFor(record) ? engine.layerOf(record) : null));
+  const layer = engine.layerOf(record);
   const facts = useSlice("derived", (engine) => engine.data.derived.nodes[id] ?? null);
-  const issues = useSlice("derived", (engine) => engine.data.derived.issues.filter((issue) => issue.node === id));
+  const issues = useSlice("derived", (engine) => engine.data.derived.issues.filter((issue) => issue.node === id && issue.network === engine.network));
   const renaming = useUi((state) => state.editing === id);
   const worst = issues[0]?.severity;
   const inputs = facts?.inputs ?? layer?.inputs ?? [];
   const outputs = facts?.outputs ?? layer?.outputs ?? [];
   useMeasured(id, [...inputs, ...outputs].map((port) => port.name).join());
   const title = record.title || layer?.title || record.type;
+  const summary = facts?.summary === title ? "" : facts?.summary;
+  const network = !!standsFor(record);
   return (
     <div
-      className={`nl-node${selected ? " selected" : ""}${worst ? ` ${worst}` : ""}`}
+      className={`nl-node${network ? " network" : ""}${selected ? " selected" : ""}${worst ? ` ${worst}` : ""}`}
       style={{ "--c": layer?.color ?? "#888" } as React.CSSProperties}
       data-node={id}
       title={`${id}${layer ? ` · ${layer.summary}` : ""}`}
@@ -29,13 +34,14 @@ export const LayerNode = memo(({ id, data: { record }, selected }: NodeProps<Lay
       <Ports id={id} ports={inputs} side="target" />
       <div className="nl-node-head">
         {renaming ? <TitleInput id={id} title={record.title} /> : <span className="nl-node-title">{title}</span>}
+        {record.shares && <Icon name="link" title={`Uses the weights of ${record.shares}`} />}
         {record.frozen && <Icon name="lock" />}
         {issues.length > 0 && <IssueBadge issues={issues} />}
       </div>
-      {(facts?.summary || !!facts?.parameters) && (
+      {(summary || !!facts?.parameters) && (
         <div className="nl-node-facts">
-          <span>{facts.summary}</span>
-          {!!facts.parameters && (
+          <span>{summary}</span>
+          {!!facts?.parameters && (
             <span title={`${facts.parameters.toLocaleString("en")} parameters`}>{count(facts.parameters)}</span>
           )}
         </div>
@@ -158,13 +164,15 @@ function IssueBadge({ issues }: { issues: Issue[] }) {
 }
 
 /** One problem, with its mend. In the list of all problems, a click on it shows the layer that has it. */
-export function IssueText({ issue, onShow }: { issue: Issue; onShow?: (node: string) => void }) {
+export function IssueText({ issue, onShow }: { issue: Issue; onShow?: (issue: Issue) => void }) {
   const { commands } = useShared();
   const { node, fix } = issue;
+  const elsewhere = useSlice("graph", (engine) => engine.network !== issue.network);
   return (
     <div className={`nl-issue ${issue.severity}`} data-issue={issue.code} data-issue-node={node ?? undefined}>
-      {onShow && node ? (
-        <button className="nl-issue-link" data-action="show" onClick={() => onShow(node)}>
+      {onShow && (node || elsewhere) ? (
+        <button className="nl-issue-link" data-action="show" onClick={() => onShow(issue)}>
+          {elsewhere && <span className="nl-issue-network">{issue.network}</span>}
           {issue.message}
         </button>
       ) : (

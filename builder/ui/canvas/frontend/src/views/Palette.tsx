@@ -1,26 +1,46 @@
 // The layers that can be added: dragged, clicked, or chosen by key.
-import { memo, useMemo, useRef, useState } from "react";
+import { memo, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { search } from "../core/format";
+import { keyOf } from "../core/networks";
 import type { LayerType } from "../core/types";
-import { useShared, useSlice } from "./context";
+import { useLayers, useShared } from "./context";
 import { Icon } from "./icons";
+import { open, recent, toggle } from "./memory";
+
+type Group = { name: string; items: LayerType[]; more: number; opened: boolean };
+
+/** By group: the common layers, and the rest where the group is open or something is searched for. */
+function grouped(found: LayerType[], opened: string[], searching: boolean): Group[] {
+  const table = new Map<string, LayerType[]>();
+  for (const layer of found) {
+    const items = table.get(layer.group);
+    if (items) items.push(layer);
+    else table.set(layer.group, [layer]);
+  }
+  return [...table].map(([name, all]) => {
+    const common = all.filter((layer) => layer.common);
+    const whole = searching || opened.includes(name);
+    return { name, items: whole ? all : common, more: all.length - common.length, opened: opened.includes(name) };
+  });
+}
 
 export const Palette = memo(() => {
-  const { commands, gestures } = useShared();
-  const layers = useSlice("derived", (engine) => engine.data.palette);
+  const { commands } = useShared();
+  const layers = useLayers();
   const [query, setQuery] = useState("");
   const [current, setCurrent] = useState("");
+  const opened = useSyncExternalStore(open.listen, open.get);
   const list = useRef<HTMLDivElement>(null);
+  const searching = !!query.trim();
   const found = useMemo(() => search(layers, query), [layers, query]);
-  const groups = useMemo(() => {
-    const table = new Map<string, LayerType[]>();
-    for (const layer of found) table.set(layer.group, [...(table.get(layer.group) ?? []), layer]);
-    return [...table];
-  }, [found]);
+  const groups = useMemo(() => grouped(found, opened, searching), [found, opened, searching]);
   // One stop for the Tab key, and from there on the arrows.
-  const stop = found.some((layer) => layer.type === current) ? current : found[0]?.type;
+  const shown = groups.flatMap((group) => group.items);
+  const stop = shown.some((layer) => keyOf(layer) === current) ? current : shown[0] && keyOf(shown[0]);
   const step = (event: React.KeyboardEvent, by: 1 | -1) => {
-    const items = [...(list.current?.querySelectorAll<HTMLElement>("[data-layer]") ?? [])];
+    const items = [...(list.current?.querySelectorAll<HTMLElement>("[data-layer], .nl-group-name") ?? [])].filter(
+      (item) => !(searching && item.matches(".nl-group-name")),
+    );
     const place = items.indexOf(event.target as HTMLElement);
     items[Math.max(0, Math.min(place + by, items.length - 1))]?.focus();
     event.preventDefault();
@@ -32,7 +52,7 @@ export const Palette = memo(() => {
         <Icon name="search" />
         <input
           type="search"
-          placeholder="Search layers"
+          placeholder={`Search ${layers.length} layers`}
           aria-label="Search layers"
           data-action="search"
           value={query}
@@ -52,23 +72,33 @@ export const Palette = memo(() => {
           if (event.key === "ArrowUp") step(event, -1);
         }}
       >
-        {groups.map(([group, items]) => (
-          <div key={group} className="nl-group">
-            <div className="nl-group-name">{group}</div>
-            {items.map((layer) => (
+        {!searching && <Recent layers={layers} />}
+        {groups.map(({ name, items, more, opened }) => (
+          <div key={name} className="nl-group">
+            {searching || !more ? (
+              <div className="nl-group-name">{name}</div>
+            ) : (
               <button
-                key={layer.type}
-                className="nl-item"
-                style={{ "--c": layer.color } as React.CSSProperties}
-                data-layer={layer.type}
-                title={layer.summary}
-                onPointerDown={(event) => gestures.press(layer, event)}
-                tabIndex={layer.type === stop ? 0 : -1}
-                onFocus={() => setCurrent(layer.type)}
-                onClick={(event) => event.detail === 0 && commands.pick(layer)} // by key; the pointer is in press
+                className="nl-group-name"
+                data-group={name}
+                aria-expanded={opened}
+                tabIndex={-1}
+                title={opened ? "Show fewer" : `Show ${more} more`}
+                onClick={() => toggle(name)}
               >
-                {layer.title}
+                <span>{name}</span>
+                <small>{opened ? "fewer" : `+${more}`}</small>
+                <Icon name="chevron" />
               </button>
+            )}
+            {items.map((layer) => (
+              <Item
+                key={keyOf(layer)}
+                layer={layer}
+                name={{ "data-layer": keyOf(layer) }}
+                stop={keyOf(layer) === stop}
+                onFocus={() => setCurrent(keyOf(layer))}
+              />
             ))}
           </div>
         ))}
@@ -77,3 +107,40 @@ export const Palette = memo(() => {
     </div>
   );
 });
+
+/** The layers that were added last. */
+function Recent({ layers }: { layers: LayerType[] }) {
+  const keys = useSyncExternalStore(recent.listen, recent.get);
+  const items = keys.flatMap((key) => layers.filter((layer) => keyOf(layer) === key));
+  if (!items.length) return null;
+  return (
+    <div className="nl-group" data-recents>
+      <div className="nl-group-name">Recent</div>
+      <div className="nl-recents">
+        {items.map((layer) => (
+          <Item key={keyOf(layer)} layer={layer} name={{ "data-recent": keyOf(layer) }} stop={false} />
+        ))}
+      </div>
+    </div>
+  );
+}
+
+type ItemProps = { layer: LayerType; name: Record<string, string>; stop: boolean; onFocus?: () => void };
+
+function Item({ layer, name, stop, onFocus }: ItemProps) {
+  const { commands, gestures } = useShared();
+  return (
+    <button
+      {...name}
+      className="nl-item"
+      style={{ "--c": layer.color } as React.CSSProperties}
+      title={layer.summary}
+      onPointerDown={(event) => gestures.press(layer, event)}
+      tabIndex={stop ? 0 : -1}
+      onFocus={onFocus}
+      onClick={(event) => event.detail === 0 && commands.pick(layer)} // by key; the pointer is in press
+    >
+      {layer.title}
+    </button>
+  );
+}

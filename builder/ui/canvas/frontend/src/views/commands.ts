@@ -4,9 +4,11 @@ import { copy, paste, placed, readClip, type Clip } from "../core/clipboard";
 import { search } from "../core/format";
 import { freeId, sourceRef, targetRef } from "../core/graph";
 import { freeOutput, outputsOf, portFor, targetsOf, type End } from "../core/rules";
-import type { Edit, LayerType } from "../core/types";
+import { asName, freeName, incoming, keyOf, standsFor } from "../core/networks";
+import type { Edit, Issue, LayerType } from "../core/types";
 import type { Choice } from "./Menu";
 import type { MenuState } from "./context";
+import { recent, used } from "./memory";
 import type { Stage } from "./stage";
 
 const NUDGE = 10;
@@ -22,6 +24,8 @@ let clipboard: Clip | null = null;
 export class Commands {
   /** Set when the node that has the focus may be about to go; see Canvas. */
   refocus = false;
+  /** What to do as soon as a graph arrives in which it can be done. */
+  private waiting: (() => boolean) | null = null;
 
   constructor(readonly stage: Stage) {}
 
@@ -44,7 +48,18 @@ export class Commands {
   undo = () => this.apply({ kind: "undo" });
   redo = () => this.apply({ kind: "redo" });
   fit = () => this.stage.fit();
-  show = (id: string) => this.stage.show(id);
+
+  /** Show the layer that has a problem, in whichever network it is. */
+  showIssue = (issue: Issue): void => {
+    const { node, network } = issue;
+    if (network !== this.engine.network) this.openNetwork(network);
+    this.when(() => {
+      if (this.engine.network !== network || (node && !this.stage.nodes.some((found) => found.id === node))) return false;
+      if (node) this.stage.show(node);
+      return true;
+    });
+  };
+
   toggleMap = () => this.stage.ui.set({ map: !this.stage.ui.state.map });
   toggleBoxing = () => this.stage.ui.set({ boxing: !this.stage.ui.state.boxing });
   toggle = (panel: "issues" | "help") =>
@@ -57,9 +72,102 @@ export class Commands {
       after.length === 1 && after[0]
         ? appendLayer(this.engine, layer, after[0])
         : addLayer(this.engine, layer, freePlace(this.engine.graph, this.stage.centre()));
-    this.apply(added.edit, [added.id]);
-    this.stage.reveal(added.id);
+    this.added(layer, added);
   };
+
+  private added(layer: LayerType, { edit, id }: { edit: Edit; id: string }): void {
+    this.apply(edit, [id]);
+    this.stage.reveal(id);
+    used(keyOf(layer));
+  }
+
+  /** A layer that was dropped from the palette. */
+  dropped = (layer: LayerType, { edit, id }: { edit: Edit; id: string }): void => {
+    this.apply(edit, [id]);
+    used(keyOf(layer));
+  };
+
+  private when(act: () => boolean): void {
+    this.waiting = act() ? null : act;
+  }
+
+  /** Called when another graph has been drawn. */
+  arrived = (): void => {
+    if (this.waiting?.()) this.waiting = null;
+  };
+
+  openNetwork = (name: string, trail: string[] = []): void => {
+    this.waiting = null;
+    this.stage.leaveTrail(trail);
+    this.stage.ui.set({ naming: null, editing: null, menu: null });
+    if (name !== this.engine.network) this.engine.open(name);
+    this.stage.focus();
+  };
+
+  /** Open the network for which a node stands. Returns whether it stands for one. */
+  openNode = (id: string): boolean => {
+    const name = standsFor(this.engine.graph.nodes[id]);
+    if (!name || !this.engine.data.networks.some((facts) => facts.name === name)) return false;
+    this.openNetwork(name, [...this.stage.ui.state.trail, this.engine.network]);
+    return true;
+  };
+
+  enter = (): boolean => {
+    const id = this.stage.layer();
+    return !!id && this.openNode(id);
+  };
+
+  /** Back to the network from whose node this one was opened, or else to main. */
+  back = (): void => {
+    const known = new Set(this.engine.data.networks.map((facts) => facts.name));
+    const trail = this.stage.ui.state.trail.filter((name) => known.has(name));
+    this.openNetwork(trail.at(-1) ?? this.engine.data.main, trail.slice(0, -1));
+  };
+
+  newNetwork = (): void => {
+    const name = freeName(this.engine.data.networks, "network");
+    this.apply({ kind: "create_network", name });
+    this.openNetwork(name);
+  };
+
+  renameNetwork = (name: string, typed: string): void => {
+    this.stage.focus();
+    const to = asName(typed) || typed;
+    if (to && to !== name) this.apply({ kind: "rename_network", name, to });
+  };
+
+  deleteNetwork = (name: string): void => this.apply({ kind: "delete_network", name });
+
+  private chosenLayers(): string[] {
+    return this.stage.chosen().filter((id) => id in this.engine.graph.nodes);
+  }
+
+  /** Ask for the name of the network that the selected layers become. */
+  askName = (): void => {
+    const nodes = this.chosenLayers();
+    if (nodes.length) this.stage.ui.set({ naming: nodes });
+  };
+
+  group = (nodes: string[], typed: string): void => {
+    const name = asName(typed) || freeName(this.engine.data.networks, "block");
+    const inputs = incoming(this.engine.graph, this.engine.data.derived.edges, nodes);
+    this.apply({ kind: "group", nodes, name, inputs });
+    this.when(() => this.selectNew((id) => standsFor(this.engine.graph.nodes[id]) === name));
+  };
+
+  unpack = (): void => {
+    const node = this.chosenLayers().find((id) => standsFor(this.engine.graph.nodes[id]));
+    if (!node) return;
+    const before = new Set(this.stage.nodes.map((found) => found.id));
+    this.apply({ kind: "unpack", node });
+    this.when(() => !(node in this.engine.graph.nodes) && this.selectNew((id) => !before.has(id)));
+  };
+
+  private selectNew(is: (id: string) => boolean): boolean {
+    const found = this.stage.nodes.map((node) => node.id).filter(is);
+    if (found.length) this.stage.select(found);
+    return !!found.length;
+  }
 
   begin = (): void => {
     const input = this.engine.types.get("Input");
@@ -195,9 +303,16 @@ export class Commands {
 
   find = (menu: MenuState, query: string): Choice[] => {
     if (menu.kind === "connect") return this.targets(menu.node, query);
-    return search(this.engine.data.palette, query)
-      .filter((layer) => !menu.start || portFor(this.engine, layer, menu.start) !== null)
-      .map((layer) => ({ key: layer.type, title: layer.title, detail: layer.summary, color: layer.color }));
+    const names = recent.get();
+    const place = (layer: LayerType) => (names.indexOf(keyOf(layer)) + 1 || Infinity);
+    const fitting = search(this.engine.layers, query).filter(
+      (layer) => !menu.start || portFor(this.engine, layer, menu.start) !== null,
+    );
+    // With nothing typed yet: what was used last, then what is common, then the rest.
+    const rank = (layer: LayerType) => (place(layer) < Infinity ? 0 : layer.common ? 1 : 2);
+    const first = (a: LayerType, b: LayerType) => rank(a) - rank(b) || (rank(a) ? 0 : place(a) - place(b));
+    return (query.trim() ? fitting : fitting.sort(first))
+      .map((layer) => ({ key: keyOf(layer), title: layer.title, detail: layer.summary, color: layer.color }));
   };
 
   private targets(node: string, query: string): Choice[] {
@@ -206,7 +321,7 @@ export class Commands {
     const choices = [...outputs].sort((a, b) => Number(b.name === first) - Number(a.name === first)).flatMap((output) =>
       targetsOf(this.engine, node, output.name).map((end): Choice => {
         const record = this.engine.graph.nodes[end.node];
-        const layer = this.engine.types.get(record?.type ?? "");
+        const layer = this.engine.layerOf(record);
         const target = targetRef(end.node, end.port);
         const source = sourceRef(node, output.name);
         return {
@@ -226,12 +341,8 @@ export class Commands {
       const from = source ?? sourceRef(menu.node, freeOutput(this.engine, menu.node) ?? "out");
       this.apply({ kind: "connect", source: from, target: target ?? key });
     } else {
-      const layer = this.engine.types.get(key);
-      const added = layer && addLayer(this.engine, layer, menu.at, menu.start);
-      if (added) {
-        this.apply(added.edit, [added.id]);
-        this.stage.reveal(added.id);
-      }
+      const layer = this.engine.layers.find((found) => keyOf(found) === key);
+      if (layer) this.added(layer, addLayer(this.engine, layer, menu.at, menu.start));
     }
     this.closeMenu();
   };

@@ -21,6 +21,12 @@ type State = {
   panel: "issues" | "help" | null;
   map: boolean;
   boxing: boolean;
+  /** The networks through which one came to the one that is shown, by their nodes. */
+  trail: string[];
+  /** The layers of which a network is made, while its name is asked for. */
+  naming: string[] | null;
+  /** The ids of the selected layers, with spaces between them. */
+  picked: string;
 };
 
 /** What goes on in the view and is no part of the document. Nodes and edges listen to it one by one. */
@@ -34,6 +40,9 @@ export class Ui {
     panel: null,
     map: true,
     boxing: false,
+    trail: [],
+    naming: null,
+    picked: "",
   };
   private listeners = new Set<() => void>();
   listen = (listener: () => void): (() => void) => {
@@ -71,6 +80,13 @@ export function useSlice<T>(topic: Topic, read: (engine: Engine) => T): T {
     if (last.current?.text !== text) last.current = { text, value };
     return (last.current as { value: T }).value;
   });
+}
+
+/** What can be added to the network that is shown. */
+export function useLayers(): LayerType[] {
+  const { engine } = useShared();
+  const listen = useCallback((redraw: () => void) => engine.listen((told) => told === "derived" && redraw()), [engine]);
+  return useSyncExternalStore(listen, () => engine.layers);
 }
 
 export function useUi<T>(read: (state: State) => T): T {

@@ -66,7 +66,7 @@ export class Gestures {
     const point = this.stage.flow.screenToFlowPosition({ x, y });
     const at: [number, number] = [point.x - NODE_WIDTH / 2, point.y - NODE_HEIGHT / 2];
     const added = inserted ?? addLayer(this.engine, layer, at);
-    this.commands.apply(added.edit, [added.id]);
+    this.commands.dropped(layer, added);
   }
 
   doubleClick = (event: React.MouseEvent): void => {
@@ -74,7 +74,9 @@ export class Gestures {
     if (target.classList.contains("react-flow__pane")) this.commands.openAdd(event.clientX, event.clientY);
   };
 
-  doubleClickNode = (_: React.MouseEvent, node: FlowNode): void => this.stage.ui.set({ editing: node.id });
+  doubleClickNode = (_: React.MouseEvent, node: FlowNode): void => {
+    if (!this.commands.openNode(node.id)) this.stage.ui.set({ editing: node.id });
+  };
 
   dragStart = (): void => this.engine.hold();
 

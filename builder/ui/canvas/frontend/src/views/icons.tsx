@@ -11,11 +11,18 @@ const PATHS = {
   lock: "M4 7h8v6H4zM6 7V5a2 2 0 0 1 4 0v2",
   search: "M7 3a4 4 0 1 1 0 8 4 4 0 0 1 0-8M10 10l3.5 3.5",
   plus: "M8 3v10M3 8h10",
+  back: "m9.5 3.5-4.5 4.5 4.5 4.5",
+  chevron: "m4 6 4 4 4-4",
+  group: "M2 2h12v12H2zM5 5h3v3H5zM8 8h3v3H8z",
+  unpack: "M6 2H2v4M10 2h4v4M6 14H2v-4M10 14h4v-4M6 6h4v4H6z",
+  enter: "M9 3h4v10H9M2 8h7M6.5 5 9.5 8l-3 3",
+  link: "M6.5 9.5a2.5 2.5 0 0 0 3.5 0l2-2A2.5 2.5 0 0 0 8.5 4l-1 1M9.5 6.5a2.5 2.5 0 0 0-3.5 0l-2 2A2.5 2.5 0 0 0 7.5 12l1-1",
 } as const;
 export type IconName = keyof typeof PATHS;
 
-export const Icon = ({ name }: { name: IconName }) => (
-  <svg className="nl-icon" viewBox="0 0 16 16" aria-hidden="true">
+export const Icon = ({ name, title }: { name: IconName; title?: string }) => (
+  <svg className="nl-icon" viewBox="0 0 16 16" aria-hidden={!title}>
+    {title && <title>{title}</title>}
     <path d={PATHS[name]} />
   </svg>
 );

@@ -41,6 +41,7 @@ function handle(commands: Commands, event: React.KeyboardEvent, target: HTMLElem
     l: () => void commands.arrange(),
     f: commands.fit,
     m: commands.toggleMap,
+    u: commands.back,
     n: commands.addNote,
     "?": () => commands.toggle("help"),
   };
@@ -58,6 +59,7 @@ function withControl(commands: Commands, key: string, shift: boolean): boolean {
     x: commands.cut,
     v: () => void commands.paste(),
     d: commands.duplicate,
+    g: shift ? commands.unpack : commands.askName,
     a: () => stage.select(stage.nodes.map((node) => node.id)),
   };
   const run = keys[key];
@@ -65,7 +67,7 @@ function withControl(commands: Commands, key: string, shift: boolean): boolean {
   return !!run;
 }
 
-/** Select what has the focus; what is selected already is written in. */
+/** Select what has the focus; what is selected already is opened, if it stands for a network, or else written in. */
 function enter(commands: Commands, key: string, target: HTMLElement | undefined): boolean {
   const { stage } = commands;
   const node = target?.closest?.(".react-flow__node")?.getAttribute("data-id");
@@ -73,15 +75,15 @@ function enter(commands: Commands, key: string, target: HTMLElement | undefined)
   if (target?.tagName === "BUTTON" && key === "Enter") return false;
   if (edge) stage.selectEdge(edge);
   else if (node && !stage.chosen().includes(node)) stage.select([node]);
-  else return commands.rename();
+  else return (key === "Enter" && commands.enter()) || commands.rename();
   return true;
 }
 
 /** Close what is open, or else let go of the selection. */
 function escape(commands: Commands): void {
   const { stage } = commands;
-  const { panel, menu } = stage.ui.state;
-  if (panel || menu) stage.ui.set({ panel: null, menu: null });
+  const { panel, menu, naming } = stage.ui.state;
+  if (panel || menu || naming) stage.ui.set({ panel: null, menu: null, naming: null });
   else stage.select([]);
   stage.focus();
 }

@@ -14,7 +14,7 @@ export function flowNodes(engine: Engine, before: FlowNode[], selected?: Set<str
     const old = known.get(id);
     if (old?.type === "layer" && old.data.record === record) return old;
     const position = { x: record.at[0], y: record.at[1] };
-    const ariaLabel = `${record.title || engine.types.get(record.type)?.title || record.type}, ${id}`;
+    const ariaLabel = `${record.title || engine.layerOf(record)?.title || record.type}, ${id}`;
     const kept = (old as LayerFlowNode | undefined) ?? { selected: selected?.has(id) };
     return { ...kept, id, type: "layer", position, data: { record }, ariaLabel };
   });

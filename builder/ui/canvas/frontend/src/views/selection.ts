@@ -8,18 +8,19 @@ const SETTLE_MS = 60;
 
 export function useSelection(stage: Stage, nodes: FlowNode[], edges: Edge[]): void {
   const selected = {
+    network: stage.engine.network,
     nodes: nodes.filter((node) => node.selected && node.type === "layer").map((node) => node.id),
     edges: edges.filter((edge) => edge.selected).map((edge) => edge.id),
   };
   const text = JSON.stringify(selected);
-  const told = useRef(JSON.stringify({ nodes: [], edges: [] }));
+  const told = useRef(JSON.stringify({ network: stage.engine.network, nodes: [], edges: [] }));
   useEffect(() => {
     if (told.current === text) return;
     const timer = setTimeout(() => {
       told.current = text;
-      const { nodes, edges } = JSON.parse(text) as typeof selected;
-      stage.remember(nodes);
-      stage.engine.send("selection", { nodes, edges });
+      const { network, nodes, edges } = JSON.parse(text) as typeof selected;
+      if (network === stage.engine.network) stage.remember(nodes);
+      stage.engine.send("selection", { network, nodes, edges, palette: stage.engine.paletteVersion });
     }, SETTLE_MS);
     return () => clearTimeout(timer);
   }, [stage, text]);

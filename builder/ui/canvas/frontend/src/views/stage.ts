@@ -17,15 +17,36 @@ export class Stage {
   setEdges: Set_<Edge[]> = () => undefined;
   wrapper: HTMLDivElement | null = null;
   surface: HTMLDivElement | null = null;
-  /** Where the view looked and what was selected, by document, for when the canvas comes back. */
-  static viewports = new Map<string, Viewport>();
+  /** Where the view looked and what was selected, by network, for when the canvas comes back to it. */
+  private static viewports = new Map<string, Viewport>();
   private static selections = new Map<string, string[]>();
+  private static trails = new Map<string, string[]>();
 
   constructor(
     readonly engine: Engine,
     readonly ui: Ui,
     readonly flow: ReactFlowInstance<FlowNode, Edge>,
-  ) {}
+  ) {
+    ui.set({ trail: Stage.trails.get(engine.data.document) ?? [] });
+  }
+
+  /** Remember how one came to the network that is shown. */
+  leaveTrail(trail: string[]): void {
+    Stage.trails.set(this.engine.data.document, trail);
+    this.ui.set({ trail });
+  }
+
+  private get place(): string {
+    return `${this.engine.data.document} ${this.engine.network}`;
+  }
+
+  get viewport(): Viewport | undefined {
+    return Stage.viewports.get(this.place);
+  }
+
+  set viewport(viewport: Viewport) {
+    Stage.viewports.set(this.place, viewport);
+  }
 
   get root(): ShadowRoot | Document {
     return (this.wrapper ?? document.body).getRootNode() as ShadowRoot | Document;
@@ -51,11 +72,11 @@ export class Stage {
   }
 
   remember(layers: string[]): void {
-    Stage.selections.set(this.engine.data.document, layers);
+    Stage.selections.set(this.place, layers);
   }
 
   remembered(): Set<string> {
-    return new Set(Stage.selections.get(this.engine.data.document));
+    return new Set(Stage.selections.get(this.place));
   }
 
   select(ids: string[]): void {
@@ -125,7 +146,7 @@ export class Stage {
 
   /** The first look: everything where it can be read, else the beginning of the network. */
   async firstLook(): Promise<void> {
-    if (Stage.viewports.has(this.engine.data.document) || !this.nodes.length) return;
+    if (this.viewport || !this.nodes.length) return;
     await this.flow.fitView({ padding: 0.08, maxZoom: 1 });
     if (this.flow.getZoom() >= READABLE) return;
     const first = Object.values(this.engine.graph.nodes).sort((a, b) => a.at[1] - b.at[1])[0];

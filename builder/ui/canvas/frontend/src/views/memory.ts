@@ -1,0 +1,53 @@
+// What this browser remembers of how the palette is used: layers added last, and groups that are open.
+const RECENT = 6;
+type Key = "recent" | "open";
+
+function read(key: Key): string[] {
+  try {
+    const value: unknown = JSON.parse(localStorage.getItem(`netloom.${key}`) ?? "[]");
+    return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+  } catch {
+    return []; // a browser may forbid it, and then nothing is remembered
+  }
+}
+
+/** A list of names that outlives the page. */
+class Memory {
+  private names: string[];
+  private listeners = new Set<() => void>();
+
+  constructor(private key: Key) {
+    this.names = read(key);
+  }
+
+  listen = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  get = (): string[] => this.names;
+
+  set(names: string[]): void {
+    this.names = names;
+    try {
+      localStorage.setItem(`netloom.${this.key}`, JSON.stringify(names));
+    } catch {
+      // see read
+    }
+    for (const listener of this.listeners) listener();
+  }
+}
+
+export const recent = new Memory("recent");
+export const open = new Memory("open");
+
+export function used(type: string): void {
+  const names = recent.get();
+  // The order stays while one works with the same few, or they would jump under the pointer.
+  if (!names.includes(type)) recent.set([type, ...names].slice(0, RECENT));
+}
+
+export const toggle = (group: string): void => {
+  const names = open.get();
+  open.set(names.includes(group) ? names.filter((name) => name !== group) : [...names, group]);
+};

@@ -1,0 +1,73 @@
+"""The parameters that a network exposes: added, changed and removed where nothing is selected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from builder.graph import Edit, Network, is_identifier
+from builder.graph.expression import Number
+from builder.ui.fields import read_number, write
+from builder.ui.forms import bound, refused
+from builder.ui.live import Live
+
+TEXT = (
+    "Numbers that the network exposes, such as `width`: where a number is typed in it, `width * 4` may stand, and each "
+    "node that stands for the network may give them other values."
+)
+
+
+def exposed(live: Live, name: str) -> None:
+    """The form for the parameters of a network."""
+    st.markdown(f"**Parameters of {name}**")
+    st.caption(TEXT)
+    for parameter, default in live.project.networks[name].parameters.items():
+        _row(live, name, parameter, default)
+    made = bound(live, f"{name}/new parameter", "", lambda typed: _added(live, name, typed), renews=True)
+    st.text_input("Add a parameter", placeholder="width = 32", **made)
+    refused(made)
+
+
+def _row(live: Live, name: str, parameter: str, default: Number) -> None:
+    number, gone = st.columns([5, 1], vertical_alignment="bottom")
+    shown = write(default)
+
+    def change(typed: str) -> Edit:
+        return _edit(live, name, {parameter: _number(typed)})
+
+    made = bound(live, f"{name}/parameter {parameter}", shown, change)
+    with number:
+        st.text_input(parameter, shown, **made)
+    refused(made)
+    with gone:
+        removing = bound(
+            live, f"{name}/remove {parameter}", False, lambda _: _edit(live, name, {}, parameter), renews=True
+        )
+        st.button(
+            "", icon=":material/close:", help=f"Remove {parameter}", key=removing["key"], on_click=removing["on_change"]
+        )
+
+
+def _added(live: Live, name: str, typed: str) -> Edit:
+    parameter, _, default = (part.strip() for part in typed.partition("="))
+    if not is_identifier(parameter):
+        raise ValueError("A parameter is called by a lower-case name, such as width; say width = 32.")
+    if parameter in live.project.networks[name].parameters:
+        raise ValueError(f"There is already a parameter {parameter}.")
+    return _edit(live, name, {parameter: _number(default or "1")})
+
+
+def _number(typed: str) -> Number:
+    number = read_number(typed)
+    if isinstance(number, str):
+        raise ValueError(f"A default is a number, such as 32; received {typed[:40]!r}.")
+    return number
+
+
+def _edit(live: Live, name: str, change: dict[str, Number], gone: str = "") -> Edit:
+    """The edit, made when it is needed: another tab may have changed another parameter meanwhile."""
+    network: Network | None = live.project.networks.get(name)
+    values: dict[str, Any] = {**(network.parameters if network else {}), **change}
+    values.pop(gone, None)
+    return {"kind": "parameters", "network": name, "values": values}

