@@ -12,8 +12,8 @@ from typing import Any
 import networkx as nx
 
 from builder.check import Analysis, Context
-from builder.layers import resolve
 from builder.graph.expression import SIZE, ExpressionError, evaluate, names_in
+from builder.layers import resolve
 from builder.layers.io import Input, Output
 from builder.layers.subnetwork import Subnetwork
 from builder.text import natural
