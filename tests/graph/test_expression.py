@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.graph import Node
-from builder.layers import ParameterError, asks_for_size, parse
 from builder.graph.expression import ExpressionError, evaluate, names_in
+from builder.layers import ParameterError, asks_for_size, parse
 
 NAMES = {"width": 64, "heads": 4, "rate": 0.5}
 

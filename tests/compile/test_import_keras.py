@@ -1,0 +1,438 @@
+"""Keras models as documents: the answers are those that Keras gave, and no file leads to anything but a sentence."""
+
+from __future__ import annotations
+
+import json
+import stat
+import zipfile
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import h5py  # type: ignore[import-untyped]
+import numpy as np
+import pytest
+import torch
+
+from builder.check import analyse
+from builder.compile import module
+from builder.compile.importers.base import Imported, Unreadable
+from builder.compile.importers.keras import looks_like_keras, read_keras
+from builder.graph import Network
+
+HERE = Path(__file__).parent / "keras"
+MODELS = sorted(path.stem for path in HERE.glob("*.keras"))
+
+
+def _turned(array: np.ndarray) -> torch.Tensor:
+    """Images and volumes with their channels first."""
+    return torch.from_numpy(np.moveaxis(array, -1, 1).copy() if array.ndim > 3 else array)
+
+
+def _answers(imported: Imported, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    made = module(imported.project).eval()
+    result = made.load_state_dict(imported.weights, strict=False)
+    assert not result.unexpected_keys
+    assert all(key.endswith("num_batches_tracked") for key in result.missing_keys)
+    with torch.no_grad():
+        found = made(*inputs)
+    return list(found) if isinstance(found, tuple) else [found]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_answers_are_those_of_keras(name: str) -> None:
+    path = HERE / f"{name}.keras"
+    assert looks_like_keras(path)
+    imported = read_keras(path)
+    assert not imported.remarks
+    with np.load(HERE / f"{name}.npz") as arrays:
+        inputs = [_turned(arrays[key]) for key in sorted(arrays, key=_number) if key.startswith("in_")]
+        wanted = [_turned(arrays[key]) for key in sorted(arrays, key=_number) if key.startswith("out_")]
+    found = _answers(imported, inputs)
+    assert len(found) == len(wanted)
+    for number, (mine, theirs) in enumerate(zip(found, wanted, strict=True)):
+        assert mine.shape == theirs.shape, number
+        assert float((mine - theirs).abs().max()) < 1e-4, number
+        assert float(theirs.std()) > 1e-3  # else any answer would do
+
+
+def _number(key: str) -> int:
+    return int(key.rpartition("_")[2])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_documents_are_clean_and_laid_out_from_top_to_bottom(name: str) -> None:
+    project = read_keras(HERE / f"{name}.keras").project
+    assert not analyse(project).errors
+    for network in project.networks.values():
+        _laid_out(network)
+
+
+def _laid_out(network: Network) -> None:
+    places = [node.at for node in network.nodes.values()]
+    assert len(set(places)) == len(places)
+    for edge in network.edges:
+        assert network.nodes[edge.source_node].at[1] < network.nodes[edge.target_node].at[1]
+
+
+def test_inner_models_are_networks_and_shared_layers_share() -> None:
+    project = read_keras(HERE / "branches.keras").project
+    assert set(project.networks) == {"main", "arm", "two_heads"}
+    nodes = project.main_network.nodes
+    arms = [node for node in nodes.values() if node.params.get("network") == "arm"]
+    assert sorted(node.shares or "" for node in arms) == ["", arms[0].id]
+    assert any(node.type == "Linear" and node.shares for node in nodes.values())
+
+
+def test_a_dense_layer_behind_an_image_needs_no_permutation() -> None:
+    kinds = [node.type for node in read_keras(HERE / "digits.keras").project.main_network.nodes.values()]
+    assert "Permute" not in kinds
+    assert kinds.count("ZeroPad2d") == 2  # the stride of 2 and the filter of 3 × 2, where Keras pads unevenly
+
+
+def test_json_of_keras_3_has_no_weights(tmp_path: Path) -> None:
+    assert looks_like_keras(HERE / "mlp.json")
+    imported = read_keras(HERE / "mlp.json")
+    assert not imported.weights
+    assert "no weights" in " ".join(imported.remarks)
+    kept = read_keras(HERE / "mlp.keras").project
+    assert [node.type for node in imported.project.main_network.nodes.values()] == [
+        node.type for node in kept.main_network.nodes.values()
+    ]
+
+
+def _old(*layers: tuple[str, dict[str, Any], list[Any]], outputs: list[Any], name: str = "model") -> dict[str, Any]:
+    """A Functional model as Keras 2 wrote it."""
+    written = [
+        {
+            "class_name": kind,
+            "config": {"name": config["name"], **config},
+            "name": config["name"],
+            "inbound_nodes": nodes,
+        }
+        for kind, config, nodes in layers
+    ]
+    first = [[config["name"], 0, 0] for kind, config, _ in layers if kind == "InputLayer"]
+    whole: dict[str, Any] = {"name": name, "layers": written, "input_layers": first, "output_layers": outputs}
+    return {"class_name": "Functional", "config": whole, "keras_version": "2.12.0", "backend": "tensorflow"}
+
+
+def _entry(*shape: int | None, name: str = "x") -> tuple[str, dict[str, Any], list[Any]]:
+    return "InputLayer", {"name": name, "batch_input_shape": [None, *shape], "dtype": "float32"}, []
+
+
+def _saved(tmp_path: Path, raw: Any) -> Path:
+    path = tmp_path / "model.json"
+    path.write_text(raw if isinstance(raw, str) else json.dumps(raw))
+    return path
+
+
+def test_a_functional_model_of_keras_2(tmp_path: Path) -> None:
+    dense = {"name": "d", "units": 4, "activation": "hard_sigmoid"}
+    raw = _old(
+        _entry(6),
+        ("Dense", dense, [[["x", 0, 0, {}]]]),
+        ("Dense", {"name": "e", "units": 4, "activation": "linear"}, [[["x", 0, 0, {}]]]),
+        ("Concatenate", {"name": "c", "axis": -1}, [[["d", 0, 0, {}], ["e", 0, 0, {}]]]),
+        outputs=[["c", 0, 0]],
+    )
+    project = read_keras(_saved(tmp_path, raw)).project
+    assert {"Clamp", "Concat", "Linear"} <= {node.type for node in project.main_network.nodes.values()}
+    assert module(project)(torch.zeros(2, 6)).shape == (2, 8)
+
+
+def test_a_sequential_model_of_keras_2_without_an_input_layer(tmp_path: Path) -> None:
+    layers = [
+        {"class_name": "Conv2D", "config": _conv(name="conv", batch_input_shape=[None, 8, 8, 3])},
+        {"class_name": "Flatten", "config": {"name": "flat"}},
+        {"class_name": "Dense", "config": {"name": "out", "units": 2, "activation": "softmax"}},
+    ]
+    raw: dict[str, Any] = {"class_name": "Sequential", "keras_version": "2.4.0"}
+    raw["config"] = {"name": "s", "layers": layers}
+    assert module(read_keras(_saved(tmp_path, raw)).project)(torch.zeros(2, 3, 8, 8)).shape == (2, 2)
+    # Older ones say the layers alone; some people save the text of to_json() as JSON once more.
+    raw["config"] = layers
+    text = json.dumps(json.dumps(raw))
+    assert module(read_keras(_saved(tmp_path, text)).project)(torch.zeros(2, 3, 8, 8)).shape == (2, 2)
+
+
+def _conv(**more: Any) -> dict[str, Any]:
+    return {"name": "c", "filters": 4, "kernel_size": [3, 3], "strides": [1, 1], "padding": "same", **more}
+
+
+def test_an_inner_model_of_keras_2_counts_its_making(tmp_path: Path) -> None:
+    inner = _old(_entry(6, name="y"), ("Dense", {"name": "d", "units": 3}, [[["y", 0, 0, {}]]]), outputs=[["d", 0, 0]])
+    raw = _old(_entry(6), outputs=[["inner", 1, 0]])
+    raw["config"]["layers"].append({**inner, "name": "inner", "inbound_nodes": [[["x", 0, 0, {}]]]})
+    assert module(read_keras(_saved(tmp_path, raw)).project)(torch.zeros(2, 6)).shape == (2, 3)
+
+
+def test_what_is_lost_is_said(tmp_path: Path) -> None:
+    raw = _old(
+        _entry(None),
+        ("Embedding", {"name": "e", "input_dim": 9, "output_dim": 4, "mask_zero": True}, [[["x", 0, 0, {}]]]),
+        ("LSTM", {"name": "l", "units": 3, "dropout": 0.5}, [[["e", 0, 0, {}]]]),
+        outputs=[["l", 0, 0]],
+    )
+    imported = read_keras(_saved(tmp_path, raw))
+    said = " ".join(imported.remarks)
+    assert "masks" in said
+    assert "dropout" in said
+    assert "64" in said
+    assert imported.project.main_network.nodes["input_1"].params["vocabulary"] == 9
+
+
+NAMES = [
+    "a'b\"c",
+    "a\nb\r\n",
+    "</script><script>alert(1)</script>",
+    "../../etc/passwd",
+    "import os",
+    "",
+    "ü" * 500,
+    "\x00",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_do_no_harm(tmp_path: Path, name: str) -> None:
+    raw = _old(
+        _entry(6),
+        ("Dense", {"name": name or " ", "units": 4, "activation": "relu"}, [[["x", 0, 0, {}]]]),
+        outputs=[[name or " ", 0, 0]],
+        name=name,
+    )
+    project = read_keras(_saved(tmp_path, raw)).project
+    assert module(project)(torch.zeros(2, 6)).shape == (2, 4)
+    written = "".join(project.main_network.nodes)
+    assert not set(written) - set("abcdefghijklmnopqrstuvwxyz0123456789_")
+
+
+def _one(kind: str, config: dict[str, Any], *shape: int, **more: Any) -> dict[str, Any]:
+    """A Keras 3 model of one layer."""
+    entry = {
+        "class_name": "InputLayer",
+        "module": "keras.layers",
+        "config": {"name": "x", "batch_shape": [None, *shape]},
+    }
+    layer = {"class_name": kind, "module": "keras.layers", "config": {"name": "layer", **config}, **more}
+    return {"class_name": "Sequential", "module": "keras", "config": {"name": "s", "layers": [entry, layer]}}
+
+
+REFUSED: list[tuple[str, dict[str, Any], tuple[int, ...], str]] = [
+    ("Lambda", {"function": {"class_name": "__lambda__", "config": {"code": "4wEAAAA="}}}, (4,), "Lambda"),
+    ("Mine", {}, (4,), "Mine"),
+    ("Dense", {"units": 4, "activation": {"class_name": "function", "config": "mine"}}, (4,), "mine"),
+    ("Dense", {"units": 4, "activation": "mine"}, (4,), "mine"),
+    ("Dense", {"units": "4"}, (4,), "whole number"),
+    ("Dense", {"units": -1}, (4,), "units"),
+    ("Dense", {"units": 10**30}, (4,), "whole number"),
+    ("Dense", {}, (4,), "units"),
+    ("Conv2D", {"filters": 4, "kernel_size": [3, 3], "data_format": "channels_first"}, (8, 8, 3), "channels last"),
+    ("Conv2D", {"filters": 4, "kernel_size": [3, 3], "strides": [0, 1]}, (8, 8, 3), "stride"),
+    ("Conv2D", {"filters": 4, "kernel_size": [9, 9]}, (8, 8, 3), "larger than its input"),
+    ("Conv2D", {"filters": 4, "kernel_size": {"a": 1}}, (8, 8, 3), "kernel_size"),
+    ("Conv2D", {"filters": 4, "kernel_size": [3, 3]}, (8, 8), "axes of places"),
+    ("GRU", {"units": 3, "reset_after": False}, (5, 4), "reset_after"),
+    ("LSTM", {"units": 3, "recurrent_activation": "hard_sigmoid"}, (5, 4), "hard_sigmoid"),
+    ("LSTM", {"units": 3, "return_state": True}, (5, 4), "state"),
+    ("Bidirectional", {"layer": {"class_name": "Dense", "config": {"units": 3}}}, (5, 4), "Dense"),
+    ("TimeDistributed", {"layer": {"class_name": "Lambda", "config": {}}}, (5, 4), "Lambda"),
+    ("BatchNormalization", {"axis": [1, 2]}, (5, 4), "axis"),
+    ("Reshape", {"target_shape": [7, 7]}, (5, 4), "shape"),
+    ("Permute", {"dims": [3, 1]}, (5, 4), "axis"),
+    ("Softmax", {"axis": 7}, (4,), "axis"),
+    ("Dense", {"units": 1_000_000}, (1_000_000,), "larger than"),
+]
+
+
+@pytest.mark.parametrize(("kind", "config", "shape", "part"), REFUSED)
+def test_refusals_name_the_layer(
+    tmp_path: Path, kind: str, config: dict[str, Any], shape: tuple[int, ...], part: str
+) -> None:
+    with pytest.raises(Unreadable, match="“layer”") as error:
+        read_keras(_saved(tmp_path, _one(kind, config, *shape)))
+    assert part in str(error.value)
+    assert str(error.value).endswith(".")
+    assert "\n" not in str(error.value)
+
+
+def test_own_classes_are_refused_by_name(tmp_path: Path) -> None:
+    raw = _one("Swirl", {}, 4)
+    raw["config"]["layers"][1]["module"] = "my_package.layers"
+    with pytest.raises(Unreadable, match=r"Swirl.*own class.*never run"):
+        read_keras(_saved(tmp_path, raw))
+    with pytest.raises(Unreadable, match=r"MyModel.*not in the file"):
+        read_keras(_saved(tmp_path, {"class_name": "MyModel", "config": {}}))
+
+
+def _nested(depth: int) -> dict[str, Any]:
+    found: dict[str, Any] = {"class_name": "Dense", "config": {"name": "d", "units": 2}}
+    for _ in range(depth):
+        entry = {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 2]}}
+        found = {"class_name": "Sequential", "config": {"name": "s", "layers": [entry, found]}}
+    return found
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "7",
+        '"text"',
+        "[" * 100_000,
+        '{"class_name": "Sequential", "config": {"layers": ' + "9" * 5_000 + "}}",
+        {"class_name": "Sequential", "config": {}},
+        {"class_name": "Sequential", "config": {"layers": []}},
+        {"class_name": "Sequential", "config": {"layers": [3]}},
+        {"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config": []}]}},
+        {"class_name": "Functional", "config": {"layers": [], "input_layers": 4, "output_layers": [[["a"]]]}},
+        _one("Dense", {"units": 2}),
+        _one("Dense", {"units": 2}, 0),
+        _one("Dense", {"units": 2}, 10**12),
+        _one("Dense", {"units": 2}, 10**6, 10**6, 10**6, 10**6),
+        _nested(40),
+        _old(_entry(4), ("Dense", {"name": "d", "units": 2}, [[["d", 0, 0, {}]]]), outputs=[["d", 0, 0]]),
+        _old(_entry(4), ("Dense", {"name": "d", "units": 2}, [[["?", 0, 0, {}]]]), outputs=[["d", 0, 0]]),
+        _old(_entry(4), ("Dense", {"name": "d", "units": 2}, [7]), outputs=[["d", 0, 0]]),
+        _old(_entry(4), ("Dense", {"name": "x", "units": 2}, [[["x", 0, 0, {}]]]), outputs=[["x", 0, 0]]),
+        _old(_entry(4), ("Dense", {"name": "d", "units": 2}, [[["x", 0, -1, {}]]]), outputs=[["d", 0, 0]]),
+        _old(_entry(4), ("Dense", {"name": "d", "units": 2}, [[["x", 0, 0, {}]]] * 5_000), outputs=[["d", 0, 0]]),
+        _old(_entry(4), outputs=[["nobody", 0, 0]]),
+    ],
+)
+def test_broken_json_gives_a_sentence(tmp_path: Path, raw: Any) -> None:
+    _refused(_saved(tmp_path, raw))
+
+
+def _refused(path: Path) -> str:
+    looks_like_keras(path)
+    with pytest.raises(Unreadable) as error:
+        read_keras(path)
+    text = str(error.value)
+    assert text.endswith(".")
+    assert "\n" not in text
+    assert len(text) < 500
+    return text
+
+
+def _members() -> dict[str, bytes]:
+    with zipfile.ZipFile(HERE / "mlp.keras") as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _zip(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_cut_off_and_altered_zips_give_a_sentence(tmp_path: Path) -> None:
+    whole = (HERE / "mlp.keras").read_bytes()
+    path = tmp_path / "cut.keras"
+    for length in range(4, len(whole), 97):
+        path.write_bytes(whole[:length])
+        _refused(path)
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole), 3):
+            damaged[place] = int(rng.integers(0, 256))
+        path.write_bytes(bytes(damaged))
+        with suppress(Unreadable):  # or nothing, where the damage lies in what is not read
+            read_keras(path)
+
+
+def test_damaged_weights_give_a_sentence(tmp_path: Path) -> None:
+    members, rng = _members(), np.random.default_rng(0)
+    whole = members["model.weights.h5"]
+    for number in range(60):
+        damaged = bytearray(whole[: len(whole) if number % 2 else int(rng.integers(0, len(whole)))])
+        for place in rng.integers(0, max(1, len(damaged)), 20) if damaged else []:
+            damaged[place] = int(rng.integers(0, 256))
+        with suppress(Unreadable):
+            read_keras(_zip(tmp_path / "m.keras", {**members, "model.weights.h5": bytes(damaged)}))
+
+
+def test_hostile_zips_are_refused(tmp_path: Path) -> None:
+    members, path = _members(), tmp_path / "m.keras"
+    assert "100 times" in _refused(_zip(path, {**members, "bomb": bytes(10**7)}))
+    assert "10,000" in _refused(_zip(path, {**members, **{f"m{number}": b"" for number in range(10_001)}}))
+    assert "points out" in _refused(_zip(path, {**members, "../../evil": b"x"}))
+    assert "points out" in _refused(_zip(path, {**members, "/etc/passwd": b"x"}))
+    assert "config.json" in _refused(_zip(path, {"other.json": b"{}"}))
+    assert "HDF5" in _refused(_zip(path, {**members, "model.weights.h5": b"no"}))
+    with zipfile.ZipFile(path, "w") as archive:
+        link = zipfile.ZipInfo("config.json")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "/etc/passwd")
+    assert "link" in _refused(path)
+
+
+def _hdf5(tmp_path: Path, change: Any) -> str:
+    members = _members()
+    space = BytesIO(members["model.weights.h5"])
+    with h5py.File(space, "r+") as file:
+        change(file["layers/dense/vars"])
+    return _refused(_zip(tmp_path / "m.keras", {**members, "model.weights.h5": space.getvalue()}))
+
+
+def _instead(value: Any) -> Any:
+    def change(group: Any) -> None:
+        del group["0"]
+        group["0"] = value
+
+    return change
+
+
+def _bomb(group: Any) -> None:
+    del group["0"]
+    group.create_dataset("0", (10**6, 10**6), "f4", chunks=(1_000, 1_000), compression="gzip")
+
+
+def test_hostile_weights_are_refused(tmp_path: Path) -> None:
+    assert "link" in _hdf5(tmp_path, _instead(h5py.ExternalLink("/etc/passwd", "/")))
+    assert "link" in _hdf5(tmp_path, _instead(h5py.SoftLink("/layers/dense/vars/1")))
+    assert "unpack" in _hdf5(tmp_path, _bomb)
+    assert "shape" in _hdf5(tmp_path, _instead(np.zeros((3, 3), np.float32)))
+    assert "type" in _hdf5(tmp_path, _instead(np.array([b"text"])))
+    assert "arrays" in _hdf5(tmp_path, lambda group: group.pop("0"))
+
+
+def test_many_links_to_one_array_take_no_more_than_it(tmp_path: Path) -> None:
+    def change(group: Any) -> None:
+        for number in range(2, 2_000):
+            group[str(number)] = group["0"]
+
+    assert "arrays" in _hdf5(tmp_path, change)
+
+
+def test_more_kinds_of_shape_than_one_cannot_share(tmp_path: Path) -> None:
+    raw = _old(
+        _entry(5, 4),
+        _entry(7, 4, name="y"),
+        ("Conv1D", {"name": "c", "filters": 3, "kernel_size": 2}, [[["x", 0, 0, {}]], [["y", 0, 0, {}]]]),
+        ("GlobalMaxPooling1D", {"name": "g"}, [[["c", 0, 0, {}]], [["c", 1, 0, {}]]]),
+        ("Subtract", {"name": "s"}, [[["g", 0, 0, {}], ["g", 1, 0, {}]]]),
+        outputs=[["s", 0, 0]],
+    )
+    project = read_keras(_saved(tmp_path, raw)).project
+    assert [node.shares for node in project.main_network.nodes.values() if node.type == "Conv1d"] == [None, "c"]
+    raw["config"]["layers"][1]["config"]["batch_input_shape"] = [None, 7, 5]
+    assert "shapes" in _refused(_saved(tmp_path, raw))
+
+
+def test_other_files_do_not_look_like_keras(tmp_path: Path) -> None:
+    path = tmp_path / "x.keras"
+    for data in (b"", b"{}", b"PK\x03\x04", b"\x89HDF", b'{"networks": {}}'):
+        path.write_bytes(data)
+        assert not looks_like_keras(path)
+    assert not looks_like_keras(tmp_path / "none")
+    assert not looks_like_keras(tmp_path)
+    _refused(tmp_path / "none")
+    _refused(tmp_path)
