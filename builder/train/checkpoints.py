@@ -37,7 +37,7 @@ def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
     home = folder / "checkpoints"
     temporary = home / f".{uuid.uuid4().hex}"
     temporary.mkdir(parents=True)
-    save_file(_plain(checkpoint.weights), temporary / "model.safetensors")
+    save_file(separate(checkpoint.weights), temporary / "model.safetensors")
     torch.save(checkpoint.state, temporary / "state.pt")
     for file in temporary.iterdir():
         _sync(file)
@@ -69,7 +69,7 @@ def save_best(folder: Path, weights: dict[str, torch.Tensor], facts: dict[str, A
     from safetensors.torch import save
 
     metadata = {"facts": json.dumps(facts)}
-    write_bytes(folder / "best.safetensors", save(_plain(weights), metadata))
+    write_bytes(folder / "best.safetensors", save(separate(weights), metadata))
 
 
 def weights(folder: Path, which: str = "best") -> dict[str, torch.Tensor]:
@@ -89,7 +89,7 @@ def weights(folder: Path, which: str = "best") -> dict[str, torch.Tensor]:
     return found[1].weights
 
 
-def _plain(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors on the CPU, each in memory of its own, as safetensors asks for: shared weights are written twice."""
     found: dict[str, torch.Tensor] = {}
     taken: set[int] = set()

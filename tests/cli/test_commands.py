@@ -17,7 +17,7 @@ from tests.cli.command import environment, netloom
 from tests.cli.conftest import Console
 from tests.networks import IMAGE, chain, digits_mlp
 
-NAMES = "app templates check summary code data train runs evaluate predict explain export bench".split()
+NAMES = "app templates check summary code data train runs evaluate predict explain export import bench".split()
 
 
 def kept(folder: Path, project: Project) -> Path:

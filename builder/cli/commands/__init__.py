@@ -8,7 +8,7 @@ from pkgutil import iter_modules
 
 from builder.cli.command import Command
 
-_ORDER = "app templates check summary code data train runs evaluate predict explain export bench".split()
+_ORDER = "app templates check summary code data train runs evaluate predict explain export import bench".split()
 
 
 @cache

@@ -1,0 +1,327 @@
+"""ONNX files as documents: the drawn network answers as onnxruntime does, and a broken file is a sentence."""
+
+from __future__ import annotations
+
+import io
+import logging
+import random
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime  # type: ignore[import-untyped]
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from builder.check import validate
+from builder.compile import module
+from builder.compile.importers.base import Imported, Unreadable
+from builder.compile.importers.onnx import import_bytes
+from builder.graph import dumps, loads
+
+Case = tuple[Callable[[], nn.Module], Callable[[int], torch.Tensor]]
+
+
+class Residual(nn.Module):
+    def __init__(self, inside: int, outside: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outside)
+        self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outside)
+        self.down = nn.Conv2d(inside, outside, 1, stride) if stride > 1 else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        result: torch.Tensor = F.relu(self.bn2(self.conv2(y)) + self.down(x))
+        return result
+
+
+class Inverted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.Sequential(nn.Conv2d(8, 16, 1), nn.BatchNorm2d(16), nn.ReLU6())
+        self.deep = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1, groups=16), nn.BatchNorm2d(16), nn.Hardswish())
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 4, 1), nn.SiLU(), nn.Conv2d(4, 16, 1))
+        self.thin = nn.Conv2d(16, 8, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.deep(self.wide(x))
+        result: torch.Tensor = x + self.thin(y * F.hardsigmoid(self.gate(y)))
+        return result
+
+
+class Causal(nn.Module):
+    """A small decoder by hand: positions, a class token, fused projections and a mask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.position = nn.Embedding(30, 16), nn.Parameter(torch.randn(1, 6, 16))
+        self.token = nn.Parameter(torch.randn(1, 1, 16))
+        self.norm, self.qkv, self.out = nn.LayerNorm(16), nn.Linear(16, 48), nn.Linear(16, 16)
+        self.feed = nn.Sequential(nn.Linear(16, 32), nn.GELU(approximate="tanh"), nn.Linear(32, 16))
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.embed(tokens) + self.position
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1)
+        q, k, v = self.qkv(self.norm(x)).reshape(x.shape[0], 7, 3, 4, 4).permute(2, 0, 3, 1, 4)
+        scores = q @ k.transpose(-1, -2) / 2 + torch.triu(torch.full((7, 7), float("-inf")), 1)
+        x = x + self.out((scores.softmax(-1) @ v).transpose(1, 2).reshape(x.shape[0], 7, 16))
+        result: torch.Tensor = self.head((x + self.feed(x))[:, 0])
+        return result
+
+
+class Text(nn.Module):
+    def __init__(self, kind: type[nn.LSTM] | type[nn.GRU], both: bool) -> None:
+        super().__init__()
+        self.embed, self.read = nn.Embedding(30, 8), kind(8, 6, num_layers=2, batch_first=True, bidirectional=both)
+        self.head = nn.Linear(12 if both else 6, 3)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.head(self.read(self.embed(tokens))[0][:, -1]).log_softmax(-1)
+        return result
+
+
+class Mixed(nn.Module):
+    """Many operators in one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.up = nn.Conv2d(3, 8, (1, 7), padding=(0, 3)), nn.ConvTranspose2d(8, 4, 2, 2)
+        self.norm, self.slope, self.scale = nn.GroupNorm(2, 4), nn.PReLU(4), nn.Parameter(torch.randn(4, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.slope(self.norm(self.up(self.conv(x))) * self.scale)
+        a, b = y.chunk(2, 1)
+        z = torch.cat([a * torch.sigmoid(b), F.gelu(a), b.clamp(-0.5, 0.5)], 1)
+        z = F.interpolate(F.avg_pool2d(z, 2), scale_factor=2.0, mode="bilinear")
+        z = z.pow(2).mean((2, 3), keepdim=True) * z
+        chosen = torch.where(z.mean(1) > 0.1, z.amax(1), 1 / (2 + z.mean(1).abs()))
+        return chosen.flatten(1).sum(1, keepdim=True) - z.mean((1, 2, 3)).unsqueeze(1).exp().sqrt()
+
+
+def image(batch: int) -> torch.Tensor:
+    return torch.randn(batch, 3, 16, 16)
+
+
+def tokens(batch: int) -> torch.Tensor:
+    return torch.randint(0, 30, (batch, 6))
+
+
+CASES: dict[str, Case] = {
+    "mlp": (
+        lambda: nn.Sequential(nn.Linear(5, 8), nn.GELU(), nn.Dropout(), nn.Linear(8, 6), nn.Mish(), nn.Softmax(-1)),
+        lambda batch: torch.randn(batch, 5),
+    ),
+    "cnn": (
+        lambda: nn.Sequential(
+            *(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.LeakyReLU(), nn.MaxPool2d(3, 2, 1)),
+            *(nn.Dropout(), nn.ELU(), nn.BatchNorm2d(6), nn.Flatten(), nn.Linear(384, 4)),
+        ),
+        image,
+    ),
+    "residual": (
+        lambda: nn.Sequential(
+            *(nn.Conv2d(3, 8, 3), Residual(8, 8, 1), Residual(8, 8, 1), Residual(8, 16, 2)),
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4)),
+        ),
+        image,
+    ),
+    "mobile": (lambda: nn.Sequential(nn.Conv2d(3, 8, 3, 2), Inverted(), Inverted()), image),
+    "attention": (
+        lambda: nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(16, 4, 32, batch_first=True, norm_first=True, activation="gelu"),
+            *(2, None, False),
+        ),
+        lambda batch: torch.randn(batch, 6, 16),
+    ),
+    "causal": (Causal, tokens),
+    "lstm": (lambda: Text(nn.LSTM, False), tokens),
+    "bilstm": (lambda: Text(nn.LSTM, True), tokens),
+    "gru": (lambda: Text(nn.GRU, True), tokens),
+    "series": (
+        lambda: nn.Sequential(
+            *(nn.Conv1d(4, 8, 3, stride=2), nn.BatchNorm1d(8), nn.MaxPool1d(2), nn.InstanceNorm1d(8, affine=True)),
+            *(nn.Flatten(), nn.Linear(56, 3)),
+        ),
+        lambda batch: torch.randn(batch, 4, 30),
+    ),
+    "mixed": (Mixed, image),
+}
+
+
+def exported(network: nn.Module, rows: torch.Tensor, way: str) -> bytes:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        if way == "new":
+            shapes = ({0: "batch"},)
+            program = torch.onnx.export(network, (rows,), dynamo=True, verbose=False, dynamic_shapes=shapes)
+            assert program is not None
+            content: bytes = program.model_proto.SerializeToString()
+            return content
+        made = io.BytesIO()
+        axes = {"x": {0: "n"}} if way == "old" else None
+        target: Any = made
+        torch.onnx.export(network, (rows,), target, dynamo=False, input_names=["x"], dynamic_axes=axes)
+        return made.getvalue()
+
+
+def differences(content: bytes, found: Imported, rows: torch.Tensor) -> float:
+    """How far the drawn network is from onnxruntime."""
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    wanted = session.run(None, {session.get_inputs()[0].name: rows.numpy()})
+    drawn = module(loads(dumps(found.project)))
+    drawn.load_state_dict(found.weights, strict=True)
+    with torch.no_grad():
+        answer = drawn.eval()(rows)
+    answers = answer if isinstance(answer, tuple) else (answer,)
+    assert [tuple(item.shape) for item in answers] == [item.shape for item in wanted]
+    return max(float(np.abs(item.numpy() - other).max()) for item, other in zip(answers, wanted, strict=True))
+
+
+def made(name: str) -> tuple[nn.Module, Callable[[int], torch.Tensor]]:
+    torch.manual_seed(7)
+    build, rows = CASES[name]
+    network = build()
+    for part in network.modules():
+        if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            state = part.state_dict()
+            nn.init.uniform_(state["running_var"], 0.5, 1.5)
+            nn.init.normal_(state["running_mean"], std=0.2)
+    return network.eval(), rows
+
+
+@pytest.mark.parametrize("way", ["new", "old", "one"])
+@pytest.mark.parametrize("name", CASES)
+def test_answers_are_those_of_onnxruntime(name: str, way: str) -> None:
+    network, rows = made(name)
+    if name == "attention" and way != "new":
+        pytest.skip("the old exporter cannot write it")
+    content = exported(network, rows(1 if way == "one" else 2), way)
+    found = import_bytes(content, name)
+    assert found.project.name == name
+    assert not [issue for issue in validate(found.project) if issue.severity == "error" and issue.node]
+    assert differences(content, found, rows(1 if way == "one" else 3)) < 1e-4
+    if way == "one":  # what was written for one example works for any number of them
+        drawn = module(found.project)
+        drawn.load_state_dict(found.weights)
+        many = rows(3)
+        with torch.no_grad():
+            assert torch.allclose(drawn.eval()(many), network(many), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mlp", "lstm", "bilstm", "gru", "mixed"])
+def test_as_many_parameters_as_before(name: str) -> None:
+    network, rows = made(name)
+    drawn = module(import_bytes(exported(network, rows(2), "new")).project)
+    count = sum(part.numel() for part in drawn.parameters())
+    assert count == sum(part.numel() for part in network.parameters())
+
+
+def test_activations_that_are_spelt_out_are_one_layer() -> None:
+    network = nn.Sequential(nn.Linear(4, 4), nn.SiLU(), nn.Linear(4, 4), nn.GELU())
+    content = exported(network, torch.randn(2, 4), "old")
+    types = [node.type for node in import_bytes(content).project.main_network.nodes.values()]
+    assert types == ["Input", "Linear", "SiLU", "Linear", "GELU", "Output"]
+
+
+def test_a_layer_is_called_as_its_module() -> None:
+    network, rows = made("residual")
+    found = import_bytes(exported(network, rows(2), "new")).project
+    keys = " ".join(key for other in found.networks.values() for key in other.nodes)
+    assert "conv1" in keys
+    assert len({node.at for node in found.main_network.nodes.values()}) == len(found.main_network.nodes)
+
+
+def small(**changes: Any) -> onnx.ModelProto:
+    """x (N, 3) times a matrix, with something changed."""
+    weight = numpy_helper.from_array(np.eye(3, dtype=np.float32), changes.pop("weight", "w"))
+    node = helper.make_node(changes.pop("operator", "MatMul"), ["x", weight.name], ["y"], name=changes.pop("name", "m"))
+    shape = changes.pop("shape", ["n", 3])
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [weight],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+
+
+def refused(content: bytes) -> str:
+    with pytest.raises(Unreadable) as found:
+        import_bytes(content)
+    sentence = str(found.value)
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    return sentence
+
+
+def test_an_unknown_operator_is_named() -> None:
+    assert "NonMaxSuppression" in refused(small(operator="NonMaxSuppression").SerializeToString())
+
+
+def test_weights_in_another_file_are_not_read() -> None:
+    model = small()
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../etc/passwd")
+    assert "another file" in refused(model.SerializeToString())
+
+
+@pytest.mark.parametrize("dims", [[2**62, 2**62], [-1, 3], [10**6, 10**6], [5, 5]])
+def test_impossible_sizes(dims: list[int]) -> None:
+    model = small()
+    model.graph.initializer[0].dims[:] = dims
+    refused(model.SerializeToString())
+
+
+@pytest.mark.parametrize("shape", [["n"], ["n", 0], ["n", 2**40], ["n"] * 9])
+def test_impossible_inputs(shape: list[Any]) -> None:
+    refused(small(shape=shape).SerializeToString())
+
+
+def test_huge_fills_take_no_memory() -> None:
+    model = small()
+    sizes = numpy_helper.from_array(np.array([2**40, 2**20], np.int64), "sizes")
+    model.graph.initializer.append(sizes)
+    model.graph.node.insert(0, helper.make_node("ConstantOfShape", ["sizes"], ["huge"]))
+    model.graph.node.append(helper.make_node("Add", ["y", "huge"], ["z"]))
+    model.graph.output[0].name = "z"
+    refused(model.SerializeToString())
+
+
+@pytest.mark.parametrize("name", ["'; import os #", '"""\n', "</script>", "../../x", "é\u202e\x00", "", "a" * 5000])
+def test_names_do_no_harm(name: str) -> None:
+    found = import_bytes(small(name=name, weight=name or "w").SerializeToString(), name)
+    drawn = module(found.project)
+    drawn.load_state_dict(found.weights)
+    rows = torch.randn(2, 3)
+    assert torch.allclose(drawn(rows), rows)
+
+
+def test_damaged_files() -> None:
+    network, rows = made("causal")
+    content = exported(network, rows(2), "old")
+    chance = random.Random(3)
+    sentences: list[str] = []
+    refused(b"")
+    refused(bytes(chance.randrange(256) for _ in range(5_000)))
+    refused(content[:1_000])
+    for _ in range(60):
+        broken = bytearray(content)
+        for _ in range(chance.randrange(1, 12)):
+            broken[chance.randrange(len(broken))] = chance.randrange(256)
+        try:
+            import_bytes(bytes(broken))
+        except Unreadable as error:
+            sentences.append(str(error))
+    assert all(sentence.endswith(".") and "\n" not in sentence for sentence in sentences)
