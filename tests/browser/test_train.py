@@ -146,15 +146,17 @@ def test_a_run_outlives_the_server(page: Page, server: Server) -> None:
     expect(page.locator(CURVE).first).to_be_visible()
     server.kill()
     step = only_run(server, project_id).step
-    time.sleep(2.5)
-    run = only_run(server, project_id)
+    end = time.monotonic() + 20
+    while (run := only_run(server, project_id)).step <= step:
+        assert time.monotonic() < end
+        time.sleep(0.1)
     assert run.state == "running"
-    assert run.step > step
     server.start()
     page.goto(f"{server.url}/train?project={project_id}")
     expect(page.get_by_role("heading", name="Training")).to_be_visible()
+    page.wait_for_timeout(2_000)  # a server that has just started still draws the rest of the page
     page.get_by_role("button", name="Stop").click()
-    assert_whole_curve(server, wait_for(server, project_id, "stopped", 6))
+    assert_whole_curve(server, wait_for(server, project_id, "stopped", 20))
 
 
 def test_attention_of_a_transformer(page: Page, server: Server) -> None:
