@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner import StopException, get_script_run_ctx
 
 import builder.ui
 from builder.ui.trouble import guard, keep_callback_errors
@@ -47,4 +47,4 @@ def ensure() -> None:
     alone = context is not None and Path(context.main_script_path).name == "app.py"
     if alone and not getattr(_state, "inside", False):
         navigate()
-        st.stop()
+        raise StopException  # st.stop() would also drop a click that waits for this run to end

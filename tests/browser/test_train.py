@@ -154,7 +154,6 @@ def test_a_run_outlives_the_server(page: Page, server: Server) -> None:
     server.start()
     page.goto(f"{server.url}/train?project={project_id}")
     expect(page.get_by_role("heading", name="Training")).to_be_visible()
-    page.wait_for_timeout(2_000)  # a server that has just started still draws the rest of the page
     page.get_by_role("button", name="Stop").click()
     assert_whole_curve(server, wait_for(server, project_id, "stopped", 20))
 
