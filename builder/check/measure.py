@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from builder.layers import Layer, TensorSpec
+from builder.layers.code import explained
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +36,9 @@ class Measured:
     weights: Weights = ()
 
 
+# What PyTorch raises where it refuses what comes in.
+_REFUSALS_RAISED = (ValueError, TypeError, RuntimeError, IndexError, OverflowError, NotImplementedError)
+
 Specs = tuple[tuple[str, TensorSpec], ...]
 
 
@@ -44,7 +48,11 @@ def measure(layer: Layer, specs: Specs) -> Measured:
     try:
         module = _module(layer, dict(specs))
         two, three = _run(module, layer, specs, 2), _run(module, layer, specs, 3)
-    except (ValueError, TypeError, RuntimeError, IndexError, OverflowError, NotImplementedError) as error:
+    except (Exception, SystemExit) as error:
+        if layer.own_code:
+            return Measured(refusal=explained(error))
+        if not isinstance(error, _REFUSALS_RAISED):
+            raise
         return Measured(refusal=_translate(str(error)))
     weights = tuple((name, tuple(parameter.shape)) for name, parameter in module.named_parameters())
     parameters = sum(parameter.numel() for parameter in module.parameters())
@@ -79,7 +87,6 @@ def _module(layer: Layer, specs: dict[str, TensorSpec]) -> Any:
 
 def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
 
     inputs = [_tensor(spec, batch) for _, spec in specs]
     kept: dict[int, torch.Tensor] = {}
@@ -90,18 +97,44 @@ def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
             kept[_storage(tensor)] = tensor
         return tensor
 
-    counter = FlopCounterMode(display=False)
+    counter = _counter()()
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), counter:
         result = module(*inputs)
     outputs = result if isinstance(result, tuple) else (result,)
+    if len(outputs) != len(layer.outputs()) or not all(isinstance(tensor, torch.Tensor) for tensor in outputs):
+        given = ", ".join(type(value).__name__ for value in outputs)
+        wanted = len(layer.outputs())
+        raise TypeError(f"forward returns {given}, but it is to return {wanted} tensor{'s'[: wanted != 1]}")
     for tensor in outputs:
         keep(tensor)
     return _Pass(
         [tuple(tensor.shape) for tensor in outputs],
         ["float" if tensor.is_floating_point() else "int" for tensor in outputs],
-        counter.get_total_flops(),
+        counter.flops,
         sum(tensor.untyped_storage().nbytes() for tensor in kept.values()),
     )
+
+
+@cache
+def _counter() -> Any:
+    """The class of a context that counts the FLOPs of what runs inside it by torch's own formulas.
+
+    FlopCounterMode does the same, and more that takes as long as the operations themselves on meta tensors.
+    """
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils.flop_counter import flop_registry
+
+    class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        flops = 0
+
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            out = function(*args, **(kwargs or {}))
+            formula = flop_registry.get(function._overloadpacket)
+            if formula is not None:
+                self.flops += formula(*args, **(kwargs or {}), out_val=out)
+            return out
+
+    return Counter
 
 
 def _storage(tensor: torch.Tensor) -> int:

@@ -14,14 +14,16 @@ import networkx as nx
 from builder.check import Analysis, Context
 from builder.graph.expression import SIZE, ExpressionError, evaluate, names_in
 from builder.layers import resolve
+from builder.layers.code import Code
 from builder.layers.io import Input, Output
 from builder.layers.subnetwork import Subnetwork
 from builder.text import natural
 
 # Names that the generated code uses itself.
 _TAKEN = frozenset({"range", "int", "float", "bool", "str", "tuple", "super", "math"})
-# The argument of a network that stands for several, and the mark of those that share their weights.
-REPEAT = "repeat"
+# The argument of a network that stands for several, and the mark of those that share their weights. No parameter of a
+# person's can have these names.
+REPEAT = " repeat"
 SHARED = " shared"
 
 
@@ -31,6 +33,7 @@ class Written:
 
     target: str
     args: tuple[tuple[int | str, Any], ...] = ()
+    code: str = ""
 
     @property
     def shape(self) -> tuple[object, ...]:
@@ -90,7 +93,9 @@ class NetworkClass:
         for name, known in self.arguments.items():
             if known == column:
                 return name
-        return self._argument(f"{key}_{_parameter(self.calls[0][key].target, place)}", column)
+        call = self.calls[0][key]
+        name = f"shape_{place}" if call.code else _parameter(call.target, place)
+        return self._argument(f"{key}_{name}", column)
 
     def _argument(self, name: str, column: tuple[Any, ...]) -> str:
         name = _free(name)
@@ -113,8 +118,10 @@ def classes(analysis: Analysis) -> list[NetworkClass]:
     """The classes of the networks that main is made of, each after those that it uses; the last is Main."""
     found: list[NetworkClass] = []
     home: dict[int, NetworkClass] = {}
-    taken = {"Main"}
-    for uses in _by_network(analysis.context):
+    every = list(_by_network(analysis.context))
+    codes = (layer for uses in every for use in uses for layer in use.layers.values() if isinstance(layer, Code))
+    taken = {"Main"}.union(*(layer.names() for layer in codes))
+    for uses in every:
         alike: dict[tuple[object, ...], NetworkClass] = {}
         for use in uses:
             calls = {key: _call(use, key, home) for key in used(use)}
@@ -167,7 +174,7 @@ def _call(context: Context, key: str, home: Mapping[int, NetworkClass]) -> Writt
         target = f"{made.name}{SHARED if repeated and layer.shared else ''}"
         return Written(target, (*made.given(inner), *repeated))
     call = layer.build(context.specs(key))
-    return Written(call.target, (*enumerate(call.args), *call.kwargs.items()))
+    return Written(call.target, (*enumerate(call.args), *call.kwargs.items()), call.code)
 
 
 def _renamed(text: str) -> str:

@@ -8,8 +8,10 @@ import sys
 import types
 from typing import TYPE_CHECKING
 
-from builder.compile.source import source
+from builder.check import Issue
+from builder.compile.source import CompileError, source
 from builder.graph import Project
+from builder.layers.code import MARK, REFUSAL, allowed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,9 +21,11 @@ def module(project: Project | str) -> nn.Module:
     """The network as a torch module with fresh weights; a project, or source that `source` wrote.
 
     Raises:
-        CompileError: the project has errors.
+        CompileError: the project has errors, or holds free Python, which is off here.
     """
     text = project if isinstance(project, str) else source(project)
+    if MARK in text.splitlines() and not allowed():
+        raise CompileError([Issue("own_code", "error", f"This network holds Python code: {REFUSAL}")])
     name = "netloom_" + hashlib.sha256(text.encode()).hexdigest()[:16]
     if name not in sys.modules:
         loaded = types.ModuleType(name)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from functools import cache
 from typing import Any
 
 from builder.check import Analysis, Context, Issue, analyse
 from builder.compile.classes import REPEAT, SHARED, NetworkClass, classes
 from builder.graph import Project
+from builder.layers.code import MARK
 from builder.text import plain
 
 
@@ -37,7 +39,8 @@ def source(project: Project, analysis: Analysis | None = None) -> str:
         raise CompileError(analysis.errors)
     made = classes(analysis)
     own = _own_names(made)
-    parts = [_head(project.name), _imports(own), *map(_own_source, own), *map(_class, made)]
+    codes = _codes(made)
+    parts = [_head(project.name, bool(codes)), _imports(own, codes), *codes, *map(_own_source, own), *map(_class, made)]
     return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
@@ -57,16 +60,23 @@ def output_nodes(project: Project) -> list[str]:
     return list(project.main_network.ports("Output"))
 
 
-def _head(name: str) -> str:
+def _head(name: str, has_code: bool) -> str:
     title = comment(name).replace("\\", "/").replace('"', "'")
-    return f'"""{title}\n\nMade with Netloom; needs PyTorch and nothing else.\n"""'
+    needs = "holds Python code of its author" if has_code else "needs PyTorch and nothing else"
+    return f'"""{title}\n\nMade with Netloom; {needs}.\n"""'
 
 
-def _imports(own: list[str]) -> str:
-    text = "\n".join(map(_own_source, own))
-    lines = ["import math\n"] if "math." in text else []
+def _codes(made: list[NetworkClass]) -> list[str]:
+    """What authors wrote themselves, each once, under a mark that says so."""
+    found = (call.code for network in made for call in network.calls[0].values() if call.code)
+    return [f"{MARK}\n{code}" for code in dict.fromkeys(found)]
+
+
+def _imports(own: list[str], codes: list[str]) -> str:
+    text = "\n".join((*map(_own_source, own), *codes))
+    lines = ["import math\n"] if re.search(r"\bmath\.\w", text) else []
     lines += ["import torch", "from torch import nn"]
-    if "F." in text:
+    if re.search(r"\bF\.\w", text):
         lines.append("from torch.nn import functional as F")
     return "\n".join(lines)
 
@@ -78,8 +88,9 @@ def _own_names(made: list[NetworkClass]) -> list[str]:
     for network in made:
         wanted = []
         for key in network.nodes:
-            target = network.calls[0][key].target.removesuffix(SHARED)
-            if target not in inner and "." not in target:
+            call = network.calls[0][key]
+            target = call.target.removesuffix(SHARED)
+            if target not in inner and "." not in target and not call.code:
                 wanted.append(target)
             if any(place == REPEAT for place, _ in network.calls[0][key].args) and target in inner:
                 wanted.append("Repeated")

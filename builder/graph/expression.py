@@ -24,7 +24,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Mod: operator.mod,
     ast.Pow: operator.pow,
 }
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": min,
     "max": max,
     "round": round,
@@ -60,7 +60,7 @@ def names_in(text: str) -> frozenset[str]:
     Raises:
         ExpressionError: it is no expression.
     """
-    functions = {*_FUNCTIONS, SIZE}
+    functions = {*FUNCTIONS, SIZE}
     return frozenset(node.id for node in ast.walk(_tree(text)) if isinstance(node, ast.Name)) - functions
 
 
@@ -94,14 +94,14 @@ def _value(node: ast.expr, names: Mapping[str, Number], size: Callable[[int], in
         values = [_value(value, names, size) for value in node.args]
         if node.func.id == SIZE and size is not None and len(values) == 1 and isinstance(values[0], int):
             return size(values[0])
-        if node.func.id in _FUNCTIONS and values:
+        if node.func.id in FUNCTIONS and values:
             try:
-                return _bounded(_FUNCTIONS[node.func.id](*values))
+                return _bounded(FUNCTIONS[node.func.id](*values))
             except (TypeError, ValueError) as error:
                 raise ExpressionError(f"{ast.unparse(node)[:60]!r} has no value: {error}") from None
     raise ExpressionError(
         f"{ast.unparse(node)[:60]!r} is not allowed; take numbers, parameters, + - * / // % **, brackets, "
-        f"{SIZE}(axis) and {', '.join(_FUNCTIONS)}"
+        f"{SIZE}(axis) and {', '.join(FUNCTIONS)}"
     )
 
 

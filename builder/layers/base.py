@@ -123,12 +123,14 @@ Literals = int | float | bool | str | None | tuple[int, ...]
 class Call:
     """A constructor and its arguments: one declaration that is both written as code and carried out.
 
-    `target` is "nn.X" for a module of torch.nn, or the bare name of one in builder.nn. Arguments are literals only.
+    `target` is "nn.X" for a module of torch.nn, or the bare name of one in builder.nn, or of a class in `code`, which
+    is the author's own (see builder.layers.code). Arguments are literals only.
     """
 
     target: str
     args: tuple[Literals, ...] = ()
     kwargs: Mapping[str, Literals] = field(default_factory=dict)
+    code: str = ""
 
     def source(self) -> str:
         """The call as Python code."""
@@ -139,7 +141,9 @@ class Call:
 
     def build(self) -> nn.Module:
         """The module that the call constructs, on torch's current default device."""
-        module_class = resolve(self.target)
+        from builder.layers.code import loaded
+
+        module_class = loaded(self.code, self.target) if self.code else resolve(self.target)
         return module_class(*self.args, **self.kwargs)
 
 
@@ -177,6 +181,13 @@ class Layer(BaseModel):
 
     # Whether every input gets a gradient from every output; not so where whole numbers are given or places chosen.
     differentiable: ClassVar[bool] = True
+    # Whether its module is written by the author of the document, so that anything may go wrong in it.
+    own_code: ClassVar[bool] = False
+
+    @classmethod
+    def refusal(cls) -> str:
+        """Why this layer is not to be had on this machine; nothing where it is."""
+        return ""
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -237,6 +248,8 @@ def parse(node: Node, names: Mapping[str, Number] = MappingProxyType({}), size: 
     """
     params = node.params
     if node.type in registry():
+        if reason := registry()[node.type].refusal():
+            raise ParameterError(reason)
         params = _evaluated(registry()[node.type], params, names, size)
     return _parse(node.type, json.dumps(params, sort_keys=True))
 

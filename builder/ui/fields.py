@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -31,10 +32,11 @@ def editor(field: FormField, value: Any, names: tuple[str, ...]) -> tuple[Any, C
         low, high = int(field.minimum or 0), int(field.maximum or 2**53)
         return value, int, lambda made: st.number_input(label, low, high, value, step=1, help=text, **made)
     shown = write(value)
+    draw = partial(st.text_area, height=260) if "\n" in shown else st.text_input
     return (
         shown,
         lambda typed: read_text(field, typed),
-        lambda made: st.text_input(label, shown, help=_help(field, names), **made),
+        lambda made: draw(label, shown, help=_help(field, names), **made),
     )
 
 
@@ -68,21 +70,30 @@ def read_number(typed: str, *, whole: bool = False) -> Number | str:
     Raises:
         ValueError: it is neither.
     """
-    try:
-        return int(typed.replace(" ", ""))
-    except ValueError:
-        pass
-    try:
-        number = float(typed)
-    except ValueError:
-        try:
-            names_in(typed)
-        except ExpressionError as error:
-            raise ValueError(f"{error}.") from None
-        return typed.strip()
+    number = _as(int, typed.replace(" ", ""))
+    if number is not None:
+        return number
+    number = _as(float, typed)
+    if number is None:
+        return _expression(typed)
     if whole:
         raise ValueError(f"{typed[:40]!r} is no whole number.")
     return number
+
+
+def _as(kind: type[Number], typed: str) -> Number | None:
+    try:
+        return kind(typed)
+    except ValueError:
+        return None
+
+
+def _expression(typed: str) -> str:
+    try:
+        names_in(typed)
+    except ExpressionError as error:
+        raise ValueError(f"{error}.") from None
+    return typed.strip()
 
 
 def _parts(typed: str) -> list[str]:

@@ -47,6 +47,13 @@ def test_one_class_for_each_network_with_what_differs_as_arguments() -> None:
     assert "self.stage_1 = Repeated([Basic(width=64) for _ in range(2)])" in text
 
 
+def test_a_parameter_may_be_called_repeat() -> None:
+    inner = network({"input_1": FOUR, "linear_1": ("Linear", {"units": "repeat"}), "output_1": OUT}, repeat=4)
+    stands = {"network": "inner", "repeat": 3, "values": {"repeat": 4}}
+    main = network({"input_1": FOUR, "inner_1": ("Subnetwork", stands), "output_1": OUT})
+    assert sum(parameter.numel() for parameter in module(networks(main=main, inner=inner)).parameters()) == 3 * 20
+
+
 def test_it_computes_what_a_hand_written_network_does() -> None:
     torch.manual_seed(0)
     built = module(resnet18()).eval()

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from builder.check.context import Context, Totals
 from builder.check.issue import Issue
-from builder.check.rules import data, flow, networks, parameters, sizes, structure
+from builder.check.rules import code, data, flow, networks, parameters, sizes, structure
 
 
 class Rule(Protocol):
@@ -33,6 +33,7 @@ RULES_INSIDE: tuple[Rule, ...] = (
     networks.NotInItself(),
     networks.Inside(),
     networks.Sharing(),
+    code.OwnCode(),
     data.Vocabulary(),
 )
 # And what the main one, which is trained, needs besides.

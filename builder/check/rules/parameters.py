@@ -30,5 +30,5 @@ class Parameters:
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for key, message in context.parameter_errors.items():
             node = context.network.nodes[key]
-            if node.type in registry():
+            if node.type in registry() and not registry()[node.type].refusal():  # see OwnCode
                 yield context.issue("parameter", f"{context.label(key)}: {message}", key)

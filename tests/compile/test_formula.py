@@ -1,0 +1,381 @@
+"""Typed networks: what is read is what is computed, what is written is read as the same, and nothing ever runs."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from builder.check import analyse
+from builder.compile import module, source
+from builder.compile.formula import FormulaError, network_of, text_of
+from builder.compile.formula.names import NODE_FIELDS, callables
+from builder.compile.formula.reading import MAX_LENGTH
+from builder.graph import Editor, Network, Project, apply
+from builder.graph.document import MAX_NODES
+from builder.layers import registry
+from builder.layers.base import SAMPLES, TensorSpec
+from builder.templates import templates
+from tests.compile.published import PUBLISHED
+from tests.layers.test_catalogue import CASES, around
+from tests.networks import chain, network, networks
+
+VECTOR = ("Input", {"kind": "vector", "shape": [8]})
+
+
+def bare(found: Network) -> dict[str, Any]:
+    """All of a network but where things lie."""
+    value = found.model_dump(mode="json", exclude={"notes"})
+    for node in value["nodes"].values():
+        del node["at"]
+    return {**value, "edges": sorted(value["edges"], key=lambda edge: str(edge["target"]))}
+
+
+def is_read_again(found: Network, others: dict[str, Network]) -> None:
+    text = text_of(found, others)
+    assert bare(network_of(text, others)) == bare(found), text
+
+
+def answer(text: str, *inputs: torch.Tensor, **others: Network) -> Any:
+    """What the network of a text computes."""
+    made = network_of(text, others)
+    ports = made.ports("Input")
+    nodes = dict(made.nodes)
+    for key, value in zip(ports, inputs, strict=True):
+        kind = TensorSpec((None, *value.shape[1:])).kind
+        params = {"kind": "tensor" if kind == "any" else kind, "shape": list(value.shape[1:])}
+        nodes[key] = nodes[key].model_copy(update={"params": params})
+    project = Project(name="Test", networks={"main": made.model_copy(update={"nodes": nodes}), **others})
+    analysis = analyse(project)
+    issues = [issue for issue in analysis.issues if issue.code != "nothing_to_learn"]
+    assert not issues
+    torch.manual_seed(0)
+    return module(source(project, replace(analysis, issues=issues))).eval()(*inputs)
+
+
+@pytest.mark.parametrize("name", [*templates(), *PUBLISHED])
+def test_every_template_and_published_network_is_read_again(name: str) -> None:
+    project = templates()[name].project if name in templates() else PUBLISHED[name][0]()
+    for key, found in project.networks.items():
+        is_read_again(found, {other: value for other, value in project.networks.items() if other != key})
+
+
+def test_every_layer_is_read_again() -> None:
+    for case in CASES:
+        is_read_again(around(*case.values).main_network, {})  # type: ignore[arg-type]
+
+
+def test_what_is_odd_is_read_again() -> None:
+    odd = network(
+        {
+            "width_": VECTOR,
+            "in_10": VECTOR,
+            "wide": ("Linear", {"units": "width * 2"}),
+            "b": ("Linear", {"units": "8", "bias": True}),
+            "c": ("Linear", {"units": "wrong + "[:5]}),
+            "add_1": ("Add", {"count": 3}),
+            "lstm_1": ("LSTM", {}),
+            "gone": ("Subnetwork", {"network": "gone", "values": {}, "repeat": 2}),
+            "block": ("Subnetwork", {"network": "block", "values": {"size": "width", "repeat": 3}}),
+            "last": ("Output", {"name": "it's"}),
+            "output_2": ("Output", {}),
+        },
+        [
+            ("width_", "wide"),
+            ("lstm_1.state", "last"),
+            ("wide", "add_1.b"),
+            ("wide", "block"),
+            ("block", "output_2"),
+        ],
+        width=4,
+        part=-0.5,
+    )
+    kept = {
+        **odd.nodes,
+        "c": odd.nodes["c"].model_copy(update={"shares": "b", "params": {"units": 3}, "title": 'two\n"lines"'}),
+        "wide": odd.nodes["wide"].model_copy(update={"frozen": True, "note": "a remark", "shares": "nowhere"}),
+    }
+    inner = network(
+        {"input_1": VECTOR, "linear_1": ("Linear", {"units": "size"}), "output_1": ("Output", {})}, size=3, repeat=2
+    )
+    is_read_again(odd.model_copy(update={"nodes": kept}), {"block": inner})
+    for empty in (Network(), network({"linear_1": ("Linear", {})}, [])):
+        is_read_again(empty, {})
+
+
+def test_a_node_that_is_called_like_a_parameter_gets_another_id() -> None:
+    found = network({"x": VECTOR, "width": ("Linear", {"units": "width"}), "output_1": ("Output", {})}, width=4)
+    made = network_of(text_of(found))
+    assert (made.parameters, list(made.nodes)) == ({"width": 4}, ["x", "width_", "output_1"])
+
+
+def test_nodes_have_no_field_that_is_also_a_parameter() -> None:
+    assert not [
+        (name, field) for name, kind in registry().items() for field in kind.model_fields if field in NODE_FIELDS
+    ]
+    assert {kind for kind, _ in callables().values()} == set(registry())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x * 2 + 1",
+        "2 * x - 3",
+        "1 - x",
+        "-x",
+        "x / 4",
+        "1 / x",
+        "3 / (x + 5)",
+        "x ** 3",
+        "2 ** x",
+        "abs(x) ** y",
+        "x + y * x - y",
+        "x // 0.3",
+        "x / (y * y + 1)",
+        "exp(-x) * sqrt(abs(y))",
+        "x[:, 1:3]",
+        "x[..., 0]",
+        "x[:, :1] + x[..., -1:]",
+        "x[:, :-1:2]",
+        "max(x, y) - min(y, 0.1)",
+        "max(x, 0) * max(0.5, x)",
+        "(x + 1) * (x + 1)",
+    ],
+)
+def test_signs_compute_what_python_computes(text: str) -> None:
+    x, y = torch.randn(3, 4), torch.randn(3, 4)
+    names = {
+        "x": x,
+        "y": y,
+        "exp": torch.exp,
+        "sqrt": torch.sqrt,
+        "abs": torch.abs,
+        "max": lambda a, b: torch.maximum(torch.as_tensor(a), torch.as_tensor(b)),
+        "min": lambda a, b: torch.minimum(torch.as_tensor(a), torch.as_tensor(b)),
+    }
+    expected = eval(text, names)
+    found = answer(text, *((x, y) if "y" in text else (x,)))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("relation", ["<", "<=", "==", "!=", ">=", ">"])
+def test_comparisons(relation: str) -> None:
+    x, y = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[3.0, 2.0, 1.0]])
+    for text in (f"x {relation} y", f"x {relation} 2", f"2 {relation} x"):
+        found = answer(text, *((x, y) if "y" in text else (x,)))
+        assert torch.equal(found.bool(), eval(text, {"x": x, "y": y}))
+
+
+def test_axes_go_from_several_places_at_once() -> None:
+    x = torch.randn(2, 3, 4, 5)
+    assert torch.equal(answer("x[:, 1, :, 2]", x), x[:, 1, :, 2])
+    assert torch.equal(answer("x[..., 1, 1:, 2]", x), x[..., 1, 1:, 2])
+    assert torch.equal(answer("x[:, 0, ..., -1]", x), x[:, 0, ..., -1])
+    assert torch.equal(answer("a @ b", x, x.mT), x @ x.mT)
+
+
+def test_the_example_is_the_layer_that_a_person_would_write() -> None:
+    text = """width = 6
+hidden = GELU(Linear(x, out_features=width * 4))
+Linear(hidden, out_features=width) * sigmoid(gate) + x
+"""
+
+    class Twin(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(width, width * 4), nn.Linear(width * 4, width)
+
+        def forward(self, x: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+            return self.second(nn.functional.gelu(self.first(x))) * torch.sigmoid(gate) + x  # type: ignore[no-any-return]
+
+    x, gate = torch.randn(3, 6), torch.randn(3, 6)
+    found = answer(text, x, gate)
+    torch.manual_seed(0)  # as in answer
+    torch.testing.assert_close(found, Twin(6)(x, gate))
+    made = network_of(text)
+    assert made.parameters == {"width": 6}
+    assert list(made.ports("Input").values()) == ["in", "input_2_gate"]
+    ways = {edge.target: edge.source for edge in made.edges}
+    assert all(made.nodes[ways[key]].at[1] < made.nodes[key].at[1] for key in ways if "." not in key)
+
+
+def test_a_layer_that_is_bound_to_a_name_has_one_set_of_weights() -> None:
+    apart = network_of("Linear(x, units=8) + Linear(x, units=8)")
+    twins = network_of("twin = Linear(units=8)\nact = ReLU()\nact(twin(x)) + act(twin(twin(x)))")
+    assert [node.shares for node in apart.nodes.values() if node.type == "Linear"] == [None, None]
+    assert sorted(str(node.shares) for node in twins.nodes.values() if node.type == "Linear") == [
+        "None",
+        "linear_1",
+        "linear_1",
+    ]
+    assert all(node.shares is None for node in twins.nodes.values() if node.type == "ReLU")
+    project = Project(name="Test", networks={"main": network_of("twin = Linear(units=16)\ntwin(x) + twin(twin(x))")})
+    assert not analyse(project).errors
+    assert sum(weight.numel() for weight in module(project).parameters()) == 16 * 16 + 16
+
+
+def test_networks_are_called_like_layers() -> None:
+    block = network_of("width = 8\nGELU(Linear(x, units=width))")
+    x = torch.randn(2, 5)
+    assert answer("block(x, width=3)", x, block=block).shape == (2, 3)
+    assert answer("wide = 4\nblock(block(x, width=wide * 2), repeat=3)", x, block=block).shape == (2, 8)
+    made = network_of("block(x, width=5, repeat=3)", {"block": block})
+    assert made.nodes["block_1"].params == {"network": "block", "repeat": 3, "values": {"width": 5}}
+
+
+def test_inputs_are_of_the_kind_that_is_read() -> None:
+    kinds = {
+        "Conv2d(x)": "image",
+        "LSTM(x)": "sequence",
+        "Embedding(x)": "tokens",
+        "Conv3d(x)": "volume",
+        "x + 1": None,
+    }
+    for text, kind in kinds.items():
+        params = network_of(text).nodes["x"].params
+        assert params.get("kind") == kind
+        if kind is not None:
+            assert params["shape"] == list(SAMPLES[kind].shape[1:])  # type: ignore[index]
+
+
+def test_several_come_out() -> None:
+    made = network_of("out, state = LSTM(x)\nsmall, big = Chunk(out)\nreturn small + big, state, LSTM(out).state")
+    assert [node.params.get("name") for node in made.nodes.values() if node.type == "Output"] == [
+        "output_1",
+        "state",
+        "output_3",
+    ]
+    assert {edge.source for edge in made.edges if edge.target.startswith("output")} == {
+        "add_1",
+        "lstm_1.state",
+        "lstm_2.state",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "words"),
+    [
+        ("Liner(x)", 1, 1, "no layer 'Liner' (did you mean Linear?)"),
+        ("y = x\nmultihead_atention(y)", 2, 1, "did you mean MultiHeadAttention?"),
+        ("Linear(x, unts=3)", 1, 11, "no parameter 'unts' (did you mean units?); it has units, bias"),
+        ("Linear(x, 64)", 1, 11, "numbers by name; write units=64"),
+        ("Linear(x, units=0)", 1, 1, "greater than or equal to 1"),
+        ("width = 3\nLinear(x, units=widht)", 2, 17, "did you mean width?"),
+        ("hidden = Linear(x)\nReLU(hiden)", 2, 6, "did you mean hidden?"),
+        ("x = Input()\nReLU(é) + y", 2, 6, "no tensor 'é'"),
+        ("é = ReLU(x)\né + Foo1(x)", 2, 5, "no layer 'Foo1'"),
+        ("b = a + c\nc = ReLU(a)\nb + c", 1, 9, "made in line 2"),
+        ("Add(x)", 1, 1, "Add takes 2 tensors (a, b), received 1"),
+        ("CrossAttention(x, memry=y)", 1, 1, "did you mean memory?"),
+        ("LSTM(x).stat", 1, 1, "did you mean state?"),
+        ("a, b, c = LSTM(x)\na", 1, 1, "gives 2: out, state"),
+        ("ReLU(x)\nReLU(x)", 1, 1, "write name = before it"),
+        ("y = ReLU(x)", 1, 1, "what comes out"),
+        ("return x\nx", 1, 1, "nothing follows"),
+        ("x +", 1, 4, "a line is name = …"),
+        ("import os", 1, 1, "read, not run"),
+        ("def f(x):\n  return x", 1, 1, "read, not run"),
+        ("__import__('os').system('x')", 1, 1, "called by its name"),
+        ("x.__class__", 1, 1, "no output '__class__'"),
+        ("[y for y in x]", 1, 1, "an expression is made of"),
+        ("(lambda: x)()", 1, 1, "called by its name"),
+        ("x @ 3", 1, 1, "write * for a number"),
+        ("x / 0", 1, 1, "divided by 0"),
+        ("x[0]", 1, 1, "the batch"),
+        ("1 < x < 2", 1, 1, "two things at a time"),
+        ("Linear", 1, 1, "is a layer"),
+        ("twin = Linear(units=2)\nReLU(twin)", 2, 6, "gets no tensor"),
+        ("width = 1\nwidth = ReLU(x)", 2, 1, "parameter of this network already"),
+        ("Linear(x, units='a b')", 1, 1, "neither a number nor an expression"),
+        ("Linear(x, shares='A b')", 1, 1, "lower-case Python name"),
+        ("GELU(x, approximate=tanh)", 1, 21, "write text in quotes"),
+        ("Linear(x, units=2 ** 1e9)", 1, 1, "too high"),
+        ("width = 1e999\nx", 1, 1, "between -1e9 and 1e9"),
+        ("b = 1\nc = b + b\n" + "c = c + c\n" * 9 + "x", 7, 5, "at most 200 characters"),
+        ("Subnetwork(x, network='y', values=3)", 1, 1, "valid dictionary"),
+        ("", 1, 1, "type what"),
+        ("\x00", 1, 1, "null bytes"),
+        ("\ud800", 1, 1, "not text"),
+        ("(" * 500 + "x" + ")" * 500, 1, 201, "nested"),
+        ("-" * 100 + "x", 1, 61, "more than 60 deep"),
+        ("x" * (MAX_LENGTH + 1), 1, 1, "are the most"),
+        ("9" * 5_000, 1, 1, "limit"),
+        ("\n".join(["x = ReLU(x)"] * (MAX_NODES + 5)), MAX_NODES, 5, "at most 2,000 layers"),
+    ],
+)
+def test_each_mistake_is_one_sentence_with_its_place(text: str, line: int, column: int, words: str) -> None:
+    with pytest.raises(FormulaError) as caught:
+        network_of(text)
+    message = str(caught.value)
+    assert words in message
+    assert message.startswith(f"Line {line}, column {column}: ")
+    assert message.endswith(".")
+    assert "\n" not in message
+
+
+def test_what_cannot_be_typed_is_said() -> None:
+    circle = network({"a": ("ReLU", {}), "b": ("ReLU", {})}, [("a", "b"), ("b", "a")])
+    for found, words in (
+        (circle, "circle"),
+        (network({"a": ("Quantum", {})}), "no layer of the type"),
+        (network({"a": ("Linear", {"units": 0})}), "mend it first"),
+        (network({"a": VECTOR, "b": ("ReLU", {})}, [("a", "b.x")]), "no port"),
+    ):
+        with pytest.raises(FormulaError, match=words):
+            text_of(found)
+
+
+PIECES = st.sampled_from(
+    """x y hidden Linear( ReLU( Concat( block( ) ( , = + - * / @ ** [:, ] 0 1 64 units= axis= 'text' "a" . state return
+    width \n : lambda import __import__('os').system('touch\tMARKER') open('MARKER','w') [ { } # ; \\ 1e999 None True
+    f'{x}' := size(1) Input() Output( name= shares= * ** ... < == é""".split(" ")
+)
+
+
+@settings(max_examples=600, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(PIECES, max_size=14).map("".join) | st.text(max_size=40))
+def examine(text: str) -> None:
+    block = network({"input_1": VECTOR, "output_1": ("Output", {})})
+    refusal = ""
+    try:
+        is_read_again(network_of(text, {"block": block}), {"block": block})
+    except FormulaError as error:
+        refusal = str(error)
+    assert not refusal or (refusal.startswith("Line ") and "\n" not in refusal)
+
+
+def test_whatever_is_typed_is_a_network_or_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    examine()
+    for text in ("open('MARKER', 'w')", "x = open('MARKER', 'w')\nx", "Linear(x, units=open('MARKER', 'w'))"):
+        with pytest.raises(FormulaError):
+            network_of(text)
+    assert not os.listdir(tmp_path)
+
+
+def test_a_network_is_replaced_in_one_step_that_can_be_undone() -> None:
+    outer = chain(VECTOR, ("Subnetwork", {"network": "block"})).main_network
+    before = networks(main=outer, block=network_of("Linear(x, units=3)"))
+    content = network_of("width = 4\nGELU(Linear(x, units=width))").model_dump(mode="json")
+    editor = Editor(before)
+    assert editor.apply({"kind": "replace_network", "name": "block", "content": content})
+    assert str(analyse(editor.project).nodes["subnetwork_1"].outputs["out"]) == "(N, 4)"
+    assert editor.apply({"kind": "undo"})
+    assert editor.project == before
+    with pytest.raises(ValueError, match="no network"):
+        apply(before, {"kind": "replace_network", "name": "nothing", "content": content})
+    with pytest.raises(ValueError, match="refused"):
+        apply(before, {"kind": "replace_network", "name": "block", "content": {"nodes": {"A": {}}}})
+
+
+def test_a_power_of_a_number_is_its_exponential() -> None:
+    (scaled,) = (node for node in network_of("2 ** x").nodes.values() if node.type == "ScaleShift")
+    assert scaled.params["scale"] == math.log(2)

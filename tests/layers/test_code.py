@@ -1,0 +1,292 @@
+"""Free Python: off unless the machine's owner says otherwise, and then a layer like any other."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+import torch
+from streamlit.testing.v1 import AppTest
+from torch import nn
+
+from builder.check import analyse
+from builder.cli import main
+from builder.compile import CompileError, module, source
+from builder.compile.formula import FormulaError, network_of, text_of
+from builder.export import content
+from builder.graph import Node, Project, dumps, write
+from builder.layers import ParameterError, parse, registry
+from builder.layers.code import ALLOW, MARK, Code, loaded
+from builder.store import open_store
+from builder.train import fit_here, load_run
+from builder.ui.canvas.payload import palette
+from tests.compile import allowed
+from tests.layers.test_catalogue import _without_nothing_to_learn as alone
+from tests.networks import TABLE, chain, network, networks
+
+ROOT = Path(__file__).parents[2]
+VECTOR = ("Input", {"kind": "vector", "shape": [8]})
+# It says that it ran as soon as it is loaded, built, or asked.
+HOSTILE = """import pathlib
+pathlib.Path({marker!r}).write_text("ran")
+class Evil(nn.Module):
+    def __init__(self):
+        super().__init__()
+        pathlib.Path({marker!r}).write_text("ran")
+    def forward(self, x):
+        pathlib.Path({marker!r}).write_text("ran")
+        return x
+"""
+SCALED = """def twice(x):
+    return F.relu(x) * math.sqrt(4)
+
+class Gate(nn.Module):
+    def __init__(self, shape, other, slope=0.5):
+        super().__init__()
+        self.linear = nn.Linear(other[-1], shape[-1])
+
+    def forward(self, x, y):
+        return twice(x) + self.linear(y), y
+"""
+
+
+@pytest.fixture(autouse=True)
+def _off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ALLOW, raising=False)
+
+
+@pytest.fixture
+def on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ALLOW, "1")
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Path:
+    return tmp_path / "MARKER"
+
+
+def hostile(marker: Path) -> Project:
+    evil = ("Code", {"source": HOSTILE.format(marker=str(marker))})
+    return chain(TABLE, evil, ("Linear", {"units": 2}), data={"dataset": "breast_cancer"}, training={"epochs": 1})
+
+
+def test_the_trap_snaps_where_code_may_run(on: None, marker: Path) -> None:
+    assert not analyse(hostile(marker)).errors
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("value", [None, "", "0", "true", "yes", " 1"])
+def test_nothing_of_it_runs_unless_the_variable_is_1(
+    value: str | None, marker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(ALLOW, raising=False) if value is None else monkeypatch.setenv(ALLOW, value)
+    project = hostile(marker)
+    (issue,) = (issue for issue in analyse(project).errors if issue.node == "code_1")
+    assert "free Python is off here" in issue.message
+    assert f"{ALLOW}=1" in issue.message
+    with pytest.raises(CompileError, match="off here"):
+        source(project)
+    with pytest.raises(CompileError, match="off here"):
+        module(project)
+    with pytest.raises(ParameterError, match="off here"):
+        parse(project.main_network.nodes["code_1"])
+    code = HOSTILE.format(marker=str(marker))
+    with pytest.raises(ValueError, match="off here"):
+        Code.model_validate({"source": code}).build({}).build()
+    with pytest.raises(ValueError, match="off here"):
+        loaded(code, "Evil")
+    with pytest.raises(CompileError, match="off here"):
+        module(f"{MARK}\n{code}")
+    with pytest.raises(FormulaError, match="off here"):
+        network_of(f"Code(x, source={code!r})")
+    with pytest.raises(FormulaError, match="off here"):
+        text_of(project.main_network)
+    assert "Code" not in [layer["type"] for layer in palette(None)[0]]
+    assert not marker.exists()
+
+
+def test_inside_other_networks_as_little(marker: Path) -> None:
+    inner = network({"input_1": VECTOR, "code_1": ("Code", {"source": HOSTILE.format(marker=str(marker))})})
+    outer = chain(VECTOR, ("Subnetwork", {"network": "block"}), ("Linear", {})).main_network
+    for project in (
+        networks(main=outer, block=inner),
+        networks(main=chain(VECTOR, ("Linear", {})).main_network, block=inner),
+    ):
+        assert any("off here" in issue.message for issue in analyse(project).issues)
+        assert marker.name not in (source(project) if not analyse(project).errors else "")
+    assert not marker.exists()
+
+
+def test_no_command_runs_it(home: Path, marker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document, script = tmp_path / "project.json", tmp_path / "evil.onnx"
+    write(document, hostile(marker))
+    script.write_text(HOSTILE.format(marker=str(marker)))
+    for words in (
+        ("check", document),
+        ("code", document),
+        ("summary", document),
+        ("train", document),
+        ("formula", document),
+        ("import", document, "--to", tmp_path / "one.json"),
+        ("import", script, "--to", tmp_path / "two.json"),
+    ):
+        assert main(["--home", str(home), *map(str, words)]) == 1, words
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("off here") >= 4
+    assert not marker.exists()
+
+
+def test_the_page_shows_it_and_runs_nothing(home: Path, marker: Path) -> None:
+    st.cache_resource.clear()
+    open_store(home).create_project(hostile(marker))
+    app = AppTest.from_file(str(ROOT / "pages" / "design.py"), default_timeout=60).run()
+    assert not app.exception
+    assert any("off here" in item.value for item in app.caption)
+    assert not marker.exists()
+
+
+def test_a_run_that_was_made_where_it_was_on_is_not_opened_where_it_is_off(
+    home: Path, marker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, project = open_store(home), hostile(marker)
+    run = store.create_run(store.create_project(project), project, "").id
+    folder = Path(store.run_folder(run))
+    folder.mkdir(parents=True)
+    write(folder / "project.json", project)
+    monkeypatch.setenv(ALLOW, "1")
+    (folder / "model.py").write_text(source(project))
+    marker.unlink()
+    monkeypatch.delenv(ALLOW)
+    with pytest.raises(CompileError, match="off here"):
+        load_run(store, run)
+    assert not marker.exists()
+    monkeypatch.setenv(ALLOW, "1")
+    with pytest.raises(FileNotFoundError):  # it has no weights yet, but its network was built
+        load_run(store, run)
+    assert marker.exists()
+
+
+def test_where_it_is_on_the_class_is_what_a_person_would_write(on: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Twin(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(3, 8)
+
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return torch.relu(x) * 2 + self.linear(y), y
+
+    project = networks(
+        main=network(
+            {
+                "input_1": VECTOR,
+                "input_2": ("Input", {"kind": "vector", "shape": [3]}),
+                "code_1": ("Code", {"source": SCALED, "takes": "a,b", "gives": "sum, same"}),
+                "output_1": ("Output", {"name": "one"}),
+                "output_2": ("Output", {"name": "two"}),
+            },
+            [("input_1", "code_1.a"), ("input_2", "code_1.b"), ("code_1.sum", "output_1"), ("code_1.same", "output_2")],
+        )
+    )
+    analysis = analyse(project)
+    assert not analysis.errors
+    assert (analysis.totals.parameters, str(analysis.nodes["code_1"].outputs["sum"])) == (32, "(N, 8)")
+    text = source(project)
+    assert MARK in text.splitlines()
+    assert "builder" not in text
+    x, y = torch.randn(2, 8), torch.randn(2, 3)
+    torch.manual_seed(0)
+    found = module(text)(x, y)
+    torch.manual_seed(0)
+    for one, other in zip(found, Twin()(x, y), strict=True):
+        torch.testing.assert_close(one, other)
+    monkeypatch.delenv(ALLOW)
+    space: dict[str, Any] = {}
+    exec(compile(text, "model.py", "exec"), space)  # what is taken away needs no variable
+    assert len(space["Main"]()(x, y)) == 2
+
+
+def test_it_trains_and_is_exported(on: None, home: Path) -> None:
+    project = chain(
+        TABLE, ("Code", {}), ("Linear", {"units": 2}), data={"dataset": "breast_cancer"}, training={"epochs": 2}
+    )
+    trained = fit_here(project, home)
+    factor = trained.model.get_parameter("code_1.factor")
+    assert not torch.equal(factor, torch.ones_like(factor))
+    for name in ("bundle", "onnx"):  # neither is handed out where its answers differ from the app's
+        made = content(trained, name)
+        if name == "bundle":
+            with zipfile.ZipFile(BytesIO(made)) as archive:
+                assert "class Scaled(nn.Module):" in archive.read("model.py").decode()
+
+
+def test_networks_with_it_are_classes_with_arguments(on: None) -> None:
+    inner = network({"input_1": VECTOR, "code_1": ("Code", {}), "output_1": ("Output", {})})
+    outer = network(
+        {
+            "input_1": VECTOR,
+            "scaled_1": ("Subnetwork", {"network": "scaled"}),
+            "linear_1": ("Linear", {"units": 5}),
+            "scaled_2": ("Subnetwork", {"network": "scaled"}),
+            "output_1": ("Output", {}),
+        }
+    )
+    project = networks(main=outer, scaled=inner)
+    text = source(project)
+    assert "class Scaled2(nn.Module)" in text  # as the author's class is called Scaled
+    assert [tuple(weight.shape) for weight in module(text).parameters()] == [(8,), (5, 8), (5,), (5,)]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("class A(nn.Module):\n  def forward(self, x)\n    return x", "source: line 2: expected ':'"),
+        ("class A(nn.Module):\n  def forward(self, x):\n    return x.foo", "line 3 of its code: AttributeError"),
+        ("class A(nn.Module):\n  def forward(self, x):\n    raise SystemExit", "line 3 of its code: SystemExit"),
+        ("class A(nn.Module):\n  def forward(self, x):\n    return x @ x", "line 3 of its code: RuntimeError"),
+        ("class A(nn.Module):\n  def forward(self, x):\n    return x, x", "forward returns Tensor, Tensor"),
+        ("class A(nn.Module):\n  def forward(self, x):\n    return 3", "forward returns int"),
+        ("class A(nn.Module):\n  def forward(self, x):\n    return x.sum(0)", "mixes the examples"),
+        ("class A(nn.Module):\n  def __init__(self, a, b):\n    super().__init__()", "missing 1 required"),
+        ("import nothing_there\nclass A(nn.Module):\n  pass", "line 1 of its code: ModuleNotFoundError"),
+        ("class A:\n  pass", "A is no torch.nn.Module"),
+        ("x = 1", "ends with the class"),
+        ("class Main(nn.Module):\n  pass", "other than Main"),
+        ("from __future__ import annotations\nclass A(nn.Module):\n  pass", "__future__"),
+        ("class Mamba(nn.Module):\n  def forward(self, x):\n    return x", "Netloom's own"),
+        ("", "at least 1 character"),
+        ("\x00", "null bytes"),
+    ],
+)
+def test_what_is_wrong_in_it_is_a_sentence_at_the_node(body: str, words: str, on: None) -> None:
+    project = chain(VECTOR, ("Code", {"source": body}), ("Linear", {"units": 2}))
+    (issue, *_) = (issue for issue in analyse(project).errors if issue.node == "code_1")
+    assert words in issue.message
+    assert "\n" not in issue.message
+
+
+def test_two_classes_of_one_name_are_told_apart(on: None) -> None:
+    plain = "class A(nn.Module):\n  def forward(self, x):\n    return x"
+    other = plain.replace("return x", "return -x")
+    twice = chain(VECTOR, ("Code", {"source": plain}), ("Code", {"source": other}), ("Linear", {}))
+    assert {issue.code for issue in analyse(twice).errors} == {"own_code"}
+    same = chain(VECTOR, ("Code", {"source": plain}), ("Code", {"source": plain}), ("Linear", {}))
+    assert source(same).count("class A(nn.Module)") == 1
+
+
+def test_where_it_is_on_it_is_a_layer_like_any_other(on: None) -> None:
+    assert registry()["Code"].examples()
+    assert "Code" in [layer["type"] for layer in palette(None)[0]]
+    made = network_of("Code(x)")
+    project = Project(name="Test", networks={"main": made})
+    assert module(source(project, alone(project)))(torch.ones(2, 16)).shape == (2, 16)
+    assert json.loads(dumps(project))
+    assert network_of(text_of(made)).nodes["code_1"].params == made.nodes["code_1"].params
+    with pytest.raises(AssertionError):
+        allowed.check(source(chain(VECTOR, ("Code", {}), ("Linear", {}))))  # so what is allowed elsewhere is told apart
+    with pytest.raises(ParameterError, match="ports are"):
+        parse(Node(id="code_1", type="Code", params={"takes": "in, In"}))
