@@ -168,6 +168,46 @@ def test_an_inner_model_of_keras_2_counts_its_making(tmp_path: Path) -> None:
     assert module(read_keras(_saved(tmp_path, raw)).project)(torch.zeros(2, 6)).shape == (2, 3)
 
 
+def _residual(widths: list[int]) -> dict[str, Any]:
+    """Residual blocks under the names that Keras's own ResNets have; each width begins with a projection."""
+    layers: list[Any] = [_entry(16, 16, 3), ("Conv2D", _conv(name="conv1_conv"), [[["x", 0, 0, {}]]])]
+    last, before = "conv1_conv", 4
+
+    def add(kind: str, name: str, *sources: str, **config: Any) -> str:
+        layers.append((kind, {"name": name, **config}, [[[source, 0, 0, {}] for source in sources]]))
+        return name
+
+    for number, width in enumerate(widths):
+        name = f"conv{2 + widths.index(width)}_block{1 + number - widths.index(width)}"
+        shape = {"filters": width, "kernel_size": [3, 3], "padding": "same"}
+        inside = add("Conv2D", f"{name}_1_conv", last, **shape, strides=[1, 1])
+        inside = add("BatchNormalization", f"{name}_1_bn", inside, axis=[3])
+        inside = add("Activation", f"{name}_1_relu", inside, activation="relu")
+        inside = add("Conv2D", f"{name}_2_conv", inside, **shape, strides=[1, 1])
+        if width != before:
+            last = add("Conv2D", f"{name}_0_conv", last, **{**shape, "kernel_size": [1, 1]}, strides=[1, 1])
+        joined = add("Add", f"{name}_add", last, inside)
+        last, before = add("Activation", f"{name}_out", joined, activation="relu"), width
+    pooled = add("GlobalAveragePooling2D", "avg_pool", last)
+    return _old(*layers, outputs=[[add("Dense", "predictions", pooled, units=5, activation="softmax"), 0, 0]])
+
+
+def test_blocks_that_repeat_arrive_as_networks(tmp_path: Path) -> None:
+    project = read_keras(_saved(tmp_path, _residual([8] * 4 + [12] * 4 + [16] * 4))).project
+    nodes = project.main_network.nodes
+    assert len(nodes) <= 12
+    assert {"residual_block", "projection_block"} <= set(project.networks)
+    assert module(project)(torch.zeros(2, 3, 16, 16)).shape == (2, 5)
+    first = 4 * (3 * 9 + 1)
+    blocks = {width: 2 * width * (9 * width + 1) + 2 * width for width in (8, 12, 16)}
+    entering = sum(
+        new * (9 * old + 1) - new * (9 * new + 1) + new * (old + 1) for old, new in ((4, 8), (8, 12), (12, 16))
+    )
+    assert analyse(project).totals.parameters == first + 4 * sum(blocks.values()) + entering + 5 * 17
+    for network in project.networks.values():
+        _laid_out(network)
+
+
 def test_what_is_lost_is_said(tmp_path: Path) -> None:
     raw = _old(
         _entry(None),

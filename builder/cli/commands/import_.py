@@ -4,19 +4,36 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from builder.cli.command import Command, Context, Failure
 
+if TYPE_CHECKING:
+    from builder.compile.importers import Imported
+
 
 class Import(Command):
-    """Makes a document and its weights from an ONNX or Keras file."""
+    """Makes a document and its weights from a PyTorch, ONNX or Keras file, or from a person's own PyTorch module."""
 
     name = "import"
-    summary = "make a document of an ONNX or Keras file, with its weights beside it"
+    summary = "make a document of a PyTorch, ONNX or Keras model, with its weights beside it"
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "file", metavar="FILE", help="an ONNX file with its weights inside, a .keras file, or a Keras model as JSON"
+            "file",
+            metavar="MODEL",
+            help="a .pt2 program of torch.export, an ONNX file with its weights inside, a .keras file, a Keras model "
+            "as JSON; or MODULE:FUNCTION, which imports your own Python module from this folder and RUNS ITS CODE: the "
+            "function, called with nothing, or the class or variable gives the torch.nn.Module",
+        )
+        parser.add_argument(
+            "--input",
+            metavar="SHAPE",
+            action="append",
+            default=[],
+            help="for MODULE:FUNCTION, what goes in, once for each input: 1x3x224x224, or 1x64:int for whole numbers "
+            "(else its attribute example_inputs says so)",
         )
         parser.add_argument(
             "--to", metavar="DOCUMENT", help="write DOCUMENT.json (else it becomes a project of the app)"
@@ -28,9 +45,7 @@ class Import(Command):
         targets = _targets(Path(asked.to), force=asked.force) if asked.to else None
         if len(asked.name) > 200:
             raise Failure("A name has at most 200 characters.")
-        from builder.compile.importers import read_model
-
-        found = read_model(asked.file, asked.name)
+        found = _read(asked)
         value = {"name": found.project.name, "remarks": list(found.remarks), "weights": len(found.weights)}
         if targets:
             from safetensors.torch import save
@@ -42,18 +57,35 @@ class Import(Command):
             write_bytes(weights, save(separate(found.weights)))
             write(document, found.project)
             value |= {"file": str(document), "weights_file": str(weights)}
-            text = f"Wrote {document} and its weights, {weights}."
+            text = f"Wrote {document} and its weights, {weights}, for netloom train --from."
         else:
             from builder.store import open_store
+            from builder.train import adopt
 
-            project = open_store(context.home).create_project(found.project)
-            value |= {"project": project}
-            text = (
-                f"Made the project {found.project.name!r} ({project}); its weights were not kept, "
-                "as --to writes them to a file."
+            store = open_store(context.home)
+            project = adopt(store, found)
+            value |= {"project": project, "start": store.load(project).project.training.start}
+            start = (
+                f"its training starts from its {len(found.weights):,} tensors" if found.weights else "it has no weights"
             )
+            text = f"Made the project {found.project.name!r} ({project}); {start}."
         context.answer(value, "\n".join([text, *found.remarks]))
         return 0
+
+
+def _read(asked: Namespace) -> Imported:
+    """The model of a file, or of the person's own code."""
+    from builder.cli.own_code import is_own, record
+    from builder.compile.importers import read_model
+
+    if not is_own(asked.file):
+        if asked.input:
+            raise Failure("--input is for MODULE:FUNCTION; a file says itself what goes in.")
+        return read_model(asked.file, asked.name)
+    with TemporaryDirectory() as folder:
+        target = Path(folder) / "model.pt2"
+        called = record(asked.file, asked.input, target)
+        return read_model(target, asked.name or called)
 
 
 def _targets(document: Path, *, force: bool) -> tuple[Path, Path]:

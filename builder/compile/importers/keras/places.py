@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from builder.compile.importers.keras.activations import activate
 from builder.compile.importers.keras.sheet import Use, Value
-from builder.compile.importers.keras.simple import activate
 from builder.compile.importers.keras.table import handles
 
 Borders = list[tuple[int, int]]

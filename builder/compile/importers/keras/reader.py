@@ -7,11 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import builder.compile.importers.keras.places
-import builder.compile.importers.keras.sequences
-import builder.compile.importers.keras.simple  # noqa: F401  (what they know, they enter in the table)
 from builder.check import analyse
 from builder.compile.importers.base import Imported, Unreadable
+from builder.compile.importers.keras import (
+    activations,
+    merging,
+    normalization,
+    passing,
+    places,
+    reshaping,
+    sequences,
+)
 from builder.compile.importers.keras.config import MODELS, Call, LayerConfig, ModelConfig, Ref, model
 from builder.compile.importers.keras.container import (
     CONFIG,
@@ -23,11 +29,14 @@ from builder.compile.importers.keras.container import (
 )
 from builder.compile.importers.keras.sheet import Job, Sheet, Use, Value, fits, free, is_value
 from builder.compile.importers.keras.table import LAYERS, OPERATIONS
+from builder.compile.importers.repeats import grouped
 from builder.graph import Project
 from builder.graph.document import SUBNETWORK
 from builder.layers.subnetwork import interface
 from builder.text import plain
 
+# Each family enters what it knows in the table when it is imported.
+FAMILIES = (activations, merging, normalization, passing, places, reshaping, sequences)
 # What an axis gets whose length Keras leaves open.
 OPEN_LENGTH = 64
 KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
@@ -87,7 +96,7 @@ def _imported(raw: Any, weights: Weights | None) -> Imported:
         job.remark("The file holds no weights, so they start at random.")
     else:
         fits(project, sheet.weights)
-    return Imported(project, sheet.weights, tuple(job.remarks))
+    return grouped(Imported(project, sheet.weights, tuple(job.remarks)))
 
 
 def _drawn(config: ModelConfig, job: Job, weights: Weights | None) -> Sheet:

@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import networkx as nx
 import numpy as np
 import torch
 from pydantic import ValidationError
@@ -17,6 +16,7 @@ from builder.check.measure import measure
 from builder.compile.importers.base import Unreadable
 from builder.compile.importers.keras.config import LayerConfig
 from builder.compile.importers.keras.container import Weights, named
+from builder.compile.placing import place
 from builder.graph import Edge, Network, Node, Project
 from builder.graph.document import MAX_NETWORKS, MAX_NODES, is_identifier
 from builder.layers import TensorSpec
@@ -24,8 +24,6 @@ from builder.layers.base import ParameterError, parse
 from builder.layers.io import Input, Output
 from builder.layers.subnetwork import Subnetwork, interface
 
-# How far apart nodes lie on the canvas.
-COLUMN, ROW = 240.0, 110.0
 MAX_PARAMETERS = 4 * 10**9
 # The first axis of places in Keras's order and in PyTorch's.
 CHANNELS = 1
@@ -259,26 +257,7 @@ class Sheet:
             drawn = Network(nodes=self.nodes, edges=tuple(self.edges))
         except ValidationError as error:
             raise Unreadable(f"The model cannot be drawn: {error.errors()[0]['msg']}.") from None
-        return laid_out(drawn)
-
-
-def laid_out(network: Network) -> Network:
-    """The network from top to bottom, each node below those that feed it, branches side by side."""
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(network.nodes)
-    graph.add_edges_from((edge.source_node, edge.target_node) for edge in network.edges)
-    column: dict[str, float] = {}
-    placed: dict[str, Node] = {}
-    for row, keys in enumerate(nx.topological_generations(graph)):
-        wanted = {
-            key: sum(column[one] for one in graph.predecessors(key)) / max(1, graph.in_degree(key)) for key in keys
-        }
-        ordered = sorted(keys, key=lambda key: (wanted[key], list(network.nodes).index(key) if len(keys) > 1 else 0))
-        middle = sum(wanted.values()) / len(wanted)
-        for place, key in enumerate(ordered):
-            column[key] = middle + place - (len(ordered) - 1) / 2
-            placed[key] = network.nodes[key].model_copy(update={"at": (column[key] * COLUMN, row * ROW)})
-    return network.model_copy(update={"nodes": {key: placed[key] for key in network.nodes}})
+        return place(drawn)
 
 
 @dataclass

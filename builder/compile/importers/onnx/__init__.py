@@ -15,8 +15,9 @@ from builder.compile.importers.onnx.drawing import BATCH, Constant, Drawing, Ref
 from builder.compile.importers.onnx.folding import computed
 from builder.compile.importers.onnx.operators import OPERATORS, Call, elementwise
 from builder.compile.importers.onnx.patterns import activations
-from builder.compile.importers.onnx.placing import place
 from builder.compile.importers.onnx.reading import LIMIT, Entry, Graph, Operator, read, short
+from builder.compile.importers.repeats import grouped
+from builder.compile.placing import place
 from builder.graph import Network, Project
 from builder.graph.document import MAX_NODES
 from builder.text import plain
@@ -153,7 +154,7 @@ class _Import:
             return
         if not any(isinstance(value, Tensor) for value in inputs):
             arrays = [value.array if isinstance(value, Constant) else None for value in inputs]
-            found = computed(item, arrays, self.graph.opset)
+            found = computed(item, arrays)
             if found is None:
                 raise Refusal("it has no input that depends on the network's inputs")
             first = inputs[0] if inputs else None
@@ -251,7 +252,7 @@ class _Import:
             if key in nodes
             for part, array in parts.items()
         }
-        return Imported(project, weights, tuple(self.draw.remarks))
+        return grouped(Imported(project, weights, tuple(self.draw.remarks)), untie=True)
 
 
 _FOLDED = {

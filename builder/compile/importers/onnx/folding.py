@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
-def computed(operator: Operator, given: list[Array | None], opset: int) -> list[Array] | None:
+def computed(operator: Operator, given: list[Array | None]) -> list[Array] | None:
     """What an operator makes of known numbers; None where it is not one of those that are computed here."""
     kind, get = operator.type, operator.attributes.get
     if kind == "Constant":
@@ -45,9 +46,9 @@ def computed(operator: Operator, given: list[Array | None], opset: int) -> list[
     if x is None:
         return None
     if any(math.prod(item.shape) > MOST for item in given if item is not None):
-        return _virtual(operator, given, x, opset)
+        return _virtual(Known(operator, given, x))
     with np.errstate(all="ignore"):
-        found = _of_numbers(operator, given, x, opset)
+        found = _of_numbers(Known(operator, given, x))
     if found is None:
         return None
     result = [found] if isinstance(found, np.ndarray | np.generic) else list(found)
@@ -62,12 +63,12 @@ def _kept(found: Array, x: Array) -> Array:
     return found if found.dtype == bool else found.astype(np.int64)
 
 
-def _virtual(operator: Operator, given: list[Array | None], x: Array, opset: int) -> list[Array] | None:
+def _virtual(known: Known) -> list[Array] | None:
     """What can be done with numbers that are the same for each example of any batch."""
-    if operator.type in ("Identity", "Cast"):
-        return [x]
-    if operator.type in ("Transpose", "Slice", "Squeeze", "Unsqueeze", "Shape"):  # these copy no numbers
-        return [np.asarray(_of_numbers(operator, given, x, opset))]
+    if known.operator.type in ("Identity", "Cast"):
+        return [known.x]
+    if known.operator.type in ("Transpose", "Slice", "Squeeze", "Unsqueeze", "Shape"):  # these copy no numbers
+        return [np.asarray(_of_numbers(known))]
     raise Refusal("it computes with fixed numbers for each example of the batch")
 
 
@@ -84,82 +85,137 @@ def _constant(operator: Operator) -> Array:
     return np.asarray(value)
 
 
-def _of_numbers(operator: Operator, given: list[Array | None], x: Array, opset: int) -> Any:
-    kind, get = operator.type, operator.attributes.get
+@dataclass(frozen=True)
+class Known:
+    """An operator with the numbers that go in; `x` is the first of them."""
 
-    def whole(place: int, name: str) -> list[int] | None:
-        value = get(name)
-        if value is None and place < len(given) and given[place] is not None:
-            value = [int(number) for number in np.asarray(given[place]).reshape(-1)]
+    operator: Operator
+    given: list[Array | None]
+    x: Array
+
+    def get(self, name: str) -> Any:
+        return self.operator.attributes.get(name)
+
+    def array(self, place: int) -> Array:
+        """An input that has to be there."""
+        found = self.given[place] if place < len(self.given) else None
+        if found is None:
+            raise Refusal(f"input {place + 1} is missing")
+        return np.asarray(found)
+
+    def number(self, place: int) -> float:
+        """The first number of an input."""
+        return float(self.array(place).reshape(-1)[0])
+
+    def whole(self, place: int, name: str) -> list[int] | None:
+        """Whole numbers that are an attribute in older files and an input in newer ones."""
+        value = self.get(name)
+        if value is None and place < len(self.given) and self.given[place] is not None:
+            value = [int(number) for number in self.array(place).reshape(-1)]
         return [value] if isinstance(value, int) else value
 
+    def axis(self) -> int:
+        return int(self.get("axis") or 0)
+
+
+def _of_numbers(known: Known) -> Any:
+    """What comes out, as one array or several; None for operators that are not computed here."""
+    kind, x, given = known.operator.type, known.x, known.given
     if kind in _UNARY:
         return _UNARY[kind](x)
     if kind in _BINARY and len(given) == 2 and given[1] is not None:
         if math.prod(np.broadcast_shapes(x.shape, given[1].shape)) > MOST and kind != "MatMul":
             raise Refusal("it makes more numbers than can be kept")
         return _BINARY[kind](x, given[1])
-    if kind == "Cast":
-        to = get("to")
-        return x.astype(bool if to == 9 else np.float32 if to in (1, 10, 11, 16) else np.int64)
-    if kind == "Shape":
-        return np.asarray(x.shape[get("start") : get("end")], np.int64)
-    if kind == "Size":
-        return np.asarray(x.size, np.int64)
-    if kind == "Gather":
-        return np.take(x, np.asarray(given[1]), axis=get("axis") or 0)
-    if kind == "Concat":
-        return np.concatenate([np.asarray(item) for item in given], axis=get("axis") or 0)
-    if kind == "Reshape":
-        shape = [x.shape[place] if size == 0 else size for place, size in enumerate(whole(1, "shape") or [])]
-        return x.reshape(shape)
-    if kind == "Transpose":
-        return np.transpose(x, get("perm"))
-    if kind == "Squeeze":
-        axes = whole(1, "axes")
-        return np.squeeze(x, None if axes is None else tuple(axes))
-    if kind == "Unsqueeze":
-        return np.expand_dims(x, tuple(whole(1, "axes") or ()))
-    if kind == "Slice":
-        starts, ends = whole(1, "starts") or [], whole(2, "ends") or []
-        axes = whole(3, "axes") or list(range(len(starts)))
-        steps = whole(4, "steps") or [1] * len(starts)
-        places: list[slice] = [slice(None)] * x.ndim
-        for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-            places[axis] = slice(start, None if end < -(2**40) else end, step)
-        return x[tuple(places)]
-    if kind == "Range":
-        first, last, by = (float(np.asarray(item).reshape(-1)[0]) for item in given)
-        if not by or (last - first) / by > MOST:
-            raise Refusal("it counts without an end")
-        return np.arange(first, last, by).astype(x.dtype)
-    if kind == "Where":
-        return np.where(x.astype(bool), np.asarray(given[1]), np.asarray(given[2]))
-    if kind == "Tile":
-        repeats = whole(1, "repeats") or []
-        if math.prod(repeats) * x.size > MOST:
-            raise Refusal("it makes more numbers than can be kept")
-        return np.tile(x, repeats)
-    if kind == "Trilu":
-        k = int(np.asarray(given[1]).reshape(-1)[0]) if len(given) > 1 and given[1] is not None else 0
-        return np.triu(x, k) if get("upper") in (None, 1) else np.tril(x, k)
-    if kind in ("ReduceProd", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceMean"):
-        axes = whole(1, "axes")
-        function: Any = {"Prod": np.prod, "Sum": np.sum, "Max": np.max, "Min": np.min, "Mean": np.mean}[kind[6:]]
-        return function(x, axis=None if axes is None else tuple(axes), keepdims=get("keepdims") != 0)
-    if kind == "CumSum":
-        return np.cumsum(x, axis=int(np.asarray(given[1]).reshape(-1)[0]))
-    if kind == "Split":
-        sizes = whole(1, "split")
-        axis = get("axis") or 0
-        parts: Any = len(operator.outputs) if sizes is None else [int(v) for v in np.cumsum(sizes)[:-1]]
-        return np.split(x, parts, axis=axis)
-    if kind == "Clip":
-        low, high = (None if place >= len(given) or given[place] is None else given[place] for place in (1, 2))
-        return np.clip(x, low, high)
-    if kind == "Dropout":
-        return x
-    return None
+    return _OTHERS[kind](known) if kind in _OTHERS else None
+
+
+def _cast(known: Known) -> Array:
+    to = known.get("to")
+    return known.x.astype(bool if to == 9 else np.float32 if to in (1, 10, 11, 16) else np.int64)
+
+
+def _reshape(known: Known) -> Array:
+    asked = known.whole(1, "shape") or []
+    return known.x.reshape([known.x.shape[place] if size == 0 else size for place, size in enumerate(asked)])
+
+
+def _squeeze(known: Known) -> Array:
+    axes = known.whole(1, "axes")
+    return np.squeeze(known.x, None if axes is None else tuple(axes))
+
+
+def _slice(known: Known) -> Array:
+    starts, ends = known.whole(1, "starts") or [], known.whole(2, "ends") or []
+    axes = known.whole(3, "axes") or list(range(len(starts)))
+    steps = known.whole(4, "steps") or [1] * len(starts)
+    places: list[slice] = [slice(None)] * known.x.ndim
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        places[axis] = slice(start, None if end < -(2**40) else end, step)
+    found: Array = known.x[tuple(places)]
+    return found
+
+
+def _range(known: Known) -> Array:
+    first, last, by = (known.number(place) for place in range(3))
+    if not by or (last - first) / by > MOST:
+        raise Refusal("it counts without an end")
+    return np.arange(first, last, by).astype(known.x.dtype)
+
+
+def _tile(known: Known) -> Array:
+    repeats = known.whole(1, "repeats") or []
+    if math.prod(repeats) * known.x.size > MOST:
+        raise Refusal("it makes more numbers than can be kept")
+    return np.tile(known.x, repeats)
+
+
+def _triangle(known: Known) -> Array:
+    k = int(known.number(1)) if len(known.given) > 1 and known.given[1] is not None else 0
+    return np.triu(known.x, k) if known.get("upper") in (None, 1) else np.tril(known.x, k)
+
+
+def _reduce(known: Known) -> Any:
+    axes = known.whole(1, "axes")
+    function = _REDUCTIONS[known.operator.type]
+    return function(known.x, axis=None if axes is None else tuple(axes), keepdims=known.get("keepdims") != 0)
+
+
+def _split(known: Known) -> list[Array]:
+    sizes = known.whole(1, "split")
+    parts: Any = len(known.operator.outputs) if sizes is None else [int(end) for end in np.cumsum(sizes)[:-1]]
+    return np.split(known.x, parts, axis=known.axis())
+
+
+def _clip(known: Known) -> Any:
+    low, high = (known.given[place] if place < len(known.given) else None for place in (1, 2))
+    return np.clip(known.x, low, high)
+
+
+_REDUCTIONS: dict[str, Callable[..., Any]] = {
+    "ReduceProd": np.prod, "ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min, "ReduceMean": np.mean,
+}  # fmt: skip
+_OTHERS: dict[str, Callable[[Known], Any]] = {
+    "Cast": _cast,
+    "Shape": lambda known: np.asarray(known.x.shape[known.get("start") : known.get("end")], np.int64),
+    "Size": lambda known: np.asarray(known.x.size, np.int64),
+    "Gather": lambda known: np.take(known.x, known.array(1), axis=known.axis()),
+    "Concat": lambda known: np.concatenate([np.asarray(item) for item in known.given], axis=known.axis()),
+    "Reshape": _reshape,
+    "Transpose": lambda known: np.transpose(known.x, known.get("perm")),
+    "Squeeze": _squeeze,
+    "Unsqueeze": lambda known: np.expand_dims(known.x, tuple(known.whole(1, "axes") or ())),
+    "Slice": _slice,
+    "Range": _range,
+    "Where": lambda known: np.where(known.x.astype(bool), known.array(1), known.array(2)),
+    "Tile": _tile,
+    "Trilu": _triangle,
+    **dict.fromkeys(_REDUCTIONS, _reduce),
+    "CumSum": lambda known: np.cumsum(known.x, axis=int(known.number(1))),
+    "Split": _split,
+    "Clip": _clip,
+    "Dropout": lambda known: known.x,
+}
 
 
 __all__ = ["BATCH", "computed"]

@@ -112,7 +112,7 @@ def _curve(
         given = [None if value is None else value.reshape(()) if value.size == 1 else value for value in given]
         if item.type == "Clip" and opset < 11:
             given = [given[0], *(np.asarray(item.attributes.get(side)) for side in ("min", "max"))]
-        made = computed(item, given, opset)
+        made = computed(item, given)
         if not made:
             return None
         known[item.outputs[0]] = made[0]

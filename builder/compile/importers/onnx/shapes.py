@@ -38,7 +38,8 @@ def reshape(draw: Drawing, tensor: Tensor, asked: Sequence[int], allow_zero: boo
     axes: list[tuple[int, ...]] = []
     for left, right in blocks:
         inner = [part for axis in left for part in tensor.axes[axis]]
-        if [tensor.axes[axis] for axis in left if tensor.axes[axis]] == [tensor.axes[left[0]]] and len(right) == 1:
+        kept = [tensor.axes[axis] for axis in left if tensor.axes[axis]]
+        if left and kept == [tensor.axes[left[0]]] and len(right) == 1:
             # One axis stays one axis, perhaps without others of length 1.
             numbers = {}
             for part in inner:

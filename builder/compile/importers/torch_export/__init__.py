@@ -1,0 +1,33 @@
+"""Programs that torch.export wrote (.pt2) as documents. Nothing of a file is executed or unpickled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builder.compile.importers.base import Imported, Unreadable
+from builder.compile.importers.torch_export.archive import looks_like_pt2, read
+from builder.text import plain
+
+__all__ = ["import_file", "looks_like_pt2"]
+
+
+def import_file(path: str | Path, name: str = "") -> Imported:
+    """A document and its weights from an exported program.
+
+    Raises:
+        Unreadable: the file is no exported program, or holds what cannot be drawn.
+    """
+    from builder.compile.importers.torch_export.finishing import finished
+    from builder.compile.importers.torch_export.program import parse
+    from builder.compile.importers.torch_export.reader import Reader
+
+    path = Path(path)
+    archive = read(path)
+    try:
+        reader = Reader(archive, parse(archive))
+        draw = reader.drawn()
+        return finished(draw, reader.owners, plain(name or path.stem)[:200] or "Imported network")
+    except RecursionError:
+        raise Unreadable("The program is nested too deeply to be drawn.") from None
+    except MemoryError:
+        raise Unreadable("The program is too large for this machine.") from None

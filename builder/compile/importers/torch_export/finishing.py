@@ -1,0 +1,86 @@
+"""From a drawing to a document: modules that occur repeatedly become networks, weights get their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from builder.check import analyse
+from builder.compile.importers.base import Imported, Unreadable
+from builder.compile.importers.onnx.drawing import Array, Drawing
+from builder.compile.importers.torch_export.grouping import Grouping, Item, called
+from builder.compile.importers.torch_export.program import Module
+from builder.compile.importers.torch_export.sizing import free
+from builder.compile.placing import place
+from builder.graph import Edge, Network, Node, Project
+from builder.graph.document import MAX_NODES, SUBNETWORK
+from builder.text import plain
+
+
+def finished(draw: Drawing, owners: Mapping[str, tuple[Module, ...]], name: str) -> Imported:
+    """The document of a drawing, checked, and its weights as tensors.
+
+    Raises:
+        Unreadable: it is too large, or no document that works.
+    """
+    if len(draw.nodes) > MAX_NODES:
+        raise Unreadable(f"This network would have {len(draw.nodes):,} nodes; a document holds {MAX_NODES:,}.")
+    grouped = _grouped(draw, owners, name)
+    if grouped is not None and not analyse(grouped[0]).errors:
+        return Imported(grouped[0], tensors(grouped[1]), tuple(dict.fromkeys([*draw.remarks, *grouped[2]])))
+    network = Network(nodes=dict(draw.nodes), edges=tuple(draw.edges))
+    project = Project(name=name, networks={"main": place(network)})
+    weights = {f"{key}.{part}": array for key, parts in draw.weights.items() for part, array in parts.items()}
+    errors = analyse(project).errors
+    if errors:
+        raise Unreadable(f"The network was read, but not as a document that works: {plain(errors[0].message)}")
+    return Imported(project, tensors(weights), tuple(draw.remarks))
+
+
+def _grouped(
+    draw: Drawing, owners: Mapping[str, tuple[Module, ...]], name: str
+) -> tuple[Project, dict[str, Array], list[str]] | None:
+    """The document with a network for each module that occurs repeatedly, or None where there is none."""
+    items = {
+        key: Item(
+            node,
+            (node.title or key).removesuffix(".weight"),
+            dict(draw.sources[key]),
+            draw.weights.get(key, {}),
+            owners.get(key, ()),
+        )
+        for key, node in draw.nodes.items()
+    }
+    grouping = Grouping(items, draw.specs)
+    grouping.grouped()
+    if not grouping.networks:
+        return None
+    names: dict[str, str] = {}
+    for key, item in items.items():
+        single = item.node.type != SUBNETWORK
+        taken = dict.fromkeys(names.values())
+        kept = single and key not in taken and not item.node.title.endswith(".weight")
+        names[key] = key if kept else free(called(item, item.label), taken)
+    nodes: dict[str, Node] = {}
+    edges: list[Edge] = []
+    weights: dict[str, Array] = {}
+    for key, item in items.items():
+        own = names[key]
+        title = "" if free(called(item, item.label), {}) == own or item.label.isdigit() else plain(item.label)[:200]
+        shares = names.get(item.node.shares or "")
+        nodes[own] = item.node.model_copy(update={"id": own, "title": title, "shares": shares})
+        for port, ref in item.reads.items():
+            home, dot, way = ref.partition(".")
+            edges.append(Edge(source=f"{names[home]}{dot}{way}", target=f"{own}.{port}"))
+        weights |= {f"{own}.{part}": array for part, array in item.weights.items()}
+    networks = {"main": Network(nodes=nodes, edges=tuple(edges)), **grouping.networks}
+    project = Project(name=name, networks={key: place(network) for key, network in networks.items()})
+    return project, weights, grouping.remarks
+
+
+def tensors(weights: Mapping[str, Array]) -> dict[str, Any]:
+    import torch
+
+    return {key: torch.from_numpy(np.array(array, order="C")) for key, array in weights.items()}

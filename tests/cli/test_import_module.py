@@ -1,0 +1,97 @@
+"""`netloom import module:function`: a person's own PyTorch becomes a document with its weights."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from builder.compile import module
+from builder.graph import read
+from tests.cli.conftest import Console
+
+OWN = """
+import torch
+from torch import nn
+
+
+def make():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+
+
+make.example_inputs = torch.zeros(1, 4)
+
+
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.table = nn.Embedding(10, 3)
+
+    def forward(self, tokens):
+        return self.table(tokens).mean(1)
+
+
+def broken():
+    raise KeyError("nothing\\nhere")
+
+
+number = 3
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a person's module, in which the command is called."""
+    (tmp_path / "own_models.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "own_models", raising=False)
+    importlib.invalidate_caches()
+    return tmp_path
+
+
+def test_a_function_that_says_what_goes_in(console: Console, own: Path) -> None:
+    answer = console("import", "own_models:make", "--to", own / "drawn.json", "--json")
+    assert answer.code == 0, answer.err
+    drawn = module(read(own / "drawn.json"))
+    drawn.load_state_dict(load_file(own / "drawn.safetensors"))
+    rows = torch.randn(5, 4)
+    wanted = importlib.import_module("own_models").make()
+    assert torch.allclose(drawn.eval()(rows), wanted(rows), atol=1e-6)
+
+
+def test_a_class_with_whole_numbers(console: Console, own: Path) -> None:
+    answer = console("import", "own_models:Words", "--input", "2x7:int", "--to", own / "drawn.json", "--json")
+    assert answer.code == 0, answer.err
+    assert answer.value["name"] == "Words"
+    drawn = module(read(own / "drawn.json"))
+    drawn.load_state_dict(load_file(own / "drawn.safetensors"))
+    rows = torch.randint(0, 10, (3, 7))
+    assert torch.allclose(drawn.eval()(rows), importlib.import_module("own_models").Words()(rows), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["own_models:Words"], "--input"),
+        (["own_models:Words", "--input", "2by7"], "no shape"),
+        (["own_models:Words", "--input", "2x7"], "cannot record"),
+        (["own_models:nothing"], "nothing called 'nothing'"),
+        (["own_models:broken"], "KeyError"),
+        (["own_models:number"], "torch.nn.Module"),
+        (["no_such_models:make"], "no module 'no_such_models'"),
+        (["model.pt2", "--input", "2x7"], "MODULE:FUNCTION"),
+    ],
+)
+def test_what_is_wrong_is_a_sentence(words: list[str], said: str, console: Console, own: Path) -> None:
+    answer = console("import", *words, "--to", own / "drawn.json")
+    assert answer.code == 1
+    assert said in answer.err
+    assert len(answer.err.strip().splitlines()) == 1
+    assert not (own / "drawn.json").exists()

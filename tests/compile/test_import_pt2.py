@@ -1,0 +1,545 @@
+"""Programs of torch.export as documents: the drawn network answers as the source, and a broken file is a sentence."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from builder.check import validate
+from builder.compile import module
+from builder.compile.importers import Imported, Unreadable, read_model
+from builder.export.tracing import quiet
+from builder.graph import SUBNETWORK, dumps, loads, read
+
+
+class BasicBlock(nn.Module):
+    def __init__(self, inside: int, outside: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outside)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outside)
+        self.downsample: nn.Module | None = None
+        if stride > 1 or inside != outside:
+            self.downsample = nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        y += x if self.downsample is None else self.downsample(x)
+        result: torch.Tensor = self.relu(y)
+        return result
+
+
+class ResNet(nn.Module):
+    def __init__(self, blocks: tuple[int, ...] = (2, 2, 2, 2), width: int = 64, classes: int = 1000) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width)
+        self.relu, self.maxpool = nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)
+        inside, stages = width, []
+        for place, number in enumerate(blocks):
+            outside = width * 2**place
+            first = BasicBlock(inside, outside, 2 if place else 1)
+            stages.append(nn.Sequential(first, *(BasicBlock(outside, outside) for _ in range(number - 1))))
+            inside = outside
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.avgpool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(inside, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        result: torch.Tensor = self.fc(torch.flatten(self.avgpool(x), 1))
+        return result
+
+
+class CausalAttention(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.c_attn, self.c_proj, self.heads = nn.Linear(width, 3 * width), nn.Linear(width, width), heads
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, t, d = x.shape
+        q, k, v = (
+            part.view(n, t, self.heads, d // self.heads).transpose(1, 2) for part in self.c_attn(x).split(d, dim=2)
+        )
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        result: torch.Tensor = self.c_proj(y.transpose(1, 2).contiguous().view(n, t, d))
+        return result
+
+
+class Layer(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.ln_1, self.attn, self.ln_2 = nn.LayerNorm(width), CausalAttention(width, heads), nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), nn.Dropout(0.1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self.attn(self.ln_1(x))
+        result: torch.Tensor = x + self.mlp(self.ln_2(x))
+        return result
+
+
+class Gpt(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(50, 16), nn.Embedding(8, 16)
+        self.h = nn.ModuleList(Layer(16, 4) for _ in range(3))
+        self.ln_f, self.lm_head = nn.LayerNorm(16), nn.Linear(16, 50, bias=False)
+        self.lm_head.weight = self.wte.weight
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.wte(tokens) + self.wpe(torch.arange(tokens.size(1)))
+        for layer in self.h:
+            x = layer(x)
+        result: torch.Tensor = self.lm_head(self.ln_f(x))
+        return result
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind: type[nn.LSTM | nn.GRU], layers: int, both: bool) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(20, 8)
+        self.rnn = kind(8, 6, layers, batch_first=True, bidirectional=both)
+        self.head = nn.Linear(12 if both else 6, 3)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        y, state = self.rnn(self.embed(tokens))
+        last = state[0] if isinstance(state, tuple) else state
+        found = torch.cat([last[-2], last[-1]], 1) if self.rnn.bidirectional else last[-1] + y[:, -1]
+        result: torch.Tensor = self.head(found)
+        return result
+
+
+class Double(nn.Module):
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            *(nn.Conv2d(inside, outside, 3, padding=1), nn.BatchNorm2d(outside), nn.ReLU(True)),
+            *(nn.Conv2d(outside, outside, 3, padding=1), nn.BatchNorm2d(outside), nn.ReLU(True)),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.net(x)
+        return result
+
+
+class UNet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.down1, self.down2, self.deep = Double(3, 8), Double(8, 16), Double(16, 32)
+        self.pool, self.up1, self.join1 = nn.MaxPool2d(2), nn.ConvTranspose2d(32, 16, 2, 2), Double(32, 16)
+        self.up2, self.join2 = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), Double(24, 8)
+        self.out = nn.Conv2d(8, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = self.down1(x)
+        b = self.down2(self.pool(a))
+        y = self.join1(torch.cat([self.up1(self.deep(self.pool(b))), b], 1))
+        result: torch.Tensor = self.out(self.join2(torch.cat([a, self.up2(y)], 1)))
+        return result
+
+
+class Separable(nn.Module):
+    def __init__(self, inside: int, outside: int, stride: int) -> None:
+        super().__init__()
+        self.deep, self.norm1 = nn.Conv2d(inside, inside, 3, stride, 1, groups=inside), nn.BatchNorm2d(inside)
+        self.wide, self.norm2 = nn.Conv2d(inside, outside, 1, bias=False), nn.BatchNorm2d(outside)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = F.hardswish(self.norm2(self.wide(F.relu6(self.norm1(self.deep(x))))))
+        return result
+
+
+class Twins(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = BasicBlock(3, 4)
+        self.two = BasicBlock(4, 4)
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = (self.two(self.one(a)) - self.two(self.one(b))).abs().mean((2, 3))
+        return result
+
+
+class Shapes(nn.Module):
+    """Operators that no module of its own stands for."""
+
+    seen: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.randn(6, 1))
+        self.register_buffer("seen", torch.tril(torch.ones(4, 4)).view(1, 1, 4, 4))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        a, b, c = x.view(x.shape[0], 4, 3, 6).unbind(2)
+        scores = (a.unsqueeze(1) @ b.unsqueeze(1).transpose(-1, -2) * 0.5).masked_fill(self.seen == 0, float("-inf"))
+        y = (scores.softmax(-1) @ c.unsqueeze(1)).squeeze(1) @ (self.scale * torch.eye(6))
+        y = torch.where(y > 0, y, 0.5 - y) / (1 + y.pow(2))
+        z = torch.stack([y[:, ::2, 1:4], y[:, 1::2, :3].flip(1)], dim=-1).permute(0, 3, 1, 2).flatten(2)
+        return F.pad(y, (1, 2)), z.amax(-1), y.std(dim=(1, 2), keepdim=True).expand(-1, 2, 2)
+
+
+def encoder(**options: Any) -> nn.Module:
+    layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True, **options)
+    return nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+
+
+def separable() -> nn.Module:
+    blocks = (Separable(8, 16, 2), Separable(16, 16, 1), Separable(16, 16, 1))
+    return nn.Sequential(nn.Conv2d(3, 8, 3), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4))
+
+
+def mlp() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))
+
+
+def image(side: int = 16) -> torch.Tensor:
+    return torch.randn(2, 3, side, side)
+
+
+def tokens() -> torch.Tensor:
+    return torch.randint(0, 20, (2, 8))
+
+
+Case = tuple[Callable[[], nn.Module], Callable[[], tuple[torch.Tensor, ...]]]
+CASES: dict[str, Case] = {
+    "mlp": (mlp, lambda: (torch.randn(2, 4),)),
+    "resnet": (lambda: ResNet((1, 2, 3, 2), 4, 5), lambda: (image(32),)),
+    "encoder": (encoder, lambda: (torch.randn(2, 5, 16),)),
+    "encoder, norm first": (
+        lambda: encoder(norm_first=True, activation="gelu"),
+        lambda: (torch.randn(2, 5, 16),),
+    ),
+    "lstm": (lambda: Recurrent(nn.LSTM, 2, True), lambda: (tokens(),)),
+    "gru": (lambda: Recurrent(nn.GRU, 1, False), lambda: (tokens(),)),
+    "gpt": (Gpt, lambda: (tokens(),)),
+    "unet": (UNet, lambda: (image(),)),
+    "separable": (separable, lambda: (image(),)),
+    "twins": (Twins, lambda: (image(8), image(8))),
+    "shapes": (Shapes, lambda: (torch.randn(2, 12, 6),)),
+}
+
+
+def made(build: Callable[[], nn.Module]) -> nn.Module:
+    """A network whose normalisations do something."""
+    torch.manual_seed(0)
+    network = build()
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+            state = part.state_dict()
+            nn.init.normal_(state["running_mean"])
+            nn.init.uniform_(state["running_var"], 0.5, 2.0)
+            nn.init.normal_(part.weight, 1.0, 0.2)
+            nn.init.normal_(part.bias)
+    return network.eval()
+
+
+def exported(network: nn.Module, inputs: tuple[torch.Tensor, ...], dynamic: bool = True) -> bytes:
+    shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs) if dynamic else None
+    target = io.BytesIO()
+    with quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(torch.export.export(network, inputs, dynamic_shapes=shapes), target)
+    return target.getvalue()
+
+
+def imported(content: bytes, folder: Path) -> Imported:
+    path = folder / "model.pt2"
+    path.write_bytes(content)
+    return read_model(path)
+
+
+def answers(found: Imported, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    drawn = module(loads(dumps(found.project)))
+    drawn.load_state_dict(found.weights)
+    with torch.no_grad():
+        result = drawn.eval()(*inputs)
+    return result if isinstance(result, tuple) else (result,)
+
+
+def same(network: nn.Module, found: Imported, inputs: tuple[torch.Tensor, ...]) -> None:
+    with torch.no_grad():
+        wanted = network(*inputs)
+    for mine, theirs in zip(answers(found, inputs), wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
+        assert mine.shape == theirs.shape
+        assert torch.allclose(mine, theirs, atol=1e-4), (mine - theirs).abs().max()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_drawn_network_answers_as_the_source(name: str, tmp_path: Path) -> None:
+    build, give = CASES[name]
+    network, inputs = made(build), give()
+    # Half of them with two examples at once, which the document takes any number of all the same.
+    found = imported(exported(network, inputs, dynamic=list(CASES).index(name) % 2 == 0), tmp_path)
+    assert not [issue for issue in validate(found.project) if issue.severity == "error"]
+    same(network, found, tuple(torch.cat([value, value[:1]]) for value in give()))
+
+
+def used(found: Imported, name: str) -> list[str]:
+    """The networks that stand in a network, as often as they do."""
+    nodes = found.project.networks[name].nodes.values()
+    return [str(node.params["network"]) for node in nodes if node.type == SUBNETWORK]
+
+
+def test_a_resnet_arrives_as_stages_and_blocks(tmp_path: Path) -> None:
+    network = made(ResNet)
+    found = imported(exported(network, (image(32),)), tmp_path)
+    drawn = module(found.project)
+    assert sum(weight.numel() for weight in drawn.parameters()) == 11_689_512
+    main = found.project.main_network.nodes
+    assert len(main) == 13
+    assert main["layer1"].params == {"network": "basic_block", "values": {"filters": 64}, "repeat": 2}
+    assert [main[f"layer{place}"].params["values"] for place in (2, 3, 4)] == [
+        {"filters": 64 * 2**n} for n in (1, 2, 3)
+    ]
+    assert used(found, "layer") == ["basic_block_2", "basic_block"]
+    assert {"conv1", "bn1", "relu", "conv2", "bn2", "add"} <= set(found.project.networks["basic_block"].nodes)
+    same(network, found, (image(32),))
+
+
+def test_transformers_arrive_as_layers_with_attention(tmp_path: Path) -> None:
+    found = imported(exported(made(Gpt), (tokens(),)), tmp_path)
+    main = found.project.main_network.nodes
+    assert main["h"].params == {"network": "layer", "repeat": 3}
+    assert main["lm_head"].shares == "wte"
+    assert main["wpe"].type == "Learned"
+    kinds = [node.type for node in found.project.networks["layer"].nodes.values()]
+    assert kinds.count("MultiHeadAttention") == 1
+    assert "Reshape" not in kinds
+    found = imported(exported(made(encoder), (torch.randn(2, 5, 16),)), tmp_path)
+    assert "MultiHeadAttention" in {n.type for n in found.project.networks["transformer_encoder_layer"].nodes.values()}
+
+
+def test_a_module_that_is_used_twice_shares_its_weights(tmp_path: Path) -> None:
+    network = made(Twins)
+    found = imported(exported(network, (image(8), image(8))), tmp_path)
+    drawn = module(found.project)
+    assert sum(weight.numel() for weight in drawn.parameters()) == sum(part.numel() for part in network.parameters())
+    assert sorted(
+        node.shares or "" for node in found.project.main_network.nodes.values() if node.type == SUBNETWORK
+    ) == [*("", "", "one", "two")]
+
+
+def test_a_batch_that_is_another_axis(tmp_path: Path) -> None:
+    layer = nn.TransformerEncoderLayer(16, 4, 32)
+    network = made(lambda: nn.TransformerEncoder(layer, 1, enable_nested_tensor=False))
+    inputs = torch.randn(5, 2, 16)
+    target = io.BytesIO()
+    with quiet():
+        program = torch.export.export(network, (inputs,), dynamic_shapes=({1: torch.export.Dim.DYNAMIC},))
+        torch.export.save(program, target)
+    found = imported(target.getvalue(), tmp_path)
+    assert "axis 2" in " ".join(found.remarks)
+    with torch.no_grad():
+        assert torch.allclose(answers(found, (inputs.transpose(0, 1),))[0], network(inputs).transpose(0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["digits_resnet", "tales_gpt", "same_digits_siamese"])
+def test_what_was_exported_comes_back(name: str, tmp_path: Path) -> None:
+    project = read(Path(__file__).parents[2] / "builder" / "templates" / f"{name}.json")
+    network = made(lambda: module(project))
+    inputs = []
+    for node in sorted((n for n in project.main_network.nodes.values() if n.type == "Input"), key=lambda n: n.id):
+        shape: Any = node.params.get("shape", [16])
+        size = (2, *shape)
+        whole = node.params.get("kind") in ("tokens", "indices")
+        inputs.append(
+            torch.randint(0, int(str(node.params.get("vocabulary") or 4)), size) if whole else torch.randn(size)
+        )
+    found = imported(exported(network, tuple(inputs)), tmp_path)
+    same(network, found, tuple(inputs))
+
+
+# What is refused.
+
+
+def changed(content: bytes, change: Callable[[str, bytes], bytes | None]) -> bytes:
+    """The archive with its members changed."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(target, "w") as new:
+        for info in old.infolist():
+            data = change(info.filename, old.read(info))
+            if data is not None:
+                new.writestr(info.filename, data)
+    return target.getvalue()
+
+
+def edited(content: bytes, member: str, edit: Callable[[Any], None]) -> bytes:
+    """The archive with one JSON changed."""
+
+    def change(name: str, data: bytes) -> bytes:
+        if not name.endswith(member):
+            return data
+        value = json.loads(data)
+        edit(value)
+        return json.dumps(value).encode()
+
+    return changed(content, change)
+
+
+@pytest.fixture(scope="module")
+def small() -> bytes:
+    return exported(made(mlp), (torch.randn(2, 4),))
+
+
+def refused(content: bytes, folder: Path) -> str:
+    with pytest.raises(Unreadable) as found:
+        imported(content, folder)
+    text = str(found.value)
+    assert "\n" not in text
+    assert len(text) < 1_500
+    return text
+
+
+MODEL, WEIGHTS = "models/model.json", "model_weights_config.json"
+
+
+def _graph(value: Any) -> Any:
+    return value["graph_module"]["graph"]
+
+
+def test_unknown_operators_are_named_all_at_once(small: bytes, tmp_path: Path) -> None:
+    def edit(value: Any) -> None:
+        _graph(value)["nodes"][0]["target"] = "torch.ops.aten.made_up.default"
+        _graph(value)["nodes"][1]["target"] = "os.system\n'rm'"
+
+    text = refused(edited(small, MODEL, edit), tmp_path)
+    assert "made_up" in text
+    assert "os.system" in text
+
+
+def _cycle(value: Any) -> None:
+    nodes = _graph(value)["nodes"]
+    nodes[0]["inputs"][0]["arg"] = {"as_tensor": {"name": nodes[-1]["outputs"][0]["as_tensor"]["name"]}}
+
+
+def _twice(value: Any) -> None:
+    nodes = _graph(value)["nodes"]
+    nodes[1]["outputs"] = nodes[0]["outputs"]
+
+
+@pytest.mark.parametrize(
+    ("member", "edit", "said"),
+    [
+        (MODEL, _cycle, "nothing before it gives"),
+        (MODEL, _twice, "twice"),
+        (MODEL, lambda value: value.pop("graph_module"), "not written as torch.export"),
+        (MODEL, lambda value: _graph(value)["nodes"].extend(_graph(value)["nodes"][:1] * 30_000), "operators"),
+        (WEIGHTS, lambda value: value["config"]["0.weight"].update(use_pickle=True), "pickle"),
+        (
+            WEIGHTS,
+            lambda value: value["config"]["0.weight"]["tensor_meta"].update(sizes=[{"as_int": 10**12}]),
+            "0.weight",
+        ),
+        (
+            WEIGHTS,
+            lambda value: value["config"]["0.weight"]["tensor_meta"].update(strides=[{"as_int": 99}] * 2),
+            "as many",
+        ),
+        (
+            WEIGHTS,
+            lambda value: value["config"]["0.weight"]["tensor_meta"].update(storage_offset={"as_int": -4}),
+            "shape",
+        ),
+        (WEIGHTS, lambda value: value["config"]["0.weight"].update(path_name="../../etc"), "etc"),
+        (WEIGHTS, lambda value: value["config"].pop("0.weight"), "not in the file"),
+    ],
+)
+def test_damaged_programs(member: str, edit: Callable[[Any], None], said: str, small: bytes, tmp_path: Path) -> None:
+    assert said in refused(edited(small, member, edit), tmp_path)
+
+
+def test_damaged_archives(small: bytes, tmp_path: Path) -> None:
+    refused(b"", tmp_path)
+    refused(b"PK\x03\x04 no zip", tmp_path)
+    refused(small[: len(small) // 2], tmp_path)
+    assert "JSON" in refused(changed(small, lambda name, data: b"{" if name.endswith(MODEL) else data), tmp_path)
+    assert "deeply" in refused(
+        changed(small, lambda name, data: b"[" * 10**5 if name.endswith(MODEL) else data), tmp_path
+    )
+    pickled = changed(small, lambda name, data: data if not name.endswith(MODEL) else None)
+    assert "model.json" in refused(pickled, tmp_path)
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(small)) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for info in old.infolist():
+            new.writestr(info.filename, b" " * 10**8 if info.filename.endswith(MODEL) else old.read(info))
+    assert "unpack" in refused(target.getvalue(), tmp_path)
+
+
+def test_an_older_archive_is_refused(tmp_path: Path) -> None:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as new:
+        new.writestr("serialized_exported_program.json", b"{}")
+        new.writestr("serialized_state_dict.pt", b"\x80\x02}q\x00.")
+    assert "older PyTorch" in refused(target.getvalue(), tmp_path)
+
+
+def test_names_are_made_harmless(small: bytes, tmp_path: Path) -> None:
+    text = json.dumps("x\"'\n\u202e<b>;import os")[1:-1].encode()
+    content = changed(
+        small,
+        lambda name, data: data.replace(b'"L__self__', b'"L__self__').replace(b",0,torch", b"," + text + b",torch"),
+    )
+    found = imported(content, tmp_path)
+    same(made(mlp), found, (torch.randn(3, 4),))
+    for node in found.project.main_network.nodes.values():
+        assert "\n" not in node.title
+        assert "\u202e" not in node.title
+
+
+def _leaves(value: Any, found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        found.append((value, key))
+        _leaves(part, found)
+    return found
+
+
+def test_fuzz(small: bytes, tmp_path: Path) -> None:
+    """Whatever is changed in the JSON, the file is read or refused by a sentence."""
+    chance = random.Random(0)
+    wrong: list[Any] = [
+        None,
+        -1,
+        2**70,
+        1e400,
+        "x" * 300,
+        [],
+        {},
+        [[]],
+        True,
+        {"as_int": -7},
+        {"as_tensor": {"name": "linear"}},
+    ]
+    members = {}
+    with zipfile.ZipFile(io.BytesIO(small)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    for _ in range(60):
+        wanted = chance.choice([MODEL, MODEL, WEIGHTS])
+        member = next(name for name in members if name.endswith(wanted))
+        value = json.loads(members[member])
+        for holder, key in chance.sample(_leaves(value, []), 2):
+            if isinstance(holder, dict):
+                holder[key] = chance.choice(wrong)
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w") as new:
+            for name, data in members.items():
+                new.writestr(name, json.dumps(value).encode() if name == member else data)
+        said = ""
+        try:
+            imported(target.getvalue(), tmp_path)
+        except Unreadable as error:
+            said = str(error)
+        assert "\n" not in said

@@ -1,0 +1,316 @@
+"""Imported networks arrive grouped: few nodes, the same answers, the same number of parameters."""
+
+from __future__ import annotations
+
+import io
+import time
+import warnings
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from builder.check import analyse
+from builder.compile import module
+from builder.compile.importers.base import Imported
+from builder.compile.importers.onnx import import_bytes
+from builder.compile.importers.repeats import grouped
+from builder.graph import Project, apply, dumps, loads
+from builder.graph.document import SUBNETWORK
+from builder.graph.expression import evaluate
+from tests.compile import published
+from tests.networks import network, networks
+
+
+class Layer(nn.Module):
+    """One layer of a Transformer, with its attention by hand, so that files spell it out."""
+
+    def __init__(self, width: int, masked: bool) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.fc1, self.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.masked = masked
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        rows, steps, width = x.shape
+        parts = self.qkv(self.norm1(x)).split(width, 2)
+        q, k, v = (part.reshape(rows, steps, 4, width // 4).transpose(1, 2) for part in parts)
+        scores = q @ k.transpose(-1, -2) * (width // 4) ** -0.5
+        if self.masked:
+            scores = scores + torch.triu(torch.full((steps, steps), -1e4), 1)
+        if mask is not None:
+            scores = scores + mask[:, None, None, :]
+        x = x + self.proj((scores.softmax(-1) @ v).transpose(1, 2).reshape(rows, steps, width))
+        result: torch.Tensor = x + self.fc2(F.gelu(self.fc1(self.norm2(x))))
+        return result
+
+
+class Gpt(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(50, 16), nn.Parameter(torch.randn(1, 6, 16))
+        self.h = nn.ModuleList(Layer(16, True) for _ in range(12))
+        self.ln_f, self.head = nn.LayerNorm(16), nn.Linear(16, 50)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.wte(tokens) + self.wpe
+        for layer in self.h:
+            x = layer(x)
+        result: torch.Tensor = self.head(self.ln_f(x))
+        return result
+
+
+class Bert(nn.Module):
+    """With a mask that comes in beside the tokens and is read by each layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.norm = nn.Embedding(50, 16), nn.LayerNorm(16)
+        self.encoder = nn.ModuleList(Layer(16, False) for _ in range(12))
+        self.pooler, self.head = nn.Linear(16, 16), nn.Linear(16, 3)
+
+    def forward(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        x, mask = self.norm(self.words(tokens)), (1 - mask) * -1e4
+        for layer in self.encoder:
+            x = layer(x, mask)
+        result: torch.Tensor = self.head(torch.tanh(self.pooler(x[:, 0])))
+        return result
+
+
+class Vit(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch, self.token = nn.Conv2d(3, 16, 4, 4), nn.Parameter(torch.randn(1, 1, 16))
+        self.place = nn.Parameter(torch.randn(1, 17, 16))
+        self.blocks = nn.Sequential(*(Layer(16, False) for _ in range(12)))
+        self.norm, self.head = nn.LayerNorm(16), nn.Linear(16, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patch(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1) + self.place
+        result: torch.Tensor = self.head(self.norm(self.blocks(x))[:, 0])
+        return result
+
+
+def _tokens(rows: int) -> tuple[torch.Tensor, ...]:
+    return (torch.randint(0, 50, (rows, 6)),)
+
+
+def _masked(rows: int) -> tuple[torch.Tensor, ...]:
+    return *_tokens(rows), (torch.rand(rows, 6) > 0.3).float()
+
+
+def _image(rows: int) -> tuple[torch.Tensor, ...]:
+    return (torch.randn(rows, 3, 16, 16),)
+
+
+def _small(rows: int) -> tuple[torch.Tensor, ...]:
+    return (torch.randn(rows, 3, 32, 32),)
+
+
+Rows = Callable[[int], tuple[torch.Tensor, ...]]
+EXPORTED: dict[str, tuple[Callable[[], nn.Module], Rows, str]] = {
+    "gpt": (Gpt, _tokens, "encoder_layer"),
+    "bert": (Bert, _masked, "encoder_layer"),
+    "vit": (Vit, _image, "encoder_layer"),
+    "resnet18": (lambda: module(published.resnet18()), _small, "residual_block"),
+    "mobilenet": (lambda: module(published.mobilenet_v2()), _small, "inverted_residual"),
+}
+
+
+def _shaken(made: nn.Module) -> nn.Module:
+    """Statistics and factors that are not those of a fresh network, which are equal everywhere."""
+    for name, value in made.state_dict().items():
+        if "running_var" in name:
+            nn.init.uniform_(value, 0.5, 1.5)
+        elif value.dtype == torch.float32 and value.ndim == 1:
+            value += 0.1 * torch.randn_like(value)
+    return made.eval()
+
+
+def _exported(made: nn.Module, rows: tuple[torch.Tensor, ...]) -> bytes:
+    names = [f"x{number}" for number, _ in enumerate(rows)]
+    content = io.BytesIO()
+    target: Any = content
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(  # as it is, so that normalisations stay apart
+            *(made, rows, target),
+            dynamo=False,
+            input_names=names,
+            dynamic_axes={name: {0: "n"} for name in names},
+            training=torch.onnx.TrainingMode.PRESERVE,
+            do_constant_folding=False,
+        )
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_a_file_arrives_grouped_and_answers_as_onnxruntime(name: str) -> None:
+    torch.manual_seed(1)
+    build, rows, block = EXPORTED[name]
+    made = _shaken(build())
+    content = _exported(made, rows(2))
+    found = import_bytes(content, name)
+    assert len(found.project.main_network.nodes) <= 25
+    assert block in found.project.networks
+    drawn = module(loads(dumps(found.project)))
+    drawn.load_state_dict(found.weights, strict=False)
+    assert all(key.endswith("num_batches_tracked") for key in drawn.state_dict() if key not in found.weights)
+    given = rows(3)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    named = {entry.name: value.numpy() for entry, value in zip(session.get_inputs(), given, strict=True)}
+    with torch.no_grad():
+        answer = drawn.eval()(*given)
+    assert float(np.abs(answer.numpy() - session.run(None, named)[0]).max()) < 1e-4
+    wanted = sum(part.numel() for part in made.parameters())
+    mine = sum(part.numel() for part in drawn.parameters() if part.requires_grad)
+    assert mine == {"resnet18": 11_689_512, "mobilenet": 3_504_872}.get(name, wanted)
+
+
+def _flat(project: Project) -> Project:
+    """The project with every network unpacked where it stands."""
+    while inner := [key for key, node in project.main_network.nodes.items() if node.type == SUBNETWORK]:
+        project = apply(project, {"kind": "unpack", "node": inner[0]})
+    main = project.main_network
+    nodes = {
+        key: node.model_copy(update={"params": {name: _number(name, value) for name, value in node.params.items()}})
+        for key, node in main.nodes.items()
+    }
+    return project.model_copy(update={"networks": {"main": main.model_copy(update={"nodes": nodes})}})
+
+
+def _number(name: str, value: Any) -> Any:
+    return evaluate(value, {}) if name == "filters" and isinstance(value, str) else value
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "wanted"),
+    [
+        ("ResNet-18", 12, {"residual_block", "projection_block", "stage"}),
+        ("ResNet-50", 12, {"residual_block", "projection_block", "stage"}),
+        ("VGG-16", 40, set()),
+        ("AlexNet", 25, set()),
+        ("BERT-base", 25, set()),
+    ],
+)
+def test_published_networks_keep_their_size(name: str, most: int, wanted: set[str]) -> None:
+    build, parameters = published.PUBLISHED[name]
+    flat = _flat(build())
+    with torch.device("meta"):
+        weights = module(flat).state_dict()
+    found = grouped(Imported(flat, weights))
+    assert len(found.project.main_network.nodes) <= most
+    assert wanted <= set(found.project.networks)
+    analysis = analyse(found.project)
+    assert not analysis.errors
+    assert analysis.totals.parameters == parameters
+    assert sum(value.numel() for value in found.weights.values()) == sum(value.numel() for value in weights.values())
+
+
+def _same_answers(flat: Project, rows: torch.Tensor, **options: bool) -> Imported:
+    """The grouped document, after its answers were compared with those of the flat one."""
+    made = _shaken(module(flat))
+    found = grouped(Imported(flat, dict(made.state_dict())), **options)
+    drawn = module(found.project)
+    drawn.load_state_dict(found.weights)
+    with torch.no_grad():
+        assert torch.allclose(drawn.eval()(rows), made(rows), atol=1e-5)
+    return found
+
+
+def test_the_same_network_is_always_grouped_in_the_same_way() -> None:
+    flat = _flat(published.resnet50())
+    assert dumps(grouped(Imported(flat)).project) == dumps(grouped(Imported(flat)).project)
+
+
+Step = tuple[str, dict[str, Any]]
+
+
+def _chain(*steps: Step) -> Project:
+    nodes: dict[str, Step] = {"input_1": ("Input", {"kind": "vector", "shape": [8]})}
+    nodes |= {f"step_{number}": step for number, step in enumerate(steps, 1)}
+    return networks(main=network({**nodes, "output_1": ("Output", {})}))
+
+
+DENSE: list[Step] = [("Linear", {"units": 8}), ("BatchNorm1d", {}), ("ReLU", {})]
+
+
+def test_equal_blocks_become_a_repetition() -> None:
+    found = _same_answers(_chain(*DENSE * 5), torch.randn(4, 8))
+    blocks = [node.params for node in found.project.main_network.nodes.values() if node.type == SUBNETWORK]
+    assert blocks == [{"network": "dense_block", "repeat": 5}]
+
+
+def test_blocks_that_differ_in_numbers_are_uses_of_one_network() -> None:
+    steps: list[Step] = []
+    for width in (8, 16, 16, 32, 32):
+        steps += [("Linear", {"units": width}), ("LayerNorm", {}), ("Linear", {"units": 2 * width}), ("ReLU", {})]
+    found = _same_answers(_chain(*steps), torch.randn(4, 8))
+    assert set(found.project.networks) == {"main", "dense_block"}
+    made = found.project.networks["dense_block"]
+    assert made.parameters == {"width": 8}
+    assert [node.params["units"] for node in made.nodes.values() if node.type == "Linear"] == ["width", "width * 2"]
+
+
+def test_small_networks_and_those_without_repetition_stay_flat() -> None:
+    small = _chain(*DENSE * 3)
+    mixed = _chain(*(("Linear", {"units": 8 + number}) for number in range(14)))
+    for flat in (small, mixed):
+        given = Imported(flat, dict(module(flat).state_dict()))
+        assert grouped(given) is given
+
+
+def _tied(every: bool) -> Project:
+    flat = _chain(*[("Linear", {"units": 8}), ("Tanh", {}), ("Linear", {"units": 8}), ("ReLU", {})] * 5)
+    for number in range(4, 20, 4):
+        flat = apply(flat, {"kind": "update", "node": f"step_{number + 1}", "shares": "step_1"})
+        if every:
+            flat = apply(flat, {"kind": "update", "node": f"step_{number + 3}", "shares": "step_3"})
+    return flat
+
+
+def test_blocks_that_share_their_weights_share_them_as_a_repetition() -> None:
+    found = _same_answers(_tied(every=True), torch.randn(4, 8))
+    assert analyse(found.project).totals.parameters == 2 * 72
+    assert any(node.params.get("shared") for node in found.project.main_network.nodes.values())
+
+
+def test_weights_that_only_some_layers_share_stay_shared_unless_the_file_cannot_tell() -> None:
+    flat = _tied(every=False)
+    given = Imported(flat, dict(module(flat).state_dict()))
+    assert analyse(grouped(given).project).totals.parameters == 6 * 72
+    free = _same_answers(flat, torch.randn(4, 8), untie=True)
+    assert analyse(free.project).totals.parameters == 10 * 72
+    assert any("weights of its own" in remark for remark in free.remarks)
+
+
+def test_a_thousand_nodes_take_seconds() -> None:
+    """Blocks with a way around them, of widths that come and go."""
+    nodes: dict[str, Step] = {"input_1": ("Input", {"kind": "image", "shape": [4, 8, 8]})}
+    edges: list[tuple[str, str]] = []
+    last = "input_1"
+    for number in range(140):
+        width = 4 + number // 20
+        conv: Step = ("Conv2d", {"filters": width, "kernel_size": 3, "padding": 1})
+        side: Step = ("Conv2d", {"filters": width, "kernel_size": 1, "padding": 0})
+        keys = [f"{kind}_{number}" for kind in ("conv_a", "norm_a", "relu_a", "conv_b", "norm_b")]
+        steps: tuple[Step, ...] = (conv, ("BatchNorm2d", {}), ("ReLU", {}), conv, ("BatchNorm2d", {}))
+        nodes |= dict(zip(keys, steps, strict=True)) | {f"side_{number}": side, f"add_{number}": ("Add", {})}
+        edges += [*pairwise([last, *keys]), (keys[-1], f"add_{number}.a")]
+        edges += [(last, f"side_{number}"), (f"side_{number}", f"add_{number}.b")]
+        last = f"add_{number}"
+    nodes["output_1"] = ("Output", {})
+    flat = networks(main=network(nodes, [*edges, (last, "output_1")]))
+    analyse(flat)
+    start = time.process_time()
+    found = grouped(Imported(flat))
+    assert time.process_time() - start < 5
+    assert len(found.project.main_network.nodes) <= 25
