@@ -70,7 +70,8 @@ class _Progress:
         for epoch, values in epochs.items():
             self._validation = f"  validation {measures(values)}"
             if not self._live:
-                self._context.note(f"epoch {epoch + 1}{self._loss}{self._validation}")
+                name = f"epoch {epoch + 1}" if run.total_steps else "as it is"
+                self._context.note(f"{name}{self._loss}{self._validation}")
         if self._live:
             self._rewrite(run)
 

@@ -26,6 +26,7 @@ MAX_NETWORKS = 200
 SUBNETWORK = "Subnetwork"
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_START = re.compile(r"weights:[0-9a-f]{64}|run:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PORT = re.compile(r"[a-z][a-z0-9_]{0,31}")
 # Names that the generated class needs for itself or inherits from torch.nn.Module.
 RESERVED = frozenset(
@@ -77,12 +78,21 @@ def _plain(params: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return params
 
 
+def _start(text: str) -> str:
+    if text and not _START.fullmatch(text):
+        raise ValueError("training starts from nothing, from weights:DIGEST (64 hexadecimal digits), or from run:ID")
+    return text
+
+
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Reference = Annotated[str, AfterValidator(_reference)]
 Pixels = Annotated[float, AfterValidator(_finite)]
 # JSON knows lists alone, so these two places take a list for a tuple.
 Position = Annotated[tuple[Pixels, Pixels], Field(strict=False)]
+Start = Annotated[str, AfterValidator(_start)]
 Params = Annotated[dict[str, JsonValue], AfterValidator(_plain)]
+# What a remark or a frame is filled with; the canvas knows what they look like in the light and in the dark.
+Color = Literal["yellow", "green", "blue", "purple", "red", "grey"]
 Title = Annotated[str, Field(max_length=200)]
 Value = Annotated[int, Field(ge=-(10**9), le=10**9)] | Annotated[float, Field(ge=-1e9, le=1e9)]
 
@@ -143,12 +153,17 @@ class Edge(Frozen):
 
 
 class Note(Frozen):
-    """A remark that lies on the canvas."""
+    """A remark that lies on the canvas.
+
+    A `frame` is one that stands around layers: its text is their title, and it takes them along when it is moved.
+    """
 
     text: Annotated[str, Field(max_length=20_000)]
     at: Position = (0.0, 0.0)
-    width: Annotated[float, Field(ge=40, le=4_000)] = 200.0
-    height: Annotated[float, Field(ge=30, le=4_000)] = 100.0
+    width: Annotated[float, Field(ge=40, le=40_000)] = 200.0
+    height: Annotated[float, Field(ge=30, le=40_000)] = 100.0
+    color: Color = "yellow"
+    frame: bool = False
 
 
 class Network(Frozen):
@@ -214,19 +229,24 @@ class DataChoice(Frozen):
 
 
 class Training(Frozen):
-    """How the network is trained."""
+    """How the network is trained. With 0 epochs it is only measured.
+
+    `start` is where its weights come from: nothing for fresh ones, weights:DIGEST for those that were imported, or
+    run:ID for the best ones of an earlier run.
+    """
 
     objective: Annotated[str, Field(max_length=64)] = "classification"
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
+    epochs: Annotated[int, Field(ge=0, le=10_000)] = 20
     schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     gradient_clip: Annotated[float, Field(gt=0, le=1e6)] | None = None
     early_stopping: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    start: Start = ""
 
 
 class Project(Frozen):

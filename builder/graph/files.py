@@ -25,6 +25,8 @@ def to_json(project: Project) -> dict[str, Any]:
     for network in value["networks"].values():
         for node in network["nodes"].values():
             del node["id"]
+    if not value["training"]["start"]:
+        del value["training"]["start"]  # documents from before there was one keep their bytes
     return value
 
 

@@ -15,6 +15,7 @@ from builder.train.control import (
 from builder.train.loop import TrainingError
 from builder.train.objectives import OBJECTIVES, Evaluation, Objective, Worst
 from builder.train.optimizers import OPTIMIZERS, SCHEDULES
+from builder.train.origin import Fit, StartError, adopt, brought, looked_at, starting_from
 from builder.train.trained import TrainedRun, evaluate, evaluation, fit_here, load_run, predict
 
 __all__ = [
@@ -23,14 +24,19 @@ __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "Evaluation",
+    "Fit",
     "Objective",
+    "StartError",
     "TrainedRun",
     "TrainingError",
     "Worst",
+    "adopt",
+    "brought",
     "evaluate",
     "evaluation",
     "fit_here",
     "load_run",
+    "looked_at",
     "pause",
     "predict",
     "proceed",
@@ -38,6 +44,7 @@ __all__ = [
     "resume",
     "set_learning_rate",
     "start",
+    "starting_from",
     "stop",
     "wait",
     "warm",

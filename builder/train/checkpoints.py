@@ -80,13 +80,21 @@ def weights(folder: Path, which: str = "best") -> dict[str, torch.Tensor]:
     """
     from safetensors.torch import load_file
 
-    best = folder / "best.safetensors"
+    return load_file(weights_file(folder, which))
+
+
+def weights_file(folder: Path, which: str = "best") -> Path:
+    """The file of those weights; it is never written to, only exchanged as a whole.
+
+    Raises:
+        FileNotFoundError: the run has not got as far as a checkpoint.
+    """
+    best, pointer = folder / "best.safetensors", folder / "last.json"
     if which == "best" and best.exists():
-        return load_file(best)
-    found = load(folder)
-    if found is None:
+        return best
+    if not pointer.exists():
         raise FileNotFoundError("This run has no checkpoint yet.")
-    return found[1].weights
+    return folder / "checkpoints" / str(json.loads(pointer.read_text())["step"]) / "model.safetensors"
 
 
 def separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

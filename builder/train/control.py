@@ -22,6 +22,7 @@ from builder.data import schema
 from builder.graph import Project, write, write_bytes
 from builder.store import Run, Store
 from builder.train.device import KEEP_MEMORY, threads
+from builder.train.origin import freeze, looked_at, verified
 
 ACTIVE = ("queued", "running", "paused", "stopping")
 STARTING_S = 3.0
@@ -39,15 +40,21 @@ def start(store: Store, project_id: str, project: Project, *, title: str = "") -
     Raises:
         CompileError: the network has errors, or does not fit the data; `issues` lists them.
         DataError: the data cannot be read.
+        StartError: the weights that it starts from are not there, or none of them fits.
     """
     analysis: Analysis = analyse(project, schema(project.data, store.home))
     if analysis.errors:
         raise CompileError(analysis.errors)
+    text = source(project, analysis)
+    looked_at(store, project, text)
+    first = verified(store, project)
     run = store.create_run(project_id, project, title)
     folder = Path(store.run_folder(run.id))
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "project.json", project)
-    write_bytes(folder / "model.py", source(project, analysis).encode())
+    write_bytes(folder / "model.py", text.encode())
+    if first:
+        freeze(first, folder)
     write_bytes(folder / "environment.json", json.dumps(_environment(), indent=1).encode())
     _spawn(store, run.id, folder)
     return run.id

@@ -26,6 +26,7 @@ from builder.graph import read, write_bytes
 from builder.store import Missing, Run, Store, open_store
 from builder.train import checkpoints
 from builder.train.loop import Loop, TrainingError, Watch, begin
+from builder.train.origin import FILE
 from builder.train.trained import TrainedRun, evaluate
 
 POLL_S = 0.1
@@ -249,14 +250,16 @@ def _train(store: Store, run_id: str, folder: Path) -> tuple[str, str]:
     project = read(folder / "project.json")
     link = Link(store, store.run(run_id), folder)
     text = (folder / "model.py").read_text()
-    loop = begin(project, text, prepare(project.data, store.home))
+    first = folder / FILE
+    loop = begin(project, text, prepare(project.data, store.home), first if first.exists() else None)
     found = checkpoints.load(folder)
     if found is not None:
         step, checkpoint = found
         best = checkpoints.weights(folder) if (folder / "best.safetensors").exists() else None
         loop.restore(checkpoint, best)
         link.log("restore", step=step)
-    store.drop_points_after(run_id, loop.step)
+    # One that only measures has its points at step 0: without a checkpoint they go as well.
+    store.drop_points_after(run_id, loop.step if found else -1)
     store.update_run(run_id, state="running", started_at=datetime.now(UTC), total_steps=loop.total_steps, reason="")
     link.start(loop)
     try:

@@ -72,8 +72,8 @@ def _look(store: Store, live: Live | None, info: DatasetInfo) -> None:
         column.metric(name.capitalize(), f"{rows:,}", border=True)
     for remark in quality.remarks:
         st.warning(plain(remark))
-    field = data.schema.inputs[0]
-    st.caption(f"Field `{field.name}`: {field.kind}, shape {field.shape} · predicts {plain(data.schema.target.name)}")
+    fields = " · ".join(f"Field `{field.name}`: {field.kind}, shape {field.shape}" for field in data.schema.inputs)
+    st.caption(f"{fields} · predicts {plain(data.schema.target.name)}")
     if quality.classes:
         st.plotly_chart(class_chart(quality.classes), width="stretch", config={"displayModeBar": False})
     preview(data)
@@ -86,7 +86,7 @@ def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
     if live and live.project.data.dataset == info.name:
         left.success(f"Used by {plain(live.project.name)}")
     elif live and left.button(f"Use it in {plain(live.project.name)}", type="primary", width="stretch"):
-        live.apply(data_edit(info.name, {info.name: info}))
+        live.apply(data_edit(live, info.name, {info.name: info}))
         st.switch_page("pages/design.py")
     if not info.builtin and right.button("Delete this upload", icon=":material/delete:", width="stretch"):
         remove(info.name, store.home)

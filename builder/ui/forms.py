@@ -7,7 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from builder.data import DatasetInfo
+from builder.check.fields import field_edits
+from builder.data import DataError, DatasetInfo, datasets, schema
 from builder.graph import Edit
 from builder.ui.live import Live
 
@@ -44,7 +45,33 @@ def refused(arguments: Mapping[str, Any]) -> None:
         st.error(sentence)
 
 
-def data_edit(name: str, infos: Mapping[str, DatasetInfo]) -> Edit:
-    """Choose data, with the objective that it asks for; options belong to the data that was."""
-    edit: Edit = {"kind": "project", "data": {"dataset": name, "options": {}}}
-    return {**edit, "training": {"objective": infos[name].task}} if name in infos else edit
+def choose_data(live: Live, name: str) -> None:
+    """The choice of the project's data, on the page of this name."""
+    infos = {info.name: info for info in datasets(live.store.home)}
+    names, chosen = ["", *infos], live.project.data.dataset
+    if chosen not in infos:
+        chosen = ""
+    st.selectbox(
+        "Data",
+        names,
+        names.index(chosen),
+        format_func=lambda value: infos[value].title if value else "Choose data",
+        **bound(live, name, chosen, lambda value: data_edit(live, value, infos), renews=True),
+    )
+
+
+def data_edit(live: Live, name: str, infos: Mapping[str, DatasetInfo]) -> Edit:
+    """Choose data, with the objective that it asks for; options belong to the data that was.
+
+    Inputs that read no field yet, such as those of an import, read the one that they fit.
+    """
+    data = {"dataset": name, "options": {}}
+    edit: Edit = {"kind": "project", "data": data}
+    if name not in infos:
+        return edit
+    edit = {**edit, "training": {"objective": infos[name].task}}
+    try:
+        found = schema(live.project.data.model_copy(update=data), live.store.home)
+    except DataError:
+        return edit  # the page says what is wrong with the data
+    return {"kind": "batch", "edits": [edit, *field_edits(live.project, found)]}

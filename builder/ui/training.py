@@ -9,16 +9,17 @@ import streamlit as st
 from builder import train
 from builder.check import Analysis
 from builder.compile import CompileError
-from builder.data import DataError, datasets
-from builder.graph import Training
+from builder.data import DataError
+from builder.graph import Project, Training
 from builder.layers import form
 from builder.store import Points, Run, StoreError
 from builder.text import duration, size
 from builder.ui import session
 from builder.ui.charts import curve_chart, curves, empty_chart
-from builder.ui.forms import bound, data_edit, refused
+from builder.ui.forms import bound, choose_data, refused
 from builder.ui.live import Live
 from builder.ui.results import results
+from builder.ui.starting import fits, start_from
 from builder.ui.trouble import guard
 from builder.ui.words import ago, count, plain
 
@@ -32,6 +33,7 @@ STATES = {
     "stopped": (":material/stop_circle:", "Stopped"),
     "failed": (":material/error:", "Failed"),
 }
+EVALUATE = "Measure the weights as they are on the test rows, without training"
 DEVICES = {"auto": "Automatic", "cpu": "CPU", "cuda": "GPU"}
 
 
@@ -47,23 +49,14 @@ def training(live: Live) -> None:
 
 
 def _settings(live: Live) -> None:
-    project = live.project
-    infos = {info.name: info for info in datasets(live.store.home)}
     with st.container(border=True):
-        names = ["", *infos]
-        chosen = project.data.dataset if project.data.dataset in infos else ""
-        st.selectbox(
-            "Data",
-            names,
-            names.index(chosen),
-            format_func=lambda name: infos[name].title if name else "Choose data",
-            **bound(live, "training/data", chosen, lambda name: data_edit(name, infos), renews=True),
-        )
+        choose_data(live, "training/data")
         _select(live, "objective", "Objective", {name: found.title for name, found in train.OBJECTIVES.items()})
+        start_from(live)
         _select(live, "optimizer", "Optimizer", train.OPTIMIZERS)
         one, two = st.columns(2)
         with one:
-            _whole(live, "epochs", "Epochs", "How often every example is seen")
+            _whole(live, "epochs", "Epochs", "How often every example is seen; 0: measure the weights as they are")
         with two:
             _whole(live, "batch_size", "Batch size", "How many examples make one step")
         rate = "How far each step goes. Too high, and the loss jumps; too low, and it crawls"
@@ -79,7 +72,7 @@ def _settings(live: Live) -> None:
     analysis = live.analysis()
     _estimate(live, analysis)
     _start(live, analysis)
-    if project.data.dataset and not live.data_problem():
+    if live.project.data.dataset and not live.data_problem():
         data = live.schema()
         if data:
             st.caption(f"{data.rows:,} rows · the test rows are never trained on.")
@@ -103,17 +96,25 @@ def _estimate(live: Live, analysis: Analysis) -> None:
 
 
 def _start(live: Live, analysis: Analysis) -> None:
-    ready = not analysis.errors and bool(live.project.data.dataset)
-    if st.button("Start training", type="primary", icon=":material/play_arrow:", width="stretch", disabled=not ready):
-        try:
-            run_id = train.start(live.store, live.id, live.project)
-        except (CompileError, DataError, StoreError, OSError) as error:
-            st.error(str(error))
-        else:
-            session.choose(live.id, run_id)
-            st.rerun()
+    ready = fits(live, analysis) and not analysis.errors and bool(live.project.data.dataset)
+    made: dict[str, Any] = {"width": "stretch", "disabled": not ready}
+    if st.button("Start training", type="primary", icon=":material/play_arrow:", **made):
+        _begin(live, live.project)
+    if live.project.training.start and st.button("Evaluate only", icon=":material/speed:", help=EVALUATE, **made):
+        training = live.project.training.model_copy(update={"epochs": 0})
+        _begin(live, live.project.model_copy(update={"training": training}))
     if not live.project.data.dataset:
         st.info("Choose data first.")
+
+
+def _begin(live: Live, project: Project) -> None:
+    try:
+        run_id = train.start(live.store, live.id, project)
+    except (CompileError, DataError, StoreError, train.StartError, OSError) as error:
+        st.error(str(error))
+    else:
+        session.choose(live.id, run_id)
+        st.rerun()
 
 
 def _runs(live: Live) -> None:
@@ -168,17 +169,21 @@ def _watch(live: Live, run_id: str, active: bool) -> None:
         _controls(live, run)
     if run.state == "failed":
         st.error(run.reason)
-    if live.problem:
-        st.error(live.problem)
-    done = run.step / run.total_steps if run.total_steps else 0.0
+    for problem in (live.problem, _refusal(run_id)):
+        if problem:
+            st.error(problem)
+    done = run.step / run.total_steps if run.total_steps else float(not active)
     st.progress(min(done, 1.0), _progress(run, live))
     _facts(run)
-    _charts(live, run)
+    if active or run.total_steps:  # where nothing was trained there are no curves
+        _charts(live, run)
 
 
 def _progress(run: Run, live: Live) -> str:
     if run.state == "queued":
         return "The worker is starting"
+    if not run.total_steps and run.state == "finished":
+        return "Nothing was trained: these are the weights as they were"
     eta = run.summary.get("eta_s")
     left = f" · {duration(eta)} left" if run.state == "running" and eta is not None else ""
     return f"Epoch {run.epoch} · step {run.step:,} of {run.total_steps:,}{left}"
@@ -210,11 +215,17 @@ def _controls(live: Live, run: Run) -> None:
 
 
 def _resume(live: Live, run_id: str) -> None:
+    st.session_state.pop("not resumed", None)
     try:
         train.resume(live.store, run_id)
-        live.problem = ""
     except (ValueError, StoreError, OSError) as error:
-        live.problem = str(error)
+        st.session_state["not resumed"] = (run_id, str(error))
+
+
+def _refusal(run_id: str) -> str:
+    """Why this tab's last attempt to resume the run failed, if it did."""
+    refused_id, sentence = st.session_state.get("not resumed", ("", ""))
+    return str(sentence) if refused_id == run_id else ""
 
 
 def _change_rate(live: Live, run: Run) -> None:
@@ -240,8 +251,9 @@ def _facts(run: Run) -> None:
         if "gpu_memory_bytes" in facts:
             values.append(("GPU memory", size(facts["gpu_memory_bytes"])))
     if facts.get("best"):
-        values.append(("Best validation loss", f"{facts['best']['loss']:.4g} (epoch {facts['best']['epoch'] + 1})"))
-    if facts.get("learning_rate"):
+        epoch = f" (epoch {facts['best']['epoch'] + 1})" if run.total_steps else ""
+        values.append(("Best validation loss", f"{facts['best']['loss']:.4g}{epoch}"))
+    if facts.get("learning_rate") and run.total_steps:
         values.append(("Learning rate", f"{facts['learning_rate']:g}"))
     st.caption(" · ".join(f"{name} **{value}**" for name, value in values))
 

@@ -25,7 +25,7 @@ USAGE = [
     ["data"],
     ["data", "wrong"],
     ["data", "add"],
-    ["train", "x.json", "--epochs", "0"],
+    ["train", "x.json", "--epochs", "-1"],
     ["train", "x.json", "--epochs", "many"],
     ["train", "x.json", "--seed", "-1"],
     ["train", "x.json", "--device", "tpu"],

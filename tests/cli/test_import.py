@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from builder.compile import module
-from builder.graph import read
-from tests.cli.conftest import Console
+from builder.graph import read, write
+from builder.store import Store, open_store, weights
+from tests.cli.conftest import Console, Trained
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +62,83 @@ def test_nothing_is_overwritten_without_force(console: Console, file: Path, tmp_
     assert (tmp_path / "drawn.safetensors").read_bytes() != b"mine"
 
 
-def test_a_project_of_the_app(console: Console, file: Path) -> None:
-    from builder.store import open_store
-
-    answer = console("import", file, "--name", "My network")
+def test_a_project_of_the_app_starts_from_its_weights(console: Console, file: Path, network: nn.Module) -> None:
+    answer = console("import", file, "--name", "My network", "--json")
     assert answer.code == 0, answer.err
-    assert "project" in answer.out
-    assert "weights were not kept" in answer.out
-    assert [row.name for row in open_store(console.home).list_projects()] == ["My network"]
+    store = open_store(console.home)
+    (row,) = store.list_projects()
+    project = store.load(row.id).project
+    assert (row.name, row.id) == ("My network", answer.value["project"])
+    assert project.training.start == answer.value["start"]
+    kept = load_file(weights.path(console.home, project.training.start.removeprefix("weights:")))
+    drawn = module(project)
+    drawn.load_state_dict(kept)
+    rows = torch.randn(5, 4)
+    assert torch.allclose(drawn.eval()(rows), network(rows), atol=1e-6)
+
+
+def test_what_a_training_starts_from_is_refused_in_words(console: Console, tmp_path: Path) -> None:
+    document = tmp_path / "digits.json"
+    assert console("templates", "--write", "digits_mlp", document).code == 0
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(save({"linear_1.weight": torch.zeros(3, 3)}))
+    zipped = tmp_path / "zip.safetensors"
+    zipped.write_bytes(b"PK")
+    cases = {
+        other: "None of these weights fit this network: Linear",
+        zipped: "no safetensors file",
+        tmp_path / "missing.safetensors": "cannot be read",
+        "1234": "no runs yet",
+    }
+    for start, sentence in cases.items():
+        answer = console("train", document, "--from", start)
+        assert answer.code == 1
+        assert sentence in answer.err
+    assert open_store(console.home).runs() == []
+
+
+def test_a_trained_network_goes_out_and_comes_back(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exported, imported, evaluated, explained, and trained further with a frozen layer."""
+    home = tmp_path / "home"  # a copy, as the other tests want to find that one run alone
+    shutil.copytree(trained.home, home)
+    console = Console(home, capsys)
+    model, document, tuned = tmp_path / "model.onnx", tmp_path / "again.json", tmp_path / "tuned.json"
+    assert console("export", trained.run, "--format", "onnx", "--to", model).code == 0
+    assert console("import", model, "--to", document).code == 0
+    asked = ("--data", "digits", "--device", "cpu", "--json")
+    found = console("train", document, "--epochs", 0, "--from", document.with_suffix(".safetensors"), *asked)
+    assert found.code == 0, found.err
+    assert "fit all" in found.err
+    before, after = trained.answer.value["test"], found.value["test"]
+    assert after["accuracy"] == before["accuracy"]
+    assert after["loss"] == pytest.approx(before["loss"], abs=1e-5)
+    explained = console("explain", found.value["run"], "--method", "integrated_gradients", "--example", 5, "--json")
+    assert explained.code == 0, explained.err
+
+    drawn = read(document)
+    main = drawn.main_network
+    first = next(key for key, node in main.nodes.items() if node.type == "Linear")
+    nodes = {**main.nodes, first: main.nodes[first].model_copy(update={"frozen": True})}
+    write(tuned, drawn.with_network("main", main.model_copy(update={"nodes": nodes})))
+    further = console("train", tuned, "--epochs", 1, "--from", found.value["run"], *asked)
+    assert further.code == 0, further.err
+    old = load_file(Path(found.value["folder"]) / "best.safetensors")
+    new = load_file(Path(further.value["folder"]) / "best.safetensors")
+    changed = {name.partition(".")[0] for name in old if not torch.equal(old[name], new[name])}
+    assert first not in changed
+    assert changed
+    store = open_store(home)
+    losses = [_first_loss(store, run) for run in (trained.run, further.value["run"])]
+    assert losses[1] < 0.9 * losses[0]
+
+
+def _first_loss(store: Store, run_id: str) -> float:
+    """The validation loss after one epoch."""
+    points = store.points(run_id)
+    named = zip(points.split, points.name, points.value, strict=True)
+    return next(value for split, name, value in named if (split, name) == ("validation", "loss"))
 
 
 def test_a_damaged_file_is_a_sentence(console: Console, tmp_path: Path) -> None:

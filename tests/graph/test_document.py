@@ -65,7 +65,7 @@ NODE = ["networks", "main", "nodes"]
         ('{"format": 99, "name": "x"}', "newer Netloom"),
         ('{"name": "x", "networks": {"main": {}}, "notes": NaN}', "NaN"),
         (_with(["training", "learning_rate"], "fast"), "training.learning_rate"),
-        (_with(["training", "epochs"], 0), "training.epochs"),
+        (_with(["training", "epochs"], -1), "training.epochs"),
         (_with(["training", "optimizer"], "magic"), "training.optimizer"),
         (_with(["main"], "other"), "other"),
         (_with(["name"], "\ud800"), "not text"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder.cli.choose import find_dataset
+from builder.cli.choose import find_dataset, find_run
 from builder.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
 from builder.cli.text import measures
 from builder.text import plain
@@ -13,6 +14,9 @@ from builder.text import plain
 if TYPE_CHECKING:
     from builder.graph import Project
     from builder.store import Run, Store
+
+
+FRESH = "fresh"
 
 
 class Train(Command):
@@ -24,7 +28,15 @@ class Train(Command):
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", help="a document")
         parser.add_argument("--data", metavar="N", help="a dataset instead of the document's own")
-        parser.add_argument("--epochs", type=whole(1, 10_000), metavar="N", help="how often all rows are seen")
+        parser.add_argument(
+            "--epochs", type=whole(0, 10_000), metavar="N", help="how often all rows are seen; 0: measure only"
+        )
+        parser.add_argument(
+            "--from",
+            dest="start",
+            metavar="RUN|WEIGHTS",
+            help='start from the best weights of a run (or "last"), from a safetensors file, or from fresh weights',
+        )
         parser.add_argument("--seed", type=whole(0, 2**31 - 1), metavar="S", help="the seed of weights and order")
         parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to train")
 
@@ -42,6 +54,9 @@ class Train(Command):
         except ValueError as error:
             raise Failure(str(error)) from None
         store = open_store(context.home)
+        if asked.start is not None:
+            project = train.starting_from(project, _first_weights(store, asked.start))
+        _tell_start(store, project, context)
         run_id = train.start(store, kept(store, document), project)
         context.note(f"Run {run_id} of {plain(project.name)!r}; Ctrl-C stops it.")
         run, interrupted = follow(store, run_id, context)
@@ -54,6 +69,10 @@ def _project(document: Project, asked: Namespace, context: Context) -> Project:
     Raises:
         Failure: there is no data to train on.
     """
+    from builder.check.fields import field_edits
+    from builder.data import schema
+    from builder.graph import apply
+
     fields = {"epochs": asked.epochs, "seed": asked.seed, "device": asked.device}
     training = document.training.model_copy(update={key: value for key, value in fields.items() if value is not None})
     data = document.data
@@ -62,7 +81,44 @@ def _project(document: Project, asked: Namespace, context: Context) -> Project:
         data = data.model_copy(update={"dataset": name, "options": data.options if name == data.dataset else {}})
     if not data.dataset:
         raise Failure("This document names no data; choose some with --data.")
-    return document.model_copy(update={"training": training, "data": data})
+    project = document.model_copy(update={"training": training, "data": data})
+    for edit in field_edits(project, schema(data, context.home)):
+        project = apply(project, edit)
+    return project
+
+
+def _first_weights(store: Store, wanted: str) -> str:
+    """What --from means, as a document says it. A safetensors file is kept in the data folder.
+
+    Raises:
+        Failure: there is neither such a file nor such a run.
+    """
+    from builder.store import weights
+
+    if wanted == FRESH:
+        return ""
+    path = Path(wanted)
+    if path.suffix != ".safetensors" and not path.is_file():
+        return f"run:{find_run(store, wanted).id}"
+    try:
+        if path.stat().st_size > weights.MAX_BYTES:
+            raise Failure(f"{path} has more than {weights.MAX_BYTES:,} bytes, too many to be kept.")
+        return f"weights:{weights.keep(store.home, path.read_bytes())}"
+    except OSError as error:
+        raise Failure(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def _tell_start(store: Store, project: Project, context: Context) -> None:
+    """Say which layers start from weights that exist; a network with errors has its own sentences later."""
+    from builder.compile import CompileError, source
+    from builder.train import looked_at
+
+    try:
+        found = looked_at(store, project, source(project)) if project.training.start else None
+    except CompileError:
+        return
+    if found is not None:
+        context.note(found.sentence())
 
 
 def kept(store: Store, document: Project) -> str:

@@ -1,0 +1,111 @@
+"""A model or a project from a file: it becomes a project of its own, with its weights."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from builder.compile.importers import Imported, Unreadable
+from builder.graph import DocumentError, Project, loads
+from builder.store import Store, StoreError
+from builder.ui.words import plain
+
+KINDS = ("onnx", "pt2", "keras", "json")
+MAX_UPLOAD_MIB = 500
+FORMATS = (
+    "**ONNX** (`.onnx`), **PyTorch** from `torch.export` (`.pt2`), **Keras** (`.keras`, or its JSON), "
+    "or a **Netloom** project (`.json`). Nothing in a file is ever executed; PyTorch's older `.pt` and `.pth` "
+    "files are programs, so they are not taken."
+)
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What came of a file."""
+
+    project_id: str
+    sentence: str
+    remarks: tuple[str, ...] = ()
+
+
+def import_button(store: Store, open_project: Callable[[str], None]) -> None:
+    """A button that asks for a file; `open_project` shows what became of it."""
+    if st.button("Import a model", icon=":material/upload_file:", width="stretch"):
+        st.session_state.pop("brought", None)
+        st.dialog("Import a model", width="medium")(ask)(store, open_project)
+
+
+def ask(store: Store, open_project: Callable[[str], None]) -> None:
+    """What the dialog holds: first the question for a file, then, in the same places, what was made of it."""
+    head, body, foot, below = st.empty(), st.empty(), st.empty(), st.empty()
+    if "brought" not in st.session_state:
+        head.markdown(FORMATS)
+        file = body.file_uploader("The file", type=KINDS, max_upload_size=MAX_UPLOAD_MIB, key="model file")
+        if not foot.button("Import it", type="primary", disabled=file is None) or file is None:
+            return
+        try:
+            with below, st.spinner("Reading its layers and weights …"):
+                st.session_state["brought"] = bring(store, file.name, file.getvalue())
+        except (Unreadable, DocumentError, StoreError, OSError) as error:
+            below.error(plain(str(error)))
+            return
+    found: Brought = st.session_state["brought"]
+    head.success(found.sentence, icon=":material/check_circle:")
+    body.markdown("\n".join(f"- {plain(remark)}" for remark in found.remarks))
+    if foot.button("Open it", type="primary", icon=":material/schema:", width="stretch", key="open what was brought"):
+        st.session_state.pop("brought", None)
+        open_project(found.project_id)
+
+
+def bring(store: Store, filename: str, content: bytes) -> Brought:
+    """Make a project of the content of a file.
+
+    Raises:
+        DocumentError: a JSON file holds neither a project nor a Keras model.
+        Unreadable: the model cannot be imported.
+        StoreError: it cannot be kept.
+    """
+    from builder.compile.importers import read_model
+    from builder.train import adopt
+
+    kind = Path(filename).suffix.lower()
+    name = (Path(filename).stem.strip() or "Imported")[:200]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"model{kind if kind.removeprefix('.') in KINDS else ''}"
+        path.write_bytes(content)
+        project = _document(path, content) if kind == ".json" else None
+        found = Imported(project) if project else read_model(path, name)
+    if project:
+        return Brought(store.create_project(project), f"{plain(project.name)} is one of your projects now.")
+    return Brought(adopt(store, found), _sentence(found), found.remarks)
+
+
+def _document(path: Path, content: bytes) -> Project | None:
+    """The Netloom project in a JSON file, or None where a Keras model is in it.
+
+    Raises:
+        DocumentError: there is neither.
+    """
+    from builder.compile.importers.keras import looks_like_keras
+
+    try:
+        return loads(content)
+    except DocumentError:
+        if looks_like_keras(path):
+            return None
+        raise
+
+
+def _sentence(found: Imported) -> str:
+    layers = f"{len(found.project.main_network.nodes):,} layers"
+    if not found.weights:
+        return f"The network has {layers}. The file holds no weights, so training starts from fresh ones."
+    numbers = sum(tensor.numel() for tensor in found.weights.values())
+    return (
+        f"The network has {layers}, and its {numbers:,} weights are kept with the project: "
+        "choose data, and it can be evaluated, explained or trained further."
+    )

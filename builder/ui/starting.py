@@ -1,0 +1,79 @@
+"""The choice of what a run's weights start from, and which layers they fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from builder import train
+from builder.check import Analysis
+from builder.compile import CompileError, source
+from builder.store import Missing, Run, Store, StoreError, weights
+from builder.train import checkpoints
+from builder.train.origin import RUN, WEIGHTS
+from builder.ui.forms import bound
+from builder.ui.live import Live
+from builder.ui.words import ago, plain
+
+SHOWN_RUNS = 20
+HELP = "Fresh weights are drawn by the seed. Others let a network go on from what was learned before"
+
+
+def start_from(live: Live) -> None:
+    """What the next run starts from: fresh weights, imported ones, or those of an earlier run."""
+    chosen = live.project.training.start
+    names = options(live.store, live.id, chosen)
+    st.selectbox(
+        "Start from",
+        list(names),
+        list(names).index(chosen),
+        format_func=names.__getitem__,
+        help=HELP,
+        **bound(live, "training/start", chosen, lambda value: {"kind": "project", "training": {"start": value}}),
+    )
+
+
+def options(store: Store, project_id: str, chosen: str) -> dict[str, str]:
+    """What can be started from, and what it is called; what has no weights says so."""
+    names = {"": "Fresh weights"}
+    for start in dict.fromkeys([*train.brought(store, project_id), *([chosen] if chosen.startswith(WEIGHTS) else [])]):
+        names[start] = f"Imported weights ({_tensors(store, start)})"
+    for run in store.runs(project_id, limit=SHOWN_RUNS):
+        names[f"{RUN}{run.id}"] = _run(store, run)
+    if chosen not in names:
+        names[chosen] = "An earlier run"
+    return names
+
+
+def fits(live: Live, analysis: Analysis) -> bool:
+    """Say which layers the chosen weights fit. Returns whether a run can start from them."""
+    project = live.project
+    if not project.training.start or analysis.errors:
+        return True
+    try:
+        found = train.looked_at(live.store, project, source(project, analysis))
+    except (CompileError, train.StartError, StoreError) as error:
+        st.error(plain(str(error)))
+        return False
+    if found is not None:
+        (st.caption if found.complete else st.warning)(plain(found.sentence()))
+    return True
+
+
+def _tensors(store: Store, start: str) -> str:
+    try:
+        count = len(weights.shapes(weights.path(store.home, start.removeprefix(WEIGHTS))))
+    except Missing:
+        return "not on this machine"
+    except StoreError:
+        return "damaged"
+    return f"{count:,} tensor{'s' if count > 1 else ''}"
+
+
+def _run(store: Store, run: Run) -> str:
+    try:
+        checkpoints.weights_file(Path(store.run_folder(run.id)))
+    except FileNotFoundError:
+        return f"{run.title[:40]} · {ago(run.created_at)} (no weights yet)"
+    return f"{run.title[:40]} · {ago(run.created_at)}"
