@@ -15,7 +15,7 @@ class Linear(Layer):
     group = "Dense"
     title = "Linear"
     summary = "Every unit a weighted sum of all features, over the last axis"
-    keywords = ("dense", "fully connected", "fc", "mlp", "projection", "head")
+    keywords = ("dense", "fully connected", "fc", "mlp", "projection", "head", "classifier")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html"
 
     units: int = Field(64, ge=1, le=1_000_000, description="How many numbers come out")

@@ -38,7 +38,7 @@ class BatchNorm1d(_BatchNorm):
     group = "Normalisation"
     title = "Batch norm 1D"
     summary = "Each feature with mean 0 and variance 1 over the batch"
-    keywords = ("bn", "normalization")
+    keywords = ("bn", "normalization", "normalise")
     url = "https://arxiv.org/abs/1502.03167"
     kinds = ("vector", "sequence")
 
@@ -49,7 +49,7 @@ class BatchNorm2d(_BatchNorm):
     group = "Normalisation"
     title = "Batch norm 2D"
     summary = "Each channel of an image with mean 0 and variance 1 over the batch"
-    keywords = ("bn", "normalization")
+    keywords = ("bn", "normalization", "normalise")
     url = "https://arxiv.org/abs/1502.03167"
     kinds = ("image",)
 
@@ -166,7 +166,7 @@ class LayerNorm(_LastAxesNorm):
     group = "Normalisation"
     title = "Layer norm"
     summary = "Each example, or each step, with mean 0 and variance 1 over its features"
-    keywords = ("ln", "normalization", "transformer")
+    keywords = ("ln", "normalization", "normalise", "transformer")
     url = "https://arxiv.org/abs/1607.06450"
 
     epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance, against division by zero")

@@ -230,7 +230,7 @@ class Mean(_Reduction):
     group = "Shape"
     title = "Mean over an axis"
     summary = "The average over one axis, such as the steps of a sequence"
-    keywords = ("average", "pool", "reduce")
+    keywords = ("average", "pooling", "reduce")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.mean.html"
 
 
@@ -240,5 +240,5 @@ class Max(_Reduction):
     group = "Shape"
     title = "Max over an axis"
     summary = "The greatest value along one axis, such as the steps of a sequence"
-    keywords = ("maximum", "pool", "reduce")
+    keywords = ("maximum", "pooling", "reduce")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.amax.html"

@@ -176,7 +176,7 @@ def test_a_parameter_is_exposed_and_an_expression_typed(page: Page, server: Serv
     adding = page.get_by_role("textbox", name="Add a parameter")
     adding.fill("width = 32")
     adding.press("Enter")
-    expect(page.get_by_role("textbox", name="width")).to_have_value("32")
+    expect(page.get_by_role("textbox", name="width", exact=True)).to_have_value("32")
     canvas.node("linear_2").click()
     units = page.get_by_role("textbox", name="Units")
     units.fill("widths * 2")
@@ -189,7 +189,7 @@ def test_a_parameter_is_exposed_and_an_expression_typed(page: Page, server: Serv
     canvas.press("back")
     tab(page, "main")
     canvas.node("block_1").click()
-    width = page.get_by_role("textbox", name="width")
+    width = page.get_by_role("textbox", name="width", exact=True)
     expect(width).to_have_attribute("placeholder", "32")
     width.fill("12")
     width.press("Enter")
@@ -224,7 +224,10 @@ def test_a_layer_uses_the_weights_of_another(page: Page, server: Server) -> None
     page.keyboard.press("Control+d")
     expect(page.get_by_text("linear_4", exact=True)).to_be_visible()  # in the inspector
     page.get_by_text("Title, remark, freezing").click()
-    page.wait_for_timeout(1000)  # a list that is opened while the box unfolds is closed again
+    # A list that is opened while the box unfolds, or while the page scrolls to it, is closed again.
+    page.wait_for_timeout(1000)
+    page.get_by_role("combobox", name="Uses the weights of").scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
     choose(page, "Uses the weights of", "Linear (linear_2)")
     expect(canvas.node("linear_4").locator("title", has_text="Uses the weights of linear_2")).to_have_count(1)
     canvas.settle()

@@ -13,6 +13,7 @@ from builder.data import Schema
 from builder.graph import Edge, Project, wire
 from builder.layers import GROUPS, Layer, Port, registry
 from builder.layers.subnetwork import Subnetwork, interface
+from builder.ui.canvas.about import about
 from builder.ui.live import Live
 from builder.ui.networks import Shown, standing, users
 
@@ -28,11 +29,18 @@ COMMON = frozenset(
 
 
 def payload(
-    live: Live, shown: Shown, client: str, refusals: list[str], height: int, palettes: Collection[str] = ()
+    live: Live,
+    shown: Shown,
+    client: str,
+    refusals: list[str],
+    height: int,
+    palettes: Collection[str] = (),
+    wish: Any = None,
 ) -> dict[str, Any]:
     """The component's data; the TypeScript side of it is frontend/src/core/types.ts.
 
     `palettes` are the versions of the palette that the browser has: it is by far the largest part, and seldom changes.
+    `wish` is the layer about which people ask.
     """
     editor = live.editor
     with editor.lock:
@@ -51,6 +59,7 @@ def payload(
             "main": project.main,
             "networks": networks(project, shown.name),
             "derived": derived(analysis, shown.name),
+            "about": about(analysis.networks.get(shown.name, analysis.context), wish),
             "palette": None if version in palettes else layers,
             "palette_version": version,
             "can_undo": editor.can_undo,
@@ -97,13 +106,14 @@ def palette(schema: Schema | None) -> tuple[list[dict[str, Any]], str]:
 
     A new Input reads the first field of the chosen data, and a new Embedding has its vocabulary.
     """
-    return _palette(json.dumps(_fitting(schema)))
+    offered = tuple(name for name, layer in registry().items() if not layer.refusal())
+    return _palette(json.dumps(_fitting(schema)), offered)
 
 
 @lru_cache(maxsize=16)
-def _palette(fitting: str) -> tuple[list[dict[str, Any]], str]:
+def _palette(fitting: str, offered: tuple[str, ...]) -> tuple[list[dict[str, Any]], str]:
     params = json.loads(fitting)
-    layers = [{**_layer(name), "params": params.get(name, {})} for name in registry()]
+    layers = [{**_layer(name), "params": params.get(name, {})} for name in offered]
     return layers, blake2b(json.dumps(layers).encode(), digest_size=8).hexdigest()
 
 

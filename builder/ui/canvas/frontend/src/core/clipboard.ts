@@ -1,7 +1,8 @@
 // Copies: what is selected as JSON, which can be pasted here, into another project or into another tab.
 import { NODE_HEIGHT, NODE_WIDTH } from "./build";
 import { freeId, nodeOf } from "./graph";
-import type { EdgeRecord, Edit, Graph, NodeRecord, NoteRecord } from "./types";
+import { COLORS } from "./frames";
+import type { Color, EdgeRecord, Edit, Graph, NodeRecord, NoteRecord } from "./types";
 
 export type Clip = {
   netloom: 1;
@@ -78,6 +79,8 @@ const asNote = (item: Record<string, unknown>): NoteRecord => ({
   at: asAt(item.at),
   width: isNumber(item.width) ? item.width : 200,
   height: isNumber(item.height) ? item.height : 100,
+  color: typeof item.color === "string" && item.color in COLORS ? (item.color as Color) : "yellow",
+  frame: item.frame === true,
 });
 
 /** How far to shift a copy: a little, beside what is there already; into the middle of the view if it lies outside. */

@@ -2,11 +2,14 @@
 // Edits are applied here at once. One message is on its way at a time; the edits made meanwhile wait behind it.
 import { EMPTY } from "./graph";
 import { addressed, applyTo, asLayer, offered, standsFor } from "./networks";
-import type { Data, Edit, Graph, LayerType, NodeRecord, Operation } from "./types";
+import type { Data, Edit, Graph, Issue, LayerType, NodeRecord, Operation } from "./types";
 
 export type Topic = "graph" | "derived" | "status";
 export type Send = (name: string, value: unknown) => void;
+type Chosen = { network: string; nodes: string[]; edges: string[] };
+type Wish = { type: string; node: string | null };
 const RESEND_MS = 2000;
+const NO_ISSUES: Issue[] = [];
 
 export const randomName = (): string =>
   Array.from({ length: 12 }, () => "0123456789abcdefghijklmnopqrstuvwxyz"[Math.floor(Math.random() * 36)]).join("");
@@ -25,6 +28,9 @@ export class Engine {
   /** Refused edits, as sentences, until they are read. */
   refusals: string[] = [];
   send: Send;
+  private chosen: Chosen = { network: "", nodes: [], edges: [] };
+  private wish: Wish | null = null;
+  private sorted: { issues?: Issue[]; network: string; byNode: Map<string, Issue[]> } = { network: "", byNode: new Map() };
   private palette: LayerType[] = [];
   private palettes = new Map<string, LayerType[]>();
   private standing = new Map<string, LayerType>();
@@ -76,6 +82,39 @@ export class Engine {
   layerOf(node: NodeRecord | undefined): LayerType | undefined {
     const network = standsFor(node);
     return (network ? this.standing.get(network) : undefined) ?? this.types.get(node?.type ?? "");
+  }
+
+  /** Tell Python what is selected. */
+  choose(chosen: Chosen): void {
+    this.chosen = chosen;
+    this.tellChoice();
+  }
+
+  /** Ask Python what a layer is, or ask no more. It answers with `about`. */
+  ask(wish: Wish | null): void {
+    if (wish?.type === this.wish?.type && wish?.node === this.wish?.node) return;
+    this.wish = wish;
+    this.tellChoice();
+  }
+
+  private tellChoice(): void {
+    this.send("selection", { ...this.chosen, about: this.wish, palette: this.paletteVersion });
+  }
+
+  /** What is wrong with a node of the network that is shown. Sorted by node once, since each of 1,000 nodes asks. */
+  issuesOf(id: string): Issue[] {
+    const { issues } = this.data.derived;
+    if (this.sorted.issues !== issues || this.sorted.network !== this.network) {
+      const byNode = new Map<string, Issue[]>();
+      for (const issue of issues) {
+        if (!issue.node || issue.network !== this.network) continue;
+        const known = byNode.get(issue.node);
+        if (known) known.push(issue);
+        else byNode.set(issue.node, [issue]);
+      }
+      this.sorted = { issues, network: this.network, byNode };
+    }
+    return this.sorted.byNode.get(id) ?? NO_ISSUES;
   }
 
   /** While a drag is under way, a snapshot from elsewhere has to wait. */

@@ -12,7 +12,16 @@ export type NodeRecord = {
   note: string;
 };
 export type EdgeRecord = { source: string; target: string };
-export type NoteRecord = { text: string; at: [number, number]; width: number; height: number };
+export type Color = "yellow" | "green" | "blue" | "purple" | "red" | "grey";
+/** A remark, or a frame around layers, of which the text is the title. */
+export type NoteRecord = {
+  text: string;
+  at: [number, number];
+  width: number;
+  height: number;
+  color: Color;
+  frame: boolean;
+};
 /** Edges stand under the input port that they lead to, as a port takes one edge. */
 export type Graph = {
   nodes: Record<string, NodeRecord>;
@@ -68,6 +77,16 @@ export type LayerType = {
 /** A network of the project. It may stand in the one that is shown where that would not stand in itself. */
 export type NetworkFacts = { name: string; used: boolean; may_stand: boolean; inputs: Port[]; outputs: Port[] };
 
+/** What a layer is, in full; sent when it is asked for. `shapes` are those that `node` gives, by port. */
+export type About = {
+  type: string;
+  node: string | null;
+  formula: string;
+  url: string;
+  fields: { name: string; range: string; default: string; text: string }[];
+  shapes: Record<string, string>;
+};
+
 export type Severity = "error" | "warning" | "hint";
 export type Issue = {
   code: string;
@@ -102,6 +121,7 @@ export type Data = {
   main: string;
   networks: NetworkFacts[];
   derived: Derived;
+  about: About | null;
   /** Null where this browser has it already, in this version. */
   palette: LayerType[] | null;
   palette_version: string;

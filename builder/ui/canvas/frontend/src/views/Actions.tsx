@@ -12,11 +12,15 @@ export const Actions = memo(() => {
   const inside = useSlice("graph", () => (only ? standsFor(engine.graph.nodes[only]) : null));
   const naming = useUi((state) => state.naming);
   if (naming) return <Naming nodes={naming} />;
-  if (!inside && ids.length < 2) return null;
+  if (!ids.length) return null;
   return (
     <div className="nl-actions" role="toolbar" aria-label="Selection">
+      {only && (
+        <Action name="about" icon="info" text="What is this?" title="What this layer does (I)" run={() => commands.tidy.aboutNode(only)} />
+      )}
       {inside && <Action name="open" icon="enter" text={`Open ${inside}`} title="Open (Enter)" run={commands.enter} />}
       {inside && <Action name="unpack" icon="unpack" text="Unpack" title="Unpack (Ctrl + Shift + G)" run={commands.unpack} />}
+      {ids.length > 1 && <Action name="frame" icon="frame" text="Frame" title="Put a frame around them (G)" run={commands.tidy.frame} />}
       {ids.length > 1 && (
         <Action name="group" icon="group" text={`Group ${ids.length} layers`} title="Make a network of them (Ctrl + G)" run={commands.askName} />
       )}

@@ -17,19 +17,27 @@ import {
   type ReactFlowState,
   type Viewport,
 } from "@xyflow/react";
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import type { Engine } from "../core/engine";
+import { COLORS } from "../core/frames";
+import type { NoteRecord } from "../core/types";
+import { OpenAbout } from "./About";
+import { Alignment } from "./Alignment";
 import { Commands } from "./commands";
+import { OpenContextMenu } from "./ContextMenu";
 import { SharedContext, Ui, useShared, useSlice, useUi } from "./context";
+import { FrameNode } from "./FrameNode";
 import { Gestures } from "./gestures";
 import { Header } from "./Header";
 import { Help } from "./Help";
 import { onKey, onKeyCapture } from "./keys";
+import { folded } from "./memory";
 import { LayerNode } from "./LayerNode";
 import { Menu } from "./Menu";
 import { NoteNode } from "./NoteNode";
 import { flowEdges, flowNodes, type FlowNode } from "./nodes";
 import { Palette } from "./Palette";
+import { PlainEdges } from "./PlainEdges";
 import { ShapeEdge } from "./ShapeEdge";
 import { Stage } from "./stage";
 import { Tabs } from "./Tabs";
@@ -37,7 +45,7 @@ import { useSelection } from "./selection";
 
 // React Flow tells its store of every option that is another object than before, and the store tells every node. So
 // all of them stay the same objects for ever: while a node is dragged, this is what makes 300 nodes as quick as 10.
-const NODE_TYPES = { layer: LayerNode, note: NoteNode };
+const NODE_TYPES = { layer: LayerNode, note: NoteNode, frame: FrameNode };
 const EDGE_TYPES = { shape: ShapeEdge };
 const MULTIPLE = ["Control", "Meta", "Shift"];
 const PRO = { hideAttribution: true };
@@ -50,7 +58,12 @@ const LABELS = {
 const MANY = 60;
 /** Seen from so far, words cannot be read, and are not drawn. */
 const FAR = 0.35;
+/** From this many on, those that are seen from so far are plain boxes, and their edges one drawing. */
+const CROWD = 150;
+const NONE: Edge[] = [];
 const isFar = (state: ReactFlowState) => state.transform[2] < FAR;
+
+const pale = (note: NoteRecord | undefined) => `color-mix(in srgb, ${COLORS[note?.color ?? "yellow"]} 40%, transparent)`;
 
 export const Canvas = ({ engine }: { engine: Engine }) => (
   <ReactFlowProvider>
@@ -114,7 +127,10 @@ function Frame() {
       <Ghost />
       <OpenMenu />
       <OpenHelp />
+      <OpenAbout />
+      <OpenContextMenu />
       <Refusals />
+      <Said />
     </div>
   );
 }
@@ -122,29 +138,32 @@ function Frame() {
 function Surface() {
   const { engine, commands, gestures } = useShared();
   const { stage } = commands;
-  const [nodes, setNodes] = useState<FlowNode[]>(() => flowNodes(engine, [], stage.remembered()));
-  const [edges, setEdges] = useState<Edge[]>(() => flowEdges(engine, []));
+  const [nodes, setNodes] = useState<FlowNode[]>(() => flowNodes(engine, [], stage.remembered(), stage.folding));
+  const [edges, setEdges] = useState<Edge[]>(() => flowEdges(engine, [], stage.folding));
   Object.assign(stage, { nodes, edges, setNodes, setEdges });
   const boxing = useUi((state) => state.boxing);
   const map = useUi((state) => state.map);
   const far = useStore(isFar);
+  const plain = far && nodes.length > CROWD;
   const firstViewport = useRef(stage.viewport);
   const surface = useCallback((element: HTMLDivElement | null) => void (stage.surface = element), [stage]);
 
   useEffect(() => {
     const redraw = () => {
-      setNodes((before) => flowNodes(engine, before));
-      setEdges((before) => flowEdges(engine, before));
+      setNodes((before) => flowNodes(engine, before, undefined, stage.folding));
+      setEdges((before) => flowEdges(engine, before, stage.folding));
     };
     redraw(); // what came between the first drawing and now
-    return engine.listen((topic) => topic === "graph" && redraw());
-  }, [engine]);
+    const deaf = [engine.listen((topic) => topic === "graph" && redraw()), folded.listen(redraw)];
+    return () => deaf.forEach((stop) => stop());
+  }, [engine, stage]);
   useEffect(() => () => engine.release(), [engine]); // a drag may be under way when the page changes
   useEffect(() => {
     if (commands.refocus) stage.focus();
     commands.refocus = false;
     commands.arrived();
   }, [commands, stage, nodes, edges]);
+  useLayoutEffect(() => stage.ui.set({ plain }), [stage, plain]);
   useSelection(stage, nodes, edges);
   const picked = nodes
     .filter((node) => node.selected && node.type === "layer")
@@ -172,14 +191,14 @@ function Surface() {
     [engine, network, stage],
   );
   const colour = useCallback(
-    (node: Node) => engine.layerOf(engine.graph.nodes[node.id])?.color ?? "#d9b84a",
+    (node: Node) => engine.layerOf(engine.graph.nodes[node.id])?.color ?? pale(engine.graph.notes[node.id]),
     [engine],
   );
   return (
     <div className={far ? "nl-surface far" : "nl-surface"} ref={surface} onDoubleClick={gestures.doubleClick}>
       <ReactFlow<FlowNode, Edge>
         nodes={nodes}
-        edges={edges}
+        edges={plain ? NONE : edges}
         nodeTypes={NODE_TYPES}
         edgeTypes={EDGE_TYPES}
         onNodesChange={onNodesChange}
@@ -188,12 +207,19 @@ function Surface() {
         onConnect={gestures.connect}
         onConnectEnd={gestures.connectEnd}
         onReconnect={gestures.reconnect}
+        onClickConnectStart={gestures.clickPort}
+        onClickConnectEnd={gestures.letGo}
+        onPaneClick={gestures.letGo}
+        onNodeContextMenu={gestures.nodeMenu}
+        onPaneContextMenu={gestures.canvasMenu}
+        onSelectionContextMenu={gestures.selectionMenu}
         isValidConnection={gestures.valid}
         connectionRadius={28}
-        onNodeDragStart={gestures.dragStart}
+        onNodeDragStart={gestures.nodeDragStart}
         onNodeDrag={gestures.drag}
         onNodeDragStop={gestures.nodeDragStop}
         onSelectionDragStart={gestures.dragStart}
+        onSelectionDrag={gestures.selectionDrag}
         onSelectionDragStop={gestures.dragStop}
         onNodeDoubleClick={gestures.doubleClickNode}
         selectionOnDrag={boxing}
@@ -203,6 +229,7 @@ function Surface() {
         multiSelectionKeyCode={MULTIPLE}
         deleteKeyCode={null}
         zoomOnDoubleClick={false}
+        edgesFocusable={false}
         onlyRenderVisibleElements={nodes.length > MANY}
         minZoom={0.05}
         maxZoom={2}
@@ -213,8 +240,10 @@ function Surface() {
         proOptions={PRO}
       >
         <Background variant={BackgroundVariant.Dots} gap={20} size={1.2} />
-        {map && nodes.length > 0 && <MiniMap pannable zoomable nodeColor={colour} ariaLabel="Map" />}
+        {plain && <PlainEdges nodes={nodes} />}
+        {map && !plain && nodes.length > 0 && <MiniMap pannable zoomable nodeColor={colour} ariaLabel="Map" />}
       </ReactFlow>
+      <Alignment />
       {!nodes.length && <Empty onAdd={commands.begin} main={engine.network === engine.data.main} />}
     </div>
   );
@@ -265,6 +294,15 @@ function OpenMenu() {
 function OpenHelp() {
   const { commands } = useShared();
   return useUi((state) => state.panel === "help") ? <Help onClose={() => commands.toggle("help")} /> : null;
+}
+
+function Said() {
+  const said = useUi((state) => state.said);
+  return (
+    <div className={said ? "nl-toast said" : "nl-unseen"} role="status">
+      {said}
+    </div>
+  );
 }
 
 function Refusals() {

@@ -30,6 +30,7 @@ function Tools() {
     { name: "fit", icon: "fit", title: "Fit into view (F)", run: commands.fit },
     { name: "select", icon: "select", title: "Select with a box", run: commands.toggleBoxing, pressed: boxing },
     { name: "note", icon: "note", title: "Add a note (N)", run: commands.addNote },
+    { name: "menu", icon: "more", title: "More (Shift + F10)", run: commands.openCanvasMenu },
     { name: "map", icon: "map", title: "Map (M)", run: commands.toggleMap, pressed: map },
     { name: "help", icon: "help", title: "Keyboard (?)", run: () => commands.toggle("help"), pressed: help },
   ];

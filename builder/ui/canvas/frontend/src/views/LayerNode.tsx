@@ -1,4 +1,4 @@
-import { Handle, Position, useUpdateNodeInternals, type Node, type NodeProps } from "@xyflow/react";
+import { Handle, Position, useStoreApi, useUpdateNodeInternals, type Node, type NodeProps } from "@xyflow/react";
 import { memo, useEffect, useRef, useState } from "react";
 import { count } from "../core/format";
 import { standsFor } from "../core/networks";
@@ -9,13 +9,32 @@ import { Icon } from "./icons";
 
 export type LayerFlowNode = Node<{ record: NodeRecord }, "layer">;
 
-export const LayerNode = memo(({ id, data: { record }, selected }: NodeProps<LayerFlowNode>) => {
+export const LayerNode = memo((props: NodeProps<LayerFlowNode>) =>
+  useUi((state) => state.plain) ? <PlainNode {...props} /> : <WholeNode {...props} />,
+);
+
+/** One of very many, seen from afar: its colour and where it is, as nothing else could be read. */
+function PlainNode({ id, data: { record }, selected }: NodeProps<LayerFlowNode>) {
+  const { engine } = useShared();
+  const worst = useSlice("derived", () => engine.issuesOf(id)[0]?.severity ?? "");
+  const layer = engine.layerOf(record);
+  return (
+    <div
+      className={`nl-plain${selected ? " selected" : ""} ${worst}`}
+      style={{ "--c": layer?.color ?? "#888" } as React.CSSProperties}
+      data-node={id}
+      title={record.title || layer?.title || id}
+    />
+  );
+}
+
+function WholeNode({ id, data: { record }, selected }: NodeProps<LayerFlowNode>) {
   const { engine } = useShared();
   // Its ports may be other ones as soon as the network for which it stands is another.
   useSlice("derived", () => (standsFor(record) ? engine.layerOf(record) : null));
   const layer = engine.layerOf(record);
   const facts = useSlice("derived", (engine) => engine.data.derived.nodes[id] ?? null);
-  const issues = useSlice("derived", (engine) => engine.data.derived.issues.filter((issue) => issue.node === id && issue.network === engine.network));
+  const issues = useSlice("derived", (engine) => engine.issuesOf(id));
   const renaming = useUi((state) => state.editing === id);
   const worst = issues[0]?.severity;
   const inputs = facts?.inputs ?? layer?.inputs ?? [];
@@ -49,16 +68,20 @@ export const LayerNode = memo(({ id, data: { record }, selected }: NodeProps<Lay
       <Ports id={id} ports={outputs} side="source" />
     </div>
   );
-});
+}
 
-/** React Flow measures where ports are once, and has to be told when there are others, as with a third input of Add. */
+/** React Flow measures where ports are once, and has to be told when there are others, as with a third input of Add;
+ * also where a node came first as a plain one, which has none. */
 function useMeasured(id: string, ports: string): void {
   const measure = useUpdateNodeInternals();
+  const store = useStoreApi();
   const known = useRef(ports);
   useEffect(() => {
-    if (known.current !== ports) measure(id);
+    const bounds = store.getState().nodeLookup.get(id)?.internals.handleBounds;
+    const lacking = ports && bounds && !bounds.source?.length && !bounds.target?.length;
+    if (known.current !== ports || lacking) measure(id);
     known.current = ports;
-  }, [id, measure, ports]);
+  }, [id, measure, ports, store]);
 }
 
 const Ports = ({ id, ports, side }: { id: string; ports: Port[]; side: End["side"] }) =>

@@ -1,35 +1,27 @@
 import { NodeResizer, type Node, type NodeProps } from "@xyflow/react";
 import { memo, useEffect, useRef } from "react";
-import type { NoteRecord } from "../core/types";
+import { COLORS } from "../core/frames";
+import type { Color, NoteRecord } from "../core/types";
 import { useShared, useUi } from "./context";
 
 export type NoteFlowNode = Node<{ record: NoteRecord }, "note">;
 
 export const NoteNode = memo(({ id, data: { record }, selected }: NodeProps<NoteFlowNode>) => {
-  const { engine, commands } = useShared();
+  const { commands } = useShared();
   const editing = useUi((state) => state.editing === id);
   const area = useRef<HTMLTextAreaElement>(null);
   useEffect(() => {
     if (editing) area.current?.focus();
   }, [editing]);
-  const change = (update: Partial<NoteRecord>) =>
-    commands.apply({ kind: "note", id, note: { ...(engine.graph.notes[id] ?? record), ...update } });
+  const { change, resize } = useNote(id, record);
   return (
-    <div className={`nl-note${selected ? " selected" : ""}`} data-note={id}>
-      <NodeResizer
-        isVisible={selected}
-        minWidth={80}
-        minHeight={50}
-        onResizeStart={() => engine.hold()}
-        onResizeEnd={(_, box) => {
-          change({
-            at: [Math.round(box.x), Math.round(box.y)],
-            width: Math.round(box.width),
-            height: Math.round(box.height),
-          });
-          engine.release();
-        }}
-      />
+    <div
+      className={`nl-note${selected ? " selected" : ""}`}
+      style={{ "--c": COLORS[record.color] } as React.CSSProperties}
+      data-note={id}
+    >
+      <NodeResizer isVisible={selected} minWidth={80} minHeight={50} {...resize} />
+      {selected && <Swatches color={record.color} onPick={(color) => change({ color })} />}
       {editing ? (
         <textarea
           ref={area}
@@ -53,3 +45,33 @@ export const NoteNode = memo(({ id, data: { record }, selected }: NodeProps<Note
     </div>
   );
 });
+
+/** How a remark or a frame is changed, and what its resizer does. */
+export function useNote(id: string, record: NoteRecord) {
+  const { engine, commands } = useShared();
+  const change = (update: Partial<NoteRecord>) =>
+    commands.apply({ kind: "note", id, note: { ...(engine.graph.notes[id] ?? record), ...update } });
+  const onResizeStart = () => engine.hold();
+  const onResizeEnd = (_: unknown, box: { x: number; y: number; width: number; height: number }) => {
+    const at: [number, number] = [Math.round(box.x), Math.round(box.y)];
+    change({ at, width: Math.round(box.width), height: Math.round(box.height) });
+    engine.release();
+  };
+  return { change, resize: { onResizeStart, onResizeEnd } };
+}
+
+export const Swatches = ({ color, onPick }: { color: Color; onPick: (color: Color) => void }) => (
+  <div className="nl-swatches nodrag" role="group" aria-label="Colour" onMouseDown={(event) => event.preventDefault()}>
+    {Object.entries(COLORS).map(([name, value]) => (
+      <button
+        key={name}
+        data-color={name}
+        title={name}
+        aria-label={name}
+        aria-pressed={name === color}
+        style={{ background: value }}
+        onClick={() => onPick(name as Color)}
+      />
+    ))}
+  </div>
+);

@@ -3,9 +3,12 @@ import { memo, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { search } from "../core/format";
 import { keyOf } from "../core/networks";
 import type { LayerType } from "../core/types";
+import { portFor } from "../core/rules";
 import { useLayers, useShared } from "./context";
 import { Icon } from "./icons";
-import { open, recent, toggle } from "./memory";
+import { Fits, useStart } from "./Fits";
+import { Item } from "./Item";
+import { favourites, fitting, open, recent, toggle } from "./memory";
 
 type Group = { name: string; items: LayerType[]; more: number; opened: boolean };
 
@@ -25,14 +28,19 @@ function grouped(found: LayerType[], opened: string[], searching: boolean): Grou
 }
 
 export const Palette = memo(() => {
-  const { commands } = useShared();
+  const { engine, commands } = useShared();
   const layers = useLayers();
+  const start = useStart();
+  const only = useSyncExternalStore(fitting.listen, fitting.get).length > 0 && start;
   const [query, setQuery] = useState("");
   const [current, setCurrent] = useState("");
   const opened = useSyncExternalStore(open.listen, open.get);
   const list = useRef<HTMLDivElement>(null);
   const searching = !!query.trim();
-  const found = useMemo(() => search(layers, query), [layers, query]);
+  const found = useMemo(
+    () => search(layers, query).filter((layer) => !only || portFor(engine, layer, only) !== null),
+    [engine, layers, query, only],
+  );
   const groups = useMemo(() => grouped(found, opened, searching), [found, opened, searching]);
   // One stop for the Tab key, and from there on the arrows.
   const shown = groups.flatMap((group) => group.items);
@@ -72,7 +80,8 @@ export const Palette = memo(() => {
           if (event.key === "ArrowUp") step(event, -1);
         }}
       >
-        {!searching && <Recent layers={layers} />}
+        {!searching && !only && <Few layers={layers} memory={favourites} title="Favourites" mark="data-favourite" />}
+        {!searching && !only && <Few layers={layers} memory={recent} title="Recent" mark="data-recent" />}
         {groups.map(({ name, items, more, opened }) => (
           <div key={name} className="nl-group">
             {searching || !more ? (
@@ -84,7 +93,7 @@ export const Palette = memo(() => {
                 aria-expanded={opened}
                 tabIndex={-1}
                 title={opened ? "Show fewer" : `Show ${more} more`}
-                onClick={() => toggle(name)}
+                onClick={() => toggle(open, name)}
               >
                 <span>{name}</span>
                 <small>{opened ? "fewer" : `+${more}`}</small>
@@ -102,45 +111,26 @@ export const Palette = memo(() => {
             ))}
           </div>
         ))}
-        {!found.length && <div className="nl-none">No layer is called “{query}”.</div>}
+        {!found.length && <div className="nl-none">No layer is called “{query}”{only ? " and fits" : ""}.</div>}
       </div>
+      {start && <Fits start={start} layers={layers} />}
     </div>
   );
 });
 
-/** The layers that were added last. */
-function Recent({ layers }: { layers: LayerType[] }) {
-  const keys = useSyncExternalStore(recent.listen, recent.get);
+/** Favourites, or the layers that were added last. */
+function Few({ layers, memory, title, mark }: { layers: LayerType[]; memory: typeof recent; title: string; mark: string }) {
+  const keys = useSyncExternalStore(memory.listen, memory.get);
   const items = keys.flatMap((key) => layers.filter((layer) => keyOf(layer) === key));
   if (!items.length) return null;
   return (
-    <div className="nl-group" data-recents>
-      <div className="nl-group-name">Recent</div>
+    <div className="nl-group" data-few={title}>
+      <div className="nl-group-name">{title}</div>
       <div className="nl-recents">
         {items.map((layer) => (
-          <Item key={keyOf(layer)} layer={layer} name={{ "data-recent": keyOf(layer) }} stop={false} />
+          <Item key={keyOf(layer)} layer={layer} name={{ [mark]: keyOf(layer) }} stop={false} />
         ))}
       </div>
     </div>
-  );
-}
-
-type ItemProps = { layer: LayerType; name: Record<string, string>; stop: boolean; onFocus?: () => void };
-
-function Item({ layer, name, stop, onFocus }: ItemProps) {
-  const { commands, gestures } = useShared();
-  return (
-    <button
-      {...name}
-      className="nl-item"
-      style={{ "--c": layer.color } as React.CSSProperties}
-      title={layer.summary}
-      onPointerDown={(event) => gestures.press(layer, event)}
-      tabIndex={stop ? 0 : -1}
-      onFocus={onFocus}
-      onClick={(event) => event.detail === 0 && commands.pick(layer)} // by key; the pointer is in press
-    >
-      {layer.title}
-    </button>
   );
 }

@@ -1,6 +1,7 @@
-import { BaseEdge, getBezierPath, useStore, type EdgeProps, type ReactFlowState } from "@xyflow/react";
+import { BaseEdge, useStore, type EdgeProps, type ReactFlowState } from "@xyflow/react";
 import { memo, useMemo } from "react";
 import { createPortal } from "react-dom";
+import { way } from "../core/routing";
 import { useSlice, useUi } from "./context";
 
 const surfaceOf = (state: ReactFlowState) => state.domNode;
@@ -15,7 +16,11 @@ export const ShapeEdge = memo((props: EdgeProps) => {
   const facts = useSlice("derived", (engine) => engine.data.derived.edges[props.id] ?? null);
   const aimed = useUi((state) => state.edge === props.id);
   const labels = useLabels();
-  const [path, x, y] = getBezierPath(props);
+  const { path, label: [x, y] } = way(
+    [props.sourceX, props.sourceY],
+    [props.targetX, props.targetY],
+    props.data?.bend as number | undefined,
+  );
   const state = `${facts?.error ? " error" : ""}${aimed ? " aimed" : ""}${props.selected ? " selected" : ""}`;
   return (
     <>

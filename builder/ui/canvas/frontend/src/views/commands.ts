@@ -1,15 +1,17 @@
 // What people can ask for, by key, button or menu. Each becomes an edit.
-import { NODE_HEIGHT, NODE_WIDTH, addLayer, appendLayer, freePlace, neighbour, removal } from "../core/build";
+import { NODE_HEIGHT, NODE_WIDTH, STEP, addLayer, appendLayer, freePlace, neighbour, removal } from "../core/build";
 import { copy, paste, placed, readClip, type Clip } from "../core/clipboard";
+import { carried } from "../core/frames";
 import { search } from "../core/format";
 import { freeId, sourceRef, targetRef } from "../core/graph";
 import { freeOutput, outputsOf, portFor, targetsOf, type End } from "../core/rules";
 import { asName, freeName, incoming, keyOf, standsFor } from "../core/networks";
-import type { Edit, Issue, LayerType } from "../core/types";
+import type { Edit, Issue, LayerType, NoteRecord } from "../core/types";
 import type { Choice } from "./Menu";
 import type { MenuState } from "./context";
 import { recent, used } from "./memory";
 import type { Stage } from "./stage";
+import { Tidy } from "./tidy";
 
 const NUDGE = 10;
 const DIRECTIONS: Record<string, [number, number]> = {
@@ -27,7 +29,11 @@ export class Commands {
   /** What to do as soon as a graph arrives in which it can be done. */
   private waiting: (() => boolean) | null = null;
 
-  constructor(readonly stage: Stage) {}
+  readonly tidy: Tidy;
+
+  constructor(readonly stage: Stage) {
+    this.tidy = new Tidy(this);
+  }
 
   private get engine() {
     return this.stage.engine;
@@ -68,12 +74,22 @@ export class Commands {
   /** Add a layer behind the selection, or in the middle of the view. */
   pick = (layer: LayerType): void => {
     const after = this.stage.chosen().filter((id) => id in this.engine.graph.nodes);
+    const { port } = this.stage.ui.state;
+    if (port && portFor(this.engine, layer, port) !== null) return this.addAt(layer, port);
     const added =
       after.length === 1 && after[0]
         ? appendLayer(this.engine, layer, after[0])
         : addLayer(this.engine, layer, freePlace(this.engine.graph, this.stage.centre()));
     this.added(layer, added);
   };
+
+  /** Add a layer at a port: below an output, above an input. */
+  private addAt(layer: LayerType, port: End): void {
+    const [x, y] = this.engine.graph.nodes[port.node]?.at ?? [0, 0];
+    const at = freePlace(this.engine.graph, [x, y + (port.side === "source" ? STEP : -STEP)]);
+    this.stage.ui.set({ port: null });
+    this.added(layer, addLayer(this.engine, layer, at, port));
+  }
 
   private added(layer: LayerType, { edit, id }: { edit: Edit; id: string }): void {
     this.apply(edit, [id]);
@@ -179,7 +195,8 @@ export class Commands {
     const [x, y] = this.stage.centre();
     const id = freeId(this.engine.graph, "note");
     this.stage.ui.set({ editing: id });
-    const note = { text: "", at: [Math.round(x), Math.round(y)] as [number, number], width: 200, height: 100 };
+    const at: [number, number] = [Math.round(x), Math.round(y)];
+    const note: NoteRecord = { text: "", at, width: 200, height: 100, color: "yellow", frame: false };
     this.apply({ kind: "note", id, note }, [id]);
   };
 
@@ -199,6 +216,28 @@ export class Commands {
     const gone = this.stage.edges.filter((edge) => edge.selected).map((edge) => edge.id);
     this.refocus = true; // the focus would go with the node that has it
     this.apply(removal(this.engine.graph, this.stage.chosen(), gone));
+  };
+
+  selectAll = (): void => this.stage.select(this.stage.nodes.map((node) => node.id));
+
+  /** Open the menu of a node at a point of the screen, or without one that of the canvas. */
+  openContext = (x: number, y: number, node: string | null): void => {
+    if (node && !this.stage.chosen().includes(node)) this.stage.select([node]);
+    this.stage.ui.set({ context: { ...this.stage.menuPlace(x, y), node } });
+  };
+
+  /** The canvas's own menu, below its button. */
+  openCanvasMenu = (): void => {
+    const { left = 0, top = 0 } = this.stage.wrapper?.getBoundingClientRect() ?? {};
+    this.openContext(left + 210, top + 44, null);
+  };
+
+  /** The same by key, at the selected layer. */
+  openContextHere = (): void => {
+    const id = this.stage.layer();
+    const [x, y] = (id && this.engine.graph.nodes[id]?.at) || this.stage.centre();
+    const point = this.stage.flow.flowToScreenPosition({ x: x + NODE_WIDTH / 2, y: y + NODE_HEIGHT / 2 });
+    this.openContext(point.x, point.y, id ?? null);
   };
 
   copy = (): boolean => {
@@ -237,7 +276,7 @@ export class Commands {
   nudge = (key: string): void => {
     const [dx, dy] = DIRECTIONS[key] ?? [0, 0];
     const at: Record<string, [number, number]> = {};
-    for (const id of this.stage.chosen()) {
+    for (const id of carried(this.engine.graph, this.stage.chosen())) {
       const item = this.engine.graph.nodes[id] ?? this.engine.graph.notes[id];
       if (item) at[id] = [item.at[0] + dx * NUDGE, item.at[1] + dy * NUDGE];
     }
@@ -248,8 +287,8 @@ export class Commands {
   walk = (key: string): void => {
     const from = this.stage.layer();
     const next = from
-      ? neighbour(this.engine.graph, from, DIRECTIONS[key] ?? [0, 0])
-      : Object.keys(this.engine.graph.nodes)[0];
+      ? neighbour(this.stage.seen, from, DIRECTIONS[key] ?? [0, 0])
+      : Object.keys(this.stage.seen.nodes)[0];
     if (!next) return;
     this.stage.focus(); // the node that has the focus may leave the screen, and is then no longer drawn
     this.stage.select([next]);

@@ -1,6 +1,7 @@
 // What the pointer does: drag layers from the palette, move nodes, draw edges.
 import type { Connection, Edge, FinalConnectionState, OnConnectStart, OnNodeDrag } from "@xyflow/react";
 import { NODE_HEIGHT, NODE_WIDTH, addLayer, insertLayer, insertNode, isLoose } from "../core/build";
+import { members } from "../core/frames";
 import { sourceRef, targetRef } from "../core/graph";
 import { mayConnect, type End } from "../core/rules";
 import type { Edit, LayerType } from "../core/types";
@@ -10,6 +11,7 @@ import type { Stage } from "./stage";
 
 const DRAG_PX = 5;
 const MOVE_DELAY_MS = 150;
+type Place = { x: number; y: number };
 type AnyPointer = MouseEvent | TouchEvent | React.MouseEvent;
 
 const pointOf = (event: AnyPointer): { clientX: number; clientY: number } | undefined =>
@@ -78,18 +80,63 @@ export class Gestures {
     if (!this.commands.openNode(node.id)) this.stage.ui.set({ editing: node.id });
   };
 
-  dragStart = (): void => this.engine.hold();
+  /** Frames take along what lies in them. What is dragged itself, React Flow moves. */
+  private carried: { frame: string; start: Place; items: Map<string, Place> }[] = [];
+
+  nodeDragStart: OnNodeDrag<FlowNode> = (event, _, moved): void => this.dragStart(event, moved);
+
+  dragStart = (_: unknown, moved: FlowNode[]): void => {
+    this.engine.hold();
+    const own = new Set(moved.map((node) => node.id));
+    const places = new Map(this.stage.nodes.map((node) => [node.id, node.position]));
+    this.carried = moved.flatMap((frame) => {
+      const items = new Map<string, Place>();
+      for (const id of members(this.engine.graph, frame.id)) {
+        const place = places.get(id);
+        if (place && !own.has(id)) items.set(id, place);
+        own.add(id);
+      }
+      return items.size ? [{ frame: frame.id, start: places.get(frame.id) ?? frame.position, items }] : [];
+    });
+  };
+
+  /** Where what is carried lies now. */
+  private carry(moved: FlowNode[]): Map<string, Place> {
+    const found = new Map<string, Place>();
+    for (const { frame, start, items } of this.carried) {
+      const now = moved.find((node) => node.id === frame)?.position;
+      if (!now) continue;
+      for (const [id, place] of items) found.set(id, { x: place.x + now.x - start.x, y: place.y + now.y - start.y });
+    }
+    return found;
+  }
+
+  private follow(moved: FlowNode[]): void {
+    const places = this.carry(moved);
+    if (!places.size) return;
+    const at = (node: FlowNode): FlowNode => {
+      const position = places.get(node.id);
+      return position ? { ...node, position } : node;
+    };
+    this.stage.setNodes((before) => before.map(at));
+  }
+
+  selectionDrag = (_: unknown, moved: FlowNode[]): void => this.follow(moved);
 
   drag: OnNodeDrag<FlowNode> = (event, node, moved): void => {
+    this.follow(moved);
     const point = pointOf(event);
-    if (moved.length !== 1 || !point || !isLoose(this.engine.graph, node.id)) return;
+    if (moved.length !== 1 || !point || !(node.id in this.engine.graph.nodes)) return;
+    if (!isLoose(this.engine.graph, node.id)) return;
     this.stage.ui.set({ edge: this.stage.edgeAt(point.clientX, point.clientY) });
   };
 
   dragStop = (event: AnyPointer, moved: FlowNode[]): void => {
     this.stage.ui.set({ edge: null });
     const at: Record<string, [number, number]> = {};
-    for (const node of moved) at[node.id] = [Math.round(node.position.x), Math.round(node.position.y)];
+    const places = [...moved.map((node): [string, Place] => [node.id, node.position]), ...this.carry(moved)];
+    for (const [id, { x, y }] of places) at[id] = [Math.round(x), Math.round(y)];
+    this.carried = [];
     const only = moved.length === 1 ? moved[0] : undefined;
     const point = pointOf(event);
     const target = only && point ? this.stage.edgeAt(point.clientX, point.clientY) : null;
@@ -105,6 +152,28 @@ export class Gestures {
   connectStart: OnConnectStart = (_, { nodeId, handleId, handleType }): void => {
     if (!nodeId || !handleType) return;
     this.stage.ui.set({ connecting: { node: nodeId, port: handleId ?? "", side: handleType } });
+  };
+
+  /** A click on a port chooses it; the palette then says what fits there. */
+  clickPort: OnConnectStart = (_, { nodeId, handleId, handleType }): void => {
+    if (nodeId && handleType) this.stage.ui.set({ port: { node: nodeId, port: handleId ?? "", side: handleType } });
+  };
+
+  letGo = (): void => this.stage.ui.set({ port: null });
+
+  nodeMenu = (event: React.MouseEvent, node: { id: string }): void => {
+    event.preventDefault();
+    this.commands.openContext(event.clientX, event.clientY, node.id);
+  };
+
+  selectionMenu = (event: React.MouseEvent): void => {
+    event.preventDefault();
+    this.commands.openContext(event.clientX, event.clientY, this.stage.chosen()[0] ?? null);
+  };
+
+  canvasMenu = (event: MouseEvent | React.MouseEvent): void => {
+    event.preventDefault();
+    this.commands.openContext(event.clientX, event.clientY, null);
   };
 
   valid = (end: Connection | Edge): boolean =>

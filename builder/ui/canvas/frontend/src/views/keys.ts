@@ -1,4 +1,5 @@
 // What the keys do while the canvas has the focus.
+import type { Side } from "../core/arranging";
 import type { Commands } from "./commands";
 
 const MODIFIERS = ["Shift", "Control", "Meta", "Alt"];
@@ -25,6 +26,11 @@ export function onKeyCapture(commands: Commands, event: React.KeyboardEvent): vo
 function handle(commands: Commands, event: React.KeyboardEvent, target: HTMLElement | undefined): boolean {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (event.ctrlKey || event.metaKey) return withControl(commands, key, event.shiftKey);
+  if (event.altKey && align(commands, event)) return true;
+  if (event.key === "ContextMenu" || (event.key === "F10" && event.shiftKey)) {
+    commands.openContextHere();
+    return true;
+  }
   if (key.startsWith("Arrow")) {
     if (event.altKey) commands.nudge(key);
     else commands.walk(key);
@@ -43,6 +49,9 @@ function handle(commands: Commands, event: React.KeyboardEvent, target: HTMLElem
     m: commands.toggleMap,
     u: commands.back,
     n: commands.addNote,
+    i: commands.tidy.toggleAbout,
+    g: commands.tidy.frame,
+    e: commands.tidy.walkEdges,
     "?": () => commands.toggle("help"),
   };
   const run = plain[key];
@@ -50,8 +59,19 @@ function handle(commands: Commands, event: React.KeyboardEvent, target: HTMLElem
   return !!run;
 }
 
+const SIDES: Record<string, Side> = { KeyA: "left", KeyH: "centre", KeyD: "right", KeyW: "top", KeyV: "middle", KeyS: "bottom" };
+
+/** By the place of a key, as some keyboards write other letters with Alt. */
+function align(commands: Commands, event: React.KeyboardEvent): boolean {
+  const side = SIDES[event.code];
+  if (!side) return false;
+  if (event.shiftKey && side === "centre") commands.tidy.distribute("horizontal");
+  else if (event.shiftKey && side === "middle") commands.tidy.distribute("vertical");
+  else commands.tidy.align(side);
+  return true;
+}
+
 function withControl(commands: Commands, key: string, shift: boolean): boolean {
-  const { stage } = commands;
   const keys: Record<string, () => void> = {
     z: shift ? commands.redo : commands.undo,
     y: commands.redo,
@@ -60,7 +80,7 @@ function withControl(commands: Commands, key: string, shift: boolean): boolean {
     v: () => void commands.paste(),
     d: commands.duplicate,
     g: shift ? commands.unpack : commands.askName,
-    a: () => stage.select(stage.nodes.map((node) => node.id)),
+    a: commands.selectAll,
   };
   const run = keys[key];
   run?.();
@@ -82,8 +102,8 @@ function enter(commands: Commands, key: string, target: HTMLElement | undefined)
 /** Close what is open, or else let go of the selection. */
 function escape(commands: Commands): void {
   const { stage } = commands;
-  const { panel, menu, naming } = stage.ui.state;
-  if (panel || menu || naming) stage.ui.set({ panel: null, menu: null, naming: null });
+  const { panel, menu, naming, port } = stage.ui.state;
+  if (panel || menu || naming || port) stage.ui.set({ panel: null, menu: null, naming: null, port: null });
   else stage.select([]);
   stage.focus();
 }

@@ -1,6 +1,6 @@
-// What this browser remembers of how the palette is used: layers added last, and groups that are open.
+// What this browser remembers of how the palette is used: favourites, layers added last, and groups that are open.
 const RECENT = 6;
-type Key = "recent" | "open";
+type Key = "recent" | "open" | "favourites" | "fitting" | "folded";
 
 function read(key: Key): string[] {
   try {
@@ -40,6 +40,11 @@ class Memory {
 
 export const recent = new Memory("recent");
 export const open = new Memory("open");
+export const favourites = new Memory("favourites");
+/** Frames that are folded, each with its document and network. */
+export const folded = new Memory("folded");
+/** Not empty where the palette shows only what fits. */
+export const fitting = new Memory("fitting");
 
 export function used(type: string): void {
   const names = recent.get();
@@ -47,7 +52,8 @@ export function used(type: string): void {
   if (!names.includes(type)) recent.set([type, ...names].slice(0, RECENT));
 }
 
-export const toggle = (group: string): void => {
-  const names = open.get();
-  open.set(names.includes(group) ? names.filter((name) => name !== group) : [...names, group]);
+/** Take a name into a list, or out of it. */
+export const toggle = (memory: Memory, name: string): void => {
+  const names = memory.get();
+  memory.set(names.includes(name) ? names.filter((other) => other !== name) : [...names, name]);
 };

@@ -1,32 +1,56 @@
 // The graph as React Flow takes it. What did not change keeps its identity, and so is not drawn again.
 import type { Edge } from "@xyflow/react";
+import { NODE_HEIGHT, NODE_WIDTH } from "../core/build";
 import type { Engine } from "../core/engine";
+import { NO_FOLDS, type Folds } from "../core/frames";
 import { nodeOf, sourcePort, targetPort } from "../core/graph";
-import type { Graph, NodeRecord } from "../core/types";
+import { detours } from "../core/routing";
+import type { Graph, NodeRecord, NoteRecord } from "../core/types";
+import type { FrameFlowNode } from "./FrameNode";
 import type { LayerFlowNode } from "./LayerNode";
 import type { NoteFlowNode } from "./NoteNode";
 
-export type FlowNode = LayerFlowNode | NoteFlowNode;
+export type FlowNode = LayerFlowNode | NoteFlowNode | FrameFlowNode;
+/** What is folded: the frames, and what they hide. */
+export type Folding = { folded: Set<string>; hidden: Folds };
+const UNFOLDED: Folding = { folded: new Set(), hidden: NO_FOLDS };
+// A frame is taken by its head; through the rest of it one reaches what lies behind and within. It lies above the edges,
+// so that none of them covers its head, and below the layers, which come after it.
+const FRAME = { dragHandle: ".nl-frame-head", style: { pointerEvents: "none" }, className: "nl-under", zIndex: 0 } as const;
 
-export function flowNodes(engine: Engine, before: FlowNode[], selected?: Set<string>): FlowNode[] {
+export function flowNodes(
+  engine: Engine,
+  before: FlowNode[],
+  selected?: Set<string>,
+  { folded, hidden }: Folding = UNFOLDED,
+): FlowNode[] {
   const known = new Map(before.map((node) => [node.id, node]));
+  const kept = (id: string) => known.get(id) ?? { selected: selected?.has(id) };
   const layers = inOrder(engine.graph, before).map(([id, record]): FlowNode => {
     const old = known.get(id);
-    if (old?.type === "layer" && old.data.record === record) return old;
+    const away = hidden.has(id);
+    if (old?.type === "layer" && old.data.record === record && !!old.hidden === away) return old;
     const position = { x: record.at[0], y: record.at[1] };
     const ariaLabel = `${record.title || engine.layerOf(record)?.title || record.type}, ${id}`;
-    const kept = (old as LayerFlowNode | undefined) ?? { selected: selected?.has(id) };
-    return { ...kept, id, type: "layer", position, data: { record }, ariaLabel };
+    return { ...(kept(id) as LayerFlowNode), id, type: "layer", position, hidden: away, data: { record }, ariaLabel };
   });
   const notes = Object.entries(engine.graph.notes).map(([id, record]): FlowNode => {
     const old = known.get(id);
-    if (old?.type === "note" && old.data.record === record) return old;
-    const position = { x: record.at[0], y: record.at[1] };
-    const { width, height } = record;
-    const kept = (old as NoteFlowNode | undefined) ?? { selected: selected?.has(id) };
-    return { ...kept, id, type: "note", position, width, height, data: { record }, zIndex: -1, ariaLabel: "Note" };
+    const fold = folded.has(id) && record.frame;
+    const same = old?.type === "frame" ? old.data.folded === fold : old?.type === "note";
+    if (old && same && old.data.record === record && !!old.hidden === hidden.has(id)) return old;
+    return { ...kept(id), ...asFlow(id, record, fold), hidden: hidden.has(id) } as FlowNode;
   });
   return [...notes, ...layers];
+}
+
+function asFlow(id: string, record: NoteRecord, folded: boolean): Omit<FrameFlowNode, "selected"> | NoteFlowNode {
+  const position = { x: record.at[0], y: record.at[1] };
+  const [width, height] = folded ? [NODE_WIDTH, NODE_HEIGHT] : [record.width, record.height];
+  if (!record.frame) return { id, type: "note", position, width, height, data: { record }, zIndex: -1, ariaLabel: "Note" };
+  const ariaLabel = `Frame ${record.text}`.trim();
+  const look = folded ? { style: undefined, className: undefined, dragHandle: undefined, zIndex: 0 } : FRAME;
+  return { id, type: "frame", position, width, height, data: { record, folded }, ...look, ariaLabel };
 }
 
 /** The Tab key follows this: as people read. It stays so, since a node that is put elsewhere loses the focus. */
@@ -39,19 +63,22 @@ function inOrder(graph: Graph, before: FlowNode[]): [string, NodeRecord][] {
   );
 }
 
-export function flowEdges(engine: Engine, before: Edge[]): Edge[] {
+/** Edges that lead into a folded frame, or out of it, end at the frame; those within are not seen. */
+export function flowEdges(engine: Engine, before: Edge[], { hidden }: Folding = UNFOLDED): Edge[] {
   const known = new Map(before.map((edge) => [edge.id, edge]));
-  return Object.entries(engine.graph.edges).map(([id, { source, target }]) => {
+  const bends = detours(engine, hidden);
+  return Object.entries(engine.graph.edges).flatMap(([id, edge]): Edge[] => {
+    const [from, to] = [hidden.get(nodeOf(edge.source)), hidden.get(nodeOf(edge.target))];
+    if (from && from === to) return [];
+    const source = from ?? nodeOf(edge.source);
+    const target = to ?? nodeOf(edge.target);
+    const sourceHandle = from ? "out" : sourcePort(edge.source);
+    const targetHandle = to ? "in" : targetPort(edge.target);
+    const bend = bends.get(id);
     const old = known.get(id);
-    if (old && old.source === nodeOf(source) && old.sourceHandle === sourcePort(source)) return old;
-    return {
-      id,
-      type: "shape",
-      source: nodeOf(source),
-      sourceHandle: sourcePort(source),
-      target: nodeOf(target),
-      targetHandle: targetPort(target),
-      ariaLabel: `Edge from ${source} to ${target}`,
-    };
+    const same = old?.source === source && old.target === target && old.data?.bend === bend;
+    if (old && same && old.sourceHandle === sourceHandle && old.targetHandle === targetHandle) return [old];
+    const ariaLabel = `Edge from ${edge.source} to ${edge.target}`;
+    return [{ selected: old?.selected, id, type: "shape", source, sourceHandle, target, targetHandle, data: { bend }, ariaLabel }];
   });
 }

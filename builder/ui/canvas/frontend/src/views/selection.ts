@@ -20,7 +20,7 @@ export function useSelection(stage: Stage, nodes: FlowNode[], edges: Edge[]): vo
       told.current = text;
       const { network, nodes, edges } = JSON.parse(text) as typeof selected;
       if (network === stage.engine.network) stage.remember(nodes);
-      stage.engine.send("selection", { network, nodes, edges, palette: stage.engine.paletteVersion });
+      stage.engine.choose({ network, nodes, edges });
     }, SETTLE_MS);
     return () => clearTimeout(timer);
   }, [stage, text]);

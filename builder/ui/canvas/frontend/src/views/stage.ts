@@ -3,14 +3,20 @@ import type { Edge, ReactFlowInstance, Viewport } from "@xyflow/react";
 import type { Dispatch, SetStateAction } from "react";
 import { NODE_HEIGHT, NODE_WIDTH } from "../core/build";
 import type { Engine } from "../core/engine";
+import { NO_FOLDS, folds, type Folds } from "../core/frames";
+import type { Graph } from "../core/types";
 import type { Ui } from "./context";
-import type { FlowNode } from "./nodes";
+import { folded, toggle } from "./memory";
+import type { FlowNode, Folding } from "./nodes";
 
 type Set_<T> = Dispatch<SetStateAction<T>>;
 const READABLE = 0.72;
+/** What of the view a first look fills. */
+const FIRST_SHARE = 0.92;
 const MENU = { width: 296, height: 330 };
 
 export class Stage {
+  private known: { graph?: Graph; names?: string[]; folds: Folds } = { folds: NO_FOLDS };
   nodes: FlowNode[] = [];
   edges: Edge[] = [];
   setNodes: Set_<FlowNode[]> = () => undefined;
@@ -34,6 +40,41 @@ export class Stage {
   leaveTrail(trail: string[]): void {
     Stage.trails.set(this.engine.data.document, trail);
     this.ui.set({ trail });
+  }
+
+  /** The frames of the network that are folded. */
+  get folded(): Set<string> {
+    const start = `${this.place} `;
+    const known = folded.get().filter((name) => name.startsWith(start));
+    return new Set(known.map((name) => name.slice(start.length)).filter((id) => this.engine.graph.notes[id]?.frame));
+  }
+
+  /** What the folded frames hide. */
+  get folds(): Folds {
+    const [graph, names] = [this.engine.graph, folded.get()];
+    if (this.known.graph !== graph || this.known.names !== names)
+      this.known = { graph, names, folds: folds(graph, this.folded) };
+    return this.known.folds;
+  }
+
+  /** The graph without what is folded away. */
+  get seen(): Graph {
+    const { graph } = this.engine;
+    const nodes = Object.entries(graph.nodes).filter(([id]) => !this.folds.has(id));
+    return this.folds.size ? { ...graph, nodes: Object.fromEntries(nodes) } : graph;
+  }
+
+  get folding(): Folding {
+    return { folded: this.folded, hidden: this.folds };
+  }
+
+  fold(frame: string): void {
+    toggle(folded, `${this.place} ${frame}`);
+  }
+
+  /** Unfold what hides a layer. */
+  uncover(id: string): void {
+    for (let frame = this.folds.get(id); frame; frame = this.folds.get(id)) this.fold(frame);
   }
 
   private get place(): string {
@@ -135,6 +176,7 @@ export class Stage {
   }
 
   show(id: string): void {
+    this.uncover(id);
     this.select([id]);
     this.focus();
     void this.flow.fitView({ nodes: [{ id }], duration: 250, maxZoom: 1.1 });
@@ -147,10 +189,14 @@ export class Stage {
   /** The first look: everything where it can be read, else the beginning of the network. */
   async firstLook(): Promise<void> {
     if (this.viewport || !this.nodes.length) return;
-    await this.flow.fitView({ padding: 0.08, maxZoom: 1 });
-    if (this.flow.getZoom() >= READABLE) return;
-    const first = Object.values(this.engine.graph.nodes).sort((a, b) => a.at[1] - b.at[1])[0];
-    if (!this.surface || !first) return;
+    const nodes = Object.values(this.engine.graph.nodes);
+    const first = [...nodes].sort((a, b) => a.at[1] - b.at[1])[0];
+    // Not by trial: with very many layers, all would be drawn for a moment.
+    const extent = (axis: 0 | 1) => Math.max(...nodes.map(({ at }) => at[axis])) - Math.min(...nodes.map(({ at }) => at[axis]));
+    const [wide, high] = [extent(0) + NODE_WIDTH, extent(1) + NODE_HEIGHT];
+    const fits = Math.min(this.box.width / wide, this.box.height / high) * FIRST_SHARE >= READABLE;
+    if (fits || !first) return void (await this.flow.fitView({ padding: 0.08, maxZoom: 1 }));
+    if (!this.surface) return;
     const x = this.box.width / 2 - (first.at[0] + NODE_WIDTH / 2) * READABLE;
     await this.flow.setViewport({ x, y: 24 - first.at[1] * READABLE, zoom: READABLE });
   }

@@ -1,0 +1,42 @@
+// Buttons that line up the selected layers; they appear with two of them.
+import { memo } from "react";
+import type { Direction, Side } from "../core/arranging";
+import { useShared, useUi } from "./context";
+import { Icon, type IconName } from "./icons";
+
+export const ALIGNMENTS: [Side, string, string][] = [
+  ["left", "Align left", "Alt + A"],
+  ["centre", "Align centres", "Alt + H"],
+  ["right", "Align right", "Alt + D"],
+  ["top", "Align top", "Alt + W"],
+  ["middle", "Align middles", "Alt + V"],
+  ["bottom", "Align bottom", "Alt + S"],
+];
+export const DISTRIBUTIONS: [Direction, string, string][] = [
+  ["horizontal", "Same gaps side by side", "Alt + Shift + H"],
+  ["vertical", "Same gaps below each other", "Alt + Shift + V"],
+];
+
+export const Alignment = memo(() => {
+  const { commands } = useShared();
+  const { tidy } = commands;
+  const count = useUi((state) => state.picked.split(" ").length);
+  if (count < 2) return null;
+  return (
+    <div className="nl-align" role="toolbar" aria-label="Align" onMouseDown={(event) => event.preventDefault()}>
+      {ALIGNMENTS.map(([side, title, keys]) => (
+        <Tool key={side} name={side} title={`${title} (${keys})`} run={() => tidy.align(side)} />
+      ))}
+      {count > 2 &&
+        DISTRIBUTIONS.map(([direction, title, keys]) => (
+          <Tool key={direction} name={direction} title={`${title} (${keys})`} run={() => tidy.distribute(direction)} />
+        ))}
+    </div>
+  );
+});
+
+const Tool = ({ name, title, run }: { name: IconName; title: string; run: () => void }) => (
+  <button className="nl-tool" data-action={`align-${name}`} title={title} aria-label={title} onClick={run}>
+    <Icon name={name} />
+  </button>
+);
