@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
-from builder.graph.document import SUBNETWORK, Edge, Network, Node, Project, is_identifier
-from builder.graph.expression import ExpressionError, names_in
+from builder.graph import bundle
+from builder.graph.document import MAX_NETWORKS, SUBNETWORK, Edge, Network, Node, Project, is_identifier
+from builder.graph.expression import FUNCTIONS, SIZE, ExpressionError, names_in
 from builder.text import natural
 
 # How far below each other the copies of a repeated network are put, and Inputs and Outputs from what they serve.
@@ -22,8 +23,15 @@ class CompositionError(ValueError):
 def create(project: Project, edit: Mapping[str, Any]) -> Project:
     """An empty network, or the one that the edit holds."""
     name = _new_name(project, edit["name"])
+    _room(project)
     network = Network.model_validate(edit.get("content", {}))
     return project.model_copy(update={"networks": {**project.networks, name: network}})
+
+
+def replace(project: Project, edit: Mapping[str, Any]) -> Project:
+    """Put another content in the place of a network's, under the same name."""
+    name = _known(project, edit["name"])
+    return project.with_network(name, Network.model_validate(edit["content"]))
 
 
 def delete(project: Project, edit: Mapping[str, Any]) -> Project:
@@ -66,6 +74,68 @@ def expose(project: Project, edit: Mapping[str, Any]) -> Project:
     return project.with_network(name, project.networks[name].model_copy(update={"parameters": checked.parameters}))
 
 
+def rename_parameter(project: Project, edit: Mapping[str, Any]) -> Project:
+    """Give a parameter of a network another name: in its expressions, and where it stands with another value.
+
+    `numbers` says by type of layer which of its parameters are numbers: elsewhere the same word may be mere text.
+    """
+    name, old, new = _known(project, edit["network"]), edit["name"], edit["to"]
+    network, numbers = project.networks[name], edit["numbers"]
+    if old not in network.parameters:
+        raise CompositionError(f"The network {name} has no parameter {str(old)[:60]!r}.")
+    if old == new:
+        return project
+    if not isinstance(new, str) or not is_identifier(new) or new in FUNCTIONS or new == SIZE:
+        raise CompositionError("A parameter is called by a lower-case name that is no function's, such as width.")
+    if new in network.parameters:
+        raise CompositionError(f"The network {name} has a parameter {new} already.")
+
+    def reading(node: Node) -> Node:
+        found = {key: _reading(value, old, new) for key, value in node.params.items() if key in numbers[node.type]}
+        return node.model_copy(update={"params": {**node.params, **found}}) if found else node
+
+    def using(node: Node) -> Node:
+        values = node.params.get("values")
+        if node.type != SUBNETWORK or node.params.get("network") != name or not isinstance(values, dict):
+            return node
+        values = {new if key == old else key: value for key, value in values.items()}
+        return node.model_copy(update={"params": {**node.params, "values": values}})
+
+    parameters = {new if key == old else key: value for key, value in network.parameters.items()}
+    nodes = {key: reading(node) if node.type in numbers else node for key, node in network.nodes.items()}
+    made = {**project.networks, name: network.model_copy(update={"parameters": parameters, "nodes": nodes})}
+    for key, other in made.items():
+        if name in project.uses(key):
+            made[key] = other.model_copy(update={"nodes": {at: using(node) for at, node in other.nodes.items()}})
+    return project.model_copy(update={"networks": made})
+
+
+def _reading(value: Any, old: str, new: str) -> Any:
+    """Expressions that read `new` where they read `old`, written as they were."""
+    if isinstance(value, list):
+        return [_reading(part, old, new) for part in value]
+    if isinstance(value, dict):
+        return {key: _reading(part, old, new) for key, part in value.items()}
+    if not isinstance(value, str) or old not in _names_of(value):
+        return value
+    text = value.strip().encode()
+    tree = ast.parse(text.decode(), mode="eval")
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    read = (node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called)
+    places = [node.col_offset for node in read if node.id == old]
+    for place in sorted(places, reverse=True):
+        text = text[:place] + new.encode() + text[place + len(old) :]
+    return text.decode()
+
+
+def insert(project: Project, edit: Mapping[str, Any]) -> Project:
+    """Put the networks of a bundle, which is a document, into the project; see `builder.graph.bundle`."""
+    try:
+        return bundle.insert(project, Project.model_validate(edit["bundle"]))[0]
+    except bundle.BundleError as error:
+        raise CompositionError(str(error)) from None
+
+
 def group(project: Project, edit: Mapping[str, Any]) -> Project:
     """Make a network of some nodes, and put one node in their place. Inputs and Outputs stay where they are.
 
@@ -73,6 +143,7 @@ def group(project: Project, edit: Mapping[str, Any]) -> Project:
     """
     name = _known(project, edit.get("network", project.main))
     outer, new = project.networks[name], _new_name(project, edit["name"])
+    _room(project)
     chosen = {key for key in edit["nodes"] if key in outer.nodes and outer.nodes[key].type not in ("Input", "Output")}
     if not chosen:
         raise CompositionError("Select the layers that should become a network; Inputs and Outputs stay outside.")
@@ -145,6 +216,10 @@ def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
         raise CompositionError(f"{node.id} shares its weights with another node, so it cannot be unpacked.")
     values = node.params.get("values", {})
     values = {**inner.parameters, **(values if isinstance(values, dict) else {})}
+    if sized := [key for key, value in values.items() if isinstance(value, str) and f"{SIZE}(" in value]:
+        raise CompositionError(
+            f"{node.id} reads a length of what comes in as {sized[0]}; put a number there to unpack it."
+        )
     sources = {edge.target_port: edge.source for edge in outer.edges if edge.target_node == node.id}
     nodes = {key: other for key, other in outer.nodes.items() if key != node.id}
     edges = [edge for edge in outer.edges if node.id not in (edge.source_node, edge.target_node)]
@@ -296,15 +371,24 @@ def _new_name(project: Project, name: object) -> str:
     return name
 
 
+def _room(project: Project) -> None:
+    """Refuse one network more than a document holds: it could be saved, but never be read again."""
+    if len(project.networks) >= MAX_NETWORKS:
+        raise CompositionError(f"A project has at most {MAX_NETWORKS} networks; delete one that is not used any more.")
+
+
 def _free(taken: Mapping[str, object], base: str) -> str:
     return next(name for number in count(1) if (name := f"{base[:56]}_{number}") not in taken)
 
 
 COMPOSITIONS: dict[str, Callable[[Project, Mapping[str, Any]], Project]] = {
     "create_network": create,
+    "replace_network": replace,
     "delete_network": delete,
     "rename_network": rename,
     "parameters": expose,
+    "rename_parameter": rename_parameter,
+    "insert_networks": insert,
     "group": group,
     "unpack": unpack,
 }

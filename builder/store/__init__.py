@@ -9,12 +9,14 @@ from sqlalchemy import delete, select
 from builder.store import schema
 from builder.store.database import Database, Missing, StoreError
 from builder.store.home import database_url, home
+from builder.store.library import Library, LibraryRow, Taken
 from builder.store.projects import Conflict, ProjectRow, Projects, SavedProject, VersionRow
 from builder.store.runs import Command, Point, Points, Run, Runs
 
 __all__ = [
     "Command",
     "Conflict",
+    "LibraryRow",
     "Missing",
     "Point",
     "Points",
@@ -23,6 +25,7 @@ __all__ = [
     "SavedProject",
     "Store",
     "StoreError",
+    "Taken",
     "VersionRow",
     "database_url",
     "home",
@@ -30,7 +33,7 @@ __all__ = [
 ]
 
 
-class Store(Runs, Projects):
+class Store(Runs, Projects, Library):
     """One data folder with its database. Several processes may have it open at once."""
 
     def __init__(self, folder: Path) -> None:

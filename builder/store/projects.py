@@ -86,6 +86,11 @@ class Projects:
             rows = connection.execute(query.order_by(projects.c.updated_at.desc()).limit(limit))
             return [ProjectRow(*row) for row in rows]
 
+    def has_project(self, project_id: str) -> bool:
+        """Whether there is such a project."""
+        with self.db.reading() as connection:
+            return bool(connection.execute(select(exists().where(projects.c.id == project_id))).scalar())
+
     def load(self, project_id: str) -> SavedProject:
         """A project with the state of its editor.
 

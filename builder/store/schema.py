@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 
 metadata = MetaData(
     naming_convention={
@@ -135,4 +135,16 @@ commands = Table(
     Column("kind", String(32), nullable=False),
     Column("value", Float),
     Column("created_at", Moment, nullable=False),
+)
+
+library = Table(
+    "library",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("document", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
 )

@@ -7,16 +7,18 @@ from typing import Any
 import streamlit as st
 
 from builder.compile import CompileError, source
-from builder.data import datasets
 from builder.graph import Edit
 from builder.store import StoreError
-from builder.train.objectives import OBJECTIVES
+from builder.train import OBJECTIVES, warm
 from builder.ui.canvas import canvas
 from builder.ui.canvas.payload import payload
-from builder.ui.forms import bound, data_edit, refused
+from builder.ui.forms import bound, choose_data, refused
+from builder.ui.formula import formula
 from builder.ui.inspector import inspector
+from builder.ui.library import library
 from builder.ui.live import Live
 from builder.ui.networks import Shown, shown
+from builder.ui.sharing import share
 from builder.ui.style import narrow
 from builder.ui.trouble import guard
 from builder.ui.words import ago
@@ -30,19 +32,21 @@ def designer(live: Live) -> None:
     """Everything on the design page."""
     narrow()
     st.fragment(_page, run_every=LOOK_EVERY_S)(live)
+    warm(live.store)  # so that training can begin as soon as it is asked for
 
 
 @guard()
 def _page(live: Live) -> None:
     key = f"canvas {live.id}"
-    _bar(live)
     look = shown(live, _state(key).get("network"))
+    _bar(live, look.name)
     left, right = st.columns([3.4, 1.15], gap="small")
     with left:
         _canvas(live, key, look)
     with right:
         layer, code, versions = st.tabs(["Layer", "Code", "Versions"])
         with layer, st.container(height=HEIGHT - 60, border=False):
+            formula(live, look.name)
             inspector(live, look.name, _selected(key, look.name))
         with code:
             _code(live)
@@ -50,24 +54,15 @@ def _page(live: Live) -> None:
             _versions(live)
 
 
-def _bar(live: Live) -> None:
-    name, data, objective, train = st.columns([2, 1.4, 1.2, 0.8], vertical_alignment="bottom")
+def _bar(live: Live, network: str) -> None:
+    name, data, objective, tools = st.columns([1.6, 1.2, 1.1, 1.9], vertical_alignment="bottom")
     project = live.project
     with name:
         naming = bound(live, "bar/name", project.name, _rename, renews=True)
         st.text_input("Project", project.name, max_chars=200, **naming)
         refused(naming)
-    infos = {info.name: info for info in datasets(live.store.home)}
     with data:
-        names = ["", *infos]
-        chosen = project.data.dataset if project.data.dataset in infos else ""
-        st.selectbox(
-            "Data",
-            names,
-            index=names.index(chosen),
-            format_func=lambda value: infos[value].title if value else "Choose data",
-            **bound(live, "bar/data", chosen, lambda value: data_edit(value, infos), renews=True),
-        )
+        choose_data(live, "bar/data")
     with objective:
         known = project.training.objective if project.training.objective in OBJECTIVES else "classification"
         names = list(OBJECTIVES)
@@ -78,7 +73,9 @@ def _bar(live: Live) -> None:
             format_func=lambda value: OBJECTIVES[value].title,
             **bound(live, "bar/objective", known, _choose_objective),
         )
-    with train:
+    with tools, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
+        library(live, network)
+        share(live)
         ready = not live.analysis().errors and bool(project.data.dataset)
         if st.button("Train", type="primary" if ready else "secondary", icon=":material/play_arrow:", width="stretch"):
             st.switch_page("pages/train.py")
@@ -111,6 +108,7 @@ def _canvas(live: Live, key: str, look: Shown) -> None:
             st.session_state.pop("refusals", []),
             HEIGHT,
             palettes={str(message.get("palette")) for message in messages},
+            wish=messages[1].get("about"),
         ),
         key=key,
         on_sync=on_sync,

@@ -1,4 +1,4 @@
-"""The parameters that a network exposes: added, changed and removed where nothing is selected."""
+"""The parameters that a network exposes: added, renamed, changed and removed where nothing is selected."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import streamlit as st
 
 from builder.graph import Edit, Network, is_identifier
 from builder.graph.expression import Number
-from builder.ui.fields import read_number, write
+from builder.layers import form, registry
+from builder.ui.fields import NUMBERS, read_number, write
 from builder.ui.forms import bound, refused
 from builder.ui.live import Live
 
+# Where an expression may stand; the same word in other fields is mere text.
+EXPRESSIONS = (*NUMBERS, "values")
 TEXT = (
     "Numbers that the network exposes, such as `width`: where a number is typed in it, `width * 4` may stand, and each "
     "node that stands for the network may give them other values."
@@ -30,15 +33,25 @@ def exposed(live: Live, name: str) -> None:
 
 
 def _row(live: Live, name: str, parameter: str, default: Number) -> None:
-    number, gone = st.columns([5, 1], vertical_alignment="bottom")
+    called, number, gone = st.columns([4, 4, 1.4], vertical_alignment="bottom")
     shown = write(default)
 
     def change(typed: str) -> Edit:
         return _edit(live, name, {parameter: _number(typed)})
 
+    naming = bound(
+        live,
+        f"{name}/name of {parameter}",
+        parameter,
+        lambda typed: _renaming(live, name, parameter, typed),
+        renews=True,
+    )
     made = bound(live, f"{name}/parameter {parameter}", shown, change)
+    with called:
+        st.text_input(f"Name of {parameter}", parameter, label_visibility="collapsed", **naming)
     with number:
-        st.text_input(parameter, shown, **made)
+        st.text_input(parameter, shown, label_visibility="collapsed", **made)
+    refused(naming)
     refused(made)
     with gone:
         removing = bound(
@@ -56,6 +69,13 @@ def _added(live: Live, name: str, typed: str) -> Edit:
     if parameter in live.project.networks[name].parameters:
         raise ValueError(f"There is already a parameter {parameter}.")
     return _edit(live, name, {parameter: _number(default or "1")})
+
+
+def _renaming(live: Live, name: str, parameter: str, typed: str) -> Edit:
+    """The edit that gives a parameter another name, also in the expressions that read it."""
+    types = {node.type for node in live.project.networks[name].nodes.values()} & registry().keys()
+    numbers = {kind: [field.name for field in form(registry()[kind]) if field.kind in EXPRESSIONS] for kind in types}
+    return {"kind": "rename_parameter", "network": name, "name": parameter, "to": typed.strip(), "numbers": numbers}
 
 
 def _number(typed: str) -> Number:

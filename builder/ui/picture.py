@@ -23,7 +23,8 @@ def picture(network: Network) -> str:
     spots = {key: (14 + x * scale_x, HEIGHT / 2 - tall / 2 + y * scale_y) for key, (x, y) in columns.items()}
     size = max(5.0, min(13.0, scale_x * 0.62))
     lines = [_edge(spots[edge.source_node], spots[edge.target_node]) for edge in network.edges]
-    boxes = [_box(spots[key], size, node.type) for key, node in network.nodes.items()]
+    height = min(size * 2.4, scale_y * 0.8) if tall else size * 2.4  # lanes stay apart
+    boxes = [_box(spots[key], size, height, node.type) for key, node in network.nodes.items()]
     label = escape(f"A network of {len(network.nodes)} layers")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
@@ -48,9 +49,8 @@ def _edge(source: tuple[float, float], target: tuple[float, float]) -> str:
     return f'<path d="{path}" fill="none" stroke="#94a3b8" stroke-width="1.5"/>'
 
 
-def _box(place: tuple[float, float], size: float, layer_type: str) -> str:
+def _box(place: tuple[float, float], size: float, height: float, layer_type: str) -> str:
     layer = registry().get(layer_type)
     colour = GROUPS[layer.group] if layer else "#888888"
-    height = size * 2.4
     x, y = place[0] - size / 2, place[1] - height / 2
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{size:.1f}" height="{height:.1f}" rx="3" fill="{colour}"/>'

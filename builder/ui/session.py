@@ -53,13 +53,15 @@ def current() -> Live | None:
 
     The address bar keeps it, so that a reload or a copied link finds it again.
     """
-    rows = {row.id for row in store().list_projects()}
-    wanted = [st.session_state.get("project"), st.query_params.get("project")]
+    linked = st.query_params.get("project")
+    if linked and not store().has_project(linked):
+        st.toast("The project of this address is not here; it may have been deleted.", icon=":material/link_off:")
+    wanted = [st.session_state.get("project"), linked]
     if "project" not in st.session_state:
         wanted.reverse()
     newest = [row.id for row in store().list_projects(limit=1)]
     for project_id in [*wanted, *newest]:
-        if project_id in rows:
+        if project_id and store().has_project(project_id):
             if st.session_state.get("project") != project_id:
                 choose(project_id, st.query_params.get("run"))
             st.query_params["project"] = project_id

@@ -47,9 +47,9 @@ def _begin(home: Path) -> None:
         time.sleep(0.001)
 
 
-def open_fresh(home: Path) -> None:
+def open_fresh(home: Path, folder: str) -> None:
     _begin(home)
-    print(open_store(home).create_project(blank("Fresh")))
+    print(open_store(home / folder).create_project(blank("Fresh")))
 
 
 def die_migrating(home: Path) -> None:
@@ -65,27 +65,30 @@ def die_migrating(home: Path) -> None:
 
 
 def save(home: Path, project_id: str, rounds: str) -> None:
-    """Add one to the number in the project's name as often as told, against others who do the same."""
+    """Add one to the number in the project's name as often as told, against others who do the same.
+
+    Tells the stamp on which each success stood.
+    """
     store = open_store(home)
     _begin(home)
-    conflicts = done = 0
+    done = 0
     while done < int(rounds):
         found = store.load(project_id)
         name = str(int(found.project.name) + 1)
         try:
             store.save(project_id, blank(name), found.epoch, found.revision + 1, {}, found.stamp)
-            done += 1
         except Conflict:
-            conflicts += 1
-    print(conflicts)
+            continue
+        done += 1
+        print(found.stamp)
 
 
 def write(home: Path, run_id: str, count: str) -> None:
-    """Append batches of points, and tell each."""
+    """Append batches of points under a name of its own, and tell each."""
     store = open_store(home)
     _begin(home)
     for number in range(int(count)):
-        store.add_points(run_id, batch(number))
+        store.add_points(run_id, [(*row[:2], f"part {os.getpid()}"[:16], *row[3:]) for row in batch(number)])
         print(number)
 
 
@@ -112,6 +115,18 @@ def write_until_killed(home: Path, project_id: str, run_id: str) -> None:
         project = blank(str(number))
         stamp = store.save(project_id, project, found.epoch, number, {"client": number}, stamp)
         store.add_points(run_id, batch(number))
+        print(number, flush=True)
+
+
+def publish_until_killed(home: Path) -> None:
+    """Put a network into the library for ever, each time with the number of the time, and tell it once it is kept."""
+    store = open_store(home)
+    number = 0
+    while True:
+        number += 1
+        bundle = blank("tower").model_copy(update={"notes": str(number)})
+        bundle = bundle.model_copy(update={"networks": {"tower": bundle.main_network}, "main": "tower"})
+        store.publish(bundle, {"number": number}, replace=True)
         print(number, flush=True)
 
 

@@ -38,6 +38,21 @@ def test_the_way_down_is_clear_and_up_again(store: Store) -> None:
     again.close()
 
 
+def test_an_older_database_keeps_what_it_holds(store: Store, project_id: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", SCRIPTS)
+    with store.db.writing() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        assert not inspect(connection).has_table("library")
+    newer = open_store(store.home)
+    assert [row.id for row in newer.list_projects()] == [project_id]
+    assert newer.library() == []
+    with newer.db.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+    newer.close()
+
+
 def test_a_newer_database_is_refused_and_left_alone(store: Store, project_id: str) -> None:
     with store.db.writing() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))

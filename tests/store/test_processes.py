@@ -1,130 +1,125 @@
-"""Several processes with one store open, one of which may die at any moment."""
+"""Several processes with one store open, some of which die or fork in the middle."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from builder.graph import blank
 from builder.store import Run, Store, open_store
-from tests.networks import digits_mlp
-from tests.store.worker import BATCH, batch
-
-ROOT = Path(__file__).parents[2]
+from tests.store.processes import BATCH, batch, spawn, together
 
 
-@pytest.fixture
-def store(home: Path) -> Iterator[Store]:
-    opened = open_store(home)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def run(store: Store) -> Run:
-    return store.create_run(store.create_project(digits_mlp()), digits_mlp())
-
-
-def _start(home: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.store.worker", str(home), *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def _lines(process: subprocess.Popen[str]) -> list[str]:
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    assert not err
-    return out.split()
-
-
-def test_a_fresh_home_may_be_opened_by_all_at_once(home: Path) -> None:
-    folder = home / "not there yet"
-    processes = [_start(folder, "opening") for _ in range(6)]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    (home.parent / "go").touch()
-    for process in processes:
-        _lines(process)
-    store = open_store(folder)
-    assert len(store.list_projects()) == 6
+def test_a_fresh_home_may_be_opened_by_all_at_once(place: Path) -> None:
+    made = together("open_fresh", place, 5, "not there yet")
+    store = open_store(place / "not there yet")
+    assert {row.id for row in store.list_projects()} == {lines[0] for lines in made}
+    assert len(store.list_projects()) == 5
     store.close()
 
 
-def test_processes_write_points_side_by_side(store: Store, home: Path, run: Run) -> None:
-    processes = [_start(home, "points", run.id, "10", f"part{number}") for number in range(4)]
-    for process in processes:
-        assert len(_lines(process)) == 10
-    points = store.points(run.id)
-    assert Counter(points.split) == {f"part{number}": 10 * BATCH for number in range(4)}
-    for number in range(4):
-        steps = [step for step, split in zip(points.step, points.split, strict=True) if split == f"part{number}"]
-        assert steps == list(range(10 * BATCH))
+def test_threads_open_fresh_homes_at_once(home: Path) -> None:
+    ready, opened = threading.Barrier(6), []
+
+    def fresh(number: int) -> None:
+        ready.wait()
+        store = open_store(home / str(number % 3))
+        store.create_project(blank("Fresh"))
+        opened.append(store)
+
+    threads = [threading.Thread(target=fresh, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len(store.list_projects()) for store in opened] == [2] * 6
+    for store in opened:
+        store.close()
 
 
-def test_a_killed_writer_leaves_whole_batches(store: Store, home: Path, run: Run) -> None:
-    for pause in (0.0, 0.013, 0.05):
-        before = len(store.points(run.id).step)
-        process = _start(home, "points", run.id, "1000000", "train")
-        assert process.stdout is not None
-        told = process.stdout.readline().strip()
-        time.sleep(pause)
-        process.send_signal(signal.SIGKILL)
-        told = (process.communicate()[0].split() or [told])[-1]
-        values = store.points(run.id).value[before:]
-        counts = Counter(values)
-        assert set(counts.values()) == {BATCH}
-        assert len(counts) >= int(told) + 1  # what was told to be written is there
-        assert sorted(counts) == list(range(len(counts)))
-    store.add_points(run.id, batch(0))  # no lock was left behind
+def test_one_of_many_savers_wins_and_the_others_know(store: Store) -> None:
+    project_id = store.create_project(blank("0"))
+    told = together("save", store.home, 2, project_id, 30)
+    stamps = sorted(int(stamp) for lines in told for stamp in lines)
+    assert stamps == list(range(1, 61)), "every save stood on the one before it"
+    found = store.load(project_id)
+    assert (found.project.name, found.revision, found.stamp) == ("60", 60, 61), "no save was lost"
 
 
-def test_a_killed_writer_can_be_followed_by_a_fresh_store(store: Store, home: Path, run: Run) -> None:
-    process = _start(home, "points", run.id, "1000000", "train")
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.kill()
-    process.communicate()
-    store.close()
-    again = open_store(home)
-    assert len(again.points(run.id).step) % BATCH == 0
+def test_points_of_several_writers_are_all_there(store: Store, run: Run) -> None:
+    together("write", store.home, 3, run.id, 12)
+    found = store.points(run.id)
+    assert Counter(found.epoch) == dict.fromkeys(range(12), 3 * BATCH)
+    assert set(Counter(found.split).values()) == {12 * BATCH}
+    for part in set(found.split):
+        steps = [step for step, split in zip(found.step, found.split, strict=True) if split == part]
+        assert steps == list(range(12 * BATCH)), "each in its own order"
+
+
+def test_a_command_is_taken_by_one_of_two(store: Store, run: Run) -> None:
+    def ask() -> None:
+        while not (store.home / "go").exists():
+            time.sleep(0.001)
+        for number in range(120):
+            store.command(run.id, "learning_rate", number)
+        while _waiting(store):
+            time.sleep(0.001)
+        store.update_run(run.id, state="stopped")
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    told = [[float(line) for line in lines] for lines in together("take", store.home, 2, run.id)]
+    asker.join()
+    assert sorted(told[0] + told[1]) == list(range(120))
+    assert all(lines == sorted(lines) for lines in told)
+
+
+def _waiting(store: Store) -> int:
+    with store.db.reading() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM commands")).scalar_one())
+
+
+@pytest.mark.parametrize(("batches", "pause_s"), [(1, 0.0007), (3, 0.013), (6, 0.05)])
+def test_a_killed_writer_leaves_whole_transactions(store: Store, run: Run, batches: int, pause_s: float) -> None:
+    child = spawn("write_until_killed", store.home, run.project_id, run.id)
+    assert child.stdout is not None
+    kept = [int(child.stdout.readline()) for _ in range(batches)]
+    time.sleep(pause_s)  # somewhere within the next
+    child.kill()
+    kept += [int(line) for line in child.communicate()[0].split()]
+    assert child.returncode == -signal.SIGKILL
+
+    again = open_store(store.home)
+    found = again.load(run.project_id)
+    assert found.revision >= kept[-1]
+    assert (found.project.name, found.acks) == (str(found.revision), {"client": found.revision})
+    written = Counter(again.points(run.id).epoch)
+    assert set(written.values()) == {BATCH}
+    assert set(kept) <= set(written) <= set(range(1, found.revision + 1))
+    assert sorted(written) == list(range(1, len(written) + 1)), "none is missing in between"
+    assert found.revision - len(written) in (0, 1), "the document of a number is kept before its points"
+    if again.db.is_sqlite:
+        with again.db.reading() as connection:
+            assert connection.execute(text("PRAGMA integrity_check")).scalars().all() == ["ok"]
+    again.save(found.id, blank("Goes on"), found.epoch, found.revision + 1, {}, found.stamp)
     again.update_run(run.id, state="failed", reason="killed")
     assert again.run(run.id).reason == "killed"
     again.close()
+    store.add_points(run.id, batch(0))  # no lock was left behind
 
 
-def _waiting(store: Store, run: Run) -> int:
-    with store.db.reading() as connection:
-        query = "SELECT count(*) FROM commands WHERE run_id = ?"
-        return int(connection.exec_driver_sql(query, (run.id,)).scalar_one())
-
-
-def test_commands_are_handed_out_once(store: Store, home: Path, run: Run) -> None:
-    takers = [_start(home, "take", run.id) for _ in range(2)]
-    for taker in takers:
-        assert taker.stdout is not None
-        assert taker.stdout.readline() == "ready\n"
-    for number in range(200):
-        store.command(run.id, "learning_rate", float(number))
-        time.sleep(0.002)
-    while _waiting(store, run):
-        time.sleep(0.01)
-    (home.parent / "go").touch()
-    taken = [[float(line) for line in _lines(taker)] for taker in takers]
-    assert sorted(taken[0] + taken[1]) == [float(number) for number in range(200)]
-    assert all(part == sorted(part) for part in taken)
-
-
-def test_two_savers_never_overwrite_each_other(store: Store, home: Path) -> None:
-    project_id = store.create_project(digits_mlp())
-    savers = [_start(home, "save", project_id, "40") for _ in range(2)]
-    stamps = sorted(int(line) for saver in savers for line in _lines(saver))
-    assert stamps == list(range(1, 81))  # every save stood on the one before it
-    found = store.load(project_id)
-    assert (found.stamp, found.revision) == (81, 80)
+def test_forked_children_have_connections_of_their_own(store: Store, run: Run) -> None:
+    child = spawn("fork", store.home, run.id)
+    told, problems = child.communicate(timeout=60)
+    assert child.returncode == 0, problems
+    assert told.split("\n") == ["[0, 0]", str((1 + 3 * 19) * BATCH), ""]
+    assert Counter(store.points(run.id).epoch) == {0: BATCH, **dict.fromkeys(range(1, 20), 3 * BATCH)}
+    if store.db.is_sqlite:
+        with store.db.reading() as connection:
+            assert connection.execute(text("PRAGMA integrity_check")).scalars().all() == ["ok"]

@@ -1,221 +1,245 @@
-"""Projects and versions: nothing is overwritten unseen, what has a name stays, and any name is only text."""
+"""Projects and versions, whichever database they are on: nothing is overwritten unseen, and any name is only text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
+from sqlalchemy import func, select, update
 
-from builder.graph import Project
-from builder.store import Conflict, SavedProject, Store, StoreError, open_store
-from builder.store.projects import KEPT_VERSIONS
+import builder.store.projects as module
+from builder.graph import Project, blank
+from builder.store import Conflict, Store, StoreError, open_store, schema
 from tests.networks import digits_mlp
 
-HOSTILE = ['"; DROP TABLE projects; --', "'", "</script>", "../../etc/passwd", "a\nb\r\n", "𝕏" * 50, "%s{0}", " "]
+HOSTILE = [
+    "'; DROP TABLE projects; --",
+    'say "hi" \\ `x`',
+    "two\nlines\r\ttabs",
+    "</script><script>alert(1)</script>",
+    "../../etc/passwd",
+    "%s %(name)s {0} :name ?",
+    "مرحبا 日本 🧵 \u202e",
+    " ",
+    "'",
+    '"; DROP TABLE projects; --',
+    "a\nb\r\n",
+    "𝕏" * 50,
+]
 
 
-@pytest.fixture
-def store(home: Path) -> Iterator[Store]:
-    opened = open_store(home)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def each_save_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builder.store.projects.VERSION_EVERY", timedelta(0))
-
-
-def _project(name: str) -> Project:
-    return digits_mlp().model_copy(update={"name": name})
-
-
-def _save(store: Store, found: SavedProject, name: str) -> SavedProject:
-    store.save(found.id, _project(name), found.epoch, found.revision + 1, found.acks, found.stamp)
-    return store.load(found.id)
-
-
-def test_a_project_comes_back_as_it_was(store: Store) -> None:
-    project_id = store.create_project(digits_mlp())
+def rename(store: Store, project_id: str, *names: str) -> int:
+    """Save the project under each of the names. Returns the last stamp."""
     found = store.load(project_id)
-    assert found.project == digits_mlp()
-    assert (found.revision, found.acks, found.stamp) == (0, {}, 1)
-    stamp = store.save(project_id, _project("Two"), "epoch", 7, {"tab": 3}, found.stamp)
-    again = store.load(project_id)
-    assert (again.project.name, again.epoch, again.revision, again.acks, again.stamp) == (
-        "Two",
-        "epoch",
-        7,
-        {"tab": 3},
-        stamp,
-    )
+    stamp, revision = found.stamp, found.revision
+    for name in names:
+        revision += 1
+        project = found.project.model_copy(update={"name": name})
+        stamp = store.save(project_id, project, found.epoch, revision, {}, stamp)
+    return stamp
 
 
-def test_the_one_changed_last_comes_first(store: Store) -> None:
-    ids = [store.create_project(_project(name)) for name in "abc"]
-    _save(store, store.load(ids[0]), "a again")
-    assert [row.name for row in store.list_projects()] == ["a again", "c", "b"]
-    assert len(store.list_projects(limit=2)) == 2
-    row = store.list_projects()[0]
-    assert row.created_at.tzinfo is not None
-    assert row.updated_at > row.created_at
+def past(store: Store, project_id: str) -> dict[int, str]:
+    """The name that the project has in each version, the oldest first."""
+    numbers = [row.number for row in reversed(store.versions(project_id))]
+    return {number: store.version(project_id, number).name for number in numbers}
 
 
-def test_a_conflict_overwrites_nothing(store: Store, home: Path, each_save_a_version: None) -> None:
-    other = open_store(home)
-    mine = store.load(store.create_project(_project("one")))
-    theirs = other.load(mine.id)
-    _save(other, theirs, "theirs")
-    versions = store.versions(mine.id)
-    with pytest.raises(Conflict, match="nothing was overwritten") as caught:
-        _save(store, mine, "mine")
-    assert "\n" not in str(caught.value)
-    assert store.load(mine.id).project.name == "theirs"
-    assert store.versions(mine.id) == versions
+@pytest.fixture
+def every_save(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each save a version of its own, as if people took their time."""
+    monkeypatch.setattr(module, "VERSION_EVERY", timedelta(0))
+
+
+def test_what_is_saved_is_loaded(store: Store) -> None:
+    first, second = digits_mlp(), digits_mlp(epochs=7)
+    project_id = store.create_project(first)
+    found = store.load(project_id)
+    assert (found.project, found.revision, found.acks, found.stamp) == (first, 0, {}, 1)
+    stamp = store.save(project_id, second, "epoch", 9, {"a client": 3, "another": 1}, found.stamp)
+    found = store.load(project_id)
+    assert (found.project, found.epoch, found.revision, found.stamp) == (second, "epoch", 9, stamp)
+    assert found.acks == {"a client": 3, "another": 1}
+
+
+def test_one_editor_saves_on_with_the_stamp_it_got(store: Store, project_id: str) -> None:
+    rename(store, project_id, "a", "b", "c")
+    assert store.load(project_id).project.name == "c"
+
+
+def test_a_second_server_is_refused_and_overwrites_nothing(store: Store, project_id: str) -> None:
+    other = open_store(store.home)
+    mine, theirs = store.load(project_id), other.load(project_id)
+    other.save(project_id, blank("Theirs"), theirs.epoch, 5, {"them": 5}, theirs.stamp)
     other.close()
+    before = store.load(project_id), store.versions(project_id)
+    with pytest.raises(Conflict, match="nothing was overwritten") as caught:
+        store.save(project_id, blank("Mine"), mine.epoch, 9, {"me": 9}, mine.stamp)
+    assert "\n" not in str(caught.value)
+    assert store.load(project_id).project.name == "Theirs"
+    assert (store.load(project_id), store.versions(project_id)) == before
 
 
-def test_quick_saves_share_a_version(store: Store) -> None:
-    found = store.load(store.create_project(_project("0")))
-    for number in range(1, 10):
-        found = _save(store, found, str(number))
-    assert [row.number for row in store.versions(found.id)] == [2, 1]
-    assert store.version(found.id, 2).name == "9"
-    assert store.version(found.id, 1).name == "0"
+def test_the_list_shows_the_last_changed_first(store: Store) -> None:
+    ids = [store.create_project(blank(name)) for name in ("a", "b", "c")]
+    rename(store, ids[0], "a, changed")
+    assert [row.name for row in store.list_projects()] == ["a, changed", "c", "b"]
+    assert [row.id for row in store.list_projects(limit=1)] == [ids[0]]
+    assert len(store.list_projects(limit=2)) == 2
+    assert store.list_projects()[0].updated_at > store.list_projects()[0].created_at
+    for row in store.list_projects():
+        assert row.created_at.utcoffset() == row.updated_at.utcoffset() == timedelta(0)
+        assert datetime.now(UTC) - row.updated_at < timedelta(minutes=1)
 
 
-def test_a_save_without_a_change_makes_no_version(store: Store, each_save_a_version: None) -> None:
-    found = store.load(store.create_project(_project("same")))
-    found = _save(store, found, "same")
-    assert len(store.versions(found.id)) == 1
+@pytest.mark.usefixtures("every_save")
+def test_versions_are_kept_by_number_and_those_with_a_name_for_ever(store: Store, project_id: str) -> None:
+    rename(store, project_id, *(f"v{number}" for number in range(2, 11)))
+    store.name_version(project_id, 4, "Before the big change")
+    rename(store, project_id, *(f"v{number}" for number in range(11, 151)))
+    rows = store.versions(project_id)
+    numbers = [row.number for row in rows]
+    assert numbers == sorted(numbers, reverse=True)
+    assert set(range(101, 151)) <= set(numbers), "the last fifty"
+    assert [(row.number, row.name) for row in rows if row.name] == [(4, "Before the big change")]
+    assert numbers == [*range(150, 150 - module.KEPT_VERSIONS, -1), 4]
+    assert store.version(project_id, 4).name == "v4"
+    assert store.version(project_id, 150).name == "v150"
+    assert store.version(project_id, 151 - module.KEPT_VERSIONS).name == f"v{151 - module.KEPT_VERSIONS}"
+    with pytest.raises(StoreError, match="no version 5"):
+        store.version(project_id, 5)
+    store.name_version(project_id, 4, "")
+    rename(store, project_id, "one more")
+    assert min(row.number for row in store.versions(project_id)) > 4, "without its name it goes like the others"
 
 
-def test_the_newest_versions_are_kept(store: Store, each_save_a_version: None) -> None:
-    found = store.load(store.create_project(_project("0")))
-    for number in range(1, KEPT_VERSIONS + 15):
-        found = _save(store, found, str(number))
-    rows = store.versions(found.id)
-    assert [row.number for row in rows] == list(range(KEPT_VERSIONS + 15, 15, -1))
-    assert store.version(found.id, rows[-1].number).name == "15"
-    with pytest.raises(StoreError, match="no version 1 "):
-        store.version(found.id, 1)
+@pytest.mark.usefixtures("every_save")
+def test_a_save_without_a_change_makes_no_version(store: Store, project_id: str) -> None:
+    rename(store, project_id, "Digits", "Digits")
+    assert past(store, project_id) == {1: "Digits"}
 
 
-def test_a_named_version_is_kept_for_ever(store: Store, each_save_a_version: None) -> None:
-    found = store.load(store.create_project(_project("first")))
-    store.name_version(found.id, 1, "Before </script>")
-    for number in range(1, KEPT_VERSIONS + 20):
-        found = _save(store, found, str(number))
-    rows = store.versions(found.id)
-    assert rows[-1].number == 1
-    assert rows[-1].name == "Before </script>"
-    assert len(rows) == KEPT_VERSIONS + 1
-    assert store.version(found.id, 1).name == "first"
-    store.name_version(found.id, 1, "")
-    found = _save(store, found, "one more")
-    assert store.versions(found.id)[-1].number > 1
-
-
-def test_a_quick_save_leaves_a_named_version_as_it_is(store: Store) -> None:
-    found = store.load(store.create_project(_project("one")))
-    found = _save(store, found, "two")
-    store.name_version(found.id, 2, "kept")
-    found = _save(store, found, "three")
-    assert store.version(found.id, 2).name == "two"
-    assert store.version(found.id, 3).name == "three"
-
-
-def test_restoring_quickly_does_not_take_the_place_of_the_work(store: Store) -> None:
-    found = store.load(store.create_project(_project("one")))
-    found = _save(store, found, "two")
-    found = _save(store, found, "one")
-    assert [store.version(found.id, row.number).name for row in store.versions(found.id)] == ["one", "two", "one"]
-
-
-def test_a_version_is_restored_by_saving_it(store: Store, each_save_a_version: None) -> None:
-    found = store.load(store.create_project(digits_mlp()))
-    found = _save(store, found, "worse")
-    store.save(found.id, store.version(found.id, 1), found.epoch, found.revision + 1, found.acks, found.stamp)
-    assert store.load(found.id).project == digits_mlp()
-    assert store.version(found.id, 2).name == "worse"  # what was restored over can be restored too
-
-
-def test_what_is_not_there_gets_a_sentence(store: Store) -> None:
-    found = store.load(store.create_project(digits_mlp()))
-    store.delete_project(found.id)
-    store.delete_project(found.id)
-    for attempt in (
-        lambda: store.load(found.id),
-        lambda: _save(store, found, "x"),
-        lambda: store.version(found.id, 1),
-        lambda: store.name_version(found.id, 1, "x"),
-        lambda: store.create_run(found.id, digits_mlp()),
-    ):
-        with pytest.raises(StoreError) as caught:
-            attempt()
-        assert "\n" not in str(caught.value)
-        assert str(caught.value).endswith(".")
-    assert store.versions(found.id) == []
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_any_name_is_only_text(store: Store, home: Path, name: str) -> None:
-    project = _project(name)
-    project_id = store.create_project(project)
-    store.name_version(project_id, 1, name)
-    run = store.create_run(project_id, project, title=name)
-    store.run_folder(run.id).mkdir(parents=True)
-    assert store.load(project_id).project.name == name
-    assert store.list_projects()[0].name == name
-    assert store.versions(project_id)[0].name == name
-    assert store.run(run.id).title == name
-    assert {path.name for path in home.rglob("*") if not path.name.startswith("netloom.db")} == {"runs", run.id}
-
-
-def test_an_id_is_only_text(store: Store) -> None:
-    store.create_project(digits_mlp())
-    for project_id in HOSTILE:
-        with pytest.raises(StoreError, match="no such project"):
-            store.load(project_id)
-        store.delete_project(project_id)
-    assert len(store.list_projects()) == 1
-
-
-@pytest.mark.parametrize("bad", ["\0", "\ud800"])
-def test_what_no_database_keeps_becomes_a_sign(store: Store, bad: str) -> None:
+@pytest.mark.usefixtures("every_save")
+def test_a_version_is_restored_by_saving_it(store: Store) -> None:
     project_id = store.create_project(digits_mlp())
-    run = store.create_run(project_id, digits_mlp(), title=f"a{bad}b")
-    store.update_run(run.id, reason=f"c{bad}")
-    store.name_version(project_id, 1, f"d{bad}")
-    assert (store.run(run.id).title, store.run(run.id).reason) == ("a\ufffdb", "c\ufffd")
-    assert store.versions(project_id)[0].name == "d\ufffd"
+    rename(store, project_id, "worse")
+    found = store.load(project_id)
+    store.save(project_id, store.version(project_id, 1), found.epoch, found.revision + 1, found.acks, found.stamp)
+    assert store.load(project_id).project == digits_mlp()
+    assert store.version(project_id, 2).name == "worse", "what was restored over can be restored too"
 
 
-def test_a_stored_document_that_cannot_be_read_gets_a_sentence(store: Store) -> None:
-    project_id = store.create_project(digits_mlp())
-    with store.db.writing() as connection:
-        connection.exec_driver_sql("UPDATE projects SET document = '{'")
-        connection.exec_driver_sql("UPDATE versions SET document = '[]'")
-    for attempt in (lambda: store.load(project_id), lambda: store.version(project_id, 1)):
-        with pytest.raises(StoreError, match="cannot be read") as caught:
-            attempt()
-        assert "\n" not in str(caught.value)
-    assert len(store.list_projects()) == 1
+def test_quick_saves_share_a_version_but_never_the_first_or_a_named_one(store: Store, project_id: str) -> None:
+    rename(store, project_id, *"abdefghc")
+    assert past(store, project_id) == {1: "Digits", 2: "c"}
+    store.name_version(project_id, 2, "Keep")
+    rename(store, project_id, "d", "e")
+    assert past(store, project_id) == {1: "Digits", 2: "c", 3: "e"}
 
 
-def test_deleting_takes_all_of_it_along(store: Store) -> None:
-    keep, drop = store.create_project(_project("keep")), store.create_project(_project("drop"))
-    runs = [store.create_run(project_id, digits_mlp()) for project_id in (keep, drop, drop)]
+def test_a_restored_version_leaves_the_work_it_was_put_over(store: Store, project_id: str) -> None:
+    rename(store, project_id, "an hour of work")
+    rename(store, project_id, store.version(project_id, 1).name)
+    assert store.load(project_id).project.name == "Digits"
+    assert past(store, project_id) == {1: "Digits", 2: "an hour of work", 3: "Digits"}
+    rename(store, project_id, store.version(project_id, 2).name)
+    assert past(store, project_id)[4] == "an hour of work"
+
+
+def test_deleting_a_project_takes_its_runs_and_their_folders_along(store: Store, project: Project) -> None:
+    kept, doomed = store.create_project(project), store.create_project(project)
+    runs = [store.create_run(project_id, project) for project_id in (kept, doomed, doomed)]
     for run in runs:
         store.run_folder(run.id).mkdir(parents=True)
-        (store.run_folder(run.id) / "weights").write_bytes(b"x")
-        store.add_points(run.id, [(1, 0, "train", "loss", 1.0, 0.0)])
-        store.command(run.id, "stop")
-    store.delete_project(drop)
-    assert [run.id for run in store.runs()] == [runs[0].id]
-    assert [store.run_folder(run.id).exists() for run in runs] == [True, False, False]
+        (store.run_folder(run.id) / "model.py").write_text("# code")
+        store.add_points(run.id, [(1, 1, "train", "loss", 1.0, 0.0)])
+        store.command(run.id, "pause")
+    store.delete_project(doomed)
+    store.delete_project(doomed)
+    assert [row.id for row in store.list_projects()] == [kept]
+    assert [store.has_project(project_id) for project_id in (kept, doomed)] == [True, False]
+    assert store.runs() == [runs[0]]
+    assert [path.name for path in (store.home / "runs").iterdir()] == [runs[0].id]
+    assert store.versions(doomed) == []
+    for run in runs[1:]:
+        assert store.take_commands(run.id) == []
+        assert store.points(run.id).step == []
+    assert store.points(runs[0].id).step == [1]
     with store.db.reading() as connection:
-        for table in ("versions", "runs", "points", "commands"):
-            assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 1
+        for table in (schema.versions, schema.runs, schema.points, schema.commands):
+            assert connection.execute(select(func.count()).select_from(table)).scalar() == 1
+
+
+def test_what_is_gone_gets_a_sentence(store: Store, project: Project) -> None:
+    gone = store.create_project(project)
+    store.delete_project(gone)
+    for name in (gone, "none"):
+        refusals: list[tuple[Callable[[], object], str]] = [
+            (partial(store.load, name), r"no such project; it may have been deleted\.$"),
+            (partial(store.save, name, project, "epoch", 1, {}, 1), r"was deleted meanwhile"),
+            (partial(store.version, name, 1), r"no version 1 "),
+            (partial(store.name_version, name, 1, "name"), r"no version 1 "),
+            (partial(store.create_run, name, project), r"may have been deleted"),
+        ]
+        for refused, said in refusals:
+            with pytest.raises(StoreError, match=said) as caught:
+                refused()
+            assert "\n" not in str(caught.value)
+            assert str(caught.value).endswith(".")
+        assert store.versions(name) == []
+
+
+def test_names_are_data(store: Store) -> None:
+    runs = set()
+    for name in HOSTILE:
+        project_id = store.create_project(blank(name))
+        store.name_version(project_id, 1, name)
+        run = store.create_run(project_id, blank(name))
+        named = store.create_run(project_id, blank("other"), title=name)
+        assert store.load(project_id).project.name == store.list_projects()[0].name == name
+        assert (store.versions(project_id)[0].name, store.run(run.id).title) == (name, name)
+        assert store.run(named.id).title == name
+        assert store.run_folder(run.id) == store.home / "runs" / run.id
+        store.run_folder(run.id).mkdir(parents=True)
+        runs.add(run.id)
+    made = {path.name for path in store.home.rglob("*") if not path.name.startswith("netloom.db")}
+    assert made == {"runs", *runs}
+
+
+def test_ids_are_data(store: Store, project_id: str) -> None:
+    for hostile in HOSTILE:
+        with pytest.raises(StoreError, match="no such project"):
+            store.load(hostile)
+        assert not store.has_project(hostile)
+        store.delete_project(hostile)
+    assert [row.id for row in store.list_projects()] == [project_id]
+
+
+@pytest.mark.parametrize("sign", ["\0", "\ud800"])
+def test_signs_that_no_database_keeps_are_replaced(store: Store, sign: str) -> None:
+    project_id = store.create_project(blank("name"))
+    store.name_version(project_id, 1, f"a{sign}b")
+    run = store.create_run(project_id, blank("name"), title=f"a{sign}b")
+    store.update_run(run.id, reason=f"c{sign}")
+    assert store.versions(project_id)[0].name == store.run(run.id).title == "a\ufffdb"
+    assert store.run(run.id).reason == "c\ufffd"
+
+
+def test_a_name_with_a_nul_stays_in_the_document(store: Store) -> None:
+    project_id = store.create_project(blank("a\0b"))
+    assert store.load(project_id).project.name == "a\0b"
+    assert store.list_projects()[0].name == "a\ufffdb"
+
+
+@pytest.mark.parametrize("text", ["{", '{"format": 99, "name": "x", "networks": {"main": {}}}', "[]"])
+def test_a_document_that_cannot_be_read_gets_a_sentence(store: Store, project_id: str, text: str) -> None:
+    with store.db.writing() as connection:
+        connection.execute(update(schema.projects).values(document=text))
+        connection.execute(update(schema.versions).values(document=text))
+    for refused in (lambda: store.load(project_id), lambda: store.version(project_id, 1)):
+        with pytest.raises(StoreError, match="cannot be read") as caught:
+            refused()
+        assert "\n" not in str(caught.value)
+    assert [row.name for row in store.list_projects()] == ["Digits"], "the others can still be chosen"

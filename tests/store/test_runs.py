@@ -1,4 +1,4 @@
-"""Runs: their curves without gap or double point, their commands, and their folders."""
+"""Runs, whichever database they are on: curves without gap or double point, commands handed out once, folders."""
 
 from __future__ import annotations
 
@@ -6,188 +6,236 @@ import json
 import math
 import time
 import uuid
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from builder.graph import Project, blank
 from builder.store import Command, Point, Run, Store, StoreError, open_store
-from tests.networks import digits_mlp
+from builder.store.runs import STATES
 
 
-@pytest.fixture
-def store(home: Path) -> Iterator[Store]:
-    opened = open_store(home)
-    yield opened
-    opened.close()
+def points(*steps: int, value: float = 1.0, split: str = "train") -> list[Point]:
+    return [(step, step // 10, split, "loss", value, 1000.0 + step) for step in steps]
 
 
-@pytest.fixture
-def run(store: Store) -> Run:
-    return store.create_run(store.create_project(digits_mlp()), digits_mlp())
+def test_a_new_run_waits(store: Store, project: Project, project_id: str) -> None:
+    run = store.create_run(project_id, project, "With dropout")
+    assert (run.project_id, run.title, run.state, run.reason) == (project_id, "With dropout", "queued", "")
+    assert (run.pid, run.epoch, run.step, run.total_steps, run.summary) == (None, 0, 0, 0, {})
+    assert (run.started_at, run.ended_at, run.heartbeat_at) == (None, None, None)
+    assert datetime.now(UTC) - run.created_at < timedelta(minutes=1)
+    assert store.run(run.id) == run
+    assert store.create_run(project_id, project).title == project.name
 
 
-def _rows(first: int, last: int, value: float = 1.0, split: str = "train") -> list[Point]:
-    return [(step, step // 10, split, "loss", value, 100.0 + step) for step in range(first, last)]
+def test_runs_are_listed_newest_first(store: Store, project: Project, project_id: str) -> None:
+    other = store.create_project(blank("Other"))
+    ids = [store.create_run(owner, project).id for owner in (project_id, other, project_id)]
+    assert [run.id for run in store.runs()] == ids[::-1]
+    assert [run.id for run in store.runs(project_id)] == [ids[2], ids[0]]
+    assert [run.id for run in store.runs(limit=1)] == [ids[2]]
 
 
-def test_a_run_tells_how_it_is(store: Store, run: Run) -> None:
-    assert (run.state, run.title, run.step, run.summary, run.heartbeat_at) == ("queued", "Digits", 0, {}, None)
+def test_fields_are_changed_alone(store: Store, run: Run) -> None:
+    summary = {"steps_per_s": 1.5, "nested": {"c": "𝕏\n\"'", "a": [1, 2.5, None]}, "title": "</script>"}
+    store.update_run(run.id, state="running", pid=77, total_steps=10**10, summary=summary)
+    found = store.run(run.id)
+    assert (found.state, found.pid, found.total_steps, found.summary) == ("running", 77, 10**10, summary)
+    assert json.dumps(found.summary) == json.dumps(summary), "in the same order"
+    assert (found.title, found.created_at) == (run.title, run.created_at)
+
+
+def test_a_heartbeat_tells_how_far_it_is(store: Store, run: Run) -> None:
     now = datetime.now(UTC)
     store.update_run(run.id, state="running", pid=7, started_at=now, total_steps=90)
-    store.heartbeat(run.id, epoch=2, step=30, summary={"device": "cpu", "bad": "</script>"})
+    store.heartbeat(run.id, epoch=3, step=2**40, summary={"rate": 5})
     found = store.run(run.id)
+    assert (found.epoch, found.step, found.summary) == (3, 2**40, {"rate": 5})
     assert (found.state, found.pid, found.started_at, found.total_steps) == ("running", 7, now, 90)
-    assert (found.epoch, found.step, found.summary) == (2, 30, {"device": "cpu", "bad": "</script>"})
     assert found.heartbeat_at is not None
-    assert found.heartbeat_at >= now
+    assert now <= found.heartbeat_at < now + timedelta(minutes=1)
 
 
-def test_the_newest_run_comes_first(store: Store, run: Run) -> None:
-    second = store.create_run(run.project_id, digits_mlp())
-    other = store.create_run(store.create_project(digits_mlp()), digits_mlp())
-    assert [found.id for found in store.runs()] == [other.id, second.id, run.id]
-    assert [found.id for found in store.runs(run.project_id)] == [second.id, run.id]
-    assert len(store.runs(limit=1)) == 1
+def test_moments_keep_their_place_in_time(store: Store, run: Run) -> None:
+    moment = datetime(2026, 3, 29, 2, 30, tzinfo=timezone(timedelta(hours=9)))
+    store.update_run(run.id, started_at=moment)
+    found = store.run(run.id).started_at
+    assert found == moment
+    assert found is not None
+    assert found.utcoffset() == timedelta(0)
 
 
-def test_points_come_back_in_the_order_in_which_they_came(store: Store, run: Run) -> None:
-    store.add_points(run.id, _rows(10, 20))
-    store.add_points(run.id, _rows(0, 10, split="validation"))
+def test_every_state_can_change_but_finished(store: Store, project: Project, project_id: str) -> None:
+    for state in STATES:
+        if state == "finished":
+            continue
+        run = store.create_run(project_id, project)
+        store.update_run(run.id, state=state)
+        store.update_run(run.id, state="queued")  # a failed or stopped run is resumed
+        store.update_run(run.id, state="finished", reason="")
+        store.update_run(run.id, state="finished", step=7)
+        with pytest.raises(StoreError, match=f"This run is finished; it cannot become {state}"):
+            store.update_run(run.id, state=state, step=8, reason="late")
+        found = store.run(run.id)
+        assert (found.state, found.step, found.reason) == ("finished", 7, "")
+        store.heartbeat(run.id, epoch=1, step=9, summary={})
+        assert store.run(run.id).step == 9
+
+
+def test_what_is_none_is_refused(store: Store, run: Run) -> None:
+    with pytest.raises(StoreError, match="'sleeping' is no state of a run"):
+        store.update_run(run.id, state="sleeping")
+    with pytest.raises(StoreError, match="'explode' is no command; a run takes pause, resume, stop, learning_rate"):
+        store.command(run.id, "explode")
+    assert (store.run(run.id).state, store.take_commands(run.id)) == ("queued", [])
+
+
+def test_what_is_gone_gets_a_sentence(store: Store, project: Project, run: Run) -> None:
+    store.delete_run(run.id)
+    store.delete_run(run.id)
+    for gone in (run.id, str(uuid.uuid4())):
+        for refused in (
+            lambda gone=gone: store.run(gone),
+            lambda gone=gone: store.update_run(gone, state="running"),
+            lambda gone=gone: store.update_run(gone, pid=1),
+            lambda gone=gone: store.heartbeat(gone, epoch=1, step=1, summary={}),
+            lambda gone=gone: store.add_points(gone, points(1)),
+            lambda gone=gone: store.command(gone, "stop"),
+            lambda: store.create_run("no project", project),
+        ):
+            with pytest.raises(StoreError, match="it may have been deleted") as caught:
+                refused()
+            assert "\n" not in str(caught.value)
+            assert str(caught.value).endswith(".")
+        assert store.take_commands(gone) == []
+        assert store.points(gone).step == []
+
+
+def test_only_an_id_names_a_folder(store: Store, run: Run) -> None:
+    assert store.run_folder(run.id) == store.home / "runs" / str(uuid.UUID(run.id))
+    (store.home / "precious").write_text("mine")
+    (store.home.parent / "x").mkdir()
+    hostile = ["../x", "../../x", "..", "", "/etc", "runs", "a" * 36, "../" * 12, "x\ny", f"{'0' * 32}/.."]
+    for run_id in hostile:
+        for refused in (store.run_folder, store.delete_run, store.run):
+            with pytest.raises(StoreError, match="no such run"):
+                refused(run_id)
+    assert (store.home / "precious").read_text() == "mine"
+    assert (store.home.parent / "x").exists()
+
+
+def test_points_come_back_column_by_column_in_their_order(store: Store, run: Run) -> None:
+    store.add_points(run.id, points(30, 10, 20))
+    store.add_points(run.id, [(2, 0, "validation", "accuracy", 0.5, 9.0)])
     found = store.points(run.id)
-    assert found.step == [*range(10, 20), *range(10)]
-    assert found.split == ["train"] * 10 + ["validation"] * 10
-    assert (found.epoch[0], found.name[0], found.value[0], found.at[0]) == (1, "loss", 1.0, 110.0)
-    more = store.points(run.id, after=found.last)
-    assert (more.step, more.last) == ([], found.last)
-    store.add_points(run.id, _rows(20, 21))
-    assert store.points(run.id, after=found.last).step == [20]
+    assert found.step == [30, 10, 20, 2]
+    assert found.epoch == [3, 1, 2, 0]
+    assert found.split == ["train"] * 3 + ["validation"]
+    assert found.name == ["loss"] * 3 + ["accuracy"]
+    assert found.value == [1.0, 1.0, 1.0, 0.5]
+    assert found.at == [1030.0, 1010.0, 1020.0, 9.0]
 
 
-def test_points_of_one_run_are_not_those_of_another(store: Store, run: Run) -> None:
-    other = store.create_run(run.project_id, digits_mlp())
-    store.add_points(run.id, _rows(0, 5))
-    store.add_points(other.id, _rows(5, 9))
-    store.drop_points_after(run.id, 2)
-    assert store.points(run.id).step == [0, 1, 2]
-    assert store.points(other.id).step == [5, 6, 7, 8]
-
-
-def test_a_resumed_run_has_no_gap_and_no_double_point(store: Store, run: Run) -> None:
-    store.add_points(run.id, _rows(0, 100))
-    store.drop_points_after(run.id, 59)
-    store.add_points(run.id, _rows(60, 120, value=2.0))
-    found = store.points(run.id)
-    assert found.step == list(range(120))
-    assert found.value == [1.0] * 60 + [2.0] * 60
-
-
-def test_who_reads_on_misses_no_point_that_was_written_anew(store: Store, run: Run) -> None:
-    store.add_points(run.id, _rows(0, 100))
+def test_a_reader_gets_each_point_once(store: Store, project: Project, project_id: str, run: Run) -> None:
+    other = store.create_run(project_id, project)
+    seen: list[int] = []
     last = store.points(run.id).last
-    store.drop_points_after(run.id, 59)
-    store.add_points(run.id, _rows(60, 120, value=2.0))
-    assert store.points(run.id, after=last).step == list(range(60, 120))
+    for first in range(0, 100, 10):
+        store.add_points(run.id, points(*range(first, first + 10)))
+        store.add_points(other.id, points(*range(5)))
+        new = store.points(run.id, last)
+        seen += new.step
+        last = new.last
+    assert seen == list(range(100))
+    assert (store.points(run.id, last).step, store.points(run.id, last).last) == ([], last)
 
 
 def test_values_that_are_no_number_are_left_out(store: Store, run: Run) -> None:
-    values = (math.nan, 1.0, math.inf, -math.inf, 2.0)
-    store.add_points(run.id, [(i, 0, "train", "loss", value, 0.0) for i, value in enumerate(values)])
+    rows = [
+        (step, 0, "train", "loss", value, 0.0) for step, value in enumerate((1.0, math.nan, math.inf, -math.inf, 2.0))
+    ]
+    store.add_points(run.id, rows)
+    store.add_points(run.id, rows[1:4])
     store.add_points(run.id, [])
     assert store.points(run.id).value == [1.0, 2.0]
+
+
+def test_a_resumed_run_leaves_no_double_point(store: Store, project: Project, project_id: str, run: Run) -> None:
+    other = store.create_run(project_id, project)
+    store.add_points(other.id, points(50))
+    store.add_points(run.id, points(*range(0, 60, 5)))
+    store.add_points(run.id, points(55, split="validation"))
+    last = store.points(run.id).last
+    store.drop_points_after(run.id, 40)
+    assert store.points(run.id).step == list(range(0, 41, 5))
+    store.add_points(run.id, points(*range(45, 60, 5), value=2.0))
+    assert store.points(run.id).step == list(range(0, 60, 5))
+    assert store.points(run.id).value == [1.0] * 9 + [2.0] * 3
+    assert store.points(run.id, last).step == [45, 50, 55], "someone who was reading sees all that is new"
+    assert store.points(other.id).step == [50]
+
+
+def test_commands_are_handed_out_once_in_their_order(store: Store, project: Project, project_id: str, run: Run) -> None:
+    other = store.create_run(project_id, project)
+    store.command(run.id, "pause")
+    store.command(run.id, "learning_rate", 0.01)
+    store.command(other.id, "stop")
+    assert store.take_commands(run.id) == [Command("pause", None), Command("learning_rate", 0.01)]
+    assert store.take_commands(run.id) == []
+    assert store.take_commands(other.id) == [Command("stop", None)]
+
+
+def test_deleting_a_run_takes_its_folder_along(store: Store, run: Run) -> None:
+    folder = store.run_folder(run.id)
+    (folder / "checkpoints").mkdir(parents=True)
+    store.add_points(run.id, points(1))
+    store.delete_run(run.id)
+    store.delete_run(run.id)
+    assert not folder.exists()
+    assert store.runs() == []
 
 
 def test_points_are_added_all_or_none(store: Store, run: Run) -> None:
     bad: Point = (3, 0, None, "loss", 1.0, 0.0)  # type: ignore[assignment]
     with pytest.raises(StoreError):
-        store.add_points(run.id, [*_rows(0, 3), bad])
+        store.add_points(run.id, [*points(0, 1, 2), bad])
     assert store.points(run.id).step == []
 
 
-def test_commands_come_in_order_and_once(store: Store, run: Run) -> None:
-    other = store.create_run(run.project_id, digits_mlp())
-    store.command(run.id, "pause")
-    store.command(run.id, "learning_rate", 0.5)
-    store.command(other.id, "stop")
-    assert store.take_commands(run.id) == [Command("pause", None), Command("learning_rate", 0.5)]
-    assert store.take_commands(run.id) == []
-    assert store.take_commands(other.id) == [Command("stop", None)]
+@pytest.fixture
+def on_sqlite(home: Path) -> Iterator[tuple[Store, str]]:
+    """A store on SQLite, whose speed is promised, and a run in it."""
+    store = open_store(home)
+    yield store, store.create_run(store.create_project(blank("Fast")), blank("Fast")).id
+    store.close()
 
 
-def test_what_is_no_command_and_no_state_gets_a_sentence(store: Store, run: Run) -> None:
-    gone = str(uuid.uuid4())
-    for attempt in (
-        lambda: store.command(run.id, "rm -rf"),
-        lambda: store.update_run(run.id, state="lost"),
-        lambda: store.update_run(gone, state="failed"),
-        lambda: store.run(gone),
-        lambda: store.command(gone, "stop"),
-        lambda: store.add_points(gone, _rows(0, 3)),
-    ):
-        with pytest.raises(StoreError) as caught:
-            attempt()
-        assert "\n" not in str(caught.value)
-        assert str(caught.value).endswith(".")
+def seconds(act: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    act()
+    return time.perf_counter() - start
 
 
-def test_a_finished_run_stays_finished(store: Store, run: Run) -> None:
-    for state in ("running", "failed", "running", "stopped", "running", "finished"):
-        store.update_run(run.id, state=state)
-    with pytest.raises(StoreError, match="finished"):
-        store.update_run(run.id, state="failed", reason="late")
-    assert (store.run(run.id).state, store.run(run.id).reason) == ("finished", "")
-    store.heartbeat(run.id, epoch=1, step=2, summary={})
-    assert store.run(run.id).step == 2
+def test_points_in_one_go_are_much_faster_than_one_by_one(on_sqlite: tuple[Store, str]) -> None:
+    store, run_id = on_sqlite
+    rows = points(*range(600))
+    together = min(seconds(lambda: store.add_points(run_id, rows)) for _ in range(3))
+
+    def one_by_one() -> None:
+        for row in rows:
+            store.add_points(run_id, [row])
+
+    assert seconds(one_by_one) / together >= 5
 
 
-def test_a_folder_is_named_by_its_uuid(store: Store, home: Path, run: Run) -> None:
-    folder = store.run_folder(run.id)
-    assert folder == home / "runs" / str(uuid.UUID(run.id))
-    store.delete_run(run.id)
-    store.delete_run(run.id)
-    assert not folder.exists()
-
-
-@pytest.mark.parametrize("run_id", ["../../x", "..", "", "/etc", "a" * 36, "../" * 12, "x\ny", f"{'0' * 32}/.."])
-def test_a_run_id_that_is_a_path_is_refused(store: Store, home: Path, run_id: str) -> None:
-    outside = home.parent / "x"
-    outside.mkdir()
-    for attempt in (store.run_folder, store.delete_run, store.run):
-        with pytest.raises(StoreError, match="no such run"):
-            attempt(run_id)
-    assert outside.exists()
-    assert home.exists()
-
-
-def test_a_summary_is_kept_as_json(store: Store, run: Run) -> None:
-    summary = {"a": [1, 2.5, None], "b": {"c": "𝕏\n\"'"}}
-    store.update_run(run.id, summary=summary)
-    assert json.dumps(store.run(run.id).summary) == json.dumps(summary)
-
-
-def test_points_in_one_go_are_much_faster_than_one_by_one(store: Store, run: Run) -> None:
-    rows = _rows(0, 1000)
-
-    def _seconds(parts: list[list[Point]]) -> float:
-        start = time.perf_counter()
-        for part in parts:
-            store.add_points(run.id, part)
-        return time.perf_counter() - start
-
-    together = min(_seconds([rows]) for _ in range(3))
-    apart = _seconds([[row] for row in rows])
-    assert apart / together >= 5
-
-
-def test_reading_on_costs_what_is_new_not_what_is_there(store: Store, run: Run) -> None:
-    store.add_points(run.id, _rows(0, 50_000))
-    last = store.points(run.id).last
-    store.add_points(run.id, _rows(50_000, 50_010))
-
-    def _seconds(after: int) -> float:
-        start = time.perf_counter()
-        store.points(run.id, after)
-        return time.perf_counter() - start
-
-    assert min(_seconds(0) for _ in range(3)) / min(_seconds(last) for _ in range(3)) >= 10
+def test_reading_on_costs_what_is_new_not_what_is_there(on_sqlite: tuple[Store, str]) -> None:
+    store, run_id = on_sqlite
+    store.add_points(run_id, points(*range(20_000)))
+    last = store.points(run_id).last
+    store.add_points(run_id, points(*range(20_000, 20_010)))
+    whole, new = (min(seconds(partial(store.points, run_id, after)) for _ in range(3)) for after in (0, last))
+    assert whole / new >= 10

@@ -8,7 +8,9 @@ from pkgutil import iter_modules
 
 from builder.cli.command import Command
 
-_ORDER = "app templates check summary code data train runs evaluate predict explain export import bench".split()
+_ORDER = """
+app templates check summary code formula library data train runs evaluate predict explain export import bench
+""".split()
 
 
 @cache

@@ -27,12 +27,12 @@ class Data(Command):
 
     def arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="list|add|show", required=True)
-        _action(actions, "list", "list the built-in datasets and those that were added")
-        add = _action(actions, "add", "add a CSV or Parquet file, or a zip of picture folders")
+        action(actions, "list", "list the built-in datasets and those that were added")
+        add = action(actions, "add", "add a CSV or Parquet file, or a zip of picture folders")
         add.add_argument("file", metavar="FILE")
         add.add_argument("--name", default="", help="what to call it (else the file's name)")
         add.add_argument("--target", metavar="COLUMN", help="the column to predict (else one is guessed)")
-        show = _action(actions, "show", "show a dataset's fields, target, classes and columns")
+        show = action(actions, "show", "show a dataset's fields, target, classes and columns")
         show.add_argument("name", metavar="NAME", help="a built-in name, or the id or name of an added one")
 
     def run(self, asked: Namespace, context: Context) -> int:
@@ -40,7 +40,8 @@ class Data(Command):
         return actions[asked.action](asked, context)
 
 
-def _action(actions: Any, name: str, summary: str) -> ArgumentParser:
+def action(actions: Any, name: str, summary: str) -> ArgumentParser:
+    """The parser of one action of a command that has several."""
     from argparse import SUPPRESS
 
     part: ArgumentParser = actions.add_parser(name, help=summary, description=f"{summary}.", allow_abbrev=False)

@@ -1,0 +1,220 @@
+"""The library on the design page: networks of one's own and ready blocks, to put into the project that is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from builder.graph import Project, to_json
+from builder.graph.bundle import BundleError, extract, insert
+from builder.store import Store, StoreError, Taken
+from builder.templates.shelf import blocks, summary
+from builder.ui.live import Live
+from builder.ui.picture import picture
+from builder.ui.words import ago, count, plain
+
+COLUMNS = 3
+EMPTY = (
+    "Nothing here yet: a network that you publish above stays on this server, and every project can take it from here."
+)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a card shows; `origin` is a line of its own, `mine` whether it can be renamed and deleted."""
+
+    name: str
+    title: str
+    origin: str
+    told: dict[str, Any]
+    bundle: Project
+    mine: bool = False
+
+
+def library(live: Live, shown: str) -> None:
+    """The button that opens the library; `shown` is the network that the canvas shows."""
+    if st.button("Library", icon=":material/library_books:", help="Networks to use again, and ready blocks"):
+        for key in ("library said", "library taken"):
+            st.session_state.pop(key, None)
+        st.dialog("Library", width="large", icon=":material/library_books:")(_library)(live, shown)
+
+
+def _library(live: Live, shown: str) -> None:
+    _publishing(live, shown)
+    ready, mine = st.tabs(["Ready blocks", "My networks"])
+    with mine:
+        rows = live.store.library()
+        if not rows:
+            st.info(EMPTY, icon=":material/library_add:")
+        cards = [_own(live.store, row.name) for row in rows]
+        _shelf(live, [card for card in cards if card])
+    with ready:
+        _shelf(
+            live,
+            [
+                Card(block.name, block.title, block.summary, _told(block.name), block.bundle)
+                for block in blocks().values()
+            ],
+        )
+
+
+@st.cache_data(show_spinner=False)
+def _told(name: str) -> dict[str, Any]:
+    return summary(blocks()[name].bundle)
+
+
+def _own(store: Store, name: str) -> Card | None:
+    """The card of a network in the library; one that cannot be read says so in its place."""
+    try:
+        row = store.published(name)
+        times = f", {row.number} times" if row.number > 1 else ""
+        return Card(name, "", f"Published {ago(row.updated_at)}{times}", row.summary, store.bundle(name), mine=True)
+    except StoreError as error:
+        st.error(str(error))
+        return None
+
+
+def _publishing(live: Live, shown: str) -> None:
+    """The form that publishes a network, and what came of it."""
+    project = live.project
+    names = list(project.networks)
+    which, called, button = st.columns([2, 2, 1.2], vertical_alignment="bottom")
+    chosen = which.selectbox("Network", names, index=names.index(shown) if shown in names else 0, key="library/which")
+    suggested = "" if chosen == project.main else chosen
+    key = f"library/called {chosen}"
+    name = called.text_input(
+        "Name in the library",
+        suggested,
+        max_chars=64,
+        placeholder="residual_block",
+        help="Lower case: letters, digits and _",
+        key=key,
+    )
+    button.button(
+        "Publish",
+        key="library/publish",
+        type="primary",
+        icon=":material/library_add:",
+        width="stretch",
+        on_click=_publish,
+        args=(live, chosen, key),
+    )
+    if st.session_state.get("library taken") == (chosen, name.strip()):
+        st.warning(f"There is a {name.strip()} in the library already. Projects that took it keep theirs as it is.")
+        st.button(
+            "Put this one in its place",
+            icon=":material/sync:",
+            key="library/replace",
+            on_click=_publish,
+            args=(live, chosen, key, True),
+        )
+    kind, sentence = st.session_state.get("library said", ("", ""))
+    if sentence:
+        (st.error if kind == "error" else st.success)(sentence)
+
+
+def _publish(live: Live, network: str, key: str, replace: bool = False) -> None:
+    """Publish a network under the name that was typed in the field of this key."""
+    name = str(st.session_state[key]).strip()
+    _act(lambda: _published(live, network, name, replace=replace))
+
+
+def _published(live: Live, network: str, name: str, *, replace: bool) -> str:
+    if not name:
+        raise StoreError("Give it a name, such as residual_block.")
+    if name in blocks():
+        raise StoreError(f"{name} is a ready block; choose another name.")
+    bundle = extract(live.project, network, name)
+    try:
+        live.store.publish(bundle, summary(bundle), replace=replace)
+    except Taken:
+        st.session_state["library taken"] = (network, name)
+        return ""
+    inner = len(bundle.networks) - 1
+    return f"Published {name}{f' with the {inner} networks that it uses' if inner > 1 else ''}."
+
+
+def _shelf(live: Live, cards: list[Card]) -> None:
+    for start in range(0, len(cards), COLUMNS):
+        for column, card in zip(st.columns(COLUMNS), cards[start : start + COLUMNS], strict=False):
+            with column, st.container(border=True, height="stretch"):
+                _card(live, card)
+
+
+def _card(live: Live, card: Card) -> None:
+    st.image(picture(card.bundle.main_network), width="stretch")
+    st.markdown(f"**{plain(card.title or card.name)}**" + (f" · `{card.name}`" if card.title else ""))
+    st.caption(f"{card.origin}  \n{_facts(card)}")
+    here = _already(live.project, card.bundle)
+    left, right = st.columns([3, 1]) if card.mine else (st.container(), None)
+    label, icon = ("In this project", ":material/check:") if here else ("Use here", None)
+    key = f"use {card.mine} {card.name}"
+    left.button(label, icon=icon, key=key, width="stretch", on_click=_act, args=(lambda: _use(live, card.bundle),))
+    if right is not None:
+        with right.popover("", icon=":material/more_horiz:", help="More"):
+            _more(live.store, card.name)
+
+
+def _facts(card: Card) -> str:
+    ports = f"{len(card.told.get('inputs', ()))} in, {len(card.told.get('outputs', ()))} out"
+    exposed = ", ".join(f"{name} = {value:g}" for name, value in card.told.get("parameters", {}).items())
+    size = card.told.get("size")
+    return " · ".join(part for part in (ports, exposed, f"{count(size)} weights" if size is not None else "") if part)
+
+
+def _already(project: Project, bundle: Project) -> bool:
+    try:
+        return insert(project, bundle)[0] == project
+    except BundleError:
+        return False
+
+
+def _use(live: Live, bundle: Project) -> str:
+    made, names = insert(live.project, bundle)
+    if made == live.project:
+        return f"{names[bundle.main]} is a network of this project already: drag it from the palette."
+    live.apply({"kind": "insert_networks", "bundle": to_json(bundle)})
+    return f"{names[bundle.main]} is a network of this project now: drag it from the palette. Undo takes it out."
+
+
+def _more(store: Store, name: str) -> None:
+    key = f"library/name {name}"
+    st.text_input("Another name", name, max_chars=64, key=key)
+    st.button(
+        "Rename",
+        key=f"library/rename {name}",
+        width="stretch",
+        on_click=lambda: _act(lambda: _renamed(store, name, str(st.session_state[key]).strip())),
+    )
+    st.caption("Projects that took it keep theirs.")
+    st.button(
+        "Delete for ever",
+        key=f"library/delete {name}",
+        width="stretch",
+        on_click=_act,
+        args=(lambda: _deleted(store, name),),
+    )
+
+
+def _renamed(store: Store, name: str, to: str) -> str:
+    if to in blocks():
+        raise StoreError(f"{to} is a ready block; choose another name.")
+    store.rename_published(name, to)
+    return f"{name} is called {to} now." if name != to else ""
+
+
+def _deleted(store: Store, name: str) -> str:
+    store.delete_published(name)
+    return f"Deleted {name}."
+
+
+def _act(act: Callable[[], str]) -> None:
+    """Do something, and keep what came of it to be said above."""
+    st.session_state.pop("library taken", None)
+    try:
+        st.session_state["library said"] = ("done", act())
+    except (ValueError, StoreError) as error:
+        st.session_state["library said"] = ("error", str(error))

@@ -1,0 +1,79 @@
+"""`netloom library`: what one document keeps, another one uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from builder.graph import read, write
+from builder.templates.shelf import blocks
+from tests.cli.conftest import Console
+from tests.compile.published import resnet18
+from tests.networks import digits_mlp
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "resnet.json"
+    write(path, resnet18())
+    return path
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    path = tmp_path / "digits.json"
+    write(path, digits_mlp())
+    return path
+
+
+def test_what_one_publishes_another_uses(console: Console, source: Path, target: Path) -> None:
+    told = console("library", "publish", source, "main", "--name", "resnet", "--json")
+    assert (told.code, told.value["name"], told.value["size"]) == (0, "resnet", 11_689_512)
+    used = console("library", "use", "resnet", target, "--json").value
+    assert (used["network"], sorted(used["new"])) == ("resnet", ["basic", "down", "resnet"])
+    assert read(target).networks["resnet"] == resnet18().main_network
+    assert read(target).main_network == digits_mlp().main_network
+    again = console("library", "use", "resnet", target)
+    assert "has resnet already" in again.out
+    assert console("check", target).code == 0
+
+
+def test_ready_blocks_are_there_from_the_start(console: Console, target: Path) -> None:
+    rows = console("library", "list", "--json").value
+    assert [row["name"] for row in rows if row["ready"]] == list(blocks()) == [row["name"] for row in rows]
+    assert "Put unet_up into" in console("library", "use", "unet_up", target).out
+    assert read(target).networks["unet_up"] == blocks()["unet_up"].bundle.main_network
+
+
+def test_nothing_is_overwritten_unasked(console: Console, source: Path) -> None:
+    assert console("library", "publish", source, "down").code == 0
+    refused = console("library", "publish", source, "down")
+    assert refused.code == 1
+    assert "--force" in refused.err
+    assert console("library", "publish", source, "down", "--force", "--json").value["number"] == 2
+    listed = console("library", "list").out
+    assert listed.splitlines()[1].split()[0] == "down"
+    assert console("library", "delete", "down", "--json").value == {"deleted": "down"}
+    assert console("library", "delete", "down").code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("publish", "SOURCE", "nothing"), "no network 'nothing' in this project"),
+        (("publish", "SOURCE", "main", "--name", "../x"), "lower case"),
+        (("publish", "SOURCE", "down", "--name", "bottleneck"), "is a ready block"),
+        (("publish", "gone.json", "main"), "gone.json"),
+        (("use", "nothing", "SOURCE"), "netloom library list"),
+        (("use", "bottleneck", "gone.json"), "gone.json"),
+        (("delete", "bottleneck"), "no network 'bottleneck' of yours"),
+    ],
+)
+def test_what_does_not_go_gets_a_sentence(
+    console: Console, source: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    answer = console("library", *(source if word == "SOURCE" else word for word in arguments))
+    assert answer.code == 1
+    assert said in answer.err
+    assert read(source) == resnet18()
