@@ -3,13 +3,16 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from builder.graph import DocumentError, Project, blank, dumps, loads
+from builder.graph import Project, blank
 from builder.store import ProjectRow, StoreError
-from builder.templates import templates
+from builder.templates import Architecture, Template, architectures, templates
 from builder.ui import navigation, session
+from builder.ui.importing import import_button
 from builder.ui.picture import picture
+from builder.ui.projects import more
+from builder.ui.sharing import offered
 from builder.ui.style import narrow
-from builder.ui.words import ago, plain
+from builder.ui.words import ago, count, plain
 
 navigation.ensure()
 
@@ -26,13 +29,8 @@ def new_project() -> None:
     name = left.text_input("Name of a new project", placeholder="My network", max_chars=200, key="new name")
     if middle.button("New project", type="primary", icon=":material/add:", width="stretch"):
         open_project(store.create_project(blank(name.strip() or "My network")))
-    with right.popover("Open a file", icon=":material/upload_file:", width="stretch"):
-        file = st.file_uploader("A project that was saved as JSON", type="json", max_upload_size=20)
-        if file and st.button("Open it", type="primary"):
-            try:
-                open_project(store.create_project(loads(file.getvalue())))
-            except (DocumentError, StoreError) as error:
-                st.error(str(error))
+    with right:
+        import_button(store, open_project)
 
 
 def grid(count: int) -> list[DeltaGenerator]:
@@ -58,7 +56,7 @@ def recent(rows: list[ProjectRow]) -> None:
             if left.button("Open", key=f"open {row.id}", width="stretch"):
                 open_project(row.id)
             with right.popover("", icon=":material/more_horiz:", help="More"):
-                more(row, project)
+                more(store, row, project)
 
 
 def loaded(row: ProjectRow) -> Project | None:
@@ -70,20 +68,6 @@ def loaded(row: ProjectRow) -> Project | None:
         return None
 
 
-def more(row: ProjectRow, project: Project) -> None:
-    if st.button("Duplicate", key=f"copy {row.id}", width="stretch"):
-        store.create_project(project.model_copy(update={"name": f"{project.name} (copy)"[:200]}))
-        st.rerun()
-    st.download_button(
-        "Save as JSON", dumps(project), "project.json", "application/json", key=f"save {row.id}", width="stretch"
-    )
-    st.caption("Deleting takes its versions and runs with it.")
-    if st.button("Delete for ever", key=f"delete {row.id}", width="stretch"):
-        store.delete_project(row.id)
-        session.forget(row.id)
-        st.rerun()
-
-
 def gallery() -> None:
     st.subheader("Templates")
     st.caption("Complete networks with data that comes with Netloom. Each trains in seconds on a CPU.")
@@ -92,17 +76,27 @@ def gallery() -> None:
     chosen = st.pills("Topics", topics, label_visibility="collapsed", key="topic")
     shown = [template for template in every if chosen in (None, template.topic)]
     for column, template in zip(grid(len(shown)), shown, strict=True):
-        with column, st.container(border=True, height="stretch"):
-            st.image(picture(template.project.main_network), width="stretch")
-            st.markdown(f"**{template.title}**")
-            st.caption(f"{template.topic} · {template.summary}")
-            if st.button("Use this", key=f"template {template.name}", width="stretch"):
-                open_project(store.create_project(template.project))
+        card(column, template, f"{template.topic} · {template.summary}")
+    st.subheader("Published architectures")
+    st.caption("With exactly the published numbers of parameters, and no data: bring your own, or look inside.")
+    known = list(architectures().values())
+    for column, found in zip(grid(len(known)), known, strict=True):
+        card(column, found, f"{found.year} · {count(found.parameters)} parameters · {found.summary}")
+
+
+def card(column: DeltaGenerator, begin: Template | Architecture, text: str) -> None:
+    with column, st.container(border=True, height="stretch"):
+        st.image(picture(begin.project.main_network), width="stretch")
+        st.markdown(f"**{begin.title}**")
+        st.caption(text)
+        if st.button("Use this", key=f"template {begin.name}", width="stretch"):
+            open_project(store.create_project(begin.project))
 
 
 narrow()
 st.title("Netloom")
 st.markdown("Draw a neural network, train it, see why it answers as it does, and take it away as plain PyTorch.")
+offered(store, open_project)
 new_project()
 recent(store.list_projects(limit=12))
 gallery()

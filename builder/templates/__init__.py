@@ -1,4 +1,5 @@
-"""Projects to begin with: complete documents, each with the figure that it reaches on its test split."""
+"""Projects to begin with: templates that train as they stand, each with the figure that it reaches on its test split,
+and published architectures."""
 
 from __future__ import annotations
 
@@ -29,13 +30,42 @@ class Template:
         return _read(self.name)
 
 
+@dataclass(frozen=True)
+class Architecture:
+    """A published network, drawn with exactly the published number of parameters; it has no data of its own."""
+
+    name: str
+    title: str
+    summary: str
+    topic: str
+    year: int
+    parameters: int
+    url: str
+
+    @property
+    def project(self) -> Project:
+        """The document."""
+        return _read(f"architectures/{self.name}")
+
+
 @cache
 def templates() -> dict[str, Template]:
     """All templates by name, in the order in which they are shown."""
-    listed = json.loads(files("builder.templates").joinpath("index.json").read_text(encoding="utf-8"))
+    listed = json.loads(_file("index"))
     return {item["name"]: Template(**item) for item in listed}
 
 
 @cache
+def architectures() -> dict[str, Architecture]:
+    """All published networks by name, in the order in which they are shown."""
+    listed = json.loads(_file("architectures/index"))
+    return {item["name"]: Architecture(**item) for item in listed}
+
+
+@cache
 def _read(name: str) -> Project:
-    return loads(files("builder.templates").joinpath(f"{name}.json").read_text(encoding="utf-8"))
+    return loads(_file(name))
+
+
+def _file(name: str) -> str:
+    return files("builder.templates").joinpath(f"{name}.json").read_text(encoding="utf-8")

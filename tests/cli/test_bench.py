@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from builder.check import analyse
-from builder.cli.bench.checking import NODES, large
+from builder.cli.bench.checking import BUDGET_S, large
+from builder.cli.bench.forward import TWINS, count
 from builder.cli.bench.ratio import ratio
 from builder.cli.bench.tasks import tasks
 from builder.compile import module
 from builder.data import prepare
+from builder.templates import architectures
 from tests.cli.command import netloom
 from tests.cli.conftest import Console
 
@@ -24,10 +27,20 @@ def test_each_twin_is_the_same_network() -> None:
         assert module(task.project)(rows).shape == task.twin()(rows).shape
 
 
-def test_the_large_document() -> None:
-    document = large(1)
-    assert len(document.main_network.nodes) == NODES
+@pytest.mark.parametrize("nodes", BUDGET_S)
+def test_the_large_document(nodes: int) -> None:
+    document = large(1, nodes)
+    assert len(document.main_network.nodes) == nodes
     assert not analyse(document).errors
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_each_architecture_and_its_twin_are_the_same_network(name: str) -> None:
+    twin, batch = TWINS[name]
+    theirs, ours = twin().eval(), module(architectures()[name].project).eval()
+    assert count(theirs) == count(ours)
+    with torch.no_grad():
+        assert theirs(batch()).shape == ours(batch()).shape
 
 
 def test_ratio() -> None:
@@ -35,17 +48,12 @@ def test_ratio() -> None:
     assert (found.median, found.low, found.high) == (3, 2, 4)
 
 
+@pytest.mark.alone
 def test_the_check_alone(console: Console) -> None:
     value = console("bench", "--only", "check", "--repeats", 1, "--json").value
-    assert value["check"]["nodes"] == NODES
-    assert value["check"]["share"]["median"] > 0
+    assert [item["nodes"] for item in value["check"]] == list(BUDGET_S)
+    assert all(item["share"]["median"] > 0 and item["edit_share"]["median"] > 0 for item in value["check"])
     assert "training" not in value
-
-
-def test_the_canvas_alone() -> None:
-    value = netloom("bench", "--only", "canvas", "--repeats", 1, "--json").value["canvas"]
-    assert [edit["nodes"] for edit in value["edits"]] == [20, 100, 300]
-    assert value["peer"]["median"] > 0
 
 
 def test_the_canvas_without_its_tools(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,8 +63,15 @@ def test_the_canvas_without_its_tools(console: Console, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_promises() -> None:
-    for part in netloom("bench", "--only", "training", "--json").value["training"]:
+    for part in netloom("bench", "--only", "training", "--repeats", 3, "--json").value["training"]:
         # The promise is 1.0; a machine that does other things beside it is worth five hundredths.
         assert part["plain"]["median"] >= 0.95, part
-    assert netloom("bench", "--only", "check", "--json").value["check"]["share"]["median"] <= 1.0
+    for size in netloom("bench", "--only", "check", "--repeats", 3, "--json").value["check"]:
+        assert size["share"]["median"] <= 1.0, size
+        assert size["edit_share"]["median"] <= 1.0, size
+    for network in netloom("bench", "--only", "forward", "--repeats", 3, "--json").value["forward"]:
+        # The promise is 1.05; a machine that does other things beside it is worth a tenth.
+        assert network["forward"]["median"] <= 1.15, network
+        assert network["training"]["median"] <= 1.15, network

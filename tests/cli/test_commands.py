@@ -12,12 +12,14 @@ import pytest
 
 from builder.cli.commands import registry
 from builder.graph import Project, dumps, read, write
-from builder.templates import templates
+from builder.templates import architectures, templates
 from tests.cli.command import environment, netloom
 from tests.cli.conftest import Console
 from tests.networks import IMAGE, chain, digits_mlp
 
-NAMES = "app templates check summary code data train runs evaluate predict explain export import bench".split()
+NAMES = """
+app templates check summary code formula library data train runs evaluate predict explain export import bench
+""".split()
 
 
 def kept(folder: Path, project: Project) -> Path:
@@ -56,7 +58,7 @@ def test_version() -> None:
 
 
 def test_templates(console: Console, tmp_path: Path) -> None:
-    assert [row["name"] for row in console("templates", "--json").value] == list(templates())
+    assert [row["name"] for row in console("templates", "--json").value] == [*templates(), *architectures()]
     assert "digits_mlp" in console("templates").out
     path = tmp_path / "t.json"
     assert console("templates", "--write", "wrong", path).code == 2

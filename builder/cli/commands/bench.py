@@ -12,14 +12,14 @@ from builder.cli.bench.ratio import Ratio
 from builder.cli.command import Command, Context, whole
 from builder.cli.text import table
 
-PARTS = ("training", "check", "canvas")
+PARTS = ("training", "forward", "check", "canvas")
 
 
 class Bench(Command):
     """Compares the training loop with hand-written ones, the canvas with another, and both with their budgets."""
 
     name = "bench"
-    summary = "measure training against hand-written PyTorch, the check, and the canvas against another"
+    summary = "measure training and networks against hand-written PyTorch, the check, and the canvas against another"
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--repeats", type=whole(1, 1_000), default=9, metavar="N", help="how often (else 9)")
@@ -28,8 +28,8 @@ class Bench(Command):
     def run(self, asked: Namespace, context: Context) -> int:
         from builder.train.device import KEEP_MEMORY
 
-        parts = {"training": _training, "check": _check, "canvas": _canvas}
-        if asked.only in (None, "training") and not KEEP_MEMORY.items() <= os.environ.items():
+        parts = {"training": _training, "forward": _passes, "check": _check, "canvas": _canvas}
+        if asked.only in (None, "training", "forward") and not KEEP_MEMORY.items() <= os.environ.items():
             return self._as_a_worker_runs(asked)
         import torch
 
@@ -65,13 +65,26 @@ def _training(repeats: int, context: Context) -> tuple[object, str]:
     return [asdict(item) for item in results], table(head, rows)
 
 
-def _check(repeats: int, context: Context) -> tuple[object, str]:
-    from builder.cli.bench.checking import NODES, measure_check
+def _passes(repeats: int, context: Context) -> tuple[object, str]:
+    from builder.cli.bench.forward import measure_passes
 
-    context.note(f"Checking {NODES} nodes …")
-    check = measure_check(repeats)
-    share = f"{check.share.median:.2f} of the budget of {check.budget_s:g} s"
-    return asdict(check), f"check of {check.nodes} nodes: {share} ({_span(check.share)})"
+    context.note("Passing data through ResNet-18 and GPT-2 …")
+    found = measure_passes(repeats)
+    head = ("generated network, of one by hand", "forward", "from–to", "and back", "from–to ")
+    rows = [(item.title, *_cells(item.forward), *_cells(item.training)) for item in found]
+    return [asdict(item) for item in found], table(head, rows)
+
+
+def _check(repeats: int, context: Context) -> tuple[object, str]:
+    from builder.cli.bench.checking import measure_check
+
+    context.note("Checking large documents …")
+    found = measure_check(repeats)
+    rows = []
+    for item in found:
+        rows.append((f"{item.nodes:,} nodes, of {item.budget_s:g} s", *_plain(item.share)))
+        rows.append((f"an edit at {item.nodes:,} nodes, of {item.edit_budget_s:g} s", *_plain(item.edit_share)))
+    return [asdict(item) for item in found], table(("check", "ratio", "from–to"), rows)
 
 
 def _canvas(repeats: int, context: Context) -> tuple[object, str]:
@@ -82,10 +95,7 @@ def _canvas(repeats: int, context: Context) -> tuple[object, str]:
         found = measure_canvas(repeats)
     except Unmeasured as error:
         return {"unmeasured": str(error)}, str(error)
-    rows = [
-        (f"edit at {edit.nodes} nodes, of {edit.budget_ms:g} ms", f"{edit.share.median:.2f}", _span(edit.share))
-        for edit in found.edits
-    ]
+    rows = [(f"edit at {edit.nodes} nodes, of {edit.budget_ms:g} ms", *_plain(edit.share)) for edit in found.edits]
     rows += [
         (f"streamlit-flow-component at {PEER_NODES} nodes, of ours", *_cells(found.peer)),
         ("edit while a run trains, of an idle one", *_cells(found.training)),
@@ -97,6 +107,10 @@ def _canvas(repeats: int, context: Context) -> tuple[object, str]:
 
 def _cells(found: Ratio) -> tuple[str, str]:
     return f"{found.median:.2f}×", _span(found)
+
+
+def _plain(found: Ratio) -> tuple[str, str]:
+    return f"{found.median:.2f}", _span(found)
 
 
 def _span(found: Ratio) -> str:

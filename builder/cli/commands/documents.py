@@ -19,7 +19,7 @@ class Templates(Command):
     """Lists the documents to begin with, or writes one to a file."""
 
     name = "templates"
-    summary = "list the templates, or write one to a file"
+    summary = "list the templates and the published architectures, or write one to a file"
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--write", nargs=2, metavar=("NAME", "FILE"), help="write a template to a new file")
@@ -27,9 +27,9 @@ class Templates(Command):
 
     def run(self, asked: Namespace, context: Context) -> int:
         from builder.graph import write
-        from builder.templates import templates
+        from builder.templates import Architecture, Template, architectures, templates
 
-        known = templates()
+        known: dict[str, Template | Architecture] = {**templates(), **architectures()}
         if not asked.write:
             fields = ("name", "title", "summary", "topic")
             rows = [{field: getattr(item, field) for field in fields} for item in known.values()]

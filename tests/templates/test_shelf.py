@@ -1,0 +1,125 @@
+"""The ready blocks: free of errors, of the size that their papers give, and trainable wherever they are put."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from builder.check import analyse
+from builder.compile import module
+from builder.graph import Project, apply, dumps, loads, to_json
+from builder.templates.shelf import blocks, summary
+from tests.networks import network, networks
+
+# By block: how many weights it has for channels or a width of `c`, with its parameters at their defaults.
+FORMULAS: dict[str, Callable[[int], int]] = {
+    "conv_block": lambda c: 9 * c * 32 + 2 * 32,
+    "residual_block": lambda c: 2 * (9 * c * c + 2 * c),  # 73,984 for 64: torchvision's BasicBlock
+    "residual_down": lambda c: 9 * c * 128 + 9 * 128**2 + c * 128 + 6 * 128,  # 230,144 for 64: resnet18's layer2.0
+    "bottleneck": lambda c: 2 * c * (c // 4) + 9 * (c // 4) ** 2 + c + 2 * c,  # 70,400 for 256: resnet50's layer1.1
+    "inverted_residual": lambda c: 2 * 6 * c * c + 9 * 6 * c + 4 * 6 * c + 2 * c,  # 8,832 for 24: MobileNetV2
+    "squeeze_excite": lambda c: 2 * c * (c // 16) + c // 16 + c,
+    "unet_down": lambda c: 9 * c * 32 + 9 * 32 * 32 + 4 * 32,
+    "unet_up": lambda c: 4 * c * 32 + 32 + 9 * (32 + 32) * 32 + 9 * 32 * 32 + 4 * 32,
+    "encoder_layer": lambda c: 12 * c * c + 13 * c,  # 7,087,872 for 768: a block of GPT-2
+    "decoder_layer": lambda c: 16 * c * c + 19 * c,
+    "gated_mlp": lambda c: 3 * c * 4 * c,
+}
+PUBLISHED = {
+    "residual_block": (64, 73_984),
+    "residual_down": (64, 230_144),
+    "bottleneck": (256, 70_400),
+    "inverted_residual": (24, 8_832),
+    "encoder_layer": (768, 7_087_872),
+}
+
+
+def widened(bundle: Project, width: int) -> Project:
+    """The block with its first Input of another width: channels of a picture, or features of a sequence."""
+    shape = list(bundle.main_network.nodes["input_1"].params["shape"])  # type: ignore[arg-type]
+    shape[0 if len(shape) == 3 else 1] = width
+    project = apply(bundle, {"kind": "set", "node": "input_1", "params": {"shape": shape}})
+    if bundle.main == "decoder_layer":
+        return apply(project, {"kind": "set", "node": "input_2", "params": {"shape": [20, width]}})
+    return project
+
+
+def test_every_block_has_a_formula() -> None:
+    assert list(FORMULAS) == list(blocks())
+    for block in blocks().values():
+        assert block.bundle.main == block.name
+        assert loads(dumps(block.bundle)) == block.bundle
+        assert block.summary
+        assert block.url.startswith("https://")
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.parametrize("width", [32, 96])
+def test_its_size_is_as_published(name: str, width: int) -> None:
+    analysis = analyse(widened(blocks()[name].bundle, width))
+    assert not analysis.issues
+    assert analysis.totals.parameters == FORMULAS[name](width)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_formulas_give_the_published_numbers(name: str) -> None:
+    width, count = PUBLISHED[name]
+    assert FORMULAS[name](width) == count
+    assert analyse(widened(blocks()[name].bundle, width)).totals.parameters == count
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"), [("encoder_layer", nn.TransformerEncoderLayer), ("decoder_layer", nn.TransformerDecoderLayer)]
+)
+def test_transformer_layers_have_the_size_of_pytorchs(name: str, theirs: Callable[..., nn.Module]) -> None:
+    made = theirs(64, 4, 256)
+    assert FORMULAS[name](64) == sum(weight.numel() for weight in made.parameters())
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_step_of_training_moves_every_weight(name: str) -> None:
+    bundle = blocks()[name].bundle
+    torch.manual_seed(0)
+    built = module(bundle).train()
+    inputs = [
+        torch.randn(2, *node.params["shape"])  # type: ignore[misc]
+        for key, node in sorted(bundle.main_network.nodes.items())
+        if node.type == "Input"
+    ]
+    before = [weight.detach().clone() for weight in built.parameters()]
+    optimizer = torch.optim.Adam(built.parameters(), lr=0.01)
+    answer = built(*inputs)
+    answers = answer if isinstance(answer, tuple) else tuple(answer.values()) if isinstance(answer, dict) else (answer,)
+    loss = torch.stack([(part * torch.randn_like(part)).mean() for part in answers]).sum()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    assert all(not torch.equal(old, new) for old, new in zip(before, built.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(("name", "value"), [("conv_block", 48), ("residual_down", 48), ("unet_down", 48)])
+def test_exposed_parameters_are_given_where_it_stands(name: str, value: int) -> None:
+    bundle = blocks()[name].bundle
+    outside = network(
+        {
+            "input_1": ("Input", {"kind": "image", "shape": [16, 8, 8]}),
+            "block": ("Subnetwork", {"network": name, "values": {"width": value}}),
+            "output_1": ("Output", {}),
+        }
+    )
+    project = apply(networks(main=outside), {"kind": "insert_networks", "bundle": to_json(bundle)})
+    analysis = analyse(project)
+    assert not analysis.errors
+    assert analysis.nodes["block"].outputs["out"].shape[1] == value
+
+
+def test_a_summary_tells_ports_parameters_and_size() -> None:
+    told = summary(blocks()["unet_up"].bundle)
+    assert (told["inputs"], told["outputs"]) == (["input_1", "input_2"], ["output_1"])
+    assert (told["parameters"], told["size"]) == ({"width": 32}, FORMULAS["unet_up"](64))
+    broken = apply(
+        blocks()["unet_up"].bundle, {"kind": "set", "node": "input_1", "params": {"kind": "vector", "shape": [3]}}
+    )
+    assert summary(broken)["size"] is None
