@@ -164,6 +164,7 @@ def test_activations_are_what_autograd_keeps() -> None:
         ],
     ],
 )
+@pytest.mark.alone
 def test_absurd_sizes_are_refused_at_once(layers: list[tuple[str, dict[str, Any]]]) -> None:
     analyse(chain(TABLE, *layers[:1], ("ReLU", {})))  # imports
     measure.cache_clear()
@@ -191,6 +192,7 @@ def test_a_refusal_allocates_nothing() -> None:
     assert int(done.stdout) < 200_000  # KiB
 
 
+@pytest.mark.alone
 def test_three_hundred_nodes_are_analysed() -> None:
     document = deep(300)
     analyse(deep(12))  # imports
@@ -202,6 +204,7 @@ def test_three_hundred_nodes_are_analysed() -> None:
     assert len(analysis.nodes) == len(document.main_network.nodes)
 
 
+@pytest.mark.alone
 def test_two_thousand_nodes_with_mistakes_are_analysed() -> None:
     document = deep(1998)
     document = apply(document, {"kind": "remove", "nodes": ["output_1"], "edges": []})

@@ -32,6 +32,7 @@ def test_the_same_choice_is_prepared_once(home: Path) -> None:
     assert schema(DataChoice(), home) is None
 
 
+@pytest.mark.alone
 def test_a_schema_is_remembered_for_longer_than_the_data(home: Path) -> None:
     choices = [DataChoice(dataset="shapes", options={"rows": 2_000 + n}) for n in range(6)]
     start = time.perf_counter()

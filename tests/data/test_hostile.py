@@ -247,6 +247,7 @@ def test_cut_parquet(home: Path) -> None:
         _taken_or_refused(bytes(broken), "x.parquet", home)
 
 
+@pytest.mark.alone
 def test_parquet_that_unpacks_to_far_more_rows_is_refused_unread(home: Path) -> None:
     column = pyarrow.array(np.zeros(2_000_000, dtype=np.int64))
     table = pyarrow.table({"a": column, "y": column})
@@ -339,6 +340,7 @@ def test_odd_member_names(home: Path, name: str) -> None:
     assert info is None or info.rows == 20
 
 
+@pytest.mark.alone
 def test_refusing_a_bomb_takes_no_time(home: Path) -> None:
     bomb = packed({**folders(), "set/cats/x.png": ZEROS * 100}, zipfile.ZIP_DEFLATED)
     start = time.perf_counter()
