@@ -9,13 +9,15 @@ also be given by that date, as ISO text.
 
 import math
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-PAD, UNKNOWN = 0, 1
+PAD, UNKNOWN, START, END = 0, 1, 2, 3  # the last two only where an answer is written token by token
+IGNORE = -100  # a place that has no target, as cross-entropy in PyTorch leaves it out
 _LARGEST = 1e30  # well within float32: a number far outside of what was seen in training must not become infinite
 _MISSING = {"", "na", "n/a", "nan", "nat", "null", "none", "#n/a"}
 _DAY = 86_400
@@ -39,7 +41,15 @@ def encode(preprocess: dict[str, Any], row: dict[str, Any]) -> dict[str, np.ndar
 
 def encode_rows(preprocess: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Raw rows as arrays (N, …), by field: float32, or int64 for tokens."""
-    encoders = {"table": _table, "image": _image, "series": _series, "words": _words, "characters": _characters}
+    encoders = {
+        "table": _table,
+        "image": _image,
+        "series": _series,
+        "words": _words,
+        "characters": _characters,
+        "categories": _categories,
+        "begun": _begun,
+    }
     return {field["name"]: encoders[field["encoding"]](field, rows) for field in preprocess["fields"]}
 
 
@@ -123,6 +133,16 @@ def _category(value: Any) -> str:
     return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
 
 
+def _categories(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
+    """The number of each column's value (N, F), from 1; 0 stands for one that was not seen in training."""
+    numbers = np.zeros((len(rows), len(field["columns"])), dtype=np.int64)
+    for place, column in enumerate(field["columns"]):
+        known = {value: number for number, value in enumerate(column["values"], 1)}
+        for index, row in enumerate(rows):
+            numbers[index, place] = known.get(_category(_value(row, column["name"])), 0)
+    return numbers
+
+
 def _image(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
     channels, height, width = field["shape"]
     pictures = []
@@ -170,6 +190,75 @@ def _words(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
 def _characters(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
     # What comes next depends most on what came last, so the end of a long text is kept.
     return _tokens(field, [list(str(_value(row, field["name"])))[-field["length"] :] for row in rows])
+
+
+def _begun(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
+    """What is already written of an answer, behind the mark that starts it; nothing is, where a row does not say."""
+    texts = [list(_category(row.get(field["name"]))) for row in rows]
+    numbers = _tokens({**field, "length": field["length"] - 1}, texts)
+    return np.concatenate([np.full((len(rows), 1), START, dtype=np.int64), numbers], axis=1)
+
+
+def write(length: int, rows: int, scores: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The tokens (N, length) of answers, each the one that scores highest after those before it; padded after the end.
+
+    `scores` gives (N, length, vocabulary) for what is written so far (N, length), which begins with the start mark.
+    """
+    begun = np.full((rows, length + 1), PAD, dtype=np.int64)
+    begun[:, 0] = START
+    ended = np.zeros(rows, dtype=bool)
+    for place in range(length):
+        begun[:, place + 1] = np.where(ended, PAD, scores(begun[:, :-1])[:, place].argmax(1))
+        ended |= begun[:, place + 1] == END
+        if ended.all():
+            break
+    return begun[:, 1:]
+
+
+def written(field: dict[str, Any], tokens: list[int]) -> str:
+    """The text of an answer, up to the mark that ends it."""
+    tokens = tokens[: tokens.index(END)] if END in tokens else tokens
+    return "".join("" if token == START else field["vocabulary"][token] for token in tokens)
+
+
+def restore_rows(field: dict[str, Any], values: np.ndarray) -> list[Any]:
+    """Rows of a field as a network gives them back (N, …), in the data's own units: nested lists, or for a table a
+    value by column."""
+    if field["encoding"] == "table":
+        return [_restore_columns(field["columns"], row) for row in values.astype(np.float64)]
+    restored = values.astype(np.float64) * np.array(field["std"]) + np.array(field["mean"])
+    found: list[Any] = (restored / field.get("scale", 1.0)).tolist()
+    return found
+
+
+def _restore_columns(columns: list[dict[str, Any]], row: np.ndarray) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    place = 0
+    for column in columns:
+        if column["type"] == "number":
+            found[column["name"]] = float(row[place] * column["std"] + column["mean"])
+            place += 1
+            continue
+        names = [*column["values"], "(other)"]
+        found[column["name"]] = names[int(row[place : place + len(names)].argmax())]
+        place += len(names)
+    return found
+
+
+def spans(tags: list[str]) -> list[tuple[int, int, str]]:
+    """The entities that BIO tags mark, as (first word, last word, kind), in order.
+
+    An I- tag that follows no tag of its kind begins an entity, as in CoNLL's own scorer.
+    """
+    found: list[tuple[int, int, str]] = []
+    for place, tag in enumerate(tags):
+        mark, _, kind = tag.partition("-")
+        goes_on = mark == "I" and bool(found) and found[-1][1:] == (place - 1, kind)
+        if goes_on:
+            found[-1] = (found[-1][0], place, kind)
+        elif mark in ("B", "I"):
+            found.append((place, place, kind))
+    return found
 
 
 def last_places(tokens: np.ndarray) -> np.ndarray:

@@ -11,8 +11,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from builder.data.encode import encode_rows
+from builder.data.pairs import Pairs
 from builder.data.prepared import Prepared
-from builder.data.raw import Characters, Raw
+from builder.data.raw import Characters, Raw, TaggedTexts
 from builder.data.registry import builtin
 from builder.data.schema import DataError, DatasetInfo, Schema, TargetSpec
 from builder.data.split import Split, split
@@ -73,13 +74,13 @@ def _prepare(key: str, home: str) -> Prepared:
     choice = DataChoice.model_validate_json(key)
     raw = read(choice, Path(home))
     parts = split(raw, choice.validation, choice.test, choice.seed)
-    fitted = raw.fit(parts["train"])
-    preprocess: dict[str, Any] = {"fields": [fitted], "target": _fit_target(raw, parts)}
+    fitted = raw.fits(parts["train"])
+    preprocess: dict[str, Any] = {"fields": fitted, "target": _fit_target(raw, parts)}
     arrays = _encode(preprocess, raw)
     return Prepared(
-        schema=Schema((raw.spec(fitted),), _target_spec(raw, fitted), len(raw)),
+        schema=Schema(raw.specs(fitted), _target_spec(raw, fitted[-1]), len(raw)),
         inputs={name: torch.from_numpy(array) for name, array in arrays.items()},
-        target=_target(raw, fitted, preprocess["target"]),
+        target=_target(raw, fitted[-1], preprocess["target"]),
         split={name: torch.from_numpy(rows.astype(np.int64)) for name, rows in parts.items()},
         preprocess=preprocess,
         fingerprint=raw.fingerprint(),
@@ -118,29 +119,43 @@ def _encode(preprocess: dict[str, Any], raw: Raw) -> dict[str, np.ndarray]:
 
 
 def _fit_target(raw: Raw, parts: Split) -> dict[str, Any]:
-    if raw.target_kind == "class":
-        return {"kind": "class", "name": raw.target_name, "classes": list(raw.classes)}
+    if isinstance(raw, TaggedTexts) and raw.target_kind == "class_and_tags":
+        named = {"classes": list(raw.classes), "tags": list(raw.tag_names)}
+        return {"kind": "class_and_tags", "name": raw.target_name, **named}
+    if raw.target_kind in ("class", "mask", "tags"):
+        return {"kind": raw.target_kind, "name": raw.target_name, "classes": list(raw.classes)}
     if raw.target_kind == "number":
         train = raw.target[parts["train"]].astype(np.float64)
         std = train.std(0)
         std = np.where(std > 0, std, 1.0)
         return {"kind": "number", "name": raw.target_name, "mean": train.mean(0).tolist(), "std": std.tolist()}
-    return {"kind": "next_token", "name": raw.target_name}
+    return {"kind": raw.target_kind, "name": raw.target_name}
 
 
 def _target_spec(raw: Raw, fitted: dict[str, Any]) -> TargetSpec:
-    shape = tuple(raw.target.shape[1:]) if raw.target_kind == "number" else ()
+    shape = tuple(raw.target.shape[1:]) if raw.target_kind in ("number", "mask") else ()
+    if isinstance(raw, Pairs):
+        return TargetSpec(raw.target_kind, raw.target_name, shape=(fitted["length"],))
+    if isinstance(raw, TaggedTexts):
+        tags = raw.tag_names if raw.target_kind == "class_and_tags" else ()
+        return TargetSpec(raw.target_kind, raw.target_name, raw.classes, (fitted["length"],), tags)
     return TargetSpec(raw.target_kind, raw.target_name, raw.classes, shape)
 
 
 def _target(raw: Raw, fitted: dict[str, Any], target: dict[str, Any]) -> torch.Tensor:
     import torch
 
-    if target["kind"] == "class":
+    if target["kind"] in ("class", "mask"):
         return torch.from_numpy(raw.target.astype(np.int64))
     if target["kind"] == "number":
         scaled = (raw.target.astype(np.float64) - target["mean"]) / target["std"]
         return torch.from_numpy(scaled.astype(np.float32))
+    if isinstance(raw, Pairs):
+        return torch.from_numpy(raw.answered(fitted))
+    if isinstance(raw, TaggedTexts):
+        tags = torch.from_numpy(raw.tagged(fitted["length"]))
+        classes = torch.from_numpy(raw.target.astype(np.int64)).unsqueeze(1)
+        return torch.cat([classes, tags], dim=1) if target["kind"] == "class_and_tags" else tags
     if not isinstance(raw, Characters):
         raise DataError("The next token can only be told for a text of characters.")
     rows = [{raw.name: raw.following(index)} for index in range(len(raw))]

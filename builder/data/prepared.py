@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from builder.data.encode import EncodeError, encode
+from builder.data.encode import IGNORE, EncodeError, encode
 from builder.data.raw import Characters, Raw
 from builder.data.schema import DataError, Example, Schema
 
@@ -19,8 +19,10 @@ class Prepared:
     """All rows, preprocessed with what was fitted on the training split alone.
 
     `inputs` holds float32 or int64 tensors (R, …) by field. `target` is int64 (R,) for classes, float32 (R, k) for
-    numbers in units of the training targets' standard deviation, int64 (R, T) for next tokens. `split` holds int64 row
-    numbers. `masks` (R, H, W) says where the object is that decides the label, where that is known.
+    numbers in units of the training targets' standard deviation, int64 (R, T) for next tokens, for tags and for answers
+    that are texts (`IGNORE` behind the last token), int64 (R, H, W) for masks; where a class and tags are asked for, the class stands before the
+    tags, (R, 1 + T). `split` holds int64 row numbers. `masks` (R, H, W) says where the object is that decides the
+    label, where that is known.
     """
 
     schema: Schema
@@ -49,6 +51,16 @@ class Prepared:
         target = self.schema.target
         if target.kind == "class":
             return target.classes[int(self.target[index])]
+        if target.kind == "mask":
+            counts = self.target[index].flatten().bincount(minlength=len(target.classes)).tolist()
+            return ", ".join(name for name, count in zip(target.classes[1:], counts[1:], strict=True) if count)
+        if target.kind == "class_and_tags":
+            first, *tags = self.target[index].tolist()
+            return f"{target.classes[first]}: {' '.join(target.tags[number] for number in tags if number != IGNORE)}"
+        if target.kind == "tags":
+            return " ".join(target.classes[number] for number in self.target[index].tolist() if number != IGNORE)
+        if target.kind == "sequence":
+            return str(self.raw.example(index, "").answer)
         if target.kind == "next_token" and isinstance(self.raw, Characters):
             return self.raw.following(index)
         return ", ".join(f"{value:.4g}" for value in self.restore(self.target[index]).flatten().tolist())

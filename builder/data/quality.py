@@ -66,8 +66,8 @@ def _contents(data: Prepared, part: str) -> list[Any]:
     rows = data.split[part]
     if isinstance(data.raw, Texts):  # their tokens may have been cut
         return [data.raw.texts[row] for row in rows.tolist()]
-    (values,) = data.inputs.values()
-    return [row.tobytes() for row in values[rows].numpy()]
+    fields = [values[rows].numpy() for values in data.inputs.values()]
+    return [b"".join(row.tobytes() for row in parts) for parts in zip(*fields, strict=True)]
 
 
 def _columns(raw: Table, data: Prepared, remarks: list[str]) -> list[dict[str, Any]]:

@@ -9,12 +9,12 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from builder.data.encode import words
+from builder.data.encode import IGNORE, words
 from builder.data.schema import Example, FieldSpec, TargetKind
 
 Fitted = dict[str, Any]
@@ -27,7 +27,8 @@ _CHUNK = 256
 @dataclass
 class Raw:
     """Rows and their targets. `contiguous` rows are split by their order, as neighbours resemble each other; `gap` rows
-    are left out between splits, as they overlap."""
+    are left out between splits, as they overlap. Rows of one of the `groups`, where these are given, are never in two
+    parts of the split."""
 
     name: str
     target: np.ndarray
@@ -38,6 +39,7 @@ class Raw:
     gap: int = 0
     warnings: list[str] = field(default_factory=list)
     masks: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.target)
@@ -53,6 +55,14 @@ class Raw:
     def spec(self, fitted: Fitted) -> FieldSpec:
         """The field as the network sees it."""
         raise NotImplementedError
+
+    def fits(self, rows: np.ndarray) -> list[Fitted]:
+        """The preprocessing of each field; most data has one."""
+        return [self.fit(rows)]
+
+    def specs(self, fitted: list[Fitted]) -> tuple[FieldSpec, ...]:
+        """The fields as the network sees them."""
+        return tuple(map(self.spec, fitted))
 
     def example(self, index: int, target: str) -> Example:
         """A row as people see it."""
@@ -95,7 +105,8 @@ class Images(Raw):
 
     def example(self, index: int, target: str) -> Example:
         picture = self.pixels[index].astype(np.float64) / self.top
-        return Example(index, target, image=picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0))
+        mask = self.target[index] if self.target_kind == "mask" else None
+        return Example(index, target, image=picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0), mask=mask)
 
     def content(self) -> list[bytes]:
         return [np.ascontiguousarray(self.pixels).tobytes()]
@@ -177,6 +188,30 @@ class Texts(Raw):
 
 
 @dataclass
+class TaggedTexts(Texts):
+    """Texts with a tag for each of their words, as `words` parts them."""
+
+    tags: Sequence[Sequence[str]] = ()
+    tag_names: tuple[str, ...] = ()
+
+    def tagged(self, length: int) -> np.ndarray:
+        """The number of each word's tag (R, length); `IGNORE` where there is no word."""
+        places = {name: place for place, name in enumerate(self.tag_names)}
+        found = np.full((len(self.texts), length), IGNORE, dtype=np.int64)
+        for row, tags in enumerate(self.tags):
+            kept = tags[:length]
+            found[row, : len(kept)] = [places[tag] for tag in kept]
+        return found
+
+    def example(self, index: int, target: str) -> Example:
+        shown = super().example(index, target)
+        return replace(shown, tags=tuple(self.tags[index]))
+
+    def content(self) -> list[bytes]:
+        return [*super().content(), repr([list(tags) for tags in self.tags]).encode()]
+
+
+@dataclass
 class Characters(Raw):
     """One long text, cut into blocks of `length` characters; each character's target is the one that follows it."""
 
@@ -220,7 +255,7 @@ class Series(Raw):
     channels: tuple[str, ...] = ("value",)
 
     def row(self, index: int) -> dict[str, Any]:
-        return {self.name: self.windows[index].tolist()}
+        return {self.name: self.windows[index]}
 
     def fit(self, rows: np.ndarray) -> Fitted:
         values = self.windows[rows].reshape(-1, self.windows.shape[2])

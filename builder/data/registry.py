@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,6 +38,14 @@ def builtin() -> dict[str, type[Dataset]]:
 
     for module in iter_modules(package.__path__):
         import_module(f"{package.__name__}.{module.name}")
-    order = ("image", "table", "text", "series")
-    found = sorted(Dataset.__subclasses__(), key=lambda dataset: order.index(dataset.kind))
+    order = ("image", "table", "text", "series", "audio", "graph")
+    found = sorted(_below(Dataset), key=lambda dataset: order.index(dataset.kind))
     return {dataset.name: dataset for dataset in found}
+
+
+def _below(kind: type[Any]) -> list[type[Dataset]]:
+    """All classes below one, each before those that are made from it."""
+    found: list[type[Dataset]] = []
+    for child in kind.__subclasses__():
+        found += [child, *_below(child)]
+    return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["vector", "sequence", "image", "tokens"]
-TargetKind = Literal["class", "number", "next_token"]
+TargetKind = Literal["class", "number", "next_token", "mask", "tags", "class_and_tags", "sequence"]
 
 
 class DataError(ValueError):
@@ -30,12 +30,15 @@ class FieldSpec:
 
 @dataclass(frozen=True)
 class TargetSpec:
-    """What is to be predicted: one of `classes`, numbers of the given shape, or the next token."""
+    """What is to be predicted: one of `classes`, numbers of the given shape, the next token, one of `classes` for each
+    pixel (mask) or each token (tags), of the given shape, both one of `classes` and one of `tags` for each token, or a text (sequence) of so many
+    tokens, which the last field holds as far as it is written."""
 
     kind: TargetKind
     name: str = "target"
     classes: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ class DatasetInfo:
 class Example:
     """One row as people see it. Which of the fields is filled depends on the kind of data.
 
-    `image` is (H, W) or (H, W, 3) with values from 0 to 1; `series` is (T, D) in the data's own units.
+    `image` is (H, W) or (H, W, 3) with values from 0 to 1, `mask` (H, W) the class of each pixel; `series` is (T, D) in
+    the data's own units; `tags` belong to the words of the text. `images` by field, where the data has several fields. `answer`
+    is what is already written of an answer that is a text.
     """
 
     row: int
@@ -75,3 +80,7 @@ class Example:
     text: str = ""
     tokens: tuple[str, ...] = ()
     series: Any = None
+    mask: Any = None
+    tags: tuple[str, ...] = ()
+    images: dict[str, Any] = field(default_factory=dict)
+    answer: str = ""

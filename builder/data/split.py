@@ -20,6 +20,8 @@ def split(raw: Raw, validation: float, test: float, seed: int) -> Split:
     refuse_few(len(raw))
     if raw.contiguous:
         parts = _in_order(len(raw), validation, test, raw.gap)
+    elif raw.groups is not None:
+        parts = _by_group(raw.groups, validation, test, seed)
     elif raw.target_kind == "class":
         parts = _stratified(raw.target, validation, test, seed)
     else:
@@ -61,6 +63,16 @@ def _stratified(
     order = np.argsort(place, kind="stable")
     train, validated, tested = _cut(order, validation, test)
     return random.permutation(train), random.permutation(validated), random.permutation(tested)
+
+
+def _by_group(
+    groups: np.ndarray, validation: float, test: float, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """No group is in two parts, and each part has its share of the groups."""
+    random = np.random.default_rng(seed)
+    chosen = _cut(random.permutation(np.unique(groups)), validation, test)
+    train, validated, tested = (random.permutation(np.flatnonzero(np.isin(groups, part))) for part in chosen)
+    return train, validated, tested
 
 
 def _in_order(rows: int, validation: float, test: float, gap: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

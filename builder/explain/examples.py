@@ -30,7 +30,11 @@ def read(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[dict[str,
     inputs = data.encode(row_or_raw)
     parts: dict[str, Any] = {}
     for field in data.preprocess["fields"]:
-        parts |= _shown(field, row_or_raw)
+        shown = _shown(field, row_or_raw)
+        shown["columns"] = parts.get("columns", {}) | shown.get("columns", {})
+        if "image" in shown:
+            shown["images"] = {**parts.get("images", {}), field["name"]: shown["image"]}
+        parts |= shown
     return inputs, Example(-1, "", **parts)
 
 
@@ -39,6 +43,8 @@ def _shown(field: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     if field["encoding"] == "table":
         names = [name if (name := column["name"]) in raw else column.get("date", name) for column in field["columns"]]
         return {"columns": {name: raw.get(name) for name in dict.fromkeys(names)}}
+    if field["encoding"] == "categories":
+        return {"columns": {column["name"]: raw.get(column["name"]) for column in field["columns"]}}
     value = raw[field["name"]]
     if field["encoding"] == "image":
         picture = np.asarray(value, dtype=np.float64) * field["scale"]
@@ -58,10 +64,10 @@ def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:
     """Names for the places of each attribution: columns, channels, or the tokens as they were written."""
     found: dict[str, tuple[str, ...]] = {}
     for spec in data.schema.inputs:
-        if spec.kind == "tokens":
+        if spec.columns:
+            found[spec.name] = spec.columns
+        elif spec.kind == "tokens":
             length = spec.shape[0]
             shown = example.tokens[:length]
             found[spec.name] = (*shown, *("" for _ in range(length - len(shown))))
-        elif spec.columns:
-            found[spec.name] = spec.columns
     return found

@@ -94,7 +94,7 @@ def explain_model(
         raise ExplainError(f"{explainer.title} cannot explain this network: {obstacle}")
     inputs, example = read(data, row_or_raw)
     output = _output(project, model, inputs)
-    chosen = choose(target, output, data, inputs)
+    chosen = choose(target, output, data, inputs, project.training.objective)
     subject = Subject(project, model, data, inputs, chosen, explainer.baseline)
     result = explainer.run(subject)
     completeness = _completeness(explainer, subject, result)
@@ -106,7 +106,7 @@ def explain_model(
         method=explainer.name,
         title=explainer.title,
         target=chosen,
-        prediction=predict(chosen, output, data),
+        prediction=predict(chosen, output, data, inputs),
         attributions=result.attributions,
         labels=labels(data, example),
         example=example,

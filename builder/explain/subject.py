@@ -93,7 +93,7 @@ class Subject:
         with torch.no_grad():
             for start in range(0, rows, self.rows):
                 part = {name: value[start : start + self.rows] for name, value in inputs.items()}
-                parts.append(select(self.target, self.forward(part), self.data))
+                parts.append(select(self.target, self.forward(part), self.data, part))
         return torch.cat(parts)
 
     @property
@@ -130,7 +130,7 @@ class Subject:
                 else:
                     self.entries[point.entry].given = value
             idle = sum(0.0 * value.flatten(1).sum(1) for value in values)
-            return select(self.target, self.forward(inputs), self.data) + idle
+            return select(self.target, self.forward(inputs), self.data, inputs) + idle
         finally:
             for entry in self.entries.values():
                 entry.given = None
@@ -192,9 +192,12 @@ def _columns(data: Prepared, spec: FieldSpec) -> np.ndarray:
 
 def _baseline(spec: FieldSpec, data: Prepared, kind: str) -> torch.Tensor:
     """What stands for nothing, (1, …), from the training split alone."""
+    rows = data.inputs[spec.name][data.split["train"][:BASELINE_ROWS]]
+    if spec.kind == "tokens" and len(spec.columns) > 1:
+        # The commonest category of each column: training may never have met the number that stands for all others.
+        return rows.mode(dim=0, keepdim=True).values
     if spec.kind == "tokens":
         return torch.full((1, *spec.shape), PAD, dtype=torch.int64)
-    rows = data.inputs[spec.name][data.split["train"][:BASELINE_ROWS]]
     if spec.kind == "image" and kind == "usual":
         edge = torch.cat([rows[:, :, 0], rows[:, :, -1], rows[:, :, :, 0], rows[:, :, :, -1]], dim=2)  # (R, C, 2H+2W)
         ground = edge.transpose(0, 1).flatten(1).median(dim=1).values

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from builder.graph import write_bytes
 
@@ -45,6 +45,8 @@ class Trained(Protocol):
     def objective(self) -> Objective: ...
     @property
     def fields(self) -> list[str]: ...
+    @property
+    def decoding(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)

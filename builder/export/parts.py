@@ -28,7 +28,7 @@ def weights(model: nn.Module) -> bytes:
 
 def preprocess(trained: Trained) -> dict[str, Any]:
     """What `encode.py` needs, and which field each argument of the network reads."""
-    return {**trained.data.preprocess, "arguments": trained.fields}
+    return {**trained.data.preprocess, "target": trained.decoding, "arguments": trained.fields}
 
 
 def rows(trained: Trained, count: int) -> list[dict[str, Any]]:

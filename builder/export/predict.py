@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from encode import EncodeError, encode_rows, last_places  # type: ignore[import-not-found]
+from encode import PAD, EncodeError, encode_rows, last_places, restore_rows, spans  # type: ignore[import-not-found]
 from model import Main  # type: ignore[import-not-found]
 from safetensors.torch import load_file
 
@@ -36,16 +36,24 @@ def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dic
         arrays = encode_rows(preprocess, rows[start : start + BATCH])
         with torch.no_grad():
             output = network(*[torch.from_numpy(arrays[name]) for name in preprocess["arguments"]])
+        if preprocess["target"]["kind"] == "class_and_tags":
+            classes, tags = output
+            answers += both(preprocess, classes, tags, arrays)
+            continue
         if preprocess["target"]["kind"] == "next_token":
             places = last_places(arrays[preprocess["arguments"][0]])
             output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)
-        answers += decode(preprocess, output)
+        answers += decode(preprocess, output, arrays)
     return answers
 
 
-def decode(preprocess: dict[str, Any], output: torch.Tensor) -> list[dict[str, Any]]:
-    """What the network's output (N, …) says, in words and numbers."""
+def decode(preprocess: dict[str, Any], output: torch.Tensor, arrays: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the network's output (N, …) to these arrays says, in words and numbers."""
     target = preprocess["target"]
+    if target["kind"] == "input":
+        return rebuilt(preprocess, output, arrays)
+    if target["kind"] in ("mask", "tags"):
+        return [labelled(preprocess, row, place, arrays) for place, row in enumerate(output)]
     if target["kind"] == "number":
         values = (output * torch.tensor(target["std"]) + torch.tensor(target["mean"])).tolist()
         return [{"prediction": row[0] if len(row) == 1 else row} for row in values]
@@ -62,6 +70,44 @@ def decode(preprocess: dict[str, Any], output: torch.Tensor) -> list[dict[str, A
         }
         for row, places in zip(shares, likeliest, strict=True)
     ]
+
+
+def rebuilt(preprocess: dict[str, Any], output: torch.Tensor, arrays: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a network that gives back its input says: the rows as it gives them back, or whether they are unusual."""
+    field, target = preprocess["fields"][0], preprocess["target"]
+    errors = (output - torch.from_numpy(arrays[field["name"]])).square().flatten(1).mean(1).tolist()
+    if "threshold" in target:
+        known = target["threshold"]
+        words = ["unusual" if error > known else "usual" for error in errors]
+        return [
+            {"prediction": word, "error": error, "threshold": known} for word, error in zip(words, errors, strict=True)
+        ]
+    values = restore_rows(field, output.numpy())
+    return [{"prediction": value, "error": error} for value, error in zip(values, errors, strict=True)]
+
+
+def both(
+    preprocess: dict[str, Any], classes: torch.Tensor, tags: torch.Tensor, arrays: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """What a network says that gives a class (N, classes) and a tag for each word (N, T, tags)."""
+    target = preprocess["target"]
+    first = decode({**preprocess, "target": {**target, "kind": "class"}}, classes, arrays)
+    second = decode({**preprocess, "target": {"kind": "tags", "classes": target["tags"]}}, tags, arrays)
+    return [{**one, "tags": other["prediction"], "entities": other["entities"]} for one, other in zip(
+        first, second, strict=True)]  # fmt: skip
+
+
+def labelled(preprocess: dict[str, Any], output: torch.Tensor, row: int, arrays: dict[str, Any]) -> dict[str, Any]:
+    """What a network says that gives each pixel (classes, H, W) or each word (T, tags) a class."""
+    names = preprocess["target"]["classes"]
+    if preprocess["target"]["kind"] == "mask":
+        grid = output.argmax(0)
+        shares = {name: float((grid == place).float().mean()) for place, name in enumerate(names)}
+        return {"prediction": grid.tolist(), "classes": names, "shares": shares}
+    length = int((arrays[preprocess["fields"][0]["name"]][row] != PAD).sum())
+    tags = [names[number] for number in output.argmax(1)[:length].tolist()]
+    entities = [{"first": first, "last": last, "kind": kind} for first, last, kind in spans(tags)]
+    return {"prediction": tags, "entities": entities}
 
 
 def read(path: Path, preprocess: dict[str, Any]) -> Any:

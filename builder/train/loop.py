@@ -14,9 +14,13 @@ from builder.compile import input_fields, module
 from builder.train.checkpoints import Checkpoint
 from builder.train.device import choose
 from builder.train.objectives import EVALUATION_BATCH, OBJECTIVES, Objective
+from builder.train.objectives.base import joined
 from builder.train.optimizers import factor, optimizer
+from builder.train.origin import load_first
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
     from torch import nn
 
@@ -75,6 +79,7 @@ class Loop:
         self.training = training
         self.device = device
         self.fields = fields
+        self._target = objective.target(data)
         self._train = self._tensors(data.split["train"])
         self._validation = self._tensors(data.split["validation"])
         self.rows = len(data.split["train"])
@@ -92,11 +97,13 @@ class Loop:
         self._auxiliary: list[Any] = [part for part in self.model.modules() if hasattr(part, "auxiliary_loss")]
 
     def run(self, watch: Watch) -> bool:
-        """Train to the end. Returns false where `watch` stopped it before.
+        """Train to the end; with no epochs, measure the weights as they are. Returns false where `watch` stopped it.
 
         Raises:
             TrainingError: the loss is no number any more.
         """
+        if self.training.epochs == 0 and not self.best.weights:
+            self._take_as_they_are(watch)
         while not self._done():
             if not self._run_epoch(watch):
                 return False
@@ -188,7 +195,7 @@ class Loop:
                 continue
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate * factor(schedule, self.step, self.total_steps)
-            loss = objective.loss(model(*[value[start:end] for value in inputs]), target[start:end])
+            loss = objective.loss(joined(model(*[value[start:end] for value in inputs])), target[start:end])
             optimizer.zero_grad(set_to_none=True)
             self._with_auxiliary(loss).backward()  # type: ignore[no-untyped-call]
             if clip is not None:
@@ -208,40 +215,56 @@ class Loop:
                 loss, part.auxiliary_loss = loss + part.auxiliary_loss, None
         return loss
 
+    def _take_as_they_are(self, watch: Watch) -> None:
+        if not self._measure(watch):
+            raise TrainingError(
+                "The loss of these weights is no number on the validation rows: they hold values that are none, or "
+                "were trained on data of another scale. Train for at least one epoch, or start from other weights."
+            )
+        watch.epoch_done(self)
+
     def _finish_epoch(self, watch: Watch) -> None:
         self.flush(watch)
+        self._since_best = 0 if self._measure(watch) else self._since_best + 1
+        self.epoch, self.row = self.epoch + 1, 0
+        watch.epoch_done(self)
+
+    def _measure(self, watch: Watch) -> bool:
+        """Record the measures of the weights as they are. Returns whether they are the best so far."""
         train, validation = self.evaluate("train"), self.evaluate("validation")
         watch.record(self.step, self.epoch, "train", train)
         watch.record(self.step, self.epoch, "validation", validation)
-        if validation["loss"] < self.best.value:
+        better = validation["loss"] < self.best.value
+        if better:
             copy = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
             self.best = Best(validation["loss"], self.epoch, self.step, copy)
-            self._since_best = 0
-        else:
-            self._since_best += 1
-        self.epoch, self.row = self.epoch + 1, 0
-        watch.epoch_done(self)
+        return better
 
     def _seed(self) -> int:
         return self.training.seed * 1_000_003 + self.epoch
 
     def _tensors(self, rows: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         inputs = [self.data.inputs[name][rows].to(self.device) for name in self.fields]
-        return inputs, self.data.target[rows].to(self.device)
+        return inputs, self._target[rows].to(self.device)
 
 
-def begin(project: Project, text: str, data: Prepared) -> Loop:
-    """The loop that trains a project: fresh weights from its seed, on the device that it asks for.
+def begin(project: Project, text: str, data: Prepared, first: Path | None = None) -> Loop:
+    """The loop that trains a project: weights from its seed, on the device that it asks for.
+
+    Those of the file `first` take their place, as far as they fit.
 
     Raises:
+        StartError: none of them fits.
         ValueError: there is no such device.
     """
     import torch
 
     training = project.training
     torch.manual_seed(training.seed)
-    objective = OBJECTIVES[training.objective]
-    return Loop(module(text), objective, data, input_fields(project), training, choose(training.device))
+    objective, model = OBJECTIVES[training.objective], module(text)
+    if first is not None:
+        load_first(project, model, first)
+    return Loop(model, objective, data, input_fields(project), training, choose(training.device))
 
 
 def batches(rows: int, size: int) -> list[tuple[int, int]]:
@@ -266,7 +289,7 @@ def measure(
     with torch.no_grad():
         for start in range(0, len(target), EVALUATION_BATCH):
             part = slice(start, start + EVALUATION_BATCH)
-            scores = objective.scores(model(*[value[part] for value in inputs]), target[part])
+            scores = objective.scores(joined(model(*[value[part] for value in inputs])), target[part])
             for name, value in scores.sums.items():
                 totals[name] = totals[name] + value if name in totals else value
             count += scores.count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,18 @@ from builder.compile import input_fields, module, source
 from builder.data import Prepared, prepare
 from builder.data.encode import last_places
 from builder.graph import Project, read
+from builder.store import Store, open_store
 from builder.train import checkpoints
 from builder.train.loop import Watch, begin
-from builder.train.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Worst
+from builder.train.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings, Worst
+from builder.train.objectives.base import joined
+from builder.train.origin import verified
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from builder.store import Run, Store
+    from builder.store import Run
 
 
 @dataclass(frozen=True)
@@ -37,13 +41,25 @@ class TrainedRun:
     def objective(self) -> Objective:
         return OBJECTIVES[self.project.training.objective]
 
+    @cached_property
+    def calibration(self) -> Settings:
+        """What the objective chose on the validation rows, such as the threshold of what is unusual."""
+        if not self.objective.calibrates:
+            return {}
+        return self.objective.calibrate(self.output_of("validation"), self.data, self.data.split["validation"])
+
+    @property
+    def decoding(self) -> dict[str, Any]:
+        """What has to be known to put an answer into words without Netloom."""
+        return self.objective.decoding(self.data, self.calibration)
+
     @property
     def fields(self) -> list[str]:
         """The data's fields in the order of the model's arguments."""
         return input_fields(self.project)
 
     def output(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The network's answer to rows given by field, (N, …)."""
+        """The network's answer to rows given by field, (N, …); several outputs are put side by side."""
         import torch
 
         rows = len(next(iter(inputs.values())))
@@ -51,8 +67,13 @@ class TrainedRun:
         with torch.no_grad():
             for start in range(0, rows, EVALUATION_BATCH):
                 part = slice(start, start + EVALUATION_BATCH)
-                parts.append(self.model(*[inputs[name][part] for name in self.fields]))
+                parts.append(joined(self.model(*[inputs[name][part] for name in self.fields])))
         return torch.cat(parts)
+
+    def output_of(self, split: str) -> torch.Tensor:
+        """The network's answers to the rows of a split, (N, …)."""
+        rows = self.data.split[split]
+        return self.output({name: self.data.inputs[name][rows] for name in self.fields})
 
 
 def load_run(store: Store, run_id: str, checkpoint: str = "best") -> TrainedRun:
@@ -76,10 +97,12 @@ def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
     Raises:
         CompileError: the network has errors.
         DataError: the data cannot be read.
+        StartError: the weights that it starts from are not there, or none of them fits.
         TrainingError: the loss is no number any more.
     """
     data, text = prepare(project.data, home), source(project)
-    loop = begin(project, text, data)
+    first = verified(open_store(home), project) if project.training.start else None
+    loop = begin(project, text, data, first)
     loop.run(Watch())
     return TrainedRun(project, text, loop.best_model(), data)
 
@@ -97,9 +120,8 @@ def evaluation(store: Store, run_id: str) -> Evaluation | None:
 
 def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
     """Measure a trained network on a split that it was not trained on (or, to compare, on "train")."""
-    rows = trained.data.split[split]
-    output = trained.output({name: trained.data.inputs[name][rows] for name in trained.fields})
-    return trained.objective.evaluate(output, trained.data, rows, split)
+    output = trained.output_of(split)
+    return trained.objective.evaluate(output, trained.data, trained.data.split[split], split, trained.calibration)
 
 
 def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -118,4 +140,4 @@ def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict
     if trained.data.schema.target.kind == "next_token":
         places = last_places(inputs[trained.fields[0]].numpy())
         output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)  # (N, 1, vocabulary)
-    return trained.objective.answers(output, trained.data)
+    return trained.objective.answers(output, trained.data, inputs, trained.calibration)

@@ -10,6 +10,7 @@ import streamlit as st
 
 from builder.explain import AttentionMaps, Explanation
 from builder.ui.charts import MARGIN
+from builder.ui.words import plain
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -24,29 +25,33 @@ def attributions(found: Explanation) -> None:
     if found.attention is not None:
         _attention(found.attention)
     for name, values in found.attributions.items():
+        if len(found.attributions) > 1:
+            st.markdown(f"**{plain(name)}**")
         labels = found.labels.get(name, ())
         if values.ndim == 3:
-            _image(found, values)
+            _image(found, values, name)
         elif values.ndim == 1 and found.example.columns:
-            _bars(values, labels)
+            _bars(values, labels, name)
         elif values.ndim == 1 and found.example.tokens:
-            _tokens(values, labels)
+            _tokens(values, labels, name)
         else:
-            _series(found, values)
+            _series(found, values, name)
     if found.attributions:
-        st.caption("Red speaks for the answer, blue against it; the stronger, the more.")
+        off = found.target.kind == "error"
+        said = "Red makes the error larger, blue smaller" if off else "Red speaks for the answer, blue against it"
+        st.caption(f"{said}; the stronger, the more.")
 
 
-def _image(found: Explanation, values: np.ndarray) -> None:
+def _image(found: Explanation, values: np.ndarray, name: str) -> None:
     import plotly.graph_objects as go
 
     summed = values.sum(0)
     bound = float(np.abs(summed).max()) or 1.0
     left, right = st.columns(2)
-    picture = np.clip(found.example.image, 0, 1)
+    picture = np.clip(found.example.images.get(name, found.example.image), 0, 1)
     grey = picture if picture.ndim == 2 else picture.mean(2)
     trace = go.Heatmap(z=grey, colorscale="gray", showscale=False, hoverinfo="skip")
-    left.plotly_chart(_square(trace, "The picture"), width="stretch", key="picture")
+    left.plotly_chart(_square(trace, "The picture"), width="stretch", key=f"picture {name}")
     heat = go.Heatmap(z=summed, colorscale=DIVERGING, zmin=-bound, zmax=bound, showscale=False)
     figure = _square(heat, found.title)
     outline = {"color": "rgba(130,130,140,0.45)"}
@@ -54,7 +59,7 @@ def _image(found: Explanation, values: np.ndarray) -> None:
     figure.add_trace(
         go.Contour(z=grey, showscale=False, contours=contours, line=outline, ncontours=4, hoverinfo="skip")
     )
-    right.plotly_chart(figure, width="stretch", key="attribution")
+    right.plotly_chart(figure, width="stretch", key=f"attribution {name}")
 
 
 def _square(trace: Any, title: str) -> go.Figure:
@@ -67,7 +72,7 @@ def _square(trace: Any, title: str) -> go.Figure:
     return figure
 
 
-def _tokens(values: np.ndarray, labels: tuple[str, ...]) -> None:
+def _tokens(values: np.ndarray, labels: tuple[str, ...], name: str) -> None:
     bound = float(np.abs(values).max()) or 1.0
     parts = []
     for label, value in zip(labels, values, strict=False):
@@ -83,10 +88,10 @@ def _tokens(values: np.ndarray, labels: tuple[str, ...]) -> None:
     st.html(f'<div style="font-size:1.15rem;line-height:2.1">{"".join(parts)}</div>')
     if len([label for label in labels if label]) <= 40:
         kept = [place for place, label in enumerate(labels) if label]
-        _bars(values[kept], tuple(labels[place] for place in kept), ordered=False)
+        _bars(values[kept], tuple(labels[place] for place in kept), name, ordered=False)
 
 
-def _bars(values: np.ndarray, labels: tuple[str, ...], *, ordered: bool = True) -> None:
+def _bars(values: np.ndarray, labels: tuple[str, ...], name: str, *, ordered: bool = True) -> None:
     import plotly.graph_objects as go
 
     places = np.argsort(-np.abs(values))[:MOST_BARS] if ordered else np.arange(len(values))
@@ -100,12 +105,12 @@ def _bars(values: np.ndarray, labels: tuple[str, ...], *, ordered: bool = True) 
     )
     figure.update_layout(height=70 + 24 * len(names), margin=MARGIN, xaxis_title="Attribution")
     figure.update_yaxes(autorange="reversed", tickmode="array", tickvals=keys, ticktext=names)
-    st.plotly_chart(figure, width="stretch", key="bars")
+    st.plotly_chart(figure, width="stretch", key=f"bars {name}")
     if ordered and len(values) > MOST_BARS:
         st.caption(f"The {MOST_BARS} strongest of {len(values)}.")
 
 
-def _series(found: Explanation, values: np.ndarray) -> None:
+def _series(found: Explanation, values: np.ndarray, name: str) -> None:
     import plotly.graph_objects as go
 
     table = values.reshape(len(values), -1)
@@ -127,7 +132,7 @@ def _series(found: Explanation, values: np.ndarray) -> None:
     else:
         figure.add_trace(go.Heatmap(z=table.T, colorscale=DIVERGING, zmin=-bound, zmax=bound, showscale=False))
     figure.update_layout(height=320, margin=MARGIN, showlegend=False, xaxis_title="Step")
-    st.plotly_chart(figure, width="stretch", key="series")
+    st.plotly_chart(figure, width="stretch", key=f"series {name}")
 
 
 def _attention(maps: AttentionMaps) -> None:

@@ -103,7 +103,7 @@ def _method(trained: TrainedRun) -> str:
 
 def _target(trained: TrainedRun) -> str | None:
     classes = trained.data.schema.target.classes
-    if not classes:
+    if not classes or not trained.objective.by_class:
         return None
     chosen = st.selectbox(
         "Explain the score of", ["", *classes], format_func=lambda name: name or "the class it answers"

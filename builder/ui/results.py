@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from builder import train
 from builder.data import DataError, Example, Prepared, prepare
@@ -14,6 +15,7 @@ from builder.store import Run
 from builder.train import Evaluation
 from builder.ui.charts import confusion_chart, residual_chart, series_chart
 from builder.ui.live import Live
+from builder.ui.panels import painted, panels, separation_charts, tagged
 from builder.ui.words import plain
 
 METRICS = {
@@ -26,6 +28,19 @@ METRICS = {
     "r2": ("R²", "{:.3f}"),
     "perplexity": ("Perplexity", "{:.2f}"),
     "bits_per_token": ("Bits per token", "{:.3f}"),
+    "mse": ("Mean squared error", "{:.4f}"),
+    "explained": ("Explained share", "{:.1%}"),
+    "roc_auc": ("ROC-AUC", "{:.3f}"),
+    "precision": ("Precision", "{:.1%}"),
+    "recall": ("Recall", "{:.1%}"),
+    "f1": ("F1", "{:.3f}"),
+    "threshold": ("Threshold", "{:.4g}"),
+    "dice": ("Dice", "{:.3f}"),
+    "iou": ("IoU", "{:.3f}"),
+    "entity_f1": ("Entity F1", "{:.3f}"),
+    "word_accuracy": ("Word accuracy", "{:.1%}"),
+    "entity_precision": ("Entity precision", "{:.1%}"),
+    "entity_recall": ("Entity recall", "{:.1%}"),
 }
 
 
@@ -55,13 +70,27 @@ def _detail(found: Evaluation) -> None:
     if found.confusion is not None and found.report is not None:
         left, right = st.columns([1.2, 1])
         left.plotly_chart(confusion_chart(found.confusion, found.classes), width="stretch", key="confusion")
-        share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f")
-        right.dataframe(found.report, hide_index=True, column_config={"precision": share, "recall": share, "f1": share})
+        _report(right, found.report)
+    elif found.report is not None:
+        _report(st.container(), found.report)
+    if found.parts_report is not None:
+        _report(st.container(), found.parts_report)
     if found.residuals is not None:
         chart = residual_chart(found.residuals["target"], found.residuals["predicted"], "value")
         st.plotly_chart(chart, width="stretch", key="residuals")
-    if found.confusion is None and found.residuals is None:
+    if found.separation is not None:
+        separation_charts(found.separation)
+    if found.panels:
+        panels(found.panels, found.classes)
+    if found.confusion is None and found.residuals is None and not found.panels:
         st.caption("A language model has no classes to confuse; its worst passages are in the next tab.")
+
+
+def _report(place: DeltaGenerator, lines: list[dict[str, Any]]) -> None:
+    """The scores of each class."""
+    share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f")
+    shares = dict.fromkeys(("precision", "recall", "f1", "dice", "iou"), share)
+    place.dataframe(lines, hide_index=True, column_config=shares)
 
 
 def _worst(live: Live, run: Run, found: Evaluation) -> None:
@@ -82,8 +111,17 @@ def _worst(live: Live, run: Run, found: Evaluation) -> None:
 
 def show_example(example: Example, *, small: bool = False) -> None:
     """A row of data as people see it."""
-    if example.image is not None:
+    if example.mask is not None:
+        one, two = st.columns(2)
+        one.image(enlarged(example.image), width="stretch")
+        two.image(enlarged(painted(example.mask)), width="stretch")
+    elif len(example.images) > 1:
+        for column, image in zip(st.columns(len(example.images)), example.images.values(), strict=True):
+            column.image(enlarged(image), width="stretch")
+    elif example.image is not None:
         st.image(enlarged(example.image), width="stretch" if small else 260)
+    elif example.tags:
+        tagged(example.tokens, example.tags)
     elif example.text:
         st.markdown(plain(example.text[:160] if small else example.text))
     elif example.series is not None:
@@ -93,7 +131,7 @@ def show_example(example: Example, *, small: bool = False) -> None:
             config={"displayModeBar": False},
             key=f"series {example.row} {small}",
         )
-    else:
+    if example.columns:
         items = list(example.columns.items())
         shown = items[:5] if small else items
         st.dataframe([{"column": name, "value": _cell(value)} for name, value in shown], hide_index=True)

@@ -121,6 +121,7 @@ CASES: dict[str, Case] = {
     "shares nothing": Case("sharing", "linear_2", sharing("input_1"), sharing("linear_1")),
     "shares with nobody": Case("sharing", "linear_2", sharing("linear_9"), sharing("linear_1")),
     "unknown layer": Case("unknown_layer", "quantum_1", loose({"quantum_1": ("Quantum", {})}, []), COMPLETE),
+    "free Python": Case("own_code", "code_1", chain(TABLE, ("Code", {}), linear()), COMPLETE),
     "wrong type of parameter": Case("parameter", "linear_1", chain(TABLE, ("Linear", {"units": "many"})), COMPLETE),
     "too many units": Case("parameter", "linear_1", chain(TABLE, linear(10**12)), COMPLETE),
     "unknown parameter": Case("parameter", "relu_1", chain(TABLE, ("ReLU", {"speed": 2})), COMPLETE),

@@ -38,6 +38,7 @@ def by_hand(inputs: torch.Tensor, target: torch.Tensor) -> float:
     return time.process_time() - start
 
 
+@pytest.mark.alone
 def test_training_is_as_fast_as_a_hand_written_loop(home: Path) -> None:
     document = digits_mlp(epochs=EPOCHS, device="cpu")
     data = prepare(document.data, home)

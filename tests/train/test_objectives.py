@@ -122,6 +122,14 @@ def test_language_modelling_is_told_in_nats_and_bits(tales: Prepared) -> None:
         ("classification", torch.randn(1300, 4), torch.randint(0, 4, (1300,))),
         ("regression", torch.randn(1300, 3), torch.randn(1300, 3)),
         ("language_modelling", torch.randn(700, 6, 5), torch.randint(0, 5, (700, 6))),
+        ("reconstruction", torch.randn(700, 1, 4, 4), torch.randn(700, 1, 4, 4)),
+        ("segmentation", torch.randn(700, 3, 4, 4), torch.randint(0, 3, (700, 4, 4))),
+        ("tagging", torch.randn(700, 6, 5), torch.randint(0, 5, (700, 6))),
+        (
+            "class_and_tags",
+            torch.randn(700, 3 + 6 * 5),
+            torch.cat([torch.full((700, 1), 3), torch.randint(0, 3, (700, 1)), torch.randint(0, 5, (700, 6))], dim=1),
+        ),
     ],
 )
 def test_measures_of_parts_are_the_measures_of_the_whole(name: str, output: torch.Tensor, target: torch.Tensor) -> None:

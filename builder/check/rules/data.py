@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 from builder.check import fixes
 from builder.check.context import Context, Totals
@@ -15,9 +16,32 @@ from builder.layers.io import Input, Output
 from builder.layers.normalization import Dropout
 from builder.layers.text import Embedding
 
-# Which kind of target each objective of builder.train.objectives needs.
-TARGETS = {"classification": "class", "regression": "number", "language_modelling": "next_token"}
-_TARGET_NAMES = {"class": "classes", "number": "numbers", "next_token": "the next token"}
+if TYPE_CHECKING:
+    from builder.data import TargetSpec
+
+# Which kind of target each objective of builder.train.objectives needs; None: any, as it is not read.
+TARGETS = {
+    "classification": "class",
+    "regression": "number",
+    "language_modelling": "next_token",
+    "reconstruction": None,
+    "anomaly_detection": "class",
+    "segmentation": "mask",
+    "tagging": "tags",
+    "class_and_tags": "class_and_tags",
+    "seq2seq": "sequence",
+}
+# Objectives whose answer is the input itself.
+REBUILDING = ("reconstruction", "anomaly_detection")
+_TARGET_NAMES = {
+    "class": "classes",
+    "number": "numbers",
+    "next_token": "the next token",
+    "mask": "a class for each pixel",
+    "tags": "a tag for each word",
+    "class_and_tags": "a class, and a tag for each word",
+    "sequence": "a text as the answer",
+}
 
 
 class Fields:
@@ -86,17 +110,29 @@ class ObjectiveFitsTarget:
             known = ", ".join(TARGETS)
             yield context.issue("objective", f"There is no objective {objective[:60]!r}; choose one of {known}.")
             return
-        if context.schema is None or context.schema.target.kind == TARGETS[objective]:
+        if context.schema is None:
             return
-        kind = context.schema.target.kind
-        better = next((name for name, target in TARGETS.items() if target == kind), None)
-        edit = {"kind": "project", "training": {"objective": better}}
+        kind, needed = context.schema.target.kind, TARGETS[objective]
+        if objective in REBUILDING and context.schema.inputs[0].kind == "tokens":
+            yield context.issue(
+                "objective",
+                f"The objective {objective.replace('_', ' ')} gives back numbers, "
+                f"but {context.schema.inputs[0].name} of the data holds tokens; choose pictures, tables or series.",
+                fix=self._fix(kind),
+            )
+        if needed in (None, kind):
+            return
         yield context.issue(
             "objective",
-            f"The objective {objective.replace('_', ' ')} needs {_TARGET_NAMES[TARGETS[objective]]} to predict, "
+            f"The objective {objective.replace('_', ' ')} needs {_TARGET_NAMES[str(needed)]} to predict, "
             f"but the data has {_TARGET_NAMES[kind]}.",
-            fix=Fix(f"Change the objective to {better.replace('_', ' ')}", edit) if better else None,
+            fix=self._fix(kind),
         )
+
+    def _fix(self, kind: str) -> Fix | None:
+        better = next((name for name, target in TARGETS.items() if target == kind), None)
+        edit = {"kind": "project", "training": {"objective": better}}
+        return Fix(f"Change the objective to {better.replace('_', ' ')}", edit) if better else None
 
 
 class Width:
@@ -105,6 +141,9 @@ class Width:
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         outputs = context.of_type(Output)
         wanted = self._wanted(context)
+        if context.schema and context.schema.target.kind == "class_and_tags":
+            yield from self._both(context, context.schema.target)
+            return
         if wanted is None or not outputs:
             return
         if len(outputs) > 1:
@@ -114,7 +153,9 @@ class Width:
             return
         schema = context.schema
         what, verb = "the target", "needs"
-        if schema and schema.target.kind == "class":
+        if schema and context.project.training.objective in REBUILDING:
+            what = f"the field {schema.inputs[0].name}"
+        elif schema and schema.target.classes:
             what, verb = f"the {len(schema.target.classes)} classes", "need"
         yield context.issue(
             "width",
@@ -124,25 +165,57 @@ class Width:
             fix=self._fix(context, outputs[0], spec, wanted),
         )
 
+    def _both(self, context: Context, target: TargetSpec) -> Iterator[Issue]:
+        """The first Output gives the classes, the second the tags."""
+        outputs = list(context.network.ports("Output"))
+        if context.project.training.objective != target.kind or not outputs:
+            return
+        if len(outputs) != 2:
+            message = "This objective reads two Outputs, first the classes and then the tags; this network has"
+            yield context.issue("outputs", f"{message} {len(outputs)}.", outputs[-1])
+            return
+        for output, what, wanted in (
+            (outputs[0], f"{len(target.classes)} classes", TensorSpec((None, len(target.classes)))),
+            (outputs[1], f"{len(target.tags)} tags", TensorSpec((None, *target.shape, len(target.tags)))),
+        ):
+            spec = context.answer(output)
+            if spec is None or spec.shape == wanted.shape:
+                continue
+            message = f"{context.label(output)} gives {spec}, but the {what} of the data need {wanted}."
+            fix = self._fix(context, output, spec, wanted)
+            yield context.issue("width", message, output, port="in", fix=fix)
+
     def _wanted(self, context: Context) -> TensorSpec | None:
         """The shape that the target asks for, where the data is known."""
         if context.schema is None:
             return None
         target = context.schema.target
+        if context.project.training.objective in REBUILDING:
+            field = context.schema.inputs[0]
+            return None if field.kind == "tokens" else TensorSpec((None, *field.shape))
         if target.kind == "class":
             return TensorSpec((None, len(target.classes)))
         if target.kind == "number":
             return TensorSpec((None, *target.shape)) if target.shape else TensorSpec((None, 1))
-        if target.kind == "next_token":
-            field = context.schema.inputs[0]
+        if target.kind == "mask":
+            return TensorSpec((None, len(target.classes), *target.shape))
+        if target.kind == "tags":
+            return TensorSpec((None, *target.shape, len(target.classes)))
+        if target.kind in ("next_token", "sequence"):
+            field = context.schema.inputs[-1 if target.kind == "sequence" else 0]
             return TensorSpec((None, *field.shape, field.vocabulary or 1))
         return None
 
     def _fix(self, context: Context, output: str, spec: TensorSpec, wanted: TensorSpec) -> Fix | None:
         edge, width = context.incoming[output]["in"], wanted.size(-1)
+        if prod(length or 0 for length in spec.shape[1:]) == prod(length or 1 for length in wanted.shape[1:]):
+            return fixes.insert(context.name, context.network, edge, "Reshape", {"shape": list(wanted.shape[1:])})
         if len(spec.shape) > len(wanted.shape) and len(wanted.shape) == 2:
             layer = "GlobalAvgPool" if spec.kind == "image" else "Flatten"
             return fixes.insert(context.name, context.network, edge, layer, {})
+        if len(wanted.shape) == 4 and spec.shape[2:] == wanted.shape[2:]:
+            params = {"filters": wanted.size(1), "kernel_size": 1, "padding": 0}
+            return fixes.insert(context.name, context.network, edge, "Conv2d", params)
         if spec.shape[:-1] != wanted.shape[:-1]:
             return None
         linear = self._last_linear(context, output)

@@ -104,11 +104,15 @@ def _project(context: Context, edges: dict[str, Edge], specs: dict[str, TensorSp
     return None
 
 
+# Objectives whose loss applies a softmax.
+CROSS_ENTROPY = ("classification", "language_modelling", "segmentation", "tagging", "class_and_tags", "seq2seq")
+
+
 class SoftmaxBeforeLoss:
     """Cross-entropy takes logits; a softmax before it slows learning."""
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
-        if context.project.training.objective not in ("classification", "language_modelling"):
+        if context.project.training.objective not in CROSS_ENTROPY:
             return
         for output in context.of_type(Output):
             edge = context.incoming[output].get("in")

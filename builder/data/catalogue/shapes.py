@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from pydantic import Field
 
@@ -66,3 +68,19 @@ class Shapes(Dataset):
     def _decoy(self, random: np.random.Generator) -> np.ndarray:
         y, x = self._grid(random, 2)
         return np.asarray(y**2 + x**2 <= 2.5)
+
+
+class ShapeMasks(Shapes):
+    """The same pictures, with a class for every pixel."""
+
+    name = "shape_masks"
+    title = "Shapes, pixel by pixel"
+    task = "segmentation"
+    summary = "Drawn shapes on a noisy ground, with a decoy: tell for each pixel which shape it belongs to"
+
+    def read(self) -> Raw:
+        raw = super().read()
+        if raw.masks is None:
+            raise TypeError("shapes come with their masks")
+        masks = np.where(raw.masks, raw.target[:, None, None] + 1, 0).astype(np.int64)
+        return replace(raw, target=masks, target_kind="mask", classes=("ground", *_CLASSES), masks=None)

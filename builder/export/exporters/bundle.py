@@ -79,7 +79,17 @@ Made and checked with {_versions()}.
 
 
 def _answer(trained: Trained) -> str:
-    kind = trained.data.preprocess["target"]
+    kind = trained.decoding
+    if kind["kind"] == "input" and "threshold" in kind:
+        return "The answer is whether it is usual or unusual, by how far the network is off when it gives it back."
+    if kind["kind"] == "input":
+        return "The answer is the row as the network gives it back, and how far that is off."
+    if kind["kind"] == "mask":
+        return f"The answer is one of {len(kind['classes'])} classes for each pixel, by its number."
+    if kind["kind"] == "class_and_tags":
+        return "The answer is a class with its probability, a tag for each word, and the entities that the tags mark."
+    if kind["kind"] == "tags":
+        return "The answer is a tag for each word, and the entities that the tags mark."
     if kind["kind"] == "class":
         return f"The answer is one of {len(kind['classes'])} classes, with the probability of each."
     if kind["kind"] == "number":

@@ -1,12 +1,29 @@
 """Objectives: one class per file. The name in a document's training section chooses one."""
 
-from builder.train.objectives.base import EVALUATION_BATCH, Evaluation, Objective, Scores, Worst
+from builder.train.objectives.anomaly_detection import AnomalyDetection
+from builder.train.objectives.base import EVALUATION_BATCH, Evaluation, Objective, Scores, Settings, Worst
+from builder.train.objectives.class_and_tags import ClassAndTags
 from builder.train.objectives.classification import Classification
 from builder.train.objectives.language_modelling import LanguageModelling
+from builder.train.objectives.reconstruction import Reconstruction
 from builder.train.objectives.regression import Regression
+from builder.train.objectives.segmentation import Segmentation
+from builder.train.objectives.sequence_to_sequence import SequenceToSequence
+from builder.train.objectives.tagging import Tagging
 
 OBJECTIVES: dict[str, Objective] = {
-    objective.name: objective for objective in (Classification(), Regression(), LanguageModelling())
+    objective.name: objective
+    for objective in (
+        Classification(),
+        Regression(),
+        LanguageModelling(),
+        Tagging(),
+        ClassAndTags(),
+        Segmentation(),
+        Reconstruction(),
+        AnomalyDetection(),
+        SequenceToSequence(),
+    )
 }
 
-__all__ = ["EVALUATION_BATCH", "OBJECTIVES", "Evaluation", "Objective", "Scores", "Worst"]
+__all__ = ["EVALUATION_BATCH", "OBJECTIVES", "Evaluation", "Objective", "Scores", "Settings", "Worst"]

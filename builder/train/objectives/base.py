@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 # How many rows go through a network at once when it is measured, and how many of the worst are kept.
 EVALUATION_BATCH = 512
 WORST = 20
+Settings = Mapping[str, float]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,26 @@ class Evaluation:
     classes: tuple[str, ...] = ()
     confusion: list[list[int]] | None = None
     report: list[dict[str, Any]] | None = None
+    # The scores of a second output, such as those of each kind of entity.
+    parts_report: list[dict[str, Any]] | None = None
     residuals: dict[str, list[float]] | None = None
     worst: list[Worst] = field(default_factory=list)
+    # Examples side by side, each as {row, caption, parts: [{title, kind, values, …}]}; `classes` colour their pixels.
+    panels: list[dict[str, Any]] = field(default_factory=list)
+    # How far what is unusual stands apart: scores of both, the threshold, and the curve of both rates.
+    separation: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         from dataclasses import asdict
 
         return asdict(self)
+
+
+def joined(answer: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """A network's answer as one tensor: several outputs side by side, (N, all their numbers)."""
+    import torch
+
+    return torch.cat([part.flatten(1) for part in answer], dim=1) if isinstance(answer, tuple) else answer
 
 
 class Objective(ABC):
@@ -61,6 +78,14 @@ class Objective(ABC):
     title: ClassVar[str]
     summary: ClassVar[str]
     metrics: ClassVar[dict[str, str]]
+    # Whether an answer has a score for each class of the data's target.
+    by_class: ClassVar[bool] = False
+    # Whether something is chosen after training, on the validation rows.
+    calibrates: ClassVar[bool] = False
+
+    def target(self, data: Prepared) -> torch.Tensor:
+        """What the loss is taken against, for all rows of the data, (R, …)."""
+        return data.target
 
     @abstractmethod
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -74,10 +99,27 @@ class Objective(ABC):
         """The measures that people read, from the means of the sums."""
         return means
 
-    @abstractmethod
-    def evaluate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str) -> Evaluation:
-        """Everything that the results page shows, from the outputs for `rows`."""
+    def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
+        """What is chosen after training, from the outputs for the validation rows alone."""
+        return {}
 
     @abstractmethod
-    def answers(self, output: torch.Tensor, data: Prepared) -> list[dict[str, Any]]:
-        """One answer in plain JSON for each row of `output`."""
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        """Everything that the results page shows, from the outputs for `rows` and what `calibrate` chose."""
+
+    @abstractmethod
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        """One answer in plain JSON for each row of `output`, which the network gave to `inputs`."""
+
+    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+        """What a script that predicts without Netloom has to know to put an output into words."""
+        found: dict[str, Any] = data.preprocess["target"]
+        return found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from builder.train.objectives.base import WORST, Evaluation, Objective, Scores, Worst
+from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +20,7 @@ class Classification(Objective):
     title = "Classification"
     summary = "Which of several classes an example belongs to"
     metrics = {"loss": "Cross-entropy", "accuracy": "Accuracy"}  # noqa: RUF012
+    by_class = True
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional
@@ -31,7 +33,9 @@ class Classification(Objective):
         loss = functional.cross_entropy(output, target, reduction="sum")
         return Scores({"loss": loss, "accuracy": (output.argmax(1) == target).sum()}, len(target))
 
-    def evaluate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str) -> Evaluation:
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
         import numpy as np
         from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
         from torch.nn import functional
@@ -54,6 +58,7 @@ class Classification(Objective):
                 "loss": float(losses.mean()),
                 "macro_f1": float(f1[present].mean()),
                 "balanced_accuracy": float(recall[present].mean()),
+                **_roc_auc(truth, shares.numpy()),
             },
             classes=classes,
             confusion=confusion_matrix(truth, guess, labels=labels).tolist(),
@@ -73,7 +78,13 @@ class Classification(Objective):
             ],
         )
 
-    def answers(self, output: torch.Tensor, data: Prepared) -> list[dict[str, Any]]:
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
         classes = data.schema.target.classes
         shares = output.softmax(1)
         return [
@@ -83,3 +94,12 @@ class Classification(Objective):
             }
             for row in shares
         ]
+
+
+def _roc_auc(truth: Any, shares: Any) -> dict[str, float]:
+    """Of two classes: how often a row of the second has more of its probability than a row of the first."""
+    if shares.shape[1] != 2 or len(set(truth.tolist())) != 2:
+        return {}
+    from sklearn.metrics import roc_auc_score
+
+    return {"roc_auc": float(roc_auc_score(truth, shares[:, 1]))}

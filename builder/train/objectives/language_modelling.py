@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from builder.train.objectives.base import WORST, Evaluation, Objective, Scores, Worst
+from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,9 @@ class LanguageModelling(Objective):
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         return {**means, "perplexity": math.exp(min(means["loss"], 50.0))}
 
-    def evaluate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str) -> Evaluation:
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
         from torch.nn import functional
 
         target = data.target[rows]
@@ -59,7 +62,13 @@ class LanguageModelling(Objective):
             ],
         )
 
-    def answers(self, output: torch.Tensor, data: Prepared) -> list[dict[str, Any]]:
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
         shares = output[:, -1].softmax(1)  # what follows the last step that is handed in
         top = shares.topk(min(5, shares.shape[1]))
         return [

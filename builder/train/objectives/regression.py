@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from builder.train.objectives.base import WORST, Evaluation, Objective, Scores, Worst
+from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +30,9 @@ class Regression(Objective):
         error = output - target
         return Scores({"loss": error.square().sum(), "mae": error.abs().sum()}, target.numel())
 
-    def evaluate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str) -> Evaluation:
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
         predicted, target = data.restore(output), data.restore(data.target[rows])  # in the data's own units
         error = predicted - target
         spread = (target - target.mean(0)).square().sum()
@@ -49,7 +52,13 @@ class Regression(Objective):
             ],
         )
 
-    def answers(self, output: torch.Tensor, data: Prepared) -> list[dict[str, Any]]:
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
         return [{"prediction": row[0] if len(row) == 1 else row} for row in data.restore(output).tolist()]
 
 

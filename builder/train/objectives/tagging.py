@@ -1,0 +1,132 @@
+"""One of several tags for every word, and the entities that they mark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from builder.data.encode import IGNORE, PAD, spans
+from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+
+if TYPE_CHECKING:
+    import torch
+
+    from builder.data import Prepared
+
+Spans = set[tuple[int, int, str]]
+
+
+class Tagging(Objective):
+    """Cross-entropy over logits (N, T, tags) and tag numbers (N, T); places without a word count nowhere.
+
+    Tags mark entities by BIO: B-place begins one, I-place goes on, O is outside of all. An entity is right where its
+    first word, its last word and its kind are.
+    """
+
+    name = "tagging"
+    title = "Tagging"
+    summary = "A tag for every word, such as the names and times in a request"
+    metrics = {"loss": "Cross-entropy", "accuracy": "Word accuracy"}  # noqa: RUF012
+    by_class = True
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        from torch.nn import functional
+
+        return functional.cross_entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE)
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        from torch.nn import functional
+
+        loss = functional.cross_entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE, reduction="sum")
+        return Scores({"loss": loss, "accuracy": (output.argmax(2) == target).sum()}, int((target != IGNORE).sum()))
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        from torch.nn import functional
+
+        classes, target = data.schema.target.classes, data.target[rows]
+        losses = functional.cross_entropy(output.transpose(1, 2), target, ignore_index=IGNORE, reduction="none")
+        known = target != IGNORE
+        by_row = losses.sum(1) / known.sum(1).clamp(min=1)
+        said = output.argmax(2)
+        true_tags = [_names(line[mask].tolist(), classes) for line, mask in zip(target, known, strict=True)]
+        said_tags = [_names(line[mask].tolist(), classes) for line, mask in zip(said, known, strict=True)]
+        true, found = [spans(tags) for tags in true_tags], [spans(tags) for tags in said_tags]
+        precision, recall, f1 = entity_scores(true, found)
+        worst = by_row.argsort(descending=True)[:WORST].tolist()
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                "entity_f1": f1,
+                "entity_precision": precision,
+                "entity_recall": recall,
+                "accuracy": float((said == target)[known].float().mean()),
+                "loss": float(losses.sum() / known.sum()),
+            },
+            classes=classes,
+            report=_report(true, found),
+            worst=[
+                Worst(int(rows[i]), float(by_row[i]), " ".join(true_tags[i]), " ".join(said_tags[i]), None)
+                for i in worst
+            ],
+            panels=[
+                {
+                    "row": int(rows[i]),
+                    "group": "Worst",
+                    "caption": f"loss {float(by_row[i]):.3g} a word",
+                    "parts": [
+                        {
+                            "title": title,
+                            "kind": "tags",
+                            "words": list(data.example(int(rows[i])).tokens[: len(tags[i])]),
+                            "values": tags[i],
+                        }
+                        for title, tags in (("True", true_tags), ("Said", said_tags))
+                    ],
+                }
+                for i in worst[:8]
+            ],
+        )
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        lengths = (inputs[data.schema.inputs[0].name] != PAD).sum(1).tolist()
+        said = [_names(line[:length].tolist(), data.schema.target.classes) for line, length in zip(
+            output.argmax(2), lengths, strict=True)]  # fmt: skip
+        return [
+            {"prediction": tags, "entities": [{"first": a, "last": b, "kind": kind} for a, b, kind in spans(tags)]}
+            for tags in said
+        ]
+
+
+def entity_scores(true: Sequence[Spans | list[Any]], found: Sequence[Spans | list[Any]]) -> tuple[float, float, float]:
+    """Precision, recall and F1 of entities (first, last, kind), counted over all rows."""
+    right = sum(len(set(one) & set(other)) for one, other in zip(true, found, strict=True))
+    said, there = sum(map(len, found)), sum(map(len, true))
+    precision, recall = right / said if said else 0.0, right / there if there else 0.0
+    return precision, recall, 2 * right / (said + there) if said + there else 0.0
+
+
+def _report(true: Sequence[Any], found: Sequence[Any]) -> list[dict[str, Any]]:
+    """The scores of each kind of entity."""
+    kinds = sorted({kind for row in (*true, *found) for _, _, kind in row})
+    lines = []
+    for kind in kinds:
+        mine = [[span for span in row if span[2] == kind] for row in true]
+        said = [[span for span in row if span[2] == kind] for row in found]
+        precision, recall, f1 = entity_scores(mine, said)
+        lines.append(
+            {"class": kind, "precision": precision, "recall": recall, "f1": f1, "examples": sum(map(len, mine))}
+        )
+    return lines
+
+
+def _names(numbers: list[int], classes: Sequence[str]) -> list[str]:
+    return [classes[number] for number in numbers]

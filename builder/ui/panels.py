@@ -1,0 +1,172 @@
+"""Examples beside what a network made of them: pictures, masks, series and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from builder.ui.charts import MARGIN, TRAIN, VALIDATION
+from builder.ui.words import plain
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+# Colours of classes in masks and of tags; the first stands for what is none of them.
+COLOURS = ("#d4d4d8", "#6366f1", "#f59e0b", "#10b981", "#ef4444", "#06b6d4", "#d946ef", "#84cc16", "#f97316", "#64748b")
+ACROSS = 4
+
+
+def panels(found: list[dict[str, Any]], classes: Sequence[str]) -> None:
+    """All of them, in groups such as the worst and the best."""
+    if classes and any(part["kind"] == "classes" for item in found for part in item["parts"]):
+        legend(classes)
+    if any(part["kind"] == "series" for item in found for part in item["parts"]):
+        st.caption("Indigo: what came in. Orange: what was given back.")
+    for group in dict.fromkeys(item.get("group", "") for item in found):
+        if group:
+            st.markdown(f"**{plain(group)}**")
+        items = [item for item in found if item.get("group", "") == group]
+        for start in range(0, len(items), ACROSS):
+            for column, item in zip(st.columns(ACROSS), items[start : start + ACROSS], strict=False):
+                with column, st.container(border=True):
+                    _parts(item)
+                    st.caption(f"Row {item['row']} · {plain(item['caption'][:80])}")
+
+
+def legend(classes: Sequence[str]) -> None:
+    """Which colour stands for which class."""
+    from html import escape
+
+    marks = [
+        f'<span style="white-space:nowrap;margin-right:14px"><span style="background:{colour(place)};'
+        f'padding:0 8px;border-radius:4px;margin-right:5px"></span>{escape(name[:40])}</span>'
+        for place, name in enumerate(classes)
+    ]
+    st.html(f'<div style="font-size:0.85rem;line-height:2">{"".join(marks)}</div>')
+
+
+def colour(place: int) -> str:
+    """The colour of a class, by its number."""
+    return COLOURS[place] if place < len(COLOURS) else COLOURS[1 + (place - 1) % (len(COLOURS) - 1)]
+
+
+def painted(numbers: Any) -> Any:
+    """Class numbers (H, W) as a picture (H, W, 3) with values from 0 to 1."""
+    grid = np.asarray(numbers)
+    tones = [[int(colour(place)[i : i + 2], 16) / 255 for i in (1, 3, 5)] for place in range(int(grid.max()) + 1)]
+    return np.array(tones)[grid]
+
+
+def _parts(item: dict[str, Any]) -> None:
+    pictures = [part for part in item["parts"] if part["kind"] in ("picture", "classes")]
+    for column, part in zip(st.columns(len(pictures)) if pictures else [], pictures, strict=False):
+        column.image(_enlarged(part), width="stretch")
+        column.caption(part["title"])
+    for part in item["parts"]:
+        if part["kind"] == "series":
+            key = f"panel {item['row']} {item.get('group', '')} {part['title']}"
+            chart = _overlaid(np.asarray(part["values"]), np.asarray(part["other"]))
+            st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=key)
+        elif part["kind"] == "tags":
+            st.caption(part["title"])
+            tagged(part["words"], part["values"])
+        elif part["kind"] == "columns":
+            rows = [
+                {"column": name, "was": _cell(value), "given back": _cell(part["other"][name])}
+                for name, value in part["values"].items()
+            ]
+            st.dataframe(rows, hide_index=True, height=180)
+
+
+def tagged(words: Sequence[str], tags: Sequence[str]) -> None:
+    """A text whose entities stand in colour, each with its kind."""
+    from html import escape
+
+    marks, before = [], ""
+    for word, tag in zip(words, tags, strict=False):
+        kind = tag.partition("-")[2]
+        begins, before = tag.startswith("B-") or kind != before, kind
+        if kind:
+            tone = colour(1 + sum(map(ord, kind)) % (len(COLOURS) - 1))
+            name = f'<sup style="font-size:0.65rem;color:{tone}">{escape(kind[:20])}</sup>' if begins else ""
+            marks.append(f'<span style="border-bottom:3px solid {tone}">{escape(word)}</span>{name}')
+        else:
+            marks.append(escape(word))
+    st.html(f'<div style="line-height:1.9">{" ".join(marks)}</div>')
+
+
+def _enlarged(part: dict[str, Any]) -> Any:
+    from builder.ui.results import enlarged
+
+    if part["kind"] == "classes":
+        return enlarged(painted(part["values"]))
+    values = np.asarray(part["values"], dtype=np.float64)
+    return enlarged(values[0] if values.shape[0] == 1 else values.transpose(1, 2, 0))
+
+
+def _overlaid(before: np.ndarray, after: np.ndarray) -> go.Figure:
+    """A series and what was given back, (T, channels)."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for values, name, tone in ((before, "it", TRAIN), (after, "given back", VALIDATION)):
+        for channel in range(values.shape[1]):
+            figure.add_scatter(y=values[:, channel], mode="lines", name=name, line={"color": tone, "width": 1.6})
+    figure.update_layout(height=130, margin={**MARGIN, "t": 6}, showlegend=False)
+    return figure
+
+
+def separation_charts(found: dict[str, Any]) -> None:
+    """How far unusual rows stand apart: the errors of both with the threshold, and the curve of both rates."""
+    left, right = st.columns(2)
+    left.plotly_chart(_histogram(found), width="stretch", key="errors")
+    if found["false_positive_rate"]:
+        right.plotly_chart(_rates(found), width="stretch", key="rates")
+
+
+def _histogram(found: dict[str, Any]) -> go.Figure:
+    import plotly.graph_objects as go
+
+    top = max([*found["usual"], *found["unusual"]])
+    bins = {"start": 0, "end": top * 1.001, "size": top / 40 or 1}
+    figure = go.Figure()
+    for name, tone in (("usual", TRAIN), ("unusual", VALIDATION)):
+        figure.add_histogram(x=found[name], name=name, marker_color=tone, opacity=0.7, xbins=bins)
+    if np.isfinite(found["threshold"]):
+        figure.add_vline(found["threshold"], line_dash="dot", line_color="#94a3b8", annotation_text="threshold")
+    figure.update_layout(
+        title={"text": "Errors, and the threshold that validation rows chose", "x": 0, "font": {"size": 15}},
+        barmode="overlay",
+        height=340,
+        margin=MARGIN,
+        xaxis_title="Error of a row",
+        yaxis_title="Rows",
+        legend={"orientation": "h", "x": 0, "y": -0.25, "yanchor": "top"},
+    )
+    return figure
+
+
+def _rates(found: dict[str, Any]) -> go.Figure:
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dot", "color": "#94a3b8"}, name="chance")
+    figure.add_scatter(
+        x=found["false_positive_rate"], y=found["true_positive_rate"], mode="lines", line={"color": TRAIN}, name="found"
+    )
+    figure.update_layout(
+        title={"text": "Found against falsely alarmed, at every threshold", "x": 0, "font": {"size": 15}},
+        height=340,
+        margin=MARGIN,
+        xaxis_title="Usual rows called unusual",
+        yaxis_title="Unusual rows found",
+        showlegend=False,
+    )
+    return figure
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,156 @@
+"""Data that was made for a purpose: what it claims about itself is checked by other means."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import networkx as nx
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from builder.data import Prepared, prepare
+from builder.data.catalogue.requests import VALUES
+from builder.data.encode import words
+from builder.data.mixed import Categories, Several
+from builder.data.raw import Images, Series, Table, TaggedTexts, Texts
+from builder.graph import DataChoice
+
+
+def data(name: str, **options: int | float) -> Prepared:
+    return prepare(DataChoice(dataset=name, options=dict(options)))
+
+
+def learned(found: Prepared, rows: np.ndarray) -> float:
+    """The accuracy on test rows of a linear classifier on these features (R, D)."""
+    train, test = found.split["train"].numpy(), found.split["test"].numpy()
+    target = found.target.numpy()
+    model = LogisticRegression(max_iter=2_000).fit(rows[train], target[train])
+    return float(model.score(rows[test], target[test]))
+
+
+def test_a_molecule_is_reactive_where_n_meets_o() -> None:
+    found = data("molecules", rows=200)
+    for row in range(200):
+        columns = found.example(row).columns
+        atoms = dict(re.findall(r"(\d+) (\w)", columns["atoms"]))
+        graph: nx.Graph[str] = nx.Graph([tuple(bond.split("–")) for bond in columns["bonds"].split(", ")])
+        assert nx.is_connected(graph)
+        assert Counter(atoms.values())["N"] == Counter(atoms.values())["O"] == 2
+        meets = any({atoms[one], atoms[other]} == {"N", "O"} for one, other in graph.edges)
+        assert found.target_text(row) == ("reactive" if meets else "stable")
+        joined = found.inputs["bonds"][row].numpy()
+        assert (joined == joined.T).all()
+        assert not joined.diagonal().any()
+
+
+def test_atoms_alone_do_not_tell() -> None:
+    found = data("molecules")
+    assert learned(found, found.inputs["atoms"].flatten(1).numpy()) < 0.6
+
+
+def test_neither_the_picture_nor_the_weight_of_a_part_tells_alone() -> None:
+    found = data("parts")
+    assert learned(found, found.inputs["measured"].numpy()) < 0.6
+    assert learned(found, found.inputs["image"].flatten(1).numpy()) < 0.6
+    assert isinstance(found.raw, Several)
+    pictures, table = found.raw.parts
+    assert isinstance(table, Table)
+    # Together they do: the weight goes with the shape, or it does not.
+    nearest = np.abs(table.numbers["weight"][:, None] - np.array([40, 60, 80, 100])).argmin(1)
+    assert np.mean((nearest != pictures.target) == found.target.numpy()) > 0.97
+
+
+def test_no_digit_of_a_test_pair_was_in_a_pair_of_training() -> None:
+    found = data("same_digits")
+    assert isinstance(found.raw, Several)
+    seen: dict[str, set[bytes]] = {}
+    for part, rows in found.split.items():
+        pictures = [one.pixels[rows.numpy()] for one in found.raw.parts if isinstance(one, Images)]
+        seen[part] = {picture.tobytes() for stack in pictures for picture in stack}
+    assert not seen["train"] & seen["test"]
+    assert not seen["train"] & seen["validation"]
+    assert 0.4 < found.target.double().mean() < 0.6
+
+
+def test_no_pair_of_user_and_film_is_rated_twice() -> None:
+    found = data("ratings")
+    assert isinstance(found.raw, Several)
+    users, films = (part.columns for part in found.raw.parts if isinstance(part, Categories))
+    pairs = list(zip(users["user"], films["film"], strict=True))
+    assert len(set(pairs)) == len(pairs) == 5_000
+    assert len(data("ratings", users=10, films=10).target) == 100
+
+
+def test_categories_that_training_never_saw_share_a_number() -> None:
+    found = data("ratings")
+    known = found.encode({"user": "user 003", "film": "film 007"})
+    assert known["user"].item() == 1 + found.preprocess["fields"][0]["columns"][0]["values"].index("user 003")
+    other = found.encode({"user": "nobody", "film": None})
+    assert (other["user"].item(), other["film"].item()) == (0, 0)
+
+
+def test_the_test_asks_about_things_that_training_never_named() -> None:
+    found = data("reviews")
+    assert isinstance(found.raw, Texts)
+    texts = found.raw.texts
+    assert found.raw.groups is not None
+    train = {word for row in found.split["train"].tolist() for word in words(texts[row])}
+    test = [words(texts[row]) for row in found.split["test"].tolist()]
+    assert np.mean([any(word not in train for word in text) for text in test]) > 0.5
+    assert 0.4 < found.target.double().mean() < 0.6
+
+
+@pytest.mark.parametrize(("pairs", "least", "most"), [(False, 0.0, 0.65), (True, 0.75, 0.97)])
+def test_a_bag_of_words_cannot_tell_reviews_apart(pairs: bool, least: float, most: float) -> None:
+    """So that a network which can has understood more than which words there are."""
+    found = data("reviews")
+    assert isinstance(found.raw, Texts)
+    counts = CountVectorizer(ngram_range=(1, 2 if pairs else 1))
+    counts.fit([found.raw.texts[row] for row in found.split["train"].tolist()])
+    assert least <= learned(found, counts.transform(found.raw.texts)) < most
+
+
+def test_tags_mark_the_values_that_were_filled_in() -> None:
+    found = data("requests", rows=300)
+    assert isinstance(found.raw, TaggedTexts)
+    known = {kind: {" ".join(words(value)) for value in values} for kind, values in VALUES.items()}
+    for text, tags in zip(found.raw.texts, found.raw.tags, strict=True):
+        parts = words(text)
+        assert len(parts) == len(tags)
+        entities: list[tuple[str, list[str]]] = []
+        for word, tag in zip(parts, tags, strict=True):
+            if tag.startswith("B-"):
+                entities.append((tag[2:], [word]))
+            elif tag != "O":
+                assert tag == f"I-{entities[-1][0]}"
+                entities[-1][1].append(word)
+        assert all(" ".join(entity) in known[kind] for kind, entity in entities)
+    both = known["person"] & known["place"]
+    assert len(both) == 4  # only the words around them tell these apart
+
+
+def test_pulses_have_the_share_of_anomalies_that_was_asked_for() -> None:
+    assert int(data("pulses").target.sum()) == 180
+    found = data("pulses", rows=400, share=0.3)
+    assert int(found.target.sum()) == 120
+    assert isinstance(found.raw, Series)
+
+
+def test_formants_are_where_they_were_put() -> None:
+    """Of the last vowel of "three", most power lies below 500 Hz, and next most around its second formant."""
+    found = data("spoken", rows=100, noise=0.0)
+    assert isinstance(found.raw, Series)
+    three = [found.raw.windows[row, :, 0] for row in range(100) if found.target_text(row) == "three"]
+    power = np.zeros(129)
+    for wave in three:
+        last = int(np.abs(wave).nonzero()[0][-1])
+        piece = wave[last - 330 : last - 74] * np.hanning(256)
+        power += np.abs(np.fft.rfft(piece)) ** 2
+    frequency = np.arange(129) * 4_000 / 256
+    band = [
+        power[(frequency >= low) & (frequency < high)].sum() for low, high in ((80, 600), (600, 1500), (1500, 2000))
+    ]
+    assert band[0] > band[2] > 3 * band[1]

@@ -1,0 +1,115 @@
+"""A bundle answers as the app does, whatever kind of answer it is: all of them in one bare interpreter."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from builder import export
+from builder.data import prepare, schema
+from builder.graph import DataChoice, Training
+from builder.templates import templates
+from builder.train import TrainedRun, fit_here, predict
+
+KINDS = {
+    "digits_autoencoder": {},
+    "pulses_anomaly": {"rows": 200},
+    "shapes_unet": {"rows": 60},
+    "requests_tagger": {},
+    "commands_joint": {},
+    "ratings_ncf": {},
+}
+# Each bundle brings modules of the same names, so they are forgotten between one and the next.
+ASK = """
+import importlib, json, sys
+found = {}
+for name in sys.argv[1:]:
+    sys.path.insert(0, name)
+    for module in ("predict", "encode", "model"):
+        sys.modules.pop(module, None)
+    predict = importlib.import_module("predict")
+    assert not any(module.startswith("builder") for module in sys.modules)
+    with open(f"{name}/rows.json", encoding="utf-8") as file:
+        found[name] = predict.predict(*predict.load(), json.load(file))
+    sys.path.pop(0)
+print(json.dumps(found))
+"""
+
+
+@cache
+def trained(name: str) -> TrainedRun:
+    """A template after one short epoch, on less data where that keeps its shapes."""
+    project = templates()[name].project
+    short = Training(**{**project.training.model_dump(), "epochs": 1, "device": "cpu"})
+    data = DataChoice(dataset=project.data.dataset, options=dict(KINDS[name]))
+    assert schema(data) is not None
+    return fit_here(project.model_copy(update={"training": short, "data": data}))
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What each bundle answers to three rows, by the name of its template."""
+    folder: Path = tmp_path_factory.mktemp("bundles")
+    for name in KINDS:
+        run = trained(name)
+        archive = export.export(run, "bundle", folder / f"{name}.zip").path
+        with zipfile.ZipFile(archive) as members:
+            members.extractall(folder / name)
+        (folder / name / "rows.json").write_text(json.dumps(rows(run)), encoding="utf-8")
+    command = [sys.executable, "-c", ASK, *KINDS]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def rows(run: TrainedRun) -> list[dict[str, Any]]:
+    """Three rows as they come from a JSON file."""
+    chosen = run.data.split["test"][:3].tolist()
+    return [
+        {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in run.data.row(row).items()}
+        for row in chosen
+    ]
+
+
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == pytest.approx(other, rel=1e-3, abs=1e-4) if isinstance(one, float) else bool(one == other)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_bundle_answers_as_the_app(name: str, answers: dict[str, Any]) -> None:
+    expected = json.loads(json.dumps(predict(trained(name), rows(trained(name)))))
+    assert same(expected, answers[name])
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_readme_says_what_the_answer_is(name: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(export.export(trained(name), "bundle", tmp_path).path) as members:
+        readme = members.read("README.md").decode()
+    said = {
+        "digits_autoencoder": "how far that is off",
+        "pulses_anomaly": "usual or unusual",
+        "shapes_unet": "for each pixel",
+        "requests_tagger": "a tag for each word",
+        "commands_joint": "a class with its probability, a tag for each word",
+        "ratings_ncf": "a number in the units of the data",
+    }
+    assert said[name] in readme
+
+
+def test_a_threshold_travels_with_the_network(answers: dict[str, Any]) -> None:
+    run = trained("pulses_anomaly")
+    assert {row["threshold"] for row in answers["pulses_anomaly"]} == {run.calibration["threshold"]}
+    assert prepare(run.project.data).preprocess["target"]["kind"] == "class"  # what the data says is left as it was
