@@ -92,6 +92,7 @@ def derived(analysis: Analysis, shown: str) -> dict[str, Any]:
         "nodes": {key: _node(layer, nodes.get(key)) for key, layer in context.layers.items()},
         "edges": {edge.target: _edge(context, edge, wrong) for edge in context.network.edges},
         "issues": [issue.as_json() for issue in analysis.issues],
+        "data": bool(analysis.context.project.data.dataset),
         "totals": {
             "parameters": totals.parameters,
             "flops": totals.flops,

@@ -60,7 +60,7 @@ export function data(network: Graph, change: Partial<Data> = {}): Data {
     main: "main",
     networks: [facts("main")],
     about: null,
-    derived: { nodes: {}, edges: {}, issues: [], totals: { parameters: 0, flops: 0, memory_bytes: 0, layers: 0 } },
+    derived: { nodes: {}, edges: {}, issues: [], data: true, totals: { parameters: 0, flops: 0, memory_bytes: 0, layers: 0 } },
     palette: PALETTE,
     palette_version: "1",
     can_undo: false,

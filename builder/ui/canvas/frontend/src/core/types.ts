@@ -104,6 +104,8 @@ export type Derived = {
   nodes: Record<string, NodeFacts>;
   edges: Record<string, EdgeFacts>;
   issues: Issue[];
+  /** Whether data is chosen. */
+  data: boolean;
   totals: Totals;
 };
 

@@ -88,7 +88,9 @@ function Problems() {
   const open = useUi((state) => state.panel === "issues");
   const worst = issues[0]?.severity ?? "fine";
   const errors = issues.filter((issue) => issue.severity === "error").length;
-  const text = !issues.length ? "Ready to train" : errors ? plural(errors, "problem") : plural(issues.length, "remark");
+  const data = useSlice("derived", (engine) => engine.data.derived.data);
+  const fine = data ? "Ready to train" : "No problems, no data yet";
+  const text = !issues.length ? fine : errors ? plural(errors, "problem") : plural(issues.length, "remark");
   return (
     <div className="nl-problems">
       <button
