@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from builder.data.encode import END, IGNORE, PAD, encode_rows
+from builder.data.encode import END, IGNORE, PAD, encode_rows, words
 from builder.data.raw import LENGTH_LIMIT, Fitted, Texts
 from builder.data.schema import Example, FieldSpec
 
@@ -33,8 +33,10 @@ class Pairs(Texts):
         known = [self.answers[index] for index in rows.tolist()]
         length = min(max(map(len, known)) + 1, LENGTH_LIMIT)
         letters = sorted(set("".join(known)))
+        # All words of a text may matter, so none is cut where training knows such a length.
+        longest = max(len(words(self.texts[index])) for index in rows.tolist())
         return [
-            self.fit(rows),
+            {**self.fit(rows), "length": max(1, min(longest, LENGTH_LIMIT))},
             {"name": BEGUN, "encoding": "begun", "vocabulary": [*_MARKS, *letters], "length": length},
         ]
 

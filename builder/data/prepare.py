@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from builder.data.encode import encode_rows
+from builder.data.noise import OPTION, with_noise
 from builder.data.pairs import Pairs
 from builder.data.prepared import Prepared
 from builder.data.raw import Characters, Raw, TaggedTexts
@@ -97,6 +98,9 @@ def read(choice: DataChoice, home: Path) -> Raw:
     """
     if not choice.dataset:
         raise DataError("No data is chosen; choose a dataset first.")
+    if OPTION in choice.options:
+        options = {name: value for name, value in choice.options.items() if name != OPTION}
+        return with_noise(read(choice.model_copy(update={"options": options}), home), choice.options[OPTION])
     dataset = builtin().get(choice.dataset)
     if dataset is None:
         return read_upload(choice, home)

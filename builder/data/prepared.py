@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,9 @@ class Prepared:
 
     `inputs` holds float32 or int64 tensors (R, …) by field. `target` is int64 (R,) for classes, float32 (R, k) for
     numbers in units of the training targets' standard deviation, int64 (R, T) for next tokens, for tags and for answers
-    that are texts (`IGNORE` behind the last token), int64 (R, H, W) for masks; where a class and tags are asked for, the class stands before the
-    tags, (R, 1 + T). `split` holds int64 row numbers. `masks` (R, H, W) says where the object is that decides the
-    label, where that is known.
+    that are texts (`IGNORE` behind the last one), int64 (R, H, W) for masks; where a class and tags are asked for, the
+    class stands before the tags, (R, 1 + T). `split` holds int64 row numbers. `masks` (R, H, W) says where the object
+    is that decides the label, where that is known.
     """
 
     schema: Schema
@@ -65,16 +65,17 @@ class Prepared:
             return self.raw.following(index)
         return ", ".join(f"{value:.4g}" for value in self.restore(self.target[index]).flatten().tolist())
 
-    def encode(self, row: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-        """A raw row as tensors (1, …), by field.
+    def encode(self, row: Mapping[str, Any], only: Collection[str] | None = None) -> dict[str, torch.Tensor]:
+        """A raw row as tensors (1, …), by field; where `only` names some, the row needs no others.
 
         Raises:
             DataError: the row lacks something, or holds what does not fit.
         """
         import torch
 
+        fields = [field for field in self.preprocess["fields"] if only is None or field["name"] in only]
         try:
-            arrays = encode(self.preprocess, dict(row))
+            arrays = encode({**self.preprocess, "fields": fields}, dict(row))
         except EncodeError as error:
             raise DataError(str(error)) from None
         return {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -31,8 +31,8 @@ class FieldSpec:
 @dataclass(frozen=True)
 class TargetSpec:
     """What is to be predicted: one of `classes`, numbers of the given shape, the next token, one of `classes` for each
-    pixel (mask) or each token (tags), of the given shape, both one of `classes` and one of `tags` for each token, or a text (sequence) of so many
-    tokens, which the last field holds as far as it is written."""
+    pixel (mask) or each token (tags), of the given shape, both one of `classes` and one of `tags` for each token, or a
+    text (sequence) of so many tokens, which the last field holds as far as it is written."""
 
     kind: TargetKind
     name: str = "target"
@@ -69,8 +69,8 @@ class Example:
     """One row as people see it. Which of the fields is filled depends on the kind of data.
 
     `image` is (H, W) or (H, W, 3) with values from 0 to 1, `mask` (H, W) the class of each pixel; `series` is (T, D) in
-    the data's own units; `tags` belong to the words of the text. `images` by field, where the data has several fields. `answer`
-    is what is already written of an answer that is a text.
+    the data's own units; `tags` belong to the words of the text. `images` by field, where the data has several fields.
+    `answer` is what is already written of an answer that is a text.
     """
 
     row: int

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from builder.data import Example, Prepared
-from builder.data.encode import words
+from builder.data.encode import START, encode_rows, words, write, written
 from builder.explain.base import ExplainError
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
+
+    from builder.graph import Project
 
 
 def read(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], Example]:
@@ -38,6 +42,27 @@ def read(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[dict[str,
     return inputs, Example(-1, "", **parts)
 
 
+def written_by_itself(
+    project: Project, model: nn.Module, data: Prepared, inputs: Mapping[str, torch.Tensor], example: Example
+) -> tuple[dict[str, torch.Tensor], Example]:
+    """The example with the answer that the network writes to it in place of the true one, token by token."""
+    import torch
+
+    from builder.compile import input_fields
+
+    field, names = data.preprocess["fields"][-1], input_fields(project)
+
+    def scores(so_far: np.ndarray) -> np.ndarray:
+        given = {**inputs, field["name"]: torch.from_numpy(so_far.copy())}
+        with torch.no_grad():
+            found: np.ndarray = model(*[given[name] for name in names]).numpy()
+        return found
+
+    text = written(field, write(field["length"], 1, scores)[0].tolist())
+    (begun,) = encode_rows({"fields": [field]}, [{field["name"]: text}]).values()
+    return {**inputs, field["name"]: torch.from_numpy(begun)}, replace(example, answer=text)
+
+
 def _shown(field: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     """A field of a raw row as an Example shows it."""
     if field["encoding"] == "table":
@@ -45,6 +70,8 @@ def _shown(field: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
         return {"columns": {name: raw.get(name) for name in dict.fromkeys(names)}}
     if field["encoding"] == "categories":
         return {"columns": {column["name"]: raw.get(column["name"]) for column in field["columns"]}}
+    if field["encoding"] == "begun":
+        return {"answer": str(raw.get(field["name"]) or "")}
     value = raw[field["name"]]
     if field["encoding"] == "image":
         picture = np.asarray(value, dtype=np.float64) * field["scale"]
@@ -63,11 +90,12 @@ def _split(field: Mapping[str, Any], text: str) -> tuple[str, ...]:
 def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:
     """Names for the places of each attribution: columns, channels, or the tokens as they were written."""
     found: dict[str, tuple[str, ...]] = {}
-    for spec in data.schema.inputs:
+    for spec, field in zip(data.schema.inputs, data.preprocess["fields"], strict=True):
         if spec.columns:
             found[spec.name] = spec.columns
         elif spec.kind == "tokens":
             length = spec.shape[0]
-            shown = example.tokens[:length]
+            begun = field["encoding"] == "begun"
+            shown = (field["vocabulary"][START], *example.answer)[:length] if begun else example.tokens[:length]
             found[spec.name] = (*shown, *("" for _ in range(length - len(shown))))
     return found

@@ -102,12 +102,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class AttentionLayer:
-    """One attention layer: `weights` (heads, T, T), row = the step that looks, column = the step that is looked at."""
+    """One attention layer: `weights` (heads, T, S), row = the step that looks, column = the step that is looked at.
+
+    `looking` (T) and `looked_at` (S) label them where they are not those of all layers, `AttentionMaps.tokens`.
+    """
 
     name: str
     title: str
     causal: bool
     weights: np.ndarray
+    looking: tuple[str, ...] = ()
+    looked_at: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from pydantic import ValidationError
 
+from builder.check.rules.adversarial import OBJECTIVE
 from builder.explain.base import Explainer, ExplainError, Method, Result, registry
 from builder.explain.explanation import Completeness, Explanation, Proofs
 
@@ -38,7 +39,7 @@ def methods(trained: Trained) -> list[Method]:
     """All methods, and for this network whether they are available or why not."""
     found = []
     for explainer in registry().values():
-        reason = explainer.obstacle(trained.project, trained.model)
+        reason = _refusal(trained.project) or explainer.obstacle(trained.project, trained.model)
         found.append(
             Method(
                 explainer.name, explainer.title, explainer.summary, explainer.url, available=not reason, reason=reason
@@ -82,17 +83,19 @@ def explain_model(
     **options: Any,
 ) -> Explanation:
     """As `explain`, for a network that is at hand in parts."""
-    from builder.explain.examples import labels, read
+    from builder.explain.examples import labels, read, written_by_itself
     from builder.explain.faithfulness import faithfulness
     from builder.explain.subject import Subject
     from builder.explain.target import choose, predict
     from builder.explain.verdict import judge, on_completeness, on_faithfulness
 
     explainer = _explainer(method, options)
-    obstacle = explainer.obstacle(project, model)
+    obstacle = _refusal(project) or explainer.obstacle(project, model)
     if obstacle:
         raise ExplainError(f"{explainer.title} cannot explain this network: {obstacle}")
     inputs, example = read(data, row_or_raw)
+    if data.schema.target.kind == "sequence":
+        inputs, example = written_by_itself(project, model, data, inputs, example)
     output = _output(project, model, inputs)
     chosen = choose(target, output, data, inputs, project.training.objective)
     subject = Subject(project, model, data, inputs, chosen, explainer.baseline)
@@ -114,6 +117,16 @@ def explain_model(
         verdict=judge(remarks),
         options=explainer.model_dump(mode="json"),
         attention=result.attention,
+    )
+
+
+def _refusal(project: Project) -> str:
+    """Why no method explains this network, in a sentence; empty where some may."""
+    if project.training.objective != OBJECTIVE:
+        return ""
+    return (
+        "a GAN makes pictures out of noise, and the numbers of noise mean nothing to people, so there is nothing in "
+        "what comes in that an answer could be put down to."
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from builder.check.rules.data import REBUILDING
+from builder.data.encode import written
 from builder.explain.base import ExplainError
 from builder.explain.explanation import Prediction, Target
 
@@ -80,6 +81,8 @@ def _token(asked: Asked, output: torch.Tensor, data: Prepared, inputs: Mapping[s
     tagging = data.schema.target.kind == "tags"
     steps, vocabulary = output.shape[1], list(data.schema.target.classes) if tagging else _vocabulary(data)
     position, tokens = request.get("position"), next(iter(inputs.values()))
+    if position is None and data.schema.target.kind == "sequence":
+        position = 0  # nothing but the source can have told the first token
     if position is None:
         position = _first_entity(output, vocabulary, tokens) if tagging else last_token(tokens)
     if not isinstance(position, int) or not 0 <= position < steps:
@@ -90,7 +93,9 @@ def _token(asked: Asked, output: torch.Tensor, data: Prepared, inputs: Mapping[s
     if tagging:
         said = f"the score (logit) of the tag {name} for word {position + 1}"
         return Target("tags", index, name, said, position)
-    return Target("next_token", index, name, f"the score (logit) of {name!r} after step {position + 1}", position)
+    place = f"as token {position + 1} of the answer" if data.schema.target.kind == "sequence" else (
+        f"after step {position + 1}")  # fmt: skip
+    return Target("next_token", index, name, f"the score (logit) of {name!r} {place}", position)
 
 
 def _first_entity(output: torch.Tensor, tags: list[str], tokens: torch.Tensor) -> int:
@@ -108,7 +113,9 @@ def _token_number(token: Any, vocabulary: list[str]) -> int:
 
 
 def _vocabulary(data: Prepared) -> list[str]:
-    return list(data.preprocess["fields"][0]["vocabulary"])
+    """The tokens that are told; those of an answer stand in the last field."""
+    place = -1 if data.schema.target.kind == "sequence" else 0
+    return list(data.preprocess["fields"][place]["vocabulary"])
 
 
 def last_token(tokens: torch.Tensor) -> int:
@@ -168,4 +175,6 @@ def predict(
     vocabulary, shares = _vocabulary(data), output[0, target.position].softmax(0)
     top = shares.topk(min(LIKELIEST, len(shares)))
     listed = {vocabulary[int(i)]: float(share) for i, share in zip(top.indices, top.values, strict=True)}
+    if data.schema.target.kind == "sequence":
+        return Prediction(written(data.preprocess["fields"][-1], output[0].argmax(1).tolist()), listed)
     return Prediction(vocabulary[int(top.indices[0])], listed)

@@ -28,12 +28,19 @@ def weights(model: nn.Module) -> bytes:
 
 def preprocess(trained: Trained) -> dict[str, Any]:
     """What `encode.py` needs, and which field each argument of the network reads."""
-    return {**trained.data.preprocess, "target": trained.decoding, "arguments": trained.fields}
+    found = {**trained.data.preprocess, "target": trained.decoding, "arguments": trained.fields}
+    if trained.decoding["kind"] == "generated":  # real pictures are not asked for
+        found["fields"] = [field for field in found["fields"] if field["name"] in trained.fields]
+    return found
 
 
 def rows(trained: Trained, count: int) -> list[dict[str, Any]]:
     """The first rows that the network was not trained on, as plain JSON values."""
-    return [_plain(trained.data.row(int(row))) for row in trained.data.split["test"][:count]]
+    found = [_plain(trained.data.row(int(row))) for row in trained.data.split["test"][:count]]
+    if trained.decoding["kind"] == "generated":
+        unread = trained.decoding["field"]["name"]
+        return [{name: value for name, value in row.items() if name != unread} for row in found]
+    return found
 
 
 def as_json(value: Any) -> bytes:

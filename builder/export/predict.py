@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from encode import PAD, EncodeError, encode_rows, last_places, restore_rows, spans  # type: ignore[import-not-found]
+from encode import PAD, EncodeError, encode_rows, last_places, restore_rows, spans, write, written  # type: ignore[import-not-found]
 from model import Main  # type: ignore[import-not-found]
 from safetensors.torch import load_file
 
@@ -34,8 +34,17 @@ def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dic
     answers: list[dict[str, Any]] = []
     for start in range(0, len(rows), BATCH):
         arrays = encode_rows(preprocess, rows[start : start + BATCH])
+        if preprocess["target"]["kind"] == "sequence":
+            answers += [{"prediction": text} for text in texts(network, preprocess, arrays)]
+            continue
         with torch.no_grad():
             output = network(*[torch.from_numpy(arrays[name]) for name in preprocess["arguments"]])
+        if preprocess["target"]["kind"] == "generated":
+            pictures, scores = output
+            shares = scores.sigmoid()[:, 0].tolist()
+            made = restore_rows(preprocess["target"]["field"], pictures.numpy())
+            answers += [{"prediction": one, "real": share} for one, share in zip(made, shares, strict=True)]
+            continue
         if preprocess["target"]["kind"] == "class_and_tags":
             classes, tags = output
             answers += both(preprocess, classes, tags, arrays)
@@ -45,6 +54,19 @@ def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dic
             output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)
         answers += decode(preprocess, output, arrays)
     return answers
+
+
+def texts(network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[str, Any]) -> list[str]:
+    """The answers that a network writes, each token the likeliest after those that it has written before."""
+    begun = preprocess["fields"][-1]
+
+    def scores(so_far: Any) -> Any:
+        given = {**arrays, begun["name"]: so_far.copy()}
+        with torch.no_grad():
+            return network(*[torch.from_numpy(given[name]) for name in preprocess["arguments"]]).numpy()
+
+    tokens = write(begun["length"], len(arrays[begun["name"]]), scores)
+    return [written(begun, line) for line in tokens.tolist()]
 
 
 def decode(preprocess: dict[str, Any], output: torch.Tensor, arrays: dict[str, Any]) -> list[dict[str, Any]]:

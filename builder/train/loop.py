@@ -17,6 +17,7 @@ from builder.train.objectives import EVALUATION_BATCH, OBJECTIVES, Objective
 from builder.train.objectives.base import joined
 from builder.train.optimizers import factor, optimizer
 from builder.train.origin import load_first
+from builder.train.turns import Turns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +87,10 @@ class Loop:
         self.batch_size = min(training.batch_size, self.rows)
         self.steps_per_epoch = len(batches(self.rows, self.batch_size))
         self.total_steps = self.steps_per_epoch * training.epochs
-        self.optimizer = optimizer(training, self.model.parameters())
+        self.optimizer: torch.optim.Optimizer | Turns = objective.turns(self.model, training) or optimizer(
+            training, self.model.parameters()
+        )
+        self._parameters = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         self.learning_rate = training.learning_rate
         self.epoch = self.step = self.row = 0
         self.best = Best()
@@ -167,12 +171,16 @@ class Loop:
                 f"The loss became {loss} by step {self.step} (epoch {self.epoch + 1}). Lower the learning rate from "
                 f"{self.learning_rate:g}, clip the gradient, or look for extreme values in the data."
             )
-        watch.record(self.step, self.epoch, "train", {"batch_loss": loss})
+        # Where parts learn in turns, what they lower is not the loss that is measured after each epoch.
+        name = "turns_loss" if isinstance(self.optimizer, Turns) else "batch_loss"
+        watch.record(self.step, self.epoch, "train", {name: loss})
 
     def evaluate(self, split: str) -> dict[str, float]:
         """The objective's measures on a split; on "train", over its first thousand rows."""
         inputs, target = self._validation if split == "validation" else self._train
         rows = len(target) if split == "validation" else min(TRAIN_SAMPLE, len(target))
+        if isinstance(self.optimizer, Turns):
+            return self.optimizer.measure(inputs[0][:rows], target[:rows])
         return measure(self.model, self.objective, [value[:rows] for value in inputs], target[:rows])
 
     def best_model(self) -> nn.Module:
@@ -186,28 +194,34 @@ class Loop:
 
         order = torch.randperm(self.rows, generator=torch.Generator().manual_seed(self._seed())).to(self.device)
         inputs, target = [value[order] for value in self._train[0]], self._train[1][order]
-        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        clip, schedule = self.training.gradient_clip, self.training.schedule
-        model, objective, optimizer = self.model, self.objective, self.optimizer
-        model.train()
+        schedule = self.training.schedule
+        self.model.train()
         for start, end in batches(self.rows, self.batch_size):
             if start < self.row:
                 continue
-            for group in optimizer.param_groups:
+            for group in self.optimizer.param_groups:
                 group["lr"] = self.learning_rate * factor(schedule, self.step, self.total_steps)
-            loss = objective.loss(joined(model(*[value[start:end] for value in inputs])), target[start:end])
-            optimizer.zero_grad(set_to_none=True)
-            self._with_auxiliary(loss).backward()  # type: ignore[no-untyped-call]
-            if clip is not None:
-                torch.nn.utils.clip_grad_norm_(parameters, clip)
-            optimizer.step()
-            self._losses.append(loss.detach())
+            self._losses.append(self._learn([value[start:end] for value in inputs], target[start:end]))
             self.step, self.row = self.step + 1, end
             if time.monotonic() - self._recorded_at >= RECORD_EVERY_S:
                 self.flush(watch)
             if end < self.rows and not watch.poll(self):
                 return False
         return True
+
+    def _learn(self, inputs: list[torch.Tensor], target: torch.Tensor) -> torch.Tensor:
+        """One step on a batch, of the whole network or of each of its parts in turn. Returns the loss."""
+        import torch
+
+        if isinstance(self.optimizer, Turns):
+            return self.optimizer.step(inputs[0], target, self.training.gradient_clip)
+        loss = self.objective.loss(joined(self.model(*inputs)), target)
+        self.optimizer.zero_grad(set_to_none=True)
+        self._with_auxiliary(loss).backward()  # type: ignore[no-untyped-call]
+        if self.training.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self._parameters, self.training.gradient_clip)
+        self.optimizer.step()
+        return loss.detach()
 
     def _with_auxiliary(self, loss: torch.Tensor) -> torch.Tensor:
         for part in self._auxiliary:

@@ -18,6 +18,7 @@ from builder.train import checkpoints
 from builder.train.loop import Watch, begin
 from builder.train.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings, Worst
 from builder.train.objectives.base import joined
+from builder.train.objectives.sequence_to_sequence import SequenceToSequence
 from builder.train.origin import verified
 
 if TYPE_CHECKING:
@@ -120,8 +121,12 @@ def evaluation(store: Store, run_id: str) -> Evaluation | None:
 
 def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
     """Measure a trained network on a split that it was not trained on (or, to compare, on "train")."""
-    output = trained.output_of(split)
-    return trained.objective.evaluate(output, trained.data, trained.data.split[split], split, trained.calibration)
+    output, rows, objective = trained.output_of(split), trained.data.split[split], trained.objective
+    found = objective.evaluate(output, trained.data, rows, split, trained.calibration)
+    if isinstance(objective, SequenceToSequence):
+        inputs = {name: trained.data.inputs[name][rows] for name in trained.fields}
+        return objective.compare(found, objective.write(trained.output, trained.data, inputs), trained.data, rows)
+    return found
 
 
 def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -132,10 +137,12 @@ def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict
     """
     import torch
 
-    encoded = [trained.data.encode(row) for row in rows]
+    encoded = [trained.data.encode(row, trained.fields) for row in rows]
     if not encoded:
         return []
     inputs = {name: torch.cat([row[name] for row in encoded]) for name in trained.fields}
+    if isinstance(trained.objective, SequenceToSequence):
+        return [{"prediction": text} for text in trained.objective.write(trained.output, trained.data, inputs)]
     output = trained.output(inputs)
     if trained.data.schema.target.kind == "next_token":
         places = last_places(inputs[trained.fields[0]].numpy())

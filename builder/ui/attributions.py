@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -145,38 +146,34 @@ def _attention(maps: AttentionMaps) -> None:
         format_func=lambda place: "Rollout through all" if place < 0 else f"{place + 1}. {names[place]}",
         required=True,
     )
-    kept = [place for place, token in enumerate(maps.tokens) if token]
-    tokens = [maps.tokens[place] for place in kept]
-    grid = np.ix_(kept, kept)
     if chosen == -1 and maps.rollout is not None:
-        st.plotly_chart(_map(maps.rollout[grid], tokens, "Rollout", 440), width="stretch", key="rollout")
+        figure = _map(maps.rollout, maps.tokens, maps.tokens, "Rollout", 440)
+        st.plotly_chart(figure, width="stretch", key="rollout")
         return
     layer = maps.layers[int(chosen)]
+    sides = layer.looking or maps.tokens, layer.looked_at or maps.tokens
     columns = st.columns(2)
     for head, weights in enumerate(layer.weights):
-        figure = _map(weights[grid], tokens, f"Head {head + 1}", 330)
+        figure = _map(weights, *sides, f"Head {head + 1}", 330)
         columns[head % 2].plotly_chart(figure, width="stretch", key=f"head {chosen} {head}")
     st.caption("Each row is a step that looks; the darker a cell, the more of its attention goes to that column.")
 
 
-def _map(weights: np.ndarray, tokens: list[str], title: str, height: int) -> go.Figure:
+def _map(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str], title: str, height: int) -> go.Figure:
+    """A map whose rows and columns are labelled; those without a label are padding, and left out."""
     import plotly.graph_objects as go
 
-    places = list(range(len(tokens)))
+    kept = [[place for place, token in enumerate(side) if token] for side in (looking, looked_at)]
+    rows, columns = ([side[place] for place in some] for side, some in zip((looking, looked_at), kept, strict=True))
+    weights = weights[np.ix_(*kept)]
     scale = [[0, "rgba(99,102,241,0.03)"], [1, "rgb(79,70,229)"]]
     text = "%{customdata}: %{z:.3f}<extra></extra>"
-    pairs = [[f"{row} → {column}" for column in tokens] for row in tokens]
+    pairs = [[f"{row} → {column}" for column in columns] for row in rows]
     figure = go.Figure(
         go.Heatmap(z=weights, colorscale=scale, zmin=0, showscale=False, customdata=pairs, hovertemplate=text)
     )
     figure.update_layout(title={"text": title, "x": 0, "font": {"size": 14}}, height=height, margin=MARGIN)
-    ticks: dict[str, Any] = {
-        "tickmode": "array",
-        "tickvals": places,
-        "ticktext": tokens,
-        "showgrid": False,
-        "zeroline": False,
-    }
-    figure.update_xaxes(**ticks)
-    figure.update_yaxes(autorange="reversed", **ticks)
+    ticks: dict[str, Any] = {"tickmode": "array", "showgrid": False, "zeroline": False}
+    figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=columns, **ticks)
+    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=rows, autorange="reversed", automargin=True, **ticks)
     return figure

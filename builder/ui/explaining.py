@@ -17,6 +17,7 @@ from builder.ui.live import Live
 from builder.ui.results import show_example
 from builder.ui.words import ago, plain
 
+Target = str | dict[str, int] | None
 LEVELS = {"good": st.success, "caution": st.warning, "poor": st.error}
 WORDS = {"good": "Can be relied on", "caution": "Read with care", "poor": "Do not rely on this"}
 
@@ -34,6 +35,10 @@ def explaining(live: Live) -> None:
     with left:
         trained = _trained(live, runs)
         if trained is None:
+            return
+        refused = [method for method in methods(trained) if not method.available]
+        if len(refused) == len(methods(trained)):
+            st.info(f"This network cannot be explained: {refused[0].reason}")
             return
         row = _row(live, trained)
         method, target = _method(trained), _target(trained)
@@ -101,8 +106,10 @@ def _method(trained: TrainedRun) -> str:
     return str(name)
 
 
-def _target(trained: TrainedRun) -> str | None:
+def _target(trained: TrainedRun) -> Target:
     classes = trained.data.schema.target.classes
+    if trained.data.schema.target.kind == "sequence":
+        return {"position": st.slider("Token of the answer", 1, trained.data.schema.target.shape[0], 1) - 1}
     if not classes or not trained.objective.by_class:
         return None
     chosen = st.selectbox(
@@ -111,7 +118,7 @@ def _target(trained: TrainedRun) -> str | None:
     return chosen or None
 
 
-def _explained(live: Live, trained: TrainedRun, row: int, method: str, target: str | None) -> None:
+def _explained(live: Live, trained: TrainedRun, row: int, method: str, target: Target) -> None:
     try:
         with st.spinner("Explaining …"):
             run_id = trained.run.id if trained.run else ""
@@ -128,9 +135,7 @@ def _explained(live: Live, trained: TrainedRun, row: int, method: str, target: s
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _explain(
-    _trained: TrainedRun, run_id: str, written: float, row: int, method: str, target: str | None
-) -> Explanation:
+def _explain(_trained: TrainedRun, run_id: str, written: float, row: int, method: str, target: Target) -> Explanation:
     return explain(_trained, method, row, target=target)
 
 

@@ -15,10 +15,12 @@ from builder.store import Run
 from builder.train import Evaluation
 from builder.ui.charts import confusion_chart, residual_chart, series_chart
 from builder.ui.live import Live
-from builder.ui.panels import painted, panels, separation_charts, tagged
+from builder.ui.panels import painted, panels, samples, separation_charts, tagged
 from builder.ui.words import plain
 
 METRICS = {
+    "exact_match": ("Exact match", "{:.1%}"),
+    "token_accuracy": ("Token accuracy", "{:.1%}"),
     "accuracy": ("Accuracy", "{:.1%}"),
     "balanced_accuracy": ("Balanced accuracy", "{:.1%}"),
     "macro_f1": ("Macro F1", "{:.3f}"),
@@ -41,6 +43,10 @@ METRICS = {
     "word_accuracy": ("Word accuracy", "{:.1%}"),
     "entity_precision": ("Entity precision", "{:.1%}"),
     "entity_recall": ("Entity recall", "{:.1%}"),
+    "likeness": ("Likeness", "{:.1%}"),
+    "frechet": ("Fréchet distance", "{:.2f}"),
+    "frechet_real": ("… of real ones", "{:.2f}"),
+    "taken_for_real": ("Taken for real", "{:.1%}"),
 }
 
 
@@ -82,7 +88,10 @@ def _detail(found: Evaluation) -> None:
         separation_charts(found.separation)
     if found.panels:
         panels(found.panels, found.classes)
-    if found.confusion is None and found.residuals is None and not found.panels:
+    if found.samples:
+        samples(found.samples)
+        return
+    if found.confusion is None and found.residuals is None and not found.panels and found.report is None:
         st.caption("A language model has no classes to confuse; its worst passages are in the next tab.")
 
 
@@ -98,6 +107,9 @@ def _worst(live: Live, run: Run, found: Evaluation) -> None:
         data = prepare(read(Path(live.store.run_folder(run.id)) / "project.json").data, live.store.home)
     except DataError as error:
         st.error(str(error))
+        return
+    if not found.worst:
+        st.caption("What is made out of noise has no right answer, so there are no worst examples.")
         return
     columns = st.columns(5)
     for place, worst in enumerate(found.worst):

@@ -13,10 +13,12 @@ IMAGES = Schema(
     (FieldSpec("image", "image", (1, 8, 8)),), TargetSpec("class", classes=tuple(str(digit) for digit in range(10))), 90
 )
 NUMBERS = Schema((FieldSpec("features", "vector", (30,)),), TargetSpec("number", shape=(1,)), 90)
+NOISY = Schema((*IMAGES.inputs, FieldSpec("noise", "vector", (4,))), IMAGES.target, 90)
 TEXTS = Schema((FieldSpec("text", "tokens", (12,), 50),), TargetSpec("class", classes=("no", "yes")), 90)
 TALES = Schema((FieldSpec("text", "tokens", (12,), 50),), TargetSpec("next_token"), 90)
 COLOURS = ("Input", {"field": "image", "kind": "image", "shape": [3, 8, 8]})
 OUT: tuple[str, dict[str, Any]] = ("Output", {})
+NOISE = ("Input", {"field": "noise", "kind": "vector", "shape": [4]})
 SEQUENCE = ("Input", {"field": "text", "kind": "sequence", "shape": [12, 10]})
 
 
@@ -69,6 +71,32 @@ def loose(extra: dict[str, tuple[str, dict[str, Any]]], edges: list[tuple[str, s
         **extra,
     }
     return project(nodes, [("input_1", "linear_1"), ("linear_1", "output_1"), *edges])
+
+
+def gan(*without: str) -> Project:
+    """Noise through a generator and a discriminator; `without` some nodes of the main network."""
+    generator: dict[str, tuple[str, dict[str, Any]]] = {
+        "input_1": NOISE,
+        "linear_1": linear(64),
+        "reshape_1": ("Reshape", {"shape": [1, 8, 8]}),
+        "output_1": OUT,
+    }
+    discriminator = {"input_1": IMAGE, "flatten_1": ("Flatten", {}), "linear_1": linear(1), "output_1": OUT}
+    main: dict[str, tuple[str, dict[str, Any]]] = {
+        "input_1": NOISE,
+        "generator_1": ("Subnetwork", {"network": "generator"}),
+        "output_1": ("Output", {"name": "picture"}),
+        "discriminator_1": ("Subnetwork", {"network": "discriminator"}),
+        "output_2": ("Output", {"name": "score"}),
+    }
+    edges = [("input_1", "generator_1"), ("generator_1", "output_1"), ("generator_1", "discriminator_1")]
+    edges.append(("discriminator_1", "output_2"))
+    kept = network(
+        {key: node for key, node in main.items() if key not in without},
+        [(source, target) for source, target in edges if not {source, target} & set(without)],
+    )
+    made = networks(main=kept, generator=network(generator), discriminator=network(discriminator))
+    return made.model_copy(update={"training": Training(objective="gan")})
 
 
 COMPLETE = loose({}, [])
@@ -248,6 +276,16 @@ CASES: dict[str, Case] = {
         chain(TOKENS, ("Embedding", {"vocabulary": 50}), linear(50), training=TELLING),
         TALES,
     ),
+    "a GAN without a discriminator": Case("gan_networks", None, gan("discriminator_1", "output_2"), gan(), NOISY),
+    "a GAN without noise": Case("gan_noise", None, gan(), DIGITS, IMAGES),
+    "a GAN of no pictures": Case(
+        "gan_data",
+        None,
+        chain(TABLE, linear(1), training=Training(objective="gan")),
+        chain(TABLE, linear(1), training=REGRESSION),
+        NUMBERS,
+    ),
+    "a GAN without a picture": Case("gan_wiring", "output_2", gan("output_1"), gan(), NOISY),
     "memory": Case("memory", None, chain(TABLE, linear(10**6), linear(10**6)), COMPLETE),
     "nothing to learn": Case("nothing_to_learn", None, FROZEN, COMPLETE),
 }

@@ -85,6 +85,8 @@ def test_shapes_and_types_are_those_of_the_schema(name: str) -> None:
         assert data.target.dtype == torch.float32
         assert data.target.shape == (rows, *target.shape)
         assert data.target.isfinite().all()
+    elif target.kind == "sequence":
+        assert data.target.shape == (rows, *target.shape) == data.inputs[data.schema.inputs[-1].name].shape
     else:
         assert data.target.shape == data.inputs[data.schema.inputs[0].name].shape
 

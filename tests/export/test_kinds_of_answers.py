@@ -26,6 +26,8 @@ KINDS = {
     "requests_tagger": {},
     "commands_joint": {},
     "ratings_ncf": {},
+    "digits_gan": {"noise_size": 16},
+    "dates_gru": {},
 }
 # Each bundle brings modules of the same names, so they are forgotten between one and the next.
 ASK = """
@@ -105,6 +107,8 @@ def test_the_readme_says_what_the_answer_is(name: str, tmp_path: Path) -> None:
         "requests_tagger": "a tag for each word",
         "commands_joint": "a class with its probability, a tag for each word",
         "ratings_ncf": "a number in the units of the data",
+        "digits_gan": "the picture that is made of the noise",
+        "dates_gru": "written token by token",
     }
     assert said[name] in readme
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from builder.check import analyse
 from builder.compile import module, source
-from builder.explain import ExplainError, explain_model
+from builder.explain import explain_model
 from builder.nn.attention import (
     AdditiveAttention,
     AttentionPooling,
@@ -658,11 +658,14 @@ def test_the_explainer_heeds_a_padding_mask() -> None:
 
 
 def test_the_explainer_shows_cross_attention_without_a_rollout() -> None:
-    """Where both sequences are equally long there is a map; else there is none to draw, which it says."""
+    """Whether or not both sequences are equally long, with a label for every step that looks and is looked at."""
     same = [("embedding", "crossattention.in"), ("embedding", "crossattention.memory"), ("crossattention", "mean")]
     maps = explained(("CrossAttention", {"heads": 2}), edges=same)
     assert maps.rollout is None
     assert "one sequence into another" in maps.reason
     other = [same[0], ("embedding", "permute"), ("permute", "crossattention.memory"), same[2]]
-    with pytest.raises(ExplainError, match="different length"):
-        explained(("Permute", {}), ("CrossAttention", {"heads": 2}), edges=other)
+    maps = explained(("Permute", {}), ("CrossAttention", {"heads": 2}), edges=other)
+    [layer] = maps.layers
+    assert layer.weights.shape == (2, len(layer.looking), len(layer.looked_at))
+    assert layer.looked_at == tuple("12345678")  # its steps are the features of the embedding, no words
+    assert maps.rollout is None

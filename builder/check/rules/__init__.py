@@ -7,7 +7,7 @@ from typing import Protocol
 
 from builder.check.context import Context, Totals
 from builder.check.issue import Issue
-from builder.check.rules import code, data, flow, networks, parameters, sizes, structure
+from builder.check.rules import adversarial, code, data, flow, networks, parameters, sizes, structure
 
 
 class Rule(Protocol):
@@ -43,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     data.Fields(),
     data.ObjectiveFitsTarget(),
     data.Width(),
+    adversarial.Adversarial(),
     sizes.Memory(),
     sizes.Trainable(),
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from builder.check import fixes
 from builder.check.context import Context, Totals
 from builder.check.issue import Fix, Issue
+from builder.check.rules import adversarial
 from builder.layers import TensorSpec
 from builder.layers.activation import _Activation
 from builder.layers.dense import Linear
@@ -26,6 +27,7 @@ TARGETS = {
     "language_modelling": "next_token",
     "reconstruction": None,
     "anomaly_detection": "class",
+    adversarial.OBJECTIVE: None,
     "segmentation": "mask",
     "tagging": "tags",
     "class_and_tags": "class_and_tags",
@@ -139,6 +141,8 @@ class Width:
     """The answer has the shape that the target asks for."""
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        if context.project.training.objective == adversarial.OBJECTIVE:
+            return  # it reads two Outputs, which have a rule of their own
         outputs = context.of_type(Output)
         wanted = self._wanted(context)
         if context.schema and context.schema.target.kind == "class_and_tags":

@@ -56,7 +56,7 @@ def _probe(trained: TrainedRun, place: int, row: dict[str, Any]) -> None:
     from builder.data import DataError
 
     try:
-        trained.data.encode(row)
+        trained.data.encode(row, trained.fields)
     except DataError as error:
         raise Failure(f"Row {place}: {error}") from None
     except (ValueError, TypeError, OverflowError):

@@ -70,9 +70,10 @@ class Evaluate(Command):
 def _lines(run: Run, result: Evaluation) -> list[str]:
     lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} rows of {result.split}", measures(result.metrics)]
     if result.report:
-        head = ("class", "precision", "recall", "f1", "examples")
+        by_class = "class" in result.report[0]
+        head = ("class", "precision", "recall", "f1", "examples") if by_class else tuple(result.report[0])
         rows = [[_cell(item[name]) for name in head] for item in result.report]
-        lines += ["", table(head, rows, right=head[1:])]
+        lines += ["", table(head, rows, right=head[1:] if by_class else ("row",))]
     if result.confusion and len(result.confusion) <= CONFUSION_SHOWN:
         names = [short(name, 20) for name in result.classes]
         rows = [[name, *map(str, counts)] for name, counts in zip(names, result.confusion, strict=True)]
@@ -89,6 +90,8 @@ def _lines(run: Run, result: Evaluation) -> list[str]:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return number(value) if isinstance(value, (int, float)) else short(str(value), 30)
 
 

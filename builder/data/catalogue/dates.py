@@ -26,7 +26,8 @@ _ORDINALS = (
 # Day before month where both are numbers with dots or strokes, as in most of the world.
 FORMS = (
     "{day} {month} {year}", "{day} {short} {year}", "{month} {day}, {year}", "{short} {nth} {year}",
-    "{day}.{number}.{year}", "{day}/{number}/{year}", "{weekday}, {day} {month} {year}", "{weekday} {day}.{number}.{year}",
+    "{day}.{number}.{year}", "{day}/{number}/{year}", "{weekday}, {day} {month} {year}",
+    "{weekday} {day}.{number}.{year}",
     "the {nth} of {month} {year}", "the {ordinal} of {month}, {spoken}", "{month} the {ordinal} {year}",
     "{month} {nth}, {spoken}", "on {weekday} the {nth} of {month} {year}", "in {year}, on the {nth} of {month}",
     "{spoken}, {month} {day}",

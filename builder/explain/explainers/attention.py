@@ -42,8 +42,7 @@ class Attention(Explainer):
         layers = _capture(subject)
         if not layers:
             raise ExplainError(
-                "There are no attention maps to show: the attention of this network only looks from one sequence into "
-                "another of a different length."
+                "There are no attention maps to show: the attention of this network does not look from steps to steps."
             )
         reason = _unrolled(subject, layers)
         rolled = None if reason else rollout([layer.weights for layer in layers])
@@ -61,6 +60,7 @@ def _capture(subject: Subject) -> list[AttentionLayer]:
     """The weights of every attention layer, in the order in which they act."""
     import torch
 
+    from builder.explain.steps import steps
     from builder.explain.subject import label
 
     nodes = subject.project.main_network.nodes
@@ -72,13 +72,24 @@ def _capture(subject: Subject) -> list[AttentionLayer]:
     layers = []
     for name, module in found:
         weights = module.attention
-        if isinstance(weights, torch.Tensor) and weights.shape[-2] == weights.shape[-1]:
+        across = isinstance(weights, torch.Tensor) and weights.ndim == 4 and not getattr(module, "within", True)
+        if isinstance(weights, torch.Tensor) and (across or weights.shape[-2] == weights.shape[-1]):
             key, _, inside = name.partition(".")
             title = label(subject.project, key) if key in nodes else name
             if nodes.get(key) is not None and nodes[key].type == SUBNETWORK:
                 title += f" · {inside.removesuffix('.attention')}"
-            layers.append(AttentionLayer(name, title, bool(module.causal), weights[0].double().numpy()))
+            # Where all that is seen is one field, its steps label every layer.
+            lengths, many = weights.shape[-2:], len(subject.specs) > 1
+            sides = steps(subject, key, *lengths, within=not across) if many or across else ((), ())
+            if sides != ((), ()) and sum(_of(other, key) for other, _ in found) > 1:
+                title += f" · {inside.partition('.')[0]}"
+            layers.append(AttentionLayer(name, title, bool(module.causal), weights[0].double().numpy(), *sides))
     return layers
+
+
+def _of(name: str, key: str) -> bool:
+    """Whether a module is of a node."""
+    return name == key or name.startswith(f"{key}.")
 
 
 def _unrolled(subject: Subject, layers: list[AttentionLayer]) -> str:
@@ -89,7 +100,7 @@ def _unrolled(subject: Subject, layers: list[AttentionLayer]) -> str:
 
     if any(hasattr(module, "capture") and not getattr(module, "within", True) for module in subject.model.modules()):
         return "an attention layer looks from one sequence into another"
-    if len({layer.weights.shape[-1] for layer in layers}) > 1:
+    if len({length for layer in layers for length in layer.weights.shape[1:]}) > 1:
         return "the attention layers see sequences of different length"
     graph = digraph(subject.project.main_network)
     for first, second in pairwise(layer.name.partition(".")[0] for layer in layers):

@@ -84,12 +84,17 @@ def _answer(trained: Trained) -> str:
         return "The answer is whether it is usual or unusual, by how far the network is off when it gives it back."
     if kind["kind"] == "input":
         return "The answer is the row as the network gives it back, and how far that is off."
+    if kind["kind"] == "generated":
+        return "The answer is the picture that is made of the noise, and how real the discriminator takes it to be."
     if kind["kind"] == "mask":
         return f"The answer is one of {len(kind['classes'])} classes for each pixel, by its number."
     if kind["kind"] == "class_and_tags":
         return "The answer is a class with its probability, a tag for each word, and the entities that the tags mark."
     if kind["kind"] == "tags":
         return "The answer is a tag for each word, and the entities that the tags mark."
+    if kind["kind"] == "sequence":
+        begun = trained.data.schema.inputs[-1].name
+        return f"The answer is a text, written token by token from the rest of the row; `{begun}` is not read."
     if kind["kind"] == "class":
         return f"The answer is one of {len(kind['classes'])} classes, with the probability of each."
     if kind["kind"] == "number":

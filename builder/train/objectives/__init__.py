@@ -1,5 +1,6 @@
 """Objectives: one class per file. The name in a document's training section chooses one."""
 
+from builder.train.objectives.adversarial import Adversarial
 from builder.train.objectives.anomaly_detection import AnomalyDetection
 from builder.train.objectives.base import EVALUATION_BATCH, Evaluation, Objective, Scores, Settings, Worst
 from builder.train.objectives.class_and_tags import ClassAndTags
@@ -22,6 +23,7 @@ OBJECTIVES: dict[str, Objective] = {
         Segmentation(),
         Reconstruction(),
         AnomalyDetection(),
+        Adversarial(),
         SequenceToSequence(),
     )
 }

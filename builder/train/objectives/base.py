@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from builder.data import Prepared
+    from builder.graph import Training
+    from builder.train.turns import Turns
 
 # How many rows go through a network at once when it is measured, and how many of the worst are kept.
 EVALUATION_BATCH = 512
@@ -57,6 +60,8 @@ class Evaluation:
     panels: list[dict[str, Any]] = field(default_factory=list)
     # How far what is unusual stands apart: scores of both, the threshold, and the curve of both rates.
     separation: dict[str, Any] | None = None
+    # Pictures (C, H, W) with values from 0 to 1, in groups such as those that were generated and those of the data.
+    samples: dict[str, list[Any]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         from dataclasses import asdict
@@ -86,6 +91,10 @@ class Objective(ABC):
     def target(self, data: Prepared) -> torch.Tensor:
         """What the loss is taken against, for all rows of the data, (R, …)."""
         return data.target
+
+    def turns(self, model: nn.Module, training: Training) -> Turns | None:
+        """How parts of the network learn in turns; None where it learns as a whole, by the gradient of `loss`."""
+        return None
 
     @abstractmethod
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

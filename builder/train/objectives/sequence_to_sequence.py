@@ -43,7 +43,7 @@ class SequenceToSequence(Objective):
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
-        """What can be told from outputs for which the true tokens were given; `compare` adds what the network writes."""
+        """What outputs tell for which the true tokens were given; `compare` adds what the network writes by itself."""
         from torch.nn import functional
 
         target = data.target[rows]

@@ -1,0 +1,114 @@
+"""Pictures out of noise, judged by a second network that learns to tell them from real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from builder.data.encode import restore_rows
+from builder.train.objectives.base import NOTHING, Evaluation, Objective, Scores, Settings
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from builder.data import Prepared
+    from builder.graph import Training
+    from builder.train.turns import Turns
+
+# How many pictures are shown, and of how many pixels altogether.
+SHOWN, PIXELS = 64, 64 * 32 * 32
+
+
+class Adversarial(Objective):
+    """The generator's non-saturating loss, from the logits of generated pictures.
+
+    An output (N, C H W + 1) holds each generated picture and behind it its logit; the target (N, C, H, W) is real
+    pictures. What training does with them, `builder.train.turns` says.
+    """
+
+    name = "gan"
+    title = "Adversarial (GAN)"
+    summary = "Pictures out of noise: a generator and a discriminator that learn in turns"
+    metrics = {  # noqa: RUF012
+        "loss": "Fréchet distance",
+        "generator_loss": "Generator loss",
+        "discriminator_loss": "Discriminator loss",
+        "told_apart": "Share told apart",
+    }
+
+    def turns(self, model: nn.Module, training: Training) -> Turns:
+        from builder.train.turns import Turns
+
+        return Turns(model, training)
+
+    def target(self, data: Prepared) -> torch.Tensor:
+        return data.inputs[picture(data)["name"]]
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        from builder.train.turns import generator_loss
+
+        return generator_loss(output[:, -1])
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        from torch.nn import functional
+
+        return Scores({"loss": functional.softplus(-output[:, -1]).sum()}, len(target))
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        from builder.train.frechet import features, frechet, shuffled
+
+        every = self.target(data)
+        made, real, known = output[:, :-1].reshape(-1, *every.shape[1:]), every[rows], every[data.split["train"]]
+        wanted = features(real)
+        found, least = frechet(features(made), wanted), frechet(features(known), wanted)
+        most = frechet(shuffled(features(known)), wanted)
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                # 1 where generated pictures are as near as can be, 0 where no pixel goes with any other.
+                "likeness": 1 - found / most if most > 0 else float("nan"),
+                "frechet": found,
+                "frechet_real": least,
+                "taken_for_real": float((output[:, -1] > 0).double().mean()),
+            },
+            samples={
+                "Generated": _shown(made, data),
+                "From the data": _shown(real, data),
+            },
+        )
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        made = output[:, :-1].reshape(-1, *self.target(data).shape[1:])
+        shares = output[:, -1].sigmoid().tolist()
+        restored = restore_rows(picture(data), made.numpy())
+        return [{"prediction": one, "real": share} for one, share in zip(restored, shares, strict=True)]
+
+    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+        return {"kind": "generated", "field": picture(data)}
+
+
+def picture(data: Prepared) -> dict[str, Any]:
+    """The preprocessing of the pictures that are to be made: the first field that holds any."""
+    found: dict[str, Any] = next(field for field in data.preprocess["fields"] if field["encoding"] == "image")
+    return found
+
+
+def _shown(pictures: torch.Tensor, data: Prepared) -> list[Any]:
+    """The first of these pictures with values from 0 to 1, as nested lists (C, H, W)."""
+    import numpy as np
+
+    field = picture(data)
+    few = pictures[: max(4, min(SHOWN, PIXELS // pictures[0].numel()))]
+    plain = np.array(restore_rows(field, few.numpy())) * field["scale"]
+    found: list[Any] = plain.clip(0, 1).round(3).tolist()
+    return found
