@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
-from playwright.sync_api import FloatRect, Locator, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, TimeoutError, expect
 
 from builder.cli.bench.server import Server
 
@@ -95,6 +96,10 @@ def use_template(page: Page, server: Server, title: str) -> Canvas:
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    """Choose an option of one of Streamlit's select boxes."""
-    page.get_by_role("combobox", name=re.compile(label)).first.click()
-    page.get_by_role("option", name=option).first.click()
+    """Choose an option of one of Streamlit's select boxes. A list that the page closes by moving is opened again."""
+    for _ in range(3):
+        page.get_by_role("combobox", name=re.compile(label)).first.click()
+        with suppress(TimeoutError):
+            page.get_by_role("option", name=option).first.click(timeout=5_000)
+            return
+    raise AssertionError(f"{label} offers no {option}")

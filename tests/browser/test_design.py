@@ -120,17 +120,19 @@ def test_copy_paste_duplicate_box_select_and_notes(page: Page, server: Server) -
 def test_add_by_double_click_and_from_a_port(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Menu")
     choose(page, "Data", "Handwritten digits")
+    menu = page.locator("[data-menu]")
     canvas.surface.dblclick(position={"x": 400, "y": 80})
+    expect(menu).to_be_visible()
     page.keyboard.type("input")
     page.keyboard.press("Enter")
     expect(canvas.node("input_1")).to_be_visible()
+    canvas.settle()
     start = canvas.port("input_1.out", "source").bounding_box()
     assert start is not None
     page.mouse.move(start["x"] + 6, start["y"] + 6)
     page.mouse.down()
     page.mouse.move(start["x"] + 20, start["y"] + 160, steps=8)
     page.mouse.up()
-    menu = page.locator("[data-menu]")
     expect(menu).to_be_visible()
     expect(menu.locator('[data-choice="Conv2d"]')).to_have_count(1)
     expect(menu.locator('[data-choice="LSTM"]')).to_have_count(0)  # takes no image

@@ -37,6 +37,8 @@ def network_of(text: str, networks: Mapping[str, Network] = MappingProxyType({})
     if len(text) > MAX_LENGTH:
         raise FormulaError(f"this text has {len(text):,} characters; {MAX_LENGTH:,} are the most.", 1)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\0" in text:  # of which Python's own words differ from version to version
+        raise FormulaError(f"text has no null bytes; {_KINDS}.", text[: text.index("\0")].count("\n") + 1)
     try:
         tree = ast.parse(text)
     except SyntaxError as error:
