@@ -9,7 +9,7 @@ import streamlit as st
 from builder.compile import CompileError, source
 from builder.graph import Edit
 from builder.store import StoreError
-from builder.train import OBJECTIVES, warm
+from builder.train import OBJECTIVES
 from builder.ui.canvas import canvas
 from builder.ui.canvas.payload import payload
 from builder.ui.forms import bound, choose_data, refused
@@ -32,7 +32,6 @@ def designer(live: Live) -> None:
     """Everything on the design page."""
     narrow()
     st.fragment(_page, run_every=LOOK_EVERY_S)(live)
-    warm(live.store)  # so that training can begin as soon as it is asked for
 
 
 @guard()
