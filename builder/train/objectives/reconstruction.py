@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from builder.data.encode import restore_rows
-from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from builder.train.objectives.base import NOTHING, WORST, Evaluation, Settings, Worst
+from builder.train.objectives.losses import SquaredLoss
 
 if TYPE_CHECKING:
     import torch
@@ -17,25 +18,15 @@ if TYPE_CHECKING:
 SHOWN = 8
 
 
-class Reconstruction(Objective):
+class Reconstruction(SquaredLoss):
     """Mean squared error between (N, …) and the first field of the input, in units of the training rows' deviation."""
 
     name = "reconstruction"
     title = "Reconstruction"
     summary = "To give back what comes in, through a bottleneck or noise"
-    metrics = {"loss": "Mean squared error", "mae": "Mean absolute error"}  # noqa: RUF012
 
     def target(self, data: Prepared) -> torch.Tensor:
         return data.inputs[data.schema.inputs[0].name]
-
-    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        from torch.nn import functional
-
-        return functional.mse_loss(output, target)
-
-    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
-        error = output - target
-        return Scores({"loss": error.square().sum(), "mae": error.abs().sum()}, target.numel())
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from builder.train.objectives.base import NOTHING, WORST, Evaluation, Settings, Worst
+from builder.train.objectives.losses import SquaredLoss
 
 if TYPE_CHECKING:
     import torch
@@ -13,22 +14,12 @@ if TYPE_CHECKING:
     from builder.data import Prepared
 
 
-class Regression(Objective):
+class Regression(SquaredLoss):
     """Mean squared error between (N, k) and (N, k), in units of the training targets' standard deviation."""
 
     name = "regression"
     title = "Regression"
     summary = "A number for every example"
-    metrics = {"loss": "Mean squared error", "mae": "Mean absolute error"}  # noqa: RUF012
-
-    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        from torch.nn import functional
-
-        return functional.mse_loss(output, target)
-
-    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
-        error = output - target
-        return Scores({"loss": error.square().sum(), "mae": error.abs().sum()}, target.numel())
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

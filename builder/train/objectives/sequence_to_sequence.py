@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from builder.data.encode import IGNORE, write, written
-from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from builder.train.objectives.base import NOTHING, WORST, Evaluation, Settings, Worst
+from builder.train.objectives.losses import StepCrossEntropy
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 SHOWN = 30
 
 
-class SequenceToSequence(Objective):
+class SequenceToSequence(StepCrossEntropy):
     """Cross-entropy over logits (N, T, vocabulary) and tokens (N, T); places behind the end count nowhere.
 
     In training the network is told the true tokens before each place (https://doi.org/10.1162/neco.1989.1.2.270).
@@ -28,17 +29,6 @@ class SequenceToSequence(Objective):
     title = "Text to text"
     summary = "A text that answers a text, written token by token, such as a translation"
     metrics = {"loss": "Cross-entropy", "accuracy": "Token accuracy"}  # noqa: RUF012
-
-    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        from torch.nn import functional
-
-        return functional.cross_entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE)
-
-    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
-        from torch.nn import functional
-
-        loss = functional.cross_entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE, reduction="sum")
-        return Scores({"loss": loss, "accuracy": (output.argmax(2) == target).sum()}, int((target != IGNORE).sum()))
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from builder.data.encode import IGNORE, PAD, spans
-from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from builder.train.objectives.base import NOTHING, WORST, Evaluation, Settings, Worst
+from builder.train.objectives.losses import StepCrossEntropy
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 Spans = set[tuple[int, int, str]]
 
 
-class Tagging(Objective):
+class Tagging(StepCrossEntropy):
     """Cross-entropy over logits (N, T, tags) and tag numbers (N, T); places without a word count nowhere.
 
     Tags mark entities by BIO: B-place begins one, I-place goes on, O is outside of all. An entity is right where its
@@ -28,17 +29,6 @@ class Tagging(Objective):
     summary = "A tag for every word, such as the names and times in a request"
     metrics = {"loss": "Cross-entropy", "accuracy": "Word accuracy"}  # noqa: RUF012
     by_class = True
-
-    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        from torch.nn import functional
-
-        return functional.cross_entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE)
-
-    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
-        from torch.nn import functional
-
-        loss = functional.cross_entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE, reduction="sum")
-        return Scores({"loss": loss, "accuracy": (output.argmax(2) == target).sum()}, int((target != IGNORE).sum()))
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
