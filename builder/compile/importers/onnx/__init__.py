@@ -228,16 +228,7 @@ class _Import:
         """The document without the nodes that lead nowhere, checked, and its weights as tensors."""
         import torch
 
-        reached: set[str] = set()
-        waiting = [key for key, node in self.draw.nodes.items() if node.type == "Output"]
-        if not waiting:
-            raise Unreadable("None of this network's outputs depends on its inputs, so that there is nothing to draw.")
-        while waiting:
-            key = waiting.pop()
-            if key not in reached:
-                reached.add(key)
-                waiting += [ref.partition(".")[0] for ref in self.draw.sources[key].values()]
-        reached |= {key for key, node in self.draw.nodes.items() if node.type == "Input"}
+        reached = self.draw.needed()
         nodes = {key: node for key, node in self.draw.nodes.items() if key in reached}
         if len(nodes) > MAX_NODES:
             raise Unreadable(f"This network would have {len(nodes):,} nodes; a document holds {MAX_NODES:,}.")

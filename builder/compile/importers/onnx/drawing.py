@@ -18,6 +18,7 @@ import numpy as np
 
 from builder.check.context import fits
 from builder.check.measure import measure
+from builder.compile.importers.base import Unreadable
 from builder.graph import Edge, Node, is_identifier
 from builder.layers import TensorSpec
 from builder.layers.base import parse
@@ -110,6 +111,25 @@ class Drawing:
         """Say something once."""
         if text not in self.remarks:
             self.remarks.append(text)
+
+    def needed(self) -> set[str]:
+        """The nodes that an output reads, directly or not, those whose weights these use, and all inputs.
+
+        Raises:
+            Unreadable: no output depends on an input.
+        """
+        found = {key for key, node in self.nodes.items() if node.type == "Input"}
+        waiting = [key for key, node in self.nodes.items() if node.type == "Output"]
+        if not waiting:
+            raise Unreadable("None of this network's outputs depends on its inputs, so that there is nothing to draw.")
+        while waiting:
+            key = waiting.pop()
+            if key not in found:
+                found.add(key)
+                waiting += [ref.partition(".")[0] for ref in self.sources[key].values()]
+                shares = self.nodes[key].shares
+                waiting += [shares] if shares else []
+        return found
 
     def node(
         self,

@@ -311,18 +311,7 @@ class Reader:
 
     def _prune(self) -> None:
         """Take away the nodes on which no output depends."""
-        reached: set[str] = set()
-        waiting = [key for key, node in self.draw.nodes.items() if node.type == "Output"]
-        if not waiting:
-            raise Unreadable("None of this network's outputs depends on its inputs, so that there is nothing to draw.")
-        while waiting:
-            key = waiting.pop()
-            if key not in reached:
-                reached.add(key)
-                waiting += [ref.partition(".")[0] for ref in self.draw.sources[key].values()]
-                shares = self.draw.nodes[key].shares
-                waiting += [shares] if shares else []
-        reached |= {key for key, node in self.draw.nodes.items() if node.type == "Input"}
+        reached = self.draw.needed()
         for key in [key for key in self.draw.nodes if key not in reached]:
             del self.draw.nodes[key]
             self.draw.weights.pop(key, None)
