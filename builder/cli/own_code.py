@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import re
@@ -56,10 +57,8 @@ def _recorded(model: nn.Module, given: tuple[torch.Tensor, ...], text: str) -> A
     if all(value.dim() > 0 for value in given) and len({value.shape[0] for value in given}) == 1:
         more = tuple(torch.cat([value] * (3 if value.shape[0] == 1 else 1)) for value in given)
         shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in more)
-        try:
+        with contextlib.suppress(Exception):  # some networks fix their batch; then the next try tells what is wrong
             return torch.export.export(model, more, dynamic_shapes=shapes)
-        except Exception:  # the network may fix its batch, as some do
-            pass
     try:
         return torch.export.export(model, given)
     except Exception as error:  # what people's own code and the recording raise has any class
