@@ -262,6 +262,7 @@ def _train(store: Store, run_id: str, folder: Path) -> tuple[str, str]:
     store.drop_points_after(run_id, loop.step if found else -1)
     store.update_run(run_id, state="running", started_at=datetime.now(UTC), total_steps=loop.total_steps, reason="")
     link.start(loop)
+    _give_way()
     try:
         done = loop.run(link)
         link.checkpoint(loop)
@@ -270,6 +271,16 @@ def _train(store: Store, run_id: str, folder: Path) -> tuple[str, str]:
     finally:
         link.close()
     return ("finished" if done else "stopped"), ""
+
+
+def _give_way() -> None:
+    """Let this thread compute only where a core has nothing else to do, so that pages answer as fast as without a run.
+
+    Measured on two cores: an edit on the canvas takes 1.25 times as long beside a run, and 1.5 times beside one that is
+    merely nice. The thread that speaks with the store has started before, and keeps its turn.
+    """
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _reason(error: Exception) -> str:
