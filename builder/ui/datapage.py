@@ -1,19 +1,18 @@
-"""The data page: every dataset with a look at its rows, and uploads."""
+"""The data page: every dataset with a look at its rows."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from builder.data import DataError, DatasetInfo, add_file, datasets, prepare, remove, statistics
+from builder.data import DataError, DatasetInfo, datasets, prepare, remove, statistics
 from builder.graph import DataChoice
 from builder.store import Store
 from builder.ui.charts import class_chart
 from builder.ui.forms import data_edit
 from builder.ui.live import Live
 from builder.ui.results import preview
+from builder.ui.uploading import upload
 from builder.ui.words import plain
-
-MAX_UPLOAD_MIB = 200
 
 
 def datapage(store: Store, live: Live | None) -> None:
@@ -21,7 +20,7 @@ def datapage(store: Store, live: Live | None) -> None:
     infos = {info.name: info for info in datasets(store.home)}
     left, right = st.columns([1, 2.6], gap="large")
     with left:
-        _upload(store)
+        upload(store)
         used = live.project.data.dataset if live else ""
         names = list(infos)
         wanted = st.session_state.get("dataset", used)
@@ -32,25 +31,6 @@ def datapage(store: Store, live: Live | None) -> None:
         st.session_state["dataset"] = name
     with right:
         _look(store, live, infos[name])
-
-
-def _upload(store: Store) -> None:
-    with st.expander("Bring your own data", icon=":material/upload_file:"):
-        file = st.file_uploader(
-            "CSV, Parquet, or a zip of picture folders",
-            type=["csv", "tsv", "txt", "parquet", "pq", "zip"],
-            max_upload_size=MAX_UPLOAD_MIB,
-            help="In a zip, the folder that a picture lies in is its class",
-        )
-        target = st.text_input("Column to predict", placeholder="the last column", help="For tables")
-        if file and st.button("Add it", type="primary", width="stretch"):
-            try:
-                info = add_file(file.getvalue(), file.name, store.home, target=target.strip() or None)
-            except DataError as error:
-                st.error(str(error))
-            else:
-                st.session_state["dataset"] = info.name
-                st.rerun()
 
 
 def _look(store: Store, live: Live | None, info: DatasetInfo) -> None:
