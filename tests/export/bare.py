@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import venv
@@ -11,6 +12,37 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ALLOWED = ("torch", "safetensors", "numpy")
+SERVER = """
+import json, os, runpy, sys, traceback, warnings
+for line in sys.stdin:
+    folder, arguments, *files = json.loads(line)
+    with warnings.catch_warnings(action="ignore"):
+        child = os.fork()
+    if child:
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        continue
+    os.chdir(folder)
+    for number, file in enumerate([os.devnull, *files]):
+        os.dup2(os.open(file, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
+    code = 0
+    try:
+        if arguments[0] == "-c":
+            sys.argv = ["-c", *arguments[2:]]
+            exec(arguments[1], {"__name__": "__main__"})
+        else:
+            sys.argv, sys.path[0] = arguments, folder
+            runpy.run_path(arguments[0], run_name="__main__")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+"""
 
 
 def build(folder: Path, names: tuple[str, ...] = ALLOWED) -> Path:
@@ -46,10 +78,29 @@ def closure(names: tuple[str, ...]) -> list[Distribution]:
     return list(found.values())
 
 
-def run(python: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the environment in a folder, without anything of this process's environment."""
-    environment = {"OMP_NUM_THREADS": "1", "PATH": os.environ.get("PATH", "")}
-    return subprocess.run(
-        [str(python), "-W", "error", *arguments],
-        cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False,
-    )  # fmt: skip
+class Interpreter:
+    """One that has imported what everybody there needs, and forks for each command, as torch alone takes seconds."""
+
+    def __init__(self, path: Path, names: tuple[str, ...]) -> None:
+        self._folder = path.parent
+        self._process = subprocess.Popen(
+            [str(path), "-W", "error", "-c", f"import {', '.join(names)}\n{SERVER}"],
+            env={"OMP_NUM_THREADS": "1", "PATH": os.environ.get("PATH", "")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What `python -W error ARGUMENTS` does in a folder: a script and what it is told, or -c and code."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        files = [self._folder / name for name in ("stdout", "stderr")]
+        self._process.stdin.write(json.dumps([str(folder), arguments, *map(str, files)]) + "\n")
+        self._process.stdin.flush()
+        code = int(self._process.stdout.readline())
+        stdout, stderr = (file.read_text(encoding="utf-8") for file in files)
+        return subprocess.CompletedProcess(arguments, code, stdout, stderr)
+
+    def close(self) -> None:
+        self._process.communicate(timeout=60)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,12 +10,17 @@ from tests.export import bare
 
 
 @pytest.fixture(scope="session")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bare.Interpreter]:
     """One with torch, safetensors and numpy."""
-    return bare.build(tmp_path_factory.mktemp("bare"))
+    made = bare.Interpreter(bare.build(tmp_path_factory.mktemp("bare")), ("torch.export", "safetensors.torch", "numpy"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bare.Interpreter]:
     """One with ONNX Runtime and numpy."""
-    return bare.build(tmp_path_factory.mktemp("runtime"), ("onnxruntime", "numpy"))
+    names = ("onnxruntime", "numpy")
+    made = bare.Interpreter(bare.build(tmp_path_factory.mktemp("runtime"), names), names)
+    yield made
+    made.close()

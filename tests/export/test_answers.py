@@ -83,8 +83,8 @@ def inputs(run: TrainedRun, count: int = max(BATCHES)) -> dict[str, torch.Tensor
     return {name: run.data.inputs[name][rows] for name in run.fields}
 
 
-def ask(python: Path, folder: Path, code: str, *arguments: object) -> Any:
-    done = bare.run(python, folder, "-c", code, *map(str, arguments))
+def ask(python: bare.Interpreter, folder: Path, code: str, *arguments: object) -> Any:
+    done = python.run(folder, "-c", code, *map(str, arguments))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -135,7 +135,7 @@ def test_nothing_names_folders_of_this_machine(kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_onnx_in_a_bare_runtime(name: str, runtime: Path, tmp_path: Path) -> None:
+def test_onnx_in_a_bare_runtime(name: str, runtime: bare.Interpreter, tmp_path: Path) -> None:
     run = trained(name)
     (tmp_path / "model.onnx").write_bytes(made(name, "onnx")[0])
     given = {key: value.numpy() for key, value in inputs(run).items()}
@@ -180,7 +180,7 @@ def test_onnx_has_its_own_lstm_and_gru() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_pt2_in_a_bare_interpreter(name: str, python: Path, tmp_path: Path) -> None:
+def test_pt2_in_a_bare_interpreter(name: str, python: bare.Interpreter, tmp_path: Path) -> None:
     run = trained(name)
     (tmp_path / "model.pt2").write_bytes(made(name, "pt2")[0])
     np.savez(tmp_path / "inputs.npz", **{key: value.numpy() for key, value in inputs(run).items()})  # type: ignore[arg-type]
@@ -196,7 +196,7 @@ def test_pt2_holds_no_row_of_the_data() -> None:
 
 
 @pytest.mark.parametrize("name", [*NAMES, "regression"])
-def test_the_cells_of_the_notebook_in_a_bare_interpreter(name: str, python: Path, tmp_path: Path) -> None:
+def test_the_cells_of_the_notebook_in_a_bare_interpreter(name: str, python: bare.Interpreter, tmp_path: Path) -> None:
     run = trained(name)
     zipfile.ZipFile(io.BytesIO(made(name, "notebook")[0])).extractall(tmp_path)
     rows, answers = ask(python, tmp_path, CELLS)

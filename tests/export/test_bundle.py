@@ -35,8 +35,8 @@ def unpack(run: TrainedRun, folder: Path) -> Path:
     return target
 
 
-def ask(python: Path, folder: Path, *arguments: str) -> Any:
-    done = bare.run(python, folder, "predict.py", *arguments)
+def ask(python: bare.Interpreter, folder: Path, *arguments: str) -> Any:
+    done = python.run(folder, "predict.py", *arguments)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -58,17 +58,17 @@ def assert_same(answers: list[dict[str, Any]], expected: list[dict[str, Any]]) -
             assert abs(answer["prediction"] - wanted["prediction"]) <= TOLERANCE
 
 
-def test_the_environment_has_nothing_else(python: Path, tmp_path: Path) -> None:
+def test_the_environment_has_nothing_else(python: bare.Interpreter, tmp_path: Path) -> None:
     for name in ("builder", "captum", "pandas", "sklearn", "scipy", "pydantic", "streamlit", "PIL"):
-        done = bare.run(python, tmp_path, "-c", f"import {name}")
+        done = python.run(tmp_path, "-c", f"import {name}")
         assert done.returncode == 1
         assert "ModuleNotFoundError" in done.stderr, name
-    done = bare.run(python, tmp_path, "-c", "import torch, safetensors.torch, numpy; print(torch.__version__)")
+    done = python.run(tmp_path, "-c", "import torch, safetensors.torch, numpy; print(torch.__version__)")
     assert done.stdout.strip() == torch.__version__, done.stderr
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_answers_as_the_app_does(name: str, python: Path, tmp_path: Path) -> None:
+def test_it_answers_as_the_app_does(name: str, python: bare.Interpreter, tmp_path: Path) -> None:
     run = trained(name)
     folder = unpack(run, tmp_path)
     test = run.data.split["test"][:ROWS].tolist()
@@ -81,7 +81,7 @@ def test_it_answers_as_the_app_does(name: str, python: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["table", "image", "transformer"])
-def test_the_outputs_themselves_are_the_apps(name: str, python: Path, tmp_path: Path) -> None:
+def test_the_outputs_themselves_are_the_apps(name: str, python: bare.Interpreter, tmp_path: Path) -> None:
     """Logits, not rounded by a softmax."""
     run = trained(name)
     folder = unpack(run, tmp_path)
@@ -90,14 +90,14 @@ def test_the_outputs_themselves_are_the_apps(name: str, python: Path, tmp_path: 
         "'example.json', preprocess); arrays = predict.encode_rows(preprocess, [row]); "
         "print(json.dumps(network(*map(torch.from_numpy, arrays.values())).tolist()))"
     )
-    done = bare.run(python, folder, "-c", code)
+    done = python.run(folder, "-c", code)
     assert done.returncode == 0, done.stderr
     row = int(run.data.split["test"][0])
     expected = run.output({key: value[row : row + 1] for key, value in run.data.inputs.items()})
     assert np.abs(np.array(json.loads(done.stdout)) - expected.numpy()).max() <= TOLERANCE
 
 
-def test_one_row_without_a_file_and_many_rows_from_csv(python: Path, tmp_path: Path) -> None:
+def test_one_row_without_a_file_and_many_rows_from_csv(python: bare.Interpreter, tmp_path: Path) -> None:
     run = trained("table")
     folder = unpack(run, tmp_path)
     test = run.data.split["test"][:ROWS].tolist()
@@ -110,7 +110,7 @@ def test_one_row_without_a_file_and_many_rows_from_csv(python: Path, tmp_path: P
     assert_same(ask(python, folder, "rows.csv"), expected)
 
 
-def test_texts_and_series_from_csv(python: Path, tmp_path: Path) -> None:
+def test_texts_and_series_from_csv(python: bare.Interpreter, tmp_path: Path) -> None:
     texts: list[dict[str, Any]] = [{"text": "[is it raining, or not?]"}, {"text": 'say "hello"'}]
     series = [plain(trained("series").data.row(row)) for row in (3, 4)]
     for name, rows in (("recurrent", texts), ("series", series)):
@@ -124,7 +124,7 @@ def test_texts_and_series_from_csv(python: Path, tmp_path: Path) -> None:
         assert_same(ask(python, folder, "rows.csv"), predict(run, rows))
 
 
-def test_a_table_with_categories_and_gaps(python: Path, tmp_path: Path, home: Path) -> None:
+def test_a_table_with_categories_and_gaps(python: bare.Interpreter, tmp_path: Path, home: Path) -> None:
     random = np.random.default_rng(0)
     lines = ["size,colour,kind"]
     for _ in range(150):
@@ -147,7 +147,7 @@ def test_a_table_with_categories_and_gaps(python: Path, tmp_path: Path, home: Pa
     assert_same(ask(python, folder, "rows.csv"), predict(run, rows))
 
 
-def test_a_text_that_is_shorter_longer_or_unknown(python: Path, tmp_path: Path) -> None:
+def test_a_text_that_is_shorter_longer_or_unknown(python: bare.Interpreter, tmp_path: Path) -> None:
     for name in ("transformer", "characters"):
         run = trained(name)
         (tmp_path / name).mkdir()
@@ -166,11 +166,13 @@ def test_a_text_that_is_shorter_longer_or_unknown(python: Path, tmp_path: Path) 
         ("missing.json", None, "No such file"),
     ],
 )
-def test_a_wrong_file_gets_a_sentence(file: str, text: str | None, message: str, python: Path, tmp_path: Path) -> None:
+def test_a_wrong_file_gets_a_sentence(
+    file: str, text: str | None, message: str, python: bare.Interpreter, tmp_path: Path
+) -> None:
     folder = unpack(trained("table"), tmp_path)
     if text is not None:
         (folder / file).write_text(text, encoding="utf-8")
-    done = bare.run(python, folder, "predict.py", file)
+    done = python.run(folder, "predict.py", file)
     assert done.returncode == 1
     assert done.stdout == ""
     assert message in done.stderr
