@@ -124,11 +124,13 @@ def _counter() -> Any:
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils.flop_counter import flop_registry
 
+    from builder.check.shortcuts import result
+
     class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         flops = 0
 
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            out = function(*args, **(kwargs or {}))
+            out = result(function, args, kwargs or {})
             formula = flop_registry.get(function._overloadpacket)
             if formula is not None:
                 self.flops += formula(*args, **(kwargs or {}), out_val=out)

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from builder.check import Analysis, Context, Issue, analyse
-from builder.compile.classes import REPEAT, SHARED, NetworkClass, classes
+from builder.compile.classes import REPEAT, SHARED, NetworkClass, classes, used
 from builder.graph import Project
 from builder.layers.code import MARK
 from builder.text import plain
@@ -96,6 +96,8 @@ def _own_names(made: list[NetworkClass]) -> list[str]:
                 wanted.append("Repeated")
             if network.context.network.nodes[key].shares:
                 wanted.append("tie")
+            if network.context.network.nodes[key].frozen and _has_statistics(network.context, key):
+                wanted.append("keep_statistics")
         for name in wanted:
             names += [other for other in (*_own_needs(name), name) if other not in names]
     return names
@@ -129,6 +131,8 @@ def _class(made: NetworkClass) -> str:
         for key in made.nodes
         if nodes[key].frozen and context.measured[key].parameters
     ]
+    still = [key for key in made.nodes if nodes[key].frozen and _has_statistics(context, key)]
+    keeping = [f"        keep_statistics(self.{key})" for key in still]
     arguments = "".join(f", {name}: {_annotation(column)}" for name, column in made.arguments.items())
     inputs, outputs = context.network.ports("Input"), context.network.ports("Output")
     taken = "".join(f", {key}: torch.Tensor" for key in inputs)
@@ -139,13 +143,33 @@ def _class(made: NetworkClass) -> str:
         f"    def __init__(self{arguments}) -> None:",
         "        super().__init__()",
         *built,
+        *keeping,
         "",
+        *(_train(made.name, keeping) if keeping else ()),
         f"    def forward(self{taken}) -> {result}:",
         *(f"        # {key}: {_shapes(made, key)}" for key in inputs if _shapes(made, key)),
         *(_step(made, key) for key in made.nodes),
         f"        return {', '.join(given)}",
     ]
     return "\n".join(lines)
+
+
+def _train(name: str, keeping: list[str]) -> list[str]:
+    """The method that turns training on and off, which leaves the statistics of frozen parts alone."""
+    head = f'    def train(self, mode: bool = True) -> "{name}":'
+    return [head, "        super().train(mode)", *keeping, "        return self", ""]
+
+
+def _has_statistics(context: Context, key: str) -> bool:
+    """Whether a node, or any inside it, counts running statistics while it trains."""
+    if key in context.inner:
+        inner = context.inner[key]
+        return any(_has_statistics(inner, other) for other in used(inner))
+    import torch
+
+    with torch.device("meta"):
+        made = context.layers[key].build(context.specs(key)).build()
+    return any(name.endswith("running_mean") for name, _ in made.named_buffers())
 
 
 def _construction(made: NetworkClass, key: str) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 Batch = tuple["torch.Tensor", ...]
+GENERATOR = "The file holds the generator; the discriminator is there for training alone."
 
 
 class ExportError(ValueError):
@@ -51,7 +52,7 @@ class Trained(Protocol):
 
 @dataclass(frozen=True)
 class Report:
-    """A file that was written.
+    """A file that was written; `part` is what it holds of the network, where that is not the whole.
 
     `difference` is the largest between its answers and the app's (see `builder.export.compare`), and `tolerance` the
     largest that is handed out; both are None where the format holds no network that answers.
@@ -60,9 +61,13 @@ class Report:
     path: Path
     difference: float | None
     tolerance: float | None
+    part: str = ""
 
     def verdict(self) -> str:
-        """What was found, as a sentence."""
+        """What was found, in words."""
+        return f"{self.part} {self._compared()}".lstrip()
+
+    def _compared(self) -> str:
         if self.difference is None or self.tolerance is None:
             return "It holds no weights, so there are no answers to compare."
         if self.difference == 0:
@@ -138,13 +143,17 @@ def export(trained: Trained, name: str, path: str | Path) -> Report:
         raise ExportError(f"There is no folder {str(path.parent)[:200]!r} to write to; make it first.")
     made, difference = _made(trained, kind)
     write_bytes(path, made)
-    return Report(path, difference, kind.tolerance)
+    part = GENERATOR if kind.tolerance is not None and trained.objective.name == "gan" else ""
+    return Report(path, difference, kind.tolerance, part)
 
 
 def _made(trained: Trained, kind: Format) -> tuple[bytes, float | None]:
     """The file, and how far its answers are from the app's."""
     from builder.export.compare import difference
+    from builder.export.generator import generator
 
+    if kind.tolerance is not None:
+        trained = generator(trained) or trained
     made = kind.content(trained)
     if kind.tolerance is None:
         return made, None

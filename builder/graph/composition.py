@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -14,6 +14,12 @@ from builder.text import natural
 
 # How far below each other the copies of a repeated network are put, and Inputs and Outputs from what they serve.
 STEP = 110.0
+# How far beside each other Inputs and Outputs are put.
+ASIDE = 180.0
+
+# By type of layer, which of its parameters are numbers.
+Numbers = Mapping[str, Sequence[str]] | None
+References = Mapping[str, list[str]]
 
 
 class CompositionError(ValueError):
@@ -139,7 +145,8 @@ def insert(project: Project, edit: Mapping[str, Any]) -> Project:
 def group(project: Project, edit: Mapping[str, Any]) -> Project:
     """Make a network of some nodes, and put one node in their place. Inputs and Outputs stay where they are.
 
-    `inputs` may give the parameters of the Inputs that are made, by the reference of what comes in.
+    `inputs` may give the parameters of the Inputs that are made, by the reference of what comes in. `numbers` is as in
+    `rename_parameter`; without it, any text that reads as an expression is one.
     """
     name = _known(project, edit.get("network", project.main))
     outer, new = project.networks[name], _new_name(project, edit["name"])
@@ -148,59 +155,70 @@ def group(project: Project, edit: Mapping[str, Any]) -> Project:
     if not chosen:
         raise CompositionError("Select the layers that should become a network; Inputs and Outputs stay outside.")
     _stand_together(outer, chosen)
-    inner = {key: outer.nodes[key] for key in sorted(chosen, key=natural)}
-    edges = [edge for edge in outer.edges if {edge.source_node, edge.target_node} <= chosen]
     coming = _references(edge for edge in outer.edges if edge.target_node in chosen and edge.source_node not in chosen)
     going = _references(edge for edge in outer.edges if edge.source_node in chosen and edge.target_node not in chosen)
-    top = min(node.at[1] for node in inner.values()) - STEP
-    bottom = max(node.at[1] for node in inner.values()) + STEP
-    middle = sum(node.at[0] for node in inner.values()) / len(inner)
-    given = edit.get("inputs", {})
-    arrives: dict[str, str] = {}
-    for place, (source, targets) in enumerate(coming.items()):
-        key = _free(inner, "input")
-        inner[key] = Node.model_validate(
-            {"id": key, "type": "Input", "params": given.get(source, {}), "at": (middle + 180.0 * place, top)}
-        )
-        arrives[source] = key
-        edges += [Edge(source=key, target=target) for target in targets]
-    gives: dict[str, str] = {}
-    for place, source in enumerate(going):
-        key = _free(inner, "output")
-        answer = {"name": key} if len(going) > 1 else {}
-        inner[key] = Node.model_validate(
-            {"id": key, "type": "Output", "params": answer, "at": (middle + 180.0 * place, bottom)}
-        )
-        gives[source] = key
-        edges.append(Edge(source=source, target=key))
-    read = {found for node in inner.values() for found in _names(node)} & set(outer.parameters)
+    numbers = edit.get("numbers")
+    read = {found for key in chosen for found in _names(outer.nodes[key], numbers)} & set(outer.parameters)
     parameters = {found: outer.parameters[found] for found in sorted(read)}
-    middle_y = sum(outer.nodes[key].at[1] for key in chosen) / len(chosen)
-    rest = {key: node for key, node in outer.nodes.items() if key not in chosen}
-    node_id = _free({**outer.nodes, **outer.notes}, new)
-    params: dict[str, Any] = {"network": new}
-    if parameters:
-        params["values"] = {found: found for found in parameters}
-    node = Node.model_validate({"id": node_id, "type": SUBNETWORK, "params": params, "at": (middle, middle_y)})
-    made = Network(nodes=inner, edges=tuple(edges), parameters=parameters)
+    made, arrives, gives = _inside(outer, chosen, coming, going, edit.get("inputs", {}))
+    made = made.model_copy(update={"parameters": parameters})
+    node = _standing(outer, chosen, new, parameters)
     inputs, outputs = made.ports("Input"), made.ports("Output")
     around = [edge for edge in outer.edges if not chosen & {edge.source_node, edge.target_node}]
-    around += [Edge(source=source, target=f"{node_id}.{inputs[key]}") for source, key in arrives.items()]
+    around += [Edge(source=source, target=f"{node.id}.{inputs[key]}") for source, key in arrives.items()]
     around += [
-        Edge(source=f"{node_id}.{outputs[gives[source]]}", target=target)
+        Edge(source=f"{node.id}.{outputs[gives[source]]}", target=target)
         for source, targets in going.items()
         for target in targets
     ]
-    every = {
-        **project.networks,
-        name: outer.model_copy(update={"nodes": {**rest, node_id: node}, "edges": tuple(around)}),
-        new: made,
-    }
-    return project.model_copy(update={"networks": every})
+    rest = {key: other for key, other in outer.nodes.items() if key not in chosen}
+    changed = outer.model_copy(update={"nodes": {**rest, node.id: node}, "edges": tuple(around)})
+    return project.model_copy(update={"networks": {**project.networks, name: changed, new: made}})
+
+
+def _inside(
+    outer: Network, chosen: set[str], coming: References, going: References, given: Mapping[str, Any]
+) -> tuple[Network, dict[str, str], dict[str, str]]:
+    """The network of some nodes, and by what comes in and goes out the Input and Output that stands for it."""
+    nodes = {key: outer.nodes[key] for key in sorted(chosen, key=natural)}
+    edges = [edge for edge in outer.edges if {edge.source_node, edge.target_node} <= chosen]
+    heights = [node.at[1] for node in nodes.values()]
+    middle = sum(node.at[0] for node in nodes.values()) / len(nodes)
+    arrives: dict[str, str] = {}
+    gives: dict[str, str] = {}
+
+    def end(kind: str, params: Any, place: int, height: float) -> str:
+        key = _free(nodes, kind.lower())
+        at = (middle + ASIDE * place, height)
+        nodes[key] = Node.model_validate({"id": key, "type": kind, "params": params, "at": at})
+        return key
+
+    for place, (source, targets) in enumerate(coming.items()):
+        arrives[source] = end("Input", given.get(source, {}), place, min(heights) - STEP)
+        edges += [Edge(source=arrives[source], target=target) for target in targets]
+    for place, source in enumerate(going):
+        name = {"name": _free(nodes, "output")} if len(going) > 1 else {}
+        gives[source] = end("Output", name, place, max(heights) + STEP)
+        edges.append(Edge(source=source, target=gives[source]))
+    return Network(nodes=nodes, edges=tuple(edges)), arrives, gives
+
+
+def _standing(outer: Network, chosen: set[str], name: str, parameters: Mapping[str, Any]) -> Node:
+    """The node that stands for the network of some nodes, in their middle."""
+    places = [outer.nodes[key].at for key in sorted(chosen, key=natural)]
+    at = tuple(sum(place[axis] for place in places) / len(places) for axis in (0, 1))
+    params: dict[str, Any] = {"network": name}
+    if parameters:
+        params["values"] = {found: found for found in parameters}
+    key = _free({**outer.nodes, **outer.notes}, name)
+    return Node.model_validate({"id": key, "type": SUBNETWORK, "params": params, "at": at})
 
 
 def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
-    """Put the layers of a network in the place of a node that stands for it, as often as it is repeated."""
+    """Put the layers of a network in the place of a node that stands for it, as often as it is repeated.
+
+    `numbers` is as in `rename_parameter`; without it, any text that reads as an expression is one.
+    """
     name = _known(project, edit.get("network", project.main))
     outer = project.networks[name]
     node = outer.nodes.get(edit["node"])
@@ -225,7 +243,7 @@ def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
     edges = [edge for edge in outer.edges if node.id not in (edge.source_node, edge.target_node)]
     for number in range(repeat):
         shift = (node.at[0], node.at[1] + number * (_height(inner) + STEP))
-        given = _copy(inner, values, sources, nodes, edges, shift, node.frozen)
+        given = _copy(inner, values, sources, nodes, edges, shift, node.frozen, edit.get("numbers"))
         sources = {**sources, **({"in": given["out"]} if "out" in given else {})}
     for edge in outer.edges:
         if edge.source_node == node.id and edge.source_port in given:
@@ -248,6 +266,7 @@ def _copy(
     edges: list[Edge],
     shift: tuple[float, float],
     frozen: bool,
+    numbers: Numbers = None,
 ) -> dict[str, str]:
     """Add a network's layers to `nodes` and `edges`; returns what each of its outputs is there."""
     inputs, outputs = inner.ports("Input"), inner.ports("Output")
@@ -262,7 +281,10 @@ def _copy(
         update = {
             "id": name,
             "at": (old.at[0] + shift[0], old.at[1] + shift[1]),
-            "params": {item: _substituted(value, values) for item, value in old.params.items()},
+            "params": {
+                item: _substituted(value, values) if _is_number(old, item, numbers) else value
+                for item, value in old.params.items()
+            },
             "shares": names.get(old.shares) if old.shares else None,
             "frozen": old.frozen or frozen,
         }
@@ -304,9 +326,14 @@ def _substituted(value: Any, values: Mapping[str, Any]) -> Any:
     return ast.unparse(Exchange().visit(ast.parse(value.strip(), mode="eval")))
 
 
-def _names(node: Node) -> set[str]:
-    texts = [part for value in node.params.values() for part in _texts(value)]
-    return {name for text in texts for name in _names_of(text)}
+def _names(node: Node, numbers: Numbers) -> set[str]:
+    read = (value for item, value in node.params.items() if _is_number(node, item, numbers))
+    return {name for value in read for text in _texts(value) for name in _names_of(text)}
+
+
+def _is_number(node: Node, item: str, numbers: Numbers) -> bool:
+    """Whether a parameter is a number, for which an expression may stand."""
+    return numbers is None or item in numbers.get(node.type, ())
 
 
 def _texts(value: Any) -> list[str]:

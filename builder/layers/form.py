@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -10,7 +11,11 @@ import annotated_types
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from builder.layers.base import registry
+
 FieldKind = Literal["int", "float", "bool", "choice", "text", "ints", "values"]
+# For these, an expression over parameters may stand.
+EXPRESSIONS = ("int", "float", "ints", "values")
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,16 @@ def _field(name: str, info: Any) -> FormField:
 
 def _is_low(item: Any) -> bool:
     return isinstance(item, (annotated_types.Ge, annotated_types.Gt))
+
+
+def numeric(types: Iterable[str]) -> dict[str, list[str]]:
+    """By type of layer, the parameters for which an expression over numbers may stand; without types that none has."""
+    known = registry()
+    return {
+        kind: [field.name for field in form(known[kind]) if field.kind in EXPRESSIONS]
+        for kind in types
+        if kind in known
+    }
 
 
 def _is_high(item: Any) -> bool:

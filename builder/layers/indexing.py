@@ -276,6 +276,46 @@ class GatherElements(OneAxis, Layer):
         return Call("GatherElements", (axis,))
 
 
+class Scatter(OneAxis, Layer):
+    """yₙⱼ = xₙᵢ where the place of xₙᵢ is j, and 0 elsewhere, such as (N, K) at places (N, K) -> (N, length)."""
+
+    group = "Tensor operation"
+    title = "Scatter"
+    summary = "Puts numbers along one axis at places that come in, with zeros where none is put; the opposite of Gather"
+    keywords = ("index", "one hot", "sparse", "put", "mixture of experts", "routing", "unpool")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.scatter.html"
+
+    length: int = Field(8, ge=1, le=1_000_000, description="How long the axis becomes; each place lies below it")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example(
+                {"length": 20},
+                {"in": SAMPLES["vector"], "indices": TensorSpec(SAMPLES["vector"].shape, "int")},
+                high=20,
+            ),
+            Example(
+                {"axis": 1, "length": 9},
+                {"in": SAMPLES["sequence"], "indices": TensorSpec(SAMPLES["sequence"].shape, "int")},
+                high=9,
+            ),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return Port("in"), Port("indices", doc="Whole numbers from 0, a place for each number")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        given, indices = specs["in"], specs["indices"]
+        _whole(indices)
+        if given.shape != indices.shape:
+            raise ValueError(f"{listed((given, indices))} must have the same shape, as each number needs a place")
+        return Call("Scatter", (place(self.axis, given), self.length))
+
+    def brief(self) -> str:
+        return f"axis {self.axis}, to {self.length}"
+
+
 def _whole(indices: TensorSpec) -> None:
     if indices.dtype != "int":
         raise ValueError(f"indices {indices} hold real numbers, but places are whole; put a Cast to int before them")

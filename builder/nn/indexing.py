@@ -77,3 +77,15 @@ class GatherElements(nn.Module):
 
     def forward(self, x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
         return x.gather(self.dim, indices)
+
+
+class Scatter(nn.Module):
+    """Numbers put along one axis at the places `indices`, of the same shape; zeros fill the rest of `length`."""
+
+    def __init__(self, dim: int, length: int) -> None:
+        super().__init__()
+        self.dim, self.length = dim, length
+
+    def forward(self, x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+        shape = [*x.shape[: self.dim], self.length, *x.shape[self.dim + 1 :]]
+        return x.new_zeros(shape).scatter(self.dim, indices, x)

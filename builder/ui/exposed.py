@@ -8,13 +8,11 @@ import streamlit as st
 
 from builder.graph import Edit, Network, is_identifier
 from builder.graph.expression import Number
-from builder.layers import form, registry
-from builder.ui.fields import NUMBERS, read_number, write
+from builder.layers.form import numeric
+from builder.ui.fields import read_number, write
 from builder.ui.forms import bound, refused
 from builder.ui.live import Live
 
-# Where an expression may stand; the same word in other fields is mere text.
-EXPRESSIONS = (*NUMBERS, "values")
 TEXT = (
     "Numbers that the network exposes, such as `width`: where a number is typed in it, `width * 4` may stand, and each "
     "node that stands for the network may give them other values."
@@ -73,8 +71,7 @@ def _added(live: Live, name: str, typed: str) -> Edit:
 
 def _renaming(live: Live, name: str, parameter: str, typed: str) -> Edit:
     """The edit that gives a parameter another name, also in the expressions that read it."""
-    types = {node.type for node in live.project.networks[name].nodes.values()} & registry().keys()
-    numbers = {kind: [field.name for field in form(registry()[kind]) if field.kind in EXPRESSIONS] for kind in types}
+    numbers = numeric({node.type for node in live.project.networks[name].nodes.values()})
     return {"kind": "rename_parameter", "network": name, "name": parameter, "to": typed.strip(), "numbers": numbers}
 
 

@@ -8,7 +8,21 @@ from typing import Any
 from builder.check import Analysis, analyse
 from builder.data import DataError, Schema, schema
 from builder.graph import Edit, Editor, Network, Project
+from builder.layers import registry
+from builder.layers.form import numeric
 from builder.store import Conflict, Store, StoreError
+
+
+def _with_numbers(message: Any) -> Any:
+    """A message whose edits of networks say which parameters are numbers, which the browser does not know."""
+    if not isinstance(message, dict) or not isinstance(message.get("ops"), list):
+        return message
+    kinds = ("group", "unpack")
+    composing = [op for op in message["ops"] if isinstance(op, dict) and op.get("kind") in kinds]
+    if not composing:
+        return message
+    numbers = numeric(registry())
+    return {**message, "ops": [{**op, "numbers": numbers} if op in composing else op for op in message["ops"]]}
 
 
 def _forms_differ(one: Project, other: Project) -> bool:
@@ -65,7 +79,7 @@ class Live:
         """Edits from the canvas. Returns those that were refused, as sentences."""
         with self.lock:
             before = self.editor.project
-            refusals = self.editor.sync(message)
+            refusals = self.editor.sync(_with_numbers(message))
             if _forms_differ(before, self.editor.project):
                 self.generation += 1
             return refusals + self._save()

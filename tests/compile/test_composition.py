@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 
 from builder.check import analyse, validate, with_shapes
-from builder.compile import module
-from builder.graph import EditError, Project, apply
+from builder.compile import module, source
+from builder.graph import Edge, EditError, Network, Node, Project, apply
+from builder.layers.form import numeric
 from tests.compile.published import OUT, gpt2, resnet18
 from tests.networks import network, networks, project
 
+SEQUENCE: tuple[str, dict[str, Any]] = ("Input", {"kind": "sequence", "shape": [5, 6]})
 VECTOR: tuple[str, dict[str, Any]] = ("Input", {"kind": "vector", "shape": [6]})
 
 
@@ -165,3 +168,86 @@ def test_a_group_knows_what_comes_in() -> None:
     grouped = apply(document, edit)
     assert grouped.networks["head"].nodes["input_1"].params == {"kind": "vector", "shape": [6]}
     assert with_shapes({"kind": "undo"}, analyse(document)) == {"kind": "undo"}
+
+
+def test_a_text_that_is_called_as_a_parameter_stays_as_it_is() -> None:
+    inner = network(
+        {"input_1": ("Input", {"field": "width", "kind": "vector", "shape": [6]}),
+         "learned_1": ("Learned", {"shape": ["width"], "start": "ones"}),
+         "resize_1": ("Upsample", {"mode": "linear", "scale": 2.0}),
+         "output_1": OUT},
+        linear=3, width=6, ones=4,
+    )  # fmt: skip
+    main = network({"input_1": VECTOR, "inner_1": ("Subnetwork", {"network": "inner"}), "output_1": OUT})
+    edit = {"kind": "unpack", "node": "inner_1", "numbers": numeric(["Learned", "Upsample"])}
+    flat = apply(networks(main=main, inner=inner), edit).main_network
+    assert flat.nodes["learned_1"].params == {"shape": [6], "start": "ones"}
+    assert flat.nodes["resize_1"].params["mode"] == "linear"
+    grouping = {"kind": "group", "network": "inner", "nodes": ["learned_1", "resize_1"], "name": "deep"}
+    grouped = apply(networks(main=main, inner=inner), grouping | {"numbers": numeric(["Learned", "Upsample"])})
+    assert grouped.networks["deep"].parameters == {"width": 6}
+
+
+def normalised(**node: Any) -> Project:
+    """A batch norm between linear layers, within a network or by itself."""
+    nodes = {
+        "input_1": Node(id="input_1", type="Input", params=VECTOR[1]),
+        "linear_1": Node(id="linear_1", type="Linear", params={"units": 4}),
+        "norm_1": Node(id="norm_1", type="BatchNorm1d", **node),
+        "drop_1": Node(id="drop_1", type="Dropout", params={"rate": 0.5}, **node),
+        "linear_2": Node(id="linear_2", type="Linear", params={"units": 2}),
+        "output_1": Node(id="output_1", type="Output"),
+    }
+    edges = tuple(Edge(source=one, target=other) for one, other in pairwise(nodes))
+    return networks(main=Network(nodes=nodes, edges=edges))
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_frozen_statistics_stay_as_they_are(grouped: bool) -> None:
+    document = normalised(frozen=not grouped)
+    if grouped:
+        document = apply(document, {"kind": "group", "nodes": ["norm_1", "drop_1"], "name": "block"})
+        document = apply(document, {"kind": "update", "node": "block_1", "frozen": True})
+    made: Any = module(document).train()
+    norm = made.block_1.norm_1 if grouped else made.norm_1
+    with torch.no_grad():
+        norm.running_mean.fill_(0.5)
+        norm.running_var.fill_(2.0)
+    x = torch.randn(16, 6)
+    found = norm(made.linear_1(x))
+    made(x)
+    assert torch.equal(norm.running_mean, torch.full((4,), 0.5))
+    by_hand = (made.linear_1(x) - 0.5) / (2.0 + norm.eps) ** 0.5 * norm.weight + norm.bias
+    torch.testing.assert_close(found, by_hand)
+    assert (made.block_1.drop_1 if grouped else made.drop_1).training
+    assert "keep_statistics" in source(document)
+    assert "keep_statistics" not in source(normalised())
+
+
+def test_what_is_tied_has_statistics_of_its_own() -> None:
+    document = normalised()
+    main = document.main_network
+    twin = main.nodes["norm_1"].model_copy(update={"id": "norm_2", "shares": "norm_1"})
+    edges = [edge for edge in main.edges if edge.target_node != "drop_1"]
+    edges += [Edge(source="norm_1", target="norm_2"), Edge(source="norm_2", target="drop_1")]
+    shared = main.model_copy(update={"nodes": {**main.nodes, "norm_2": twin}, "edges": tuple(edges)})
+    made: Any = module(document.with_network("main", shared)).train()
+    made(torch.randn(16, 6) * 3 + 1)
+    assert made.norm_2.weight is made.norm_1.weight
+    assert not torch.equal(made.norm_2.running_mean, made.norm_1.running_mean)
+
+
+def test_losses_of_a_network_that_repeats_with_shared_weights_add_up() -> None:
+    inner = network({"input_1": SEQUENCE, "experts_1": ("MixtureOfExperts", {"experts": 3}), "output_1": OUT})
+    shared = {"network": "inner", "repeat": 3, "shared": True}
+    main = network({"input_1": SEQUENCE, "inner_1": ("Subnetwork", shared), "output_1": OUT})
+    torch.manual_seed(0)
+    made: Any = module(networks(main=main, inner=inner)).train()
+    x = torch.randn(4, 5, 6)
+    made(x)
+    (experts,) = made.inner_1[0].children()
+    whole, alone = experts.auxiliary_loss, []
+    for _ in range(3):
+        x = experts(x)
+        alone.append(experts.auxiliary_loss)
+    torch.testing.assert_close(whole, sum(alone))

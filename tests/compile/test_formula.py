@@ -23,8 +23,7 @@ from builder.graph import Editor, Network, Project, apply
 from builder.graph.document import MAX_NODES
 from builder.layers import registry
 from builder.layers.base import SAMPLES, TensorSpec
-from builder.templates import templates
-from tests.compile.published import PUBLISHED
+from builder.templates import architectures, templates
 from tests.layers.test_catalogue import CASES, around
 from tests.networks import chain, network, networks
 
@@ -61,9 +60,9 @@ def answer(text: str, *inputs: torch.Tensor, **others: Network) -> Any:
     return module(source(project, replace(analysis, issues=issues))).eval()(*inputs)
 
 
-@pytest.mark.parametrize("name", [*templates(), *PUBLISHED])
+@pytest.mark.parametrize("name", [*templates(), *architectures()])
 def test_every_template_and_published_network_is_read_again(name: str) -> None:
-    project = templates()[name].project if name in templates() else PUBLISHED[name][0]()
+    project = (templates().get(name) or architectures()[name]).project
     for key, found in project.networks.items():
         is_read_again(found, {other: value for other, value in project.networks.items() if other != key})
 

@@ -85,6 +85,16 @@ def test_inner_models_are_networks_and_shared_layers_share() -> None:
     assert any(node.type == "Linear" and node.shares for node in nodes.values())
 
 
+def test_models_that_are_built_alike_are_one_network_that_repeats() -> None:
+    project = read_keras(HERE / "blocks.keras").project
+    assert set(project.networks) == {"main", "wide_0", "wide_0_inner"}
+    rows = [node.params for node in project.main_network.nodes.values() if node.type == "Subnetwork"]
+    assert rows == [
+        {"network": "wide_0", "repeat": 3},
+        {"network": "wide_0_inner", "repeat": 2, "shared": True},
+    ]
+
+
 def test_a_dense_layer_behind_an_image_needs_no_permutation() -> None:
     kinds = [node.type for node in read_keras(HERE / "digits.keras").project.main_network.nodes.values()]
     assert "Permute" not in kinds

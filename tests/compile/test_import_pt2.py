@@ -543,3 +543,25 @@ def test_fuzz(small: bytes, tmp_path: Path) -> None:
         except Unreadable as error:
             said = str(error)
         assert "\n" not in said
+
+
+class Plain(nn.Module):
+    """Residual blocks of bare weights, without a module for any of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList(nn.Parameter(torch.randn(4, 4, 3, 3) * 0.1) for _ in range(8))
+        self.head = nn.Parameter(torch.randn(3, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for one, other in zip(self.weights[::2], self.weights[1::2], strict=True):
+            x = F.relu(x + F.conv2d(F.relu(F.conv2d(x, one, padding=1)), other, padding=1))
+        return F.linear(x.mean((2, 3)), self.head)
+
+
+def test_what_repeats_is_a_network_also_where_no_module_has_a_name(tmp_path: Path) -> None:
+    network, inputs = made(Plain), (torch.randn(2, 4, 6, 6),)
+    found = imported(exported(network, inputs), tmp_path)
+    blocks = [node for node in found.project.main_network.nodes.values() if node.type == SUBNETWORK]
+    assert [node.params["repeat"] for node in blocks] == [4]
+    same(network, found, inputs)

@@ -24,7 +24,7 @@ from builder.compile.importers.repeats import grouped
 from builder.graph import Project, apply, dumps, loads
 from builder.graph.document import SUBNETWORK
 from builder.graph.expression import evaluate
-from tests.compile import published
+from builder.templates import architectures
 from tests.networks import network, networks
 
 
@@ -120,8 +120,8 @@ EXPORTED: dict[str, tuple[Callable[[], nn.Module], Rows, str]] = {
     "gpt": (Gpt, _tokens, "encoder_layer"),
     "bert": (Bert, _masked, "encoder_layer"),
     "vit": (Vit, _image, "encoder_layer"),
-    "resnet18": (lambda: module(published.resnet18()), _small, "residual_block"),
-    "mobilenet": (lambda: module(published.mobilenet_v2()), _small, "inverted_residual"),
+    "resnet18": (lambda: module(architectures()["resnet18"].project), _small, "residual_block"),
+    "mobilenet": (lambda: module(architectures()["mobilenet_v2"].project), _small, "inverted_residual"),
 }
 
 
@@ -194,16 +194,16 @@ def _number(name: str, value: Any) -> Any:
 @pytest.mark.parametrize(
     ("name", "most", "wanted"),
     [
-        ("ResNet-18", 12, {"residual_block", "projection_block", "stage"}),
-        ("ResNet-50", 12, {"residual_block", "projection_block", "stage"}),
-        ("VGG-16", 40, set()),
-        ("AlexNet", 25, set()),
-        ("BERT-base", 25, set()),
+        ("resnet18", 12, {"residual_block", "projection_block", "stage"}),
+        ("resnet50", 12, {"residual_block", "projection_block", "stage"}),
+        ("vgg16", 40, set()),
+        ("alexnet", 25, set()),
+        ("bert_base", 25, set()),
     ],
 )
 def test_published_networks_keep_their_size(name: str, most: int, wanted: set[str]) -> None:
-    build, parameters = published.PUBLISHED[name]
-    flat = _flat(build())
+    published = architectures()[name]
+    flat = _flat(published.project)
     with torch.device("meta"):
         weights = module(flat).state_dict()
     found = grouped(Imported(flat, weights))
@@ -211,7 +211,7 @@ def test_published_networks_keep_their_size(name: str, most: int, wanted: set[st
     assert wanted <= set(found.project.networks)
     analysis = analyse(found.project)
     assert not analysis.errors
-    assert analysis.totals.parameters == parameters
+    assert analysis.totals.parameters == published.parameters
     assert sum(value.numel() for value in found.weights.values()) == sum(value.numel() for value in weights.values())
 
 
@@ -227,7 +227,7 @@ def _same_answers(flat: Project, rows: torch.Tensor, **options: bool) -> Importe
 
 
 def test_the_same_network_is_always_grouped_in_the_same_way() -> None:
-    flat = _flat(published.resnet50())
+    flat = _flat(architectures()["resnet50"].project)
     assert dumps(grouped(Imported(flat)).project) == dumps(grouped(Imported(flat)).project)
 
 

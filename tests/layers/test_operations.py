@@ -469,3 +469,12 @@ def test_a_constant_that_fills_takes_no_room() -> None:
     assert sum(buffer.numel() for buffer in built.buffers()) == 1
     assert built(x).shape == (BATCH, 1_000_000, 1_000_000)
     assert not built.state_dict()
+
+
+def test_scatter_puts_back_what_sorting_moved_and_leaves_zeros_elsewhere() -> None:
+    x = torch.rand(3, 12)
+    values, places = x.sort(dim=1)
+    assert torch.equal(module("Scatter", {"length": 12}, [values, places])(values, places), x)
+    best, where = x.topk(4, dim=1)
+    found = module("Scatter", {"length": 12}, [best, where])(best, where)
+    assert torch.equal(found, torch.where(x >= best[:, -1:], x, 0.0))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.fft  # type: ignore[import-untyped]
+import scipy.fft
 import torch
 
 from builder.layers import TensorSpec, registry

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
-from builder.compile.formula.drawing import Drawing, Mistake
+from builder.compile.formula.drawing import Mistake
+from builder.compile.formula.lines import Lines
 from builder.compile.formula.names import (
     NODE_FIELDS,
     Meaning,
@@ -16,7 +17,7 @@ from builder.compile.formula.names import (
     plain_name,
 )
 from builder.compile.formula.values import Blueprint, Number, Tensor, Value, constant, is_numeric
-from builder.graph import SUBNETWORK, Network
+from builder.graph import SUBNETWORK
 from builder.layers import registry
 
 # What people write before a layer's name out of habit.
@@ -24,27 +25,11 @@ _MODULES = frozenset({"nn", "torch", "F"})
 _EXTREMES = {"max": ("Maximum", "low"), "min": ("Minimum", "high")}
 
 
-class Calls:
-    """What has to do with calls; `value` and the rest of reading come from `builder.compile.formula.reading`."""
-
-    def __init__(self, networks: Mapping[str, Network]) -> None:
-        self.drawing = Drawing(networks)
-        self.names: dict[str, Value] = {}
+class Calls(Lines):
+    """What has to do with calls; what a part of a line stands for, reading says."""
 
     def value(self, node: ast.expr, name: str = "") -> Value:
-        raise NotImplementedError
-
-    def tensor(self, node: ast.expr, value: Value) -> Tensor:
-        raise NotImplementedError
-
-    def source(self, node: ast.expr) -> str:
-        raise NotImplementedError
-
-    def fail(self, node: Any, message: str) -> NoReturn:
-        raise NotImplementedError
-
-    @property
-    def numbers(self) -> dict[str, Number]:
+        """What an expression stands for."""
         raise NotImplementedError
 
     def call(self, node: ast.Call, name: str) -> Value:

@@ -10,6 +10,9 @@ from builder.graph import Project
 if TYPE_CHECKING:
     import torch
 
+# What is said where equal tensors of a file are taken to be equal by chance, as fresh ones are.
+UNTIED = "Some layers of repeated blocks hold equal weights in the file; here each has weights of its own."
+
 
 class Unreadable(ValueError):  # noqa: N818  (that is what the file is)
     """The file cannot be imported; the message is one sentence that says what, where and how to mend it."""

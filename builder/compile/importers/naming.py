@@ -10,7 +10,7 @@ from itertools import count
 from builder.graph import Network, Node
 from builder.graph.document import SUBNETWORK, is_identifier
 
-_ATTENTION = frozenset({"Attention", "MultiheadAttention", "SelfAttention", "CrossAttention", "Softmax"})
+_ATTENTION = frozenset({"MultiHeadAttention", "SelfAttention", "CrossAttention", "DotProductAttention", "Softmax"})
 _CONVOLUTIONS = ("Conv", "Depthwise", "Separable")
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 _PARAMETERS = {"repeat": "times", "filters": "width", "units": "width", "dim": "width", "kernel_size": "kernel"}

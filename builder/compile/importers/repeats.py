@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.check import analyse
 from builder.check.views import digraph, execution_order
-from builder.compile.importers.base import Imported
+from builder.compile.importers.base import UNTIED, Imported
 from builder.compile.importers.chains import Number, Place, merged
 from builder.compile.importers.naming import Names, inner_ids, network_name, parameter_name
 from builder.compile.importers.patterns import Pattern, Run, Search, expression, independent
@@ -26,7 +26,6 @@ SMALL = 12
 WORTH = 0.8
 MOST_ROUNDS = 24
 _KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
-_UNTIED = "Some layers of repeated blocks hold equal weights in the file; here each has weights of its own."
 
 Values = Mapping[str, tuple[Number, ...]]
 
@@ -63,7 +62,7 @@ def _grouped(found: Imported, untie: bool) -> Imported:
     if len(work.project.main_network.nodes) > WORTH * before:
         return found
     project = work.project.with_network(work.project.main, place(work.project.main_network))
-    remarks = (*found.remarks, *((_UNTIED,) if work.untied else ()))
+    remarks = tuple(dict.fromkeys((*found.remarks, *((UNTIED,) if work.untied else ()))))
     result = Imported(project, work.weights, remarks)
     return result if _fits(result, analysis.totals.parameters + work.untied) else found
 

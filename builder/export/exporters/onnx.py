@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from builder.export.base import Batch, ExportError, Format, Trained
 from builder.export.compare import cause
 from builder.export.parts import as_json, preprocess
+from builder.export.spelling import spelled
 from builder.export.tracing import names, quiet, record
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Onnx(Format):
             # Recorded by torch.onnx itself, an LSTM would become a slow loop over its steps, not ONNX's own LSTM.
             program = record(trained)
             try:
+                program = spelled(program)
                 made = torch.onnx.export(
                     program, dynamo=True, verbose=False, input_names=ins, output_names=outs,
                     dynamic_shapes=tuple({0: "batch"} for _ in ins),

@@ -164,7 +164,25 @@ def generator():
     )
 
 
-MODELS = [mlp, digits, strides, volume, signal, text, branches, generator]
+def blocks():
+    """Models in a model: three alike in a row, one of them within another, and one that is used twice."""
+
+    def pair(name):
+        return keras.Sequential([kl.Input((6,)), kl.Dense(6, "relu"), kl.Dense(6)], name=name)
+
+    def wide(name):
+        start = kl.Input((6,))
+        return keras.Model(start, kl.Add()([start, pair(f"{name}_inner")(start)]), name=name)
+
+    again = pair("again")
+    x = start = kl.Input((6,))
+    for number in range(3):
+        x = wide(f"wide_{number}")(x)
+    x = again(again(kl.ReLU()(x)))
+    return keras.Model(start, kl.Dense(2)(kl.LayerNormalization()(x)))
+
+
+MODELS = [mlp, digits, strides, volume, signal, text, branches, generator, blocks]
 
 
 def packed(path):
@@ -200,7 +218,7 @@ def main():
         answers = model(given if len(given) > 1 else given[0])
         answers = answers if isinstance(answers, list) else [answers]
         arrays = {f"in_{n}": one for n, one in enumerate(given)}
-        arrays |= {f"out_{n}": np.asarray(one) for n, one in enumerate(answers)}
+        arrays |= {f"out_{n}": keras.ops.convert_to_numpy(one) for n, one in enumerate(answers)}
         np.savez_compressed(HERE / f"{make.__name__}.npz", **arrays)
         print(make.__name__, sum(path.stat().st_size for path in HERE.glob(f"{make.__name__}.*")))
     (HERE / "mlp.json").write_text(json.dumps(json.loads(mlp().to_json()), indent=None))

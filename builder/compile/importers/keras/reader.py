@@ -18,6 +18,7 @@ from builder.compile.importers.keras import (
     reshaping,
     sequences,
 )
+from builder.compile.importers.keras.alike import merged
 from builder.compile.importers.keras.config import MODELS, Call, LayerConfig, ModelConfig, Ref, model
 from builder.compile.importers.keras.container import (
     CONFIG,
@@ -92,11 +93,12 @@ def _imported(raw: Any, weights: Weights | None) -> Imported:
     analysis = analyse(project)
     if analysis.errors:
         raise Unreadable(f"The model cannot be drawn: {plain(analysis.errors[0].message)}")
+    project, tensors = merged(project, sheet.weights)
     if weights is None:
         job.remark("The file holds no weights, so they start at random.")
     else:
-        fits(project, sheet.weights)
-    return grouped(Imported(project, sheet.weights, tuple(job.remarks)))
+        fits(project, tensors)
+    return grouped(Imported(project, tensors, tuple(job.remarks)))
 
 
 def _drawn(config: ModelConfig, job: Job, weights: Weights | None) -> Sheet:

@@ -15,6 +15,7 @@ from builder.compile.importers.onnx.drawing import BATCH, Constant, Drawing, Ref
 from builder.compile.importers.onnx.folding import computed
 from builder.compile.importers.onnx.operators import OPERATORS, Call, elementwise
 from builder.compile.importers.onnx.patterns import activations
+from builder.compile.importers.onnx.projections import gather
 from builder.compile.importers.onnx.reading import LIMIT, Entry, Graph, Operator, read, short
 from builder.compile.importers.repeats import grouped
 from builder.compile.placing import place
@@ -228,19 +229,22 @@ class _Import:
         """The document without the nodes that lead nowhere, checked, and its weights as tensors."""
         import torch
 
-        reached = self.draw.needed()
-        nodes = {key: node for key, node in self.draw.nodes.items() if key in reached}
+        self.draw.prune()
+        attention = gather(self.draw, untie=True)
+        self.draw.prune()
+        for key, name in attention.items():
+            self.draw.rename(key, name or "attention")
+        nodes = self.draw.nodes
         if len(nodes) > MAX_NODES:
             raise Unreadable(f"This network would have {len(nodes):,} nodes; a document holds {MAX_NODES:,}.")
-        edges = tuple(edge for edge in self.draw.edges if edge.target_node in reached)
-        project = Project(name=self.name, networks={"main": place(Network(nodes=nodes, edges=edges))})
+        network = Network(nodes=nodes, edges=tuple(self.draw.edges))
+        project = Project(name=self.name, networks={"main": place(network)})
         errors = analyse(project).errors
         if errors:
             raise Unreadable(f"The network was read, but not as a document that works: {plain(errors[0].message)}")
         weights = {
             f"{key}.{part}": torch.from_numpy(np.array(array, order="C"))
             for key, parts in self.draw.weights.items()
-            if key in nodes
             for part, array in parts.items()
         }
         return grouped(Imported(project, weights, tuple(self.draw.remarks)), untie=True)

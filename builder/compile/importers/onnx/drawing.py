@@ -106,6 +106,8 @@ class Drawing:
     weights: dict[str, dict[str, Array]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     shared: dict[tuple[str, str], str] = field(default_factory=dict)
+    products: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)  # by the port that gives each
+    shown: dict[tuple[object, ...], Tensor] = field(default_factory=dict)  # masks as attention takes them
 
     def remark(self, text: str) -> None:
         """Say something once."""
@@ -130,6 +132,33 @@ class Drawing:
                 shares = self.nodes[key].shares
                 waiting += [shares] if shares else []
         return found
+
+    def prune(self) -> None:
+        """Take away the nodes on which no output depends."""
+        reached = self.needed()
+        for key in [key for key in self.nodes if key not in reached]:
+            del self.nodes[key]
+            self.weights.pop(key, None)
+        self.edges[:] = [edge for edge in self.edges if edge.target_node in reached]
+
+    def rename(self, key: str, name: str) -> None:
+        """Call a node with one output otherwise; it stays in its place."""
+        new = self._identifier(name, self.nodes[key].type)
+        title = "" if name == new else plain(name)[:200]
+        renamed = self.nodes[key].model_copy(update={"id": new, "title": title})
+        self.nodes = {new if old == key else old: renamed if old == key else node for old, node in self.nodes.items()}
+        sharing = {old: node for old, node in self.nodes.items() if node.shares == key}
+        self.nodes |= {old: node.model_copy(update={"shares": new}) for old, node in sharing.items()}
+        if key in self.weights:
+            self.weights[new] = self.weights.pop(key)
+        self.specs[new] = self.specs.pop(key)
+        self.sources[new] = self.sources.pop(key)
+        for index, edge in enumerate(self.edges):
+            source = new if edge.source == key else edge.source
+            target = f"{new}.{edge.target_port}" if edge.target_node == key else edge.target
+            self.edges[index] = Edge(source=source, target=target)
+        for ports in self.sources.values():
+            ports.update({port: new for port, ref in ports.items() if ref == key})
 
     def node(
         self,
@@ -192,6 +221,10 @@ class Drawing:
         ref = key if port == "out" else f"{key}.{port}"
         spec = self.specs[ref]
         return Tensor(ref, spec, tuple((axis,) for axis in range(len(spec.shape))))
+
+    def ports(self, key: str) -> list[str]:
+        """What a node's outputs are called, in the order of the layer."""
+        return [port.name for port in parse(self.nodes[key]).outputs()]
 
     def like(self, result: Tensor, old: Tensor, boolean: bool = False) -> Tensor:
         """A result of the same shape with the axes of what went in."""
@@ -349,7 +382,7 @@ class Drawing:
         first = max((value for value in values if isinstance(value, Tensor)), key=lambda value: value.rank)
         rank = max(first.rank, *(len(value.shape) for value in values))
         first = padded(first, rank)
-        whole = all(value.spec.dtype == "int" for value in values if isinstance(value, Tensor))
+        whole = all(value.spec.dtype == "int" for value in values if isinstance(value, Tensor) and not value.boolean)
         found = [
             padded(value, rank) if isinstance(value, Tensor) else self._beside(value, first, rank, whole)
             for value in values

@@ -144,6 +144,9 @@ def _place(tensor: Tensor, shape: list[int]) -> int | None:
     if not fitting:
         return None
     ones = [place for place in fitting if shape[place] == 1]
+    last = len(shape) - 1
+    if not ones and fitting == [last] and last > 0 and math.prod(shape[:last]) == front:
+        return last - 1  # (steps, features): the steps of all examples, rather than features of several
     if tensor.batch in fitting and (shape[tensor.batch] == 1 or len(tensor.axes[tensor.batch]) > 1):
         return tensor.batch
     return ones[0] if ones else fitting[-1]
@@ -158,7 +161,22 @@ def broadcast_to(draw: Drawing, tensor: Tensor, asked: list[int], name: str) -> 
         return Tensor(tensor.ref, tensor.spec, ((),) * (rank - tensor.rank) + tensor.axes, tensor.boolean)
     if max(shape) > BATCH:
         raise Refusal("it repeats the batch")
+    longer = [axis for axis, (size, mine) in enumerate(zip(shape, own, strict=True)) if size not in (1, mine)]
+    place = longer[0] - (rank - tensor.rank)
+    if len(longer) == 1 and place > 0 and not tensor.axes[place]:
+        return _longer(draw, tensor, place, shape[longer[0]])
     ones = Constant(np.broadcast_to(np.float32(1), [1 if size == BATCH else size for size in shape]))
     tensors, axes = draw.aligned([tensor, ones])
     made = draw.draw("Multiply", dict(zip("ab", tensors, strict=True)), name)
     return Tensor(made.ref, made.spec, axes, tensor.boolean)
+
+
+def _longer(draw: Drawing, tensor: Tensor, place: int, length: int) -> Tensor:
+    """An axis of length 1, which the port does not have yet, repeated; it comes right behind the file's axis before."""
+    behind = max(tensor.axes[place - 1], default=len(tensor.spec.shape) - 1)
+    new = behind + 1
+    apart = draw.draw("Unsqueeze", tensor, "unsqueeze", axis=new)
+    made = draw.draw("Expand", apart, "expand", axis=new, length=length)
+    axes = [tuple(part + (part >= new) for part in group) for group in tensor.axes]
+    axes[place] = (new,)
+    return Tensor(made.ref, made.spec, tuple(axes), tensor.boolean)

@@ -10,6 +10,7 @@ import numpy as np
 from builder.check import analyse
 from builder.compile.importers.base import Imported, Unreadable
 from builder.compile.importers.onnx.drawing import Array, Drawing
+from builder.compile.importers.repeats import grouped
 from builder.compile.importers.torch_export.grouping import Grouping, Item, called
 from builder.compile.importers.torch_export.program import Module
 from builder.compile.importers.torch_export.sizing import free
@@ -27,16 +28,16 @@ def finished(draw: Drawing, owners: Mapping[str, tuple[Module, ...]], name: str)
     """
     if len(draw.nodes) > MAX_NODES:
         raise Unreadable(f"This network would have {len(draw.nodes):,} nodes; a document holds {MAX_NODES:,}.")
-    grouped = _grouped(draw, owners, name)
-    if grouped is not None and not analyse(grouped[0]).errors:
-        return Imported(grouped[0], tensors(grouped[1]), tuple(dict.fromkeys([*draw.remarks, *grouped[2]])))
+    modules = _grouped(draw, owners, name)
+    if modules is not None and not analyse(modules[0]).errors:
+        return Imported(modules[0], tensors(modules[1]), tuple(dict.fromkeys([*draw.remarks, *modules[2]])))
     network = Network(nodes=dict(draw.nodes), edges=tuple(draw.edges))
     project = Project(name=name, networks={"main": place(network)})
     weights = {f"{key}.{part}": array for key, parts in draw.weights.items() for part, array in parts.items()}
     errors = analyse(project).errors
     if errors:
         raise Unreadable(f"The network was read, but not as a document that works: {plain(errors[0].message)}")
-    return Imported(project, tensors(weights), tuple(draw.remarks))
+    return grouped(Imported(project, tensors(weights), tuple(draw.remarks)))
 
 
 def _grouped(

@@ -17,13 +17,13 @@ _MAKERS = "arange zeros ones full zeros_like ones_like full_like new_zeros new_o
 _MOVERS = (
     "view reshape _unsafe_view flatten unflatten squeeze unsqueeze permute transpose t movedim select slice narrow cat "
     "stack expand expand_as repeat index_select gather flip roll tril triu alias clone contiguous detach "
-    "lift_fresh_copy split split_with_sizes chunk unbind repeat_interleave meshgrid lift_fresh"
+    "lift_fresh_copy split split_with_sizes chunk unbind repeat_interleave meshgrid lift_fresh numpy_T mT"
 )
 _MATHS = (
     "add sub mul div rsub pow neg abs exp log sqrt rsqrt reciprocal sin cos tanh sigmoid floor ceil round eq ne lt "
     "le gt ge logical_not logical_and logical_or bitwise_not bitwise_and bitwise_or where masked_fill cumsum sum mean "
     "maximum minimum clamp outer remainder floor_divide matmul mm softmax log1p expm1 embedding index softplus "
-    "linalg_vector_norm fmod _weight_norm amax amin relu erf sign"
+    "linalg_vector_norm fmod _weight_norm amax amin relu erf sign __and__ __or__ __xor__ all any"
 )
 FOLDED = frozenset(f"{_MAKERS} {_MOVERS} {_MATHS}".split())
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from builder.compile.importers.onnx.attention import is_causal
 from builder.compile.importers.onnx.drawing import Array, Constant, Drawing, Refusal, Tensor
-from builder.compile.importers.torch_export.attention import is_causal
 from builder.compile.importers.torch_export.program import Module, Operator, Program, Ref
 
 _USUAL = frozenset(

@@ -54,7 +54,7 @@ def _function(name: str) -> Drawer:
 
 
 for _name in (
-    "abs neg exp expm1 log log1p log2 log10 sqrt rsqrt square reciprocal sin cos tan asin acos atan sinh cosh asinh "
+    "neg exp expm1 log log1p log2 log10 sqrt rsqrt square reciprocal sin cos tan asin acos atan sinh cosh asinh "
     "erf sign floor ceil round"
 ).split():
     OPERATORS[_name] = _function(_name)

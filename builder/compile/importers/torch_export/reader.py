@@ -7,11 +7,12 @@ from typing import Any
 
 from builder.compile.importers.base import Unreadable
 from builder.compile.importers.onnx.drawing import BATCH, Constant, Drawing, Refusal, Tensor
-from builder.compile.importers.torch_export import attention, layers, multihead, numbers, shapes  # noqa: F401  (they fill the table)
+from builder.compile.importers.onnx.projections import gather
+from builder.compile.importers.torch_export import attention, layers, multihead, numbers, shapes, signals  # noqa: F401  (they fill the table)
 from builder.compile.importers.torch_export.archive import Archive, named
 from builder.compile.importers.torch_export.folding import FOLDED, arithmetic, computed
 from builder.compile.importers.torch_export.program import Entry, Module, Operator, Program, Ref
-from builder.compile.importers.torch_export.table import OPERATORS, Aten, States
+from builder.compile.importers.torch_export.table import OPERATORS, Aten, Spectrum, States
 from builder.text import plain
 
 # What an axis without a fixed length becomes, where the file does not say how long it was.
@@ -58,10 +59,12 @@ class Reader:
                 self._operator(item)
         for number, name in enumerate(self.program.outputs):
             self._output(name, number)
+        for (root, *_), shown in self.draw.shown.items():
+            self._beside(shown.ref, str(root))
         self._share()
-        self._prune()
-        attention.gather(self.draw)
-        self._prune()
+        self.draw.prune()
+        gather(self.draw)
+        self.draw.prune()
         return self.draw
 
     def _batch(self) -> int:
@@ -235,7 +238,7 @@ class Reader:
             value = args["self"]
             shape = value.shape if isinstance(value, Tensor | Constant) else ()
             return [shape[args["dim"]]]
-        if not any(isinstance(part, Tensor | States) for value in args.values() for part in _parts(value)):
+        if not any(isinstance(part, Tensor | States | Spectrum) for value in args.values() for part in _parts(value)):
             return computed(kind, args)
         if kind not in OPERATORS:
             raise Refusal("no layer stands for it where its inputs are computed")
@@ -288,6 +291,13 @@ class Reader:
             self.owners.setdefault(new, ())
         self.owners[key] = ()
 
+    def _beside(self, ref: str, root: str) -> None:
+        """A mask that several layers read belongs to the module from which it comes, not to the first that reads it."""
+        while ref != root:
+            key = ref.partition(".")[0]
+            self.owners[key] = self.owners[root.partition(".")[0]]
+            ref = self.draw.sources[key]["in"]
+
     def _share(self) -> None:
         """Nodes that use the very same weights share them."""
         homes: dict[tuple[str, int], str] = {}
@@ -308,14 +318,6 @@ class Reader:
                     self.draw.remark(f"Weights of {key} are those of {other} in the program; here each has its own.")
             for part, mark in marks.items():
                 homes.setdefault((part, mark), key)
-
-    def _prune(self) -> None:
-        """Take away the nodes on which no output depends."""
-        reached = self.draw.needed()
-        for key in [key for key in self.draw.nodes if key not in reached]:
-            del self.draw.nodes[key]
-            self.draw.weights.pop(key, None)
-        self.draw.edges[:] = [edge for edge in self.draw.edges if edge.target_node in reached]
 
 
 def _address(array: Any) -> int:

@@ -160,7 +160,7 @@ def _list(op: Aten) -> list[Value]:
 
 @aten("cat", "concat", "concatenate")
 def _cat(op: Aten) -> Any:
-    values = [value for value in _list(op) if value.shape != (0,)]
+    values = [value for value in _list(op) if 0 not in value.shape]
     first = next(value for value in values if isinstance(value, Tensor))
     values = [
         replace(value, array=value.array.astype(np.float32)) if isinstance(value, Constant) else value

@@ -101,6 +101,10 @@ class Aten:
         given = tuple(self.fitted(inputs))
         return LAYERS[kind](Call(kind, self.name, given, attributes, self.draw, OPSET, wanted, feeds))
 
+    def call(self, kind: str, *inputs: Value | None) -> Call:
+        """This operator as one of ONNX."""
+        return Call(kind, self.name, inputs, {}, self.draw, OPSET)
+
     def fitted(self, inputs: Sequence[Value | None]) -> list[Value | None]:
         """Fixed numbers that were repeated for each of the recorded examples, once."""
         first = max((one for one in inputs if isinstance(one, Tensor)), key=lambda one: one.rank, default=None)
@@ -160,6 +164,14 @@ class States:
         if not 0 <= found < directions:
             raise Refusal("it reads the last state of a layer below the last, which the layer does not give")
         return found
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Complex numbers by their parts."""
+
+    real: Tensor
+    imaginary: Tensor
 
 
 Drawer = Callable[[Aten], Sequence[Any]]

@@ -3,6 +3,7 @@
 from builder.compile.importers.onnx.operators import (
     activation,
     arithmetic,
+    attention,
     convolution,
     indexing,
     normalization,
@@ -11,12 +12,13 @@ from builder.compile.importers.onnx.operators import (
     reduction,
     resizing,
     shape,
+    spectrum,
 )
 from builder.compile.importers.onnx.operators.base import KINDS, OPERATORS, Call, elementwise
 
 # Each family enters its operators in the table when it is imported.
 FAMILIES = (
-    *(activation, arithmetic, convolution, indexing, normalization),
-    *(product, recurrent, reduction, resizing, shape),
+    *(activation, arithmetic, attention, convolution, indexing, normalization),
+    *(product, recurrent, reduction, resizing, shape, spectrum),
 )
 __all__ = ["FAMILIES", "KINDS", "OPERATORS", "Call", "elementwise"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from builder.compile.importers.onnx.drawing import BATCH, Constant, Tensor, Value
+from builder.compile.importers.onnx.drawing import BATCH, Constant, Refusal, Tensor, Value
 from builder.compile.importers.onnx.operators.base import (
     Call,
     elementwise,
@@ -28,7 +28,14 @@ def joined(call: Call, kind: str, values: Sequence[Value], ports: str = "abcdefg
         ]
     if len(values) > 2 and kind in ("Add", "Multiply", "Maximum", "Minimum", "Average"):
         params["count"] = len(values)
-    made = call.draw.draw(kind, dict(zip(ports, tensors, strict=False)), call.name, **params)
+    try:
+        made = call.draw.draw(kind, dict(zip(ports, tensors, strict=False)), call.name, **params)
+    except Refusal:
+        if kind == "Divide" or any(tensor.spec.dtype != "int" for tensor in tensors):
+            raise
+        real = [call.draw.draw("Cast", tensor, "cast", to="float") for tensor in tensors]
+        made = call.draw.draw(kind, dict(zip(ports, real, strict=False)), call.name, **params)
+        made = call.draw.draw("Cast", made, "cast", to="int")
     return Tensor(made.ref, made.spec, axes)
 
 
@@ -122,6 +129,14 @@ def _compare(call: Call) -> list[Value]:
             return [replace(made, boolean=True)]
     values = [value for value in call.inputs if value is not None]
     return [replace(joined(call, "Compare", values, relation=relation), boolean=True)]
+
+
+@operator("IsNaN")
+def _is_nan(call: Call) -> list[Value]:
+    """A number that is none is unequal to itself."""
+    tensor = call.tensor()
+    made = call.draw.draw("Compare", {"a": tensor, "b": tensor}, call.name, relation="!=")
+    return [replace(call.draw.like(made, tensor), boolean=True)]
 
 
 @operator("Not")

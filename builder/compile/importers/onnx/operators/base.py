@@ -47,6 +47,10 @@ class Call:
             raise Refusal(f"input {place + 1} is missing")
         return found
 
+    def layer(self, kind: str, *inputs: Value | None, **attributes: Any) -> Sequence[Value | None]:
+        """What another operator is drawn as, of which this one is made."""
+        return OPERATORS[kind](Call(kind, self.name, inputs, attributes, self.draw, self.opset))
+
     def number(self, place: int) -> float | None:
         """A fixed number, or None where there is none."""
         value = self.inputs[place] if place < len(self.inputs) else None

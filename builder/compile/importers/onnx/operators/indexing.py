@@ -43,13 +43,13 @@ def _split(call: Call) -> list[Value]:
     return [call.draw.like(call.draw.output(key, letter), tensor) for letter in "abcdefghijklmnop"[:parts]]
 
 
-def _slice(call: Call, tensor: Tensor, axis: int, start: int, end: int, step: int) -> Tensor:
+def _slice(call: Call, tensor: Tensor, axis: int, start: int, end: int, step: int) -> Value:
     length = tensor.length(axis)
     taken = range(length)[slice(start if abs(start) < FAR * 4 else (length if start > 0 else 0), end, step)]
     if taken == range(length):
         return tensor
     if not taken:
-        raise Refusal("it leaves nothing")
+        return Constant(np.empty([*tensor.shape[:axis], 0, *tensor.shape[axis + 1 :]], np.float32))
     inner = call.draw.single(tensor, axis)
     if step < 0:
         made = call.draw.draw("IndexSelect", tensor, call.name, axis=inner, indices=tuple(taken))
@@ -68,7 +68,10 @@ def _slices(call: Call) -> list[Value]:
     axes = call.whole(3, "axes") or list(range(len(starts)))
     steps = call.whole(4, "steps") or [1] * len(starts)
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        tensor = _slice(call, tensor, placed(axis, tensor.rank), start, end, step)
+        found = _slice(call, tensor, placed(axis, tensor.rank), start, end, step)
+        if not isinstance(found, Tensor):
+            return [found]  # nothing is left, whatever else is cut
+        tensor = found
     return [tensor]
 
 
@@ -129,3 +132,30 @@ def _elements(call: Call) -> list[Value]:
     tensor, indices = call.draw.straight(tensor), call.draw.straight(indices)
     given = {"in": tensor, "indices": indices}
     return [call.draw.draw("GatherElements", given, call.name, axis=call.axis(0))]
+
+
+@operator("TopK")
+def _greatest(call: Call) -> list[Value]:
+    tensor = call.tensor()
+    counts = call.whole(1, "k")
+    axis = call.axis(-1)
+    if counts is None or len(counts) != 1:
+        raise Refusal("it does not say how many it takes")
+    params: dict[str, Any] = {"k": counts[0], "axis": call.draw.single(tensor, axis)}
+    params |= {} if call.get("largest", 1) else {"largest": False}
+    key = call.draw.node("TopK", tensor, call.name, **params)
+    return [call.draw.like(call.draw.output(key, port), tensor) for port in call.draw.ports(key)]
+
+
+@operator("ScatterElements")
+def _scattered(call: Call) -> list[Value]:
+    base, indices, values = call.inputs[0], call.tensor(1), call.tensor(2)
+    axis = call.axis(0, indices.rank)
+    if call.get("reduction", "none") != "none" or not isinstance(base, Constant) or base.filled:
+        raise Refusal("only numbers that are put into zeros can be drawn")
+    if indices.axes != values.axes:
+        indices, values = (call.draw.straight(one) for one in (indices, values))
+    given = {"in": values, "indices": indices}
+    inner = call.draw.single(values, axis)
+    made = call.draw.draw("Scatter", given, call.name, axis=inner, length=base.shape[axis])
+    return [call.draw.like(made, values)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from builder.compile.importers.onnx.attention import attended
 from builder.compile.importers.onnx.drawing import Array, Constant, Refusal, Tensor, Value, padded
 from builder.compile.importers.onnx.operators.base import (
     Call,
@@ -46,11 +47,36 @@ def _matmul(call: Call) -> list[Value]:
     a, b = call.inputs[0], call.inputs[1]
     if isinstance(a, Tensor) and isinstance(b, Constant) and b.array.ndim == 2:
         return [linear(call, a, b.array.T, None, call.base(1))]
+    if isinstance(a, Tensor) and isinstance(b, Constant) and _spread(a, b):
+        return [_each(call, a, b)]
     if not isinstance(a, Tensor):
         a = call.draw.constant(_fixed(a), call.tensor(1))
     if not isinstance(b, Tensor):
         b = call.draw.constant(_fixed(b), a)
-    return [product(call, a, b)]
+    return [attended(call.draw, a, b, call.name) or product(call, a, b)]
+
+
+def _spread(a: Tensor, b: Constant) -> bool:
+    """Whether rows of all examples stand side by side and are multiplied by several fixed matrices, one each."""
+    return a.rank == 3 == len(b.shape) and 0 in a.axes[1] and len(a.axes[0]) < 2 and len(a.axes[2]) == 1
+
+
+def _each(call: Call, a: Tensor, b: Constant) -> Tensor:
+    """(E or 1, N·T, D) times E matrices, drawn as (N, E or 1, T, D) times them."""
+    lead, row, column = a.axes
+    rest = [part for part in row if part != 0]
+    if len(rest) > 1 or b.array.dtype != np.float32:
+        raise Refusal("its rows are made of more than two axes")
+    order = [lead[0] if lead else None, rest[0] if rest else None, column[0]]
+    given = {"a": call.draw.arranged(a, order), "b": call.draw.constant(b, _plain(a))}
+    made = call.draw.draw("MatMul", given, call.name)
+    rows = tuple(0 if part == 0 else 2 for part in row) if rest else (0,)
+    return Tensor(made.ref, made.spec, ((1,), rows, (3,)) if rest else ((1,), (0,), (3,)))
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """The tensor with the batch in front, and three axes of the file behind it."""
+    return Tensor(tensor.ref, tensor.spec, ((0,), (), (), ()))
 
 
 def _fixed(value: Value | None) -> Constant:
@@ -91,6 +117,7 @@ def product(call: Call, a: Tensor, b: Tensor) -> Tensor:
             params[f"transpose_{port}"] = True
         made[port] = call.draw.arranged(tensor, [*front, *(last[::-1] if turned else last)])
     result = call.draw.draw("MatMul", made, call.name, **params)
+    call.draw.products[result.ref] = (a, b)
     numbers = {part: number for number, part in enumerate(parts, 1)}
     axes: list[tuple[int, ...]] = []
     for axis in range(rank - 2):

@@ -1,0 +1,55 @@
+"""Results of operations on meta tensors, found without PyTorch's own way through Python where that is slow.
+
+On meta tensors, PyTorch carries out what works number by number in Python, which takes forty times as long as a product
+of matrices, whose shapes it checks in C++. Nothing is assumed here that PyTorch does not say or has not shown.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+_ADDMM = torch.ops.aten.addmm.default
+_MM = torch.ops.aten.mm.default
+# What kind of numbers an operation gave that works number by number, by the operation and all but the shape.
+_kinds: dict[tuple[Any, ...], torch.dtype] = {}
+
+
+def result(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What an operation gives; the same as calling it, but for the numbers, which meta tensors do not have."""
+    if function is _ADDMM and not kwargs:
+        bias, a, b = args
+        if _plain(bias) and _plain(a) and bias.dtype == a.dtype == b.dtype:
+            found = _MM(a, b)
+            if bias.shape == found.shape[1:]:
+                return found
+    if torch.Tag.pointwise in function.tags and not function._schema.is_mutable:
+        return _numberwise(function, args, kwargs)
+    return function(*args, **kwargs)
+
+
+def _numberwise(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Where all tensors are of one shape, so is what comes out; its kind of numbers is remembered."""
+    tensors = [arg for arg in args if isinstance(arg, torch.Tensor)]
+    first = tensors[0] if tensors else None
+    rest = [arg for arg in args if not isinstance(arg, torch.Tensor)]
+    if (
+        first is None
+        or any(not _plain(tensor) or tensor.shape != first.shape for tensor in tensors)
+        or kwargs
+        or not all(isinstance(part, (bool, int, float, str, type(None))) for part in rest)
+    ):
+        return function(*args, **kwargs)
+    places = tuple(arg.dtype if isinstance(arg, torch.Tensor) else (type(arg), arg) for arg in args)
+    key = (function, first.dim() > 0, places)
+    if key in _kinds:
+        return torch.empty_like(first, dtype=_kinds[key], requires_grad=False)
+    found = function(*args, **kwargs)
+    if isinstance(found, torch.Tensor) and found.shape == first.shape and found.is_contiguous() and len(_kinds) < 1_000:
+        _kinds[key] = found.dtype
+    return found
+
+
+def _plain(tensor: torch.Tensor) -> bool:
+    return tensor.device.type == "meta" and tensor.layout == torch.strided and tensor.is_contiguous()

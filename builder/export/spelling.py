@@ -1,0 +1,79 @@
+"""Operations that ONNX lacks, written by those that it has, with the same answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch.export import ExportedProgram
+
+
+def spelled(program: ExportedProgram) -> ExportedProgram:
+    """The program without operations that ONNX lacks; one without any of them stays what it is."""
+    used = {node.target for node in program.graph.nodes}
+    table = {operation: function for operation, function in _table().items() if operation in used}
+    return program.run_decompositions(table) if table else program
+
+
+def _table() -> dict[Any, Callable[..., Any]]:
+    import torch
+
+    aten = torch.ops.aten
+    return {
+        aten.sort.stable: _sort,
+        aten.sort.default: lambda x, dim=-1, descending=False: _sort(x, dim=dim, descending=descending),
+        aten.cummax.default: lambda x, dim: _running(x, dim, largest=True),
+        aten.cummin.default: lambda x, dim: _running(x, dim, largest=False),
+        aten.cumprod.default: _product,
+        aten.rrelu.default: _rrelu,
+    }
+
+
+def _sort(
+    x: torch.Tensor, *, stable: bool | None = None, dim: int = -1, descending: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """All numbers as the greatest or least, which come in order; ONNX leaves equal ones in theirs."""
+    found: tuple[torch.Tensor, torch.Tensor] = x.topk(x.shape[dim], dim=dim, largest=descending, sorted=True)
+    return found
+
+
+def _running(x: torch.Tensor, dim: int, largest: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """The greatest so far: of each number with all before it, side by side in a square."""
+    import torch
+
+    worst = float("-inf") if largest else float("inf")
+    square = _square(x, dim, worst)
+    values = square.amax(-1) if largest else square.amin(-1)
+    places = torch.arange(square.shape[-1], device=x.device)
+    # Of several that are equal, PyTorch names the last.
+    last = torch.where(square == values.unsqueeze(-1), places, torch.zeros_like(places)).amax(-1)
+    return values.movedim(-1, dim), last.movedim(-1, dim)
+
+
+def _product(x: torch.Tensor, dim: int, *, dtype: torch.dtype | None = None) -> torch.Tensor:
+    found = _square(x if dtype is None else x.to(dtype), dim, 1.0).prod(-1)
+    return found.movedim(-1, dim)
+
+
+def _square(x: torch.Tensor, dim: int, rest: float) -> torch.Tensor:
+    """(…, T, T): in row t the first t + 1 numbers of the axis, and `rest` behind them."""
+    import torch
+
+    moved = x.movedim(dim, -1)
+    steps = torch.arange(moved.shape[-1], device=x.device)
+    seen = steps.unsqueeze(0) <= steps.unsqueeze(1)
+    return torch.where(seen, moved.unsqueeze(-2), torch.full_like(moved[..., :1].unsqueeze(-1), rest))
+
+
+def _rrelu(
+    x: torch.Tensor, lower: float = 0.125, upper: float = 1 / 3, training: bool = False, generator: object = None
+) -> torch.Tensor:
+    """Where it does not train, the slope is the middle."""
+    from torch.nn import functional
+
+    return functional.leaky_relu(x, (lower + upper) / 2)
+
+
+__all__ = ["spelled"]

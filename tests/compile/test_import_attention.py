@@ -1,0 +1,139 @@
+"""Attention that a file spells out arrives as one layer, answers as before, and tells what each head looks at."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]
+import pytest
+import torch
+from torch import nn
+
+from builder.compile import input_nodes, module
+from builder.compile.importers import read_model
+from builder.compile.importers.base import Imported
+from builder.export.tracing import quiet
+from tests.compile.spelled import HEADS, STEPS, WIDTH, Biased, Multihead, Readers, Shared, Writers
+
+Rows = tuple[torch.Tensor, ...]
+
+
+def tokens(count: int) -> Rows:
+    return (torch.randint(0, 30, (count, STEPS)),)
+
+
+def padded(count: int) -> Rows:
+    mask = torch.ones(count, STEPS)
+    mask[0, 4:] = 0
+    return (*tokens(count), mask)
+
+
+def steps(count: int) -> Rows:
+    return (torch.randn(count, STEPS, WIDTH),)
+
+
+def masked(count: int) -> Rows:
+    return (*steps(count), padded(count)[1])
+
+
+def pairs(count: int) -> Rows:
+    return (*steps(count), torch.randn(count, 5, WIDTH))
+
+
+def file(network: nn.Module, rows: Rows, way: str, path: Path) -> Path:
+    """What PyTorch writes: a program, or ONNX by its new exporter (18, or 23 with an operator for attention) or old."""
+    names = ["x", "y"][: len(rows)]
+    with warnings.catch_warnings(), quiet(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the old exporter is to go, and traces warn of Python values
+        if way == "pt2":
+            shapes: Any = tuple({0: torch.export.Dim.DYNAMIC} for _ in rows)
+            torch.export.save(torch.export.export(network, rows, dynamic_shapes=shapes), path / "model.pt2")
+            return path / "model.pt2"
+        target: Any = path / "model.onnx"
+        if way == "old":
+            axes = {name: {0: "n"} for name in names}
+            torch.onnx.export(network, rows, target, dynamo=False, input_names=names, dynamic_axes=axes)
+            return path / "model.onnx"
+        shapes = tuple({0: "batch"} for _ in rows)
+        options: dict[str, Any] = {"dynamic_shapes": shapes, "input_names": names, "verbose": False}
+        program = torch.onnx.export(network, rows, dynamo=True, opset_version=int(way), **options)
+        assert program is not None
+        target.write_bytes(program.model_proto.SerializeToString())
+    return path / "model.onnx"
+
+
+def expected(network: nn.Module, path: Path, rows: Rows) -> torch.Tensor:
+    if path.suffix == ".pt2":
+        found: torch.Tensor = network(*rows)
+        return found
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    given = {item.name: row.numpy() for item, row in zip(session.get_inputs(), rows, strict=True)}
+    return torch.from_numpy(np.asarray(session.run(None, given)[0]))
+
+
+def answer(drawn: nn.Module, found: Imported, rows: Rows) -> torch.Tensor:
+    """The document may take its inputs in another order than the file; the first is the wider one in each."""
+    order = [found.project.main_network.nodes[key].params["kind"] for key in input_nodes(found.project)]
+    ready = rows[::-1] if len(order) > 1 and order[0] == "vector" else rows
+    result: torch.Tensor = drawn(*ready)
+    return result
+
+
+CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[int], Rows], str, str, int]] = {
+    "gpt2 old": (lambda: Writers("where"), tokens, "old", "MultiHeadAttention", 1),
+    "gpt2 pt2": (lambda: Writers("add"), tokens, "pt2", "MultiHeadAttention", 1),
+    "gpt old": (lambda: Writers("fill"), tokens, "old", "MultiHeadAttention", 1),
+    "bert old": (Readers, padded, "old", "SelfAttention", 1),
+    "bert pt2": (Readers, padded, "pt2", "SelfAttention", 1),
+    "function 23": (lambda: Shared(False, True), steps, "23", "MultiHeadAttention", 1),
+    "function pt2": (lambda: Shared(True), steps, "pt2", "SelfAttention", 1),
+    "function old": (lambda: Shared(False), masked, "old", "SelfAttention", 1),
+    "module 18": (lambda: Multihead(True), steps, "18", "MultiHeadAttention", 1),
+    "module pt2": (lambda: Multihead(False), steps, "pt2", "MultiHeadAttention", 1),
+    "module old": (lambda: Multihead(False, cross=True), pairs, "old", "CrossAttention", 1),
+    "own bias": (Biased, steps, "old", "Softmax", 1),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_one_layer_with_the_same_answers(name: str, tmp_path: Path) -> None:
+    build, make, way, kind, times = CASES[name]
+    torch.manual_seed(5)
+    network = build().eval()
+    path = file(network, make(2), way, tmp_path)
+    found = read_model(path)
+    types = Counter(node.type for part in found.project.networks.values() for node in part.nodes.values())
+    assert types[kind] == times
+    assert kind == "Softmax" or not types["Softmax"]
+    drawn = module(found.project).eval()
+    drawn.load_state_dict(found.weights)
+    rows = make(3)
+    with torch.no_grad():
+        assert torch.allclose(answer(drawn, found, rows), expected(network, path, rows), atol=1e-5)
+
+
+def test_each_head_is_told_as_the_network_saw_it(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    network: Any = Writers("where", 1).eval()
+    rows = tokens(3)
+    found = read_model(file(network, tokens(2), "old", tmp_path))
+    drawn: Any = module(found.project).eval()
+    drawn.load_state_dict(found.weights)
+    (layer,) = [part for part in drawn.modules() if hasattr(part, "capture")]
+    layer.capture = True
+    with torch.no_grad():
+        network(*rows)
+        drawn(*rows)
+    assert layer.attention.shape == (3, HEADS, STEPS, STEPS)
+    assert torch.allclose(layer.attention, network.blocks[0].weights, atol=1e-6)
+
+
+def test_it_is_called_as_its_module(tmp_path: Path) -> None:
+    found = read_model(file(Multihead(False).eval(), steps(2), "old", tmp_path))
+    (node,) = [node for node in found.project.main_network.nodes.values() if node.type == "MultiHeadAttention"]
+    assert "attend" in node.id
