@@ -1,132 +1,62 @@
-"""Zips of picture folders, opened with care: the folder that a picture lies in is its class."""
+"""Pictures from their bytes, opened with care."""
 
 from __future__ import annotations
 
+import base64
 import io
-import stat
 import warnings
-import zipfile
-import zlib
-from pathlib import PurePosixPath
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from builder.data.limits import (
-    MAX_MEMBER_BYTES,
-    MAX_MEMBERS,
-    MAX_PIXELS,
-    MAX_RATIO,
-    MAX_UNPACKED_BYTES,
-    SMALLEST_SIDE,
-)
+from builder.data.limits import MAX_PIXELS, SMALLEST_SIDE
 from builder.data.schema import DataError
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 
 
-def read_zip(data: bytes, side: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Pictures (R, side, side, 3) as uint8, class numbers (R,), and the classes' names.
+def picture(content: bytes, filename: str, side: int) -> np.ndarray:
+    """A picture as square RGB (S, S, 3), of its own size, but from `SMALLEST_SIDE` to `side`.
 
     Raises:
-        DataError: it is no zip, it is a bomb, or it does not hold pictures of at least two classes.
+        DataError: it cannot be read, or is too large.
     """
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
-        raise DataError("This file is no zip archive, or a damaged one.") from None
-    with archive:
-        members = _members(archive, len(data))
-        classes = sorted({_class(member) for member in members})
-        if len(classes) < 2:
+    from PIL import ImageOps
+
+    def read(image: Image.Image) -> np.ndarray:
+        image.draft("RGB", (side, side))  # lets a large JPEG be decoded at a fraction of its size
+        own = max(SMALLEST_SIDE, min(side, max(image.size)))
+        return np.asarray(_rgb(ImageOps.exif_transpose(image)).resize((own, own)))
+
+    return _opened(content, filename, read)
+
+
+def mask(content: bytes, filename: str) -> np.ndarray:
+    """A mask as it was painted: class numbers or grey values (H, W), or colours (H, W) as 0xRRGGBB.
+
+    Raises:
+        DataError: it cannot be read, or is too large.
+    """
+
+    def read(image: Image.Image) -> np.ndarray:
+        if image.format == "JPEG":
             raise DataError(
-                "The zip needs pictures in at least two folders, one per class, such as cats/1.png and dogs/1.png."
+                f"{filename[:100]!r} is a JPEG, which blurs the borders between classes; save masks as PNG."
             )
-        numbers = {name: number for number, name in enumerate(classes)}
-        budget = MAX_UNPACKED_BYTES
-        pictures, labels = [], []
-        for member in members:
-            content = _content(archive, member, budget)
-            budget -= len(content)
-            pictures.append(_picture(content, member.filename, side))
-            labels.append(numbers[_class(member)])
-    return _equal(pictures), np.array(labels), classes
+        if image.mode in ("P", "L", "1", "I", "I;16", "I;16B"):
+            return np.asarray(image).astype(np.int64)
+        colours = np.asarray(image.convert("RGB")).astype(np.int64)
+        return np.asarray(colours @ np.array([65_536, 256, 1]))
+
+    return _opened(content, filename, read)
 
 
-def _equal(pictures: list[np.ndarray]) -> np.ndarray:
-    """Pictures of the same size, that of the largest."""
+def _opened(content: bytes, filename: str, read: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     from PIL import Image
-
-    side = max(len(picture) for picture in pictures)
-    return np.stack(
-        [
-            picture if len(picture) == side else np.asarray(Image.fromarray(picture).resize((side, side)))
-            for picture in pictures
-        ]
-    )
-
-
-def _members(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
-    """The pictures in an archive of `size` bytes, after every member was looked at."""
-    every = archive.infolist()
-    if len(every) > MAX_MEMBERS:
-        raise DataError(f"The zip has {len(every):,} members; at most {MAX_MEMBERS:,} can be read.")
-    total = sum(member.file_size for member in every)
-    # Members that share their bytes would make the archive seem larger than it is.
-    packed = min(sum(member.compress_size for member in every), size)
-    if total > MAX_UNPACKED_BYTES or total > max(packed, 1) * MAX_RATIO:
-        raise DataError(
-            f"The zip would unpack to {total / 2**20:,.0f} MiB, {total / max(packed, 1):,.0f} times its size; "
-            f"at most {MAX_UNPACKED_BYTES / 2**20:,.0f} MiB and {MAX_RATIO} times are allowed."
-        )
-    pictures = []
-    for member in every:
-        path = PurePosixPath(member.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in str(path).partition("/")[0]:
-            raise DataError(f"The zip has a member that points outside of it: {member.filename[:100]!r}.")
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise DataError(f"The zip has a link in it, which is not allowed: {member.filename[:100]!r}.")
-        if member.flag_bits & 1:
-            raise DataError("The zip is encrypted; pack it without a password.")
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise DataError("The zip is packed in an unusual way; pack it as a plain zip (deflate).")
-        hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-        # In this order, as a member without any name cannot be asked whether it is a folder.
-        if not hidden and path.suffix.lower() in SUFFIXES and len(path.parts) > 1 and not member.is_dir():
-            pictures.append(member)
-    if not pictures:
-        raise DataError(
-            "The zip holds no pictures (PNG, JPEG, BMP, GIF, WebP or TIFF) in folders, one folder per class."
-        )
-    return sorted(pictures, key=lambda member: member.filename)
-
-
-def _class(member: zipfile.ZipInfo) -> str:
-    return PurePosixPath(member.filename.replace("\\", "/")).parent.name[:100]
-
-
-def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: int) -> bytes:
-    """A member's bytes, counted while they are unpacked, as what the archive says of itself may be a lie."""
-    limit = min(budget, MAX_MEMBER_BYTES)
-    try:
-        with archive.open(member) as file:
-            content = file.read(limit + 1)
-    except (
-        zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError, RuntimeError
-    ) as error:  # fmt: skip
-        raise DataError(f"{member.filename[:100]!r} in the zip is damaged: {str(error)[:100]}.") from None
-    if len(content) > limit:
-        raise DataError(f"{member.filename[:100]!r} in the zip is larger than is allowed.")
-    return content
-
-
-def _picture(content: bytes, filename: str, side: int) -> np.ndarray:
-    """A picture as square RGB (S, S, 3), of its own size, but from `SMALLEST_SIDE` to `side`."""
-    from PIL import Image, ImageOps
 
     try:
         with warnings.catch_warnings():
@@ -135,9 +65,7 @@ def _picture(content: bytes, filename: str, side: int) -> np.ndarray:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise _too_large(filename, f"{width * height / 1e6:,.0f} megapixels")
-                image.draft("RGB", (side, side))  # lets a large JPEG be decoded at a fraction of its size
-                own = max(SMALLEST_SIDE, min(side, max(width, height)))
-                return np.asarray(_rgb(ImageOps.exif_transpose(image)).resize((own, own)))
+                return read(image)
     except DataError:
         raise
     except Image.DecompressionBombError:
@@ -147,6 +75,43 @@ def _picture(content: bytes, filename: str, side: int) -> np.ndarray:
         raise DataError(
             f"{filename[:100]!r} is no picture that can be read ({type(error).__name__}); remove it from the zip."
         ) from None
+
+
+def equal(pictures: list[np.ndarray]) -> np.ndarray:
+    """Square pictures (R, S, S, 3) of the same size, that of the largest."""
+    side = max(len(one) for one in pictures)
+    found = np.empty((len(pictures), side, side, 3), dtype=np.uint8)
+    for place, one in enumerate(pictures):
+        found[place] = one if len(one) == side else resized(one, side)
+    return found
+
+
+def resized(pixels: np.ndarray, side: int, mode: str | None = None) -> np.ndarray:
+    """A picture (H, W, 3) as one (side, side, 3), or (side, side) in the mode L."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    return np.asarray((image.convert(mode) if mode else image).resize((side, side)))
+
+
+def resized_mask(mask: np.ndarray, side: int) -> np.ndarray:
+    """A mask (H, W) as one (side, side) whose every pixel is one of those that were there."""
+    rows = ((np.arange(side) + 0.5) * mask.shape[0] / side).astype(np.int64)
+    columns = ((np.arange(side) + 0.5) * mask.shape[1] / side).astype(np.int64)
+    found: np.ndarray = mask[rows][:, columns]
+    return found
+
+
+def data_uri(pixels: np.ndarray) -> str:
+    """A picture (H, W) or (H, W, 3) of bytes, as a page can show it."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    image = Image.fromarray(pixels)
+    image.resize((max(64, image.width), round(image.height * max(64, image.width) / image.width)), 0).save(
+        stream, "PNG"
+    )
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def _too_large(filename: str, size: str) -> DataError:

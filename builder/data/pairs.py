@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from builder.data.encode import END, IGNORE, PAD, encode_rows, words
-from builder.data.raw import LENGTH_LIMIT, Fitted, Texts
+from builder.data.fitting import LENGTH_LIMIT
+from builder.data.raw import Fitted, Texts
 from builder.data.schema import Example, FieldSpec
 
 BEGUN = "answer so far"

@@ -1,21 +1,28 @@
-"""From the bytes of a CSV or Parquet file to a table of plain columns: numbers, booleans, dates or texts."""
+"""From the bytes of a file to a table of plain columns: numbers, booleans, dates or texts."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from builder.data.forms import encoding_of
 from builder.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
+from builder.data.records import records
 from builder.data.schema import DataError
+from builder.data.spreadsheets import spreadsheet
 
 if TYPE_CHECKING:
     import pandas as pd
 
+TABLE_FORMS = ("text", "parquet", "excel")
+LATIN = "cp1252"
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _DATE = r"\d{4}-\d{2}(-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?"
 _DECIMAL_COMMA = re.compile(r"(?:^|;)-?\d+,\d+(?:;|$)", re.MULTILINE)
 _QUOTED = re.compile(r'"[^"]*"')
@@ -23,14 +30,22 @@ _SAMPLE_LINES = 200
 _SAMPLE_CHARACTERS = 2**16
 
 
-def read_table(data: bytes, suffix: str, filename: str) -> tuple[pd.DataFrame, list[str]]:
-    """A table from the bytes of a CSV or Parquet file, and what had to be assumed while reading it.
+def read_table(data: bytes, form: str, filename: str, sheet: str = "") -> tuple[pd.DataFrame, list[str]]:
+    """A table from the bytes of a file of one of the `TABLE_FORMS`, and what had to be assumed while reading it.
+    `sheet` is for spreadsheets: the name of one, else the first that holds something.
 
     Raises:
         DataError: it cannot be read, or has no rows.
     """
     notes: list[str] = []
-    table = _parquet(data, filename) if suffix in (".parquet", ".pq") else _csv(data, filename, notes)
+    if form == "parquet":
+        table = _parquet(data, filename)
+    elif form == "excel":
+        table = plain_table(spreadsheet(data, filename, sheet, notes))
+    else:
+        text = _decode(data, filename, notes)
+        found = records(text, filename)
+        table = _csv(text, filename, notes) if found is None else plain_table(found)
     if table.shape[1] < 2:
         raise DataError(
             f"{filename[:100]!r} has one column; a table needs a column to predict and others to learn from."
@@ -64,7 +79,7 @@ def _parquet(data: bytes, filename: str) -> pd.DataFrame:
         # What pandas once wrote beside the columns (an index, types of its own) is not to be trusted, nor needed.
         table = file.read().replace_schema_metadata(None)
         table.validate(full=True)
-        return _plain(table.to_pandas())
+        return plain_table(table.to_pandas())
     except DataError:
         raise
     except Exception as error:
@@ -73,14 +88,9 @@ def _parquet(data: bytes, filename: str) -> pd.DataFrame:
         raise DataError(f"{filename[:100]!r} is no Parquet file that can be read: {reason}.") from None
 
 
-def _csv(data: bytes, filename: str, notes: list[str]) -> pd.DataFrame:
+def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
     import pandas as pd
 
-    text = _decode(data, filename)
-    if not text.strip():
-        raise DataError(f"{filename[:100]!r} is empty.")
-    if "\x00" in text:
-        raise DataError(f"{filename[:100]!r} holds NUL characters, so it is no CSV text.")
     separator = _separator(text)
     rows = _sample(text, separator)
     if rows and len(rows[0]) > MAX_COLUMNS:
@@ -103,7 +113,7 @@ def _csv(data: bytes, filename: str, notes: list[str]) -> pd.DataFrame:
     if headless:
         table.columns = pd.Index([f"column {number}" for number in range(1, table.shape[1] + 1)])
         notes.append("The first line looks like data, not like column names, so the columns were numbered.")
-    return _plain(table)
+    return plain_table(table)
 
 
 def _parse(text: str, options: dict[str, Any]) -> pd.DataFrame:
@@ -129,11 +139,31 @@ def _parse(text: str, options: dict[str, Any]) -> pd.DataFrame:
     return whole if len(quoted) < len(whole) else quoted
 
 
-def _decode(data: bytes, filename: str) -> str:
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+def _decode(data: bytes, filename: str, notes: list[str]) -> str:
+    text, encoding = decoded(data, filename)
+    if encoding == LATIN:
+        notes.append("The file is not UTF-8 and was read as Windows-1252; look whether its accents are right.")
+    if not text.strip():
+        raise DataError(f"{filename[:100]!r} is empty.")
+    if "\x00" in text:
+        raise DataError(f"{filename[:100]!r} holds NUL characters, so it is no CSV text.")
+    return text
+
+
+def decoded(data: bytes, filename: str) -> tuple[str, str]:
+    """The text in a file, and the encoding that it is in.
+
+    Raises:
+        DataError: it is none.
+    """
+    encoding = encoding_of(data)
     try:
-        return data.decode(encoding)
+        return data.decode(encoding), encoding
     except UnicodeDecodeError as error:
+        # One byte per letter can be read from anything, so it has to look like text: no control characters at all.
+        if encoding == "utf-8-sig" and not _CONTROL.search(data):
+            with suppress(UnicodeDecodeError):
+                return data.decode(LATIN), LATIN
         raise DataError(
             f"{filename[:100]!r} is not UTF-8 text (byte {error.start:,} is {data[error.start]:#04x}); "
             "save it as CSV UTF-8 and upload it again."
@@ -156,7 +186,7 @@ def _sample(text: str, separator: str) -> list[list[str]]:
 
 def _headless(rows: list[list[str]]) -> bool:
     """Whether the first line is data: a name above numbers would say that it is not, and then it has to be numbers
-    itself, or one of its texts has to come again and again below itself."""
+    itself, or one of its texts has to come again and again below itself, or to be a sentence above sentences."""
     if len(rows) < 2:
         return False
     again = False
@@ -165,8 +195,13 @@ def _headless(rows: list[list[str]]) -> bool:
         if name and below and not _is_number(name):
             if all(map(_is_number, below)):
                 return False
-            again = again or below.count(name) > 1
+            again = again or below.count(name) > 1 or (_ends(name) and 2 * sum(map(_ends, below)) > len(below))
     return again or all(map(_is_number, filter(None, rows[0])))
+
+
+def _ends(text: str) -> bool:
+    """Whether a text ends as sentences do, and names of columns do not."""
+    return text[-1:] in tuple(".!?…。！？")
 
 
 def _is_number(text: str) -> bool:
@@ -184,7 +219,7 @@ def _names(columns: Any) -> list[str]:
     return names
 
 
-def _plain(table: pd.DataFrame) -> pd.DataFrame:
+def plain_table(table: pd.DataFrame) -> pd.DataFrame:
     """The table with nothing in it but numbers, booleans, dates and texts, so that it can be counted and stored."""
     import pandas as pd
 

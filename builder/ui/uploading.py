@@ -1,30 +1,188 @@
-"""Bringing one's own data."""
+"""Bringing one's own data: what was dropped is looked at at once, and only what this kind of data needs is asked."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import streamlit as st
 
-from builder.data import DataError, add_file
+from builder.data import DataError, DatasetInfo, schema
+from builder.data.uploads import Reader, Source, add_source, fitting, open_source, reader_for
+from builder.data.uploads.base import Question
+from builder.graph import DataChoice
 from builder.store import Store
+from builder.templates.starting import start, starters
+from builder.text import plain as line
+from builder.ui import session
+from builder.ui.words import plain
 
 MAX_UPLOAD_MIB = 200
+_KINDS = (
+    "Tables (CSV, Excel, JSON, Parquet), pictures, sounds or texts in a zip, arrays (NPZ, IDX), tagged words, series, "
+    "ratings, graphs"
+)
 
 
 def upload(store: Store) -> None:
-    """A form that takes a file and what is to be predicted."""
-    with st.expander("Bring your own data", icon=":material/upload_file:"):
-        file = st.file_uploader(
-            "CSV, Parquet, or a zip of picture folders",
-            type=["csv", "tsv", "txt", "parquet", "pq", "zip"],
-            max_upload_size=MAX_UPLOAD_MIB,
-            help="In a zip, the folder that a picture lies in is its class",
+    """A button that opens the form."""
+    if st.button("Bring your own data", icon=":material/upload_file:", width="stretch", type="primary"):
+        _form(store)
+
+
+@st.dialog("Bring your own data", width="large")
+def _form(store: Store) -> None:
+    files = st.file_uploader(
+        _KINDS,
+        accept_multiple_files=True,
+        max_upload_size=MAX_UPLOAD_MIB,
+        help="What a file is, its content says, not its name. Files that belong together, such as images and labels, "
+        "are dropped together.",
+    )
+    if not files:
+        st.caption("Nothing that a file contains is ever run. It is read, brought into a plain form, and kept here.")
+        return
+    key = " ".join(file.file_id for file in files)
+    try:
+        source = _source(key, files)
+        readers = fitting(source)
+        reader = _reader(key, readers) if readers else reader_for(source)
+        answers = _asked(key, source, reader)
+        st.markdown(f":material/school: **{plain(reader.learned(source, answers))}**")
+        _preview(reader, source, answers)
+    except DataError as error:
+        st.error(plain(str(error)), icon=":material/report:")
+        return
+    _add(store, key, source, reader, answers)
+
+
+def _source(key: str, files: Sequence[Any]) -> Source:
+    """What was dropped, looked at once."""
+    known = st.session_state.get("upload")
+    if known is None or known[0] != key:
+        contents: dict[str, bytes] = {}
+        for number, file in enumerate(files):
+            contents[file.name if file.name not in contents else f"{number} {file.name}"] = file.getvalue()
+        only = len(contents) == 1
+        first = next(iter(contents))
+        source = open_source(contents[first], first) if only else open_source(contents, f"{first} and others")
+        st.session_state["upload"] = known = (key, source)
+    found: Source = known[1]
+    return found
+
+
+def _reader(key: str, readers: list[Reader]) -> Reader:
+    """The kind of data, of those that it can be."""
+    reader = readers[0]
+    if len(readers) > 1:
+        reader = st.selectbox("Read it as", readers, format_func=lambda one: one.title, key=f"kind {key}")
+    else:
+        st.markdown(f"Read as **{reader.title.lower()}**")
+    st.caption(reader.about)
+    return reader
+
+
+def _asked(key: str, source: Source, reader: Reader) -> dict[str, Any]:
+    """The answers to what this kind of data asks."""
+    names = f"ask {key} {reader.name} "
+    given = {
+        name.removeprefix(names): value
+        for name, value in st.session_state.items()
+        if isinstance(name, str) and name.startswith(names)
+    }
+    answers: dict[str, Any] = {}
+    questions = reader.questions(source, {name: value for name, value in given.items() if value is not None})
+    columns = st.columns(3)
+    for place, question in enumerate(questions):
+        with columns[place % 3]:
+            answer = _ask(question, f"{names}{question.name}")
+        if answer is not None and answer != []:
+            answers[question.name] = answer
+    return reader.answered(source, answers)
+
+
+def _ask(question: Question, key: str) -> Any:
+    label, text, default = question.label, question.help or None, question.default
+    if question.kind == "several":
+        return st.multiselect(label, question.choices, default, help=text, key=key)
+    if question.kind in ("choice", "switch"):
+        choices: list[Any] = list(question.choices) if question.kind == "choice" else [True, False]
+        if question.optional:
+            choices = [None, *choices]
+        index = choices.index(default) if default in choices else 0
+        return st.selectbox(label, choices, index, format_func=lambda one: _choice(one, question), help=text, key=key)
+    low, high = question.low, question.high
+    made: dict[str, Any] = {"placeholder": question.empty, "help": text, "key": key}
+    if question.kind == "whole":
+        return st.number_input(label, int(low), int(high), default, step=1, **made)
+    return st.number_input(label, float(low), float(high), default, step=0.1, **made)
+
+
+def _choice(value: Any, question: Question) -> str:
+    if value is None:
+        return f"({question.empty})"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else line(str(value))
+
+
+def _preview(reader: Reader, source: Source, answers: Mapping[str, Any]) -> None:
+    rows = reader.preview(source, answers)
+    shown: dict[str, Any] = {
+        name: st.column_config.ImageColumn(name) for name in rows.columns if str(name).startswith("picture")
+    }
+    if "loudness" in rows.columns:
+        shown["loudness"] = st.column_config.LineChartColumn("loudness", y_min=0, y_max=1)
+    pictures = any(str(name).startswith("picture") for name in rows.columns)
+    st.dataframe(rows, hide_index=True, column_config=shown, row_height=48 if pictures else None)
+
+
+def _add(store: Store, key: str, source: Source, reader: Reader, answers: Mapping[str, Any]) -> None:
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    name = left.text_input("Name", placeholder=line(source.filename), max_chars=200, key=f"name {key}")
+    if not right.button("Add it", type="primary", width="stretch", icon=":material/add:"):
+        return
+    bar = st.progress(0.0, "Looking at it")
+    try:
+        info = add_source(
+            source,
+            store.home,
+            name=name.strip(),
+            kind=reader.name,
+            options={name: value for name, value in answers.items() if _is_asked(reader, source, answers, name)},
+            tell=lambda share, what: _show(bar, share, what),
         )
-        target = st.text_input("Column to predict", placeholder="the last column", help="For tables")
-        if file and st.button("Add it", type="primary", width="stretch"):
-            try:
-                info = add_file(file.getvalue(), file.name, store.home, target=target.strip() or None)
-            except DataError as error:
-                st.error(str(error))
-            else:
-                st.session_state["dataset"] = info.name
-                st.rerun()
+    except DataError as error:
+        bar.empty()
+        st.error(plain(str(error)), icon=":material/report:")
+        return
+    st.session_state.pop("upload", None)
+    st.session_state["dataset"] = info.name
+    st.rerun()
+
+
+def _is_asked(reader: Reader, source: Source, answers: Mapping[str, Any], name: str) -> bool:
+    return name in {question.name for question in reader.questions(source, answers)} and answers[name] is not None
+
+
+def _show(bar: Any, share: float, what: str) -> None:
+    bar.progress(min(1.0, share), plain(line(what)[:100]))
+
+
+def start_network(store: Store, info: DatasetInfo) -> None:
+    """A choice of templates that are made to fit this data, and open as a new project."""
+    choice = DataChoice(dataset=info.name)
+    try:
+        found = schema(choice, store.home)
+    except DataError:
+        return  # the page says what is wrong with it
+    fitting_templates = starters(choice, found) if found else []
+    if not fitting_templates:
+        return
+    with st.popover("Start a network for it", icon=":material/rocket_launch:", width="stretch"):
+        for template in fitting_templates:
+            if st.button(template.title, help=template.summary, width="stretch", key=f"start {template.name}"):
+                project = start(template, choice, info.title, store.home)
+                if project is None:
+                    st.error("This template cannot be made to fit that data; choose another one.")
+                    continue
+                session.choose(store.create_project(project))
+                st.switch_page("pages/design.py")

@@ -16,6 +16,7 @@ from builder.graph import Editor
 from builder.store import Run
 from builder.templates import templates
 from builder.train import refresh
+from tests.browser.canvas import choose
 from tests.browser.conftest import listen
 
 pytestmark = pytest.mark.browser
@@ -176,14 +177,17 @@ def test_an_upload_with_and_without_its_target(page: Page, server: Server, tmp_p
     good.write_text(
         "age,income,buys\n" + "".join(f"{20 + i},{1000 + i * 7},{'yes' if i % 3 else 'no'}\n" for i in range(60))
     )
-    page.get_by_text("Bring your own data").click()
-    page.locator('input[type="file"]').set_input_files(good)
-    page.get_by_role("textbox", name="Column to predict").fill("nothing")
-    page.get_by_role("textbox", name="Column to predict").press("Enter")
-    page.get_by_role("button", name="Add it").click()
-    expect(page.get_by_text("There is no column")).to_be_visible()
-    page.get_by_role("textbox", name="Column to predict").fill("buys")
-    page.get_by_role("textbox", name="Column to predict").press("Enter")
+    page.get_by_role("button", name="Bring your own data").click()
+    bad = tmp_path / "people.csv"
+    bad.write_bytes(b"%PDF-1.7")
+    page.get_by_role("dialog").locator('input[type="file"]').set_input_files(bad)
+    expect(page.get_by_text("is a PDF document")).to_be_visible()
+    page.get_by_role("dialog").get_by_role("button", name="Remove people.csv").click()
+    page.get_by_role("dialog").locator('input[type="file"]').set_input_files(good)
+    expect(page.get_by_text("To tell 'buys' from 'age', 'income'.")).to_be_visible()
+    choose(page, "Column to predict", "income")
+    expect(page.get_by_text("To tell 'income' from 'age', 'buys'.")).to_be_visible()
+    choose(page, "Column to predict", "buys")
     page.get_by_role("button", name="Add it").click()
     expect(page.get_by_role("heading", name="people")).to_be_visible()
     expect(page.get_by_text("60", exact=True).first).to_be_visible()

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from builder.data import DataError, add_file, images, prepare
+from builder.data import DataError, add_file, prepare
+from builder.data.uploads.members import Members
 from builder.graph import DataChoice
 from tests.data.samples import HOSTILE, claims, pack, picture, pictures, read, try_to_read
 
@@ -116,7 +117,7 @@ def test_members_that_share_their_bytes_do_not_hide_the_ratio(home: Path) -> Non
 
 def test_bytes_are_counted_while_they_are_unpacked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     members = pictures()
-    monkeypatch.setattr(images, "MAX_MEMBER_BYTES", len(members["dogs/3.png"]) - 1)
+    monkeypatch.setattr(Members.read, "__defaults__", (len(members["dogs/3.png"]) - 1,))
     with pytest.raises(DataError, match="larger than is allowed"):
         add_file(pack(members), "x.zip", home)
 

@@ -1,0 +1,170 @@
+"""`netloom data add`: bring data, with an answer to each question that its kind asks."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from builder.cli.command import Context
+from builder.cli.text import table
+from builder.text import plain
+
+if TYPE_CHECKING:
+    from builder.data.uploads import Reader, Source
+    from builder.data.uploads.base import Question
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """What `netloom data add` takes."""
+    parser.add_argument(
+        "file", metavar="FILE", nargs="+", help="a file or folder, or several files, such as IDX images and labels"
+    )
+    parser.add_argument("--kind", default="", help="what it is (else what it holds tells; --look shows the kinds)")
+    parser.add_argument("--target", metavar="COLUMN", help="what to predict (else that is guessed)")
+    parser.add_argument(
+        "--option",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="an answer to what is asked, such as window=48 or values=a,b; may be given several times",
+    )
+    parser.add_argument("--name", default="", help="what to call it (else the file's name)")
+    parser.add_argument("--look", action="store_true", help="say what it is, what is asked and guessed; add nothing")
+
+
+def add_data(asked: Namespace, context: Context) -> int:
+    """Add a file, or say what it is."""
+    from builder.data.uploads import add_source, fitting, open_source, reader_for
+
+    content, filename = _content([Path(file) for file in asked.file])
+    source = open_source(content, filename)
+    reader = reader_for(source, asked.kind, asked.target)
+    options = _options(asked.option, reader, source)
+    if asked.look:
+        if asked.target is not None and reader.target_question:
+            options.setdefault(reader.target_question, asked.target)
+        return _look(source, reader, fitting(source), options, context)
+    tell = _Progress()
+    try:
+        info = add_source(
+            source, context.home, name=asked.name, target=asked.target, kind=reader.name, options=options, tell=tell
+        )
+    finally:
+        tell.end()
+    context.answer(asdict(info), f"Added {plain(info.title)!r} as {info.name}: {plain(info.summary)}.")
+    return 0
+
+
+def _content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
+    """The files, and what to call them."""
+    from builder.data import DataError
+    from builder.data.limits import MAX_FILE_BYTES
+
+    if len(paths) == 1:
+        return paths[0], paths[0].name or paths[0].resolve().name
+    files: dict[str, bytes] = {}
+    left = MAX_FILE_BYTES + 1
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                content = file.read(left)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+        left -= len(content)
+        files[path.name if path.name not in files else path.as_posix()] = content
+    return files, paths[0].resolve().parent.name
+
+
+def _options(texts: list[str], reader: Reader, source: Source) -> dict[str, Any]:
+    """What was typed, as values of the kinds that the reader asks for."""
+    from builder.data import DataError
+
+    typed: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise DataError(f"An option is written as name=value, received {text[:60]!r}.")
+        typed[name.strip()] = value.strip()
+    asked: dict[str, Question] = {}
+    for _ in range(2):  # what is asked may depend on what was answered
+        answers = {name: _value(value, asked.get(name)) for name, value in typed.items()}
+        asked = {question.name: question for question in reader.questions(source, answers)}
+    return {name: _value(value, asked.get(name)) for name, value in typed.items()}
+
+
+def _value(text: str, question: Question | None) -> Any:
+    """What was typed; where it is no answer it stays as it is, which the question then refuses in words."""
+    if question is None:
+        return text
+    if question.optional and text.lower() in ("", "none"):
+        return None
+    if question.kind == "several":
+        return [part.strip() for part in text.split(",")] if text not in question.choices else [text]
+    if question.kind == "switch":
+        return {"true": True, "yes": True, "false": False, "no": False}.get(text.lower(), text)
+    if question.kind in ("whole", "number"):
+        try:
+            return int(text) if question.kind == "whole" else float(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _look(source: Source, reader: Reader, kinds: list[Reader], options: Mapping[str, Any], context: Context) -> int:
+    answers = reader.answered(source, options)
+    questions = reader.questions(source, answers)
+    asked = [{**asdict(question), "answer": answers.get(question.name)} for question in questions]
+    learned = plain(reader.learned(source, answers))
+    value = {
+        "kind": reader.name,
+        "kinds": [one.name for one in kinds],
+        "about": reader.about,
+        "learned": learned,
+        "questions": asked,
+    }
+    lines = [f"{plain(source.filename)}: {reader.title.lower()} (--kind {reader.name})", learned]
+    others = [one.name for one in kinds if one.name != reader.name]
+    if others:
+        lines.append(f"It can be read as {', '.join(others)}, too.")
+    rows = [
+        (question.name, _shown(answers.get(question.name), question), plain(question.label), _range(question))
+        for question in questions
+    ]
+    if rows:
+        lines += ["", table(("option", "answer", "what it is", "may be"), rows)]
+    context.answer(value, "\n".join(lines))
+    return 0
+
+
+def _shown(answer: Any, question: Question) -> str:
+    if answer is None:
+        return f"({question.empty})" if question.default is None else plain(str(question.default))
+    return plain(", ".join(map(str, answer)) if isinstance(answer, (list, tuple)) else str(answer))[:40]
+
+
+def _range(question: Question) -> str:
+    if question.choices:
+        return ", ".join(map(plain, question.choices[:8])) + (", …" if len(question.choices) > 8 else "")
+    return "true, false" if question.kind == "switch" else f"{question.low:g} to {question.high:g}"
+
+
+class _Progress:
+    """Says on a terminal how far an import is; elsewhere it says nothing."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+
+    def __call__(self, share: float, what: str) -> None:
+        if self._shown:
+            sys.stderr.write(f"\r\x1b[K{share:4.0%} {plain(what)[:100]}")
+            sys.stderr.flush()
+
+    def end(self) -> None:
+        """Clear the line."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

@@ -1,0 +1,35 @@
+"""Two fields of one kind for networks with twins: what is fitted is fitted on both of them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from builder.data.mixed import Several
+from builder.data.raw import Fitted, Images, Texts
+from builder.data.schema import Example
+
+
+@dataclass
+class Twins(Several):
+    """Two pictures or two texts by row, which one network can read with the same weights."""
+
+    def fits(self, rows: np.ndarray) -> list[Fitted]:
+        first, second = self.parts
+        both = np.arange(2 * len(rows))
+        if isinstance(first, Texts) and isinstance(second, Texts):
+            texts = [part.texts[row] for part in (first, second) for row in rows.tolist()]
+            fitted = replace(first, texts=texts).fit(both)
+        elif isinstance(first, Images) and isinstance(second, Images):
+            fitted = replace(first, pixels=np.concatenate([first.pixels[rows], second.pixels[rows]])).fit(both)
+        else:
+            return super().fits(rows)
+        return [{**fitted, "name": part.name} for part in self.parts]
+
+    def example(self, index: int, target: str) -> Example:
+        shown = super().example(index, target)
+        if not all(isinstance(part, Texts) for part in self.parts):
+            return shown
+        texts = {part.name: part.texts[index] for part in self.parts if isinstance(part, Texts)}
+        return replace(shown, text="", tokens=(), columns=texts)

@@ -1,0 +1,239 @@
+"""Data that people bring, each kind of it one file in `kinds/`. It is data, never code.
+
+An upload is read once, brought into a form of ours, and kept under a UUID; the name that people gave it is only text.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from builder.data.choices import COLUMNS
+from builder.data.raw import Raw
+from builder.data.readers import TABLE_FORMS
+from builder.data.schema import DataError, DatasetInfo
+from builder.data.settings import with_columns
+from builder.data.split import refuse_few
+from builder.data.uploads.base import TASKS, Reader, Tell, fitting, readers, silent, stored_options
+from builder.data.uploads.source import Content, Source, open_source
+from builder.graph import DataChoice, write_bytes
+
+__all__ = ["Reader", "Source", "add_file", "add_source", "find_upload", "fitting", "open_source", "read_upload",
+           "readers", "remove", "uploaded"]  # fmt: skip
+
+
+def add_file(
+    content: Content,
+    filename: str,
+    home: Path,
+    *,
+    name: str = "",
+    target: str | None = None,
+    kind: str = "",
+    options: Mapping[str, Any] | None = None,
+    tell: Tell = silent,
+) -> DatasetInfo:
+    """Read an upload and keep it: the bytes of a file, a file or folder of this machine, or several files by name.
+
+    `kind` is one of `readers()`, else the likeliest; `target` names what to predict and `options` answer the kind's
+    other questions; without them they are guessed. `tell` hears how far it is.
+
+    Raises:
+        DataError: the file cannot be read, or there is nothing in it to learn from.
+    """
+    tell(0.0, "Looking at the file")
+    source = open_source(content, filename)
+    return add_source(source, home, name=name, target=target, kind=kind, options=options, tell=tell)
+
+
+def add_source(
+    source: Source,
+    home: Path,
+    *,
+    name: str = "",
+    target: str | None = None,
+    kind: str = "",
+    options: Mapping[str, Any] | None = None,
+    tell: Tell = silent,
+) -> DatasetInfo:
+    """Keep what was opened, as `add_file` does.
+
+    Raises:
+        DataError: it cannot be read, or there is nothing in it to learn from.
+    """
+    reader = reader_for(source, kind, target)
+    given = dict(options or {})
+    if target is not None and reader.target_question:
+        given.setdefault(reader.target_question, target)
+    answers = reader.answered(source, given)
+    title = _title(source.filename, name)
+    with _new_folder(home) as folder:
+        kept = reader.keep(source, answers, folder, tell)
+        refuse_few(kept.rows)
+        meta: dict[str, Any] = {
+            "reader": reader.name,
+            "kind": reader.kind,
+            "rows": kept.rows,
+            "columns": [str(column) for column in kept.columns],
+            "options": stored_options(reader, source, answers),
+            "notes": kept.notes,
+            "summary": kept.summary,
+            **kept.extra,
+        }
+        tell(0.95, "Reading it as training will")
+        raw = reader.raw(folder, {"title": title, **meta}, dict(meta["options"]))  # refuses now what would be later
+        refuse_few(len(raw))
+        meta["task"] = TASKS[raw.target_kind]
+        info = _finish(folder, title, meta)
+    tell(1.0, "Added")
+    return info
+
+
+def reader_for(source: Source, kind: str = "", target: str | None = None) -> Reader:
+    """The reader of this name, else the likeliest.
+
+    Raises:
+        DataError: there is none of this name, or none fits.
+    """
+    if kind:
+        if kind not in readers():
+            raise DataError(f"There is no kind of data {kind[:60]!r}; there is {', '.join(readers())}.")
+        return readers()[kind]
+    found = fitting(source)
+    if target is not None:  # a table whose column to predict is named is a table
+        found = [reader for reader in found if reader.name == "table"] or found
+    if not found:
+        raise DataError(_nothing_fits(source))
+    return found[0]
+
+
+def uploaded(home: Path) -> list[DatasetInfo]:
+    """The uploads, the newest first."""
+    found = []
+    for meta in (home / "data").glob("*/meta.json"):
+        try:
+            content = json.loads(meta.read_text(encoding="utf-8"))
+            found.append((str(content["created_at"]), _info(content)))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # being written or removed at this moment, or no file of ours
+    return [info for _, info in sorted(found, key=lambda item: item[0], reverse=True)]
+
+
+def remove(name: str, home: Path) -> None:
+    """Forget an upload.
+
+    Raises:
+        DataError: there is none of this name.
+    """
+    shutil.rmtree(find_upload(name, home))
+
+
+def read_upload(choice: DataChoice, home: Path) -> Raw:
+    """An upload with the options of a document.
+
+    Raises:
+        DataError: there is none of this name, or its options are wrong.
+    """
+    from pyarrow import ArrowException
+
+    folder = find_upload(choice.dataset, home)
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        options = {**meta["options"], **choice.options}
+        said = choice.options.get(COLUMNS)
+        if COLUMNS in meta["options"] and isinstance(said, dict):
+            options[COLUMNS] = {**meta["options"][COLUMNS], **dict(said)}
+        known = meta.get("reader") or {"image": "picture_folders"}.get(meta["kind"], "table")
+        columns = options.pop(COLUMNS, None) if known != "table" else None
+        raw = readers()[known].raw(folder, meta, options)
+        raw = raw if columns is None else with_columns(raw, columns)
+        raw.warnings[:0] = meta.get("notes", [])
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ArrowException) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            "What was kept of this upload is damaged or gone; remove it, and upload the file again."
+        ) from None
+    return raw
+
+
+def find_upload(name: str, home: Path) -> Path:
+    """The folder of an upload.
+
+    Raises:
+        DataError: there is none of this name.
+    """
+    try:
+        folder = home / "data" / str(uuid.UUID(name))
+    except ValueError:
+        raise DataError(f"There is no dataset {name[:80]!r}.") from None
+    if not (folder / "meta.json").exists():
+        raise DataError("This upload is not there any more; upload it again, or choose other data.")
+    return folder
+
+
+def _nothing_fits(source: Source) -> str:
+    found: dict[str, int] = {}
+    for name in source.names:
+        form = source.members.form(name) or "unknown"
+        found[form] = found.get(form, 0) + 1
+    if source.alone and source.form() in TABLE_FORMS:
+        # What is wrong with it as a table tells the most.
+        try:
+            source.table()
+        except DataError as error:
+            return str(error)
+    held = ", ".join(f"{count:,} {form}" for form, count in sorted(found.items(), key=lambda item: -item[1]))
+    if source.alone and "picture" in found:
+        return (
+            f"{source.filename[:100]!r} is a single picture; bring a zip of pictures, in one folder per class, or "
+            "with a table or masks beside them."
+        )
+    if source.alone and "sound" in found:
+        return (
+            f"{source.filename[:100]!r} is a single sound; bring a zip of sounds, in one folder per class or with a "
+            "table."
+        )
+    return (
+        f"{source.filename[:100]!r} holds no pictures, sounds, texts, arrays or table in a form that can be learned "
+        f"from (found: {held or 'nothing'}); pictures, sounds and texts lie in one folder per class, or have "
+        "a table beside them."
+    )
+
+
+def _title(filename: str, name: str) -> str:
+    # What a file system calls a name need not be Unicode, but what is stored must be.
+    stem = Path(filename.replace("\\", "/")).stem
+    return (name or stem or "data")[:200].encode(errors="replace").decode()
+
+
+@contextmanager
+def _new_folder(home: Path) -> Iterator[Path]:
+    """A folder for an upload, gone again if it cannot be filled."""
+    folder = home / "data" / str(uuid.uuid4())
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _finish(folder: Path, title: str, meta: dict[str, Any]) -> DatasetInfo:
+    meta = {"id": folder.name, "title": title, "created_at": datetime.now(UTC).isoformat(), **meta}
+    write_bytes(folder / "meta.json", json.dumps(meta, ensure_ascii=False).encode())
+    return _info(meta)
+
+
+def _info(meta: dict[str, Any]) -> DatasetInfo:
+    columns = tuple(meta["columns"])
+    return DatasetInfo(
+        meta["id"], meta["title"], meta["kind"], meta["task"], meta["summary"], meta["rows"], False, columns
+    )

@@ -1,0 +1,1 @@
+"""The kinds of data that people bring, one file each."""

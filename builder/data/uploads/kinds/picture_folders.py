@@ -1,0 +1,117 @@
+"""Pictures in folders: the folder that a picture lies in is its class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from builder.data import forms
+from builder.data.raw import Images, Raw
+from builder.data.schema import DataError
+from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options
+from builder.data.uploads.members import PICTURE_SUFFIXES, parts_of
+from builder.data.uploads.pictures import (
+    GREY,
+    SIZE,
+    brought_to,
+    given_parts,
+    load_arrays,
+    read_pictures,
+    set_given,
+    thumbnails,
+)
+from builder.data.uploads.source import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class PictureFolders(Reader):
+    """One folder per class."""
+
+    name = "picture_folders"
+    title = "Pictures in folders"
+    about = "A zip of pictures: the folder that a picture lies in is its class, such as cats/1.png and dogs/1.png."
+    kind = "image"
+
+    def likely(self, source: Source) -> float:
+        found = _pictures(source)
+        if len({_class(name) for name in found}) > 1:
+            return 0.7
+        return 0.01 if source.members.of(forms.PICTURE) and not source.alone else 0.0  # to say what is wrong
+
+    def questions(self, source: Source, answers: Answers) -> list[Question]:
+        return [SIZE, GREY]
+
+    def learned(self, source: Source, answers: Answers) -> str:
+        classes = sorted({_class(name) for name in _pictures(source)})
+        return f"To tell which of {len(classes)} classes a picture belongs to: {', '.join(classes[:6])}" + (
+            ", …" if len(classes) > 6 else "."
+        )
+
+    def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
+        import pandas as pd
+
+        names = spread(_pictures(source), PREVIEWED)
+        return pd.DataFrame(
+            {"picture": thumbnails(source, names), "class": [_class(name) for name in names], "file": names}
+        )
+
+    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+        names = _pictures(source)
+        classes = sorted({_class(name) for name in names})
+        if not names:
+            raise DataError(
+                "The zip holds no pictures (PNG, JPEG, BMP, GIF, WebP or TIFF) in folders, one folder per class."
+            )
+        if len(classes) < 2:
+            raise DataError(
+                "The zip needs pictures in at least two folders, one per class, such as cats/1.png and dogs/1.png."
+            )
+        pixels = read_pictures(source, names, tell)
+        numbers = {name: number for number, name in enumerate(classes)}
+        arrays: dict[str, Any] = {"pixels": pixels, "labels": np.array([numbers[_class(name)] for name in names])}
+        parts = given_parts(names)
+        if parts is not None:
+            arrays["parts"] = parts
+        tell(0.88, "Keeping them")
+        np.savez(folder / "images.npz", **arrays)
+        summary = f"{len(names):,} pictures of {len(classes)} classes"
+        return Kept(len(names), summary, extra={"classes": classes, "side": pixels.shape[1]})
+
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+        chosen = check_options(options, [SIZE, GREY], "", "Pictures")
+        arrays = load_arrays(folder)
+        raw = Images(
+            name="image",
+            target=arrays["labels"].astype(np.int64),
+            target_kind="class",
+            target_name="class",
+            classes=tuple(meta["classes"]),
+            pixels=brought_to(arrays["pixels"], chosen["size"], chosen["grey"]),
+        )
+        set_given(raw, arrays.get("parts"))
+        return raw
+
+
+def _pictures(source: Source) -> list[str]:
+    """The pictures in folders. One by its name alone counts, too, as reading it then says what is wrong with it."""
+    return [
+        name
+        for name in source.names
+        if len(parts_of(name)) > 1
+        and (name.lower().endswith(PICTURE_SUFFIXES) or source.members.form(name) == forms.PICTURE)
+    ]
+
+
+def _class(name: str) -> str:
+    return parts_of(name)[-2][:100]
+
+
+def spread(names: Sequence[str], count: int) -> list[str]:
+    """Some of many names, from all over."""
+    step = max(1, len(names) // count)
+    return list(names[::step])[:count]

@@ -1,0 +1,214 @@
+"""Sounds: each one's class is its folder, the begin of its name, or stands in a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from builder.data import forms
+from builder.data.limits import MAX_CELLS, MAX_STORED_BYTES
+from builder.data.raw import Raw, Series
+from builder.data.schema import DataError
+from builder.data.tables import default_target
+from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options, with_default
+from builder.data.uploads.filetables import label_columns, naming_tables, rows_of
+from builder.data.uploads.members import parts_of
+from builder.data.uploads.pictures import given_parts, load_arrays, set_given
+from builder.data.uploads.soundfiles import own_rate, read_sound
+from builder.data.uploads.source import Source
+from builder.data.uploads.tabular import TASK, known_rows, target_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FOLDER, NAME, TABLE = "the folder", "the begin of the name", "a table"
+LABEL = Question("label", "Class is", "choice", "Where the class of a sound stands", choices=(FOLDER, NAME, TABLE),
+                 when_added=True)  # fmt: skip
+RATE = Question("rate", "Samples a second", "whole", "All sounds are brought to this rate", low=1_000, high=48_000,
+                default=8_000, when_added=True)  # fmt: skip
+SECONDS = Question("seconds", "Seconds", "number", "Sounds are cut or filled with silence to this length", low=0.05,
+                   high=60.0, default=1.0)  # fmt: skip
+COLUMN = Question("target", "Column to predict", "choice", "What is to be predicted", optional=True)
+_BEGIN = re.compile(r"([^_\-. ]+)[_\-. ].*")
+
+
+class Sounds(Reader):
+    """WAV or FLAC files."""
+
+    name = "sounds"
+    title = "Sounds"
+    about = (
+        "A zip of WAV or FLAC files: a sound's class is its folder (yes/1.wav), the begin of its name (yes_1.wav), or "
+        "stands in a table beside them."
+    )
+    kind = "audio"
+    target_question = "target"
+
+    def likely(self, source: Source) -> float:
+        found = source.members.of(forms.SOUND)
+        return 0.85 if len(found) > 1 and _ways(source, found) else 0.0
+
+    def questions(self, source: Source, answers: Answers) -> list[Question]:
+        names = _sounds(source)
+        ways = _ways(source, names)
+        if not ways:
+            raise DataError(
+                "Nothing says what class a sound is: put each into a folder of its class, begin its name with the "
+                "class (yes_1.wav), or bring a table that names the files."
+            )
+        label = answers.get("label") or ways[0]
+        found = [with_default(LABEL, ways[0], ways)]
+        if label == TABLE:
+            name, naming = naming_tables(source, names)[0]
+            table, _ = source.table(name)
+            labels = label_columns(table, naming[:1])
+            found += [with_default(COLUMN, default_target(table[labels]), labels), TASK]
+        rate = min(8_000, own_rate(source.members.read(names[0]), names[0]))
+        return [*found, with_default(RATE, max(1_000, rate)), with_default(SECONDS, _seconds(source, names))]
+
+    def learned(self, source: Source, answers: Answers) -> str:
+        if answers.get("label") == TABLE:
+            return f"To tell {answers.get('target')!r} from a sound of {answers.get('seconds')} s."
+        classes = sorted(set(_classes(_sounds(source), str(answers.get("label")))))
+        return f"To tell which of {len(classes)} classes a sound belongs to: {', '.join(classes[:6])}" + (
+            ", …" if len(classes) > 6 else "."
+        )
+
+    def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
+        import pandas as pd
+
+        names, table = self._rows(source, answers, [])
+        rows = []
+        for place in range(0, len(names), max(1, len(names) // PREVIEWED)):
+            sound = read_sound(source.members.read(names[place]), names[place], 1_000)
+            rows.append(
+                {"file": names[place], "seconds": round(len(sound) / 1_000, 2), **{str(k): v for k, v in
+                 table.iloc[place].items()}, "loudness": abs(sound)[:: max(1, len(sound) // 60)].tolist()}
+            )  # fmt: skip
+        return pd.DataFrame(rows[:PREVIEWED])
+
+    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+        notes: list[str] = []
+        names, table = self._rows(source, answers, notes)
+        rate = int(answers["rate"])
+        sounds: list[np.ndarray] = []
+        total = 0
+        for place, name in enumerate(names):
+            if place % 32 == 0:
+                tell(0.05 + 0.8 * place / len(names), f"Reading sound {place + 1:,} of {len(names):,}")
+            sound = read_sound(source.members.read(name), name, rate)
+            sounds.append((sound.clip(-1, 1) * 32_767).astype(np.int16))
+            total += 2 * len(sound)
+            if total > MAX_STORED_BYTES:
+                raise DataError(
+                    f"These sounds take more than {MAX_STORED_BYTES / 2**20:,.0f} MiB at {rate:,} samples a second; "
+                    "choose a lower rate, or bring a part of them."
+                )
+        arrays: dict[str, Any] = {"samples": np.concatenate(sounds), "lengths": np.array([len(one) for one in sounds])}
+        parts = given_parts(names)
+        if parts is not None:
+            arrays["parts"] = parts
+        np.savez(folder / "sounds.npz", **arrays)
+        table.to_parquet(folder / "labels.parquet")
+        target = str(answers.get("target") or table.columns[0])
+        summary = f"{len(names):,} sounds at {rate:,} Hz; predicts {target}"
+        return Kept(len(names), summary, list(table.columns), notes, {"rate": rate, "target": target})
+
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+        import pandas as pd
+
+        table = pd.read_parquet(folder / "labels.parquet")
+        asked = [with_default(COLUMN, meta["target"], list(table.columns)), TASK, SECONDS]
+        chosen = check_options(options, asked, str(meta["title"]), "Sounds")
+        target = chosen["target"] or meta["target"]
+        warnings: list[str] = []
+        known = known_rows(table, [target], warnings)
+        length = max(2, round(float(chosen["seconds"]) * int(meta["rate"])))
+        if len(known) * length > MAX_CELLS:
+            raise DataError(
+                f"{len(known):,} sounds of {length:,} samples do not fit into memory; choose fewer seconds."
+            )
+        arrays = load_arrays(folder, "sounds.npz")
+        rows = known.index.to_numpy()
+        raw = Series(
+            name="sound",
+            windows=_windows(arrays["samples"], arrays["lengths"], rows, length),
+            channels=("sound",),
+            warnings=warnings,
+            **target_of(known[target], chosen["task"], str(meta["title"])),
+        )
+        set_given(raw, arrays["parts"][rows] if "parts" in arrays else None)
+        return raw
+
+    def _rows(self, source: Source, answers: Answers, notes: list[str]) -> tuple[list[str], pd.DataFrame]:
+        """The files, and a table with what is said of each."""
+        import pandas as pd
+
+        names = _sounds(source)
+        if answers["label"] != TABLE:
+            classes = _classes(names, str(answers["label"]))
+            return names, pd.DataFrame({"class": classes}).astype("string")
+        name, naming = naming_tables(source, names)[0]
+        table, said = source.table(name)
+        notes += said
+        table = rows_of(table, naming[:1], names, notes)
+        return [str(file) for file in table[naming[0]]], table.drop(columns=naming[:1])
+
+
+def _sounds(source: Source) -> list[str]:
+    found = source.members.of(forms.SOUND)
+    if not found:
+        raise DataError("There are no WAV or FLAC sounds in these files.")
+    return found
+
+
+def _ways(source: Source, names: list[str]) -> list[str]:
+    """Where the classes of sounds may stand, the likeliest first."""
+    ways = [TABLE] if naming_tables(source, names) else []
+    for way in (FOLDER, NAME):
+        classes = _classes(names, way)
+        if "" not in classes and 1 < len(set(classes)) <= max(2, len(names) // 2):
+            ways.append(way)
+    return ways
+
+
+def _classes(names: list[str], way: str) -> list[str]:
+    found = []
+    for name in names:
+        *folders, file = parts_of(name)
+        if way == FOLDER:
+            found.append(folders[-1][:100] if folders else "")
+        else:
+            begin = _BEGIN.fullmatch(PurePosixPath(file).stem)
+            found.append(begin.group(1)[:100] if begin else "")
+    return found
+
+
+def _seconds(source: Source, names: list[str]) -> float:
+    """A length that nearly all sounds have room in, from some of them."""
+    import io
+
+    import soundfile
+
+    found = []
+    for name in names[:: max(1, len(names) // 100)]:
+        try:
+            info = soundfile.info(io.BytesIO(source.members.read(name)))
+            found.append(min(60.0, float(info.frames / info.samplerate)))
+        except (soundfile.SoundFileError, RuntimeError, ZeroDivisionError, DataError):
+            continue  # reading it will say what is wrong
+    return float(max(0.1, round(float(np.quantile(found, 0.9)), 2))) if found else 1.0
+
+
+def _windows(samples: np.ndarray, lengths: np.ndarray, rows: np.ndarray, length: int) -> np.ndarray:
+    """Some sounds (R, length, 1), cut or filled with silence behind."""
+    ends = np.cumsum(lengths)
+    found = np.zeros((len(rows), length, 1), dtype=np.float32)
+    for place, row in enumerate(rows.tolist()):
+        kept = samples[ends[row] - lengths[row] : ends[row]][:length]
+        found[place, : len(kept), 0] = kept / np.float32(32_767)
+    return found

@@ -1,0 +1,98 @@
+"""What all kinds of data with pictures have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from builder.data.images import data_uri, equal, picture, resized
+from builder.data.limits import MAX_STORED_BYTES, SMALLEST_SIDE, STORED_SIDE
+from builder.data.schema import DataError
+from builder.data.uploads.base import Question, Tell
+from builder.data.uploads.members import parts_of
+from builder.data.uploads.source import Source
+
+IMAGE_SIDE = 32
+PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2, "testing": 2}
+SIZE = Question("size", "Size", "whole", "Height and width that pictures are brought to", low=SMALLEST_SIDE,
+                high=STORED_SIDE, optional=True, empty=f"their own, at most {IMAGE_SIDE}")  # fmt: skip
+GREY = Question("grey", "Grey", "switch", "Without colours", optional=True, empty="as they are")
+
+
+def read_pictures(source: Source, names: Sequence[str], tell: Tell) -> np.ndarray:
+    """Pictures (R, S, S, 3) as uint8, S at most `STORED_SIDE`.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    side = min(STORED_SIDE, int((MAX_STORED_BYTES / (3 * max(1, len(names)))) ** 0.5))
+    found = []
+    for place, name in enumerate(names):
+        if place % 64 == 0:
+            tell(0.05 + 0.8 * place / len(names), f"Reading picture {place + 1:,} of {len(names):,}")
+        found.append(picture(source.members.read(name), name, side))
+    return equal(found)
+
+
+def brought_to(pixels: np.ndarray, size: int | None, grey: bool | None) -> np.ndarray:
+    """Kept pictures (R, S, S, 3) as the network sees them, (R, C, size, size); grey ones have one channel."""
+    size = size or min(IMAGE_SIDE, pixels.shape[1])
+    if grey is None:
+        grey = is_grey(pixels)
+    if pixels.shape[1] == size and grey and is_grey(pixels):
+        return np.ascontiguousarray(pixels[..., 0])[:, None]
+    if pixels.shape[1] == size and not grey:
+        return pixels.transpose(0, 3, 1, 2)
+    found = np.stack([resized(one, size, "L" if grey else "RGB") for one in pixels])
+    return found[:, None] if grey else found.transpose(0, 3, 1, 2)
+
+
+def is_grey(pixels: np.ndarray) -> bool:
+    """Whether pictures (R, S, S, 3) have no colours."""
+    return all(bool((part == part[..., :1]).all()) for part in np.array_split(pixels, max(1, len(pixels) // 1_000)))
+
+
+def thumbnails(source: Source, names: Sequence[str], side: int = 64) -> list[str]:
+    """Some pictures, as a page can show them; what cannot be read shows nothing."""
+    found = []
+    for name in names:
+        try:
+            found.append(data_uri(picture(source.members.read(name), name, side)))
+        except DataError:
+            found.append("")
+    return found
+
+
+def given_parts(names: Sequence[str]) -> np.ndarray | None:
+    """The part of the split that each file lies in, where folders are called train and test; 0, 1 or 2."""
+    places = [
+        next((PARTS[part.lower()] for part in parts_of(name)[:-1] if part.lower() in PARTS), None) for name in names
+    ]
+    if None in places or len(set(places)) < 2 or 0 not in places:
+        return None
+    return np.array(places)
+
+
+def load_arrays(folder: Path, file: str = "images.npz") -> dict[str, Any]:
+    """The arrays in a file of an upload."""
+    with (folder / file).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def set_given(raw: Any, parts: Any) -> None:
+    """Let data say how it is split, where it does."""
+    if parts is not None:
+        raw.given = np.asarray(parts)
+
+
+def refuse_unknown_names(missing: list[str], column: str) -> None:
+    """Raises:
+    DataError: a table names files that are not there.
+    """
+    if missing:
+        raise DataError(
+            f"The column {column!r} names {len(missing):,} files that are not there, such as {missing[0][:80]!r}."
+        )

@@ -1,0 +1,172 @@
+"""What all kinds of data have in common that are one table."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from builder.data.raw import Raw
+from builder.data.schema import DataError
+from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options, with_default
+from builder.data.uploads.source import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHEET = Question(
+    "sheet", "Sheet", "choice", "Of a file with several", optional=True, when_added=True, empty="the first"
+)
+TABLE = "table.parquet"
+
+
+class Tabular(Reader):
+    """A kind of data that is one table, in any of the forms that tables come in."""
+
+    asked: tuple[Question, ...] = ()
+
+    @abstractmethod
+    def suits(self, table: pd.DataFrame) -> float:
+        """How likely a table is meant as this kind, from 0 to 1."""
+
+    @abstractmethod
+    def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
+        """A guess for every question that has no default of its own, where `answers` holds what was answered."""
+
+    @abstractmethod
+    def from_table(self, table: pd.DataFrame, options: dict[str, Any], title: str) -> Raw:
+        """The rows that can be used.
+
+        Raises:
+            DataError: an option is wrong, or there is nothing to learn from.
+        """
+
+    def likely(self, source: Source) -> float:
+        try:
+            return self.suits(self._table(source, {}))
+        except DataError:
+            return 0.0
+
+    def questions(self, source: Source, answers: Answers) -> list[Question]:
+        found = []
+        sheets = source.sheets()
+        if len(sheets) > 1:
+            found.append(with_default(SHEET, None, sheets))
+        table = self._table(source, answers)
+        return found + self.of_table(table, answers)
+
+    def of_table(self, table: pd.DataFrame, answers: Answers) -> list[Question]:
+        """The questions that a table answers, each with its guess."""
+        columns = [str(column) for column in table.columns]
+        guesses = self.guesses(table, answers)
+        return [
+            with_default(
+                question,
+                guesses.get(question.name, question.default),
+                None if question.choices or question.kind not in ("choice", "several") else columns,
+            )
+            for question in self.asked
+        ]
+
+    def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
+        return self._table(source, answers).head(PREVIEWED)
+
+    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+        tell(0.1, "Reading the table")
+        table, notes = self._table(source, answers), self._notes(source, answers)
+        tell(0.7, "Keeping it")
+        table.to_parquet(folder / TABLE)
+        summary = f"{len(table):,} rows, {len(table.columns)} columns; {self.said(answers)}"
+        return Kept(len(table), summary, list(map(str, table.columns)), notes)
+
+    def said(self, answers: Answers) -> str:
+        """What is predicted, as the end of a summary."""
+        return f"predicts {answers.get(self.target_question, '')}"
+
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+        import pandas as pd
+
+        return self.from_table(pd.read_parquet(folder / TABLE), options, str(meta["title"]))
+
+    def checked(self, table: pd.DataFrame, options: dict[str, Any], title: str) -> dict[str, Any]:
+        """The options of a document, each of which is an answer."""
+        return check_options(options, self.of_table(table, options), title, repr(title[:60]))
+
+    def _table(self, source: Source, answers: Answers) -> pd.DataFrame:
+        return source.table(self._name(source), _sheet(answers))[0]
+
+    def _notes(self, source: Source, answers: Answers) -> list[str]:
+        return list(source.table(self._name(source), _sheet(answers))[1])
+
+    def _name(self, source: Source) -> str:
+        if not source.alone:
+            raise DataError(f"{self.title} takes a single file, not {len(source.names):,}.")
+        return source.names[0]
+
+
+def _sheet(answers: Answers) -> str:
+    sheet = answers.get("sheet")
+    return sheet if isinstance(sheet, str) else ""
+
+
+def numeric(table: pd.DataFrame) -> list[str]:
+    """The columns of numbers."""
+    import pandas as pd
+
+    kinds = pd.api.types
+    return [
+        str(name)
+        for name, values in table.items()
+        if kinds.is_numeric_dtype(values) and not kinds.is_bool_dtype(values)
+    ]
+
+
+def textual(table: pd.DataFrame) -> list[str]:
+    """The columns of texts."""
+    import pandas as pd
+
+    return [str(name) for name, values in table.items() if pd.api.types.is_string_dtype(values)]
+
+
+def known_rows(table: pd.DataFrame, columns: list[str], warnings: list[str]) -> pd.DataFrame:
+    """The rows that hold something in each of these columns.
+
+    Raises:
+        DataError: there is none.
+    """
+    known = table[table[columns].notna().all(axis=1)]
+    if not len(known):
+        raise DataError(f"No row holds something in each of {', '.join(map(repr, columns))}.")
+    if len(known) < len(table):
+        warnings.append(
+            f"{len(table) - len(known):,} rows that lack one of {', '.join(map(repr, columns))} were left out."
+        )
+    return known
+
+
+def target_of(values: pd.Series, task: str | None, title: str) -> dict[str, Any]:
+    """The target of a Raw, from a column without missing values: classes or numbers, as in a table.
+
+    Raises:
+        DataError: they are no classes and no numbers.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from builder.data.tables import table_to_raw
+
+    name = str(values.name)
+    other = "place" if name != "place" else "order"
+    table = pd.DataFrame({other: np.arange(len(values), dtype=np.float64), name: values.reset_index(drop=True)})
+    raw = table_to_raw(table, {"target": name, **({"task": task} if task else {})}, title)
+    return {
+        "target": raw.target,
+        "target_kind": raw.target_kind,
+        "target_name": raw.target_name,
+        "classes": raw.classes,
+    }
+
+
+TASK = Question("task", "Predict as", "choice", "A class, or a number", choices=("classification", "regression"),
+                optional=True, empty="what the values look like")  # fmt: skip

@@ -1,0 +1,115 @@
+"""A template made to fit data that somebody brought: its network, with the shapes and classes of that data."""
+
+from __future__ import annotations
+
+from builder.check import analyse
+from builder.check.fields import reading_edits
+from builder.data import DataError, Schema, schema
+from builder.graph import DataChoice, Edit, EditError, Project, apply
+from builder.store.home import home as default_home
+from builder.templates import Template, templates
+
+# The templates that can be made to fit, by the kinds of the fields and of the target, the simplest first.
+_BY_SHAPE: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
+    (("image",), "class"): ("digits_cnn", "digits_mlp", "digits_lenet"),
+    (("image",), "number"): ("digits_cnn", "digits_mlp"),
+    (("image",), "mask"): ("shapes_unet",),
+    (("image", "image"), "class"): ("same_digits_siamese",),
+    (("vector",), "class"): ("breast_cancer",),
+    (("vector",), "number"): ("diabetes",),
+    (("tokens",), "class"): ("intents_lstm", "intents_transformer"),
+    (("tokens",), "number"): ("intents_lstm",),
+    (("tokens",), "tags"): ("requests_tagger",),
+    (("tokens",), "next_token"): ("tales", "tales_gpt"),
+    (("tokens", "tokens"), "sequence"): ("dates_gru", "dates_transformer"),
+    (("tokens", "tokens"), "number"): ("ratings_ncf",),
+    (("sequence",), "number"): ("sine_tcn", "sine"),
+    (("sequence",), "class"): ("sine_tcn",),
+    (("sequence", "sequence"), "class"): ("molecules_gcn",),
+    (("sequence", "sequence"), "number"): ("molecules_gcn",),
+}
+_LONG = 1_000  # a sequence of so many steps and one channel is a sound
+_MOST_MENDS = 20
+_OBJECTIVES = {
+    "class": "classification",
+    "number": "regression",
+    "mask": "segmentation",
+    "tags": "tagging",
+    "sequence": "seq2seq",
+    "next_token": "language_modelling",
+}
+
+
+def starters(choice: DataChoice, found: Schema) -> list[Template]:
+    """The templates whose network can be made to fit this data."""
+    kinds = tuple(field.kind for field in found.inputs)
+    names = _BY_SHAPE.get((kinds, found.target.kind), ())
+    if kinds == ("sequence",) and found.inputs[0].shape[0] >= _LONG and found.inputs[0].shape[1] == 1:
+        names = ("spoken_cnn", *names) if found.target.kind == "class" else names
+    return [templates()[name] for name in names if name in templates()]
+
+
+def start(template: Template, choice: DataChoice, name: str, home: object = None) -> Project | None:
+    """The template as a project on this data; None where its network cannot be mended to fit.
+
+    Raises:
+        DataError: the data cannot be read.
+    """
+    from pathlib import Path
+
+    found = schema(choice, home if isinstance(home, Path) else default_home())
+    if found is None:
+        raise DataError("No data is chosen; choose a dataset first.")
+    project = template.project
+    objective = _OBJECTIVES.get(found.target.kind, project.training.objective)
+    edits: list[Edit] = [
+        {"kind": "project", "name": name, "data": choice.model_dump(mode="json"), "training": {"objective": objective}},
+        *_renamed(project, found),
+    ]
+    try:
+        project = apply(project, {"kind": "batch", "edits": edits})
+        project = apply(project, {"kind": "batch", "edits": [*reading_edits(project, found), *_audio(project, found)]})
+        return _mended(project, found)
+    except EditError:
+        return None
+
+
+def _renamed(project: Project, found: Schema) -> list[Edit]:
+    """Edits by which the Inputs read the fields, in the same order."""
+    inputs = sorted(key for key, node in project.main_network.nodes.items() if node.type == "Input")
+    return [
+        {"kind": "set", "network": project.main, "node": key, "params": field.parameters()}
+        for key, field in zip(inputs, found.inputs, strict=False)
+    ]
+
+
+def _audio(project: Project, found: Schema) -> list[Edit]:
+    """A spectrogram of a sound of another length becomes a picture of another height."""
+    nodes = project.main_network.nodes
+    spectrum = next((node for node in nodes.values() if node.type == "LogMel"), None)
+    picture = next((key for key, node in nodes.items() if node.type == "Reshape"), None)
+    if spectrum is None or picture is None:
+        return []
+    hop = max(1, found.inputs[0].shape[0] // 40)
+    key = next(key for key, node in nodes.items() if node.type == "LogMel")
+    window = 1 << max(5, (2 * hop - 1).bit_length())
+    steps = found.inputs[0].shape[0] // hop + 1
+    bands = spectrum.params.get("bands", 20)
+    return [
+        {"kind": "set", "network": project.main, "node": key, "params": {"hop": hop, "window": window, "rate": 8_000}},
+        {"kind": "set", "network": project.main, "node": picture, "params": {"shape": [1, steps, bands]}},
+    ]
+
+
+def _mended(project: Project, found: Schema) -> Project | None:
+    """The project after every mend that the check offers for an error or for a vocabulary; None where errors stay."""
+    for _ in range(_MOST_MENDS):
+        issues = analyse(project, found).issues
+        wrong = [issue for issue in issues if issue.severity == "error" or issue.code == "vocabulary"]
+        if not wrong:
+            return project
+        fix = next((issue.fix for issue in wrong if issue.fix is not None), None)
+        if fix is None:
+            return None
+        project = apply(project, fix.edit)
+    return None

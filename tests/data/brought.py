@@ -1,0 +1,262 @@
+"""Small files of every kind that people bring, each with something in it that can be learned."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import soundfile
+from PIL import Image
+
+from tests.data.crafted import lines, packed
+
+WORDS = "the a my your this that cat dog bird house tree river is was runs sleeps sings falls red blue old".split()
+GOOD, BAD = ("good", "fine", "lovely"), ("bad", "awful", "poor")
+
+
+def png(pixels: np.ndarray, mode: str | None = None, palette: list[int] | None = None) -> bytes:
+    image = Image.fromarray(pixels, mode) if mode is None else Image.fromarray(pixels).convert(mode)
+    if palette is not None:
+        image = Image.fromarray(pixels, "L").copy()
+        image = Image.frombytes("P", image.size, pixels.tobytes())
+        image.putpalette(palette)
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def idx(array: np.ndarray, code: int = 0x08) -> bytes:
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape) + array.tobytes()
+
+
+def bars(rows: int, side: int = 10, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures (R, side, side) of a bar that lies (0) or stands (1)."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(rows) % 2
+    pixels = random.integers(0, 60, (rows, side, side)).astype(np.uint8)
+    for row, label in enumerate(labels):
+        place = int(random.integers(side))
+        view = pixels[row] if label == 0 else pixels[row].T
+        view[place] = 250
+    return pixels, labels.astype(np.uint8)
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def idx_zip() -> bytes:
+    pixels, labels = bars(120)
+    parts = {"train": slice(0, 90), "t10k": slice(90, 120)}
+    return packed(
+        {f"{name}-images-idx3-ubyte.gz": gzip.compress(idx(pixels[part])) for name, part in parts.items()}
+        | {f"{name}-labels-idx1-ubyte": idx(labels[part]) for name, part in parts.items()}
+    )
+
+
+def excel(sheets: Mapping[str, list[list[Any]]]) -> bytes:
+    from openpyxl import Workbook
+
+    book = Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    stream = io.BytesIO()
+    book.save(stream)
+    return stream.getvalue()
+
+
+def people(rows: int = 60) -> list[list[Any]]:
+    return [["height", "colour", "kind"], *([i * 0.5, ("red", "blue")[i % 2], "ab"[i % 2]] for i in range(rows))]
+
+
+def labelled_pictures() -> bytes:
+    """Pictures whose brightness is the number in the table."""
+    random = np.random.default_rng(1)
+    bright = random.integers(20, 235, 80)
+    pictures = {
+        f"photos/p{i}.png": png(np.clip(value + random.integers(-9, 9, (9, 9)), 0, 255).astype(np.uint8))
+        for i, value in enumerate(bright)
+    }
+    rows = [f"p{i}.png,{value / 10:.2f},{'dark' if value < 128 else 'light'}" for i, value in enumerate(bright)]
+    return packed({**pictures, "labels.csv": lines("file,brightness,label", rows)})
+
+
+def picture_pairs() -> bytes:
+    pixels, labels = bars(40)
+    pictures = {f"{i}.png": png(pixels[i]) for i in range(40)}
+    random = np.random.default_rng(2)
+    pairs = random.integers(0, 40, (120, 2))
+    rows = [f"{a}.png,{b}.png,{'same' if labels[a] == labels[b] else 'different'}" for a, b in pairs]
+    return packed({**pictures, "pairs.csv": lines("one,two,verdict", rows)})
+
+
+def masks(form: str = "index") -> bytes:
+    """Squares of two classes on a ground, with masks as class numbers, colours of a palette or plain colours."""
+    random = np.random.default_rng(3)
+    members: dict[str, bytes] = {}
+    colours = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]], dtype=np.uint8)
+    for number in range(40):
+        mask = np.zeros((12, 12), dtype=np.uint8)
+        for kind in (1, 2):
+            y, x = random.integers(0, 8, 2)
+            mask[y : y + 4, x : x + 4] = kind
+        picture = (mask * 100 + random.integers(0, 20, mask.shape)).astype(np.uint8)
+        members[f"set/images/{number:02}.png"] = png(picture)
+        if form == "index":
+            members[f"set/masks/{number:02}.png"] = png(mask)
+        elif form == "palette":
+            members[f"set/masks/{number:02}.png"] = png(mask, palette=colours.ravel().tolist())
+        else:
+            members[f"set/masks/{number:02}_mask.png"] = png(colours[mask])
+    return packed(members)
+
+
+def sentence(random: np.random.Generator, count: int = 5) -> str:
+    return " ".join(random.choice(WORDS, count))
+
+
+def text_folders() -> bytes:
+    random = np.random.default_rng(4)
+    return packed(
+        {
+            f"reviews/{name}/{i}.txt": f"{sentence(random)} {random.choice(kind)} {sentence(random, 3)}.\n".encode()
+            for name, kind in (("positive", GOOD), ("negative", BAD))
+            for i in range(30)
+        }
+    )
+
+
+def text_lines() -> bytes:
+    random = np.random.default_rng(5)
+    return packed(
+        {
+            f"{name}.txt": "\n".join(f"{sentence(random)} {random.choice(kind)}" for _ in range(30)).encode()
+            for name, kind in (("positive", GOOD), ("negative", BAD))
+        }
+    )
+
+
+def conll() -> bytes:
+    random = np.random.default_rng(6)
+    found = ["# a comment\n", "-DOCSTART- O\n", "\n"]
+    for _ in range(60):
+        for word in random.choice(WORDS, 4):
+            found.append(f"{word}\tO\n")
+        found += [
+            "New\tB-place\n",
+            "York\tI-place\n",
+            "with\tO\n",
+            f"{random.choice(['Anna', 'Bob'])}\tB-person\n",
+            "\n",
+        ]
+    return "".join(found).encode()
+
+
+def translations() -> bytes:
+    """Numbers in words, to be written as digits."""
+    digits = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return "".join(f"{digits[i // 10]} {digits[i % 10]}.\t{i:02}-x\n" for i in range(100)).encode()
+
+
+def text_pairs() -> bytes:
+    random = np.random.default_rng(7)
+    rows = []
+    for i in range(80):
+        first = sentence(random)
+        rows.append(f"{first},{first + ' indeed' if i % 2 else sentence(random)},{i % 2}")
+    return lines("question1,question2,duplicate", rows)
+
+
+def tone(frequency: float, seconds: float, rate: int, form: str = "WAV", channels: int = 1) -> bytes:
+    time = np.arange(int(seconds * rate)) / rate
+    wave = 0.5 * np.sin(2 * np.pi * frequency * time)
+    stream = io.BytesIO()
+    soundfile.write(stream, np.repeat(wave[:, None], channels, axis=1), rate, format=form)
+    return stream.getvalue()
+
+
+def sounds() -> bytes:
+    """Low and high tones, of several lengths, rates, forms and numbers of channels."""
+    return packed(
+        {
+            f"tones/{name}/{i}.{('wav', 'flac')[i % 2]}": tone(
+                pitch + 7 * i, 0.2 + 0.01 * i, (8_000, 16_000)[i % 2], ("WAV", "FLAC")[i % 2], 1 + i % 2
+            )
+            for name, pitch in (("low", 200), ("high", 900))
+            for i in range(16)
+        }
+    )
+
+
+def series(rows: int = 300) -> bytes:
+    times = pd.date_range("2024-01-01", periods=rows, freq="h")
+    wave = np.sin(np.arange(rows) / 5)
+    return lines("time,other,value", (f"{t},{-3 * v:.4f},{v:.4f}" for t, v in zip(times, wave, strict=True)))
+
+
+def ratings() -> bytes:
+    random = np.random.default_rng(8)
+    users, items = random.normal(size=12), random.normal(size=9)
+    rows = [f"{u},film {i},{3 + users[u] + items[i]:.1f}" for u in range(12) for i in range(9) if random.random() < 0.9]
+    return lines("user_id,movie,rating", rows)
+
+
+def graphs() -> bytes:
+    """Rings (1) and chains (0) of atoms."""
+    nodes, edges, labels = [], [], []
+    for graph in range(60):
+        count = 4 + graph % 4
+        nodes += [f"{graph},{node},{'CN'[node % 2]},{node % 3}" for node in range(count)]
+        ring = graph % 2
+        edges += [f"{graph},{node},{(node + 1) % count}" for node in range(count if ring else count - 1)]
+        labels.append(f"{graph},{('chain', 'ring')[ring]}")
+    return packed(
+        {
+            "nodes.csv": lines("graph,node,atom,charge", nodes),
+            "edges.csv": lines("graph,source,target", edges),
+            "graphs.csv": lines("graph,shape", labels),
+        }
+    )
+
+
+def prose() -> bytes:
+    random = np.random.default_rng(9)
+    return "\n".join(sentence(random, 9) + "." for _ in range(120)).encode()
+
+
+def jsonl() -> bytes:
+    rows = people()
+    return "\n".join(json.dumps(dict(zip(rows[0], row, strict=True))) for row in rows[1:]).encode()
+
+
+# Of every kind a file, with the kind that it is taken for.
+BROUGHT: dict[str, tuple[Callable[[], bytes], str]] = {
+    "people.xlsx": (lambda: excel({"People": people()}), "table"),
+    "people.jsonl": (jsonl, "table"),
+    "bars.npz": (lambda: npz(x=bars(80)[0], y=bars(80)[1]), "arrays"),
+    "mnist.zip": (idx_zip, "arrays"),
+    "bright.zip": (labelled_pictures, "labelled_pictures"),
+    "pairs.zip": (picture_pairs, "picture_pairs"),
+    "squares.zip": (masks, "masks"),
+    "reviews.zip": (text_folders, "text_files"),
+    "lines.zip": (text_lines, "text_files"),
+    "names.conll": (conll, "tagged"),
+    "numbers.tsv": (translations, "translation"),
+    "questions.csv": (text_pairs, "text_pairs"),
+    "tones.zip": (sounds, "sounds"),
+    "wave.csv": (series, "series"),
+    "stars.csv": (ratings, "ratings"),
+    "graphs.zip": (graphs, "graphs"),
+    "book.txt": (prose, "prose"),
+}

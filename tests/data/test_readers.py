@@ -1,0 +1,402 @@
+"""Every kind of file that people bring: what it is taken for, and that what is read is what was written."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from builder.data import DataError, Prepared, add_file, prepare
+from builder.data.uploads import fitting, open_source, readers
+from builder.graph import DataChoice
+from tests.data import brought
+from tests.data.brought import BROUGHT, bars, conll, excel, idx, npz, people, png, tone
+from tests.data.crafted import lines, packed, plain
+
+
+def _add(content: Any, home: Path, filename: str = "x", kind: str = "", **options: Any) -> Prepared:
+    info = add_file(content, filename, home, kind=kind, options=options)
+    return prepare(DataChoice(dataset=info.name), home)
+
+
+@pytest.mark.parametrize("filename", BROUGHT)
+def test_a_file_is_taken_for_what_it_holds(home: Path, filename: str) -> None:
+    made, kind = BROUGHT[filename]
+    source = open_source(made(), "misleading.png")
+    reader = fitting(source)[0]
+    assert reader.name == kind
+    answers = reader.answered(source, {})
+    assert reader.learned(source, answers)
+    assert 0 < len(reader.preview(source, answers)) <= 8
+    heard: list[float] = []
+    info = add_file(made(), filename, home, tell=lambda share, what: heard.append(share))
+    assert heard[0] == 0
+    assert heard[-1] == 1
+    assert all(before <= after for before, after in pairwise(heard))
+    data = prepare(DataChoice(dataset=info.name), home)
+    assert len(data.raw) == data.schema.rows > 10
+    for values in data.inputs.values():
+        assert values.isfinite().all()
+    data.example(0)
+
+
+def test_every_kind_is_tried_here() -> None:
+    assert {kind for _, kind in BROUGHT.values()} | {"picture_folders"} == set(readers())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+def test_a_text_in_any_encoding(home: Path, encoding: str) -> None:
+    text = plain().decode().replace("a\n", "é\n")
+    data = _add(text.encode(encoding), home)
+    assert data.schema.target.classes == ("b", "é")
+    assert any("Windows-1252" in warning for warning in data.warnings) == (encoding == "cp1252")
+
+
+def test_what_is_packed_with_gzip_is_what_it_was(home: Path) -> None:
+    assert _add(gzip.compress(plain()), home, "x.csv.gz").fingerprint == _add(plain(), home).fingerprint
+
+
+@pytest.mark.parametrize("form", ["lines", "list", "under a name", "columns", "by key"])
+def test_json_in_all_its_forms(home: Path, form: str) -> None:
+    head, *rows = people()
+    found = [dict(zip(head, row, strict=True)) for row in rows]
+    content: Any = {
+        "list": found,
+        "under a name": {"rows": found},
+        "columns": {name: [row[name] for row in found] for name in head},
+        "by key": {str(place): row for place, row in enumerate(found)},
+    }.get(form)
+    text = "\n".join(map(json.dumps, found)) if form == "lines" else json.dumps(content)
+    table = pd.DataFrame(rows, columns=head)
+    same = _add(table.to_csv(index=False).encode(), home)
+    data = _add(text.encode(), home)
+    assert torch.equal(data.inputs["features"], same.inputs["features"])
+    assert data.schema.target == same.schema.target
+
+
+def test_json_that_is_nested_becomes_columns(home: Path) -> None:
+    found = [{"a": {"b": i, "c": None if i % 5 == 0 else i * 2}, "y": "pq"[i % 2]} for i in range(40)]
+    data = _add(json.dumps(found).encode(), home)
+    assert data.row(7) == {"a.b": 7.0, "a.c": 14.0}
+    assert data.row(5)["a.c"] is None
+
+
+def test_a_sheet_can_be_chosen_and_formulas_are_not_evaluated(home: Path) -> None:
+    other: list[list[Any]] = [["x", "y"], *([i, "uv"[i % 2]] for i in range(40))]
+    content = excel({"Notes": [], "People": people(), "Other": other})
+    data = _add(content, home, "book.xlsx")
+    assert data.schema.target.classes == ("a", "b")
+    assert any("'People'" in warning for warning in data.warnings)
+    assert _add(content, home, "book.xlsx", sheet="Other").schema.target.classes == ("u", "v")
+    with pytest.raises(DataError, match="no sheet 'None such'"):
+        _add(content, home, "book.xlsx", sheet="None such")
+    sums = excel({"S": [["x", "y"], *([f"={i}+1", f"=1+{i % 2}"] for i in range(40))]})
+    with pytest.raises(DataError, match="formulas whose results were never saved"):
+        _add(sums, home, "book.xlsx")
+
+
+def test_tables_called_train_and_test_are_split_as_they_are(home: Path) -> None:
+    head, *rows = plain(90).decode().splitlines()
+    content = {"train.csv": lines(head, rows[:60]), "test.csv": lines(head, rows[60:]), "about.json": b'["a"]'}
+    data = _add(content, home)
+    assert sorted(data.split["test"].tolist()) == list(range(60, 90))
+    assert data.schema.inputs[0].columns == ("height", "width")
+
+
+# ---------------------------------------------------------------- arrays
+
+
+@pytest.mark.parametrize("form", ["idx files", "idx zip", "npz", "npy files"])
+def test_arrays_in_every_form_are_the_same_pictures(home: Path, form: str) -> None:
+    pixels, labels = bars(120)
+    npy = {}
+    for name, array in (("images", pixels), ("labels", labels)):
+        stream = io.BytesIO()
+        np.save(stream, array)
+        npy[f"{name}.npy"] = stream.getvalue()
+    content: Any = {
+        "idx files": {"images-idx3-ubyte.gz": gzip.compress(idx(pixels)), "labels-idx1-ubyte": idx(labels)},
+        "idx zip": brought.idx_zip(),
+        "npz": npz(x_train=pixels, y_train=labels),
+        "npy files": npy,
+    }[form]
+    data = _add(content, home)
+    assert data.schema.inputs[0].shape == (1, 10, 10)
+    assert np.array_equal(np.stack([data.row(i)["image"][0] for i in range(120)]), pixels)
+    assert data.target.tolist() == labels.tolist()
+    if form == "idx zip":
+        assert sorted(data.split["test"].tolist()) == list(range(90, 120))
+
+
+def test_idx_of_other_types(home: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(50, 3)).astype(">f4")
+    target = (np.arange(50) % 2).astype(">i4")
+    data = _add({"data": idx(values, 0x0D), "labels": idx(target, 0x0C)}, home)
+    assert data.schema.inputs[0].kind == "vector"
+    assert [data.row(4)[f"x{place}"] for place in (1, 2, 3)] == pytest.approx(values[4].tolist())
+    assert data.target.tolist() == target.tolist()
+
+
+@pytest.mark.parametrize("target", ["whole", "numbers", "one-hot", "texts", "vectors", "masks"])
+def test_targets_of_arrays(home: Path, target: str) -> None:
+    random = np.random.default_rng(0)
+    pixels, labels = bars(60)
+    array = {
+        "whole": labels,
+        "numbers": random.normal(size=60),
+        "one-hot": np.eye(2)[labels],
+        "texts": np.array(["lies", "stands"])[labels],
+        "vectors": random.normal(size=(60, 3)),
+        "masks": (pixels > 200).astype(np.uint8),
+    }[target]
+    data = _add(npz(x=pixels, y=array), home)
+    found = data.schema.target
+    kinds = {"numbers": "number", "vectors": "number", "masks": "mask"}
+    assert found.kind == kinds.get(target, "class")
+    if found.kind == "number":
+        assert data.restore(data.target).numpy() == pytest.approx(array.reshape(60, -1), abs=1e-5)
+    elif found.kind == "mask":
+        assert np.array_equal(data.target.numpy(), array)
+    else:
+        assert data.target.tolist() == labels.tolist()
+
+
+def test_columns_of_an_array_can_be_left_out(home: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(40, 3))
+    info = add_file(npz(x=values, y=np.arange(40) % 2), "x.npz", home)
+    data = prepare(DataChoice(dataset=info.name, options={"columns": {"x2": {"role": "ignore"}}}), home)
+    assert data.schema.inputs[0].columns == ("x1", "x3")
+
+
+def test_colours_last_or_first_are_the_same(home: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 9, 9, 3)).astype(np.uint8)
+    labels = np.arange(40) % 2
+    last = _add(npz(x=pixels, y=labels), home)
+    first = _add(npz(x=pixels.transpose(0, 3, 1, 2), y=labels), home)
+    assert last.schema.inputs[0].shape == (3, 9, 9)
+    assert torch.equal(last.inputs["image"], first.inputs["image"])
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def test_a_number_for_each_picture(home: Path) -> None:
+    data = _add(brought.labelled_pictures(), home, target="brightness")
+    assert data.schema.target.kind == "number"
+    shown = [float(data.row(i)["image"].mean()) / 10 for i in range(80)]
+    assert data.restore(data.target).flatten().tolist() == pytest.approx(shown, abs=0.5)
+    assert _add(brought.labelled_pictures(), home).schema.target.classes == ("dark", "light")
+
+
+def test_a_table_may_name_files_by_stem_or_path_and_lack_some(home: Path) -> None:
+    pictures = {f"a/b/{i}.png": png(np.full((8, 8), i * 5, np.uint8)) for i in range(30)}
+    rows = [f"{i if i % 2 else f'b/{i}.png'},{'uv'[i % 2]}" for i in range(32)]
+    data = _add(packed({**pictures, "t.csv": lines("id,y", rows)}), home, kind="labelled_pictures")
+    assert [int(data.row(i)["image"].mean()) for i in range(30)] == [i * 5 for i in range(30)]
+    assert any("2 rows name files that are not there" in warning for warning in data.warnings)
+
+
+@pytest.mark.parametrize("form", ["index", "palette", "colours"])
+def test_masks_in_every_form_are_the_same_classes(home: Path, form: str) -> None:
+    data = _add(brought.masks(form), home)
+    expected = _add(brought.masks("index"), home)
+    assert data.schema.target.shape == (12, 12)
+    order = [0, 2, 1] if form == "colours" else [0, 1, 2]  # blue is the smaller number
+    assert np.array_equal(np.array(order)[data.target.numpy()], expected.target.numpy())
+    picture = data.row(3)["image"][0]
+    assert np.array_equal(picture // 100, expected.target[3].numpy())
+
+
+def test_classes_of_masks_have_names_where_a_file_says_them(home: Path) -> None:
+    import zipfile
+
+    stream = io.BytesIO(brought.masks())
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr("set/classes.txt", "ground\nwater\nfield\n")
+    assert _add(stream.getvalue(), home).schema.target.classes == ("ground", "water", "field")
+
+
+def test_pairs_of_pictures_are_those_that_the_table_names(home: Path) -> None:
+    pixels, labels = bars(40)
+    pairs = np.random.default_rng(2).integers(0, 40, (120, 2))
+    data = _add(brought.picture_pairs(), home)
+    assert [field.name for field in data.schema.inputs] == ["first", "second"]
+    for row in (0, 7, 119):
+        one, two = pairs[row]
+        assert np.array_equal(data.row(row)["first"][0], pixels[one])
+        assert np.array_equal(data.row(row)["second"][0], pixels[two])
+        assert data.target_text(row) == ("same" if labels[one] == labels[two] else "different")
+    assert data.preprocess["fields"][0]["mean"] == data.preprocess["fields"][1]["mean"]
+
+
+def test_folders_called_train_and_test_are_the_split(home: Path) -> None:
+    content = packed(
+        {
+            f"{part}/{name}/{i}.png": png(np.full((8, 8), i, np.uint8))
+            for part, count in (("train", 12), ("test", 5))
+            for name in "ab"
+            for i in range(count)
+        }
+    )
+    data = _add(content, home)
+    assert len(data.split["test"]) == 10
+    assert len(data.split["train"]) + len(data.split["validation"]) == 24
+
+
+# ---------------------------------------------------------------- texts
+
+
+def test_texts_in_folders_and_by_line(home: Path) -> None:
+    folders, by_line = _add(brought.text_folders(), home), _add(brought.text_lines(), home)
+    for data in (folders, by_line):
+        assert data.schema.target.classes == ("negative", "positive")
+        for row in range(data.schema.rows):
+            said = any(word in data.row(row)["text"] for word in brought.GOOD)
+            assert said == (data.target_text(row) == "positive")
+    assert (folders.schema.rows, by_line.schema.rows) == (60, 60)
+
+
+def test_tags_belong_to_their_words(home: Path) -> None:
+    data = _add(conll(), home)
+    assert data.schema.rows == 60
+    shown = data.example(5)
+    tagged = dict(zip(shown.tokens, shown.tags, strict=True))
+    assert (tagged["new"], tagged["york"], tagged["with"]) == ("B-place", "I-place", "O")
+    assert tagged.get("anna", tagged.get("bob")) == "B-person"
+
+
+def test_tags_of_other_schemes_become_bio_with_a_word(home: Path) -> None:
+    block = "Rio I-place\nde I-place\nAnna S-person\nin O\nNew B-place\nYork E-place\ndon't B-x\nI-95 O\n\n"
+    data = _add((block * 12).encode(), home)
+    shown = data.example(0)
+    assert list(zip(shown.tokens, shown.tags, strict=True)) == [
+        ("rio", "B-place"), ("de", "I-place"), ("anna", "B-person"), ("in", "O"), ("new", "B-place"),
+        ("york", "I-place"), ("don't", "B-x"), ("i", "O"), ("-", "O"), ("95", "O"),
+    ]  # fmt: skip
+    assert any("12 tags that go on with no entity" in warning for warning in data.warnings)
+    with pytest.raises(DataError, match=r"Line 2 of .* has no tag"):
+        _add(b"a O\nb\n" + b"c O\n" * 30, home, kind="tagged")
+
+
+def test_files_of_tagged_words_are_split_as_they_are_called(home: Path) -> None:
+    data = _add({"x.train.conll": conll(), "x.test.conll": conll(), "LICENSE": b"Free.\n" * 9}, home)
+    assert (data.schema.rows, len(data.split["test"])) == (120, 60)
+
+
+def test_answers_are_written_from_texts(home: Path) -> None:
+    data = _add(brought.translations(), home)
+    assert data.schema.target.kind == "sequence"
+    assert (data.example(42).text, data.example(42).answer) == ("four two.", "42-x")
+
+
+def test_pairs_of_texts_share_one_vocabulary(home: Path) -> None:
+    data = _add(brought.text_pairs(), home)
+    first, second = data.preprocess["fields"]
+    assert first["vocabulary"] == second["vocabulary"]
+    assert "indeed" in first["vocabulary"]
+    row = data.row(1)
+    assert row["second"] == f"{row['first']} indeed"
+    assert data.target_text(1) == "1"
+
+
+def test_a_text_to_continue(home: Path) -> None:
+    data = _add(brought.prose(), home, length=32)
+    whole = brought.prose().decode()
+    assert data.row(2)["text"] == whole[64:96]
+    assert data.target_text(2) == whole[65:97]
+
+
+# ---------------------------------------------------------------- sounds, series, ratings, graphs
+
+
+def test_sounds_come_to_one_rate_and_length_with_their_pitch(home: Path) -> None:
+    data = _add(brought.sounds(), home, rate=4_000, seconds=0.2)
+    assert data.schema.inputs[0].shape == (800, 1)
+    assert data.schema.target.classes == ("high", "low")
+    for row in (0, 1, 17):
+        spectrum = abs(np.fft.rfft(data.row(row)["sound"][:, 0]))
+        number = int(["0", "1", "10", "11", "12", "13", "14", "15", "2", "3", "4", "5", "6", "7", "8", "9"][row % 16])
+        pitch = (900 if data.target_text(row) == "high" else 200) + 7 * number
+        assert abs(spectrum.argmax() * 5 - pitch) <= 5  # 0.2 s tell pitches to 5 Hz
+        assert abs(data.row(row)["sound"]).max() == pytest.approx(0.5, abs=0.03)
+
+
+def test_sounds_by_their_names_and_by_a_table(home: Path) -> None:
+    files = {f"{('yes', 'no')[i % 2]}_{i}.wav": tone(300 + i, 0.1, 8_000) for i in range(20)}
+    assert _add(files, home).schema.target.classes == ("no", "yes")
+    table = lines("clip,loudness", (f"{name},{i * 1.5}" for i, name in enumerate(files)))
+    data = _add({**files, "labels.csv": table}, home)
+    assert (data.schema.target.name, data.schema.target.kind) == ("loudness", "number")
+
+
+def test_windows_look_back_and_ahead_and_parts_of_the_split_share_no_value(home: Path) -> None:
+    data = _add(brought.series(), home, window=10, horizon=3, values=["value", "other"], target="value")
+    assert data.schema.inputs[0].shape == (10, 2)
+    assert data.schema.target.shape == (3,)
+    wave = [round(float(value), 4) for value in np.sin(np.arange(300) / 5)]
+    for row in (0, 100, data.schema.rows - 1):
+        assert data.row(row)["series"][:, 0].tolist() == pytest.approx(wave[row : row + 10])
+        assert data.restore(data.target[row]).tolist() == pytest.approx(wave[row + 10 : row + 13], abs=1e-4)
+    reaches = {name: (int(rows.min()), int(rows.max()) + 12) for name, rows in data.split.items()}
+    assert reaches["train"][1] < reaches["validation"][0]
+    assert reaches["validation"][1] < reaches["test"][0]
+
+
+def test_times_out_of_order_missing_or_irregular_are_told(home: Path) -> None:
+    times = pd.date_range("2024-01-01", periods=100, freq="D").astype(str).tolist()
+    rows = [f"{t},{i * 1.01}" for i, t in enumerate(times) if i not in (50, 51)]
+    rows[3] = f"{times[3]},"
+    rows = [*rows[::-1], f"{times[-1]},777"]
+    data = _add(lines("day,v", rows), home, kind="series", window=5)
+    said = " ".join(data.warnings)
+    assert "put in the order of 'day'" in said
+    assert "1 missing values" in said
+    assert "irregular: 1 of 97 steps are not the usual one of 1 day; the longest" in said
+    assert "is 3 days" in said
+    assert data.row(0)["series"][:, 0].tolist() == pytest.approx([0, 1.01, 2.02, 2.02, 4.04])
+    months = lines("m,v", (f"{1990 + i // 12}-{i % 12 + 1:02},{i * 1.5}" for i in range(90)))
+    assert not _add(months, home, window=6).warnings
+
+
+def test_ratings_know_users_and_items(home: Path) -> None:
+    data = _add(brought.ratings(), home)
+    assert [field.name for field in data.schema.inputs] == ["user", "item"]
+    first = brought.ratings().decode().splitlines()[1].split(",")
+    assert data.row(0) == {"user_id": first[0], "movie": first[1]}
+    assert data.restore(data.target[0]).item() == pytest.approx(float(first[2]), abs=1e-4)
+
+
+def test_graphs_have_the_edges_of_their_table(home: Path) -> None:
+    data = _add(brought.graphs(), home)
+    assert data.schema.inputs[0].shape == (7, 3)  # an atom is C or N, and has a charge
+    assert data.schema.inputs[1].shape == (7, 7)
+    for row in (0, 1, 7):
+        count = 4 + row % 4
+        bonds = data.row(row)["edges"]
+        assert bonds.sum() == 2 * (count if row % 2 else count - 1)
+        assert np.array_equal(bonds, bonds.T)
+        assert data.row(row)["nodes"][:count, 2].tolist() == [node % 3 for node in range(count)]
+
+
+def test_what_is_asked_can_be_changed_in_a_project(home: Path) -> None:
+    info = add_file(brought.series(), "x.csv", home)
+    found = prepare(DataChoice(dataset=info.name, options={"window": 7, "horizon": 2}), home)
+    assert (found.schema.inputs[0].shape, found.schema.target.shape) == ((7, 2), (2,))
+    wrong: tuple[dict[str, Any], ...] = (
+        {"window": 1},
+        {"window": 10**9},
+        {"target": "nothing"},
+        {"speed": 1},
+        {"values": []},
+    )
+    for options in wrong:
+        with pytest.raises(DataError):
+            prepare(DataChoice(dataset=info.name, options=options), home)

@@ -1,0 +1,195 @@
+"""Files of every kind that are cut, changed or mean harm: each gives data or one sentence, and soon."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import pickle
+import struct
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from builder.data import DataError, add_file, datasets, prepare
+from builder.graph import DataChoice
+from tests.data import brought
+from tests.data.brought import BROUGHT, bars, excel, idx, npz, people, png
+from tests.data.crafted import folders, linked, packed, plain
+
+WELL_MADE = {name: made() for name, (made, _) in BROUGHT.items()}
+LONGEST_S = 20
+BEGINS = [b"", b"\0\0\x08\x03", b"\x93NUMPY\x01\0", b"RIFF    WAVE", b"fLaC", b"PAR1"]
+
+
+def _sentence(content: Any, home: Path, filename: str = "x", **rest: Any) -> str:
+    """The sentence with which a file is refused; "" where it is taken."""
+    start = time.monotonic()
+    message = ""
+    try:
+        info = add_file(content, filename, home, **rest)
+        prepare(DataChoice(dataset=info.name), home)
+    except DataError as error:
+        message = str(error)
+        assert message.endswith((".", "?")), message
+        assert "\n" not in message
+        assert "Traceback" not in message
+        assert len(message) < 1_500
+        if "info" not in locals():
+            assert not [info for info in datasets(home) if not info.builtin and info.title == filename]
+    assert time.monotonic() - start < LONGEST_S
+    return message
+
+
+@settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+@given(data=st.data())
+@pytest.mark.parametrize("filename", WELL_MADE)
+def test_a_file_that_is_cut_or_changed_gives_a_sentence(
+    filename: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    good = WELL_MADE[filename]
+    home = tmp_path_factory.mktemp("home")
+    _sentence(good[: data.draw(st.integers(0, len(good) - 1))], home)
+    changed = bytearray(good)
+    for place in data.draw(st.lists(st.integers(0, len(good) - 1), min_size=1, max_size=12)):
+        changed[place] = data.draw(st.integers(0, 255))
+    _sentence(bytes(changed), home)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+@given(
+    st.binary(max_size=400),
+    st.sampled_from([b"", b"\0\0\x08\x03", b"\x93NUMPY\x01\0", b"RIFF    WAVE", b"fLaC", b"PAR1"]),
+)
+def test_any_bytes_give_a_sentence(tmp_path_factory: pytest.TempPathFactory, content: bytes, begin: bytes) -> None:
+    home = tmp_path_factory.mktemp("home")
+    assert _sentence(begin + content, home) or datasets(home)
+    assert _sentence({"one": begin + content, "two": idx(bars(20)[1])}, home) or datasets(home)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+@given(
+    st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4),
+    st.sampled_from([8, 9, 11, 12, 13, 14, 10]),
+    st.binary(max_size=64),
+)
+def test_idx_headers_that_lie(
+    tmp_path_factory: pytest.TempPathFactory, shape: list[int], code: int, content: bytes
+) -> None:
+    header = struct.pack(f">BBBB{len(shape)}I", 0, 0, code, len(shape), *shape)
+    labels = idx(bars(20)[1])
+    assert _sentence({"images": header + content, "labels": labels}, tmp_path_factory.mktemp("home"))
+
+
+@pytest.mark.parametrize("rows", [19, 21, 0])
+def test_inputs_and_targets_of_different_lengths(home: Path, rows: int) -> None:
+    message = _sentence({"images": idx(bars(20)[0]), "labels": idx(np.zeros(rows, np.uint8))}, home)
+    assert "20 rows" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (pickle.dumps({"a": 1}), "pickle"),
+        (npz(x=np.array([{"a": 1}] * 20, dtype=object), y=np.arange(20)), "Python objects"),
+        (npz(x=np.zeros((20, 2), dtype=[("a", "f4"), ("b", "f4")]), y=np.arange(20) % 2), "records"),
+        (npz(x=np.full((20, 3), np.nan), y=np.arange(20) % 2), "missing or infinite"),
+        (npz(x=np.zeros((20, 3)), y=np.full(20, np.inf)), "missing or infinite"),
+        (npz(x=np.zeros((20, 3))), "the only array"),
+        (b"\x7fELF" + b"\0" * 400, "a program"),
+        (b"MZ\x90\0" + b"\0" * 400, "a program"),
+        (b"%PDF-1.7\n", "a PDF document"),
+        (b"\xd0\xcf\x11\xe0" + b"\0" * 400, "an old Office document"),
+        (b"SQLite format 3\0" + b"\0" * 400, "an SQLite database"),
+        (b"Rar!\x1a\x07" + b"\0" * 50, "a RAR archive"),
+        (b"ID3\x04" + b"\0" * 50, "an MP3 sound"),
+        (png(np.zeros((8, 8), np.uint8)), "a single picture"),
+        (brought.tone(300, 0.1, 8_000), "a single sound"),
+        (gzip.compress(packed(folders())), "an archive in an archive"),
+        (gzip.compress(gzip.compress(plain())), "an archive in an archive"),
+        (gzip.compress(plain())[:-9], "cut short"),
+        (gzip.compress(b"a,b\n" * 5_000_000), "would unpack"),
+        (packed({"a/x.zip": packed(folders()), "b/y.txt": b"x"}), "an archive or an Office document"),
+        (packed({"a.xlsx": excel({"A": people()}), "b.png": png(np.zeros((8, 8), np.uint8))}), "refused"),
+        (packed({"[Content_Types].xml": b"<a/>", "word/document.xml": b"<a/>"}), "a Word document"),
+        (packed({"[Content_Types].xml": b"<a/>", "xl/workbook.xml": b"<a/>"}), "no Excel file"),
+        (linked({"a.csv": plain()}, "b.csv", "/etc/passwd"), "link"),
+        (packed({"../a.csv": plain()}), "outside"),
+        (b'{"a": [' * 20_000, "JSON"),
+        (b'[{"a": 1}, 2, 3]', "no object"),
+        (b'{"a": 1, "b": "x"}', "no table"),
+    ],
+)
+def test_what_is_refused_is_told(home: Path, content: bytes, said: str) -> None:
+    message = _sentence(content, home)
+    assert said in message
+    assert not list((home / "data").glob("*"))
+
+
+def _sheet(rows: str, strings: str = "") -> bytes:
+    """A spreadsheet whose only sheet is this XML."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(excel({"A": people()}))) as good, zipfile.ZipFile(stream, "w", 8) as bad:
+        for name in good.namelist():
+            content = good.read(name)
+            if name == "xl/worksheets/sheet1.xml":
+                content = f'{strings}<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">\
+<sheetData>{rows}</sheetData></worksheet>'.encode()
+            bad.writestr(name, content)
+    return stream.getvalue()
+
+
+LAUGHS = "".join(
+    f'<!ENTITY a{number + 1} "{f"&a{number};" * 10}">' if number else '<!ENTITY a1 "ha">' for number in range(10)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (packed({"[Content_Types].xml": b"<a/>", "xl/workbook.xml": b" " * 50_000_000}, 8), "times"),
+        (_sheet('<row r="1"><c r="A1"><v>1</v></c></row>' + "<row><c><v>1</v></c></row>" * 3), ""),
+        (_sheet("".join(f'<row r="{n}"><c r="XFD{n}"><v>1</v></c></row>' for n in range(1, 500))), "cells"),
+        (_sheet('<row r="1048576"><c r="A1048576"><v>1</v></c></row>'), ""),
+        (
+            _sheet('<row r="1"><c r="A1" t="inlineStr"><is><t>&a10;</t></is></c></row>', f"<!DOCTYPE x [{LAUGHS}]>"),
+            "Excel",
+        ),
+        (_sheet('<row r="1"><c r="A1" t="s"><v>99999</v></c></row>'), "Excel"),
+        (_sheet("<row><row>"), "Excel"),
+    ],
+)
+def test_spreadsheets_that_mean_harm(home: Path, content: bytes, said: str) -> None:
+    message = _sentence(content, home, "x.xlsx")
+    assert message
+    assert said in message
+
+
+def test_a_macro_is_nothing_but_bytes(home: Path) -> None:
+    stream = io.BytesIO(excel({"A": people()}))
+    with zipfile.ZipFile(stream, "a") as book:
+        book.writestr("xl/vbaProject.bin", b"\xd0\xcf\x11\xe0 Sub AutoOpen()")
+    assert not _sentence(stream.getvalue(), home)
+
+
+def test_a_folder_is_read_without_its_links(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    for name, content in folders().items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (folder / "set" / "cats" / "secret.png").symlink_to("/etc/passwd")
+    (folder / ".hidden.png").write_bytes(b"x")
+    assert add_file(folder, "set", home).rows == 20
+
+
+def test_more_pictures_than_other_files_are_allowed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.data.uploads.members.MAX_MEMBERS", 15)
+    assert add_file(packed(folders(20)), "x.zip", home).rows == 20
+    texts = packed({f"{'ab'[i % 2]}/{i}.txt": b"some words" for i in range(20)})
+    assert "20 members" in _sentence(texts, home, "y")
