@@ -1,4 +1,4 @@
-"""Inputs that name no field of the data yet, such as those of an import, and the data that they fit."""
+"""Inputs and the fields of the data that they read, or could."""
 
 from __future__ import annotations
 
@@ -30,4 +30,18 @@ def field_edits(project: Project, schema: Schema | None) -> list[Edit]:
         if len(fits) == 1:
             edits.append({"kind": "set", "network": project.main, "node": key, "params": {"field": fits[0]}})
             del names[fits[0]]
+    return edits
+
+
+def reading_edits(project: Project, schema: Schema) -> list[Edit]:
+    """Edits by which each Input of the main network that reads a field of the data takes the shape it has now."""
+    wanted = {field.name: field.parameters() for field in schema.inputs}
+    edits: list[Edit] = []
+    for key, node in project.main_network.nodes.items():
+        field = node.params.get("field")
+        if node.type != "Input" or not isinstance(field, str) or field not in wanted:
+            continue
+        params = {name: value for name, value in wanted[field].items() if node.params.get(name) != value}
+        if params:
+            edits.append({"kind": "set", "network": project.main, "node": key, "params": params})
     return edits

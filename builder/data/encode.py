@@ -3,15 +3,18 @@
 This one file is used in training and in prediction, and it travels with an exported network: it needs numpy alone.
 
 A raw row is a dict. An image stands under its field's name as rows of pixels, (H, W), (H, W, C) or (C, H, W); a text or
-series under its field's name; the columns of a table under their own names. A column that was made from a date may
-also be given by that date, as ISO text.
+series under its field's name, or under that of the column that it came from; the columns of a table under their own
+names. A column that was made from a date may also be given by that date, as ISO text.
 """
 
 import math
 import re
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import pairwise
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -23,15 +26,22 @@ _MISSING = {"", "na", "n/a", "nan", "nat", "null", "none", "#n/a"}
 _DAY = 86_400
 _MONTH = re.compile(r"\d{4}-\d{2}")
 _WORD = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
+_YES, _NO = {"true", "yes", "y", "t", "on", "1", "1.0"}, {"false", "no", "n", "f", "off", "0", "0.0"}
+_FURTHEST = 1e-7  # how near to 0 and 1 the shares come that are turned into places of a normal distribution
+# What byte pairs are merged within: a word with the space before it, other marks, or spaces. All beyond ASCII counts as
+# letters, so that every engine of regular expressions parts a text alike; 32 at most, as a piece is merged by itself.
+_LETTERS = "0-9A-Za-z_\x80-\U0010ffff"
+PIECE = f" ?[{_LETTERS}]{{1,32}}| ?[^ \t\n\r\f\v{_LETTERS}]{{1,32}}|[ \t\n\r\f\v]{{1,32}}"
+_PIECE = re.compile(PIECE)
 
 
 class EncodeError(ValueError):
     """A row that does not fit; the message is one sentence."""
 
 
-def words(text: str) -> list[str]:
-    """The words and punctuation marks of a text, in lower case."""
-    return _WORD.findall(str(text).lower().replace("’", "'"))
+def words(text: str, lower: bool = True) -> list[str]:
+    """The words and punctuation marks of a text, in lower case where nothing else is said."""
+    return _WORD.findall((str(text).lower() if lower else str(text)).replace("’", "'"))
 
 
 def encode(preprocess: dict[str, Any], row: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -45,7 +55,9 @@ def encode_rows(preprocess: dict[str, Any], rows: list[dict[str, Any]]) -> dict[
         "table": _table,
         "image": _image,
         "series": _series,
-        "words": _words,
+        "words": _text,
+        "letters": _text,
+        "bpe": _text,
         "characters": _characters,
         "categories": _categories,
         "begun": _begun,
@@ -59,18 +71,70 @@ def _table(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
 
 def _column(column: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
     if column["type"] == "number":
-        numbers = _numbers(column, rows)
-        numbers = np.where(np.isnan(numbers), column["median"], numbers)
-        with np.errstate(over="ignore"):
-            scaled: np.ndarray = (numbers - column["mean"]) / column["std"]
-        np.clip(scaled, -_LARGEST, _LARGEST, out=scaled)
-        return scaled[:, None]
-    values = [_value(row, column["name"]) for row in rows]
-    places = {value: place for place, value in enumerate(column["values"])}
-    hot = np.zeros((len(rows), len(places) + 1))  # the last place is for all other values
-    for index, value in enumerate(values):
-        hot[index, places.get(_category(value), len(places))] = 1.0
-    return hot
+        return scaled(column, _numbers(column, rows))
+    return hot(column, [_value(row, column["name"]) for row in rows])
+
+
+def scaled(column: dict[str, Any], numbers: np.ndarray) -> np.ndarray:
+    """A column's numbers (N,), not a number where one is missing, as the network takes them: (N, 1), or (N, 2) where
+    the second says which were missing."""
+    missing = np.isnan(numbers)
+    numbers = np.where(missing, column["fill"] if "fill" in column else column["median"], numbers)
+    if column.get("log"):
+        numbers = np.sign(numbers) * np.log1p(abs(numbers))
+    if "quantiles" in column:
+        numbers = _share(np.array(column["quantiles"]), numbers)
+        if column["normal"]:
+            inverse = NormalDist().inv_cdf
+            numbers = np.array([inverse(share) for share in numbers.clip(_FURTHEST, 1 - _FURTHEST).tolist()])
+    with np.errstate(over="ignore"):
+        found: np.ndarray = (numbers - column["mean"]) / column["std"]
+    np.clip(found, -_LARGEST, _LARGEST, out=found)
+    return np.stack([found, missing], axis=1) if column.get("indicator") else found[:, None]
+
+
+def _share(quantiles: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The share of the training rows that lies below each number. Where many rows hold one number, the middle of
+    theirs."""
+    shares = np.linspace(0, 1, len(quantiles))
+    below = np.interp(numbers, quantiles, shares)
+    above = -np.interp(-numbers, -quantiles[::-1], -shares[::-1])
+    found: np.ndarray = (below + above) / 2
+    # Beyond what was seen there is nothing less than nothing and nothing more than all.
+    return np.where(numbers <= quantiles[0], 0.0, np.where(numbers >= quantiles[-1], 1.0, found))
+
+
+def hot(column: dict[str, Any], values: list[Any]) -> np.ndarray:
+    """A column's categories as one place each (N, places) that is 1; the last is for all values that training had not.
+
+    Where a column is hashed, a value's place follows from its letters, and there is none for others.
+    """
+    texts = [category(column, value) for value in values]
+    found = np.zeros((len(texts), width(column)))
+    if column["type"] == "hash":
+        places = [zlib.crc32(text.encode()) % column["buckets"] for text in texts]
+    else:
+        known = {value: place for place, value in enumerate(column["values"])}
+        places = [known.get(text, len(known)) for text in texts]
+    found[np.arange(len(texts)), places] = 1.0
+    return found
+
+
+def width(column: dict[str, Any]) -> int:
+    """How many numbers a column of a table becomes."""
+    if column["type"] == "number":
+        return 2 if column.get("indicator") else 1
+    return int(column["buckets"]) if column["type"] == "hash" else len(column["values"]) + 1
+
+
+def features(column: dict[str, Any]) -> list[str]:
+    """What people read of each number that a column of a table becomes."""
+    name = column["name"]
+    if column["type"] == "number":
+        return [name, f"{name} is missing"] if column.get("indicator") else [name]
+    if column["type"] == "hash":
+        return [f"{name} # {place}" for place in range(column["buckets"])]
+    return [f"{name} = {value}" for value in (*column["values"], "(other)")]
 
 
 def _value(row: dict[str, Any], name: str) -> Any:
@@ -79,11 +143,17 @@ def _value(row: dict[str, Any], name: str) -> Any:
     return row[name]
 
 
+def _own(row: dict[str, Any], field: dict[str, Any]) -> Any:
+    """What a row says of a field: under the field's name, or under that of the column that it came from."""
+    name = field.get("column")
+    return row[name] if name is not None and field["name"] not in row and name in row else _value(row, field["name"])
+
+
 def _numbers(column: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
     """A column's numbers in all rows; not a number where one is missing."""
     with suppress(KeyError, TypeError, ValueError, OverflowError):
         numbers = np.array([row[column["name"]] for row in rows], dtype=np.float64)
-        if numbers.ndim == 1 and not np.isinf(numbers).any():
+        if numbers.ndim == 1 and not np.isinf(numbers).any() and not column.get("boolean"):
             return numbers  # what is nothing but numbers is read many times as fast
     # Cell by cell, then, which also finds the words for what is wrong.
     return np.array([_cell(row, column) for row in rows], dtype=np.float64)
@@ -98,7 +168,8 @@ def _cell(row: dict[str, Any], column: dict[str, Any]) -> float:
 
 
 def date_part(value: Any, part: str, name: str) -> float:
-    """The `days` since 1970, the `month` or the `weekday` (Monday is 0) of a date or time in ISO form.
+    """The `days` since 1970, or `year`, `quarter`, `month`, `day`, `yearday`, `weekday` (Monday is 0), `hour` or
+    `minute` of a date or time in ISO form.
 
     It is taken as UTC if it names no zone.
     """
@@ -110,7 +181,9 @@ def date_part(value: Any, part: str, name: str) -> float:
     except ValueError:
         raise EncodeError(f"The column {name!r} takes dates such as 2024-05-31, received {text[:60]!r}.") from None
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    parts = {"weekday": moment.weekday(), "month": moment.month}
+    if part in ("year", "month", "day", "hour", "minute"):
+        return float(getattr(moment, part))
+    parts = {"weekday": moment.weekday(), "quarter": (moment.month + 2) // 3, "yearday": moment.timetuple().tm_yday}
     return float(parts[part]) if part in parts else moment.timestamp() / _DAY
 
 
@@ -120,6 +193,8 @@ def _number(value: Any, column: dict[str, Any]) -> float:
         value = None if text in _MISSING else {"true": 1.0, "false": 0.0}.get(text, value)
     if value is None:
         return math.nan
+    if column.get("boolean"):
+        return boolean(value, column["name"])
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -129,18 +204,50 @@ def _number(value: Any, column: dict[str, Any]) -> float:
     return number
 
 
+def boolean(value: Any, name: str) -> float:
+    """1 for what means yes, 0 for what means no, not a number where nothing is said."""
+    text = "" if value is None else str(value).strip().lower()
+    if text in _MISSING:
+        return math.nan
+    if text in _YES or text in _NO:
+        return float(text in _YES)
+    raise EncodeError(f"The column {name!r} takes yes or no, received {str(value)[:60]!r}.")
+
+
+def category(column: dict[str, Any], value: Any) -> str:
+    """A column's category as its name; numbers that are categories are written in one way."""
+    text = _category(value)
+    if column.get("numeric"):
+        text = numeral(text)
+    return str(column["fill"]) if not text and "fill" in column else text
+
+
+def numeral(text: str) -> str:
+    """A number as the name of a category: 3 for 3, 3.0 and " 3 "."""
+    if text.strip().lower() in _MISSING:
+        return ""
+    try:
+        number = float({"true": "1", "false": "0"}.get(text.strip().lower(), text))
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else repr(number)
+
+
 def _category(value: Any) -> str:
     return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
 
 
 def _categories(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
     """The number of each column's value (N, F), from 1; 0 stands for one that was not seen in training."""
-    numbers = np.zeros((len(rows), len(field["columns"])), dtype=np.int64)
-    for place, column in enumerate(field["columns"]):
-        known = {value: number for number, value in enumerate(column["values"], 1)}
-        for index, row in enumerate(rows):
-            numbers[index, place] = known.get(_category(_value(row, column["name"])), 0)
-    return numbers
+    return np.stack(
+        [numbered(column, [_value(row, column["name"]) for row in rows]) for column in field["columns"]], axis=1
+    )
+
+
+def numbered(column: dict[str, Any], values: list[Any]) -> np.ndarray:
+    """The number of each value (N,), from 1; 0 stands for one that was not seen in training."""
+    known = {value: number for number, value in enumerate(column["values"], 1)}
+    return np.array([known.get(category(column, value), 0) for value in values], dtype=np.int64)
 
 
 def _image(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
@@ -152,10 +259,45 @@ def _image(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
             pixels = pixels[None]
         elif pixels.ndim == 3 and pixels.shape != (channels, height, width) and pixels.shape[2] == channels:
             pixels = pixels.transpose(2, 0, 1)
+        if field.get("resized"):
+            pixels = sized(pixels, channels, height, width)
         if pixels.shape != (channels, height, width):
             raise EncodeError(f"An image is {height}×{width} with {channels} channels, received {pixels.shape}.")
         pictures.append(pixels)
     return (np.stack(pictures) * np.float32(field["scale"]) - np.float32(field["mean"])) / np.float32(field["std"])
+
+
+def sized(pixels: np.ndarray, channels: int, height: int, width: int) -> np.ndarray:
+    """A picture (C, H, W) or (H, W, C), C being 1 or 3, in another size, by cubic convolution over as many pixels as
+    are brought together, and with as many channels: grey as ITU-R 601 weighs colours, colours all alike. What is no
+    such picture is given back as it is.
+
+    Keys, https://doi.org/10.1109/TASSP.1981.1163711, with a = -1/2.
+    """
+    if pixels.ndim == 3 and pixels.shape[0] not in (1, 3) and pixels.shape[2] in (1, 3):
+        pixels = pixels.transpose(2, 0, 1)
+    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or 0 in pixels.shape:
+        return pixels
+    if pixels.shape[0] != channels:
+        weights = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+        pixels = np.tensordot(weights, pixels, 1)[None] if channels == 1 else pixels.repeat(channels, axis=0)
+    low, high = pixels.min(), pixels.max()
+    for axis, size in ((2, width), (1, height)):
+        if pixels.shape[axis] != size:
+            shares = _shares(pixels.shape[axis], size).astype(np.float32)
+            pixels = np.moveaxis(np.tensordot(shares, pixels, (1, axis)), 0, axis).clip(low, high)
+    return pixels
+
+
+def _shares(old: int, new: int) -> np.ndarray:
+    """How much each of the old pixels of a line gives to each of the new ones, (new, old)."""
+    scale = old / new
+    middles = (np.arange(new) + 0.5) * scale
+    far = abs(np.arange(old) + 0.5 - middles[:, None]) / max(scale, 1.0)
+    near, wide = (1.5 * far - 2.5) * far**2 + 1, ((-0.5 * far + 2.5) * far - 4) * far + 2
+    shares = np.where(far < 1, near, np.where(far < 2, wide, 0.0))
+    found: np.ndarray = shares / shares.sum(1, keepdims=True)
+    return found
 
 
 def _series(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
@@ -183,13 +325,77 @@ def _array(row: dict[str, Any], name: str, dtype: Any) -> np.ndarray:
     return array
 
 
-def _words(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
-    return _tokens(field, [words(_value(row, field["name"])) for row in rows])
+def _text(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
+    return token_numbers(field, [_own(row, field) for row in rows])
+
+
+def token_numbers(field: dict[str, Any], texts: list[Any]) -> np.ndarray:
+    """Texts as token numbers (N, T), cut or padded behind."""
+    if field["encoding"] != "bpe":
+        return _tokens(field, [tokens(field, text) for text in texts])
+    merge = _merger(field)
+    return _tokens(field, [merge(_category(text)) for text in texts])
+
+
+def tokens(field: dict[str, Any], text: Any) -> list[str]:
+    """The tokens of a text as the vocabulary names them; those of byte pairs are written with a letter per byte."""
+    if field["encoding"] == "words":
+        return words(text, field.get("lower", True))
+    if field["encoding"] == "bpe":
+        return _merger(field)(str(text))
+    return list(str(text).lower() if field.get("lower") else str(text))
+
+
+def readable(field: dict[str, Any], text: Any) -> list[str]:
+    """The tokens of a text as people read them."""
+    found = tokens(field, text)
+    return [unbyte([token]) for token in found] if field["encoding"] == "bpe" else found
+
+
+def byte_letters() -> list[str]:
+    """A letter for each of the 256 bytes: itself where it can be seen, else one from beyond them."""
+    seen = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = iter(range(256, 512))
+    return [chr(byte if byte in seen else next(others)) for byte in range(256)]
+
+
+def unbyte(found: list[str]) -> str:
+    """The text that tokens of byte pairs stand for."""
+    places = {letter: byte for byte, letter in enumerate(byte_letters())}
+    return bytes(places[letter] for token in found for letter in token if letter in places).decode("utf-8", "replace")
+
+
+def _merger(field: dict[str, Any]) -> Callable[[str], list[str]]:
+    """What parts texts into byte pairs: the first of the merges that applies is done first, from the left.
+
+    Sennrich, Haddow and Birch, https://arxiv.org/abs/1508.07909, over bytes.
+    """
+    ranks = {(left, right): rank for rank, (left, right) in enumerate(field["merges"])}
+    letters, known = byte_letters(), dict[str, list[str]]()
+
+    def merged(piece: str) -> list[str]:
+        parts = [letters[byte] for byte in piece.encode("utf-8", "replace")]
+        while len(parts) > 1:
+            rank, place = min((ranks.get(pair, len(ranks)), at) for at, pair in enumerate(pairwise(parts)))
+            if rank == len(ranks):
+                break
+            parts[place : place + 2] = [parts[place] + parts[place + 1]]
+        return parts
+
+    def merge(text: str) -> list[str]:
+        found: list[str] = []
+        for piece in _PIECE.findall(text.lower() if field.get("lower") else text):
+            if piece not in known:
+                known[piece] = merged(piece)
+            found += known[piece]
+        return found
+
+    return merge
 
 
 def _characters(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
     # What comes next depends most on what came last, so the end of a long text is kept.
-    return _tokens(field, [list(str(_value(row, field["name"])))[-field["length"] :] for row in rows])
+    return _tokens(field, [list(str(_own(row, field)))[-field["length"] :] for row in rows])
 
 
 def _begun(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
@@ -235,14 +441,26 @@ def _restore_columns(columns: list[dict[str, Any]], row: np.ndarray) -> dict[str
     found: dict[str, Any] = {}
     place = 0
     for column in columns:
+        part = row[place : place + width(column)]
+        place += len(part)
         if column["type"] == "number":
-            found[column["name"]] = float(row[place] * column["std"] + column["mean"])
-            place += 1
-            continue
-        names = [*column["values"], "(other)"]
-        found[column["name"]] = names[int(row[place : place + len(names)].argmax())]
-        place += len(names)
+            found[column["name"]] = _restored(column, float(part[0]))
+        elif column["type"] == "hash":
+            found[column["name"]] = f"# {int(part.argmax())}"
+        else:
+            found[column["name"]] = [*column["values"], "(other)"][int(part.argmax())]
     return found
+
+
+def _restored(column: dict[str, Any], value: float) -> float:
+    """A number in the data's own units."""
+    value = float(value * column["std"] + column["mean"])
+    if "quantiles" in column:
+        share = NormalDist().cdf(value) if column["normal"] else value
+        value = float(np.interp(share, np.linspace(0, 1, len(column["quantiles"])), column["quantiles"]))
+    if column.get("log"):
+        value = math.copysign(math.expm1(min(abs(value), 700.0)), value)
+    return value
 
 
 def spans(tags: list[str]) -> list[tuple[int, int, str]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from builder.data.encode import numbered
+from builder.data.fitting import category_reading, seen
+from builder.data.labels import Labels
 from builder.data.raw import Fitted, Raw
 from builder.data.schema import Example, FieldSpec
 
@@ -16,9 +19,10 @@ VALUES_LIMIT = 100_000
 
 @dataclass
 class Categories(Raw):
-    """Columns of categories, each R texts, that become whole numbers (R, F) for embeddings; 0 is for all others."""
+    """Columns of categories, each R texts, that become whole numbers (R, F) for embeddings; 0 is for all others.
+    `settings` are by column."""
 
-    columns: dict[str, list[str]] = field(default_factory=dict)
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def row(self, index: int) -> dict[str, Any]:
         return {name: values[index] for name, values in self.columns.items()}
@@ -26,9 +30,9 @@ class Categories(Raw):
     def fit(self, rows: np.ndarray) -> Fitted:
         columns = []
         for name, values in self.columns.items():
-            counts = Counter(values[index] for index in rows.tolist())
-            common = [value for value, _ in counts.most_common(VALUES_LIMIT)]
-            columns.append({"name": name, "values": sorted(common)})
+            labels = Labels.of(values)
+            reading = category_reading(labels, rows, self.settings.get(name, {}))
+            columns.append({"name": name, "values": seen(labels, rows, reading, VALUES_LIMIT), **reading})
         return {"name": self.name, "encoding": "categories", "columns": columns}
 
     def spec(self, fitted: Fitted) -> FieldSpec:
@@ -36,11 +40,19 @@ class Categories(Raw):
         largest = max(len(column["values"]) + 1 for column in fitted["columns"])
         return FieldSpec(self.name, "tokens", (len(names),), vocabulary=max(2, largest), columns=names)
 
+    def encoded(self, fitted: list[Fitted]) -> dict[str, np.ndarray]:
+        found = np.empty((len(self), len(self.columns)), dtype=np.int64)
+        for place, column in enumerate(fitted[0]["columns"]):
+            labels = Labels.of(self.columns[column["name"]])
+            found[:, place] = numbered(column, list(labels.names))[labels.codes]
+        return {self.name: found}
+
     def example(self, index: int, target: str) -> Example:
         return Example(index, target, columns=self.row(index))
 
-    def content(self) -> list[bytes]:
-        return [repr(item).encode() for item in self.columns.items()]
+    def content(self) -> Iterable[bytes]:
+        for name, values in self.columns.items():
+            yield b"(" + repr(name).encode() + b", " + Labels.of(values).written() + b")"
 
 
 @dataclass
@@ -84,6 +96,12 @@ class Several(Raw):
 
     def specs(self, fitted: list[Fitted]) -> tuple[FieldSpec, ...]:
         return tuple(part.spec(one) for part, one in zip(self.parts, fitted, strict=True))
+
+    def encoded(self, fitted: list[Fitted]) -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = {}
+        for part, one in zip(self.parts, fitted, strict=True):
+            found |= part.encoded([one])
+        return found
 
     def example(self, index: int, target: str) -> Example:
         shown = [part.example(index, target) for part in self.parts]

@@ -54,5 +54,8 @@ def with_noise(raw: Raw, size: Any) -> Raw:
         warnings=raw.warnings,
         masks=raw.masks,
         groups=raw.groups,
+        times=raw.times,
+        given=raw.given,
+        weights=raw.weights,
         parts=(*parts, noise),
     )

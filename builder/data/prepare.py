@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
+from builder.data.choices import COLUMNS, FIELDS, field_choices
 from builder.data.encode import encode_rows
+from builder.data.mixed import Several
 from builder.data.noise import OPTION, with_noise
 from builder.data.pairs import Pairs
 from builder.data.prepared import Prepared
-from builder.data.raw import Characters, Raw, TaggedTexts
+from builder.data.quality.repeats import without_repeats
+from builder.data.raw import Characters, Images, Raw, TaggedTexts
 from builder.data.registry import builtin
 from builder.data.schema import DataError, DatasetInfo, Schema, TargetSpec
+from builder.data.settings import with_columns, with_fields
 from builder.data.split import Split, split
 from builder.data.uploads import find_upload, read_upload, uploaded
 from builder.graph import DataChoice
@@ -74,10 +80,14 @@ def _prepare(key: str, home: str) -> Prepared:
 
     choice = DataChoice.model_validate_json(key)
     raw = read(choice, Path(home))
-    parts = split(raw, choice.validation, choice.test, choice.seed)
+    _give_back()
+    parts = split(raw, choice)
     fitted = raw.fits(parts["train"])
     preprocess: dict[str, Any] = {"fields": fitted, "target": _fit_target(raw, parts)}
     arrays = _encode(preprocess, raw)
+    if choice.duplicates == "drop":
+        parts = without_repeats(parts, arrays, raw.target)
+    weights = None if raw.weights is None else raw.weights / (raw.weights[parts["train"]].mean() or 1.0)
     return Prepared(
         schema=Schema(raw.specs(fitted), _target_spec(raw, fitted[-1]), len(raw)),
         inputs={name: torch.from_numpy(array) for name, array in arrays.items()},
@@ -87,7 +97,38 @@ def _prepare(key: str, home: str) -> Prepared:
         fingerprint=raw.fingerprint(),
         raw=raw,
         masks=None if raw.masks is None else torch.from_numpy(raw.masks),
+        weights=None if weights is None else torch.from_numpy(weights.astype(np.float32)),
     )
+
+
+def prepared_with(data: Prepared, preprocess: dict[str, Any]) -> Prepared:
+    """The same data, prepared with what was fitted at another time."""
+    import torch
+
+    raw, fitted = data.raw, preprocess["fields"]
+    arrays = _encode(preprocess, raw)
+    return replace(
+        data,
+        schema=Schema(raw.specs(fitted), _target_spec(raw, fitted[-1]), len(raw)),
+        inputs={name: torch.from_numpy(array) for name, array in arrays.items()},
+        target=_target(raw, fitted[-1], preprocess["target"]),
+        preprocess=preprocess,
+    )
+
+
+def _any_size(raw: Raw) -> Raw:
+    """Pictures that people brought came in any size, and so may those that are predicted for."""
+    for part in raw.parts if isinstance(raw, Several) else (raw,):
+        if isinstance(part, Images) and part.target_kind != "mask":
+            part.resized = True
+    return raw
+
+
+def _give_back() -> None:
+    """Let the machine have what Arrow keeps for itself of a table that was read, a third of what it took."""
+    arrow = sys.modules.get("pyarrow")
+    if arrow is not None:
+        arrow.default_memory_pool().release_unused()
 
 
 def read(choice: DataChoice, home: Path) -> Raw:
@@ -98,12 +139,19 @@ def read(choice: DataChoice, home: Path) -> Raw:
     """
     if not choice.dataset:
         raise DataError("No data is chosen; choose a dataset first.")
+    if FIELDS in choice.options:
+        settings = field_choices(choice.options[FIELDS])
+        options = {name: value for name, value in choice.options.items() if name != FIELDS}
+        return with_fields(read(choice.model_copy(update={"options": options}), home), settings)
     if OPTION in choice.options:
         options = {name: value for name, value in choice.options.items() if name != OPTION}
         return with_noise(read(choice.model_copy(update={"options": options}), home), choice.options[OPTION])
     dataset = builtin().get(choice.dataset)
     if dataset is None:
-        return read_upload(choice, home)
+        return _any_size(read_upload(choice, home))
+    if COLUMNS in choice.options:
+        options = {name: value for name, value in choice.options.items() if name != COLUMNS}
+        return with_columns(read(choice.model_copy(update={"options": options}), home), choice.options[COLUMNS])
     try:
         return dataset.model_validate(choice.options).read()
     except ValidationError as error:
@@ -113,20 +161,25 @@ def read(choice: DataChoice, home: Path) -> Raw:
 
 
 def _encode(preprocess: dict[str, Any], raw: Raw) -> dict[str, np.ndarray]:
-    """All rows, a part at a time: as lists of Python numbers, a large table takes many times the memory."""
-    starts = range(0, len(raw), CHUNK)
-    parts = [
-        encode_rows(preprocess, [raw.row(index) for index in range(start, min(start + CHUNK, len(raw)))])
-        for start in starts
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    """All rows: column by column where the data can, else a part at a time, as lists of Python numbers take many times
+    the memory."""
+    found = raw.encoded(preprocess["fields"])
+    others = [field for field in preprocess["fields"] if field["name"] not in found]
+    if others:
+        starts = range(0, len(raw), CHUNK)
+        parts = [
+            encode_rows({"fields": others}, [raw.row(index) for index in range(start, min(start + CHUNK, len(raw)))])
+            for start in starts
+        ]
+        found |= {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {field["name"]: found[field["name"]] for field in preprocess["fields"]}
 
 
 def _fit_target(raw: Raw, parts: Split) -> dict[str, Any]:
     if isinstance(raw, TaggedTexts) and raw.target_kind == "class_and_tags":
         named = {"classes": list(raw.classes), "tags": list(raw.tag_names)}
         return {"kind": "class_and_tags", "name": raw.target_name, **named}
-    if raw.target_kind in ("class", "mask", "tags"):
+    if raw.target_kind in ("class", "mask", "tags", "action"):
         return {"kind": raw.target_kind, "name": raw.target_name, "classes": list(raw.classes)}
     if raw.target_kind == "number":
         train = raw.target[parts["train"]].astype(np.float64)
@@ -149,7 +202,7 @@ def _target_spec(raw: Raw, fitted: dict[str, Any]) -> TargetSpec:
 def _target(raw: Raw, fitted: dict[str, Any], target: dict[str, Any]) -> torch.Tensor:
     import torch
 
-    if target["kind"] in ("class", "mask"):
+    if target["kind"] in ("class", "mask", "action"):
         return torch.from_numpy(raw.target.astype(np.int64))
     if target["kind"] == "number":
         scaled = (raw.target.astype(np.float64) - target["mean"]) / target["std"]

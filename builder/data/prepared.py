@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from builder.data.encode import IGNORE, EncodeError, encode
+from builder.data.encode import IGNORE, EncodeError, encode, readable, unbyte
 from builder.data.raw import Characters, Raw
 from builder.data.schema import DataError, Example, Schema
 
@@ -22,7 +22,7 @@ class Prepared:
     numbers in units of the training targets' standard deviation, int64 (R, T) for next tokens, for tags and for answers
     that are texts (`IGNORE` behind the last one), int64 (R, H, W) for masks; where a class and tags are asked for, the
     class stands before the tags, (R, 1 + T). `split` holds int64 row numbers. `masks` (R, H, W) says where the object
-    is that decides the label, where that is known.
+    is that decides the label, where that is known; `weights` (R,) how much a row counts, on average one in training.
     """
 
     schema: Schema
@@ -33,6 +33,7 @@ class Prepared:
     fingerprint: str
     raw: Raw
     masks: torch.Tensor | None = None
+    weights: torch.Tensor | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -44,12 +45,16 @@ class Prepared:
 
     def example(self, index: int) -> Example:
         """A row as people see it, with its target in words."""
-        return self.raw.example(index, self.target_text(index))
+        example = self.raw.example(index, self.target_text(index))
+        for field in self.preprocess["fields"]:
+            if field["encoding"] in ("letters", "bpe") or "lower" in field:
+                return replace(example, tokens=tuple(readable(field, self.raw.row(index)[field["name"]])))
+        return example
 
     def target_text(self, index: int) -> str:
         """A row's target in words."""
         target = self.schema.target
-        if target.kind == "class":
+        if target.kind in ("class", "action"):
             return target.classes[int(self.target[index])]
         if target.kind == "mask":
             counts = self.target[index].flatten().bincount(minlength=len(target.classes)).tolist()
@@ -92,5 +97,7 @@ class Prepared:
     def decode(self, tokens: torch.Tensor) -> str:
         """Token numbers (T,) as text."""
         field = self.preprocess["fields"][0]
+        if field["encoding"] == "bpe":
+            return unbyte([field["vocabulary"][int(token)] for token in tokens])
         joint = " " if field["encoding"] == "words" else ""
         return joint.join(field["vocabulary"][int(token)] for token in tokens)

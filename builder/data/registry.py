@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from functools import cache
 from importlib import import_module
+from inspect import isabstract
 from pkgutil import iter_modules
 from typing import Annotated, Any, ClassVar
 
@@ -38,14 +39,14 @@ def builtin() -> dict[str, type[Dataset]]:
 
     for module in iter_modules(package.__path__):
         import_module(f"{package.__name__}.{module.name}")
-    order = ("image", "table", "text", "series", "audio", "graph")
+    order = ("image", "table", "text", "series", "audio", "graph", "environment")
     found = sorted(_below(Dataset), key=lambda dataset: order.index(dataset.kind))
     return {dataset.name: dataset for dataset in found}
 
 
 def _below(kind: type[Any]) -> list[type[Dataset]]:
-    """All classes below one, each before those that are made from it."""
+    """All classes below one, each before those that are made from it, without those that are unfinished."""
     found: list[type[Dataset]] = []
     for child in kind.__subclasses__():
-        found += [child, *_below(child)]
+        found += [*([] if isabstract(child) else [child]), *_below(child)]
     return found

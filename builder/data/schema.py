@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["vector", "sequence", "image", "tokens"]
-TargetKind = Literal["class", "number", "next_token", "mask", "tags", "class_and_tags", "sequence"]
+TargetKind = Literal["class", "number", "next_token", "mask", "tags", "class_and_tags", "sequence", "action"]
 
 
 class DataError(ValueError):

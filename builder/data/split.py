@@ -1,36 +1,48 @@
-"""Training, validation and test: seeded, stratified by class, and in order where neighbours resemble each other."""
+"""Training, validation and test: by chance, by class, by group, by time, in folds, or as the data says."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from builder.data.raw import Raw
 from builder.data.schema import DataError
 
+if TYPE_CHECKING:
+    from builder.graph import DataChoice
+
 Split = dict[str, np.ndarray]
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray]  # training, validation, test
+NAMES = ("train", "validation", "test")
 MIN_ROWS = 10
+BINS = 10  # into how many stretches of equal size numbers are cut, for a stratified split
 
 
-def split(raw: Raw, validation: float, test: float, seed: int) -> Split:
+def split(raw: Raw, choice: DataChoice) -> Split:
     """Row numbers of each part; no row is in two of them.
 
     Raises:
-        DataError: a part would be empty.
+        DataError: a part would be empty, or the data lacks what this way of splitting goes by.
     """
     refuse_few(len(raw))
-    if raw.contiguous:
-        parts = _in_order(len(raw), validation, test, raw.gap)
-    elif raw.groups is not None:
-        parts = _by_group(raw.groups, validation, test, seed)
-    elif raw.target_kind == "class":
-        parts = _stratified(raw.target, validation, test, seed)
+    method = _method(raw, choice)
+    if choice.folds is not None:
+        parts = _fold(raw, choice, method)
+    elif method == "given":
+        parts = _as_given(raw, choice)
+    elif method == "time":
+        parts = _by_time(raw, choice)
+    elif method == "group":
+        parts = _by_group(_groups(raw), choice.validation, choice.test, choice.seed)
+    elif method == "stratified":
+        parts = _stratified(_strata(raw), choice.validation, choice.test, choice.seed)
     else:
-        parts = _cut(np.random.default_rng(seed).permutation(len(raw)), validation, test)
-    names = ("train", "validation", "test")
-    for name, rows in zip(names, parts, strict=True):
+        parts = _cut(np.random.default_rng(choice.seed).permutation(len(raw)), choice.validation, choice.test)
+    for name, rows in zip(NAMES, parts, strict=True):
         if not len(rows):
             raise DataError(f"The {name} split would be empty with {len(raw)} rows; add rows or change its share.")
-    return dict(zip(names, parts, strict=True))
+    return dict(zip(NAMES, parts, strict=True))
 
 
 def refuse_few(rows: int) -> None:
@@ -43,15 +55,45 @@ def refuse_few(rows: int) -> None:
         )
 
 
-def _cut(order: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _method(raw: Raw, choice: DataChoice) -> str:
+    """How rows are parted where that is left to the data. Folds are never as the data gives them."""
+    if choice.split != "auto":
+        return choice.split
+    if raw.given is not None and choice.folds is None:
+        return "given"
+    if raw.contiguous or raw.times is not None:
+        return "time"
+    if raw.groups is not None:
+        return "group"
+    return "stratified" if raw.target_kind == "class" else "random"
+
+
+def _cut(order: np.ndarray, validation: float, test: float) -> Parts:
     tested = round(len(order) * test)
     validated = round(len(order) * validation)
     return order[tested + validated :], order[tested : tested + validated], order[:tested]
 
 
-def _stratified(
-    target: np.ndarray, validation: float, test: float, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _strata(raw: Raw) -> np.ndarray:
+    """What every part is to hold in the same shares: the classes, or stretches of the number to predict."""
+    if raw.target_kind in ("class", "class_and_tags"):
+        return raw.target
+    if raw.target_kind == "number":
+        numbers = raw.target.reshape(len(raw), -1)[:, 0]
+        edges = np.quantile(numbers, np.arange(1, BINS) / BINS)
+        return np.searchsorted(edges, numbers, side="right")
+    raise DataError("Only classes and numbers can be stratified by; choose a random split, or one by group.")
+
+
+def _groups(raw: Raw) -> np.ndarray:
+    if raw.groups is None:
+        raise DataError(
+            "This data names no groups to split by; give a column the role group, or choose another way to split."
+        )
+    return raw.groups
+
+
+def _stratified(target: np.ndarray, validation: float, test: float, seed: int) -> Parts:
     """Every class has the same shares in all parts, to within two rows, and no class is missing from training."""
     random = np.random.default_rng(seed)
     # Rows in an order in which each class is spread evenly: then any stretch of it holds every class by its share.
@@ -65,9 +107,7 @@ def _stratified(
     return random.permutation(train), random.permutation(validated), random.permutation(tested)
 
 
-def _by_group(
-    groups: np.ndarray, validation: float, test: float, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _by_group(groups: np.ndarray, validation: float, test: float, seed: int) -> Parts:
     """No group is in two parts, and each part has its share of the groups."""
     random = np.random.default_rng(seed)
     chosen = _cut(random.permutation(np.unique(groups)), validation, test)
@@ -75,7 +115,102 @@ def _by_group(
     return train, validated, tested
 
 
-def _in_order(rows: int, validation: float, test: float, gap: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    first, second = round(rows * (1 - validation - test)), round(rows * (1 - test))
-    every = np.arange(rows)
-    return every[: max(0, first - gap)], every[first : max(first, second - gap)], every[second:]
+def _by_time(raw: Raw, choice: DataChoice) -> Parts:
+    """Training comes before validation, and validation before the test. Rows of one moment stay together."""
+    rows, gap = len(raw), max(raw.gap, choice.gap)
+    first, second = round(rows * (1 - choice.validation - choice.test)), round(rows * (1 - choice.test))
+    order = np.arange(rows)
+    if raw.times is not None:
+        order = np.argsort(raw.times, kind="stable")
+        times = raw.times[order]
+        first, second = (int(np.searchsorted(times, times[min(place, rows - 1)])) for place in (first, second))
+    elif not raw.contiguous:
+        raise DataError(
+            "This data has no moments to split by; give a column the role time, or choose another way to split."
+        )
+    return order[: max(0, first - gap)], order[first : max(first, second - gap)], order[second:]
+
+
+def _as_given(raw: Raw, choice: DataChoice) -> Parts:
+    """The parts that the data names. Where it names no validation or no test, training gives their share."""
+    if raw.given is None:
+        raise DataError(
+            "This data does not say how it is split; give a column the role split, or choose another way to split."
+        )
+    train, validated, tested = (np.flatnonzero(raw.given == number) for number in range(3))
+    random = np.random.default_rng(choice.seed)
+    train = random.permutation(train)
+    if not len(validated):
+        count = round(len(raw) * choice.validation)
+        train, validated = train[count:], train[:count]
+    if not len(tested):
+        count = round(len(raw) * choice.test)
+        train, tested = train[count:], train[:count]
+    return train, validated, tested
+
+
+def _fold(raw: Raw, choice: DataChoice, method: str) -> Parts:
+    """The rows of one fold as the test, and of the others some as validation.
+
+    Folds of data whose neighbours resemble each other are stretches of it, with a gap on either side.
+    """
+    if method == "given":
+        raise DataError("A split that the data gives has no folds; choose another way to split, or no folds.")
+    if method == "time":
+        if choice.split == "time":
+            raise DataError("Folds would test on times before training; split by time without folds, or otherwise.")
+        return _stretch(raw, choice)
+    random, folds = np.random.default_rng(choice.seed), choice.folds or 2
+    if method == "group":
+        unit = np.unique(_groups(raw), return_inverse=True)[1].ravel()
+        number = _even_folds(unit, folds, random)[unit]
+    else:
+        strata = _strata(raw) if method == "stratified" else np.zeros(len(raw), dtype=np.int64)
+        unit, number = np.arange(len(raw)), _spread(strata, folds, random)
+    rest = np.flatnonzero(number != choice.fold)
+    # Of the share of all rows that validation takes, the rest gives it, in whole groups or class by class as well.
+    share = min(0.5, choice.validation * len(raw) / max(1, len(rest)))
+    seed = choice.seed + 1 + choice.fold
+    if method == "group":
+        train, validated, _ = _by_group(unit[rest], share, 0.0, seed)
+    elif method == "stratified":
+        train, validated, _ = _stratified(_strata(raw)[rest], share, 0.0, seed)
+    else:
+        train, validated, _ = _cut(np.random.default_rng(seed).permutation(len(rest)), share, 0.0)
+    return rest[train], rest[validated], random.permutation(np.flatnonzero(number == choice.fold))
+
+
+def _spread(strata: np.ndarray, folds: int, random: np.random.Generator) -> np.ndarray:
+    """A fold for each row: all are equally large, and hold every stratum equally, to within one row."""
+    shuffled = random.permutation(len(strata))
+    order = shuffled[np.argsort(strata[shuffled], kind="stable")]
+    number = np.empty(len(strata), dtype=np.int64)
+    number[order] = np.arange(len(strata)) % folds
+    return number
+
+
+def _even_folds(unit: np.ndarray, folds: int, random: np.random.Generator) -> np.ndarray:
+    """A fold for each group: the largest first, each into the fold that has the fewest rows so far."""
+    sizes = np.bincount(unit)
+    if len(sizes) < folds:
+        raise DataError(f"There are {len(sizes)} groups, too few for {folds} folds; choose fewer folds.")
+    shuffled = random.permutation(len(sizes))
+    filled, number = np.zeros(folds, dtype=np.int64), np.empty(len(sizes), dtype=np.int64)
+    for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        number[group] = filled.argmin()
+        filled[number[group]] += sizes[group]
+    return number
+
+
+def _stretch(raw: Raw, choice: DataChoice) -> Parts:
+    """A stretch of the rows as the test, the one after it (or before it, at the end) as validation, gaps between."""
+    rows, gap, folds = len(raw), max(raw.gap, choice.gap), choice.folds or 2
+    bounds = np.linspace(0, rows, folds + 1).round().astype(np.int64)
+    start, end = int(bounds[choice.fold]), int(bounds[choice.fold + 1])
+    every, count = np.arange(rows), round(rows * choice.validation)
+    after = end + gap + count <= rows
+    first = end + gap if after else max(0, start - gap - count)
+    last = first + count if after else max(0, start - gap)
+    apart = (every < first - gap) | (every >= last + gap)
+    train = every[apart & ((every < start - gap) | (every >= end + gap))]
+    return train, every[first:last], every[start:end]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data import Example, Prepared
-from builder.data.encode import START, encode_rows, words, write, written
+from builder.data.encode import START, encode_rows, readable, sized, write, written
 from builder.explain.base import ExplainError
 
 if TYPE_CHECKING:
@@ -72,9 +72,11 @@ def _shown(field: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
         return {"columns": {column["name"]: raw.get(column["name"]) for column in field["columns"]}}
     if field["encoding"] == "begun":
         return {"answer": str(raw.get(field["name"]) or "")}
-    value = raw[field["name"]]
+    value = raw[field["name"] if field["name"] in raw else field["column"]]
     if field["encoding"] == "image":
         picture = np.asarray(value, dtype=np.float64) * field["scale"]
+        if field.get("resized"):
+            picture = sized(picture if picture.ndim == 3 else picture[None], *field["shape"])
         if picture.ndim == 3 and picture.shape == tuple(field["shape"]):
             picture = picture.transpose(1, 2, 0)
         return {"image": picture[:, :, 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture}
@@ -84,7 +86,7 @@ def _shown(field: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _split(field: Mapping[str, Any], text: str) -> tuple[str, ...]:
-    return tuple(words(text)) if field["encoding"] == "words" else tuple(text)
+    return tuple(text) if field["encoding"] == "characters" else tuple(readable(dict(field), text))
 
 
 def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:

@@ -17,7 +17,7 @@ from builder import layers
 from builder.check import analyse
 from builder.compile import input_fields, input_nodes
 from builder.data import FieldSpec, Prepared
-from builder.data.encode import PAD
+from builder.data.encode import PAD, width
 from builder.explain.explanation import Target
 from builder.explain.target import select
 from builder.graph import Project
@@ -186,7 +186,7 @@ def embeddings(project: Project, field: str) -> list[str]:
 
 def _columns(data: Prepared, spec: FieldSpec) -> np.ndarray:
     field = next(field for field in data.preprocess["fields"] if field["name"] == spec.name)
-    widths = [len(column["values"]) + 1 if column["type"] == "category" else 1 for column in field["columns"]]
+    widths = [width(column) for column in field["columns"]]
     return np.repeat(np.arange(len(widths)), widths)
 
 

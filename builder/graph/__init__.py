@@ -1,5 +1,6 @@
 """The document: projects, networks, nodes and edges; edits and their history; files. Imports no torch."""
 
+from builder.graph.augmenting import Augment
 from builder.graph.document import (
     SUBNETWORK,
     DataChoice,
@@ -8,7 +9,6 @@ from builder.graph.document import (
     Node,
     Note,
     Project,
-    Training,
     Value,
     blank,
     is_identifier,
@@ -16,9 +16,11 @@ from builder.graph.document import (
 from builder.graph.editor import Editor, wire
 from builder.graph.edits import Edit, EditError, apply
 from builder.graph.files import DocumentError, dumps, loads, parse, read, to_json, write, write_bytes
+from builder.graph.training import Training
 
 __all__ = [
     "SUBNETWORK",
+    "Augment",
     "DataChoice",
     "DocumentError",
     "Edge",

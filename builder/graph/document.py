@@ -12,8 +12,10 @@ import math
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
+from builder.graph.frozen import Frozen
+from builder.graph.training import Training
 from builder.text import natural
 
 FORMAT = 1
@@ -26,7 +28,6 @@ MAX_NETWORKS = 200
 SUBNETWORK = "Subnetwork"
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_START = re.compile(r"weights:[0-9a-f]{64}|run:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PORT = re.compile(r"[a-z][a-z0-9_]{0,31}")
 # Names that the generated class needs for itself or inherits from torch.nn.Module.
 RESERVED = frozenset(
@@ -78,29 +79,16 @@ def _plain(params: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return params
 
 
-def _start(text: str) -> str:
-    if text and not _START.fullmatch(text):
-        raise ValueError("training starts from nothing, from weights:DIGEST (64 hexadecimal digits), or from run:ID")
-    return text
-
-
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Reference = Annotated[str, AfterValidator(_reference)]
 Pixels = Annotated[float, AfterValidator(_finite)]
 # JSON knows lists alone, so these two places take a list for a tuple.
 Position = Annotated[tuple[Pixels, Pixels], Field(strict=False)]
-Start = Annotated[str, AfterValidator(_start)]
 Params = Annotated[dict[str, JsonValue], AfterValidator(_plain)]
 # What a remark or a frame is filled with; the canvas knows what they look like in the light and in the dark.
 Color = Literal["yellow", "green", "blue", "purple", "red", "grey"]
 Title = Annotated[str, Field(max_length=200)]
 Value = Annotated[int, Field(ge=-(10**9), le=10**9)] | Annotated[float, Field(ge=-1e9, le=1e9)]
-
-
-class Frozen(BaseModel):
-    """What all parts of the document share: immutable, exact about types, closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class Node(Frozen):
@@ -219,34 +207,29 @@ class Network(Frozen):
 
 
 class DataChoice(Frozen):
-    """The dataset, and how it is split. `options` belong to the dataset (for a table, say, its target column)."""
+    """The dataset, and how it is split. `options` belong to the dataset (for a table, say, its target column).
+
+    `split` is how rows are parted, "auto" as the data asks for. With `folds`, the test rows are those of `fold`, from 0
+    on, out of so many that hold every row once, and `test` is not read. `gap` rows are left out between parts that
+    follow each other in time. Of rows that are alike in all they hold, `duplicates` keeps all, or drops all but one.
+    """
 
     dataset: Annotated[str, Field(max_length=200)] = ""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     validation: Annotated[float, Field(gt=0, le=0.5)] = 0.15
     test: Annotated[float, Field(gt=0, le=0.5)] = 0.15
+    split: Literal["auto", "random", "stratified", "group", "time", "given"] = "auto"
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None
+    fold: Annotated[int, Field(ge=0, lt=100)] = 0
+    gap: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    duplicates: Literal["keep", "drop"] = "keep"
     options: Params = {}
 
-
-class Training(Frozen):
-    """How the network is trained. With 0 epochs it is only measured.
-
-    `start` is where its weights come from: nothing for fresh ones, weights:DIGEST for those that were imported, or
-    run:ID for the best ones of an earlier run.
-    """
-
-    objective: Annotated[str, Field(max_length=64)] = "classification"
-    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
-    epochs: Annotated[int, Field(ge=0, le=10_000)] = 20
-    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    gradient_clip: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    early_stopping: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    start: Start = ""
+    @model_validator(mode="after")
+    def _fold_exists(self) -> DataChoice:
+        if self.folds is not None and self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} is none of {self.folds} folds, which are counted from 0")
+        return self
 
 
 class Project(Frozen):

@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from builder.graph.document import FORMAT, Project
+from builder.graph.document import FORMAT, DataChoice, Project
+from builder.graph.training import written
 
 MAX_BYTES = 20 * 2**20
 
@@ -25,8 +26,10 @@ def to_json(project: Project) -> dict[str, Any]:
     for network in value["networks"].values():
         for node in network["nodes"].values():
             del node["id"]
-    if not value["training"]["start"]:
-        del value["training"]["start"]  # documents from before there was one keep their bytes
+    value["training"] = written(value["training"])
+    for key in ("split", "folds", "fold", "gap", "duplicates"):
+        if value["data"][key] == DataChoice.model_fields[key].default:
+            del value["data"][key]  # documents from before there were these keep their bytes
     return value
 
 

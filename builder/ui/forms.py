@@ -65,7 +65,8 @@ def data_edit(live: Live, name: str, infos: Mapping[str, DatasetInfo]) -> Edit:
 
     Inputs that read no field yet, such as those of an import, read the one that they fit.
     """
-    data = {"dataset": name, "options": {}}
+    # How rows are split goes by columns of the data that was, so the new data is asked.
+    data: dict[str, Any] = {"dataset": name, "options": {}, "split": "auto", "folds": None, "fold": 0, "gap": 0}
     edit: Edit = {"kind": "project", "data": data}
     if name not in infos:
         return edit

@@ -1,0 +1,126 @@
+"""The cells of a table's column read as a kind: as numbers, yes and no, dates, categories or texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from builder.data.encode import EncodeError, boolean
+from builder.data.labels import Labels
+from builder.data.schema import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+LARGEST = 1e100  # the square of a number must not be infinite
+_NOTHING = ("", "na", "n/a", "nan", "nat", "null", "none", "#n/a")
+
+
+def numbers(values: pd.Series, name: str, warnings: list[str]) -> np.ndarray | None:
+    """A column as numbers (R,), not a number where one is missing; None where nothing finite is in it.
+
+    Raises:
+        DataError: it holds dates, or texts none of which is a number.
+    """
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(values):
+        raise DataError(f"The column {name!r} holds dates, which cannot be read as numbers; read it as dates.")
+    if pd.api.types.is_numeric_dtype(values):
+        return _finite(values.to_numpy(dtype=np.float64, na_value=np.nan), name, warnings)
+    texts = values.astype("string").str.strip().str.lower()
+    said = texts.notna() & ~texts.isin(_NOTHING)
+    found = pd.to_numeric(texts.where(said), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    wrong = int((said.to_numpy() & np.isnan(found)).sum())
+    if wrong == int(said.sum()):
+        raise DataError(f"The column {name!r} holds no numbers; read it as a category, or ignore it.")
+    if wrong:
+        warnings.append(f"{wrong:,} cells of {name!r} are no numbers and are taken as missing.")
+    return _finite(found, name, warnings)
+
+
+def yes_and_no(values: pd.Series, name: str) -> np.ndarray:
+    """A column as 1 for yes and 0 for no (R,), not a number where nothing is said.
+
+    Raises:
+        DataError: a cell says neither.
+    """
+    import pandas as pd
+
+    codes, found = pd.factorize(values)
+    try:
+        meanings = [boolean(value, name) for value in pd.Index(found).tolist()]
+    except EncodeError as error:
+        raise DataError(f"{error} Read it as a category, or ignore it.") from None
+    return np.array([*meanings, np.nan])[codes]
+
+
+def dates(values: pd.Series, name: str, warnings: list[str]) -> pd.Series:
+    """A column as dates.
+
+    Raises:
+        DataError: it holds numbers, or texts none of which is a date in ISO form.
+    """
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return values
+    wanted = f"The column {name!r} holds no dates such as 2024-05-31; read it as something else, or ignore it."
+    if pd.api.types.is_numeric_dtype(values):
+        raise DataError(wanted)
+    found = pd.Series(pd.to_datetime(values.astype("string"), errors="coerce", format="ISO8601", utc=True))
+    wrong = int((found.isna() & values.notna()).sum())
+    if wrong == int(values.notna().sum()):
+        raise DataError(wanted)
+    if wrong:
+        warnings.append(f"{wrong:,} cells of {name!r} are no dates and are taken as missing.")
+    return found
+
+
+def date_parts(values: pd.Series, parts: Sequence[str]) -> dict[str, np.ndarray]:
+    """Numbers from dates, as `builder.data.encode.date_part` makes them."""
+    accessors = {"weekday": "day_of_week", "yearday": "day_of_year"}
+    found = {part: days(values) if part == "days" else getattr(values.dt, accessors.get(part, part)) for part in parts}
+    return {name: part.to_numpy(dtype=np.float64, na_value=np.nan) for name, part in found.items()}
+
+
+def days(values: pd.Series) -> pd.Series:
+    """Days since 1970."""
+    import pandas as pd
+
+    found: pd.Series = (values - pd.Timestamp(0, tz=values.dt.tz)).dt.total_seconds() / 86_400
+    return found
+
+
+def labels(values: pd.Series, name: str) -> tuple[Labels, bool]:
+    """A column as categories, and whether these are numbers.
+
+    Raises:
+        DataError: it holds dates.
+    """
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(values):
+        raise DataError(f"The column {name!r} holds dates, which are no categories; read it as dates.")
+    numeric = bool(pd.api.types.is_numeric_dtype(values))
+    return Labels.of_column(values, numeric=numeric), numeric
+
+
+def texts(values: pd.Series) -> list[str]:
+    """A column as texts, empty where one is missing."""
+    return ["" if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
+
+
+def _finite(column: np.ndarray, name: str, warnings: list[str]) -> np.ndarray | None:
+    wrong = abs(column) > LARGEST
+    if not wrong.any():
+        return column
+    column = np.where(wrong, np.nan, column)
+    if np.isnan(column).all():
+        warnings.append(f"The column {name!r} holds no finite number and was left out.")
+        return None
+    warnings.append(f"Infinite or far too large numbers in {name!r} are taken as missing.")
+    return column

@@ -1,0 +1,164 @@
+"""The columns of data as people see them: kind, role, what is missing, from where to where they go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from builder.data.choices import COLUMNS, ColumnChoice, ColumnKind, Role, column_choices
+from builder.data.mixed import Categories, Several
+from builder.data.plan import Plan, few, look, plans, targets_of
+from builder.data.prepare import read
+from builder.data.raw import Raw, Table
+from builder.data.registry import builtin
+from builder.data.schema import DataError
+from builder.data.uploads import find_upload
+from builder.graph import DataChoice
+from builder.store.home import home as default_home
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NOTHING = ColumnChoice()
+_SHOWN = 3  # how many of a column's values are shown where it has no range
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `kind` and `role` are those that hold, `choice` what the document says, which may be nothing.
+
+    `values` are a few of its values, the commonest first; `remark` says why it is left out, where its looks decided.
+    """
+
+    name: str
+    kind: ColumnKind
+    role: Role
+    rows: int = 0
+    missing: int = 0
+    distinct: int = 0
+    low: str = ""
+    high: str = ""
+    values: tuple[str, ...] = ()
+    remark: str = ""
+    choice: ColumnChoice = _NOTHING
+    settled: bool = False  # whether kind and role belong to the data; it can be ignored, all the same
+
+
+def columns(choice: DataChoice, home: Path | None = None) -> list[Column]:
+    """The columns of a table, or of the tables within data that comes with Netloom; none where there are none.
+
+    Raises:
+        DataError: what the document says of columns cannot be, or the data cannot be read.
+    """
+    home = home or default_home()
+    if not choice.dataset:
+        return []
+    if choice.dataset in builtin():
+        return _of_raw(choice, home)
+    folder = find_upload(choice.dataset, home)
+    options = table_options(folder, choice)
+    if options is None:
+        return []
+    facts = _facts(str(folder / "table.parquet"))
+    return _planned(_table(str(folder / "table.parquet")), options, facts)
+
+
+def table_options(folder: Path, choice: DataChoice) -> dict[str, Any] | None:
+    """The options that hold for an upload that is a plain table; None where it is something else."""
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    reader = meta.get("reader") or ("table" if meta.get("kind") in ("table", "text") else "")
+    if reader != "table" or not (folder / "table.parquet").exists():
+        return None
+    return {**meta["options"], **choice.options}
+
+
+def _planned(table: pd.DataFrame, options: Mapping[str, Any], facts: Mapping[str, Column]) -> list[Column]:
+    choices = column_choices(options.get(COLUMNS), list(facts))
+    targets = targets_of(table, options, choices)
+    found = plans(table[table[targets].notna().all(axis=1)], options, choices, targets)
+    return [
+        replace(facts[name], kind=_kind(table, plan, options), role=plan.role, choice=plan.choice, remark=plan.reason)
+        for name, plan in found.items()
+    ]
+
+
+def _kind(table: pd.DataFrame, plan: Plan, options: Mapping[str, Any]) -> ColumnKind:
+    """A target of few whole numbers is classes, if nothing else is said."""
+    if plan.role != "target" or plan.kind != "number" or plan.choice.kind or options.get("task") == "regression":
+        return plan.kind
+    classes = options.get("task") == "classification" or few(table[plan.name].dropna().to_numpy(dtype=np.float64))
+    return "category" if classes else "number"
+
+
+@lru_cache(maxsize=2)
+def _table(path: str) -> pd.DataFrame:
+    import pandas as pd
+    from pyarrow import ArrowException
+
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError, ArrowException):
+        raise DataError("What was kept of this upload is damaged; remove it, and upload the file again.") from None
+
+
+@lru_cache(maxsize=16)
+def _facts(path: str) -> dict[str, Column]:
+    """What can be counted, by column, whatever a document says."""
+    return {str(name): _counted(str(name), values) for name, values in _table(path).items()}
+
+
+def _counted(name: str, values: pd.Series) -> Column:
+    import pandas as pd
+
+    known = values.dropna()
+    found = Column(name, look(values), "input", len(values), len(values) - len(known), int(known.nunique()))
+    if not len(known):
+        return found
+    if pd.api.types.is_datetime64_any_dtype(known):
+        return replace(found, low=str(known.min())[:10], high=str(known.max())[:10])
+    if pd.api.types.is_numeric_dtype(known) and not pd.api.types.is_bool_dtype(known):
+        return replace(found, low=f"{known.min():.6g}", high=f"{known.max():.6g}")
+    return replace(found, values=tuple(str(value)[:40] for value in known.value_counts().index[:_SHOWN]))
+
+
+def _of_raw(choice: DataChoice, home: Path) -> list[Column]:
+    """The columns of data whose kinds and roles are settled."""
+    options = {name: value for name, value in choice.options.items() if name != COLUMNS}
+    raw = read(choice.model_copy(update={"options": options}), home)
+    found = [column for part in _tables(raw) for column in _columns_of(part)]
+    choices = column_choices(choice.options.get(COLUMNS), [column.name for column in found])
+    said = ((column, choices.get(column.name, _NOTHING)) for column in found)
+    return [replace(column, choice=one, role=one.role or "input") for column, one in said]
+
+
+def _tables(raw: Raw) -> list[Table | Categories]:
+    parts = raw.parts if isinstance(raw, Several) else (raw,)
+    return [part for part in parts if isinstance(part, (Table, Categories)) and type(part) in (Table, Categories)]
+
+
+def _columns_of(part: Table | Categories) -> list[Column]:
+    import pandas as pd
+
+    found = []
+    texts = part.categories if isinstance(part, Table) else part.columns
+    for name, values in (part.numbers if isinstance(part, Table) else {}).items():
+        known = values[~np.isnan(values)]
+        found.append(
+            Column(
+                name, "number", "input", len(values), len(values) - len(known), len(np.unique(known)),
+                f"{known.min():.6g}" if len(known) else "", f"{known.max():.6g}" if len(known) else "", settled=True,
+            )
+        )  # fmt: skip
+    for name, names in texts.items():
+        column = _counted(name, pd.Series([value or None for value in names], dtype="string"))
+        found.append(replace(column, kind="category", settled=True))
+    return found

@@ -1,0 +1,379 @@
+"""Kinds, roles and preprocessing of columns, as a document says them: held against scikit-learn, and against words."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn import preprocessing
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.pipeline import make_pipeline
+
+from builder.data import DataError, Prepared, add_file, prepare
+from builder.data.encode import encode_rows, restore_rows
+from builder.data.mixed import Categories, Several
+from builder.data.overview import columns as overview
+from builder.data.raw import Table, Texts
+from builder.graph import DataChoice, Project, blank, dumps, loads
+from tests.data.samples import ROWS, columns, csv, read
+
+RANDOM = np.random.default_rng(3)
+PRICE = np.where(RANDOM.random(ROWS) < 0.25, np.nan, RANDOM.exponential(size=ROWS) * 50)
+WORDS = "red green blue big small round square old new light dark fast slow".split()
+TEXTS = [" ".join(RANDOM.choice(WORDS, 6)) for _ in range(ROWS)]
+DAYS = pd.date_range("2023-11-20", periods=ROWS, freq="29h").strftime("%Y-%m-%dT%H:%M").tolist()
+
+
+def said(home: Path, **columns_: Any) -> Prepared:
+    """A table of many kinds of columns, prepared as these settings say."""
+    return read(csv(mixed()), home, columns=columns_)
+
+
+def mixed() -> dict[str, Any]:
+    return columns(
+        price=PRICE,
+        rooms=np.arange(ROWS) % 4,
+        paid=["yes", "no", ""] * (ROWS // 3) + ["no"] * (ROWS % 3),
+        when=DAYS,
+        note=TEXTS,
+        city=[f"city {n // 2}" for n in range(ROWS)],
+        house=np.arange(ROWS) // 4,
+    )
+
+
+def feature(data: Prepared, name: str) -> np.ndarray:
+    """One column of the features, (R,)."""
+    field = next(field for field in data.schema.inputs if field.name == "features")
+    found: np.ndarray = data.inputs["features"][:, field.columns.index(name)].numpy()
+    return found
+
+
+# ---------------------------------------------------------------- numbers, as scikit-learn has them
+
+SCALERS: dict[str, Any] = {
+    "standard": preprocessing.StandardScaler(),
+    "minmax": preprocessing.MinMaxScaler(),
+    "quantile": preprocessing.QuantileTransformer(n_quantiles=56, subsample=None),
+    "normal": preprocessing.QuantileTransformer(n_quantiles=56, subsample=None, output_distribution="normal"),
+    "log1p": preprocessing.FunctionTransformer(np.log1p),
+    "log_standard": make_pipeline(preprocessing.FunctionTransformer(np.log1p), preprocessing.StandardScaler()),
+    "none": preprocessing.FunctionTransformer(),
+}
+IMPUTERS = {
+    "median": SimpleImputer(strategy="median"),
+    "mean": SimpleImputer(strategy="mean"),
+    "most_frequent": SimpleImputer(strategy="most_frequent"),
+    "constant": SimpleImputer(strategy="constant", fill_value=7.5),
+}
+
+
+@pytest.mark.parametrize("scale", SCALERS)
+def test_numbers_are_scaled_as_scikit_learn_scales_them(home: Path, scale: str) -> None:
+    data = said(home, price={"scale": scale, "impute": "mean"})
+    train = data.split["train"].numpy()
+    assert len(train) == 56
+    theirs = make_pipeline(SimpleImputer(strategy="mean"), SCALERS[scale]).fit(PRICE[train, None])
+    assert np.allclose(feature(data, "price"), theirs.transform(PRICE[:, None])[:, 0], atol=2e-5)
+
+
+@pytest.mark.parametrize("impute", IMPUTERS)
+@pytest.mark.parametrize("name", ["price", "rooms"])
+def test_missing_numbers_become_what_scikit_learn_makes_of_them(home: Path, impute: str, name: str) -> None:
+    settings = {"impute": impute, "scale": "none", "indicator": True, **({"fill": 7.5} if impute == "constant" else {})}
+    data = said(home, **{name: settings})
+    values = np.asarray(mixed()[name], dtype=np.float64)[:, None]
+    train = data.split["train"].numpy()
+    theirs = IMPUTERS[impute].fit(values[train]).transform(values)
+    assert np.allclose(feature(data, name), theirs[:, 0])
+    missing = MissingIndicator(features="all").fit(values[train]).transform(values)
+    assert np.array_equal(feature(data, f"{name} is missing"), missing[:, 0])
+
+
+def test_quantiles_of_many_equal_numbers_are_those_of_scikit_learn(home: Path) -> None:
+    spent = np.where(RANDOM.random(ROWS) < 0.6, 0.0, RANDOM.exponential(size=ROWS)).round(1)
+    data = read(csv(columns(spent=spent)), home, columns={"spent": {"scale": "quantile"}})
+    train = data.split["train"].numpy()
+    theirs = preprocessing.QuantileTransformer(n_quantiles=len(train), subsample=None).fit(spent[train, None])
+    assert np.allclose(feature(data, "spent"), theirs.transform(spent[:, None])[:, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", SCALERS)
+def test_scaled_numbers_go_back_to_their_own_units(home: Path, scale: str) -> None:
+    data = said(home, price={"scale": scale, "indicator": True})
+    field = next(field for field in data.preprocess["fields"] if field["name"] == "features")
+    rows = data.split["train"].numpy()
+    rows = rows[~np.isnan(PRICE[rows])]
+    found = [row["price"] for row in restore_rows(field, data.inputs["features"][rows].numpy())]
+    assert np.allclose(found, PRICE[rows], rtol=1e-3)
+
+
+# ---------------------------------------------------------------- categories, dates, yes and no
+
+
+def test_one_hot_categories_are_those_of_scikit_learn(home: Path) -> None:
+    kinds = [None if n % 9 == 0 else kind for n, kind in enumerate(columns()["kind"])]
+    data = read(csv(columns() | {"kind": kinds}), home, columns={"kind": {"impute": "most_frequent"}})
+    train = data.split["train"].numpy()
+    theirs = make_pipeline(
+        SimpleImputer(strategy="most_frequent", missing_values=None), preprocessing.OneHotEncoder(sparse_output=False)
+    ).fit(np.array(kinds, dtype=object)[train, None])
+    expected = theirs.transform(np.array(kinds, dtype=object)[:, None])
+    found = np.stack([feature(data, f"kind = {name}") for name in "abc"], axis=1)
+    assert np.array_equal(found, expected)
+
+
+def test_hashed_categories_keep_their_place_whatever_training_saw(home: Path) -> None:
+    data = said(home, city={"kind": "category", "encode": "hash", "buckets": 16})
+    names = [name for name in data.schema.inputs[0].columns if name.startswith("city #")]
+    assert len(names) == 16
+    found = np.stack([feature(data, name) for name in names], axis=1)
+    assert (found.sum(1) == 1).all()
+    assert np.array_equal(found[::2], found[1::2])  # two rows of each city
+    never = data.encode({**data.row(0), "city": "never seen"})["features"]
+    assert never[0, [data.schema.inputs[0].columns.index(name) for name in names]].sum() == 1
+
+
+def test_categories_become_numbers_for_an_embedding(home: Path) -> None:
+    indexed = {"kind": "category", "encode": "index"}
+    data = said(home, kind=indexed, rooms=indexed, city={"kind": "category", "encode": "own"})
+    assert isinstance(data.raw, Several)
+    fields = {field.name: field for field in data.schema.inputs}
+    assert fields["categories"].columns == ("kind", "rooms")
+    assert (fields["city"].kind, fields["city"].shape) == ("tokens", (1,))
+    kinds = data.preprocess["fields"][1]["columns"][0]["values"]
+    assert [["", *kinds][number] for number in data.inputs["categories"][:, 0].tolist()] == list(mixed()["kind"])
+    # Numbers that are categories are the same however they are written.
+    rows = [{**data.row(0), "rooms": cell} for cell in (3, 3.0, "3", " 3.0 ", "9")]
+    found = encode_rows(data.preprocess, rows)["categories"][:, 1].tolist()
+    assert found[0] == found[1] == found[2] == found[3] > 0
+    assert found[4] == 0
+
+
+def test_dates_become_the_parts_that_were_chosen(home: Path) -> None:
+    parts = ["year", "quarter", "month", "day", "yearday", "weekday", "hour", "minute", "days"]
+    data = said(home, when={"parts": parts, "scale": "none"})
+    moments = pd.to_datetime(pd.Series(DAYS))
+    names = {"weekday": "day_of_week", "yearday": "day_of_year"}
+    for part in parts[:-1]:
+        assert np.array_equal(feature(data, f"when ({part})"), getattr(moments.dt, names.get(part, part))), part
+    # A row to predict for holds the date as it was in the file.
+    plain = {name: cells[5] for name, cells in mixed().items()}
+    assert torch.equal(data.encode(plain)["features"][0], data.inputs["features"][5])
+
+
+def test_yes_and_no_are_one_and_nothing(home: Path) -> None:
+    data = said(home, paid={"kind": "boolean", "scale": "none", "impute": "constant", "fill": -1.0})
+    expected = [{"yes": 1, "no": 0, "": -1}[cell] for cell in mixed()["paid"]]
+    assert feature(data, "paid").tolist() == expected
+    for cell, number in (("Yes", 1), (True, 1), ("0", 0), ("false", 0), (None, -1), ("NA", -1)):
+        row = data.encode({**data.row(0), "paid": cell})["features"][0]
+        assert row[data.schema.inputs[0].columns.index("paid")] == number
+    with pytest.raises(DataError, match="takes yes or no"):
+        data.encode({**data.row(0), "paid": "perhaps"})
+
+
+def test_a_text_may_stand_beside_numbers(home: Path) -> None:
+    data = said(home, note={"kind": "text", "tokens": "words"})
+    assert [field.kind for field in data.schema.inputs] == ["vector", "tokens"]
+    raw = next(part for part in data.raw.parts if isinstance(part, Texts)) if isinstance(data.raw, Several) else None
+    assert raw is not None
+    assert list(raw.texts) == TEXTS
+    assert data.example(0).text == TEXTS[0]
+    plain = {name: cells[5] for name, cells in mixed().items()}  # the text under the name of its column
+    assert torch.equal(data.encode(plain)["text"][0], data.inputs["text"][5])
+
+
+# ---------------------------------------------------------------- roles
+
+
+def test_several_numbers_are_predicted_side_by_side(home: Path) -> None:
+    data = said(home, label={"role": "input"}, size={"role": "target"}, house={"role": "target"})
+    assert data.schema.target.name == "size, house"
+    assert data.schema.target.shape == (2,)
+    expected = np.stack([mixed()["size"], mixed()["house"]], axis=1)
+    assert np.allclose(data.restore(data.target).numpy(), expected, atol=1e-4)
+    theirs = preprocessing.StandardScaler().fit(expected[data.split["train"].numpy()])
+    assert np.allclose(data.target.numpy(), theirs.transform(expected), atol=1e-5)
+
+
+def test_groups_times_weights_and_given_parts_are_no_inputs(home: Path) -> None:
+    part = (["train"] * 6 + ["Val", "test"]) * (ROWS // 8)
+    table = csv(mixed() | {"part": part, "weight": np.arange(ROWS) + 1.0})
+    data = read(table, home, columns={"part": {"role": "split"}, "weight": {"role": "weight"}})
+    assert sorted(data.split["test"].tolist()) == list(range(7, ROWS, 8))
+    assert not any(name.startswith(("part", "weight")) for name in data.schema.inputs[0].columns)
+    assert data.weights is not None
+    assert data.weights[data.split["train"]].mean().item() == pytest.approx(1)
+    assert torch.allclose(data.weights / data.weights[0], torch.arange(1.0, ROWS + 1))
+    data = read(table, home, columns={"house": {"role": "group"}})
+    houses = [set((rows // 4).tolist()) for rows in data.split.values()]
+    assert sum(map(len, houses)) == len(set().union(*houses))
+    data = read(table, home, columns={"when": {"role": "time"}})
+    assert [rows.tolist() for rows in data.split.values()] == [
+        list(range(56)),
+        list(range(56, 68)),
+        list(range(68, 80)),
+    ]
+
+
+def test_a_number_may_be_classes_and_classes_numbers(home: Path) -> None:
+    assert (
+        said(home, label={"role": "ignore"}, rooms={"role": "target", "kind": "number"}).schema.target.kind == "number"
+    )
+    classes = said(home, label={"role": "ignore"}, rooms={"role": "target", "kind": "category"}).schema.target.classes
+    assert classes == ("0", "1", "2", "3")
+
+
+def test_ignored_columns_change_nothing(home: Path) -> None:
+    data = said(home, price={"role": "ignore"})
+    assert "price" not in data.schema.inputs[0].columns
+    row = data.row(0)
+    assert torch.equal(data.encode(row)["features"], data.encode({**row, "price": 9})["features"])
+
+
+# ---------------------------------------------------------------- nothing of the other rows
+
+EVERYTHING: dict[str, Any] = {
+    "size": {"scale": "normal", "impute": "mean"},
+    "price": {"scale": "quantile", "impute": "most_frequent", "indicator": True},
+    "rooms": {"kind": "category", "encode": "index", "impute": "most_frequent"},
+    "kind": {"impute": "constant", "fill": "none"},
+    "paid": {"kind": "boolean", "scale": "minmax"},
+    "when": {"parts": ["year", "hour"], "scale": "log_standard"},
+    "note": {"kind": "text", "tokens": "bpe", "vocabulary": 300},
+    "city": {"kind": "category", "encode": "own"},
+    "house": {"role": "ignore"},
+}
+
+
+def test_nothing_is_fitted_to_rows_that_are_not_trained_on(home: Path) -> None:
+    first = said(home, **EVERYTHING)
+    table = pd.DataFrame(mixed())
+    others = torch.cat([first.split["validation"], first.split["test"]]).numpy()
+    spoiled: dict[str, Any] = {
+        "size": 1e6, "price": -1e6, "rooms": 99, "kind": "new", "paid": "yes", "when": "2099-12-31T23:59",
+        "note": "zyx wvu zyx wvu", "city": "elsewhere",
+    }  # fmt: skip
+    for name, value in spoiled.items():
+        table.loc[others, name] = value
+    second = read(table.to_csv(index=False).encode(), home, columns=EVERYTHING)
+    assert torch.equal(first.split["train"], second.split["train"])
+    assert first.preprocess == second.preprocess
+    table.loc[first.split["train"].numpy()[:20], ["size", "price"]] = 3.0  # so that the above says something
+    assert read(table.to_csv(index=False).encode(), home, columns=EVERYTHING).preprocess != first.preprocess
+
+
+def test_rows_as_people_have_them_are_encoded_as_in_training(home: Path) -> None:
+    data = said(home, **EVERYTHING)
+    preprocess = json.loads(json.dumps(data.preprocess, allow_nan=False))
+    # The rows of the file itself, all of it text, as a CSV reader gives them.
+    rows: list[Any] = pd.read_csv(io.BytesIO(csv(mixed())), dtype=str, keep_default_na=False).to_dict("records")
+    for name, array in encode_rows(preprocess, rows).items():
+        assert np.allclose(array, data.inputs[name].numpy(), atol=1e-6), name
+
+
+@pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["plain", "everything"])
+def test_columns_together_and_row_by_row_are_the_same_to_the_bit(home: Path, settings: dict[str, Any]) -> None:
+    data = said(home, **settings)
+    found = encode_rows(data.preprocess, [data.row(index) for index in range(len(data.raw))])
+    assert list(found) == list(data.inputs)
+    for name, array in found.items():
+        assert array.dtype == data.inputs[name].numpy().dtype
+        assert array.tobytes() == data.inputs[name].numpy().tobytes()
+
+
+# ---------------------------------------------------------------- what cannot be
+
+
+@pytest.mark.parametrize(
+    ("settings", "said_"),
+    [
+        ({"nosuch": {"role": "ignore"}}, "no column 'nosuch'"),
+        ({"price": {"role": "boss"}}, "'price': 'role'"),
+        ({"price": {"speed": 1}}, "no setting 'speed'"),
+        ({"price": {"scale": "big"}}, "'scale'"),
+        ({"price": 5}, "'price'"),
+        ([], "holds settings by the name"),
+        ({"price": {"tokens": "bpe"}}, "takes no 'tokens'"),
+        ({"kind": {"scale": "minmax"}}, "takes no 'scale'"),
+        ({"kind": {"impute": "mean"}}, "no mean"),
+        ({"price": {"impute": "constant"}}, "'fill'"),
+        ({"price": {"impute": "constant", "fill": "much"}}, "a number"),
+        ({"note": {"kind": "text", "vocabulary": 10}}, "'vocabulary'"),
+        ({"kind": {"kind": "number"}}, "no numbers"),
+        ({"kind": {"kind": "date"}}, "no dates"),
+        ({"kind": {"kind": "boolean"}}, "yes or no"),
+        ({"when": {"kind": "number"}}, "holds dates"),
+        ({"when": {"kind": "category"}}, "holds dates"),
+        ({"kind": {"role": "weight"}}, "no numbers"),
+        ({"price": {"role": "weight"}}, "missing"),
+        ({"kind": {"role": "split"}}, "train, validation or test"),
+        ({"kind": {"role": "time"}}, "no dates"),
+        ({"house": {"role": "group"}, "city": {"role": "group"}}, "both have the role group"),
+        ({"label": {"role": "input"}}, "nothing to predict"),
+        ({"size": {"role": "target"}}, "Several targets"),
+        ({"label": {"kind": "text"}}, "cannot be predicted"),
+        ({"note": {"role": "target"}, "label": {"role": "ignore"}}, "different values"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_gets_a_sentence(home: Path, settings: Any, said_: str) -> None:
+    info = add_file(csv(mixed()), "data.csv", home, target="label")
+    with pytest.raises(DataError, match=said_) as caught:
+        prepare(DataChoice(dataset=info.name, options={"columns": settings}), home)
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+
+
+def test_built_in_tables_take_settings_as_well() -> None:
+    usual = prepare(DataChoice(dataset="wine"))
+    options: dict[str, Any] = {"columns": {"alcohol": {"scale": "minmax"}, "ash": {"role": "ignore"}}}
+    data = prepare(DataChoice(dataset="wine", options=options))
+    assert isinstance(usual.raw, Table)
+    assert set(usual.schema.inputs[0].columns) - set(data.schema.inputs[0].columns) == {"ash"}
+    alcohol = usual.raw.numbers["alcohol"][:, None]
+    theirs = preprocessing.MinMaxScaler().fit(alcohol[data.split["train"].numpy()])
+    assert np.allclose(feature(data, "alcohol"), theirs.transform(alcohol)[:, 0], atol=1e-6)
+    shown = {column.name: column for column in overview(DataChoice(dataset="wine", options=options))}
+    assert (shown["ash"].role, shown["alcohol"].role) == ("ignore", "input")
+    with pytest.raises(DataError, match="learned from or ignored"):
+        prepare(DataChoice(dataset="wine", options={"columns": {"ash": {"role": "target"}}}))
+    clicks = prepare(DataChoice(dataset="clicks", options={"columns": {"site": {"role": "ignore"}}}))
+    assert isinstance(clicks.raw, Categories)
+    assert "site" not in clicks.schema.inputs[0].columns
+
+
+# ---------------------------------------------------------------- what people see
+
+
+def test_the_overview_counts_as_pandas_counts(home: Path) -> None:
+    table = pd.DataFrame(mixed())
+    info = add_file(csv(mixed()), "data.csv", home, target="label")
+    found = {column.name: column for column in overview(DataChoice(dataset=info.name), home)}
+    assert list(found) == list(table.columns)
+    for name, column in found.items():
+        values = table[name].replace("", None)
+        assert (column.missing, column.distinct) == (values.isna().sum(), values.nunique()), name
+    kinds = {name: (column.kind, column.role) for name, column in found.items()}
+    assert kinds == {
+        "size": ("number", "input"), "kind": ("category", "input"), "price": ("number", "input"),
+        "rooms": ("number", "input"), "paid": ("category", "input"), "when": ("date", "input"),
+        "note": ("text", "ignore"), "city": ("category", "input"), "house": ("number", "input"),
+        "label": ("category", "target"),
+    }  # fmt: skip
+    assert "different texts" in found["note"].remark
+    assert float(found["price"].low) == pytest.approx(np.nanmin(PRICE), rel=1e-5)
+
+
+def test_what_is_said_of_columns_is_part_of_the_document(home: Path) -> None:
+    info = add_file(csv(mixed()), "data.csv", home, target="label")
+    choice = DataChoice(dataset=info.name, split="group", folds=4, fold=2, options={"columns": EVERYTHING})
+    project: Project = blank("x").model_copy(update={"data": choice})
+    assert loads(dumps(project)) == project
+    assert "split" not in dumps(blank("x"))

@@ -1,0 +1,61 @@
+"""Pictures in other sizes and colours than training has: ours, which needs numpy alone, against Pillow's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from builder.data import DataError, prepare
+from builder.data.encode import sized
+from builder.graph import DataChoice
+from tests.data.samples import pack, pictures, read
+
+RANDOM = np.random.default_rng(6)
+PICTURE = np.asarray(Image.fromarray(RANDOM.integers(0, 256, (7, 9, 3), dtype=np.uint8)).resize((53, 41)))
+
+
+@pytest.mark.parametrize(("height", "width"), [(41, 53), (16, 16), (80, 64), (5, 100), (41, 20)])
+def test_sizes_are_those_of_pillow_but_for_its_rounding(height: int, width: int) -> None:
+    theirs = np.asarray(Image.fromarray(PICTURE).resize((width, height), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    for given in (PICTURE.astype(np.float32), PICTURE.astype(np.float32).transpose(2, 0, 1)):
+        ours = sized(given, 3, height, width)
+        assert ours.shape == theirs.shape
+        # Pillow rounds to whole levels after each axis, and lets edges swing beyond what was there.
+        inside = theirs[(theirs > PICTURE.min()) & (theirs < PICTURE.max())]
+        assert len(inside) > 0.9 * theirs.size
+        assert np.quantile(abs(ours - theirs), 0.99) <= 1.01
+
+
+def test_colours_become_grey_as_pillow_has_it() -> None:
+    theirs = np.asarray(Image.fromarray(PICTURE).convert("L"))
+    assert abs(sized(PICTURE.astype(np.float32), 1, 41, 53)[0] - theirs).max() <= 1
+    grey = sized(PICTURE[:, :, :1].astype(np.float32), 3, 41, 53)
+    assert np.array_equal(grey[0], grey[2])
+
+
+def test_pictures_are_predicted_for_in_any_size(home: Path) -> None:
+    data = read(pack(pictures()), home, "pictures.zip", size=9)
+    whole = np.asarray(Image.new("RGB", (30, 20), (40, 40, 215)))
+    found = data.encode({"image": whole.tolist()})["image"]
+    assert found.shape == (1, 3, 9, 9)
+    assert found[0, 0, 0, 0] == pytest.approx(data.encode({"image": whole[:9, :9].tolist()})["image"][0, 0, 0, 0])
+    for wrong in (np.zeros((4, 5, 2)), np.zeros((2, 3, 4, 5)), np.zeros((0, 3, 3)), 5):
+        with pytest.raises(DataError, match="image"):
+            data.encode({"image": np.asarray(wrong).tolist()})
+
+
+def test_a_document_may_ask_for_another_size() -> None:
+    usual = prepare(DataChoice(dataset="digits"))
+    options: dict[str, Any] = {"fields": {"image": {"size": 12, "normalise": "unit"}}}
+    data = prepare(DataChoice(dataset="digits", options=options))
+    assert data.schema.inputs[0].shape == (1, 12, 12)
+    assert data.example(3).image.shape == (12, 12)
+    for row in range(20):  # the picture as it was is encoded as in training
+        found = data.encode({"image": usual.row(row)["image"]})["image"]
+        assert np.array_equal(found[0].numpy(), data.inputs["image"][row].numpy())
+    with pytest.raises(DataError, match="masks"):
+        prepare(DataChoice(dataset="shapes", options=options))

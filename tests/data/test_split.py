@@ -1,0 +1,185 @@
+"""Splits of every kind: what belongs apart stays apart, and nothing is lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedKFold
+
+from builder.data import DataError, builtin
+from builder.data.raw import Table
+from builder.data.split import NAMES, Split, split
+from builder.graph import DataChoice
+
+ROWS = st.integers(40, 200)
+SEEDS = st.integers(0, 2**31 - 1)
+SHARES = st.sampled_from([0.1, 0.15, 0.25])
+quick = settings(max_examples=40, deadline=None)
+
+
+# The first 16 digits of the SHA-256 of the rows of each part, from when there was one way to split.
+FIRST = {
+    "wine": ("3c32ab97df44be6d", "db901eae489b3e67", "a18fa995f3b2981b"),  # by class
+    "diabetes": ("b2a34214bc7f8ab7", "b1e0457f9f4ca028", "4eb0592d5dcffc46"),  # by chance
+    "requests": ("341958b38e09d76e", "a54df9e1d1e2cf3a", "52cd6834f36f1918"),  # by group
+    "sine": ("6f9b5bc74c4cd9e0", "23a8fc6f7b8a90e4", "03253d9dde0bb9f9"),  # in order
+}
+
+
+def table(rows: int, classes: int = 3, **rest: Any) -> Table:
+    target = np.random.default_rng(rows).integers(classes, size=rows)
+    known = {"target": target, "target_kind": "class", "classes": tuple(map(str, range(classes)))}
+    return Table(name="features", numbers={"x": np.arange(rows, dtype=np.float64)}, **{**known, **rest})
+
+
+def parts(found: Split) -> list[set[int]]:
+    sets = [set(found[name].tolist()) for name in NAMES]
+    assert sum(map(len, sets)) == len(set().union(*sets)), "a row is in two parts, or twice in one"
+    return sets
+
+
+@quick
+@given(ROWS, SEEDS, SHARES, SHARES, st.sampled_from(["random", "stratified"]))
+def test_every_row_is_in_one_part_by_its_share(rows: int, seed: int, validation: float, test: float, how: Any) -> None:
+    choice = DataChoice(seed=seed, validation=validation, test=test, split=how)
+    found = parts(split(table(rows), choice))
+    assert set().union(*found) == set(range(rows))
+    assert abs(len(found[1]) - validation * rows) <= 1
+    assert abs(len(found[2]) - test * rows) <= 1
+
+
+@quick
+@given(ROWS, SEEDS, st.integers(2, 5))
+def test_a_stratified_split_has_every_class_by_its_share(rows: int, seed: int, classes: int) -> None:
+    raw = table(rows, classes)
+    found = split(raw, DataChoice(seed=seed, split="stratified"))
+    for number, count in Counter(raw.target.tolist()).items():
+        for name in ("validation", "test"):
+            assert abs((raw.target[found[name]] == number).sum() - 0.15 * count) <= 2
+
+
+def test_numbers_are_stratified_by_their_size() -> None:
+    price = np.random.default_rng(0).exponential(size=(1_000, 1))
+    raw = table(1_000, target=price, target_kind="number")
+    found = split(raw, DataChoice(split="stratified"))
+    for name in NAMES:  # each tenth of the prices has its share in every part
+        tenths = np.searchsorted(np.quantile(price, np.arange(1, 10) / 10), price[found[name], 0])
+        assert np.bincount(tenths).min() >= 0.08 * len(found[name])
+
+
+@quick
+@given(st.integers(60, 200), st.integers(12, 30), SEEDS, st.one_of(st.none(), st.integers(2, 5)))
+def test_no_group_is_in_two_parts(rows: int, groups: int, seed: int, folds: int | None) -> None:
+    group = np.random.default_rng(seed).integers(groups, size=rows)
+    found = split(table(rows, groups=group), DataChoice(seed=seed, split="group", folds=folds))
+    seen = [set(group[found[name]].tolist()) for name in NAMES]
+    assert sum(map(len, seen)) == len(set().union(*seen))
+    assert set().union(*parts(found)) == set(range(rows))
+
+
+@quick
+@given(st.integers(80, 200), SEEDS, st.integers(0, 6), st.booleans())
+def test_training_comes_before_validation_and_the_test_last(rows: int, seed: int, gap: int, ties: bool) -> None:
+    random = np.random.default_rng(seed)
+    times = random.integers(rows // 2, size=rows).astype(float) if ties else random.permutation(rows).astype(float)
+    found = split(table(rows, times=times), DataChoice(split="time", gap=gap))
+    train, validation, test = (times[found[name]] for name in NAMES)
+    assert train.max() < validation.min() <= validation.max() < test.min()
+    left_out = rows - sum(map(len, parts(found)))
+    assert left_out == 2 * gap
+
+
+@quick
+@given(st.integers(50, 200), SEEDS, st.integers(2, 7), st.sampled_from(["random", "stratified", "auto"]))
+def test_every_row_is_in_the_test_of_one_fold(rows: int, seed: int, folds: int, how: Any) -> None:
+    raw = table(rows)
+    tests: list[int] = []
+    for fold in range(folds):
+        found = split(raw, DataChoice(seed=seed, split=how, folds=folds, fold=fold))
+        assert set().union(*parts(found)) == set(range(rows))
+        assert abs(len(found["test"]) - rows / folds) < 1
+        assert abs(len(found["validation"]) - 0.15 * rows) <= 1
+        tests += found["test"].tolist()
+    assert sorted(tests) == list(range(rows))
+
+
+@pytest.mark.parametrize("folds", [3, 5, 10])
+def test_folds_hold_every_class_as_scikit_learn_has_it(folds: int) -> None:
+    raw = table(203, 4)
+    theirs = StratifiedKFold(folds, shuffle=True, random_state=0).split(np.zeros(len(raw)), raw.target)
+    expected = np.array([np.bincount(raw.target[rows], minlength=4) for _, rows in theirs])
+    choices = [DataChoice(split="stratified", folds=folds, fold=fold) for fold in range(folds)]
+    ours = np.array([np.bincount(raw.target[split(raw, choice)["test"]], minlength=4) for choice in choices])
+    assert (np.sort(ours, axis=0) == np.sort(expected, axis=0)).all()
+
+
+@quick
+@given(st.integers(60, 150), st.integers(2, 6), st.integers(0, 4))
+def test_folds_of_what_hangs_together_are_stretches_with_gaps(rows: int, folds: int, gap: int) -> None:
+    raw = table(rows, contiguous=True, gap=gap)
+    tests: list[int] = []
+    for fold in range(folds):
+        found = split(raw, DataChoice(folds=folds, fold=fold))
+        train, validation, test = parts(found)
+        for one, other in ((train, test), (train, validation), (validation, test)):
+            apart = min(abs(left - right) for left in one for right in other)
+            assert apart > gap
+        tests += found["test"].tolist()
+    assert sorted(tests) == list(range(rows))
+
+
+def test_a_given_split_is_taken_as_it_is() -> None:
+    given_parts = np.repeat([0, 1, 2, -1], [60, 20, 15, 5])
+    found = split(table(100, given=given_parts), DataChoice())
+    assert [sorted(found[name].tolist()) for name in NAMES] == [
+        np.flatnonzero(given_parts == number).tolist() for number in range(3)
+    ]
+    # Where only training and test are given, validation is taken out of training.
+    found = split(table(100, given=np.repeat([0, 2], [80, 20])), DataChoice(seed=5))
+    assert sorted(found["test"].tolist()) == list(range(80, 100))
+    assert len(found["validation"]) == 15
+    assert set().union(*parts(found)) == set(range(100))
+
+
+def test_a_given_split_may_have_folds_of_another_kind() -> None:
+    raw = table(100, given=np.repeat([0, 2], [80, 20]))
+    found = [split(raw, DataChoice(folds=4, fold=fold))["test"].tolist() for fold in range(4)]
+    assert sorted(row for rows in found for row in rows) == list(range(100))
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ({"split": "group"}, "role group"),
+        ({"split": "time"}, "role time"),
+        ({"split": "given"}, "role split"),
+        ({"split": "given", "folds": 3}, "no folds"),
+        ({"split": "time", "folds": 3}, "before training"),
+    ],
+)
+def test_what_the_data_lacks_is_said(choice: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError, match=said) as caught:
+        split(table(50), DataChoice(**choice))
+    assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_splits_are_those_of_before_to_the_bit(name: str) -> None:
+    found = split(builtin()[name]().read(), DataChoice())
+    assert tuple(sha256(found[part].astype(np.int64).tobytes()).hexdigest()[:16] for part in NAMES) == FIRST[name]
+
+
+def test_few_groups_have_few_folds() -> None:
+    with pytest.raises(DataError, match="too few for 5 folds"):
+        split(table(50, groups=np.arange(50) % 3), DataChoice(split="group", folds=5))
+
+
+def test_a_fold_that_is_none_is_refused_by_the_document() -> None:
+    with pytest.raises(ValueError, match="none of 3 folds"):
+        DataChoice(folds=3, fold=3)

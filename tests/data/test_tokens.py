@@ -1,0 +1,180 @@
+"""Byte pairs, letters and words: our own tokeniser, which needs Python alone, against Hugging Face's library."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+from builder.data import DataError, builtin, prepare
+from builder.data.encode import PIECE, encode_rows, readable, tokens, unbyte
+from builder.data.fitting import fit_text
+from builder.data.raw import Texts
+from builder.graph import DataChoice
+
+LETTERS = [
+    *"aeiou etaoin shrdlu",
+    "é",
+    "ß",
+    "漢",
+    "字",
+    "🙂",
+    "\u200b",
+    "\u00a0",
+    "\n",
+    "\t",
+    "'",
+    "’",
+    "-",
+    "_",
+    "7",
+    "İ",
+]
+
+
+def sentences(count: int, seed: int) -> list[str]:
+    """Texts of words that come again, with all sorts of characters among them."""
+    random = np.random.default_rng(seed)
+    stems = ["".join(random.choice(LETTERS, random.integers(1, 9))) for _ in range(400)]
+    ranks = 1 / np.arange(1, len(stems) + 1)
+    picked = (random.choice(len(stems), random.integers(0, 12), p=ranks / ranks.sum()) for _ in range(count))
+    return [str(random.choice(["", " ", "  "])).join([" ".join(stems[place] for place in one), "!?"]) for one in picked]
+
+
+def library(field: dict[str, Any]) -> Tokenizer:
+    """What was learned, given to the library."""
+    names = field["vocabulary"][2:]
+    vocabulary = {name: number for number, name in enumerate(names)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [(left, right) for left, right in field["merges"]]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PIECE), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    return tokenizer
+
+
+@pytest.fixture(scope="module")
+def field() -> dict[str, Any]:
+    fitted = fit_text(sentences(1_000, 1), {"tokens": "bpe", "vocabulary": 700})
+    return {**json.loads(json.dumps(fitted)), "name": "text"}
+
+
+def test_thousands_of_texts_are_parted_as_the_library_parts_them(field: dict[str, Any]) -> None:
+    assert len(field["vocabulary"]) == 700
+    texts = sentences(2_000, 2) + list(_catalogue())
+    theirs = library(field).encode_batch(texts)
+    for text, found in zip(texts, theirs, strict=True):
+        assert tokens(field, text) == found.tokens, text
+    merged = sum(len(found.ids) for found in theirs) / sum(len(text.encode()) for text in texts)
+    assert merged < 0.8  # so that there was something to merge
+
+
+def _catalogue() -> Iterator[str]:
+    for name in ("reviews", "intents"):
+        raw = builtin()[name]().read()
+        assert isinstance(raw, Texts)
+        yield from raw.texts
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=80))
+def test_any_text_is_parted_so_and_comes_back_whole(field: dict[str, Any], text: str) -> None:
+    found = tokens(field, text)
+    if text.isprintable() or text.isascii():  # the library takes no lone surrogates, which are none of these
+        assert found == library(field).encode(text).tokens
+    assert unbyte(found) == text.encode("utf-8", "replace").decode()
+    assert set(found) <= set(field["vocabulary"])
+
+
+def test_numbers_are_cut_and_padded_behind(field: dict[str, Any]) -> None:
+    short = {**field, "length": 6}
+    texts = ["", "e", "the red thread of it all"]
+    numbers = encode_rows({"fields": [short]}, [{"text": text} for text in texts])["text"]
+    assert numbers.dtype == np.int64
+    assert numbers[0].tolist() == [0] * 6
+    places = {name: place for place, name in enumerate(field["vocabulary"])}
+    assert numbers[2].tolist() == [places[token] for token in tokens(field, texts[2])[:6]]
+    assert "".join(readable(field, texts[2])) == texts[2]
+
+
+@pytest.mark.parametrize(
+    ("settings_", "expected"),
+    [
+        ({}, ["don't", "stop", ",", "zoë", "!"]),
+        ({"tokens": "words", "lower": False}, ["Don't", "stop", ",", "Zoë", "!"]),
+        ({"tokens": "characters"}, [*"Don't stop, Zoë!"]),
+        ({"tokens": "characters", "lower": True}, [*"don't stop, zoë!"]),
+    ],
+)
+def test_words_and_letters(settings_: dict[str, Any], expected: list[str]) -> None:
+    text = "Don't stop, Zoë!"
+    field = {**fit_text([text], settings_), "name": "text"}
+    assert tokens(field, text) == readable(field, text) == expected
+    numbers = encode_rows({"fields": [{**field, "length": 20}]}, [{"text": text}])["text"][0]
+    assert [field["vocabulary"][number] for number in numbers.tolist() if number] == expected
+
+
+def test_vocabulary_and_length_are_those_that_were_asked_for() -> None:
+    texts = sentences(300, 3)
+    assert len(fit_text([*texts, " ".join(f"w{n}" for n in range(999))], {"vocabulary": 260})["vocabulary"]) == 260
+    assert len(fit_text(texts, {"tokens": "bpe", "vocabulary": 500})["vocabulary"]) == 500
+    assert fit_text(texts, {"length": 17})["length"] == 17
+
+
+@pytest.mark.parametrize("kind", ["bpe", "characters"])
+def test_texts_of_a_dataset_may_be_parted_otherwise(kind: str) -> None:
+    options: dict[str, Any] = {"fields": {"text": {"tokens": kind, "vocabulary": 300}}}
+    data = prepare(DataChoice(dataset="reviews", options=options))
+    example = data.example(7)
+    assert "".join(example.tokens) == example.text
+    found = data.encode({"text": example.text})["text"]
+    assert found.tolist() == data.inputs["text"][7:8].tolist()
+    assert data.schema.inputs[0].vocabulary == len(data.preprocess["fields"][0]["vocabulary"])
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "said"),
+    [
+        ("requests", {"text": {"tokens": "bpe"}}, "takes no 'tokens'; it takes none"),
+        ("tales", {"text": {"length": 9}}, "takes no 'length'"),
+        ("digits", {"image": {"tokens": "bpe"}}, "it takes grey, normalise"),
+        ("digits", {"picture": {"normalise": "unit"}}, "no field 'picture'"),
+        ("digits", {"image": {"normalise": "much"}}, "'normalise'"),
+        ("sine", {"series": {"scale": "normal"}}, "'scale'"),
+        ("reviews", {"text": {"vocabulary": 5}}, "'vocabulary'"),
+        ("reviews", [], "holds settings"),
+    ],
+)
+def test_what_a_field_cannot_take_gets_a_sentence(home: Path, name: str, fields: Any, said: str) -> None:
+    with pytest.raises(DataError, match=said) as caught:
+        prepare(DataChoice(dataset=name, options={"fields": fields}), home)
+    assert str(caught.value).endswith(".")
+
+
+def test_pictures_and_series_are_scaled_as_they_were_asked_for() -> None:
+    def pictures(how: str) -> np.ndarray:
+        data = prepare(
+            DataChoice(dataset="shapes", options={"fields": {"image": {"normalise": how}}, "size": 16, "rows": 200})
+        )
+        row = {"image": data.row(3)["image"].tolist()}
+        assert np.array_equal(data.encode(row)["image"][0].numpy(), data.inputs["image"][3].numpy())
+        found: np.ndarray = data.inputs["image"][data.split["train"]].numpy()
+        return found
+
+    unit = pictures("unit")
+    assert 0 <= unit.min() < unit.max() <= 1
+    by_channel = pictures("channel")
+    assert np.allclose(by_channel.mean((0, 2, 3)), 0, atol=1e-4)
+    assert np.allclose(by_channel.std((0, 2, 3)), 1, atol=1e-4)
+    series = prepare(DataChoice(dataset="sine", options={"fields": {"series": {"scale": "minmax"}}}))
+    found = series.inputs["series"][series.split["train"]]
+    assert (found.min().item(), found.max().item()) == (0, 1)

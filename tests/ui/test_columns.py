@@ -1,0 +1,141 @@
+"""The editor of columns and splits: what is typed into it becomes part of the document, or is refused in a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from builder.data import add_file, schema
+from builder.data.overview import columns
+from builder.graph import DataChoice
+from builder.store import open_store
+from builder.ui import columns as editor
+from builder.ui.live import Live
+from tests.data.samples import csv
+from tests.data.test_columns import mixed
+from tests.networks import chain
+
+
+@pytest.fixture
+def live(home: Path) -> Live:
+    """A project that reads a table of many kinds of columns."""
+    st.cache_resource.clear()
+    info = add_file(csv(mixed()), "houses.csv", home, target="label")
+    found = schema(DataChoice(dataset=info.name), home)
+    assert found is not None
+    source = ("Input", found.inputs[0].parameters())
+    project = chain(source, ("Linear", {"units": 2}), data=DataChoice(dataset=info.name))
+    store = open_store(home)
+    return Live(store, store.create_project(project))
+
+
+def typed(live: Live, **changes: dict[str, Any]) -> None:
+    """What the page does with changes to rows of the table."""
+    found = columns(live.project.data, live.store.home)
+    live.apply(editor._data_edit(live, {"options": editor._changed(live, found, changes)}))
+
+
+def said(live: Live) -> Any:
+    return live.project.data.options.get("columns")
+
+
+def test_what_is_typed_becomes_part_of_the_document_and_can_be_undone(live: Live) -> None:
+    before = live.project
+    typed(live, price={"Prepared": "Quantiles, normal", "Marked": True}, kind={"Missing becomes": "Constant"})
+    assert said(live) == {
+        "price": {"scale": "normal", "indicator": True}, "kind": {"impute": "constant", "fill": "missing"},
+    }  # fmt: skip
+    assert Live(live.store, live.id).project == live.project  # and it was kept
+    typed(live, price={"Marked": False}, kind={"Missing becomes": "Own category"})
+    assert said(live) == {"price": {"scale": "normal"}}
+    for _ in range(2):
+        live.apply({"kind": "undo"})
+    assert live.project == before
+
+
+def test_an_input_follows_the_columns_that_it_reads(live: Live) -> None:
+    width: Any = live.project.main_network.nodes["input_1"].params["shape"]
+    typed(live, price={"Role": "ignore"}, when={"Role": "ignore"})
+    now = live.project.main_network.nodes["input_1"].params["shape"]
+    assert now == [width[0] - 4]  # a number, and the three parts of a date
+    assert not [issue for issue in live.analysis().issues if issue.severity == "error"]
+
+
+def test_another_target_takes_the_place_of_a_class_and_stands_beside_a_number(live: Live) -> None:
+    typed(live, size={"Role": "target"})
+    assert said(live) == {"size": {"role": "target"}, "label": {"role": "input"}}
+    assert live.project.training.objective == "regression"
+    typed(live, house={"Role": "target"})
+    found = live.schema()
+    assert found is not None
+    assert (found.target.name, found.target.shape) == ("size, house", (2,))
+    typed(live, label={"Role": "target"})
+    assert live.project.training.objective == "classification"
+    assert [column.name for column in columns(live.project.data, live.store.home) if column.role == "target"] == [
+        "label"
+    ]
+
+
+def test_another_kind_forgets_what_was_set_for_the_old_one(live: Live) -> None:
+    typed(live, rooms={"Prepared": "Min to max", "Marked": True})
+    typed(live, rooms={"Kind": "category"})
+    assert said(live) == {"rooms": {"kind": "category"}}
+    typed(live, rooms={"Prepared": "Numbers, own field"})
+    found = live.schema()
+    assert found is not None
+    assert [field.name for field in found.inputs] == ["features", "rooms"]
+
+
+def test_what_was_left_out_for_its_looks_can_be_brought_in(live: Live) -> None:
+    typed(live, note={"Role": "input"})
+    found = live.schema()
+    assert found is not None
+    assert [field.kind for field in found.inputs] == ["vector", "tokens"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kind": {"Kind": "number"}}, "holds no numbers"),
+        ({"kind": {"Prepared": "Min to max"}}, "takes no 'scale'"),
+        ({"price": {"Role": "weight"}}, "missing"),
+        ({"label": {"Role": "input"}}, "nothing to predict"),
+    ],
+)
+def test_what_cannot_be_changes_nothing_and_is_said(live: Live, change: dict[str, Any], words: str) -> None:
+    before = live.project
+    with pytest.raises(ValueError, match=words):
+        typed(live, **change)
+    assert live.project == before
+
+
+def _page(project_id: str) -> None:
+    """What is drawn, as a script of its own."""
+    from builder.data import datasets, prepare
+    from builder.store import open_store
+    from builder.ui.columns import data_schema
+    from builder.ui.live import Live
+
+    store = open_store()
+    live = Live(store, project_id)
+    info = next(info for info in datasets(store.home) if info.name == live.project.data.dataset)
+    data_schema(store, live, info, prepare(live.project.data, store.home))
+
+
+def test_rows_are_parted_as_the_page_is_told(live: Live) -> None:
+    app = AppTest.from_function(_page, args=(live.id,), default_timeout=60).run()
+    assert not app.exception
+    assert "56 rows to learn from, 12 to validate, 12 to test." in [caption.value for caption in app.caption]
+    next(box for box in app.selectbox if box.label == "Rows are parted").select("random").run()
+    next(box for box in app.number_input if box.label == "Folds").set_value(4).run()
+    assert not app.exception
+    choice = Live(live.store, live.id).project.data
+    assert (choice.split, choice.folds, choice.fold) == ("random", 4, 0)
+    assert "48 rows to learn from, 12 to validate, 20 to test." in [caption.value for caption in app.caption]
+    next(box for box in app.selectbox if box.label == "Rows are parted").select("group").run()
+    assert "role group" in app.error[0].value
+    assert Live(live.store, live.id).project.data == choice
