@@ -1,74 +1,174 @@
-"""The data page: every dataset with a look at its rows."""
+"""The data page: every dataset, what is in it, what is wrong with it, and how the project reads it."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
 import streamlit as st
 
-from builder.data import DataError, DatasetInfo, datasets, prepare, remove, statistics
+from builder.data import DataError, DatasetInfo, Prepared, Quality, datasets, prepare, remove, statistics
+from builder.data.card import card, findings, markdown
 from builder.graph import DataChoice
 from builder.store import Store
+from builder.ui.augmenting import augmenting
 from builder.ui.charts import class_chart
+from builder.ui.columns import data_schema
 from builder.ui.forms import data_edit
 from builder.ui.live import Live
+from builder.ui.quality import quality, reported
 from builder.ui.results import preview
-from builder.ui.uploading import upload
+from builder.ui.uploading import start_network, upload
 from builder.ui.words import plain
+
+# The sections, with what each is for.
+LOOK, COLUMNS, QUALITY, AUGMENT, CARD = "Look", "Columns", "Quality", "Augment", "Card"
+SECTIONS = {
+    LOOK: ":material/visibility: Look",
+    COLUMNS: ":material/view_column: Columns",
+    QUALITY: ":material/fact_check: Quality",
+    AUGMENT: ":material/auto_awesome: Augment",
+    CARD: ":material/badge: Card",
+}
+PURPOSES = {
+    LOOK: "How many rows there are, of which classes, and what they look like.",
+    COLUMNS: "What each column is, how it is prepared, and how rows are split.",
+    QUALITY: "What is wrong with this data, and how to mend it.",
+    AUGMENT: "Random changes that make a few training rows go further.",
+    CARD: "This data on one page, to take along.",
+}
+ROWS, REMARKS = 60, 3  # that are shown at a glance
 
 
 def datapage(store: Store, live: Live | None) -> None:
     """Everything on the data page."""
-    infos = {info.name: info for info in datasets(store.home)}
-    left, right = st.columns([1, 2.6], gap="large")
+    # What people brought comes first.
+    infos = {info.name: info for info in sorted(datasets(store.home), key=lambda info: info.builtin)}
+    left, right = st.columns([1, 2.9], gap="large")
     with left:
         upload(store)
-        used = live.project.data.dataset if live else ""
-        names = list(infos)
-        wanted = st.session_state.get("dataset", used)
-        start = names.index(wanted) if wanted in infos else 0
-        name = st.radio(
-            "Datasets", names, index=start, format_func=lambda key: plain(infos[key].title), key=f"sets {start}"
-        )
-        st.session_state["dataset"] = name
+        name = _chosen(infos, live.project.data.dataset if live else "")
     with right:
-        _look(store, live, infos[name])
+        _dataset(store, live, infos[name])
 
 
-def _look(store: Store, live: Live | None, info: DatasetInfo) -> None:
+def _chosen(infos: Mapping[str, DatasetInfo], used: str) -> str:
+    """The dataset that people pick in the list, or that another part of the app asked for since."""
+    state, names = st.session_state, list(infos)
+    asked = state.get("dataset", used)
+    if state.get("datasets") not in infos or asked != state.get("dataset shown"):
+        state["datasets"] = asked if asked in infos else names[0]
+    name: str = st.radio(
+        "Datasets",
+        names,
+        format_func=lambda key: plain(infos[key].title) + (" :material/check_circle:" if key == used else ""),
+        key="datasets",
+    )
+    state["dataset"] = state["dataset shown"] = name
+    return name
+
+
+def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
     choice = live.project.data if live and live.project.data.dataset == info.name else DataChoice(dataset=info.name)
-    st.subheader(plain(info.title))
-    st.caption(plain(info.summary))
+    title, use = st.columns([1, 1], vertical_alignment="top")
+    with title:
+        st.subheader(plain(info.title), anchor=False)
+        st.caption(plain(info.summary))
+    with use.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        _use(store, live, info)
     try:
         data = prepare(choice, store.home)
     except DataError as error:
-        st.error(str(error))
+        st.error(plain(str(error)), icon=":material/report:")
         data = None
-    _use(store, live, info)
-    if data is None:
-        return
-    quality = statistics(data)
-    columns = st.columns(4)
-    columns[0].metric("Rows", f"{quality.rows:,}", border=True)
-    for column, (name, rows) in zip(columns[1:], quality.splits.items(), strict=True):
-        column.metric(name.capitalize(), f"{rows:,}", border=True)
-    for remark in quality.remarks:
-        st.warning(plain(remark))
+    section = st.segmented_control(
+        "Section", list(SECTIONS), default=LOOK, format_func=SECTIONS.__getitem__, key="data section",
+        label_visibility="collapsed",
+    ) or LOOK  # fmt: skip
+    st.caption(PURPOSES[section])
+    if section == COLUMNS:
+        data_schema(store, live, info, data)
+    elif data is None:
+        st.info("There is nothing to show until the data can be read. Its columns can be changed in Columns.")
+    elif section == QUALITY:
+        quality(store, live, info, choice, data)
+    elif section == AUGMENT:
+        augmenting(live, info, data)
+    elif section == CARD:
+        _card(store, info, choice, data)
+    else:
+        _look(data)
+
+
+def _look(data: Prepared) -> None:
+    found = statistics(data)
+    _counts(found)
+    _remarks([*found.remarks[len(data.warnings) :], *data.warnings])
     fields = " · ".join(f"Field `{field.name}`: {field.kind}, shape {field.shape}" for field in data.schema.inputs)
     st.caption(f"{fields} · predicts {plain(data.schema.target.name)}")
-    if quality.classes:
-        st.plotly_chart(class_chart(quality.classes), width="stretch", config={"displayModeBar": False})
-    preview(data)
-    if quality.columns:
-        st.dataframe(quality.columns, hide_index=True)
+    if data.example(0).columns and data.example(0).image is None:
+        st.dataframe(_table(data), hide_index=True, height=320)
+    else:
+        preview(data)
+    if found.classes:
+        st.plotly_chart(class_chart(found.classes), width="stretch", config={"displayModeBar": False})
+    if found.columns:
+        st.dataframe(found.columns, hide_index=True)
+
+
+def _remarks(remarks: list[str]) -> None:
+    """The first of what is remarkable; all of it, with mends, has a section of its own."""
+    if not remarks:
+        return
+    lines = [f"- {plain(remark)}" for remark in remarks[:REMARKS]]
+    rest = f"{len(remarks) - REMARKS} more, and how to mend it: " if len(remarks) > REMARKS else "How to mend it: "
+    st.warning("\n".join([*lines, "", f"{rest}see **Quality**."]), icon=":material/warning:")
+
+
+def _table(data: Prepared) -> list[dict[str, str]]:
+    """The first rows, the target before all else."""
+    target = data.schema.target.name
+    lines = []
+    for row in range(min(ROWS, len(data.target))):
+        example = data.example(row)
+        cells = {
+            name: f"{value:.5g}" if isinstance(value, float) else "" if value is None else str(value)
+            for name, value in example.columns.items()
+        }
+        lines.append({f"{target} →" if target in cells else target: example.target[:80], **cells})
+    return lines
+
+
+def _counts(found: Quality) -> None:
+    columns = st.columns(4)
+    columns[0].metric("Rows", f"{found.rows:,}", border=True)
+    for column, (name, rows) in zip(columns[1:], found.splits.items(), strict=True):
+        column.metric(name.capitalize(), f"{rows:,}", border=True)
+
+
+def _card(store: Store, info: DatasetInfo, choice: DataChoice, data: Prepared) -> None:
+    made = card(info, data, choice, findings(reported(store, choice, data)))
+    text = markdown(made)
+    name = "".join(letter if letter.isalnum() else "_" for letter in info.title)[:60] or "data"
+    one, two, _ = st.columns([1, 1, 1.5])
+    plainly = json.dumps(made, indent=1, ensure_ascii=False, default=str)
+    one.download_button("Markdown", text, f"{name}.md", "text/markdown", icon=":material/download:", width="stretch")
+    two.download_button(
+        "JSON", plainly, f"{name}.json", "application/json", icon=":material/download:", width="stretch"
+    )
+    with st.container(border=True):
+        st.markdown(text.replace("\n## ", "\n##### ").replace("# ", "#### ", 1))
 
 
 def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
-    left, right = st.columns([1, 1])
     if live and live.project.data.dataset == info.name:
-        left.success(f"Used by {plain(live.project.name)}")
-    elif live and left.button(f"Use it in {plain(live.project.name)}", type="primary", width="stretch"):
+        st.markdown(f":green-badge[:material/check: Used by {plain(live.project.name)[:80]}]")
+    elif live and st.button(f"Use it in {plain(live.project.name)}", type="primary"):
         live.apply(data_edit(live, info.name, {info.name: info}))
         st.switch_page("pages/design.py")
-    if not info.builtin and right.button("Delete this upload", icon=":material/delete:", width="stretch"):
+    if not info.builtin:
+        start_network(store, info)
+    if not info.builtin and st.button("Delete", icon=":material/delete:", type="tertiary"):
         remove(info.name, store.home)
         st.session_state.pop("dataset", None)
         st.rerun()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.choose import find_dataset
 from builder.cli.command import Command, Context
+from builder.cli.commands.data_add import add_arguments, add_data
+from builder.cli.commands.data_report import report_arguments, report_data
 from builder.cli.text import number, short, table
 from builder.text import plain
 
@@ -26,17 +27,16 @@ class Data(Command):
     summary = "list the datasets, add a file, or show one"
 
     def arguments(self, parser: ArgumentParser) -> None:
-        actions = parser.add_subparsers(dest="action", metavar="list|add|show", required=True)
+        actions = parser.add_subparsers(dest="action", metavar="list|add|show|report", required=True)
         action(actions, "list", "list the built-in datasets and those that were added")
-        add = action(actions, "add", "add a CSV or Parquet file, or a zip of picture folders")
-        add.add_argument("file", metavar="FILE")
-        add.add_argument("--name", default="", help="what to call it (else the file's name)")
-        add.add_argument("--target", metavar="COLUMN", help="the column to predict (else one is guessed)")
+        add_arguments(action(actions, "add", "add a file, several files that belong together, a folder or a zip"))
         show = action(actions, "show", "show a dataset's fields, target, classes and columns")
         show.add_argument("name", metavar="NAME", help="a built-in name, or the id or name of an added one")
 
+        report_arguments(action(actions, "report", "look for what is wrong with a dataset"))
+
     def run(self, asked: Namespace, context: Context) -> int:
-        actions = {"list": _list, "add": _add, "show": _show}
+        actions = {"list": _list, "add": add_data, "show": _show, "report": report_data}
         return actions[asked.action](asked, context)
 
 
@@ -57,15 +57,6 @@ def _list(asked: Namespace, context: Context) -> int:
     head = ("name", "kind", "task", "title", "summary")
     rows = [(item.name, item.kind, item.task, short(item.title, 40), item.summary) for item in found]
     context.answer([asdict(item) for item in found], table(head, rows))
-    return 0
-
-
-def _add(asked: Namespace, context: Context) -> int:
-    from builder.data import add_file
-
-    info = add_file(Path(asked.file), Path(asked.file).name, context.home, name=asked.name, target=asked.target)
-    text = f"Added {plain(info.title)!r} as {info.name}: {plain(info.summary)}."
-    context.answer(asdict(info), text)
     return 0
 
 

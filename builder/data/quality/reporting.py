@@ -1,0 +1,74 @@
+"""All checks, and the report that they make."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from builder.data.prepared import Prepared
+from builder.data.quality import classes, columns, drift, duplicates, kinds, labels, missing, near, outliers
+from builder.data.quality.finding import Finding, Report, order
+from builder.data.quality.look import Look
+
+if TYPE_CHECKING:
+    from builder.graph import DataChoice
+
+
+class Check(Protocol):
+    """Looks for one thing. A heavy one is run only where it is asked for."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def heavy(self) -> bool: ...
+
+    def check(self, look: Look) -> Iterator[Finding]:
+        """Everything that this check finds."""
+        ...
+
+
+CHECKS: tuple[Check, ...] = (
+    duplicates.Leakage(),
+    columns.GivesAway(),
+    duplicates.Repeated(),
+    classes.Imbalance(),
+    classes.SmallClasses(),
+    missing.Missing(),
+    kinds.MixedKinds(),
+    outliers.FarValues(),
+    outliers.OddExamples(),
+    columns.Constant(),
+    columns.Identical(),
+    kinds.RareCategories(),
+    drift.SplitDrift(),
+    near.NearLeakage(),
+    labels.LabelNoise(),
+    outliers.UnusualRows(),
+)
+
+
+def report(
+    data: Prepared,
+    choice: DataChoice | None = None,
+    home: Path | None = None,
+    *,
+    heavy: bool = True,
+    progress: Callable[[float, str], None] | None = None,
+) -> Report:
+    """Everything that is found in data, the worst first.
+
+    `choice` is what fixes are made for, `home` where its upload lies, in which columns may stand that are not read;
+    `progress` is told the share that is done, and what is looked for next.
+    """
+    began = time.perf_counter()
+    look, found = Look(data, choice, home), list[Finding]()
+    run = [check for check in CHECKS if heavy or not check.heavy]
+    for place, check in enumerate(run):
+        if progress is not None:
+            progress(place / len(run), check.title)
+        found += check.check(look)
+    titles = tuple(check.title for check in run)
+    return Report(len(look.used), len(look), order(found), titles, time.perf_counter() - began)

@@ -1,0 +1,70 @@
+"""Counts and ranges, and what is remarkable at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from builder.data.mixed import Several
+from builder.data.prepared import Prepared
+from builder.data.quality.classes import Imbalance, SmallClasses
+from builder.data.quality.columns import Constant, GivesAway
+from builder.data.quality.duplicates import Leakage
+from builder.data.quality.finding import order
+from builder.data.quality.look import Look
+from builder.data.quality.missing import Missing
+from builder.data.raw import Table
+
+# What is looked for wherever data is shown; everything else is for the report.
+AT_ONCE = (Imbalance(), SmallClasses(), Missing(), Constant(), GivesAway(), Leakage())
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Counts and ranges, and what is remarkable about them, in sentences."""
+
+    rows: int
+    splits: dict[str, int]
+    classes: dict[str, int] = field(default_factory=dict)
+    columns: list[dict[str, Any]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def statistics(data: Prepared) -> Quality:
+    """A look at the data: sizes, classes, columns, and what may spoil training."""
+    look = Look(data)
+    remarks = [finding.message for finding in order([one for check in AT_ONCE for one in check.check(look)])]
+    classes: dict[str, int] = {}
+    if data.schema.target.kind == "class":
+        counts = Counter(data.target.tolist())
+        classes = {name: counts[number] for number, name in enumerate(data.schema.target.classes)}
+    splits = {name: len(rows) for name, rows in data.split.items()}
+    return Quality(len(data.target), splits, classes, list(_columns(data)), [*data.warnings, *remarks])
+
+
+def _columns(data: Prepared) -> Iterator[dict[str, Any]]:
+    raws = data.raw.parts if isinstance(data.raw, Several) else (data.raw,)
+    for raw in raws:
+        if not isinstance(raw, Table) or raw.name == "noise":
+            continue
+        for name, values in raw.numbers.items():
+            known = ~np.isnan(values)
+            yield {"column": name, "type": "number", **_range(values[known]), "missing": int((~known).sum())}
+        for name, texts in raw.categories.items():
+            missing = sum(not text for text in texts)
+            yield {"column": name, "type": "category", "missing": missing, "distinct": len(set(texts))}
+
+
+def _range(known: np.ndarray) -> dict[str, Any]:
+    if not len(known):
+        return {"distinct": 0}
+    return {
+        "distinct": len(np.unique(known)),
+        "minimum": float(known.min()),
+        "mean": float(known.mean()),
+        "maximum": float(known.max()),
+    }

@@ -1,0 +1,139 @@
+"""The data page's sections: what each shows, what a click mends, and what augmentation declares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from builder.data import add_file
+from builder.data.quality import Plot
+from builder.graph import Augment, DataChoice, Project, Training
+from builder.store import Store, open_store
+from builder.templates import templates
+from builder.ui.datapage import SECTIONS
+from builder.ui.quality import plot_chart
+from tests.networks import TABLE, chain
+
+PAGE = Path(__file__).parents[2] / "pages" / "data.py"
+
+
+@pytest.fixture(autouse=True)
+def _fresh(home: Path) -> None:
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+def opened(section: str) -> AppTest:
+    app = AppTest.from_file(str(PAGE), default_timeout=60)
+    app.session_state["data section"] = section
+    app.run()
+    assert not app.exception
+    return app
+
+
+def project_of(store: Store) -> Project:
+    return store.load(store.list_projects(limit=1)[0].id).project
+
+
+@pytest.mark.parametrize(
+    ("section", "dataset"),
+    [(section, dataset) for section in SECTIONS for dataset in ("", "breast_cancer")]
+    + [("Augment", dataset) for dataset in ("shape_masks", "intents", "sine", "clicks")],
+)
+def test_each_section_opens(section: str, dataset: str, home: Path) -> None:
+    augment = {"shape_masks": "crop", "intents": "token_dropout", "sine": "jitter", "breast_cancer": "jitter"}
+    if dataset:
+        declared = (Augment(kind=augment[dataset]),) if dataset in augment else ()
+        project = chain(TABLE, ("Linear", {"units": 2}), training=Training(augment=declared))
+        open_store(home).create_project(project.model_copy(update={"data": DataChoice(dataset=dataset)}))
+    app = opened(section)
+    assert not app.error
+    assert any(item.value for item in (*app.caption, *app.info, *app.markdown, *app.success))
+
+
+def faulty(home: Path) -> DataChoice:
+    """A table with repeated rows and a column of one value."""
+    random = np.random.default_rng(0)
+    label = np.arange(200) % 2
+    table = pd.DataFrame({"a": random.normal(size=200) + 3 * label, "b": random.normal(size=200), "same": 1.0})
+    table["label"] = np.array(["no", "yes"])[label]
+    table = pd.concat([table, table.iloc[:12]], ignore_index=True)
+    return DataChoice(dataset=add_file(table.to_csv(index=False).encode(), "faulty.csv", home).name)
+
+
+def test_one_click_mends_and_another_takes_it_back(home: Path) -> None:
+    store, choice = open_store(home), faulty(home)
+    wide = ("Input", {"field": "features", "kind": "vector", "shape": [3]})
+    project = chain(wide, ("Linear", {"units": 2})).model_copy(update={"data": choice})
+    store.create_project(project)
+    app = opened("Quality")
+    assert any("repeat another row exactly" in item.value for item in app.markdown)
+    next(button for button in app.button if button.label == "Keep one of each").click().run()
+    assert not app.exception
+    assert project_of(store).data.duplicates == "drop"
+    assert not any("repeat another row exactly" in item.value for item in app.markdown)
+    next(button for button in app.button if "same" in button.label).click().run()
+    mended = project_of(store)
+    assert mended.data.options["columns"] == {"same": {"role": "ignore"}}
+    assert mended.main_network.nodes["input_1"].params["shape"] == [2]  # the network reads what is left
+    next(button for button in app.button if button.label == "Undo").click().run()
+    assert project_of(store).data.options == {}
+    assert project_of(store).main_network.nodes["input_1"].params["shape"] == [3]
+
+
+def test_every_pick_in_the_list_counts() -> None:
+    app = opened("Look")
+    for name, title in (("wine", "Wine"), ("digits", "Handwritten digits"), ("wine", "Wine"), ("sine", "Noisy sine")):
+        app.radio[0].set_value(name).run()
+        assert app.subheader[0].value == title
+
+
+def test_mends_wait_until_a_project_uses_the_data(home: Path) -> None:
+    faulty(home)
+    app = opened("Quality")
+    next(item for item in app.radio if item.label == "Datasets").set_value(_upload(home)).run()
+    mends = [button for button in app.button if button.label == "Keep one of each"]
+    assert mends
+    assert all(button.disabled for button in mends)
+
+
+def _upload(home: Path) -> str:
+    return next(path.name for path in (home / "data").iterdir())
+
+
+def test_augmentations_are_declared_set_and_taken_away(home: Path) -> None:
+    store = open_store(home)
+    store.create_project(templates()["digits_cnn"].project)
+    app = opened("Augment")
+    next(button for button in app.button if button.label == "Begin with the usual").click().run()
+    assert [one.kind for one in project_of(store).training.augment] == ["crop", "rotate", "cutout"]
+    next(item for item in app.slider if item.label == "Degrees").set_value(40.0).run()
+    assert project_of(store).training.augment[1].params == {"degrees": 40.0}
+    next(item for item in app.selectbox if item.label == "Add an augmentation").set_value("mixup").run()
+    assert [one.kind for one in project_of(store).training.augment] == ["crop", "rotate", "cutout", "mixup"]
+    remove = [button for button in app.button if button.help == "Take it away"]
+    assert len(remove) == 4
+    remove[0].click().run()
+    assert not app.exception
+    assert [one.kind for one in project_of(store).training.augment] == ["rotate", "cutout", "mixup"]
+
+
+@pytest.mark.parametrize(
+    "plot",
+    [
+        Plot("bars", ("a", "b"), {"rows": [1, 2]}, axis="Rows"),
+        Plot("bars", ("a", "b"), {"training": [0.5, 0.5], "test": [0.1, 0.9]}),
+        Plot("histogram", series={"usual": [3, 4], "far out": [0, 1]}, edges=(0.0, 1.0, 2.0), axis="x"),
+        Plot("matrix", ("a", "b"), {"together": [[1, 0.5], [0.5, 1]]}),
+    ],
+)
+def test_every_kind_of_plot_is_drawn_with_its_numbers(plot: Plot) -> None:
+    drawn = plot_chart(plot).to_dict()["data"]
+    assert len(drawn) == len(plot.series)
+    for trace, values in zip(drawn, plot.series.values(), strict=True):
+        assert list(trace["z"] if plot.kind == "matrix" else trace["y"]) == list(values)
