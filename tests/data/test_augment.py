@@ -1,0 +1,487 @@
+"""Augmentations, each against a formula or a property of its own; and what a batch makes of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from builder.data import DataError, FieldSpec, Schema, TargetSpec, prepare
+from builder.data.augment import Augmenter, augmentations, misfit, parsed, previewed, suited
+from builder.data.augment.base import Facts, Random
+from builder.data.augment.pictures import turned
+from builder.data.encode import PAD, UNKNOWN
+from builder.graph import Augment, DataChoice, Training, dumps, loads
+from tests.networks import digits_mlp
+
+PICTURE = Facts(FieldSpec("image", "image", (3, 12, 10)), {"encoding": "image", "mean": 0.4, "std": 0.25, "scale": 1.0})
+SERIES = Facts(FieldSpec("sound", "sequence", (64, 1)), {"encoding": "series"})
+SPECTRUM = Facts(FieldSpec("sound", "sequence", (64, 40)), {"encoding": "series"})
+WORDS = Facts(FieldSpec("text", "tokens", (20,), vocabulary=500), {"encoding": "words"})
+TABLE = Facts(FieldSpec("features", "vector", (6,)), {"encoding": "table"})
+FIELDS = {"image": PICTURE, "sequence": SERIES, "tokens": WORDS, "vector": TABLE}
+ROWS = 400
+
+
+def random(seed: int = 0) -> Random:
+    return Random(torch.Generator().manual_seed(seed), np.random.default_rng(seed))
+
+
+def values(facts: Facts, rows: int = ROWS) -> torch.Tensor:
+    """Something of a field: pictures within black and white, texts that end somewhere."""
+    made = torch.Generator().manual_seed(1)
+    shape = (rows, *facts.spec.shape)
+    if facts.spec.kind == "tokens":
+        numbers = torch.randint(2, 500, shape, generator=made)
+        ends = torch.randint(3, 21, (rows, 1), generator=made)
+        return numbers.masked_fill(torch.arange(20) >= ends, PAD)
+    if facts.spec.kind == "image":
+        return (torch.rand(shape, generator=made) - 0.4) / 0.25
+    return torch.randn(shape, generator=made)
+
+
+def changed(name: str, facts: Facts, given: torch.Tensor | None = None, **params: Any) -> tuple[Any, Any]:
+    """A field before and after one augmentation."""
+    given = values(facts) if given is None else given
+    made: Any = augmentations()[name](**params)
+    if hasattr(made, "change"):
+        return given, made.change(given, facts, random())
+    return given, made.moves(given, facts, random())(given, not given.is_floating_point())
+
+
+@pytest.mark.parametrize("name", augmentations())
+def test_each_has_words_bounds_and_a_default_that_works(name: str) -> None:
+    kind = augmentations()[name]
+    assert kind.title
+    assert kind.summary
+    assert not kind.summary.endswith(".")
+    assert parsed(Augment(kind=name)) == kind()
+    for field in kind.model_fields.values():
+        assert field.description
+        assert not field.description.endswith(".")
+    facts = FIELDS[kind.kinds[0]]
+    assert kind().suits(facts)
+
+
+@pytest.mark.parametrize("name", [name for name in augmentations() if name not in ("mixup", "cutmix")])
+def test_shape_type_and_bounds_are_kept_and_the_same_chance_gives_the_same(name: str) -> None:
+    kind = augmentations()[name]
+    for one in kind.kinds:
+        given, after = changed(name, FIELDS[one])
+        before = given.clone()
+        assert after.shape == given.shape
+        assert after.dtype == given.dtype
+        assert torch.equal(given, before)
+        assert torch.equal(after, changed(name, FIELDS[one])[1])
+        assert not torch.equal(after, given)
+        if one == "image":
+            assert after.min() >= -0.4 / 0.25 - 1e-5
+            assert after.max() <= 0.6 / 0.25 + 1e-5
+
+
+@pytest.mark.parametrize(("name", "axis"), [("horizontal_flip", 3), ("vertical_flip", 2)])
+def test_a_flip_mirrors_its_share_and_twice_is_nothing(name: str, axis: int) -> None:
+    given, always = changed(name, PICTURE, chance=1.0)
+    assert torch.equal(always, torch.from_numpy(np.flip(given.numpy(), axis).copy()))
+    assert torch.equal(changed(name, PICTURE, always, chance=1.0)[1], given)
+    given, after = changed(name, PICTURE)
+    mirrored = (after != given).flatten(1).any(1)
+    assert 0.4 < mirrored.float().mean() < 0.6
+    assert torch.equal(after[mirrored], always[mirrored])
+
+
+def test_turning_by_right_angles_is_that_of_torch() -> None:
+    square = Facts(FieldSpec("image", "image", (2, 9, 9)), PICTURE.fitted)
+    given = values(square, 5)
+    kind: Any = augmentations()["rotate"]
+    for quarters in (1, 2, 3):
+
+        class Fixed(kind):  # type: ignore[misc]
+            def matrices(self, rows: int, random: Random, by: float = 90.0 * quarters) -> torch.Tensor:
+                return turned(torch.full((rows,), by))
+
+        move = Fixed().moves(given, square, random())
+        expected = torch.rot90(given, quarters, (2, 3))
+        assert torch.allclose(move(given, False), expected, atol=1e-4)
+        assert torch.equal(move(given, True), expected)  # the nearest pixel, with nothing blended
+
+
+def test_turning_a_wide_picture_keeps_its_shapes() -> None:
+    wide = torch.zeros(1, 1, 41, 81)
+    wide[0, 0, 20, 30:51] = 1.0  # a line of 21 pixels
+    kind: Any = augmentations()["rotate"]
+
+    class Quarter(kind):  # type: ignore[misc]
+        def matrices(self, rows: int, random: Random) -> torch.Tensor:
+            return turned(torch.full((rows,), 90.0))
+
+    after = Quarter().moves(wide, PICTURE, random())(wide, False)
+    assert after[0, 0, 10:31, 40].tolist() == pytest.approx([1.0] * 21, abs=1e-3)
+    assert after.sum() == pytest.approx(21, rel=1e-3)
+
+
+def test_scale_makes_things_as_large_as_it_says() -> None:
+    given = torch.zeros(ROWS, 1, 33, 33)
+    given[:, :, 12:21, 12:21] = 1.0
+    after = changed("scale", PICTURE, given, smallest=0.5, largest=2.0)[1]
+    sides = after.sum((1, 2, 3)).sqrt() / 9
+    assert 0.45 < sides.min() < 0.6
+    assert 1.8 < sides.max() < 2.1
+    assert sides.log().mean().abs() < 0.08
+
+
+def test_a_crop_moves_by_whole_pixels_and_repeats_edges() -> None:
+    given, after = changed("crop", PICTURE, padding=0.2)
+    _, _, height, width = given.shape
+    down, right = round(0.2 * height), round(0.2 * width)
+    padded = torch.nn.functional.pad(given, (right, right, down, down), "replicate")
+    seen = set()
+    for row in range(60):
+        fits = [
+            (top, left)
+            for top in range(2 * down + 1)
+            for left in range(2 * right + 1)
+            if torch.equal(padded[row, :, top : top + height, left : left + width], after[row])
+        ]
+        assert len(fits) == 1
+        seen.update(fits)
+    assert len(seen) > 15
+
+
+def test_brightness_and_contrast_are_a_line_through_each_picture() -> None:
+    facts = Facts(PICTURE.spec, {"encoding": "image", "mean": 0.0, "std": 0.5})
+    given = 0.8 + 0.05 * values(Facts(TABLE.spec, {}))[:, :1, None, None].expand(ROWS, 3, 12, 10) * 0
+    given = given + 0.1 * torch.randn(given.shape, generator=torch.Generator().manual_seed(3))
+    after = changed("brightness", facts, given, brightness=0.1, contrast=0.3)[1]
+    middle, moved = given.mean((2, 3)), after.mean((2, 3))
+    added = (moved - middle) * 0.5
+    assert added.abs().max() <= 0.1 + 1e-5
+    assert added.std() == pytest.approx(0.1 / math.sqrt(3), rel=0.15)
+    grown = after.std((2, 3)) / given.std((2, 3))
+    assert grown.min() > 0.69
+    assert grown.max() < 1.31
+    assert torch.allclose(grown, grown[:, :1].expand_as(grown), atol=1e-3)
+
+
+def test_colour_keeps_luminance_and_turns_hue() -> None:
+    facts = Facts(PICTURE.spec, {"encoding": "image", "mean": [0.1, 0.2, 0.3], "std": [0.5, 0.4, 0.3]})
+    pixels = 0.4 + 0.1 * torch.rand(50, 3, 4, 4, generator=torch.Generator().manual_seed(2))
+    mean, std = (torch.tensor(facts.fitted[name]).reshape(1, 3, 1, 1) for name in ("mean", "std"))
+    after = changed("colour", facts, (pixels - mean) / std, saturation=0.5, hue=60.0)[1] * std + mean
+    luminance = torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
+    assert torch.allclose((after * luminance).sum(1), (pixels * luminance).sum(1), atol=1e-3)
+    assert (after - pixels).abs().max() > 0.02
+    grey = torch.full((5, 3, 4, 4), 0.5)
+    assert torch.allclose(changed("colour", facts, (grey - mean) / std)[1] * std + mean, grey, atol=1e-3)
+    single = values(Facts(FieldSpec("image", "image", (1, 5, 5)), PICTURE.fitted), 4)
+    assert torch.equal(changed("colour", PICTURE, single)[1], single)
+
+
+def test_noise_has_at_most_the_deviation_it_says() -> None:
+    grey = torch.zeros(ROWS, 1, 16, 16)
+    deviation = changed("gaussian_noise", PICTURE, grey, amount=0.1)[1].std((1, 2, 3)) * 0.25
+    assert 0.08 < deviation.max() < 0.115
+    assert deviation.mean() == pytest.approx(0.05, rel=0.12)
+
+
+def test_blur_is_a_gaussian() -> None:
+    from scipy.ndimage import gaussian_filter
+
+    point = torch.full((ROWS, 1, 25, 25), -1.0)
+    point[:, 0, 12, 12] = 1.0
+    after = changed("blur", PICTURE, point, radius=1.5, chance=1.0)[1].numpy()
+    for row in range(5):
+        # Its height tells a point's deviation; all else has to follow.
+        height = (after[row, 0, 12, 12] + 1) / 2
+        deviations = np.linspace(0.1, 1.5, 600)
+        every = [np.exp(-(np.arange(-5, 6) ** 2) / (2 * one**2)) for one in deviations]
+        deviation = deviations[np.argmin([abs((one[5] / one.sum()) ** 2 - height) for one in every])]
+        expected = gaussian_filter(point[row, 0].numpy(), deviation, mode="nearest", radius=5)
+        assert np.abs(after[row, 0] - expected).max() < 5e-3
+    assert np.allclose(after.mean((1, 2, 3)), point.mean((1, 2, 3)), atol=1e-4)
+
+
+def test_cutout_covers_one_rectangle_of_the_area_it_says() -> None:
+    given = values(Facts(FieldSpec("image", "image", (3, 40, 40)), PICTURE.fitted))
+    after = changed("cutout", PICTURE, given, smallest=0.05, largest=0.3, chance=1.0)[1]
+    covered = (after == 0).all(1)
+    for one in covered:
+        rows, columns = one.any(1), one.any(0)
+        assert one.sum() == rows.sum() * columns.sum()  # a rectangle, in one piece
+        assert rows.int().diff().abs().sum() <= 2
+        assert columns.int().diff().abs().sum() <= 2
+    share = covered.float().mean((1, 2))
+    assert share.min() > 0.04
+    assert share.max() < 0.32
+    assert share.mean() == pytest.approx(0.175, rel=0.1)
+    assert covered.any(0).float().mean() > 0.97  # it may lie anywhere
+    assert torch.equal(after[~covered[:, None].expand_as(after)], given[~covered[:, None].expand_as(given)])
+
+
+def test_jitter_scaling_and_shift_do_what_they_say() -> None:
+    given, after = changed("jitter", SPECTRUM, amount=0.3)
+    assert (after - given).std() == pytest.approx(0.3, rel=0.02)
+    given, after = changed("scaling", SPECTRUM, amount=0.4)
+    ratio = (after / given).flatten(1)
+    assert torch.allclose(ratio, ratio[:, :1].expand_as(ratio), rtol=1e-3)
+    assert 0.6 <= ratio.min() < 0.63
+    assert 1.37 < ratio.max() <= 1.4001
+    given, after = changed("time_shift", SERIES, largest=0.2)
+    seen = set()
+    for row in range(80):
+        first, last = given[row, :1], given[row, -1:]
+        shifts = {
+            shift: torch.cat([first.expand(max(shift, 0), 1), given[row, max(-shift, 0) : 64 - max(shift, 0)],
+                              last.expand(max(-shift, 0), 1)])
+            for shift in range(-13, 14)
+        }  # fmt: skip
+        fits = [shift for shift, expected in shifts.items() if torch.equal(expected, after[row])]
+        assert len(fits) == 1
+        seen.update(fits)
+    assert min(seen) < -10
+    assert max(seen) > 10
+
+
+def test_masks_take_out_one_stretch_of_time_or_frequency() -> None:
+    for name, axis, length in (("time_mask", 1, 64), ("frequency_mask", 2, 40)):
+        given, after = changed(name, SPECTRUM, masks=1, largest=0.25)
+        hidden = (after == 0).all(3 - axis)
+        assert hidden.sum(1).max() == round(0.25 * length)
+        assert hidden.int().diff(dim=1).abs().sum(1).max() <= 2
+        assert torch.equal(after == 0, hidden.unsqueeze(3 - axis).expand_as(given))
+        assert hidden.float().mean() == pytest.approx(0.125, rel=0.15)
+
+
+def test_a_band_of_a_waveform_is_taken_out_and_no_other() -> None:
+    given, after = changed("frequency_mask", SERIES, masks=1, largest=0.3)
+    before, behind = (torch.fft.rfft(one[:, :, 0]).abs() for one in (given, after))
+    gone = behind < 1e-4
+    assert gone.int().diff(dim=1).abs().sum(1).max() <= 2
+    assert gone.float().mean() > 0.1
+    assert torch.allclose(behind[~gone], before[~gone], atol=1e-3)
+
+
+def test_dropped_tokens_are_the_share_that_was_asked_for() -> None:
+    given, after = changed("token_dropout", WORDS, share=0.2)
+    real = given != PAD
+    assert torch.equal(after[~real], given[~real])
+    hit = after != given
+    assert set(after[hit].tolist()) == {UNKNOWN}
+    assert hit.sum() / real.sum() == pytest.approx(0.2, abs=0.02)
+    given, after = changed("token_dropout", WORDS, share=0.5, become="another")
+    assert torch.equal(after[given == PAD], given[given == PAD])
+    assert after[given != PAD].min() > UNKNOWN
+    assert len(set(after[after != given].tolist())) > 300
+
+
+def test_swapped_words_are_neighbours_and_none_is_lost() -> None:
+    given, after = changed("word_swap", WORDS, share=0.3)
+    assert torch.equal(given.sort(1)[0], after.sort(1)[0])
+    moved = given != after
+    assert torch.equal(after == PAD, given == PAD)
+    for row in range(ROWS):
+        at = moved[row].nonzero().flatten().tolist()
+        assert all(given[row, place] in after[row, max(0, place - 1) : place + 2].tolist() for place in at)
+    assert moved.sum() / (given != PAD).sum() == pytest.approx(0.3, abs=0.05)
+
+
+def declared(*names: str, **params: Any) -> list[Augment]:
+    return [Augment(kind=name, params=params) for name in names]
+
+
+def test_mixup_blends_rows_by_shares_of_a_beta_and_keeps_the_mean() -> None:
+    data = prepare(DataChoice(dataset="digits"))
+    rows = data.split["train"][:64]
+    given, target = data.inputs["image"][rows], data.target[rows]
+    augmenter = Augmenter(declared("mixup", alpha=0.4), data, ["image"])
+    shares = []
+    for seed in range(400):
+        (after,), same, mixed = augmenter([given], target, (0, 0, seed))
+        assert mixed is not None
+        assert torch.equal(same, target)
+        assert sorted(mixed.partner.tolist()) == list(range(64))
+        assert (mixed.partner != torch.arange(64)).all()
+        if seed < 20:
+            expected = mixed.share * given + (1 - mixed.share) * given[mixed.partner]
+            assert torch.allclose(after, expected)
+            assert torch.allclose(after.mean(0), given.mean(0), atol=1e-5)
+        shares.append(mixed.share)
+    drawn = np.random.default_rng(0).beta(0.4, 0.4, 100_000)
+    assert min(shares) >= 0.5
+    assert np.mean(shares) == pytest.approx(np.maximum(drawn, 1 - drawn).mean(), abs=0.02)
+
+
+def test_cutmix_counts_targets_by_area() -> None:
+    data = prepare(DataChoice(dataset="digits"))
+    rows = data.split["train"][:16]
+    given, target = torch.rand(16, 1, 8, 8) + 1, data.target[rows]
+    augmenter = Augmenter(declared("cutmix"), data, ["image"])
+    shares = []
+    for seed in range(200):
+        (after,), _, mixed = augmenter([given], target, (0, 0, seed))
+        assert mixed is not None
+        taken = after != given
+        assert torch.equal(taken, taken[:1].expand_as(taken))
+        assert torch.equal(after, given[mixed.partner].where(taken, given))
+        assert mixed.share == pytest.approx(1 - float(taken[0].float().mean()))
+        shares.append(mixed.share)
+    assert min(shares) < 0.4
+    assert max(shares) > 0.9
+
+
+def test_one_of_several_ways_to_mix_is_drawn_for_each_batch() -> None:
+    data = prepare(DataChoice(dataset="digits"))
+    rows = data.split["train"][:8]
+    augmenter = Augmenter(declared("mixup", "cutmix"), data, ["image"])
+    given = torch.rand(8, 1, 8, 8) + 1
+    kept = [bool((augmenter([given], data.target[rows], (0, 0, seed))[0][0] == given).any()) for seed in range(60)]
+    assert 10 < sum(kept) < 50  # a rectangle leaves pixels as they are, a blend none
+
+
+@pytest.mark.parametrize("name", ["horizontal_flip", "vertical_flip", "crop", "rotate", "scale"])
+def test_masks_move_along_with_their_pictures(name: str) -> None:
+    data = prepare(DataChoice(dataset="shape_masks"))
+    rows = data.split["train"][:40]
+    mask = data.target[rows]
+    # A picture of its own mask: after any move, both have to say the same.
+    picture = mask.unsqueeze(1).float()
+    (after,), moved, mixed = Augmenter(declared(name), data, ["image"])([picture], mask, (1, 2, 3))
+    assert mixed is None
+    assert moved.dtype == mask.dtype
+    assert not torch.equal(moved, mask)
+    assert set(moved.flatten().tolist()) <= set(mask.flatten().tolist())
+    blended = (after[:, 0] - after[:, 0].round()).abs() > 0.01
+    assert (after[:, 0].round() == moved)[~blended].float().mean() > 0.97
+
+
+def test_what_is_given_back_moves_along_and_noise_is_to_be_undone() -> None:
+    data = prepare(DataChoice(dataset="digits"))
+    rows = data.split["train"][:32]
+    given = data.inputs["image"]
+    moved = Augmenter(declared("crop"), data, ["image"], given)([given[rows]], given[rows], (0, 0, 0))
+    assert torch.equal(moved[0][0], moved[1])
+    assert not torch.equal(moved[1], given[rows])
+    noisy = Augmenter(declared("gaussian_noise", "cutout"), data, ["image"], given)(
+        [given[rows]], given[rows], (0, 0, 0)
+    )
+    assert torch.equal(noisy[1], given[rows])
+    assert not torch.equal(noisy[0][0], given[rows])
+    mixed = Augmenter(declared("mixup"), data, ["image"], given)([given[rows]], given[rows], (0, 0, 0))
+    assert torch.equal(mixed[0][0], mixed[1])
+    assert mixed[2] is None
+
+
+@pytest.mark.parametrize("name", ["requests", "commands"])
+def test_tags_stay_with_their_words(name: str) -> None:
+    data = prepare(DataChoice(dataset=name))
+    rows = data.split["train"][:100]
+    words, target = data.inputs["text"][rows], data.target[rows]
+    (after,), moved, _ = Augmenter(declared("word_swap", share=1.0), data, ["text"])([words], target, (0, 0, 0))
+    assert not torch.equal(after, words)
+    if name == "commands":
+        assert torch.equal(moved[:, 0], target[:, 0])
+        moved, target = moved[:, 1:], target[:, 1:]
+
+    def pairs(one: torch.Tensor, other: torch.Tensor) -> list[list[tuple[int, int]]]:
+        return [sorted(zip(*both, strict=True)) for both in zip(one.tolist(), other.tolist(), strict=True)]
+
+    assert pairs(after, moved) == pairs(words, target)
+
+
+def test_chance_depends_on_seed_epoch_and_row_alone() -> None:
+    data = prepare(DataChoice(dataset="digits"))
+    rows = data.split["train"][:16]
+    augmenter = Augmenter(declared("crop", "gaussian_noise", "mixup"), data, ["image"])
+    given = [data.inputs["image"][rows]]
+
+    def at(*seed: int) -> torch.Tensor:
+        before = torch.get_rng_state()
+        torch.rand(3)
+        after = augmenter(given, data.target[rows], seed)[0][0]  # type: ignore[arg-type]
+        torch.set_rng_state(before)
+        return after
+
+    state = torch.get_rng_state()
+    first = at(5, 2, 64)
+    assert torch.equal(first, at(5, 2, 64))
+    assert all(not torch.equal(first, at(*other)) for other in ((6, 2, 64), (5, 3, 64), (5, 2, 0)))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("one", "names", "words"),
+    [
+        (Augment(kind="magic"), None, "There is no augmentation"),
+        (Augment(kind="rotate", params={"degrees": 1e9}), None, "degrees"),
+        (Augment(kind="rotate", params={"angle": 3}), None, "angle"),
+        (Augment(kind="rotate", field="nowhere"), None, "nowhere"),
+        (Augment(kind="token_dropout"), None, "for texts"),
+        (Augment(kind="cutmix"), None, "whole examples"),
+        (Augment(kind="mixup"), None, ""),
+        (Augment(kind="cutmix"), ["image"], ""),
+        (Augment(kind="crop"), ["measured"], "for pictures"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_a_sentence(one: Augment, names: Sequence[str] | None, words: str) -> None:
+    schema = Schema(
+        (FieldSpec("image", "image", (1, 8, 8)), FieldSpec("measured", "vector", (2,))), TargetSpec("class"), 90
+    )
+    try:
+        said = misfit(one, schema, None if names is None else list(names))
+    except DataError as error:
+        said = str(error)
+    assert bool(said) == bool(words)
+    assert words in said
+    assert not said or said.endswith(".")
+
+
+def test_words_are_not_swapped_where_the_next_one_is_to_be_told() -> None:
+    data = prepare(DataChoice(dataset="tales"))
+    assert "part the words" in misfit(Augment(kind="word_swap"), data.schema)
+    assert misfit(Augment(kind="token_dropout"), data.schema) == ""
+
+
+def test_numbers_of_categories_are_no_words() -> None:
+    data = prepare(DataChoice(dataset="clicks"))
+    assert suited(data.schema.inputs[0], data.preprocess["fields"][0]) == []
+    with pytest.raises(DataError, match="fits no field"):
+        Augmenter(declared("token_dropout"), data, ["shown"])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "names", "kinds"),
+    [
+        ("shape_masks", ["image"], ["horizontal_flip", "rotate"]),
+        ("same_digits", ["first", "second"], ["crop", "mixup"]),
+        ("spoken", ["sound"], ["time_shift", "mixup"]),
+        ("intents", ["text"], ["token_dropout", "word_swap"]),
+        ("breast_cancer", ["features"], ["jitter"]),
+    ],
+)
+def test_a_preview_shows_the_example_changed(dataset: str, names: list[str], kinds: list[str]) -> None:
+    data = prepare(DataChoice(dataset=dataset))
+    row = int(data.split["train"][3])
+    found = previewed(data, names, declared(*kinds), row, 5)
+    assert len(found) == 5
+    example = data.example(row)
+    for shown, note in found:
+        assert shown.row == row
+        assert bool(note) == ("mixup" in kinds)
+        if example.image is not None:
+            assert shown.image.shape == example.image.shape
+            assert -1e-6 <= shown.image.min() <= shown.image.max() <= 1 + 1e-6
+    assert any(repr(shown) != repr(example) for shown, _ in found)
+    assert repr(found) == repr(previewed(data, names, declared(*kinds), row, 5))
+
+
+def test_a_document_keeps_what_it_declares_and_writes_nothing_else() -> None:
+    project = digits_mlp()
+    plain = dumps(project)
+    assert "augment" not in plain
+    training = Training(augment=(Augment(kind="crop", params={"padding": 0.2}), Augment(kind="mixup")))
+    with_them = project.model_copy(update={"training": training})
+    assert loads(dumps(with_them)) == with_them
