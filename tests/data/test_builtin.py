@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from builder.data import DataError, Prepared, bigram_entropy, builtin, datasets, prepare, schema, statistics
 from builder.data.encode import IGNORE
+from builder.data.environment import Episodes
 from builder.data.mixed import Categories, Matrices, Several
 from builder.data.raw import Characters, Images, Raw, Series, Table, Texts
 from builder.graph import DataChoice
@@ -77,7 +78,7 @@ def test_shapes_and_types_are_those_of_the_schema(name: str) -> None:
         assert data.target.shape == (rows, 1 + target.shape[0])
         assert set(data.target[:, 0].tolist()) == set(range(len(target.classes)))
         assert set(data.target[:, 1:].flatten().tolist()) - {IGNORE} == set(range(len(target.tags)))
-    elif target.kind == "class":
+    elif target.kind in ("class", "action"):
         assert data.target.dtype == torch.int64
         assert data.target.shape == (rows,)
         assert set(data.target.tolist()) == set(range(len(target.classes)))
@@ -268,7 +269,8 @@ def test_preprocessing_is_fitted_on_training_rows_alone(name: str) -> None:
     assert data.raw.fits(train) == fitted
     assert _spoiled(data.raw, test).fits(train) == fitted
     assert _spoiled(data.raw, data.split["validation"].numpy()).fits(train) == fitted
-    if name != "molecules":  # whose numbers are taken as they are
+    # The numbers of molecules are taken as they are, and environments declare their scales.
+    if name != "molecules" and not isinstance(data.raw, Episodes):
         # So that the above says something.
         assert _spoiled(data.raw, train[: len(train) // 2]).fits(train) != fitted
 
@@ -279,7 +281,9 @@ def test_numbers_are_standardised_by_the_training_rows(name: str) -> None:
     train = data.split["train"]
     field = data.schema.inputs[0]
     values = data.inputs[field.name]
-    if field.kind == "vector" and isinstance(data.raw, Table):
+    if isinstance(data.raw, Episodes):
+        assert values.abs().max() < 10  # by scales that the environment declares, as agents come to see other numbers
+    elif field.kind == "vector" and isinstance(data.raw, Table):
         raw = np.stack([data.raw.numbers[column] for column in field.columns], axis=1)
         expected = StandardScaler().fit(raw[train.numpy()]).transform(raw)
         assert np.allclose(values.numpy(), expected, atol=1e-5)

@@ -1,0 +1,79 @@
+"""What an agent remembers: steps, of which the oldest are overwritten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+# What is kept of a step, by name: its type, and whether it is as wide as what is seen.
+COLUMNS: dict[str, tuple[type, bool]] = {
+    "seen": (np.float32, True),
+    "action": (np.int64, False),
+    "reward": (np.float32, False),
+    "following": (np.float32, True),
+    "ended": (np.bool_, False),
+    "over": (np.bool_, False),
+}
+
+
+class Memory:
+    """The last `capacity` steps in the order in which they were written, as columns of numpy arrays.
+
+    `ended` is where nothing follows, `over` also where an episode ran out of time.
+    """
+
+    def __init__(self, capacity: int, width: int) -> None:
+        self.capacity = capacity
+        self.written = 0
+        self.columns: dict[str, np.ndarray] = {
+            name: np.zeros((capacity, width) if wide else capacity, dtype=kind)
+            for name, (kind, wide) in COLUMNS.items()
+        }
+
+    def __len__(self) -> int:
+        return min(self.written, self.capacity)
+
+    def add(self, seen: np.ndarray, action: int, reward: float, following: np.ndarray, ended: bool, over: bool) -> None:
+        place = self.written % self.capacity
+        columns = self.columns
+        columns["seen"][place] = seen
+        columns["action"][place] = action
+        columns["reward"][place] = reward
+        columns["following"][place] = following
+        columns["ended"][place] = ended
+        columns["over"][place] = over
+        self.written += 1
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.written = 0
+
+    def take(self, rows: np.ndarray | slice) -> dict[str, torch.Tensor]:
+        """These rows as tensors."""
+        import torch
+
+        return {name: torch.from_numpy(values[rows]) for name, values in self.columns.items()}
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What is filled, and how much was ever written, as tensors that are copies."""
+        import torch
+
+        held = {name: torch.from_numpy(values[: len(self)].copy()) for name, values in self.columns.items()}
+        return {**held, "written": torch.tensor([self.written])}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Go back to where `state` was taken.
+
+        Raises:
+            ValueError: the memory was larger then.
+        """
+        self.written = int(state["written"])
+        count = len(state["action"])
+        if count != len(self):
+            raise ValueError(f"The checkpoint holds {count:,} steps, but there is room for {self.capacity:,}.")
+        for name, values in self.columns.items():
+            values[:count] = state[name].numpy()

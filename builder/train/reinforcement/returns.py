@@ -1,0 +1,51 @@
+"""What an agent learns from: returns, advantages and Bellman's targets, as plain functions of tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def returns(rewards: torch.Tensor, over: torch.Tensor, discount: float) -> torch.Tensor:
+    """Σ γᵏ r of each step and those after it in its episode, (T,); `over` marks the last step of each episode."""
+    import torch
+
+    found, ahead = torch.empty_like(rewards), torch.zeros((), dtype=rewards.dtype)
+    for place in range(len(rewards) - 1, -1, -1):
+        ahead = rewards[place] + discount * ahead * (~over[place])
+        found[place] = ahead
+    return found
+
+
+def advantages(
+    rewards: torch.Tensor,
+    values: torch.Tensor,
+    following: torch.Tensor,
+    ended: torch.Tensor,
+    over: torch.Tensor,
+    discount: float,
+    trace: float,
+) -> torch.Tensor:
+    """Generalised advantages Σ (γλ)ᵏ δ, (T, N), with δ = r + γ V(s') − V(s), https://arxiv.org/abs/1506.02438.
+
+    All are (T, N): `values` of what was seen, `following` of what came of it. After `ended` nothing can follow, so its
+    value does not count; `over` marks the last step of an episode, also where it only ran out of time.
+    """
+    import torch
+
+    surprise = rewards + discount * following * (~ended) - values
+    found, ahead = torch.empty_like(rewards), torch.zeros_like(rewards[0])
+    for place in range(len(rewards) - 1, -1, -1):
+        ahead = surprise[place] + discount * trace * ahead * (~over[place])
+        found[place] = ahead
+    return found
+
+
+def bellman(
+    rewards: torch.Tensor, ended: torch.Tensor, following: torch.Tensor, chosen: torch.Tensor, discount: float
+) -> torch.Tensor:
+    """r + γ Q(s', a'), (B,): `following` (B, A) are values of what came after, `chosen` (B,) the action a' there."""
+    best = following.gather(1, chosen.unsqueeze(1)).squeeze(1)
+    return rewards + discount * best * (~ended)

@@ -1,0 +1,94 @@
+"""Pages of an agent: its settings, its episodes, and its steps as examples to be explained."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import streamlit as st
+
+from builder.data.environment import Environment
+from builder.data.registry import builtin
+from builder.graph import write
+from builder.graph.acting import USED, Agent
+from builder.store import open_store
+from builder.train import checkpoints, evaluate, fit_here
+from builder.ui.episodes import ENDS, _data, returns_chart
+from tests.train.test_reinforcement import agent
+from tests.ui.test_pages import opened
+
+
+@pytest.fixture(scope="module")
+def home_with_agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a run of an agent that has ended, as a worker leaves it."""
+    folder: Path = tmp_path_factory.mktemp("agent")
+    store, project = open_store(folder), agent("ppo", epochs=1)
+    run = store.create_run(store.create_project(project), project, "Agent")
+    trained, place = fit_here(project, folder), Path(store.run_folder(run.id))
+    place.mkdir(parents=True, exist_ok=True)
+    write(place / "project.json", project)
+    (place / "model.py").write_text(trained.source)
+    checkpoints.save_best(place, dict(trained.model.state_dict()), {})
+    (place / "evaluation.json").write_text(json.dumps(asdict(evaluate(trained))))
+    store.update_run(run.id, state="finished", total_steps=300)
+    store.close()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _of_the_agent(home_with_agent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    monkeypatch.setenv("NETLOOM_HOME", str(home_with_agent))
+
+
+def test_the_train_page_shows_settings_measures_and_episodes(home_with_agent: Path) -> None:
+    app = opened("train")
+    assert not app.error
+    titles = [Agent.model_fields[name].title for name in USED["ppo"]]
+    shown = {item.label: item for item in app.number_input}
+    assert set(titles) <= set(shown)
+    assert Agent.model_fields["buffer_size"].title not in shown
+    assert {"Return", "Return by chance"} <= {item.label for item in app.metric}
+    assert any("Watch it act" in item.value for item in app.markdown)
+    shown["Clip"].set_value(0.3).run()
+    assert not app.exception
+    store = open_store(home_with_agent)
+    assert store.load(store.list_projects()[0].id).project.training.agent.clip == 0.3
+    store.close()
+
+
+def test_the_explain_page_explains_a_step_of_an_episode() -> None:
+    app = opened("explain")
+    assert not app.error
+    assert any("It answers **push" in item.value for item in app.markdown)
+    (step,) = [item for item in app.slider if item.label == "Step"]
+    step.set_value(3).run()
+    assert not app.exception
+    assert any("at step 3" in item.value for item in app.caption)
+
+
+def test_every_environment_can_be_drawn() -> None:
+    script = files("builder.ui").joinpath("episodes.js").read_text(encoding="utf-8")
+    for kind in builtin().values():
+        if issubclass(kind, Environment):
+            assert kind.drawing in ENDS
+            assert f"  {kind.drawing}(svg) {{" in script
+            assert f"{kind.drawing}: " in script  # how fast it is shown
+
+
+def test_episodes_are_told_with_their_returns_and_ends() -> None:
+    found = {
+        "drawing": "cart_pole",
+        "actions": ["a", "b"],
+        "values": True,
+        "shown": [{"return": 12.0, "ended": True}, {"return": 500.0, "ended": False}],
+    }
+    data = _data(found, "run")
+    assert [one["title"] for one in data["episodes"]] == ["An episode: 12", "An episode: 500"]
+    assert [one["end"] for one in data["episodes"]] == list(ENDS["cart_pole"])
+    agents, chance = returns_chart([1.0, 2.0], [3.0, 4.0]).data
+    assert (list(agents.y), list(chance.y)) == ([1.0, 2.0], [3.0, 4.0])
