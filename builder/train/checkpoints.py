@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +23,12 @@ class Checkpoint:
     """Everything that training needs to go on as if nothing had happened.
 
     `state` is plain values and tensors: optimizer, random numbers, epoch, step, place in the data, best so far.
+    `memory` is what is too large to stand there, such as what an agent remembers.
     """
 
     weights: dict[str, torch.Tensor]
     state: dict[str, Any]
+    memory: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
@@ -39,6 +41,8 @@ def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
     temporary.mkdir(parents=True)
     save_file(separate(checkpoint.weights), temporary / "model.safetensors")
     torch.save(checkpoint.state, temporary / "state.pt")
+    if checkpoint.memory:
+        save_file(separate(checkpoint.memory), temporary / "memory.safetensors")
     for file in temporary.iterdir():
         _sync(file)
     final = home / str(step)
@@ -61,11 +65,12 @@ def load(folder: Path) -> tuple[int, Checkpoint] | None:
     step = int(json.loads(pointer.read_text())["step"])
     home = folder / "checkpoints" / str(step)
     state = torch.load(home / "state.pt", weights_only=True)
-    return step, Checkpoint(load_file(home / "model.safetensors"), state)
+    memory = home / "memory.safetensors"
+    return step, Checkpoint(load_file(home / "model.safetensors"), state, load_file(memory) if memory.exists() else {})
 
 
 def save_best(folder: Path, weights: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
-    """Keep the weights with the lowest validation loss so far, with the step at which they were found."""
+    """Keep the best weights so far, with the step at which they were found."""
     from safetensors.torch import save
 
     metadata = {"facts": json.dumps(facts)}
@@ -73,7 +78,7 @@ def save_best(folder: Path, weights: dict[str, torch.Tensor], facts: dict[str, A
 
 
 def weights(folder: Path, which: str = "best") -> dict[str, torch.Tensor]:
-    """The weights of a run: "best" by validation loss, or "last".
+    """The weights of a run: "best" on the validation rows, or "last".
 
     Raises:
         FileNotFoundError: the run has not got as far as a checkpoint.
@@ -81,6 +86,15 @@ def weights(folder: Path, which: str = "best") -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     return load_file(weights_file(folder, which))
+
+
+def chosen(folder: Path) -> str:
+    """Which weights of a run are used: "best", or "last" where its document says so."""
+    try:
+        found = json.loads((folder / "project.json").read_bytes())["training"].get("keep")
+    except (OSError, ValueError, KeyError):
+        return "best"
+    return "last" if found == "last" else "best"
 
 
 def weights_file(folder: Path, which: str = "best") -> Path:

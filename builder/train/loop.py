@@ -7,19 +7,29 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from builder.compile import input_fields, module
+from builder.train import augmented
+from builder.train.augmented import Augmented, Both
+from builder.train.averaging import Average
+from builder.train.batches import batches, measure
 from builder.train.checkpoints import Checkpoint
+from builder.train.compiling import compiled, tried
 from builder.train.device import choose
-from builder.train.objectives import EVALUATION_BATCH, OBJECTIVES, Objective
+from builder.train.fitting import misfits, weight_names
+from builder.train.objectives import OBJECTIVES, Objective
 from builder.train.objectives.base import joined
-from builder.train.optimizers import factor, optimizer
+from builder.train.optimizers import FACTOR, Together, clip_gradient, optimizer
 from builder.train.origin import load_first
+from builder.train.precision import Precision
+from builder.train.schedules import Schedule
 from builder.train.turns import Turns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import torch
@@ -37,6 +47,10 @@ class TrainingError(RuntimeError):
     """Training cannot go on; the message is one sentence that says why and what to change."""
 
 
+class DivergedError(TrainingError):
+    """The loss is no number any more."""
+
+
 class Watch:
     """What the loop tells and asks between steps. This one listens to nobody; the worker has its own."""
 
@@ -50,10 +64,17 @@ class Watch:
     def epoch_done(self, loop: Loop) -> None:
         """An epoch is complete and evaluated."""
 
+    def note(self, kind: str, sentence: str) -> None:
+        """A remark on how the run is carried out, for its log."""
+
+    def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
+        """Takes a step, `learn(*batch)`, and may look on meanwhile. Returns its loss."""
+        return learn(*batch)
+
 
 @dataclass
 class Best:
-    """The lowest validation loss so far."""
+    """The best value so far of the measure that says which weights are best: the validation loss, or another."""
 
     value: float = math.inf
     epoch: int = 0
@@ -63,7 +84,14 @@ class Best:
 
 class Loop:
     """Trains `model` on `data` as `training` says. `epoch`, `step` and `row` say where it stands; `row` counts within
-    the epoch's permutation. `fields` are the data's fields in the order of the model's arguments."""
+    the epoch's permutation. `fields` are the data's fields in the order of the model's arguments. A step takes
+    `batch_size` rows, in several parts where gradients are accumulated.
+
+    Raises:
+        TrainingError: a setting does not fit the network, the objective or the device.
+    """
+
+    _average: Average | None = None
 
     def __init__(
         self,
@@ -75,7 +103,7 @@ class Loop:
         device: str,
     ) -> None:
         self.model = model.to(device)
-        self.objective = objective
+        self.objective = objective.configured(training, data, device)
         self.data = data
         self.training = training
         self.device = device
@@ -83,17 +111,28 @@ class Loop:
         self._target = objective.target(data)
         self._train = self._tensors(data.split["train"])
         self._validation = self._tensors(data.split["validation"])
+        self._augmented = Augmented(training, data, fields, self._target) if training.augment else None
         self.rows = len(data.split["train"])
-        self.batch_size = min(training.batch_size, self.rows)
+        self.batch_size = min(training.batch_size * training.accumulation, self.rows)
         self.steps_per_epoch = len(batches(self.rows, self.batch_size))
         self.total_steps = self.steps_per_epoch * training.epochs
-        self.optimizer: torch.optim.Optimizer | Turns = objective.turns(self.model, training) or optimizer(
-            training, self.model.parameters()
-        )
+        problems = misfits(training, self.objective, data.schema, weight_names(self.model), self.device)
+        if problems:
+            raise TrainingError(problems[0])
+        self.optimizer: torch.optim.Optimizer | Together | Turns
+        self.optimizer = objective.turns(self.model, training) or optimizer(training, self.model)
+        self._schedule = Schedule(training, self.total_steps, self.steps_per_epoch)
+        self._precision = Precision(training.precision, device)
+        if training.average is not None:
+            self._average = Average(self.model, training.average)
+        # What a step calls: the model, or the model compiled. None: it has not been tried yet.
+        self._call: Callable[..., Any] = self.model
+        self._compiled: bool | None = None
         self._parameters = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         self.learning_rate = training.learning_rate
         self.epoch = self.step = self.row = 0
-        self.best = Best()
+        self._sign = -1 if self.objective.rises(training.monitor) else 1
+        self.best = Best(self._sign * math.inf)
         self._since_best = 0
         self._losses: list[torch.Tensor] = []
         self._recorded_at = 0.0
@@ -108,6 +147,8 @@ class Loop:
         """
         if self.training.epochs == 0 and not self.best.weights:
             self._take_as_they_are(watch)
+        if self.training.compile == "auto" and not self._done():
+            self._choose_call(watch)
         while not self._done():
             if not self._run_epoch(watch):
                 return False
@@ -135,6 +176,10 @@ class Loop:
             "learning_rate": self.learning_rate,
             "best": {"value": self.best.value, "epoch": self.best.epoch, "step": self.best.step},
             "since_best": self._since_best,
+            "schedule": self._schedule.state(),
+            "precision": self._precision.state(),
+            "average": self._average.state() if self._average is not None else {},
+            "compiled": self._compiled,
         }
         return Checkpoint(dict(self.model.state_dict()), state)
 
@@ -152,6 +197,12 @@ class Loop:
         self.learning_rate = state["learning_rate"]
         self._since_best = state["since_best"]
         self.best = Best(**state["best"], weights=best or {})
+        # Checkpoints from before there were these have none of them.
+        self._schedule.restore(state.get("schedule", {}))
+        self._precision.restore(state.get("precision", {}))
+        if self._average is not None and state.get("average"):
+            self._average.restore(state["average"])
+        self._compiled = state.get("compiled")
 
     def flush(self, watch: Watch) -> None:
         """Record the mean loss of the steps since the last record.
@@ -167,41 +218,52 @@ class Loop:
         loss = float(torch.stack(self._losses).mean())
         self._losses.clear()
         if not math.isfinite(loss):
-            raise TrainingError(
+            raise DivergedError(
                 f"The loss became {loss} by step {self.step} (epoch {self.epoch + 1}). Lower the learning rate from "
                 f"{self.learning_rate:g}, clip the gradient, or look for extreme values in the data."
             )
-        # Where parts learn in turns, what they lower is not the loss that is measured after each epoch.
-        name = "turns_loss" if isinstance(self.optimizer, Turns) else "batch_loss"
+        # What is lowered is not always the loss that is measured after each epoch.
+        name = "turns_loss" if isinstance(self.optimizer, Turns) else self.objective.lowered
         watch.record(self.step, self.epoch, "train", {name: loss})
 
     def evaluate(self, split: str) -> dict[str, float]:
         """The objective's measures on a split; on "train", over its first thousand rows."""
         inputs, target = self._validation if split == "validation" else self._train
         rows = len(target) if split == "validation" else min(TRAIN_SAMPLE, len(target))
-        if isinstance(self.optimizer, Turns):
-            return self.optimizer.measure(inputs[0][:rows], target[:rows])
-        return measure(self.model, self.objective, [value[:rows] for value in inputs], target[:rows])
+        with self.averaged():
+            if isinstance(self.optimizer, Turns):
+                return self.optimizer.measure(inputs[0][:rows], target[:rows])
+            return measure(self.model, self.objective, [value[:rows] for value in inputs], target[:rows])
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Within, the model has the weights that are measured and kept: their running mean, where one is taken."""
+        return self._average.in_place() if self._average is not None else nullcontext()
 
     def best_model(self) -> nn.Module:
-        """The model with the best weights so far, on the CPU in evaluation mode."""
-        if self.best.weights:
+        """The model with the weights to use, on the CPU in evaluation mode: the best so far, or the last."""
+        if self.best.weights and self.training.keep == "best":
             self.model.load_state_dict(self.best.weights)
         return self.model.cpu().eval()
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule that the document names now; it may be changed while the run goes on."""
+        if self._schedule.name != self.training.schedule:
+            self._schedule = Schedule(self.training, self.total_steps, self.steps_per_epoch)
+        return self._schedule
 
     def _run_epoch(self, watch: Watch) -> bool:
         import torch
 
         order = torch.randperm(self.rows, generator=torch.Generator().manual_seed(self._seed())).to(self.device)
         inputs, target = [value[order] for value in self._train[0]], self._train[1][order]
-        schedule = self.training.schedule
         self.model.train()
         for start, end in batches(self.rows, self.batch_size):
             if start < self.row:
                 continue
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.learning_rate * factor(schedule, self.step, self.total_steps)
-            self._losses.append(self._learn([value[start:end] for value in inputs], target[start:end]))
+            self._set_rate()
+            batch = self._batch([value[start:end] for value in inputs], target[start:end], start)
+            self._losses.append(watch.learn(self._learn, *batch))
             self.step, self.row = self.step + 1, end
             if time.monotonic() - self._recorded_at >= RECORD_EVERY_S:
                 self.flush(watch)
@@ -209,25 +271,75 @@ class Loop:
                 return False
         return True
 
-    def _learn(self, inputs: list[torch.Tensor], target: torch.Tensor) -> torch.Tensor:
+    def _batch(
+        self, inputs: list[torch.Tensor], target: torch.Tensor, start: int
+    ) -> tuple[list[torch.Tensor], torch.Tensor | Both]:
+        """The rows of a step that begins at `start`, changed at random where the document says so."""
+        return (inputs, target) if self._augmented is None else self._augmented(inputs, target, self.epoch, start)
+
+    def _set_rate(self) -> None:
+        """Give each group of weights the learning rate of the next step."""
+        rate = self.learning_rate * self.schedule.factor(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group[FACTOR]
+
+    def _learn(self, inputs: list[torch.Tensor], target: torch.Tensor | Both) -> torch.Tensor:
         """One step on a batch, of the whole network or of each of its parts in turn. Returns the loss."""
-        import torch
+        if isinstance(self.optimizer, Turns) and not isinstance(target, Both):
+            loss = self.optimizer.step(inputs[0], target, self.training.gradient_clip)
+        else:
+            loss = self._gradient(self._call, inputs, target)
+            clips = self.training.gradient_clip is not None or self.training.gradient_clip_value is not None
+            self._precision.step(self.optimizer, self._clip if clips else None)
+        if self._average is not None:
+            self._average.update()
+        return loss
 
-        if isinstance(self.optimizer, Turns):
-            return self.optimizer.step(inputs[0], target, self.training.gradient_clip)
-        loss = self.objective.loss(joined(self.model(*inputs)), target)
+    def _gradient(
+        self, call: Callable[..., Any], inputs: list[torch.Tensor], target: torch.Tensor | Both
+    ) -> torch.Tensor:
+        """The gradient of a step's rows, at once or in parts that count as much as they hold. Returns the loss."""
+        if self.training.accumulation == 1:
+            loss = augmented.loss(self.objective, joined(self._precision.call(call, inputs)), target)
+            self.optimizer.zero_grad(set_to_none=True)
+            self._precision.backward(self._with_auxiliary(loss))
+            return loss.detach()
         self.optimizer.zero_grad(set_to_none=True)
-        self._with_auxiliary(loss).backward()  # type: ignore[no-untyped-call]
-        if self.training.gradient_clip is not None:
-            torch.nn.utils.clip_grad_norm_(self._parameters, self.training.gradient_clip)
-        self.optimizer.step()
-        return loss.detach()
+        whole, losses = augmented.mass(self.objective, target), []
+        for start, end in batches(len(target), self.training.batch_size):
+            part = target[start:end]
+            answer = joined(self._precision.call(call, [value[start:end] for value in inputs]))
+            loss = augmented.loss(self.objective, answer, part) * (augmented.mass(self.objective, part) / whole)
+            self._precision.backward(self._with_auxiliary(loss, (end - start) / len(target)))
+            losses.append(loss.detach())
+        return sum(losses[1:], losses[0])
 
-    def _with_auxiliary(self, loss: torch.Tensor) -> torch.Tensor:
+    def _clip(self) -> None:
+        clip_gradient(self._parameters, self.training.gradient_clip, self.training.gradient_clip_value)
+
+    def _with_auxiliary(self, loss: torch.Tensor, share: float = 1.0) -> torch.Tensor:
         for part in self._auxiliary:
             if part.auxiliary_loss is not None:
-                loss, part.auxiliary_loss = loss + part.auxiliary_loss, None
+                added = part.auxiliary_loss if share == 1.0 else part.auxiliary_loss * share
+                loss, part.auxiliary_loss = loss + added, None
         return loss
+
+    def _choose_call(self, watch: Watch) -> None:
+        """Compile the model if that pays; a run that goes on does as it did before."""
+        if isinstance(self.optimizer, Turns):
+            watch.note("compile", "torch.compile was left off: networks that learn in turns are not compiled.")
+            return
+        if self._compiled is None:
+            rows = min(self.training.batch_size, self.rows)
+            (inputs, target), self._compiled = self._train, False
+            batch = [value[:rows] for value in inputs], target[:rows]
+            self.model.train()
+            parts = self.training.accumulation
+            trial = tried(self.model, lambda call: self._gradient(call, *batch), parts * (self.total_steps - self.step))
+            self._call, self._compiled = trial.call, trial.compiled
+            watch.note("compile", trial.sentence)
+        elif self._compiled:
+            self._call = compiled(self.model)
 
     def _take_as_they_are(self, watch: Watch) -> None:
         if not self._measure(watch):
@@ -239,19 +351,24 @@ class Loop:
 
     def _finish_epoch(self, watch: Watch) -> None:
         self.flush(watch)
-        self._since_best = 0 if self._measure(watch) else self._since_best + 1
+        better = self._measure(watch)
+        self._since_best = 0 if better else self._since_best + 1
         self.epoch, self.row = self.epoch + 1, 0
         watch.epoch_done(self)
 
     def _measure(self, watch: Watch) -> bool:
         """Record the measures of the weights as they are. Returns whether they are the best so far."""
-        train, validation = self.evaluate("train"), self.evaluate("validation")
+        with self.averaged():
+            train, validation = self.evaluate("train"), self.evaluate("validation")
+            value = validation[self.training.monitor]
+            better = self._sign * value < self._sign * self.best.value
+            if better:
+                copy = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+                self.best = Best(value, self.epoch, self.step, copy)
         watch.record(self.step, self.epoch, "train", train)
         watch.record(self.step, self.epoch, "validation", validation)
-        better = validation["loss"] < self.best.value
-        if better:
-            copy = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-            self.best = Best(validation["loss"], self.epoch, self.step, copy)
+        if self.step:
+            self.schedule.epoch_done(validation["loss"])
         return better
 
     def _seed(self) -> int:
@@ -278,34 +395,5 @@ def begin(project: Project, text: str, data: Prepared, first: Path | None = None
     objective, model = OBJECTIVES[training.objective], module(text)
     if first is not None:
         load_first(project, model, first)
-    return Loop(model, objective, data, input_fields(project), training, choose(training.device))
-
-
-def batches(rows: int, size: int) -> list[tuple[int, int]]:
-    """The bounds of each batch. A single row left over joins the batch before it, as batch normalisation needs two."""
-    bounds = [(start, min(start + size, rows)) for start in range(0, rows, size)]
-    if len(bounds) > 1 and bounds[-1][1] - bounds[-1][0] == 1:
-        start, _ = bounds[-2]
-        bounds[-2:] = [(start, rows)]
-    return bounds
-
-
-def measure(
-    model: nn.Module, objective: Objective, inputs: list[torch.Tensor], target: torch.Tensor
-) -> dict[str, float]:
-    """The objective's measures of `model` in evaluation mode."""
-    import torch
-
-    was_training = model.training
-    model.eval()
-    totals: dict[str, torch.Tensor] = {}
-    count = 0
-    with torch.no_grad():
-        for start in range(0, len(target), EVALUATION_BATCH):
-            part = slice(start, start + EVALUATION_BATCH)
-            scores = objective.scores(joined(model(*[value[part] for value in inputs])), target[part])
-            for name, value in scores.sums.items():
-                totals[name] = totals[name] + value if name in totals else value
-            count += scores.count
-    model.train(was_training)
-    return objective.finish({name: float(value) / count for name, value in totals.items()})
+    kind = objective.loop() or Loop
+    return kind(model, objective, data, input_fields(project), training, choose(training.device))

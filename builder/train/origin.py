@@ -109,7 +109,8 @@ def first_weights(store: Store, start: str) -> Path:
             ) from None
     run_id = start.removeprefix(RUN)
     try:
-        return checkpoints.weights_file(Path(store.run_folder(run_id)))
+        folder = Path(store.run_folder(run_id))
+        return checkpoints.weights_file(folder, checkpoints.chosen(folder))
     except FileNotFoundError:
         raise StartError(_nothing_of(store, run_id)) from None
 

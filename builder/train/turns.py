@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.train.frechet import features, frechet
 from builder.train.objectives.base import EVALUATION_BATCH
-from builder.train.optimizers import optimizer
+from builder.train.optimizers import Together, clip_gradient, optimizer
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,9 @@ class Turns:
 
     def __init__(self, model: nn.Module, training: Training) -> None:
         self.generator, self.discriminator = (_part(model, name) for name in NETWORKS)
-        self.optimizers = [_optimizer(training, part) for part in (self.generator, self.discriminator)]
+        self._clip_value = training.gradient_clip_value
+        names = {id(part): name for name, part in model.named_children()}
+        self.optimizers = [_optimizer(training, part, names[id(part)]) for part in (self.generator, self.discriminator)]
         self._auxiliary: list[list[Any]] = [
             [module for module in part.modules() if hasattr(module, "auxiliary_loss")]
             for part in (self.generator, self.discriminator)
@@ -54,6 +56,10 @@ class Turns:
     @property
     def param_groups(self) -> list[dict[str, Any]]:
         return [group for one in self.optimizers for group in one.param_groups]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for one in self.optimizers:
+            one.zero_grad(set_to_none=set_to_none)
 
     def state_dict(self) -> dict[str, Any]:
         return {name: one.state_dict() for name, one in zip(NETWORKS, self.optimizers, strict=True)}
@@ -110,16 +116,13 @@ class Turns:
         }
 
     def _descend(self, place: int, loss: torch.Tensor, clip: float | None) -> None:
-        import torch
-
         one = self.optimizers[place]
         for module in self._auxiliary[place]:
             if module.auxiliary_loss is not None:
                 loss, module.auxiliary_loss = loss + module.auxiliary_loss, None
         one.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        if clip is not None:
-            torch.nn.utils.clip_grad_norm_([weight for group in one.param_groups for weight in group["params"]], clip)
+        clip_gradient([weight for group in one.param_groups for weight in group["params"]], clip, self._clip_value)
         one.step()
 
 
@@ -142,11 +145,13 @@ def _part(model: nn.Module, name: str) -> nn.Module:
     return found[0]
 
 
-def _optimizer(training: Training, part: nn.Module) -> torch.optim.Optimizer:
+def _optimizer(training: Training, part: nn.Module, name: str) -> torch.optim.Optimizer | Together:
     if not any(weight.requires_grad for weight in part.parameters()):
         raise ValueError(f"All weights of the {type(part).__name__.lower()} are frozen or it has none; let some learn.")
-    made = optimizer(training, part.parameters())
+    made = optimizer(training, part, name)
+    chosen = training.optimizer_settings
     for group in made.param_groups:
         if "betas" in group:
-            group["betas"] = BETAS  # with 0.9, the mean of past gradients lags behind the other network
+            # With 0.9, the mean of past gradients lags behind the other network.
+            group["betas"] = (chosen.get("beta1", BETAS[0]), chosen.get("beta2", BETAS[1]))
     return made

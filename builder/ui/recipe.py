@@ -10,49 +10,50 @@ from builder import train
 from builder.check import Analysis
 from builder.compile import CompileError
 from builder.data import DataError
-from builder.graph import Project, Training
-from builder.layers import form
+from builder.graph import Project
+from builder.graph.optimizing import OPTIMIZERS
 from builder.store import StoreError
 from builder.text import size
+from builder.train.fitting import misfits
 from builder.ui import session
-from builder.ui.forms import bound, choose_data, refused
+from builder.ui.advanced import advanced
+from builder.ui.agents import agent
+from builder.ui.forms import choose_data
 from builder.ui.live import Live
+from builder.ui.settings import choose, field
 from builder.ui.starting import fits, start_from
-from builder.ui.words import count
+from builder.ui.words import count, plain
 
 EVALUATE = "Measure the weights as they are on the test rows, without training"
-DEVICES = {"auto": "Automatic", "cpu": "CPU", "cuda": "GPU"}
 
 
 def recipe(live: Live) -> None:
     """Everything that is chosen before a run, and what it will cost."""
     with st.container(border=True):
         choose_data(live, "training/data")
-        _select(live, "objective", "Objective", {name: found.title for name, found in train.OBJECTIVES.items()})
+        choose(live, "objective", {name: found.title for name, found in train.OBJECTIVES.items()}, renews=True)
         start_from(live)
-        _select(live, "optimizer", "Optimizer", train.OPTIMIZERS)
+        chosen = OPTIMIZERS[live.project.training.optimizer]
+        text = f"{chosen.help}. Its learning rate is usually about {chosen.rate:g}"
+        choose(live, "optimizer", {name: item.title for name, item in OPTIMIZERS.items()}, renews=True, help=text)
         one, two = st.columns(2)
         with one:
-            _whole(live, "epochs", "Epochs", "How often every example is seen; 0: measure the weights as they are")
+            field(live, "epochs")
         with two:
-            _whole(live, "batch_size", "Batch size", "How many examples make one step")
-        rate = "How far each step goes. Too high, and the loss jumps; too low, and it crawls"
-        _real(live, "learning_rate", "Learning rate", rate, 1e-7, 10.0, 0.0005)
-        with st.expander("More"):
-            _select(live, "schedule", "Learning rate over time", train.SCHEDULES)
-            _select(live, "device", "Device", DEVICES)
-            _real(live, "weight_decay", "Weight decay", "Draws weights towards zero, against overfitting", 0.0, 1.0)
-            clip = "The greatest length of a gradient; empty: no limit"
-            _real(live, "gradient_clip", "Gradient clip", clip, 1e-6, 1e6)
-            _whole(live, "early_stopping", "Early stopping", "Epochs without a better validation loss; empty: never")
-            _whole(live, "seed", "Seed", "The same seed gives the same run")
+            field(live, "batch_size")
+        field(live, "learning_rate", step=0.0005)
+        agent(live)
     analysis = live.analysis()
     _estimate(live, analysis)
     _start(live, analysis)
     if live.project.data.dataset and not live.data_problem():
         data = live.schema()
         if data:
-            st.caption(f"{data.rows:,} rows · the test rows are never trained on.")
+            acts = data.target.kind == "action"
+            said = "It learns from what it does; the rows only show what it sees." if acts else (
+                "the test rows are never trained on.")  # fmt: skip
+            st.caption(f"{data.rows:,} rows · {said}")
+    advanced(live)
 
 
 def _estimate(live: Live, analysis: Analysis) -> None:
@@ -65,6 +66,8 @@ def _estimate(live: Live, analysis: Analysis) -> None:
         if issue.fix and st.button(issue.fix.title, key=f"fix {issue.code} {issue.node} {issue.port}"):
             live.apply(issue.fix.edit)
             st.rerun()
+    for sentence in _misfits(live):
+        st.error(plain(sentence))
     if not analysis.errors:
         st.caption(
             f"{totals.trainable:,} parameters to train · {count(totals.flops)} FLOPs per example · "
@@ -72,8 +75,26 @@ def _estimate(live: Live, analysis: Analysis) -> None:
         )
 
 
+def _misfits(live: Live) -> list[str]:
+    """What of the recipe does not fit the objective, the data or the device."""
+    training = live.project.training
+    objective = train.OBJECTIVES.get(training.objective)
+    if objective is None or objective.acts or live.data_problem():
+        return []
+    device = "cuda" if training.device == "cuda" or (training.device == "auto" and _has_gpu()) else "cpu"
+    nodes = live.project.main_network.nodes
+    known = [f"{path}." for path in training.layer_rates if path.partition(".")[0] in nodes]
+    return misfits(training, objective, live.schema(), known or ["none"], device)
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def _start(live: Live, analysis: Analysis) -> None:
-    ready = fits(live, analysis) and not analysis.errors and bool(live.project.data.dataset)
+    ready = fits(live, analysis) and not analysis.errors and bool(live.project.data.dataset) and not _misfits(live)
     made: dict[str, Any] = {"width": "stretch", "disabled": not ready}
     if st.button("Start training", type="primary", icon=":material/play_arrow:", **made):
         _begin(live, live.project)
@@ -92,32 +113,3 @@ def _begin(live: Live, project: Project) -> None:
     else:
         session.choose(live.id, run_id)
         st.rerun()
-
-
-def _setting(live: Live, name: str, value: Any) -> dict[str, Any]:
-    """What binds a widget to a field of the document's training section."""
-    return bound(live, f"training/{name}", value, lambda new: {"kind": "project", "training": {name: new}})
-
-
-def _select(live: Live, name: str, label: str, titles: dict[str, str]) -> None:
-    value = getattr(live.project.training, name)
-    options = list(titles)
-    shown = value if value in titles else options[0]
-    st.selectbox(label, options, options.index(shown), titles.__getitem__, **_setting(live, name, shown))
-
-
-def _whole(live: Live, name: str, label: str, text: str) -> None:
-    """A whole number within the bounds that the document declares; one that may be None may be left empty."""
-    field = next(item for item in form(Training) if item.name == name)
-    low, high = int(field.minimum or 0), None if field.maximum is None else int(field.maximum)
-    value = getattr(live.project.training, name)
-    setting = _setting(live, name, value)
-    st.number_input(label, low, high, value, step=1, help=text, placeholder="empty", **setting)
-    refused(setting)
-
-
-def _real(live: Live, name: str, label: str, text: str, low: float, high: float, step: float | None = None) -> None:
-    value = getattr(live.project.training, name)
-    setting = _setting(live, name, value)
-    st.number_input(label, low, high, value, step=step, format="%g", help=text, placeholder="empty", **setting)
-    refused(setting)

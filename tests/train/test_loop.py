@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -13,10 +13,11 @@ from torch import nn
 from builder.graph import DataChoice, Project, Training
 from builder.templates import templates
 from builder.train import TrainingError, evaluate, fit_here
+from builder.train.batches import batches
 from builder.train.checkpoints import Checkpoint, load, save, save_best, weights
 from builder.train.device import choose, threads
-from builder.train.loop import Loop, Watch, batches
-from builder.train.optimizers import OPTIMIZERS, SCHEDULES, factor
+from builder.train.loop import Loop, Watch
+from builder.train.schedules import factor
 from tests.networks import chain, digits_mlp
 from tests.train.runs import Recorder, loop, moons
 
@@ -43,48 +44,6 @@ def test_loss_falls_under_each_objective(name: str, home: Path) -> None:
         made.total_steps = 40
     made.run(Recorder(stop_at=40 if name == "tales" else None))
     assert made.evaluate("validation")["loss"] < 0.9 * before
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_loss_falls_with_each_optimizer_and_schedule(name: str, schedule: str, home: Path) -> None:
-    made = loop(moons(optimizer=name, schedule=schedule, weight_decay=1e-4), home)
-    before = made.evaluate("validation")["loss"]
-    assert made.run(Watch())
-    assert made.evaluate("validation")["loss"] < 0.9 * before
-
-
-def test_every_optimizer_and_schedule_of_a_document_has_a_title() -> None:
-    assert set(OPTIMIZERS) == set(get_args(Training.model_fields["optimizer"].annotation))
-    assert set(SCHEDULES) == set(get_args(Training.model_fields["schedule"].annotation))
-
-
-@pytest.mark.parametrize("total", [1, 2, 10, 1000])
-def test_cosine_is_that_of_torch(total: int) -> None:
-    weight = nn.Parameter(torch.zeros(1))
-    reference = torch.optim.SGD([weight], lr=1.0)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(reference, T_max=total)
-    for step in range(total):
-        assert factor("cosine", step, total) == pytest.approx(reference.param_groups[0]["lr"], abs=1e-9)
-        reference.step()
-        schedule.step()
-
-
-def test_one_cycle_has_the_shape_of_that_of_torch() -> None:
-    total = 1000
-    reference = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(reference, max_lr=1.0, total_steps=total, cycle_momentum=False)
-    ours, theirs = [], []
-    for step in range(total):
-        ours.append(factor("one_cycle", step, total))
-        theirs.append(reference.param_groups[0]["lr"])
-        reference.step()
-        if step < total - 1:
-            schedule.step()
-    assert ours == pytest.approx(theirs, abs=0.01)
-    assert ours[0] == pytest.approx(1 / 25)
-    assert max(ours) == ours[300] == 1.0
-    assert 0 < ours[-1] < 1e-3
 
 
 def test_schedule_reaches_the_optimizer(home: Path) -> None:

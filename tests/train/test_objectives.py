@@ -15,7 +15,7 @@ from builder.check.rules.data import TARGETS
 from builder.data import Prepared, prepare, schema
 from builder.graph import DataChoice, Training
 from builder.train import OBJECTIVES, Evaluation, fit_here, predict
-from builder.train.loop import measure
+from builder.train.batches import measure
 from tests.networks import chain
 
 GENERATOR = torch.Generator().manual_seed(0)

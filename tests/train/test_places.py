@@ -16,7 +16,8 @@ from builder.data.encode import IGNORE, spans
 from builder.explain import explain
 from builder.graph import DataChoice, Project, Training
 from builder.train import OBJECTIVES, TrainedRun, evaluate, fit_here, predict
-from builder.train.loop import Watch, measure
+from builder.train.batches import measure
+from builder.train.loop import Watch
 from builder.train.objectives.tagging import entity_scores
 from tests.networks import chain, project
 from tests.train.runs import Recorder, loop

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.choose import find_dataset, find_run
-from builder.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
+from builder.cli.command import FAILED, INTERRUPTED, USAGE, Command, Context, Failure, whole
+from builder.cli.rate import find_rate
+from builder.cli.recipe import list_settings, with_settings
 from builder.cli.text import measures
 from builder.text import plain
 
@@ -26,7 +28,7 @@ class Train(Command):
     summary = "train a document's network and measure it on the test split"
 
     def arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", metavar="FILE", help="a document")
+        parser.add_argument("file", metavar="FILE", nargs="?", help="a document")
         parser.add_argument("--data", metavar="N", help="a dataset instead of the document's own")
         parser.add_argument(
             "--epochs", type=whole(0, 10_000), metavar="N", help="how often all rows are seen; 0: measure only"
@@ -39,8 +41,25 @@ class Train(Command):
         )
         parser.add_argument("--seed", type=whole(0, 2**31 - 1), metavar="S", help="the seed of weights and order")
         parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to train")
+        parser.add_argument(
+            "--set",
+            dest="settings",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="a setting of the recipe, such as optimizer=sgd, momentum=0.8, layer_rates.conv2d_1=0.1, or "
+            "class_weights=1,3; may stand more than once",
+        )
+        parser.add_argument(
+            "--find-rate", action="store_true", help="try learning rates in one short run, name the best, and end"
+        )
+        parser.add_argument("--settings", dest="listed", action="store_true", help="list all settings and end")
 
     def run(self, asked: Namespace, context: Context) -> int:
+        if asked.listed:
+            return list_settings(context)
+        if asked.file is None:
+            raise Failure("Name a document to train, or ask for --settings.", code=USAGE)
         from builder import train
         from builder.cli.follow import follow
         from builder.graph import read
@@ -53,6 +72,8 @@ class Train(Command):
             choose(project.training.device)
         except ValueError as error:
             raise Failure(str(error)) from None
+        if asked.find_rate:
+            return find_rate(project, context)
         store = open_store(context.home)
         if asked.start is not None:
             project = train.starting_from(project, _first_weights(store, asked.start))
@@ -71,14 +92,19 @@ def _project(document: Project, asked: Namespace, context: Context) -> Project:
     """
     from builder.check.fields import field_edits
     from builder.data import schema
-    from builder.graph import apply
+    from builder.graph import DataChoice, apply
 
     fields = {"epochs": asked.epochs, "seed": asked.seed, "device": asked.device}
     training = document.training.model_copy(update={key: value for key, value in fields.items() if value is not None})
+    try:
+        training = with_settings(training, asked.settings)
+    except ValueError as error:
+        raise Failure(str(error), code=USAGE) from None
     data = document.data
     if asked.data is not None:
         name = find_dataset(context.home, asked.data).name
-        data = data.model_copy(update={"dataset": name, "options": data.options if name == data.dataset else {}})
+        if name != data.dataset:  # options, and how rows are split, go by what is in the data that was
+            data = DataChoice(dataset=name, seed=data.seed, validation=data.validation, test=data.test)
     if not data.dataset:
         raise Failure("This document names no data; choose some with --data.")
     project = document.model_copy(update={"training": training, "data": data})

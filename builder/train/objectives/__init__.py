@@ -1,6 +1,7 @@
 """Objectives: one class per file. The name in a document's training section chooses one."""
 
 from builder.train.objectives.adversarial import Adversarial
+from builder.train.objectives.agents import DQN, PPO, REINFORCE
 from builder.train.objectives.anomaly_detection import AnomalyDetection
 from builder.train.objectives.base import EVALUATION_BATCH, Evaluation, Objective, Scores, Settings, Worst
 from builder.train.objectives.class_and_tags import ClassAndTags
@@ -25,6 +26,9 @@ OBJECTIVES: dict[str, Objective] = {
         AnomalyDetection(),
         Adversarial(),
         SequenceToSequence(),
+        DQN(),
+        REINFORCE(),
+        PPO(),
     )
 }
 

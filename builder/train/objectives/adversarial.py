@@ -37,6 +37,8 @@ class Adversarial(Objective):
         "told_apart": "Share told apart",
     }
 
+    in_turns = True
+
     def turns(self, model: nn.Module, training: Training) -> Turns:
         from builder.train.turns import Turns
 

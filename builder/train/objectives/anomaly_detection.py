@@ -37,6 +37,9 @@ class AnomalyDetection(Reconstruction):
         usual, error = target[:, 0], row_errors(output.flatten(1), target[:, 1:])
         return (error * usual).sum() / usual.sum().clamp(min=1)
 
+    def mass(self, target: torch.Tensor) -> torch.Tensor | float:
+        return target[:, 0].sum().clamp(min=1)
+
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         usual = target[:, 0] > 0
         error = (output.flatten(1) - target[:, 1:])[usual]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from builder.train.objectives.pricing import Pricing, pricing
 
 if TYPE_CHECKING:
     import torch
@@ -14,12 +17,14 @@ if TYPE_CHECKING:
 
     from builder.data import Prepared
     from builder.graph import Training
+    from builder.train.loop import Loop
     from builder.train.turns import Turns
 
 # How many rows go through a network at once when it is measured, and how many of the worst are kept.
 EVALUATION_BATCH = 512
 WORST = 20
 Settings = Mapping[str, float]
+RISING = ("accuracy", "word_accuracy", "dice", "iou", "roc_auc", "r2", "entity_f1", "macro_f1", "return", "reward")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -60,6 +65,8 @@ class Evaluation:
     panels: list[dict[str, Any]] = field(default_factory=list)
     # How far what is unusual stands apart: scores of both, the threshold, and the curve of both rates.
     separation: dict[str, Any] | None = None
+    # Episodes of an agent: their returns, and some of them step by step, as `builder.train.objectives.agents` has them.
+    episodes: dict[str, Any] | None = None
     # Pictures (C, H, W) with values from 0 to 1, in groups such as those that were generated and those of the data.
     samples: dict[str, list[Any]] = field(default_factory=dict)
 
@@ -85,12 +92,57 @@ class Objective(ABC):
     metrics: ClassVar[dict[str, str]]
     # Whether an answer has a score for each class of the data's target.
     by_class: ClassVar[bool] = False
+    # Whether parts of the network learn in turns, each by a loss of its own.
+    in_turns: ClassVar[bool] = False
+    # The settings of a document's training section that change the loss, as far as this objective takes them.
+    takes: ClassVar[tuple[str, ...]] = ()
+    # The measures of which more is better; of all others, less is.
+    rising: ClassVar[tuple[str, ...]] = RISING
+    # How losses are computed; `configured` gives a document's own.
+    pricing: Pricing = Pricing()
     # Whether something is chosen after training, on the validation rows.
     calibrates: ClassVar[bool] = False
+    # Whether it is learned by acting in an environment, and measured in episodes.
+    acts: ClassVar[bool] = False
+
+    def loop(self) -> type[Loop] | None:
+        """The loop that trains it; None: the usual one."""
+        return None
 
     def target(self, data: Prepared) -> torch.Tensor:
         """What the loss is taken against, for all rows of the data, (R, …)."""
         return data.target
+
+    def configured(self, training: Training, data: Prepared, device: str) -> Self:
+        """This objective with what a document says about its loss."""
+        if not self.takes:
+            return self
+        targets = self.class_targets(data)[data.split["train"]]
+        found = pricing(training, self.takes, targets, len(data.schema.target.classes), device)
+        made = copy.copy(self)
+        made.pricing = found
+        return made
+
+    def class_targets(self, data: Prepared) -> torch.Tensor:
+        """The class numbers by which classes can be weighted, (R, …); below 0 where there is none."""
+        return data.target
+
+    @property
+    def lowered(self) -> str:
+        """What the lowered loss is called on curves; one that is not the loss which is measured has its own name."""
+        return "batch_loss" if self.pricing.plain else "weighted_loss"
+
+    def rises(self, measure: str) -> bool:
+        """Whether more of a measure is better."""
+        return measure in self.rising
+
+    def titles(self, training: Training) -> dict[str, str]:
+        """What the measures are called under a document's settings."""
+        return self.metrics
+
+    def mass(self, target: torch.Tensor) -> torch.Tensor | float:
+        """How much a batch counts in the mean loss of a larger one."""
+        return len(target)
 
     def turns(self, model: nn.Module, training: Training) -> Turns | None:
         """How parts of the network learn in turns; None where it learns as a whole, by the gradient of `loss`."""

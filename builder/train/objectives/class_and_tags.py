@@ -33,6 +33,7 @@ class ClassAndTags(Objective):
     summary = "What a text is about, and a tag for each of its words: two outputs that learn together"
     metrics = {"loss": "Both cross-entropies", "accuracy": "Accuracy", "word_accuracy": "Word accuracy"}  # noqa: RUF012
     by_class = True
+    takes = ("class_weights", "label_smoothing")  # of the class; every word counts alike
 
     def target(self, data: Prepared) -> torch.Tensor:
         import torch
@@ -42,7 +43,11 @@ class ClassAndTags(Objective):
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         classes, tags = _parts(output, target)
-        return CLASS_WEIGHT * _CLASS.loss(classes, target[:, 1]) + TAG_WEIGHT * _TAGS.loss(tags, target[:, 2:])
+        first = self.pricing.entropy(classes, target[:, 1])
+        return CLASS_WEIGHT * first + TAG_WEIGHT * _TAGS.loss(tags, target[:, 2:])
+
+    def class_targets(self, data: Prepared) -> torch.Tensor:
+        return data.target[:, 0]
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional

@@ -14,18 +14,23 @@ if TYPE_CHECKING:
 
 
 class Classification(Objective):
-    """Cross-entropy over logits (N, classes) and class numbers (N,)."""
+    """Cross-entropy over logits (N, classes) and class numbers (N,).
+
+    What is measured is always the plain one, so that runs with different weights or smoothing can be compared.
+    """
 
     name = "classification"
     title = "Classification"
     summary = "Which of several classes an example belongs to"
     metrics = {"loss": "Cross-entropy", "accuracy": "Accuracy"}  # noqa: RUF012
     by_class = True
+    takes = ("class_weights", "label_smoothing")
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        from torch.nn import functional
+        return self.pricing.entropy(output, target)
 
-        return functional.cross_entropy(output, target)
+    def mass(self, target: torch.Tensor) -> torch.Tensor | float:
+        return self.pricing.mass(target)
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional

@@ -22,10 +22,10 @@ class LanguageModelling(Objective):
     summary = "What comes next in a text, at every place"
     metrics = {"loss": "Cross-entropy", "accuracy": "Accuracy", "perplexity": "Perplexity"}  # noqa: RUF012
 
-    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        from torch.nn import functional
+    takes = ("label_smoothing",)
 
-        return functional.cross_entropy(output.flatten(0, 1), target.flatten())
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return self.pricing.entropy(output.flatten(0, 1), target.flatten())
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from builder.data.encode import IGNORE
 from builder.train.objectives.base import Objective, Scores
@@ -29,10 +29,13 @@ class SquaredLoss(Objective):
 class StepCrossEntropy(Objective):
     """Cross-entropy over logits (N, T, classes) and class numbers (N, T); steps without a target count nowhere."""
 
-    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        from torch.nn import functional
+    takes: ClassVar[tuple[str, ...]] = ("label_smoothing",)
 
-        return functional.cross_entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE)
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return self.pricing.entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE)
+
+    def mass(self, target: torch.Tensor) -> torch.Tensor | float:
+        return self.pricing.mass(target[target != IGNORE])
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional

@@ -5,21 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from builder.train.objectives.base import NOTHING, WORST, Evaluation, Settings, Worst
+from builder.train.objectives.base import NOTHING, WORST, Evaluation, Scores, Settings, Worst
 from builder.train.objectives.losses import SquaredLoss
 
 if TYPE_CHECKING:
     import torch
 
     from builder.data import Prepared
+    from builder.graph import Training
+
+
+LOSSES = {
+    "mse": "Mean squared error",
+    "mae": "Mean absolute error",
+    "huber": "Huber loss",
+    "quantile": "Quantile loss",
+}
 
 
 class Regression(SquaredLoss):
-    """Mean squared error between (N, k) and (N, k), in units of the training targets' standard deviation."""
+    """Mean squared error, or another, between (N, k) and (N, k), in standard deviations of the training targets."""
 
     name = "regression"
     title = "Regression"
     summary = "A number for every example"
+    takes = ("regression_loss",)
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return self.pricing.error(output, target)
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        cost = self.pricing.error(output, target, "sum")
+        return Scores({"loss": cost, "mae": (output - target).abs().sum()}, target.numel())
+
+    def titles(self, training: Training) -> dict[str, str]:
+        return {**self.metrics, "loss": LOSSES[training.regression_loss]}
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

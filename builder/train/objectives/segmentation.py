@@ -27,11 +27,13 @@ class Segmentation(Objective):
     summary = "Which of several classes every pixel belongs to"
     metrics = {"loss": "Cross-entropy", "dice": "Dice", "iou": "IoU", "accuracy": "Pixel accuracy"}  # noqa: RUF012
     by_class = True
+    takes = ("class_weights", "label_smoothing")
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        from torch.nn import functional
+        return self.pricing.entropy(output, target)
 
-        return functional.cross_entropy(output, target)
+    def mass(self, target: torch.Tensor) -> torch.Tensor | float:
+        return self.pricing.mass(target)
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional

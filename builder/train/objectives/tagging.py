@@ -29,6 +29,7 @@ class Tagging(StepCrossEntropy):
     summary = "A tag for every word, such as the names and times in a request"
     metrics = {"loss": "Cross-entropy", "accuracy": "Word accuracy"}  # noqa: RUF012
     by_class = True
+    takes = ("class_weights", "label_smoothing")
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

@@ -1,0 +1,62 @@
+"""A running mean of the weights, which often does better than the weights themselves (EMA)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class Average:
+    """The exponential moving average of a model's weights; buffers, such as those of norms, are the model's own.
+
+    Of the mean so far, `decay` stays at each step, but never more than (1 + n) / (10 + n) after n steps, so that a
+    short run is no mean of its beginning: https://www.tensorflow.org/api_docs/python/tf/train/ExponentialMovingAverage.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._weights: list[torch.Tensor] = [weight for weight in model.parameters() if weight.requires_grad]
+        self._mean = [weight.detach().clone() for weight in self._weights]
+        self._decay = decay
+        self._steps = 0
+        self._shown = False
+
+    def update(self) -> None:
+        """Take the weights after a step into the mean."""
+        import torch
+
+        kept = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        self._steps += 1
+        with torch.no_grad():
+            torch._foreach_lerp_(self._mean, self._weights, 1 - kept)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Within, the model's weights are their mean."""
+        import torch
+
+        if self._shown:
+            yield
+            return
+        self._shown = True
+        own = [weight.detach().clone() for weight in self._weights]
+        with torch.no_grad():
+            torch._foreach_copy_(self._weights, self._mean)
+            try:
+                yield
+            finally:
+                self._shown = False
+                torch._foreach_copy_(self._weights, own)
+
+    def state(self) -> dict[str, Any]:
+        return {"mean": self._mean, "steps": self._steps}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        import torch
+
+        torch._foreach_copy_(self._mean, [value.to(self._mean[0].device) for value in state["mean"]])
+        self._steps = state["steps"]

@@ -1,0 +1,57 @@
+"""What of a training section does not fit the network, its objective or the device: sentences, before a run starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from builder.train.objectives import Objective
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from builder.data import Schema
+    from builder.graph import Training
+
+
+def misfits(
+    training: Training, objective: Objective, schema: Schema | None, weights: Iterable[str], device: str
+) -> list[str]:
+    """What is wrong, a sentence each. `weights` are the names of the network's weights, `device` cpu or cuda."""
+    found = []
+    measures = {"loss": "", **objective.metrics}
+    if training.monitor not in measures:
+        found.append(
+            f"{objective.title} has no measure named {training.monitor!r} by which weights could be best; "
+            f"it has {', '.join(measures)}."
+        )
+    if training.precision == "fp16" and not device.startswith("cuda"):
+        found.append("fp16 needs a GPU, and this run is on the CPU; choose bf16 or float32 as its precision.")
+    if objective.in_turns:
+        found += _turns(training, objective)
+    classes = len(schema.target.classes) if schema is not None else 0
+    if isinstance(training.class_weights, tuple) and "class_weights" in objective.takes and classes:
+        count = len(training.class_weights)
+        if count != classes:
+            found.append(f"There are {count} class weights, and the data has {classes} classes; give one for each.")
+        elif not any(training.class_weights):
+            found.append("All class weights are 0, so that nothing would be learned; give some class a weight.")
+    names = list(weights)
+    for path in training.layer_rates:
+        if names and not any(name.startswith(f"{path}.") for name in names):
+            found.append(f"A learning rate is set for {path}, and no layer of this name has weights; take it away.")
+    return found
+
+
+def weight_names(model: nn.Module) -> list[str]:
+    """The names of a model's weights."""
+    return [name for name, _ in model.named_parameters()]
+
+
+def _turns(training: Training, objective: Objective) -> list[str]:
+    found = []
+    if training.accumulation > 1:
+        found.append(f"{objective.title} learns in turns, each from a whole batch; set the batches per step to 1.")
+    if training.precision != "float32":
+        found.append(f"{objective.title} learns in turns, which is done with float32 alone; choose that precision.")
+    return found

@@ -1,0 +1,98 @@
+"""The settings on the train page: what is drawn, and what a change writes into the document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from builder.graph import Project, Training, apply
+from builder.graph.optimizing import OPTIMIZERS, SCHEDULES, SETTINGS
+from builder.graph.training import About, about
+from builder.store import open_store
+from builder.templates import templates
+from builder.ui.settings import differing
+
+FULL: dict[str, Any] = {
+    "schedule": "cosine_restarts",
+    "warmup": 0.1,
+    "average": 0.9,
+    "class_weights": [1.0, 2.0],
+    "layer_rates": {"linear_1": 0.5},
+    "optimizer": "muon",
+    "monitor": "accuracy",
+}
+
+
+@pytest.fixture(autouse=True)
+def _fresh(home: Path) -> None:
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+def opened(home: Path, name: str, **training: Any) -> tuple[AppTest, str]:
+    store = open_store(home)
+    project = apply(templates()[name].project, {"kind": "project", "training": training})
+    key = store.create_project(project)
+    page = Path(__file__).parents[2] / "pages" / "train.py"
+    app = AppTest.from_file(str(page), default_timeout=60)
+    app.query_params["project"] = key
+    app.run()
+    assert not app.exception
+    return app, key
+
+
+def saved(home: Path, key: str) -> Project:
+    return open_store(home).load(key).project
+
+
+def test_what_is_chosen_is_written_into_the_document(home: Path) -> None:
+    app, key = opened(home, "spirals", **FULL)
+    assert not app.error
+    labels = {item.label for kind in (app.number_input, app.selectbox, app.toggle, app.text_input) for item in kind}
+    settings = {*OPTIMIZERS["muon"].settings, *SCHEDULES["cosine_restarts"].settings}
+    assert {SETTINGS[name].title for name in settings} <= labels
+    assert {about(name).title for name in ("average", "accumulation", "precision", "keep", "label_smoothing")} <= labels
+    choose = {item.label: item for item in app.selectbox}
+    choose["Schedule"].set_value("plateau").run()
+    {item.label: item for item in app.number_input}["Patience in epochs"].set_value(7).run()
+    {item.label: item for item in app.selectbox}["Optimizer"].set_value("sgd").run()
+    assert not app.exception
+    training = saved(home, key).training
+    assert (training.schedule, training.schedule_settings, training.optimizer) == ("plateau", {"patience": 7}, "sgd")
+    assert SETTINGS["dampening"].title in {item.label for item in app.number_input}
+
+
+def test_what_does_not_fit_is_said_and_nothing_starts(home: Path) -> None:
+    app, _ = opened(home, "diabetes", monitor="accuracy")
+    (error,) = app.error
+    assert "no measure named 'accuracy'" in error.value
+    assert next(item for item in app.button if item.label == "Start training").disabled
+
+
+def test_titles_of_groups_say_what_is_set() -> None:
+    training = Training(average=0.99, precision="bf16", layer_rates={"a": 0.1}, class_weights="balanced", monitor="mae")
+    assert differing(training, Training.model_fields.keys() - {"agent", "augment"}).count(",") == 4
+    assert differing(training, ["average"]) == "average the weights 0.99"
+    assert differing(training, ["layer_rates", "class_weights"]) == "1 by hand, balanced"
+    assert differing(Training(), Training.model_fields.keys() - {"agent"}) == ""
+
+
+def test_every_field_is_described_as_it_is_declared() -> None:
+    clip = About(
+        "gradient_clip",
+        "Gradient clip",
+        "The greatest length of a gradient; empty: no limit",
+        "number",
+        None,
+        0,
+        1e6,
+        above=True,
+        optional=True,
+    )
+    assert about("gradient_clip") == clip
+    assert about("device").choices == ("auto", "cpu", "cuda")
+    assert (about("seed").high, about("seed").below) == (2**31, True)
