@@ -23,6 +23,12 @@ def size(value: float) -> str:
     return f"{value:.0f} B"
 
 
+def between(low: float, high: float) -> str:
+    """A length of time that is known roughly, such as 3 min 20 s to 4 min 05 s; one where the two read alike."""
+    short, long = duration(low), duration(high)
+    return long if short == long or high < 10 else f"{short} to {long}"
+
+
 def duration(seconds: float) -> str:
     """A length of time, such as 1 h 05 min, 3 min 20 s, or 12 s."""
     whole = round(seconds)

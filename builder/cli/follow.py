@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from builder.cli.command import Context
 from builder.cli.text import measures
-from builder.text import duration
+from builder.text import between, plain
 
 if TYPE_CHECKING:
     from builder.store import Points, Run, Store
@@ -57,6 +57,7 @@ class _Progress:
         self._loss = ""
         self._validation = ""
         self._width = 0
+        self._told = 0
 
     def show(self, run: Run, points: Points) -> None:
         """Take in new points; rewrite the line, or write one for each epoch that they complete."""
@@ -72,6 +73,10 @@ class _Progress:
             if not self._live:
                 name = f"epoch {epoch + 1}" if run.total_steps else "as it is"
                 self._context.note(f"{name}{self._loss}{self._validation}")
+        for notice in run.summary.get("warnings", [])[self._told :]:
+            self.close()
+            self._context.note(plain(f"{notice['severity'].capitalize()}: {notice['message']} {notice['fix']}"))
+            self._told += 1
         if self._live:
             self._rewrite(run)
 
@@ -82,8 +87,8 @@ class _Progress:
             self._width = 0
 
     def _rewrite(self, run: Run) -> None:
-        eta = run.summary.get("eta_s")
-        left = f"  {duration(eta)} left" if eta and run.state == "running" else ""
+        eta = run.summary.get("eta_range_s") if run.state == "running" else None
+        left = f"  {between(*eta)} left" if eta else ""
         share = f" {run.step / run.total_steps:4.0%}" if run.total_steps else ""
         line = f"{run.state}{share}{self._loss}{self._validation}{left}"[: _columns() - 1]
         print("\r" + line.ljust(self._width), end="", file=sys.stderr, flush=True)

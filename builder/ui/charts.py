@@ -1,63 +1,17 @@
-"""Plotly figures: curves, confusion, residuals. They take their colours from Streamlit's theme."""
+"""Plotly figures: confusion, residuals, classes. They take their colours from Streamlit's theme."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-from builder.store import Points
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+Number = TypeVar("Number", int, float)
 TRAIN, VALIDATION = "#6366f1", "#f97316"
 MAX_POINTS = 1_500
 MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
-Curves = dict[tuple[str, str], tuple[list[int], list[float]]]
-
-
-def curves(points: Points) -> Curves:
-    """Steps and values by split and name."""
-    found: Curves = defaultdict(lambda: ([], []))
-    for step, split, name, value in zip(points.step, points.split, points.name, points.value, strict=True):
-        steps, values = found[split, name]
-        steps.append(step)
-        values.append(value)
-    return dict(found)
-
-
-def curve_chart(found: Curves, name: str, title: str, steps_per_epoch: int) -> go.Figure:
-    """One measure over epochs, for training and validation; for the loss, the batches' own as a faint line."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    if name == "loss" and ("train", "batch_loss") in found:
-        steps, values = thin(*found["train", "batch_loss"])
-        figure.add_scatter(
-            x=_epochs(steps, steps_per_epoch),
-            y=values,
-            name="batches",
-            mode="lines",
-            line={"color": TRAIN, "width": 1},
-            opacity=0.35,
-        )
-    for split, colour in (("train", TRAIN), ("validation", VALIDATION)):
-        if (split, name) in found:
-            steps, values = thin(*found[split, name])
-            mode = "lines" if len(steps) > 30 else "lines+markers"
-            line = {"color": colour, "width": 2.2}
-            figure.add_scatter(x=_epochs(steps, steps_per_epoch), y=values, name=split, mode=mode, line=line)
-    figure.update_layout(
-        title={"text": title, "x": 0, "font": {"size": 15}},
-        height=320,
-        margin=MARGIN,
-        xaxis_title="Epoch",
-        hovermode="x unified",
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.24, "yanchor": "top"},
-        uirevision="curves",  # a zoom stays while points come in
-    )
-    return figure
 
 
 def empty_chart() -> go.Figure:
@@ -93,7 +47,7 @@ def class_chart(counts: dict[str, int]) -> go.Figure:
     return figure
 
 
-def thin(steps: Sequence[int], values: Sequence[float]) -> tuple[list[int], list[float]]:
+def thin(steps: Sequence[Number], values: Sequence[float]) -> tuple[list[Number], list[float]]:
     """At most about `MAX_POINTS` of a curve: of each stretch its lowest and highest, so that no spike is lost."""
     if len(steps) <= MAX_POINTS:
         return list(steps), list(values)
@@ -156,7 +110,3 @@ def residual_chart(target: list[float], predicted: list[float], name: str) -> go
         showlegend=False,
     )
     return figure
-
-
-def _epochs(steps: list[int], steps_per_epoch: int) -> list[float]:
-    return [step / max(steps_per_epoch, 1) for step in steps]

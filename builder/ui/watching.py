@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from builder import train
-from builder.store import Points, Run, StoreError
-from builder.text import duration, size
+from builder.graph import Training
+from builder.store import Run, StoreError
+from builder.text import between, size
+from builder.train import queue
+from builder.train.compare import document
 from builder.ui import session
-from builder.ui.charts import curve_chart, curves
+from builder.ui.curves import Curves, choose_view, curve_chart, download, extend, sparkline
+from builder.ui.layering import layers
 from builder.ui.live import Live
+from builder.ui.saying import saying
 from builder.ui.trouble import guard
-from builder.ui.words import count
+from builder.ui.warned import warned
+from builder.ui.words import count, plain
 
 STATES = {
+    "waiting": (":material/hourglass_top:", "Waiting"),
     "queued": (":material/hourglass_top:", "Starting"),
     "running": (":material/play_circle:", "Training"),
     "paused": (":material/pause_circle:", "Paused"),
@@ -45,18 +53,29 @@ def watch(live: Live, run_id: str, active: bool) -> None:
     done = run.step / run.total_steps if run.total_steps else float(not active)
     st.progress(min(done, 1.0), _progress(run, live))
     _facts(run)
-    if active or run.total_steps:  # where nothing was trained there are no curves
+    failed = run.state == "failed"  # its reason says already what ended it
+    warned([one for one in run.summary.get("warnings", []) if not (failed and one["severity"] == "error")])
+    # Where nothing was trained, or not yet, there are no curves.
+    if run.total_steps or (active and run.state != "waiting"):
         _charts(live, run)
 
 
 def _progress(run: Run, live: Live) -> str:
+    if run.state == "waiting":
+        return f"Waiting, {queue.place(live.store, run)}. {queue.before(live.store, run)}"
     if run.state == "queued":
         return "The worker is starting"
     if not run.total_steps and run.state == "finished":
         return "Nothing was trained: these are the weights as they were"
     eta = run.summary.get("eta_s")
-    left = f" · {duration(eta)} left" if run.state == "running" and eta is not None else ""
+    left = f" · {_left(run.summary)}" if run.state == "running" and eta is not None else ""
     return f"Epoch {run.epoch} · step {run.step:,} of {run.total_steps:,}{left}"
+
+
+def _left(facts: dict[str, Any]) -> str:
+    """How long the rest may take: a range, from how much the speed swayed lately."""
+    low, high = facts.get("eta_range_s") or (facts["eta_s"],) * 2
+    return f"{between(low, high)} left"
 
 
 def _controls(live: Live, run: Run) -> None:
@@ -72,10 +91,11 @@ def _controls(live: Live, run: Run) -> None:
         text = "From the last checkpoint"
         again: dict[str, Any] = {"on_click": _resume, "args": (live, run.id), "width": "stretch", "help": text}
         one.button("Resume", icon=":material/replay:", key="resume", **again)
-    if run.state in ("running", "queued", "paused"):
+    if run.state in ("waiting", "running", "queued", "paused"):
         two.button("Stop", icon=":material/stop:", key="stop", on_click=train.stop, **asked)
-        with three.popover("Rate", icon=":material/speed:", help="Change the learning rate", width="stretch"):
-            _change_rate(live, run)
+        if run.state != "waiting":
+            with three.popover("Rate", icon=":material/speed:", help="Change the learning rate", width="stretch"):
+                _change_rate(live, run)
     elif two.button(
         "Delete", icon=":material/delete:", width="stretch", key="delete", help="With its curves and weights"
     ):
@@ -99,6 +119,12 @@ def _refusal(run_id: str) -> str:
 
 
 def _change_rate(live: Live, run: Run) -> None:
+    known = train.SCHEDULES
+    now = run.summary.get("schedule") or getattr(document(live.store, run.id), "training", Training()).schedule
+    names = list(known)
+    wanted = st.selectbox("Schedule", names, names.index(now), key=f"schedule {run.id} {now}")
+    if wanted != now and st.button("Change the schedule", key=f"set schedule {run.id}"):
+        train.set_schedule(live.store, run.id, wanted)
     typed = st.text_input("New learning rate", placeholder="0.0005", key=f"rate {run.id}")
     if st.button("Set it", key=f"set rate {run.id}") and typed:
         try:
@@ -112,9 +138,11 @@ def _facts(run: Run) -> None:
     if not facts:
         return
     rows_per_step = facts.get("rows_per_step", 0)
+    acts = facts.get("objective") in train.OBJECTIVES and train.OBJECTIVES[facts["objective"]].acts
     values = [("Device", str(facts.get("device", "")).upper())]
     if run.state == "running" and facts.get("steps_per_s"):
-        values.append(("Throughput", f"{count(facts['steps_per_s'] * rows_per_step)} examples/s"))
+        unit = "steps" if acts else "examples"
+        values.append(("Throughput", f"{count(facts['steps_per_s'] * rows_per_step)} {unit}/s"))
     if run.state in train.ACTIVE and "cpu_share" in facts:
         values.append(("CPU", f"{facts['cpu_share']:.0%}"))
         values.append(("Memory", size(facts["memory_bytes"])))
@@ -122,43 +150,61 @@ def _facts(run: Run) -> None:
             values.append(("GPU memory", size(facts["gpu_memory_bytes"])))
     if facts.get("best"):
         epoch = f" (epoch {facts['best']['epoch'] + 1})" if run.total_steps else ""
-        values.append(("Best validation loss", f"{facts['best']['loss']:.4g}{epoch}"))
+        measure, value = facts["best"].get("measure", "loss"), facts["best"]["loss"]
+        name, value = ("Best return", -value) if acts and measure == "loss" else (f"Best validation {measure}", value)
+        values.append((name, f"{value:.4g}{epoch}"))
     if facts.get("learning_rate") and run.total_steps:
         values.append(("Learning rate", f"{facts['learning_rate']:g}"))
-    st.caption(" · ".join(f"{name} **{value}**" for name, value in values))
+    for sentence in facts.get("notes", []):  # on how it is carried out, such as whether it was compiled
+        st.caption(plain(sentence))
+    told, drawn = st.columns([4, 1], vertical_alignment="center")
+    told.caption(" · ".join(f"{name} **{value}**" for name, value in values))
+    speeds = facts.get("speeds", [])
+    if run.state in train.ACTIVE and len(speeds) > 2:
+        with drawn:
+            sparkline(speeds, "speed")
 
 
 def _charts(live: Live, run: Run) -> None:
-    found = curves(_points(live, run))
+    """The curves first; what goes on in the layers, and what the network says, where somebody asks for it."""
+    folder = Path(live.store.run_folder(run.id))
+    per_epoch = run.summary.get("steps_per_epoch") or 1
+    tabs = st.tabs(["Curves", "Layers", "Predictions"], key=f"watched {run.id}", on_change="rerun")
+    with tabs[0]:
+        if tabs[0].open:
+            _curves(live, run, per_epoch)
+    with tabs[1]:
+        if tabs[1].open:
+            layers(folder, run.id, per_epoch)
+    with tabs[2]:
+        if tabs[2].open:
+            saying(folder, run.id)
+
+
+def _curves(live: Live, run: Run, per_epoch: int) -> None:
+    found = _points(live, run)
     if not found:
         st.caption("The first points appear in a moment.")
         return
     objective = train.OBJECTIVES.get(run.summary.get("objective", ""), train.OBJECTIVES["classification"])
-    per_epoch = run.summary.get("steps_per_epoch") or 1
-    shown = [(name, title) for name, title in objective.metrics.items() if any(key[1] == name for key in found)]
+    titles = run.summary.get("titles") or objective.metrics
+    shown = [(name, title) for name, title in titles.items() if any(key[1] == name for key in found)]
     if not shown:
-        shown = [("loss", objective.metrics["loss"])]
+        shown = [next(iter(objective.metrics.items()))]
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        view = choose_view(run.id)
+        download(found, run.id)
     for place, (column, (name, title)) in enumerate(zip(st.columns(min(len(shown), 2)) * 2, shown, strict=False)):
-        chart = curve_chart(found, name, title, per_epoch)
+        chart = curve_chart(found, name, title, per_epoch, view)
         column.plotly_chart(chart, key=f"chart {run.id} {place}", width="stretch", config={"displayModeBar": False})
 
 
-def _points(live: Live, run: Run) -> Points:
-    """All points of a run; only new ones are read, but all of them after a resume, which may have taken some back."""
+def _points(live: Live, run: Run) -> Curves:
+    """The curves of a run; only new points are read, but all of them after a resume, which may have taken some back."""
     key = (run.id, str(run.started_at))
-    cached: tuple[Any, Points] | None = st.session_state.get("points")
-    if cached is None or cached[0] != key:
-        found = live.store.points(run.id)
-    else:
-        old, new = cached[1], live.store.points(run.id, cached[1].last)
-        found = Points(
-            old.step + new.step,
-            old.epoch + new.epoch,
-            old.split + new.split,
-            old.name + new.name,
-            old.value + new.value,
-            old.at + new.at,
-            new.last,
-        )
-    st.session_state["points"] = (key, found)
-    return found
+    cached: tuple[Any, Curves, int] | None = st.session_state.get("points")
+    known, last = (cached[1], cached[2]) if cached is not None and cached[0] == key else ({}, 0)
+    new = live.store.points(run.id, last)
+    extend(known, new)
+    st.session_state["points"] = (key, known, new.last)
+    return known

@@ -1,0 +1,113 @@
+"""What a run has to tell in words, as data: what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from builder.train.observe.budget import Budget
+from builder.train.observe.history import MEASURES
+from builder.train.observe.places import Place
+
+if TYPE_CHECKING:
+    from builder.graph import Training
+
+# How many samples of the layers a rule may look back.
+REMEMBERED = 50
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One warning. `where` names layers as people do and `nodes` leads to the first of them, network by network."""
+
+    code: str
+    severity: Literal["error", "warning", "info"]
+    message: str
+    fix: str
+    where: str = ""
+    nodes: tuple[str, ...] = ()
+    step: int = 0
+    epoch: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "nodes": list(self.nodes)}
+
+    @staticmethod
+    def of(value: dict[str, Any]) -> Notice:
+        return Notice(**{**value, "nodes": tuple(value["nodes"])})
+
+
+@dataclass
+class Seen:
+    """What is known of a run so far.
+
+    `samples` are the latest numbers of the layers (layers, measures). `losses` are the mean losses of a few steps each,
+    `train` and `validation` those after each epoch. `turns` is set where networks learn against each other, or an agent
+    by acting: what they lower has no bottom, and rising may be right. `plain`: what is lowered is what is measured.
+    """
+
+    training: Training
+    places: list[Place]
+    sizes: list[int]
+    matrices: list[bool]
+    rows: int
+    turns: bool = False
+    plain: bool = True
+    class_counts: dict[str, int] = field(default_factory=dict)
+    samples: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    losses: list[float] = field(default_factory=list)
+    train: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+    step: int = 0
+    epoch: int = 0
+
+    @property
+    def first(self) -> float:
+        """The loss at the start, when nothing was learned; NaN while it is not known."""
+        known = self.losses if self.plain else self.train
+        return known[0] if known else float("nan")
+
+    def last(self, measure: str, count: int) -> np.ndarray | None:
+        """A measure in the last samples (count, layers), or None while there are not as many."""
+        if len(self.samples) < count or not self.places:
+            return None
+        rows = list(self.samples)[-count:]
+        return np.stack([row[:, MEASURES.index(measure)] for row in rows])
+
+    def named(self, which: list[int]) -> dict[str, Any]:
+        """The fields of a notice that say where: up to three layers, and where the first of them lies."""
+        more = f" and {len(which) - 3} more" if len(which) > 3 else ""
+        return {
+            "where": ", ".join(self.places[place].title for place in which[:3]) + more,
+            "nodes": self.places[which[0]].nodes if which else (),
+        }
+
+
+Rule = Callable[[Seen], Notice | None]
+
+
+class Adviser:
+    """Asks every rule when something new is known, within `share` of the time. Each speaks up once in a run."""
+
+    def __init__(self, rules: dict[str, Rule], seen: Seen, known: list[Notice], share: float) -> None:
+        self._rules, self.seen = rules, seen
+        self.notices = list(known)
+        self._budget = Budget(share)
+
+    def look(self, *, now: bool = False) -> None:
+        """Ask, if there is time for it or it has to be `now`."""
+        if now or self._budget.left():
+            start = time.process_time()
+            self._ask()
+            self._budget.spend(time.process_time() - start)
+
+    def _ask(self) -> None:
+        told = {notice.code for notice in self.notices}
+        for code, rule in self._rules.items():
+            if code not in told and (found := rule(self.seen)) is not None:
+                self.notices.append(found)

@@ -1,0 +1,168 @@
+"""What is drawn of a run: curves as people want to see them, its layers, what it says, and its warnings."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from builder.store import Points
+from builder.train.observe import read_history, read_samples
+from builder.ui.curves import Curve, Curves, View, curve_chart, extend, table
+from builder.ui.layering import KINDS, heatmap, lines
+from builder.ui.saying import cards
+from tests.networks import digits_mlp
+from tests.train.runs import moons
+from tests.train.test_observe import watched
+
+
+def points(count: int, start: int = 0) -> Points:
+    """Losses of batches ten steps and half a second apart, and of an epoch at every tenth."""
+    steps = [10 * (start + place + 1) for place in range(count)]
+    dice = random.Random(start)
+    return Points(
+        steps,
+        [step // 100 for step in steps],
+        ["train"] * count,
+        ["batch_loss" if step % 100 else "loss" for step in steps],
+        [dice.random() + 0.1 for _ in steps],
+        [1000 + step / 20 for step in steps],
+        start + count,
+    )
+
+
+def test_curves_grow_as_if_they_were_read_at_once() -> None:
+    whole, parts = Curves(), Curves()
+    every = points(50)
+    extend(whole, every)
+    for start in range(0, 50, 10):
+        part = slice(start, start + 10)
+        columns = (every.step, every.epoch, every.split, every.name, every.value, every.at)
+        extend(parts, Points(*[column[part] for column in columns], 0))  # type: ignore[call-arg, arg-type]
+        parts["train", "batch_loss"].smoothed(0.5)
+    assert whole.keys() == parts.keys()
+    for key, curve in whole.items():
+        assert (curve.steps, curve.values, curve.at) == (parts[key].steps, parts[key].values, parts[key].at)
+        assert curve.smoothed(0.5) == parts[key].smoothed(0.5)
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.9, 0.98])
+def test_smoothing_is_the_weighted_mean_of_all_before(weight: float) -> None:
+    dice = random.Random(1)
+    values = [dice.random() for _ in range(60)]
+    curve = Curve(list(range(60)), values, [0.0] * 60)
+    curve.smoothed(0.1)  # another weight before must leave nothing behind
+    for end, found in enumerate(curve.smoothed(weight), 1):
+        weights = weight ** np.arange(end)[::-1]
+        assert found == pytest.approx(float((weights * values[:end]).sum() / weights.sum()))
+
+
+def test_axes_and_the_zoom_that_stays() -> None:
+    found = Curves()
+    extend(found, points(40))
+    by_step = curve_chart(found, "loss", "Loss", 50, View("Step"))
+    by_epoch = curve_chart(found, "loss", "Loss", 50, View("Epoch"))
+    by_time = curve_chart(found, "loss", "Loss", 50, View("Time", log_y=True, log_x=True))
+    assert list(by_step.data[1].x) == [100, 200, 300, 400]
+    assert list(by_epoch.data[1].x) == [2, 4, 6, 8]
+    assert list(by_time.data[1].x) == pytest.approx([4.5, 9.5, 14.5, 19.5])
+    assert by_time.layout.xaxis.title.text == "Time (s)"
+    assert (by_time.layout.xaxis.type, by_time.layout.yaxis.type) == ("log", "log")
+    assert by_step.layout.hovermode == "x unified"
+    before = by_step.layout.uirevision
+    extend(found, points(40, 40))
+    assert curve_chart(found, "loss", "Loss", 50, View("Step")).layout.uirevision == before
+    assert by_epoch.layout.uirevision != before
+
+
+def test_what_was_measured_stands_behind_what_is_smoothed() -> None:
+    found = Curves()
+    extend(found, points(40))
+    figure = curve_chart(found, "loss", "Loss", 50, View(smoothing=0.8))
+    raw, smooth = (next(line for line in figure.data if line.name == name) for name in ("train as measured", "train"))
+    assert list(raw.y) == found["train", "loss"].values
+    assert raw.opacity < 0.5 < smooth.opacity
+    assert np.std(smooth.y) < np.std(raw.y)
+
+
+def test_the_table_holds_every_point() -> None:
+    found = Curves()
+    every = points(30)
+    extend(found, every)
+    rows = list(csv.DictReader(io.StringIO(table(found))))
+    read = sorted((int(row["step"]), row["measure"], float(row["value"])) for row in rows)
+    assert read == sorted(zip(every.step, every.name, every.value, strict=True))
+    assert min(float(row["seconds"]) for row in rows) == 0.0
+
+
+def test_the_map_of_layers_shows_what_was_kept(home: Path, tmp_path: Path) -> None:
+    watched(moons(), home, tmp_path)
+    history = read_history(tmp_path)
+    assert history is not None
+    values = history.of("gradient")[:, [0, 3, 4]]
+    figure = heatmap(history.steps / 11, values, ["a", "b", "b"], KINDS["Gradient"])
+    assert np.array(figure.data[0].z) == pytest.approx(np.log10(values.T), abs=1e-3)
+    assert len(set(figure.data[0].y)) == 3  # two layers of one name stay two rows
+    drawn = lines(history.steps / 11, values, ["a", "b", "c"], KINDS["Gradient"])
+    assert [line.name for line in drawn.data] == ["a", "b", "c"]
+    assert list(drawn.data[2].y) == pytest.approx(values[:, 2].tolist(), rel=1e-3)
+
+
+def test_nothing_that_a_row_holds_is_markup() -> None:
+    row: dict[str, Any] = {"row": 3, "text": "<script>alert(1)</script>", "true": "<b>x</b>"}
+    made = cards([row], [{"text": "<img src=x onerror=alert(2)>", "share": 0.5}])
+    assert "<script" not in made
+    assert "<img" not in made
+    assert "<b>x" not in made
+    assert "&lt;script&gt;" in made
+
+
+def _tabs(folder: str) -> None:
+    from pathlib import Path
+
+    from builder.ui.layering import layers
+    from builder.ui.saying import saying
+    from builder.ui.warned import warned
+
+    layers(Path(folder), "run", 20)
+    saying(Path(folder), "run")
+    warned(
+        [
+            {
+                "code": "x",
+                "severity": "warning",
+                "message": "A <b> *bold* claim.",
+                "fix": "Mend it.",
+                "step": 7,
+                "epoch": 0,
+            }
+        ]
+    )
+
+
+def test_layers_and_predictions_on_a_page(home: Path, tmp_path: Path) -> None:
+    """With nothing there yet, and with a run; every kind of number; an epoch that somebody went back to."""
+    empty = AppTest.from_function(_tabs, kwargs={"folder": str(tmp_path / "none")}, default_timeout=60).run()
+    assert not empty.exception
+    assert len(empty.caption) == 2
+    watched(digits_mlp(epochs=3, device="cpu"), home, tmp_path)
+    page = AppTest.from_function(_tabs, kwargs={"folder": str(tmp_path)}, default_timeout=60).run()
+    assert not page.exception
+    assert "\\*bold\\*" in page.warning[0].value
+    assert "step 7" in page.warning[0].value
+    assert page.select_slider[0].value == 3
+    page.select_slider[0].set_value(1).run()
+    assert page.select_slider[0].value == 1
+    page.run()
+    assert page.select_slider[0].value == 1
+    found = read_samples(tmp_path)
+    assert found is not None
+    for name in KINDS:
+        page.button_group[0].set_value([name]).run()
+        assert not page.exception, name
