@@ -15,11 +15,11 @@ LEVELS: tuple[Level, ...] = ("good", "caution", "poor")
 
 @dataclass(frozen=True)
 class Target:
-    """Which number of the network's answer is explained: a class's logit, an output in the data's own units, or the
-    logit of a token or tag at a position, the mean logit of a class over the pixels `places`, or how far off a
-    reconstruction is. `quantity` says it in words."""
+    """Which number of the network's answer is explained: a class's logit, the value of an action, an output in
+    the data's own units, the logit of a token or tag at a position, the mean logit of a class over the pixels `places`,
+    or how far off a reconstruction is. `quantity` says it in words."""
 
-    kind: Literal["class", "number", "next_token", "error", "mask", "tags"]
+    kind: Literal["class", "value", "number", "next_token", "error", "mask", "tags"]
     index: int
     name: str
     quantity: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from builder.check.rules.data import REBUILDING
 from builder.data.encode import written
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from builder.data import Prepared
 
 LIKELIEST = 10
+# Objectives whose scores of actions are returns in the environment's own units.
+VALUING = ("dqn",)
 Asked = int | str | Mapping[str, Any] | None
 
 
@@ -35,6 +37,8 @@ def choose(
             )
         name = data.schema.inputs[0].name
         return Target("error", 0, name, f"how far {name} as it is given back is off (mean squared error)")
+    if target.kind == "action":
+        return _action(asked, output, target.classes, objective)
     if target.kind in ("class", "class_and_tags"):
         classes = target.classes
         index = int(output[0].argmax()) if asked is None else _place(asked, classes, "class")
@@ -47,6 +51,14 @@ def choose(
     if target.kind == "mask":
         return _region(asked, output, target.classes)
     return _token(asked, output, data, inputs)
+
+
+def _action(asked: Asked, output: torch.Tensor, actions: tuple[str, ...], objective: str) -> Target:
+    """The score of an action: what it is worth, or the logit of its probability."""
+    index = int(output[0].argmax()) if asked is None else _place(asked, actions, "action")
+    told = "the value (expected return)" if objective in VALUING else "the score (logit)"
+    kind: Literal["value", "class"] = "value" if objective in VALUING else "class"
+    return Target(kind, index, actions[index], f"{told} of {actions[index]}")
 
 
 def _region(asked: Asked, output: torch.Tensor, classes: tuple[str, ...]) -> Target:
@@ -137,7 +149,7 @@ def select(
     if target.kind == "mask":
         scores = output[:, target.index].flatten(1)
         return scores[:, list(target.places)].mean(1) if target.places else scores.mean(1)
-    if target.kind == "class":
+    if target.kind in ("class", "value"):
         return output[:, target.index]
     fitted = data.preprocess["target"]
     spread, middle = _flat(fitted["std"]), _flat(fitted["mean"])
@@ -159,6 +171,8 @@ def predict(
     if target.kind == "number":
         values = data.restore(output)[0].flatten().tolist()
         return Prediction(", ".join(f"{value:.4g}" for value in values), {})
+    if target.kind == "value":
+        return Prediction(data.schema.target.classes[int(output[0].argmax())], {})
     if target.kind == "class":
         classes, shares = data.schema.target.classes, output[0].softmax(0)
         listed = {name: float(share) for name, share in zip(classes, shares, strict=True)}

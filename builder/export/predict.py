@@ -40,10 +40,11 @@ def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dic
         with torch.no_grad():
             output = network(*[torch.from_numpy(arrays[name]) for name in preprocess["arguments"]])
         if preprocess["target"]["kind"] == "generated":
-            pictures, scores = output
-            shares = scores.sigmoid()[:, 0].tolist()
-            made = restore_rows(preprocess["target"]["field"], pictures.numpy())
-            answers += [{"prediction": one, "real": share} for one, share in zip(made, shares, strict=True)]
+            made = restore_rows(preprocess["target"]["field"], output.numpy())
+            answers += [{"prediction": one} for one in made]
+            continue
+        if preprocess["target"]["kind"] == "action":
+            answers += actions(preprocess, output[0] if isinstance(output, tuple) else output)
             continue
         if preprocess["target"]["kind"] == "class_and_tags":
             classes, tags = output
@@ -106,6 +107,16 @@ def rebuilt(preprocess: dict[str, Any], output: torch.Tensor, arrays: dict[str, 
         ]
     values = restore_rows(field, output.numpy())
     return [{"prediction": value, "error": error} for value, error in zip(values, errors, strict=True)]
+
+
+def actions(preprocess: dict[str, Any], scores: torch.Tensor) -> list[dict[str, Any]]:
+    """The action that an agent takes, with the return that it expects of each, or the probability of each."""
+    target = preprocess["target"]
+    told, numbers = ("values", scores) if target["values"] else ("probabilities", scores.softmax(1))
+    names = target["classes"]
+    return [
+        {"prediction": names[int(row.argmax())], told: dict(zip(names, row.tolist(), strict=True))} for row in numbers
+    ]
 
 
 def both(

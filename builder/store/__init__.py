@@ -11,12 +11,16 @@ from builder.store.database import Database, Missing, StoreError
 from builder.store.home import database_url, home
 from builder.store.library import Library, LibraryRow, Taken
 from builder.store.projects import Conflict, ProjectRow, Projects, SavedProject, VersionRow
+from builder.store.queue import Full, Limits, Queue
 from builder.store.runs import Command, Point, Points, Run, Runs
+from builder.store.sweeps import Sweep, Sweeps, Trial
 
 __all__ = [
     "Command",
     "Conflict",
+    "Full",
     "LibraryRow",
+    "Limits",
     "Missing",
     "Point",
     "Points",
@@ -25,7 +29,9 @@ __all__ = [
     "SavedProject",
     "Store",
     "StoreError",
+    "Sweep",
     "Taken",
+    "Trial",
     "VersionRow",
     "database_url",
     "home",
@@ -33,7 +39,7 @@ __all__ = [
 ]
 
 
-class Store(Runs, Projects, Library):
+class Store(Runs, Queue, Sweeps, Projects, Library):
     """One data folder with its database. Several processes may have it open at once."""
 
     def __init__(self, folder: Path) -> None:

@@ -7,7 +7,7 @@ import math
 import shutil
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,27 @@ from sqlalchemy import delete, insert, select, update
 
 from builder.graph import Project
 from builder.store.database import Database, Missing, StoreError
-from builder.store.schema import commands, points, runs
+from builder.store.schema import commands, points, runs, trials
+from builder.text import plain
 
-# A run that finished stays so; one that failed or was stopped can be resumed.
+# A run that finished stays so, save where it is reopened to be extended; one that failed or was stopped can be resumed.
 FINAL = "finished"
-STATES = ("queued", "running", "paused", "stopping", "finished", "stopped", "failed")
-COMMANDS = ("pause", "resume", "stop", "learning_rate")
+# One that waits has no worker yet; one that is queued has been given one, which starts.
+STATES = ("waiting", "queued", "running", "paused", "stopping", "finished", "stopped", "failed")
+COMMANDS = ("pause", "resume", "stop", "learning_rate", "schedule")
+MAX_TAGS, MAX_TAG = 20, 40
+_IDS_AT_ONCE = 500
+_JSON = ("summary", "about", "tags")
 # step, epoch, split, name, value, seconds since 1970
 Point = tuple[int, int, str, str, float, float]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run: its state, how far it is, and what its worker last told about itself in `summary`."""
+    """A run: its state, how far it is, and what its worker last told about itself in `summary`.
+
+    `owner` takes turns with others in the queue, `about` says where the run comes from (an earlier one, a sweep).
+    """
 
     id: str
     project_id: str
@@ -44,6 +52,16 @@ class Run:
     started_at: datetime | None
     ended_at: datetime | None
     heartbeat_at: datetime | None
+    owner: str = ""
+    device: str = "auto"
+    gpu: int | None = None
+    queued_at: datetime | None = None
+    claim: str | None = None
+    claimed_at: datetime | None = None
+    notes: str = ""
+    tags: tuple[str, ...] = ()
+    about: dict[str, Any] = field(default_factory=dict)
+    sweep_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +70,7 @@ class Command:
 
     kind: str
     value: float | None
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,12 +92,40 @@ class Runs:
     db: Database
     home: Path
 
-    def create_run(self, project_id: str, project: Project, title: str = "") -> Run:
-        """Note a new run of a project. Its folder is the caller's to fill."""
-        run_id = str(uuid.uuid4())
-        values = {"id": run_id, "project_id": project_id, "title": title or project.name, "state": "queued"}
+    def create_run(
+        self,
+        project_id: str,
+        project: Project,
+        title: str = "",
+        *,
+        run_id: str | None = None,
+        owner: str = "",
+        tags: Sequence[str] = (),
+        about: dict[str, Any] | None = None,
+        trial: tuple[str, int, dict[str, Any]] | None = None,
+    ) -> Run:
+        """Note a new run of a project, which waits for its worker. Its folder, named `run_id`, is the caller's to fill
+        before that. Where it is a `trial` (a sweep's id, its number, and what it assigns), both are noted or neither.
+
+        Raises:
+            Missing: there is no such project any more, or the sweep has a trial of this number already.
+        """
+        run_id = run_id or str(uuid.uuid4())
+        now = datetime.now(UTC)
+        values: dict[str, Any] = {
+            "id": run_id,
+            "project_id": project_id,
+            "title": title or project.name,
+            "state": "waiting",
+        }
+        values |= {"owner": owner, "device": project.training.device, "queued_at": now, "created_at": now}
+        values |= {"tags": json.dumps(cleaned(tags)), "about": json.dumps(about or {})}
         with self.db.writing() as connection:
-            connection.execute(insert(runs).values(**values, created_at=datetime.now(UTC)))
+            connection.execute(insert(runs).values(**values, sweep_id=trial[0] if trial else None))
+            if trial:
+                sweep_id, number, assigned = trial
+                row = {"sweep_id": sweep_id, "number": number, "assigned": json.dumps(assigned), "run_id": run_id}
+                connection.execute(insert(trials).values(**row, state="running"))
         return self.run(run_id)
 
     def run(self, run_id: str) -> Run:
@@ -91,7 +138,7 @@ class Runs:
             row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
         if row is None:
             raise Missing("There is no such run; it may have been deleted.")
-        return _run(row)
+        return as_run(row)
 
     def runs(self, project_id: str | None = None, limit: int = 500) -> list[Run]:
         """The runs of a project, or all of them, the newest first."""
@@ -99,7 +146,14 @@ class Runs:
         if project_id is not None:
             query = query.where(runs.c.project_id == project_id)
         with self.db.reading() as connection:
-            return [_run(row) for row in connection.execute(query)]
+            return [as_run(row) for row in connection.execute(query)]
+
+    def active_runs(self) -> list[Run]:
+        """The runs that wait or have a worker, the oldest first."""
+        ended = ("finished", "stopped", "failed")
+        query = select(runs).where(runs.c.state.in_([state for state in STATES if state not in ended]))
+        with self.db.reading() as connection:
+            return [as_run(row) for row in connection.execute(query.order_by(runs.c.created_at))]
 
     def update_run(self, run_id: str, **values: Any) -> None:
         """Change fields of a run.
@@ -109,8 +163,9 @@ class Runs:
         """
         if "state" in values and values["state"] not in STATES:
             raise StoreError(f"{values['state']!r} is no state of a run.")
-        if "summary" in values:
-            values["summary"] = json.dumps(values["summary"])
+        if "tags" in values:
+            values["tags"] = cleaned(values["tags"])
+        values |= {name: json.dumps(values[name]) for name in _JSON if name in values}
         change = update(runs).where(runs.c.id == run_id)
         if values.get("state", FINAL) != FINAL:
             change = change.where(runs.c.state != FINAL)
@@ -182,12 +237,26 @@ class Runs:
             list(step), list(epoch), list(split), list(name), list(value), list(at), ids[-1] if ids else after
         )
 
+    def curves(
+        self, run_ids: Sequence[str], name: str, split: str = "validation"
+    ) -> dict[str, list[tuple[int, float]]]:
+        """Epochs and values of one measure, of several runs at once."""
+        found: dict[str, list[tuple[int, float]]] = {run_id: [] for run_id in run_ids}
+        with self.db.reading() as connection:
+            for start in range(0, len(run_ids), _IDS_AT_ONCE):
+                part = list(run_ids[start : start + _IDS_AT_ONCE])
+                query = select(points.c.run_id, points.c.epoch, points.c.value).order_by(points.c.id)
+                query = query.where(points.c.run_id.in_(part), points.c.split == split, points.c.name == name)
+                for row in connection.execute(query):
+                    found[row.run_id].append((row.epoch, row.value))
+        return found
+
     def drop_points_after(self, run_id: str, step: int) -> None:
         """Forget the points behind `step`, so that a resumed run writes them anew and no curve has a double point."""
         with self.db.writing() as connection:
             connection.execute(delete(points).where(points.c.run_id == run_id, points.c.step > step))
 
-    def command(self, run_id: str, kind: str, value: float | None = None) -> None:
+    def command(self, run_id: str, kind: str, value: float | None = None, text: str = "") -> None:
         """Ask a run's worker for something.
 
         Raises:
@@ -196,9 +265,8 @@ class Runs:
         if kind not in COMMANDS:
             raise StoreError(f"{kind!r} is no command; a run takes {', '.join(COMMANDS)}.")
         with self.db.writing() as connection:
-            connection.execute(
-                insert(commands).values(run_id=run_id, kind=kind, value=value, created_at=datetime.now(UTC))
-            )
+            row = {"run_id": run_id, "kind": kind, "value": value, "text": text, "created_at": datetime.now(UTC)}
+            connection.execute(insert(commands).values(**row))
 
     def take_commands(self, run_id: str) -> list[Command]:
         """The commands that wait for a run, each handed out once."""
@@ -209,10 +277,27 @@ class Runs:
         with self.db.writing() as connection:
             rows = connection.execute(select(commands).where(mine).order_by(commands.c.id).with_for_update()).all()
             connection.execute(delete(commands).where(commands.c.id.in_([row.id for row in rows])))
-        return [Command(row.kind, row.value) for row in rows]
+        return [Command(row.kind, row.value, row.text) for row in rows]
 
 
-def _run(row: Any) -> Run:
+def as_run(row: Any) -> Run:
+    """A row of the table as a run."""
     values = dict(row._mapping)
-    values["summary"] = json.loads(values["summary"])
+    values |= {name: json.loads(values[name]) for name in _JSON}
+    values["tags"] = tuple(values["tags"])
     return Run(**values)
+
+
+def cleaned(tags: Sequence[str]) -> list[str]:
+    """Tags as they are kept: on one line, none empty, each once.
+
+    Raises:
+        StoreError: there are too many, or one is too long.
+    """
+    found = list(dict.fromkeys(word for tag in tags if (word := plain(tag))))
+    if len(found) > MAX_TAGS:
+        raise StoreError(f"A run has at most {MAX_TAGS} tags, received {len(found)}.")
+    for tag in found:
+        if len(tag) > MAX_TAG:
+            raise StoreError(f"A tag has at most {MAX_TAG} letters; {tag[:20]!r}… has {len(tag)}.")
+    return found

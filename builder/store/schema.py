@@ -20,9 +20,10 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 
 metadata = MetaData(
     naming_convention={
@@ -108,6 +109,48 @@ runs = Table(
     Column("started_at", Moment),
     Column("ended_at", Moment),
     Column("heartbeat_at", Moment),
+    # Whose turn in the queue it takes; what it computes on ("cpu", "cuda", "auto"), and the number of its GPU.
+    Column("owner", String(64), nullable=False, server_default=text("''")),
+    Column("device", String(16), nullable=False, server_default="auto"),
+    Column("gpu", Integer),
+    Column("queued_at", Moment),
+    # Whoever put its own word here starts the worker, and nobody else does.
+    Column("claim", String(36)),
+    Column("claimed_at", Moment),
+    Column("notes", Words, nullable=False, server_default=text("''")),
+    Column("tags", Words, nullable=False, server_default="[]"),
+    Column("about", Text, nullable=False, server_default="{}"),
+    Column("sweep_id", String(36), index=True),
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", String(36), ForeignKey("projects.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("title", Words, nullable=False),
+    Column("owner", String(64), nullable=False, server_default=text("''")),
+    Column("state", String(16), nullable=False, index=True),
+    Column("reason", Words, nullable=False, default=""),
+    Column("document", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("sweep_id", String(36), ForeignKey("sweeps.id", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("run_id", String(36), ForeignKey("runs.id", ondelete="SET NULL"), index=True),
+    Column("state", String(16), nullable=False),
+    Column("assigned", Text, nullable=False),
+    Column("value", Float),
+    Column("reason", Words, nullable=False, default=""),
+    # So that of two processes that ask for the next trial at once, one makes it.
+    UniqueConstraint("sweep_id", "number"),
 )
 
 points = Table(
@@ -134,6 +177,7 @@ commands = Table(
     Column("run_id", String(36), ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("kind", String(32), nullable=False),
     Column("value", Float),
+    Column("text", String(64), nullable=False, server_default=text("''")),
     Column("created_at", Moment, nullable=False),
 )
 

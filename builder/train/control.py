@@ -5,59 +5,89 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
+import shutil
 import subprocess
 import sys
 import threading
 import time
+import uuid
+import weakref
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import psutil
 
+from builder import log
 from builder.check import Analysis, analyse
 from builder.compile import CompileError, source
 from builder.data import schema
 from builder.graph import Project, write, write_bytes
+from builder.graph.optimizing import SCHEDULES
 from builder.store import Run, Store
+from builder.store.queue import WITH_WORKER
 from builder.train.device import KEEP_MEMORY, threads
 from builder.train.origin import freeze, looked_at, verified
+from builder.train.queue import gpus, limits
+from builder.train.reproduce import environment
 
-ACTIVE = ("queued", "running", "paused", "stopping")
+ACTIVE = ("waiting", *WITH_WORKER)
 STARTING_S = 3.0
+KEEP_S = 1.0
 NICENESS = 15
 
 # Workers that this process started, so that their exit codes can be read and no zombie stays.
 _children: dict[str, subprocess.Popen[bytes]] = {}
 _spares: dict[Path, subprocess.Popen[bytes]] = {}
 _spare_lock = threading.Lock()
+_looking = threading.Lock()
 
 
-def start(store: Store, project_id: str, project: Project, *, title: str = "") -> str:
-    """Freeze a project into a run's folder and start its worker. Returns the run's id.
+def start(
+    store: Store,
+    project_id: str,
+    project: Project,
+    *,
+    title: str = "",
+    owner: str = "",
+    tags: Sequence[str] = (),
+    about: dict[str, Any] | None = None,
+    trial: tuple[str, int, dict[str, Any]] | None = None,
+    weights: Path | None = None,
+) -> str:
+    """Freeze a project into a run's folder and let it take its place in the queue; its worker starts at once where
+    there is room. `weights` is a file to begin with in the place of what the project says. Returns the run's id.
 
     Raises:
         CompileError: the network has errors, or does not fit the data; `issues` lists them.
         DataError: the data cannot be read.
         StartError: the weights that it starts from are not there, or none of them fits.
+        Full: the owner has as many runs waiting as may wait.
     """
     analysis: Analysis = analyse(project, schema(project.data, store.home))
     if analysis.errors:
         raise CompileError(analysis.errors)
     text = source(project, analysis)
     looked_at(store, project, text)
-    first = verified(store, project)
-    run = store.create_run(project_id, project, title)
-    folder = Path(store.run_folder(run.id))
+    first = weights or verified(store, project)
+    store.room(owner, limits())
+    run_id = str(uuid.uuid4())
+    folder = Path(store.run_folder(run_id))
     folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "project.json", project)
-    write_bytes(folder / "model.py", text.encode())
-    if first:
-        freeze(first, folder)
-    write_bytes(folder / "environment.json", json.dumps(_environment(), indent=1).encode())
-    _spawn(store, run.id, folder)
-    return run.id
+    try:
+        write(folder / "project.json", project)
+        write_bytes(folder / "model.py", text.encode())
+        if first:
+            freeze(first, folder)
+        write_bytes(folder / "environment.json", json.dumps(environment(project, text), indent=1).encode())
+        more: dict[str, Any] = {"owner": owner, "tags": tags, "about": about, "trial": trial}
+        store.create_run(project_id, project, title, run_id=run_id, **more)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    advance(store)
+    return run_id
 
 
 def resume(store: Store, run_id: str) -> None:
@@ -65,12 +95,63 @@ def resume(store: Store, run_id: str) -> None:
 
     Raises:
         ValueError: the run is still going, or has finished.
+        Full: as many runs wait as may wait.
     """
     run = refresh(store, run_id)
     if run.state not in ("failed", "stopped"):
         raise ValueError(f"This run is {run.state}; only a run that failed or was stopped can be resumed.")
-    store.take_commands(run_id)  # what was asked of the worker that is gone
-    _spawn(store, run_id, Path(store.run_folder(run_id)))
+    enter(store, run)
+
+
+def enter(store: Store, run: Run, *, reopen: bool = False) -> None:
+    """Let a run that ended take its place in the queue again; one that finished only where it is said to `reopen`.
+
+    Raises:
+        StoreError: as many runs wait as may wait, or it goes on already.
+    """
+    store.room(run.owner, limits())
+    store.take_commands(run.id)  # what was asked of the worker that is gone
+    store.enqueue(run.id, reopen=reopen)
+    advance(store)
+
+
+def advance(store: Store) -> None:
+    """Start the workers of those whose turn it is. Any process may do so at any time; each run is started once."""
+    while (run := store.claim_next(limits())) is not None:
+        _spawn(store, run)
+
+
+def tend(store: Store) -> None:
+    """See to all runs: those whose worker is gone are marked as failed, sweeps go on, and whoever is next begins."""
+    for run in store.active_runs():
+        if run.state != "waiting" and (run.pid or run.claim):
+            _look(store, run)
+    if store.sweeps(state="running"):
+        from builder.train import sweeps
+
+        sweeps.go_on(store)
+    advance(store)
+
+
+def keep(store: Store) -> threading.Thread:
+    """Tend the runs from a thread of this process, also while no page is open, as long as somebody holds `store`."""
+    thread = threading.Thread(target=_keep, args=(weakref.ref(store),), name="keep", daemon=True)
+    thread.start()
+    return thread
+
+
+def _keep(known: weakref.ref[Store]) -> None:
+    while (store := known()) is not None:
+        try:
+            tend(store)
+        except Exception as error:  # the database may be locked for a moment, or its folder gone
+            if not store.home.exists():
+                return
+            with contextlib.suppress(OSError):
+                log.write(store.home / log.ERRORS, "error", where="keep", problem=repr(error))
+            time.sleep(KEEP_S * 10)
+        del store
+        time.sleep(KEEP_S)
 
 
 def pause(store: Store, run_id: str) -> None:
@@ -84,8 +165,9 @@ def proceed(store: Store, run_id: str) -> None:
 
 
 def stop(store: Store, run_id: str) -> None:
-    """Ask the worker to save a checkpoint and end."""
-    store.command(run_id, "stop")
+    """Ask the worker to save a checkpoint and end; a run that waits leaves the line."""
+    if not store.leave_line(run_id):
+        store.command(run_id, "stop")
 
 
 def set_learning_rate(store: Store, run_id: str, value: float) -> None:
@@ -99,20 +181,47 @@ def set_learning_rate(store: Store, run_id: str, value: float) -> None:
     store.command(run_id, "learning_rate", value)
 
 
+def set_schedule(store: Store, run_id: str, name: str) -> None:
+    """Change how the learning rate moves over time, between two steps of a running worker.
+
+    Raises:
+        ValueError: there is no such schedule.
+    """
+    if name not in SCHEDULES:
+        raise ValueError(f"There is no schedule {name[:30]!r}; there are {', '.join(SCHEDULES)}.")
+    store.command(run_id, "schedule", text=name)
+
+
 def refresh(store: Store, run_id: str) -> Run:
     """The run as it is now; where its worker is gone without a word, it is marked as failed with the reason."""
     run = store.run(run_id)
+    if run.state == "waiting":
+        tend(store)
+        return store.run(run_id)
+    ended = run.state not in ACTIVE
+    run = _look(store, run)
+    if run.state not in ACTIVE and not ended:
+        tend(store)
+    return run
+
+
+def _look(store: Store, run: Run) -> Run:
+    """The run as it is, after a look at its worker."""
     if run.state not in ACTIVE:
-        _reap(run_id)
+        _reap(run.id)
         return run
     if _alive(run):
         return run
-    again = store.run(run_id)  # it may have ended properly between the two looks
-    if again.state in ACTIVE:
-        reason = _death(store, run_id)
-        store.update_run(run_id, state="failed", reason=reason, ended_at=datetime.now(UTC))
-        again = store.run(run_id)
-    return again
+    with _looking:  # of two threads that look at once, the second would find no exit code any more
+        again = store.run(run.id)  # it may have ended properly between the two looks
+        if again.state not in ACTIVE or again.state == "waiting" or _alive(again):
+            return again
+        if again.pid is None and again.claim is not None:
+            store.give_back(again)  # whoever had taken it is gone before it started a worker
+        else:
+            reason = _death(store, run.id)
+            store.update_run(run.id, state="failed", reason=reason, ended_at=datetime.now(UTC))
+    return store.run(run.id)
 
 
 def wait(store: Store, run_id: str, timeout_s: float = 3600.0) -> Run:
@@ -138,16 +247,23 @@ def warm(store: Store) -> None:
             _spares[store.home] = _process(store)
 
 
-def _spawn(store: Store, run_id: str, folder: Path) -> None:
+def _spawn(store: Store, run: Run) -> None:
+    """Start the worker of a run that this process has claimed."""
     with _spare_lock:
         child = _spares.pop(store.home, None)
     if child is None or child.poll() is not None:
         child = _process(store)
-    _children[run_id] = child
-    # Together: whoever looks between the two would take the run for one whose worker is gone.
-    store.update_run(run_id, state="queued", pid=child.pid, reason="", ended_at=None)
-    count = sum(1 for run in store.runs() if run.state in ACTIVE)
-    message = json.dumps({"run": run_id, "threads": threads(count), "log": str(folder / "worker.log")})
+    _children[run.id] = child
+    if not store.set_worker(run.id, str(run.claim), child.pid):
+        # This process slept for so long that the run was given to another.
+        del _children[run.id]
+        cast(IO[bytes], child.stdin).close()
+        return
+    count = sum(1 for other in store.active_runs() if other.state != "waiting")
+    names = gpus()
+    gpu = names[run.gpu] if run.gpu is not None and run.gpu < len(names) else None
+    path = Path(store.run_folder(run.id)) / "worker.log"
+    message = json.dumps({"run": run.id, "threads": threads(count), "log": str(path), "gpu": gpu})
     with contextlib.suppress(BrokenPipeError), cast(IO[bytes], child.stdin) as told:  # a dead one is found by refresh
         told.write(message.encode() + b"\n")
 
@@ -175,7 +291,7 @@ def _alive(run: Run) -> bool:
     if child is not None and child.pid == run.pid:
         return child.poll() is None
     if run.pid is None:
-        return (datetime.now(UTC) - run.created_at).total_seconds() < STARTING_S
+        return (datetime.now(UTC) - (run.claimed_at or run.created_at)).total_seconds() < STARTING_S
     try:
         process = psutil.Process(run.pid)
         return process.status() != psutil.STATUS_ZOMBIE and "builder.train.worker" in process.cmdline()
@@ -209,17 +325,3 @@ def _last_line(path: Path) -> str:
     except OSError:
         return ""
     return f" Its last words: {lines[-1][:300]}" if lines else ""
-
-
-def _environment() -> dict[str, str]:
-    from importlib.metadata import version
-
-    import torch
-
-    packages = ("streamlit", "networkx", "captum", "numpy", "safetensors")
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "torch": torch.__version__,
-        **{name: version(name) for name in packages},
-    }

@@ -26,5 +26,9 @@ def choose(device: str) -> str:
 
 def threads(workers: int = 1) -> int:
     """Threads for each of `workers` runs, so that all of them leave one core to the page."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, (cores - 1) // max(1, workers))
+    return max(1, (cores() - 1) // max(1, workers))
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from builder.compile import input_fields, module, source
 from builder.data import Prepared, prepare
 from builder.data.encode import last_places
+from builder.data.kept import as_kept
 from builder.graph import Project, read
 from builder.store import Store, open_store
 from builder.train import checkpoints
 from builder.train.loop import Watch, begin
 from builder.train.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings, Worst
+from builder.train.objectives.agents import Agent
 from builder.train.objectives.base import joined
 from builder.train.objectives.sequence_to_sequence import SequenceToSequence
 from builder.train.origin import verified
@@ -77,8 +79,8 @@ class TrainedRun:
         return self.output({name: self.data.inputs[name][rows] for name in self.fields})
 
 
-def load_run(store: Store, run_id: str, checkpoint: str = "best") -> TrainedRun:
-    """The network of a run with its "best" or "last" weights.
+def load_run(store: Store, run_id: str, checkpoint: str = "") -> TrainedRun:
+    """The network of a run with its "best" or "last" weights; else with those that its document says are used.
 
     Raises:
         FileNotFoundError: the run has no checkpoint yet.
@@ -88,8 +90,9 @@ def load_run(store: Store, run_id: str, checkpoint: str = "best") -> TrainedRun:
     project = read(folder / "project.json")
     text = (folder / "model.py").read_text()
     model = module(text)
-    model.load_state_dict(checkpoints.weights(folder, checkpoint))
-    return TrainedRun(project, text, model.eval(), prepare(project.data, store.home), store.run(run_id))
+    model.load_state_dict(checkpoints.weights(folder, checkpoint or project.training.keep))
+    data = as_kept(prepare(project.data, store.home), folder)
+    return TrainedRun(project, text, model.eval(), data, store.run(run_id))
 
 
 def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
@@ -121,6 +124,8 @@ def evaluation(store: Store, run_id: str) -> Evaluation | None:
 
 def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
     """Measure a trained network on a split that it was not trained on (or, to compare, on "train")."""
+    if isinstance(trained.objective, Agent):
+        return trained.objective.play(trained.output, trained.data, split)
     output, rows, objective = trained.output_of(split), trained.data.split[split], trained.objective
     found = objective.evaluate(output, trained.data, rows, split, trained.calibration)
     if isinstance(objective, SequenceToSequence):

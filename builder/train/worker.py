@@ -6,6 +6,7 @@ person should know is in the store; everything that a developer should know is i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,18 +17,34 @@ import traceback
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from builder import log
 from builder.data import prepare
-from builder.graph import read, write_bytes
+from builder.data.card import save_card
+from builder.data.kept import keep_fitted
+from builder.graph import read, write, write_bytes
 from builder.store import Missing, Run, Store, open_store
 from builder.train import checkpoints
-from builder.train.loop import Loop, TrainingError, Watch, begin
+from builder.train.energy import Meter
+from builder.train.kept import keep
+from builder.train.loop import DivergedError, Loop, TrainingError, Watch, begin
+from builder.train.observe import culprit
+from builder.train.observe.observer import Observer
 from builder.train.origin import FILE
+from builder.train.pace import Pace
+from builder.train.reproduce import note_machine
 from builder.train.trained import TrainedRun, evaluate
+from builder.train.trial import TrialWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from builder.graph import Project
 
 POLL_S = 0.1
 FLUSH_S = 0.25
@@ -40,18 +57,21 @@ LOG = "log.jsonl"
 class Link(Watch):
     """Between the loop and the store: points out, commands in, a heartbeat."""
 
-    def __init__(self, store: Store, run: Run, folder: Path) -> None:
+    def __init__(self, store: Store, run: Run, folder: Path, observer: Observer) -> None:
         self.store, self.run_id, self.folder = store, run.id, folder
         self.log = partial(log.write, folder / LOG)
+        self.observer = observer
         self._points: list[tuple[int, int, str, str, float, float]] = []
-        self._commands: list[tuple[str, float | None]] = []
+        self._commands: list[tuple[str, float | None, str]] = []
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._facts: dict[str, Any] = {}
         self._state: dict[str, Any] = {"epoch": 0, "step": 0}
         self._checkpoint_at = time.monotonic()
         self._best_step = -1
-        self._speed = _Speed()
+        self._speed = Pace()
+        self._meter = Meter(run.summary)
+        self._trial = TrialWatch(store, run) if run.sweep_id else None
         self._problem: str | None = None
         self._thread = threading.Thread(target=self._serve, name="link", daemon=True)
 
@@ -61,37 +81,66 @@ class Link(Watch):
             "steps_per_epoch": loop.steps_per_epoch,
             "rows_per_step": loop.batch_size,
             "objective": loop.objective.name,
+            "titles": loop.objective.titles(loop.training),
             "device": loop.device,
             "learning_rate": loop.learning_rate,
         }
         self._best_step = loop.best.step if loop.best.weights else -1
+        known = self.store.run(self.run_id).summary.get("warnings", [])
+        self.observer.begin(loop, known, self.store.points(self.run_id))
         self._thread.start()
 
     def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         now = time.time()
         with self._lock:
             self._points += [(step, epoch, split, name, value, now) for name, value in values.items()]
+        self.observer.record(step, epoch, split, values)
+        if self._trial and split == "validation":
+            self._trial.take(epoch, values)
 
     def poll(self, loop: Loop) -> bool:
         self._state = {"epoch": loop.epoch, "step": loop.step}
         if self._commands:
             return self._obey(loop)
+        if self._trial and self._trial.pruned:
+            return False
         if self._problem:
             raise TrainingError(self._problem)
         if time.monotonic() - self._checkpoint_at > CHECKPOINT_EVERY_S:
             self.checkpoint(loop)
         return True
 
+    def note(self, kind: str, sentence: str) -> None:
+        self.log(kind, said=sentence)
+        self._facts["notes"] = [*self._facts.get("notes", []), sentence]
+
     def epoch_done(self, loop: Loop) -> None:
         self._state = {"epoch": loop.epoch, "step": loop.step}
-        self._facts["best"] = {"loss": loop.best.value, "epoch": loop.best.epoch, "step": loop.best.step}
+        best = {"loss": loop.best.value, "epoch": loop.best.epoch, "step": loop.best.step}
+        self._facts["best"] = {**best, "measure": loop.training.monitor}
+        self.observer.epoch_done(loop)
+
+        keep(self.folder, loop.epoch, loop.step, loop.model.state_dict())
+
+    @property
+    def ending(self) -> str:
+        """Why the run was stopped, where nobody asked for it."""
+        return self._trial.pruned if self._trial else ""
+
+    def tell(self, **facts: Any) -> None:
+        """Put more into what the store knows of this run, with the next heartbeat."""
+        self._facts.update(facts)
+
+    def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
+        return self.observer.learn(learn, *batch)
 
     def checkpoint(self, loop: Loop) -> None:
         """Save everything; what the curves hold up to here is written first, so that none of it is lost on resume."""
         loop.flush(self)
         self._write()
         if loop.best.weights and loop.best.step != self._best_step:
-            facts = {"epoch": loop.best.epoch, "step": loop.best.step, "validation_loss": loop.best.value}
+            measure = f"validation_{loop.training.monitor}"
+            facts = {"epoch": loop.best.epoch, "step": loop.best.step, measure: loop.best.value}
             checkpoints.save_best(self.folder, loop.best.weights, facts)
             self._best_step = loop.best.step
         checkpoints.save(self.folder, loop.step, loop.checkpoint())
@@ -108,10 +157,12 @@ class Link(Watch):
     def _obey(self, loop: Loop) -> bool:
         """Carry out what has been asked for. Returns false where the run has to stop."""
         while self._commands:
-            kind, value = self._commands.pop(0)
-            self.log("command", kind=kind, value=value, step=loop.step)
+            kind, value, text = self._commands.pop(0)
+            self.log("command", kind=kind, value=value, text=text, step=loop.step)
             if kind == "learning_rate" and value is not None:
                 self._set_learning_rate(loop, value)
+            elif kind == "schedule":
+                self._set_schedule(loop, text)
             elif kind == "stop":
                 return False
             elif kind == "pause":
@@ -127,10 +178,12 @@ class Link(Watch):
         """Sleep until the run may go on. Returns false where it has to stop instead."""
         while True:
             while self._commands:
-                kind, value = self._commands.pop(0)
-                self.log("command", kind=kind, value=value, step=loop.step)
+                kind, value, text = self._commands.pop(0)
+                self.log("command", kind=kind, value=value, text=text, step=loop.step)
                 if kind == "learning_rate" and value is not None:
                     self._set_learning_rate(loop, value)
+                elif kind == "schedule":
+                    self._set_schedule(loop, text)
                 elif kind in ("resume", "stop"):
                     return kind == "resume"
             time.sleep(POLL_S / 2)
@@ -139,11 +192,19 @@ class Link(Watch):
         loop.learning_rate = self._facts["learning_rate"] = value
         self.checkpoint(loop)  # so that a run that dies goes on with it
 
+    def _set_schedule(self, loop: Loop, name: str) -> None:
+        """Also in the run's own document, so that a run that dies goes on with it."""
+        loop.training = loop.training.model_copy(update={"schedule": name})
+        path = self.folder / "project.json"
+        write(path, read(path).model_copy(update={"training": loop.training}))
+        self._facts["schedule"] = name
+        self.checkpoint(loop)
+
     def _serve(self) -> None:
         flushed = beat = 0.0
         while not self._closed.wait(POLL_S):
             try:
-                self._commands += [(item.kind, item.value) for item in self.store.take_commands(self.run_id)]
+                self._commands += [(item.kind, item.value, item.text) for item in self.store.take_commands(self.run_id)]
                 now = time.monotonic()
                 if now - flushed > FLUSH_S:
                     self._write()
@@ -160,7 +221,7 @@ class Link(Watch):
 
     def _give_up(self) -> None:
         """End at once: the run was deleted, so there is nobody to train for and nowhere to write to."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _clear(self.folder)
         os._exit(0)
 
     def _write(self) -> None:
@@ -176,34 +237,21 @@ class Link(Watch):
     def _beat(self) -> None:
         system = _system()
         self._facts.update(system)
+        self._facts.update(self._meter.stop() if self._closed.is_set() else self._meter.read())
         self._speed.update(self._state["step"])
         rate = self._speed.steps_per_s
         left = self._facts["total_steps"] - self._state["step"]
         self._facts["steps_per_s"] = rate
         self._facts["eta_s"] = left / rate if rate else None
+        self._facts["eta_range_s"] = self._speed.left(left)
+        self._facts["speeds"] = self._speed.history
+        self._facts["warnings"] = self.observer.notices
         if system["memory_share"] > MEMORY_SHARE:
             self._problem = (
                 f"Training was stopped because it filled {system['memory_share']:.0%} of this machine's memory; "
                 "make batches or layers smaller."
             )
         self.store.heartbeat(self.run_id, **self._state, summary=dict(self._facts))
-
-
-class _Speed:
-    """Steps a second, over the last few heartbeats."""
-
-    def __init__(self) -> None:
-        self.steps_per_s = 0.0
-        self._seen: list[tuple[float, int]] = []
-
-    def update(self, step: int) -> None:
-        self._seen = [*self._seen[-5:], (time.monotonic(), step)]
-        (start, first), (end, last) = self._seen[0], self._seen[-1]
-        if end > start and last > first:
-            self.steps_per_s = (last - first) / (end - start)
-
-    def pause(self) -> None:
-        self._seen = []
 
 
 def _system() -> dict[str, Any]:
@@ -240,22 +288,38 @@ def main(home: str, run_id: str) -> int:
         state, reason = _train(store, run_id, folder)
     except Exception as error:
         state, reason = "failed", _reason(error)
-        note("error", message=reason, traceback=traceback.format_exc())
-    store.update_run(run_id, state=state, reason=reason, ended_at=datetime.now(UTC))
+        with contextlib.suppress(OSError):
+            note("error", message=reason, traceback=traceback.format_exc())
+    try:
+        store.update_run(run_id, state=state, reason=reason, ended_at=datetime.now(UTC))
+    except Missing:  # it was deleted, and whatever went wrong went wrong because of that
+        _clear(folder)
+        return 0
     note("end", state=state, reason=reason)
     return 1 if state == "failed" else 0
 
 
+def _clear(folder: Path) -> None:
+    """Remove the folder of a run that was deleted, even while something is still being written into it."""
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.01)
+
+
 def _train(store: Store, run_id: str, folder: Path) -> tuple[str, str]:
     project = read(folder / "project.json")
-    link = Link(store, store.run(run_id), folder)
+    link = Link(store, store.run(run_id), folder, Observer(project, folder))
     text = (folder / "model.py").read_text()
     first = folder / FILE
-    loop = begin(project, text, prepare(project.data, store.home), first if first.exists() else None)
+    data = keep_fitted(prepare(project.data, store.home), folder)
+    note_machine(folder, data.fingerprint)
+    loop = begin(project, text, data, first if first.exists() else None)
     found = checkpoints.load(folder)
     if found is not None:
         step, checkpoint = found
-        best = checkpoints.weights(folder) if (folder / "best.safetensors").exists() else None
+        best = checkpoints.weights(folder, "best") if (folder / "best.safetensors").exists() else None
         loop.restore(checkpoint, best)
         link.log("restore", step=step)
     # One that only measures has its points at step 0: without a checkpoint they go as well.
@@ -267,10 +331,38 @@ def _train(store: Store, run_id: str, folder: Path) -> tuple[str, str]:
         done = loop.run(link)
         link.checkpoint(loop)
         trained = TrainedRun(project, text, loop.best_model(), loop.data)
-        write_bytes(folder / "evaluation.json", json.dumps(evaluate(trained).as_json()).encode())
+        measured = evaluate(trained)
+        write_bytes(folder / "evaluation.json", json.dumps(measured.as_json()).encode())
+        save_card(folder, loop.data, project.data, store.home)
+        link.tell(test=measured.metrics)
+    except DivergedError as error:
+        raise TrainingError(f"{error}{_culprit(link, project, folder, text)}") from None
     finally:
         link.close()
-    return ("finished" if done else "stopped"), ""
+    return ("finished" if done else "stopped"), "" if done else link.ending
+
+
+def _next(home: str) -> None:
+    """Let whoever waits begin, also where no page is open."""
+    from builder.train import control
+
+    if hasattr(os, "SCHED_OTHER"):  # workers inherit it, and their threads that speak with the store need a turn
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    try:
+        control.tend(open_store(Path(home)))
+    except Exception:
+        traceback.print_exc()  # whoever looks next does it
+
+
+def _culprit(link: Link, project: Project, folder: Path, text: str) -> str:
+    """Who made the first number that is none, as a sentence; it stands among the run's warnings too."""
+    first, data = folder / FILE, prepare(project.data, link.store.home)
+    found = culprit.find(project, folder, lambda: begin(project, text, data, first if first.exists() else None))
+    if found is None:
+        return ""
+    link.observer.tell(found.notice())
+    return f" {found.sentence()}"
 
 
 def _give_way() -> None:
@@ -324,5 +416,9 @@ if __name__ == "__main__":
     if told is not None:
         import torch
 
+        if told.get("gpu") is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = told["gpu"]
         torch.set_num_threads(told["threads"])
-        sys.exit(main(sys.argv[1], told["run"]))
+        code = main(sys.argv[1], told["run"])
+        _next(sys.argv[1])
+        sys.exit(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -13,11 +14,13 @@ from builder.store import Run, StoreError
 from builder.train import TrainedRun
 from builder.ui import session
 from builder.ui.attributions import attributions
+from builder.ui.episodes import chosen_step
 from builder.ui.live import Live
 from builder.ui.results import show_example
 from builder.ui.words import ago, plain
 
 Target = str | dict[str, int] | None
+Row = int | dict[str, Any]
 LEVELS = {"good": st.success, "caution": st.warning, "poor": st.error}
 WORDS = {"good": "Can be relied on", "caution": "Read with care", "poor": "Do not rely on this"}
 
@@ -79,10 +82,15 @@ def _load(home: Path, run_id: str, written: float) -> TrainedRun:
     return train.load_run(session.store(), run_id)
 
 
-def _row(live: Live, trained: TrainedRun) -> int:
-    """Which example: one of the test rows, those on which the network is most wrong first."""
+def _row(live: Live, trained: TrainedRun) -> Row:
+    """Which example: one of the test rows, or of those on which the network is most wrong.
+
+    Of an agent, a step of one of its episodes, as a raw row.
+    """
     run_id = trained.run.id if trained.run else ""
     found = train.evaluation(live.store, run_id)
+    if found and found.episodes:
+        return chosen_step(trained.data, found.episodes, run_id)
     which = st.segmented_control("Examples", ["Test rows", "Worst"], default="Test rows", required=True)
     rows = [worst.row for worst in found.worst] if found and which == "Worst" else trained.data.split["test"].tolist()
     place = st.slider("Example", 1, len(rows), 1, key=f"example {run_id} {which}") if len(rows) > 1 else 1
@@ -118,7 +126,7 @@ def _target(trained: TrainedRun) -> Target:
     return chosen or None
 
 
-def _explained(live: Live, trained: TrainedRun, row: int, method: str, target: Target) -> None:
+def _explained(live: Live, trained: TrainedRun, row: Row, method: str, target: Target) -> None:
     try:
         with st.spinner("Explaining …"):
             run_id = trained.run.id if trained.run else ""
@@ -135,7 +143,7 @@ def _explained(live: Live, trained: TrainedRun, row: int, method: str, target: T
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _explain(_trained: TrainedRun, run_id: str, written: float, row: int, method: str, target: Target) -> Explanation:
+def _explain(_trained: TrainedRun, run_id: str, written: float, row: Row, method: str, target: Target) -> Explanation:
     return explain(_trained, method, row, target=target)
 
 

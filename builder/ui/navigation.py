@@ -17,6 +17,7 @@ PAGES = {
     "design": ("Design", ":material/schema:"),
     "data": ("Data", ":material/table_chart:"),
     "train": ("Train", ":material/show_chart:"),
+    "runs": ("Runs", ":material/compare_arrows:"),
     "explain": ("Explain", ":material/visibility:"),
 }
 _state = threading.local()

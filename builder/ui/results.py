@@ -14,6 +14,7 @@ from builder.graph import read
 from builder.store import Run
 from builder.train import Evaluation
 from builder.ui.charts import confusion_chart, residual_chart, series_chart
+from builder.ui.episodes import episodes
 from builder.ui.live import Live
 from builder.ui.panels import painted, panels, samples, separation_charts, tagged
 from builder.ui.words import plain
@@ -47,6 +48,10 @@ METRICS = {
     "frechet": ("Fréchet distance", "{:.2f}"),
     "frechet_real": ("… of real ones", "{:.2f}"),
     "taken_for_real": ("Taken for real", "{:.1%}"),
+    "return": ("Return", "{:.1f}"),
+    "return_deviation": ("Deviation", "± {:.1f}"),
+    "random_return": ("Return by chance", "{:.1f}"),
+    "length": ("Steps in an episode", "{:.1f}"),
 }
 
 
@@ -57,17 +62,33 @@ def results(live: Live, run: Run) -> None:
         if run.state in ("finished", "stopped"):
             st.caption("This run ended before it could be measured. Resume it to go on.")
         return
-    st.markdown("### On the test rows")
+    st.markdown("### In episodes that it never met" if found.episodes else "### On the test rows")
     columns = st.columns(len(found.metrics))
     for column, (name, value) in zip(columns, found.metrics.items(), strict=True):
         title, style = METRICS.get(name, (name, "{:.4g}"))
         column.metric(title, style.format(value), border=True)
+    if found.episodes:
+        _acted(live, run, found)
+        return
     st.caption(f"{found.rows:,} rows that were used neither for training nor for choosing the best weights.")
     overview, mistakes, take = st.tabs(["In detail", "Worst examples", "Take away"])
     with overview:
         _detail(found)
     with mistakes:
         _worst(live, run, found)
+    with take:
+        take_away(live, run)
+
+
+def _acted(live: Live, run: Run, found: Evaluation) -> None:
+    """The episodes of an agent, and downloads."""
+    st.caption(
+        f"Means over {found.rows} episodes from beginnings that were used neither for training nor for choosing the "
+        "best weights, the best action taken every time; by chance: the same beginnings with actions drawn at random."
+    )
+    watched, take = st.tabs(["Episodes", "Take away"])
+    with watched:
+        episodes(found.episodes or {}, run.id)
     with take:
         take_away(live, run)
 

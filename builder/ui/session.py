@@ -7,6 +7,7 @@ import threading
 
 import streamlit as st
 
+from builder import train
 from builder.store import Store, StoreError, open_store
 from builder.ui.live import Live
 
@@ -14,7 +15,9 @@ from builder.ui.live import Live
 @st.cache_resource(show_spinner=False)
 def store() -> Store:
     """The store of this server."""
-    return open_store()
+    opened = open_store()
+    train.keep(opened)
+    return opened
 
 
 @st.cache_resource(show_spinner=False)

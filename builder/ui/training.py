@@ -8,7 +8,9 @@ from builder import train
 from builder.store import Run
 from builder.ui import session
 from builder.ui.charts import empty_chart
+from builder.ui.finding import finding
 from builder.ui.live import Live
+from builder.ui.notice import notice
 from builder.ui.recipe import recipe
 from builder.ui.results import results
 from builder.ui.watching import STATES, watch
@@ -24,6 +26,7 @@ def training(live: Live) -> None:
     left, right = st.columns([1, 2.6], gap="large")
     with left:
         recipe(live)
+        finding(live)
     with right:
         _runs(live)
 
@@ -56,6 +59,7 @@ def _runs(live: Live) -> None:
         st.rerun()
     st.session_state["run"] = picked
     st.query_params["run"] = picked
+    notice(rows, {state: word for state, (_, word) in STATES.items()}, "notice train")
     run = known[picked]
     active = run.state in train.ACTIVE
     st.fragment(watch, run_every=REFRESH_S if active else None)(live, picked, active)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from builder.data import FieldSpec, Schema, TargetSpec
-from builder.graph import Project, Training, apply
+from builder.graph import Augment, Project, Training, apply
 from tests.networks import IMAGE, TABLE, TOKENS, chain, network, networks, project
 
 IMAGES = Schema(
@@ -40,6 +40,10 @@ def linear(units: int = 10) -> tuple[str, dict[str, Any]]:
 def digits(*between: tuple[str, dict[str, Any]], **rest: Any) -> Project:
     """Images, layers, ten classes."""
     return chain(IMAGE, *between, ("Flatten", {}), linear(), **rest)
+
+
+def augmented(kind: str) -> Training:
+    return Training(augment=(Augment(kind=kind),))
 
 
 def residual(second: tuple[str, dict[str, Any]], first: tuple[str, dict[str, Any]] = TABLE) -> Project:
@@ -248,6 +252,8 @@ CASES: dict[str, Case] = {
         TEXTS,
     ),
     "unknown objective": Case("objective", None, digits(training=Training(objective="magic")), DIGITS, IMAGES),
+    "unknown augmentation": Case("augment", None, digits(training=augmented("magic")), DIGITS, IMAGES),
+    "augmentation of another kind": Case("augment", None, digits(training=augmented("word_swap")), DIGITS, IMAGES),
     "other objective": Case("objective", None, digits(training=REGRESSION), DIGITS, IMAGES),
     "two outputs": Case(
         "outputs",

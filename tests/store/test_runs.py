@@ -24,7 +24,7 @@ def points(*steps: int, value: float = 1.0, split: str = "train") -> list[Point]
 
 def test_a_new_run_waits(store: Store, project: Project, project_id: str) -> None:
     run = store.create_run(project_id, project, "With dropout")
-    assert (run.project_id, run.title, run.state, run.reason) == (project_id, "With dropout", "queued", "")
+    assert (run.project_id, run.title, run.state, run.reason) == (project_id, "With dropout", "waiting", "")
     assert (run.pid, run.epoch, run.step, run.total_steps, run.summary) == (None, 0, 0, 0, {})
     assert (run.started_at, run.ended_at, run.heartbeat_at) == (None, None, None)
     assert datetime.now(UTC) - run.created_at < timedelta(minutes=1)
@@ -91,7 +91,7 @@ def test_what_is_none_is_refused(store: Store, run: Run) -> None:
         store.update_run(run.id, state="sleeping")
     with pytest.raises(StoreError, match="'explode' is no command; a run takes pause, resume, stop, learning_rate"):
         store.command(run.id, "explode")
-    assert (store.run(run.id).state, store.take_commands(run.id)) == ("queued", [])
+    assert (store.run(run.id).state, store.take_commands(run.id)) == ("waiting", [])
 
 
 def test_what_is_gone_gets_a_sentence(store: Store, project: Project, run: Run) -> None:

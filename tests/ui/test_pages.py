@@ -14,7 +14,7 @@ from builder.graph import EditError
 from builder.store import open_store
 from builder.templates import templates
 
-PAGES = ("home", "design", "data", "train", "explain")
+PAGES = ("home", "design", "data", "train", "runs", "explain")
 ROOT = Path(__file__).parents[2]
 
 

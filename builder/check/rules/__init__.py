@@ -7,7 +7,18 @@ from typing import Protocol
 
 from builder.check.context import Context, Totals
 from builder.check.issue import Issue
-from builder.check.rules import adversarial, code, data, flow, networks, parameters, sizes, structure
+from builder.check.rules import (
+    adversarial,
+    agents,
+    augmenting,
+    code,
+    data,
+    flow,
+    networks,
+    parameters,
+    sizes,
+    structure,
+)
 
 
 class Rule(Protocol):
@@ -44,6 +55,8 @@ RULES: tuple[Rule, ...] = (
     data.ObjectiveFitsTarget(),
     data.Width(),
     adversarial.Adversarial(),
+    agents.Agents(),
+    augmenting.Augmenting(),
     sizes.Memory(),
     sizes.Trainable(),
 )

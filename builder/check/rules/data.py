@@ -10,6 +10,7 @@ from builder.check import fixes
 from builder.check.context import Context, Totals
 from builder.check.issue import Fix, Issue
 from builder.check.rules import adversarial
+from builder.graph.acting import USED
 from builder.layers import TensorSpec
 from builder.layers.activation import _Activation
 from builder.layers.dense import Linear
@@ -32,6 +33,7 @@ TARGETS = {
     "tagging": "tags",
     "class_and_tags": "class_and_tags",
     "seq2seq": "sequence",
+    **dict.fromkeys(USED, "action"),
 }
 # Objectives whose answer is the input itself.
 REBUILDING = ("reconstruction", "anomaly_detection")
@@ -43,6 +45,7 @@ _TARGET_NAMES = {
     "tags": "a tag for each word",
     "class_and_tags": "a class, and a tag for each word",
     "sequence": "a text as the answer",
+    "action": "actions to choose from",
 }
 
 
@@ -143,6 +146,8 @@ class Width:
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         if context.project.training.objective == adversarial.OBJECTIVE:
             return  # it reads two Outputs, which have a rule of their own
+        if context.schema and context.schema.target.kind == "action":
+            return  # so has what acts
         outputs = context.of_type(Output)
         wanted = self._wanted(context)
         if context.schema and context.schema.target.kind == "class_and_tags":

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from builder.cli.choose import find_run, find_trained
 from builder.cli.command import Command, Context
+from builder.cli.commands.data import action
+from builder.cli.past import ACTIONS
 from builder.cli.text import measures, moment, number, short, table
 from builder.text import plain
 
@@ -27,13 +29,19 @@ class Runs(Command):
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.epilog = "Wherever a run is asked for, the beginning of its id is enough, and last is the newest."
+        actions = parser.add_subparsers(dest="action", metavar="list|" + "|".join(ACTIONS))
+        action(actions, "list", "list the runs (the default)")
+        for name, found in ACTIONS.items():
+            found.arguments(action(actions, name, found.summary))
 
     def run(self, asked: Namespace, context: Context) -> int:
         from builder.store import open_store
-        from builder.train import refresh
+        from builder.train import ACTIVE, refresh
 
         store = open_store(context.home)
-        found = [refresh(store, run.id) for run in store.runs()]
+        if asked.action in ACTIONS:
+            return ACTIONS[asked.action].run(store, asked, context)
+        found = [refresh(store, run.id) if run.state in ACTIVE else run for run in store.runs()]
         head = ("id", "started", "state", "step", "best loss", "title")
         rows = [
             (run.id[:_ID_SHOWN], moment(run.created_at), run.state, _steps(run), _best(run), short(run.title, 40))
@@ -96,7 +104,7 @@ def _cell(value: Any) -> str:
 
 
 def _value(run: Run) -> dict[str, Any]:
-    names = ("id", "project_id", "title", "state", "reason", "epoch", "step", "total_steps", "summary")
+    names = ("id", "project_id", "title", "state", "reason", "epoch", "step", "total_steps", "summary", "tags", "notes")
     times = {name: getattr(run, name) for name in ("created_at", "started_at", "ended_at")}
     return {
         **{name: getattr(run, name) for name in names},

@@ -8,6 +8,7 @@ from typing import Any
 
 from builder.export.base import Batch, Format, Trained
 from builder.export.compare import run
+from builder.export.generator import whole
 from builder.export.parts import as_json, pack, preprocess, python, rows, weights
 from builder.graph import dumps
 
@@ -32,7 +33,7 @@ class Bundle(Format):
                 "model.py": trained.source.encode(),
                 "predict.py": python("builder.export", "predict.py").encode(),
                 "preprocess.json": as_json(preprocess(trained)),
-                "project.json": dumps(trained.project).encode(),
+                "project.json": dumps(whole(trained)).encode(),
                 "weights.safetensors": weights(trained.model),
             }
         )
@@ -85,7 +86,7 @@ def _answer(trained: Trained) -> str:
     if kind["kind"] == "input":
         return "The answer is the row as the network gives it back, and how far that is off."
     if kind["kind"] == "generated":
-        return "The answer is the picture that is made of the noise, and how real the discriminator takes it to be."
+        return "The answer is the picture that is made of the noise; the discriminator, which only trains, is left out."
     if kind["kind"] == "mask":
         return f"The answer is one of {len(kind['classes'])} classes for each pixel, by its number."
     if kind["kind"] == "class_and_tags":
@@ -95,6 +96,9 @@ def _answer(trained: Trained) -> str:
     if kind["kind"] == "sequence":
         begun = trained.data.schema.inputs[-1].name
         return f"The answer is a text, written token by token from the rest of the row; `{begun}` is not read."
+    if kind["kind"] == "action":
+        told = "the return that the agent expects of each" if kind["values"] else "the probability of each"
+        return f"The answer is one of {len(kind['classes'])} actions, with {told}."
     if kind["kind"] == "class":
         return f"The answer is one of {len(kind['classes'])} classes, with the probability of each."
     if kind["kind"] == "number":

@@ -1,0 +1,181 @@
+"""What `netloom runs` does with runs that are there: compare, do again, extend, branch, describe, hand over."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builder.cli.choose import find_run
+from builder.cli.command import FAILED, INTERRUPTED, Context, Failure, whole
+from builder.cli.text import number, table
+from builder.text import plain
+
+if TYPE_CHECKING:
+    from builder.store import Store
+
+FORMATS = ("csv", "tensorboard", "mlflow")
+
+
+@dataclass(frozen=True)
+class Action:
+    """A word after `netloom runs`."""
+
+    summary: str
+    arguments: Callable[[ArgumentParser], None]
+    run: Callable[[Store, Namespace, Context], int]
+
+
+def _compare(store: Store, asked: Namespace, context: Context) -> int:
+    from builder.train.compare import difference, document
+    from builder.train.compare import table as rows_of
+
+    runs = [find_run(store, wanted) for wanted in asked.runs]
+    if len(runs) < 2:
+        raise Failure("Name two runs or more to compare.")
+    rows = rows_of(store, runs, runs[0].id)
+    documents = [document(store, run.id) for run in runs]
+    found = [difference(documents[0], other) if documents[0] and other else None for other in documents[1:]]
+    names = [name for name in rows[0] if name != "run"]
+    cells = [[row["run"][:8], *(_cell(row[name]) for name in names)] for row in rows]
+    lines = [table(("run", *names), cells)]
+    for run, change in zip(runs[1:], found, strict=True):
+        if change is not None and change.lines():
+            lines += ["", f"From {runs[0].id[:8]} to {run.id[:8]}:", *map(plain, change.lines())]
+    value = {"rows": rows, "differences": [change.as_json() if change else None for change in found]}
+    context.answer(value, "\n".join(lines))
+    return 0
+
+
+def _again(store: Store, asked: Namespace, context: Context) -> int:
+    from builder.cli.follow import follow
+    from builder.train.repeating import again, compared
+
+    run = find_run(store, asked.run)
+    repeated, interrupted = follow(store, again(store, run.id), context)
+    if interrupted:
+        return INTERRUPTED
+    if repeated.state != "finished":
+        raise Failure(f"The repetition {repeated.id} {repeated.state}: {plain(repeated.reason)}")
+    found = compared(store, store.run(run.id), repeated)
+    context.answer({**found.as_json(), "sentence": found.sentence()}, found.sentence())
+    return 0 if found.same else FAILED
+
+
+def _extend(store: Store, asked: Namespace, context: Context) -> int:
+    from builder.train.continuing import extend
+
+    run = find_run(store, asked.run)
+    try:
+        extend(store, run.id, asked.epochs)
+    except ValueError as error:
+        raise Failure(str(error)) from None
+    return _followed(store, run.id, context)
+
+
+def _branch(store: Store, asked: Namespace, context: Context) -> int:
+    from builder.train.continuing import branch
+
+    run = find_run(store, asked.run)
+    at = int(asked.at) if asked.at.isdigit() else asked.at
+    values = {"epochs": asked.epochs, "learning_rate": asked.learning_rate}
+    try:
+        made = branch(store, run.id, at, training={key: value for key, value in values.items() if value is not None})
+    except ValueError as error:
+        raise Failure(str(error).splitlines()[0]) from None
+    return _followed(store, made, context)
+
+
+def _followed(store: Store, run_id: str, context: Context) -> int:
+    from builder.cli.follow import follow
+
+    run, interrupted = follow(store, run_id, context)
+    if run.state == "failed":
+        raise Failure(f"The run failed: {run.reason}")
+    value = {"run": run.id, "state": run.state, "epochs": run.epoch, "steps": run.step}
+    context.answer(value, f"{run.id} {run.state} after {run.epoch} epochs")
+    return INTERRUPTED if interrupted else 0
+
+
+def _describe(store: Store, asked: Namespace, context: Context) -> int:
+    run = find_run(store, asked.run)
+    wanted = {
+        "title": asked.title,
+        "notes": asked.notes,
+        "tags": asked.tags.split(",") if asked.tags is not None else None,
+    }
+    values = {key: value for key, value in wanted.items() if value is not None}
+    if not values:
+        raise Failure("Say at least one of --title, --notes and --tags.")
+    store.update_run(run.id, **values)
+    found = store.run(run.id)
+    value = {"run": run.id, "title": found.title, "notes": found.notes, "tags": found.tags}
+    context.answer(value, f"{found.id}  {plain(found.title)}  {', '.join(found.tags)}")
+    return 0
+
+
+def _export(store: Store, asked: Namespace, context: Context) -> int:
+    from builder.export.trackers import write_mlflow, write_tensorboard
+    from builder.train.compare import as_csv
+    from builder.train.compare import table as rows_of
+
+    runs = [find_run(store, wanted) for wanted in asked.runs] or store.runs()
+    folder = Path(asked.to)
+    if asked.format == "csv":
+        folder.write_text(as_csv(rows_of(store, runs)), encoding="utf-8")
+        written = [folder]
+    else:
+        write = write_tensorboard if asked.format == "tensorboard" else write_mlflow
+        folder.mkdir(parents=True, exist_ok=True)
+        written = [write(store, run, folder / run.id if asked.format == "tensorboard" else folder) for run in runs]
+    context.answer([str(path) for path in written], "\n".join(map(str, written)))
+    return 0
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else number(value) if isinstance(value, float) else str(value)
+
+
+def _several(parser: ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="the first is what the others are compared with")
+
+
+def _single(parser: ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN")
+
+
+def _extending(parser: ArgumentParser) -> None:
+    _single(parser)
+    parser.add_argument("--epochs", type=whole(1, 10_000), required=True, metavar="N", help="how many more")
+
+
+def _branching(parser: ArgumentParser) -> None:
+    _single(parser)
+    parser.add_argument("--at", default="best", metavar="EPOCH", help="after which epoch; or best (else), or last")
+    parser.add_argument("--epochs", type=whole(1, 10_000), metavar="N")
+    parser.add_argument("--learning-rate", type=float, metavar="RATE")
+
+
+def _describing(parser: ArgumentParser) -> None:
+    _single(parser)
+    parser.add_argument("--title", metavar="TEXT")
+    parser.add_argument("--notes", metavar="TEXT")
+    parser.add_argument("--tags", metavar="A,B", help="in the place of those that it has")
+
+
+def _exporting(parser: ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="*", help="which (else all)")
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0])
+    parser.add_argument("--to", required=True, metavar="PATH", help="a file for csv, a folder for the others")
+
+
+ACTIONS = {
+    "compare": Action("put runs side by side: what differs, and what came of it", _several, _compare),
+    "again": Action("do a run again from its folder, and compare the curves bit for bit", _single, _again),
+    "extend": Action("train a run that ended for more epochs", _extending, _extend),
+    "branch": Action("start another run from weights that were kept on the way", _branching, _branch),
+    "describe": Action("rename a run, tag it, write notes", _describing, _describe),
+    "export": Action("write runs for a spreadsheet, TensorBoard or MLflow", _exporting, _export),
+}

@@ -1,0 +1,168 @@
+"""A run's curves for other programs: an event file for TensorBoard, a folder in MLflow's layout. Neither is needed."""
+
+from __future__ import annotations
+
+import json
+import struct
+from functools import cache
+from pathlib import Path
+
+from builder.store import Run, Store
+from builder.text import plain
+from builder.train.compare import document, metrics, settings
+
+FORMATS = ("tensorboard", "mlflow")
+_CASTAGNOLI = 0x82F63B78
+_MASK = 0xA282EAD8
+_STATUS = {"running": 1, "finished": 3, "failed": 4, "stopped": 5}
+
+
+def write_tensorboard(store: Store, run: Run, folder: Path) -> Path:
+    """Write a run's points as an event file into `folder`. Returns its path.
+
+    Records are framed as in https://www.tensorflow.org/tutorials/load_data/tfrecord; messages follow
+    https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/util/event.proto.
+    """
+    points = store.points(run.id)
+    start = min(points.at, default=run.created_at.timestamp())
+    records = [_record(_double(1, start) + _bytes(3, b"brain.Event:2"))]
+    for place in range(len(points.step)):
+        tag = f"{points.name[place]}/{points.split[place]}".encode()
+        value = _bytes(1, tag) + _float(2, points.value[place])
+        event = _double(1, points.at[place]) + _varint(2, points.step[place]) + _bytes(5, _bytes(1, value))
+        records.append(_record(event))
+    path = folder / f"events.out.tfevents.{int(start)}.netloom.{run.id}"
+    _write(path, b"".join(records))
+    return path
+
+
+def write_mlflow(store: Store, run: Run, folder: Path) -> Path:
+    """Write a run into `folder` as MLflow's file store keeps it (`mlflow ui --backend-store-uri folder`).
+
+    Returns the run's folder. Values of YAML are written as JSON, which is YAML too.
+    """
+    experiment = str(int(run.project_id.replace("-", "")[:15], 16))
+    run_id = run.id.replace("-", "")
+    home, place = folder / experiment, folder / experiment / run_id
+    _yaml(
+        home / "meta.yaml",
+        artifact_location=home.absolute().as_uri(),
+        creation_time=_ms(run.created_at.timestamp()),
+        experiment_id=experiment,
+        last_update_time=_ms(run.created_at.timestamp()),
+        lifecycle_stage="active",
+        name=f"Netloom {run.project_id[:8]}",
+    )
+    _yaml(
+        place / "meta.yaml",
+        artifact_uri=(place / "artifacts").absolute().as_uri(),
+        end_time=_ms(run.ended_at.timestamp()) if run.ended_at else None,
+        entry_point_name="",
+        experiment_id=experiment,
+        lifecycle_stage="active",
+        run_id=run_id,
+        run_name=plain(run.title),
+        run_uuid=run_id,
+        source_name="netloom",
+        source_type=4,
+        source_version="",
+        start_time=_ms((run.started_at or run.created_at).timestamp()),
+        status=_STATUS.get(run.state, 1),
+        tags=[],
+        user_id=run.owner or "netloom",
+    )
+    (place / "artifacts").mkdir(parents=True, exist_ok=True)
+    _write_measures(store, run, place)
+    found = document(store, run.id)
+    for path, value in (settings(found) if found else {}).items():
+        _text(place / "params" / path, value if isinstance(value, str) else json.dumps(value))
+    for name, value in {"mlflow.runName": plain(run.title), "netloom.tags": ", ".join(run.tags)}.items():
+        _text(place / "tags" / name, value)
+    return place
+
+
+def _write_measures(store: Store, run: Run, place: Path) -> None:
+    points = store.points(run.id)
+    lines: dict[str, list[str]] = {}
+    for at, value, step, split, name in zip(
+        points.at, points.value, points.step, points.split, points.name, strict=True
+    ):
+        lines.setdefault(f"{split}_{name}", []).append(f"{_ms(at)} {value!r} {step}\n")
+    end = run.ended_at.timestamp() if run.ended_at else max(points.at, default=0.0)
+    for name, value in metrics(run).items():
+        lines.setdefault(name.replace(" ", "_"), []).append(f"{_ms(end)} {value!r} {run.step}\n")
+    for name, found in lines.items():
+        _write(place / "metrics" / name, "".join(found).encode())
+
+
+def _yaml(path: Path, **values: object) -> None:
+    _write(path, "".join(f"{key}: {json.dumps(value)}\n" for key, value in values.items()).encode())
+
+
+def _text(path: Path, text: str) -> None:
+    _write(path, text.encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _record(data: bytes) -> bytes:
+    length = struct.pack("<Q", len(data))
+    return length + struct.pack("<I", _masked(length)) + data + struct.pack("<I", _masked(data))
+
+
+def _masked(data: bytes) -> int:
+    crc = crc32c(data)
+    return ((crc >> 15 | crc << 17) + _MASK) & 0xFFFFFFFF
+
+
+def crc32c(data: bytes) -> int:
+    """The checksum of Castagnoli, which zlib does not have (https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4)."""
+    table, crc = _table(), 0xFFFFFFFF
+    for byte in data:
+        crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
+    return crc ^ 0xFFFFFFFF
+
+
+@cache
+def _table() -> list[int]:
+    found = []
+    for number in range(256):
+        for _ in range(8):
+            number = number >> 1 ^ (_CASTAGNOLI if number & 1 else 0)
+        found.append(number)
+    return found
+
+
+def _key(field: int, wire: int) -> bytes:
+    return _plain_varint(field << 3 | wire)
+
+
+def _varint(field: int, value: int) -> bytes:
+    return _key(field, 0) + _plain_varint(value)
+
+
+def _double(field: int, value: float) -> bytes:
+    return _key(field, 1) + struct.pack("<d", value)
+
+
+def _float(field: int, value: float) -> bytes:
+    return _key(field, 5) + struct.pack("<f", value)
+
+
+def _bytes(field: int, value: bytes) -> bytes:
+    return _key(field, 2) + _plain_varint(len(value)) + value
+
+
+def _plain_varint(value: int) -> bytes:
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])

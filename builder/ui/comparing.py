@@ -1,0 +1,213 @@
+"""Chosen runs side by side: what differs, curves over each other, the difference of two documents, parallel axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from builder import train
+from builder.store import Points, Run, Store
+from builder.train.compare import (
+    AXES,
+    BATCH_LOSSES,
+    as_csv,
+    curve,
+    differing,
+    document,
+    metrics,
+    settings,
+    smoothed,
+    table,
+)
+from builder.train.compare import difference as between
+from builder.train.compare import shown as as_text
+from builder.ui import session
+from builder.ui.charts import MARGIN, thin
+from builder.ui.words import plain
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+COLOURS = "#6366f1 #f97316 #10b981 #e11d48 #0ea5e9 #a855f7 #84cc16 #f59e0b #14b8a6 #ec4899".split()
+AT_MOST = 20
+AXIS_TITLES = {"step": "Step", "epoch": "Epoch", "time": "Seconds"}
+FLAT = {"displayModeBar": False}
+
+
+def comparing(store: Store, runs: Sequence[Run]) -> None:
+    """Everything that several runs tell together; one alone has its curves."""
+    if len(runs) > AT_MOST:
+        st.caption(f"The first {AT_MOST} of {len(runs)} chosen runs are drawn.")
+    shown = list(runs[:AT_MOST])
+    titles = _titles(shown)
+    base = None
+    if len(shown) > 1:
+        base = st.selectbox("Baseline", [run.id for run in shown], format_func=titles.__getitem__, key="baseline")
+        _differences(store, shown, base, titles)
+    _curves(store, shown, titles, base)
+    if len(shown) > 1 and base is not None:
+        _documents(store, shown, base, titles)
+        _parallel(store, shown)
+
+
+def _titles(runs: Sequence[Run]) -> dict[str, str]:
+    """A name for each run that no other has."""
+    names = [run.title[:50] for run in runs]
+    return {
+        run.id: name if names.count(name) == 1 else f"{name} ({run.id[:8]})"
+        for run, name in zip(runs, names, strict=True)
+    }
+
+
+def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str]) -> None:
+    rows = table(store, runs, base)
+    same = {"run", "title"} | ({"state"} if len({row["state"] for row in rows}) == 1 else set())
+    shown = [
+        {"Run": titles[row["run"]], **{key: value for key, value in row.items() if key not in same}} for row in rows
+    ]
+    st.markdown("#### What differs")
+    numbers = [key for key in shown[0] if any(isinstance(row[key], float) for row in shown)]
+    config = {
+        name: st.column_config.NumberColumn(format="%+.4g" if name.startswith("Δ") else "%.4g") for name in numbers
+    }
+    st.dataframe(shown, hide_index=True, column_config=config)
+    st.download_button("CSV", as_csv(rows), "runs.csv", "text/csv", icon=":material/download:")
+
+
+def _curves(store: Store, runs: list[Run], titles: dict[str, str], base: str | None) -> None:
+    found = {run.id: _points(store, run) for run in runs}
+    keys = dict.fromkeys(key for points in found.values() for key in zip(points.split, points.name, strict=True))
+    names = list(dict.fromkeys(name for _, name in keys if name not in BATCH_LOSSES))
+    if not names:
+        st.caption("No curves yet.")
+        return
+    one, two, three, four, five = st.columns([1.2, 1.4, 1.3, 1.5, 0.8], vertical_alignment="bottom")
+    name = one.selectbox("Measure", names, names.index("loss") if "loss" in names else 0, key="curve of")
+    splits = [split for split in ("validation", "train") if (split, name) in keys]
+    split = two.segmented_control("Rows", splits, default=splits[0], key=f"rows {'/'.join(splits)}") or splits[0]
+    axis = three.segmented_control("Over", list(AXES), default="epoch", key="over") or "epoch"
+    share = four.slider("Smoothing", 0.0, 0.98, 0.0, 0.02, key="smoothing")
+    log = five.toggle("Log", key="log")
+    figure = _overlay([(titles[run.id], found[run.id], run.id == base) for run in runs], split, name, axis, share)
+    figure.update_layout(yaxis={"title": f"{split} {name}", "type": "log" if log else "linear"})
+    st.plotly_chart(figure, width="stretch", config=FLAT, key="overlay")
+
+
+def _overlay(rows: list[tuple[str, Points, bool]], split: str, name: str, axis: str, share: float) -> go.Figure:
+    """The curves of several runs; the baseline's is dashed and black or white as the theme is."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for number, (title, points, is_base) in enumerate(rows):
+        places, values = curve(points, split, name, axis)
+        colour = COLOURS[number % len(COLOURS)]
+        if share:
+            faint = {"color": colour, "width": 1}
+            across, along = thin(places, values)
+            figure.add_scatter(
+                x=across, y=along, mode="lines", line=faint, opacity=0.25, showlegend=False, hoverinfo="skip"
+            )
+        across, along = thin(places, smoothed(values, share))
+        line: dict[str, Any] = {"color": colour, "width": 3 if is_base else 2, "dash": "dash" if is_base else "solid"}
+        mode = "lines" if len(across) > 30 else "lines+markers"
+        figure.add_scatter(x=across, y=along, name=title, mode=mode, line=line, marker={"size": 5})
+    figure.update_layout(
+        height=380,
+        margin=MARGIN,
+        xaxis_title=AXIS_TITLES[axis],
+        hovermode="x unified",
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.2, "yanchor": "top"},
+        uirevision=f"{name} {axis}",
+    )
+    return figure
+
+
+def _points(store: Store, run: Run) -> Points:
+    if run.state in train.ACTIVE:
+        return store.points(run.id)
+    return _ended_points(run.id, run.ended_at)
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _ended_points(run_id: str, ended_at: datetime | None) -> Points:
+    """The points of a run that has ended; `ended_at` tells it from the same run after it was extended."""
+    return session.store().points(run_id)
+
+
+def _documents(store: Store, runs: list[Run], base: str, titles: dict[str, str]) -> None:
+    """What was changed in the document from the baseline to another run."""
+    st.markdown("#### From the baseline's document to another's")
+    others = [run.id for run in runs if run.id != base]
+    other = st.selectbox(
+        "Other", others, format_func=titles.__getitem__, key=f"other {base}", label_visibility="collapsed"
+    )
+    old, new = document(store, base), document(store, other)
+    if old is None or new is None:
+        st.caption("The folder of one of these runs is gone.")
+        return
+    found = between(old, new)
+    parts = {
+        "Added": [*found.added, *found.edges_added],
+        "Removed": [*found.removed, *found.edges_removed],
+    }
+    if not found.lines():
+        st.caption("The two documents are the same.")
+        return
+    columns = st.columns(2)
+    for column, (title, items) in zip(columns, parts.items(), strict=True):
+        if items:
+            column.markdown(f"**{title}**\n" + "\n".join(f"- {plain(item)}" for item in items))
+    changes = [*found.parameters, *found.training, *found.data]
+    if changes:
+        rows = [{"Setting": item.path, "Baseline": as_text(item.old), "Other": as_text(item.new)} for item in changes]
+        st.dataframe(rows, hide_index=True)
+
+
+def _parallel(store: Store, runs: list[Run]) -> None:
+    """One line a run through an axis for each setting that differs, and one for each measure."""
+    columns = [settings(found) if (found := document(store, run.id)) else {} for run in runs]
+    measures = [metrics(run) for run in runs]
+    axes = {path: [column.get(path) for column in columns] for path in differing(columns)[:8]}
+    names = list(dict.fromkeys(name for found in measures for name in found))
+    axes |= {name: [found.get(name) for found in measures] for name in names[:4]}
+    if len(axes) > 1:
+        st.markdown("#### All at once")
+        st.plotly_chart(parallel_chart(axes, names[0] if names else None), width="stretch", config=FLAT, key="parallel")
+
+
+def parallel_chart(axes: dict[str, list[Any]], colour_by: str | None) -> go.Figure:
+    """Parallel coordinates. Values that are no numbers stand at even distances; runs that lack one are left out."""
+    import plotly.graph_objects as go
+
+    count = len(next(iter(axes.values())))
+    whole = [place for place in range(count) if all(values[place] is not None for values in axes.values())]
+    dimensions = []
+    for name, values in axes.items():
+        chosen = [values[place] for place in whole]
+        if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in chosen):
+            dimensions.append(
+                {"label": name.rpartition(".")[2] if len(name) > 22 else name, "values": chosen, "tickformat": ".3g"}
+            )
+        else:
+            texts = [str(value) for value in chosen]
+            known = list(dict.fromkeys(texts))
+            places = [known.index(text) for text in texts]
+            short = [text[:18] for text in known]
+            dimensions.append(
+                {"label": name[-24:], "values": places, "tickvals": list(range(len(known))), "ticktext": short}
+            )
+    line: dict[str, Any] = {"color": COLOURS[0]}
+    if colour_by is not None and whole:
+        values = [axes[colour_by][place] for place in whole]
+        line = {
+            "color": values,
+            "colorscale": "Viridis",
+            "showscale": True,
+            "colorbar": {"title": colour_by, "thickness": 12},
+        }
+    figure = go.Figure(go.Parcoords(line=line, dimensions=dimensions, labelangle=-12))
+    figure.update_layout(height=380, margin={"l": 60, "r": 40, "t": 80, "b": 20})
+    return figure

@@ -1,0 +1,224 @@
+"""The runs page: all runs as a table with filters, what can be done with one, and the way to comparing several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from builder import train
+from builder.store import Run, Store, StoreError
+from builder.text import size
+from builder.train import continuing, kept, repeating
+from builder.train.compare import document, metrics
+from builder.train.energy import sentence
+from builder.train.queue import place
+from builder.ui import session
+from builder.ui.comparing import comparing
+from builder.ui.live import Live
+from builder.ui.notice import notice
+from builder.ui.sweeping import sweeping
+from builder.ui.watching import STATES
+from builder.ui.words import ago, plain
+
+REFRESH_S = 2.0
+LIMIT = 1_000
+PARTS = {"runs": "Runs", "sweeps": "Sweeps"}
+_ASKED = (ValueError, StoreError, OSError, train.StartError)
+
+
+def runtable(live: Live) -> None:
+    """Everything on the runs page."""
+    chosen = st.segmented_control(
+        "Part",
+        list(PARTS),
+        default="runs",
+        format_func=PARTS.__getitem__,
+        key="runs part",
+        label_visibility="collapsed",
+    )
+    if chosen == "sweeps":
+        sweeping(live)
+        return
+    runs = live.store.runs(limit=LIMIT)
+    if not runs:
+        st.info("There are no runs yet. Start one on the Train page; all runs of all projects come together here.")
+        return
+    shown = _filtered(live, runs)
+    picked = _table(live.store, shown)
+    notice(runs, {state: word for state, (_, word) in STATES.items()}, "notice runs")
+    if any(run.state in train.ACTIVE for run in runs):
+        st.fragment(_look, run_every=REFRESH_S)(live.store, _stamp(runs))
+    if not picked:
+        st.caption("Choose one run to name, note, extend or branch it, or several to compare them.")
+    elif len(picked) == 1:
+        _one(live, picked[0])
+        comparing(live.store, picked)
+    else:
+        comparing(live.store, picked)
+
+
+def _stamp(runs: Sequence[Run]) -> tuple[Any, ...]:
+    return tuple((run.id, run.state, run.epoch) for run in runs if run.state in train.ACTIVE)
+
+
+def _look(store: Store, stamp: tuple[Any, ...]) -> None:
+    """Draw the page anew where a run has gone on; the look itself reads only those that are active."""
+    train.tend(store)
+    if _stamp(sorted(store.active_runs(), key=lambda run: run.created_at, reverse=True)) != stamp:
+        st.rerun(scope="app")
+
+
+def _filtered(live: Live, runs: list[Run]) -> list[Run]:
+    names = {row.id: row.name for row in live.store.list_projects()}
+    projects = list(dict.fromkeys(run.project_id for run in runs))
+    one, two, three, four = st.columns([1.4, 1.4, 1.2, 1.4])
+    project = one.selectbox(
+        "Project", ["", *projects], format_func=lambda key: names.get(key, key[:8]) if key else "All projects", key="of"
+    )
+    states = list(dict.fromkeys(run.state for run in runs))
+    state = two.multiselect("State", states, format_func=lambda key: STATES[key][1], placeholder="Any", key="state of")
+    tags = sorted({tag for run in runs for tag in run.tags})
+    tag = three.multiselect("Tag", tags, placeholder="Any", key="tag of")
+    text = four.text_input("Title or notes", placeholder="Find", key="text of").casefold()
+    return [
+        run
+        for run in runs
+        if project in ("", run.project_id)
+        and (not state or run.state in state)
+        and set(tag) <= set(run.tags)
+        and text in f"{run.title}\n{run.notes}".casefold()
+    ]
+
+
+def _table(store: Store, runs: list[Run]) -> list[Run]:
+    """The runs as rows. Returns those that are chosen."""
+    names = {row.id: row.name for row in store.list_projects()}
+    line = {run.id: f" · {place(store, run)}" for run in runs if run.state == "waiting"}
+    columns: dict[str, list[Any]] = {
+        "Title": [run.title for run in runs],
+        "Project": [names.get(run.project_id, "") for run in runs],
+        "State": [STATES[run.state][1] + line.get(run.id, "") for run in runs],
+        "Epochs": [run.epoch for run in runs],
+        "Best on validation": [_best(run) for run in runs],
+        "Test": [_test(run) for run in runs],
+        "Tags": [list(run.tags) for run in runs],
+        "Started": [ago(run.created_at) for run in runs],
+        "Notes": [run.notes for run in runs],
+    }
+    found = st.dataframe(
+        columns,
+        hide_index=True,
+        height=min(38 + 35 * max(len(runs), 1), 388),
+        on_select="rerun",
+        selection_mode="multi-row",
+        key=f"all runs {hash(tuple(run.id for run in runs))}",
+        column_config={
+            "Best on validation": st.column_config.NumberColumn(format="%.4g"),
+            "Tags": st.column_config.ListColumn(),
+            "Title": st.column_config.TextColumn(width="medium"),
+        },
+    )
+    rows: list[int] = found["selection"]["rows"]
+    st.caption(f"{len(runs):,} runs")
+    return [runs[row] for row in rows if row < len(runs)]
+
+
+def _best(run: Run) -> float | None:
+    return next((value for name, value in metrics(run).items() if name.startswith("validation ")), None)
+
+
+def _test(run: Run) -> str:
+    found = {name: value for name, value in (run.summary.get("test") or {}).items() if isinstance(value, (int, float))}
+    return " · ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in list(found.items())[:2])
+
+
+def _one(live: Live, run: Run) -> None:
+    """What can be done with one run."""
+    st.markdown(f"#### {plain(run.title)}")
+    energy = sentence(run.summary)
+    st.caption(" · ".join(part for part in (STATES[run.state][1], plain(run.reason), energy) if part))
+    store = live.store
+    open_it, extend, branch, again, names, delete = st.columns(6)
+    if open_it.button("Open", icon=":material/show_chart:", width="stretch", key=f"open {run.id}"):
+        session.choose(run.project_id, run.id)
+        st.switch_page("pages/train.py")
+    ended = run.state not in train.ACTIVE
+    with extend.popover("Extend", icon=":material/update:", width="stretch", disabled=not ended):
+        _extend(store, run)
+    with branch.popover("Branch", icon=":material/alt_route:", width="stretch"):
+        _branch(store, run)
+    if again.button("Run again", icon=":material/replay:", width="stretch", key=f"again {run.id}", disabled=not ended):
+        _say(lambda: repeating.again(store, run.id), "It runs again from its folder.")
+    with names.popover("Name", icon=":material/edit:", width="stretch"):
+        _describe(store, run)
+    with delete.popover("Delete", icon=":material/delete:", width="stretch"):
+        st.caption("With its curves and weights; this cannot be undone.")
+        if st.button("Delete for ever", type="primary", key=f"delete {run.id}"):
+            store.delete_run(run.id)
+            st.rerun()
+    _repeated(store, run)
+
+
+def _extend(store: Store, run: Run) -> None:
+    st.caption(
+        "Goes on from the last checkpoint. Early stopping ends it no more; a schedule is drawn out over all epochs."
+    )
+    epochs = st.number_input("More epochs", 1, 10_000, 10, key=f"more {run.id}")
+    if st.button("Go on", type="primary", key=f"extend {run.id}"):
+        _say(lambda: continuing.extend(store, run.id, int(epochs)), "It goes on.")
+
+
+def _branch(store: Store, run: Run) -> None:
+    found = kept.series(store.run_folder(run.id))
+    options: list[int | str] = ["best", "last", *(item.epoch for item in found)]
+    total, most = size(sum(item.size_bytes for item in found)), size(kept.max_bytes())
+    st.caption(f"Another run from weights of this one. {len(found)} are kept along the way: {total} of at most {most}.")
+    at = st.selectbox(
+        "Weights",
+        options,
+        format_func=lambda key: f"After epoch {key}" if isinstance(key, int) else key.capitalize(),
+        key=f"at {run.id}",
+    )
+    found_document = document(store, run.id)
+    rate = found_document.training.learning_rate if found_document else 1e-3
+    epochs = st.number_input("Epochs", 1, 10_000, 10, key=f"branch epochs {run.id}")
+    wanted = st.number_input("Learning rate", 1e-7, 10.0, rate, format="%g", key=f"branch rate {run.id}")
+    if st.button("Start the branch", type="primary", key=f"branch {run.id}"):
+        asked = {"epochs": int(epochs), "learning_rate": float(wanted)}
+        _say(lambda: continuing.branch(store, run.id, at, training=asked), "The branch has started.")
+
+
+def _describe(store: Store, run: Run) -> None:
+    with st.form(f"describe {run.id}", border=False):
+        title = st.text_input("Title", run.title, max_chars=200)
+        tags = st.text_input("Tags", ", ".join(run.tags), help="With commas between them")
+        notes = st.text_area("Notes", run.notes, max_chars=20_000)
+        if st.form_submit_button("Keep", type="primary"):
+            values = {"title": title.strip() or run.title, "tags": tags.split(","), "notes": notes}
+            _say(lambda: store.update_run(run.id, **values), "")
+
+
+def _repeated(store: Store, run: Run) -> None:
+    """Where this run repeats another, how the two compare."""
+    original = run.about.get("again")
+    if not original or run.state in train.ACTIVE:
+        return
+    try:
+        found = repeating.compared(store, store.run(str(original)), run)
+    except StoreError:
+        st.caption("It repeats a run that was deleted.")
+        return
+    (st.success if found.same else st.warning)(found.sentence())
+
+
+def _say(act: Any, said: str) -> None:
+    try:
+        act()
+    except _ASKED as error:
+        st.error(str(error))
+    else:
+        if said:
+            st.toast(said)
+        st.rerun()

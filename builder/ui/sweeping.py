@@ -1,0 +1,314 @@
+"""Sweeps on the runs page: choosing what to search, watching trials come in, and taking the best into the document."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from builder import train
+from builder.graph import EditError
+from builder.store import StoreError, Sweep, Trial
+from builder.train import sweeps
+from builder.train.compare import shown
+from builder.train.spaces import Parameter, SpaceError, searchable
+from builder.train.spread import of_sweep
+from builder.train.trial import PRUNERS
+from builder.ui.charts import MARGIN
+from builder.ui.comparing import COLOURS, FLAT, parallel_chart
+from builder.ui.live import Live
+from builder.ui.trouble import guard
+from builder.ui.words import ago, plain
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+REFRESH_S = 2.0
+KINDS = {"search": "Search", "folds": "Folds", "seeds": "Seeds"}
+SAMPLERS = {"tpe": "TPE", "random": "Random", "grid": "Grid"}
+PRUNER_TITLES = {
+    "none": "Train all to the end",
+    "median": "End what is worse than the median",
+    "hyperband": "Hyperband",
+}
+STATES = {"running": "Running", "stopped": "Stopped", "finished": "Finished", "failed": "Failed"}
+_SAMPLING = "TPE learns from the trials so far; random does not; a grid tries every combination in turn"
+_ABOUT = {
+    "search": "Many runs with other values, each an ordinary run in the queue.",
+    "folds": "Cross-validation: every row is tested once, by a network that was not trained on it.",
+    "seeds": "The same run from other first weights and in other orders: how much of a result is chance.",
+}
+
+
+def sweeping(live: Live) -> None:
+    """Everything about sweeps of the project that is open."""
+    st.subheader(plain(live.project.name))
+    left, right = st.columns([1, 2], gap="large")
+    with left, st.container(border=True):
+        _new(live)
+    with right:
+        _watch_one(live)
+
+
+def _new(live: Live) -> None:
+    kind = st.segmented_control("Kind", list(KINDS), default="search", format_func=KINDS.__getitem__, key="sweep kind")
+    kind = kind or "search"
+    st.caption(_ABOUT[kind])
+    space: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    if kind == "search":
+        space = _space(searchable(live.project))
+        one, two = st.columns(2)
+        settings["trials"] = one.number_input("Trials", 1, sweeps.MAX_TRIALS, 20, key="trials")
+        settings["sampler"] = two.selectbox(
+            "Chosen by", list(SAMPLERS), format_func=SAMPLERS.__getitem__, key="sampler", help=_SAMPLING
+        )
+    else:
+        count = st.number_input("Folds" if kind == "folds" else "Seeds", 2, 100, 5, key=f"count {kind}")
+    measures = dict(train.OBJECTIVES[live.project.training.objective].metrics)
+    metric = st.selectbox(
+        "Measure on the validation rows", list(measures), format_func=measures.__getitem__, key="sweep metric"
+    )
+    if kind == "search":
+        settings["pruner"] = st.selectbox("Pruning", PRUNERS, format_func=PRUNER_TITLES.__getitem__, key="pruner")
+    ready = bool(space or kind != "search") and bool(live.project.data.dataset)
+    if st.button("Start the sweep", type="primary", icon=":material/tune:", width="stretch", disabled=not ready):
+        try:
+            if kind == "folds":
+                project, made = sweeps.folds(live.project, int(count), metric=metric)
+            elif kind == "seeds":
+                project, made = sweeps.seeds(live.project, int(count), metric=metric)
+            else:
+                project, made = live.project, sweeps.plan(live.project, space, metric=metric, **settings)
+            st.session_state["sweep"] = sweeps.begin(live.store, live.id, project, made)
+        except (SpaceError, StoreError) as error:
+            st.error(str(error))
+        else:
+            st.rerun()
+
+
+def _space(known: list[Parameter]) -> dict[str, Any]:
+    """What is searched, with a range or choices for each parameter that was picked."""
+    by_path = {item.path: item for item in known}
+    first = [path for path in ("training.learning_rate",) if path in by_path]
+    paths = st.multiselect(
+        "Parameters", list(by_path), first, format_func=lambda path: by_path[path].title, key="sweep paths"
+    )
+    space: dict[str, Any] = {}
+    for path in paths:
+        item = by_path[path]
+        st.markdown(f"**{plain(item.title)}** · now {plain(shown(item.value))}")
+        space[path] = _choices(item) if "choices" in item.proposal else _range(item)
+    return space
+
+
+def _choices(item: Parameter) -> dict[str, Any]:
+    options = [json.dumps(choice) for choice in item.proposal["choices"]]
+    taken = st.multiselect(
+        "Choices",
+        options,
+        options,
+        format_func=lambda text: shown(json.loads(text)),
+        key=f"choices {item.path}",
+        label_visibility="collapsed",
+    )
+    return {"choices": [json.loads(text) for text in taken]}
+
+
+def _range(item: Parameter) -> dict[str, Any]:
+    one, two, three = st.columns(3, vertical_alignment="bottom")
+    whole = bool(item.proposal.get("whole"))
+    made: dict[str, Any] = {"step": 1} if whole else {"format": "%g", "step": None}
+    low, high = (int if whole else float)(item.proposal["low"]), (int if whole else float)(item.proposal["high"])
+    bottom = one.number_input("From", value=low, key=f"low {item.path}", **made)
+    top = two.number_input("To", value=high, key=f"high {item.path}", **made)
+    log = three.toggle("Log", bool(item.proposal.get("log")), key=f"log {item.path}")
+    return {"low": bottom, "high": top, "log": log}
+
+
+def _watch_one(live: Live) -> None:
+    rows = live.store.sweeps(live.id)
+    if not rows:
+        st.markdown("#### No sweeps yet")
+        st.caption("Choose on the left what to search. Each trial is a run; they come in here one by one.")
+        return
+    known = {row.id: row for row in rows}
+    ids = list(known)
+    wanted = st.session_state.get("sweep")
+    index = ids.index(wanted) if wanted in known else 0
+    chosen = st.selectbox(
+        "Sweep",
+        ids,
+        index,
+        format_func=lambda key: (
+            f"{known[key].title[:60]} · {STATES[known[key].state].lower()} · {ago(known[key].created_at)}"
+        ),
+        key=f"sweeps {len(ids)} {ids[index]} {known[ids[index]].state}",
+    )
+    st.session_state["sweep"] = chosen
+    going = known[chosen].state == "running"
+    st.fragment(_watch, run_every=REFRESH_S if going else None)(live, chosen, going)
+
+
+@guard()
+def _watch(live: Live, sweep_id: str, going: bool) -> None:
+    """The sweep as it is now, drawn again and again while it goes on."""
+    if going:
+        train.tend(live.store)
+    sweep = live.store.sweep(sweep_id)
+    if going != (sweep.state == "running"):
+        st.rerun()
+    trials = live.store.trials(sweep_id)
+    _controls(live, sweep)
+    ended = sum(trial.state != "running" for trial in trials)
+    pruned, failed = (sum(trial.state == state for trial in trials) for state in ("pruned", "failed"))
+    extra = f" · {pruned} pruned" * bool(pruned) + f" · {failed} failed" * bool(failed)
+    st.progress(min(1.0, ended / max(1, sweep.plan["trials"])), f"{ended} of {sweep.plan['trials']} trials{extra}")
+    if sweep.plan["kind"] == "search":
+        _best(live, sweep, trials)
+    else:
+        _spreads(live, sweep)
+    if trials:
+        _charts(sweep, trials)
+        _rows(sweep, trials)
+
+
+def _controls(live: Live, sweep: Sweep) -> None:
+    one, two, _ = st.columns(3)
+    store = live.store
+    if sweep.state == "running":
+        one.button(
+            "Stop",
+            icon=":material/stop:",
+            key="stop sweep",
+            width="stretch",
+            on_click=sweeps.stop,
+            args=(store, sweep.id),
+        )
+    elif sweep.state == "stopped":
+        one.button(
+            "Go on",
+            icon=":material/play_arrow:",
+            key="go on",
+            width="stretch",
+            on_click=sweeps.resume,
+            args=(store, sweep.id),
+        )
+    elif sweep.plan["kind"] == "search":
+        more: dict[str, Any] = {"on_click": sweeps.resume, "args": (store, sweep.id), "kwargs": {"more": 10}}
+        one.button("10 more trials", icon=":material/add:", key="more trials", width="stretch", **more)
+    if sweep.state != "running" and two.button(
+        "Delete", icon=":material/delete:", key="delete sweep", width="stretch", help="Its runs stay"
+    ):
+        store.delete_sweep(sweep.id)
+        st.rerun(scope="app")
+
+
+def _best(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
+    found = sweeps.best(sweep, trials)
+    if found is None:
+        return
+    values = " · ".join(f"{plain(path)} **{plain(shown(value))}**" for path, value in found.assigned.items())
+    st.markdown(
+        f"Best so far: {plain(sweep.plan['metric'])} **{found.value:.4g}** (trial {found.number + 1}) · {values}"
+    )
+    if st.button("Use the best in the document", icon=":material/check:", key="use best", type="primary"):
+        try:
+            said = live.apply(sweeps.best_edit(sweep, live.project, found))
+        except (SpaceError, EditError) as error:
+            said = [str(error)]
+        if said:
+            st.error(" ".join(said))
+        else:
+            st.toast("The document has these values now; Undo on the Design page takes them back.")
+
+
+def _spreads(live: Live, sweep: Sweep) -> None:
+    found = of_sweep(live.store, sweep)
+    rows = [
+        {
+            "Measure": item.name,
+            "Mean": f"{item.mean:.4g}",
+            "Deviation": "–" if math.isnan(item.deviation) else f"± {item.deviation:.2g}",
+            "95 % interval of the mean": "–" if math.isnan(item.low) else f"{item.low:.4g} to {item.high:.4g}",
+            "Runs": item.count,
+        }
+        for item in found
+    ]
+    if rows:
+        st.dataframe(rows, hide_index=True)
+    if sweep.plan["kind"] == "folds" and rows:
+        st.caption("Folds share most of their training rows, so the true interval is somewhat wider.")
+
+
+def _charts(sweep: Sweep, trials: list[Trial]) -> None:
+    done = [trial for trial in trials if trial.value is not None]
+    if not done:
+        return
+    st.plotly_chart(_history(sweep, done), width="stretch", config=FLAT, key="sweep history")
+    if sweep.plan["kind"] != "search" or len(done) < 2:
+        return
+    shares = sweeps.importance(sweep, trials)
+    if shares:
+        st.plotly_chart(_shares(shares), width="stretch", config=FLAT, key="importance")
+    axes: dict[str, list[Any]] = {path: [trial.assigned.get(path) for trial in done] for path in sweep.plan["space"]}
+    axes[sweep.plan["metric"]] = [trial.value for trial in done]
+    st.plotly_chart(parallel_chart(axes, sweep.plan["metric"]), width="stretch", config=FLAT, key="sweep parallel")
+
+
+def _history(sweep: Sweep, done: list[Trial]) -> go.Figure:
+    """The result of each trial, and the best up to it."""
+    import plotly.graph_objects as go
+
+    pick = max if sweep.plan["direction"] == "maximize" else min
+    figure = go.Figure()
+    for state, colour, symbol in (("complete", COLOURS[0], "circle"), ("pruned", "#94a3b8", "x")):
+        some = [trial for trial in done if trial.state == state]
+        if some:
+            marker = {"color": colour, "symbol": symbol, "size": 8}
+            across, along = [trial.number + 1 for trial in some], [trial.value for trial in some]
+            figure.add_scatter(x=across, y=along, mode="markers", name=state, marker=marker)
+    if sweep.plan["kind"] == "search":
+        complete = [trial for trial in done if trial.state == "complete"]
+        values = [float(trial.value or 0.0) for trial in complete]
+        best = [pick(values[: place + 1]) for place in range(len(values))]
+        line = {"color": COLOURS[1], "shape": "hv", "width": 2}
+        figure.add_scatter(x=[trial.number + 1 for trial in complete], y=best, mode="lines", name="best", line=line)
+    figure.update_layout(
+        height=280,
+        margin=MARGIN,
+        xaxis_title="Trial",
+        yaxis={"title": sweep.plan["metric"], "tickformat": ".3g"},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.28, "yanchor": "top"},
+    )
+    return figure
+
+
+def _shares(shares: dict[str, float]) -> go.Figure:
+    """How much of the differences each parameter explains."""
+    import plotly.graph_objects as go
+
+    paths = list(shares)[:12][::-1]
+    figure = go.Figure(go.Bar(x=[shares[path] for path in paths], y=paths, orientation="h", marker_color=COLOURS[0]))
+    title = {"text": "What the results depend on", "x": 0, "font": {"size": 15}}
+    figure.update_layout(
+        title=title, height=90 + 30 * len(paths), margin=MARGIN, xaxis={"tickformat": ".0%", "range": [0, 1]}
+    )
+    return figure
+
+
+def _rows(sweep: Sweep, trials: list[Trial]) -> None:
+    rows = [
+        {
+            "Trial": trial.number + 1,
+            sweep.plan["metric"]: trial.value,
+            "State": trial.state,
+            **{path: shown(value) for path, value in trial.assigned.items()},
+            "Reason": trial.reason,
+        }
+        for trial in reversed(trials)
+    ]
+    config = {sweep.plan["metric"]: st.column_config.NumberColumn(format="%.4g")}
+    st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 320), column_config=config)

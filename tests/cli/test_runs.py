@@ -1,0 +1,98 @@
+"""`netloom runs …` and `netloom sweep …` on runs that are there; one sweep is really made."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from builder.graph import Project, apply, dumps, read, write
+from builder.store import Store, open_store
+from tests.cli.command import netloom
+from tests.cli.conftest import Console
+from tests.train.runs import moons
+
+
+@pytest.fixture
+def store(home: Path) -> Store:
+    return open_store(home)
+
+
+def kept(store: Store, project: Project, title: str, loss: float) -> str:
+    run = store.create_run(store.create_project(project), project, title)
+    store.run_folder(run.id).mkdir(parents=True)
+    write(store.run_folder(run.id) / "project.json", project)
+    store.add_points(run.id, [(1, 0, "validation", "loss", loss, 0.0)])
+    store.update_run(run.id, state="finished", summary={"best": {"loss": loss}})
+    return run.id
+
+
+def test_runs_are_compared(console: Console, store: Store) -> None:
+    wide = apply(moons(), {"kind": "set", "node": "linear_1", "params": {"units": 99}})
+    one, other = kept(store, moons(), "Narrow", 0.5), kept(store, wide, "Wide", 0.25)
+    found = console("runs", "compare", one, other, "--json").value
+    assert [row["Δ validation loss"] for row in found["rows"]] == [0.0, -0.25]
+    assert found["differences"][0]["parameters"] == [{"path": "main.linear_1.units", "old": 16, "new": 99}]
+    assert "main.linear_1.units: 16 → 99" in console("runs", "compare", one, other).out
+    assert console("runs", "compare", one).code == 1
+    assert console("runs", "compare", one, "zzz").code == 1
+    assert {row["id"] for row in console("runs", "--json").value} == {one, other}
+    assert console("runs", "list").code == 0
+
+
+def test_runs_are_described_and_handed_over(console: Console, store: Store, tmp_path: Path) -> None:
+    run = kept(store, moons(), "Old", 0.5)
+    answer = console("runs", "describe", run, "--title", "New", "--tags", "a, b", "--notes", "x", "--json")
+    assert answer.value == {"run": run, "title": "New", "notes": "x", "tags": ["a", "b"]}
+    assert console("runs", "describe", run).code == 1
+    assert console("runs", "export", "--to", tmp_path / "runs.csv").code == 0
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "runs.csv").read_text())))
+    assert [(row["title"], row["validation loss"]) for row in rows] == [("New", "0.5")]
+    for form in ("tensorboard", "mlflow"):
+        (path,) = console("runs", "export", run, "--format", form, "--to", tmp_path / form, "--json").value
+        assert Path(path).exists()
+
+
+def test_what_cannot_be_gone_on_with_gets_a_sentence(console: Console, store: Store) -> None:
+    run = kept(store, moons(), "Old", 0.5)
+    for words in (("extend", run, "--epochs", 3), ("branch", run, "--at", 7), ("branch", run, "--at", "worst")):
+        answer = console("runs", *words)
+        assert answer.code == 1
+        assert answer.err.count("\n") == 1
+
+
+def test_what_cannot_be_swept_gets_a_sentence(console: Console, tmp_path: Path) -> None:
+    document = tmp_path / "moons.json"
+    document.write_text(dumps(moons()))
+    for words in (
+        (document,),
+        (document, "--space", "{}"),
+        (document, "--space", "{"),
+        (document, "--space", tmp_path / "nothing.json"),
+        (document, "--space", '{"training.speed": {"low": 1, "high": 2}}'),
+        (document, "--folds", 3, "--seeds", 3),
+        ("--resume", "nothing"),
+        (),
+    ):
+        answer = console("sweep", *words)
+        assert (answer.code, answer.out) == (1, "")
+        assert answer.err.count("\n") == 1
+    found = console("sweep", document, "--parameters", "--json").value
+    assert found["main.linear_1.units"]["value"] == 16
+
+
+def test_a_sweep_from_the_command_line(home: Path, tmp_path: Path) -> None:
+    document, space, best = tmp_path / "moons.json", tmp_path / "space.json", tmp_path / "best.json"
+    document.write_text(dumps(moons(epochs=2)))
+    space.write_text(json.dumps({"training.learning_rate": {"choices": [0.05, 1e-7]}}))
+    words = ("--sampler", "grid", "--trials", 9, "--write-best", best, "--json", "--home", home)
+    answer = netloom("sweep", document, "--space", space, *words)
+    assert answer.code == 0, answer.err
+    assert (answer.value["state"], len(answer.value["trials"])) == ("finished", 2)
+    assert answer.value["best"]["assigned"] == {"training.learning_rate": 0.05}
+    assert read(best).training.learning_rate == 0.05
+    assert "trial 2  complete" in answer.err
+    assert len(netloom("sweep", "--list", "--json", "--home", home).value) == 1

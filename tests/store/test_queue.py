@@ -1,0 +1,195 @@
+"""The queue of runs and the rows of sweeps, whichever database they are on: fair, within limits, and each run once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
+
+import builder.store
+from builder.graph import Project, Training
+from builder.store import Full, Limits, Missing, Run, Store, StoreError, open_store
+from tests.store.processes import together
+
+MANY = Limits(workers=100, each=100)
+
+
+@pytest.fixture
+def waiting(store: Store, project: Project, project_id: str) -> dict[str, Run]:
+    """Three runs of Ann, who came first, and one each of Ben and Cid, by the first letter and a number."""
+    owners = ("ann", "ann", "ann", "ben", "cid")
+    names = ("a1", "a2", "a3", "b1", "c1")
+    return {
+        name: store.create_run(project_id, project, name, owner=owner)
+        for name, owner in zip(names, owners, strict=True)
+    }
+
+
+def line(store: Store) -> list[str]:
+    return [run.title for run in store.line()]
+
+
+def taken(store: Store, limits: Limits) -> str | None:
+    run = store.claim_next(limits)
+    if run is None:
+        return None
+    assert store.set_worker(run.id, str(run.claim), 1)
+    return run.title
+
+
+def test_owners_take_turns_and_each_ones_runs_keep_their_order(store: Store, waiting: dict[str, Run]) -> None:
+    assert line(store) == ["a1", "b1", "c1", "a2", "a3"]
+    limits = Limits(workers=1)
+    served = []
+    while (title := taken(store, limits)) is not None:
+        served.append(title)
+        assert taken(store, limits) is None, "one place"
+        store.update_run(waiting[title].id, state="finished")
+    assert served == ["a1", "b1", "c1", "a2", "a3"], "whoever was served is behind those who were not"
+
+
+def test_an_owner_has_one_run_at_a_time_where_there_is_room_for_more(store: Store, waiting: dict[str, Run]) -> None:
+    limits = Limits(workers=10)
+    assert [taken(store, limits) for _ in range(4)] == ["a1", "b1", "c1", None]
+    store.update_run(waiting["a1"].id, state="paused")
+    assert taken(store, limits) is None, "a paused worker keeps its place"
+    store.update_run(waiting["a1"].id, state="failed")
+    assert taken(store, limits) == "a2"
+
+
+def test_more_than_may_wait_get_a_sentence(store: Store, waiting: dict[str, Run]) -> None:
+    limits = Limits(each=1, waiting_each=3)
+    assert store.room("ann", limits) == 1
+    assert store.room("nobody yet", limits) == 4
+    with pytest.raises(Full, match="You have 3 runs that train or wait; at most 1 can train and 2 wait"):
+        store.room("ann", Limits(each=1, waiting_each=2))
+
+
+def test_slots_of_gpus(store: Store, project: Project, project_id: str) -> None:
+    on_cpu = project.model_copy(update={"training": Training(device="cpu")})
+    for number in range(5):
+        store.create_run(project_id, on_cpu if number == 4 else project, str(number), owner=str(number))
+    limits = Limits(workers=10, gpus=2, per_gpu=1)
+    found = [store.claim_next(limits) for _ in range(4)]
+    assert [run and (run.title, run.gpu) for run in found] == [("0", 0), ("1", 1), ("4", None), None]
+    assert found[1] is not None
+    store.update_run(found[1].id, state="stopped")
+    last = store.claim_next(limits)
+    assert last is not None
+    assert (last.title, last.gpu) == ("2", 1)
+
+
+def test_a_claim_holds_for_one_worker(store: Store, waiting: dict[str, Run]) -> None:
+    run = store.claim_next(MANY)
+    assert run is not None
+    assert (run.state, run.pid) == ("queued", None)
+    assert not store.set_worker(run.id, "another", 7)
+    assert store.give_back(run)
+    assert not store.set_worker(run.id, str(run.claim), 7), "it was given back"
+    again = store.claim_next(MANY)
+    assert again is not None
+    assert (again.id, again.claim != run.claim) == (run.id, True)
+    assert store.set_worker(again.id, str(again.claim), 7)
+    assert not store.set_worker(again.id, str(again.claim), 8)
+    assert not store.give_back(again)
+    assert store.run(run.id).pid == 7
+
+
+def test_leaving_and_entering_the_line(store: Store, waiting: dict[str, Run]) -> None:
+    run = waiting["a1"]
+    assert store.leave_line(run.id)
+    assert not store.leave_line(run.id)
+    assert (store.run(run.id).state, store.run(run.id).reason) == ("stopped", "It was stopped before its turn came.")
+    store.enqueue(run.id)
+    found = store.run(run.id)
+    assert (found.state, found.reason, found.ended_at) == ("waiting", "", None)
+    assert line(store)[-1] == "a1", "at the end of its owner's"
+    with pytest.raises(StoreError, match="This run is waiting"):
+        store.enqueue(run.id)
+    store.update_run(run.id, state="finished")
+    with pytest.raises(StoreError, match="This run is finished"):
+        store.enqueue(run.id)
+    store.enqueue(run.id, reopen=True)
+    assert store.run(run.id).state == "waiting"
+    store.delete_run(run.id)
+    with pytest.raises(Missing):
+        store.enqueue(run.id)
+
+
+def test_each_run_is_taken_once_by_several_processes(store: Store, project: Project, project_id: str) -> None:
+    ids = [store.create_run(project_id, project, owner=str(number % 3)).id for number in range(40)]
+    told = together("claim", store.home, 3, 2)
+    assert sorted(run_id for lines in told for run_id in lines) == sorted(ids)
+    assert {run.state for run in store.runs()} == {"finished"}
+
+
+def test_tags_notes_and_where_it_comes_from(store: Store, project: Project, project_id: str) -> None:
+    run = store.create_run(project_id, project, tags=(" wide ", "wide", "", "two\nlines"), about={"again": "x"})
+    assert (run.tags, run.about, run.notes) == (("wide", "two lines"), {"again": "x"}, "")
+    store.update_run(run.id, title="Other", notes="𝕏 \n<b>", tags=["α"])
+    found = store.run(run.id)
+    assert (found.title, found.notes, found.tags) == ("Other", "𝕏 \n<b>", ("α",))
+    with pytest.raises(StoreError, match="at most 40 letters"):
+        store.update_run(run.id, tags=["x" * 41])
+    with pytest.raises(StoreError, match="at most 20 tags, received 21"):
+        store.update_run(run.id, tags=[str(number) for number in range(21)])
+
+
+def test_a_trial_of_a_number_is_made_once_and_with_its_run(store: Store, project: Project, project_id: str) -> None:
+    sweep = store.create_sweep(project_id, project, {"trials": 3})
+    run = store.create_run(project_id, project, trial=(sweep.id, 0, {"training.seed": 1}))
+    assert run.sweep_id == sweep.id
+    with pytest.raises(Missing):
+        store.create_run(project_id, project, trial=(sweep.id, 0, {}))
+    with pytest.raises(Missing):
+        store.fail_trial(sweep.id, 0, {}, "late")
+    assert len(store.runs()) == 1, "no run without its trial"
+    store.fail_trial(sweep.id, 1, {"training.seed": 2}, "no good")
+    store.end_trial(sweep.id, 0, "complete", 0.5)
+    found = [(trial.number, trial.run_id, trial.state, trial.assigned, trial.value) for trial in store.trials(sweep.id)]
+    assert found == [
+        (0, run.id, "complete", {"training.seed": 1}, 0.5),
+        (1, None, "failed", {"training.seed": 2}, None),
+    ]
+    store.delete_run(run.id)
+    assert store.trials(sweep.id)[0].run_id is None
+    assert store.update_sweep(sweep.id, was="running", state="stopped")
+    assert not store.update_sweep(sweep.id, was="running", state="finished")
+    assert [row.id for row in store.sweeps(project_id, "stopped")] == [sweep.id]
+    store.delete_sweep(sweep.id)
+    assert (store.sweeps(), store.trials(sweep.id)) == ([], [])
+
+
+def test_runs_from_before_the_queue_stay(store: Store, project: Project, project_id: str) -> None:
+    run = store.create_run(project_id, project, "Old")
+    store.update_run(run.id, state="finished", summary={"best": {"loss": 1.0}})
+    config = Config()
+    config.set_main_option("script_location", str(Path(builder.store.__file__).parent / "migrations"))
+    with store.db.writing() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+        assert connection.execute(text("SELECT state FROM runs")).scalars().all() == ["finished"]
+    newer = open_store(store.home)
+    found = newer.run(run.id)
+    assert (found.title, found.state, found.summary) == ("Old", "finished", {"best": {"loss": 1.0}})
+    assert (found.owner, found.device, found.tags, found.notes, found.about) == ("", "auto", (), "", {})
+    newer.close()
+
+
+def test_curves_of_several_runs_at_once(store: Store, project: Project, project_id: str) -> None:
+    ids = [store.create_run(project_id, project).id for _ in range(3)]
+    for number, run_id in enumerate(ids[:2]):
+        rows = [
+            (epoch, epoch, split, "loss", number + epoch / 8, 0.0)
+            for epoch in range(3)
+            for split in ("train", "validation")
+        ]
+        store.add_points(run_id, rows)
+    assert store.curves(ids, "loss") == {
+        ids[0]: [(0, 0.0), (1, 0.125), (2, 0.25)],
+        ids[1]: [(0, 1.0), (1, 1.125), (2, 1.25)],
+        ids[2]: [],
+    }

@@ -1,0 +1,110 @@
+"""The runs page: waiting runs, filters, and a sweep whose best values go into the document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from builder.store import Store, open_store
+from builder.train import sweeps
+from builder.ui import session
+from builder.ui.comparing import parallel_chart
+from tests.train.runs import moons
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    monkeypatch.setattr("builder.train.keep", lambda store: None)  # these runs are told, not trained
+    return open_store(home)
+
+
+def opened(page: str = "runs") -> AppTest:
+    app = AppTest.from_file(str(ROOT / "pages" / f"{page}.py"), default_timeout=60)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def table(app: AppTest) -> list[str]:
+    return list(app.dataframe[0].value["Title"])
+
+
+def test_runs_are_found_by_project_state_tag_and_text(store: Store) -> None:
+    project_id, other = store.create_project(moons()), store.create_project(moons())
+    for number, (owner, state, tags) in enumerate(
+        [(project_id, "finished", ["a"]), (project_id, "failed", ["a", "b"]), (other, "stopped", [])]
+    ):
+        run = store.create_run(owner, moons(), f"Run {number}", tags=tags)
+        store.update_run(run.id, state=state, notes="Rare *words*" if number == 2 else "")
+    app = opened()
+    assert table(app) == ["Run 2", "Run 1", "Run 0"]
+    app.selectbox(key="of").set_value(project_id).run()
+    assert table(app) == ["Run 1", "Run 0"]
+    app.multiselect(key="tag of").set_value(["a", "b"]).run()
+    assert table(app) == ["Run 1"]
+    app.multiselect(key="tag of").set_value([]).run()
+    app.multiselect(key="state of").set_value(["finished"]).run()
+    assert table(app) == ["Run 0"]
+    app.selectbox(key="of").set_value("").run()
+    app.multiselect(key="state of").set_value([]).run()
+    app.text_input(key="text of").set_value("rare *WORDS").run()
+    assert table(app) == ["Run 2"]
+    assert not app.error
+
+
+def test_a_run_that_waits_says_where_it_stands(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    project_id = store.create_project(moons())
+    going = store.create_run(project_id, moons(), "First")
+    store.update_run(going.id, state="paused")
+    for title in ("Second", "Third"):
+        store.create_run(project_id, moons(), title)
+    monkeypatch.setattr("builder.train.control.tend", lambda store: None)
+    states = list(opened().dataframe[0].value["State"])
+    assert states == ["Waiting · 2nd in line", "Waiting · next in line", "Paused"]
+
+
+def test_the_best_of_a_sweep_goes_into_the_document_and_out_again(store: Store) -> None:
+    project = moons()
+    project_id = store.create_project(project)
+    space = {"training.learning_rate": {"low": 0.001, "high": 0.1}, "main.linear_1.units": {"choices": [4, 8]}}
+    sweep = store.create_sweep(project_id, project, sweeps.plan(project, space, trials=6))
+    for number in range(6):
+        assigned = {"training.learning_rate": 0.01 * (number + 1), "main.linear_1.units": 4 + 4 * (number % 2)}
+        store.fail_trial(sweep.id, number, assigned, "")
+        store.end_trial(sweep.id, number, "complete", abs(number - 3) / 10)
+    store.update_sweep(sweep.id, state="finished")
+    store.create_run(project_id, moons())
+    app = opened()
+    app.segmented_control(key="runs part").set_value("sweeps").run()
+    assert not app.exception
+    assert not app.error
+    assert any("Best so far" in item.value and "(trial 4)" in item.value for item in app.markdown)
+    app.button(key="use best").click().run()
+    assert not app.error
+    now = store.load(project_id).project
+    assert now.training.learning_rate == pytest.approx(0.04)
+    assert now.main_network.nodes["linear_1"].params["units"] == 8
+    live = session.live(project_id)
+    live.apply({"kind": "undo"})
+    assert live.project.training == project.training
+    assert live.project.main_network == project.main_network
+
+
+def test_parallel_axes_take_words_and_leave_out_what_is_not_there() -> None:
+    axes: dict[str, list[Any]] = {
+        "optimizer": ["adam", "sgd", "adam"],
+        "rate": [0.1, 0.2, 0.3],
+        "loss": [1.0, None, 2.0],
+    }
+    (lines,) = parallel_chart(axes, "loss").data
+    assert [list(item.values) for item in lines.dimensions] == [[0, 0], [0.1, 0.3], [1.0, 2.0]]
+    assert list(lines.dimensions[0].ticktext) == ["adam"]
+    assert list(lines.line.color) == [1.0, 2.0]
