@@ -6,8 +6,6 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from builder.cli.text import table
 from builder.text import plain
 
@@ -25,6 +23,8 @@ def with_settings(training: Training, given: Sequence[str]) -> Training:
     Raises:
         ValueError: a sentence that says what is wrong.
     """
+    from pydantic import ValidationError
+
     from builder.graph.files import explain
 
     if not given:

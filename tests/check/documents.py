@@ -16,6 +16,8 @@ NUMBERS = Schema((FieldSpec("features", "vector", (30,)),), TargetSpec("number",
 NOISY = Schema((*IMAGES.inputs, FieldSpec("noise", "vector", (4,))), IMAGES.target, 90)
 TEXTS = Schema((FieldSpec("text", "tokens", (12,), 50),), TargetSpec("class", classes=("no", "yes")), 90)
 TALES = Schema((FieldSpec("text", "tokens", (12,), 50),), TargetSpec("next_token"), 90)
+WORLD = Schema((FieldSpec("seen", "vector", (4,)),), TargetSpec("action", "action", ("left", "right")), 90)
+SEEN = ("Input", {"field": "seen", "kind": "vector", "shape": [4]})
 COLOURS = ("Input", {"field": "image", "kind": "image", "shape": [3, 8, 8]})
 OUT: tuple[str, dict[str, Any]] = ("Output", {})
 NOISE = ("Input", {"field": "noise", "kind": "vector", "shape": [4]})
@@ -120,6 +122,17 @@ FROZEN = COMPLETE.with_network(
     ),
 )
 TEXT = chain(TOKENS, ("Embedding", {"vocabulary": 50}), ("Flatten", {}), linear(2))
+
+
+def agent(actions: int, values: int | None = None) -> Project:
+    """A network that scores actions; with `values` a PPO agent's, which has a second output."""
+    training = Training(objective="dqn" if values is None else "ppo")
+    nodes = {"input_1": SEEN, "linear_1": linear(actions), "output_1": OUT}
+    edges = [("input_1", "linear_1"), ("linear_1", "output_1")]
+    if values:
+        nodes |= {"linear_2": linear(values), "output_2": ("Output", {"name": "value"})}
+        edges += [("input_1", "linear_2"), ("linear_2", "output_2")]
+    return project(nodes, edges, training=training)
 
 
 def nested(inner: dict[str, tuple[str, dict[str, Any]]], **params: Any) -> Project:
@@ -281,6 +294,12 @@ CASES: dict[str, Case] = {
         chain(TOKENS, ("Embedding", {"vocabulary": 50}), linear(40), training=TELLING),
         chain(TOKENS, ("Embedding", {"vocabulary": 50}), linear(50), training=TELLING),
         TALES,
+    ),
+    "width of actions": Case("width", "output_1", agent(3), agent(2), WORLD),
+    "width of a value": Case("width", "output_2", agent(2, 4), agent(2, 1), WORLD),
+    "an agent without a value": Case("outputs", "output_1", agent(2, 0), agent(2, 1), WORLD),
+    "an agent of two answers": Case(
+        "outputs", "output_2", agent(2, 1).model_copy(update={"training": Training(objective="dqn")}), agent(2), WORLD
     ),
     "a GAN without a discriminator": Case("gan_networks", None, gan("discriminator_1", "output_2"), gan(), NOISY),
     "a GAN without noise": Case("gan_noise", None, gan(), DIGITS, IMAGES),
