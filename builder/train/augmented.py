@@ -1,9 +1,10 @@
-"""Batches of training rows, changed at random as the document says, and the loss where two rows are mixed."""
+"""Batches of training rows, changed at random as the document says, and the loss where two rows are mixed or where rows
+count more or less than others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from builder.data.augment import Augmenter
 
@@ -28,6 +29,23 @@ class Both:
         return Both(self.first[rows], self.second[rows], self.share)
 
 
+class Weighted:
+    """A target for each row, and how much the row counts, `weights` (N,). It is cut like a tensor."""
+
+    def __init__(self, target: torch.Tensor | Both, weights: torch.Tensor) -> None:
+        self.target, self.weights = target, weights
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def __getitem__(self, rows: slice) -> Weighted:
+        return Weighted(self.target[rows], self.weights[rows])
+
+
+# What the loss of a batch is taken against.
+Goal: TypeAlias = "torch.Tensor | Both | Weighted"
+
+
 class Augmented:
     """What a loop asks for each batch, where a document declares augmentations.
 
@@ -40,23 +58,53 @@ class Augmented:
         self._seed = training.seed
 
     def __call__(
-        self, inputs: list[torch.Tensor], target: torch.Tensor, epoch: int, row: int
-    ) -> tuple[list[torch.Tensor], torch.Tensor | Both]:
-        """The batch that begins at `row` of an epoch's order. The same batch is changed in the same way."""
+        self, inputs: list[torch.Tensor], target: torch.Tensor | Weighted, epoch: int, row: int
+    ) -> tuple[list[torch.Tensor], Goal]:
+        """The batch that begins at `row` of an epoch's order. The same batch is changed in the same way.
+
+        Where two rows are mixed, the first says how much they count.
+        """
+        if isinstance(target, Weighted):
+            inputs, goal = self(inputs, cast("torch.Tensor", target.target), epoch, row)
+            return inputs, Weighted(cast("torch.Tensor | Both", goal), target.weights)
         inputs, target, mixed = self._augmenter(inputs, target, (self._seed, epoch, row))
         return inputs, target if mixed is None else Both(target, target[mixed.partner], mixed.share)
 
 
-def loss(objective: Objective, output: torch.Tensor, target: torch.Tensor | Both) -> torch.Tensor:
+def loss(objective: Objective, output: torch.Tensor, target: Goal) -> torch.Tensor:
     """The objective's loss; of two targets, each by its share (https://arxiv.org/abs/1710.09412)."""
+    if isinstance(target, Weighted):
+        return _weighted(objective, output, target)
     if isinstance(target, Both):
         first, second = objective.loss(output, target.first), objective.loss(output, target.second)
         return target.share * first + (1 - target.share) * second
     return objective.loss(output, target)
 
 
-def mass(objective: Objective, target: torch.Tensor | Both) -> torch.Tensor | float:
+def _weighted(objective: Objective, output: torch.Tensor, goal: Weighted) -> torch.Tensor:
+    """The mean over rows of what each costs, times its weight. Weights are 1 in the mean over all training rows."""
+    import torch
+
+    if isinstance(goal.target, Both):
+        first, second = (Weighted(one, goal.weights) for one in (goal.target.first, goal.target.second))
+        share = goal.target.share
+        return share * _weighted(objective, output, first) + (1 - share) * _weighted(objective, output, second)
+
+    def row(answer: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        cost = objective.loss(answer[None], target[None])
+        return cost, cost.new_ones(()) * objective.mass(target[None])
+
+    if objective.pricing.class_weights is None:
+        costs, masses = torch.func.vmap(row)(output, goal.target)
+    else:  # what torch does for these cannot be batched
+        costs, masses = map(torch.stack, zip(*map(row, output, goal.target), strict=True))
+    return (goal.weights * masses * costs).sum() / masses.sum()
+
+
+def mass(objective: Objective, target: Goal) -> torch.Tensor | float:
     """How much these rows count, as the objective says; of two targets, each by its share."""
+    if isinstance(target, Weighted):
+        return mass(objective, target.target)
     if isinstance(target, Both):
         return target.share * objective.mass(target.first) + (1 - target.share) * objective.mass(target.second)
     return objective.mass(target)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.compile import input_fields, module
 from builder.train import augmented
-from builder.train.augmented import Augmented, Both
+from builder.train.augmented import Augmented, Both, Goal, Weighted
 from builder.train.averaging import Average
 from builder.train.batches import batches, measure
 from builder.train.checkpoints import Checkpoint
@@ -112,6 +112,9 @@ class Loop:
         self._train = self._tensors(data.split["train"])
         self._validation = self._tensors(data.split["validation"])
         self._augmented = Augmented(training, data, fields, self._target) if training.augment else None
+        self._weights: torch.Tensor | None = None
+        if data.weights is not None and not objective.in_turns:
+            self._weights = data.weights[data.split["train"]].to(device)
         self.rows = len(data.split["train"])
         self.batch_size = min(training.batch_size * training.accumulation, self.rows)
         self.steps_per_epoch = len(batches(self.rows, self.batch_size))
@@ -223,7 +226,9 @@ class Loop:
                 f"{self.learning_rate:g}, clip the gradient, or look for extreme values in the data."
             )
         # What is lowered is not always the loss that is measured after each epoch.
-        name = "turns_loss" if isinstance(self.optimizer, Turns) else self.objective.lowered
+        name = "weighted_loss" if self._weights is not None else self.objective.lowered
+        if isinstance(self.optimizer, Turns):
+            name = "turns_loss"
         watch.record(self.step, self.epoch, "train", {name: loss})
 
     def evaluate(self, split: str) -> dict[str, float]:
@@ -256,7 +261,10 @@ class Loop:
         import torch
 
         order = torch.randperm(self.rows, generator=torch.Generator().manual_seed(self._seed())).to(self.device)
-        inputs, target = [value[order] for value in self._train[0]], self._train[1][order]
+        inputs = [value[order] for value in self._train[0]]
+        target: torch.Tensor | Weighted = self._train[1][order]
+        if self._weights is not None:
+            target = Weighted(self._train[1][order], self._weights[order])
         self.model.train()
         for start, end in batches(self.rows, self.batch_size):
             if start < self.row:
@@ -272,8 +280,8 @@ class Loop:
         return True
 
     def _batch(
-        self, inputs: list[torch.Tensor], target: torch.Tensor, start: int
-    ) -> tuple[list[torch.Tensor], torch.Tensor | Both]:
+        self, inputs: list[torch.Tensor], target: torch.Tensor | Weighted, start: int
+    ) -> tuple[list[torch.Tensor], Goal]:
         """The rows of a step that begins at `start`, changed at random where the document says so."""
         return (inputs, target) if self._augmented is None else self._augmented(inputs, target, self.epoch, start)
 
@@ -283,9 +291,9 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group[FACTOR]
 
-    def _learn(self, inputs: list[torch.Tensor], target: torch.Tensor | Both) -> torch.Tensor:
+    def _learn(self, inputs: list[torch.Tensor], target: Goal) -> torch.Tensor:
         """One step on a batch, of the whole network or of each of its parts in turn. Returns the loss."""
-        if isinstance(self.optimizer, Turns) and not isinstance(target, Both):
+        if isinstance(self.optimizer, Turns) and not isinstance(target, Both | Weighted):
             loss = self.optimizer.step(inputs[0], target, self.training.gradient_clip)
         else:
             loss = self._gradient(self._call, inputs, target)
@@ -295,9 +303,7 @@ class Loop:
             self._average.update()
         return loss
 
-    def _gradient(
-        self, call: Callable[..., Any], inputs: list[torch.Tensor], target: torch.Tensor | Both
-    ) -> torch.Tensor:
+    def _gradient(self, call: Callable[..., Any], inputs: list[torch.Tensor], target: Goal) -> torch.Tensor:
         """The gradient of a step's rows, at once or in parts that count as much as they hold. Returns the loss."""
         if self.training.accumulation == 1:
             loss = augmented.loss(self.objective, joined(self._precision.call(call, inputs)), target)
