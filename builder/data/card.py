@@ -17,6 +17,10 @@ from builder.graph import DataChoice, write_bytes
 from builder.text import plain
 
 FILE = "data_card.json"
+_SPLIT = {
+    "auto": "as the data asks", "random": "by chance", "stratified": "by chance within each class", "group": "by group",
+    "time": "by time", "given": "as given",
+}  # fmt: skip
 CLASSES = 50  # that are counted one by one
 
 
@@ -58,7 +62,9 @@ def markdown(made: Mapping[str, Any]) -> str:
     lines = [f"# {_text(made['name'])}", "", f"{_text(made['summary'])}", ""]
     lines += [f"- **Source**: {_text(made['source'])}", f"- **Rows**: {made['rows']:,}"]
     splits = ", ".join(f"{count:,} {name}" for name, count in made["splits"].items())
-    lines.append(f"- **Splits**: {splits} (by {_text(made['split_by'])}, seed {made['seed']})")
+    lines.append(
+        f"- **Splits**: {splits} ({_SPLIT.get(made['split_by'], _text(made['split_by']))}, seed {made['seed']})"
+    )
     lines.append(f"- **To predict**: {_text(made['target']['name'])} ({made['target']['kind'].replace('_', ' ')})")
     lines.append(f"- **Fingerprint** (SHA-256): `{made['fingerprint']}`")
     lines += [f"- **Note**: {_text(note)}" for note in made["notes"]]
@@ -98,7 +104,7 @@ def save_card(folder: Path, data: Prepared, choice: DataChoice, home: Path) -> P
 
 
 def _classes(data: Prepared) -> dict[str, int]:
-    if data.schema.target.kind != "class":
+    if data.schema.target.kind not in ("class", "action"):
         return {}
     counts = data.target.bincount(minlength=len(data.schema.target.classes)).tolist()
     return dict(zip(data.schema.target.classes, counts, strict=False))

@@ -88,6 +88,18 @@ def _parquet(data: bytes, filename: str) -> pd.DataFrame:
         raise DataError(f"{filename[:100]!r} is no Parquet file that can be read: {reason}.") from None
 
 
+def _reason(said: str) -> str:
+    """What pandas says of a broken line, in words that say how to mend it."""
+    found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", said)
+    if not found:
+        return said.removeprefix("Error tokenizing data. C error: ")
+    expected, line, saw = found.groups()
+    return (
+        f"line {line} has {saw} cells where {expected} were expected; put quotes around text that holds the separator, "
+        "or take the surplus cell away"
+    )
+
+
 def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
     import pandas as pd
 
@@ -106,7 +118,7 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
     try:
         table = _parse(text, options)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:150].rstrip(". ")
+        reason = _reason(" ".join(str(error).split())[:150].rstrip(". "))
         raise DataError(f"{filename[:100]!r} cannot be read as CSV: {reason}.") from None
     if not isinstance(table.index, pd.RangeIndex):
         raise DataError(f"{filename[:100]!r} has rows with more fields than there are column names.")

@@ -28,6 +28,28 @@ _BY_SHAPE: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
     (("sequence", "sequence"), "class"): ("molecules_gcn",),
     (("sequence", "sequence"), "number"): ("molecules_gcn",),
 }
+# What these networks are, whatever the data: a template's own title speaks of the data that it comes with.
+NETWORKS: dict[str, tuple[str, str]] = {
+    "digits_cnn": ("Convolutional network", "Filters that slide over the picture"),
+    "digits_mlp": ("Dense layers", "The classic beginning: every pixel to every unit"),
+    "digits_lenet": ("LeNet-5", "The network of 1998 that read cheques"),
+    "shapes_unet": ("U-Net", "A class for every pixel: down to see far, up again to see sharp"),
+    "same_digits_siamese": ("Siamese twins", "Two pictures through one network with the same weights, compared"),
+    "breast_cancer": ("Dense layers", "All columns to every unit, then one score per class"),
+    "diabetes": ("Dense layers", "All columns to every unit, then a number"),
+    "intents_lstm": ("LSTM", "Reads word by word and remembers"),
+    "intents_transformer": ("Transformer", "Every word looks at every other, by attention"),
+    "requests_tagger": ("Tagger with an LSTM", "A tag for every word, read from both sides"),
+    "tales": ("Recurrent language model", "Tells the next piece of a text from those before"),
+    "tales_gpt": ("Small GPT", "A decoder that tells each next piece by looking back"),
+    "dates_gru": ("GRU with attention", "One GRU reads, one writes and looks back at what was read"),
+    "dates_transformer": ("Encoder-decoder Transformer", "Reads and writes by attention alone"),
+    "ratings_ncf": ("Neural collaborative filtering", "A vector for each of both sides, matched in two ways"),
+    "sine_tcn": ("Causal convolutions", "See further back with each layer"),
+    "sine": ("GRU", "Reads the series step by step"),
+    "molecules_gcn": ("Graph network", "Each node looks at its neighbours, twice"),
+    "spoken_cnn": ("Spectrogram and convolutions", "The sound as a log-mel picture, read by filters"),
+}
 _LONG = 1_000  # a sequence of so many steps and one channel is a sound
 _MOST_MENDS = 20
 _OBJECTIVES = {

@@ -17,6 +17,7 @@ from builder.ui.forms import bound, refused
 from builder.ui.live import Live
 from builder.ui.panels import painted
 from builder.ui.results import enlarged
+from builder.ui.uploading import beginning
 from builder.ui.words import plain
 
 VERSIONS = 11
@@ -37,7 +38,7 @@ def augmenting(live: Live | None, info: DatasetInfo, data: Prepared) -> None:
             st.markdown(":material/auto_awesome: **Augmentation makes a few examples go further**")
             st.caption(
                 "Training rows are changed a little, at random, each time they are seen: mirrored, moved, noisier. "
-                "Use this data in a project to declare it; the project remembers it."
+                f"{beginning(info)}, and declare it here; the project remembers it."
             )
         return
     names = _fields(live, data)
@@ -46,6 +47,14 @@ def augmenting(live: Live | None, info: DatasetInfo, data: Prepared) -> None:
         _declared(live, data, names)
     with right:
         _preview(live, data, names)
+
+
+def augmented(live: Live) -> None:
+    """One line on the train page: which random changes training rows go through."""
+    known, declared = augmentations(), live.project.training.augment
+    if declared:
+        titles = ", ".join(known[one.kind].title.lower() if one.kind in known else one.kind for one in declared)
+        st.caption(f":material/auto_awesome: Training rows are varied: {plain(titles)}. Set under Data, Augment.")
 
 
 def _fields(live: Live, data: Prepared) -> list[str]:
@@ -151,25 +160,25 @@ def _edit(live: Live, every: list[dict[str, Any]]) -> Edit:
 
 def _preview(live: Live, data: Prepared, names: list[str]) -> None:
     train = data.split["train"]
+    declared = live.project.training.augment
     one, two = st.columns([3, 1], vertical_alignment="bottom")
     place = one.slider("Training example", 1, len(train), 1, key=f"augment row {data.fingerprint[:8]}") - 1
     seed = st.session_state.get("augment seed", 0)
-    if two.button("Others", icon=":material/casino:", width="stretch", help="Draw again"):
+    if declared and two.button("Others", icon=":material/casino:", width="stretch", help="Draw again"):
         seed = st.session_state["augment seed"] = seed + 1
     row = int(train[place])
     example = data.example(row)
-    declared = live.project.training.augment
     if not declared:
         st.caption("The network sees every training example as it is. Add an augmentation to see what it does.")
         with st.columns(ACROSS if example.image is not None else 1)[0]:
-            _show(example, "as it is", 0)
+            _show(example, "", 0)
         return
     try:
         versions = previewed(data, names, declared, row, VERSIONS, seed)
     except DataError as error:
         st.error(plain(str(error)))
         return
-    shown = [(example, "as it is"), *versions]
+    shown = [(example, ""), *versions]
     if example.text:
         _texts(shown)
         return
@@ -181,7 +190,7 @@ def _preview(live: Live, data: Prepared, names: list[str]) -> None:
             if start + offset < len(shown):
                 with column:
                     _show(*shown[start + offset], start + offset)
-    st.caption(f"Row {row} ({plain(example.target[:60])}) as it is, and {VERSIONS} times as the network will see it.")
+    st.caption(f"Row {row} ({plain(example.target[:60])}) as it is, then {VERSIONS} times as the network will see it.")
 
 
 def _show(example: Example, note: str, place: int) -> None:

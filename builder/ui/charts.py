@@ -33,6 +33,7 @@ def series_chart(values: Any, small: bool) -> go.Figure:
     for channel in range(values.shape[1]):
         figure.add_scatter(y=values[:, channel], mode="lines")
     figure.update_layout(height=130 if small else 220, margin=MARGIN, showlegend=False)
+    figure.update_xaxes(showticklabels=not small)  # beside each other they are compared, not read off
     return figure
 
 

@@ -19,6 +19,7 @@ from builder.graph import DataChoice, Edit
 from builder.store import Store
 from builder.ui.forms import bound, refused
 from builder.ui.live import Live
+from builder.ui.uploading import beginning
 from builder.ui.words import plain
 
 _KINDS, _ROLES, _PARTS = get_args(ColumnKind), get_args(Role), get_args(Part)
@@ -60,8 +61,10 @@ def data_schema(store: Store, live: Live | None, info: DatasetInfo, data: Prepar
     if found:
         _table(used, found)
     if used is None:
-        if found:
-            st.caption("Use this data in a project to change kinds, roles and preparation.")
+        if data is not None and not found:
+            st.dataframe(_read_as(data), hide_index=True, width="stretch")
+        what = "kinds, roles and preparation" if found else "how it is prepared"
+        st.caption(f"{beginning(info)}, and {what} can be changed here, and how rows are split.")
         return
     if found:
         _details(used, found)
@@ -70,11 +73,21 @@ def data_schema(store: Store, live: Live | None, info: DatasetInfo, data: Prepar
     _split(used, data)
 
 
+def _read_as(data: Prepared) -> list[dict[str, Any]]:
+    """What the network is given and what it is to tell, of data that has no columns."""
+    target = data.schema.target
+    fields = [(field.name, "input", field.kind, field.shape) for field in data.schema.inputs]
+    return [
+        {"Field": name, "Role": role, "Kind": kind.replace("_", " "), "Shape": " × ".join(map(str, shape)) or "1"}
+        for name, role, kind, shape in [*fields, (target.name, "target", target.kind, target.shape)]
+    ]
+
+
 def _table(live: Live | None, found: list[Column]) -> None:
     """All columns; where there is a project, an editor of them."""
     rows = [_row(column) for column in found]
     if live is None:
-        st.dataframe(rows, hide_index=True, width="stretch", height=_height(found))
+        st.dataframe(rows, hide_index=True, width="stretch", height=_height(found), placeholder="")
         return
     key = f"{live.id}/{live.generation}/columns/{st.session_state.get('columns shown', 0)}"
 
@@ -93,6 +106,7 @@ def _table(live: Live | None, found: list[Column]) -> None:
         width="stretch",
         height=_height(found),
         num_rows="fixed",
+        placeholder="",
         disabled=["Column", "Missing", "Distinct", "Values"],
         column_config={
             "Column": text(pinned=True, width=120),
@@ -102,7 +116,8 @@ def _table(live: Live | None, found: list[Column]) -> None:
                 required=True,
                 width="small",
                 help="Input: learned from. Target: to be predicted. Group: rows that stay together in a split. "
-                "Weight: how much a row counts. Time: what came before what. Split: train, validation or test.",
+                "Weight: how much a row counts in the loss, and there alone: every measure counts each row once. "
+                "Time: what came before what. Split: train, validation or test.",
             ),
             "Missing": st.column_config.NumberColumn(width="small", help="Rows without a value"),
             "Values": text(help="From the least to the greatest, or the commonest"),

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 COLOURS = "#6366f1 #f97316 #10b981 #e11d48 #0ea5e9 #a855f7 #84cc16 #f59e0b #14b8a6 #ec4899".split()
+# From low to high; each is seen on white and on black.
+SCALE = [[0, "#6366f1"], [0.5, "#10b981"], [1, "#f59e0b"]]
 AT_MOST = 20
 AXIS_TITLES = {"step": "Step", "epoch": "Epoch", "time": "Seconds"}
 FLAT = {"displayModeBar": False}
@@ -73,7 +75,7 @@ def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str
     config = {
         name: st.column_config.NumberColumn(format="%+.4g" if name.startswith("Δ") else "%.4g") for name in numbers
     }
-    st.dataframe(shown, hide_index=True, column_config=config)
+    st.dataframe(shown, hide_index=True, column_config={"Run": st.column_config.TextColumn(width="medium"), **config})
     st.download_button("CSV", as_csv(rows), "runs.csv", "text/csv", icon=":material/download:")
 
 
@@ -131,7 +133,7 @@ def _points(store: Store, run: Run) -> Points:
     return _ended_points(run.id, run.ended_at)
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
+@st.cache_resource(show_spinner=False, max_entries=64)
 def _ended_points(run_id: str, ended_at: datetime | None) -> Points:
     """The points of a run that has ended; `ended_at` tells it from the same run after it was extended."""
     return session.store().points(run_id)
@@ -204,7 +206,7 @@ def parallel_chart(axes: dict[str, list[Any]], colour_by: str | None) -> go.Figu
         values = [axes[colour_by][place] for place in whole]
         line = {
             "color": values,
-            "colorscale": "Viridis",
+            "colorscale": SCALE,
             "showscale": True,
             "colorbar": {"title": colour_by, "thickness": 12},
         }

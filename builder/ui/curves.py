@@ -112,10 +112,10 @@ def curve_chart(found: Curves, name: str, title: str, steps_per_epoch: int, view
         margin=MARGIN,
         xaxis_title=f"Time ({unit})" if unit else view.x,
         xaxis_type="log" if view.log_x else "linear",
-        yaxis_type="log" if view.log_y else "linear",
+        yaxis={"type": "log" if view.log_y else "linear", "exponentformat": "power"},
         hovermode="x unified",
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.24, "yanchor": "top"},
-        # A zoom stays while points come in, but not when the axes become others.
+        # A zoom stays until points come in, with which Streamlit mounts a chart anew.
         uirevision=f"{view.x} {unit} {view.log_x} {view.log_y}",
     )
     return figure
@@ -129,7 +129,7 @@ def _line(figure: go.Figure, x: Sequence[float], curve: Curve, label: str, colou
         smooth = curve.smoothed(view.smoothing)
         _trace(figure, x, smooth, label, colour, 1.2 if faint else 2.2, 0.6 if faint else 1.0)
     else:
-        _trace(figure, x, curve.values, label, colour, 1.0 if faint else 2.2, 0.35 if faint else 1.0)
+        _trace(figure, x, curve.values, label, colour, 1.0 if faint else 2.2, 0.45 if faint else 1.0)
 
 
 def _trace(
@@ -182,8 +182,8 @@ def sparkline(values: Sequence[float], text: str) -> None:
     points = " ".join(f"{apart * place:.1f},{22 - 20 * value / top:.1f}" for place, value in enumerate(values))
     drawn = f'<polyline points="{points}" fill="none" stroke="{TRAIN}" stroke-width="1.5"/>'
     st.html(
-        f'<div style="display:flex;align-items:center;gap:8px;font-size:0.8rem;opacity:0.75">'
-        f"{drawing(drawn, 90, 24, text)}{escape(text)}</div>"
+        f'<div style="display:flex;align-items:center;justify-content:flex-end;gap:8px;font-size:0.8rem;opacity:0.75">'
+        f"{drawing(drawn, 90, 24, text, 'flex:0 1 90px;min-width:0')}{escape(text)}</div>"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Literal
 
 import streamlit as st
 
@@ -17,9 +18,9 @@ from builder.ui.columns import data_schema
 from builder.ui.forms import data_edit
 from builder.ui.live import Live
 from builder.ui.quality import quality, reported
-from builder.ui.results import preview
+from builder.ui.results import preview, varied
 from builder.ui.uploading import start_network, upload
-from builder.ui.words import plain
+from builder.ui.words import plain, told_apart
 
 # The sections, with what each is for.
 LOOK, COLUMNS, QUALITY, AUGMENT, CARD = "Look", "Columns", "Quality", "Augment", "Card"
@@ -58,10 +59,11 @@ def _chosen(infos: Mapping[str, DatasetInfo], used: str) -> str:
     asked = state.get("dataset", used)
     if state.get("datasets") not in infos or asked != state.get("dataset shown"):
         state["datasets"] = asked if asked in infos else names[0]
+    labels = told_apart({key: info.title for key, info in infos.items()})
     name: str = st.radio(
         "Datasets",
         names,
-        format_func=lambda key: plain(infos[key].title) + (" :material/check_circle:" if key == used else ""),
+        format_func=lambda key: plain(labels[key]) + (" :material/check_circle:" if key == used else ""),
         key="datasets",
     )
     state["dataset"] = state["dataset shown"] = name
@@ -70,7 +72,7 @@ def _chosen(infos: Mapping[str, DatasetInfo], used: str) -> str:
 
 def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
     choice = live.project.data if live and live.project.data.dataset == info.name else DataChoice(dataset=info.name)
-    title, use = st.columns([1, 1], vertical_alignment="top")
+    title, use = st.columns([1, 1.7], vertical_alignment="top")
     with title:
         st.subheader(plain(info.title), anchor=False)
         st.caption(plain(info.summary))
@@ -106,14 +108,14 @@ def _look(data: Prepared) -> None:
     _remarks([*found.remarks[len(data.warnings) :], *data.warnings])
     fields = " · ".join(f"Field `{field.name}`: {field.kind}, shape {field.shape}" for field in data.schema.inputs)
     st.caption(f"{fields} · predicts {plain(data.schema.target.name)}")
-    if data.example(0).columns and data.example(0).image is None:
+    if _in_a_table(data):
         st.dataframe(_table(data), hide_index=True, height=320)
     else:
         preview(data)
     if found.classes:
         st.plotly_chart(class_chart(found.classes), width="stretch", config={"displayModeBar": False})
     if found.columns:
-        st.dataframe(found.columns, hide_index=True)
+        st.dataframe(found.columns, hide_index=True, placeholder="")
 
 
 def _remarks(remarks: list[str]) -> None:
@@ -125,16 +127,23 @@ def _remarks(remarks: list[str]) -> None:
     st.warning("\n".join([*lines, "", f"{rest}see **Quality**."]), icon=":material/warning:")
 
 
+def _in_a_table(data: Prepared) -> bool:
+    """Whether rows are best seen below each other: columns, and texts that stand for one class or number."""
+    example = data.example(0)
+    plainly = data.schema.target.kind in ("class", "number") and not example.tags
+    return example.image is None and bool(example.columns or (example.text and plainly))
+
+
 def _table(data: Prepared) -> list[dict[str, str]]:
-    """The first rows, the target before all else."""
+    """A few rows, the target before all else."""
     target = data.schema.target.name
     lines = []
-    for row in range(min(ROWS, len(data.target))):
+    for row in varied(data, ROWS):
         example = data.example(row)
         cells = {
             name: f"{value:.5g}" if isinstance(value, float) else "" if value is None else str(value)
             for name, value in example.columns.items()
-        }
+        } or {"text": example.text[:400]}
         lines.append({f"{target} →" if target in cells else target: example.target[:80], **cells})
     return lines
 
@@ -161,14 +170,28 @@ def _card(store: Store, info: DatasetInfo, choice: DataChoice, data: Prepared) -
 
 
 def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
-    if live and live.project.data.dataset == info.name:
-        st.markdown(f":green-badge[:material/check: Used by {plain(live.project.name)[:80]}]")
-    elif live and st.button(f"Use it in {plain(live.project.name)}", type="primary"):
+    used = live is not None and live.project.data.dataset == info.name
+    if live and used:
+        st.markdown(f":green-badge[:material/check: Used by {plain(_short(live.project.name))}]")
+    # What people brought has a better beginning than an open project that was made for other data.
+    elif live and st.button(f"Use it in {plain(_short(live.project.name))}", type=_weight(info.builtin)):
         live.apply(data_edit(live, info.name, {info.name: info}))
         st.switch_page("pages/design.py")
-    if not info.builtin:
-        start_network(store, info)
-    if not info.builtin and st.button("Delete", icon=":material/delete:", type="tertiary"):
-        remove(info.name, store.home)
-        st.session_state.pop("dataset", None)
-        st.rerun()
+    if info.builtin:
+        return
+    start_network(store, info, used=used)
+    with st.popover("", icon=":material/delete:", help="Delete this data"):
+        st.markdown(f"**Delete {plain(info.title)}?**")
+        st.caption("Projects that use it can be opened still, but not trained until the file is added again.")
+        if st.button("Delete it", icon=":material/delete:", width="stretch"):
+            remove(info.name, store.home)
+            st.session_state.pop("dataset", None)
+            st.rerun()
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 18 else f"{name[:17]}…"  # so that the row of buttons fits 1024 pixels
+
+
+def _weight(first: bool) -> Literal["primary", "secondary"]:
+    return "primary" if first else "secondary"

@@ -17,7 +17,7 @@ from builder.ui.attributions import attributions
 from builder.ui.episodes import chosen_step
 from builder.ui.live import Live
 from builder.ui.results import show_example
-from builder.ui.words import ago, plain
+from builder.ui.words import at, plain, told_apart
 
 Target = str | dict[str, int] | None
 Row = int | dict[str, Any]
@@ -64,7 +64,8 @@ def _trained(live: Live, runs: list[Run]) -> TrainedRun | None:
     known = {run.id: run for run in runs}
     chosen = st.session_state.get("run")
     index = list(known).index(chosen) if chosen in known else 0
-    run_id = st.selectbox("Run", list(known), index=index, format_func=lambda key: _name(known[key]))
+    labels = told_apart({run.id: _name(run) for run in runs})
+    run_id = st.selectbox("Run", list(known), index=index, format_func=labels.__getitem__)
     session.choose(live.id, run_id)
     try:
         return _load(live.store.home, run_id, _written(live, run_id))
@@ -74,7 +75,7 @@ def _trained(live: Live, runs: list[Run]) -> TrainedRun | None:
 
 
 def _name(run: Run) -> str:
-    return f"{run.title[:60]} · {run.state} · {ago(run.created_at)}"
+    return f"{run.title[:60]} · {run.state} · {at(run.created_at)}"
 
 
 @st.cache_resource(max_entries=6, show_spinner="Loading the network …")

@@ -85,7 +85,7 @@ def chart_of(rates: Rates) -> go.Figure:
         height=240,
         margin={**MARGIN, "t": 12},
         showlegend=False,
-        xaxis={"title": "Learning rate", "type": "log", "exponentformat": "power", "dtick": 1},
+        xaxis={"title": "Learning rate", "type": "log", "exponentformat": "power", "dtick": 2},
         yaxis={"title": "Loss", "range": [low - 0.1 * (high - low), high + 0.5 * (high - low or 1.0)]},
         hovermode="x unified",
     )

@@ -11,6 +11,7 @@ from builder.check.fields import field_edits
 from builder.data import DataError, DatasetInfo, datasets, schema
 from builder.graph import Edit
 from builder.ui.live import Live
+from builder.ui.words import told_apart
 
 
 def bound(live: Live, name: str, shown: Any, edit: Callable[[Any], Edit], *, renews: bool = False) -> dict[str, Any]:
@@ -48,6 +49,7 @@ def refused(arguments: Mapping[str, Any]) -> None:
 def choose_data(live: Live, name: str) -> None:
     """The choice of the project's data, on the page of this name."""
     infos = {info.name: info for info in datasets(live.store.home)}
+    labels = told_apart({"": "Choose data", **{name: info.title for name, info in infos.items()}})
     names, chosen = ["", *infos], live.project.data.dataset
     if chosen not in infos:
         chosen = ""
@@ -55,7 +57,7 @@ def choose_data(live: Live, name: str) -> None:
         "Data",
         names,
         names.index(chosen),
-        format_func=lambda value: infos[value].title if value else "Choose data",
+        format_func=labels.__getitem__,
         **bound(live, name, chosen, lambda value: data_edit(live, value, infos), renews=True),
     )
 

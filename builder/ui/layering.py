@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 COLUMNS, LINES = 160, 12
 SCALE = "Viridis"
+# From the first layer to the last; each is seen on white and on black.
+TONES = ["#6366f1", "#0ea5e9", "#10b981", "#f59e0b", "#e11d48"]
 
 
 @dataclass(frozen=True)
@@ -101,22 +103,24 @@ def lines(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> 
     from plotly.colors import sample_colorscale
 
     which, few = _evenly(len(titles), LINES), _evenly(len(at), 4 * COLUMNS)
-    tones = sample_colorscale(SCALE, [0.85 * place / max(len(which) - 1, 1) + 0.08 for place in range(len(which))])
-    short = _short(titles)
+    tones = sample_colorscale(TONES, [place / max(len(which) - 1, 1) for place in range(len(which))])
+    short, shown = _short(titles), values[few]
+    if kind.powers:  # 0 has no place among powers of ten
+        shown = np.where(shown > 0, shown, np.nan)
     figure = go.Figure()
     for tone, place in zip(tones, which.tolist(), strict=True):
         figure.add_scatter(
             x=np.round(at[few], 4),
-            y=_rounded(values[few, place]),
+            y=_rounded(shown[:, place]),
             name=short[place],
-            mode="lines",
+            mode="lines" if len(few) > 2 else "lines+markers",
             line={"color": tone, "width": 1.6},
         )
     figure.update_layout(
         height=300,
         margin={**MARGIN, "t": 8},
         xaxis_title="Epoch",
-        yaxis={"type": "log" if kind.powers else "linear", "exponentformat": "power"},
+        yaxis=_axis(shown[:, which]) if kind.powers else {},
         hovermode="x unified",
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.24, "yanchor": "top"},
         uirevision=kind.measure,
@@ -155,6 +159,17 @@ def _ticks(colours: np.ndarray, powers: bool) -> dict[str, Any]:
     places = np.linspace(known.min(), known.max(), 4).tolist() if len(known) else []
     texts = [f"{10**place if powers else place:.1g}" for place in places]
     return {"tickvals": places, "ticktext": texts}
+
+
+def _axis(values: np.ndarray) -> dict[str, Any]:
+    """An axis of powers of ten; where there are fewer than two of them, with 2 and 5 between."""
+    known = values[np.isfinite(values)]
+    wide = len(known) > 0 and known.max() > 100 * known.min()
+    return (
+        {"type": "log", "exponentformat": "power", "dtick": 1}
+        if wide
+        else {"type": "log", "tickformat": "~g", "dtick": "D2"}
+    )
 
 
 def _written(values: np.ndarray) -> list[list[str]]:

@@ -60,7 +60,7 @@ def notice(runs: Sequence[Run], words: dict[str, str], key: str) -> None:
         }
         for run in runs[:AT_MOST]
     ]
-    _component()(key=key, data={"runs": rows})
+    _component()(key=key, data={"runs": rows}, width="content")
 
 
 @cache

@@ -16,6 +16,7 @@ from builder.store import Store
 from builder.ui.charts import MARGIN, TRAIN, VALIDATION, series_chart
 from builder.ui.live import Live
 from builder.ui.results import enlarged
+from builder.ui.uploading import beginning
 from builder.ui.words import plain
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def quality(store: Store, live: Live | None, info: DatasetInfo, choice: DataChoi
     used = live if live and live.project.data.dataset == info.name else None
     _verdict(found)
     _mended(used)
+    if used is None and any(one.fix for one in found.findings):
+        st.caption(f"{beginning(info)}, and one click makes each of these mends; the file itself stays as it is.")
     for place, finding in enumerate(found.findings):
         _finding(store, used, data, finding, place)
     with st.expander(f"What was looked for ({len(found.checked)})", icon=":material/checklist:"):

@@ -18,6 +18,7 @@ from builder.train.fitting import misfits
 from builder.ui import session
 from builder.ui.advanced import advanced
 from builder.ui.agents import agent
+from builder.ui.augmenting import augmented
 from builder.ui.forms import choose_data
 from builder.ui.live import Live
 from builder.ui.settings import choose, field
@@ -53,6 +54,7 @@ def recipe(live: Live) -> None:
             said = "It learns from what it does; the rows only show what it sees." if acts else (
                 "the test rows are never trained on.")  # fmt: skip
             st.caption(f"{data.rows:,} rows · {said}")
+            augmented(live)
     advanced(live)
 
 

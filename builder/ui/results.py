@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -229,10 +230,21 @@ def take_away(live: Live, run: Run) -> None:
 
 
 def preview(data: Prepared, rows: int = 8) -> None:
-    """The first rows of data."""
+    """A few rows of data, of as many classes as there are."""
     columns = st.columns(4)
-    for place in range(min(rows, len(data.target))):
+    for place, row in enumerate(varied(data, rows)):
         with columns[place % 4], st.container(border=True):
-            example = data.example(place)
+            example = data.example(row)
             show_example(example, small=True)
-            st.caption(f"Row {place} · {plain(data.schema.target.name)}: **{plain(example.target[:80])}**")
+            st.caption(f"Row {row} · {plain(data.schema.target.name)}: **{plain(example.target[:80])}**")
+
+
+def varied(data: Prepared, count: int) -> list[int]:
+    """The first rows, and where there are classes the first of each: people's data often lies sorted by class."""
+    firsts: list[int] = []
+    if data.schema.target.kind == "class":
+        import numpy as np
+
+        firsts = sorted(np.unique(data.target.numpy(), return_index=True)[1].tolist())[:count]
+    rest = (row for row in range(min(2 * count, len(data.target))) if row not in set(firsts))
+    return sorted([*firsts, *itertools.islice(rest, count - len(firsts))])

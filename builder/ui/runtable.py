@@ -13,14 +13,14 @@ from builder.text import size
 from builder.train import continuing, kept, repeating
 from builder.train.compare import document, metrics
 from builder.train.energy import sentence
-from builder.train.queue import place
+from builder.train.queue import places
 from builder.ui import session
 from builder.ui.comparing import comparing
 from builder.ui.live import Live
 from builder.ui.notice import notice
 from builder.ui.sweeping import sweeping
 from builder.ui.watching import STATES
-from builder.ui.words import ago, plain
+from builder.ui.words import plain, told_apart
 
 REFRESH_S = 2.0
 LIMIT = 1_000
@@ -43,11 +43,18 @@ def runtable(live: Live) -> None:
         return
     runs = live.store.runs(limit=LIMIT)
     if not runs:
-        st.info("There are no runs yet. Start one on the Train page; all runs of all projects come together here.")
+        st.markdown("#### No runs yet")
+        st.caption(
+            "Start one on the Train page: all runs of all projects come together here, to be found and compared."
+        )
+        if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
+            st.switch_page("pages/train.py")
         return
     shown = _filtered(live, runs)
     picked = _table(live.store, shown)
-    notice(runs, {state: word for state, (_, word) in STATES.items()}, "notice runs")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"{len(shown):,} of {len(runs):,} runs" if len(shown) < len(runs) else f"{len(runs):,} runs")
+        notice(runs, {state: word for state, (_, word) in STATES.items()}, "notice runs")
     if any(run.state in train.ACTIVE for run in runs):
         st.fragment(_look, run_every=REFRESH_S)(live.store, _stamp(runs))
     if not picked:
@@ -73,10 +80,9 @@ def _look(store: Store, stamp: tuple[Any, ...]) -> None:
 def _filtered(live: Live, runs: list[Run]) -> list[Run]:
     names = {row.id: row.name for row in live.store.list_projects()}
     projects = list(dict.fromkeys(run.project_id for run in runs))
+    labels = told_apart({"": "All projects", **{key: names.get(key, key[:8]) for key in projects}})
     one, two, three, four = st.columns([1.4, 1.4, 1.2, 1.4])
-    project = one.selectbox(
-        "Project", ["", *projects], format_func=lambda key: names.get(key, key[:8]) if key else "All projects", key="of"
-    )
+    project = one.selectbox("Project", list(labels), format_func=labels.__getitem__, key="of")
     states = list(dict.fromkeys(run.state for run in runs))
     state = two.multiselect("State", states, format_func=lambda key: STATES[key][1], placeholder="Any", key="state of")
     tags = sorted({tag for run in runs for tag in run.tags})
@@ -95,7 +101,7 @@ def _filtered(live: Live, runs: list[Run]) -> list[Run]:
 def _table(store: Store, runs: list[Run]) -> list[Run]:
     """The runs as rows. Returns those that are chosen."""
     names = {row.id: row.name for row in store.list_projects()}
-    line = {run.id: f" · {place(store, run)}" for run in runs if run.state == "waiting"}
+    line = {run_id: f" · {words}" for run_id, words in places(store).items()}
     columns: dict[str, list[Any]] = {
         "Title": [run.title for run in runs],
         "Project": [names.get(run.project_id, "") for run in runs],
@@ -104,9 +110,13 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
         "Best on validation": [_best(run) for run in runs],
         "Test": [_test(run) for run in runs],
         "Tags": [list(run.tags) for run in runs],
-        "Started": [ago(run.created_at) for run in runs],
+        "Started": [run.created_at for run in runs],
         "Notes": [run.notes for run in runs],
     }
+    # What says nothing takes no room.
+    columns = {name: cells for name, cells in columns.items() if name not in ("Tags", "Notes") or any(cells)}
+    if len(names) == 1:
+        del columns["Project"]
     found = st.dataframe(
         columns,
         hide_index=True,
@@ -117,11 +127,11 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
         column_config={
             "Best on validation": st.column_config.NumberColumn(format="%.4g"),
             "Tags": st.column_config.ListColumn(),
+            "Started": st.column_config.DatetimeColumn(format="distance"),
             "Title": st.column_config.TextColumn(width="medium"),
         },
     )
     rows: list[int] = found["selection"]["rows"]
-    st.caption(f"{len(runs):,} runs")
     return [runs[row] for row in rows if row < len(runs)]
 
 

@@ -14,7 +14,7 @@ from builder.train import checkpoints
 from builder.train.origin import RUN, WEIGHTS
 from builder.ui.forms import bound
 from builder.ui.live import Live
-from builder.ui.words import ago, plain
+from builder.ui.words import at, plain, told_apart
 
 SHOWN_RUNS = 20
 HELP = "Fresh weights are drawn by the seed. Others let a network go on from what was learned before"
@@ -43,7 +43,7 @@ def options(store: Store, project_id: str, chosen: str) -> dict[str, str]:
         names[f"{RUN}{run.id}"] = _run(store, run)
     if chosen not in names:
         names[chosen] = "An earlier run"
-    return names
+    return told_apart(names)
 
 
 def fits(live: Live, analysis: Analysis) -> bool:
@@ -75,5 +75,5 @@ def _run(store: Store, run: Run) -> str:
     try:
         checkpoints.weights_file(Path(store.run_folder(run.id)))
     except FileNotFoundError:
-        return f"{run.title[:40]} · {ago(run.created_at)} (no weights yet)"
-    return f"{run.title[:40]} · {ago(run.created_at)}"
+        return f"{run.title[:40]} · {at(run.created_at)} (no weights yet)"
+    return f"{run.title[:40]} · {at(run.created_at)}"

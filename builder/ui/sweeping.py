@@ -20,7 +20,7 @@ from builder.ui.charts import MARGIN
 from builder.ui.comparing import COLOURS, FLAT, parallel_chart
 from builder.ui.live import Live
 from builder.ui.trouble import guard
-from builder.ui.words import ago, plain
+from builder.ui.words import at, plain, told_apart
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -99,7 +99,7 @@ def _space(known: list[Parameter]) -> dict[str, Any]:
     space: dict[str, Any] = {}
     for path in paths:
         item = by_path[path]
-        st.markdown(f"**{plain(item.title)}** · now {plain(shown(item.value))}")
+        st.markdown(f"**{plain(item.title)}** · :small[now {plain(shown(item.value))}]")
         space[path] = _choices(item) if "choices" in item.proposal else _range(item)
     return space
 
@@ -118,13 +118,13 @@ def _choices(item: Parameter) -> dict[str, Any]:
 
 
 def _range(item: Parameter) -> dict[str, Any]:
-    one, two, three = st.columns(3, vertical_alignment="bottom")
+    one, two = st.columns(2)
     whole = bool(item.proposal.get("whole"))
     made: dict[str, Any] = {"step": 1} if whole else {"format": "%g", "step": None}
     low, high = (int if whole else float)(item.proposal["low"]), (int if whole else float)(item.proposal["high"])
     bottom = one.number_input("From", value=low, key=f"low {item.path}", **made)
     top = two.number_input("To", value=high, key=f"high {item.path}", **made)
-    log = three.toggle("Log", bool(item.proposal.get("log")), key=f"log {item.path}")
+    log = st.toggle("Logarithmic", bool(item.proposal.get("log")), key=f"log {item.path}")
     return {"low": bottom, "high": top, "log": log}
 
 
@@ -138,13 +138,17 @@ def _watch_one(live: Live) -> None:
     ids = list(known)
     wanted = st.session_state.get("sweep")
     index = ids.index(wanted) if wanted in known else 0
+    labels = told_apart(
+        {
+            key: f"{sweep.title[:60]} · {STATES[sweep.state].lower()} · {at(sweep.created_at)}"
+            for key, sweep in known.items()
+        }
+    )
     chosen = st.selectbox(
         "Sweep",
         ids,
         index,
-        format_func=lambda key: (
-            f"{known[key].title[:60]} · {STATES[known[key].state].lower()} · {ago(known[key].created_at)}"
-        ),
+        format_func=labels.__getitem__,
         key=f"sweeps {len(ids)} {ids[index]} {known[ids[index]].state}",
     )
     st.session_state["sweep"] = chosen

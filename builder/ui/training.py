@@ -14,7 +14,7 @@ from builder.ui.notice import notice
 from builder.ui.recipe import recipe
 from builder.ui.results import results
 from builder.ui.watching import STATES, watch
-from builder.ui.words import ago, plain
+from builder.ui.words import at, plain, told_apart
 
 REFRESH_S = 0.8
 
@@ -44,22 +44,24 @@ def _runs(live: Live) -> None:
         return
     ids = [run.id for run in rows]
     known = {run.id: run for run in rows}
+    labels = told_apart({run.id: _name(run) for run in rows})
     chosen = st.session_state.get("run") or st.query_params.get("run")
     if chosen not in known:
         chosen = ids[0]
-    picked = st.selectbox(
-        "Run",
-        ids,
-        index=ids.index(chosen),
-        format_func=lambda key: _name(known[key]),
-        key=f"runs {len(ids)} {chosen} {known[chosen].state}",
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        picked = st.selectbox(
+            "Run",
+            ids,
+            index=ids.index(chosen),
+            format_func=labels.__getitem__,
+            key=f"runs {len(ids)} {chosen} {known[chosen].state in train.ACTIVE}",
+        )
+        notice(rows, {state: word for state, (_, word) in STATES.items()}, "notice train")
     if picked != chosen:
         session.choose(live.id, picked)
         st.rerun()
     st.session_state["run"] = picked
     st.query_params["run"] = picked
-    notice(rows, {state: word for state, (_, word) in STATES.items()}, "notice train")
     run = known[picked]
     active = run.state in train.ACTIVE
     st.fragment(watch, run_every=REFRESH_S if active else None)(live, picked, active)
@@ -68,4 +70,6 @@ def _runs(live: Live) -> None:
 
 
 def _name(run: Run) -> str:
-    return f"{run.title[:60]} · {STATES[run.state][1].lower()} · {ago(run.created_at)}"
+    """A run in the list. One that goes on changes its state without the list being drawn anew."""
+    state = "under way" if run.state in train.ACTIVE else STATES[run.state][1].lower()
+    return f"{run.title[:60]} · {state} · {at(run.created_at)}"

@@ -12,40 +12,52 @@ from builder.data.uploads import Reader, Source, add_source, fitting, open_sourc
 from builder.data.uploads.base import Question
 from builder.graph import DataChoice
 from builder.store import Store
-from builder.templates.starting import start, starters
+from builder.templates.starting import NETWORKS, start, starters
 from builder.text import plain as line
 from builder.ui import session
 from builder.ui.words import plain
 
 MAX_UPLOAD_MIB = 200
-_KINDS = (
-    "Tables (CSV, Excel, JSON, Parquet), pictures, sounds or texts in a zip, arrays (NPZ, IDX), tagged words, series, "
-    "ratings, graphs"
-)
+HEIGHT = 252  # pixels of the table that shows the first rows
+# What can be dropped, with what it looks like.
+_KINDS = {
+    ":material/table: A table": "CSV, Excel, JSON or Parquet: one row per example. Series and ratings are tables, too.",
+    ":material/folder_zip: A folder in a zip": "Pictures, sounds, texts: one folder per class, or a table beside them.",
+    ":material/data_array: Arrays and more": "NPZ, NPY, MNIST's own files, tagged words, graphs as JSON.",
+}
 
 
 def upload(store: Store) -> None:
     """A button that opens the form."""
     if st.button("Bring your own data", icon=":material/upload_file:", width="stretch", type="primary"):
+        # Each opening begins anew: a file that was refused and closed away must not stand beside the next one.
+        st.session_state["uploads opened"] = st.session_state.get("uploads opened", 0) + 1
+        st.session_state.pop("upload", None)
         _form(store)
 
 
 @st.dialog("Bring your own data", width="large")
 def _form(store: Store) -> None:
     files = st.file_uploader(
-        _KINDS,
+        "Drop a file here, or choose one",
         accept_multiple_files=True,
+        key=f"uploaded {st.session_state.get('uploads opened', 0)}",
         max_upload_size=MAX_UPLOAD_MIB,
         help="What a file is, its content says, not its name. Files that belong together, such as images and labels, "
         "are dropped together.",
     )
     if not files:
+        for column, (title, text) in zip(st.columns(len(_KINDS)), _KINDS.items(), strict=True):
+            with column.container(border=True, height="stretch"):
+                st.markdown(f"**{title}**")
+                st.caption(text)
         st.caption("Nothing that a file contains is ever run. It is read, brought into a plain form, and kept here.")
         return
     key = " ".join(file.file_id for file in files)
     try:
-        source = _source(key, files)
-        readers = fitting(source)
+        with st.spinner("Looking at what it is …"):
+            source = _source(key, files)
+            readers = fitting(source)
         reader = _reader(key, readers) if readers else reader_for(source)
         answers = _asked(key, source, reader)
         st.markdown(f":material/school: **{plain(reader.learned(source, answers))}**")
@@ -132,7 +144,10 @@ def _preview(reader: Reader, source: Source, answers: Mapping[str, Any]) -> None
     if "loudness" in rows.columns:
         shown["loudness"] = st.column_config.LineChartColumn("loudness", y_min=0, y_max=1)
     pictures = any(str(name).startswith("picture") for name in rows.columns)
-    st.dataframe(rows, hide_index=True, column_config=shown, row_height=48 if pictures else None)
+    # So low that the button below is in sight on a small screen.
+    st.dataframe(
+        rows, hide_index=True, column_config=shown, row_height=48 if pictures else None, height=HEIGHT, placeholder=""
+    )
 
 
 def _add(store: Store, key: str, source: Source, reader: Reader, answers: Mapping[str, Any]) -> None:
@@ -167,7 +182,12 @@ def _show(bar: Any, share: float, what: str) -> None:
     bar.progress(min(1.0, share), plain(line(what)[:100]))
 
 
-def start_network(store: Store, info: DatasetInfo) -> None:
+def beginning(info: DatasetInfo) -> str:
+    """How to come by a project that uses this data, as the first half of a sentence."""
+    return "Use this data in a project" if info.builtin else "Start a network for this data, or use it in a project"
+
+
+def start_network(store: Store, info: DatasetInfo, *, used: bool = False) -> None:
     """A choice of templates that are made to fit this data, and open as a new project."""
     choice = DataChoice(dataset=info.name)
     try:
@@ -177,10 +197,14 @@ def start_network(store: Store, info: DatasetInfo) -> None:
     fitting_templates = starters(choice, found) if found else []
     if not fitting_templates:
         return
-    with st.popover("Start a network for it", icon=":material/rocket_launch:", width="stretch"):
+    made: dict[str, Any] = {"type": "secondary" if used else "primary", "width": "content"}
+    with st.popover("Start a network for it", icon=":material/rocket_launch:", **made):
+        st.caption(f"A new project on {plain(info.title)}, ready to train. Everything in it can be changed.")
         for template in fitting_templates:
-            if st.button(template.title, help=template.summary, width="stretch", key=f"start {template.name}"):
-                project = start(template, choice, info.title, store.home)
+            title, text = NETWORKS[template.name]
+            if st.button(title, help=text, width="stretch", key=f"start {template.name}"):
+                with st.spinner("Making it fit this data …"):
+                    project = start(template, choice, info.title, store.home)
                 if project is None:
                     st.error("This template cannot be made to fit that data; choose another one.")
                     continue

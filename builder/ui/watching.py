@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ STATES = {
     "stopped": (":material/stop_circle:", "Stopped"),
     "failed": (":material/error:", "Failed"),
 }
+
+# So long a look waits for a run's first points: less than the time between two looks.
+FIRST_S = 0.6
 
 
 @guard()
@@ -90,13 +94,13 @@ def _controls(live: Live, run: Run) -> None:
     elif run.state in ("failed", "stopped"):
         text = "From the last checkpoint"
         again: dict[str, Any] = {"on_click": _resume, "args": (live, run.id), "width": "stretch", "help": text}
-        one.button("Resume", icon=":material/replay:", key="resume", **again)
+        two.button("Resume", icon=":material/replay:", key="resume", **again)
     if run.state in ("waiting", "running", "queued", "paused"):
         two.button("Stop", icon=":material/stop:", key="stop", on_click=train.stop, **asked)
         if run.state != "waiting":
             with three.popover("Rate", icon=":material/speed:", help="Change the learning rate", width="stretch"):
                 _change_rate(live, run)
-    elif two.button(
+    elif three.button(
         "Delete", icon=":material/delete:", width="stretch", key="delete", help="With its curves and weights"
     ):
         store.delete_run(run.id)
@@ -122,7 +126,9 @@ def _change_rate(live: Live, run: Run) -> None:
     known = train.SCHEDULES
     now = run.summary.get("schedule") or getattr(document(live.store, run.id), "training", Training()).schedule
     names = list(known)
-    wanted = st.selectbox("Schedule", names, names.index(now), key=f"schedule {run.id} {now}")
+    wanted = st.selectbox(
+        "Schedule", names, names.index(now), lambda name: known[name].title, key=f"schedule {run.id} {now}"
+    )
     if wanted != now and st.button("Change the schedule", key=f"set schedule {run.id}"):
         train.set_schedule(live.store, run.id, wanted)
     typed = st.text_input("New learning rate", placeholder="0.0005", key=f"rate {run.id}")
@@ -183,6 +189,8 @@ def _charts(live: Live, run: Run) -> None:
 
 def _curves(live: Live, run: Run, per_epoch: int) -> None:
     found = _points(live, run)
+    if not found and run.state in ("queued", "running"):
+        found, run = _first(live, run)
     if not found:
         st.caption("The first points appear in a moment.")
         return
@@ -197,6 +205,15 @@ def _curves(live: Live, run: Run, per_epoch: int) -> None:
     for place, (column, (name, title)) in enumerate(zip(st.columns(min(len(shown), 2)) * 2, shown, strict=False)):
         chart = curve_chart(found, name, title, per_epoch, view)
         column.plotly_chart(chart, key=f"chart {run.id} {place}", width="stretch", config={"displayModeBar": False})
+
+
+def _first(live: Live, run: Run) -> tuple[Curves, Run]:
+    """The first points, waited for a moment, so that they are drawn as they come and not with the next look."""
+    until, found = time.monotonic() + FIRST_S, Curves()
+    while not found and time.monotonic() < until:
+        time.sleep(0.05)
+        found = _points(live, run)
+    return found, live.store.run(run.id)
 
 
 def _points(live: Live, run: Run) -> Curves:

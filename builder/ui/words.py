@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 
@@ -15,12 +16,28 @@ def ago(moment: datetime) -> str:
     return "just now"
 
 
+def at(moment: datetime) -> str:
+    """When something was, by the server's clock: in a list it is what `ago` is not, the same with the next look."""
+    return f"{moment.astimezone():%d %b, %H:%M}"
+
+
 def count(value: float) -> str:
     """A number in thousands, millions …"""
     for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K")):
         if value >= size:
             return f"{value / size:.3g}{unit}"
     return f"{value:.0f}"
+
+
+def told_apart(titles: Mapping[str, str]) -> dict[str, str]:
+    """The same titles by key, equal ones numbered: a list knows what was picked by its label alone."""
+    found: dict[str, str] = {}
+    for key, title in titles.items():
+        label, number = title, 2
+        while label in found.values():
+            label, number = f"{title} ({number})", number + 1
+        found[key] = label
+    return found
 
 
 def plain(text: str) -> str:

@@ -15,6 +15,7 @@ from builder.data.quality import Plot
 from builder.graph import Augment, DataChoice, Project, Training
 from builder.store import Store, open_store
 from builder.templates import templates
+from builder.templates.starting import _BY_SHAPE, NETWORKS
 from builder.ui.datapage import SECTIONS
 from builder.ui.quality import plot_chart
 from tests.networks import TABLE, chain
@@ -137,3 +138,81 @@ def test_every_kind_of_plot_is_drawn_with_its_numbers(plot: Plot) -> None:
     assert len(drawn) == len(plot.series)
     for trace, values in zip(drawn, plot.series.values(), strict=True):
         assert list(trace["z"] if plot.kind == "matrix" else trace["y"]) == list(values)
+
+
+def brought(home: Path, name: str, rows: int = 60) -> str:
+    """A table that somebody added, of two classes that lie one after the other."""
+    label = np.repeat(["no", "yes"], rows // 2)
+    table = pd.DataFrame({"a": np.arange(rows) % 7 + 0.5, "b": np.arange(rows) * 0.1, "label": label})
+    return add_file(table.to_csv(index=False).encode(), name, home).name
+
+
+def test_two_uploads_of_one_name_are_told_apart(home: Path) -> None:
+    older, newer = brought(home, "sales.csv", 60), brought(home, "sales.csv", 80)
+    app = opened("Look")
+    for name, rows in ((older, "60"), (newer, "80"), (older, "60")):
+        app.radio[0].set_value(name).run()
+        assert app.metric[0].value == rows
+    labels = app.radio[0].options
+    assert len(set(labels)) == len(labels)
+
+
+def test_a_network_is_started_for_the_data_that_is_shown(home: Path) -> None:
+    store, (older, newer) = open_store(home), (brought(home, "sales.csv", 60), brought(home, "sales.csv", 80))
+    app = opened("Look")
+    app.radio[0].set_value(older).run()
+    begin = next(button for button in app.button if button.label == "Dense layers")
+    assert not any("Tumours" in button.label for button in app.button)  # the template's own data is no help here
+    begin.click().run()
+    project = project_of(store)
+    assert (project.data.dataset, project.name) == (older, "sales")
+    assert newer != older
+
+
+def test_data_is_deleted_by_a_second_click_alone(home: Path) -> None:
+    name = brought(home, "sales.csv")
+    app = opened("Look")
+    app.radio[0].set_value(name).run()
+    assert not [button for button in app.button if button.label == "Delete"]  # the first click opens what asks
+    next(button for button in app.button if button.label == "Delete it").click().run()
+    assert not app.exception
+    assert not list((home / "data").iterdir())
+    assert "sales" not in app.radio[0].options
+
+
+def test_the_first_look_is_at_many_classes(home: Path) -> None:
+    name = brought(home, "sorted.csv", 400)
+    app = opened("Look")
+    app.radio[0].set_value(name).run()
+    assert set(app.dataframe[0].value["label"]) == {"no", "yes"}  # the second begins at row 200
+
+
+def test_actions_of_an_environment_are_counted(home: Path) -> None:
+    from builder.data import prepare, statistics
+
+    data = prepare(DataChoice(dataset="cartpole"), home)
+    counts = statistics(data).classes
+    assert sum(counts.values()) == len(data.target)
+    assert counts == {name: int((data.target == place).sum()) for place, name in enumerate(data.schema.target.classes)}
+
+
+def test_no_section_is_empty_for_pictures_that_no_project_uses(home: Path) -> None:
+    app = opened("Columns")
+    app.radio[0].set_value("digits").run()
+    assert list(app.dataframe[0].value["Role"]) == ["input", "target"]
+    assert any("Use this data in a project" in item.value for item in app.caption)
+
+
+def test_the_train_page_says_which_rows_are_varied(home: Path) -> None:
+    store = open_store(home)
+    training = Training(augment=(Augment(kind="crop"), Augment(kind="cutout")))
+    store.create_project(templates()["digits_cnn"].project.model_copy(update={"training": training}))
+    app = AppTest.from_file(str(PAGE.with_name("train.py")), default_timeout=60).run()
+    assert not app.exception
+    assert any("random crop, cutout" in item.value for item in app.caption)
+
+
+def test_every_network_to_start_with_has_a_name_of_its_own() -> None:
+    for names in (*_BY_SHAPE.values(), ("spoken_cnn", *_BY_SHAPE[("sequence",), "class"])):
+        titles = [NETWORKS[name][0] for name in names]
+        assert len(set(titles)) == len(titles)

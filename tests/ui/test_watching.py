@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from builder.store import Points
+from builder.store import Points, open_store
 from builder.train.observe import read_history, read_samples
 from builder.ui.curves import Curve, Curves, View, curve_chart, extend, table
 from builder.ui.layering import KINDS, heatmap, lines
 from builder.ui.saying import cards
+from builder.ui.training import _name
 from tests.networks import digits_mlp
 from tests.train.runs import moons
 from tests.train.test_observe import watched
@@ -166,3 +167,20 @@ def test_layers_and_predictions_on_a_page(home: Path, tmp_path: Path) -> None:
     for name in KINDS:
         page.button_group[0].set_value([name]).run()
         assert not page.exception, name
+
+
+def test_a_layer_without_gradient_has_a_gap_among_powers_of_ten() -> None:
+    values = np.array([[1.0, 0.5], [0.0, 0.25], [2.0, 0.1]])
+    figure = lines(np.arange(3.0), values, ["first", "last"], KINDS["Gradient"])
+    assert figure.data[0].y == (1.0, None, 2.0)
+    assert figure.layout.yaxis.dtick == "D2"  # within two powers of ten, 2 and 5 are told between
+    wide = lines(np.arange(3.0), values * [[1.0, 1e-4]], ["first", "last"], KINDS["Gradient"])
+    assert wide.layout.yaxis.dtick == 1
+
+
+def test_a_run_that_goes_on_is_listed_without_a_state_that_would_grow_old(home: Path) -> None:
+    store = open_store(home)
+    run = store.create_run(store.create_project(moons()), moons())
+    assert "under way" in _name(run)
+    store.update_run(run.id, state="stopped")
+    assert "stopped" in _name(store.run(run.id))

@@ -78,7 +78,7 @@ class Leakage:
             "leakage",
             "error",
             f"{are(held, 'row')} of the {measured:,} validation and test rows "
-            f"{'stands' if held == 1 else 'stand'} in the training rows just the same.",
+            f"{'is an exact copy' if held == 1 else 'are exact copies'} of training rows.",
             "What is measured on them is remembered, not learned, so the result looks better than it is; keep one of "
             "each, or split by the group that they belong to.",
             pairs=tuple(pairs[:SHOWN]),

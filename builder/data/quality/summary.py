@@ -39,7 +39,7 @@ def statistics(data: Prepared) -> Quality:
     look = Look(data)
     remarks = [finding.message for finding in order([one for check in AT_ONCE for one in check.check(look)])]
     classes: dict[str, int] = {}
-    if data.schema.target.kind == "class":
+    if data.schema.target.kind in ("class", "action"):
         counts = Counter(data.target.tolist())
         classes = {name: counts[number] for number, name in enumerate(data.schema.target.classes)}
     splits = {name: len(rows) for name, rows in data.split.items()}

@@ -5,11 +5,12 @@ An upload is read once, brought into a form of ours, and kept under a UUID; the 
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,6 +75,8 @@ def add_source(
         given.setdefault(reader.target_question, target)
     answers = reader.answered(source, given)
     title = _title(source.filename, name)
+    if not name:
+        title = _unused(title, {info.title for info in uploaded(home)})
     with _new_folder(home) as folder:
         kept = reader.keep(source, answers, folder, tell)
         refuse_few(kept.rows)
@@ -212,6 +215,12 @@ def _title(filename: str, name: str) -> str:
     # What a file system calls a name need not be Unicode, but what is stored must be.
     stem = Path(filename.replace("\\", "/")).stem
     return (name or stem or "data")[:200].encode(errors="replace").decode()
+
+
+def _unused(title: str, taken: Set[str]) -> str:
+    """The title, numbered where the same file was added before: two of one name cannot be told apart in a list."""
+    numbered = (f"{title} ({number})" for number in itertools.count(2))
+    return title if title not in taken else next(other for other in numbered if other not in taken)
 
 
 @contextmanager

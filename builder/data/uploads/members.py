@@ -99,7 +99,9 @@ class Zip(Members):
         try:
             self._archive = zipfile.ZipFile(io.BytesIO(data))
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
-            raise DataError("This file is no zip archive, or a damaged one.") from None
+            raise DataError(
+                "This is no zip that can be read: it is damaged, or was not copied to its end; pack or copy it again."
+            ) from None
         self._infos = {info.filename: info for info in _checked(self._archive, len(data))}
         self.names = tuple(sorted(self._infos))
         many = len(self.names) > MAX_MEMBERS
