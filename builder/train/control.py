@@ -28,14 +28,20 @@ from builder.graph.optimizing import SCHEDULES
 from builder.store import Run, Store
 from builder.store.queue import WITH_WORKER
 from builder.train.device import KEEP_MEMORY, threads
+from builder.train.limits import declared, no_memory
 from builder.train.origin import freeze, looked_at, verified
 from builder.train.queue import gpus, limits
 from builder.train.reproduce import environment
 
 ACTIVE = ("waiting", *WITH_WORKER)
+COMMAND: tuple[str, ...] = (sys.executable, "-m", "builder.train.worker")
 STARTING_S = 3.0
+# How long a run that has had its time may take to save itself and end.
+GRACE_S = 60.0
 KEEP_S = 1.0
-NICENESS = 15
+# The least of turns: an edit on the canvas takes 1.3 times as long beside a run. SCHED_IDLE would take 1.2, and leave a
+# run on a busy machine no turn at all, not even to obey a stop.
+NICENESS = 19
 
 # Workers that this process started, so that their exit codes can be read and no zombie stays.
 _children: dict[str, subprocess.Popen[bytes]] = {}
@@ -149,7 +155,7 @@ def _keep(known: weakref.ref[Store]) -> None:
                 return
             with contextlib.suppress(OSError):
                 log.write(store.home / log.ERRORS, "error", where="keep", problem=repr(error))
-            time.sleep(KEEP_S * 10)
+            time.sleep(KEEP_S * 2)
         del store
         time.sleep(KEEP_S)
 
@@ -211,7 +217,7 @@ def _look(store: Store, run: Run) -> Run:
         _reap(run.id)
         return run
     if _alive(run):
-        return run
+        return _end_late(store, run)
     with _looking:  # of two threads that look at once, the second would find no exit code any more
         again = store.run(run.id)  # it may have ended properly between the two looks
         if again.state not in ACTIVE or again.state == "waiting" or _alive(again):
@@ -220,8 +226,35 @@ def _look(store: Store, run: Run) -> Run:
             store.give_back(again)  # whoever had taken it is gone before it started a worker
         else:
             reason = _death(store, run.id)
+            if again.pid is not None:
+                _end_group(store, again.pid)  # nothing that it started goes on without it
             store.update_run(run.id, state="failed", reason=reason, ended_at=datetime.now(UTC))
+            _children.pop(run.id, None)  # not before its end is noted, or the exit code would be lost
     return store.run(run.id)
+
+
+def _end_late(store: Store, run: Run) -> Run:
+    """End a worker that does not end by itself although its time is over: it is within a step that takes for ever."""
+    limits = declared()
+    since = run.started_at if run.claimed_at is None else run.claimed_at
+    if not limits.wall_s or since is None or run.pid is None:
+        return run
+    if (datetime.now(UTC) - since).total_seconds() < limits.wall_s + GRACE_S:
+        return run
+    _end_group(store, run.pid)
+    with _looking:
+        store.update_run(run.id, state="failed", reason=limits.too_long, ended_at=datetime.now(UTC))
+    return store.run(run.id)
+
+
+def _end_group(store: Store, pid: int) -> None:
+    """Kill a worker and what it started; each worker leads a group of its own. Since the worker began, the machine may
+    have been restarted and its number given to others, so only those are touched that were started for this store."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            mine = process.pid == pid if os.name == "nt" else os.getpgid(process.pid) == pid
+            if mine and process.environ().get("NETLOOM_HOME") == str(store.home):
+                process.kill()
 
 
 def wait(store: Store, run_id: str, timeout_s: float = 3600.0) -> Run:
@@ -263,7 +296,9 @@ def _spawn(store: Store, run: Run) -> None:
     names = gpus()
     gpu = names[run.gpu] if run.gpu is not None and run.gpu < len(names) else None
     path = Path(store.run_folder(run.id)) / "worker.log"
-    message = json.dumps({"run": run.id, "threads": threads(count), "log": str(path), "gpu": gpu})
+    message = json.dumps(
+        {"run": run.id, "threads": threads(count), "log": str(path), "gpu": gpu, "limits": declared().as_json()}
+    )
     with contextlib.suppress(BrokenPipeError), cast(IO[bytes], child.stdin) as told:  # a dead one is found by refresh
         told.write(message.encode() + b"\n")
 
@@ -274,7 +309,7 @@ def _process(store: Store) -> subprocess.Popen[bytes]:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment[name] = str(threads())
     child = subprocess.Popen(
-        [sys.executable, "-m", "builder.train.worker", str(store.home)],
+        [*COMMAND, str(store.home)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -307,11 +342,13 @@ def _reap(run_id: str) -> None:
 
 def _death(store: Store, run_id: str) -> str:
     """Why a worker is gone, from its exit code and the last line that it wrote."""
-    child = _children.pop(run_id, None)
+    child = _children.get(run_id)
     code = child.returncode if child else None
     last = _last_line(Path(store.run_folder(run_id)) / "worker.log")
     if code == -9:
         return "The worker process was killed (signal 9), by someone or because the machine ran out of memory."
+    if no_memory(last):
+        return declared().too_much_memory
     if code is not None and code < 0:
         return f"The worker process was ended by signal {-code}.{last}"
     if code:

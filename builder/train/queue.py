@@ -38,10 +38,15 @@ def gpus() -> list[str]:
 
 def place(store: Store, run: Run) -> str:
     """Where a run stands in the line, in words."""
-    line = [waiting.id for waiting in store.line()]
-    if run.id not in line:
-        return "starting"
-    number = line.index(run.id) + 1
+    return places(store).get(run.id, "starting")
+
+
+def places(store: Store) -> dict[str, str]:
+    """Where each run that waits stands in the line, in words, by its id; the store is asked once for all."""
+    return {run.id: _place(number) for number, run in enumerate(store.line(), start=1)}
+
+
+def _place(number: int) -> str:
     ending = "th" if 10 <= number % 100 <= 20 else _ENDINGS.get(number % 10, "th")
     return "next in line" if number == 1 else f"{number}{ending} in line"
 

@@ -9,308 +9,103 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import sys
-import threading
 import time
 import traceback
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import psutil
+from typing import Any
 
 from builder import log
 from builder.data import prepare
 from builder.data.card import save_card
 from builder.data.kept import keep_fitted
-from builder.graph import read, write, write_bytes
-from builder.store import Missing, Run, Store, open_store
+from builder.graph import Project, read, write_bytes
+from builder.store import Missing, Store, StoreError, open_store
 from builder.train import checkpoints
-from builder.train.energy import Meter
-from builder.train.kept import keep
-from builder.train.loop import DivergedError, Loop, TrainingError, Watch, begin
+from builder.train.limits import Reserve, RunLimits, confine, loosen, no_memory, no_room
+from builder.train.link import LOG, Link, clear
+from builder.train.loop import DivergedError, TrainingError, begin
 from builder.train.observe import culprit
 from builder.train.observe.observer import Observer
 from builder.train.origin import FILE
-from builder.train.pace import Pace
 from builder.train.reproduce import note_machine
 from builder.train.trained import TrainedRun, evaluate
-from builder.train.trial import TrialWatch
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import torch
-
-    from builder.graph import Project
-
-POLL_S = 0.1
-FLUSH_S = 0.25
-HEARTBEAT_S = 1.0
-CHECKPOINT_EVERY_S = 5.0
-MEMORY_SHARE = 0.9
-LOG = "log.jsonl"
+# How long a run that has ended tries to say so where the store cannot be written to.
+TELL_S = 20.0
 
 
-class Link(Watch):
-    """Between the loop and the store: points out, commands in, a heartbeat."""
-
-    def __init__(self, store: Store, run: Run, folder: Path, observer: Observer) -> None:
-        self.store, self.run_id, self.folder = store, run.id, folder
-        self.log = partial(log.write, folder / LOG)
-        self.observer = observer
-        self._points: list[tuple[int, int, str, str, float, float]] = []
-        self._commands: list[tuple[str, float | None, str]] = []
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._facts: dict[str, Any] = {}
-        self._state: dict[str, Any] = {"epoch": 0, "step": 0}
-        self._checkpoint_at = time.monotonic()
-        self._best_step = -1
-        self._speed = Pace()
-        self._meter = Meter(run.summary)
-        self._trial = TrialWatch(store, run) if run.sweep_id else None
-        self._problem: str | None = None
-        self._thread = threading.Thread(target=self._serve, name="link", daemon=True)
-
-    def start(self, loop: Loop) -> None:
-        self._facts = {
-            "total_steps": loop.total_steps,
-            "steps_per_epoch": loop.steps_per_epoch,
-            "rows_per_step": loop.batch_size,
-            "objective": loop.objective.name,
-            "titles": loop.objective.titles(loop.training),
-            "device": loop.device,
-            "learning_rate": loop.learning_rate,
-        }
-        self._best_step = loop.best.step if loop.best.weights else -1
-        known = self.store.run(self.run_id).summary.get("warnings", [])
-        self.observer.begin(loop, known, self.store.points(self.run_id))
-        self._thread.start()
-
-    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
-        now = time.time()
-        with self._lock:
-            self._points += [(step, epoch, split, name, value, now) for name, value in values.items()]
-        self.observer.record(step, epoch, split, values)
-        if self._trial and split == "validation":
-            self._trial.take(epoch, values)
-
-    def poll(self, loop: Loop) -> bool:
-        self._state = {"epoch": loop.epoch, "step": loop.step}
-        if self._commands:
-            return self._obey(loop)
-        if self._trial and self._trial.pruned:
-            return False
-        if self._problem:
-            raise TrainingError(self._problem)
-        if time.monotonic() - self._checkpoint_at > CHECKPOINT_EVERY_S:
-            self.checkpoint(loop)
-        return True
-
-    def note(self, kind: str, sentence: str) -> None:
-        self.log(kind, said=sentence)
-        self._facts["notes"] = [*self._facts.get("notes", []), sentence]
-
-    def epoch_done(self, loop: Loop) -> None:
-        self._state = {"epoch": loop.epoch, "step": loop.step}
-        best = {"loss": loop.best.value, "epoch": loop.best.epoch, "step": loop.best.step}
-        self._facts["best"] = {**best, "measure": loop.training.monitor}
-        self.observer.epoch_done(loop)
-
-        keep(self.folder, loop.epoch, loop.step, loop.model.state_dict())
-
-    @property
-    def ending(self) -> str:
-        """Why the run was stopped, where nobody asked for it."""
-        return self._trial.pruned if self._trial else ""
-
-    def tell(self, **facts: Any) -> None:
-        """Put more into what the store knows of this run, with the next heartbeat."""
-        self._facts.update(facts)
-
-    def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
-        return self.observer.learn(learn, *batch)
-
-    def checkpoint(self, loop: Loop) -> None:
-        """Save everything; what the curves hold up to here is written first, so that none of it is lost on resume."""
-        loop.flush(self)
-        self._write()
-        if loop.best.weights and loop.best.step != self._best_step:
-            measure = f"validation_{loop.training.monitor}"
-            facts = {"epoch": loop.best.epoch, "step": loop.best.step, measure: loop.best.value}
-            checkpoints.save_best(self.folder, loop.best.weights, facts)
-            self._best_step = loop.best.step
-        checkpoints.save(self.folder, loop.step, loop.checkpoint())
-        self._checkpoint_at = time.monotonic()
-        self.log("checkpoint", step=loop.step, epoch=loop.epoch)
-
-    def close(self) -> None:
-        self._closed.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._write()
-        self._beat()
-
-    def _obey(self, loop: Loop) -> bool:
-        """Carry out what has been asked for. Returns false where the run has to stop."""
-        while self._commands:
-            kind, value, text = self._commands.pop(0)
-            self.log("command", kind=kind, value=value, text=text, step=loop.step)
-            if kind == "learning_rate" and value is not None:
-                self._set_learning_rate(loop, value)
-            elif kind == "schedule":
-                self._set_schedule(loop, text)
-            elif kind == "stop":
-                return False
-            elif kind == "pause":
-                self.checkpoint(loop)
-                self.store.update_run(self.run_id, state="paused")
-                self._speed.pause()
-                if not self._wait(loop):
-                    return False
-                self.store.update_run(self.run_id, state="running")
-        return True
-
-    def _wait(self, loop: Loop) -> bool:
-        """Sleep until the run may go on. Returns false where it has to stop instead."""
-        while True:
-            while self._commands:
-                kind, value, text = self._commands.pop(0)
-                self.log("command", kind=kind, value=value, text=text, step=loop.step)
-                if kind == "learning_rate" and value is not None:
-                    self._set_learning_rate(loop, value)
-                elif kind == "schedule":
-                    self._set_schedule(loop, text)
-                elif kind in ("resume", "stop"):
-                    return kind == "resume"
-            time.sleep(POLL_S / 2)
-
-    def _set_learning_rate(self, loop: Loop, value: float) -> None:
-        loop.learning_rate = self._facts["learning_rate"] = value
-        self.checkpoint(loop)  # so that a run that dies goes on with it
-
-    def _set_schedule(self, loop: Loop, name: str) -> None:
-        """Also in the run's own document, so that a run that dies goes on with it."""
-        loop.training = loop.training.model_copy(update={"schedule": name})
-        path = self.folder / "project.json"
-        write(path, read(path).model_copy(update={"training": loop.training}))
-        self._facts["schedule"] = name
-        self.checkpoint(loop)
-
-    def _serve(self) -> None:
-        flushed = beat = 0.0
-        while not self._closed.wait(POLL_S):
-            try:
-                self._commands += [(item.kind, item.value, item.text) for item in self.store.take_commands(self.run_id)]
-                now = time.monotonic()
-                if now - flushed > FLUSH_S:
-                    self._write()
-                    flushed = now
-                if now - beat > HEARTBEAT_S:
-                    self._beat()
-                    beat = now
-            except Missing:
-                self._give_up()
-            except Exception as error:
-                # The store may be locked for a moment; the points wait here and are tried again.
-                self.log("store", problem=repr(error))
-                time.sleep(HEARTBEAT_S)
-
-    def _give_up(self) -> None:
-        """End at once: the run was deleted, so there is nobody to train for and nowhere to write to."""
-        _clear(self.folder)
-        os._exit(0)
-
-    def _write(self) -> None:
-        with self._lock:
-            points, self._points = self._points, []
-            try:
-                if points:
-                    self.store.add_points(self.run_id, points)
-            except Exception:
-                self._points = points + self._points
-                raise
-
-    def _beat(self) -> None:
-        system = _system()
-        self._facts.update(system)
-        self._facts.update(self._meter.stop() if self._closed.is_set() else self._meter.read())
-        self._speed.update(self._state["step"])
-        rate = self._speed.steps_per_s
-        left = self._facts["total_steps"] - self._state["step"]
-        self._facts["steps_per_s"] = rate
-        self._facts["eta_s"] = left / rate if rate else None
-        self._facts["eta_range_s"] = self._speed.left(left)
-        self._facts["speeds"] = self._speed.history
-        self._facts["warnings"] = self.observer.notices
-        if system["memory_share"] > MEMORY_SHARE:
-            self._problem = (
-                f"Training was stopped because it filled {system['memory_share']:.0%} of this machine's memory; "
-                "make batches or layers smaller."
-            )
-        self.store.heartbeat(self.run_id, **self._state, summary=dict(self._facts))
-
-
-def _system() -> dict[str, Any]:
-    """What this process and its device use: shares between 0 and 1, memory in bytes."""
-    import torch
-
-    process = _process()
-    memory = process.memory_info().rss
-    facts: dict[str, Any] = {
-        "cpu_share": process.cpu_percent() / 100,
-        "memory_bytes": memory,
-        "memory_share": memory / psutil.virtual_memory().total,
-    }
-    if torch.cuda.is_available():
-        free, total = torch.cuda.mem_get_info()
-        facts |= {"gpu": torch.cuda.get_device_name(), "gpu_memory_bytes": total - free, "gpu_memory_total": total}
-    return facts
-
-
-@cache
-def _process() -> psutil.Process:
-    """This process; its share of the processor is counted from one look to the next, so it has to be the same one."""
-
-    return psutil.Process()
-
-
-def main(home: str, run_id: str) -> int:
+def main(home: str, run_id: str, limits: RunLimits) -> int:
     """Train one run to its end. Returns the exit code: 0 where it finished or was stopped."""
     store = open_store(Path(home))
     folder = Path(store.run_folder(run_id))
-    note = partial(log.write, folder / LOG)
+    note, reserve = partial(_note, folder / LOG), Reserve(folder)
     note("start", pid=os.getpid())
+    checkpoints.tidy(folder)
+    reserve.take()
     try:
-        state, reason = _train(store, run_id, folder)
+        state, reason = _train(store, run_id, folder, limits)
     except Exception as error:
-        state, reason = "failed", _reason(error)
-        with contextlib.suppress(OSError):
-            note("error", message=reason, traceback=traceback.format_exc())
+        loosen()
+        state, reason = "failed", _reason(error, limits)
+        checkpoints.tidy(folder)
+        note("error", message=reason, traceback=traceback.format_exc())
+    reserve.release()
     try:
-        store.update_run(run_id, state=state, reason=reason, ended_at=datetime.now(UTC))
+        _tell(store, run_id, state, reason)
     except Missing:  # it was deleted, and whatever went wrong went wrong because of that
-        _clear(folder)
+        clear(folder)
         return 0
+    except StoreError:
+        print(reason or state, file=sys.stderr, flush=True)
+        raise
     note("end", state=state, reason=reason)
     return 1 if state == "failed" else 0
 
 
-def _clear(folder: Path) -> None:
-    """Remove the folder of a run that was deleted, even while something is still being written into it."""
-    for _ in range(100):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.01)
+def _note(path: Path, event: str, **values: Any) -> None:
+    """A line for the log, which stands on a disk that may be full."""
+    with contextlib.suppress(OSError):
+        log.write(path, event, **values)
 
 
-def _train(store: Store, run_id: str, folder: Path) -> tuple[str, str]:
+def _tell(store: Store, run_id: str, state: str, reason: str) -> None:
+    """Note how a run has ended, as soon as the store can be written to.
+
+    Raises:
+        StoreError: it could not be for so long that waiting makes no sense, or the run was deleted.
+    """
+    until = time.monotonic() + TELL_S
+    while True:
+        try:
+            return store.update_run(run_id, state=state, reason=reason, ended_at=datetime.now(UTC))
+        except Missing:
+            raise
+        except StoreError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.25)
+
+
+def _reason(error: Exception, limits: RunLimits) -> str:
+    """Why a run failed, in a sentence."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError):
+        return "The GPU's memory is full; make batches or layers smaller, or train on the CPU."
+    if no_memory(error):
+        return limits.too_much_memory
+    if no_room(error):
+        return "The disk is full; free some space on it, and resume the run, which goes on from its last checkpoint."
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return first[:500]
+
+
+def _train(store: Store, run_id: str, folder: Path, limits: RunLimits) -> tuple[str, str]:
     project = read(folder / "project.json")
-    link = Link(store, store.run(run_id), folder, Observer(project, folder))
+    link = Link(store, store.run(run_id), folder, Observer(project, folder), limits)
     text = (folder / "model.py").read_text()
     first = folder / FILE
     data = keep_fitted(prepare(project.data, store.home), folder)
@@ -326,7 +121,6 @@ def _train(store: Store, run_id: str, folder: Path) -> tuple[str, str]:
     store.drop_points_after(run_id, loop.step if found else -1)
     store.update_run(run_id, state="running", started_at=datetime.now(UTC), total_steps=loop.total_steps, reason="")
     link.start(loop)
-    _give_way()
     try:
         done = loop.run(link)
         link.checkpoint(loop)
@@ -365,28 +159,6 @@ def _culprit(link: Link, project: Project, folder: Path, text: str) -> str:
     return f" {found.sentence()}"
 
 
-def _give_way() -> None:
-    """Let this thread compute only where a core has nothing else to do, so that pages answer as fast as without a run.
-
-    Measured on two cores: an edit on the canvas takes 1.25 times as long beside a run, and 1.5 times beside one that is
-    merely nice. The thread that speaks with the store has started before, and keeps its turn.
-    """
-    if hasattr(os, "SCHED_IDLE"):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
-def _reason(error: Exception) -> str:
-    """Why a run failed, in a sentence."""
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError):
-        return "The GPU's memory is full; make batches or layers smaller, or train on the CPU."
-    if isinstance(error, MemoryError) or "not enough memory" in str(error):
-        return "This machine's memory is full; make batches or layers smaller."
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return first[:500]
-
-
 def _told() -> dict[str, Any] | None:
     """What to train; None where whoever started this process went away without a word."""
     _import_heavy()
@@ -398,6 +170,17 @@ def _told() -> dict[str, Any] | None:
     for stream in (1, 2):
         os.dup2(output, stream)
     return message
+
+
+def _hand_back(home: str) -> None:
+    """Let the run wait again that was given to this process by one that was gone before it could say so."""
+    if not Path(home).exists():
+        return
+    with contextlib.suppress(StoreError):
+        store = open_store(Path(home))
+        for run in store.active_runs():
+            if run.pid == os.getpid() and run.state == "queued":
+                store.update_run(run.id, state="waiting", pid=None, claim=None, claimed_at=None)
 
 
 def _import_heavy() -> None:
@@ -413,12 +196,16 @@ def _import_heavy() -> None:
 
 if __name__ == "__main__":
     told = _told()
-    if told is not None:
+    if told is None:
+        _hand_back(sys.argv[1])
+    else:
         import torch
 
         if told.get("gpu") is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = told["gpu"]
         torch.set_num_threads(told["threads"])
-        code = main(sys.argv[1], told["run"])
+        limits = RunLimits(**told["limits"])
+        confine(limits, gpu=torch.cuda.is_available())
+        code = main(sys.argv[1], told["run"], limits)
         _next(sys.argv[1])
         sys.exit(code)

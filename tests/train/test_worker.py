@@ -18,7 +18,7 @@ import torch
 from builder.compile import CompileError, source
 from builder.data import DataError
 from builder.graph import DataChoice, Project, read
-from builder.store import Store, open_store
+from builder.store import Limits, Store, open_store
 from builder.train import (
     ACTIVE,
     checkpoints,
@@ -235,11 +235,18 @@ def test_what_cannot_be_trained_starts_no_worker(store: Store) -> None:
     assert store.runs() == []
 
 
-def test_a_worker_that_is_told_nothing_ends(store: Store, home: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "builder.train.worker", str(home)], stdin=subprocess.DEVNULL, timeout=60, check=True
-    )
-    assert done.returncode == 0
+def test_a_worker_that_is_told_nothing_hands_its_run_back_and_ends(store: Store, home: Path) -> None:
+    """Whoever started it was killed between noting it and telling it."""
+    store.create_run(store.create_project(moons()), moons())
+    run = store.claim_next(Limits())
+    assert run is not None
+    child = subprocess.Popen([sys.executable, "-m", "builder.train.worker", str(home)], stdin=subprocess.PIPE)
+    assert store.set_worker(run.id, str(run.claim), child.pid)
+    assert child.stdin is not None
+    child.stdin.close()
+    assert child.wait(60) == 0
+    found = store.run(run.id)
+    assert (found.state, found.pid, found.claim) == ("waiting", None, None)
 
 
 def test_a_worker_ends_when_its_project_is_deleted(store: Store) -> None:

@@ -1,0 +1,288 @@
+"""The thread of a worker that speaks with the store, so that the loop never waits for a disk."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shutil
+import threading
+import time
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from builder import log
+from builder.graph import read, write
+from builder.store import Missing, Run, Store, StoreError
+from builder.train import checkpoints
+from builder.train.energy import Meter
+from builder.train.kept import keep
+from builder.train.limits import Guard, RunLimits
+from builder.train.loop import Loop, TrainingError, Watch
+from builder.train.observe.observer import Observer
+from builder.train.pace import Pace
+from builder.train.trial import TrialWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+POLL_S = 0.1
+FLUSH_S = 0.25
+HEARTBEAT_S = 1.0
+CHECKPOINT_EVERY_S = 5.0
+LOG = "log.jsonl"
+
+
+class Link(Watch):
+    """Between the loop and the store: points out, commands in, a heartbeat."""
+
+    def __init__(self, store: Store, run: Run, folder: Path, observer: Observer, limits: RunLimits) -> None:
+        self.store, self.run_id, self.folder = store, run.id, folder
+        self.limits, self._guard = limits, Guard(limits, folder)
+        self._until = time.monotonic() + limits.wall_s if limits.wall_s else math.inf
+        self._over = False
+        self.log = partial(log.write, folder / LOG)
+        self.observer = observer
+        self._points: list[tuple[int, int, str, str, float, float]] = []
+        self._commands: list[tuple[str, float | None, str]] = []
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._facts: dict[str, Any] = {}
+        self._state: dict[str, Any] = {"epoch": 0, "step": 0}
+        self._checkpoint_at = time.monotonic()
+        self._best_step = -1
+        self._speed = Pace()
+        self._meter = Meter(run.summary)
+        self._trial = TrialWatch(store, run) if run.sweep_id else None
+        self._problem = ""
+        self._thread = threading.Thread(target=self._serve, name="link", daemon=True)
+
+    def start(self, loop: Loop) -> None:
+        self._facts = {
+            "total_steps": loop.total_steps,
+            "steps_per_epoch": loop.steps_per_epoch,
+            "rows_per_step": loop.batch_size,
+            "objective": loop.objective.name,
+            "titles": loop.objective.titles(loop.training),
+            "device": loop.device,
+            "learning_rate": loop.learning_rate,
+        }
+        self._best_step = loop.best.step if loop.best.weights else -1
+        known = self.store.run(self.run_id).summary.get("warnings", [])
+        self.observer.begin(loop, known, self.store.points(self.run_id))
+        self._thread.start()
+
+    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+        now = time.time()
+        with self._lock:
+            self._points += [(step, epoch, split, name, value, now) for name, value in values.items()]
+        self.observer.record(step, epoch, split, values)
+        if self._trial and split == "validation":
+            self._trial.take(epoch, values)
+
+    def poll(self, loop: Loop) -> bool:
+        self._state = {"epoch": loop.epoch, "step": loop.step}
+        if self._commands:
+            return self._obey(loop)
+        if self._trial and self._trial.pruned:
+            return False
+        if self._problem:
+            raise TrainingError(self._problem)
+        if self._late():
+            return False
+        if time.monotonic() - self._checkpoint_at > CHECKPOINT_EVERY_S:
+            self.checkpoint(loop)
+        return True
+
+    def note(self, kind: str, sentence: str) -> None:
+        self.log(kind, said=sentence)
+        self._facts["notes"] = [*self._facts.get("notes", []), sentence]
+
+    def epoch_done(self, loop: Loop) -> None:
+        self._state = {"epoch": loop.epoch, "step": loop.step}
+        best = {"loss": loop.best.value, "epoch": loop.best.epoch, "step": loop.best.step}
+        self._facts["best"] = {**best, "measure": loop.training.monitor}
+        self.observer.epoch_done(loop)
+
+        keep(self.folder, loop.epoch, loop.step, loop.model.state_dict())
+
+    @property
+    def ending(self) -> str:
+        """Why the run was stopped, where nobody asked for it."""
+        if self._over:
+            return self.limits.too_long
+        return self._trial.pruned if self._trial else ""
+
+    def _late(self) -> bool:
+        self._over = self._over or time.monotonic() > self._until
+        return self._over
+
+    def tell(self, **facts: Any) -> None:
+        """Put more into what the store knows of this run, with the next heartbeat."""
+        self._facts.update(facts)
+
+    def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
+        return self.observer.learn(learn, *batch)
+
+    def checkpoint(self, loop: Loop) -> None:
+        """Save everything; what the curves hold up to here is written first, so that none of it is lost on resume."""
+        loop.flush(self)
+        self._write()
+        if loop.best.weights and loop.best.step != self._best_step:
+            measure = f"validation_{loop.training.monitor}"
+            facts = {"epoch": loop.best.epoch, "step": loop.best.step, measure: loop.best.value}
+            checkpoints.save_best(self.folder, loop.best.weights, facts)
+            self._best_step = loop.best.step
+        checkpoints.save(self.folder, loop.step, loop.checkpoint())
+        self._checkpoint_at = time.monotonic()
+        self.log("checkpoint", step=loop.step, epoch=loop.epoch)
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._guard.finish()
+        try:
+            self._write()
+            self._beat()
+        except StoreError as error:  # how the run ended is told afterwards, and tried for longer
+            self._complain(error)
+
+    def _obey(self, loop: Loop) -> bool:
+        """Carry out what has been asked for. Returns false where the run has to stop."""
+        while self._commands:
+            kind, value, text = self._commands.pop(0)
+            self.log("command", kind=kind, value=value, text=text, step=loop.step)
+            if kind == "learning_rate" and value is not None:
+                self._set_learning_rate(loop, value)
+            elif kind == "schedule":
+                self._set_schedule(loop, text)
+            elif kind == "stop":
+                return False
+            elif kind == "pause":
+                self.checkpoint(loop)
+                self.store.update_run(self.run_id, state="paused")
+                self._speed.pause()
+                if not self._wait(loop):
+                    return False
+                self.store.update_run(self.run_id, state="running")
+        return True
+
+    def _wait(self, loop: Loop) -> bool:
+        """Sleep until the run may go on. Returns false where it has to stop instead."""
+        while True:
+            while self._commands:
+                kind, value, text = self._commands.pop(0)
+                self.log("command", kind=kind, value=value, text=text, step=loop.step)
+                if kind == "learning_rate" and value is not None:
+                    self._set_learning_rate(loop, value)
+                elif kind == "schedule":
+                    self._set_schedule(loop, text)
+                elif kind in ("resume", "stop"):
+                    return kind == "resume"
+            if self._late():
+                return False
+            time.sleep(POLL_S / 2)
+
+    def _set_learning_rate(self, loop: Loop, value: float) -> None:
+        loop.learning_rate = self._facts["learning_rate"] = value
+        self.checkpoint(loop)  # so that a run that dies goes on with it
+
+    def _set_schedule(self, loop: Loop, name: str) -> None:
+        """Also in the run's own document, so that a run that dies goes on with it."""
+        loop.training = loop.training.model_copy(update={"schedule": name})
+        path = self.folder / "project.json"
+        write(path, read(path).model_copy(update={"training": loop.training}))
+        self._facts["schedule"] = name
+        self.checkpoint(loop)
+
+    def _serve(self) -> None:
+        flushed = beat = 0.0
+        while not self._closed.wait(POLL_S):
+            try:
+                self._commands += [(item.kind, item.value, item.text) for item in self.store.take_commands(self.run_id)]
+                now = time.monotonic()
+                if now - flushed > FLUSH_S:
+                    self._write()
+                    flushed = now
+                if now - beat > HEARTBEAT_S:
+                    self._problem = self._problem or self._guard.problem()
+                    self._beat()
+                    beat = now
+            except Missing:
+                self._give_up()
+            except Exception as error:
+                # The store may be locked for a moment; the points wait here and are tried again.
+                self._complain(error)
+                time.sleep(HEARTBEAT_S)
+
+    def _complain(self, error: Exception) -> None:
+        with contextlib.suppress(OSError, MemoryError):  # the log is on the disk that may be full
+            self.log("store", problem=repr(error))
+
+    def _give_up(self) -> None:
+        """End at once: the run was deleted, so there is nobody to train for and nowhere to write to."""
+        clear(self.folder)
+        os._exit(0)
+
+    def _write(self) -> None:
+        with self._lock:
+            points, self._points = self._points, []
+            try:
+                if points:
+                    self.store.add_points(self.run_id, points)
+            except Exception:
+                self._points = points + self._points
+                raise
+
+    def _beat(self) -> None:
+        system = _system()
+        self._facts.update(system)
+        self._facts.update(self._meter.stop() if self._closed.is_set() else self._meter.read())
+        self._speed.update(self._state["step"])
+        rate = self._speed.steps_per_s
+        left = self._facts["total_steps"] - self._state["step"]
+        self._facts["steps_per_s"] = rate
+        self._facts["eta_s"] = left / rate if rate else None
+        self._facts["eta_range_s"] = self._speed.left(left)
+        self._facts["speeds"] = self._speed.history
+        self._facts["warnings"] = self.observer.notices
+        self.store.heartbeat(self.run_id, **self._state, summary=dict(self._facts))
+
+
+def _system() -> dict[str, Any]:
+    """What this process and its device use: shares between 0 and 1, memory in bytes."""
+    import torch
+
+    process = _process()
+    memory = process.memory_info().rss
+    facts: dict[str, Any] = {
+        "cpu_share": process.cpu_percent() / 100,
+        "memory_bytes": memory,
+        "memory_share": memory / psutil.virtual_memory().total,
+    }
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        facts |= {"gpu": torch.cuda.get_device_name(), "gpu_memory_bytes": total - free, "gpu_memory_total": total}
+    return facts
+
+
+@cache
+def _process() -> psutil.Process:
+    """This process; its share of the processor is counted from one look to the next, so it has to be the same one."""
+
+    return psutil.Process()
+
+
+def clear(folder: Path) -> None:
+    """Remove the folder of a run that was deleted, even while something is still being written into it."""
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.01)
