@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 import builder.store
-from builder.graph import blank
-from builder.store import Store, StoreError, open_store, schema
+from builder.graph import blank, dumps
+from builder.store import Command, Store, StoreError, database_url, open_store, schema
+from builder.store.database import _engine
 from tests.store.processes import spawn
 
 SCRIPTS = str(Path(builder.store.__file__).parent / "migrations")
@@ -48,6 +50,48 @@ def test_an_older_database_keeps_what_it_holds(store: Store, project_id: str) ->
     newer = open_store(store.home)
     assert [row.id for row in newer.list_projects()] == [project_id]
     assert newer.library() == []
+    with newer.db.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+    newer.close()
+
+
+# What a Netloom of that time wrote, in the columns that it had.
+OLD_ROWS = """
+INSERT INTO projects VALUES ('p', 'Café', '{document}', 'e', 3, '{{"tab": 2}}', 4, '{moment}', '{moment}');
+INSERT INTO versions VALUES (7, 'p', 1, 'first', '{document}', '{moment}');
+INSERT INTO runs VALUES ('r', 'p', 'Old', 'stopped', 'by hand', 12, 2, 40, 90, '{{"rate": 5}}', '{moment}',
+    '{moment}', '{moment}', NULL);
+INSERT INTO points VALUES (9, 'r', 40, 2, 'train', 'loss', 0.1, 1000.5);
+INSERT INTO commands VALUES (3, 'r', 'learning_rate', 0.25, '{moment}')
+"""
+OLD_MOMENT = "2025-03-01 12:30:00.000000"
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+def test_a_database_of_an_older_netloom_goes_on(place: Path, revision: str) -> None:
+    document = dumps(blank("Café"))
+    config = Config()
+    config.set_main_option("script_location", SCRIPTS)
+    engine = _engine(database_url(place))  # it has no tables yet, and stays so
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        for line in OLD_ROWS.format(document=document.replace("'", "''"), moment=OLD_MOMENT).strip().split(";\n"):
+            connection.exec_driver_sql(line)
+    engine.dispose()
+
+    newer = open_store(place)
+    saved, run, points = newer.load("p"), newer.run("r"), newer.points("r")
+    assert (saved.project, saved.revision, saved.acks, saved.stamp) == (blank("Café"), 3, {"tab": 2}, 4)
+    assert [(row.number, row.name) for row in newer.versions("p")] == [(1, "first")]
+    assert (run.title, run.state, run.reason, run.step, run.summary) == ("Old", "stopped", "by hand", 40, {"rate": 5})
+    assert run.created_at == datetime(2025, 3, 1, 12, 30, tzinfo=UTC)
+    assert (run.owner, run.device, run.claim, run.notes, run.tags, run.about) == ("", "auto", None, "", (), {})
+    assert (points.step, points.value, points.last) == ([40], [0.1], 9)
+    assert newer.take_commands("r") == [Command("learning_rate", 0.25)]
+    newer.enqueue("r")
+    assert [waiting.id for waiting in newer.line()] == ["r"]
+    newer.create_sweep("p", saved.project, {"trials": 1})
     with newer.db.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
     newer.close()

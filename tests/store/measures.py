@@ -1,0 +1,349 @@
+"""What builder/train/SCALING.md reckons with: `python -m tests.store.measures store|queue|worker|web`.
+
+Nothing here passes or fails; each line that is printed is a figure of the machine it ran on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from builder.graph import Project
+from builder.store import Limits, Point, Run, Store, open_store
+from builder.templates import templates
+from tests.store import postgres
+
+FLUSH = 20  # points that a worker writes in one go
+SECONDS = 1.0
+ROUNDS = 2
+RUNS = 1_000
+
+
+@contextmanager
+def _stores() -> Iterator[dict[str, Path]]:
+    """A data folder on each database, by the database's name; `_use` says which one counts."""
+    with tempfile.TemporaryDirectory() as folder, postgres.server() as url, postgres.database(url) as database:
+        _URLS["postgresql"] = database
+        yield {name: Path(folder) / name for name in _URLS}
+
+
+_URLS = {"sqlite": "", "postgresql": ""}
+
+
+def _use(name: str) -> None:
+    os.environ.pop("NETLOOM_DATABASE_URL", None)
+    if _URLS[name]:
+        os.environ["NETLOOM_DATABASE_URL"] = _URLS[name]
+
+
+def _rows(count: int, first: int = 0) -> list[Point]:
+    return [(first + number, 0, "train", "loss", 0.5, time.time()) for number in range(count)]
+
+
+def _median_ms(act: Callable[[], object], times: int) -> float:
+    took = []
+    for _ in range(times):
+        start = time.perf_counter()
+        act()
+        took.append(1000 * (time.perf_counter() - start))
+    return statistics.median(took)
+
+
+def store() -> None:
+    """Both databases in turns: points and writes a second of 1, 4 and 16 processes, and what a command takes."""
+    with _stores() as places:
+        found: dict[tuple[str, str], list[float]] = {}
+        for _ in range(ROUNDS):
+            for name, place in places.items():
+                _use(name)
+                for what, value in _measured(place).items():
+                    print(f"{name} {what} {value:.2f}", file=sys.stderr, flush=True)
+                    found.setdefault((what, name), []).append(value)
+    for what in dict.fromkeys(what for what, _ in found):
+        one, other = (statistics.median(found[what, name]) for name in ("sqlite", "postgresql"))
+        print(f"{what:44} sqlite {one:10,.2f}   postgresql {other:10,.2f}   postgresql ÷ sqlite {other / one:.2f}")
+
+
+def _measured(place: Path) -> dict[str, float]:
+    opened = open_store(place)
+    run_id = _run(opened)
+    start = time.perf_counter()
+    for number in range(10):
+        opened.add_points(run_id, _rows(2_000, number))
+    found = {"points/s, one process, 2,000 at once": 20_000 / (time.perf_counter() - start)}
+    for count in (1, 4):
+        writes = _writers(place, opened, count)
+        found[f"writes/s of {FLUSH} points, {count} processes"] = writes
+
+    def ask() -> None:
+        opened.command(run_id, "pause")
+        assert opened.take_commands(run_id)
+
+    found["command asked and taken, ms"] = _median_ms(ask, 60)
+    found["look for a command, none there, ms"] = _median_ms(lambda: opened.take_commands(run_id), 100)
+    found["heartbeat, ms"] = _median_ms(lambda: opened.heartbeat(run_id, epoch=1, step=1, summary={}), 100)
+    found["save a project, ms"] = _saving(opened)
+    load = _start_writers(place, [_run(opened) for _ in range(4)], SECONDS + 1)
+    time.sleep(0.3)
+    found["command asked and taken beside 4 writers, ms"] = _median_ms(ask, 60)
+    for child in load:
+        child.communicate()
+    opened.close()
+    return found
+
+
+def _saving(opened: Store) -> float:
+    project = templates()["digits_cnn"].project
+    saved = opened.load(opened.create_project(project))
+    state = [saved.revision, saved.stamp]
+
+    def save() -> None:
+        state[0] += 1
+        changed = project.model_copy(update={"notes": str(state[0])})
+        state[1] = opened.save(saved.id, changed, saved.epoch, state[0], {}, state[1])
+
+    return _median_ms(save, 50)
+
+
+def _run(opened: Store) -> str:
+    project = templates()["digits_mlp"].project
+    return opened.create_run(opened.create_project(project), project).id
+
+
+def _start_writers(place: Path, run_ids: list[str], seconds: float) -> list[subprocess.Popen[str]]:
+    begin = str(time.time() + 0.5 + 0.5 * len(run_ids))
+    command = [sys.executable, "-m", "tests.store.measures", "writer", str(place)]
+    return [
+        subprocess.Popen([*command, run_id, begin, str(seconds)], stdout=subprocess.PIPE, text=True)
+        for run_id in run_ids
+    ]
+
+
+def _writers(place: Path, opened: Store, count: int) -> float:
+    children = _start_writers(place, [_run(opened) for _ in range(count)], SECONDS)
+    return sum(int(child.communicate()[0]) for child in children) / SECONDS
+
+
+def writer(place: str, run_id: str, begin: str, seconds: str) -> None:
+    opened, done, rows = open_store(Path(place)), 0, _rows(FLUSH)
+    time.sleep(max(0.0, float(begin) - time.time()))
+    end = time.time() + float(seconds)
+    while time.time() < end:
+        opened.add_points(run_id, rows)
+        done += 1
+    print(done)
+
+
+def queue() -> None:
+    """What looking after the runs costs with a thousand of them in the table, by what state they are in."""
+    from builder.train import control
+
+    with _stores() as places:
+        for name, place in places.items():
+            _use(name)
+            opened = open_store(place)
+            project = templates()["digits_mlp"].project
+            project_id = opened.create_project(project)
+            ids = [opened.create_run(project_id, project, owner=str(number % 300)).id for number in range(RUNS)]
+            full = Limits(workers=1, each=1)
+            took = {"line, all wait": _median_ms(opened.line, 5)}
+            taken = opened.claim_next(full)
+            took["claim, no room, all wait"] = _median_ms(partial(opened.claim_next, full), 20)
+            assert taken is not None
+            took["claim and give back, all wait"] = _claimed(opened)
+            _all(opened, ids, state="running", pid=os.getpid(), heartbeat=True)
+            took["active runs, all have a worker"] = _median_ms(opened.active_runs, 5)
+            control._alive = _seen
+            took["tend, all have a worker"] = _median_ms(partial(control.tend, opened), 5)
+            _all(opened, ids, state="finished")
+            took["tend, all ended"] = _median_ms(partial(control.tend, opened), 20)
+            took["list for the Runs page"] = _median_ms(partial(opened.runs, limit=RUNS), 5)
+            for what, value in took.items():
+                print(f"{name:10} {what:32} {value:8.2f} ms")
+            opened.close()
+
+
+def _seen(run: Run) -> bool:
+    """What a look at a worker that lives costs."""
+    return psutil.Process(os.getpid()).cmdline() != []
+
+
+def _claimed(opened: Store) -> float:
+    many = Limits(workers=RUNS, each=RUNS)
+
+    def claim() -> None:
+        run = opened.claim_next(many)
+        assert run is not None
+        assert opened.give_back(run)
+
+    return _median_ms(claim, 10)
+
+
+def _all(opened: Store, ids: list[str], *, heartbeat: bool = False, **values: Any) -> None:
+    summary = {"titles": {"loss": "Loss"}, "best": {"loss": 0.5, "epoch": 3}, "speeds": [1000.0] * 60}
+    for run_id in ids:
+        opened.update_run(run_id, **values)
+        if heartbeat:
+            opened.heartbeat(run_id, epoch=1, step=1, summary=summary)
+
+
+def worker() -> None:
+    """A worker at rest, and beside a small run: memory, time, rows, bytes."""
+    from builder import train
+
+    _use("sqlite")
+    with tempfile.TemporaryDirectory() as folder:
+        opened = open_store(Path(folder))
+        train.warm(opened)
+        child = psutil.Process(next(iter(train.control._spares.values())).pid)
+        _settle(child)
+        print(f"worker at rest: {_mb(child)}")
+        for name, epochs in (("digits_mlp", 20), ("digits_cnn", 5)):
+            _trained(opened, templates()[name].project, epochs)
+        opened.close()
+
+
+def _trained(opened: Store, project: Project, epochs: int) -> None:
+    from builder import train
+
+    training = project.training.model_copy(update={"epochs": epochs, "early_stopping": None})
+    project = project.model_copy(update={"training": training})
+    start = time.time()
+    run_id = train.start(opened, opened.create_project(project), project)
+    peak, cpu = 0, 0.0
+    while (run := train.refresh(opened, run_id)).state in train.ACTIVE:
+        if run.pid:
+            try:
+                process = psutil.Process(run.pid)
+                peak, cpu = max(peak, process.memory_info().rss), sum(process.cpu_times()[:2])
+            except psutil.Error:
+                pass
+        time.sleep(0.05)
+    took = time.time() - start
+    assert run.state == "finished", run.reason
+    assert run.started_at is not None
+    assert run.ended_at is not None
+    trained = (run.ended_at - run.started_at).total_seconds()
+    rows = len(opened.points(run_id).step)
+    files = sum(path.stat().st_size for path in opened.run_folder(run_id).rglob("*") if path.is_file())
+    with opened.db.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    print(
+        f"{project.name}, {epochs} epochs: {took:.1f} s ({trained:.1f} s from its start), {cpu:.1f} s of CPU, "
+        f"peak {peak / 1e6:.0f} MB, {rows} points ({rows / trained:.0f}/s), folder {files / 1e3:.0f} kB, "
+        f"summary {len(str(run.summary)) / 1e3:.1f} kB, database now {(opened.home / 'netloom.db').stat().st_size:,} B"
+    )
+
+
+def _settle(process: psutil.Process) -> None:
+    """Wait until a process has little left to do, which with many open pages it never has."""
+    before = -1.0
+    for _ in range(8):
+        if (now := sum(process.cpu_times()[:2])) - before < 0.05:
+            return
+        before = now
+        time.sleep(1.5)
+
+
+def _mb(process: psutil.Process) -> str:
+    full = process.memory_full_info()
+    return f"{full.rss / 1e6:.0f} MB resident, {full.uss / 1e6:.0f} MB of it its own"
+
+
+def web() -> None:
+    """The web server: memory at the start, for each session and project; CPU of pages beside a run, and of an edit."""
+    from playwright.sync_api import sync_playwright
+
+    from builder import train
+    from builder.cli.bench.browser import chromium
+    from builder.cli.bench.canvas import CanvasTab, chain
+    from builder.cli.bench.server import Server
+
+    _use("sqlite")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        server = Server(Path(folder))
+        process = psutil.Process(server.process.pid)
+        browser = chromium(playwright)
+        assert browser is not None
+        try:
+            _settle(process)
+            print(f"server, no session yet: {_mb(process)}")
+            with CanvasTab(browser, server, 20) as tab:
+                _settle(process)
+                print(f"server, one session on the canvas: {_mb(process)}")
+                start = sum(process.cpu_times()[:2])
+                for _ in range(20):
+                    tab.edit()
+                print(f"an edit at 20 layers: {1000 * (sum(process.cpu_times()[:2]) - start) / 20:.0f} ms of CPU")
+            project_id = server.store.create_project(chain(20))
+            own = process.memory_full_info().uss
+            pages = [_open(browser, f"{server.url}/design?project={project_id}") for _ in range(4)]
+            _settle(process)
+            print(f"4 more sessions on another project: {(process.memory_full_info().uss - own) / 4e6:.1f} MB each")
+            own = process.memory_full_info().uss
+            for number in range(4):
+                url = f"{server.url}/design?project={server.store.create_project(chain(20))}"
+                pages[number].goto(url)
+                pages[number].locator('[data-shape="linear_1"]').wait_for()
+            _settle(process)
+            print(f"4 more projects open: {(process.memory_full_info().uss - own) / 4e6:.1f} MB each")
+            for page in pages:
+                page.close()
+            project = templates()["digits_cnn"].project
+            training = project.training.model_copy(update={"epochs": 5_000, "early_stopping": None})
+            project = project.model_copy(update={"training": training})
+            opened = server.store
+            mine = opened.create_project(project)
+            run_id = train.start(opened, mine, project)
+            while train.refresh(opened, run_id).step == 0:
+                time.sleep(0.2)
+            pages = []
+            for count in (0, 1, 4):
+                while len(pages) < count:
+                    page = browser.new_page(viewport={"width": 1440, "height": 900})
+                    page.goto(f"{server.url}/train?project={mine}&run={run_id}")
+                    page.get_by_role("button", name="Pause").wait_for()
+                    pages.append(page)
+                time.sleep(4)
+                start, begun = sum(process.cpu_times()[:2]), time.time()
+                time.sleep(8)
+                share = (sum(process.cpu_times()[:2]) - start) / (time.time() - begun)
+                print(f"{count} pages watch a run: {share:.3f} cores of the server, {_mb(process)}", flush=True)
+            for child in (run_id,):
+                train.stop(opened, child)
+                train.wait(opened, child, 60)
+        finally:
+            browser.close()
+            server.stop()
+
+
+def _open(browser: Any, url: str) -> Any:
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(url)
+    page.locator('[data-shape="linear_1"]').wait_for()
+    return page
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers that were started are ended all the same
+    task, *arguments = sys.argv[1:]
+    tasks: dict[str, Callable[..., None]] = {
+        "store": store,
+        "queue": queue,
+        "worker": worker,
+        "web": web,
+        "writer": writer,
+    }
+    tasks[task](*arguments)

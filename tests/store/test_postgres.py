@@ -1,0 +1,80 @@
+"""Runs whose rows are on PostgreSQL: a real worker writes them, and one that is killed leaves them whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+
+import pytest
+
+from builder import train
+from builder.graph import Project
+from builder.store import Command, Run, Store
+from tests.networks import digits_mlp
+
+
+def trained(epochs: int) -> Project:
+    project = digits_mlp()
+    return project.model_copy(update={"training": project.training.model_copy(update={"epochs": epochs})})
+
+
+def reached(store: Store, run_id: str, epoch: int) -> Run:
+    """The run as soon as points of an epoch are kept."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if epoch in store.points(run_id).epoch:
+            return store.run(run_id)
+        time.sleep(0.05)
+    raise TimeoutError(store.run(run_id).reason)
+
+
+def test_a_run_is_steered_killed_and_resumed(postgres_store: Store) -> None:
+    store = postgres_store
+    project = trained(10_000)
+    first = train.start(store, store.create_project(project), project, owner="ann")
+    train.set_learning_rate(store, first, 0.0005)
+    run = reached(store, first, 3)
+    while run.summary.get("learning_rate") != 0.0005:
+        assert run.state == "running", run.reason
+        run = store.run(first)
+    assert run.pid is not None
+    os.kill(run.pid, signal.SIGKILL)
+    while train.refresh(store, first).state in train.ACTIVE:
+        time.sleep(0.05)
+    assert "killed" in store.run(first).reason
+
+    train.resume(store, first)
+    before = reached(store, first, max(store.points(first).epoch) + 3)
+    assert before.state == "running"
+    train.stop(store, first)
+    assert train.wait(store, first, 60).state == "stopped"
+    points = store.points(first)
+    double = [
+        key for key, times in Counter(zip(points.step, points.split, points.name, strict=True)).items() if times > 1
+    ]
+    assert double == []
+    assert not (store.home / "netloom.db").exists(), "nothing went beside the database that was named"
+
+
+def test_a_server_that_restarts_is_found_again(postgres_store: Store) -> None:
+    project_id = postgres_store.create_project(digits_mlp())
+    run = postgres_store.create_run(project_id, digits_mlp())
+    with postgres_store.db.reading() as connection:
+        own = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    with postgres_store.db.engine.connect() as other:
+        # As a restart of the server does to all connections that lie in the pool.
+        kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = "
+        other.exec_driver_sql(f"{kill} current_database()")
+    assert isinstance(own, int)
+    postgres_store.command(run.id, "pause")
+    assert postgres_store.take_commands(run.id) == [Command("pause", None)]
+
+
+@pytest.mark.parametrize("value", [0.1, 1e-300, 1.7976931348623157e308, 5e-324, 1 / 3])
+def test_values_come_back_bit_for_bit(store: Store, run: Run, value: float) -> None:
+    store.add_points(run.id, [(2**62, 2**31 - 1, "train", "loss", value, 1763745600.123456)])
+    found = store.points(run.id)
+    assert (found.step, found.epoch) == ([2**62], [2**31 - 1])
+    assert (found.value[0].hex(), found.at[0].hex()) == (value.hex(), (1763745600.123456).hex())
