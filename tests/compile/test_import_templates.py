@@ -89,7 +89,7 @@ def test_a_program_comes_back(name: str, tmp_path: Path, monkeypatch: pytest.Mon
     back(name, ".pt2", tmp_path, monkeypatch)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
 @pytest.mark.parametrize("name", list(templates()))
 def test_every_template_comes_back(name: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

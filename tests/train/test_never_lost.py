@@ -126,7 +126,7 @@ def curve(store: Store, run_id: str) -> list[tuple[int, int, str, str, float]]:
     ("moments", "seed", "epochs"),
     [
         (6, 1, 150),
-        pytest.param(50, 2, 900, marks=[pytest.mark.slow, pytest.mark.timeout(1500)]),
+        pytest.param(50, 2, 900, marks=[pytest.mark.long, pytest.mark.timeout(1500)]),
     ],
 )
 def test_killed_at_any_moment_it_ends_as_if_nothing_had_happened(
@@ -401,7 +401,7 @@ HOSTILE: dict[str, tuple[Callable[[], Project], str, str, str]] = {
 
 
 @pytest.mark.parametrize(
-    "kinds", [["memory"], pytest.param(list(HOSTILE), marks=pytest.mark.slow)], ids=["memory", "all"]
+    "kinds", [["memory"], pytest.param(list(HOSTILE), marks=pytest.mark.long)], ids=["memory", "all"]
 )
 def test_a_run_that_takes_too_much_is_ended_in_words_and_harms_nobody(
     kinds: list[str], home: Path, monkeypatch: pytest.MonkeyPatch
