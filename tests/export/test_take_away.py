@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -83,6 +84,11 @@ def opened(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     return app
 
 
+def offered(app: AppTest) -> list[Any]:
+    """The buttons that download a network; the curves above have one of their own."""
+    return [button for button in app.get("download_button") if button.proto.label != "CSV"]
+
+
 def test_the_page_offers_every_format_and_the_bundle_first(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(kept, monkeypatch)
     (choice,) = [radio for radio in app.radio if radio.label == "Format"]
@@ -94,11 +100,11 @@ def test_the_page_offers_every_format_and_the_bundle_first(kept: Kept, monkeypat
     assert sorted(captions) == sorted(kind.summary for kind in export.formats())
     for number, title in enumerate(choice.options):
         app = app.radio(key=f"format {kept.run}").set_value(number).run()
-        assert not app.get("download_button"), "nothing is offered before it is prepared"
+        assert not offered(app), "nothing is offered before it is prepared"
         app = app.button(key=f"prepare {kept.run}").click().run()
         assert not app.error
         assert not app.exception
-        (button,) = app.get("download_button")
+        (button,) = offered(app)
         (kind,) = [item for item in export.formats() if item.title == title]
         label = button.proto.label
         assert label == (
@@ -115,4 +121,4 @@ def test_the_page_says_why_a_file_is_not_handed_out(kept: Kept, monkeypatch: pyt
     app = opened(kept, monkeypatch)
     app = app.button(key=f"prepare {kept.run}").click().run()
     assert "is not handed out" in app.error[0].value
-    assert not app.get("download_button")
+    assert not offered(app)
