@@ -53,7 +53,8 @@ def runtable(live: Live) -> None:
     shown = _filtered(live, runs)
     picked = _table(live.store, shown)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"{len(shown):,} of {len(runs):,} runs" if len(shown) < len(runs) else f"{len(runs):,} runs")
+        some = f"{len(shown):,} of " if len(shown) < len(runs) else ""
+        st.caption(f"{some}{len(runs):,} run{'s'[: len(runs) != 1]}")
         notice(runs, {state: word for state, (_, word) in STATES.items()}, "notice runs")
     if any(run.state in train.ACTIVE for run in runs):
         st.fragment(_look, run_every=REFRESH_S)(live.store, _stamp(runs))
