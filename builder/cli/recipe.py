@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.text import table
@@ -111,10 +112,8 @@ def _read(text: str) -> Any:
     """A value as JSON has it; numbers with commas between them are a list, `none` is nothing, all else is text."""
     if text.lower() in ("", "none", "empty"):
         return None
-    try:
+    with suppress(ValueError):  # it is no JSON, so a list or text
         return json.loads(text, parse_constant=lambda word: word)
-    except ValueError:
-        pass
     if "," in text:
         parts = [_read(part.strip()) for part in text.split(",")]
         if all(isinstance(part, (int, float)) for part in parts):

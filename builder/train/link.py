@@ -108,7 +108,6 @@ class Link(Watch):
         best = {"loss": loop.best.value, "epoch": loop.best.epoch, "step": loop.best.step}
         self._facts["best"] = {**best, "measure": loop.training.monitor}
         self.observer.epoch_done(loop)
-
         keep(self.folder, loop.epoch, loop.step, loop.model.state_dict())
 
     @property

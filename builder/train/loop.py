@@ -167,9 +167,13 @@ class Loop:
 
     def checkpoint(self) -> Checkpoint:
         """Everything needed to go on from here."""
+        return Checkpoint(dict(self.model.state_dict()), {**self._state(), "compiled": self._compiled})
+
+    def _state(self) -> dict[str, Any]:
+        """What every loop needs besides the weights to go on."""
         import torch
 
-        state: dict[str, Any] = {
+        return {
             "optimizer": self.optimizer.state_dict(),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state_all() if self.device.startswith("cuda") else [],
@@ -182,9 +186,7 @@ class Loop:
             "schedule": self._schedule.state(),
             "precision": self._precision.state(),
             "average": self._average.state() if self._average is not None else {},
-            "compiled": self._compiled,
         }
-        return Checkpoint(dict(self.model.state_dict()), state)
 
     def restore(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
         """Go back to where `checkpoint` was taken; `best` are the best weights that were kept beside it."""

@@ -18,6 +18,7 @@ from builder.data import DataError
 from builder.graph import DocumentError, Edit, Project, loads
 from builder.store import Full, Missing, Run, Store, StoreError, Sweep, Trial
 from builder.train import control
+from builder.train.objectives import OBJECTIVES
 from builder.train.origin import StartError
 from builder.train.queue import limits
 from builder.train.spaces import SpaceError, assign, checked, edit, grid
@@ -31,20 +32,6 @@ KINDS = ("search", "folds", "seeds")
 MAX_TRIALS = 10_000
 # How often a trial whose worker was killed is taken up again.
 RETRIES = 2
-_HIGHER = (
-    "accuracy",
-    "f1",
-    "auc",
-    "dice",
-    "iou",
-    "r2",
-    "precision",
-    "recall",
-    "match",
-    "explained",
-    "return",
-    "reward",
-)
 _SPOILT = (CompileError, DataError, StartError, SpaceError, DocumentError)
 
 
@@ -74,7 +61,8 @@ def plan(
     if not 1 <= parallel <= 64:
         raise SpaceError(f"A sweep runs 1 to 64 trials at once, received {parallel}.")
     found = checked(project, space)
-    direction = direction or ("maximize" if any(word in metric for word in _HIGHER) else "minimize")
+    rises = OBJECTIVES[project.training.objective].rises(metric)
+    direction = direction or ("maximize" if rises else "minimize")
     if direction not in ("minimize", "maximize"):
         raise SpaceError(f"A measure is to minimize or to maximize, received {direction!r:.40}.")
     if sampler == "grid":

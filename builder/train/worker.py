@@ -140,9 +140,6 @@ def _next(home: str) -> None:
     """Let whoever waits begin, also where no page is open."""
     from builder.train import control
 
-    if hasattr(os, "SCHED_OTHER"):  # workers inherit it, and their threads that speak with the store need a turn
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     try:
         control.tend(open_store(Path(home)))
     except Exception:

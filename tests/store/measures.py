@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -225,11 +225,9 @@ def _trained(opened: Store, project: Project, epochs: int) -> None:
     peak, cpu = 0, 0.0
     while (run := train.refresh(opened, run_id)).state in train.ACTIVE:
         if run.pid:
-            try:
+            with suppress(psutil.Error):  # it has just ended
                 process = psutil.Process(run.pid)
                 peak, cpu = max(peak, process.memory_info().rss), sum(process.cpu_times()[:2])
-            except psutil.Error:
-                pass
         time.sleep(0.05)
     took = time.time() - start
     assert run.state == "finished", run.reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,9 +66,8 @@ def find(project: Project, folder: Path, again: Callable[[], Loop], limit_s: flo
         loop.restore(found[1])
     witness = _Witness(loop, places(project, loop.model), limit_s)
     try:
-        loop.run(witness)
-    except DivergedError:
-        pass
+        with suppress(DivergedError):  # what is looked for; the witness has seen where it began
+            loop.run(witness)
     finally:
         witness.close()
     return witness.culprit

@@ -173,18 +173,8 @@ class AgentLoop(Loop):
         """Everything needed to go on from here, in the middle of an episode as well."""
         import torch
 
-        state: dict[str, Any] = {
-            "optimizer": self.optimizer.state_dict(),
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if self.device.startswith("cuda") else [],
-            "epoch": self.epoch,
-            "step": self.step,
-            "learning_rate": self.learning_rate,
-            "best": {"value": self.best.value, "epoch": self.best.epoch, "step": self.best.step},
-            "since_best": self._since_best,
-            "schedule": self._schedule.state(),
-            "precision": self._precision.state(),
-            "average": self._average.state() if self._average is not None else {},
+        state = {
+            **self._state(),
             "agent": json.dumps(
                 {
                     "random": self.random.bit_generator.state,
@@ -199,22 +189,9 @@ class AgentLoop(Loop):
 
     def restore(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
         """Go back to where `checkpoint` was taken; `best` are the best weights that were kept beside it."""
-        import torch
-
-        state, memory = checkpoint.state, dict(checkpoint.memory)
-        self.model.load_state_dict(checkpoint.weights)
-        self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["rng"])
-        if state["cuda_rng"] and self.device.startswith("cuda"):
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
-        self.epoch, self.step, self.learning_rate = state["epoch"], state["step"], state["learning_rate"]
-        self._since_best = state["since_best"]
-        self.best = Best(**state["best"], weights=best or {})
-        self._schedule.restore(state["schedule"])
-        self._precision.restore(state["precision"])
-        if self._average is not None and state["average"]:
-            self._average.restore(state["average"])
-        told = json.loads(state["agent"])
+        super().restore(checkpoint, best)
+        memory = dict(checkpoint.memory)
+        told = json.loads(checkpoint.state["agent"])
         self.random.bit_generator.state = told["random"]
         self.sums.values = told["sums"]
         seen = memory.pop("seen_now").numpy()
