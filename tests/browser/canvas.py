@@ -8,6 +8,7 @@ from contextlib import suppress
 from playwright.sync_api import FloatRect, Locator, Page, TimeoutError, expect
 
 from builder.cli.bench.server import Server
+from builder.templates import templates
 
 
 class Canvas:
@@ -86,10 +87,9 @@ def new_project(page: Page, server: Server, name: str) -> Canvas:
 def use_template(page: Page, server: Server, title: str) -> Canvas:
     """Begin with a template."""
     page.goto(server.url)
-    card = page.locator('[data-testid="stVerticalBlock"]', has_text=title).filter(
-        has=page.get_by_role("button", name="Use this")
-    )
-    card.last.get_by_role("button", name="Use this").click()
+    name = next(template.name for template in templates().values() if template.title == title)
+    # By its key: a card that is still being drawn is not yet the last block that holds the title.
+    page.locator(f".st-key-template-{name}").get_by_role("button", name="Use this").click()
     canvas = Canvas(page)
     expect(canvas.root).to_be_visible()
     return canvas
