@@ -9,10 +9,11 @@ from sqlalchemy import delete, select
 from builder.store import schema
 from builder.store.database import Database, Missing, StoreError
 from builder.store.home import database_url, home
+from builder.store.host import here
 from builder.store.library import Library, LibraryRow, Taken
 from builder.store.projects import Conflict, ProjectRow, Projects, SavedProject, VersionRow
 from builder.store.queue import Full, Limits, Queue
-from builder.store.runs import Command, Point, Points, Run, Runs
+from builder.store.runs import Command, Lost, Point, Points, Run, Runs
 from builder.store.sweeps import Sweep, Sweeps, Trial
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Full",
     "LibraryRow",
     "Limits",
+    "Lost",
     "Missing",
     "Point",
     "Points",
@@ -34,6 +36,7 @@ __all__ = [
     "Trial",
     "VersionRow",
     "database_url",
+    "here",
     "home",
     "open_store",
 ]

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from builder.graph import DocumentError, Project, dumps, loads
 from builder.graph.bundle import BundleError, extract
 from builder.store.database import Database, Missing, StoreError
-from builder.store.schema import library
+from builder.store.schema import library, library_versions
 
 
 class Taken(StoreError):  # noqa: N818  (that is what it is)
@@ -33,13 +33,18 @@ class LibraryRow:
     updated_at: datetime
 
 
+# How many versions of a network are kept beside the newest.
+KEPT = 50
+
+
 class Library:
     """The part of the store that holds the library. A bundle is a document whose main network is what is kept."""
 
     db: Database
 
     def publish(self, bundle: Project, summary: Mapping[str, Any], *, replace: bool = False) -> LibraryRow:
-        """Keep a bundle under the name of its main network; with `replace` also in the place of an older one.
+        """Keep a bundle under the name of its main network; with `replace` also in the place of an older one, which is
+        then found among the `earlier`.
 
         Raises:
             Taken: there is one of this name, and `replace` was not said.
@@ -48,11 +53,12 @@ class Library:
         values = {"document": dumps(bundle), "summary": json.dumps(dict(summary)), "updated_at": now}
         mine = library.c.name == bundle.main
         with _one_name(bundle.main), self.db.writing() as connection:
-            found = connection.execute(select(library.c.number).where(mine).with_for_update()).scalar()
+            found = connection.execute(select(library).where(mine).with_for_update()).first()
             if found is not None and not replace:
                 raise Taken(_TAKEN.format(bundle.main))
             if found is not None:
-                connection.execute(update(library).where(mine).values(**values, number=found + 1))
+                _keep(connection, found)
+                connection.execute(update(library).where(mine).values(**values, number=found.number + 1))
             else:
                 connection.execute(insert(library).values(**values, name=bundle.main, number=1, created_at=now))
         return self.published(bundle.main)
@@ -74,14 +80,33 @@ class Library:
             raise Missing(_MISSING.format(name[:60]))
         return _row(row)
 
-    def bundle(self, name: str) -> Project:
-        """A network in the library with all that it is made of.
+    def earlier(self, name: str) -> list[LibraryRow]:
+        """What stood in the library under a name before, the newest first; each with when it was published."""
+        past = library_versions.c
+        listed = select(
+            library.c.name, past.number, past.summary, past.created_at, past.created_at.label("updated_at")
+        ).join_from(library, library_versions)
+        with self.db.reading() as connection:
+            rows = connection.execute(listed.where(library.c.name == name).order_by(past.number.desc()))
+            return [_row(row) for row in rows]
+
+    def bundle(self, name: str, number: int | None = None) -> Project:
+        """A network in the library with all that it is made of; an earlier version of it where `number` says so.
 
         Raises:
-            StoreError: there is none of this name, or it cannot be read.
+            StoreError: there is none of this name or number, or it cannot be read.
         """
         with self.db.reading() as connection:
-            return _bundle(connection, name)
+            return _bundle(connection, name) if number is None else _earlier(connection, name, number)
+
+    def restore_published(self, name: str, number: int) -> LibraryRow:
+        """Publish an earlier version again, as the newest one.
+
+        Raises:
+            StoreError: there is none of this name or number, or it cannot be read.
+        """
+        told = next((row.summary for row in self.earlier(name) if row.number == number), {})
+        return self.publish(self.bundle(name, number), told, replace=True)
 
     def rename_published(self, name: str, to: str) -> None:
         """Call a network in the library something else.
@@ -110,6 +135,7 @@ class Library:
 
 _LISTED = (library.c.name, library.c.number, library.c.summary, library.c.created_at, library.c.updated_at)
 _MISSING = "There is no network {!r} in the library; it may have been deleted."
+_NO_VERSION = "There is no version {} of {} in the library; the last {} are kept."
 _TAKEN = "There is a network {} in the library already; nothing was overwritten."
 
 
@@ -132,6 +158,28 @@ def _bundle(connection: Connection, name: str) -> Project:
         return loads(text)
     except DocumentError as error:
         raise StoreError(f"What the library keeps as {name} cannot be read: {error}") from error
+
+
+def _earlier(connection: Connection, name: str, number: int) -> Project:
+    """An earlier version, by the name that it has now: it may have had another one then."""
+    query = select(library_versions.c.document).join_from(library, library_versions)
+    found = query.where(library.c.name == name, library_versions.c.number == number)
+    text = connection.execute(found).scalar()
+    if text is None:
+        raise Missing(_NO_VERSION.format(number, name[:60], KEPT))
+    try:
+        bundle = loads(text)
+        return extract(bundle, bundle.main, name)
+    except (DocumentError, BundleError) as error:
+        raise StoreError(f"Version {number} of {name} cannot be read: {error}") from error
+
+
+def _keep(connection: Connection, row: Any) -> None:
+    """Put what is about to be replaced among the earlier versions, of which the oldest go."""
+    values = {"number": row.number, "document": row.document, "summary": row.summary, "created_at": row.updated_at}
+    connection.execute(insert(library_versions).values(library_id=row.id, **values))
+    old = library_versions.c.number <= row.number - KEPT
+    connection.execute(delete(library_versions).where(library_versions.c.library_id == row.id, old))
 
 
 def _row(row: Any) -> LibraryRow:

@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import Connection, func, select, text, update
 
 from builder.store.database import Database, Missing, StoreError
-from builder.store.runs import FINAL, Run, as_run
+from builder.store.host import here
+from builder.store.runs import FINAL, WITH_WORKER, Run, as_run
 from builder.store.schema import runs
 
-WITH_WORKER = ("queued", "running", "paused", "stopping")
 _LOCK = 0x71756575
 _BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -26,7 +26,7 @@ class Full(StoreError):  # noqa: N818  (that is what it is)
 
 @dataclass(frozen=True)
 class Limits:
-    """How many runs may have a worker: in all, of one owner, and on each of `gpus`; and how many more may wait."""
+    """How many runs may have a worker: on this machine, of one owner, and on each of `gpus`; and how many may wait."""
 
     workers: int = 1
     each: int = 1
@@ -69,7 +69,15 @@ class Queue:
             StoreError: it goes on already, has finished, or is not there.
         """
         ended = ("failed", "stopped", FINAL) if reopen else ("failed", "stopped")
-        fresh = {"pid": None, "gpu": None, "claim": None, "claimed_at": None, "ended_at": None, "reason": ""}
+        fresh = {
+            "pid": None,
+            "host": None,
+            "gpu": None,
+            "claim": None,
+            "claimed_at": None,
+            "ended_at": None,
+            "reason": "",
+        }
         change = update(runs).where(runs.c.id == run_id, runs.c.state.in_(ended))
         with self.db.writing() as connection:
             change = change.values(state="waiting", queued_at=datetime.now(UTC), **fresh)
@@ -89,7 +97,8 @@ class Queue:
             return bool(connection.execute(change).rowcount)
 
     def claim_next(self, limits: Limits) -> Run | None:
-        """Give the next run to the caller, who starts its worker; None where none waits or there is no room.
+        """Give the next run to the caller, who starts its worker on this machine; None where none waits or there is no
+        room on it.
 
         Looking and taking are one transaction that excludes all others of its kind.
         """
@@ -106,6 +115,7 @@ class Queue:
             now, claim = datetime.now(UTC), str(uuid.uuid4())
             change = update(runs).where(runs.c.id == run.id, runs.c.state == "waiting")
             values: dict[str, Any] = {"state": "queued", "claim": claim, "claimed_at": now, "gpu": gpu, "pid": None}
+            values |= {"host": here(), "heartbeat_at": None}
             connection.execute(change.values(**values))
             row = connection.execute(select(runs).where(runs.c.id == run.id)).one()
         return as_run(row)
@@ -121,16 +131,19 @@ class Queue:
         change = update(runs).where(runs.c.id == run.id, runs.c.state == "queued", runs.c.pid.is_(None))
         change = change.where(runs.c.claim == run.claim)
         with self.db.writing() as connection:
-            return bool(connection.execute(change.values(state="waiting", claim=None, claimed_at=None)).rowcount)
+            return bool(
+                connection.execute(change.values(state="waiting", claim=None, claimed_at=None, host=None)).rowcount
+            )
 
 
 def _choose(connection: Connection, limits: Limits) -> tuple[Run, int | None] | None:
     """The first in the line for whom there is room, and its GPU."""
-    query = select(runs.c.owner, runs.c.gpu).where(runs.c.state.in_(WITH_WORKER))
-    busy = connection.execute(query).all()
+    query = select(runs.c.owner, runs.c.gpu, runs.c.host).where(runs.c.state.in_(WITH_WORKER))
+    going = connection.execute(query).all()
+    busy = [row for row in going if row.host in (None, here())]
     if len(busy) >= limits.workers:
         return None
-    owners = Counter(row.owner for row in busy)
+    owners = Counter(row.owner for row in going)
     for run in _line(connection):
         if owners[run.owner] >= limits.each:
             continue

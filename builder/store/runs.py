@@ -22,13 +22,18 @@ from builder.text import plain
 # A run that finished stays so, save where it is reopened to be extended; one that failed or was stopped can be resumed.
 FINAL = "finished"
 # One that waits has no worker yet; one that is queued has been given one, which starts.
-STATES = ("waiting", "queued", "running", "paused", "stopping", "finished", "stopped", "failed")
+WITH_WORKER = ("queued", "running", "paused", "stopping")
+STATES = ("waiting", *WITH_WORKER, "finished", "stopped", "failed")
 COMMANDS = ("pause", "resume", "stop", "learning_rate", "schedule")
 MAX_TAGS, MAX_TAG = 20, 40
 _IDS_AT_ONCE = 500
 _JSON = ("summary", "about", "tags")
 # step, epoch, split, name, value, seconds since 1970
 Point = tuple[int, int, str, str, float, float]
+
+
+class Lost(StoreError):  # noqa: N818  (that is what it is)
+    """A run is not that worker's any more which speaks of it."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Run:
     tags: tuple[str, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
     sweep_id: str | None = None
+    host: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,9 +109,11 @@ class Runs:
         tags: Sequence[str] = (),
         about: dict[str, Any] | None = None,
         trial: tuple[str, int, dict[str, Any]] | None = None,
+        place: str = "",
     ) -> Run:
         """Note a new run of a project, which waits for its worker. Its folder, named `run_id`, is the caller's to fill
         before that. Where it is a `trial` (a sweep's id, its number, and what it assigns), both are noted or neither.
+        With a `place` it does not wait: somebody there has claimed it.
 
         Raises:
             Missing: there is no such project any more, or the sweep has a trial of this number already.
@@ -120,6 +128,8 @@ class Runs:
         }
         values |= {"owner": owner, "device": project.training.device, "queued_at": now, "created_at": now}
         values |= {"tags": json.dumps(cleaned(tags)), "about": json.dumps(about or {})}
+        if place:
+            values |= {"state": "queued", "host": place, "claim": str(uuid.uuid4()), "claimed_at": now}
         with self.db.writing() as connection:
             connection.execute(insert(runs).values(**values, sweep_id=trial[0] if trial else None))
             if trial:
@@ -155,10 +165,11 @@ class Runs:
         with self.db.reading() as connection:
             return [as_run(row) for row in connection.execute(query.order_by(runs.c.created_at))]
 
-    def update_run(self, run_id: str, **values: Any) -> None:
-        """Change fields of a run.
+    def update_run(self, run_id: str, *, holding: str | None = None, **values: Any) -> None:
+        """Change fields of a run; where `holding` is given, only while that claim holds and the run goes on.
 
         Raises:
+            Lost: the run was given to another, or given up, while this process was not heard from.
             StoreError: the state is none or not to be had any more, or there is no such run.
         """
         if "state" in values and values["state"] not in STATES:
@@ -169,14 +180,23 @@ class Runs:
         change = update(runs).where(runs.c.id == run_id)
         if values.get("state", FINAL) != FINAL:
             change = change.where(runs.c.state != FINAL)
+        if holding is not None:
+            change = change.where(runs.c.claim == holding, runs.c.state.in_(WITH_WORKER))
         with self.db.writing() as connection:
             if connection.execute(change.values(**values)).rowcount:
                 return
-        raise StoreError(f"This run is {self.run(run_id).state}; it cannot become {values.get('state')}.")
+        found = self.run(run_id)
+        if holding is not None and (found.claim != holding or found.state not in WITH_WORKER):
+            raise Lost("This run is not this worker's any more; it was not heard from for too long.")
+        raise StoreError(f"This run is {found.state}; it cannot become {values.get('state')}.")
 
-    def heartbeat(self, run_id: str, *, epoch: int, step: int, summary: dict[str, Any]) -> None:
-        """Note that a run's worker is alive, and how far it is."""
-        self.update_run(run_id, epoch=epoch, step=step, summary=summary, heartbeat_at=datetime.now(UTC))
+    def heartbeat(self, run_id: str, *, holding: str | None = None, **values: Any) -> None:
+        """Note that a run's worker is alive, and how far it is: its epoch, step and summary.
+
+        Raises:
+            Lost: the run is not that worker's any more, which held the claim `holding`.
+        """
+        self.update_run(run_id, holding=holding, heartbeat_at=datetime.now(UTC), **values)
 
     def delete_run(self, run_id: str) -> None:
         """Forget a run with its points and its folder.
@@ -267,6 +287,12 @@ class Runs:
         with self.db.writing() as connection:
             row = {"run_id": run_id, "kind": kind, "value": value, "text": text, "created_at": datetime.now(UTC)}
             connection.execute(insert(commands).values(**row))
+
+    def asked(self, run_id: str) -> int | None:
+        """The number of the first command that waits for a run; None where none does."""
+        query = select(commands.c.id).where(commands.c.run_id == run_id).order_by(commands.c.id).limit(1)
+        with self.db.reading() as connection:
+            return connection.execute(query).scalar()
 
     def take_commands(self, run_id: str) -> list[Command]:
         """The commands that wait for a run, each handed out once."""

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0003"
+HEAD = "0005"
 
 metadata = MetaData(
     naming_convention={
@@ -105,7 +105,7 @@ runs = Table(
     Column("step", BigInteger, nullable=False, default=0),
     Column("total_steps", BigInteger, nullable=False, default=0),
     Column("summary", Text, nullable=False, default="{}"),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", Moment, nullable=False, index=True),
     Column("started_at", Moment),
     Column("ended_at", Moment),
     Column("heartbeat_at", Moment),
@@ -121,6 +121,9 @@ runs = Table(
     Column("tags", Words, nullable=False, server_default="[]"),
     Column("about", Text, nullable=False, server_default="{}"),
     Column("sweep_id", String(36), index=True),
+    # The machine whose process `pid` is.
+    Column("host", String(128)),
+    Index("ix_runs_owner_claimed_at", "owner", "claimed_at"),
 )
 
 sweeps = Table(
@@ -191,4 +194,17 @@ library = Table(
     Column("number", Integer, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
+)
+
+# What stood in the library before it was replaced; `created_at` is when it was published.
+library_versions = Table(
+    "library_versions",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("library_id", RowId, ForeignKey("library.id", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("library_id", "number"),
 )

@@ -100,6 +100,13 @@ class Sweeps:
         with self.db.writing() as connection:
             return bool(connection.execute(change.values(**values)).rowcount)
 
+    def change_plan(self, sweep: Sweep, plan: dict[str, Any]) -> bool:
+        """Change the plan of a sweep that runs. Returns false where another process has changed it since `sweep`."""
+        change = update(sweeps).where(sweeps.c.id == sweep.id, sweeps.c.state == "running")
+        change = change.where(sweeps.c.plan == json.dumps(sweep.plan)).values(plan=json.dumps(plan))
+        with self.db.writing() as connection:
+            return bool(connection.execute(change).rowcount)
+
     def delete_sweep(self, sweep_id: str) -> None:
         """Forget a sweep. Its runs stay, as runs like all others."""
         with self.db.writing() as connection:

@@ -15,6 +15,7 @@ from builder.graph import DocumentError, Network, Project, read
 from builder.store import Points, Run, Store
 from builder.text import natural
 from builder.train.continuing import DOCUMENT
+from builder.train.objectives import OBJECTIVES
 
 BATCH_LOSSES = ("batch_loss", "turns_loss")
 AXES = ("step", "epoch", "time")
@@ -123,7 +124,11 @@ def metrics(run: Run) -> dict[str, float]:
     best = run.summary.get("best") or {}
     value = best.get("loss")
     if isinstance(value, (int, float)) and math.isfinite(value):
-        found[f"validation {best.get('measure', 'loss')}"] = float(value)
+        measure = best.get("measure", "loss")
+        objective = OBJECTIVES.get(run.summary.get("objective", ""))
+        if objective is not None and objective.acts and measure == "loss":  # what agents lower is less their return
+            measure, value = "return", -value
+        found[f"validation {measure}"] = float(value)
     for name, value in (run.summary.get("test") or {}).items():
         if isinstance(value, (int, float)):
             found[f"test {name}"] = float(value)

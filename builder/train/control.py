@@ -25,8 +25,10 @@ from builder.compile import CompileError, source
 from builder.data import schema
 from builder.graph import Project, write, write_bytes
 from builder.graph.optimizing import SCHEDULES
-from builder.store import Run, Store
-from builder.store.queue import WITH_WORKER
+from builder.store import Lost, Run, Store
+from builder.store.host import here, named
+from builder.store.runs import WITH_WORKER
+from builder.train import cluster, teaching
 from builder.train.device import KEEP_MEMORY, threads
 from builder.train.limits import declared, no_memory
 from builder.train.origin import freeze, looked_at, verified
@@ -36,9 +38,15 @@ from builder.train.reproduce import environment
 ACTIVE = ("waiting", *WITH_WORKER)
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "builder.train.worker")
 STARTING_S = 3.0
+# How long nothing may be heard of a worker on another machine until it counts as gone.
+SILENCE_S = 60.0
+# How the reasons begin with which a run fails that was cut off from outside.
+CUT_OFF = ("The worker process", "The machine")
 # How long a run that has had its time may take to save itself and end.
 GRACE_S = 60.0
 KEEP_S = 1.0
+# So long after a run began no spare worker is started: it would take the run's first steps their turns.
+ALONE_S = 5.0
 # The least of turns: an edit on the canvas takes 1.3 times as long beside a run. SCHED_IDLE would take 1.2, and leave a
 # run on a busy machine no turn at all, not even to obey a stop.
 NICENESS = 19
@@ -47,7 +55,11 @@ NICENESS = 19
 _children: dict[str, subprocess.Popen[bytes]] = {}
 _spares: dict[Path, subprocess.Popen[bytes]] = {}
 _spare_lock = threading.Lock()
+# When each store's last worker was told its run, by the clock of this process.
+_told: dict[Path, float] = {}
 _looking = threading.Lock()
+# Of each run on another machine: what was last heard of it, and when that was first seen, by the clock of this process.
+_heard: dict[str, tuple[Any, float]] = {}
 
 
 def start(
@@ -61,23 +73,31 @@ def start(
     about: dict[str, Any] | None = None,
     trial: tuple[str, int, dict[str, Any]] | None = None,
     weights: Path | None = None,
+    workers: int = 0,
+    place: str = "",
 ) -> str:
     """Freeze a project into a run's folder and let it take its place in the queue; its worker starts at once where
-    there is room. `weights` is a file to begin with in the place of what the project says. Returns the run's id.
+    there is room. `weights` is a file to begin with in the place of what the project says. With `workers`, so many
+    train it on the Ray cluster; with a `place`, its worker is started there by whoever asks. Returns the run's id.
 
     Raises:
         CompileError: the network has errors, or does not fit the data; `issues` lists them.
         DataError: the data cannot be read.
-        StartError: the weights that it starts from are not there, or none of them fits.
+        StartError: the weights that it starts from are not there, or none of them fits; or it cannot be trained on a
+            cluster.
         Full: the owner has as many runs waiting as may wait.
     """
+    if workers:
+        cluster.check(project, workers)
+        about = {**(about or {}), "backend": cluster.RAY, "workers": workers}
     analysis: Analysis = analyse(project, schema(project.data, store.home))
     if analysis.errors:
         raise CompileError(analysis.errors)
     text = source(project, analysis)
     looked_at(store, project, text)
-    first = weights or verified(store, project)
-    store.room(owner, limits())
+    first, taught = weights or verified(store, project), teaching.find(store, project, about)
+    if not place:
+        store.room(owner, limits())
     run_id = str(uuid.uuid4())
     folder = Path(store.run_folder(run_id))
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,8 +106,10 @@ def start(
         write_bytes(folder / "model.py", text.encode())
         if first:
             freeze(first, folder)
+        if taught:
+            teaching.freeze(taught, folder)
         write_bytes(folder / "environment.json", json.dumps(environment(project, text), indent=1).encode())
-        more: dict[str, Any] = {"owner": owner, "tags": tags, "about": about, "trial": trial}
+        more: dict[str, Any] = {"owner": owner, "tags": tags, "about": about, "trial": trial, "place": place}
         store.create_run(project_id, project, title, run_id=run_id, **more)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -215,7 +237,10 @@ def _look(store: Store, run: Run) -> Run:
     """The run as it is, after a look at its worker."""
     if run.state not in ACTIVE:
         _reap(run.id)
+        _heard.pop(run.id, None)
         return run
+    if run.host not in (None, here()):
+        return _listen(store, run)
     if _alive(run):
         return _end_late(store, run)
     with _looking:  # of two threads that look at once, the second would find no exit code any more
@@ -230,6 +255,32 @@ def _look(store: Store, run: Run) -> Run:
                 _end_group(store, again.pid)  # nothing that it started goes on without it
             store.update_run(run.id, state="failed", reason=reason, ended_at=datetime.now(UTC))
             _children.pop(run.id, None)  # not before its end is noted, or the exit code would be lost
+    return store.run(run.id)
+
+
+def _listen(store: Store, run: Run) -> Run:
+    """The run as it is, on another machine: its heartbeat is all that is known. Clocks of machines differ, so what
+    counts is for how long this process has seen no new beat."""
+    word = (run.claim, run.heartbeat_at)
+    known, since = _heard.get(run.id, (None, 0.0))
+    if known != word:
+        _heard[run.id] = (word, time.monotonic())
+        return run
+    if time.monotonic() - since < SILENCE_S:
+        return run
+    with _looking:
+        again = store.run(run.id)
+        if (again.claim, again.heartbeat_at) != word or again.state not in WITH_WORKER:
+            return again
+        if again.pid is None:
+            store.give_back(again)
+        else:
+            reason = (
+                f"The machine {named(str(run.host))} that trained it was not heard from for {SILENCE_S:g} seconds; it "
+                "was switched off, or cut off from the database. Resume the run to go on from its last checkpoint."
+            )
+            with contextlib.suppress(Lost):
+                store.update_run(run.id, holding=again.claim, state="failed", reason=reason, ended_at=datetime.now(UTC))
     return store.run(run.id)
 
 
@@ -273,10 +324,12 @@ def wait(store: Store, run_id: str, timeout_s: float = 3600.0) -> Run:
 
 
 def warm(store: Store) -> None:
-    """Have a worker ready that has imported everything, so that the next run begins at once."""
+    """Have a worker ready that has imported everything, so that the next run begins at once; not just after one has
+    begun, as whoever looks at that one asks again."""
     with _spare_lock:
         spare = _spares.get(store.home)
-        if spare is None or spare.poll() is not None:
+        begun = time.monotonic() - _told.get(store.home, -ALONE_S) < ALONE_S
+        if (spare is None or spare.poll() is not None) and not begun:
             _spares[store.home] = _process(store)
 
 
@@ -284,6 +337,7 @@ def _spawn(store: Store, run: Run) -> None:
     """Start the worker of a run that this process has claimed."""
     with _spare_lock:
         child = _spares.pop(store.home, None)
+        _told[store.home] = time.monotonic()
     if child is None or child.poll() is not None:
         child = _process(store)
     _children[run.id] = child
@@ -292,7 +346,7 @@ def _spawn(store: Store, run: Run) -> None:
         del _children[run.id]
         cast(IO[bytes], child.stdin).close()
         return
-    count = sum(1 for other in store.active_runs() if other.state != "waiting")
+    count = sum(1 for other in store.active_runs() if other.state != "waiting" and other.host in (None, here()))
     names = gpus()
     gpu = names[run.gpu] if run.gpu is not None and run.gpu < len(names) else None
     path = Path(store.run_folder(run.id)) / "worker.log"

@@ -142,7 +142,7 @@ class Guard:
         if len(children) > self.limits.processes:
             end(children)
             return self.limits.too_many_processes
-        if sum(_resident(process) for process in (self._me, *children)) > self.limits.memory_bytes:
+        if sum(resident(process) for process in (self._me, *children)) > self.limits.memory_bytes:
             return self.limits.too_much_memory
         if taken(self.folder) > self.limits.disk_bytes:
             return self.limits.too_much_disk
@@ -227,11 +227,21 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         found = found.__cause__ or found.__context__
 
 
-def _resident(process: Any) -> int:
+def resident(process: Any) -> int:
+    """The memory that a process holds and that the system cannot take back: files that are merely mapped, such as data
+    larger than memory, are let go as soon as somebody else needs room."""
     try:
-        return int(process.memory_info().rss)
+        found = process.memory_info()
     except psutil.Error:
         return 0
+    try:
+        said = Path(f"/proc/{process.pid}/status").read_text()
+        return (
+            1024 * sum(int(size) for size in re.findall(r"^Rss(?:Anon|Shmem):\s*(\d+) kB$", said, re.MULTILINE))
+            or found.rss
+        )
+    except (OSError, ValueError):  # another system, which does not tell them apart
+        return int(found.rss)
 
 
 def _number(name: str, default: float) -> float:

@@ -16,11 +16,11 @@ import psutil
 
 from builder import log
 from builder.graph import read, write
-from builder.store import Missing, Run, Store, StoreError
+from builder.store import Lost, Missing, Run, Store, StoreError
 from builder.train import checkpoints
 from builder.train.energy import Meter
 from builder.train.kept import keep
-from builder.train.limits import Guard, RunLimits
+from builder.train.limits import Guard, RunLimits, resident
 from builder.train.loop import Loop, TrainingError, Watch
 from builder.train.observe.observer import Observer
 from builder.train.pace import Pace
@@ -42,7 +42,7 @@ class Link(Watch):
     """Between the loop and the store: points out, commands in, a heartbeat."""
 
     def __init__(self, store: Store, run: Run, folder: Path, observer: Observer, limits: RunLimits) -> None:
-        self.store, self.run_id, self.folder = store, run.id, folder
+        self.store, self.run_id, self.folder, self._claim = store, run.id, folder, run.claim
         self.limits, self._guard = limits, Guard(limits, folder)
         self._until = time.monotonic() + limits.wall_s if limits.wall_s else math.inf
         self._over = False
@@ -72,7 +72,10 @@ class Link(Watch):
             "device": loop.device,
             "learning_rate": loop.learning_rate,
         }
+        self._state = {"epoch": loop.epoch, "step": loop.step}  # a run that goes on does not begin at 0
         self._best_step = loop.best.step if loop.best.weights else -1
+        if loop.best.weights:
+            self._note_best(loop)
         known = self.store.run(self.run_id).summary.get("warnings", [])
         self.observer.begin(loop, known, self.store.points(self.run_id))
         self._thread.start()
@@ -105,10 +108,13 @@ class Link(Watch):
 
     def epoch_done(self, loop: Loop) -> None:
         self._state = {"epoch": loop.epoch, "step": loop.step}
-        best = {"loss": loop.best.value, "epoch": loop.best.epoch, "step": loop.best.step}
-        self._facts["best"] = {**best, "measure": loop.training.monitor}
+        self._note_best(loop)
         self.observer.epoch_done(loop)
         keep(self.folder, loop.epoch, loop.step, loop.model.state_dict())
+
+    def _note_best(self, loop: Loop) -> None:
+        best = {"loss": loop.best.value, "epoch": loop.best.epoch, "step": loop.best.step}
+        self._facts["best"] = {**best, "measure": loop.training.monitor}
 
     @property
     def ending(self) -> str:
@@ -126,6 +132,8 @@ class Link(Watch):
         self._facts.update(facts)
 
     def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
+        if time.monotonic() < self.observer.due:  # on short steps each call counts
+            return learn(*batch)
         return self.observer.learn(learn, *batch)
 
     def checkpoint(self, loop: Loop) -> None:
@@ -206,8 +214,7 @@ class Link(Watch):
             try:
                 self._commands += [(item.kind, item.value, item.text) for item in self.store.take_commands(self.run_id)]
                 now = time.monotonic()
-                if now - flushed > FLUSH_S:
-                    self._write()
+                if now - flushed > FLUSH_S and self._write():  # so that the first points wait for nothing
                     flushed = now
                 if now - beat > HEARTBEAT_S:
                     self._problem = self._problem or self._guard.problem()
@@ -215,6 +222,8 @@ class Link(Watch):
                     beat = now
             except Missing:
                 self._give_up()
+            except Lost:  # it may train elsewhere by now, in this very folder
+                os._exit(0)
             except Exception as error:
                 # The store may be locked for a moment; the points wait here and are tried again.
                 self._complain(error)
@@ -229,7 +238,8 @@ class Link(Watch):
         clear(self.folder)
         os._exit(0)
 
-    def _write(self) -> None:
+    def _write(self) -> bool:
+        """Write the points that wait. Returns whether there were any."""
         with self._lock:
             points, self._points = self._points, []
             try:
@@ -238,6 +248,7 @@ class Link(Watch):
             except Exception:
                 self._points = points + self._points
                 raise
+        return bool(points)
 
     def _beat(self) -> None:
         system = _system()
@@ -251,7 +262,7 @@ class Link(Watch):
         self._facts["eta_range_s"] = self._speed.left(left)
         self._facts["speeds"] = self._speed.history
         self._facts["warnings"] = self.observer.notices
-        self.store.heartbeat(self.run_id, **self._state, summary=dict(self._facts))
+        self.store.heartbeat(self.run_id, holding=self._claim, **self._state, summary=dict(self._facts))
 
 
 def _system() -> dict[str, Any]:
@@ -259,7 +270,7 @@ def _system() -> dict[str, Any]:
     import torch
 
     process = _process()
-    memory = process.memory_info().rss
+    memory = resident(process)
     facts: dict[str, Any] = {
         "cpu_share": process.cpu_percent() / 100,
         "memory_bytes": memory,

@@ -17,7 +17,8 @@ from builder.compile import CompileError
 from builder.data import DataError
 from builder.graph import DocumentError, Edit, Project, loads
 from builder.store import Full, Missing, Run, Store, StoreError, Sweep, Trial
-from builder.train import control
+from builder.train import cluster, control
+from builder.train.cluster import drivers
 from builder.train.objectives import OBJECTIVES
 from builder.train.origin import StartError
 from builder.train.queue import limits
@@ -47,6 +48,7 @@ def plan(
     seed: int = 0,
     parallel: int = 1,
     kind: str = "search",
+    backend: str = "",
 ) -> dict[str, Any]:
     """What a sweep is to do, checked.
 
@@ -68,7 +70,14 @@ def plan(
     if sampler == "grid":
         trials = min(trials, len(grid(found)))
     made = {"kind": kind, "space": found, "trials": trials, "sampler": sampler, "pruner": pruner, "metric": metric}
-    return {**made, "direction": direction, "seed": seed, "parallel": parallel, "epochs": project.training.epochs}
+    return {
+        **made,
+        "direction": direction,
+        "seed": seed,
+        "parallel": parallel,
+        "epochs": project.training.epochs,
+        "backend": backend,
+    }
 
 
 def begin(store: Store, project_id: str, project: Project, made: dict[str, Any], *, title: str = "") -> str:
@@ -160,19 +169,27 @@ def importance(sweep: Sweep, trials: Sequence[Trial]) -> dict[str, float]:
     return dict(sorted(((path, float(value)) for path, value in found.items()), key=lambda item: -item[1]))
 
 
-def _advance(store: Store, sweep: Sweep) -> None:
-    trials = store.trials(sweep.id)
-    for trial in trials:
+def note_ends(store: Store, sweep_id: str) -> list[Trial]:
+    """Note what came of those trials that have ended. Returns all trials."""
+    sweep = store.sweep(sweep_id)
+    for trial in store.trials(sweep_id):
         if trial.state == "running":
             _settle(store, sweep, trial)
-    trials = store.trials(sweep.id)
+    return store.trials(sweep_id)
+
+
+def _advance(store: Store, sweep: Sweep) -> None:
+    trials = note_ends(store, sweep.id)
     going = sum(trial.state == "running" for trial in trials)
+    if sweep.plan.get("backend") == cluster.RAY and (going or len(trials) < sweep.plan["trials"]):
+        drivers.ensure(store, sweep, going)
+        return
     while going < sweep.plan["parallel"] and len(trials) < sweep.plan["trials"]:
         if store.sweep(sweep.id).state != "running":
             return
         try:
             store.room(sweep.owner, limits())
-            begun = _try(store, sweep, trials)
+            begun = make(store, sweep, trials) is not None
         except (Full, Missing):  # no room, or another process was faster
             return
         going += begun
@@ -181,8 +198,11 @@ def _advance(store: Store, sweep: Sweep) -> None:
         store.update_sweep(sweep.id, was="running", state="finished", ended_at=datetime.now(UTC))
 
 
-def _try(store: Store, sweep: Sweep, trials: list[Trial]) -> bool:
-    """Begin the next trial. Returns false where its document cannot be trained, which is noted as its result."""
+def make(store: Store, sweep: Sweep, trials: list[Trial], place: str = "") -> str | None:
+    """Begin the next trial. Returns its run, or None where its document cannot be trained, as is noted then.
+
+    With a `place`, its worker is started there by somebody else, and it takes no turn in the queue.
+    """
     number = len(trials)
     assigned = ask(sweep, trials)
     document = loads(sweep.document)
@@ -191,11 +211,11 @@ def _try(store: Store, sweep: Sweep, trials: list[Trial]) -> bool:
         name = f"{sweep.title[:150]} · {number + 1}"
         about = {"sweep": sweep.id, "trial": number, "assigned": assigned}
         more: dict[str, Any] = {"owner": sweep.owner, "tags": ("sweep",), "about": about}
-        control.start(store, sweep.project_id, project, title=name, trial=(sweep.id, number, assigned), **more)
+        more |= {"title": name, "trial": (sweep.id, number, assigned), "place": place}
+        return control.start(store, sweep.project_id, project, **more)
     except _SPOILT as error:
         store.fail_trial(sweep.id, number, assigned, _why(error))
-        return False
-    return True
+        return None
 
 
 def ask(sweep: Sweep, trials: list[Trial]) -> dict[str, Any]:
@@ -292,7 +312,7 @@ def _settle(store: Store, sweep: Sweep, trial: Trial) -> None:
 def _goes_on(store: Store, run: Run) -> bool:
     """Take up a trial that was cut off: its worker was killed, or its sweep was stopped with it."""
     tries = int(run.about.get("retries", 0))
-    cut = run.state == "failed" and run.reason.startswith("The worker process") and tries < RETRIES
+    cut = run.state == "failed" and run.reason.startswith(control.CUT_OFF) and tries < RETRIES
     halted = run.state == "stopped" and run.about.get("halted")
     if not cut and not halted:
         return False

@@ -10,68 +10,84 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from builder import log
 from builder.data import prepare
 from builder.data.card import save_card
 from builder.data.kept import keep_fitted
 from builder.graph import Project, read, write_bytes
-from builder.store import Missing, Store, StoreError, open_store
+from builder.store import Lost, Missing, Run, Store, StoreError, here, open_store
 from builder.train import checkpoints
+from builder.train.cluster import RAY
 from builder.train.limits import Reserve, RunLimits, confine, loosen, no_memory, no_room
 from builder.train.link import LOG, Link, clear
-from builder.train.loop import DivergedError, TrainingError, begin
+from builder.train.loop import DivergedError, Loop, TrainingError, Watch, begin
 from builder.train.observe import culprit
 from builder.train.observe.observer import Observer
 from builder.train.origin import FILE
 from builder.train.reproduce import note_machine
+from builder.train.teaching import teach, within
 from builder.train.trained import TrainedRun, evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Through: TypeAlias = Callable[[Link], Watch]
 
 # How long a run that has ended tries to say so where the store cannot be written to.
 TELL_S = 20.0
+BEAT_S = 5.0
 
 
-def main(home: str, run_id: str, limits: RunLimits) -> int:
-    """Train one run to its end. Returns the exit code: 0 where it finished or was stopped."""
+def main(home: str, run_id: str, limits: RunLimits, through: Through | None = None) -> int:
+    """Train one run to its end. Returns the exit code: 0 where it finished or was stopped. `through` is as below."""
     store = open_store(Path(home))
     folder = Path(store.run_folder(run_id))
-    note, reserve = partial(_note, folder / LOG), Reserve(folder)
-    note("start", pid=os.getpid())
+    told, reserve = partial(note, folder / LOG), Reserve(folder)
+    told("start", pid=os.getpid())
     checkpoints.tidy(folder)
     reserve.take()
+    ended, claim = threading.Event(), None
     try:
-        state, reason = _train(store, run_id, folder, limits)
+        run = store.run(run_id)
+        claim = run.claim
+        threading.Thread(target=_beat, args=(store, run, ended), name="beat", daemon=True).start()
+        state, why = _train(store, run, folder, limits, through)
     except Exception as error:
         loosen()
-        state, reason = "failed", _reason(error, limits)
+        state, why = "failed", reason(error, limits)
         checkpoints.tidy(folder)
-        note("error", message=reason, traceback=traceback.format_exc())
+        told("error", message=why, traceback=traceback.format_exc())
+    ended.set()
     reserve.release()
     try:
-        _tell(store, run_id, state, reason)
+        _tell(store, run_id, claim, state, why)
     except Missing:  # it was deleted, and whatever went wrong went wrong because of that
         clear(folder)
         return 0
+    except Lost:  # it was given up meanwhile, and may train elsewhere
+        return 0
     except StoreError:
-        print(reason or state, file=sys.stderr, flush=True)
+        print(why or state, file=sys.stderr, flush=True)
         raise
-    note("end", state=state, reason=reason)
+    told("end", state=state, reason=why)
     return 1 if state == "failed" else 0
 
 
-def _note(path: Path, event: str, **values: Any) -> None:
+def note(path: Path, event: str, **values: Any) -> None:
     """A line for the log, which stands on a disk that may be full."""
     with contextlib.suppress(OSError):
         log.write(path, event, **values)
 
 
-def _tell(store: Store, run_id: str, state: str, reason: str) -> None:
+def _tell(store: Store, run_id: str, claim: str | None, state: str, reason: str) -> None:
     """Note how a run has ended, as soon as the store can be written to.
 
     Raises:
@@ -80,8 +96,8 @@ def _tell(store: Store, run_id: str, state: str, reason: str) -> None:
     until = time.monotonic() + TELL_S
     while True:
         try:
-            return store.update_run(run_id, state=state, reason=reason, ended_at=datetime.now(UTC))
-        except Missing:
+            return store.update_run(run_id, holding=claim, state=state, reason=reason, ended_at=datetime.now(UTC))
+        except (Missing, Lost):
             raise
         except StoreError:
             if time.monotonic() > until:
@@ -89,7 +105,7 @@ def _tell(store: Store, run_id: str, state: str, reason: str) -> None:
             time.sleep(0.25)
 
 
-def _reason(error: Exception, limits: RunLimits) -> str:
+def reason(error: Exception, limits: RunLimits) -> str:
     """Why a run failed, in a sentence."""
     import torch
 
@@ -103,14 +119,38 @@ def _reason(error: Exception, limits: RunLimits) -> str:
     return first[:500]
 
 
-def _train(store: Store, run_id: str, folder: Path, limits: RunLimits) -> tuple[str, str]:
-    project = read(folder / "project.json")
-    link = Link(store, store.run(run_id), folder, Observer(project, folder), limits)
-    text = (folder / "model.py").read_text()
-    first = folder / FILE
-    data = keep_fitted(prepare(project.data, store.home), folder)
-    note_machine(folder, data.fingerprint)
-    loop = begin(project, text, data, first if first.exists() else None)
+def _beat(store: Store, run: Run, ended: threading.Event) -> None:
+    """Let other machines know that this process lives, also while it reads data and there is nothing else to tell."""
+    while not ended.wait(BEAT_S):
+        try:
+            store.update_run(run.id, holding=run.claim, heartbeat_at=datetime.now(UTC))
+        except Lost:
+            os._exit(0)
+        except StoreError:  # gone, or locked for a moment
+            continue
+
+
+def _train(store: Store, run: Run, folder: Path, limits: RunLimits, through: Through | None) -> tuple[str, str]:
+    if run.about.get("backend") == RAY:
+        from builder.train.cluster import driver
+
+        return driver.train(store, run, folder, limits)
+    project, text = read(folder / "project.json"), (folder / "model.py").read_text()
+    data, first = keep_fitted(prepare(project.data, store.home), folder), folder / FILE
+    loop = teach(begin(project, text, data, first if first.exists() else None), within(folder))
+    return carry_out(store, run, folder, limits, loop, through)
+
+
+def carry_out(
+    store: Store, run: Run, folder: Path, limits: RunLimits, loop: Loop, through: Through | None = None
+) -> tuple[str, str]:
+    """Train with a loop at its beginning, from the run's last checkpoint on. Returns the run's state and the reason.
+
+    `through` puts something between the loop and the link, which speaks with the store.
+    """
+    run_id, project, text = run.id, read(folder / "project.json"), (folder / "model.py").read_text()
+    link = Link(store, run, folder, Observer(project, folder), limits)
+    note_machine(folder, loop.data.fingerprint)
     found = checkpoints.load(folder)
     if found is not None:
         step, checkpoint = found
@@ -122,7 +162,7 @@ def _train(store: Store, run_id: str, folder: Path, limits: RunLimits) -> tuple[
     store.update_run(run_id, state="running", started_at=datetime.now(UTC), total_steps=loop.total_steps, reason="")
     link.start(loop)
     try:
-        done = loop.run(link)
+        done = loop.run(link if through is None else through(link))
         link.checkpoint(loop)
         trained = TrainedRun(project, text, loop.best_model(), loop.data)
         measured = evaluate(trained)
@@ -149,7 +189,10 @@ def _next(home: str) -> None:
 def _culprit(link: Link, project: Project, folder: Path, text: str) -> str:
     """Who made the first number that is none, as a sentence; it stands among the run's warnings too."""
     first, data = folder / FILE, prepare(project.data, link.store.home)
-    found = culprit.find(project, folder, lambda: begin(project, text, data, first if first.exists() else None))
+    taught = within(folder)
+    found = culprit.find(
+        project, folder, lambda: teach(begin(project, text, data, first if first.exists() else None), taught)
+    )
     if found is None:
         return ""
     link.observer.tell(found.notice())
@@ -176,19 +219,30 @@ def _hand_back(home: str) -> None:
     with contextlib.suppress(StoreError):
         store = open_store(Path(home))
         for run in store.active_runs():
-            if run.pid == os.getpid() and run.state == "queued":
-                store.update_run(run.id, state="waiting", pid=None, claim=None, claimed_at=None)
+            if run.pid == os.getpid() and run.host in (None, here()) and run.state == "queued":
+                store.update_run(run.id, state="waiting", pid=None, claim=None, claimed_at=None, host=None)
 
 
 def _import_heavy() -> None:
     """What every run needs, so that a worker that waits has it already."""
+    import safetensors.torch  # noqa: F401
     import torch.optim.adam
     import torch.utils.flop_counter
 
+    from builder.check.eager import spare_the_compiler, step_as_it_is
+    from builder.data.registry import builtin
+    from builder.layers import registry
+
+    # To declare all layers takes a fifth of a second.
+    registry()
+    builtin()
     # The first step of an optimizer imports more of torch; better now than within the run.
+    spare_the_compiler()
     weight = torch.nn.Parameter(torch.zeros(1))
     weight.sum().backward()  # type: ignore[no-untyped-call]
-    torch.optim.Adam([weight], fused=True).step()
+    adam = torch.optim.Adam([weight], fused=True)
+    step_as_it_is(adam)
+    adam.step()
 
 
 if __name__ == "__main__":

@@ -17,10 +17,11 @@ from builder.store import Conflict, Point, Store, StoreError, open_store
 BATCH = 200
 
 
-def spawn(task: str, home: Path, *arguments: object) -> subprocess.Popen[str]:
-    """Start a task. It says `ready` before it waits for `go`."""
+def spawn(task: str, home: Path, *arguments: object, host: str = "") -> subprocess.Popen[str]:
+    """Start a task, on a machine of that name. It says `ready` before it waits for `go`."""
     command = [sys.executable, "-m", "tests.store.processes", task, str(home), *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, "NETLOOM_HOST": host} if host else None
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def together(task: str, home: Path, count: int, *arguments: object) -> list[list[str]]:
@@ -135,6 +136,39 @@ def claim(home: Path, workers: str) -> None:
         assert store.set_worker(run.id, str(run.claim), os.getpid())
         print(run.id)
         store.update_run(run.id, state="finished")
+
+
+def claim_here(home: Path, workers: str) -> None:
+    """Take runs from the queue as one of several machines would, and leave them. Tells those that it took."""
+    from builder.store import Limits
+
+    store = open_store(home)
+    _begin(home)
+    while (run := store.claim_next(Limits(workers=int(workers), each=10))) is not None:
+        print(run.id, run.host)
+
+
+def beat(home: Path, start: str) -> None:
+    """Take the next run, and where `start` says so be its worker: let it live until it is lost, and say so then."""
+    from builder.store import Limits, Lost
+
+    store = open_store(home)
+    run = store.claim_next(Limits())
+    assert run is not None
+    if start == "worker":
+        assert store.set_worker(run.id, str(run.claim), os.getpid())
+        store.update_run(run.id, state="running")
+    print("ready", flush=True)
+    epoch = 0
+    while True:
+        time.sleep(0.05)
+        epoch += 1
+        try:
+            if start == "worker":
+                store.heartbeat(run.id, holding=run.claim, epoch=epoch, step=epoch, summary={})
+        except Lost as error:
+            print(error, flush=True)
+            return
 
 
 def publish_until_killed(home: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from builder.graph import Project, apply, write
 from builder.store import Points, Run, Store, open_store
-from builder.train.compare import as_csv, curve, difference, differing, settings, smoothed, table
+from builder.train.compare import as_csv, curve, difference, differing, metrics, settings, smoothed, table
 from builder.train.kept import keep, series, spacing
 from builder.train.spread import spread
 from tests.train.runs import moons
@@ -149,3 +149,13 @@ def test_the_series_of_weights_is_thin_even_and_capped(tmp_path: Path, monkeypat
     keep(tmp_path, 64, 64, weights)
     assert [item.epoch for item in series(tmp_path)] == [16, 32]
     assert spacing(5, 0) == 0
+
+
+def test_an_agents_best_is_its_return_not_what_it_lowers(home: Path) -> None:
+    store = open_store(home)
+    run = store.create_run(store.create_project(moons()), moons())
+    best = {"loss": -206.4, "epoch": 2, "step": 9, "measure": "loss"}
+    store.update_run(run.id, summary={"objective": "dqn", "best": best})
+    assert metrics(store.run(run.id)) == {"validation return": 206.4}
+    store.update_run(run.id, summary={"objective": "classification", "best": best})
+    assert metrics(store.run(run.id)) == {"validation loss": -206.4}

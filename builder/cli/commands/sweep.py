@@ -42,6 +42,9 @@ class Sweeping(Command):
         parser.add_argument("--direction", choices=("minimize", "maximize"), help="else as the measure's name says")
         parser.add_argument("--seed", type=whole(0, 2**31 - 1), default=0, metavar="S", help="the sampler's seed")
         parser.add_argument("--at-once", type=whole(1, 64), default=1, metavar="N", help="trials at once (else 1)")
+        from builder.cli.commands.train import add_backend
+
+        add_backend(parser)
         parser.add_argument("--resume", metavar="SWEEP", help="take up a sweep that was stopped")
         parser.add_argument("--list", action="store_true", help="list the sweeps")
         parser.add_argument("--parameters", action="store_true", help="list what of the document can be searched")
@@ -78,7 +81,7 @@ def _document(asked: Namespace) -> Project:
 
 def _begin(store: Store, project: Project, asked: Namespace) -> str:
     from builder.cli.commands.train import kept
-    from builder.train import sweeps
+    from builder.train import cluster, sweeps
     from builder.train.spaces import SpaceError
 
     wanted = [name for name in ("space", "folds", "seeds") if getattr(asked, name) is not None]
@@ -87,6 +90,9 @@ def _begin(store: Store, project: Project, asked: Namespace) -> str:
     if not project.data.dataset:
         raise Failure("This document names no data; write some into it first.")
     common: dict[str, Any] = {"metric": asked.metric, "direction": asked.direction or "", "parallel": asked.at_once}
+    if asked.backend == cluster.RAY:
+        cluster.check(project, 1)
+        common["backend"] = cluster.RAY
     project_id = kept(store, project)
     try:
         if asked.folds:

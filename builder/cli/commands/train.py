@@ -37,9 +37,14 @@ class Train(Command):
             "--from",
             dest="start",
             metavar="RUN|WEIGHTS",
-            help='start from the best weights of a run (or "last"), from a safetensors file, or from fresh weights',
+            help='start from the best weights of a run (or "last"), from a safetensors file or a folder of Hugging '
+            "Face's, or from fresh weights",
         )
         parser.add_argument("--seed", type=whole(0, 2**31 - 1), metavar="S", help="the seed of weights and order")
+        add_backend(parser)
+        parser.add_argument(
+            "--workers", type=whole(1, 1_024), metavar="N", help="with --backend ray: how many train it (else 1)"
+        )
         parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to train")
         parser.add_argument(
             "--set",
@@ -76,12 +81,34 @@ class Train(Command):
             return find_rate(project, context)
         store = open_store(context.home)
         if asked.start is not None:
-            project = train.starting_from(project, _first_weights(store, asked.start))
+            project = train.starting_from(project, _first_weights(store, project, asked.start, context))
         _tell_start(store, project, context)
-        run_id = train.start(store, kept(store, document), project)
+        run_id = train.start(store, kept(store, document), project, workers=_workers(asked))
         context.note(f"Run {run_id} of {plain(project.name)!r}; Ctrl-C stops it.")
         run, interrupted = follow(store, run_id, context)
         return _report(store, run, interrupted, context)
+
+
+def add_backend(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--backend",
+        choices=("local", "ray"),
+        default="local",
+        help="who trains: this machine (else), or the Ray cluster at RAY_ADDRESS",
+    )
+
+
+def _workers(asked: Namespace) -> int:
+    """How many workers on a cluster; 0: this machine.
+
+    Raises:
+        Failure: they were asked for without a cluster.
+    """
+    if asked.backend == "local":
+        if asked.workers is not None:
+            raise Failure("--workers says how many train on a cluster; add --backend ray.", code=USAGE)
+        return 0
+    return int(asked.workers or 1)
 
 
 def _project(document: Project, asked: Namespace, context: Context) -> Project:
@@ -113,17 +140,25 @@ def _project(document: Project, asked: Namespace, context: Context) -> Project:
     return project
 
 
-def _first_weights(store: Store, wanted: str) -> str:
-    """What --from means, as a document says it. A safetensors file is kept in the data folder.
+def _first_weights(store: Store, project: Project, wanted: str, context: Context) -> str:
+    """What --from means, as a document says it. A safetensors file is kept in the data folder, and so is what a network
+    of a known architecture takes from a folder of Hugging Face's.
 
     Raises:
         Failure: there is neither such a file nor such a run.
+        StartError, Unreadable: a folder holds no weights that fit.
     """
     from builder.store import weights
+    from builder.train import pretrained
 
     if wanted == FRESH:
         return ""
     path = Path(wanted)
+    if pretrained.is_folder(path):
+        start, taken = pretrained.keep(store, project, path)
+        for remark in taken.remarks:
+            context.note(remark)
+        return start
     if path.suffix != ".safetensors" and not path.is_file():
         return f"run:{find_run(store, wanted).id}"
     try:

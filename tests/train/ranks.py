@@ -1,0 +1,63 @@
+"""What the tests of shared training run in processes of its ranks: `python -m tests.train.ranks FOLDER RANK`.
+
+`orders.json` in the folder lists what is to be trained, one after the other: a document, how many ranks, how to steer.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from builder.compile import source
+from builder.data import prepare
+from builder.graph import read
+from builder.train.cluster.agreement import Agreement
+from builder.train.cluster.shared import SharedLoop
+from builder.train.loop import Loop, TrainingError, begin
+from tests.train.runs import Recorder
+
+
+class Steered(Recorder):
+    """Changes the learning rate in the middle, and can stop later, as a person would who asks rank 0 alone."""
+
+    def __init__(self, rate_at: int | None = None, stop_at: int | None = None) -> None:
+        super().__init__()
+        self.rate_at, self.end = rate_at, stop_at
+
+    def poll(self, loop: Loop) -> bool:
+        if self.rate_at is not None and loop.step >= self.rate_at:
+            loop.learning_rate = 0.001
+        return self.end is None or loop.step < self.end
+
+
+def train(folder: Path, rank: int, name: str, order: dict[str, Any]) -> None:
+    """Train a document, and write what rank 0 recorded and what every rank ended with."""
+    import torch.distributed as dist
+
+    project = read(folder / f"{name}.json")
+    meeting = f"file://{folder / name}.meeting"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=order["world"])
+    loop = begin(project, source(project), prepare(project.data, folder), None, SharedLoop)
+    assert isinstance(loop, SharedLoop)
+    recorder = Steered(order.get("rate_at"), order.get("stop_at")) if rank == 0 else None
+    found: dict[str, Any] = {"problem": "", "points": [], "done": None}
+    try:
+        loop.check()
+        found["done"] = loop.run(Agreement(recorder))
+    except TrainingError as error:
+        found["problem"] = str(error)
+    weights = {key: value.double().flatten().tolist() for key, value in loop.model.state_dict().items()}
+    found |= {"step": loop.step, "rate": loop.learning_rate, "weights": weights}
+    if recorder is not None:
+        found["points"] = recorder.points
+    (folder / f"{name}-{rank}.out").write_text(json.dumps(found))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    folder, rank = Path(sys.argv[1]), int(sys.argv[2])
+    for name, order in json.loads((folder / "orders.json").read_text()).items():
+        if rank < order["world"]:
+            train(folder, rank, name, order)

@@ -1,0 +1,138 @@
+"""Runs and sweeps on a real Ray cluster with two places: its workers are processes, and one of them is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from builder.store import Run, Store
+from builder.train import ACTIVE, control, evaluation, fit_here, pause, proceed, refresh, start, sweeps
+from builder.train.cluster import drivers
+from builder.train.trained import evaluate
+from tests.networks import digits_mlp
+from tests.train.runs import check_curves, store_in, until, until_state
+
+pytestmark = pytest.mark.timeout(600)
+WAIT_S = 240.0
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """The address of a cluster that serves all tests here."""
+    folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # the paths of its sockets have to be short
+    command = [sys.executable, "-m", "tests.train.cluster", folder]
+    child = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        found = child.stdout.readline().strip()
+        assert found, "no cluster"
+        yield found
+    finally:
+        mine = psutil.Process(child.pid).children(recursive=True)
+        child.stdin.close()
+        child.wait(60)
+        child.stdout.close()
+        for process in psutil.wait_procs(mine, timeout=5)[1]:
+            process.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def store(address: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    store = store_in(home)
+    yield store
+    for run in store.active_runs():
+        if run.pid and psutil.pid_exists(run.pid):
+            os.kill(run.pid, signal.SIGKILL)
+    for child in [*control._children.values(), *drivers._children.values()]:
+        child.wait(60)
+    store.close()
+
+
+def ended(store: Store, run_id: str) -> Run:
+    def there() -> bool:
+        return refresh(store, run_id).state not in ACTIVE
+
+    until(there, WAIT_S)
+    return store.run(run_id)
+
+
+def events(store: Store, run_id: str, name: str) -> list[dict[str, Any]]:
+    path = Path(store.run_folder(run_id)) / "log.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [value for line in lines if (value := json.loads(line))["event"] == name]
+
+
+def test_a_run_loses_a_worker_and_ends_as_on_one_machine(store: Store) -> None:
+    project = digits_mlp(epochs=60, batch_size=32, optimizer="sgd", learning_rate=0.1, device="cpu")
+    run_id = start(store, store.create_project(project), project, workers=2)
+    until_state(store, run_id, "running", WAIT_S)
+    pause(store, run_id)
+    until_state(store, run_id, "paused", WAIT_S)
+    at = store.run(run_id).step
+    # The checkpoint of the pause is there; now the run goes on a little, and loses the worker that is not rank 0.
+    proceed(store, run_id)
+    until(lambda: store.run(run_id).step > at, WAIT_S)
+    first = events(store, run_id, "ranks")[-1]["ranks"]
+    assert len(first) == 2
+    os.kill(first[1]["pid"], signal.SIGKILL)
+
+    run = ended(store, run_id)
+    assert (run.state, run.reason) == ("finished", "")
+    later = events(store, run_id, "ranks")
+    assert len(later) == 2, "a second group of workers"
+    assert first[1]["pid"] not in [one["pid"] for one in later[-1]["ranks"]]
+    assert events(store, run_id, "restore")[-1]["step"] >= at
+    points = store.points(run_id)
+    check_curves(points, 60)
+    steps = [step for step, name in zip(points.step, points.name, strict=True) if name == "batch_loss"]
+    assert steps[-1] == run.step == run.total_steps
+
+    here = fit_here(project, store.home)
+    expected, found = evaluate(here).metrics, evaluation(store, run_id)
+    assert found is not None
+    assert found.metrics["accuracy"] == pytest.approx(expected["accuracy"], abs=0.01)
+    assert found.metrics["loss"] == pytest.approx(expected["loss"], rel=0.02)
+
+
+def test_trials_of_a_sweep_are_made_by_ray_tune(store: Store) -> None:
+    project = digits_mlp(epochs=3, device="cpu")
+    space = {"training.learning_rate": {"choices": [0.001, 0.003, 0.01, 0.03]}}
+    made = sweeps.plan(project, space, trials=4, sampler="grid", parallel=2, backend="ray")
+    sweep_id = sweeps.begin(store, store.create_project(project), project, made)
+
+    def done() -> bool:
+        sweeps.go_on(store)
+        return store.sweep(sweep_id).state != "running"
+
+    until(done, WAIT_S)
+    sweep, trials = store.sweep(sweep_id), store.trials(sweep_id)
+    assert (sweep.state, sweep.reason) == ("finished", "")
+    assert [trial.state for trial in trials] == ["complete"] * 4
+    assert [trial.assigned["training.learning_rate"] for trial in trials] == [0.001, 0.003, 0.01, 0.03]
+    for trial in trials:
+        run = store.run(str(trial.run_id))
+        assert run.state == "finished"
+        assert " by Ray/" in str(run.host)
+        points = store.points(run.id)
+        check_curves(points, 3)
+        assert trial.value == min(value for _, value in store.curves([run.id], "loss")[run.id])
+    assert sweeps.best(sweep, trials) == min(trials, key=lambda trial: trial.value or 9.0)
+    folder = next((store.home / "ray").glob(f"sweep-{sweep_id}"))
+    assert len(list(folder.glob("*/result.json"))) == 4, "Tune has a result of each"

@@ -1,0 +1,125 @@
+"""A loop that several processes share: its curve is that of one process, and all of them end with the same weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder.graph import Project, write
+from builder.train.cluster import check
+from builder.train.cluster.shared import LEAST_ROWS, share
+from builder.train.origin import StartError
+from tests.networks import digits_mlp
+from tests.train.runs import Recorder, loop, moons
+
+pytestmark = pytest.mark.timeout(600)
+Found = list[dict[str, Any]]
+CLASSES = (1.0, 2.0, 0.5, 1.0, 1.0, 3.0, 1.0, 1.0, 0.2, 1.0)
+SGD = {"epochs": 3, "optimizer": "sgd", "learning_rate": 0.1, "device": "cpu"}
+RECIPES: dict[str, dict[str, Any]] = {
+    # The rows leave a last batch of another size in every epoch.
+    "plain": {**SGD, "batch_size": 96},
+    "weighted": {
+        **SGD,
+        "batch_size": 50,
+        "accumulation": 3,
+        "class_weights": CLASSES,
+        "gradient_clip": 0.5,
+        "label_smoothing": 0.1,
+        "average": 0.9,
+    },
+}
+
+
+def documents() -> dict[str, tuple[Project, dict[str, Any]]]:
+    """What is trained, by how many ranks, and how rank 0 is steered."""
+    return {
+        "plain": (digits_mlp(**RECIPES["plain"]), {"world": 2}),
+        "weighted": (digits_mlp(**RECIPES["weighted"]), {"world": 3}),
+        "steered": (moons(epochs=50, batch_size=16), {"world": 2, "rate_at": 20, "stop_at": 100}),
+        "diverged": (digits_mlp(**{**SGD, "learning_rate": 10.0, "weight_decay": 1.0, "epochs": 20}), {"world": 2}),
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Found]:
+    """What each rank found. All is trained in the same three processes, as importing torch takes most of their time."""
+    folder = tmp_path_factory.mktemp("ranks")
+    made = documents()
+    for name, (project, _) in made.items():
+        write(folder / f"{name}.json", project)
+    (folder / "orders.json").write_text(json.dumps({name: order for name, (_, order) in made.items()}))
+    command = [sys.executable, "-m", "tests.train.ranks", str(folder)]
+    children = [subprocess.Popen([*command, str(rank)]) for rank in range(3)]
+    assert [child.wait(280) for child in children] == [0, 0, 0]
+
+    def of(name: str) -> Found:
+        return [json.loads((folder / f"{name}-{rank}.out").read_text()) for rank in range(made[name][1]["world"])]
+
+    return of
+
+
+def curve(points: list[Any], split: str, name: str) -> list[float]:
+    return [value for _, _, kind, called, value in points if (kind, called) == (split, name)]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_curve_is_that_of_one_process(name: str, home: Path, trained: Callable[[str], Found]) -> None:
+    alone, recorder = loop(digits_mlp(**RECIPES[name]), home), Recorder()
+    alone.run(recorder)
+    ranks = trained(name)
+    assert {(found["step"], found["done"], found["problem"]) for found in ranks} == {(alone.step, True, "")}
+    for split in ("train", "validation"):
+        expected = recorder.curve(split, "loss")
+        assert len(expected) == 3
+        assert curve(ranks[0]["points"], split, "loss") == pytest.approx(expected, rel=1e-4)
+    for key, value in alone.model.state_dict().items():
+        assert ranks[0]["weights"][key] == pytest.approx(value.double().flatten().tolist(), abs=1e-4)
+    assert all(found["weights"] == ranks[0]["weights"] for found in ranks), "to the last bit"
+
+
+def test_what_rank_0_is_asked_for_all_do(trained: Callable[[str], Found]) -> None:
+    first, second = trained("steered")
+    assert (first["done"], second["done"]) == (False, False)
+    assert first["step"] == second["step"]
+    assert 100 <= first["step"] < 50 * 60
+    assert first["rate"] == second["rate"] == 0.001
+    learned = {key for key in first["weights"] if "running" not in key}
+    assert {key for key in learned if first["weights"][key] != second["weights"][key]} == set()
+    losses = curve(first["points"], "validation", "loss")
+    assert losses[-1] < losses[0]
+
+
+def test_a_loss_that_is_no_number_ends_all(trained: Callable[[str], Found]) -> None:
+    first, second = trained("diverged")
+    assert first["problem"].startswith("The loss became ")
+    assert first["step"] == second["step"]
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 17, 64])
+def test_each_row_is_taken_once(rows: int, world: int) -> None:
+    parts = [share(10, 10 + rows, rank, world) for rank in range(world)]
+    counted = [(first, last) for first, last, counts in parts if counts]
+    assert counted[0][0] == 10
+    assert counted[-1][1] == 10 + rows
+    assert all(one[1] == other[0] for one, other in pairwise(counted))
+    assert all(last - first >= min(rows, LEAST_ROWS) for first, last, _ in parts)
+
+
+def test_what_cannot_be_divided_is_refused_in_words() -> None:
+    project = digits_mlp()
+    check(project, 2)
+    with pytest.raises(StartError, match="has 1 to 1,024 workers, received 0"):
+        check(project, 0)
+    for objective, words in (("dqn", "cannot be divided"), ("gan", "in turns")):
+        training = project.training.model_copy(update={"objective": objective})
+        with pytest.raises(StartError, match=words):
+            check(project.model_copy(update={"training": training}), 2)
