@@ -54,6 +54,31 @@ def insert(project: Project, bundle: Project) -> tuple[Project, dict[str, str]]:
     return project.model_copy(update={"networks": networks}), names
 
 
+def exchange(project: Project, old: Project, new: Project) -> Project:
+    """The project with the bundle `new` in the place of `old`, under the name that this has there. Networks that only
+    the old one used go with it.
+
+    Raises:
+        BundleError: the project has not all networks of `old` as they are, or the new one has no place in it.
+    """
+    same, names = insert(project, old)
+    if same != project:
+        raise BundleError(f"The network {old.main} was changed in this project, so it is left as it is.")
+    grown, given = insert(project, new)
+    target, networks = names[old.main], dict(grown.networks)
+    networks[target] = networks[given[new.main]]
+    if given[new.main] not in project.networks:
+        del networks[given[new.main]]
+    made = grown.model_copy(update={"networks": networks})
+    innermost_first(made, target)  # the old one may stand within the new one
+    for name in [names[key] for key in reversed(innermost_first(old, old.main)) if key != old.main]:
+        if name != made.main and not any(name in made.uses(other) for other in made.networks):
+            made = made.model_copy(
+                update={"networks": {key: found for key, found in made.networks.items() if key != name}}
+            )
+    return made
+
+
 def innermost_first(project: Project, name: str) -> list[str]:
     """A network after all that it uses.
 

@@ -143,7 +143,8 @@ class Edge(Frozen):
 class Note(Frozen):
     """A remark that lies on the canvas.
 
-    A `frame` is one that stands around layers: its text is their title, and it takes them along when it is moved.
+    A `frame` is one that stands around layers: its text is their title, and it takes them along when it is moved. One
+    that is `folded` hides them.
     """
 
     text: Annotated[str, Field(max_length=20_000)]
@@ -152,6 +153,7 @@ class Note(Frozen):
     height: Annotated[float, Field(ge=30, le=40_000)] = 100.0
     color: Color = "yellow"
     frame: bool = False
+    folded: bool = False
 
 
 class Network(Frozen):

@@ -26,6 +26,9 @@ def to_json(project: Project) -> dict[str, Any]:
     for network in value["networks"].values():
         for node in network["nodes"].values():
             del node["id"]
+        for note in network["notes"].values():
+            if not note["folded"]:
+                del note["folded"]  # documents from before there was this keep their bytes
     value["training"] = written(value["training"])
     for key in ("split", "folds", "fold", "gap", "duplicates"):
         if value["data"][key] == DataChoice.model_fields[key].default:

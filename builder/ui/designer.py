@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import streamlit as st
@@ -94,18 +95,20 @@ def _choose_objective(name: str) -> Edit:
 def _canvas(live: Live, key: str, look: Shown) -> None:
     def on_sync() -> None:
         refusals = live.sync(_state(key).get("sync"))
-        if refusals:
-            st.session_state["refusals"] = refusals
+        if refusals:  # they stay until there are others, as no one knows which run's answer arrives
+            st.session_state["refusals"] = (refusals, time.time())
 
     messages = [_message(key, name) for name in ("sync", "selection")]
+    refusals, refused_at = st.session_state.get("refusals", ([], 0.0))
     client = messages[0].get("client", "")
     canvas(
         data=payload(
             live,
             look,
             client if isinstance(client, str) else "",
-            st.session_state.pop("refusals", []),
+            refusals,
             HEIGHT,
+            refused_at=refused_at,
             palettes={str(message.get("palette")) for message in messages},
             wish=messages[1].get("about"),
         ),

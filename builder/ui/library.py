@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from builder.graph import Project, to_json
-from builder.graph.bundle import BundleError, extract, insert
-from builder.store import Store, StoreError, Taken
+from builder.graph.bundle import BundleError, exchange, extract, insert
+from builder.store import LibraryRow, Store, StoreError, Taken
 from builder.templates.shelf import blocks, summary
 from builder.ui.live import Live
 from builder.ui.picture import picture
 from builder.ui.words import ago, count, plain
 
 COLUMNS = 3
+# How many earlier versions of a network are listed.
+SHOWN = 10
 EMPTY = (
     "Nothing here yet: a network that you publish above stays on this server, and every project can take it from here."
 )
@@ -32,6 +36,9 @@ class Card:
     told: dict[str, Any]
     bundle: Project
     mine: bool = False
+    # The number of the version, and of those before it.
+    number: int = 1
+    earlier: tuple[LibraryRow, ...] = ()
 
 
 def library(live: Live, shown: str) -> None:
@@ -71,7 +78,8 @@ def _own(store: Store, name: str) -> Card | None:
     try:
         row = store.published(name)
         times = f", {row.number} times" if row.number > 1 else ""
-        return Card(name, "", f"Published {ago(row.updated_at)}{times}", row.summary, store.bundle(name), mine=True)
+        origin, earlier = f"Published {ago(row.updated_at)}{times}", tuple(store.earlier(name))
+        return Card(name, "", origin, row.summary, store.bundle(name), mine=True, number=row.number, earlier=earlier)
     except StoreError as error:
         st.error(str(error))
         return None
@@ -103,7 +111,7 @@ def _publishing(live: Live, shown: str) -> None:
         args=(live, chosen, key),
     )
     if st.session_state.get("library taken") == (chosen, name.strip()):
-        st.warning(f"There is a {name.strip()} in the library already. Projects that took it keep theirs as it is.")
+        st.warning(f"There is a {name.strip()} in the library already. It is kept as an earlier version.")
         st.button(
             "Put this one in its place",
             icon=":material/sync:",
@@ -153,9 +161,54 @@ def _card(live: Live, card: Card) -> None:
     label, icon = ("In this project", ":material/check:") if here else ("Use here", None)
     key = f"use {card.mine} {card.name}"
     left.button(label, icon=icon, key=key, width="stretch", on_click=_act, args=(lambda: _use(live, card.bundle),))
+    if not here:
+        _newer(live, card)
     if right is not None:
         with right.popover("", icon=":material/more_horiz:", help="More"):
+            _earlier(live, card)
             _more(live.store, card.name)
+
+
+def _newer(live: Live, card: Card) -> None:
+    """Say where the project has an earlier version as it was, and offer this one in its place."""
+    for row in card.earlier:
+        with contextlib.suppress(StoreError):
+            old = live.store.bundle(card.name, row.number)
+            if _already(live.project, old):
+                st.caption(f":material/update: This project has version {row.number}; a newer one is there.")
+                st.button(
+                    f"Take version {card.number}",
+                    key=f"library/newer {card.name}",
+                    width="stretch",
+                    on_click=_act,
+                    args=(partial(_exchanged, live, old, card),),
+                )
+                return
+
+
+def _exchanged(live: Live, old: Project, card: Card) -> str:
+    live.replace(exchange(live.project, old, card.bundle))
+    return f"{card.name} is version {card.number} in this project now. Undo brings the earlier one back."
+
+
+def _earlier(live: Live, card: Card) -> None:
+    """The versions before this one: to use here, or to put back."""
+    for row in card.earlier[:SHOWN]:
+        st.caption(f"Version {row.number} · {ago(row.updated_at)}")
+        left, right = st.columns(2)
+        key = f"{card.name} {row.number}"
+        with contextlib.suppress(StoreError):
+            bundle = live.store.bundle(card.name, row.number)
+            use: dict[str, Any] = {"on_click": _act, "args": (partial(_use, live, bundle),)}
+            left.button("Use here", key=f"library/use {key}", width="stretch", **use)
+        put: dict[str, Any] = {"on_click": _act, "args": (partial(_restored, live.store, card.name, row.number),)}
+        text = "As the newest version; none is lost"
+        right.button("Put back", key=f"library/restore {key}", width="stretch", help=text, **put)
+
+
+def _restored(store: Store, name: str, number: int) -> str:
+    row = store.restore_published(name, number)
+    return f"{name} is again as it was in version {number}; that is its version {row.number} now."
 
 
 def _facts(card: Card) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-PACKAGE, NAME = "builder", "canvas"
+from builder.ui.served import register
+
+NAME = "canvas"
 
 
 def canvas(*, data: dict[str, Any], key: str, on_sync: Callable[[], None], on_look: Callable[[], None]) -> Any:
@@ -26,17 +27,5 @@ def canvas(*, data: dict[str, Any], key: str, on_sync: Callable[[], None], on_lo
 @cache
 def _component() -> Any:
     # Registered when first shown: with files of its own, a component cannot be registered before Streamlit runs.
-    _register_files()
-    return st.components.v2.component(f"{PACKAGE}.{NAME}", js="index-*.js", isolate_styles=True)
-
-
-def _register_files() -> None:
-    """Tell Streamlit where the files are where the package is not installed, as with a bare `streamlit run app.py`."""
-    from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
-    from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
-
-    manager = get_bidi_component_manager()
-    if manager.get_component_asset_root(f"{PACKAGE}.{NAME}") is None:
-        component = ComponentConfig(NAME, "ui/canvas/build")
-        manifest = ComponentManifest(name=PACKAGE, version="0", components=[component])
-        manager.register_from_manifest(manifest, Path(__file__).parents[2])
+    name = register(NAME, "ui/canvas/build")
+    return st.components.v2.component(name, js="index-*.js", isolate_styles=True)

@@ -36,11 +36,12 @@ def payload(
     height: int,
     palettes: Collection[str] = (),
     wish: Any = None,
+    refused_at: float = 0.0,
 ) -> dict[str, Any]:
     """The component's data; the TypeScript side of it is frontend/src/core/types.ts.
 
     `palettes` are the versions of the palette that the browser has: it is by far the largest part, and seldom changes.
-    `wish` is the layer about which people ask.
+    `wish` is the layer about which people ask. By `refused_at` the browser knows which refusals it has shown.
     """
     editor = live.editor
     with editor.lock:
@@ -53,6 +54,7 @@ def payload(
             "ack": {client: editor.acks.get(client, 0)},
             "foreign": editor.foreign(client),
             "refusals": refusals,
+            "refused_at": refused_at,
             "shown": shown.name,
             "wish": shown.wish,
             "network": wire(project, shown.name),

@@ -59,24 +59,29 @@ describe("a frame", () => {
   });
   it("that is folded hides what lies in it; edges end at it", () => {
     const { engine } = engineOn(framed());
-    const folding = { folded: new Set(["frame_1"]), hidden: folds(engine.graph, new Set(["frame_1"])) };
-    const nodes = flowNodes(engine, [], undefined, folding);
+    const fold = (folded: boolean) =>
+      engine.do({ kind: "note", id: "frame_1", note: { ...engine.graph.notes.frame_1!, folded } });
+    fold(true);
+    const nodes = flowNodes(engine, []);
     expect(nodes.filter((node) => node.hidden).map((node) => node.id)).toEqual(["conv2d_1", "flatten_1"]);
     expect(nodes.find((node) => node.id === "frame_1")).toMatchObject({ width: 196, height: 58 });
-    const edges = flowEdges(engine, [], folding).map(({ id, source, target }) => [id, source, target]);
+    const edges = flowEdges(engine, []).map(({ id, source, target }) => [id, source, target]);
     expect(edges).toEqual([
       ["conv2d_1", "input_1", "frame_1"],
       ["linear_1", "frame_1", "linear_1"],
     ]);
+    fold(false);
     const open = flowNodes(engine, nodes);
     expect(open.every((node) => !node.hidden)).toBe(true);
     expect(open.find((node) => node.id === "frame_1")).toMatchObject({ width: 244, height: 250 });
   });
   it("in a folded frame is hidden, with all that it holds, behind the outer one", () => {
     const graph = framed();
-    graph.notes.frame_2 = { text: "", at: [-100, -100], width: 900, height: 900, color: "red", frame: true };
-    expect(folds(graph, new Set(["frame_1", "frame_2"])).get("conv2d_1")).toBe("frame_2");
-    expect(folds(graph, new Set(["frame_1", "frame_2"])).get("frame_1")).toBe("frame_2");
+    graph.notes.frame_2 = { text: "", at: [-100, -100], width: 900, height: 900, color: "red", frame: true, folded: true };
+    graph.notes.frame_1!.folded = true;
+    expect(folds(graph).get("conv2d_1")).toBe("frame_2");
+    expect(folds(graph).get("frame_1")).toBe("frame_2");
+    expect(folds({ ...graph, notes: {} }).size).toBe(0);
   });
 });
 

@@ -6,7 +6,7 @@ import { chain } from "./fixtures";
 
 const noted = (): Graph => ({
   ...chain("Input", "Conv2d", "Flatten"),
-  notes: { note_1: { text: "Remark", at: [300, 0], width: 200, height: 100, color: "yellow", frame: false } },
+  notes: { note_1: { text: "Remark", at: [300, 0], width: 200, height: 100, color: "yellow", frame: false, folded: false } },
 });
 const VIEW: [number, number, number, number] = [-1000, -1000, 1000, 1000];
 
@@ -19,7 +19,7 @@ describe("the clipboard", () => {
     expect(ids).toEqual(["conv2d_2", "flatten_2", "note_2"]);
     expect(after.edges["flatten_2"]?.source).toBe("conv2d_2");
     expect(after.edges["conv2d_2"]).toBeUndefined();
-    expect(after.notes["note_2"]).toEqual({ text: "Remark", at: [340, 40], width: 200, height: 100, color: "yellow", frame: false });
+    expect(after.notes["note_2"]).toEqual({ text: "Remark", at: [340, 40], width: 200, height: 100, color: "yellow", frame: false, folded: false });
     expect(copy(graph, [])).toBeNull();
   });
   it("is one step, and a plain one where that is enough", () => {

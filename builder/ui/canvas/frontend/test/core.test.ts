@@ -120,6 +120,18 @@ describe("the outbox", () => {
     engine.receive(data(chain("Input"), { revision: 3, foreign: 3 }));
     expect(engine.graph.nodes["conv2d_1"]).toBeDefined();
   });
+  it("shows a refusal once, however often it is told, and none from before the page was there", () => {
+    const said = { refusals: ["No."], refused_at: 5 };
+    const { engine } = engineOn(chain("Input"), said);
+    expect(engine.refusals).toEqual([]);
+    for (const refused_at of [6, 7]) {
+      engine.receive(data(chain("Input"), { ...said, refused_at, revision: 2 }));
+      expect(engine.refusals).toEqual(["No."]);
+      engine.forgetRefusals();
+      engine.receive(data(chain("Input"), { ...said, refused_at, revision: 2 }));
+      expect(engine.refusals).toEqual([]);
+    }
+  });
   it("waits with a snapshot until a drag is over", () => {
     const { engine } = engineOn(chain("Input"));
     engine.hold();

@@ -54,6 +54,7 @@ export function data(network: Graph, change: Partial<Data> = {}): Data {
     ack: {},
     foreign: 0,
     refusals: [],
+    refused_at: 0,
     shown: "main",
     network,
     wish: null,
@@ -72,7 +73,7 @@ export function data(network: Graph, change: Partial<Data> = {}): Data {
 }
 
 type Sent = { name: string; value: { client: string; ops: Operation[]; name: string; number: number; palette: string } };
-export function engineOn(network: Graph): { engine: Engine; sent: Sent[] } {
+export function engineOn(network: Graph, change: Partial<Data> = {}): { engine: Engine; sent: Sent[] } {
   const sent: Sent[] = [];
-  return { engine: new Engine(data(network), (name, value) => sent.push({ name, value } as Sent)), sent };
+  return { engine: new Engine(data(network, change), (name, value) => sent.push({ name, value } as Sent)), sent };
 }

@@ -81,6 +81,7 @@ const asNote = (item: Record<string, unknown>): NoteRecord => ({
   height: isNumber(item.height) ? item.height : 100,
   color: typeof item.color === "string" && item.color in COLORS ? (item.color as Color) : "yellow",
   frame: item.frame === true,
+  folded: item.folded === true,
 });
 
 /** How far to shift a copy: a little, beside what is there already; into the middle of the view if it lies outside. */

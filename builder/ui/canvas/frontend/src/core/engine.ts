@@ -41,6 +41,7 @@ export class Engine {
   private messages = 0;
   private acknowledged = 0;
   private inFlight = 0;
+  private refusedAt: number;
   private sentAt = 0;
   private epoch = "";
   private foreign = -1;
@@ -52,6 +53,7 @@ export class Engine {
   constructor(data: Data, send: Send) {
     this.data = data;
     this.send = send;
+    this.refusedAt = data.refused_at; // what was refused before this page was there is past
     this.receive(data);
   }
 
@@ -145,7 +147,8 @@ export class Engine {
     this.pending = this.pending.filter((operation) => operation.seq > acknowledged);
     this.data = data;
     this.offerLayers(data);
-    if (data.refusals.length) this.refusals = data.refusals;
+    if (data.refused_at !== this.refusedAt) this.refusals = data.refusals;
+    this.refusedAt = data.refused_at;
     if (other || data.foreign > this.foreign) {
       this.foreign = Math.max(this.foreign, data.foreign);
       this.network = data.shown;

@@ -7,6 +7,7 @@ type At = [number, number];
 /** By the id of what is not seen: the folded frame in which it lies. */
 export type Folds = Map<string, string>;
 export const NO_FOLDS: Folds = new Map();
+const known = new WeakMap<Graph, Folds>();
 
 export const COLORS: Record<Color, string> = {
   yellow: "#eab308",
@@ -26,7 +27,7 @@ export function frameAround(boxes: Box[], color: Color): NoteRecord {
   const width = Math.max(...boxes.map(({ at, width }) => at[0] + width)) + MARGIN - left;
   const height = Math.max(...boxes.map(({ at, height }) => at[1] + height)) + MARGIN - top;
   const at = [left, top].map(Math.round) as At;
-  return { text: "", at, width: Math.round(width), height: Math.round(height), color, frame: true };
+  return { text: "", at, width: Math.round(width), height: Math.round(height), color, frame: true, folded: false };
 }
 
 /** The layers and remarks whose middle lies in a frame; of frames, those that are smaller. */
@@ -45,11 +46,22 @@ export function members(graph: Graph, id: string): string[] {
   return [...layers, ...notes].map(([found]) => found);
 }
 
-/** What the folded frames hide; a frame in a folded one is hidden itself. */
-export function folds(graph: Graph, folded: Set<string>): Folds {
+/** Whether a remark is a frame that is folded. */
+export const isFolded = (note: NoteRecord | undefined): boolean => !!note && note.frame && note.folded;
+
+/** What the folded frames hide; a frame in a folded one is hidden itself. Found once, as many ask for it. */
+export function folds(graph: Graph): Folds {
+  let hidden = known.get(graph);
+  if (!hidden) known.set(graph, (hidden = hiddenIn(graph)));
+  return hidden;
+}
+
+function hiddenIn(graph: Graph): Folds {
   const area = (id: string) => (graph.notes[id]?.width ?? 0) * (graph.notes[id]?.height ?? 0);
+  const folded = Object.keys(graph.notes).filter((id) => isFolded(graph.notes[id]));
+  if (!folded.length) return NO_FOLDS;
   const hidden: Folds = new Map();
-  for (const frame of [...folded].sort((a, b) => area(b) - area(a))) {
+  for (const frame of folded.sort((a, b) => area(b) - area(a))) {
     if (hidden.has(frame)) continue;
     for (const id of members(graph, frame)) if (!hidden.has(id)) hidden.set(id, frame);
   }

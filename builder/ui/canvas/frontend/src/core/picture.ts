@@ -2,12 +2,11 @@
 import { NODE_HEIGHT, NODE_WIDTH } from "./build";
 import type { Engine } from "./engine";
 import { count } from "./format";
-import { COLORS, NO_FOLDS, type Folds } from "./frames";
+import { COLORS, folds, isFolded } from "./frames";
 import { detours, ends, way } from "./routing";
 import type { NodeRecord, NoteRecord } from "./types";
 
 export type Look = { text: string; background: string; dark: boolean };
-type View = { folded: Set<string>; hidden: Folds };
 const MARGIN = 40;
 const FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif";
 const MONO = "ui-monospace, Menlo, Consolas, monospace";
@@ -25,15 +24,16 @@ const label = (x: number, y: number, size: number, text: string, more = ""): str
   `<text x="${x}" y="${y}" font-size="${size}" ${more}>${safe(text)}</text>`;
 
 /** A network as SVG, with its width and height. */
-export function picture(engine: Engine, look: Look, view: View = { folded: new Set(), hidden: NO_FOLDS }) {
+export function picture(engine: Engine, look: Look) {
   const { graph } = engine;
-  const nodes = Object.entries(graph.nodes).filter(([id]) => !view.hidden.has(id));
-  const notes = Object.entries(graph.notes).filter(([id]) => !view.hidden.has(id));
+  const hidden = folds(graph);
+  const nodes = Object.entries(graph.nodes).filter(([id]) => !hidden.has(id));
+  const notes = Object.entries(graph.notes).filter(([id]) => !hidden.has(id));
   const at = (id: string) => (graph.nodes[id] ?? graph.notes[id])?.at;
-  const bends = detours(engine, view.hidden);
+  const bends = detours(engine);
   const sizes = [
     ...nodes.map(([, record]) => [...record.at, NODE_WIDTH, NODE_HEIGHT]),
-    ...notes.map(([id, { at, width, height }]) => (view.folded.has(id) ? [...at, NODE_WIDTH, NODE_HEIGHT] : [...at, width, height])),
+    ...notes.map(([, note]) => [...note.at, ...(isFolded(note) ? [NODE_WIDTH, NODE_HEIGHT] : [note.width, note.height])]),
   ] as [number, number, number, number][];
   const bent = [...bends.values()];
   const left = Math.min(...sizes.map(([x]) => x), ...bent) - MARGIN;
@@ -42,7 +42,7 @@ export function picture(engine: Engine, look: Look, view: View = { folded: new S
   const bottom = Math.max(...sizes.map(([, y, , height]) => y + height)) + MARGIN;
   const [paths, labels]: [string[], string[]] = [[], []];
   for (const [id, edge] of Object.entries(graph.edges)) {
-    const line = ends(engine, edge, at, view.hidden);
+    const line = ends(engine, edge, at);
     if (!line) continue;
     const drawn = way(line.start, line.end, bends.get(id));
     const facts = engine.data.derived.edges[id];
@@ -52,10 +52,10 @@ export function picture(engine: Engine, look: Look, view: View = { folded: new S
   const frames = notes.filter(([, note]) => note.frame).sort(([, a], [, b]) => b.width * b.height - a.width * a.height);
   const others = notes.filter(([, note]) => !note.frame);
   const lines = [
-    ...[...frames, ...others].filter(([id]) => !view.folded.has(id)).map(([, note]) => remark(note, look)),
+    ...[...frames, ...others].filter(([, note]) => !isFolded(note)).map(([, note]) => remark(note, look)),
     ...paths,
     ...nodes.map(([id, record]) => layer(engine, id, record, look)),
-    ...frames.filter(([id]) => view.folded.has(id)).map(([, note]) => box(note.at, COLORS[note.color], note.text || "Frame", "", "", look)),
+    ...frames.filter(([, note]) => isFolded(note)).map(([, note]) => box(note.at, COLORS[note.color], note.text || "Frame", "", "", look)),
     ...labels,
   ];
   const [width, height] = [Math.ceil(right - left), Math.ceil(bottom - top)];

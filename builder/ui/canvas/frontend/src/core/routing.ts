@@ -1,7 +1,7 @@
 // The ways of edges: a curve, or around the layers behind which it would be hidden.
 import { NODE_HEIGHT, NODE_WIDTH } from "./build";
 import type { Engine } from "./engine";
-import { NO_FOLDS, type Folds } from "./frames";
+import { folds } from "./frames";
 import { nodeOf, sourcePort, targetPort } from "./graph";
 import { inputsOf, outputsOf } from "./rules";
 import type { EdgeRecord, Port } from "./types";
@@ -23,7 +23,8 @@ function along(ports: Port[], name: string): number {
 }
 
 /** Where an edge begins and ends. `at` tells where a node lies, or a folded frame. */
-export function ends(engine: Engine, edge: EdgeRecord, at: (id: string) => Point | undefined, hidden = NO_FOLDS) {
+export function ends(engine: Engine, edge: EdgeRecord, at: (id: string) => Point | undefined) {
+  const hidden = folds(engine.graph);
   const [from, to] = [nodeOf(edge.source), nodeOf(edge.target)].map((id) => hidden.get(id) ?? id) as [string, string];
   const [source, target] = [at(from), at(to)];
   if (!source || !target || from === to) return null;
@@ -50,7 +51,8 @@ export function way([sx, sy]: Point, [tx, ty]: Point, bend?: number): Way {
 }
 
 /** For each edge that would be hidden behind layers: the x at which it passes them. */
-export function detours(engine: Engine, hidden: Folds = NO_FOLDS): Map<string, number> {
+export function detours(engine: Engine): Map<string, number> {
+  const hidden = folds(engine.graph);
   const { nodes, edges, notes } = engine.graph;
   const rects = Object.entries(nodes)
     .filter(([id]) => !hidden.has(id))
@@ -59,7 +61,7 @@ export function detours(engine: Engine, hidden: Folds = NO_FOLDS): Map<string, n
   const found = new Map<string, number>();
   const taken: number[] = [];
   for (const [id, edge] of Object.entries(edges)) {
-    const line = ends(engine, edge, at, hidden);
+    const line = ends(engine, edge, at);
     if (!line || line.end[1] - line.start[1] <= NODE_HEIGHT) continue;
     const between = rects.filter(
       ({ id, top, bottom }) => id !== line.from && id !== line.to && top < line.end[1] && bottom > line.start[1],

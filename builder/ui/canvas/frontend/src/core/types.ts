@@ -21,6 +21,8 @@ export type NoteRecord = {
   height: number;
   color: Color;
   frame: boolean;
+  /** Whether a frame hides what lies in it. */
+  folded: boolean;
 };
 /** Edges stand under the input port that they lead to, as a port takes one edge. */
 export type Graph = {
@@ -115,7 +117,9 @@ export type Data = {
   revision: number;
   ack: Record<string, number>;
   foreign: number;
+  /** Sentences on edits that were refused, and when that was. */
   refusals: string[];
+  refused_at: number;
   /** The network that is shown: its name, its graph, and the number of the wish to see it, where there was one. */
   shown: string;
   network: Graph;

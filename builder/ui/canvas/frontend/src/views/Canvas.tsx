@@ -30,8 +30,7 @@ import { FrameNode } from "./FrameNode";
 import { Gestures } from "./gestures";
 import { Header } from "./Header";
 import { Help } from "./Help";
-import { onKey, onKeyCapture } from "./keys";
-import { folded } from "./memory";
+import { onClipboard, onKey, onKeyCapture } from "./keys";
 import { LayerNode } from "./LayerNode";
 import { Menu } from "./Menu";
 import { NoteNode } from "./NoteNode";
@@ -110,6 +109,9 @@ function Frame() {
       style={{ height }}
       onKeyDownCapture={(event) => onKeyCapture(commands, event)}
       onKeyDown={(event) => onKey(commands, event)}
+      onCopy={(event) => onClipboard(commands, event)}
+      onCut={(event) => onClipboard(commands, event)}
+      onPaste={(event) => onClipboard(commands, event)}
       onPointerDownCapture={onPointerDown}
       data-canvas={engine.data.document}
       data-network={network}
@@ -138,8 +140,8 @@ function Frame() {
 function Surface() {
   const { engine, commands, gestures } = useShared();
   const { stage } = commands;
-  const [nodes, setNodes] = useState<FlowNode[]>(() => flowNodes(engine, [], stage.remembered(), stage.folding));
-  const [edges, setEdges] = useState<Edge[]>(() => flowEdges(engine, [], stage.folding));
+  const [nodes, setNodes] = useState<FlowNode[]>(() => flowNodes(engine, [], stage.remembered()));
+  const [edges, setEdges] = useState<Edge[]>(() => flowEdges(engine, []));
   Object.assign(stage, { nodes, edges, setNodes, setEdges });
   const boxing = useUi((state) => state.boxing);
   const map = useUi((state) => state.map);
@@ -150,12 +152,11 @@ function Surface() {
 
   useEffect(() => {
     const redraw = () => {
-      setNodes((before) => flowNodes(engine, before, undefined, stage.folding));
-      setEdges((before) => flowEdges(engine, before, stage.folding));
+      setNodes((before) => flowNodes(engine, before));
+      setEdges((before) => flowEdges(engine, before));
     };
     redraw(); // what came between the first drawing and now
-    const deaf = [engine.listen((topic) => topic === "graph" && redraw()), folded.listen(redraw)];
-    return () => deaf.forEach((stop) => stop());
+    return engine.listen((topic) => topic === "graph" && redraw());
   }, [engine, stage]);
   useEffect(() => () => engine.release(), [engine]); // a drag may be under way when the page changes
   useEffect(() => {

@@ -1,15 +1,16 @@
 // A frame around layers: a title and a colour. Folded, it is a box with the edges that lead in and out.
 import { Handle, NodeResizer, Position, useUpdateNodeInternals, type Node, type NodeProps } from "@xyflow/react";
 import { memo, useEffect, useRef } from "react";
-import { COLORS, members } from "../core/frames";
+import { COLORS, isFolded, members } from "../core/frames";
 import type { NoteRecord } from "../core/types";
 import { useShared, useSlice, useUi } from "./context";
 import { Icon } from "./icons";
 import { Swatches, useNote } from "./NoteNode";
 
-export type FrameFlowNode = Node<{ record: NoteRecord; folded: boolean }, "frame">;
+export type FrameFlowNode = Node<{ record: NoteRecord }, "frame">;
 
-export const FrameNode = memo(({ id, data: { record, folded }, selected }: NodeProps<FrameFlowNode>) => {
+export const FrameNode = memo(({ id, data: { record }, selected }: NodeProps<FrameFlowNode>) => {
+  const folded = isFolded(record);
   const { engine, commands } = useShared();
   const { change, resize } = useNote(id, record);
   const editing = useUi((state) => state.editing === id);

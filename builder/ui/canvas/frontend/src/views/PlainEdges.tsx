@@ -2,6 +2,7 @@
 import { ViewportPortal } from "@xyflow/react";
 import { useMemo } from "react";
 import type { Engine } from "../core/engine";
+import { folds } from "../core/frames";
 import { nodeOf } from "../core/graph";
 import { ends, way } from "../core/routing";
 import type { EdgeRecord } from "../core/types";
@@ -12,14 +13,14 @@ type Table = Map<string, FlowNode>;
 type Drawing = { sound: string; wrong: string };
 
 export function PlainEdges({ nodes }: { nodes: FlowNode[] }) {
-  const { engine, commands } = useShared();
+  const { engine } = useShared();
   const { edges } = engine.graph;
   const { derived } = engine.data;
   const moving = nodes.flatMap((node) => (node.dragging ? [node.id] : [])).join(" ");
   const table: Table = new Map(nodes.map((node) => [node.id, node]));
   const held = new Set(moving.split(" "));
-  const hidden = commands.stage.folds;
-  const draw = (wanted: (edge: EdgeRecord) => boolean) => drawn(engine, table, hidden, wanted);
+  const hidden = folds(engine.graph);
+  const draw = (wanted: (edge: EdgeRecord) => boolean) => drawn(engine, table, wanted);
   // While layers are dragged, what is not joined to them stays as it is and is not drawn again.
   const still = useMemo(() => draw((edge) => !touches(edge, held)), [edges, derived, hidden, moving, moving ? null : nodes]);
   return (
@@ -41,14 +42,14 @@ const touches = (edge: EdgeRecord, nodes: Set<string>): boolean =>
   nodes.has(nodeOf(edge.source)) || nodes.has(nodeOf(edge.target));
 
 /** The paths of those edges that are wanted, as far as both of their ends are there. */
-function drawn(engine: Engine, table: Table, hidden: Map<string, string>, wanted: (edge: EdgeRecord) => boolean): Drawing {
+function drawn(engine: Engine, table: Table, wanted: (edge: EdgeRecord) => boolean): Drawing {
   const paths: Drawing = { sound: "", wrong: "" };
   const at = (id: string): [number, number] | undefined => {
     const place = table.get(id)?.position;
     return place && [place.x, place.y];
   };
   for (const [id, edge] of Object.entries(engine.graph.edges)) {
-    const line = wanted(edge) ? ends(engine, edge, at, hidden) : null;
+    const line = wanted(edge) ? ends(engine, edge, at) : null;
     if (line) paths[engine.data.derived.edges[id]?.error ? "wrong" : "sound"] += way(line.start, line.end).path;
   }
   return paths;

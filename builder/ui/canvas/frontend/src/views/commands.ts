@@ -1,12 +1,12 @@
 // What people can ask for, by key, button or menu. Each becomes an edit.
 import { NODE_HEIGHT, NODE_WIDTH, STEP, addLayer, appendLayer, freePlace, neighbour, removal } from "../core/build";
-import { copy, paste, placed, readClip, type Clip } from "../core/clipboard";
 import { carried } from "../core/frames";
 import { search } from "../core/format";
 import { freeId, sourceRef, targetRef } from "../core/graph";
 import { freeOutput, outputsOf, portFor, targetsOf, type End } from "../core/rules";
 import { asName, freeName, incoming, keyOf, standsFor } from "../core/networks";
 import type { Edit, Issue, LayerType, NoteRecord } from "../core/types";
+import { Copies } from "./copies";
 import type { Choice } from "./Menu";
 import type { MenuState } from "./context";
 import { recent, used } from "./memory";
@@ -20,8 +20,6 @@ const DIRECTIONS: Record<string, [number, number]> = {
   ArrowLeft: [-1, 0],
   ArrowRight: [1, 0],
 };
-// A copy lives as long as the tab, so that it can be pasted into another project.
-let clipboard: Clip | null = null;
 
 export class Commands {
   /** Set when the node that has the focus may be about to go; see Canvas. */
@@ -30,9 +28,11 @@ export class Commands {
   private waiting: (() => boolean) | null = null;
 
   readonly tidy: Tidy;
+  readonly copies: Copies;
 
   constructor(readonly stage: Stage) {
     this.tidy = new Tidy(this);
+    this.copies = new Copies(this);
   }
 
   private get engine() {
@@ -196,7 +196,7 @@ export class Commands {
     const id = freeId(this.engine.graph, "note");
     this.stage.ui.set({ editing: id });
     const at: [number, number] = [Math.round(x), Math.round(y)];
-    const note: NoteRecord = { text: "", at, width: 200, height: 100, color: "yellow", frame: false };
+    const note: NoteRecord = { text: "", at, width: 200, height: 100, color: "yellow", frame: false, folded: false };
     this.apply({ kind: "note", id, note }, [id]);
   };
 
@@ -239,39 +239,6 @@ export class Commands {
     const point = this.stage.flow.flowToScreenPosition({ x: x + NODE_WIDTH / 2, y: y + NODE_HEIGHT / 2 });
     this.openContext(point.x, point.y, id ?? null);
   };
-
-  copy = (): boolean => {
-    const clip = copy(this.engine.graph, this.stage.chosen());
-    if (!clip) return false;
-    clipboard = clip;
-    // Absent on plain http from another machine; the copy within this tab works all the same.
-    void navigator.clipboard?.writeText(JSON.stringify(clip)).catch(() => undefined);
-    return true;
-  };
-
-  cut = (): void => {
-    if (this.copy()) this.remove();
-  };
-
-  paste = async (): Promise<void> => {
-    const text = await (navigator.clipboard?.readText?.() ?? Promise.resolve("")).catch(() => "");
-    const clip = readClip(text) ?? clipboard;
-    if (clip) this.insert(clip);
-  };
-
-  duplicate = (): void => {
-    const clip = copy(this.engine.graph, this.stage.chosen());
-    if (clip) this.insert(clip);
-  };
-
-  private insert(clip: Clip): void {
-    const { left, top, right, bottom } = this.stage.box;
-    const from = this.stage.flow.screenToFlowPosition({ x: left, y: top });
-    const to = this.stage.flow.screenToFlowPosition({ x: right, y: bottom });
-    const offset = placed(this.engine.graph, clip, [from.x, from.y, to.x, to.y]);
-    const { edit, ids } = paste(this.engine.graph, clip, offset);
-    this.apply(edit, ids);
-  }
 
   nudge = (key: string): void => {
     const [dx, dy] = DIRECTIONS[key] ?? [0, 0];

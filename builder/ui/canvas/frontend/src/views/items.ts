@@ -1,4 +1,5 @@
 // What the menu of a node, or of the empty canvas, offers.
+import { isFolded } from "../core/frames";
 import { standsFor } from "../core/networks";
 import type { Commands } from "./commands";
 
@@ -6,10 +7,10 @@ export type Item = { name: string; text: string; keys?: string; run: () => void 
 
 /** By part, between which a line is drawn. */
 export function items(commands: Commands, node: string | null): Item[][] {
-  const { stage, tidy } = commands;
+  const { stage, tidy, copies } = commands;
   const all: Item[] = [
     { name: "add", text: "Add a layer …", keys: "A", run: commands.openAddHere },
-    { name: "paste", text: "Paste", keys: "Ctrl V", run: () => void commands.paste() },
+    { name: "paste", text: "Paste", keys: "Ctrl V", run: () => void copies.paste() },
     { name: "select-all", text: "Select everything", keys: "Ctrl A", run: commands.selectAll },
     { name: "arrange", text: "Arrange", keys: "L", run: () => void commands.arrange() },
   ];
@@ -22,13 +23,13 @@ export function items(commands: Commands, node: string | null): Item[][] {
   const graph = stage.engine.graph;
   const chosen = stage.chosen();
   const edit: Item[] = [
-    { name: "copy", text: "Copy", keys: "Ctrl C", run: commands.copy },
-    { name: "duplicate", text: "Duplicate", keys: "Ctrl D", run: commands.duplicate },
+    { name: "copy", text: "Copy", keys: "Ctrl C", run: copies.copy },
+    { name: "duplicate", text: "Duplicate", keys: "Ctrl D", run: copies.duplicate },
     { name: "remove", text: "Remove", keys: "Delete", run: commands.remove },
   ];
   if (!(node in graph.nodes)) {
     const write: Item[] = [{ name: "rename", text: "Write", keys: "Enter", run: commands.rename }];
-    const fold = stage.folded.has(node) ? "Unfold" : "Fold";
+    const fold = isFolded(graph.notes[node]) ? "Unfold" : "Fold";
     if (graph.notes[node]?.frame) write.push({ name: "fold", text: fold, run: () => tidy.fold(node) });
     return [write, edit];
   }

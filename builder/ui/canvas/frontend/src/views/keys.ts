@@ -4,6 +4,9 @@ import type { Commands } from "./commands";
 
 const MODIFIERS = ["Shift", "Control", "Meta", "Alt"];
 
+/** With Control; what they do by themselves goes on, as the browser tells of it by an event. */
+const CLIPBOARD = ["c", "x", "v"];
+
 const targetOf = (event: React.KeyboardEvent): HTMLElement | undefined =>
   event.nativeEvent.composedPath()[0] as HTMLElement | undefined;
 const typing = (target: HTMLElement | undefined): boolean => /^(INPUT|TEXTAREA|SELECT)$/.test(target?.tagName ?? "");
@@ -72,19 +75,32 @@ function align(commands: Commands, event: React.KeyboardEvent): boolean {
 }
 
 function withControl(commands: Commands, key: string, shift: boolean): boolean {
+  const { copies } = commands;
   const keys: Record<string, () => void> = {
     z: shift ? commands.redo : commands.undo,
     y: commands.redo,
-    c: commands.copy,
-    x: commands.cut,
-    v: () => void commands.paste(),
-    d: commands.duplicate,
+    c: copies.copy,
+    x: copies.cut,
+    v: copies.awaitPaste,
+    d: copies.duplicate,
     g: shift ? commands.unpack : commands.askName,
     a: commands.selectAll,
   };
   const run = keys[key];
   run?.();
-  return !!run;
+  return !!run && !CLIPBOARD.includes(key);
+}
+
+/** The browser's own events of these keys: they carry text also where a page may not read the clipboard, or has none. */
+export function onClipboard(commands: Commands, event: React.ClipboardEvent): void {
+  if (typing(event.nativeEvent.composedPath()[0] as HTMLElement | undefined)) return;
+  if (event.type === "paste") commands.copies.pasteText(event.clipboardData.getData("text/plain"));
+  else {
+    const text = commands.copies.take();
+    if (text === null) return; // nothing of the network is selected, perhaps words of a page are
+    event.clipboardData.setData("text/plain", text);
+  }
+  event.preventDefault();
 }
 
 /** Select what has the focus; what is selected already is opened, if it stands for a network, or else written in. */

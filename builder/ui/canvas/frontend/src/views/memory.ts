@@ -1,6 +1,6 @@
 // What this browser remembers of how the palette is used: favourites, layers added last, and groups that are open.
 const RECENT = 6;
-type Key = "recent" | "open" | "favourites" | "fitting" | "folded";
+type Key = "recent" | "open" | "favourites" | "fitting";
 
 function read(key: Key): string[] {
   try {
@@ -41,8 +41,6 @@ class Memory {
 export const recent = new Memory("recent");
 export const open = new Memory("open");
 export const favourites = new Memory("favourites");
-/** Frames that are folded, each with its document and network. */
-export const folded = new Memory("folded");
 /** Not empty where the palette shows only what fits. */
 export const fitting = new Memory("fitting");
 

@@ -2,7 +2,7 @@
 import type { Edge } from "@xyflow/react";
 import { NODE_HEIGHT, NODE_WIDTH } from "../core/build";
 import type { Engine } from "../core/engine";
-import { NO_FOLDS, type Folds } from "../core/frames";
+import { folds, isFolded } from "../core/frames";
 import { nodeOf, sourcePort, targetPort } from "../core/graph";
 import { detours } from "../core/routing";
 import type { Graph, NodeRecord, NoteRecord } from "../core/types";
@@ -11,19 +11,12 @@ import type { LayerFlowNode } from "./LayerNode";
 import type { NoteFlowNode } from "./NoteNode";
 
 export type FlowNode = LayerFlowNode | NoteFlowNode | FrameFlowNode;
-/** What is folded: the frames, and what they hide. */
-export type Folding = { folded: Set<string>; hidden: Folds };
-const UNFOLDED: Folding = { folded: new Set(), hidden: NO_FOLDS };
 // A frame is taken by its head; through the rest of it one reaches what lies behind and within. It lies above the edges,
 // so that none of them covers its head, and below the layers, which come after it.
 const FRAME = { dragHandle: ".nl-frame-head", style: { pointerEvents: "none" }, className: "nl-under", zIndex: 0 } as const;
 
-export function flowNodes(
-  engine: Engine,
-  before: FlowNode[],
-  selected?: Set<string>,
-  { folded, hidden }: Folding = UNFOLDED,
-): FlowNode[] {
+export function flowNodes(engine: Engine, before: FlowNode[], selected?: Set<string>): FlowNode[] {
+  const hidden = folds(engine.graph);
   const known = new Map(before.map((node) => [node.id, node]));
   const kept = (id: string) => known.get(id) ?? { selected: selected?.has(id) };
   const layers = inOrder(engine.graph, before).map(([id, record]): FlowNode => {
@@ -36,21 +29,20 @@ export function flowNodes(
   });
   const notes = Object.entries(engine.graph.notes).map(([id, record]): FlowNode => {
     const old = known.get(id);
-    const fold = folded.has(id) && record.frame;
-    const same = old?.type === "frame" ? old.data.folded === fold : old?.type === "note";
-    if (old && same && old.data.record === record && !!old.hidden === hidden.has(id)) return old;
-    return { ...kept(id), ...asFlow(id, record, fold), hidden: hidden.has(id) } as FlowNode;
+    if (old && old.type !== "layer" && old.data.record === record && !!old.hidden === hidden.has(id)) return old;
+    return { ...kept(id), ...asFlow(id, record), hidden: hidden.has(id) } as FlowNode;
   });
   return [...notes, ...layers];
 }
 
-function asFlow(id: string, record: NoteRecord, folded: boolean): Omit<FrameFlowNode, "selected"> | NoteFlowNode {
+function asFlow(id: string, record: NoteRecord): Omit<FrameFlowNode, "selected"> | NoteFlowNode {
   const position = { x: record.at[0], y: record.at[1] };
+  const folded = isFolded(record);
   const [width, height] = folded ? [NODE_WIDTH, NODE_HEIGHT] : [record.width, record.height];
   if (!record.frame) return { id, type: "note", position, width, height, data: { record }, zIndex: -1, ariaLabel: "Note" };
   const ariaLabel = `Frame ${record.text}`.trim();
   const look = folded ? { style: undefined, className: undefined, dragHandle: undefined, zIndex: 0 } : FRAME;
-  return { id, type: "frame", position, width, height, data: { record, folded }, ...look, ariaLabel };
+  return { id, type: "frame", position, width, height, data: { record }, ...look, ariaLabel };
 }
 
 /** The Tab key follows this: as people read. It stays so, since a node that is put elsewhere loses the focus. */
@@ -64,9 +56,10 @@ function inOrder(graph: Graph, before: FlowNode[]): [string, NodeRecord][] {
 }
 
 /** Edges that lead into a folded frame, or out of it, end at the frame; those within are not seen. */
-export function flowEdges(engine: Engine, before: Edge[], { hidden }: Folding = UNFOLDED): Edge[] {
+export function flowEdges(engine: Engine, before: Edge[]): Edge[] {
+  const hidden = folds(engine.graph);
   const known = new Map(before.map((edge) => [edge.id, edge]));
-  const bends = detours(engine, hidden);
+  const bends = detours(engine);
   return Object.entries(engine.graph.edges).flatMap(([id, edge]): Edge[] => {
     const [from, to] = [hidden.get(nodeOf(edge.source)), hidden.get(nodeOf(edge.target))];
     if (from && from === to) return [];

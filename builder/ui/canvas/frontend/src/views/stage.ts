@@ -3,11 +3,10 @@ import type { Edge, ReactFlowInstance, Viewport } from "@xyflow/react";
 import type { Dispatch, SetStateAction } from "react";
 import { NODE_HEIGHT, NODE_WIDTH } from "../core/build";
 import type { Engine } from "../core/engine";
-import { NO_FOLDS, folds, type Folds } from "../core/frames";
+import { folds, isFolded } from "../core/frames";
 import type { Graph } from "../core/types";
 import type { Ui } from "./context";
-import { folded, toggle } from "./memory";
-import type { FlowNode, Folding } from "./nodes";
+import type { FlowNode } from "./nodes";
 
 type Set_<T> = Dispatch<SetStateAction<T>>;
 const READABLE = 0.72;
@@ -16,7 +15,6 @@ const FIRST_SHARE = 0.92;
 const MENU = { width: 296, height: 330 };
 
 export class Stage {
-  private known: { graph?: Graph; names?: string[]; folds: Folds } = { folds: NO_FOLDS };
   nodes: FlowNode[] = [];
   edges: Edge[] = [];
   setNodes: Set_<FlowNode[]> = () => undefined;
@@ -42,39 +40,26 @@ export class Stage {
     this.ui.set({ trail });
   }
 
-  /** The frames of the network that are folded. */
-  get folded(): Set<string> {
-    const start = `${this.place} `;
-    const known = folded.get().filter((name) => name.startsWith(start));
-    return new Set(known.map((name) => name.slice(start.length)).filter((id) => this.engine.graph.notes[id]?.frame));
-  }
-
-  /** What the folded frames hide. */
-  get folds(): Folds {
-    const [graph, names] = [this.engine.graph, folded.get()];
-    if (this.known.graph !== graph || this.known.names !== names)
-      this.known = { graph, names, folds: folds(graph, this.folded) };
-    return this.known.folds;
-  }
-
   /** The graph without what is folded away. */
   get seen(): Graph {
     const { graph } = this.engine;
-    const nodes = Object.entries(graph.nodes).filter(([id]) => !this.folds.has(id));
-    return this.folds.size ? { ...graph, nodes: Object.fromEntries(nodes) } : graph;
+    const hidden = folds(graph);
+    const nodes = Object.entries(graph.nodes).filter(([id]) => !hidden.has(id));
+    return hidden.size ? { ...graph, nodes: Object.fromEntries(nodes) } : graph;
   }
 
-  get folding(): Folding {
-    return { folded: this.folded, hidden: this.folds };
-  }
-
-  fold(frame: string): void {
-    toggle(folded, `${this.place} ${frame}`);
+  /** Fold a frame, or unfold it. */
+  fold(id: string): void {
+    const note = this.engine.graph.notes[id];
+    if (note?.frame) this.engine.do({ kind: "note", id, note: { ...note, folded: !isFolded(note) } });
   }
 
   /** Unfold what hides a layer. */
   uncover(id: string): void {
-    for (let frame = this.folds.get(id); frame; frame = this.folds.get(id)) this.fold(frame);
+    const frame = folds(this.engine.graph).get(id);
+    if (!frame) return;
+    this.fold(frame);
+    this.uncover(id);
   }
 
   private get place(): string {

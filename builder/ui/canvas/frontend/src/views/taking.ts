@@ -14,7 +14,7 @@ function look(stage: Stage): Look {
   return { text: color, background: backgroundColor, dark: red + green + blue < 384 };
 }
 
-const draw = (stage: Stage) => picture(stage.engine, look(stage), stage.folding);
+const draw = (stage: Stage) => picture(stage.engine, look(stage));
 
 export async function asImage(stage: Stage): Promise<Blob> {
   const { svg, width, height } = draw(stage);

@@ -1,0 +1,149 @@
+"""Copies of layers: by the clipboard into other projects and as text, and back; and frames that stay folded."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from builder.cli.bench.server import Server
+from tests.browser.canvas import new_project, use_template
+from tests.browser.conftest import listen
+
+pytestmark = pytest.mark.browser
+
+# What somebody else's programs leave on a clipboard, and copies that were tampered with.
+RUBBISH = [
+    "Hello",
+    "[1, 2",
+    '{"nodes": [{"id": 1}], "version": "0.4"}',
+    '{"netloom": 1, "nodes": {"a": {"type": 5}}, "notes": {}}',
+    '{"netloom": 2, "nodes": {"a": {"type": "ReLU"}}}',
+]
+REFUSED = {
+    '{"netloom":1,"nodes":{"a":{"type":"ReLU","at":[0,0]},"b":{"type":"ReLU","at":[1e12,0]}}}': "position",
+    '{"netloom":1,"notes":{"a":{"text":"x","width":1}}}': "width",
+    '{"netloom":1,"nodes":{"a":{"type":"ReLU","params":{"x":"' + "y" * 70_000 + '"}}}}': "65,536 bytes",
+    '{"netloom":1,"nodes":{"a":{"type":"ReLU"},"b":{"type":"ReLU"}},"edges":[{"source":"a.<b>","target":"b"}]}': "port",
+}
+
+
+def copied(context: BrowserContext, text: str | None = None) -> str:
+    """What is on the clipboard, as another program gets it; `text` is what that puts there."""
+    other = context.new_page()
+    other.set_content("<textarea></textarea>")
+    field = other.locator("textarea")
+    field.focus()
+    if text is not None:
+        field.fill(text)
+        field.press("Control+a")
+        field.press("Control+c")
+        field.fill("")
+    field.press("Control+v")
+    found = field.input_value()
+    other.close()
+    return found
+
+
+def pasted(page: Page, count: int) -> None:
+    page.locator("[data-canvas]").focus()
+    page.keyboard.press("Control+v")
+    expect(page.locator("[data-node]")).to_have_count(count)
+
+
+def test_layers_go_by_the_clipboard_into_another_project_and_as_text(browser: Browser, server: Server) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})  # which has allowed nothing to the page
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    problems = listen(page)
+    canvas = use_template(page, server, "Two spirals")
+    canvas.node("linear_1").click()
+    canvas.node("tanh_1").click(modifiers=["Shift"])
+    page.keyboard.press("Control+c")
+    text = copied(context)
+    assert set(json.loads(text)["nodes"]) == {"linear_1", "tanh_1"}
+    other = context.new_page()
+    problems += listen(other)
+    empty = new_project(other, server, "Elsewhere")
+    pasted(other, 2)
+    expect(other.locator('[data-edge="tanh_1"]')).to_have_count(1)
+    empty.settle()
+    (row,) = [row for row in server.store.list_projects() if row.name == "Elsewhere"]
+    network = server.store.load(row.id).project.main_network
+    (edge,) = network.edges
+    assert (edge.source, edge.target) == ("linear_1", "tanh_1")
+    assert network.nodes["linear_1"].params["units"] == json.loads(text)["nodes"]["linear_1"]["params"]["units"]
+    other.keyboard.press("Control+x")
+    expect(other.locator("[data-node]")).to_have_count(0)
+    assert set(json.loads(copied(context))["nodes"]) == {"linear_1", "tanh_1"}
+    copied(context, text)  # by way of a letter, say
+    pasted(other, 2)
+    field = page.get_by_placeholder("Search")
+    field.fill("relu")
+    field.press("Control+a")
+    field.press("Control+c")  # of a text field, its text
+    assert copied(context) == "relu"
+    context.close()
+    assert not problems, problems
+
+
+def test_what_is_no_copy_is_said_and_breaks_nothing(browser: Browser, server: Server) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    problems = listen(page)
+    canvas = new_project(page, server, "Rubbish")
+    canvas.press("add-input")
+    canvas.settle()
+    write = "text => navigator.clipboard.writeText(text)"
+    for text in RUBBISH:
+        page.evaluate(write, text)
+        pasted(page, 1)
+        expect(page.get_by_role("status").get_by_text("There are no copied layers on the clipboard.")).to_be_visible()
+    page.evaluate(write, RUBBISH[0])
+    canvas.press("menu")
+    page.get_by_role("menuitem", name="Paste").click()
+    expect(page.get_by_role("status").get_by_text("There are no copied layers on the clipboard.")).to_be_visible()
+    for text, said in REFUSED.items():
+        page.evaluate(write, text)
+        page.locator("[data-canvas]").focus()
+        page.keyboard.press("Control+v")
+        expect(page.get_by_role("alert")).to_contain_text(said)
+        expect(page.locator("[data-node]")).to_have_count(1)
+        expect(page.locator("[data-note]")).to_have_count(0)
+        page.get_by_role("alert").get_by_label("Close").click()
+    canvas.settle()
+    page.reload()
+    expect(canvas.node("input_1")).to_be_visible()
+    assert canvas.nodes() == {"input_1"}
+    context.close()
+    assert not problems, problems
+
+
+def test_a_folded_frame_is_part_of_the_document(page: Page, server: Server) -> None:
+    canvas = new_project(page, server, "Folded")
+    canvas.drag_layer("ReLU", 0.5, 0.3)
+    page.keyboard.press("g")
+    page.keyboard.type("Stem")
+    page.keyboard.press("Enter")
+    page.locator("[data-fold]").click()
+    expect(canvas.node("relu_1")).to_have_count(0)
+    canvas.settle()
+    row = next(row for row in server.store.list_projects() if row.name == "Folded")
+    (note,) = server.store.load(row.id).project.main_network.notes.values()
+    assert (note.text, note.folded) == ("Stem", True)
+    page.evaluate("localStorage.clear()")
+    page.reload()
+    expect(page.locator("[data-frame]")).to_contain_text("1 layer")
+    expect(canvas.node("relu_1")).to_have_count(0)
+    page.locator("[data-canvas]").focus()
+    page.keyboard.press("Control+z")
+    expect(canvas.node("relu_1")).to_be_visible()
+    page.keyboard.press("Control+Shift+z")
+    expect(canvas.node("relu_1")).to_have_count(0)
+    canvas.press("issues")
+    page.locator('[data-issue-node="relu_1"] [data-action="show"]').first.click()
+    expect(canvas.node("relu_1")).to_be_visible()  # what a problem names is unfolded
+    canvas.settle()
+    assert not any(note.folded for note in server.store.load(row.id).project.main_network.notes.values())
