@@ -192,7 +192,6 @@ def test_a_layer_equals_torch(
 LEFT_OUT = {
     *"MultiheadAttention Transformer TransformerDecoder TransformerDecoderLayer".split(),  # layers of other files
     *"TransformerEncoder TransformerEncoderLayer CosineSimilarity".split(),
-    *"FractionalMaxPool2d FractionalMaxPool3d".split(),  # random windows, after training too
     *"UpsamplingBilinear2d UpsamplingNearest2d CrossMapLRN2d SyncBatchNorm AdaptiveLogSoftmaxWithLoss".split(),
     *"Container Module ModuleDict ModuleList ParameterDict ParameterList Sequential DataParallel".split(),
     *"RNNBase RNNCellBase".split(),

@@ -1,0 +1,77 @@
+"""Fractional pooling: at places drawn by chance while it is trained, at fixed ones in use; torch's own is the truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from builder.check.measure import measure
+from builder.layers import TensorSpec, registry
+from builder.nn import FractionalMaxPool  # type: ignore[attr-defined]
+
+
+def pool(name: str, lengths: tuple[int, ...], **params: Any) -> nn.Module:
+    layer = registry()[name].model_validate(params)
+    return layer.build({"in": TensorSpec((None, 2, *lengths))}).build()
+
+
+@pytest.mark.parametrize(("rank", "lengths"), [(2, (9, 14)), (3, (5, 9, 7))])
+@pytest.mark.parametrize("ratio", [0.31, 0.5, 0.7])
+def test_training_equals_torch(rank: int, lengths: tuple[int, ...], ratio: float) -> None:
+    x = torch.randn(3, 2, *lengths, requires_grad=True)
+    theirs = getattr(nn, f"FractionalMaxPool{rank}d")(2, output_ratio=ratio)
+    results = []
+    for module in (pool(f"FractionalMaxPool{rank}d", lengths, ratio=ratio).train(), theirs):
+        torch.manual_seed(4)
+        answer = module(x)
+        results.append((answer, torch.autograd.grad(answer.square().sum(), x)[0]))
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+    measured = measure(
+        registry()[f"FractionalMaxPool{rank}d"].model_validate({"ratio": ratio}),
+        (("in", TensorSpec((None, 2, *lengths))),),
+    )
+    assert measured.outputs["out"].shape[1:] == results[1][0].shape[1:]
+
+
+def test_each_step_of_training_draws_anew_and_every_answer_in_use_is_the_same() -> None:
+    module, x = pool("FractionalMaxPool2d", (30, 30)), torch.randn(2, 2, 30, 30)
+    module.train()
+    assert not torch.equal(module(x), module(x))
+    module.eval()
+    before = torch.get_rng_state()
+    assert torch.equal(module(x), module(x))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+def test_in_use_it_equals_torch_with_the_same_samples(kernel: int) -> None:
+    for length in range(kernel, 40):
+        for size in range(1, length - kernel + 2):
+            x = torch.randn(1, 2, length, 8)
+            half = torch.full((1, 2, 2), 0.5)
+            wanted = F.fractional_max_pool2d(x, (kernel, kernel), (size, 2), _random_samples=half)
+            assert torch.equal(FractionalMaxPool(kernel, (size, 2)).eval()(x), wanted), (length, size)
+
+
+def test_in_use_a_volume_equals_torch_with_the_same_samples() -> None:
+    x, half = torch.randn(2, 3, 7, 9, 11), torch.full((2, 3, 3), 0.5)
+    wanted = nn.FractionalMaxPool3d(3, output_size=(4, 5, 6), _random_samples=half)(x)
+    assert torch.equal(pool("FractionalMaxPool3d", (7, 9, 11), kernel_size=3, size=[4, 5, 6]).eval()(x), wanted)
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"ratio": 0.05}, "a ratio of 0.05 leaves nothing of a length of 9; make it larger"),
+        ({"size": [9, 9]}, "9 windows of kernel_size=2 need a length of 10, not 9"),
+        ({"kernel_size": 8}, "6 windows of kernel_size=8 need a length of 13, not 9"),
+        ({"size": [3]}, "size has one number for each of 2 axes, or is empty"),
+    ],
+)
+def test_what_does_not_fit_is_said(params: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        pool("FractionalMaxPool2d", (9, 9), **params)
