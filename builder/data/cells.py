@@ -114,6 +114,13 @@ def texts(values: pd.Series) -> list[str]:
     return ["" if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
 
 
+def stands(values: pd.Series) -> bool:
+    """Whether a column holds numbers as such, which need not be read out of texts."""
+    import pandas as pd
+
+    return bool(pd.api.types.is_numeric_dtype(values))
+
+
 def _finite(column: np.ndarray, name: str, warnings: list[str]) -> np.ndarray | None:
     wrong = abs(column) > LARGEST
     if not wrong.any():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,7 @@ def seen(labels: Labels, rows: np.ndarray, reading: Fitted, limit: int) -> list[
     return sorted(common[:limit])
 
 
-def fit_text(texts: Sequence[str], settings: Settings) -> Fitted:
+def fit_text(texts: Iterable[str], settings: Settings) -> Fitted:
     """The vocabulary of the training texts, and how many tokens of a text are read."""
     kind = settings.get("tokens", "words")
     lower = settings.get("lower", kind == "words")
@@ -108,12 +108,14 @@ def fit_text(texts: Sequence[str], settings: Settings) -> Fitted:
     if kind == "bpe":
         fitted, lengths = _byte_pairs(texts, settings.get("vocabulary", BPE_VOCABULARY), lower)
     else:
-        split = [words(text, lower) if kind == "words" else list(text.lower() if lower else text) for text in texts]
-        counts = Counter(token for text in split for token in text)
+        counts, lengths = Counter[str](), list[int]()
+        for text in texts:
+            tokens = words(text, lower) if kind == "words" else list(text.lower() if lower else text)
+            counts.update(tokens)
+            lengths.append(len(tokens))
         limit = settings.get("vocabulary", VOCABULARY_LIMIT) - len(UNKNOWN_TOKENS)
         common = sorted(counts, key=lambda token: (-counts[token], token))[:limit]
         fitted = {"encoding": "words" if kind == "words" else "letters", "vocabulary": [*UNKNOWN_TOKENS, *common]}
-        lengths = [len(text) for text in split]
     length = settings.get("length") or min(int(np.quantile(lengths, 0.98)) if lengths else 1, LENGTH_LIMIT)
     fitted["length"] = max(1, length)
     if lower != (kind == "words"):
@@ -121,7 +123,7 @@ def fit_text(texts: Sequence[str], settings: Settings) -> Fitted:
     return fitted
 
 
-def _byte_pairs(texts: Sequence[str], vocabulary: int, lower: bool) -> tuple[Fitted, list[int]]:
+def _byte_pairs(texts: Iterable[str], vocabulary: int, lower: bool) -> tuple[Fitted, list[int]]:
     """Pairs that are merged, the commonest first, as Hugging Face's `tokenizers` learns them; and texts' lengths."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 

@@ -11,7 +11,7 @@ import numpy as np
 from builder.data.encode import numbered
 from builder.data.fitting import category_reading, seen
 from builder.data.labels import Labels
-from builder.data.raw import Fitted, Raw
+from builder.data.raw import Fitted, Raw, Room, in_memory
 from builder.data.schema import Example, FieldSpec
 
 VALUES_LIMIT = 100_000
@@ -40,8 +40,8 @@ class Categories(Raw):
         largest = max(len(column["values"]) + 1 for column in fitted["columns"])
         return FieldSpec(self.name, "tokens", (len(names),), vocabulary=max(2, largest), columns=names)
 
-    def encoded(self, fitted: list[Fitted]) -> dict[str, np.ndarray]:
-        found = np.empty((len(self), len(self.columns)), dtype=np.int64)
+    def encoded(self, fitted: list[Fitted], room: Room = in_memory) -> dict[str, np.ndarray]:
+        found = room(self.name, (len(self), len(self.columns)), np.int64)
         for place, column in enumerate(fitted[0]["columns"]):
             labels = Labels.of(self.columns[column["name"]])
             found[:, place] = numbered(column, list(labels.names))[labels.codes]
@@ -97,10 +97,10 @@ class Several(Raw):
     def specs(self, fitted: list[Fitted]) -> tuple[FieldSpec, ...]:
         return tuple(part.spec(one) for part, one in zip(self.parts, fitted, strict=True))
 
-    def encoded(self, fitted: list[Fitted]) -> dict[str, np.ndarray]:
+    def encoded(self, fitted: list[Fitted], room: Room = in_memory) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
         for part, one in zip(self.parts, fitted, strict=True):
-            found |= part.encoded([one])
+            found |= part.encoded([one], room)
         return found
 
     def example(self, index: int, target: str) -> Example:
@@ -118,5 +118,5 @@ class Several(Raw):
         images = {part.name: one.image for part, one in zip(self.parts, shown, strict=True) if one.image is not None}
         return replace(first, columns=columns, images=images)
 
-    def content(self) -> list[bytes]:
-        return [piece for part in self.parts for piece in part.content()]
+    def content(self) -> Iterable[bytes]:
+        return (piece for part in self.parts for piece in part.content())

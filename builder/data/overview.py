@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data.choices import COLUMNS, ColumnChoice, ColumnKind, Role, column_choices
+from builder.data.maps import remembered
 from builder.data.mixed import Categories, Several
 from builder.data.plan import Plan, few, look, plans, targets_of
 from builder.data.prepare import read
 from builder.data.raw import Raw, Table
 from builder.data.registry import builtin
 from builder.data.schema import DataError
+from builder.data.stored import ARROW, StoredTable
 from builder.data.uploads import find_upload
+from builder.data.uploads.tabular import TABLE, kept_table
 from builder.graph import DataChoice
 from builder.store.home import home as default_home
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NOTHING = ColumnChoice()
+COUNTED = 2_000_000  # in about how many rows at most, evenly spread, it is counted how many values differ
 _SHOWN = 3  # how many of a column's values are shown where it has no range
 
 
@@ -33,6 +37,7 @@ _SHOWN = 3  # how many of a column's values are shown where it has no range
 class Column:
     """One column. `kind` and `role` are those that hold, `choice` what the document says, which may be nothing.
 
+    `distinct` is counted in two million rows at most.
     `values` are a few of its values, the commonest first; `remark` says why it is left out, where its looks decided.
     """
 
@@ -65,8 +70,8 @@ def columns(choice: DataChoice, home: Path | None = None) -> list[Column]:
     options = table_options(folder, choice)
     if options is None:
         return []
-    facts = _facts(str(folder / "table.parquet"))
-    return _planned(_table(str(folder / "table.parquet")), options, facts)
+    facts = _facts(str(folder))
+    return _planned(_table(str(folder)), options, facts)
 
 
 def table_options(folder: Path, choice: DataChoice) -> dict[str, Any] | None:
@@ -76,7 +81,7 @@ def table_options(folder: Path, choice: DataChoice) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     reader = meta.get("reader") or ("table" if meta.get("kind") in ("table", "text") else "")
-    if reader != "table" or not (folder / "table.parquet").exists():
+    if reader != "table" or not any((folder / name).exists() for name in (TABLE, ARROW)):
         return None
     return {**meta["options"], **choice.options}
 
@@ -84,7 +89,7 @@ def table_options(folder: Path, choice: DataChoice) -> dict[str, Any] | None:
 def _planned(table: pd.DataFrame, options: Mapping[str, Any], facts: Mapping[str, Column]) -> list[Column]:
     choices = column_choices(options.get(COLUMNS), list(facts))
     targets = targets_of(table, options, choices)
-    found = plans(table[table[targets].notna().all(axis=1)], options, choices, targets)
+    found = plans(table[_known(table, targets)], options, choices, targets)
     return [
         replace(facts[name], kind=_kind(table, plan, options), role=plan.role, choice=plan.choice, remark=plan.reason)
         for name, plan in found.items()
@@ -99,35 +104,52 @@ def _kind(table: pd.DataFrame, plan: Plan, options: Mapping[str, Any]) -> Column
     return "category" if classes else "number"
 
 
+def _known(table: pd.DataFrame, names: list[str]) -> Any:
+    """Which rows lack none of these columns."""
+    stored: Any = table
+    return stored.all_known(names) if isinstance(stored, StoredTable) else table[names].notna().all(axis=1)
+
+
 @lru_cache(maxsize=2)
 def _table(path: str) -> pd.DataFrame:
-    import pandas as pd
     from pyarrow import ArrowException
 
     try:
-        return pd.read_parquet(path)
+        return kept_table(Path(path))
     except (OSError, ValueError, ArrowException):
         raise DataError("What was kept of this upload is damaged; remove it, and upload the file again.") from None
 
 
 @lru_cache(maxsize=16)
 def _facts(path: str) -> dict[str, Column]:
-    """What can be counted, by column, whatever a document says."""
-    return {str(name): _counted(str(name), values) for name, values in _table(path).items()}
+    """What can be counted, by column, whatever a document says. Of a table larger than memory it is counted once."""
+    table: Any = _table(path)
+    if not isinstance(table, StoredTable):
+        return {str(name): _counted(str(name), values) for name, values in table.items()}
+    found = remembered(
+        Path(path), "columns", lambda: [_plain(_counted(name, values)) for name, values in table.items()]
+    )
+    return {one["name"]: Column(**{**one, "values": tuple(one["values"]), "choice": _NOTHING}) for one in found}
+
+
+def _plain(found: Column) -> dict[str, Any]:
+    return asdict(replace(found, choice=_NOTHING)) | {"choice": None}
 
 
 def _counted(name: str, values: pd.Series) -> Column:
     import pandas as pd
 
     known = values.dropna()
-    found = Column(name, look(values), "input", len(values), len(values) - len(known), int(known.nunique()))
+    # How many differ costs the most by far, and is of interest where they are few.
+    some = known.iloc[:: 1 + len(known) // COUNTED]
+    found = Column(name, look(values), "input", len(values), len(values) - len(known), int(some.nunique()))
     if not len(known):
         return found
     if pd.api.types.is_datetime64_any_dtype(known):
         return replace(found, low=str(known.min())[:10], high=str(known.max())[:10])
     if pd.api.types.is_numeric_dtype(known) and not pd.api.types.is_bool_dtype(known):
         return replace(found, low=f"{known.min():.6g}", high=f"{known.max():.6g}")
-    return replace(found, values=tuple(str(value)[:40] for value in known.value_counts().index[:_SHOWN]))
+    return replace(found, values=tuple(str(value)[:40] for value in some.value_counts().index[:_SHOWN]))
 
 
 def _of_raw(choice: DataChoice, home: Path) -> list[Column]:

@@ -12,6 +12,7 @@ import numpy as np
 from builder.data.choices import COLUMNS, ColumnChoice, ColumnKind, Role, column_choices, refuse_other_kinds
 from builder.data.fitting import CATEGORY_LIMIT
 from builder.data.schema import DataError
+from builder.data.stored import StoredTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ class Plan:
 def default_target(table: pd.DataFrame) -> str:
     """The column that looks like what is to be predicted: by its name, or else the last that is no free text."""
     named = [column for column in table.columns if str(column).strip().lower() in TARGET_NAMES]
-    plain = [column for column in table.columns if not is_text(table[column]) and not is_names(table[column])]
+    plain = [column for column in table.columns if look(_seen(table, column)) != "text"]
     return str((named or plain[-1:] or [table.columns[-1]])[0])
 
 
@@ -84,7 +85,7 @@ def plans(
     for column in table.columns:
         name = str(column)
         choice = choices.get(name, _NOTHING_SAID)
-        kind = choice.kind or ("text" if name == left_out.text else look(table[column]))
+        kind = choice.kind or ("text" if name == left_out.text else look(_seen(table, column)))
         refuse_other_kinds(name, kind, choice)
         if name in targets:
             found[name] = Plan(name, kind, "target", choice)
@@ -138,6 +139,17 @@ def few(numbers: np.ndarray) -> bool:
     return len(distinct) <= min(FEW_VALUES, max(2, len(numbers) // 5)) and bool((distinct == distinct.round()).all())
 
 
+def _seen(table: Any, name: Any) -> pd.Series:
+    """What says of which kind a column is. Of a table in a file, a column whose type says it all is not read."""
+    seen: pd.Series = table.typed(name) if isinstance(table, StoredTable) else table[name]
+    return seen
+
+
+def _known(table: Any, name: Any) -> bool:
+    """Whether a column holds anything."""
+    return bool(table.holds(name)) if isinstance(table, StoredTable) else False
+
+
 @dataclass(frozen=True)
 class _LeftOut:
     """The columns that are not learned from, each with the reason, and the text that is read in place of all others."""
@@ -158,9 +170,9 @@ def _left_out(free: pd.DataFrame, options: Mapping[str, Any], roles: Mapping[str
             if name != text and name not in roles:
                 reasons[name] = "" if spoken else f"The texts in {name!r} were left out; one column of text is read."
         return _LeftOut(reasons, text)
-    for label, values in rest.items():
-        name = str(label)
-        if not values.notna().any():
+    for label in rest.columns:
+        name, values = str(label), _seen(rest, label)
+        if not (values.notna().any() if len(values) else _known(rest, label)):
             reasons[name] = f"The column {name!r} is empty and was left out."
         elif name not in roles and is_names(values):
             reasons[name] = f"The column {name!r} has {values.nunique():,} different texts and was left out."
@@ -173,10 +185,10 @@ def _ids(free: pd.DataFrame) -> dict[str, str]:
 
     ids = [
         str(name)
-        for name, values in free.items()
+        for name in free.columns
         if _ID.fullmatch(str(name).strip())
-        and values.is_unique
-        and (pd.api.types.is_integer_dtype(values) or pd.api.types.is_string_dtype(values))
+        and free[name].is_unique
+        and (pd.api.types.is_integer_dtype(free[name]) or pd.api.types.is_string_dtype(free[name]))
     ]
     if len(ids) == free.shape[1]:
         return {}
@@ -190,5 +202,5 @@ def _text(rest: pd.DataFrame, options: Mapping[str, Any]) -> str | None:
         if text is not None and (not isinstance(text, str) or text not in rest.columns):
             raise DataError(f"There is no column {str(text)[:80]!r} to read text from.")
         return text
-    found = [str(name) for name in rest.columns if is_text(rest[name])]
+    found = [str(name) for name in rest.columns if is_text(_seen(rest, name))]
     return found[0] if found and len(found) == rest.shape[1] else None

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
+from builder.data import maps
 from builder.data.choices import COLUMNS, FIELDS, field_choices
 from builder.data.encode import encode_rows
+from builder.data.encoding import encoded
 from builder.data.mixed import Several
 from builder.data.noise import OPTION, with_noise
 from builder.data.pairs import Pairs
@@ -23,6 +25,7 @@ from builder.data.raw import Characters, Images, Raw, TaggedTexts
 from builder.data.registry import builtin
 from builder.data.schema import DataError, DatasetInfo, Schema, TargetSpec
 from builder.data.settings import with_columns, with_fields
+from builder.data.several import encode_several, fit_several
 from builder.data.split import Split, split
 from builder.data.uploads import find_upload, read_upload, uploaded
 from builder.graph import DataChoice
@@ -30,8 +33,6 @@ from builder.store.home import home as default_home
 
 if TYPE_CHECKING:
     import torch
-
-CHUNK = 4_096
 
 
 def datasets(home: Path | None = None) -> list[DatasetInfo]:
@@ -82,37 +83,44 @@ def _prepare(key: str, home: str) -> Prepared:
     raw = read(choice, Path(home))
     _give_back()
     parts = split(raw, choice)
-    fitted = raw.fits(parts["train"])
-    preprocess: dict[str, Any] = {"fields": fitted, "target": _fit_target(raw, parts)}
-    arrays = _encode(preprocess, raw)
+    kept = raw.folder if raw.large else None
+    preprocess: dict[str, Any] = maps.remembered(
+        kept,
+        f"fitted-{maps.key(key)}",
+        lambda: {"fields": raw.fits(parts["train"]), "target": _fit_target(raw, parts)},
+    )
+    fitted = preprocess["fields"]
+    inputs, files = encoded(preprocess, raw)
     if choice.duplicates == "drop":
-        parts = without_repeats(parts, arrays, raw.target)
+        if raw.large:
+            raise DataError("Duplicates cannot be looked for in data that is larger than memory; keep them.")
+        parts = without_repeats(parts, {name: tensor.numpy() for name, tensor in inputs.items()}, raw.target)
     weights = None if raw.weights is None else raw.weights / (raw.weights[parts["train"]].mean() or 1.0)
     return Prepared(
         schema=Schema(raw.specs(fitted), _target_spec(raw, fitted[-1]), len(raw)),
-        inputs={name: torch.from_numpy(array) for name, array in arrays.items()},
+        inputs=inputs,
         target=_target(raw, fitted[-1], preprocess["target"]),
-        split={name: torch.from_numpy(rows.astype(np.int64)) for name, rows in parts.items()},
+        split={name: torch.from_numpy(rows.astype(np.int64, copy=False)) for name, rows in parts.items()},
         preprocess=preprocess,
-        fingerprint=raw.fingerprint(),
+        fingerprint=maps.remembered(kept, f"fingerprint-{maps.key(raw.identity)}", raw.fingerprint),
         raw=raw,
         masks=None if raw.masks is None else torch.from_numpy(raw.masks),
         weights=None if weights is None else torch.from_numpy(weights.astype(np.float32)),
+        files=files,
     )
 
 
 def prepared_with(data: Prepared, preprocess: dict[str, Any]) -> Prepared:
     """The same data, prepared with what was fitted at another time."""
-    import torch
-
     raw, fitted = data.raw, preprocess["fields"]
-    arrays = _encode(preprocess, raw)
+    inputs, files = encoded(preprocess, raw)
     return replace(
         data,
         schema=Schema(raw.specs(fitted), _target_spec(raw, fitted[-1]), len(raw)),
-        inputs={name: torch.from_numpy(array) for name, array in arrays.items()},
+        inputs=inputs,
         target=_target(raw, fitted[-1], preprocess["target"]),
         preprocess=preprocess,
+        files=files,
     )
 
 
@@ -160,26 +168,13 @@ def read(choice: DataChoice, home: Path) -> Raw:
         raise DataError(f"{dataset.title}: the option {where[:60]!r}: {item['msg'].lower()}.") from None
 
 
-def _encode(preprocess: dict[str, Any], raw: Raw) -> dict[str, np.ndarray]:
-    """All rows: column by column where the data can, else a part at a time, as lists of Python numbers take many times
-    the memory."""
-    found = raw.encoded(preprocess["fields"])
-    others = [field for field in preprocess["fields"] if field["name"] not in found]
-    if others:
-        starts = range(0, len(raw), CHUNK)
-        parts = [
-            encode_rows({"fields": others}, [raw.row(index) for index in range(start, min(start + CHUNK, len(raw)))])
-            for start in starts
-        ]
-        found |= {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return {field["name"]: found[field["name"]] for field in preprocess["fields"]}
-
-
 def _fit_target(raw: Raw, parts: Split) -> dict[str, Any]:
     if isinstance(raw, TaggedTexts) and raw.target_kind == "class_and_tags":
         named = {"classes": list(raw.classes), "tags": list(raw.tag_names)}
         return {"kind": "class_and_tags", "name": raw.target_name, **named}
-    if raw.target_kind in ("class", "mask", "tags", "action"):
+    if raw.target_kind == "several":
+        return fit_several(raw, parts["train"])
+    if raw.target_kind in ("class", "labels", "mask", "tags", "action"):
         return {"kind": raw.target_kind, "name": raw.target_name, "classes": list(raw.classes)}
     if raw.target_kind == "number":
         train = raw.target[parts["train"]].astype(np.float64)
@@ -196,14 +191,18 @@ def _target_spec(raw: Raw, fitted: dict[str, Any]) -> TargetSpec:
     if isinstance(raw, TaggedTexts):
         tags = raw.tag_names if raw.target_kind == "class_and_tags" else ()
         return TargetSpec(raw.target_kind, raw.target_name, raw.classes, (fitted["length"],), tags)
-    return TargetSpec(raw.target_kind, raw.target_name, raw.classes, shape)
+    return TargetSpec(raw.target_kind, raw.target_name, raw.classes, shape, parts=raw.target_parts)
 
 
 def _target(raw: Raw, fitted: dict[str, Any], target: dict[str, Any]) -> torch.Tensor:
     import torch
 
     if target["kind"] in ("class", "mask", "action"):
-        return torch.from_numpy(raw.target.astype(np.int64))
+        return torch.from_numpy(raw.target.astype(np.int64, copy=not raw.large))
+    if target["kind"] == "labels":
+        return torch.from_numpy(raw.target.astype(np.float32))
+    if target["kind"] == "several":
+        return torch.from_numpy(encode_several(raw.target, target))
     if target["kind"] == "number":
         scaled = (raw.target.astype(np.float64) - target["mean"]) / target["std"]
         return torch.from_numpy(scaled.astype(np.float32))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from builder.data.encode import IGNORE, EncodeError, encode, readable, unbyte
+from builder.data.maps import Mapped
 from builder.data.raw import Characters, Raw
 from builder.data.schema import DataError, Example, Schema
+from builder.data.several import told_several
 
 if TYPE_CHECKING:
     import torch
@@ -19,10 +22,12 @@ class Prepared:
     """All rows, preprocessed with what was fitted on the training split alone.
 
     `inputs` holds float32 or int64 tensors (R, …) by field. `target` is int64 (R,) for classes, float32 (R, k) for
-    numbers in units of the training targets' standard deviation, int64 (R, T) for next tokens, for tags and for answers
+    numbers in units of the training targets' standard deviation, float32 (R, labels) of 0 and 1 for labels, float32
+    (R, targets) for several, of which a class is its number; int64 (R, T) for next tokens, for tags and for answers
     that are texts (`IGNORE` behind the last one), int64 (R, H, W) for masks; where a class and tags are asked for, the
     class stands before the tags, (R, 1 + T). `split` holds int64 row numbers. `masks` (R, H, W) says where the object
     is that decides the label, where that is known; `weights` (R,) how much a row counts, on average one in training.
+    Inputs that are too large for memory are mapped from `files`, by field; they cannot be written to.
     """
 
     schema: Schema
@@ -34,6 +39,7 @@ class Prepared:
     raw: Raw
     masks: torch.Tensor | None = None
     weights: torch.Tensor | None = None
+    files: Mapping[str, Mapped] = dataclasses.field(default_factory=dict)
 
     @property
     def warnings(self) -> list[str]:
@@ -56,6 +62,10 @@ class Prepared:
         target = self.schema.target
         if target.kind in ("class", "action"):
             return target.classes[int(self.target[index])]
+        if target.kind == "labels":
+            return ", ".join(name for name, on in zip(target.classes, self.target[index], strict=True) if on) or "none"
+        if target.kind == "several":
+            return told_several(self.target[index].tolist(), self.preprocess["target"])
         if target.kind == "mask":
             counts = self.target[index].flatten().bincount(minlength=len(target.classes)).tolist()
             return ", ".join(name for name, count in zip(target.classes[1:], counts[1:], strict=True) if count)

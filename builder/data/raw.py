@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,16 @@ from builder.data.encode import IGNORE, features, hot, scaled, width, words
 from builder.data.fitting import Fitted as Fitted
 from builder.data.fitting import fit_category, fit_channels, fit_number, fit_pixels, fit_text
 from builder.data.labels import Labels
-from builder.data.schema import Example, FieldSpec, TargetKind
+from builder.data.schema import Example, FieldSpec, TargetKind, TargetSpec
 
-_AT_ONCE = 4_096
+_AT_ONCE, _PICTURES_AT_ONCE = 4_096, 64
+_HASHED = 65_536  # rows of a column that are hashed at once, as a whole column may not fit
+Room = Callable[[str, Sequence[int], Any], np.ndarray]
+
+
+def in_memory(name: str, shape: Sequence[int], dtype: Any) -> np.ndarray:
+    """An array of zeros for a field."""
+    return np.zeros(tuple(shape), dtype)
 
 
 @dataclass
@@ -28,7 +36,10 @@ class Raw:
     """Rows and their targets. `contiguous` rows are split by their order, as neighbours resemble each other; `gap` rows
     are left out between splits, as they overlap. Rows of one of the `groups`, where these are given, are never in two
     parts of the split. `times` (R,) say what came before what, `given` (R,) in which part a row is (0 training, 1
-    validation, 2 test), `weights` (R,) how much a row counts. `settings` are those of the document for this field."""
+    validation, 2 test), `weights` (R,) how much a row counts. `settings` are those of the document for this field.
+    Where several targets stand side by side, `target_parts` says of which kind each column of `target` (R, columns) is.
+    What is `large` stays in files; `folder` is where an upload lies, and `identity` names what was read out of
+    it."""
 
     name: str
     target: np.ndarray
@@ -44,6 +55,10 @@ class Raw:
     given: np.ndarray | None = None
     weights: np.ndarray | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    target_parts: tuple[TargetSpec, ...] = ()
+    large: bool = False
+    folder: Path | None = None
+    identity: str = ""
 
     def __len__(self) -> int:
         return len(self.target)
@@ -68,8 +83,9 @@ class Raw:
         """The fields as the network sees them."""
         return tuple(map(self.spec, fitted))
 
-    def encoded(self, fitted: list[Fitted]) -> dict[str, np.ndarray]:
-        """All rows of the fields for which this is faster than row by row, to the same bits."""
+    def encoded(self, fitted: list[Fitted], room: Room = in_memory) -> dict[str, np.ndarray]:
+        """All rows of the fields for which this is faster than row by row, to the same bits, each in an array of zeros
+        for which `room` is asked."""
         return {}
 
     def example(self, index: int, target: str) -> Example:
@@ -111,6 +127,22 @@ class Images(Raw):
 
     def spec(self, fitted: Fitted) -> FieldSpec:
         return FieldSpec(self.name, "image", tuple(fitted["shape"]))
+
+    def encoded(self, fitted: list[Fitted], room: Room = in_memory) -> dict[str, np.ndarray]:
+        chosen = fitted[0]
+        if tuple(chosen.get("shape", ())) != self.pixels.shape[1:]:
+            return {}
+        found = room(self.name, self.pixels.shape, np.float32)
+        scale, mean, std = (np.float32(chosen[name]) for name in ("scale", "mean", "std"))
+        for start in range(0, len(self), _PICTURES_AT_ONCE):  # so few that they stay in the processor's cache
+            part = found[start : start + _PICTURES_AT_ONCE]
+            np.copyto(part, self.pixels[start : start + _PICTURES_AT_ONCE], casting="unsafe")
+            if self.pixels.dtype.kind == "f" and not np.isfinite(part).all():
+                return {}  # row by row it is told which
+            part *= scale
+            part -= mean
+            part /= std
+        return {self.name: found}
 
     def example(self, index: int, target: str) -> Example:
         picture = self.pixels[index].astype(np.float64) / self.top
@@ -157,11 +189,11 @@ class Table(Raw):
         names = [name for column in fitted["columns"] for name in features(column)]
         return FieldSpec(self.name, "vector", (len(names),), columns=tuple(names))
 
-    def encoded(self, fitted: list[Fitted]) -> dict[str, np.ndarray]:
+    def encoded(self, fitted: list[Fitted], room: Room = in_memory) -> dict[str, np.ndarray]:
         if fitted[0]["encoding"] != "table":
             return {}
         columns = fitted[0]["columns"]
-        found = np.zeros((len(self), sum(map(width, columns))), dtype=np.float32)
+        found = room(self.name, (len(self), sum(map(width, columns))), np.float32)
         labels = {name: Labels.of(texts) for name, texts in self.categories.items()}
         hots = {
             column["name"]: hot(column, list(labels[column["name"]].names)).argmax(1)
@@ -185,7 +217,8 @@ class Table(Raw):
     def content(self) -> Iterable[bytes]:
         for name, values in self.numbers.items():
             yield name.encode()
-            yield np.ascontiguousarray(values).tobytes()
+            for start in range(0, len(self), _HASHED):
+                yield np.ascontiguousarray(values[start : start + _HASHED]).tobytes()
         for name, texts in self.categories.items():
             yield b"(" + repr(name).encode() + b", " + Labels.of(texts).written() + b")"
 
@@ -201,7 +234,9 @@ class Texts(Raw):
         return {self.name: self.texts[index]}
 
     def fit(self, rows: np.ndarray) -> Fitted:
-        found = fit_text([self.texts[index] for index in rows.tolist()], self.settings)
+        # Texts in a file are taken in its order, to which nothing that is fitted pays heed.
+        chosen = self.texts.at(rows) if hasattr(self.texts, "at") else [self.texts[index] for index in rows.tolist()]
+        found = fit_text(chosen, self.settings)
         return {"name": self.name, **found, **({"column": self.column} if self.column else {})}
 
     def spec(self, fitted: Fitted) -> FieldSpec:
@@ -210,8 +245,12 @@ class Texts(Raw):
     def example(self, index: int, target: str) -> Example:
         return Example(index, target, text=self.texts[index], tokens=tuple(words(self.texts[index])))
 
-    def content(self) -> list[bytes]:
-        return [repr(list(self.texts)).encode()]
+    def content(self) -> Iterable[bytes]:
+        yield b"["
+        for start in range(0, len(self.texts), _AT_ONCE):  # as `repr` writes a list
+            part = ", ".join(map(repr, self.texts[start : start + _AT_ONCE]))
+            yield (", " if start else "").encode() + part.encode()
+        yield b"]"
 
 
 @dataclass

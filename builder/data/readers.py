@@ -256,8 +256,15 @@ def _column(values: pd.Series) -> pd.Series:
     known = values.dropna()
     if len(known) and kinds.infer_dtype(known, skipna=True) in ("decimal", "integer", "mixed-integer-float"):
         return pd.Series([np.nan if pd.isna(value) else float(value) for value in values], dtype=np.float64)
-    texts = values.map(_text, na_action="ignore").astype("string")
-    return _dates(texts)
+    return _dates(_texts(values))
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    import pandas as pd
+
+    if isinstance(values.dtype, pd.StringDtype):
+        return values.astype("string")
+    return values.map(_text, na_action="ignore").astype("string")
 
 
 def _text(value: Any) -> str:

@@ -103,6 +103,7 @@ def _stratified(target: np.ndarray, validation: float, test: float, seed: int) -
         place[mine] = (np.arange(len(mine)) + random.random()) / len(mine)
         place[mine[-1]] = 1.0  # the far end is training: a class of one row is of no use anywhere else
     order = np.argsort(place, kind="stable")
+    del place  # there may be very many rows
     train, validated, tested = _cut(order, validation, test)
     return random.permutation(train), random.permutation(validated), random.permutation(tested)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from builder.data import cells
+from builder.data import cells, stored
 from builder.data.choices import COLUMNS, PARTS
 from builder.data.labels import Labels
 from builder.data.mixed import Categories, Several
@@ -16,13 +16,14 @@ from builder.data.plan import default_target as default_target
 from builder.data.raw import Raw, Table, Texts
 from builder.data.roles import column_roles
 from builder.data.schema import DataError
+from builder.data.targets import LABELS, SEVERAL, labels_target, several_target
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_CLASSES = 1_000
-TASKS = ("classification", "regression")
-OPTIONS = ("target", "task", "text", COLUMNS)
+TASKS = ("classification", "regression", LABELS, SEVERAL)
+OPTIONS = ("target", "task", "text", "separator", COLUMNS)
 
 
 def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Raw:
@@ -37,9 +38,10 @@ def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Ra
     choices, warnings = choices_of(table, options), list[str]()
     targets = targets_of(table, options, choices)
     timed = [name for name in choices if choices[name].role == "time" and name in table.columns]
-    known = _with_values(table, [*targets, *timed], warnings)
+    alone = options.get("task") == LABELS and len(targets) == 1  # there, an empty cell is one without labels
+    known = _with_values(table, timed if alone else [*targets, *timed], warnings)
     found = plans(known, options, choices, targets)
-    rest = {**_target(known, [found[name] for name in targets], options.get("task")), **column_roles(known, found)}
+    rest = {**_target(known, [found[name] for name in targets], options), **column_roles(known, found)}
     warnings += [plan.reason for plan in found.values() if "only names the rows" in plan.reason]
     warnings += [plan.reason for plan in found.values() if plan.reason and plan.reason not in warnings]
     parts = _parts(known, [plan for plan in found.values() if plan.role == "input"], warnings, rest)
@@ -65,10 +67,15 @@ def _with_values(table: pd.DataFrame, names: list[str], warnings: list[str]) -> 
     return table
 
 
-def _target(known: pd.DataFrame, targets: list[Plan], task: Any) -> dict[str, Any]:
-    """What is to be predicted: classes, a number, or several numbers side by side."""
+def _target(known: pd.DataFrame, targets: list[Plan], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What is to be predicted: classes, a number, several numbers side by side, labels, or several targets."""
+    task = options.get("task")
     if task is not None and task not in TASKS:
         raise DataError(f"The option task is {' or '.join(TASKS)}, received {str(task)[:40]!r}.")
+    if task == LABELS:
+        return labels_target(known, targets, options.get("separator"))
+    if task == SEVERAL:
+        return several_target(known, targets, _one_target)
     if len(targets) == 1:
         return _one_target(known[targets[0].name], targets[0], task)
     for plan in targets:
@@ -145,14 +152,20 @@ def _parts(known: pd.DataFrame, inputs: list[Plan], warnings: list[str], rest: M
     own: list[Raw] = []
     texts = [plan for plan in inputs if plan.kind == "text"]
     for plan in inputs:
-        name, values = plan.name, known[plan.name]
+        name = plan.name
         said = plan.choice.model_dump(mode="json", exclude_none=True, exclude={"kind", "role"})
+        found = stored.sound(known, name) if plan.kind == "number" else None
+        if found is not None:
+            table.numbers[name], table.settings[name] = found, said
+            continue
+        values = known[name]
         if plan.kind == "text":
             field = "text" if len(texts) == 1 and "text" not in {one.name for one in inputs if one != plan} else name
             field = _free(field, ["features", "categories"])
-            own.append(Texts(name=field, column=name, texts=cells.texts(values), settings=said, **rest))
+            own.append(Texts(name=field, column=name, texts=stored.texts(known, name, values), settings=said, **rest))
         elif plan.kind == "category":
             labels, numeric = cells.labels(values, name)
+            labels = stored.labels(known, name, labels)
             said |= {"numeric": True} if numeric else {}
             if said.get("encode") == "own":
                 field = _free(name, ["features", "categories"])
@@ -180,15 +193,15 @@ def _add_numbers(
         parts = cells.date_parts(cells.dates(values, name, warnings), plan.choice.parts or PARTS)
         for part, column in parts.items():
             own = _free(f"{name} ({part})", known.columns)
-            table.numbers[own], table.dates[own] = column, (name, part)
+            table.numbers[own], table.dates[own] = stored.numbers(known, name, column, part), (name, part)
         return
     if plan.kind == "boolean" and plan.choice.kind:
-        table.numbers[name] = cells.yes_and_no(values, name)
+        table.numbers[name] = stored.numbers(known, name, cells.yes_and_no(values, name), "yes")
         table.booleans |= {name}
         return
     found = cells.numbers(values, name, warnings)
     if found is not None:
-        table.numbers[name] = found
+        table.numbers[name] = stored.numbers(known, name, found, "" if cells.stands(values) else "numbers")
 
 
 def _free(name: str, taken: Any) -> str:

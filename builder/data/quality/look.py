@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from builder.data.labels import Labels
 from builder.data.mixed import Categories, Several
 from builder.data.prepared import Prepared
 from builder.data.raw import Characters, Images, Raw, Series, Table, Texts
@@ -58,7 +59,7 @@ class Look:
     def numbers(self) -> dict[str, np.ndarray]:
         """The columns of numbers; not a number where one is missing."""
         return {
-            name: np.asarray(values, dtype=np.float64)[self.rows]
+            name: np.asarray(values[self.rows], dtype=np.float64)
             for raw in self.raws
             if isinstance(raw, Table) and raw.name != "noise"
             for name, values in raw.numbers.items()
@@ -71,7 +72,7 @@ class Look:
         for raw in self.raws:
             columns = raw.categories if isinstance(raw, Table) else raw.columns if isinstance(raw, Categories) else {}
             for name, values in columns.items():
-                found[name] = np.array(values, dtype=object)[self.rows]
+                found[name] = np.array(list(Labels.of(values).at(self.rows)), dtype=object)
         return found
 
     @cached_property
@@ -128,6 +129,7 @@ class Look:
 
         if self.home is None or self.choice is None or self.choice.dataset in builtin():
             return {}
+        # Of a table larger than memory, columns that are not read stay unread.
         path = self.home / "data" / self.choice.dataset / "table.parquet"
         if not path.is_file() or path.stat().st_size > LARGEST_TABLE:
             return {}

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from builder.data import maps
 from builder.data.choices import COLUMNS
 from builder.data.raw import Raw
 from builder.data.readers import TABLE_FORMS
@@ -108,6 +109,11 @@ def reader_for(source: Source, kind: str = "", target: str | None = None) -> Rea
     if kind:
         if kind not in readers():
             raise DataError(f"There is no kind of data {kind[:60]!r}; there is {', '.join(readers())}.")
+        if source.large is not None and not readers()[kind].takes_large:
+            raise DataError(
+                f"{source.filename[:100]!r} is larger than fits into memory, and only tables can be; bring a part of "
+                f"it, or raise NETLOOM_DATA_MEMORY_MB, to read it as {kind!r}."
+            )
         return readers()[kind]
     found = fitting(source)
     if target is not None:  # a table whose column to predict is named is a table
@@ -158,6 +164,7 @@ def read_upload(choice: DataChoice, home: Path) -> Raw:
         raw = readers()[known].raw(folder, meta, options)
         raw = raw if columns is None else with_columns(raw, columns)
         raw.warnings[:0] = meta.get("notes", [])
+        raw.folder, raw.identity = folder, maps.key(choice.dataset, options, columns)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ArrowException) as error:
         if isinstance(error, DataError):
             raise

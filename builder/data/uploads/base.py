@@ -29,6 +29,8 @@ TASKS = {
     "tags": "tagging",
     "sequence": "seq2seq",
     "next_token": "language_modelling",
+    "labels": "multi_label",
+    "several": "several_outputs",
 }
 
 
@@ -107,6 +109,7 @@ class Reader(ABC):
     title: ClassVar[str]
     about: ClassVar[str]  # what a file of this kind looks like, in a sentence
     kind: ClassVar[str]  # as in DatasetInfo
+    takes_large: ClassVar[bool] = False  # whether it reads tables that are larger than memory
     target_question: ClassVar[str] = ""  # the question whose answer is what is to be predicted
 
     @abstractmethod
@@ -205,5 +208,6 @@ def _below(kind: type[Any]) -> list[type[Any]]:
 
 def fitting(source: Source) -> list[Reader]:
     """The kinds that these files can be, the likeliest first."""
-    scored = [(reader.likely(source), reader) for reader in readers().values()]
+    able = [reader for reader in readers().values() if source.large is None or reader.takes_large]
+    scored = [(reader.likely(source), reader) for reader in able]
     return [reader for score, reader in sorted(scored, key=lambda item: -item[0]) if score > 0]

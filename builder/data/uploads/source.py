@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.data import forms
+from builder.data.incoming import Incoming, incoming
 from builder.data.limits import MAX_FILE_BYTES, MAX_MEMBERS, MAX_PICTURES, MAX_UNPACKED_BYTES
 from builder.data.readers import TABLE_FORMS, read_table
 from builder.data.schema import DataError
@@ -23,8 +24,8 @@ Content = bytes | Path | Mapping[str, bytes]
 class Source:
     """A file, several files, a folder or a zip. `names` are the files in it."""
 
-    def __init__(self, members: Members, filename: str) -> None:
-        self.members, self.filename = members, filename
+    def __init__(self, members: Members, filename: str, large: Incoming | None = None) -> None:
+        self.members, self.filename, self.large = members, filename, large
         self.names = members.names
         self._tables: dict[tuple[str, str], tuple[pd.DataFrame, list[str]]] = {}
         self._refused: dict[tuple[str, str], str] = {}
@@ -43,13 +44,16 @@ class Source:
         return self.members.of(*TABLE_FORMS)
 
     def table(self, name: str = "", sheet: str = "") -> tuple[pd.DataFrame, list[str]]:
-        """A file as a table, and what had to be assumed while reading it. It is read once.
+        """A file as a table, and what had to be assumed while reading it. It is read once. Of a `large` file, these are
+        the first rows.
 
         Raises:
             DataError: it is no table.
         """
         name = name or self.names[0]
         key = (name, sheet)
+        if self.large is not None and key not in self._tables:
+            self._tables[key] = self.large.sample(), self.large.notes
         if key in self._refused:
             raise DataError(self._refused[key])
         if key not in self._tables:
@@ -84,6 +88,9 @@ def open_source(content: Content, filename: str) -> Source:
             return Source(_several(content), filename)
         ((filename, only),) = content.items()
         return open_source(only, filename)
+    found = _large(content, filename)
+    if found is not None:
+        return found
     data = _bytes(content)
     if not data.strip():
         raise DataError(f"{filename[:100]!r} is empty.")
@@ -100,6 +107,22 @@ def open_source(content: Content, filename: str) -> Source:
     if form == forms.ZIP:
         one._forms[filename] = _office(members.names, filename)
     return Source(one, filename)
+
+
+def _large(content: bytes | Path, filename: str) -> Source | None:
+    """A file that is a table too large to be read at once."""
+    try:
+        if isinstance(content, Path):
+            with content.open("rb") as file:
+                head = file.read(forms.HEAD_BYTES)
+        else:
+            head = content[: forms.HEAD_BYTES]
+        found = incoming(content, forms.form_of(head), filename)
+    except OSError as error:
+        raise DataError(
+            f"{content if isinstance(content, Path) else filename} cannot be read: {error.strerror}."
+        ) from None
+    return None if found is None else Source(Files({filename: content}), filename, found)
 
 
 def refuse_unknown(form: str, data: bytes, filename: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from builder.data.incoming import Incoming
 from builder.data.raw import Raw
 from builder.data.schema import DataError
+from builder.data.stored import ARROW, StoredTable
 from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options, with_default
 from builder.data.uploads.source import Source
 
@@ -73,21 +75,29 @@ class Tabular(Reader):
         return self._table(source, answers).head(PREVIEWED)
 
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
-        tell(0.1, "Reading the table")
+        tell(0.05, "Reading the table")
+        if source.large is not None:
+            return self._keep_large(source, source.large, answers, folder, tell)
         table, notes = self._table(source, answers), self._notes(source, answers)
         tell(0.7, "Keeping it")
         table.to_parquet(folder / TABLE)
         summary = f"{len(table):,} rows, {len(table.columns)} columns; {self.said(answers)}"
         return Kept(len(table), summary, list(map(str, table.columns)), notes)
 
+    def _keep_large(self, source: Source, large: Incoming, answers: Answers, folder: Path, tell: Tell) -> Kept:
+        rows = large.keep(folder / ARROW, tell)
+        columns = StoredTable.open(folder / ARROW).columns
+        summary = f"{rows:,} rows, {len(columns)} columns; {self.said(answers)}"
+        return Kept(rows, summary, columns, list(large.notes))
+
     def said(self, answers: Answers) -> str:
         """What is predicted, as the end of a summary."""
         return f"predicts {answers.get(self.target_question, '')}"
 
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
-        import pandas as pd
-
-        return self.from_table(pd.read_parquet(folder / TABLE), options, str(meta["title"]))
+        raw = self.from_table(kept_table(folder), options, str(meta["title"]))
+        raw.large = (folder / ARROW).exists()
+        return raw
 
     def checked(self, table: pd.DataFrame, options: dict[str, Any], title: str) -> dict[str, Any]:
         """The options of a document, each of which is an answer."""
@@ -103,6 +113,19 @@ class Tabular(Reader):
         if not source.alone:
             raise DataError(f"{self.title} takes a single file, not {len(source.names):,}.")
         return source.names[0]
+
+
+def kept_table(folder: Path) -> pd.DataFrame:
+    """The table of an upload; one that is larger than memory stays in its file.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    import pandas as pd
+
+    if (folder / ARROW).exists():
+        return cast("pd.DataFrame", StoredTable.open(folder / ARROW))  # which is used like one, as far as is needed
+    return pd.read_parquet(folder / TABLE)
 
 
 def _sheet(answers: Answers) -> str:
@@ -165,8 +188,10 @@ def target_of(values: pd.Series, task: str | None, title: str) -> dict[str, Any]
         "target_kind": raw.target_kind,
         "target_name": raw.target_name,
         "classes": raw.classes,
+        "target_parts": raw.target_parts,
     }
 
 
-TASK = Question("task", "Predict as", "choice", "A class, or a number", choices=("classification", "regression"),
+TASK = Question("task", "Predict as", "choice", "A class, a number, or labels such as a;b;c",
+                choices=("classification", "regression", "multi_label"),
                 optional=True, empty="what the values look like")  # fmt: skip

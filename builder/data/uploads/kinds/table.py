@@ -13,7 +13,7 @@ from builder.data.uploads.base import Answers, Kept, Question, Tell
 from builder.data.uploads.members import parts_of
 from builder.data.uploads.pictures import PARTS
 from builder.data.uploads.source import Source
-from builder.data.uploads.tabular import TASK, Tabular
+from builder.data.uploads.tabular import TASK, Tabular, kept_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +32,7 @@ class Table(Tabular):
         "One row per example: a column to predict, and others to learn from, numbers, categories, dates or one text."
     )
     kind = "table"
+    takes_large = True
     target_question = "target"
     asked = (
         Question("target", "Column to predict", "choice", "What is to be predicted"),
@@ -69,7 +70,8 @@ class Table(Tabular):
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
         kept = super().keep(source, answers, folder, tell)
         options = {name: answers[name] for name in OPTIONS if name in answers}
-        if isinstance(table_to_raw(self._table(source, answers), options, source.filename), Texts):
+        table = self._table(source, answers) if source.large is None else kept_table(folder)
+        if isinstance(table_to_raw(table, options, source.filename), Texts):
             kept.extra["kind"] = "text"
         return kept
 

@@ -1,0 +1,64 @@
+"""All rows as arrays: in memory, or in files that are mapped where they would take too much of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from builder.data import limits, maps
+from builder.data.encode import encode_rows
+from builder.data.maps import Mapped
+from builder.data.raw import in_memory
+
+if TYPE_CHECKING:
+    import torch
+
+    from builder.data.raw import Raw
+
+CHUNK = 4_096
+
+
+def encoded(preprocess: dict[str, Any], raw: Raw) -> tuple[dict[str, torch.Tensor], dict[str, Mapped]]:
+    """All rows by field, and the files of those that lie in one.
+
+    Raises:
+        DataError: the disk has no room for them.
+    """
+    import torch
+
+    fields = preprocess["fields"]
+    if raw.folder is None or not (raw.large or _bytes(raw, fields) > limits.in_memory()):
+        arrays = _filled(fields, raw, in_memory)
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}, {}
+    room = maps.Room(raw.folder, maps.key(raw.identity, len(raw), fields))
+    found = room.found()
+    if found is None:
+        try:
+            _filled(fields, raw, room.array)
+            found = room.finish()
+        except BaseException:
+            room.give_up()
+            raise
+    found = {field["name"]: found[field["name"]] for field in fields}
+    return {name: one.tensor() for name, one in found.items()}, found
+
+
+def _bytes(raw: Raw, fields: list[dict[str, Any]]) -> int:
+    """What all rows take, from what the first one does."""
+    first = encode_rows({"fields": fields}, [raw.row(0)])
+    return sum(array.nbytes for array in first.values()) * len(raw)
+
+
+def _filled(fields: list[dict[str, Any]], raw: Raw, room: Any) -> dict[str, np.ndarray]:
+    """All rows: column by column where the data can, else a part at a time, as lists of Python numbers take many times
+    the memory."""
+    found: dict[str, np.ndarray] = raw.encoded(fields, room)
+    others = [field for field in fields if field["name"] not in found]
+    for start in range(0, len(raw) if others else 0, CHUNK):
+        rows = [raw.row(index) for index in range(start, min(start + CHUNK, len(raw)))]
+        for name, part in encode_rows({"fields": others}, rows).items():
+            if name not in found:
+                found[name] = room(name, (len(raw), *part.shape[1:]), part.dtype)
+            found[name][start : start + len(part)] = part
+    return {field["name"]: found[field["name"]] for field in fields}

@@ -1,0 +1,233 @@
+"""Tables larger than memory: what is worked out of them by stretches is what is worked out of them at once."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from builder.data import DataError, Prepared, prepare, statistics
+from builder.data.overview import columns
+from builder.data.uploads import add_file, remove
+from builder.graph import DataChoice
+
+ROWS = 3_000
+
+
+def table(rows: int = ROWS) -> pd.DataFrame:
+    """Every kind of column, with cells that are missing in all that may lack them, and in the target."""
+    random = np.random.default_rng(0)
+    size = random.standard_normal(rows)
+    whole = pd.Series(random.integers(0, 90, rows), dtype="Int64")
+    whole[random.random(rows) < 0.1] = None
+    colour = pd.Series(random.choice(["red", "green", "blue"], rows), dtype="string")
+    colour[random.random(rows) < 0.1] = None
+    label = pd.Series(np.where(size + whole.fillna(0) / 30 > 1, "yes", "no"), dtype="string")
+    label[random.random(rows) < 0.02] = None
+    return pd.DataFrame(
+        {
+            "size": size.astype(np.float32),
+            "price": np.where(random.random(rows) < 0.05, np.nan, np.exp(size)),
+            "whole": whole,
+            "colour": colour,
+            "code": [f"{place % 7:03}" if place < rows // 2 else "x1" for place in range(rows)],
+            "day": pd.date_range("2020-01-01", periods=rows, freq="h").strftime("%Y-%m-%d"),
+            "moment": pd.date_range("2020-01-01", periods=rows, freq="min"),
+            "told": random.random(rows) < 0.5,
+            "told or not": [None if place % 9 == 0 else place % 2 == 0 for place in range(rows)],
+            "label": label,
+        }
+    )
+
+
+def as_parquet(made: pd.DataFrame) -> bytes:
+    file = io.BytesIO()
+    made.to_parquet(file, row_group_size=700)
+    return file.getvalue()
+
+
+def as_csv(made: pd.DataFrame) -> bytes:
+    return made.to_csv(index=False).encode()
+
+
+def as_lines(made: pd.DataFrame) -> bytes:
+    return made.to_json(orient="records", lines=True, date_format="iso").encode()
+
+
+FORMS: list[tuple[str, Callable[[pd.DataFrame], bytes]]] = [
+    ("a.parquet", as_parquet),
+    ("a.csv", as_csv),
+    ("a.jsonl", as_lines),
+]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets how much of a table may be in memory, in MiB, and how few rows are read at a time."""
+
+    def limit(mib: float) -> None:
+        monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", str(mib))
+        monkeypatch.setattr("builder.data.incoming._rows_at_once", lambda columns: 512)
+        monkeypatch.setattr("builder.data.incoming._CELLS", 8 * 512 * 10)
+
+    return limit
+
+
+def both(content: bytes, filename: str, home: Path, limit: Callable[[float], None], **asked: object) -> list[Prepared]:
+    """The data as it is read at once, and as it is read by stretches."""
+    found = []
+    for mib in (1_000.0, 0.01):
+        limit(mib)
+        info = add_file(content, filename, home)
+        found.append(prepare(DataChoice(dataset=info.name, **asked), home))  # type: ignore[arg-type]
+    assert not found[0].raw.large
+    assert not found[0].files
+    assert found[1].raw.large
+    assert set(found[1].files) == set(found[1].inputs)
+    return found
+
+
+def same(one: Prepared, other: Prepared) -> None:
+    assert one.schema == other.schema
+    assert one.preprocess == other.preprocess
+    assert one.fingerprint == other.fingerprint
+    assert one.warnings == other.warnings
+    for name in one.inputs:
+        assert one.inputs[name].dtype == other.inputs[name].dtype
+        assert torch.equal(one.inputs[name], other.inputs[name]), name
+    assert torch.equal(one.target, other.target)
+    for part in one.split:
+        assert torch.equal(one.split[part], other.split[part])
+    for row in (0, 17, len(one.target) - 1):
+        assert repr(one.row(row)) == repr(other.row(row))
+
+
+@pytest.mark.parametrize(("filename", "written"), FORMS)
+def test_by_stretches_gives_the_same_bits(
+    filename: str, written: Callable[[pd.DataFrame], bytes], tmp_path: Path, small: Callable[[float], None]
+) -> None:
+    same(*both(written(table()), filename, tmp_path, small, seed=3))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"target": "price"},
+        {"target": "label", "columns": {"size": {"scale": "normal", "impute": "mean"}, "whole": {"scale": "log1p"}}},
+        {"target": "label", "columns": {"colour": {"encode": "index"}, "code": {"encode": "hash"}}},
+        {"target": "label", "columns": {"moment": {"role": "time"}, "whole": {"role": "weight", "impute": None}}},
+        {
+            "target": "label",
+            "columns": {"day": {"kind": "date", "parts": ["year", "weekday"]}, "code": {"kind": "text"}},
+        },
+        {"target": "label", "columns": {"told": {"kind": "boolean"}, "colour": {"role": "group"}}},
+    ],
+    ids="number scaled encoded time parts group".split(),
+)
+def test_whatever_a_document_says(options: dict[str, object], tmp_path: Path, small: Callable[[float], None]) -> None:
+    made = table()
+    made["whole"] = made["whole"].fillna(3) + 1
+    made["label"] = made["label"].fillna("no")
+    same(*both(as_parquet(made), "a.parquet", tmp_path, small, seed=5, options=options))
+
+
+def test_texts_are_tokenised_alike(tmp_path: Path, small: Callable[[float], None]) -> None:
+    random = np.random.default_rng(4)
+    words = np.array("the a cat dog sleeps runs on under red blue chair table".split())
+    texts = [" ".join(random.choice(words, 3 + place % 5)) for place in range(ROWS)]
+    made = pd.DataFrame({"text": texts, "label": ["cat" if "cat" in text else "other" for text in texts]})
+    one, other = both(as_parquet(made), "a.parquet", tmp_path, small)
+    assert one.preprocess["fields"][0]["encoding"] == "words"
+    same(one, other)
+
+
+def test_what_is_shown_of_it(tmp_path: Path, small: Callable[[float], None]) -> None:
+    content = as_parquet(table())
+    one, other = both(content, "a.parquet", tmp_path, small)
+    assert statistics(one).columns == statistics(other).columns
+    assert statistics(one).remarks == statistics(other).remarks
+    names = [path.parent.name for path in (tmp_path / "data").glob("*/table.*")]
+    first, second = (columns(DataChoice(dataset=name), tmp_path) for name in names)
+    assert first == second
+    assert columns(DataChoice(dataset=names[0]), tmp_path) == first  # what was counted is remembered
+    assert {column.name: column.missing for column in first}["label"] == int(table()["label"].isna().sum())
+
+
+def test_progress_is_told(tmp_path: Path, small: Callable[[float], None]) -> None:
+    small(0.01)
+    told: list[tuple[float, str]] = []
+    add_file(as_parquet(table()), "a.parquet", tmp_path, tell=lambda share, what: told.append((share, what)))
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert len(set(shares)) > 8
+    assert any(what == "Keeping row 1,024 of 3,000" for _, what in told)
+
+
+def test_a_file_of_this_machine_is_not_read_whole(tmp_path: Path, small: Callable[[float], None]) -> None:
+    small(0.01)
+    path = tmp_path / "b.csv"
+    path.write_bytes(as_csv(table()))
+    info = add_file(path, path.name, tmp_path)
+    assert info.rows == ROWS
+    assert prepare(DataChoice(dataset=info.name), tmp_path).raw.large
+
+
+def test_encodings_are_made_once_and_a_few_are_kept(tmp_path: Path, small: Callable[[float], None]) -> None:
+    small(0.01)
+    name = add_file(as_parquet(table(600)), "a.parquet", tmp_path).name
+    maps = tmp_path / "data" / name / "maps"
+    first = prepare(DataChoice(dataset=name, seed=0), tmp_path)
+    made = {path: path.stat().st_ino for path in maps.glob("rows-*/*.bin")}
+    kept = first.inputs["features"].clone()
+    assert list(made) == [one.path for one in first.files.values()]
+    prepare.__globals__["_prepare"].cache_clear()
+    prepare(DataChoice(dataset=name, seed=0), tmp_path)
+    assert {path: path.stat().st_ino for path in maps.glob("rows-*/*.bin")} == made
+    for seed in range(1, 6):
+        prepare(DataChoice(dataset=name, seed=seed), tmp_path)
+    assert len(list(maps.glob("rows-*"))) <= 4
+    assert not list(maps.glob(".half-*"))
+    # Who read one that is gone by now still can.
+    assert torch.equal(first.inputs["features"], kept)
+    file = first.files["features"]
+    assert np.array_equal(file.read(7, 20), kept[7:20].numpy())
+    remove(name, tmp_path)
+    assert not maps.exists()
+
+
+def test_a_half_written_map_is_made_again(tmp_path: Path, small: Callable[[float], None]) -> None:
+    small(0.01)
+    name = add_file(as_parquet(table(600)), "a.parquet", tmp_path).name
+    whole = prepare(DataChoice(dataset=name), tmp_path).inputs["features"].clone()
+    (path,) = (tmp_path / "data" / name / "maps").glob("rows-*/0.bin")
+    path.write_bytes(path.read_bytes()[:-8])
+    prepare.__globals__["_prepare"].cache_clear()
+    assert torch.equal(prepare(DataChoice(dataset=name), tmp_path).inputs["features"], whole)
+
+
+def test_what_cannot_be_is_said(
+    tmp_path: Path, small: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small(0.01)
+    with pytest.raises(DataError, match="larger than fits into memory, and only tables can be"):
+        add_file(as_csv(table(600)), "a.csv", tmp_path, kind="series")
+    with pytest.raises(DataError, match="is no JSON record"):
+        add_file(as_lines(table(600)) + b"[1, 2]\n", "a.jsonl", tmp_path)
+    with pytest.raises(DataError, match="line 602 has 11 cells where 10 were expected"):
+        add_file(as_csv(table(600)) + b"1,2,3,4,5,6,7,8,9,10,11\n", "a.csv", tmp_path)
+    with pytest.raises(DataError, match="no Parquet file that can be read"):
+        add_file(as_parquet(table(600))[:-100], "a.parquet", tmp_path)
+    monkeypatch.setattr("builder.data.limits.MAX_STREAMED_ROWS", 500)
+    with pytest.raises(DataError, match="more than 500 rows"):
+        add_file(as_parquet(table(600)), "a.parquet", tmp_path)
+    monkeypatch.setattr("builder.data.limits.MAX_STREAMED_ROWS", 5_000)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1_000})())
+    with pytest.raises(DataError, match="make room"):
+        add_file(as_parquet(table(600)), "a.parquet", tmp_path)
+    assert not list((tmp_path / "data").iterdir())
