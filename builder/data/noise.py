@@ -57,5 +57,6 @@ def with_noise(raw: Raw, size: Any) -> Raw:
         times=raw.times,
         given=raw.given,
         weights=raw.weights,
+        target_parts=raw.target_parts,
         parts=(*parts, noise),
     )

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["vector", "sequence", "image", "tokens"]
-TargetKind = Literal["class", "number", "next_token", "mask", "tags", "class_and_tags", "sequence", "action"]
+TargetKind = Literal[
+    "class", "number", "labels", "several", "next_token", "mask", "tags", "class_and_tags", "sequence", "action"
+]
 
 
 class DataError(ValueError):
@@ -32,13 +34,15 @@ class FieldSpec:
 class TargetSpec:
     """What is to be predicted: one of `classes`, numbers of the given shape, the next token, one of `classes` for each
     pixel (mask) or each token (tags), of the given shape, both one of `classes` and one of `tags` for each token, or a
-    text (sequence) of so many tokens, which the last field holds as far as it is written."""
+    text (sequence) of so many tokens, which the last field holds as far as it is written. Of labels, any number of
+    `classes`; of several, each of `parts`, which are classes and numbers."""
 
     kind: TargetKind
     name: str = "target"
     classes: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
     tags: tuple[str, ...] = ()
+    parts: tuple[TargetSpec, ...] = ()
 
 
 @dataclass(frozen=True)

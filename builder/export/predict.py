@@ -50,6 +50,12 @@ def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dic
             classes, tags = output
             answers += both(preprocess, classes, tags, arrays)
             continue
+        if preprocess["target"]["kind"] == "several":
+            answers += several(preprocess, output if isinstance(output, tuple) else (output,), arrays)
+            continue
+        if preprocess["target"]["kind"] == "pair":
+            answers += pairs(preprocess, *output)
+            continue
         if preprocess["target"]["kind"] == "next_token":
             places = last_places(arrays[preprocess["arguments"][0]])
             output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)
@@ -77,6 +83,10 @@ def decode(preprocess: dict[str, Any], output: torch.Tensor, arrays: dict[str, A
         return rebuilt(preprocess, output, arrays)
     if target["kind"] in ("mask", "tags"):
         return [labelled(preprocess, row, place, arrays) for place, row in enumerate(output)]
+    if target["kind"] in ("embedding", "score"):
+        return [{"prediction": row if target["kind"] == "embedding" else row[0]} for row in output.tolist()]
+    if target["kind"] in ("binary", "labels"):
+        return labels(target, output)
     if target["kind"] == "number":
         values = (output * torch.tensor(target["std"]) + torch.tensor(target["mean"])).tolist()
         return [{"prediction": row[0] if len(row) == 1 else row} for row in values]
@@ -92,6 +102,52 @@ def decode(preprocess: dict[str, Any], output: torch.Tensor, arrays: dict[str, A
             "probabilities": {names[place]: float(row[place]) for place in places},
         }
         for row, places in zip(shares, likeliest, strict=True)
+    ]
+
+
+def labels(target: dict[str, Any], output: torch.Tensor) -> list[dict[str, Any]]:
+    """Which labels apply, from a logit for each (N, labels); of two classes, whether it is the second one, (N, 1)."""
+    names, shares = target["classes"], output.sigmoid()
+    if target["kind"] == "binary":
+        limit = target["threshold"]
+        return [
+            {
+                "prediction": names[int(share > limit)],
+                "probabilities": {names[0]: 1 - share, names[1]: share},
+                "threshold": limit,
+            }
+            for share in shares[:, 0].tolist()
+        ]
+    limits = target["thresholds"]
+    return [
+        {
+            "prediction": [name for name, share, limit in zip(names, row, limits, strict=True) if share > limit],
+            "probabilities": dict(zip(names, row, strict=True)),
+        }
+        for row in shares.tolist()
+    ]
+
+
+def pairs(preprocess: dict[str, Any], one: torch.Tensor, other: torch.Tensor) -> list[dict[str, Any]]:
+    """Whether two examples are alike, by how far apart their embeddings (N, D) lie."""
+    names, limit = preprocess["target"]["classes"], preprocess["target"]["threshold"]
+    apart = (one - other).square().sum(1).clamp(min=1e-12).sqrt().tolist()
+    return [{"prediction": names[int(far < limit)], "distance": far, "threshold": limit} for far in apart]
+
+
+def several(
+    preprocess: dict[str, Any], outputs: tuple[torch.Tensor, ...], arrays: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """What a network says that has an output for each of several targets."""
+    parts = preprocess["target"]["parts"]
+    each = [decode({**preprocess, "target": part}, found, arrays) for part, found in zip(parts, outputs, strict=True)]
+    names = [part["name"] for part in parts]
+    return [
+        {
+            "prediction": {name: one["prediction"] for name, one in zip(names, row, strict=True)},
+            "outputs": dict(zip(names, row, strict=True)),
+        }
+        for row in zip(*each, strict=True)
     ]
 
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from builder.graph.acting import Agent
+from builder.graph.aiming import Aiming
 from builder.graph.augmenting import Augment
-from builder.graph.frozen import Frozen
 from builder.graph.optimizing import OPTIMIZERS, SCHEDULES, Choice, checked
 
 _START = re.compile(r"weights:[0-9a-f]{64}|run:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -55,7 +55,7 @@ LayerPath = Annotated[str, AfterValidator(_path)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 
-class Training(Frozen):
+class Training(Aiming):
     """How the network is trained. With 0 epochs it is only measured.
 
     `start` is where its weights come from: nothing for fresh ones, weights:DIGEST for those that were imported, or

@@ -13,18 +13,22 @@ from builder.templates import Template, templates
 _BY_SHAPE: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
     (("image",), "class"): ("digits_cnn", "digits_mlp", "digits_lenet"),
     (("image",), "number"): ("digits_cnn", "digits_mlp"),
+    (("image",), "labels"): ("scenes_labels", "digits_mlp"),
     (("image",), "mask"): ("shapes_unet",),
     (("image", "image"), "class"): ("same_digits_siamese",),
     (("vector",), "class"): ("breast_cancer",),
     (("vector",), "number"): ("diabetes",),
+    (("vector",), "labels"): ("breast_cancer",),
     (("tokens",), "class"): ("intents_lstm", "intents_transformer"),
     (("tokens",), "number"): ("intents_lstm",),
+    (("tokens",), "labels"): ("intents_lstm", "intents_transformer"),
     (("tokens",), "tags"): ("requests_tagger",),
     (("tokens",), "next_token"): ("tales", "tales_gpt"),
     (("tokens", "tokens"), "sequence"): ("dates_gru", "dates_transformer"),
     (("tokens", "tokens"), "number"): ("ratings_ncf",),
     (("sequence",), "number"): ("sine_tcn", "sine"),
     (("sequence",), "class"): ("sine_tcn",),
+    (("sequence",), "labels"): ("sine_tcn",),
     (("sequence", "sequence"), "class"): ("molecules_gcn",),
     (("sequence", "sequence"), "number"): ("molecules_gcn",),
 }
@@ -32,6 +36,7 @@ _BY_SHAPE: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
 NETWORKS: dict[str, tuple[str, str]] = {
     "digits_cnn": ("Convolutional network", "Filters that slide over the picture"),
     "digits_mlp": ("Dense layers", "The classic beginning: every pixel to every unit"),
+    "scenes_labels": ("Convolutional network", "Filters that slide over the picture, and a logit for each label"),
     "digits_lenet": ("LeNet-5", "The network of 1998 that read cheques"),
     "shapes_unet": ("U-Net", "A class for every pixel: down to see far, up again to see sharp"),
     "same_digits_siamese": ("Siamese twins", "Two pictures through one network with the same weights, compared"),
@@ -59,6 +64,8 @@ _OBJECTIVES = {
     "tags": "tagging",
     "sequence": "seq2seq",
     "next_token": "language_modelling",
+    "labels": "multi_label",
+    "several": "several_outputs",
 }
 
 

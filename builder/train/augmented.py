@@ -3,7 +3,7 @@ count more or less than others."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from builder.data.augment import Augmenter
@@ -57,6 +57,10 @@ class Augmented:
         self._augmenter = Augmenter(training.augment, data, fields, target)
         self._seed = training.seed
 
+    def view(self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]) -> list[torch.Tensor]:
+        """The inputs of a batch after all augmentations; the same seed changes them in the same way."""
+        return self._augmenter(inputs, target, seed)[0]
+
     def __call__(
         self, inputs: list[torch.Tensor], target: torch.Tensor | Weighted, epoch: int, row: int
     ) -> tuple[list[torch.Tensor], Goal]:
@@ -69,6 +73,15 @@ class Augmented:
             return inputs, Weighted(cast("torch.Tensor | Both", goal), target.weights)
         inputs, target, mixed = self._augmenter(inputs, target, (self._seed, epoch, row))
         return inputs, target if mixed is None else Both(target, target[mixed.partner], mixed.share)
+
+
+def mapped(goal: Goal, change: Callable[[torch.Tensor], torch.Tensor]) -> Goal:
+    """The same goal with each of its targets changed."""
+    if isinstance(goal, Weighted):
+        return Weighted(cast("torch.Tensor | Both", mapped(goal.target, change)), goal.weights)
+    if isinstance(goal, Both):
+        return Both(change(goal.first), change(goal.second), goal.share)
+    return change(goal)
 
 
 def loss(objective: Objective, output: torch.Tensor, target: Goal) -> torch.Tensor:

@@ -29,6 +29,11 @@ def misfits(
         found.append("fp16 needs a GPU, and this run is on the CPU; choose bf16 or float32 as its precision.")
     if objective.in_turns:
         found += _turns(training, objective)
+    if objective.doubles and training.accumulation > 1:
+        found.append(
+            f"{objective.title} compares the rows of a whole batch in pairs; set the batches per step to 1, and take a "
+            "larger batch."
+        )
     classes = len(schema.target.classes) if schema is not None else 0
     if isinstance(training.class_weights, tuple) and "class_weights" in objective.takes and classes:
         count = len(training.class_weights)

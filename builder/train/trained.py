@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,15 @@ from builder.data.encode import last_places
 from builder.data.kept import as_kept
 from builder.graph import Project, read
 from builder.store import Store, open_store
-from builder.train import checkpoints
+from builder.train import moments
 from builder.train.loop import Watch, begin
 from builder.train.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings, Worst
 from builder.train.objectives.agents import Agent
 from builder.train.objectives.base import joined
 from builder.train.objectives.sequence_to_sequence import SequenceToSequence
 from builder.train.origin import verified
+from builder.train.streaming import measured, take
+from builder.train.teaching import find, teach
 
 if TYPE_CHECKING:
     import torch
@@ -40,16 +42,17 @@ class TrainedRun:
     data: Prepared
     run: Run | None = None
 
-    @property
+    @cached_property
     def objective(self) -> Objective:
-        return OBJECTIVES[self.project.training.objective]
+        training = self.project.training
+        return OBJECTIVES[training.objective].described(training, self.data.schema)
 
     @cached_property
     def calibration(self) -> Settings:
         """What the objective chose on the validation rows, such as the threshold of what is unusual."""
         if not self.objective.calibrates:
             return {}
-        return self.objective.calibrate(self.output_of("validation"), self.data, self.data.split["validation"])
+        return self.objective.calibrate(self.output_of("validation"), self.data, measured(self.data, "validation"))
 
     @property
     def decoding(self) -> dict[str, Any]:
@@ -74,15 +77,16 @@ class TrainedRun:
         return torch.cat(parts)
 
     def output_of(self, split: str) -> torch.Tensor:
-        """The network's answers to the rows of a split, (N, …)."""
-        rows = self.data.split[split]
-        return self.output({name: self.data.inputs[name][rows] for name in self.fields})
+        """The network's answers to the rows of a split that measures are taken on, (N, …)."""
+        return self.output(take(self.data, self.fields, measured(self.data, split).numpy()))
 
 
 def load_run(store: Store, run_id: str, checkpoint: str = "") -> TrainedRun:
-    """The network of a run with its "best" or "last" weights; else with those that its document says are used.
+    """The network of a run with its "best" or "last" weights, or those kept of an epoch, by its number as text; else
+    with those that its document says are used.
 
     Raises:
+        CheckpointError: no such weights are kept.
         FileNotFoundError: the run has no checkpoint yet.
         DataError: its data is not there any more.
     """
@@ -90,9 +94,16 @@ def load_run(store: Store, run_id: str, checkpoint: str = "") -> TrainedRun:
     project = read(folder / "project.json")
     text = (folder / "model.py").read_text()
     model = module(text)
-    model.load_state_dict(checkpoints.weights(folder, checkpoint or project.training.keep))
+    model.load_state_dict(moments.weights(folder, checkpoint or project.training.keep))
     data = as_kept(prepare(project.data, store.home), folder)
     return TrainedRun(project, text, model.eval(), data, store.run(run_id))
+
+
+def with_weights(trained: TrainedRun, folder: Path, checkpoint: str) -> TrainedRun:
+    """The same run with other weights of its folder; the data is not prepared again. Raises: as `load_run`."""
+    model = module(trained.source)
+    model.load_state_dict(moments.weights(folder, checkpoint))
+    return replace(trained, model=model.eval())
 
 
 def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
@@ -106,7 +117,8 @@ def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
     """
     data, text = prepare(project.data, home), source(project)
     first = verified(open_store(home), project) if project.training.start else None
-    loop = begin(project, text, data, first)
+    taught = find(open_store(home), project) if project.training.teacher else None
+    loop = teach(begin(project, text, data, first), taught)
     loop.run(Watch())
     return TrainedRun(project, text, loop.best_model(), data)
 
@@ -126,12 +138,12 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
     """Measure a trained network on a split that it was not trained on (or, to compare, on "train")."""
     if isinstance(trained.objective, Agent):
         return trained.objective.play(trained.output, trained.data, split)
-    output, rows, objective = trained.output_of(split), trained.data.split[split], trained.objective
+    output, rows, objective = trained.output_of(split), measured(trained.data, split), trained.objective
     found = objective.evaluate(output, trained.data, rows, split, trained.calibration)
     if isinstance(objective, SequenceToSequence):
         inputs = {name: trained.data.inputs[name][rows] for name in trained.fields}
         return objective.compare(found, objective.write(trained.output, trained.data, inputs), trained.data, rows)
-    return found
+    return objective.further(found, output, trained.output, trained.data, rows)
 
 
 def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

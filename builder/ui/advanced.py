@@ -16,6 +16,7 @@ from builder.ui.charts import TRAIN
 from builder.ui.forms import bound, refused
 from builder.ui.live import Live
 from builder.ui.settings import choose, differing, field, settings_of
+from builder.ui.where import choose_where, where_words
 from builder.ui.words import plain
 
 ALIKE, BALANCED, OWN = "alike", "balanced", "own"
@@ -59,8 +60,8 @@ def _groups(live: Live) -> None:
     kept = ["monitor", "early_stopping", "keep"]
     _group("When to stop, what to keep", ":material/flag:", differing(training, kept), lambda: _kept(live))
     machine = ["device", "precision", *([] if acts else ["compile"]), "seed"]
-    words = differing(training, machine)
-    _group("Device and speed", ":material/memory:", words, lambda: _fields(live, machine))
+    words = _joined(differing(training, machine), where_words())
+    _group("Device and speed", ":material/memory:", words, lambda: _machine(live, machine))
 
 
 def _group(title: str, icon: str, words: str, draw: Callable[[], None]) -> None:
@@ -72,6 +73,11 @@ def _group(title: str, icon: str, words: str, draw: Callable[[], None]) -> None:
 def _fields(live: Live, names: list[str]) -> None:
     for name in names:
         field(live, name)
+
+
+def _machine(live: Live, names: list[str]) -> None:
+    _fields(live, names)
+    choose_where()
 
 
 def _joined(*words: str) -> str:
@@ -226,6 +232,9 @@ def _learns(live: Live, key: str) -> bool:
 def _kept(live: Live) -> None:
     training = live.project.training
     objective = train.OBJECTIVES.get(training.objective)
+    found = None if live.data_problem() else live.schema()
+    if objective is not None and found is not None:
+        objective = objective.described(training, found)
     titles = {"loss": "Loss", **(objective.titles(training) if objective else {})}
     if training.monitor not in titles:
         titles[training.monitor] = f"{training.monitor} (not measured)"

@@ -7,8 +7,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from builder.check.fields import reading_edits
-from builder.data import DataError, DatasetInfo, Prepared, schema
+from builder.data import DataError, DatasetInfo, Prepared
 from builder.data.choices import COLUMNS, FIELDS, ColumnKind, Part, Role
 from builder.data.fitting import BPE_VOCABULARY, BUCKETS, LENGTH_LIMIT, VOCABULARY_LIMIT
 from builder.data.mixed import Several
@@ -19,6 +18,7 @@ from builder.graph import DataChoice, Edit
 from builder.store import Store
 from builder.ui.forms import bound, refused
 from builder.ui.live import Live
+from builder.ui.targeting import LABELS, SEVERAL, reading_edit, targeting, targets_of
 from builder.ui.uploading import beginning
 from builder.ui.words import plain
 
@@ -43,7 +43,6 @@ _SPLITS = {
     "auto": "As the data asks", "random": "By chance", "stratified": "Stratified", "group": "By group",
     "time": "By time", "given": "As given",
 }  # fmt: skip
-_OBJECTIVES = {"class": "classification", "number": "regression"}
 
 
 def data_schema(store: Store, live: Live | None, info: DatasetInfo, data: Prepared | None) -> None:
@@ -55,7 +54,7 @@ def data_schema(store: Store, live: Live | None, info: DatasetInfo, data: Prepar
     except DataError as error:
         st.error(plain(str(error)))
         if used and COLUMNS in choice.options and st.button("Take back what was set for columns"):
-            used.apply(_data_edit(used, {"options": _without(choice.options, COLUMNS)}))
+            used.apply(reading_edit(used, {"options": _without(choice.options, COLUMNS)}))
             st.rerun()
         return
     if found:
@@ -67,6 +66,8 @@ def data_schema(store: Store, live: Live | None, info: DatasetInfo, data: Prepar
         st.caption(f"{beginning(info)}, and {what} can be changed here, and how rows are split.")
         return
     if found:
+        if not info.builtin:
+            targeting(used, found)
         _details(used, found)
     if data is not None:
         _fields(used, data, info)
@@ -206,6 +207,8 @@ def _change(settings: dict[str, Any], change: Mapping[str, Any], column: Column)
 def _only_target(live: Live, said: dict[str, dict[str, Any]], found: list[Column], name: str) -> None:
     """Several numbers can be predicted side by side; anything else takes the place of what was predicted."""
     known = live.schema()
+    if live.project.data.options.get("task") in (LABELS, SEVERAL) and len(targets_of(found)) > 1:
+        return
     kind = said[name].get("kind") or next(column.kind for column in found if column.name == name)
     if known is not None and known.target.kind == "number" and kind == "number":
         return
@@ -288,7 +291,7 @@ def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
             said: Any = live.project.data.options.get(FIELDS, {})
             one = {key: value for key, value in {**said.get(name, {}), **change}.items() if value is not None}
             options = {**live.project.data.options, FIELDS: {**said, name: one}}
-            return _data_edit(live, {"options": options})
+            return reading_edit(live, {"options": options})
 
         if "tokens" in known:
             _text(live, part.name, settings, edit)
@@ -309,7 +312,7 @@ def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
         refused(made)
         if isinstance(part, Images) and part.target_kind != "mask" and part.masks is None:
             # What people brought is kept larger than it is read, so it is read anew in its new size.
-            read = (lambda change: _data_edit(live, {"options": {**live.project.data.options, **change}})) if (
+            read = (lambda change: reading_edit(live, {"options": {**live.project.data.options, **change}})) if (
                 not info.builtin
             ) else edit  # fmt: skip
             _picture(live, part, read, second, third)
@@ -332,7 +335,7 @@ def _split(live: Live, data: Prepared | None) -> None:
     choice = live.project.data
 
     def made(name: str, shown: Any, change: Any) -> dict[str, Any]:
-        return bound(live, f"split {name}", shown, lambda value: _data_edit(live, change(value)), renews=True)
+        return bound(live, f"split {name}", shown, lambda value: reading_edit(live, change(value)), renews=True)
 
     st.markdown("##### Split")
     first, second, third, fourth = st.columns([1.4, 1, 1, 1])
@@ -368,35 +371,17 @@ def _set(live: Live, name: str, change: Mapping[str, Any]) -> Edit:
     """The edit that brings settings to one column."""
     said: Any = live.project.data.options.get(COLUMNS, {})
     one = {key: value for key, value in {**said.get(name, {}), **change}.items() if value is not None}
-    return _data_edit(live, {"options": {**live.project.data.options, COLUMNS: {**said, name: one}}})
+    return reading_edit(live, {"options": {**live.project.data.options, COLUMNS: {**said, name: one}}})
 
 
 def _apply(live: Live, options: dict[str, Any]) -> None:
     """Take what was typed into the table, or say why not; the table is drawn anew either way."""
     st.session_state.pop("refusal", None)
     try:
-        live.apply(_data_edit(live, {"options": options}))
+        live.apply(reading_edit(live, {"options": options}))
     except ValueError as error:
         st.session_state["refusal"] = ("columns", plain(str(error)))
     st.session_state["columns shown"] = st.session_state.get("columns shown", 0) + 1
-
-
-def _data_edit(live: Live, change: dict[str, Any]) -> Edit:
-    """The edit that changes the data, with what follows: Inputs that read its fields, and the objective.
-
-    Raises:
-        ValueError: the data cannot be read so; the message is a sentence.
-    """
-    before, project = live.schema(), live.project
-    choice = DataChoice.model_validate({**project.data.model_dump(mode="json"), **change})
-    after = schema(choice, live.store.home)
-    edit: Edit = {"kind": "project", "data": change}
-    if after is None:
-        return edit
-    kind = after.target.kind
-    if before is not None and before.target.kind != kind and kind in _OBJECTIVES:
-        edit = {**edit, "training": {"objective": _OBJECTIVES[kind]}}
-    return {"kind": "batch", "edits": [edit, *reading_edits(project, after)]}
 
 
 def _without(options: Mapping[str, Any], name: str) -> dict[str, Any]:

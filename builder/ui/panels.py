@@ -147,30 +147,76 @@ def _overlaid(before: np.ndarray, after: np.ndarray) -> go.Figure:
     return figure
 
 
-def separation_charts(found: dict[str, Any]) -> None:
-    """How far unusual rows stand apart: the errors of both with the threshold, and the curve of both rates."""
-    left, right = st.columns(2)
-    left.plotly_chart(_histogram(found), width="stretch", key="errors")
+def separation_charts(found: dict[str, Any], name: str = "") -> None:
+    """How far unusual rows, or those of the other class, stand apart: the scores of both with the threshold, the curve
+    of both rates, and where it is known that of precision and recall. `name` tells several of them apart."""
+    curved = bool(found.get("precision"))
+    left, *right = st.columns(3 if curved else 2)
+    left.plotly_chart(_histogram(found), width="stretch", key=f"errors {name}")
     if found["false_positive_rate"]:
-        right.plotly_chart(_rates(found), width="stretch", key="rates")
+        right[0].plotly_chart(_rates(found), width="stretch", key=f"rates {name}")
+    if curved:
+        right[1].plotly_chart(_precision(found), width="stretch", key=f"precision {name}")
+
+
+def _precision(found: dict[str, Any]) -> go.Figure:
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.add_scatter(x=found["recall"], y=found["precision"], mode="lines", line={"color": TRAIN})
+    figure.update_layout(
+        title={"text": "Precision and recall", "x": 0, "font": {"size": 15}},
+        height=340,
+        margin=MARGIN,
+        xaxis_title="Recall",
+        yaxis_title="Precision",
+        showlegend=False,
+    )
+    figure.update_yaxes(range=[0, 1.02])
+    return figure
+
+
+def embedding_chart(found: dict[str, Any]) -> go.Figure:
+    """Embeddings on their first two principal axes, coloured by class."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for name in dict.fromkeys(sorted(found["names"])):
+        places = [place for place, other in enumerate(found["names"]) if other == name]
+        figure.add_scatter(
+            x=[found["x"][place] for place in places],
+            y=[found["y"][place] for place in places],
+            mode="markers",
+            marker={"size": 6},
+            name=name,
+        )
+    figure.update_layout(
+        title={"text": "Embeddings of test rows on their first two principal axes", "x": 0, "font": {"size": 15}},
+        height=420,
+        margin=MARGIN,
+        xaxis_title="First axis",
+        yaxis_title="Second axis",
+    )
+    return figure
 
 
 def _histogram(found: dict[str, Any]) -> go.Figure:
     import plotly.graph_objects as go
 
-    top = max([*found["usual"], *found["unusual"]])
+    top = max([*found["usual"], *found["unusual"]], default=1.0)
+    names = found.get("names") or ("usual", "unusual")
     bins = {"start": 0, "end": top * 1.001, "size": top / 40 or 1}
     figure = go.Figure()
-    for name, tone in (("usual", TRAIN), ("unusual", VALIDATION)):
-        figure.add_histogram(x=found[name], name=name, marker_color=tone, opacity=0.7, xbins=bins)
+    for key, name, tone in (("usual", names[0], TRAIN), ("unusual", names[1], VALIDATION)):
+        figure.add_histogram(x=found[key], name=name, marker_color=tone, opacity=0.7, xbins=bins)
     if np.isfinite(found["threshold"]):
         figure.add_vline(found["threshold"], line_dash="dot", line_color="#94a3b8", annotation_text="threshold")
     figure.update_layout(
-        title={"text": "Errors, and the threshold that validation rows chose", "x": 0, "font": {"size": 15}},
+        title={"text": f"{found.get('score', 'Errors')}, and the threshold", "x": 0, "font": {"size": 15}},
         barmode="overlay",
         height=340,
         margin=MARGIN,
-        xaxis_title="Error of a row",
+        xaxis_title=found.get("score", "Error of a row"),
         yaxis_title="Rows",
         legend={"orientation": "h", "x": 0, "y": -0.25, "yanchor": "top"},
     )
@@ -186,11 +232,15 @@ def _rates(found: dict[str, Any]) -> go.Figure:
         x=found["false_positive_rate"], y=found["true_positive_rate"], mode="lines", line={"color": TRAIN}, name="found"
     )
     figure.update_layout(
-        title={"text": "Found against falsely alarmed, at every threshold", "x": 0, "font": {"size": 15}},
+        title={
+            "text": "ROC curve" if "names" in found else "Found against falsely alarmed, at every threshold",
+            "x": 0,
+            "font": {"size": 15},
+        },
         height=340,
         margin=MARGIN,
-        xaxis_title="Usual rows called unusual",
-        yaxis_title="Unusual rows found",
+        xaxis_title="False positive rate" if "names" in found else "Usual rows called unusual",
+        yaxis_title="True positive rate" if "names" in found else "Unusual rows found",
         showlegend=False,
     )
     return figure

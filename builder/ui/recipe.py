@@ -18,11 +18,14 @@ from builder.train.fitting import misfits
 from builder.ui import session
 from builder.ui.advanced import advanced
 from builder.ui.agents import agent
+from builder.ui.aims import aims
 from builder.ui.augmenting import augmented
+from builder.ui.finding import finding
 from builder.ui.forms import choose_data
 from builder.ui.live import Live
 from builder.ui.settings import choose, field
 from builder.ui.starting import fits, start_from
+from builder.ui.where import workers
 from builder.ui.words import count, plain
 
 EVALUATE = "Measure the weights as they are on the test rows, without training"
@@ -44,6 +47,7 @@ def recipe(live: Live) -> None:
             field(live, "batch_size")
         field(live, "learning_rate", step=0.0005)
         agent(live)
+        aims(live)
     analysis = live.analysis()
     _estimate(live, analysis)
     _start(live, analysis)
@@ -55,6 +59,7 @@ def recipe(live: Live) -> None:
                 "the test rows are never trained on.")  # fmt: skip
             st.caption(f"{data.rows:,} rows · {said}")
             augmented(live)
+    finding(live)
     advanced(live)
 
 
@@ -86,7 +91,9 @@ def _misfits(live: Live) -> list[str]:
     device = "cuda" if training.device == "cuda" or (training.device == "auto" and _has_gpu()) else "cpu"
     nodes = live.project.main_network.nodes
     known = [f"{path}." for path in training.layer_rates if path.partition(".")[0] in nodes]
-    return misfits(training, objective, live.schema(), known or ["none"], device)
+    found = live.schema()
+    told = objective.described(training, found) if found is not None else objective
+    return misfits(training, told, found, known or ["none"], device)
 
 
 def _has_gpu() -> bool:
@@ -109,7 +116,7 @@ def _start(live: Live, analysis: Analysis) -> None:
 
 def _begin(live: Live, project: Project) -> None:
     try:
-        run_id = train.start(live.store, live.id, project)
+        run_id = train.start(live.store, live.id, project, workers=workers())
     except (CompileError, DataError, StoreError, train.StartError, OSError) as error:
         st.error(str(error))
     else:

@@ -17,7 +17,7 @@ from builder.train import Evaluation
 from builder.ui.charts import confusion_chart, residual_chart, series_chart
 from builder.ui.episodes import episodes
 from builder.ui.live import Live
-from builder.ui.panels import painted, panels, samples, separation_charts, tagged
+from builder.ui.panels import embedding_chart, painted, panels, samples, separation_charts, tagged
 from builder.ui.words import plain
 
 METRICS = {
@@ -40,6 +40,18 @@ METRICS = {
     "f1": ("F1", "{:.3f}"),
     "threshold": ("Threshold", "{:.4g}"),
     "dice": ("Dice", "{:.3f}"),
+    "pr_auc": ("PR-AUC", "{:.3f}"),
+    "subset_accuracy": ("Subset accuracy", "{:.1%}"),
+    "micro_f1": ("Micro F1", "{:.3f}"),
+    "mean_average_precision": ("mAP", "{:.3f}"),
+    "hamming_loss": ("Hamming loss", "{:.3f}"),
+    "knn_accuracy": ("kNN accuracy", "{:.1%}"),
+    "probe_accuracy": ("Linear probe", "{:.1%}"),
+    "input_knn_accuracy": ("kNN on the input", "{:.1%}"),
+    "chance": ("Commonest class", "{:.1%}"),
+    "spread": ("Directions used", "{:.0%}"),
+    "mrr": ("MRR", "{:.3f}"),
+    "users": ("Users", "{:.0f}"),
     "iou": ("IoU", "{:.3f}"),
     "entity_f1": ("Entity F1", "{:.3f}"),
     "word_accuracy": ("Word accuracy", "{:.1%}"),
@@ -56,6 +68,12 @@ METRICS = {
 }
 
 
+# Measures of the first so many items of a list, which stand behind an @.
+LISTS = {"recall": "Recall", "ndcg": "NDCG", "popular_ndcg": "Popularity NDCG"}
+# How many measures stand side by side.
+A_ROW = 5
+
+
 def results(live: Live, run: Run) -> None:
     """Test metrics, mistakes and downloads of a run that has ended."""
     found = train.evaluation(live.store, run.id)
@@ -64,10 +82,8 @@ def results(live: Live, run: Run) -> None:
             st.caption("This run ended before it could be measured. Resume it to go on.")
         return
     st.markdown("### In episodes that it never met" if found.episodes else "### On the test rows")
-    columns = st.columns(len(found.metrics))
-    for column, (name, value) in zip(columns, found.metrics.items(), strict=True):
-        title, style = METRICS.get(name, (name, "{:.4g}"))
-        column.metric(title, style.format(value), border=True)
+    shown = found.metrics if found.outputs is None else {"loss": found.metrics["loss"]}
+    _metrics(shown)
     if found.episodes:
         _acted(live, run, found)
         return
@@ -79,6 +95,25 @@ def results(live: Live, run: Run) -> None:
         _worst(live, run, found)
     with take:
         take_away(live, run)
+
+
+def _metrics(found: dict[str, float]) -> None:
+    """Measures side by side, in rows that leave each room for its number."""
+    items = list(found.items())
+    rows = -(-len(items) // A_ROW)
+    per_row = max(-(-len(items) // max(rows, 1)), 3)
+    for start in range(0, len(items), per_row):
+        for column, (name, value) in zip(st.columns(per_row), items[start : start + per_row], strict=False):
+            title, style = _titled(name)
+            column.metric(title, style.format(value), border=True)
+
+
+def _titled(name: str) -> tuple[str, str]:
+    """What a measure is called, and how its number is written."""
+    if name in METRICS:
+        return METRICS[name]
+    measure, mark, length = name.partition("@")
+    return (f"{LISTS[measure]}{mark}{length}", "{:.3f}") if measure in LISTS else (name, "{:.4g}")
 
 
 def _acted(live: Live, run: Run, found: Evaluation) -> None:
@@ -94,10 +129,15 @@ def _acted(live: Live, run: Run, found: Evaluation) -> None:
         take_away(live, run)
 
 
-def _detail(found: Evaluation) -> None:
+def _detail(found: Evaluation, name: str = "") -> None:
+    """The charts of an evaluation; `name` tells those of several outputs apart."""
+    for part in found.outputs or ():
+        _output(found, part)
+    if found.outputs is not None:
+        return
     if found.confusion is not None and found.report is not None:
         left, right = st.columns([1.2, 1])
-        left.plotly_chart(confusion_chart(found.confusion, found.classes), width="stretch", key="confusion")
+        left.plotly_chart(confusion_chart(found.confusion, found.classes), width="stretch", key=f"confusion {name}")
         _report(right, found.report)
     elif found.report is not None:
         _report(st.container(), found.report)
@@ -105,9 +145,12 @@ def _detail(found: Evaluation) -> None:
         _report(st.container(), found.parts_report)
     if found.residuals is not None:
         chart = residual_chart(found.residuals["target"], found.residuals["predicted"], "value")
-        st.plotly_chart(chart, width="stretch", key="residuals")
+        st.plotly_chart(chart, width="stretch", key=f"residuals {name}")
     if found.separation is not None:
-        separation_charts(found.separation)
+        separation_charts(found.separation, name)
+    if found.embedding is not None:
+        st.plotly_chart(embedding_chart(found.embedding), width="stretch", key=f"embedding {name}")
+        return
     if found.panels:
         panels(found.panels, found.classes)
     if found.samples:
@@ -117,10 +160,19 @@ def _detail(found: Evaluation) -> None:
         st.caption("A language model has no classes to confuse; its worst passages are in the next tab.")
 
 
+def _output(found: Evaluation, part: dict[str, Any]) -> None:
+    """How one of several outputs does by itself."""
+    st.markdown(f"#### {plain(part['name'])}")
+    st.caption(f"{part['objective']} · weight {part['weight']:g} in the loss")
+    _metrics(part["metrics"])
+    kept = ("metrics", "classes", "confusion", "report", "residuals", "separation")
+    _detail(Evaluation(split=found.split, rows=found.rows, **{name: part[name] for name in kept}), part["name"])
+
+
 def _report(place: DeltaGenerator, lines: list[dict[str, Any]]) -> None:
     """The scores of each class."""
     share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f")
-    shares = dict.fromkeys(("precision", "recall", "f1", "dice", "iou"), share)
+    shares = dict.fromkeys(("precision", "recall", "f1", "average_precision", "roc_auc", "dice", "iou"), share)
     place.dataframe(lines, hide_index=True, column_config=shares)
 
 
@@ -131,7 +183,8 @@ def _worst(live: Live, run: Run, found: Evaluation) -> None:
         st.error(str(error))
         return
     if not found.worst:
-        st.caption("What is made out of noise has no right answer, so there are no worst examples.")
+        made = "What is made out of noise has no right answer, so there are no worst examples."
+        st.caption(made if found.samples else "This objective has no single right answer to a row, and no worst ones.")
         return
     columns = st.columns(5)
     for place, worst in enumerate(found.worst):

@@ -153,6 +153,40 @@ BLOCK: dict[str, tuple[str, dict[str, Any]]] = {
 }
 NESTED = nested(BLOCK)
 
+PICTURE = FieldSpec("image", "image", (1, 8, 8))
+TWO = TargetSpec("class", "state", ("no", "yes"))
+TEN = TargetSpec("class", "digit", tuple("0123456789"))
+LABELS = TargetSpec("labels", "topics", ("a", "b", "c"))
+PARTS = (TargetSpec("class", "shape", ("x", "y", "z")), TargetSpec("number", "area"))
+BOTH = TargetSpec("several", "shape, area", parts=PARTS)
+
+
+def schema(target: TargetSpec, *fields: FieldSpec) -> Schema:
+    return Schema(fields or (PICTURE,), target, 100)
+
+
+def net(units: int, objective: str, **training: Any) -> Project:
+    return chain(
+        ("Input", {"field": "image", "kind": "image", "shape": [1, 8, 8]}),
+        ("Flatten", {}),
+        ("Linear", {"units": units}),
+        training=Training(objective=objective, **training),
+    )
+
+
+def heads(*units: int, objective: str = "several_outputs", **training: Any) -> Project:
+    """A network with an Output for each width."""
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
+        "input_1": ("Input", {"field": "image", "kind": "image", "shape": [1, 8, 8]}),
+        "flatten_1": ("Flatten", {}),
+    }
+    edges = [("input_1", "flatten_1")]
+    for place, width in enumerate(units, 1):
+        nodes |= {f"linear_{place}": ("Linear", {"units": width}), f"output_{place}": ("Output", {"name": f"o{place}"})}
+        edges += [("flatten_1", f"linear_{place}"), (f"linear_{place}", f"output_{place}")]
+    return project(nodes, edges, training=Training(objective=objective, **training))
+
+
 CASES: dict[str, Case] = {
     "unknown network": Case("unknown_network", "block_1", nested(BLOCK, network="stage"), NESTED),
     "no network": Case("unknown_network", "block_1", nested(BLOCK, network=""), NESTED),
@@ -313,4 +347,15 @@ CASES: dict[str, Case] = {
     "a GAN without a picture": Case("gan_wiring", "output_2", gan("output_1"), gan(), NOISY),
     "memory": Case("memory", None, chain(TABLE, linear(10**6), linear(10**6)), COMPLETE),
     "nothing to learn": Case("nothing_to_learn", None, FROZEN, COMPLETE),
+    "ten classes for two": Case(
+        "objective", None, net(1, "binary_classification"), net(10, "classification"), schema(TEN)
+    ),
+    "one output for two targets": Case("outputs", "output_1", heads(3), heads(3, 1), schema(BOTH)),
+    "embeddings of two widths": Case(
+        "width", "output_2", heads(16, 8, objective="siamese"), heads(16, 16, objective="siamese"), schema(TWO)
+    ),
+    "nobody to recommend to": Case(
+        "objective", None, net(1, "ranking"), net(1, "regression"), schema(TargetSpec("number", "stars", shape=(1,)))
+    ),
+    "no teacher": Case("teacher", None, net(10, "distillation"), net(10, "classification"), schema(TEN)),
 }

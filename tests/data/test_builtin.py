@@ -86,6 +86,11 @@ def test_shapes_and_types_are_those_of_the_schema(name: str) -> None:
         assert data.target.dtype == torch.float32
         assert data.target.shape == (rows, *target.shape)
         assert data.target.isfinite().all()
+    elif target.kind in ("labels", "several"):
+        assert data.target.dtype == torch.float32
+        assert data.target.shape == (rows, len(target.classes or target.parts))
+        assert data.target.isfinite().all()
+        assert target.kind == "several" or set(data.target.flatten().tolist()) == {0.0, 1.0}
     elif target.kind == "sequence":
         assert data.target.shape == (rows, *target.shape) == data.inputs[data.schema.inputs[-1].name].shape
     else:

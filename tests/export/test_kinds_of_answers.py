@@ -30,6 +30,12 @@ KINDS = {
     "ratings_ncf": {},
     "digits_gan": {"noise_size": 16},
     "dates_gru": {},
+    "breast_cancer_binary": {},
+    "scenes_labels": {"rows": 60},
+    "shapes_two_outputs": {"rows": 60},
+    "same_digits_contrastive": {"rows": 100},
+    "shapes_simclr": {"rows": 60},
+    "ratings_bpr": {"rows": 300},
 }
 # Each bundle brings modules of the same names, so they are forgotten between one and the next.
 ASK = """
@@ -113,6 +119,12 @@ def test_the_readme_says_what_the_answer_is(name: str, tmp_path: Path) -> None:
         "ratings_ncf": "a number in the units of the data",
         "digits_gan": "the picture that is made of the noise",
         "dates_gru": "written token by token",
+        "breast_cancer_binary": "malignant or benign, with the probability of each",
+        "scenes_labels": "those of 4 labels that apply",
+        "shapes_two_outputs": "one for each of shape, area",
+        "same_digits_contrastive": "how far apart their embeddings lie",
+        "shapes_simclr": "an embedding",
+        "ratings_bpr": "the better the item suits the user",
     }
     assert said[name] in readme
 

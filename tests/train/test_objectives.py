@@ -130,6 +130,11 @@ def test_language_modelling_is_told_in_nats_and_bits(tales: Prepared) -> None:
             torch.randn(700, 3 + 6 * 5),
             torch.cat([torch.full((700, 1), 3), torch.randint(0, 3, (700, 1)), torch.randint(0, 5, (700, 6))], dim=1),
         ),
+        ("binary_classification", torch.randn(1300, 1), torch.randint(0, 2, (1300, 1)).float()),
+        ("multi_label", torch.randn(1300, 5), torch.randint(0, 2, (1300, 5)).float()),
+        ("distillation", torch.randn(1300, 4), torch.randint(0, 4, (1300,))),
+        ("siamese", torch.randn(1300, 6), torch.randint(0, 2, (1300,))),
+        ("ranking", torch.randn(1300, 1), torch.ones(1300)),
     ],
 )
 def test_measures_of_parts_are_the_measures_of_the_whole(name: str, output: torch.Tensor, target: torch.Tensor) -> None:

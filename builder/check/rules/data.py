@@ -33,6 +33,13 @@ TARGETS = {
     "tagging": "tags",
     "class_and_tags": "class_and_tags",
     "seq2seq": "sequence",
+    "multi_label": "labels",
+    "binary_classification": "class",
+    "several_outputs": "several",
+    "distillation": "class",
+    "siamese": "class",
+    "contrastive": None,
+    "ranking": "number",
     **dict.fromkeys(USED, "action"),
 }
 # Objectives whose answer is the input itself.
@@ -46,7 +53,11 @@ _TARGET_NAMES = {
     "class_and_tags": "a class, and a tag for each word",
     "sequence": "a text as the answer",
     "action": "actions to choose from",
+    "labels": "labels, any number of which apply",
+    "several": "several targets side by side",
 }
+# Objectives of several Outputs, or of answers whose width is free: `builder.check.rules.objectives` looks at them.
+APART = ("several_outputs", "siamese", "contrastive")
 
 
 class Fields:
@@ -148,6 +159,8 @@ class Width:
             return  # it reads two Outputs, which have a rule of their own
         if context.schema and context.schema.target.kind == "action":
             return  # so has what acts
+        if context.project.training.objective in APART:
+            return
         outputs = context.of_type(Output)
         wanted = self._wanted(context)
         if context.schema and context.schema.target.kind == "class_and_tags":
@@ -164,6 +177,10 @@ class Width:
         what, verb = "the target", "needs"
         if schema and context.project.training.objective in REBUILDING:
             what = f"the field {schema.inputs[0].name}"
+        elif schema and context.project.training.objective == "binary_classification":
+            what = "one logit for the two classes"
+        elif schema and schema.target.kind == "labels":
+            what, verb = f"the {len(schema.target.classes)} labels", "need"
         elif schema and schema.target.classes:
             what, verb = f"the {len(schema.target.classes)} classes", "need"
         yield context.issue(
@@ -202,7 +219,9 @@ class Width:
         if context.project.training.objective in REBUILDING:
             field = context.schema.inputs[0]
             return None if field.kind == "tokens" else TensorSpec((None, *field.shape))
-        if target.kind == "class":
+        if context.project.training.objective in ("binary_classification", "ranking"):
+            return TensorSpec((None, 1))
+        if target.kind in ("class", "labels"):
             return TensorSpec((None, len(target.classes)))
         if target.kind == "number":
             return TensorSpec((None, *target.shape)) if target.shape else TensorSpec((None, 1))

@@ -105,7 +105,15 @@ def _project(context: Context, edges: dict[str, Edge], specs: dict[str, TensorSp
 
 
 # Objectives whose loss applies a softmax.
-CROSS_ENTROPY = ("classification", "language_modelling", "segmentation", "tagging", "class_and_tags", "seq2seq")
+CROSS_ENTROPY = (
+    "classification",
+    "language_modelling",
+    "segmentation",
+    "tagging",
+    "class_and_tags",
+    "seq2seq",
+    "distillation",
+)
 
 
 class SoftmaxBeforeLoss:

@@ -86,6 +86,9 @@ def _lines(run: Run, result: Evaluation) -> list[str]:
         names = [short(name, 20) for name in result.classes]
         rows = [[name, *map(str, counts)] for name, counts in zip(names, result.confusion, strict=True)]
         lines += ["", table(["truth \\ answer", *names], rows, right=names)]
+    for output in result.outputs or ():
+        told = f"{plain(output['name'])}: {output['objective'].lower()}, weight {output['weight']:g}"
+        lines += ["", told, measures(output["metrics"])]
     if result.worst:
         head = ("row", "loss", "truth", "answer", "confidence")
         worst = [

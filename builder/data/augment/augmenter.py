@@ -65,10 +65,10 @@ class Augmenter:
         (self._mixing if isinstance(found, Mixing) else self._steps).append((found, places))
 
     def __call__(
-        self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, int, int]
+        self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
     ) -> tuple[list[torch.Tensor], torch.Tensor, Mixed | None]:
         """A batch after all augmentations; the tensors that were given stay as they are. `seed` is the training seed,
-        the epoch, and the batch's first row in it."""
+        the epoch, the batch's first row in it, and for one of several views its number."""
         import numpy as np
         import torch
 

@@ -99,6 +99,18 @@ def _answer(trained: Trained) -> str:
     if kind["kind"] == "action":
         told = "the return that the agent expects of each" if kind["values"] else "the probability of each"
         return f"The answer is one of {len(kind['classes'])} actions, with {told}."
+    if kind["kind"] == "labels":
+        return f"The answer is those of {len(kind['classes'])} labels that apply, with the probability of each."
+    if kind["kind"] == "binary":
+        return f"The answer is {kind['classes'][0]} or {kind['classes'][1]}, with the probability of each."
+    if kind["kind"] == "pair":
+        return "The answer is whether both are alike, by how far apart their embeddings lie."
+    if kind["kind"] == "embedding":
+        return "The answer is an embedding: numbers that are near each other for what is alike."
+    if kind["kind"] == "score":
+        return "The answer is a score: the higher, the better the item suits the user."
+    if kind["kind"] == "several":
+        return f"The answer holds one for each of {', '.join(part['name'] for part in kind['parts'])}."
     if kind["kind"] == "class":
         return f"The answer is one of {len(kind['classes'])} classes, with the probability of each."
     if kind["kind"] == "number":

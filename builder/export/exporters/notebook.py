@@ -21,7 +21,8 @@ WIDTH = 110
 TIMEOUT_S = 600
 NOTEBOOK, WEIGHTS = "network.ipynb", "weights.safetensors"
 # What is taken from predict.py; the rest of it reads files.
-PREDICTION = ("BATCH", "LIKELIEST", "predict", "texts", "decode", "rebuilt", "labelled", "actions", "both")
+PREDICTION = ("BATCH", "LIKELIEST", "predict", "texts", "decode", "rebuilt", "labelled", "actions", "both", "labels",
+              "pairs", "several")  # fmt: skip
 
 # Runs the code cells one after the other, as Jupyter does, and then asks their network.
 ASK = """

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from builder.train.objectives.pricing import Pricing, pricing
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from builder.data import Prepared
+    from builder.data import Prepared, Schema
     from builder.graph import Training
+    from builder.train.augmented import Augmented, Goal
     from builder.train.loop import Loop
     from builder.train.turns import Turns
 
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 EVALUATION_BATCH = 512
 WORST = 20
 Settings = Mapping[str, float]
-RISING = ("accuracy", "word_accuracy", "dice", "iou", "roc_auc", "r2", "entity_f1", "macro_f1", "return", "reward")
+RISING = (
+    "accuracy", "word_accuracy", "dice", "iou", "roc_auc", "r2", "entity_f1", "macro_f1", "micro_f1", "return",
+    "reward", "subset_accuracy", "f1",
+)  # fmt: skip
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -63,12 +67,17 @@ class Evaluation:
     worst: list[Worst] = field(default_factory=list)
     # Examples side by side, each as {row, caption, parts: [{title, kind, values, …}]}; `classes` colour their pixels.
     panels: list[dict[str, Any]] = field(default_factory=list)
-    # How far what is unusual stands apart: scores of both, the threshold, and the curve of both rates.
+    # How far what is unusual stands apart: scores of both, the threshold, and the curve of both rates. `names` are
+    # those of both, and `score` says what was measured, where it is not the error of a row.
     separation: dict[str, Any] | None = None
     # Episodes of an agent: their returns, and some of them step by step, as `builder.train.objectives.agents` has them.
     episodes: dict[str, Any] | None = None
     # Pictures (C, H, W) with values from 0 to 1, in groups such as those that were generated and those of the data.
     samples: dict[str, list[Any]] = field(default_factory=dict)
+    # Embeddings on two axes, {x, y, names}.
+    embedding: dict[str, Any] | None = None
+    # Of several outputs: how each does by itself, as {name, objective, weight, metrics, …parts of an evaluation}.
+    outputs: list[dict[str, Any]] | None = None
 
     def as_json(self) -> dict[str, Any]:
         from dataclasses import asdict
@@ -102,8 +111,49 @@ class Objective(ABC):
     pricing: Pricing = Pricing()
     # Whether something is chosen after training, on the validation rows.
     calibrates: ClassVar[bool] = False
+    # What `join` tells.
+    fields: tuple[str, ...] = ()
+    change: Augmented | None = None
     # Whether it is learned by acting in an environment, and measured in episodes.
     acts: ClassVar[bool] = False
+    # Whether a batch is changed before it goes through the network, by `drawn`.
+    draws: ClassVar[bool] = False
+    # Whether that makes two rows of each, which belong together; then measures are taken of such batches too.
+    doubles: ClassVar[bool] = False
+    # Whether rows may count more or less than others.
+    weighs: ClassVar[bool] = True
+
+    def described(self, training: Training, schema: Schema) -> Self:
+        """This objective as a document describes it, for all that is done with an answer but lowering its loss."""
+        return self
+
+    def drawn(
+        self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """A batch as it goes through the network: with a second view of each row, say. The same seed gives the same."""
+        return inputs, target
+
+    def join(self, fields: Sequence[str], change: Augmented | None) -> None:
+        """Told once, where it `draws`: the fields in the order of a batch's inputs, and what augments a batch."""
+        self.fields, self.change = tuple(fields), change
+
+    def batch(
+        self, inputs: list[torch.Tensor], target: Goal, seed: tuple[int, int, int]
+    ) -> tuple[list[torch.Tensor], Goal]:
+        """A batch of a step after all that is done to it, where it `draws`; the seed is the training seed, the epoch
+        and the batch's first row."""
+        return self.drawn(inputs, cast("torch.Tensor", target), seed)
+
+    def further(
+        self,
+        found: Evaluation,
+        output: torch.Tensor,
+        ask: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
+        data: Prepared,
+        rows: torch.Tensor,
+    ) -> Evaluation:
+        """An evaluation with what takes more than the answers for its rows; `ask` has the network answer others."""
+        return found
 
     def loop(self) -> type[Loop] | None:
         """The loop that trains it; None: the usual one."""
@@ -112,6 +162,10 @@ class Objective(ABC):
     def target(self, data: Prepared) -> torch.Tensor:
         """What the loss is taken against, for all rows of the data, (R, …)."""
         return data.target
+
+    def goal(self, data: Prepared) -> torch.Tensor:
+        """The same, where a document has a say in it."""
+        return self.target(data)
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
         """This objective with what a document says about its loss."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
 
@@ -24,7 +24,7 @@ class Classification(Objective):
     summary = "Which of several classes an example belongs to"
     metrics = {"loss": "Cross-entropy", "accuracy": "Accuracy"}  # noqa: RUF012
     by_class = True
-    takes = ("class_weights", "label_smoothing")
+    takes: ClassVar[tuple[str, ...]] = ("class_weights", "label_smoothing")
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return self.pricing.entropy(output, target)

@@ -24,11 +24,22 @@ class Pricing:
     regression: str = "mse"
     delta: float = 1.0
     quantile: float = 0.5
+    # How much each label counts where it applies, float32 (labels,); None: as much as where it does not.
+    positive_weight: torch.Tensor | None = None
 
     @property
     def plain(self) -> bool:
         """Whether classes count alike and labels are as they are."""
-        return self.class_weights is None and self.label_smoothing == 0
+        return self.class_weights is None and self.label_smoothing == 0 and self.positive_weight is None
+
+    def binary(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Binary cross-entropy of logits against 0 and 1 of the same shape (N, labels), with these weights and this
+        smoothing: the mean over all of them."""
+        from torch.nn import functional
+
+        smooth = self.label_smoothing
+        goal = target * (1 - smooth) + smooth / 2 if smooth else target
+        return functional.binary_cross_entropy_with_logits(logits, goal, pos_weight=self.positive_weight)
 
     def entropy(self, logits: torch.Tensor, target: torch.Tensor, **how: Any) -> torch.Tensor:
         """Cross-entropy as torch has it, with these weights and this smoothing."""
@@ -69,13 +80,30 @@ def pricing(training: Training, takes: tuple[str, ...], targets: torch.Tensor, c
         else:
             weights = torch.tensor(training.class_weights)
         weights = weights.to(device, torch.float32)
+    positive = None
+    if "positive_weight" in takes and training.positive_weight is not None:
+        positive = positive_weight(training.positive_weight, targets).to(device, torch.float32)
     return Pricing(
         weights,
         training.label_smoothing if "label_smoothing" in takes else 0.0,
         training.regression_loss if "regression_loss" in takes else "mse",
         training.huber_delta,
         training.quantile,
+        positive,
     )
+
+
+def positive_weight(asked: str | float, targets: torch.Tensor) -> torch.Tensor:
+    """How much each label counts where it applies, (labels,): as asked, or negatives over positives in `targets`, which
+    are 0 and 1, (R,) or (R, labels). A label that applies nowhere, or everywhere, counts 1."""
+    import torch
+
+    table = targets.reshape(len(targets), -1).double()
+    if not isinstance(asked, str):
+        return torch.full((table.shape[1],), float(asked), dtype=torch.float64)
+    applies = table.sum(0)
+    lacks = len(table) - applies
+    return torch.where((applies > 0) & (lacks > 0), lacks / applies.clamp(min=1), torch.ones_like(applies))
 
 
 def balanced(targets: torch.Tensor, classes: int) -> torch.Tensor:

@@ -1,0 +1,132 @@
+"""What single objectives take beside the rest, on the train page: the weights of outputs, a teacher, a margin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from builder import train
+from builder.check.rules.objectives import HEADS, head_of
+from builder.data import TargetSpec
+from builder.graph import Edit
+from builder.graph.aiming import Aiming, Head
+from builder.graph.training import about
+from builder.train import teaching
+from builder.train.checkpoints import weights_file
+from builder.train.origin import RUN
+from builder.ui.forms import bound, refused
+from builder.ui.live import Live
+from builder.ui.settings import field
+from builder.ui.words import at, plain, told_apart
+
+ALIKE, BALANCED, OWN = "alike", "balanced", "own"
+WEIGHTINGS = {ALIKE: "As much as negatives", BALANCED: "Balanced: rare ones count more", OWN: "My own"}
+SHOWN_RUNS = 20
+BINARY = "binary_classification"
+
+
+def aims(live: Live) -> None:
+    """What the project's objective takes; nothing where it takes nothing of its own."""
+    objective = train.OBJECTIVES.get(live.project.training.objective)
+    training = live.project.training
+    names = [name for name in (objective.takes if objective is not None else ()) if name in Aiming.model_fields]
+    if training.objective == "several_outputs" and BINARY not in {head.objective for head in training.outputs.values()}:
+        names = [name for name in names if name != "positive_weight"]
+    own = {"positive_weight": _positives, "outputs": _outputs, "teacher": _teacher}
+    plain_ones = [name for name in names if name not in own]
+    for name in names:
+        if name in own:
+            own[name](live)
+    columns = st.columns(2) if plain_ones else []
+    for place, name in enumerate(plain_ones):
+        with columns[place % 2]:
+            field(live, name)
+
+
+def _positives(live: Live) -> None:
+    weight = live.project.training.positive_weight
+    shown = ALIKE if weight is None else BALANCED if weight == BALANCED else OWN
+    told = about("positive_weight")
+
+    def edit(new: str) -> Edit:
+        found: Any = {ALIKE: None, BALANCED: BALANCED, OWN: 2.0}[new]
+        return {"kind": "project", "training": {"positive_weight": found}}
+
+    made = bound(live, "training/positives", shown, edit, renews=True)
+    options = list(WEIGHTINGS)
+    st.selectbox(
+        told.title,
+        options,
+        options.index(shown),
+        WEIGHTINGS.__getitem__,
+        help=told.description,
+        **made,
+    )
+    refused(made)
+    if shown == OWN:
+
+        def own(new: float) -> Edit:
+            return {"kind": "project", "training": {"positive_weight": new}}
+
+        made = bound(live, "training/positive_weight", weight, own)
+        st.number_input("Times as much", 0.01, 1e6, float(weight or 1.0), step=None, format="%g", **made)
+        refused(made)
+
+
+def _outputs(live: Live) -> None:
+    """The objective and the weight of each target."""
+    found = None if live.data_problem() else live.schema()
+    if found is None or not found.target.parts:
+        return
+    st.caption("Outputs, in the order of the network's")
+    for part in found.target.parts:
+        _output(live, part)
+
+
+def _output(live: Live, part: TargetSpec) -> None:
+    head = live.project.training.outputs.get(part.name, Head())
+    known = [one for one in HEADS.get(part.kind, ()) if one != BINARY or len(part.classes) == 2]
+    one, two = st.columns([2, 1])
+
+    def edit(**change: Any) -> Edit:
+        outputs = {name: kept.model_dump(mode="json") for name, kept in live.project.training.outputs.items()}
+        outputs[part.name] = {**head.model_dump(mode="json"), **change}
+        return {"kind": "project", "training": {"outputs": outputs}}
+
+    shown = head_of(part, head.objective)
+    made = bound(live, f"training/outputs/{part.name}/objective", shown, lambda new: edit(objective=new), renews=True)
+    titles = {name: train.OBJECTIVES[name].title for name in known}
+    one.selectbox(plain(part.name), known, known.index(shown), titles.__getitem__, disabled=len(known) < 2, **made)
+    refused(made)
+    made = bound(live, f"training/outputs/{part.name}/weight", head.weight, lambda new: edit(weight=new))
+    text = "How much this output's loss counts in the sum"
+    two.number_input("Weight", 0.0, 1e6, head.weight, step=None, format="%g", help=text, **made)
+    refused(made)
+
+
+def _teacher(live: Live) -> None:
+    """The choice of an earlier run to learn from."""
+    chosen = live.project.training.teacher
+    names = {"": "Choose a run"}
+    for run in live.store.runs(live.id, limit=SHOWN_RUNS):
+        try:
+            weights_file(Path(live.store.run_folder(run.id)))
+        except FileNotFoundError:
+            continue
+        names[f"{RUN}{run.id}"] = f"{run.title[:40]} · {at(run.created_at)}"
+    names.setdefault(chosen, "An earlier run")
+    names = told_apart(names)
+    st.selectbox(
+        "Teacher",
+        list(names),
+        list(names).index(chosen),
+        format_func=names.__getitem__,
+        help=Aiming.model_fields["teacher"].description,
+        **bound(live, "training/teacher", chosen, lambda new: {"kind": "project", "training": {"teacher": new}}),
+    )
+    try:
+        teaching.find(live.store, live.project)
+    except train.StartError as error:
+        st.error(plain(str(error)))

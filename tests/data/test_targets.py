@@ -1,0 +1,92 @@
+"""Targets of a table that are more than one class or number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from builder.data import DataError, add_file, prepare
+from builder.data.tables import table_to_raw
+from builder.graph import DataChoice
+
+TARGET = {"role": "target"}
+TABLE = pd.DataFrame(
+    {
+        "size": [float(row) for row in range(80)],
+        "topics": ["sport;news", "news", "", "music; sport", "news;music;news", None, "sport", "music"] * 10,
+        "kind": ["a", "b"] * 40,
+        "price": [row * 2.5 for row in range(80)],
+        "hot": ["yes", "no"] * 40,
+        "cheap": [0, 1, 1, 0] * 20,
+    }
+)
+
+
+def read(**options: Any) -> Any:
+    return table_to_raw(TABLE, options, "Things")
+
+
+def test_a_cell_may_hold_several_labels() -> None:
+    raw = read(target="topics", task="multi_label")
+    assert (raw.target_kind, raw.classes) == ("labels", ("music", "news", "sport"))
+    assert raw.target[:6].tolist() == [[0, 1, 1], [0, 1, 0], [0, 0, 0], [1, 0, 1], [1, 1, 0], [0, 0, 0]]
+    assert len(raw) == 80  # a row without labels is a row
+
+
+def test_columns_of_yes_and_no_are_labels() -> None:
+    columns = {"hot": {"role": "target"}, "cheap": {"role": "target"}}
+    raw = read(target="hot", task="multi_label", columns=columns)
+    assert (raw.target_kind, raw.classes) == ("labels", ("hot", "cheap"))
+    assert raw.target[:4].tolist() == [[1, 0], [0, 1], [1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"target": "kind", "task": "multi_label", "columns": {"cheap": TARGET, "kind": TARGET}},
+            "takes yes or no",
+        ),
+        ({"target": "topics", "task": "multi_label", "separator": ""}, "what stands between labels"),
+        ({"target": "kind", "task": "several_outputs"}, "need several targets"),
+        ({"target": "kind", "task": "labelling"}, "The option task is"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_a_sentence(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read(**options)
+
+
+def test_a_separator_of_ones_own() -> None:
+    table = TABLE.assign(topics=["x/y", "y"] * 40)
+    raw = table_to_raw(table, {"target": "topics", "task": "multi_label", "separator": "/"}, "Things")
+    assert raw.classes == ("x", "y")
+
+
+def test_an_upload_is_prepared_with_labels_and_with_several_targets(home: Path) -> None:
+    info = add_file(TABLE.to_csv(index=False).encode(), "things.csv", home, target="kind")
+    labelled = prepare(DataChoice(dataset=info.name, options={"target": "topics", "task": "multi_label"}), home)
+    assert labelled.schema.target.kind == "labels"
+    assert labelled.target.dtype == torch.float32
+    assert labelled.target_text(0) == "news, sport"
+    assert labelled.target_text(2) == "none"
+    columns = {"kind": {"role": "target"}, "price": {"role": "target"}}
+    options: dict[str, Any] = {"target": "kind", "task": "several_outputs", "columns": columns}
+    several = prepare(DataChoice(dataset=info.name, options=options), home)
+    assert [(part.kind, part.name) for part in several.schema.target.parts] == [("class", "kind"), ("number", "price")]
+    learned = TABLE["price"].to_numpy()[several.split["train"].numpy()]
+    scaled = (TABLE["price"] - learned.mean()) / learned.std()
+    assert several.target[:, 1].tolist() == pytest.approx(scaled.tolist(), rel=1e-5)
+    assert several.target[:, 0].tolist() == [0.0, 1.0] * 40
+    assert several.target_text(3) == "kind: b, price: 7.5"
+
+
+def test_documents_without_a_task_are_read_as_before() -> None:
+    assert read(target="kind").target_kind == "class"
+    assert (
+        read(target="cheap", columns={"cheap": {"role": "target"}, "price": {"role": "target"}}).target_kind == "number"
+    )
