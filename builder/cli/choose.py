@@ -39,8 +39,8 @@ def find_run(store: Store, wanted: str) -> Run:
     return refresh(store, found[0].id)
 
 
-def find_trained(store: Store, wanted: str) -> TrainedRun:
-    """The network of a run with its best weights.
+def find_trained(store: Store, wanted: str, checkpoint: str = "") -> TrainedRun:
+    """The network of a run with its "best" or "last" weights; else with those that its document says are used.
 
     Raises:
         Failure: there is no such run, or it has no weights yet.
@@ -49,7 +49,7 @@ def find_trained(store: Store, wanted: str) -> TrainedRun:
 
     run = find_run(store, wanted)
     try:
-        return load_run(store, run.id)
+        return load_run(store, run.id, checkpoint)
     except FileNotFoundError:
         reason = f": {plain(run.reason)}" if run.reason else "."
         raise Failure(f"Run {run.id} has no weights; it is {run.state}{reason}") from None

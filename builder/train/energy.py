@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
+import time
 from importlib.util import find_spec
 from typing import Any
 
@@ -12,6 +14,8 @@ import psutil
 # What one busy core of a server takes, with its share of memory and losses; NETLOOM_CORE_WATTS says otherwise.
 CORE_WATTS = 12.0
 _JOULES = 3.6e6
+# codecarbon is imported after the first steps, or it would take them their turns.
+LATER_S = 1.5
 
 
 class Meter:
@@ -20,23 +24,24 @@ class Meter:
     def __init__(self, before: dict[str, Any]) -> None:
         self._process = psutil.Process()
         self._spent_s = float(before.get("cpu_s") or 0.0)
-        self._before = before.get("energy_kwh") if before.get("energy_measured") else None
+        self._before_kwh = float(before.get("energy_kwh") or 0.0)
+        self._all_measured = not self._before_kwh or bool(before.get("energy_measured"))
         self._start_s = self._seconds()
-        self._tracker = _tracker()
+        self._tracker = _Tracker() if find_spec("codecarbon") else None
 
     def read(self) -> dict[str, Any]:
         """Seconds of the processor so far, and the energy as an estimate from them."""
-        seconds = self._spent_s + self._seconds() - self._start_s
-        return {"cpu_s": round(seconds, 2), "energy_kwh": seconds * watts() / _JOULES, "energy_measured": False}
+        seconds = self._seconds() - self._start_s
+        kwh = self._before_kwh + seconds * watts() / _JOULES
+        return {"cpu_s": round(self._spent_s + seconds, 2), "energy_kwh": kwh, "energy_measured": False}
 
     def stop(self) -> dict[str, Any]:
-        """The last reading; where codecarbon measured, its own."""
+        """The last reading; where codecarbon measured, its own on top of what the run had told before. It counts as
+        measured where all of it was: a worker that was killed had no time to ask codecarbon."""
         found = self.read()
-        if self._tracker is not None:
-            with contextlib.suppress(Exception):  # an estimate is no reason to lose a run
-                self._tracker.stop()
-                measured = float(self._tracker.final_emissions_data.energy_consumed)
-                found |= {"energy_kwh": measured + float(self._before or 0.0), "energy_measured": True}
+        measured = self._tracker.stop() if self._tracker is not None else None
+        if measured is not None:
+            found |= {"energy_kwh": self._before_kwh + measured, "energy_measured": self._all_measured}
         return found
 
     def _seconds(self) -> float:
@@ -63,16 +68,39 @@ def sentence(summary: dict[str, Any]) -> str:
     return f"about {amount}, estimated at {watts():g} W for each busy core"
 
 
-def _tracker() -> Any:
-    """codecarbon's, where it is installed; it writes no file and asks no network."""
-    if find_spec("codecarbon") is None:
-        return None
-    try:
-        from codecarbon import OfflineEmissionsTracker
+class _Tracker:
+    """codecarbon's, which writes no file and asks no network. It looks for two seconds at what the machine has before
+    it counts, so that it begins in a thread of its own."""
 
-        country = os.environ.get("NETLOOM_COUNTRY", "USA")
-        tracker = OfflineEmissionsTracker(country_iso_code=country, save_to_file=False, log_level="critical")
-        tracker.start()
-    except Exception:  # whatever it finds missing on this machine
+    def __init__(self) -> None:
+        self._tracker: Any = None
+        self._began = threading.Event()
+        self._missed_s = time.process_time()
+        later = threading.Timer(LATER_S, self._begin)
+        later.daemon = True
+        later.start()
+
+    def stop(self) -> float | None:
+        """The kWh of this process; None where they were not measured: the run was short, or codecarbon failed."""
+        if not self._began.is_set() or self._tracker is None:
+            return None
+        with contextlib.suppress(Exception):  # an estimate is no reason to lose a run
+            self._tracker.stop()
+            measured = float(self._tracker.final_emissions_data.energy_consumed)
+            return measured + self._missed_s * watts() / _JOULES
         return None
-    return tracker
+
+    def _begin(self) -> None:
+        with contextlib.suppress(Exception):  # whatever it finds missing on this machine
+            from codecarbon import OfflineEmissionsTracker
+
+            tracker = OfflineEmissionsTracker(
+                country_iso_code=os.environ.get("NETLOOM_COUNTRY", "USA"),
+                tracking_mode="process",  # others train on this machine too
+                save_to_file=False,
+                log_level="critical",
+            )
+            tracker.start()
+            self._missed_s = time.process_time() - self._missed_s
+            self._tracker = tracker
+            self._began.set()

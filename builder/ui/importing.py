@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from builder.graph import DocumentError, Project, loads
 from builder.store import Store, StoreError
 from builder.ui.words import plain
 
-KINDS = ("onnx", "pt2", "keras", "json")
+KINDS = ("onnx", "pt2", "keras", "json", "safetensors")
 MAX_UPLOAD_MIB = 500
 FORMATS = (
     "**ONNX** (`.onnx`), **PyTorch** from `torch.export` (`.pt2`), **Keras** (`.keras`, or its JSON), "
-    "or a **Netloom** project (`.json`). Nothing in a file is ever executed; PyTorch's older `.pt` and `.pth` "
+    "a **Netloom** project (`.json`), or a **Hugging Face** folder: its `config.json` with its `.safetensors` "
+    "(BERT, DistilBERT, GPT-2, ViT). Nothing in a file is ever executed; PyTorch's older `.pt` and `.pth` "
     "files are programs, so they are not taken."
 )
 
@@ -44,12 +45,14 @@ def ask(store: Store, open_project: Callable[[str], None]) -> None:
     head, body, foot, below = st.empty(), st.empty(), st.empty(), st.empty()
     if "brought" not in st.session_state:
         head.markdown(FORMATS)
-        file = body.file_uploader("The file", type=KINDS, max_upload_size=MAX_UPLOAD_MIB, key="model file")
-        if not foot.button("Import it", type="primary", disabled=file is None) or file is None:
+        files = body.file_uploader(
+            "The file", type=KINDS, max_upload_size=MAX_UPLOAD_MIB, key="model file", accept_multiple_files=True
+        )
+        if not foot.button("Import it", type="primary", disabled=not files) or not files:
             return
         try:
             with below, st.spinner("Reading its layers and weights …"):
-                st.session_state["brought"] = bring(store, file.name, file.getvalue())
+                st.session_state["brought"] = bring_all(store, {file.name: file.getvalue() for file in files})
         except (Unreadable, DocumentError, StoreError, OSError) as error:
             below.error(plain(str(error)))
             return
@@ -59,6 +62,27 @@ def ask(store: Store, open_project: Callable[[str], None]) -> None:
     if foot.button("Open it", type="primary", icon=":material/schema:", width="stretch", key="open what was brought"):
         st.session_state.pop("brought", None)
         open_project(found.project_id)
+
+
+def bring_all(store: Store, files: Mapping[str, bytes]) -> Brought:
+    """Make a project of a file, or of the files of a folder that Hugging Face's libraries wrote.
+
+    Raises:
+        DocumentError, Unreadable, StoreError: as `bring` does.
+    """
+    from builder.train import adopt, pretrained
+
+    if len(files) == 1:
+        ((name, content),) = files.items()
+        if not name.endswith(".safetensors"):
+            return bring(store, name, content)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "Imported"
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / Path(name).name).write_bytes(content)
+        found = pretrained.read_folder(folder)
+    return Brought(adopt(store, found), _sentence(found), found.remarks)
 
 
 def bring(store: Store, filename: str, content: bytes) -> Brought:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import streamlit as st
 
 from builder import train
 from builder.check import Analysis
 from builder.compile import CompileError, source
+from builder.compile.importers import Unreadable
 from builder.store import Missing, Run, Store, StoreError, weights
 from builder.train import checkpoints
 from builder.train.origin import RUN, WEIGHTS
 from builder.ui.forms import bound
+from builder.ui.importing import MAX_UPLOAD_MIB
 from builder.ui.live import Live
 from builder.ui.words import at, plain, told_apart
 
 SHOWN_RUNS = 20
+FOLDER = (
+    "Drop the `config.json` and the `.safetensors` files of a BERT, DistilBERT, GPT-2, ViT or ResNet. A network "
+    "that is drawn alike takes what fits."
+)
 HELP = "Fresh weights are drawn by the seed. Others let a network go on from what was learned before"
 
 
@@ -32,6 +39,32 @@ def start_from(live: Live) -> None:
         help=HELP,
         **bound(live, "training/start", chosen, lambda value: {"kind": "project", "training": {"start": value}}),
     )
+    with st.popover("Hugging Face files", icon=":material/download:", width="stretch"):
+        _from_files(live)
+
+
+def _from_files(live: Live) -> None:
+    """Take the weights of a network of the same kind from the files of a folder."""
+    st.caption(FOLDER)
+    files = st.file_uploader(
+        "Its files", type=["json", "safetensors"], accept_multiple_files=True, max_upload_size=MAX_UPLOAD_MIB
+    )
+    if not st.button("Take what fits", disabled=not files, type="primary"):
+        return
+    from builder.train import pretrained
+
+    try:
+        with TemporaryDirectory(prefix="netloom-") as place, st.spinner("Reading its weights …"):
+            for file in files:
+                (Path(place) / Path(file.name).name).write_bytes(file.getvalue())
+            start, taken = pretrained.keep(live.store, live.project, place)
+    except (Unreadable, train.StartError, CompileError, StoreError) as error:
+        st.error(plain(str(error)))
+        return
+    live.apply({"kind": "project", "training": {"start": start}})
+    for remark in taken.remarks:
+        st.toast(plain(remark))
+    st.rerun()
 
 
 def options(store: Store, project_id: str, chosen: str) -> dict[str, str]:

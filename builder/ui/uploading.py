@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from builder.data import DataError, DatasetInfo, schema
+from builder.data.fetching import FetchError, allowed, asked_for, download, fetch_dataset
+from builder.data.limits import MAX_FILE_BYTES
 from builder.data.uploads import Reader, Source, add_source, fitting, open_source, reader_for
 from builder.data.uploads.base import Question
 from builder.graph import DataChoice
@@ -19,6 +25,7 @@ from builder.ui.words import plain
 
 MAX_UPLOAD_MIB = 200
 HEIGHT = 252  # pixels of the table that shows the first rows
+_TASKS = {"classification": "A class", "regression": "A number", "multi_label": "Labels, such as a;b;c"}
 # What can be dropped, with what it looks like.
 _KINDS = {
     ":material/table: A table": "CSV, Excel, JSON or Parquet: one row per example. Series and ratings are tables, too.",
@@ -38,7 +45,7 @@ def upload(store: Store) -> None:
 
 @st.dialog("Bring your own data", width="large")
 def _form(store: Store) -> None:
-    files = st.file_uploader(
+    dropped = st.file_uploader(
         "Drop a file here, or choose one",
         accept_multiple_files=True,
         key=f"uploaded {st.session_state.get('uploads opened', 0)}",
@@ -46,6 +53,7 @@ def _form(store: Store) -> None:
         help="What a file is, its content says, not its name. Files that belong together, such as images and labels, "
         "are dropped together.",
     )
+    files: Sequence[Any] = dropped or from_the_web()
     if not files:
         for column, (title, text) in zip(st.columns(len(_KINDS)), _KINDS.items(), strict=True):
             with column.container(border=True, height="stretch"):
@@ -66,6 +74,61 @@ def _form(store: Store) -> None:
         st.error(plain(str(error)), icon=":material/report:")
         return
     _add(store, key, source, reader, answers)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file that came from the web, as an uploader would give it."""
+
+    name: str
+    file_id: str
+    content: bytes
+
+    def getvalue(self) -> bytes:
+        return self.content
+
+
+def from_the_web() -> list[Fetched]:
+    """The files at an address that is typed, where whoever runs Netloom allows it; they are fetched once."""
+    if not allowed(server=True):
+        return []
+    key = f"address {st.session_state.get('uploads opened', 0)}"
+    typed = st.text_input("Or fetch it", placeholder="https://… or hf:owner/name", key=key).strip()
+    if not typed:
+        return []
+    known = st.session_state.get("fetched")
+    if known is None or known[0] != typed:
+        bar = st.progress(0.0, "Fetching")
+        try:
+            found = _fetch(typed, lambda share, what: _tell(bar, share, what))
+        except DataError as error:
+            st.error(plain(str(error)), icon=":material/report:")
+            return []
+        finally:
+            bar.empty()
+        st.session_state["fetched"] = known = (typed, found)
+    files: list[Fetched] = known[1]
+    return files
+
+
+def _tell(bar: DeltaGenerator, share: float, what: str) -> None:
+    bar.progress(share, line(what))
+
+
+def _fetch(typed: str, tell: Callable[[float, str], None]) -> list[Fetched]:
+    wanted = asked_for(typed)
+    if wanted is None:
+        raise FetchError(f"{typed[:60]!r} is no address: it begins with https://, or with hf: for a name of the hub.")
+    with TemporaryDirectory(prefix="netloom-") as place:
+        if wanted.kind == "hub":
+            found = fetch_dataset(wanted.name, Path(place), tell, server=True)
+        else:
+            found = download(wanted.name, Path(place), tell, server=True, max_bytes=MAX_FILE_BYTES)
+        paths = sorted(path for path in found.rglob("*") if path.is_file()) if found.is_dir() else [found]
+        if sum(path.stat().st_size for path in paths) > MAX_FILE_BYTES:
+            raise FetchError(f"It has more than {MAX_FILE_BYTES / 2**20:,.0f} MiB; add it at the command line.")
+        base = found.parent
+        return [Fetched(path.relative_to(base).as_posix(), f"{typed} {path.name}", path.read_bytes()) for path in paths]
 
 
 def _source(key: str, files: Sequence[Any]) -> Source:
@@ -133,6 +196,8 @@ def _ask(question: Question, key: str) -> Any:
 def _choice(value: Any, question: Question) -> str:
     if value is None:
         return f"({question.empty})"
+    if question.name == "task" and value in _TASKS:
+        return _TASKS[value]
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else line(str(value))
 
 

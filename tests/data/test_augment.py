@@ -401,7 +401,7 @@ def test_chance_depends_on_seed_epoch_and_row_alone() -> None:
     def at(*seed: int) -> torch.Tensor:
         before = torch.get_rng_state()
         torch.rand(3)
-        after = augmenter(given, data.target[rows], seed)[0][0]  # type: ignore[arg-type]
+        after = augmenter(given, data.target[rows], seed)[0][0]
         torch.set_rng_state(before)
         return after
 

@@ -82,7 +82,7 @@ def test_home_asks_for_a_file() -> None:
     shown = app()
     button(shown, "Import a model").click().run()
     assert not shown.exception
-    assert shown.file_uploader[0].allowed_type == [".onnx", ".pt2", ".keras", ".json"]
+    assert shown.file_uploader[0].allowed_type == [".onnx", ".pt2", ".keras", ".json", ".safetensors"]
 
 
 def test_a_keras_model_from_the_dialog(store: Store) -> None:

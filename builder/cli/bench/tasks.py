@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from builder.graph import DataChoice, Edge, Network, Node, Project, Training
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 RATE = 1e-3
@@ -26,17 +27,23 @@ class Task:
 
 
 def tasks() -> list[Task]:
-    """The three networks of the benchmark, all trained with Adam at a constant rate in batches of 64."""
+    """The networks of the benchmark, all trained with Adam at a constant rate in batches of 64."""
     return [
-        Task("digits MLP", _mlp(), _mlp_twin, epochs=10),
+        small_mlp(),
         Task("28×28 CNN", _cnn(), _cnn_twin, epochs=1),
-        Task("small Transformer", _transformer(), _transformer_twin, epochs=2),
+        Task("small Transformer", _template("intents_transformer"), _transformer_twin, epochs=2),
+        Task("LSTM", _template("intents_lstm"), _lstm_twin, epochs=2),
     ]
+
+
+def small_mlp(epochs: int = 10) -> Task:
+    """The network whose steps are so short that what a loop does around them counts most."""
+    return Task("digits MLP", _mlp(), _mlp_twin, epochs)
 
 
 def _mlp() -> Project:
     image = {"field": "image", "kind": "image", "shape": [1, 8, 8]}
-    return _chain(
+    return chain(
         DataChoice(dataset="digits"),
         ("Input", image),
         ("Flatten", {}),
@@ -65,7 +72,7 @@ def _mlp_twin() -> nn.Module:
 
 def _cnn() -> Project:
     image = {"field": "image", "kind": "image", "shape": [1, 28, 28]}
-    return _chain(
+    return chain(
         DataChoice(dataset="shapes", options={"size": 28}),
         ("Input", image),
         ("Conv2d", {"filters": 16}),
@@ -98,10 +105,10 @@ def _cnn_twin() -> nn.Module:
     )
 
 
-def _transformer() -> Project:
+def _template(name: str) -> Project:
     from builder.templates import templates
 
-    project = templates()["intents_transformer"].project
+    project = templates()[name].project
     return project.model_copy(update={"training": Training(batch_size=64, learning_rate=RATE, device="cpu")})
 
 
@@ -110,7 +117,7 @@ def _transformer_twin() -> nn.Module:
     import torch
     from torch import nn
 
-    document = _transformer().main_network.nodes
+    document = _template("intents_transformer").main_network.nodes
     field, embedding = document["input_1"].params, document["embedding_1"].params
     block = document["transformerencoderblock_1"].params
     length, vocabulary, dim = _length(field["shape"]), _number(embedding["vocabulary"]), _number(embedding["dim"])
@@ -144,6 +151,38 @@ def _transformer_twin() -> nn.Module:
     return Twin()
 
 
+def _lstm_twin() -> nn.Module:
+    """As the template `intents_lstm` stands."""
+    from torch import nn
+
+    document = _template("intents_lstm").main_network.nodes
+    embedding, recurrent = document["embedding_1"].params, document["lstm_1"].params
+    vocabulary, dim, hidden = (_number(value) for value in (*_sizes(embedding), recurrent["hidden_size"]))
+    both_ways = bool(recurrent.get("bidirectional", False))
+
+    class Twin(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(vocabulary, dim)
+            self.dropout = nn.Dropout(_rate(document["dropout_1"].params["rate"]))
+            self.lstm = nn.LSTM(dim, hidden, batch_first=True, bidirectional=both_ways)
+            self.head = nn.Sequential(
+                nn.Dropout(_rate(document["dropout_2"].params["rate"])),
+                nn.Linear(hidden * (2 if both_ways else 1), _number(document["linear_1"].params["units"])),
+            )
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            states, _ = self.lstm(self.dropout(self.embedding(tokens)))
+            answer: torch.Tensor = self.head(states.amax(dim=1))
+            return answer
+
+    return Twin()
+
+
+def _sizes(embedding: dict[str, Any]) -> tuple[Any, Any]:
+    return embedding["vocabulary"], embedding["dim"]
+
+
 def _number(value: Any) -> int:
     return int(value)
 
@@ -156,7 +195,7 @@ def _length(value: Any) -> int:
     return int(value[0])
 
 
-def _chain(data: DataChoice, *layers: tuple[str, dict[str, Any]]) -> Project:
+def chain(data: DataChoice, *layers: tuple[str, dict[str, Any]]) -> Project:
     """A document whose layers follow each other, with an Output behind the last."""
     nodes = [
         Node(id=f"node_{place}", type=kind, params=params)

@@ -7,8 +7,10 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from builder.cli.bench.peers import begun, installed
 from builder.cli.bench.plain import Plain
 from builder.cli.bench.ratio import Ratio, ratio
 from builder.cli.bench.tasks import Task
@@ -46,15 +48,7 @@ def measure_training(task: Task, repeats: int) -> Throughput:
         "plain": lambda: _plain(task, data, fused=False),
         "fused": lambda: _plain(task, data, fused=True),
     }
-    names = list(contenders)
-    took: dict[str, list[float]] = {name: [] for name in names}
-    for name in names:
-        _time(contenders[name]())  # the first time is for torch to set up
-    order = random.Random(0)
-    for _ in range(repeats):
-        # Who went before leaves caches and memory behind, so none may always follow the same one.
-        for name in order.sample(names, len(names)):
-            took[name].append(_time(contenders[name]()))
+    took = _in_turns(contenders, repeats)
     return Throughput(
         title=task.title,
         parameters=_same_size(task),
@@ -64,6 +58,42 @@ def measure_training(task: Task, repeats: int) -> Throughput:
         plain=ratio(took["plain"], took["netloom"]),
         fused=ratio(took["fused"], took["netloom"]),
     )
+
+
+@dataclass(frozen=True)
+class PeerTime:
+    """How many times as many rows a second Netloom trains as another library; `promised` is what it had better be."""
+
+    title: str
+    promised: float | None
+    faster: Ratio
+
+
+def measure_peers(task: Task, repeats: int) -> list[PeerTime]:
+    """Train a task's network `repeats` times with Netloom and with each library that is installed, in turns."""
+    from builder.data import prepare
+
+    data = prepare(task.project.data)
+    contenders: dict[str, Callable[[], Callable[[], None]]] = {"netloom": lambda: _netloom(task, data)}
+    peers = installed()
+    for one in peers:
+        contenders[one.title] = partial(begun, one, task, data)
+    took = _in_turns(contenders, repeats)
+    return [PeerTime(one.title, one.promised, ratio(took[one.title], took["netloom"])) for one in peers]
+
+
+def _in_turns(contenders: dict[str, Callable[[], Callable[[], None]]], repeats: int) -> dict[str, list[float]]:
+    """The seconds that each contender takes in each repeat, after one that does not count."""
+    names = list(contenders)
+    took: dict[str, list[float]] = {name: [] for name in names}
+    for name in names:
+        _time(contenders[name]())  # the first time is for torch to set up
+    order = random.Random(0)
+    for _ in range(repeats):
+        # Who went before leaves caches and memory behind, so none may always follow the same one.
+        for name in order.sample(names, len(names)):
+            took[name].append(_time(contenders[name]()))
+    return took
 
 
 def _netloom(task: Task, data: Prepared) -> Callable[[], None]:

@@ -6,13 +6,22 @@ import os
 import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.cli.bench.ratio import Ratio
-from builder.cli.command import Command, Context, whole
+from builder.cli.command import USAGE, Command, Context, Failure, whole
 from builder.cli.text import table
 
-PARTS = ("training", "forward", "check", "canvas")
+if TYPE_CHECKING:
+    from builder.cli.bench.running import Cost
+
+PARTS = ("training", "peers", "running", "pictures", "streaming", "forward", "check", "canvas")
+# Those that train, which is measured as a worker does it.
+_TRAINING = ("training", "peers", "running", "pictures", "streaming", "forward")
 
 
 class Bench(Command):
@@ -23,31 +32,43 @@ class Bench(Command):
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--repeats", type=whole(1, 1_000), default=9, metavar="N", help="how often (else 9)")
-        parser.add_argument("--only", choices=PARTS, help="one part alone")
+        parser.add_argument("part", nargs="?", choices=PARTS, help="one part alone")
+        parser.add_argument("--only", choices=PARTS, help="the same")
+        parser.add_argument(
+            "--pictures", type=Path, metavar="FOLDER", help="MNIST's four IDX files, on which a LeNet is trained"
+        )
 
     def run(self, asked: Namespace, context: Context) -> int:
         from builder.train.device import KEEP_MEMORY
 
-        parts = {"training": _training, "forward": _passes, "check": _check, "canvas": _canvas}
-        if asked.only in (None, "training", "forward") and not KEEP_MEMORY.items() <= os.environ.items():
-            return self._as_a_worker_runs(asked)
+        only = asked.part or asked.only
+        if only == "pictures" and asked.pictures is None:
+            raise Failure("Say where MNIST's four IDX files are: --pictures FOLDER.", code=USAGE)
+        if only in (None, *_TRAINING) and not KEEP_MEMORY.items() <= os.environ.items():
+            return self._as_a_worker_runs(asked, only)
         import torch
 
         torch.set_num_threads(1)
         value: dict[str, object] = {"threads": 1, "torch": torch.__version__, "repeats": asked.repeats}
         texts = []
-        for name in [asked.only] if asked.only else PARTS:
-            value[name], text = parts[name](asked.repeats, context)
+        for name in [only] if only else PARTS:
+            if name == "pictures":
+                if asked.pictures is None:
+                    continue
+                value[name], text = _pictures(asked.pictures, context)
+            else:
+                value[name], text = _MEASURED[name](asked.repeats, context)
             texts.append(text)
         context.answer(value, "\n\n".join(texts))
         return 0
 
-    def _as_a_worker_runs(self, asked: Namespace) -> int:
+    def _as_a_worker_runs(self, asked: Namespace, only: str | None) -> int:
         """Again, in a process that keeps its memory as training's workers do; the loops by hand profit alike."""
         from builder.train.device import KEEP_MEMORY
 
         command = [sys.executable, "-m", "builder.cli", self.name, "--repeats", str(asked.repeats)]
-        command += ["--only", asked.only] if asked.only else []
+        command += [only] if only else []
+        command += ["--pictures", str(asked.pictures)] if asked.pictures else []
         command += ["--json"] if asked.json else []
         return subprocess.run(command, env={**os.environ, **KEEP_MEMORY}, check=False).returncode
 
@@ -65,6 +86,70 @@ def _training(repeats: int, context: Context) -> tuple[object, str]:
     return [asdict(item) for item in results], table(head, rows)
 
 
+def _peers(repeats: int, context: Context) -> tuple[object, str]:
+    from builder.cli.bench.peers import PEERS
+    from builder.cli.bench.tasks import small_mlp
+    from builder.cli.bench.training import measure_peers
+
+    context.note("Training the digits MLP with other libraries …")
+    found = measure_peers(small_mlp(epochs=20), repeats)
+    rows = [(item.title, *_cells(item.faster), f"{item.promised:g}×" if item.promised else "") for item in found]
+    text = table(("Netloom's speed, of another library's", "times", "from–to", "promised"), rows)
+    missing = sorted({one.package for one in PEERS} - {one.package for one in PEERS if find_spec(one.package)})
+    if missing:
+        text += f"\nNot here: {', '.join(missing)}; pip install -e '.[peers]' brings them."
+    return [asdict(item) for item in found], text
+
+
+def _running(repeats: int, context: Context) -> tuple[object, str]:
+    from builder.cli.bench.running import measure_cost, measure_start
+    from builder.cli.bench.tasks import tasks
+
+    context.note("Training with and without being looked at …")
+    cost = [
+        measure_cost(task, min(repeats, 5)) for task in tasks() if task.title in ("digits MLP", "small Transformer")
+    ]
+    context.note("Starting and resuming runs …")
+    start = measure_start(min(repeats, 5))
+    parts = [(f"{item.title}: {name}", share) for item in cost for name, share in _parts(item)]
+    rows = [
+        (name, f"{share.median:.1%}", f"{share.low:.1%}–{share.high:.1%}", "" if "weights" in name else "2 %")
+        for name, share in parts
+    ]
+    for name, took, promised in (
+        ("start to the first point, beyond importing torch", start.first_point, "2 s"),
+        ("the same by the clock, whatever else runs here", start.first_point_clock, ""),
+        ("resume to the next point, beyond importing torch", start.resumed, "2 s"),
+        ("the same by the clock, whatever else runs here", start.resumed_clock, ""),
+    ):
+        rows.append((name, f"{took.median:.2f} s", f"{took.low:.2f}–{took.high:.2f}", promised))
+    value = {"cost": [asdict(item) for item in cost], "start": asdict(start)}
+    return value, table(("a run as people start it", "takes", "from–to", "promised"), rows)
+
+
+def _parts(item: Cost) -> list[tuple[str, Ratio]]:
+    return [
+        ("curves and heartbeat", item.recorded),
+        ("looking at its layers", item.observed),
+        ("keeping its weights", item.saved),
+    ]
+
+
+def _pictures(folder: Path, context: Context) -> tuple[object, str]:
+    from builder.cli.bench.pictures import ACCURACY, BUDGET_S, measure_pictures
+
+    context.note("Training a LeNet on the pictures …")
+    found = measure_pictures(folder)
+    rows = [
+        ("accuracy on the test rows", f"{found.accuracy:.4f}", f"{ACCURACY:g}"),
+        ("reading, preparing, training and testing, by the clock", f"{found.clock_s:.0f} s", f"{BUDGET_S:g} s"),
+        ("the same, of the processor", f"{found.cpu_s:.0f} s", ""),
+        ("of which reading and preparing", f"{found.preparing_cpu_s:.1f} s", ""),
+        ("processes that wanted to run meanwhile", f"{found.load:.1f}", ""),
+    ]
+    return asdict(found), table((f"{found.rows:,} pictures", "", "promised"), rows)
+
+
 def _passes(repeats: int, context: Context) -> tuple[object, str]:
     from builder.cli.bench.forward import measure_passes
 
@@ -73,6 +158,19 @@ def _passes(repeats: int, context: Context) -> tuple[object, str]:
     head = ("generated network, of one by hand", "forward", "from–to", "and back", "from–to ")
     rows = [(item.title, *_cells(item.forward), *_cells(item.training)) for item in found]
     return [asdict(item) for item in found], table(head, rows)
+
+
+def _streaming(repeats: int, context: Context) -> tuple[object, str]:
+    from builder.cli.bench.streaming import PROMISED, TIMES, measure_streaming
+
+    context.note(f"Training on data {TIMES} times larger than memory …")
+    found = measure_streaming(min(repeats, 5))
+    head = (f"{found.data_bytes / 2**20:,.0f} MiB of data in {found.memory_bytes / 2**20:,.0f} MiB", "speed", "from–to")
+    rows = [
+        (f"of data in memory, by the clock, to be at least {PROMISED:g}", *_cells(found.speed)),
+        ("of data in memory, by the processor's time", *_cells(found.processor)),
+    ]
+    return asdict(found), table(head, rows)
 
 
 def _check(repeats: int, context: Context) -> tuple[object, str]:
@@ -115,3 +213,14 @@ def _plain(found: Ratio) -> tuple[str, str]:
 
 def _span(found: Ratio) -> str:
     return f"{found.low:.2f}–{found.high:.2f}"
+
+
+_MEASURED: dict[str, Callable[[int, Context], tuple[object, str]]] = {
+    "training": _training,
+    "peers": _peers,
+    "running": _running,
+    "streaming": _streaming,
+    "forward": _passes,
+    "check": _check,
+    "canvas": _canvas,
+}

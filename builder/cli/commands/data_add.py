@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.command import Context
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
 def add_arguments(parser: ArgumentParser) -> None:
     """What `netloom data add` takes."""
     parser.add_argument(
-        "file", metavar="FILE", nargs="+", help="a file or folder, or several files, such as IDX images and labels"
+        "file",
+        metavar="FILE",
+        nargs="+",
+        help="a file or folder, several files, such as IDX images and labels, an address (https://…), or a data set of "
+        "the Hugging Face hub (hf:owner/name, with [split] or :configuration behind it)",
+    )
+    parser.add_argument(
+        "--allow-private", action="store_true", help="fetch from addresses of this machine's own network, too"
     )
     parser.add_argument("--kind", default="", help="what it is (else what it holds tells; --look shows the kinds)")
     parser.add_argument("--target", metavar="COLUMN", help="what to predict (else that is guessed)")
@@ -38,9 +46,37 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def add_data(asked: Namespace, context: Context) -> int:
     """Add a file, or say what it is."""
+    with TemporaryDirectory(prefix="netloom-") as folder:
+        return _add(asked, context, _fetched(asked, Path(folder)))
+
+
+def _fetched(asked: Namespace, folder: Path) -> list[Path]:
+    """The files, of which those that lie elsewhere are fetched into a folder."""
+    from builder.data.fetching import asked_for, download, fetch_dataset
+
+    found = []
+    tell = _Progress()
+    try:
+        for number, name in enumerate(asked.file):
+            wanted = asked_for(name)
+            place = folder / str(number)
+            if wanted is None:
+                found.append(Path(name))
+                continue
+            place.mkdir()
+            if wanted.kind == "hub":
+                found.append(fetch_dataset(wanted.name, place, tell, server=False))
+            else:
+                found.append(download(wanted.name, place, tell, server=False, private=asked.allow_private))
+    finally:
+        tell.end()
+    return found
+
+
+def _add(asked: Namespace, context: Context, files: list[Path]) -> int:
     from builder.data.uploads import add_source, fitting, open_source, reader_for
 
-    content, filename = _content([Path(file) for file in asked.file])
+    content, filename = _content(files)
     source = open_source(content, filename)
     reader = reader_for(source, asked.kind, asked.target)
     options = _options(asked.option, reader, source)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.choose import find_trained
@@ -28,19 +30,43 @@ class Explain(Command):
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
         parser.add_argument("--method", metavar="M", help="such as integrated_gradients (else the first that fits)")
+        parser.add_argument(
+            "--list", action="store_true", help="list the methods, and for this run why one does not fit"
+        )
+        parser.add_argument(
+            "--node", metavar="PATH", help="the layer to look at, such as conv2d_1 or block_1.0.linear_1"
+        )
+        parser.add_argument("--neuron", metavar="PLACE", help="one number of that layer, such as 3 or 3,0,1")
+        parser.add_argument("--checkpoint", choices=("best", "last"), help="the weights (else those that the run uses)")
+        parser.add_argument("--randomise", action="store_true", help="also compare with networks of shuffled weights")
         parser.add_argument("--example", metavar="I", type=whole(0, 2**63 - 1), help="a row (else the first of test)")
         parser.add_argument("--target", metavar="CLASS", help="the class to explain (else the network's answer)")
         parser.add_argument("--seed", metavar="S", type=whole(0, 2**31 - 1), default=0, help="the seed of the proofs")
 
     def run(self, asked: Namespace, context: Context) -> int:
-        from builder.explain import explain
+        from builder.explain import explain, methods
         from builder.store import open_store
 
-        trained = find_trained(open_store(context.home), asked.run)
-        method = _method(trained, asked.method)
+        store = open_store(context.home)
+        trained = find_trained(store, asked.run, asked.checkpoint or "")
+        if asked.list:
+            found = methods(trained)
+            rows = [(item.name, item.title, item.reason or "fits") for item in found]
+            context.answer([asdict(item) for item in found], table(("method", "title", "this run"), rows))
+            return 0
         example = int(trained.data.split["test"][0]) if asked.example is None else asked.example
-        found = explain(trained, method, example, target=_target(trained, asked.target), seed=asked.seed)
-        context.answer(found.as_json(), "\n".join(_lines(found)))
+        explained = explain(
+            trained,
+            _method(trained, asked.method),
+            example,
+            target=_target(trained, asked.target),
+            seed=asked.seed,
+            randomise=asked.randomise,
+            folder=Path(store.run_folder(trained.run.id)) if trained.run else None,
+            checkpoint=asked.checkpoint or trained.project.training.keep,
+            **{name: value for name in ("node", "neuron") if (value := getattr(asked, name)) is not None},
+        )
+        context.answer(explained.as_json(), "\n".join(_lines(explained)))
         return 0
 
 
@@ -74,7 +100,7 @@ def _lines(found: Explanation) -> list[str]:
         plain(f"row {found.example.row}: answer {found.prediction.text}{truth}"),
         f"{found.verdict.level}: {plain(found.verdict.sentence)}",
     ]
-    for name, values in found.attributions.items():
+    for name, values in (*found.attributions.items(), *found.nodes.items()):
         rows = [(place, number(value)) for place, value in _parts(values, found.labels.get(name, ()))]
         lines += ["", table((short(name), "part"), rows, right=("part",))]
     if found.attention:

@@ -24,8 +24,10 @@ class Import(Command):
             "file",
             metavar="MODEL",
             help="a .pt2 program of torch.export, an ONNX file with its weights inside, a .keras file, a Keras model "
-            "as JSON; or MODULE:FUNCTION, which imports your own Python module from this folder and RUNS ITS CODE: the "
-            "function, called with nothing, or the class or variable gives the torch.nn.Module",
+            "as JSON; a folder with config.json and safetensors as Hugging Face writes it (BERT, DistilBERT, GPT-2, "
+            "ViT), or its name at the hub (hf:owner/name); or MODULE:FUNCTION, which imports your own Python module "
+            "from this folder and RUNS ITS CODE: the function, called with nothing, or the class or variable gives "
+            "the torch.nn.Module",
         )
         parser.add_argument(
             "--input",
@@ -77,7 +79,18 @@ def _read(asked: Namespace) -> Imported:
     """The model of a file, or of the person's own code."""
     from builder.cli.own_code import is_own, record
     from builder.compile.importers import read_model
+    from builder.data.fetching import asked_for, fetch_model
+    from builder.train import pretrained
 
+    wanted = asked_for(asked.file)
+    if wanted is not None and wanted.kind == "hub":
+        with TemporaryDirectory(prefix="netloom-") as folder:
+            found = fetch_model(wanted.name, Path(folder), lambda share, what: None, server=False)
+            return pretrained.read_folder(found, asked.name)
+    if pretrained.is_folder(asked.file):
+        if asked.input:
+            raise Failure("--input is for MODULE:FUNCTION; a folder says itself what goes in.")
+        return pretrained.read_folder(asked.file, asked.name)
     if not is_own(asked.file):
         if asked.input:
             raise Failure("--input is for MODULE:FUNCTION; a file says itself what goes in.")

@@ -5,6 +5,7 @@ It never changes what is learned, and never ends a run: what goes wrong here is 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -33,7 +34,7 @@ LOG = "log.jsonl"
 # Losses of a few steps each: the first and the latest are enough.
 MOST_LOSSES = 1_000
 # The share of the time that the rules may take.
-ADVICE = 0.003
+ADVICE = 0.002
 
 
 class Observer:
@@ -48,6 +49,8 @@ class Observer:
         self._samples: Samples | None = None
         self._adviser: Adviser | None = None
         self._told: list[Notice] = []
+        # Until then, by `time.monotonic`, `learn` would only hand a step on.
+        self.due = 0.0
 
     @property
     def notices(self) -> list[dict[str, Any]]:
@@ -57,7 +60,7 @@ class Observer:
 
     def begin(self, loop: Loop, known: list[dict[str, Any]], points: Points | None = None) -> None:
         """Look at `loop`. Of a run that is resumed, `known` is what was told and `points` are its curves."""
-        self._loop = loop
+        self._loop, self.due = loop, 0.0
         self._safely("layers", partial(self._begin, loop, known))
         if not loop.objective.acts:  # what an agent does is shown as an episode
             self._safely("samples", partial(self._begin_samples, loop))
@@ -72,8 +75,11 @@ class Observer:
     def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
         """Take a step of the loop, and look at it where it is time."""
         if self._lens is None or self._loop is None:
+            self.due = math.inf
             return learn(*batch)
-        return self._lens.learn(learn, batch, self._saw, self._loop)
+        loss = self._lens.learn(learn, batch, self._saw, self._loop)
+        self.due = self._lens.due
+        return loss
 
     def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         """A point of the curves."""

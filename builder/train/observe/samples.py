@@ -33,7 +33,7 @@ FILE = "samples.jsonl"
 ROWS, PICTURES, TEXTS = 8, 12, 2
 # With as many epochs every second one goes; the first epochs are kept whatever they cost, later ones where all of this
 # takes at most such a share of the time.
-MOST, FREE, SHARE = 200, 12, 0.003
+MOST, FREE, SHARE = 200, 12, 0.002
 # The longest side of a kept picture, letters of a text, points of a series.
 SIDE, LETTERS, POINTS = 64, 200, 200
 # Written on by a language model: tokens, for how long at most, and how boldly (1: as its own shares say).
@@ -190,8 +190,11 @@ def _shown(answer: dict[str, Any], data: Prepared) -> dict[str, Any]:
         return {"text": f"{prediction[:LETTERS]}{error}", **({"share": share} if share is not None else {})}
     if isinstance(prediction, dict):
         return {"text": _columns(prediction)}
-    if isinstance(prediction, list) and prediction and isinstance(prediction[0], str):
-        return {"text": " ".join(prediction)[:LETTERS]}
+    if isinstance(prediction, list) and not prediction:
+        return {"text": "none"}
+    if isinstance(prediction, list) and isinstance(prediction[0], str):
+        apart = ", " if data.schema.target.kind == "labels" else " "
+        return {"text": apart.join(prediction)[:LETTERS]}
     values = np.asarray(prediction, dtype=np.float64)
     if "classes" in answer:
         return {"classes": packed(values), "names": answer["classes"]}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Looked at twice a second at most. The first samples of a run come closer together, so that a run of a second has some.
 EVERY_S, EARLY = 0.5, 10
-SHARE, FREE_S = 0.006, 0.01
+SHARE, FREE_S = 0.004, 0.01
 # How many layers are looked at, how many rows of what a layer gives, and how many numbers of a weight are copied.
 MOST_PLACES, MOST_ROWS, MOST_COPIED = 200, 64, 2**20
 # Layers that give exactly 0 where their input is too small: a unit that always is learns nothing any more.
@@ -44,7 +44,7 @@ class Lens:
         self.sizes = [sum(weight.numel() for weight in weights) for weights in self._weights]
         self.every_s = every_s
         self.slower = 1.0
-        self._began = self._due = time.monotonic()
+        self._began = self.due = time.monotonic()
         self._plain_s: float | None = None
         self._looked = False
         self._budget = Budget(SHARE, FREE_S)
@@ -58,10 +58,10 @@ class Lens:
     ) -> torch.Tensor:
         """Take a step of `loop`; where it is time, hand what was seen in it to `found`, (layers, measures)."""
         now = time.monotonic()
-        if now < self._due:
+        if now < self.due:
             return learn(*batch)
         if self.every_s and not self._budget.left():
-            self._due = now + self.every_s
+            self.due = now + self.every_s
             return learn(*batch)
         if self.every_s and self._plain_s is None and self._looked:
             return self._time_plain(learn, batch)
@@ -76,7 +76,7 @@ class Lens:
         if self._plain_s is not None:  # torch sets itself up in the first look, which has nothing to be compared with
             self._budget.spend(time.process_time() - start - self._plain_s)
         end = time.monotonic()
-        self._due = end + min(self.every_s, (end - self._began) / EARLY) * self.slower
+        self.due = end + min(self.every_s, (end - self._began) / EARLY) * self.slower
         self._plain_s, self._looked = None, True
         return loss
 

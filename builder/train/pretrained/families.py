@@ -1,0 +1,172 @@
+"""What the tensors of each family of networks are called, and which layer of a drawn network each belongs to: one table
+per family.
+
+A layer of a drawn network is found by its type and by its place among those of that type, in the order in which they
+act; so it does not matter what its node is called.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+# The parts of a Transformer block, as each of the two layers that can be one calls them.
+BLOCKS = {
+    "TransformerEncoderBlock": {
+        **{part: f"attention.{part}" for part in ("q", "k", "v", "out")},
+        "norm1": "norm1",
+        "norm2": "norm2",
+        "up": "feed_forward.0",
+        "down": "feed_forward.3",
+    },
+    "TransformerBlock": {
+        **{part: f"attention.part.{part}" for part in ("q", "k", "v", "out")},
+        "norm1": "attention.norm",
+        "norm2": "feed_forward.norm",
+        "up": "feed_forward.part.up",
+        "down": "feed_forward.part.down",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tensor of a file: by name, `transposed`, or the `part`-th of `parts` that lie side by side in its first axis
+    (after it was transposed). `rows`: it is a table by place, of which a shorter network takes the first rows.
+    `otherwise` names the tensor with which it is tied, where a file holds the two once."""
+
+    name: str
+    transposed: bool = False
+    part: int = 0
+    parts: int = 1
+    rows: bool = False
+    otherwise: str = ""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The layers of a type: the `place`-th (from the end where negative), and where each of its tensors comes from."""
+
+    type: str
+    place: int
+    tensors: dict[str, Source]
+
+
+@dataclass(frozen=True)
+class Family:
+    """`prefixes` may stand before each name, `layers` are single ones, and `block` the parts of the i-th block."""
+
+    title: str
+    prefixes: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    block: dict[str, dict[str, Source]] = field(default_factory=dict)
+    # Convolutions with a normalisation each, in place of blocks.
+    residual: bool = False
+
+
+def _both(name: str) -> dict[str, Source]:
+    return {"weight": Source(f"{name}.weight"), "bias": Source(f"{name}.bias")}
+
+
+def _one(name: str, *, rows: bool = False) -> dict[str, Source]:
+    return {"weight": Source(name, rows=rows)}
+
+
+def _turned(name: str, part: int = 0, parts: int = 1) -> dict[str, Source]:
+    """A layer of GPT-2, whose weights lie the other way round (in, out)."""
+    return {
+        "weight": Source(f"{name}.weight", transposed=True, part=part, parts=parts),
+        "bias": Source(f"{name}.bias", part=part, parts=parts),
+    }
+
+
+FAMILIES = {
+    "bert": Family(
+        "BERT",
+        ("bert.",),
+        (
+            Layer("Embedding", 0, _one("embeddings.word_embeddings.weight")),
+            Layer("PositionalEmbedding", 0, _one("embeddings.position_embeddings.weight", rows=True)),
+            Layer("Embedding", 1, _one("embeddings.token_type_embeddings.weight")),
+            Layer("LayerNorm", 0, _both("embeddings.LayerNorm")),
+            Layer("Linear", 0, _both("pooler.dense")),
+        ),
+        {
+            "q": _both("encoder.layer.{}.attention.self.query"),
+            "k": _both("encoder.layer.{}.attention.self.key"),
+            "v": _both("encoder.layer.{}.attention.self.value"),
+            "out": _both("encoder.layer.{}.attention.output.dense"),
+            "norm1": _both("encoder.layer.{}.attention.output.LayerNorm"),
+            "up": _both("encoder.layer.{}.intermediate.dense"),
+            "down": _both("encoder.layer.{}.output.dense"),
+            "norm2": _both("encoder.layer.{}.output.LayerNorm"),
+        },
+    ),
+    "distilbert": Family(
+        "DistilBERT",
+        ("distilbert.",),
+        (
+            Layer("Embedding", 0, _one("embeddings.word_embeddings.weight")),
+            Layer("PositionalEmbedding", 0, _one("embeddings.position_embeddings.weight", rows=True)),
+            Layer("LayerNorm", 0, _both("embeddings.LayerNorm")),
+        ),
+        {
+            "q": _both("transformer.layer.{}.attention.q_lin"),
+            "k": _both("transformer.layer.{}.attention.k_lin"),
+            "v": _both("transformer.layer.{}.attention.v_lin"),
+            "out": _both("transformer.layer.{}.attention.out_lin"),
+            "norm1": _both("transformer.layer.{}.sa_layer_norm"),
+            "up": _both("transformer.layer.{}.ffn.lin1"),
+            "down": _both("transformer.layer.{}.ffn.lin2"),
+            "norm2": _both("transformer.layer.{}.output_layer_norm"),
+        },
+    ),
+    "gpt2": Family(
+        "GPT-2",
+        ("transformer.",),
+        (
+            Layer("Embedding", 0, _one("wte.weight")),
+            Layer("PositionalEmbedding", 0, _one("wpe.weight", rows=True)),
+            Layer("LayerNorm", -1, _both("ln_f")),
+            Layer("Linear", -1, {"weight": Source("lm_head.weight", otherwise="wte.weight")}),
+        ),
+        {
+            "q": _turned("h.{}.attn.c_attn", 0, 3),
+            "k": _turned("h.{}.attn.c_attn", 1, 3),
+            "v": _turned("h.{}.attn.c_attn", 2, 3),
+            "out": _turned("h.{}.attn.c_proj"),
+            "norm1": _both("h.{}.ln_1"),
+            "up": _turned("h.{}.mlp.c_fc"),
+            "down": _turned("h.{}.mlp.c_proj"),
+            "norm2": _both("h.{}.ln_2"),
+        },
+    ),
+    "vit": Family(
+        "ViT",
+        ("vit.",),
+        (
+            Layer(
+                "PatchEmbedding",
+                0,
+                {
+                    "class_token": Source("embeddings.cls_token"),
+                    "project.weight": Source("embeddings.patch_embeddings.projection.weight"),
+                    "project.bias": Source("embeddings.patch_embeddings.projection.bias"),
+                },
+            ),
+            Layer("PositionalEmbedding", 0, _one("embeddings.position_embeddings")),
+            Layer("LayerNorm", -1, _both("layernorm")),
+            Layer("Linear", -1, _both("classifier")),
+        ),
+        {
+            "q": _both("encoder.layer.{}.attention.attention.query"),
+            "k": _both("encoder.layer.{}.attention.attention.key"),
+            "v": _both("encoder.layer.{}.attention.attention.value"),
+            "out": _both("encoder.layer.{}.attention.output.dense"),
+            "norm1": _both("encoder.layer.{}.layernorm_before"),
+            "up": _both("encoder.layer.{}.intermediate.dense"),
+            "down": _both("encoder.layer.{}.output.dense"),
+            "norm2": _both("encoder.layer.{}.layernorm_after"),
+        },
+    ),
+    "resnet": Family("ResNet", ("resnet.",), (Layer("Linear", -1, _both("classifier.1")),), residual=True),
+}

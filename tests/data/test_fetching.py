@@ -1,0 +1,275 @@
+"""Files from the web, from a real server on this machine, and what is refused of them."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from builder.data.fetching import FetchError, allowed, asked_for, download, fetch_dataset, fetch_model
+from builder.data.fetching.address import public, resolve
+from tests.cli.conftest import Console
+from tests.cli.conftest import console as console
+
+TABLE = b"height,width,kind\n" + b"".join(b"%d,%d,%s\n" % (i, i * 7 % 5, b"ab"[i % 2 : i % 2 + 1]) for i in range(60))
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers by path; `seen` are the paths and the headers that were asked with."""
+
+    seen: list[tuple[str, dict[str, str]]] = []  # noqa: RUF012
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.seen.append((self.path, dict(self.headers)))
+        name = self.path.partition("?")[0].removeprefix("/")
+        getattr(self, f"_{name.partition('.')[0].partition('/')[0]}", self._missing)()
+
+    def log_message(self, *_: object) -> None:
+        return
+
+    def _send(self, status: int, body: bytes = b"", **headers: str) -> None:
+        self.send_response(status)
+        for key, value in {"Content_Length": str(len(body)), **headers}.items():
+            self.send_header(key.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _table(self) -> None:
+        self._send(200, TABLE)
+
+    def _chunked(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for start in range(0, len(TABLE), 100):
+            part = TABLE[start : start + 100]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _short(self) -> None:
+        self._send(200, TABLE, Content_Length=str(len(TABLE) + 50))
+        self.close_connection = True
+
+    def _endless(self) -> None:
+        self.send_response(200)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        try:
+            for _ in range(1_000):
+                self.wfile.write(b"x" * 65_536)
+        except OSError:
+            self.close_connection = True
+
+    def _moved(self) -> None:
+        self._send(302, Location="/table.csv")
+
+    def _round(self) -> None:
+        self._send(302, Location="/round")
+
+    def _away(self) -> None:
+        self._send(302, Location="file:///etc/passwd")
+
+    def _inside(self) -> None:
+        self._send(302, Location="http://169.254.169.254/latest/meta-data")
+
+    def _page(self) -> None:
+        self._send(200, b"<!doctype html><html><body>Sign in</body></html>")
+
+    def _missing(self) -> None:
+        self._send(404)
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    Handler.seen.clear()
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{httpd.server_port}"
+    httpd.shutdown()
+    httpd.server_close()
+    thread.join()
+
+
+def fetched(address: str, folder: Path, **options: int) -> Path:
+    return download(address, folder, lambda share, what: None, server=False, private=True, **options)
+
+
+@pytest.mark.parametrize("path", ["table.csv", "table.csv?of=2020&x=%2F..", "chunked", "moved"])
+def test_what_arrives_is_what_was_sent(server: str, tmp_path: Path, path: str) -> None:
+    told: list[float] = []
+    found = download(f"{server}/{path}", tmp_path, lambda share, what: told.append(share), server=False, private=True)
+    assert found.read_bytes() == TABLE
+    assert found.parent == tmp_path
+    assert told
+    assert told[-1] == (0.0 if path == "chunked" else 1.0)  # how much comes is not said there
+
+
+def test_a_fetched_table_is_added_like_any_other(server: str, console: Console) -> None:
+    value = console("data", "add", f"{server}/table.csv", "--allow-private", "--json").value
+    assert (value["title"], value["rows"], value["task"]) == ("table", 60, "classification")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("nothing", "answers 404"),
+        ("short", "broke off after"),
+        ("endless", "has more than"),
+        ("round", "without end"),
+        ("away", "only http:// and https://"),
+        ("page", "is a web page"),
+    ],
+)
+def test_what_goes_wrong_is_said_and_leaves_nothing(server: str, tmp_path: Path, path: str, said: str) -> None:
+    with pytest.raises(FetchError, match=said):
+        fetched(f"{server}/{path}", tmp_path, max_bytes=1_000_000)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_size_that_is_announced_is_refused_before_it_comes(server: str, tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="NETLOOM_DOWNLOAD_MB"):
+        fetched(f"{server}/table.csv", tmp_path, max_bytes=100)
+
+
+def test_no_address_of_this_network_is_spoken_to(server: str, tmp_path: Path) -> None:
+    port = server.rpartition(":")[2]
+    for host in ("127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"):
+        with pytest.raises(FetchError, match=r"own network|no machine|no address"):
+            download(f"http://{host}:{port}/table.csv", tmp_path, lambda share, what: None, server=False)
+    assert Handler.seen == []
+
+
+def test_nor_where_a_machine_sends_one_on_to_it(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # 127.0.0.1 stands for a machine of the open internet here; where it sends one on to does not.
+    known = public
+    monkeypatch.setattr("builder.data.fetching.address.public", lambda number: number == "127.0.0.1" or known(number))
+    with pytest.raises(FetchError, match=r"169\.254\.169\.254"):
+        download(f"{server}/inside", tmp_path, lambda share, what: None, server=False)
+    assert [path for path, _ in Handler.seen] == ["/inside"]
+
+
+@pytest.mark.parametrize(
+    ("number", "open_to_all"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        ("10.1.2.3", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("224.0.0.1", False),
+        ("0.0.0.0", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("::ffff:8.8.8.8", True),
+        ("64:ff9b::a00:1", False),
+        ("2002:7f00:1::", False),
+    ],
+)
+def test_which_numbers_are_of_the_open_internet(number: str, open_to_all: bool) -> None:
+    assert public(number) is open_to_all
+
+
+def test_each_number_of_a_name_has_to_be_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (number, 80)) for number in ("8.8.8.8", "10.0.0.5")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(FetchError, match=r"10\.0\.0\.5"):
+        resolve("two.example", 80, private=False)
+    assert ipaddress.ip_address(resolve("two.example", 80, private=True)[1][1])
+
+
+@pytest.mark.parametrize(
+    "address", ["file:///etc/passwd", "ftp://example.org/a", "http://", "http://a:b@example.org/x", "http://x:99999/"]
+)
+def test_what_is_no_address_of_the_web(address: str, tmp_path: Path) -> None:
+    with pytest.raises(FetchError):
+        fetched(address, tmp_path)
+
+
+def test_a_name_that_nobody_has_is_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="no network; look at the address"):
+        fetched("https://nobody.invalid/table.csv", tmp_path)
+
+
+def test_nothing_listens_there(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        with pytest.raises(FetchError, match="cannot be reached"):
+            fetched(f"http://127.0.0.1:{free.getsockname()[1]}/a", tmp_path)
+
+
+def test_it_is_off_at_servers_unless_it_is_allowed(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (allowed(server=True), allowed(server=False)) == (False, True)
+    for fetch in (fetch_dataset, fetch_model, download):
+        with pytest.raises(FetchError, match="NETLOOM_ALLOW_DOWNLOADS=1"):
+            fetch("https://example.org", tmp_path, lambda share, what: None, server=True)
+    monkeypatch.setenv("NETLOOM_ALLOW_DOWNLOADS", "1")
+    found = download(f"{server}/table.csv", tmp_path, lambda share, what: None, server=True, private=True)
+    assert found.read_bytes() == TABLE
+    monkeypatch.setenv("NETLOOM_ALLOW_DOWNLOADS", "0")
+    assert not allowed(server=False)
+
+
+def test_what_is_asked_for() -> None:
+    kinds = {text: asked_for(text) for text in ("a.csv", "hf:a/b", "https://x/y", "C:\\a.csv", "./hf:x", "file:///a")}
+    found = {text: one.kind for text, one in kinds.items() if one}
+    assert found == {"hf:a/b": "hub", "https://x/y": "address", "file:///a": "address"}
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "a/b/c", "a/b:c:d", "a/..", "http://x"])
+def test_what_is_no_name_of_the_hub(name: str, tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="no name of the hub"):
+        fetch_dataset(name, tmp_path, lambda share, what: None, server=False)
+
+
+@pytest.mark.skipif(find_spec("datasets") is None, reason="needs the extra hub")
+def test_a_data_set_of_the_hub_becomes_files(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    script = """
+import io, sys
+from pathlib import Path
+import datasets
+from PIL import Image
+from builder.data import add_file
+from builder.data.fetching.hub import keep
+home = Path(sys.argv[1])
+silent = lambda share, what: None
+names = datasets.ClassLabel(names=["ham", "spam/ad"])
+kinds = datasets.Features({"text": datasets.Value("string"), "label": names})
+rows = {"text": [f"word {i % 7} and {i}" for i in range(40)], "label": [i % 2 for i in range(40)]}
+found = keep(datasets.Dataset.from_dict(rows, features=kinds), home, silent)
+info = add_file(found, found.name, home, target="label")
+print(info.rows, info.task)
+def png(level):
+    stream = io.BytesIO()
+    Image.new("L", (9, 9), level).save(stream, "PNG")
+    return {"bytes": stream.getvalue(), "path": None}
+kinds = datasets.Features({"image": datasets.Image(), "label": names})
+rows = {"image": [png(i * 5) for i in range(40)], "label": [i % 2 for i in range(40)]}
+found = keep(datasets.Dataset.from_dict(rows, features=kinds), home, silent)
+print(sorted(path.name for path in found.iterdir()), len(list(found.glob("*/*"))))
+info = add_file(found, found.name, home)
+print(info.rows, info.kind, info.task)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.stdout.splitlines() == [
+        "40 classification",
+        "['ham', 'spam_ad'] 40",
+        "40 image classification",
+    ], done.stderr

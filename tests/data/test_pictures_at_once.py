@@ -1,0 +1,47 @@
+"""Pictures encoded many at a time are, bit for bit, those encoded one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from builder.data.encode import EncodeError, encode_rows
+from builder.data.encoding import encoded
+from builder.data.raw import Images
+
+ROWS = 150  # more than are taken at once
+
+
+def pictures(dtype: Any, channels: int, top: float, normalise: str) -> Images:
+    pixels = (np.random.default_rng(0).random((ROWS, channels, 5, 4)) * top).astype(dtype)
+    return Images("image", np.zeros(ROWS, int), "class", pixels=pixels, top=top, settings={"normalise": normalise})
+
+
+@pytest.mark.parametrize("normalise", ["dataset", "channel", "unit", "none"])
+@pytest.mark.parametrize(
+    ("dtype", "channels", "top"), [(np.uint8, 1, 255.0), (np.uint8, 3, 255.0), (np.float64, 3, 16.0)]
+)
+def test_the_same_bits(dtype: Any, channels: int, top: float, normalise: str) -> None:
+    raw = pictures(dtype, channels, top, normalise)
+    fitted = raw.fits(np.arange(100))
+    one_by_one = encode_rows({"fields": fitted}, [raw.row(index) for index in range(ROWS)])["image"]
+    found, _ = encoded({"fields": fitted}, raw)
+    assert found["image"].numpy().dtype == one_by_one.dtype
+    assert np.array_equal(found["image"].numpy(), one_by_one)
+    assert raw.encoded(fitted).keys() == {"image"}
+
+
+def test_a_pixel_that_is_no_number_is_refused_as_before() -> None:
+    raw = pictures(np.float32, 1, 1.0, "unit")
+    raw.pixels[120, 0, 1, 1] = np.nan
+    with pytest.raises(EncodeError, match="finite numbers"):
+        encoded({"fields": raw.fits(np.arange(50))}, raw)
+
+
+def test_what_was_fitted_on_pictures_of_another_size_is_refused_as_before() -> None:
+    raw, other = pictures(np.uint8, 1, 255.0, "unit"), pictures(np.uint8, 1, 255.0, "unit")
+    other.pixels = other.pixels[:, :, :4]
+    with pytest.raises(EncodeError, match="An image is 5×4"):
+        encoded({"fields": raw.fits(np.arange(50))}, other)
