@@ -14,17 +14,6 @@ MAX_POINTS = 1_500
 MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
 
 
-def empty_chart() -> go.Figure:
-    """Axes that wait for curves."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    figure.update_layout(height=300, margin=MARGIN, xaxis_title="Epoch", yaxis_title="Loss")
-    figure.update_xaxes(range=[0, 10])
-    figure.update_yaxes(range=[0, 1])
-    return figure
-
-
 def series_chart(values: Any, small: bool) -> go.Figure:
     """A series, (T, channels)."""
     import plotly.graph_objects as go
@@ -48,11 +37,11 @@ def class_chart(counts: dict[str, int]) -> go.Figure:
     return figure
 
 
-def thin(steps: Sequence[Number], values: Sequence[float]) -> tuple[list[Number], list[float]]:
-    """At most about `MAX_POINTS` of a curve: of each stretch its lowest and highest, so that no spike is lost."""
-    if len(steps) <= MAX_POINTS:
+def thin(steps: Sequence[Number], values: Sequence[float], most: int = MAX_POINTS) -> tuple[list[Number], list[float]]:
+    """At most about `most` points of a curve: of each stretch its lowest and highest, so that no spike is lost."""
+    if len(steps) <= most:
         return list(steps), list(values)
-    size = -(-len(steps) // (MAX_POINTS // 2))
+    size = -(-len(steps) // (most // 2))
     kept: list[int] = []
     for start in range(0, len(steps), size):
         stretch = range(start, min(start + size, len(steps)))

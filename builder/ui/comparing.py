@@ -26,7 +26,7 @@ from builder.train.compare import difference as between
 from builder.train.compare import shown as as_text
 from builder.ui import session
 from builder.ui.charts import MARGIN, thin
-from builder.ui.words import plain
+from builder.ui.words import at, plain, told_apart
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -56,12 +56,14 @@ def comparing(store: Store, runs: Sequence[Run]) -> None:
 
 
 def _titles(runs: Sequence[Run]) -> dict[str, str]:
-    """A name for each run that no other has."""
+    """A name for each run that no other has: those of one title are told apart by when they were started."""
     names = [run.title[:50] for run in runs]
-    return {
-        run.id: name if names.count(name) == 1 else f"{name} ({run.id[:8]})"
-        for run, name in zip(runs, names, strict=True)
-    }
+    return told_apart(
+        {
+            run.id: name if names.count(name) == 1 else f"{name} · {at(run.created_at)}"
+            for run, name in zip(runs, names, strict=True)
+        }
+    )
 
 
 def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str]) -> None:
@@ -75,7 +77,12 @@ def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str
     config = {
         name: st.column_config.NumberColumn(format="%+.4g" if name.startswith("Δ") else "%.4g") for name in numbers
     }
-    st.dataframe(shown, hide_index=True, column_config={"Run": st.column_config.TextColumn(width="medium"), **config})
+    st.dataframe(
+        shown,
+        hide_index=True,
+        placeholder="–",
+        column_config={"Run": st.column_config.TextColumn(width="medium"), **config},
+    )
     st.download_button("CSV", as_csv(rows), "runs.csv", "text/csv", icon=":material/download:")
 
 

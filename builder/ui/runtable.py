@@ -15,6 +15,7 @@ from builder.train.compare import document, metrics
 from builder.train.energy import sentence
 from builder.train.queue import places
 from builder.ui import session
+from builder.ui.asking import ask, delete, extend
 from builder.ui.comparing import comparing
 from builder.ui.live import Live
 from builder.ui.notice import notice
@@ -25,7 +26,6 @@ from builder.ui.words import plain, told_apart
 REFRESH_S = 2.0
 LIMIT = 1_000
 PARTS = {"runs": "Runs", "sweeps": "Sweeps"}
-_ASKED = (ValueError, StoreError, OSError, train.StartError)
 
 
 def runtable(live: Live) -> None:
@@ -72,8 +72,7 @@ def _stamp(runs: Sequence[Run]) -> tuple[Any, ...]:
 
 
 def _look(store: Store, stamp: tuple[Any, ...]) -> None:
-    """Draw the page anew where a run has gone on; the look itself reads only those that are active."""
-    train.tend(store)
+    """Draw the page anew where a run has gone on; the server's keeper looks after the runs themselves."""
     if _stamp(sorted(store.active_runs(), key=lambda run: run.created_at, reverse=True)) != stamp:
         st.rerun(scope="app")
 
@@ -124,6 +123,7 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
         height=min(38 + 35 * max(len(runs), 1), 388),
         on_select="rerun",
         selection_mode="multi-row",
+        placeholder="",
         key=f"all runs {hash(tuple(run.id for run in runs))}",
         column_config={
             "Best on validation": st.column_config.NumberColumn(format="%.4g"),
@@ -151,34 +151,23 @@ def _one(live: Live, run: Run) -> None:
     energy = sentence(run.summary)
     st.caption(" · ".join(part for part in (STATES[run.state][1], plain(run.reason), energy) if part))
     store = live.store
-    open_it, extend, branch, again, names, delete = st.columns(6)
+    open_it, more, branch, again, names, away = st.columns(6)
     if open_it.button("Open", icon=":material/show_chart:", width="stretch", key=f"open {run.id}"):
         session.choose(run.project_id, run.id)
         st.switch_page("pages/train.py")
     ended = run.state not in train.ACTIVE
-    with extend.popover("Extend", icon=":material/update:", width="stretch", disabled=not ended):
-        _extend(store, run)
+    with more.popover("Extend", icon=":material/update:", width="stretch", disabled=not ended):
+        extend(store, run)
     with branch.popover("Branch", icon=":material/alt_route:", width="stretch"):
         _branch(store, run)
     if again.button("Run again", icon=":material/replay:", width="stretch", key=f"again {run.id}", disabled=not ended):
-        _say(lambda: repeating.again(store, run.id), "It runs again from its folder.")
+        ask(lambda: repeating.again(store, run.id), "It runs again from its folder.")
     with names.popover("Name", icon=":material/edit:", width="stretch"):
         _describe(store, run)
-    with delete.popover("Delete", icon=":material/delete:", width="stretch"):
-        st.caption("With its curves and weights; this cannot be undone.")
-        if st.button("Delete for ever", type="primary", key=f"delete {run.id}"):
-            store.delete_run(run.id)
+    with away.popover("Delete", icon=":material/delete:", width="stretch"):
+        if delete(store, run):
             st.rerun()
     _repeated(store, run)
-
-
-def _extend(store: Store, run: Run) -> None:
-    st.caption(
-        "Goes on from the last checkpoint. Early stopping ends it no more; a schedule is drawn out over all epochs."
-    )
-    epochs = st.number_input("More epochs", 1, 10_000, 10, key=f"more {run.id}")
-    if st.button("Go on", type="primary", key=f"extend {run.id}"):
-        _say(lambda: continuing.extend(store, run.id, int(epochs)), "It goes on.")
 
 
 def _branch(store: Store, run: Run) -> None:
@@ -198,7 +187,7 @@ def _branch(store: Store, run: Run) -> None:
     wanted = st.number_input("Learning rate", 1e-7, 10.0, rate, format="%g", key=f"branch rate {run.id}")
     if st.button("Start the branch", type="primary", key=f"branch {run.id}"):
         asked = {"epochs": int(epochs), "learning_rate": float(wanted)}
-        _say(lambda: continuing.branch(store, run.id, at, training=asked), "The branch has started.")
+        ask(lambda: continuing.branch(store, run.id, at, training=asked), "The branch has started.")
 
 
 def _describe(store: Store, run: Run) -> None:
@@ -207,8 +196,8 @@ def _describe(store: Store, run: Run) -> None:
         tags = st.text_input("Tags", ", ".join(run.tags), help="With commas between them")
         notes = st.text_area("Notes", run.notes, max_chars=20_000)
         if st.form_submit_button("Keep", type="primary"):
-            values = {"title": title.strip() or run.title, "tags": tags.split(","), "notes": notes}
-            _say(lambda: store.update_run(run.id, **values), "")
+            values: dict[str, Any] = {"title": title.strip() or run.title, "tags": tags.split(","), "notes": notes}
+            ask(lambda: store.update_run(run.id, **values), "")
 
 
 def _repeated(store: Store, run: Run) -> None:
@@ -222,14 +211,3 @@ def _repeated(store: Store, run: Run) -> None:
         st.caption("It repeats a run that was deleted.")
         return
     (st.success if found.same else st.warning)(found.sentence())
-
-
-def _say(act: Any, said: str) -> None:
-    try:
-        act()
-    except _ASKED as error:
-        st.error(str(error))
-    else:
-        if said:
-            st.toast(said)
-        st.rerun()

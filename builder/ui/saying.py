@@ -28,7 +28,7 @@ def saying(folder: Path, run_id: str) -> None:
     """The rows with what was said to them; the last epoch, unless somebody went back."""
     found = _samples(folder)
     if found is None or not found.epochs:
-        st.caption("After the first epoch you see here what the network says to a few validation rows.")
+        st.caption("Here stands, from the first epoch on, what the network says to a few validation rows.")
         return
     epochs = [line["epoch"] for line in found.epochs]
     kept = f"said epoch {run_id}"

@@ -2,12 +2,20 @@
 
 import streamlit as st
 
+STYLE = """<style>
+.stMainBlockContainer{padding-top:4.2rem;padding-bottom:2rem;padding-left:2.2rem;padding-right:2.2rem}
+button[kind^=primary]:not(:disabled),.stMultiSelect [data-tag],
+.stMultiSelect [data-tag] *{color:light-dark(#fff,#12131a)}
+button[kind^=primary]:not(:disabled):is(:hover,:active){background:light-dark(#4338ca,#a5b4fc);border-color:transparent}
+</style>"""
+
 
 def narrow() -> None:
-    """Less empty space around the page."""
-    st.html(
-        "<style>.stMainBlockContainer{padding-top:4.2rem;padding-bottom:2rem;padding-left:2.2rem;padding-right:2.2rem}</style>"
-    )
+    """Less empty space around the page, and text that can be read: white on the dark theme's light violet cannot.
+
+    Hovering makes a button lighter there, where Streamlit would make it so dark that its text is lost again.
+    """
+    st.html(STYLE)
 
 
 def nothing_yet() -> None:

@@ -11,7 +11,7 @@ import streamlit as st
 from builder import train
 from builder.graph import EditError
 from builder.store import StoreError, Sweep, Trial
-from builder.train import sweeps
+from builder.train import cluster, sweeps
 from builder.train.compare import shown
 from builder.train.spaces import Parameter, SpaceError, searchable
 from builder.train.spread import of_sweep
@@ -20,6 +20,7 @@ from builder.ui.charts import MARGIN
 from builder.ui.comparing import COLOURS, FLAT, parallel_chart
 from builder.ui.live import Live
 from builder.ui.trouble import guard
+from builder.ui.where import on_cluster
 from builder.ui.words import at, plain, told_apart
 
 if TYPE_CHECKING:
@@ -73,15 +74,17 @@ def _new(live: Live) -> None:
     )
     if kind == "search":
         settings["pruner"] = st.selectbox("Pruning", PRUNERS, format_func=PRUNER_TITLES.__getitem__, key="pruner")
+    backend = cluster.RAY if on_cluster() else ""
     ready = bool(space or kind != "search") and bool(live.project.data.dataset)
     if st.button("Start the sweep", type="primary", icon=":material/tune:", width="stretch", disabled=not ready):
         try:
             if kind == "folds":
-                project, made = sweeps.folds(live.project, int(count), metric=metric)
+                project, made = sweeps.folds(live.project, int(count), metric=metric, backend=backend)
             elif kind == "seeds":
-                project, made = sweeps.seeds(live.project, int(count), metric=metric)
+                project, made = sweeps.seeds(live.project, int(count), metric=metric, backend=backend)
             else:
-                project, made = live.project, sweeps.plan(live.project, space, metric=metric, **settings)
+                settings |= {"metric": metric, "backend": backend}
+                project, made = live.project, sweeps.plan(live.project, space, **settings)
             st.session_state["sweep"] = sweeps.begin(live.store, live.id, project, made)
         except (SpaceError, StoreError) as error:
             st.error(str(error))
@@ -159,8 +162,6 @@ def _watch_one(live: Live) -> None:
 @guard()
 def _watch(live: Live, sweep_id: str, going: bool) -> None:
     """The sweep as it is now, drawn again and again while it goes on."""
-    if going:
-        train.tend(live.store)
     sweep = live.store.sweep(sweep_id)
     if going != (sweep.state == "running"):
         st.rerun()
@@ -283,7 +284,7 @@ def _history(sweep: Sweep, done: list[Trial]) -> go.Figure:
     figure.update_layout(
         height=280,
         margin=MARGIN,
-        xaxis_title="Trial",
+        xaxis={"title": "Trial", "tickformat": "d", **({"dtick": 1} if len(done) <= 20 else {})},
         yaxis={"title": sweep.plan["metric"], "tickformat": ".3g"},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.28, "yanchor": "top"},
     )
@@ -315,4 +316,4 @@ def _rows(sweep: Sweep, trials: list[Trial]) -> None:
         for trial in reversed(trials)
     ]
     config = {sweep.plan["metric"]: st.column_config.NumberColumn(format="%.4g")}
-    st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 320), column_config=config)
+    st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 320), column_config=config, placeholder="")

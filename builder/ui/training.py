@@ -7,13 +7,13 @@ import streamlit as st
 from builder import train
 from builder.store import Run
 from builder.ui import session
-from builder.ui.charts import empty_chart
-from builder.ui.finding import finding
+from builder.ui.curves import PLAIN, Curves
+from builder.ui.curves.plot import plot
 from builder.ui.live import Live
 from builder.ui.notice import notice
 from builder.ui.recipe import recipe
 from builder.ui.results import results
-from builder.ui.watching import STATES, watch
+from builder.ui.watching import MOST_CHARTS, STATES, watch
 from builder.ui.words import at, plain, told_apart
 
 REFRESH_S = 0.8
@@ -26,7 +26,6 @@ def training(live: Live) -> None:
     left, right = st.columns([1, 2.6], gap="large")
     with left:
         recipe(live)
-        finding(live)
     with right:
         _runs(live)
 
@@ -37,10 +36,11 @@ def _runs(live: Live) -> None:
         for run in live.store.runs(live.id, limit=200)
     ]
     if not rows:
-        # An empty chart, so that the browser has loaded what draws the curves before there are any.
         st.markdown("#### No runs yet")
         st.caption("Press Start training: the curves appear here, and stay with the run whatever happens.")
-        st.plotly_chart(empty_chart(), width="stretch", config={"displayModeBar": False})
+        # Empty charts, so that the browser has loaded what draws the curves before there are any.
+        objective = train.OBJECTIVES.get(live.project.training.objective, train.OBJECTIVES["classification"])
+        plot(Curves(), "", list(objective.metrics.items())[:MOST_CHARTS], 1, PLAIN, "")
         return
     ids = [run.id for run in rows]
     known = {run.id: run for run in rows}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from builder.store import Run, StoreError
 from builder.text import between, size
 from builder.train import queue
 from builder.train.compare import document
-from builder.ui import session
-from builder.ui.curves import Curves, choose_view, curve_chart, download, extend, sparkline
+from builder.train.objectives import Objective
+from builder.ui import asking, session
+from builder.ui.curves import Curves, choose_view, download, extend, sparkline
+from builder.ui.curves.plot import plot
 from builder.ui.layering import layers
 from builder.ui.live import Live
 from builder.ui.saying import saying
@@ -36,6 +40,10 @@ STATES = {
 
 # So long a look waits for a run's first points: less than the time between two looks.
 FIRST_S = 0.6
+MOST_CHARTS = 4
+CELLS = "display:grid;grid-template-columns:repeat(auto-fill,minmax(8.6rem,1fr));gap:.5rem 1rem;font-size:.85rem"
+NAME = "opacity:.65;font-size:.75rem;white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
+VALUE = "font-weight:600;font-variant-numeric:tabular-nums;display:flex;gap:.5rem;align-items:center"
 
 
 @guard()
@@ -44,14 +52,23 @@ def watch(live: Live, run_id: str, active: bool) -> None:
     run = train.refresh(live.store, run_id)
     if active != (run.state in train.ACTIVE):
         st.rerun()  # the whole page: results come up and this stops looking, or begins again
+    with st.container():  # one place for what comes and goes, so that the curves below stay where they are
+        _above(live, run, active)
+    # Where nothing was trained, or not yet, there are no curves.
+    if run.total_steps or (active and run.state != "waiting"):
+        _charts(live, run)
+
+
+def _above(live: Live, run: Run, active: bool) -> None:
+    """What stands above the curves: the state, what can be asked, how far it is, and what it has to tell."""
     icon, word = STATES[run.state]
-    head, controls = st.columns([1.5, 2], vertical_alignment="center")
+    head, controls = st.columns([1, 2.4], vertical_alignment="center")
     head.markdown(f"### {icon} {word}")
     with controls:
         _controls(live, run)
     if run.state == "failed":
         st.error(run.reason)
-    for problem in (live.problem, _refusal(run_id)):
+    for problem in (live.problem, _refusal(run.id)):
         if problem:
             st.error(problem)
     done = run.step / run.total_steps if run.total_steps else float(not active)
@@ -59,9 +76,6 @@ def watch(live: Live, run_id: str, active: bool) -> None:
     _facts(run)
     failed = run.state == "failed"  # its reason says already what ended it
     warned([one for one in run.summary.get("warnings", []) if not (failed and one["severity"] == "error")])
-    # Where nothing was trained, or not yet, there are no curves.
-    if run.total_steps or (active and run.state != "waiting"):
-        _charts(live, run)
 
 
 def _progress(run: Run, live: Live) -> str:
@@ -91,21 +105,42 @@ def _controls(live: Live, run: Run) -> None:
         one.button("Pause", icon=":material/pause:", key="pause", on_click=train.pause, **asked)
     elif run.state == "paused":
         one.button("Continue", icon=":material/play_arrow:", key="continue", on_click=train.proceed, **asked)
-    elif run.state in ("failed", "stopped"):
-        text = "From the last checkpoint"
-        again: dict[str, Any] = {"on_click": _resume, "args": (live, run.id), "width": "stretch", "help": text}
-        two.button("Resume", icon=":material/replay:", key="resume", **again)
     if run.state in ("waiting", "running", "queued", "paused"):
         two.button("Stop", icon=":material/stop:", key="stop", on_click=train.stop, **asked)
         if run.state != "waiting":
             with three.popover("Rate", icon=":material/speed:", help="Change the learning rate", width="stretch"):
                 _change_rate(live, run)
-    elif three.button(
-        "Delete", icon=":material/delete:", width="stretch", key="delete", help="With its curves and weights"
+    elif run.state != "stopping":
+        with one:
+            _after(live, run)
+        with two:
+            _further(live, run)
+        with three.popover("Delete", icon=":material/delete:", width="stretch"):
+            if asking.delete(store, run):
+                session.choose(live.id)
+                st.rerun(scope="app")
+
+
+def _after(live: Live, run: Run) -> None:
+    """What most people do next with a run that has weights."""
+    if run.state == "failed" or not run.summary.get("test"):
+        return
+    if st.button(
+        "Explain", icon=":material/visibility:", key="explain", width="stretch", help="Why it answers as it does"
     ):
-        store.delete_run(run.id)
-        session.choose(live.id)
-        st.rerun(scope="app")
+        session.choose(live.id, run.id)
+        st.switch_page("pages/explain.py")
+
+
+def _further(live: Live, run: Run) -> None:
+    """How a run that has ended goes on."""
+    if run.state in ("failed", "stopped"):
+        text = "From the last checkpoint"
+        again: dict[str, Any] = {"on_click": _resume, "args": (live, run.id), "width": "stretch", "help": text}
+        st.button("Resume", icon=":material/replay:", key="resume", **again)
+    elif run.total_steps:
+        with st.popover("Extend", icon=":material/update:", width="stretch", help="Train it for more epochs"):
+            asking.extend(live.store, run)
 
 
 def _resume(live: Live, run_id: str) -> None:
@@ -144,7 +179,7 @@ def _facts(run: Run) -> None:
     if not facts:
         return
     rows_per_step = facts.get("rows_per_step", 0)
-    acts = facts.get("objective") in train.OBJECTIVES and train.OBJECTIVES[facts["objective"]].acts
+    acts = _objective(run).acts
     values = [("Device", str(facts.get("device", "")).upper())]
     if run.state == "running" and facts.get("steps_per_s"):
         unit = "steps" if acts else "examples"
@@ -163,48 +198,60 @@ def _facts(run: Run) -> None:
         values.append(("Learning rate", f"{facts['learning_rate']:g}"))
     for sentence in facts.get("notes", []):  # on how it is carried out, such as whether it was compiled
         st.caption(plain(sentence))
-    told, drawn = st.columns([4, 1], vertical_alignment="center")
-    told.caption(" · ".join(f"{name} **{value}**" for name, value in values))
     speeds = facts.get("speeds", [])
-    if run.state in train.ACTIVE and len(speeds) > 2:
-        with drawn:
-            sparkline(speeds, "speed")
+    drawn = sparkline(speeds, "How the speed swayed") if run.state in train.ACTIVE and len(speeds) > 2 else ""
+    st.html(_cells(values, {"Throughput": drawn}))
+
+
+def _cells(values: Sequence[tuple[str, str]], beside: Mapping[str, str]) -> str:
+    """Facts side by side, each under its name, in places that stay the same however long a number is."""
+    cells = [
+        f'<div><div style="{NAME}">{escape(name)}</div>'
+        f'<div style="{VALUE}">{escape(value)}{beside.get(name, "")}</div></div>'
+        for name, value in values
+    ]
+    return f'<div style="{CELLS}">{"".join(cells)}</div>'
 
 
 def _charts(live: Live, run: Run) -> None:
     """The curves first; what goes on in the layers, and what the network says, where somebody asks for it."""
     folder = Path(live.store.run_folder(run.id))
     per_epoch = run.summary.get("steps_per_epoch") or 1
-    tabs = st.tabs(["Curves", "Layers", "Predictions"], key=f"watched {run.id}", on_change="rerun")
-    with tabs[0]:
-        if tabs[0].open:
-            _curves(live, run, per_epoch)
-    with tabs[1]:
-        if tabs[1].open:
-            layers(folder, run.id, per_epoch)
-    with tabs[2]:
-        if tabs[2].open:
-            saying(folder, run.id)
+    shown: dict[str, Callable[[], None]] = {
+        "Curves": lambda: _curves(live, run, per_epoch),
+        "Layers": lambda: layers(folder, run.id, per_epoch),
+    }
+    if not _objective(run).acts:  # an agent says nothing to rows
+        shown["Predictions"] = lambda: saying(folder, run.id)
+    tabs = st.tabs(list(shown), key=f"watched {run.id}", on_change="rerun")
+    for tab, draw in zip(tabs, shown.values(), strict=True):
+        with tab:
+            if tab.open:
+                draw()
+
+
+def _objective(run: Run) -> Objective:
+    return train.OBJECTIVES.get(run.summary.get("objective", ""), train.OBJECTIVES["classification"])
 
 
 def _curves(live: Live, run: Run, per_epoch: int) -> None:
     found = _points(live, run)
     if not found and run.state in ("queued", "running"):
         found, run = _first(live, run)
-    if not found:
-        st.caption("The first points appear in a moment.")
-        return
-    objective = train.OBJECTIVES.get(run.summary.get("objective", ""), train.OBJECTIVES["classification"])
-    titles = run.summary.get("titles") or objective.metrics
-    shown = [(name, title) for name, title in titles.items() if any(key[1] == name for key in found)]
-    if not shown:
-        shown = [next(iter(objective.metrics.items()))]
     with st.container(horizontal=True, horizontal_alignment="right"):
         view = choose_view(run.id)
         download(found, run.id)
-    for place, (column, (name, title)) in enumerate(zip(st.columns(min(len(shown), 2)) * 2, shown, strict=False)):
-        chart = curve_chart(found, name, title, per_epoch, view)
-        column.plotly_chart(chart, key=f"chart {run.id} {place}", width="stretch", config={"displayModeBar": False})
+    said = "The first points appear in a moment." if run.state in train.ACTIVE else "It ended before its first points."
+    plot(found, f"{run.id} {run.started_at}", _measures(run, found), per_epoch, view, said)
+
+
+def _measures(run: Run, found: Curves) -> list[tuple[str, str]]:
+    """What has a chart (name, title). Until something was measured it is what will be, so that no chart moves later."""
+    titles = list((run.summary.get("titles") or _objective(run).metrics).items())
+    if any(split == "validation" for split, _ in found):
+        measured = {name for _, name in found}
+        titles = [(name, title) for name, title in titles if name in measured] or titles
+    return titles[:MOST_CHARTS]
 
 
 def _first(live: Live, run: Run) -> tuple[Curves, Run]:

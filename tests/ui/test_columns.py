@@ -15,6 +15,7 @@ from builder.graph import DataChoice
 from builder.store import open_store
 from builder.ui import columns as editor
 from builder.ui.live import Live
+from builder.ui.targeting import reading_edit
 from tests.data.samples import csv
 from tests.data.test_columns import mixed
 from tests.networks import chain
@@ -36,7 +37,7 @@ def live(home: Path) -> Live:
 def typed(live: Live, **changes: dict[str, Any]) -> None:
     """What the page does with changes to rows of the table."""
     found = columns(live.project.data, live.store.home)
-    live.apply(editor._data_edit(live, {"options": editor._changed(live, found, changes)}))
+    live.apply(reading_edit(live, {"options": editor._changed(live, found, changes)}))
 
 
 def said(live: Live) -> Any:
@@ -139,3 +140,36 @@ def test_rows_are_parted_as_the_page_is_told(live: Live) -> None:
     next(box for box in app.selectbox if box.label == "Rows are parted").select("group").run()
     assert "role group" in app.error[0].value
     assert Live(live.store, live.id).project.data == choice
+
+
+def _pick(app: AppTest, label: str, value: Any) -> None:
+    boxes = [*app.multiselect, *app.selectbox]
+    next(box for box in boxes if box.label == label).set_value(value).run()
+    assert not app.exception
+
+
+def test_several_columns_can_be_predicted_and_as_what_is_chosen_beside_them(live: Live) -> None:
+    app = AppTest.from_function(_page, args=(live.id,), default_timeout=60).run()
+    _pick(app, "To predict", ["label", "size"])
+    now = Live(live.store, live.id)
+    assert now.project.training.objective == "several_outputs"
+    found = now.schema()
+    assert found is not None
+    assert {part.name: part.kind for part in found.target.parts} == {"label": "class", "size": "number"}
+    _pick(app, "To predict", [])
+    assert "at least one column" in app.error[0].value
+    _pick(app, "To predict", ["size"])
+    assert Live(live.store, live.id).project.training.objective == "regression"
+
+
+def test_cells_of_several_labels_are_read_as_labels(home: Path) -> None:
+    genres = ["drama", "drama;action", "", "action;comedy"] * 20
+    info = add_file(csv({"year": range(80), "genres": genres}), "films.csv", home, target="genres")
+    store = open_store(home)
+    project_id = store.create_project(chain(("Linear", {"units": 3}), data=DataChoice(dataset=info.name)))
+    app = AppTest.from_function(_page, args=(project_id,), default_timeout=60).run()
+    _pick(app, "Predicted as", "multi_label")
+    now = Live(store, project_id)
+    found = now.schema()
+    assert found is not None
+    assert (found.target.classes, now.project.training.objective) == (("action", "comedy", "drama"), "multi_label")

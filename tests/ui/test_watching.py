@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from builder.store import Points, open_store
 from builder.train.observe import read_history, read_samples
-from builder.ui.curves import Curve, Curves, View, curve_chart, extend, table
+from builder.ui.curves import Curves, extend, table
 from builder.ui.layering import KINDS, heatmap, lines
 from builder.ui.saying import cards
 from builder.ui.training import _name
@@ -46,50 +46,9 @@ def test_curves_grow_as_if_they_were_read_at_once() -> None:
         part = slice(start, start + 10)
         columns = (every.step, every.epoch, every.split, every.name, every.value, every.at)
         extend(parts, Points(*[column[part] for column in columns], 0))  # type: ignore[call-arg, arg-type]
-        parts["train", "batch_loss"].smoothed(0.5)
     assert whole.keys() == parts.keys()
     for key, curve in whole.items():
         assert (curve.steps, curve.values, curve.at) == (parts[key].steps, parts[key].values, parts[key].at)
-        assert curve.smoothed(0.5) == parts[key].smoothed(0.5)
-
-
-@pytest.mark.parametrize("weight", [0.3, 0.9, 0.98])
-def test_smoothing_is_the_weighted_mean_of_all_before(weight: float) -> None:
-    dice = random.Random(1)
-    values = [dice.random() for _ in range(60)]
-    curve = Curve(list(range(60)), values, [0.0] * 60)
-    curve.smoothed(0.1)  # another weight before must leave nothing behind
-    for end, found in enumerate(curve.smoothed(weight), 1):
-        weights = weight ** np.arange(end)[::-1]
-        assert found == pytest.approx(float((weights * values[:end]).sum() / weights.sum()))
-
-
-def test_axes_and_the_zoom_that_stays() -> None:
-    found = Curves()
-    extend(found, points(40))
-    by_step = curve_chart(found, "loss", "Loss", 50, View("Step"))
-    by_epoch = curve_chart(found, "loss", "Loss", 50, View("Epoch"))
-    by_time = curve_chart(found, "loss", "Loss", 50, View("Time", log_y=True, log_x=True))
-    assert list(by_step.data[1].x) == [100, 200, 300, 400]
-    assert list(by_epoch.data[1].x) == [2, 4, 6, 8]
-    assert list(by_time.data[1].x) == pytest.approx([4.5, 9.5, 14.5, 19.5])
-    assert by_time.layout.xaxis.title.text == "Time (s)"
-    assert (by_time.layout.xaxis.type, by_time.layout.yaxis.type) == ("log", "log")
-    assert by_step.layout.hovermode == "x unified"
-    before = by_step.layout.uirevision
-    extend(found, points(40, 40))
-    assert curve_chart(found, "loss", "Loss", 50, View("Step")).layout.uirevision == before
-    assert by_epoch.layout.uirevision != before
-
-
-def test_what_was_measured_stands_behind_what_is_smoothed() -> None:
-    found = Curves()
-    extend(found, points(40))
-    figure = curve_chart(found, "loss", "Loss", 50, View(smoothing=0.8))
-    raw, smooth = (next(line for line in figure.data if line.name == name) for name in ("train as measured", "train"))
-    assert list(raw.y) == found["train", "loss"].values
-    assert raw.opacity < 0.5 < smooth.opacity
-    assert np.std(smooth.y) < np.std(raw.y)
 
 
 def test_the_table_holds_every_point() -> None:

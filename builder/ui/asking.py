@@ -1,0 +1,43 @@
+"""What people ask of a run that has ended, wherever it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from builder.store import Run, Store, StoreError
+from builder.train import StartError, continuing
+
+REFUSALS = (ValueError, StoreError, OSError, StartError)
+
+
+def ask(act: Callable[[], object], said: str) -> None:
+    """Do it and say so, or say why it cannot be done; then the page is drawn anew."""
+    try:
+        act()
+    except REFUSALS as error:
+        st.error(str(error))
+    else:
+        if said:
+            st.toast(said)
+        st.rerun()
+
+
+def extend(store: Store, run: Run) -> None:
+    """For how many epochs more it is to go on."""
+    st.caption(
+        "Goes on from the last checkpoint. Early stopping ends it no more; a schedule is drawn out over all epochs."
+    )
+    epochs = st.number_input("More epochs", 1, 10_000, 10, key=f"more {run.id}")
+    if st.button("Go on", type="primary", key=f"extend {run.id}"):
+        ask(lambda: continuing.extend(store, run.id, int(epochs)), "It goes on.")
+
+
+def delete(store: Store, run: Run) -> bool:
+    """Whether it was deleted, which takes a second click."""
+    st.caption("With its curves and weights; this cannot be undone.")
+    if not st.button("Delete for ever", type="primary", key=f"delete {run.id}"):
+        return False
+    store.delete_run(run.id)
+    return True

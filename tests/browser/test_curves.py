@@ -1,0 +1,181 @@
+"""The charts of a run in a real browser, without a server: what they are sent, and what is drawn of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+import builder.ui.curves
+from builder.ui.curves.plot import HTML
+
+pytestmark = pytest.mark.browser
+FOLDER = Path(builder.ui.curves.__file__).parent / "served"
+VIEW = {"x": "Epoch", "smoothing": 0.0, "log_x": False, "log_y": False}
+LINES = [["batches", "train/batch_loss", "train"], ["train", "train/loss", "train"]]
+DATA: dict[str, Any] = {
+    "run": "run",
+    "charts": [{"title": "Loss", "lines": [*LINES, ["validation", "validation/loss", "validation"]]}],
+    "perEpoch": 10,
+    "epochs": "validation/loss",
+    "view": VIEW,
+    "message": "Wait.",
+    "asked": 1,
+    "points": {},
+}
+MOUNT = """
+async (data) => {
+  const { default: mount } = await import("/curves.js");
+  window.asked ??= [];
+  const parentElement = document.querySelector("main").shadowRoot;
+  mount({ parentElement, data, setStateValue: (...said) => asked.push(said) });
+}
+"""
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    def serve(route: Route) -> None:
+        name = route.request.url.rpartition("/")[2]
+        kind = "text/javascript" if name else "text/html"
+        route.fulfill(
+            body=(FOLDER / name).read_text() if name else "<main style='width: 900px'></main>", content_type=kind
+        )
+
+    context = browser.new_context()
+    tab = context.new_page()
+    problems: list[str] = []
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.route("http://curves.test/**", serve)
+    tab.goto("http://curves.test/")
+    tab.evaluate("(html) => (document.querySelector('main').attachShadow({ mode: 'open' }).innerHTML = html)", HTML)
+    yield tab
+    context.close()
+    assert not problems, problems
+
+
+def part(start: int, values: list[float], apart: int = 10) -> dict[str, Any]:
+    """Points of which the first is the one numbered `start`, half a minute apart."""
+    steps = [apart * (start + place + 1) for place in range(len(values))]
+    at = [1000 + 30 * (start + place) for place in range(len(values))]
+    return {"from": start, "count": len(values), "steps": steps, "at": at, "values": values}
+
+
+def show(page: Page, **changed: Any) -> None:
+    page.evaluate(MOUNT, {**DATA, **changed})
+
+
+def test_points_are_added_to_nodes_that_stay(page: Page) -> None:
+    show(page)
+    expect(page.locator(".message")).to_have_text("Wait.")
+    page.evaluate("""() => {
+        window.gone = 0;
+        const root = document.querySelector("main").shadowRoot;
+        const watched = (node) => node.matches?.("figure, svg, .lines path");
+        new MutationObserver((seen) => seen.forEach((one) => (gone += [...one.removedNodes].filter(watched).length)))
+          .observe(root, { childList: true, subtree: true });
+    }""")
+    show(page, points={"train/loss": part(0, [4.0, 3.0]), "validation/loss": part(0, [5.0])})
+    line = page.locator('[data-line="train"]')
+    expect(line).to_have_attribute("data-points", "2")
+    show(page, points={"train/loss": part(0, [4.0, 3.0, 2.0])})  # some of it once more
+    show(page, points={"train/loss": part(3, [1.5]), "validation/loss": part(1, [4.0])})
+    expect(line).to_have_attribute("data-points", "4")
+    expect(page.locator(".message")).to_have_text("")
+    expect(page.locator('.entry[data-label="train"] b')).to_have_text("1.5")
+    assert page.evaluate("gone") == 0
+    assert page.evaluate("asked.length") == 0
+    show(page, points={"train/loss": part(9, [0.5])})
+    show(page, points={"train/loss": part(9, [0.5])})
+    assert page.evaluate("asked") == [["missing", "run 1"]]  # once
+    expect(line).to_have_attribute("data-points", "4")
+    show(page, asked=2, points={"train/loss": part(0, [4.0, 3.0, 2.0, 1.5, 1, 1, 1, 1, 1, 0.5])})
+    expect(line).to_have_attribute("data-points", "10")
+    show(page, run="run, resumed", points={"train/loss": part(0, [4.0])})
+    expect(line).to_have_attribute("data-points", "1")
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.98])
+def test_smoothing_is_the_weighted_mean_of_all_before(page: Page, weight: float) -> None:
+    dice = random.Random(1)
+    values = [dice.random() for _ in range(60)]
+    found = page.evaluate(
+        """async ([values, weight]) => {
+            const { Line } = await import("/points.js");
+            const line = new Line();
+            const add = (from, to) => {
+                const some = values.slice(from, to);
+                line.add({ from, count: to - from, steps: some, at: some, values: some });
+            };
+            add(0, 25);
+            line.smoothed(0.1); // another weight before must leave nothing behind
+            line.smoothed(weight);
+            add(25, 60);
+            return line.smoothed(weight);
+        }""",
+        [values, weight],
+    )
+    for end, mean in enumerate(found, 1):
+        weights = weight ** np.arange(end)[::-1]
+        assert mean == pytest.approx(float((weights * values[:end]).sum() / weights.sum()))
+
+
+def test_a_spike_among_many_points_is_drawn(page: Page) -> None:
+    values = [1.0] * 30_000
+    values[17_123] = 9.0
+    show(page, points={"train/loss": part(0, values)})
+    drawn = str(page.locator('[data-line="train"]').get_attribute("d"))
+    places = [tuple(map(float, one.split(","))) for one in drawn[1:].split("L")]
+    assert len(places) < 5_000
+    left, right = places[0][0], places[-1][0]
+    top = min(places, key=lambda place: place[1])
+    assert (top[0] - left) / (right - left) == pytest.approx(17_123 / 30_000, abs=0.002)
+
+
+def test_axes_what_is_read_off_and_what_is_hidden(page: Page) -> None:
+    points = {"train/loss": part(0, [100.0, 10.0, 1.0, 0.1]), "validation/loss": part(0, [0.0, 20.0, 2.0, 0.2])}
+    show(page, points=points, view={**VIEW, "log_y": True})
+    assert {"100", "10", "1", "0.1"} <= set(page.locator(".grid text").all_text_contents())
+    heights = [one.rpartition(",")[2] for one in str(page.locator('[data-line="train"]').get_attribute("d")).split("L")]
+    first, second, third = (float(text) for text in heights[:3])
+    assert second - first == pytest.approx(third - second, abs=0.2)  # powers of ten stand evenly
+    page.locator("svg").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    tip = page.locator(".tip")
+    expect(tip).to_contain_text("Epoch 2")
+    assert [row.inner_text().split() for row in tip.locator(".entry").all()] == [["train", "10"], ["validation", "20"]]
+    page.locator('.entry[data-label="validation"]').click()
+    expect(page.locator('[data-line="validation"]')).to_have_count(0)
+    show(page, points={}, view={**VIEW, "x": "Time"})
+    expect(page.locator(".axis")).to_have_text("Time (s)")
+    show(page, points={"train/loss": part(4, [0.1] * 4)}, view={**VIEW, "x": "Time", "smoothing": 0.5})
+    expect(page.locator(".axis")).to_have_text("Time (min)")
+    expect(page.locator('[data-line="train as measured"]')).to_have_count(1)
+    assert page.locator(".epochs").get_attribute("d").count("M") == 4  # type: ignore[union-attr]
+
+
+def test_a_part_is_chosen_by_dragging_and_saved_as_a_picture(page: Page) -> None:
+    show(page, points={"train/loss": part(0, [float(value) for value in range(100, 0, -1)])})
+    box = page.locator("svg").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 80)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 90, steps=3)
+    page.mouse.up()
+    whole = page.get_by_role("button", name="Whole run")
+    expect(whole).to_be_visible()
+    assert "10" not in page.locator(".grid text").all_text_contents()
+    show(page, points={"train/loss": part(100, [0.5])})  # what comes in changes nothing of what is looked at
+    expect(whole).to_be_visible()
+    with page.expect_download() as caught:
+        page.get_by_role("button", name="PNG").click()
+    assert caught.value.suggested_filename == "loss.png"
+    assert Path(caught.value.path()).read_bytes().startswith(b"\x89PNG")
+    page.locator("svg").dblclick()
+    expect(whole).to_be_hidden()
