@@ -40,5 +40,10 @@ def room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that have to be alone come last, so that they need not wait for the end of a long one again and again."""
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+
+
 def pytest_report_header() -> str:
     return f"threads per library: {THREADS}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from builder.check.eager import spare, spare_the_compiler
 from builder.layers import Layer, TensorSpec
 from builder.layers.code import explained
 
@@ -80,6 +81,7 @@ class _Pass:
 def _module(layer: Layer, specs: dict[str, TensorSpec]) -> Any:
     import torch
 
+    spare_the_compiler()
     call = layer.build(specs)
     with torch.device("meta"):
         return call.build()
@@ -136,6 +138,7 @@ def _counter() -> Any:
                 self.flops += formula(*args, **(kwargs or {}), out_val=out)
             return out
 
+    spare(Counter.__torch_dispatch__)
     return Counter
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from builder.check.eager import spare_the_compiler, step_as_it_is
 from builder.graph.optimizing import OPTIMIZERS
 from builder.graph.training import settings
 
@@ -54,8 +55,12 @@ def optimizer(training: Training, model: nn.Module, prefix: str = "") -> torch.o
     """
     chosen = settings(OPTIMIZERS[training.optimizer], training.optimizer_settings)
     common = {"lr": training.learning_rate, "weight_decay": training.weight_decay}
-    made: Made = _SPECIAL.get(training.optimizer, _of_torch(training.optimizer))
-    return made(groups(training, model, prefix), common, chosen)
+    make: Made = _SPECIAL.get(training.optimizer, _of_torch(training.optimizer))
+    spare_the_compiler()
+    made = make(groups(training, model, prefix), common, chosen)
+    for part in made.parts.values() if isinstance(made, Together) else [made]:
+        step_as_it_is(part)
+    return made
 
 
 def groups(training: Training, model: nn.Module, prefix: str = "") -> list[Group]:

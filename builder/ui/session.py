@@ -77,13 +77,16 @@ def current() -> Live | None:
 
 @st.cache_resource(show_spinner=False)
 def warm() -> threading.Thread:
-    """Import what the next pages need while people still look at this one, and then have a worker do so too."""
+    """Import what the next pages need while people still look at this one, and have a worker do so too."""
     thread = threading.Thread(target=_import_heavy, args=(store(),), name="warm", daemon=True)
     thread.start()
     return thread
 
 
 def _import_heavy(known: Store) -> None:
+    # First, as it takes the longest; and it is a process of its own, which gives way to the pages.
+    train.warm(known)
+
     import networkx  # noqa: F401
     import plotly.graph_objects  # noqa: F401
     import torch.utils.flop_counter  # noqa: F401
@@ -91,7 +94,3 @@ def _import_heavy(known: Store) -> None:
     # What was imported stays; the garbage collector need not look at it again.
     gc.collect()
     gc.freeze()
-
-    from builder import train
-
-    train.warm(known)

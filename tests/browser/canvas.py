@@ -8,7 +8,25 @@ from contextlib import suppress
 from playwright.sync_api import FloatRect, Locator, Page, TimeoutError, expect
 
 from builder.cli.bench.server import Server
+from builder.graph import Project, blank
 from builder.templates import templates
+
+# Waits until nothing on the canvas moves any more: neither the view nor a layer.
+STILL = """
+(root) => new Promise((done) => {
+  let before = "", same = 0;
+  const look = () => {
+    const items = [...root.querySelectorAll(".nl-surface, [data-node], [data-layer]")];
+    const boxes = items.map((item) => item.getBoundingClientRect());
+    const now = boxes.map((box) => [box.x, box.y, box.width, box.height].map(Math.round).join()).join(" ");
+    same = now === before ? same + 1 : 0;
+    before = now;
+    if (same < 4) setTimeout(look, 25);
+    else requestAnimationFrame(() => done());
+  };
+  look();
+})
+"""
 
 
 class Canvas:
@@ -31,23 +49,35 @@ class Canvas:
 
     def drag_layer(self, layer: str, x: float, y: float) -> None:
         """Drag a layer from the palette to a place on the surface, in shares of its width and height."""
+        self.still()
+        drawn = self.page.locator("[data-node]")
+        count = drawn.count()
         item = self.page.locator(f'[data-layer="{layer}"]')
-        item.scroll_into_view_if_needed()
-        start, box = item.bounding_box(), self.surface.bounding_box()
-        assert start is not None
+        # The list may still move, as it gets what was used last; this waits until the pointer is on the layer itself.
+        item.hover(position={"x": 40, "y": 8})
+        box = self.surface.bounding_box()
         assert box is not None
-        self._drag(
-            (start["x"] + 40, start["y"] + start["height"] / 2),
-            (box["x"] + box["width"] * x, box["y"] + box["height"] * y),
-        )
+        mouse, end = self.page.mouse, (box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+        mouse.down()
+        mouse.move(end[0] - 40, end[1] - 20, steps=4)
+        mouse.move(*end, steps=6)
+        mouse.up()
+        expect(drawn.nth(count)).to_be_attached()
 
     def connect(self, source: str, target: str) -> None:
         """Draw an edge from an output to an input, such as "conv2d_1.out" to "relu_1.in"."""
+        self.settle()  # ports move where Python's answer gives a layer others
+        self.still()
         start = self.port(source, "source").bounding_box()
         end = self.port(target, "target").bounding_box()
         assert start is not None
         assert end is not None
         self._drag(_middle(start), _middle(end))
+        expect(self.page.locator(f'[data-edge="{target.removesuffix(".in")}"]')).to_have_count(1)
+
+    def still(self) -> None:
+        """Wait until nothing moves, before what lies somewhere is taken hold of."""
+        self.root.evaluate(STILL)
 
     def press(self, action: str) -> None:
         self.page.locator(f'[data-action="{action}"]').first.click()
@@ -74,24 +104,39 @@ def _middle(box: FloatRect) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-def new_project(page: Page, server: Server, name: str) -> Canvas:
-    """Begin with an empty canvas."""
-    page.goto(server.url)
-    page.get_by_label("Name of a new project").fill(name)
-    page.get_by_role("button", name="New project").click()
-    canvas = Canvas(page)
-    expect(canvas.root).to_be_visible()
-    return canvas
+def new_project(page: Page, server: Server, name: str, *, by_hand: bool = False) -> Canvas:
+    """Begin with an empty canvas; `by_hand` from the home page, which takes long to draw all its cards."""
+    if by_hand:
+        page.goto(server.url)
+        page.get_by_label("Name of a new project").fill(name)
+        page.get_by_role("button", name="New project").click()
+        return _opened(page, [])
+    return _designed(page, server, blank(name))
 
 
-def use_template(page: Page, server: Server, title: str) -> Canvas:
-    """Begin with a template."""
-    page.goto(server.url)
-    name = next(template.name for template in templates().values() if template.title == title)
-    # By its key: a card that is still being drawn is not yet the last block that holds the title.
-    page.locator(f".st-key-template-{name}").get_by_role("button", name="Use this").click()
+def use_template(page: Page, server: Server, title: str, *, by_hand: bool = False) -> Canvas:
+    """Begin with a template; `by_hand` from its card on the home page."""
+    template = next(template for template in templates().values() if template.title == title)
+    if by_hand:
+        page.goto(server.url)
+        # By its key: a card that is still being drawn is not yet the last block that holds the title.
+        page.locator(f".st-key-template-{template.name}").get_by_role("button", name="Use this").click()
+        return _opened(page, list(template.project.main_network.nodes))
+    return _designed(page, server, template.project)
+
+
+def _designed(page: Page, server: Server, project: Project) -> Canvas:
+    page.goto(f"{server.url}/design?project={server.store.create_project(project)}")
+    return _opened(page, list(project.main_network.nodes))
+
+
+def _opened(page: Page, nodes: list[str]) -> Canvas:
     canvas = Canvas(page)
-    expect(canvas.root).to_be_visible()
+    expect(canvas.root).to_be_visible(timeout=60_000)  # the first page of a server imports much
+    # The canvas is there before its layers are, and these before the view has found its place.
+    for node in nodes:
+        expect(canvas.node(node)).to_be_visible()
+    canvas.still()
     return canvas
 
 
@@ -103,3 +148,16 @@ def choose(page: Page, label: str, option: str) -> None:
             page.get_by_role("option", name=option).first.click(timeout=5_000)
             return
     raise AssertionError(f"{label} offers no {option}")
+
+
+def use_data(canvas: Canvas, option: str) -> None:
+    """Choose the project's data, and wait until the canvas knows it: an Input is made for the data that is known."""
+    canvas.settle()
+    before = canvas.root.get_attribute("data-revision") or ""
+    choose(canvas.page, "Data", option)
+    expect(canvas.root).not_to_have_attribute("data-revision", before)
+    # What an Input is made of comes with the palette, which the canvas asks for once it has heard of the data.
+    for _ in range(2):
+        expect(canvas.page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+        canvas.page.wait_for_timeout(250)
+    canvas.settle()

@@ -1,17 +1,21 @@
-"""A browser for the session, a server for each file, and a page for each test that has to stay silent."""
+"""A browser, a server and a tab for the session, which each test gets as if nobody had used them, and which stay silent.
+
+A server imports for five seconds before its first page, and a new tab compiles the whole front end once more.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
 
 from builder.cli.bench.server import Server
-from builder.train import ACTIVE
+from builder.train import ACTIVE, refresh
 from tests.browser.chromium import launch
+from tests.train.runs import until
 
 # Streamlit itself asks for these relative to the page first, and then where they are.
 KNOWN = ("_stcore/health", "_stcore/host-config")
@@ -30,34 +34,60 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     found = Server(tmp_path_factory.mktemp("home"))
     yield found
-    for run in found.store.runs():
-        if run.state in ACTIVE and run.pid:
-            with suppress(psutil.Error):
-                psutil.Process(run.pid).kill()
     found.stop()
     log = found.log.read_text()
     assert "Traceback" not in log, log[-4000:]
 
 
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    """A tab on the app; a test fails where its console had an error."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+@pytest.fixture(scope="module")
+def server(served: Server) -> Iterator[Server]:
+    """The server, without the projects of other files: a home page is drawn as fast as it has few cards."""
+    yield served
+    store = served.store
+    for run in store.runs():
+        if run.state in ACTIVE and run.pid:
+            with suppress(psutil.Error):
+                psutil.Process(run.pid).kill()
+    until(lambda: all(refresh(store, run.id).state not in ACTIVE for run in store.runs()), 30)
+    for row in store.list_projects():
+        store.delete_project(row.id)
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def tab(browser: Browser) -> Iterator[Page]:
+    # Nothing that moves is waited for, or drawn by a processor.
+    context = browser.new_context(
+        viewport={"width": 1440, "height": 900}, accept_downloads=True, reduced_motion="reduce"
+    )
     context.set_default_timeout(30_000)
-    tab = context.new_page()
-    problems = listen(tab)
-    yield tab
+    yield context.new_page()
     context.close()
+
+
+@pytest.fixture
+def page(tab: Page, server: Server) -> Iterator[Page]:
+    """A tab on the app that keeps nothing from the test before; a test fails where its console had an error."""
+    problems: list[str] = []
+    heard, thrown = ears(problems)
+    tab.on("console", heard)
+    tab.on("pageerror", thrown)
+    yield tab
+    if tab.url.startswith(server.url):
+        tab.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+    tab.goto("about:blank")
+    tab.remove_listener("console", heard)
+    tab.remove_listener("pageerror", thrown)
+    tab.context.clear_cookies()
     assert not problems, problems
 
 
-def listen(tab: Page) -> list[str]:
-    """What goes wrong in a tab from now on."""
-    problems: list[str] = []
+def ears(problems: list[str]) -> tuple[Callable[[ConsoleMessage], None], Callable[[Error], None]]:
+    """Two that listen to a tab, for what its console says and for what it throws, and note what goes wrong."""
 
     def hear(message: ConsoleMessage) -> None:
         known = any(path in message.location.get("url", "") for path in KNOWN)
@@ -65,6 +95,13 @@ def listen(tab: Page) -> list[str]:
         if message.type == "error" and not known and not away:
             problems.append(f"{message.text} ({message.location.get('url', '')})")
 
-    tab.on("console", hear)
-    tab.on("pageerror", lambda error: problems.append(str(error)))
+    return hear, lambda error: problems.append(str(error))
+
+
+def listen(tab: Page) -> list[str]:
+    """What goes wrong in a tab from now on."""
+    problems: list[str] = []
+    heard, thrown = ears(problems)
+    tab.on("console", heard)
+    tab.on("pageerror", thrown)
     return problems

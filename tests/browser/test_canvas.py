@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, CDPSession, Page, expect
 from builder.cli.bench.server import Server
 from builder.graph import Project, loads
 from builder.layers import registry
-from tests.browser.canvas import Canvas, choose, new_project, use_template
+from tests.browser.canvas import Canvas, new_project, use_data, use_template
 from tests.browser.conftest import listen
 
 pytestmark = pytest.mark.browser
@@ -72,12 +72,15 @@ def test_several_are_selected_by_shift_control_and_box(page: Page, server: Serve
     page.keyboard.down("Shift")
     drag(page, (box["x"] + 30, box["y"] + 10), (box["x"] + box["width"] - 30, box["y"] + box["height"] * 0.5))
     page.keyboard.up("Shift")
-    assert {"input_1", "flatten_1"} <= selected(page)
+    chosen = page.locator(".react-flow__node.selected")
+    for node in ("input_1", "flatten_1"):
+        expect(chosen.locator(f'[data-node="{node}"]')).to_be_visible()
     count = len(selected(page))
     page.keyboard.press("Escape")
+    expect(chosen).to_have_count(0)
     canvas.press("select")
     drag(page, (box["x"] + 30, box["y"] + 10), (box["x"] + box["width"] - 30, box["y"] + box["height"] * 0.5))
-    assert len(selected(page)) == count
+    expect(chosen).to_have_count(count)
 
 
 def test_keys_go_on_after_escape_buttons_and_fixes(page: Page, server: Server) -> None:
@@ -131,6 +134,7 @@ def test_copies_go_through_the_systems_clipboard(browser: Browser, server: Serve
     expect(canvas.node("linear_1")).to_be_visible()
     canvas.surface.click(position={"x": 20, "y": 300})
     page.keyboard.press("n")
+    expect(page.locator("[data-note] textarea")).to_be_focused()
     page.keyboard.type("Remark")
     page.keyboard.press("Escape")
     count = len(canvas.nodes())
@@ -157,10 +161,12 @@ def test_a_loose_layer_dropped_on_an_edge_is_one_step(page: Page, server: Server
     canvas = use_template(page, server, "Two spirals")
     canvas.drag_layer("Dropout", 0.85, 0.3)
     canvas.settle()
+    canvas.still()
     label = canvas.shape("tanh_1").bounding_box()
     assert label is not None
     drag(page, middle(canvas, "dropout_1"), (label["x"] + label["width"] / 2, label["y"] + label["height"] / 2))
     expect(canvas.shape("dropout_1")).to_have_text("(N, 64)")
+    canvas.settle()
     expect(page.get_by_role("alert")).to_have_count(0)
     page.keyboard.press("Control+z")
     expect(canvas.shape("dropout_1")).to_have_count(0)
@@ -169,7 +175,7 @@ def test_a_loose_layer_dropped_on_an_edge_is_one_step(page: Page, server: Server
 
 def test_ports_that_a_layer_gains_can_be_used_at_once(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Ports")
-    choose(page, "Data", "Handwritten digits")
+    use_data(canvas, "Handwritten digits")
     canvas.drag_layer("Input", 0.4, 0.1)
     canvas.drag_layer("Add", 0.4, 0.5)
     canvas.connect("input_1.out", "add_1.a")
@@ -202,6 +208,7 @@ def test_a_canvas_that_was_left_shows_what_came_meanwhile(browser: Browser, page
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     other = Canvas(context.new_page())
     other.page.goto(url)
+    expect(other.node("input_1")).to_be_visible()
     other.drag_layer("Linear", 0.5, 0.5)
     other.settle()
     context.close()
@@ -213,7 +220,7 @@ def test_a_canvas_that_was_left_shows_what_came_meanwhile(browser: Browser, page
 
 def test_snapshots_wait_while_something_is_dragged(browser: Browser, page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Busy")
-    choose(page, "Data", "Handwritten digits")
+    use_data(canvas, "Handwritten digits")
     canvas.drag_layer("Input", 0.4, 0.2)
     canvas.drag_layer("Linear", 0.4, 0.6)
     canvas.settle()
@@ -221,6 +228,7 @@ def test_snapshots_wait_while_something_is_dragged(browser: Browser, page: Page,
     other = Canvas(context.new_page())
     other.page.goto(page.url)
     expect(other.node("linear_1")).to_be_visible()
+    canvas.still()
     x, y = middle(canvas, "input_1")
     page.mouse.move(x, y)
     page.mouse.down()
@@ -356,11 +364,12 @@ def test_inputs_are_exchanged_pictures_taken_and_nodes_tabbed_through(page: Page
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [300, 1000])
-def test_dragging_stays_smooth_with_many_layers(page: Page, server: Server, count: int) -> None:
+def test_dragging_stays_smooth_with_many_layers(page: Page, server: Server) -> None:
     """What a frame of a drag costs in script, with all layers in view, against the same with 10."""
-    few, many = (_cost_of_a_frame(page, server, layers) for layers in (10, count))
-    assert many < 4 * few, f"{many:.1f} ms of script a frame with {count} layers, {few:.1f} ms with 10"
+    few = _cost_of_a_frame(page, server, 10)
+    for count in (300, 1000):
+        many = _cost_of_a_frame(page, server, count)
+        assert many < 4 * few, f"{many:.1f} ms of script a frame with {count} layers, {few:.1f} ms with 10"
 
 
 def _cost_of_a_frame(page: Page, server: Server, count: int) -> float:
@@ -369,7 +378,9 @@ def _cost_of_a_frame(page: Page, server: Server, count: int) -> float:
     expect(canvas.node("input_1")).to_be_visible()
     canvas.press("fit")
     expect(page.locator("[data-node]")).to_have_count(count)
-    page.wait_for_timeout(1000)
+    canvas.settle()
+    canvas.still()
+    page.wait_for_timeout(500)
     box = canvas.surface.bounding_box()
     assert box is not None
     # The layer in the middle: one at the rim would make the view follow.

@@ -11,7 +11,7 @@ import pytest
 from builder.cli.bench.canvas import BUDGET_BYTES, BUDGET_FRAMES, BUDGET_MS
 from tests.cli.command import netloom
 
-EDITS = 10
+EDITS = 6
 
 
 @pytest.mark.browser

@@ -20,7 +20,18 @@ from tests.browser.canvas import choose
 from tests.browser.conftest import listen
 
 pytestmark = pytest.mark.browser
-CURVE = ".js-plotly-plot .scatterlayer .trace"
+CURVE = "[data-line]"
+# Counts what of the charts is taken from the page from now on; they are within the shadow of their component.
+WATCH = """() => {
+    window.gone = 0;
+    const chart = "figure, [data-line], [data-chart]";
+    const of = (node) => node.nodeType === 1 && (node.matches(chart) || node.querySelector("[data-chart]"));
+    const seen = (changes) => changes.forEach((change) => (gone += [...change.removedNodes].filter(of).length));
+    const host = [...document.querySelectorAll("*")].find((node) => node.shadowRoot?.querySelector("figure"));
+    host.dataset.chart = "";
+    const watched = { childList: true, subtree: true };
+    for (const root of [document, host.shadowRoot]) new MutationObserver(seen).observe(root, watched);
+}"""
 
 
 def begin(page: Page, server: Server, template: str, epochs: int) -> str:
@@ -34,6 +45,8 @@ def begin(page: Page, server: Server, template: str, epochs: int) -> str:
 
 
 def choose_method(page: Page, title: str) -> None:
+    kind = {"Occlusion": "Covering up", "Attention maps": "Attention"}.get(title, "Gradients")
+    page.get_by_test_id("stButtonGroup").get_by_text(kind, exact=True).click()
     page.get_by_test_id("stRadio").locator("label").filter(has_text=title).click()
 
 
@@ -122,12 +135,18 @@ def test_a_killed_worker_is_shown_and_resumed(page: Page, server: Server) -> Non
     project_id = begin(page, server, "digits_mlp", 10_000)
     page.get_by_role("button", name="Start training").click()
     expect(page.locator(CURVE).first).to_be_visible()
-    page.wait_for_timeout(6_500)  # until there is a checkpoint
+    page.evaluate(WATCH)
+    checkpoint = server.store.run_folder(only_run(server, project_id).id) / "last.json"
+    end = time.monotonic() + 60
+    while not checkpoint.exists():
+        assert time.monotonic() < end
+        page.wait_for_timeout(50)
     pid = only_run(server, project_id).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     expect(page.get_by_role("heading", name="Failed")).to_be_visible(timeout=5_000)
     expect(page.get_by_text("killed").first).to_be_visible()
+    assert page.evaluate("gone") == 0  # the charts stayed where they are, while they grew and as the run ended
     before = only_run(server, project_id).step
     page.get_by_role("button", name="Resume").click()
     run = wait_for(server, project_id, "running", 10)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
 from builder.check import analyse
 from builder.cli.bench.checking import BUDGET_S, large
 from builder.cli.bench.forward import TWINS, count
+from builder.cli.bench.peers import Peer, begun, installed
 from builder.cli.bench.ratio import ratio
-from builder.cli.bench.tasks import tasks
+from builder.cli.bench.running import _shares
+from builder.cli.bench.tasks import small_mlp, tasks
+from builder.cli.command import USAGE
 from builder.compile import module
 from builder.data import prepare
 from builder.templates import architectures
@@ -56,22 +62,52 @@ def test_the_check_alone(console: Console) -> None:
     assert "training" not in value
 
 
+def test_pictures_are_asked_for(console: Console) -> None:
+    answer = console("bench", "pictures", "--repeats", 1)
+    assert answer.code == USAGE
+
+
+def test_counting_takes_nothing_away_from_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.cli.bench.running.SETTLE_S", 0.0)
+    monkeypatch.setattr("builder.train.energy.find_spec", lambda name: None)
+    task = small_mlp(epochs=3)
+    recorded, observed, saved, steps_s = _shares(task, task.epochs)
+    assert steps_s > 0
+    # Three epochs are too short for the promise of 2 %, which the slow test holds.
+    assert all(-0.05 < share < 5 for share in (recorded, observed, saved))
+
+
+@pytest.mark.parametrize("one", installed(), ids=lambda one: one.title)
+@pytest.mark.slow
+def test_each_library_trains_the_same_network(one: Peer) -> None:
+    task = small_mlp(epochs=1)
+    begun(one, task, prepare(task.project.data))()
+
+
 def test_the_canvas_without_its_tools(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builder.cli.bench.canvas.find_spec", lambda name: None)
     value = console("bench", "--only", "canvas", "--json").value["canvas"]
     assert value["unmeasured"].endswith("brings.")
 
 
+# What each part of the benchmark promises of all that it measures.
+PROMISES: dict[str, Callable[[dict[str, Any]], bool]] = {
+    # The promise is 1.0; a machine that does other things beside it is worth five hundredths.
+    "training": lambda part: part["plain"]["median"] >= 0.95,
+    "check": lambda size: size["share"]["median"] <= 1.0 and size["edit_share"]["median"] <= 1.0,
+    # The promise is 1.05; a machine that does other things beside it is worth a tenth.
+    "forward": lambda network: max(network["forward"]["median"], network["training"]["median"]) <= 1.15,
+}
+
+
 @pytest.mark.slow
 @pytest.mark.alone
-def test_the_promises() -> None:
-    for part in netloom("bench", "--only", "training", "--repeats", 3, "--json").value["training"]:
-        # The promise is 1.0; a machine that does other things beside it is worth five hundredths.
-        assert part["plain"]["median"] >= 0.95, part
-    for size in netloom("bench", "--only", "check", "--repeats", 3, "--json").value["check"]:
-        assert size["share"]["median"] <= 1.0, size
-        assert size["edit_share"]["median"] <= 1.0, size
-    for network in netloom("bench", "--only", "forward", "--repeats", 3, "--json").value["forward"]:
-        # The promise is 1.05; a machine that does other things beside it is worth a tenth.
-        assert network["forward"]["median"] <= 1.15, network
-        assert network["training"]["median"] <= 1.15, network
+@pytest.mark.parametrize("part", PROMISES)
+def test_the_promises(part: str) -> None:
+    """Measured once, and where that falls short, three times, of which the median decides."""
+    for repeats in (1, 3):
+        found = netloom("bench", "--only", part, "--repeats", repeats, "--json").value[part]
+        short = [one for one in found if not PROMISES[part](one)]
+        if not short:
+            break
+    assert not short, short
