@@ -120,7 +120,9 @@ class Editor:
         while len(self.acks) > MAX_CLIENTS:  # they are kept for ever otherwise, as they are saved with the document
             self.acks.pop(next(iter(self.acks)))
         try:
-            self.apply({key: value for key, value in op.items() if key != "seq"}, origin=client)
+            # What was completed on its way is not what the browser has: it takes the snapshot.
+            origin = None if op.get("completed") else client
+            self.apply({key: value for key, value in op.items() if key not in ("seq", "completed")}, origin=origin)
         except EditError as error:
             self.revision += 1
             self._others[client] = self.revision

@@ -8,21 +8,8 @@ from typing import Any
 from builder.check import Analysis, analyse
 from builder.data import DataError, Schema, schema
 from builder.graph import Edit, Editor, Network, Project
-from builder.layers import registry
-from builder.layers.form import numeric
 from builder.store import Conflict, Store, StoreError
-
-
-def _with_numbers(message: Any) -> Any:
-    """A message whose edits of networks say which parameters are numbers, which the browser does not know."""
-    if not isinstance(message, dict) or not isinstance(message.get("ops"), list):
-        return message
-    kinds = ("group", "unpack")
-    composing = [op for op in message["ops"] if isinstance(op, dict) and op.get("kind") in kinds]
-    if not composing:
-        return message
-    numbers = numeric(registry())
-    return {**message, "ops": [{**op, "numbers": numbers} if op in composing else op for op in message["ops"]]}
+from builder.ui.arriving import completed
 
 
 def _forms_differ(one: Project, other: Project) -> bool:
@@ -79,10 +66,19 @@ class Live:
         """Edits from the canvas. Returns those that were refused, as sentences."""
         with self.lock:
             before = self.editor.project
-            refusals = self.editor.sync(_with_numbers(message))
+            refusals = self.editor.sync(completed(message, before, self.schema(), self._other))
             if _forms_differ(before, self.editor.project):
                 self.generation += 1
             return refusals + self._save()
+
+    def _other(self, project_id: str) -> Project | None:
+        """Another project, from which layers are pasted; None where there is none any more."""
+        if project_id == self.id:
+            return None
+        try:
+            return self.store.load(project_id).project
+        except StoreError:
+            return None
 
     def apply(self, edit: Edit, *, from_form: bool = False) -> list[str]:
         """An edit from elsewhere on the page.

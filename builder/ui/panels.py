@@ -181,13 +181,14 @@ def embedding_chart(found: dict[str, Any]) -> go.Figure:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for name in dict.fromkeys(sorted(found["names"])):
+    colours = COLOURS[1:]  # the first is that of a background
+    for number, name in enumerate(dict.fromkeys(sorted(found["names"]))):
         places = [place for place, other in enumerate(found["names"]) if other == name]
         figure.add_scatter(
             x=[found["x"][place] for place in places],
             y=[found["y"][place] for place in places],
             mode="markers",
-            marker={"size": 6},
+            marker={"size": 6, "color": colours[number % len(colours)]},
             name=name,
         )
     figure.update_layout(

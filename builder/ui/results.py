@@ -70,8 +70,8 @@ METRICS = {
 
 # Measures of the first so many items of a list, which stand behind an @.
 LISTS = {"recall": "Recall", "ndcg": "NDCG", "popular_ndcg": "Popularity NDCG"}
-# How many measures stand side by side.
-A_ROW = 5
+# Pixels of a measure: what the longest name and the longest number take.
+METRIC_WIDTH = 172
 
 
 def results(live: Live, run: Run) -> None:
@@ -98,14 +98,11 @@ def results(live: Live, run: Run) -> None:
 
 
 def _metrics(found: dict[str, float]) -> None:
-    """Measures side by side, in rows that leave each room for its number."""
-    items = list(found.items())
-    rows = -(-len(items) // A_ROW)
-    per_row = max(-(-len(items) // max(rows, 1)), 3)
-    for start in range(0, len(items), per_row):
-        for column, (name, value) in zip(st.columns(per_row), items[start : start + per_row], strict=False):
+    """Measures side by side, in as many rows as leave each room for its name and its number."""
+    with st.container(horizontal=True, gap="small"):
+        for name, value in found.items():
             title, style = _titled(name)
-            column.metric(title, style.format(value), border=True)
+            st.metric(title, style.format(value), border=True, width=METRIC_WIDTH)
 
 
 def _titled(name: str) -> tuple[str, str]:
@@ -171,7 +168,8 @@ def _output(found: Evaluation, part: dict[str, Any]) -> None:
 
 def _report(place: DeltaGenerator, lines: list[dict[str, Any]]) -> None:
     """The scores of each class."""
-    share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f")
+    # So narrow that no column is cut off beside the confusion.
+    share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f", width=96)
     shares = dict.fromkeys(("precision", "recall", "f1", "average_precision", "roc_auc", "dice", "iou"), share)
     place.dataframe(lines, hide_index=True, column_config=shares)
 

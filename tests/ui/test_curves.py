@@ -47,6 +47,18 @@ def test_a_browser_that_misses_some_looks_still_has_every_point() -> None:
     assert known == found["train", "loss"].steps
 
 
+def test_a_browser_that_comes_late_to_a_run_that_has_ended_has_every_point_or_knows_that_it_lacks_some() -> None:
+    found = Curves()
+    grow(found, 50)
+    for late in range(TIMES):
+        sent, known = unsent(found, "run"), list[int]()
+        assert received(known, sent), late
+        assert known == found["train", "loss"].steps
+    assert unsent(found, "run") == {"points": {}, "counts": {"train/loss": 50}, "asked": 1}
+    _forget()
+    assert unsent(found, "run")["points"]["train/loss"]["count"] == 50
+
+
 def test_what_is_sent_does_not_grow_with_the_run() -> None:
     found = Curves()
     grow(found, 5_000)
@@ -79,6 +91,8 @@ def test_a_long_past_is_thinned_but_counted_whole() -> None:
     assert part["count"] == 3 * MOST
     assert len(part["steps"]) <= MOST + 1
     assert (part["steps"][0], part["steps"][-1]) == (1, 3 * MOST)
+    for _ in range(TIMES - 1):
+        unsent(found, "run")
     grow(found, 1)
     assert unsent(found, "run")["points"]["train/loss"]["from"] == 3 * MOST
 

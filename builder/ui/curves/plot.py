@@ -55,12 +55,15 @@ def unsent(found: Curves, run: str) -> dict[str, Any]:
     """The points that this tab's browser may lack, and the number of times that it was sent everything."""
     run_sent, asked, looks = st.session_state.get(_SENT, ("", 0, deque()))
     if run_sent != run or not looks:
-        looks, asked = deque(maxlen=TIMES), asked + 1
-    known: dict[str, int] = looks[0] if looks else {}
+        # Everything, too, is sent so many times: the first looks are over before a browser has loaded what draws them.
+        looks, asked = deque([{}] * TIMES, maxlen=TIMES), asked + 1
+    known: dict[str, int] = looks[0]
     points = {_name(key): _part(curve, known.get(_name(key), 0)) for key, curve in found.items()}
-    looks.append({_name(key): len(curve.steps) for key, curve in found.items()})
+    counts = {_name(key): len(curve.steps) for key, curve in found.items()}
+    looks.append(counts)
     st.session_state[_SENT] = (run, asked, looks)
-    return {"points": {name: part for name, part in points.items() if part["count"]}, "asked": asked}
+    # By the counts a browser knows that it lacks points, also where none are sent any more.
+    return {"points": {name: part for name, part in points.items() if part["count"]}, "counts": counts, "asked": asked}
 
 
 def _part(curve: Curve, start: int) -> dict[str, Any]:

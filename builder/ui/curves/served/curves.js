@@ -3,6 +3,8 @@ import { linesOf, merge } from "./points.js";
 import { Chart } from "./chart.js";
 import { dress } from "./style.js";
 
+/** After so long what is missing is asked for again, as an answer, too, may be overtaken. */
+const AGAIN_MS = 2000;
 const SECONDS = [
   [3600, "h"],
   [60, "min"],
@@ -31,14 +33,18 @@ class Curves {
     this.observer = new ResizeObserver(() => this.later());
   }
 
-  /** Take what the server says. Where something is missing, all of it is asked for, once. */
+  /** Take what the server says. Where something is missing, all of it is asked for, until it is there. */
   take(data, ask) {
     this.observer.observe(this.root); // anew, as Streamlit also cleans up after data that a newer one overtook
     const lines = linesOf(data.run);
-    const asked = `${data.run} ${data.asked}`;
-    if (!merge(lines, data.points) && this.asked !== asked) {
-      this.asked = asked;
-      ask();
+    clearTimeout(this.asking);
+    if (!merge(lines, data.points, data.counts)) {
+      const asked = `${data.run} ${data.asked}`;
+      if (this.asked !== asked || Date.now() - this.askedAt >= AGAIN_MS) {
+        Object.assign(this, { asked, askedAt: Date.now() });
+        ask(`${asked} ${this.askedAt}`);
+      }
+      this.asking = setTimeout(() => this.take(data, ask), AGAIN_MS);
     }
     if (this.axis !== `${data.run} ${data.view.x}`) this.zoom = this.hover = null;
     this.axis = `${data.run} ${data.view.x}`;
@@ -89,6 +95,9 @@ export default function mount({ parentElement, data, setStateValue }) {
   const root = parentElement.querySelector("[data-part=curves]");
   if (!mounted.has(root)) mounted.set(root, new Curves(root));
   const curves = mounted.get(root);
-  curves.take(data, () => setStateValue("missing", `${data.run} ${data.asked}`));
-  return () => curves.observer.disconnect();
+  curves.take(data, (value) => setStateValue("missing", value));
+  return () => {
+    curves.observer.disconnect();
+    clearTimeout(curves.asking);
+  };
 }

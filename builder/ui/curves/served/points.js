@@ -12,11 +12,11 @@ export class Line {
     this.smooth = [];
   }
 
-  /** Add points of which the first is the one numbered `from`. False where some before it never came. */
+  /** Add points of which the first is the one numbered `from`; nothing where some before it never came. */
   add({ from, count, steps, at, values }) {
-    if (from > this.have) return false;
+    if (from > this.have) return;
     const known = this.have - from;
-    if (known >= count) return true;
+    if (known >= count) return;
     // A past that was thinned cannot be cut by numbers, but it is only sent to those who have nothing yet.
     const first = count === steps.length ? known : 0;
     if (first === 0 && known > 0) this.clear();
@@ -26,7 +26,6 @@ export class Line {
       this.values.push(values[place]);
     }
     this.have = from + count;
-    return true;
   }
 
   clear() {
@@ -62,14 +61,13 @@ export function linesOf(run) {
   return found;
 }
 
-/** Add what was sent. False where something before it never came. */
-export function merge(lines, sent) {
-  let whole = true;
+/** Add what was sent. False where any of the points that there are, as counted, never came. */
+export function merge(lines, sent, counts) {
   for (const [name, part] of Object.entries(sent)) {
     if (!lines.has(name)) lines.set(name, new Line());
-    whole = lines.get(name).add(part) && whole;
+    lines.get(name).add(part);
   }
-  return whole;
+  return Object.entries(counts).every(([name, count]) => (lines.get(name)?.have ?? 0) >= count);
 }
 
 /** The number of the first of ascending `values` that is not below `wanted`. */

@@ -22,6 +22,12 @@ describe("the clipboard", () => {
     expect(after.notes["note_2"]).toEqual({ text: "Remark", at: [340, 40], width: 200, height: 100, color: "yellow", frame: false, folded: false });
     expect(copy(graph, [])).toBeNull();
   });
+  it("says which project it comes from, where that is another one", () => {
+    const graph = noted();
+    const clip = readClip(JSON.stringify(copy(graph, ["conv2d_1"], "project a")))!;
+    expect(paste(graph, clip, [0, 0], "project b").edit).toMatchObject({ kind: "add", document: "project a" });
+    expect(paste(graph, clip, [0, 0], "project a").edit).not.toHaveProperty("document");
+  });
   it("is one step, and a plain one where that is enough", () => {
     const graph = noted();
     const kind = (...ids: string[]) => paste(graph, copy(graph, ids)!, [0, 0]).edit.kind;

@@ -9,12 +9,14 @@ export type Clip = {
   nodes: Record<string, NodeRecord>;
   edges: EdgeRecord[];
   notes: Record<string, NoteRecord>;
+  /** The project it comes from, which has the networks that its layers stand for. */
+  document?: string;
 };
 type At = [number, number];
 const STEP = 40;
 
 /** The chosen nodes and notes, and the edges between them. */
-export function copy(graph: Graph, ids: string[]): Clip | null {
+export function copy(graph: Graph, ids: string[], document = ""): Clip | null {
   if (!ids.some((id) => id in graph.nodes || id in graph.notes)) return null;
   const chosen = new Set(ids);
   const pick = <T>(record: Record<string, T>) =>
@@ -22,7 +24,7 @@ export function copy(graph: Graph, ids: string[]): Clip | null {
   const edges = Object.values(graph.edges).filter(
     (edge) => chosen.has(nodeOf(edge.source)) && chosen.has(nodeOf(edge.target)),
   );
-  return { netloom: 1, nodes: pick(graph.nodes), edges, notes: pick(graph.notes) };
+  return { netloom: 1, nodes: pick(graph.nodes), edges, notes: pick(graph.notes), ...(document && { document }) };
 }
 
 /** The copy that a text holds, or null: anything may be on the clipboard. What is malformed is left out. */
@@ -42,7 +44,7 @@ export function readClip(text: string): Clip | null {
     const known = nodeOf(edge.source) in nodes && nodeOf(edge.target) in nodes;
     return known ? [{ source: edge.source, target: edge.target }] : [];
   });
-  return { netloom: 1, nodes, edges, notes };
+  return { netloom: 1, nodes, edges, notes, ...(typeof value.document === "string" && { document: value.document }) };
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
@@ -105,8 +107,8 @@ export function placed(graph: Graph, clip: Clip, [left, top, right, bottom]: [nu
   return offset;
 }
 
-/** Paste with fresh ids. Returns the edit and the new ids. */
-export function paste(graph: Graph, clip: Clip, [dx, dy]: At): { edit: Edit; ids: string[] } {
+/** Paste with fresh ids into a document. Returns the edit and the new ids. Python fetches networks from another one. */
+export function paste(graph: Graph, clip: Clip, [dx, dy]: At, here = ""): { edit: Edit; ids: string[] } {
   const taken = new Set<string>();
   const fresh = (type: string): string => {
     const id = freeId(graph, type, taken);
@@ -129,7 +131,8 @@ export function paste(graph: Graph, clip: Clip, [dx, dy]: At): { edit: Edit; ids
   }));
   const edges = clip.edges.map((edge) => ({ source: rename(edge.source), target: rename(edge.target) }));
   const notes = Object.values(clip.notes).map((note): Edit => ({ kind: "note", id: fresh("note"), note: moved(note) }));
-  const add: Edit[] = nodes.length ? [{ kind: "add", nodes, edges }] : [];
+  const from = clip.document && clip.document !== here ? { document: clip.document } : {};
+  const add: Edit[] = nodes.length ? [{ kind: "add", nodes, edges, ...from }] : [];
   const edits = [...add, ...notes];
   return { edit: edits.length === 1 && edits[0] ? edits[0] : { kind: "batch", edits }, ids: [...taken] };
 }

@@ -34,7 +34,7 @@ export type Graph = {
 export type NewNode = Partial<NodeRecord> & { id: string; type: string };
 /** An edit of one network: the one that `network` names, or else that which is shown. */
 type NetworkEdit = { network?: string } & (
-  | { kind: "add"; nodes: NewNode[]; edges?: EdgeRecord[] }
+  | { kind: "add"; nodes: NewNode[]; edges?: EdgeRecord[]; document?: string }
   | { kind: "remove"; nodes: string[]; edges: string[] }
   | { kind: "move"; at: Record<string, [number, number]> }
   | { kind: "connect"; source: string; target: string }

@@ -22,7 +22,7 @@ export class Copies {
   }
 
   copy = (): boolean => {
-    const clip = copy(this.engine.graph, this.stage.chosen());
+    const clip = copy(this.engine.graph, this.stage.chosen(), this.engine.data.document);
     if (!clip) return false;
     clipboard = clip;
     this.taken = JSON.stringify(clip);
@@ -69,7 +69,7 @@ export class Copies {
     const from = this.stage.flow.screenToFlowPosition({ x: left, y: top });
     const to = this.stage.flow.screenToFlowPosition({ x: right, y: bottom });
     const offset = placed(this.engine.graph, clip, [from.x, from.y, to.x, to.y]);
-    const { edit, ids } = paste(this.engine.graph, clip, offset);
+    const { edit, ids } = paste(this.engine.graph, clip, offset, this.engine.data.document);
     this.commands.apply(edit, ids);
   }
 }

@@ -1,0 +1,144 @@
+"""The explain page: each view opens, one's own example is answered, and what does not fit says why."""
+
+from __future__ import annotations
+
+import csv
+import io
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from builder import train
+from builder.explain.drawing.drawn import cells
+from builder.store import open_store
+from builder.templates import templates
+from builder.ui.taking import written
+from builder.ui.views import VIEWS, View
+
+PAGE = Path(__file__).parents[2] / "pages" / "explain.py"
+# Views that are opened on each kind of run; those on a table are all, as its network is the quickest.
+OPENED = {
+    "breast_cancer": tuple(view.name for view in VIEWS),
+    "intents_transformer": ("input", "attention"),
+    "digits_cnn": ("input",),
+}
+TABLE, TEXT, IMAGE = OPENED
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a run of a table, one of texts and one of pictures."""
+    folder: Path = tmp_path_factory.mktemp("explained")
+    store = open_store(folder)
+    runs = []
+    for name in OPENED:
+        project = templates()[name].project
+        short = project.model_copy(update={"name": name, "training": project.training.model_copy(update={"epochs": 1})})
+        runs.append(train.start(store, store.create_project(short), short))
+    for run_id in runs:
+        assert train.wait(store, run_id, 300).state == "finished"
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETLOOM_HOME", str(trained))
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+def opened(name: str) -> AppTest:
+    (project,) = [row.id for row in open_store().list_projects(limit=9) if row.name == name]
+    app = AppTest.from_file(str(PAGE), default_timeout=300)
+    app.session_state["project"] = project
+    app.run()
+    assert not app.exception
+    assert not app.error, [item.value for item in app.error]
+    return app
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_each_view_opens(name: str) -> None:
+    app = opened(name)
+    for view in OPENED[name]:
+        app.segmented_control(key="view").set_value(view).run()
+        assert not app.exception, view
+        assert not app.error, (view, [item.value for item in app.error])
+        assert app.info or any(item.value.startswith(_summary(view)) for item in app.caption), view
+
+
+def _summary(name: str) -> str:
+    return next(view.summary for view in VIEWS if view.name == name)
+
+
+def test_a_word_and_a_number_stand_with_the_answer() -> None:
+    app = opened(TABLE)
+    shown = " ".join(item.value for item in app.markdown)
+    assert "It answers" in shown
+    assert "adds up within" in shown
+    assert "of random orders" in shown
+    assert "-badge[" in shown
+
+
+def test_a_text_of_ones_own_is_answered_as_the_network_answers_it() -> None:
+    app = opened(TEXT)
+    app.segmented_control(key="examples Test rows").set_value("Own").run()
+    app.text_area[0].set_value("how much money do I have").run()
+    assert not app.exception
+    assert not app.error
+    store = open_store()
+    (run,) = [run for row in store.list_projects(limit=9) if row.name == TEXT for run in store.runs(row.id)]
+    said = train.predict(train.load_run(store, run.id), [{"text": "how much money do I have"}])[0]["prediction"]
+    answers = [item.value for item in app.markdown if item.value.startswith("### It answers")]
+    assert answers[0].replace("\\", "").startswith(f"### It answers **{said}**")
+
+
+def test_a_number_of_ones_own_changes_the_answer_and_others_stay_as_they_were() -> None:
+    app = opened(TABLE)
+    shares = [item.value for item in app.get("progress")]
+    app.segmented_control(key="examples Test rows").set_value("Own").run()
+    assert [item.value for item in app.get("progress")] == shares
+    box = app.number_input[0]
+    box.set_value(box.value * 3).run()
+    assert not app.error
+    assert [item.value for item in app.get("progress")] != shares
+
+
+def test_a_refused_method_is_not_run_and_says_why() -> None:
+    app = opened(TEXT)
+    app.button_group(key="input method Gradients").set_value("deep_lift").run()
+    assert not app.exception
+    assert any("is not run on this network" in item.value for item in app.info)
+
+
+def test_last_weights_can_be_looked_at() -> None:
+    app = opened(TABLE)
+    weights = next(item for item in app.segmented_control if item.label == "Weights")
+    weights.set_value("last").run()
+    assert not app.error
+    assert any("Weights last" in item.value for item in app.caption)
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_every_view_is_where_it_is_said_to_be(view: View) -> None:
+    for place in filter(None, (view.draws, view.obstacle)):
+        module, _, name = place.partition(":")
+        assert callable(getattr(import_module(module), name))
+    assert view.summary.endswith(".")
+
+
+def test_views_are_told_apart() -> None:
+    for names in ([view.name for view in VIEWS], [view.title for view in VIEWS]):
+        assert len(set(names)) == len(names)
+
+
+def test_numbers_are_taken_away_as_they_are() -> None:
+    values = np.arange(24, dtype=np.float64).reshape(2, 3, 4) / 7
+    rows = list(csv.DictReader(io.StringIO(written(cells(values, ("channel", "row", "column"))))))
+    assert [float(row["attribution"]) for row in rows] == values.ravel().tolist()
+    assert (rows[5]["channel"], rows[5]["row"], rows[5]["column"]) == ("0", "1", "1")
+    assert written([{"a": 1, "b": "x, y"}]) == 'a,b\n1,"x, y"\n'
