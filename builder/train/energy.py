@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -94,6 +95,8 @@ class _Tracker:
         with contextlib.suppress(Exception):  # whatever it finds missing on this machine
             from codecarbon import OfflineEmissionsTracker
 
+            # Its own setting below holds only after its first words, which would stand in the run's log.
+            logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
             tracker = OfflineEmissionsTracker(
                 country_iso_code=os.environ.get("NETLOOM_COUNTRY", "USA"),
                 tracking_mode="process",  # others train on this machine too

@@ -1,6 +1,6 @@
-"""A browser, a server and a tab for the session, which each test gets as if nobody had used them, and which stay silent.
+"""A browser and a tab for the session, a server for each file; a test gets the tab as if new, and has to stay silent.
 
-A server imports for five seconds before its first page, and a new tab compiles the whole front end once more.
+A new tab would compile the whole front end once more.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
 
 from builder.cli.bench.server import Server
-from builder.train import ACTIVE, refresh
+from builder.train import ACTIVE
 from tests.browser.chromium import launch
-from tests.train.runs import until
 
 # Streamlit itself asks for these relative to the page first, and then where they are.
 KNOWN = ("_stcore/health", "_stcore/host-config")
@@ -34,28 +33,17 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
-@pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     found = Server(tmp_path_factory.mktemp("home"))
     yield found
-    found.stop()
-    log = found.log.read_text()
-    assert "Traceback" not in log, log[-4000:]
-
-
-@pytest.fixture(scope="module")
-def server(served: Server) -> Iterator[Server]:
-    """The server, without the projects of other files: a home page is drawn as fast as it has few cards."""
-    yield served
-    store = served.store
-    for run in store.runs():
+    for run in found.store.runs():
         if run.state in ACTIVE and run.pid:
             with suppress(psutil.Error):
                 psutil.Process(run.pid).kill()
-    until(lambda: all(refresh(store, run.id).state not in ACTIVE for run in store.runs()), 30)
-    for row in store.list_projects():
-        store.delete_project(row.id)
-    store.close()
+    found.stop()
+    log = found.log.read_text()
+    assert "Traceback" not in log, log[-4000:]
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,8 @@ def begin(page: Page, server: Server, template: str, epochs: int) -> str:
     editor.apply({"kind": "project", "training": {"epochs": epochs}})
     project_id = server.store.create_project(editor.project)
     page.goto(f"{server.url}/train?project={project_id}")
-    expect(page.get_by_role("button", name="Start training")).to_be_enabled()
+    # The first page of a server imports much.
+    expect(page.get_by_role("button", name="Start training")).to_be_enabled(timeout=60_000)
     return project_id
 
 

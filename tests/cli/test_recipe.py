@@ -10,7 +10,7 @@ import pytest
 from builder.cli.recipe import with_settings
 from builder.graph import Training, write
 from builder.graph.optimizing import OPTIMIZERS, SCHEDULES
-from tests.cli.command import netloom
+from tests.cli.conftest import Console
 from tests.train.runs import moons
 
 
@@ -55,11 +55,11 @@ def test_no_name_belongs_to_two() -> None:
     assert not (of[0] | of[1]) & set(Training.model_fields)
 
 
-def test_a_run_with_settings(tmp_path: Path) -> None:
+def test_a_run_with_settings(console: Console, tmp_path: Path) -> None:
     document = tmp_path / "moons.json"
     write(document, moons(epochs=1))
     settings = ["--set", "optimizer=muon", "--set", "average=0.9", "--set", "keep=last", "--set", "accumulation=2"]
-    done = netloom("train", document, *settings, "--json", "--home", tmp_path / "home")
+    done = console("train", document, *settings, "--json", "--home", tmp_path / "home")
     assert done.code == 0, done.err
     folder = Path(done.value["folder"])
     frozen = json.loads((folder / "project.json").read_text())["training"]
@@ -70,13 +70,13 @@ def test_a_run_with_settings(tmp_path: Path) -> None:
         "accumulation": 2,
     }
     told = json.loads((folder / "evaluation.json").read_text())["metrics"]
-    again = netloom("evaluate", done.value["run"], "--json", "--home", tmp_path / "home")
+    again = console("evaluate", done.value["run"], "--json", "--home", tmp_path / "home")
     assert again.value["metrics"]["loss"] == pytest.approx(told["loss"], rel=1e-6)
 
 
-def test_settings_are_listed(tmp_path: Path) -> None:
-    done = netloom("train", "--settings", "--json")
+def test_settings_are_listed(console: Console) -> None:
+    done = console("train", "--settings", "--json")
     names = {row["name"] for row in done.value}
     assert {"momentum", "warmup", "label_smoothing", "every"} <= names
     assert "start" not in names
-    assert netloom("train").code == 2
+    assert console("train").code == 2

@@ -78,7 +78,7 @@ def test_evaluate_on_another_split(console: Console, trained: Trained) -> None:
 
 def test_predict_and_the_exported_bundle_agree(console: Console, trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text(json.dumps(rows(5)))
-    ours = netloom("predict", trained.run, tmp_path / "rows.json", "--json", "--home", trained.home).value
+    ours = console("predict", trained.run, tmp_path / "rows.json", "--json", "--home", trained.home).value
     assert len(ours) == 5
     done = console("export", "last", "--format", "bundle", "--to", tmp_path / "b.zip", "--json", "--home", trained.home)
     assert done.value["bytes"] == (tmp_path / "b.zip").stat().st_size
@@ -105,7 +105,7 @@ def test_predict_reads_csv_and_standard_input(console: Console, trained: Trained
 
 def test_explain_adds_up(console: Console, trained: Trained) -> None:
     command = ("explain", "last", "--method", "integrated_gradients", "--example", 7, "--home", trained.home)
-    value = netloom(*command, "--json").value
+    value = console(*command, "--json").value
     assert value["example"]["row"] == 7
     assert value["proofs"]["completeness"]["relative_error"] < 0.02
     assert value["verdict"]["level"] in ("good", "caution", "poor")
@@ -127,7 +127,7 @@ def test_a_table_of_ones_own(console: Console, tmp_path: Path) -> None:
         training=Training(epochs=30, learning_rate=0.05, batch_size=16),
     )
     write(document, network)
-    answer = netloom("train", document, "--data", "Punkte", "--home", home, "--json")
+    answer = console("train", document, "--data", "Punkte", "--home", home, "--json")
     assert answer.code == 0, answer.err
     assert answer.value["test"]["accuracy"] > 0.9
     assert read(Path(answer.value["folder"]) / "project.json").data.dataset == added["name"]

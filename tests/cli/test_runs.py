@@ -11,7 +11,6 @@ import pytest
 
 from builder.graph import Project, apply, dumps, read, write
 from builder.store import Store, open_store
-from tests.cli.command import netloom
 from tests.cli.conftest import Console
 from tests.train.runs import moons
 
@@ -84,15 +83,15 @@ def test_what_cannot_be_swept_gets_a_sentence(console: Console, tmp_path: Path) 
     assert found["main.linear_1.units"]["value"] == 16
 
 
-def test_a_sweep_from_the_command_line(home: Path, tmp_path: Path) -> None:
+def test_a_sweep_from_the_command_line(console: Console, home: Path, tmp_path: Path) -> None:
     document, space, best = tmp_path / "moons.json", tmp_path / "space.json", tmp_path / "best.json"
     document.write_text(dumps(moons(epochs=2)))
     space.write_text(json.dumps({"training.learning_rate": {"choices": [0.05, 1e-7]}}))
     words = ("--sampler", "grid", "--trials", 9, "--write-best", best, "--json", "--home", home)
-    answer = netloom("sweep", document, "--space", space, *words)
+    answer = console("sweep", document, "--space", space, *words)
     assert answer.code == 0, answer.err
     assert (answer.value["state"], len(answer.value["trials"])) == ("finished", 2)
     assert answer.value["best"]["assigned"] == {"training.learning_rate": 0.05}
     assert read(best).training.learning_rate == 0.05
     assert "trial 2  complete" in answer.err
-    assert len(netloom("sweep", "--list", "--json", "--home", home).value) == 1
+    assert len(console("sweep", "--list", "--json", "--home", home).value) == 1

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -10,12 +14,31 @@ from builder.export import export
 from builder.graph import Project, apply
 from builder.store import Store, open_store
 from builder.templates import templates
-from builder.train import load_run, start, wait
+from builder.train import TrainedRun, load_run, start, wait
+
+Made = Callable[[], Project]
 
 
-@pytest.fixture
-def store(home: object) -> Store:
-    return open_store()
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    found = open_store(tmp_path_factory.mktemp("home"))
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def trained(store: Store) -> Callable[[Made], TrainedRun]:
+    """What a worker has made of a project; each is trained once."""
+
+    @cache
+    def of(made: Made) -> TrainedRun:
+        project = made()
+        run_id = start(store, store.create_project(project), project)
+        run = wait(store, run_id, 120)
+        assert run.state == "finished", run.reason
+        return load_run(store, run_id)
+
+    return of
 
 
 def stacked() -> Project:
@@ -39,36 +62,24 @@ def tied() -> Project:
 
 
 @pytest.mark.parametrize("made", [stacked, tied])
-def test_it_trains_and_is_taken_away(made: object, store: Store) -> None:
-    assert callable(made)
-    project = made()
-    run_id = start(store, store.create_project(project), project)
-    run = wait(store, run_id, 120)
-    assert run.state == "finished", run.reason
-    trained = load_run(store, run_id)
-    report = export(trained, "bundle", store.run_folder(run_id) / "bundle.zip")
+def test_it_trains_and_is_taken_away(made: Made, trained: Callable[[Made], TrainedRun], tmp_path: Path) -> None:
+    report = export(trained(made), "bundle", tmp_path / "bundle.zip")
     assert report
 
 
-def test_shared_weights_are_still_shared_after_loading(store: Store) -> None:
-    project = tied()
-    run_id = start(store, store.create_project(project), project)
-    assert wait(store, run_id, 120).state == "finished"
-    model = load_run(store, run_id).model
+def test_shared_weights_are_still_shared_after_loading(trained: Callable[[Made], TrainedRun]) -> None:
+    model = trained(tied).model
     one, other = model.get_submodule("embedding_1"), model.get_submodule("linear_1")
     assert isinstance(one.weight, torch.Tensor)
     assert one.weight is other.weight
 
 
-def test_explanations_reach_inside(store: Store) -> None:
-    project = stacked()
-    run_id = start(store, store.create_project(project), project)
-    assert wait(store, run_id, 120).state == "finished"
-    trained = load_run(store, run_id)
-    row = int(trained.data.split["test"][0])
-    found = explain(trained, "attention", row)
+def test_explanations_reach_inside(trained: Callable[[Made], TrainedRun]) -> None:
+    run = trained(stacked)
+    row = int(run.data.split["test"][0])
+    found = explain(run, "attention", row)
     assert found.attention is not None
     titles = [layer.title for layer in found.attention.layers]
     assert titles[0] != titles[1]
     assert [layer.name.split(".")[:2] for layer in found.attention.layers][:2] == [["block_1", "0"], ["block_1", "1"]]
-    assert explain(trained, "integrated_gradients", row).proofs.completeness is not None
+    assert explain(run, "integrated_gradients", row).proofs.completeness is not None

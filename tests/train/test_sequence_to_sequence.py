@@ -241,7 +241,9 @@ def test_every_map_of_a_transformer_has_its_own_steps() -> None:
         (letters, letters),
         (letters, words),
     ]
-    assert maps.rollout is None
+    assert maps.rollout is not None
+    assert maps.rollout.shape == (source + begun,) * 2
+    np.testing.assert_allclose(maps.rollout.sum(-1), 1.0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["dates_gru", "dates_transformer"])
