@@ -1,6 +1,6 @@
 """Explanations that carry their own proof: why a trained network answers as it does. Torch is imported when needed."""
 
-from builder.explain.base import Explainer, ExplainError, Method, registry
+from builder.explain.base import GROUPS, Explainer, ExplainError, Method, registry
 from builder.explain.explanation import (
     AttentionLayer,
     AttentionMaps,
@@ -9,12 +9,15 @@ from builder.explain.explanation import (
     Faithfulness,
     Prediction,
     Proofs,
+    Randomised,
     Target,
     Verdict,
 )
-from builder.explain.run import Trained, explain, explain_model, methods
+from builder.explain.nodes import InnerNode, inner_nodes
+from builder.explain.run import Trained, applicable, explain, explain_model, methods
 
 __all__ = [
+    "GROUPS",
     "AttentionLayer",
     "AttentionMaps",
     "Completeness",
@@ -22,14 +25,18 @@ __all__ = [
     "Explainer",
     "Explanation",
     "Faithfulness",
+    "InnerNode",
     "Method",
     "Prediction",
     "Proofs",
+    "Randomised",
     "Target",
     "Trained",
     "Verdict",
+    "applicable",
     "explain",
     "explain_model",
+    "inner_nodes",
     "methods",
     "registry",
 ]

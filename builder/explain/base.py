@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from builder.graph import Project
 
 
+# The headings under which methods are listed, in this order.
+GRADIENTS, COVERING, GAMES, LAYERS, ATTENTION = (
+    "Gradients",
+    "Covering up",
+    "Games and surrogates",
+    "Layers",
+    "Attention",
+)
+GROUPS = (GRADIENTS, COVERING, GAMES, LAYERS, ATTENTION)
+FIRST = ("integrated_gradients", "saliency", "occlusion")
+
+
 class ExplainError(ValueError):
     """What was asked for cannot be explained; the message is one sentence that says why, and what can."""
 
@@ -34,18 +46,27 @@ class Method:
     url: str
     available: bool
     reason: str = ""
+    group: str = GRADIENTS
+    layered: bool = False
 
 
 @dataclass(frozen=True)
 class Result:
     """What an explainer found: attributions (…) by field, without the batch axis, and the steps of its integral.
 
+    `nodes` are attributions (…) in the shape of a node's output, by its path. `total` is what the parts sum to, where
+    that is not the sum of the attributions, and `ground` what stands for F(baseline), where that is not F of the usual
+    one. `whole`: all of the answer passes here, so that the parts can add up to it.
     `remarks` are judgements of its own, beside those that every explanation gets.
     """
 
     attributions: dict[str, np.ndarray]
     steps: int | None = None
     attention: AttentionMaps | None = None
+    nodes: dict[str, np.ndarray] = field(default_factory=dict)
+    total: float | None = None
+    ground: float | None = None
+    whole: bool = True
     remarks: tuple[Remark, ...] = field(default=())
 
 
@@ -53,7 +74,9 @@ class Explainer(BaseModel):
     """One method; an instance holds its options.
 
     `signed`: parts speak for or against the answer, else they only say how much they matter. `adds_up`: the parts
-    promise to sum to F(x) − F(baseline). `sums`: their sum can be compared with it at all.
+    promise to sum to F(x) − F(baseline). `sums`: their sum can be compared with it at all. `of_answer`: they are about
+    F, and not about some number within the network. `needs` are what `needs.py` asks of the network. `group` is the
+    heading under which it is listed. `layered`: it looks at a node of the graph, the option `node`.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
@@ -65,6 +88,10 @@ class Explainer(BaseModel):
     signed: ClassVar[bool] = True
     adds_up: ClassVar[bool] = False
     sums: ClassVar[bool] = True
+    of_answer: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ()
+    group: ClassVar[str] = GRADIENTS
+    layered: ClassVar[bool] = False
 
     baseline: Literal["usual", "mean", "black"] = Field(
         "usual",
@@ -75,7 +102,9 @@ class Explainer(BaseModel):
     @classmethod
     def obstacle(cls, project: Project, model: nn.Module) -> str:
         """Why this network cannot be explained so, in a sentence; empty where it can."""
-        return ""
+        from builder.explain.needs import unmet
+
+        return unmet(cls.needs, project, model)
 
     def run(self, subject: Subject) -> Result:
         """Explain the subject's answer."""
@@ -89,6 +118,15 @@ def registry() -> dict[str, type[Explainer]]:
 
     for module in iter_modules(package.__path__):
         import_module(f"{package.__name__}.{module.name}")
-    order = {"integrated_gradients": 0, "saliency": 1, "occlusion": 2}
-    found = sorted(Explainer.__subclasses__(), key=lambda explainer: order.get(explainer.name, len(order)))
+    found = sorted(_declared(Explainer), key=lambda explainer: (_place(explainer.name), GROUPS.index(explainer.group)))
     return {explainer.name: explainer for explainer in found}
+
+
+def _place(name: str) -> int:
+    return FIRST.index(name) if name in FIRST else len(FIRST)
+
+
+def _declared(kind: type[Explainer]) -> list[type[Explainer]]:
+    """All classes below that have a name of their own; those without are what several methods share."""
+    below = [found for child in kind.__subclasses__() for found in _declared(child)]
+    return [*([kind] if "name" in vars(kind) else []), *below]

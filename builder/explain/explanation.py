@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -11,15 +11,21 @@ from builder.data import Example
 
 Level = Literal["good", "caution", "poor"]
 LEVELS: tuple[Level, ...] = ("good", "caution", "poor")
+# How far off the sum of the parts may be for each word.
+WITHIN = (("exact", 1e-4), ("converged", 0.01), ("approximate", 0.05))
 
 
 @dataclass(frozen=True)
 class Target:
     """Which number of the network's answer is explained: a class's logit, the value of an action, an output in
     the data's own units, the logit of a token or tag at a position, the mean logit of a class over the pixels `places`,
-    or how far off a reconstruction is. `quantity` says it in words."""
+    or how far off a reconstruction is. Of single objectives: a label's logit, that of a binary answer for or against,
+    the distance of a pair, a number as it is (raw), or one of several outputs (head) whose place is `position`.
+    `quantity` says it in words."""
 
-    kind: Literal["class", "value", "number", "next_token", "error", "mask", "tags"]
+    kind: Literal[
+        "class", "value", "number", "next_token", "error", "mask", "tags", "label", "binary", "distance", "raw", "head"
+    ]
     index: int
     name: str
     quantity: str
@@ -51,6 +57,13 @@ class Completeness:
     steps: int | None
     promised: bool
 
+    @property
+    def word(self) -> str:
+        """How far the parts can be relied on, by `relative_error` alone; empty where they need not add up."""
+        if self.relative_error is None or not self.promised:
+            return ""
+        return next((word for word, bound in WITHIN if self.relative_error <= bound), "unreliable")
+
 
 @dataclass(frozen=True)
 class Faithfulness:
@@ -59,6 +72,8 @@ class Faithfulness:
     Parts are taken away (deletion) and put onto the baseline (insertion), the most important first. An area is the
     mean of F along the way, with the mean of `orders` random orders beside it. `gain` is the gap between the two ways:
     how much sooner the answer goes and comes back. `chance` is the share of random orders that do at least as well.
+    `infidelity`: over random sets of parts, how badly their sum tells how far F falls without them, from 0 to 1 and
+    whatever the scale of the parts (Yeh and others 2019); None where the parts have no sign.
     """
 
     units: int
@@ -73,6 +88,17 @@ class Faithfulness:
     exhaustive: bool
     fractions: tuple[float, ...]
     curves: dict[str, tuple[float, ...]]
+    infidelity: float | None = None
+
+
+@dataclass(frozen=True)
+class Randomised:
+    """How much of the explanation stays when the network forgets what it learned: `spearman`, signed, between the parts
+    and those of `draws` networks whose weights are shuffled, averaged. `passed`: little of it stays."""
+
+    spearman: float
+    draws: int
+    passed: bool
 
 
 @dataclass(frozen=True)
@@ -82,6 +108,7 @@ class Proofs:
     completeness: Completeness | None
     faithfulness: Faithfulness | None
     seed: int
+    randomised: Randomised | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +132,8 @@ class AttentionLayer:
     """One attention layer: `weights` (heads, T, S), row = the step that looks, column = the step that is looked at.
 
     `looking` (T) and `looked_at` (S) label them where they are not those of all layers, `AttentionMaps.tokens`.
+    `streams` are the places in `AttentionMaps.streams` of what looks and of what is looked at. Of each head, `effects`
+    say by how much F is larger with it than without it, and `slopes` the same as the gradient tells it.
     """
 
     name: str
@@ -113,14 +142,54 @@ class AttentionLayer:
     weights: np.ndarray
     looking: tuple[str, ...] = ()
     looked_at: tuple[str, ...] = ()
+    streams: tuple[int, ...] = (0, 0)
+    effects: np.ndarray | None = None
+    slopes: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A sequence that attention looks from or at. `field` is the input whose steps these are, empty where it is none.
+
+    `grid` is (down, across) where the steps are places of a picture, row by row, behind `special` steps that are none,
+    such as a class token. `effects` (T) are by how much F is larger with each step than without it; None where a step
+    cannot be taken away.
+    """
+
+    field: str
+    tokens: tuple[str, ...]
+    grid: tuple[int, ...] = ()
+    special: int = 0
+    effects: tuple[float | None, ...] = ()
+
+    @property
+    def lost(self) -> np.ndarray:
+        """The effects (T), with NaN where there is none."""
+        effects = self.effects or (None,) * len(self.tokens)
+        return np.array([np.nan if effect is None else effect for effect in effects])
+
+
+@dataclass(frozen=True)
+class HeadOrder:
+    """Whether the heads that are said to matter do: heads are taken away one after the other, those first whose own
+    effect is largest, and beside it in `orders` random orders. `curve` and `random` (heads + 1) are F along the way,
+    `chance` the share of random orders that change F at least as soon, `agreement` Spearman's between the effects and
+    what the gradient says."""
+
+    orders: int
+    curve: tuple[float, ...]
+    random: tuple[float, ...]
+    chance: float
+    agreement: float | None
 
 
 @dataclass(frozen=True)
 class AttentionMaps:
     """All attention layers in the order in which they act, and what flows through all of them.
 
-    `tokens` label the steps. `rollout` (T, T) is None where the layers do not follow each other, and `reason` says so.
-    `correlation` is Spearman's between the rollout and the effect of taking each step away.
+    `tokens` label the steps. `rollout` (T, T) goes over all `streams` side by side; it is None where the layers do not
+    follow each other, and `reason` says so. `correlation` is Spearman's between the rollout and the effect of taking
+    each step away. `read` are the rows of the rollout from which the answer is read.
     """
 
     layers: tuple[AttentionLayer, ...]
@@ -128,13 +197,19 @@ class AttentionMaps:
     rollout: np.ndarray | None
     reason: str
     correlation: float | None
+    streams: tuple[Stream, ...] = ()
+    read: tuple[int, ...] = ()
+    order: HeadOrder | None = None
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a network answered so. `attributions` has an array in the shape of each input (tokens: (T,)).
+    """Why a network answered so. `attributions` has an array in the shape of each input (tokens: (T,)), and `nodes` in
+    that of a node's output, by the node's path.
 
-    `labels` names the features of a table, the channels of a series, and each token of a text.
+    `answer` is F(x), `ground` F(baseline). `weights` is a hash of the weights, `checkpoint` the name by which they were
+    loaded, `seconds` what it took. `labels` names the features of a table, the channels of a series,
+    and each token of a text.
     """
 
     method: str
@@ -148,18 +223,31 @@ class Explanation:
     verdict: Verdict
     options: dict[str, Any]
     attention: AttentionMaps | None = None
+    nodes: dict[str, np.ndarray] = field(default_factory=dict)
+    answer: float = 0.0
+    ground: float = 0.0
+    weights: str = ""
+    checkpoint: str = ""
+    seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """The whole explanation in plain JSON values."""
         found = _plain(self)
         if not isinstance(found, dict):
             raise TypeError("an explanation is written as an object")
+        if self.proofs.completeness is not None:
+            found["proofs"]["completeness"]["word"] = self.proofs.completeness.word
         return found
+
+
+def as_plain(value: Any) -> Any:
+    """Dataclasses and arrays as plain JSON values."""
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {entry.name: _plain(getattr(value, entry.name)) for entry in fields(value)}
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

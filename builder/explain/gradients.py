@@ -12,14 +12,15 @@ if TYPE_CHECKING:
 
 def obstacle(project: Project, model: nn.Module) -> str:
     """Why gradients cannot reach the inputs: tokens are numbers without one, so an embedding has to read them."""
-    from builder.explain.subject import embeddings, label, readers
+    from builder.explain.subject import BESIDE, EMBEDDINGS, embeddings, label, readers
 
     network = project.main_network
     for key, node in network.nodes.items():
         if node.type != "Input" or node.params.get("kind") != "tokens":
             continue
         field = str(node.params.get("field", ""))
-        others = [other for other in readers(project, field) if network.nodes[other].type != "Embedding"]
+        known = (*EMBEDDINGS, *BESIDE)
+        others = [other for other in readers(project, field) if network.nodes[other].type not in known]
         if others:
             return (
                 f"{label(project, others[0])} reads the tokens of {label(project, key)} without an Embedding, "

@@ -22,14 +22,15 @@ def rollout(layers: Sequence[np.ndarray]) -> np.ndarray:
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
     """The correlation of two rankings, ties sharing their mean rank; None where one of them is constant."""
-    a, b = (_ranks(np.asarray(values, dtype=np.float64)) for values in (first, second))
+    a, b = (ranks(np.asarray(values, dtype=np.float64)) for values in (first, second))
     a, b = a - a.mean(), b - b.mean()
     size = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / size if size > 0 else None
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
+def ranks(values: np.ndarray) -> np.ndarray:
+    """The rank of each value, from 1; ties share their mean rank."""
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(count)
-    ranks: np.ndarray = (ends - (count - 1) / 2)[place]
-    return ranks
+    found: np.ndarray = (ends - (count - 1) / 2)[place]
+    return found

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from pydantic import ValidationError
 
-from builder.check.rules.adversarial import OBJECTIVE
+from builder.explain.aims import JOINED
 from builder.explain.base import Explainer, ExplainError, Method, Result, registry
 from builder.explain.explanation import Completeness, Explanation, Proofs
+from builder.explain.needs import nothing_to_explain
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from builder.data import Prepared
+    from builder.data import Example, Prepared
     from builder.explain.subject import Subject
     from builder.explain.target import Asked
     from builder.graph import Project
 
 TINY = 1e-5
+Progress = Callable[[float], None]
 
 
 class Trained(Protocol):
@@ -39,13 +44,15 @@ def methods(trained: Trained) -> list[Method]:
     """All methods, and for this network whether they are available or why not."""
     found = []
     for explainer in registry().values():
-        reason = _refusal(trained.project) or explainer.obstacle(trained.project, trained.model)
-        found.append(
-            Method(
-                explainer.name, explainer.title, explainer.summary, explainer.url, available=not reason, reason=reason
-            )
-        )
+        reason = applicable(trained.project, trained.model, explainer.name)
+        described = (explainer.name, explainer.title, explainer.summary, explainer.url)
+        found.append(Method(*described, not reason, reason, explainer.group, explainer.layered))
     return found
+
+
+def applicable(project: Project, model: nn.Module, method: str) -> str:
+    """Why a method does not fit a network, or would be wrong on it without saying so, in a sentence; empty: it fits."""
+    return nothing_to_explain(project) or registry()[method].obstacle(project, model)
 
 
 def explain(
@@ -55,20 +62,27 @@ def explain(
     *,
     target: Asked = None,
     seed: int = 0,
+    proofs: bool = True,
+    randomise: bool = False,
+    folder: Path | None = None,
+    checkpoint: str = "",
+    progress: Progress | None = None,
     **options: Any,
 ) -> Explanation:
     """Explain a trained network's answer to a row of its data, or to a raw row as it comes from a file or a form.
 
     `target` is a class, an output, or for text `{"position": 3, "token": "a"}`; left out, it is what the network
-    answers. `options` are the fields of the method's class.
+    answers. `options` are the fields of the method's class. Without `proofs`, its faithfulness is not measured; with
+    `randomise`, it is also compared with networks of shuffled weights. In `folder`, that of the run, it is kept by
+    weights, input, method and parameters, and taken from there the next time. `checkpoint` is the name of the weights.
+    `progress` is told the share that is done; what it raises ends the work and leaves nothing behind.
 
     Raises:
         ExplainError: there is no such method, option, row or target, or the method does not fit the network.
         DataError: the raw row lacks something, or holds what the data cannot take.
     """
-    return explain_model(
-        trained.project, trained.model, trained.data, method, row_or_raw, target=target, seed=seed, **options
-    )
+    asked = Question(method, row_or_raw, target, seed, proofs, randomise, folder, checkpoint, progress)
+    return _explained(trained.project, trained.model, trained.data, asked, options)
 
 
 def explain_model(
@@ -83,50 +97,113 @@ def explain_model(
     **options: Any,
 ) -> Explanation:
     """As `explain`, for a network that is at hand in parts."""
-    from builder.explain.examples import labels, read, written_by_itself
-    from builder.explain.faithfulness import faithfulness
-    from builder.explain.subject import Subject
-    from builder.explain.target import choose, predict
-    from builder.explain.verdict import judge, on_completeness, on_faithfulness
+    return _explained(project, model, data, Question(method, row_or_raw, target, seed), options)
 
-    explainer = _explainer(method, options)
-    obstacle = _refusal(project) or explainer.obstacle(project, model)
-    if obstacle:
-        raise ExplainError(f"{explainer.title} cannot explain this network: {obstacle}")
-    inputs, example = read(data, row_or_raw)
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of `explain`, without the options of the method."""
+
+    method: str
+    row_or_raw: int | Mapping[str, Any]
+    target: Asked = None
+    seed: int = 0
+    proofs: bool = True
+    randomise: bool = False
+    folder: Path | None = None
+    checkpoint: str = ""
+    progress: Progress | None = None
+
+
+def subject_of(
+    project: Project, model: nn.Module, data: Prepared, asked: Question, baseline: str = "usual"
+) -> tuple[Subject, Example, torch.Tensor]:
+    """The example on a private copy of the network, as people see it, and the network's answer (1, …)."""
+    from builder.explain.examples import read, written_by_itself
+    from builder.explain.subject import Subject
+    from builder.explain.target import choose
+
+    inputs, example = read(data, asked.row_or_raw)
     if data.schema.target.kind == "sequence":
         inputs, example = written_by_itself(project, model, data, inputs, example)
-    output = _output(project, model, inputs)
-    chosen = choose(target, output, data, inputs, project.training.objective)
-    subject = Subject(project, model, data, inputs, chosen, explainer.baseline)
+    output = answers(project, model, inputs)
+    chosen = choose(asked.target, output, data, inputs, project.training.objective, project.training)
+    subject = Subject(project, model, data, inputs, chosen, baseline, seed=asked.seed, progress=asked.progress)
+    return subject, example, output
+
+
+def _explained(
+    project: Project, model: nn.Module, data: Prepared, asked: Question, options: Mapping[str, Any]
+) -> Explanation:
+    from builder.explain import kept
+
+    started = perf_counter()
+    explainer = _explainer(asked.method, options)
+    obstacle = applicable(project, model, asked.method)
+    if obstacle:
+        raise ExplainError(f"{explainer.title} cannot explain this network: {obstacle}")
+    subject, example, output = subject_of(project, model, data, asked, explainer.baseline)
+    weights = kept.weights_hash(model)
+    question: dict[str, Any] = {
+        "method": asked.method,
+        "target": asdict(subject.target),
+        "options": explainer.model_dump(mode="json"),
+    }
+    question |= {"seed": asked.seed, "proofs": asked.proofs, "randomise": asked.randomise, "row": example.row}
+    name = kept.key(weights, subject.inputs, question)
+    before = kept.load(asked.folder, name) if asked.folder else None
+    if before is not None:
+        return replace(before, checkpoint=asked.checkpoint)
+    found = _worked_out(explainer, subject, model, example, output, asked)
+    found = replace(found, weights=weights, checkpoint=asked.checkpoint, seconds=perf_counter() - started)
+    if asked.folder:
+        kept.save(asked.folder, name, found)
+    return found
+
+
+def _worked_out(
+    explainer: Explainer, subject: Subject, model: nn.Module, example: Example, output: torch.Tensor, asked: Question
+) -> Explanation:
+    """Run the method, and hold it to its proofs."""
+    from builder.explain.examples import labels
+    from builder.explain.faithfulness import faithfulness
+    from builder.explain.randomised import randomised
+    from builder.explain.subject import Subject
+    from builder.explain.target import predict
+    from builder.explain.verdict import judge, on_completeness, on_faithfulness, on_randomised
+
+    target, data = subject.target, subject.data
     result = explainer.run(subject)
-    completeness = _completeness(explainer, subject, result)
-    faithful = faithfulness(subject, result.attributions, signed=explainer.signed, seed=seed)
-    remarks = [*result.remarks, on_faithfulness(faithful)] if result.attributions else [*result.remarks]
+    # A method may have changed its copy of the network; proofs are held against the network itself.
+    judged = Subject(
+        subject.project, model, data, subject.inputs, target, explainer.baseline, progress=subject.progress
+    )
+    judged.done, judged.expected = subject.done, subject.expected
+    completeness, remarks = _completeness(explainer, judged, result), [*result.remarks]
     if completeness:
         remarks.insert(0, on_completeness(completeness))
+    faithful = None
+    if asked.proofs and result.attributions and explainer.of_answer:
+        faithful = faithfulness(judged, result.attributions, signed=explainer.signed, seed=asked.seed)
+        remarks.append(on_faithfulness(faithful))
+    forgotten = randomised(explainer, judged, model, result) if asked.randomise else None
+    if forgotten is not None:
+        remarks.append(on_randomised(forgotten))
     return Explanation(
         method=explainer.name,
         title=explainer.title,
-        target=chosen,
-        prediction=predict(chosen, output, data, inputs),
+        target=target,
+        prediction=predict(target, output, data, subject.inputs),
         attributions=result.attributions,
         labels=labels(data, example),
         example=example,
-        proofs=Proofs(completeness, faithful, seed),
+        proofs=Proofs(completeness, faithful, asked.seed, forgotten),
         verdict=judge(remarks),
         options=explainer.model_dump(mode="json"),
         attention=result.attention,
-    )
-
-
-def _refusal(project: Project) -> str:
-    """Why no method explains this network, in a sentence; empty where some may."""
-    if project.training.objective != OBJECTIVE:
-        return ""
-    return (
-        "a GAN makes pictures out of noise, and the numbers of noise mean nothing to people, so there is nothing in "
-        "what comes in that an answer could be put down to."
+        nodes=result.nodes,
+        answer=float(judged.score(judged.inputs)),
+        ground=result.ground if result.ground is not None else float(judged.score(judged.baseline)),
     )
 
 
@@ -142,8 +219,8 @@ def _explainer(method: str, options: Mapping[str, Any]) -> Explainer:
         raise ExplainError(f"{found.title}: the option {where[:60]}: {item['msg'].lower()}.") from None
 
 
-def _output(project: Project, model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """The network's answer to one example, (1, …).
+def answers(project: Project, model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The network's answers to some examples, (N, …).
 
     Raises:
         ExplainError: the answer is not finite.
@@ -154,6 +231,8 @@ def _output(project: Project, model: nn.Module, inputs: Mapping[str, torch.Tenso
 
     with torch.no_grad():
         found = model(*[inputs[name] for name in input_fields(project)])
+    if isinstance(found, tuple) and project.training.objective in JOINED:
+        found = torch.cat([part.flatten(1) for part in found], dim=1)
     output: torch.Tensor = found[0] if isinstance(found, tuple) else found
     if not bool(output.isfinite().all()):
         raise ExplainError(
@@ -165,10 +244,12 @@ def _output(project: Project, model: nn.Module, inputs: Mapping[str, torch.Tenso
 
 def _completeness(explainer: Explainer, subject: Subject, result: Result) -> Completeness | None:
     """Computed here from the parts, not taken from the method."""
-    if not explainer.sums:
+    if not explainer.sums or not result.whole:
         return None
-    answer, ground = float(subject.score(subject.inputs)), float(subject.score(subject.baseline))
-    total = float(sum(np.sum(values) for values in result.attributions.values()))
+    answer = float(subject.score(subject.inputs))
+    ground = result.ground if result.ground is not None else float(subject.score(subject.baseline))
+    summed = float(sum(np.sum(values) for values in result.attributions.values()))
+    total = summed if result.total is None else result.total
     delta, gap = total - (answer - ground), abs(answer - ground)
     nothing = max(gap, abs(delta)) <= TINY * max(1.0, abs(answer), abs(ground))
     error = None if nothing else abs(delta) / gap if gap else float("inf")

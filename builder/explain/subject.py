@@ -5,7 +5,7 @@ The copy is made per explanation and dropped with it, so that nothing a method d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -26,6 +26,11 @@ from builder.graph import Project
 MEMORY_BYTES = 128 * 2**20
 MOST_ROWS = 128
 BASELINE_ROWS = 2048
+# Layers that make vectors of whole numbers, each place by itself; gradients start behind them.
+EMBEDDINGS = ("Embedding", "CategoricalEmbedding", "HashedEmbedding")
+# What reads tokens beside an embedding and stays as the example has it.
+BESIDE = ("PaddingMask",)
+Progress = Callable[[float], None]
 
 
 class Entry(nn.Module):
@@ -66,6 +71,9 @@ class Subject:
         inputs: Mapping[str, torch.Tensor],
         target: Target,
         baseline: str = "usual",
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
     ) -> None:
         self.project, self.data, self.target = project, data, target
         self.arguments = input_fields(project)
@@ -75,14 +83,28 @@ class Subject:
         self.model = deepcopy(model).to("cpu", torch.float32).eval().requires_grad_(False)
         self.entries: dict[str, Entry] = {}
         self._points: list[Point] | None = None
+        self.idle: torch.Tensor | None = None  # zero of every row, which depends on all points
         totals = analyse(project)
         per_row = sum(facts.activation_bytes for facts in totals.nodes.values())
         self.rows = int(np.clip(MEMORY_BYTES // max(1, per_row), 4, MOST_ROWS))
         self.flops = totals.totals.flops
+        self.seed, self.progress, self.expected, self.done = seed, progress, 0, 0
+
+    def expect(self, rows: int) -> None:
+        """Say how many rows more are going to pass through the network, so that `progress` can tell a share."""
+        self.expected += rows
 
     def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The network's answer (N, …) to rows by field."""
+        """The network's answer (N, …) to rows by field.
+
+        Before each, `progress` is told the share that is done; what it raises ends the work.
+        """
+        if self.progress is not None:
+            self.done += len(next(iter(inputs.values())))
+            self.progress(min(1.0, self.done / self.expected) if self.expected else 0.0)
         found = self.model(*[inputs[name] for name in self.arguments])
+        if isinstance(found, tuple) and self.target.kind in ("distance", "head"):
+            return torch.cat([part.flatten(1) for part in found], dim=1)
         output: torch.Tensor = found[0] if isinstance(found, tuple) else found
         return output
 
@@ -95,6 +117,11 @@ class Subject:
                 part = {name: value[start : start + self.rows] for name, value in inputs.items()}
                 parts.append(select(self.target, self.forward(part), self.data, part))
         return torch.cat(parts)
+
+    def turn(self, inputs: Mapping[str, torch.Tensor], target: Target) -> None:
+        """Look at other rows (N, …) and another target, with the same copy of the network."""
+        self.inputs = {name: inputs[name].detach().clone() for name in self.specs}
+        self.target, self._points = target, None
 
     @property
     def points(self) -> list[Point]:
@@ -129,18 +156,44 @@ class Subject:
                     inputs[point.field] = value
                 else:
                     self.entries[point.entry].given = value
-            idle = sum(0.0 * value.flatten(1).sum(1) for value in values)
-            return select(self.target, self.forward(inputs), self.data, inputs) + idle
+            self.idle = torch.stack([0.0 * value.flatten(1).sum(1) for value in values]).sum(0)
+            return select(self.target, self.forward(inputs), self.data, inputs) + self.idle
         finally:
+            self.idle = None
             for entry in self.entries.values():
                 entry.given = None
+
+    def scores_of(self, values: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """F (N,) of values at the points without gradients, a few rows at a time."""
+        with torch.no_grad():
+            parts = [
+                self.point_score(*part)
+                for part in zip(*(torch.split(value, self.rows) for value in values), strict=True)
+            ]
+        return torch.cat(parts)
+
+    @property
+    def ground(self) -> float:
+        """F of the baseline as gradients see it: what reads tokens beside an embedding stays as in the example."""
+        return float(self.scores_of(tuple(point.baseline for point in self.points))[0])
+
+    def references(self, count: int) -> tuple[torch.Tensor, ...]:
+        """Values at the points of `count` rows of the training split, (count, …): what else could have come in."""
+        train = self.data.split["train"]
+        chosen = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(self.seed))[:count]]
+        found = []
+        for point in self.points:
+            rows = self.data.inputs[point.field][chosen]
+            with torch.no_grad():
+                found.append(rows if point.entry is None else self.entries[point.entry](rows))
+        return tuple(found)
 
     def fold(self, found: tuple[torch.Tensor, ...]) -> dict[str, np.ndarray]:
         """Attributions (1, …) at the points as arrays in the shape of each field; vectors of tokens are summed up."""
         folded = {name: np.zeros(spec.shape) for name, spec in self.specs.items()}
         for point, value in zip(self.points, found, strict=True):
             array = value[0].detach().to(torch.float64)
-            folded[point.field] += (array if point.entry is None else array.sum(1)).numpy()
+            folded[point.field] += (array if point.entry is None else array.flatten(1).sum(1)).numpy()
         return folded
 
     def units(self, name: str) -> np.ndarray:
@@ -157,6 +210,19 @@ class Subject:
         if spec.kind == "vector":
             return _columns(self.data, spec)
         return np.arange(int(np.prod(spec.shape))).reshape(spec.shape)
+
+
+class Scalar(nn.Module):
+    """F as a module of the values at the points, for methods that set hooks on modules."""
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__()
+        self.subject = subject
+        _ = subject.points  # sets the entries, before anybody looks for modules
+        self.model = subject.model
+
+    def forward(self, *values: torch.Tensor) -> torch.Tensor:
+        return self.subject.point_score(*values)
 
 
 def label(project: Project, key: str) -> str:
@@ -181,7 +247,7 @@ def embeddings(project: Project, field: str) -> list[str]:
     network = project.main_network
     graph = digraph(network)
     useful = {node for output in output_nodes(project) for node in nx.ancestors(graph, output)}
-    return [key for key in readers(project, field) if network.nodes[key].type == "Embedding" and key in useful]
+    return [key for key in readers(project, field) if network.nodes[key].type in EMBEDDINGS and key in useful]
 
 
 def _columns(data: Prepared, spec: FieldSpec) -> np.ndarray:

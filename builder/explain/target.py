@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from builder.check.rules.data import REBUILDING
 from builder.data.encode import written
+from builder.explain import aims
 from builder.explain.base import ExplainError
 from builder.explain.explanation import Prediction, Target
 
@@ -14,21 +15,31 @@ if TYPE_CHECKING:
     import torch
 
     from builder.data import Prepared
+    from builder.graph import Training
 
 LIKELIEST = 10
 # Objectives whose scores of actions are returns in the environment's own units.
 VALUING = ("dqn",)
-Asked = int | str | Mapping[str, Any] | None
+Named = int | str | Mapping[str, Any] | None
+Asked = Named | Target
 
 
 def choose(
-    asked: Asked, output: torch.Tensor, data: Prepared, inputs: Mapping[str, torch.Tensor], objective: str = ""
+    asked: Asked,
+    output: torch.Tensor,
+    data: Prepared,
+    inputs: Mapping[str, torch.Tensor],
+    objective: str = "",
+    training: Training | None = None,
 ) -> Target:
-    """The target that was asked for, or else the network's own answer. `output` is that for one example, (1, …).
+    """The target that was asked for, or else the network's own answer; one that was chosen before stays as it is.
+    `output` is that for one example, (1, …).
 
     Raises:
         ExplainError: there is no such class, output, token or position.
     """
+    if isinstance(asked, Target):
+        return asked
     target = data.schema.target
     if objective in REBUILDING:
         if asked is not None:
@@ -37,6 +48,9 @@ def choose(
             )
         name = data.schema.inputs[0].name
         return Target("error", 0, name, f"how far {name} as it is given back is off (mean squared error)")
+    aimed = aims.choose(asked, output, data, training)
+    if aimed is not None:
+        return aimed
     if target.kind == "action":
         return _action(asked, output, target.classes, objective)
     if target.kind in ("class", "class_and_tags"):
@@ -85,7 +99,7 @@ def _place(asked: Asked, names: tuple[str, ...], what: str) -> int:
     )
 
 
-def _token(asked: Asked, output: torch.Tensor, data: Prepared, inputs: Mapping[str, torch.Tensor]) -> Target:
+def _token(asked: Named, output: torch.Tensor, data: Prepared, inputs: Mapping[str, torch.Tensor]) -> Target:
     request = {"token": asked} if isinstance(asked, (int, str)) else dict(asked or {})
     unknown = set(request) - {"position", "token"}
     if unknown:
@@ -142,6 +156,8 @@ def select(
     target: Target, output: torch.Tensor, data: Prepared, inputs: Mapping[str, torch.Tensor] | None = None
 ) -> torch.Tensor:
     """The explained number of each row of an output (N, …), which was given to `inputs` (N, …): (N,)."""
+    if target.kind in aims.KINDS:
+        return aims.select(target, output, data)
     if target.kind == "error":
         return (output - (inputs or {})[target.name]).square().flatten(1).mean(1)
     if target.kind in ("next_token", "tags"):
@@ -166,6 +182,8 @@ def predict(
     target: Target, output: torch.Tensor, data: Prepared, inputs: Mapping[str, torch.Tensor] | None = None
 ) -> Prediction:
     """The network's answer to one example in words, with probabilities."""
+    if target.kind in aims.KINDS:
+        return aims.predict(target, output, data)
     if target.kind == "error":
         return Prediction(f"an error of {float(select(target, output, data, inputs)):.4g}", {})
     if target.kind == "number":

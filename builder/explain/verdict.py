@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from builder.explain.explanation import LEVELS, Completeness, Faithfulness, Remark, Verdict
+from builder.explain.explanation import LEVELS, Completeness, Faithfulness, Randomised, Remark, Verdict
 
-CONVERGED, APPROXIMATE = 0.01, 0.05
 SURE, LIKELY = 0.05, 0.25
 FEWEST_UNITS = 4
 
@@ -30,11 +29,19 @@ def on_completeness(proof: Completeness) -> Remark:
         return Remark("good", f"{text} and the rest lies in how the parts act together.")
     steps = f" with {proof.steps} steps" if proof.steps else ""
     text = f"The parts add up to {shown} from the baseline to the answer (off by {_share(proof.relative_error)}{steps})"
-    if proof.relative_error <= CONVERGED:
-        return Remark("good", f"{text}.")
-    if proof.relative_error <= APPROXIMATE:
+    if proof.word in ("exact", "converged"):
+        return Remark("good", f"{text}: {proof.word}.")
+    if proof.word == "approximate":
         return Remark("caution", f"{text}, so single parts are approximate.")
-    return Remark("poor", f"{text}, so its parts cannot be relied on.")
+    return Remark("poor", f"{text}: unreliable, so its parts cannot be relied on.")
+
+
+def on_randomised(proof: Randomised) -> Remark:
+    """Whether the explanation depends on what the network learned."""
+    shown = f"(Spearman {proof.spearman:+.2f} with {proof.draws} networks of shuffled weights)"
+    if proof.passed:
+        return Remark("good", f"It depends on what the network learned {shown}.")
+    return Remark("poor", f"Much of it stays when the network forgets what it learned {shown}: it shows the input.")
 
 
 def on_faithfulness(proof: Faithfulness | None) -> Remark:

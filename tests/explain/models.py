@@ -12,6 +12,23 @@ from tests.networks import chain
 
 Layer = tuple[str, dict[str, Any]]
 
+# Options with which every method is quick and still does all that it does.
+QUICK: dict[str, dict[str, Any]] = {
+    "smoothgrad": {"samples": 4},
+    "gradient_shap": {"references": 4, "max_samples": 16},
+    "deep_lift_shap": {"references": 3},
+    "feature_ablation": {"groups": 6},
+    "feature_permutation": {"groups": 6, "others": 2},
+    "shapley_sampling": {"groups": 6, "orders": 2},
+    "shapley": {"groups": 4},
+    "kernel_shap": {"groups": 6},
+    "lime": {"groups": 6},
+    "layer_conductance": {"max_steps": 32},
+    "layer_integrated_gradients": {"max_steps": 32},
+    "internal_influence": {"steps": 8},
+    "neuron_conductance": {"steps": 8},
+}
+
 
 def source(dataset: str, **options: Any) -> Layer:
     """An Input for the only field of a dataset."""
@@ -55,6 +72,24 @@ def image() -> Project:
         ("Linear", {"units": 4}),
         options={"rows": 800},
         epochs=12,
+        learning_rate=0.01,
+    )
+
+
+def strided() -> Project:
+    """Convolutions without maxima, for which DeepLift holds."""
+    return network(
+        "shapes",
+        ("Conv2d", {"filters": 12, "stride": 2}),
+        ("ReLU", {}),
+        ("Conv2d", {"filters": 24, "stride": 2}),
+        ("ReLU", {}),
+        ("Conv2d", {"filters": 24}),
+        ("ReLU", {}),
+        ("GlobalAvgPool", {}),
+        ("Linear", {"units": 4}),
+        options={"rows": 800},
+        epochs=25,
         learning_rate=0.01,
     )
 
@@ -113,4 +148,19 @@ PROJECTS = {
 @cache
 def trained(name: str) -> TrainedRun:
     """One of these networks, trained; made once."""
-    return fit_here(PROJECTS[name]())
+    return fit_here({**PROJECTS, "strided": strided}[name]())
+
+
+@cache
+def fresh(name: str) -> TrainedRun:
+    """One of these networks with weights that learned nothing, for what does not depend on them; made once."""
+    import torch
+
+    from builder import compile as compiling
+    from builder.data import prepare
+
+    project = PROJECTS[name]()
+    text = compiling.source(project)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return TrainedRun(project, text, compiling.module(text).eval(), prepare(project.data))

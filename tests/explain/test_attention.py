@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from copy import deepcopy
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
+from torch import nn
 
 from builder.compile import module
-from builder.explain import ExplainError, explain, explain_model, methods
+from builder.data import Prepared, prepare
+from builder.explain import AttentionLayer, AttentionMaps, ExplainError, explain, explain_model, methods
+from builder.explain.drawing.attention import lines, patches
+from builder.explain.explanation import Stream
+from builder.explain.heads import about, figures
+from builder.explain.readable import readable
 from builder.explain.rollout import rollout, spearman
+from builder.explain.subject import Subject
+from builder.explain.target import choose
+from builder.graph import DataChoice, Project
+from builder.train import TrainedRun
 from tests.explain.models import network, source, trained
-from tests.networks import project
+from tests.networks import chain, project
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_rollout_of_two_layers_by_hand() -> None:
@@ -94,6 +107,54 @@ def test_a_text_is_explained_at_the_position_that_is_asked_for() -> None:
     assert np.abs(parts[:6]).sum() > 0
 
 
+@pytest.mark.parametrize("name", ["transformer", "characters"])
+def test_weights_that_have_a_gradient_change_nothing(name: str) -> None:
+    """The answer by way of readable weights is the answer, and these are the weights that capture gives."""
+    run = trained(name)
+    inputs = {key: value[3:4] for key, value in run.data.inputs.items()}
+    subject = Subject(run.project, run.model, run.data, inputs, choose(None, run.output(inputs), run.data, inputs))
+    with torch.no_grad(), readable(subject.model) as kept:
+        found = subject.forward(inputs)
+    torch.testing.assert_close(found, run.output(inputs), atol=1e-5, rtol=1e-5)
+    maps = explain(run, "attention", 3).attention
+    assert maps is not None
+    assert [layer.name for layer in maps.layers] == list(kept)
+    for layer in maps.layers:
+        np.testing.assert_allclose(kept[layer.name][0].numpy(), layer.weights, atol=1e-6)
+    assert "forward" not in vars(subject.model.get_submodule(maps.layers[0].name))
+
+
+def linear_attention_only(run: TrainedRun) -> tuple[Project, nn.Module]:
+    """One head of attention whose output, averaged, is the answer: linear in the weights A, with no bias."""
+    kind, params = source("intents")
+    made = chain(
+        (kind, params),
+        ("Embedding", {"vocabulary": params["vocabulary"], "dim": len(run.data.schema.target.classes)}),
+        ("MultiHeadAttention", {"heads": 1}),
+        ("Mean", {}),
+        data=run.project.data,
+    )
+    torch.manual_seed(1)
+    model = module(made).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.zero_()
+    return made, model
+
+
+def test_weighted_attention_of_a_network_that_is_linear_in_it_sums_to_the_answer() -> None:
+    """y = Σ A ⊙ ∂y/∂A, by Euler, as y is linear in A."""
+    run = trained("transformer")
+    made, model = linear_attention_only(run)
+    found = explain_model(made, model, run.data, "attention_relevance", 3)
+    assert found.attention is not None
+    (layer,) = found.attention.layers
+    assert layer.weights.sum() == pytest.approx(found.answer, rel=1e-5)
+    assert found.attention.rollout is not None
+    np.testing.assert_allclose(found.attention.rollout, layer.weights[0].clip(min=0), atol=1e-12)
+
+
 def test_layers_side_by_side_have_no_rollout() -> None:
     run = trained("transformer")
     kind, params = source("intents")
@@ -151,3 +212,99 @@ def test_a_network_without_attention_says_so() -> None:
     assert "no attention layer" in method.reason
     with pytest.raises(ExplainError, match="no attention layer"):
         explain(run, "attention", 0)
+
+
+def patched() -> tuple[Project, nn.Module]:
+    """A small vision Transformer with fresh weights, that reads its answer from its class token."""
+    made = chain(
+        source("digits"),
+        ("PatchEmbedding", {"patch": 2, "dim": 8, "class_token": True}),
+        ("TransformerEncoderBlock", {"heads": 2, "hidden": 16}),
+        ("TransformerEncoderBlock", {"heads": 2, "hidden": 16}),
+        ("Select", {"axis": 1, "index": 0}),
+        ("Linear", {"units": 10}),
+        data=DataChoice(dataset="digits"),
+    )
+    torch.manual_seed(0)
+    return made, module(made).eval()
+
+
+@pytest.mark.parametrize("method", ["attention", "attention_relevance"])
+def test_attention_to_the_squares_of_a_picture_is_laid_onto_it(method: str) -> None:
+    made, model = patched()
+    data = prepare(made.data)
+    found = explain_model(made, model, data, method, 3)
+    maps = found.attention
+    assert maps is not None
+    assert maps.rollout is not None
+    (stream,) = maps.streams
+    assert (stream.field, stream.grid, stream.special) == ("image", (4, 4), 1)
+    assert maps.read == (0,), "the class token alone is read"
+    squares = found.attributions["image"][0].reshape(4, 2, 4, 2).sum((1, 3))
+    np.testing.assert_allclose(squares.ravel(), maps.rollout[0, 1:], atol=1e-12)
+    # The effect of the square in the second row and third column, by covering it by hand.
+    ground = np.median(np.concatenate([edge.ravel() for edge in edges(data)]))
+    covered = data.inputs["image"][3:4].clone()
+    covered[:, :, 2:4, 4:6] = float(ground)
+    with torch.no_grad():
+        fell = model(data.inputs["image"][3:4])[0] - model(covered)[0]
+    assert stream.effects[0] is None, "the class token is no part of the picture"
+    assert stream.effects[1 + 4 + 2] == pytest.approx(float(fell[found.target.index]), abs=1e-5)
+
+
+def edges(data: Prepared) -> list[np.ndarray]:
+    """What lies at the borders of the pictures to learn from: the usual ground."""
+    rows = data.inputs["image"][data.split["train"][:2048]].numpy()
+    return [rows[:, :, 0], rows[:, :, -1], rows[:, :, :, 0], rows[:, :, :, -1]]
+
+
+def test_what_a_head_is_about_in_numbers() -> None:
+    back, even = np.eye(4, k=-1), np.full((4, 4), 0.25)
+    back[0, 0] = 1.0
+    layer = AttentionLayer("a", "A", False, np.stack([np.eye(4), back, even]))
+    effects = (0.1, -0.4, 0.3, 0.2)
+    maps = AttentionMaps(
+        (layer,), ("⟨class⟩", "b", "c", "d"), None, "", None, (Stream("x", tuple("abcd"), (), 0, effects),)
+    )
+    itself, before, alike = figures(maps, layer)
+    assert (itself.itself, itself.distance, itself.entropy, itself.before) == (1.0, 0.0, 0.0, 0.0)
+    assert itself.special == pytest.approx(0.25)
+    assert before.before == pytest.approx(1.0)
+    assert before.distance == pytest.approx(0.75)
+    assert before.first == pytest.approx(0.5)
+    # It looks at a twice, at b and c once, at d never.
+    assert before.agreement == pytest.approx(float(spearmanr([2, 1, 1, 0], [0.1, 0.4, 0.3, 0.2]).statistic))
+    assert alike.entropy == pytest.approx(1.0)
+    assert alike.agreement is None
+    assert [about(head) for head in (itself, before, alike)] == [
+        "looks at itself (100%)",
+        "looks at the step before (100%)",
+        "looks at all steps alike",
+    ]
+
+
+def test_lines_join_the_steps_and_hold_no_markup_of_people() -> None:
+    weights = np.array([[0.5, 0.5, 0.0], [-1.0, 0.01, 0.2], [0.3, 0.3, 0.4]])
+    drawing = ElementTree.fromstring(lines(weights, ["<script>", "b", ""], ["a & b", "c", "d"]))
+    found = {
+        (int(line.get("data-row", "")), int(line.get("data-column", ""))): line for line in drawing.iter(f"{SVG}line")
+    }
+    assert set(found) == {(0, 0), (0, 1), (1, 0), (1, 2)}, "padding and what is next to nothing are left out"
+    assert "0, 114, 178" in str(found[1, 0].get("stroke"))
+    assert float(str(found[1, 0].get("stroke-width"))) > float(str(found[1, 2].get("stroke-width")))
+    texts = [text.text for text in drawing.iter(f"{SVG}text")]
+    assert texts[2:] == ["<script>", "b", "a␣&␣b", "c", "d"]
+
+
+def test_squares_are_laid_onto_the_picture() -> None:
+    weights = np.full((5, 5), 0.1)
+    weights[0, 3] = 0.6
+    drawing = ElementTree.fromstring(
+        patches(weights, ["⟨class⟩", "1·1", "1·2", "2·1", "2·2"], (2, 2), 1, np.ones((8, 8)), 0)
+    )
+    seen = {part.get("data-column"): part for part in drawing.iter(f"{SVG}rect") if part.get("class") == "seen"}
+    assert set(seen) == {"1", "2", "3", "4"}
+    assert max(seen, key=lambda place: float(str(seen[place].get("fill-opacity")))) == "3"
+    assert float(str(seen["3"].get("y"))) > float(str(seen["1"].get("y")))
+    looks = [part for part in drawing.iter(f"{SVG}rect") if str(part.get("class")).startswith("looks")]
+    assert [len(str(part.get("data-values")).split()) for part in looks] == [5] * 5

@@ -12,7 +12,7 @@ import torch
 
 from builder.compile import module
 from builder.data import DataError, add_file, prepare
-from builder.explain import ExplainError, explain, explain_model, methods, registry
+from builder.explain import GROUPS, ExplainError, explain, explain_model, methods, registry
 from builder.graph import DataChoice, Training
 from builder.train import fit_here
 from tests.explain.models import source, trained
@@ -24,7 +24,8 @@ def test_every_method_introduces_itself() -> None:
     assert [method.name for method in listed][:3] == ["integrated_gradients", "saliency", "occlusion"]
     assert {method.name for method in listed} == set(registry())
     for method in listed:
-        assert method.available, method.reason
+        assert method.group in GROUPS
+        assert method.available == (not method.reason)
         assert method.title
         assert method.summary
         assert method.url.startswith("https://")

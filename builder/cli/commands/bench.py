@@ -19,7 +19,7 @@ from builder.cli.text import table
 if TYPE_CHECKING:
     from builder.cli.bench.running import Cost
 
-PARTS = ("training", "peers", "running", "pictures", "streaming", "forward", "check", "canvas")
+PARTS = ("training", "peers", "running", "pictures", "streaming", "forward", "check", "explaining", "canvas")
 # Those that train, which is measured as a worker does it.
 _TRAINING = ("training", "peers", "running", "pictures", "streaming", "forward")
 
@@ -185,6 +185,24 @@ def _check(repeats: int, context: Context) -> tuple[object, str]:
     return [asdict(item) for item in found], table(("check", "ratio", "from–to"), rows)
 
 
+def _explaining(repeats: int, context: Context) -> tuple[object, str]:
+    from builder.cli.bench.explaining import measure_flow
+
+    context.note("Following answers through networks …")
+    found = measure_flow(repeats)
+    head = ("attribution flow", "takes", "Captum, layer by layer", "times", "from–to")
+    rows = [
+        (
+            f"{item.title}: {item.layers} layers, {item.steps} steps",
+            f"{item.flow_ms:.0f} ms",
+            f"{item.captum_ms:.0f} ms",
+            *_cells(item.faster),
+        )
+        for item in found
+    ]
+    return [asdict(item) for item in found], table(head, rows)
+
+
 def _canvas(repeats: int, context: Context) -> tuple[object, str]:
     from builder.cli.bench.canvas import BUDGET_BYTES, BUDGET_FRAMES, PEER_NODES, Unmeasured, measure_canvas
 
@@ -222,5 +240,6 @@ _MEASURED: dict[str, Callable[[int, Context], tuple[object, str]]] = {
     "streaming": _streaming,
     "forward": _passes,
     "check": _check,
+    "explaining": _explaining,
     "canvas": _canvas,
 }

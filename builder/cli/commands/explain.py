@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from builder.cli.beside import asks_beside, beside, beside_arguments
 from builder.cli.choose import find_trained
 from builder.cli.command import USAGE, Command, Context, Failure, whole
+from builder.cli.rows import read_rows
 from builder.cli.text import number, short, table
 from builder.text import plain
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from builder.train import TrainedRun
 
 PARTS_SHOWN = 12
+# The method whose answer is not parts but a flow through the graph; see builder.cli.flowing.
+FLOW = "flow"
 
 
 class Explain(Command):
@@ -29,7 +34,9 @@ class Explain(Command):
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
-        parser.add_argument("--method", metavar="M", help="such as integrated_gradients (else the first that fits)")
+        parser.add_argument(
+            "--method", metavar="M", help="such as integrated_gradients, or flow (else the first that fits)"
+        )
         parser.add_argument(
             "--list", action="store_true", help="list the methods, and for this run why one does not fit"
         )
@@ -37,24 +44,44 @@ class Explain(Command):
             "--node", metavar="PATH", help="the layer to look at, such as conv2d_1 or block_1.0.linear_1"
         )
         parser.add_argument("--neuron", metavar="PLACE", help="one number of that layer, such as 3 or 3,0,1")
-        parser.add_argument("--checkpoint", choices=("best", "last"), help="the weights (else those that the run uses)")
+        parser.add_argument(
+            "--checkpoint", metavar="C", help="the weights: best, last or the number of an epoch (else those in use)"
+        )
         parser.add_argument("--randomise", action="store_true", help="also compare with networks of shuffled weights")
         parser.add_argument("--example", metavar="I", type=whole(0, 2**63 - 1), help="a row (else the first of test)")
+        parser.add_argument("--file", metavar="FILE", help="an example of your own: a row as CSV or JSON; - for stdin")
         parser.add_argument("--target", metavar="CLASS", help="the class to explain (else the network's answer)")
         parser.add_argument("--seed", metavar="S", type=whole(0, 2**31 - 1), default=0, help="the seed of the proofs")
+        parser.add_argument(
+            "--to",
+            metavar="FILE",
+            help="also write it: .html (a page), .png (a picture) or .json; a flow: .svg, .csv or .json",
+        )
+        beside_arguments(parser)
 
     def run(self, asked: Namespace, context: Context) -> int:
+        from builder.cli.flowing import flow_method, follow
         from builder.explain import explain, methods
         from builder.store import open_store
 
+        write = None if asked.method == FLOW else _writer(asked.to)
         store = open_store(context.home)
         trained = find_trained(store, asked.run, asked.checkpoint or "")
         if asked.list:
-            found = methods(trained)
+            found = [*methods(trained), flow_method(trained)]
             rows = [(item.name, item.title, item.reason or "fits") for item in found]
             context.answer([asdict(item) for item in found], table(("method", "title", "this run"), rows))
             return 0
-        example = int(trained.data.split["test"][0]) if asked.example is None else asked.example
+        example = _example(trained, asked)
+        folder = Path(store.run_folder(trained.run.id)) if trained.run else None
+        checkpoint = asked.checkpoint or trained.project.training.keep
+        if asks_beside(asked):
+            method, target = _method(trained, asked.method), _target(trained, asked.target)
+            context.answer(*beside(store, trained, asked, method, example, target))
+            return 0
+        if asked.method == FLOW:
+            context.answer(*follow(trained, example, _target(trained, asked.target), folder, checkpoint, asked.to))
+            return 0
         explained = explain(
             trained,
             _method(trained, asked.method),
@@ -62,12 +89,47 @@ class Explain(Command):
             target=_target(trained, asked.target),
             seed=asked.seed,
             randomise=asked.randomise,
-            folder=Path(store.run_folder(trained.run.id)) if trained.run else None,
-            checkpoint=asked.checkpoint or trained.project.training.keep,
+            folder=folder,
+            checkpoint=checkpoint,
             **{name: value for name in ("node", "neuron") if (value := getattr(asked, name)) is not None},
         )
+        if write is not None:
+            write(explained, Path(asked.to))
         context.answer(explained.as_json(), "\n".join(_lines(explained)))
         return 0
+
+
+def _writer(path: str | None) -> Callable[[Explanation, Path], None] | None:
+    """What writes a file of this name.
+
+    Raises:
+        Failure: its ending names no kind of file that can be written.
+    """
+    from builder.explain.drawing.page import write_html, write_json
+    from builder.explain.drawing.raster import write_png
+
+    if path is None:
+        return None
+    known = {".html": write_html, ".json": write_json, ".png": write_png}
+    write = known.get(Path(path).suffix.lower())
+    if write is None:
+        raise Failure(f"--to {path[:80]!r}: the file must end in .html, .png or .json.", code=USAGE)
+    return write
+
+
+def _example(trained: TrainedRun, asked: Namespace) -> int | dict[str, Any]:
+    """A row of the data by its number, or the row of a file.
+
+    Raises:
+        Failure: the file cannot be read, or holds more or less than one row.
+    """
+    if asked.file is None:
+        return int(trained.data.split["test"][0]) if asked.example is None else int(asked.example)
+    rows = read_rows(asked.file, trained.data.preprocess)
+    if len(rows) != 1 or asked.example is not None:
+        told = f"{asked.file[:80]!r} holds {len(rows)} rows" if len(rows) != 1 else "--example names another row"
+        raise Failure(f"{told}; explain takes one example at a time.", code=USAGE)
+    return rows[0]
 
 
 def _method(trained: TrainedRun, wanted: str | None) -> str:
@@ -82,7 +144,7 @@ def _method(trained: TrainedRun, wanted: str | None) -> str:
     if wanted is None:
         return next(item.name for item in known if item.available)
     if wanted not in [item.name for item in known]:
-        names = ", ".join(item.name for item in known)
+        names = ", ".join([*(item.name for item in known), FLOW])
         raise Failure(f"There is no method {wanted[:60]!r}; choose one of {names}.", code=USAGE)
     return wanted
 

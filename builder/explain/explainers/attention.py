@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from builder.explain.base import Explainer, ExplainError, Result
+from builder.explain.base import ATTENTION, Explainer, ExplainError, Result
 from builder.explain.explanation import AttentionLayer, AttentionMaps, Remark
 from builder.explain.rollout import rollout, spearman
 from builder.graph import SUBNETWORK
 
 if TYPE_CHECKING:
-    from torch import nn
-
+    from builder.explain.streams import Streams
     from builder.explain.subject import Subject
-    from builder.graph import Project
 
 AGREES = 0.5
 
@@ -28,138 +28,172 @@ class Attention(Explainer):
     name = "attention"
     title = "Attention maps"
     summary = "Which steps of a sequence every head looks at, and where that leads through all layers"
+    needs = ("attention",)
     url = "https://arxiv.org/abs/2005.00928"
+    group = ATTENTION
     signed = False
     sums = False
 
-    @classmethod
-    def obstacle(cls, project: Project, model: nn.Module) -> str:
-        if any(hasattr(module, "capture") for module in model.modules()):
-            return ""
-        return "it has no attention layer; add multi-head self-attention or a Transformer encoder block."
-
     def run(self, subject: Subject) -> Result:
-        layers = _capture(subject)
-        if not layers:
-            raise ExplainError(
-                "There are no attention maps to show: the attention of this network does not look from steps to steps."
-            )
-        reason = _unrolled(subject, layers)
-        rolled = None if reason else rollout([layer.weights for layer in layers])
-        field = _field(subject, layers)
-        attributions, correlation = {}, None
-        if rolled is not None and field is not None:
-            steps = _row(subject, field, rolled)
-            attributions = {field: _spread(steps, subject.specs[field].shape)}
-            correlation = _agreement(subject, field, steps)
-        maps = AttentionMaps(tuple(layers), _tokens(subject, field, layers), rolled, reason, correlation)
-        return Result(attributions, attention=maps, remarks=(_remark(maps, field),))
+        looked = look(subject)
+        rolled = None if looked.reason else rollout(looked.joined(layer.weights for layer in looked.layers))
+        maps, attributions = looked.through(rolled)
+        return Result(attributions, attention=maps, remarks=(_remark(maps, bool(attributions)),))
 
 
-def _capture(subject: Subject) -> list[AttentionLayer]:
-    """The weights of every attention layer, in the order in which they act."""
+@dataclass(frozen=True)
+class Looked:
+    """What all attention layers of a network do to one example. `reason` says why they cannot be put together."""
+
+    subject: Subject
+    layers: list[AttentionLayer]
+    known: Streams
+    reason: str
+
+    def joined(self, maps: Iterable[np.ndarray]) -> list[np.ndarray]:
+        """Maps (heads, T, S), one per layer, as maps over all sequences side by side: (heads, ΣT, ΣT)."""
+        starts, found = self.known.starts(), []
+        for layer, weights in zip(self.layers, maps, strict=True):
+            looks, sees = layer.streams
+            whole = np.zeros((len(weights), starts[-1], starts[-1]))
+            whole[:, starts[looks] : starts[looks + 1], starts[sees] : starts[sees + 1]] = weights
+            found.append(whole)
+        return found
+
+    def through(self, total: np.ndarray | None) -> tuple[AttentionMaps, dict[str, np.ndarray]]:
+        """The maps with what passes through all of them (ΣT, ΣT), and the share of each value of the fields."""
+        from builder.explain.streams import spread, without
+
+        streams, starts = without(self.subject, self.known), self.known.starts()
+        attributions: dict[str, np.ndarray] = {}
+        read, correlation = read_rows(self.subject, self), None
+        if total is not None:
+            steps = total[list(read)].mean(axis=0)
+            for stream, start in zip(streams, starts, strict=False):
+                if stream.field:
+                    own = spread(self.subject, stream, steps[start : start + len(stream.tokens)])
+                    attributions[stream.field] = attributions.get(stream.field, 0.0) + own
+            effects = np.concatenate([stream.lost for stream in streams])
+            real = np.isfinite(effects)
+            correlation = spearman(steps[real], np.abs(effects[real])) if real.sum() > 1 else None
+        tokens = streams[self.layers[0].streams[1]].tokens
+        maps = AttentionMaps(
+            tuple(self.layers),
+            tokens,
+            total,
+            self.reason,
+            correlation,
+            tuple(streams),
+            read if total is not None else (),
+        )
+        return maps, attributions
+
+
+def look(subject: Subject) -> Looked:
+    """The weights of every attention layer, in the order in which they act.
+
+    Raises:
+        ExplainError: there are none.
+    """
     import torch
 
-    from builder.explain.steps import steps
+    from builder.explain.readable import captured
+    from builder.explain.streams import streams
+
+    with torch.no_grad(), captured(subject.model) as kept:
+        subject.forward(subject.inputs)
+    if not kept:
+        raise ExplainError(
+            "There are no attention maps to show: the attention of this network does not look from steps to steps."
+        )
+    known = streams(subject, kept)
+    layers = []
+    for path, weights in kept.items():
+        looks, sees = known.sides[path]
+        module = subject.model.get_submodule(path.partition(" ")[0])
+        # Where all that is seen is one sequence, its steps label every layer.
+        sides = (known.found[looks].tokens, known.found[sees].tokens) if len(known.found) > 1 else ((), ())
+        own = weights[0].detach().double().numpy()
+        causal = bool(getattr(module, "causal", False))
+        layers.append(AttentionLayer(path, _title(subject, path, list(kept)), causal, own, *sides, (looks, sees)))
+    return Looked(subject, layers, known, _unrolled(subject, layers, known))
+
+
+def _title(subject: Subject, path: str, paths: list[str]) -> str:
+    """How people know a layer: its node, which repetition of it, and which of the node's attention layers."""
     from builder.explain.subject import label
 
     nodes = subject.project.main_network.nodes
-    found = [(name, module) for name, module in subject.model.named_modules() if hasattr(module, "capture")]
-    for _, module in found:
-        module.capture = True
-    with torch.no_grad():
-        subject.forward(subject.inputs)
-    layers = []
-    for name, module in found:
-        weights = module.attention
-        across = isinstance(weights, torch.Tensor) and weights.ndim == 4 and not getattr(module, "within", True)
-        if isinstance(weights, torch.Tensor) and (across or weights.shape[-2] == weights.shape[-1]):
-            key, _, inside = name.partition(".")
-            title = label(subject.project, key) if key in nodes else name
-            if nodes.get(key) is not None and nodes[key].type == SUBNETWORK:
-                title += f" · {inside.removesuffix('.attention')}"
-            # Where all that is seen is one field, its steps label every layer.
-            lengths, many = weights.shape[-2:], len(subject.specs) > 1
-            sides = steps(subject, key, *lengths, within=not across) if many or across else ((), ())
-            if sides != ((), ()) and sum(_of(other, key) for other, _ in found) > 1:
-                title += f" · {inside.partition('.')[0]}"
-            layers.append(AttentionLayer(name, title, bool(module.causal), weights[0].double().numpy(), *sides))
-    return layers
+    key, _, inside = path.partition(" ")[0].partition(".")
+    title = label(subject.project, key) if key in nodes else path
+    if key in nodes and nodes[key].type == SUBNETWORK:
+        place, _, rest = inside.partition(".")
+        if place.isdecimal():
+            title, inside, own = f"{title} · {int(place) + 1}", rest, f"{key}.{place}."
+        else:
+            own = f"{key}."
+        several = sum(other.startswith(own) for other in paths) > 1
+        return f"{title} · {inside.removesuffix('.attention')}" if several else title
+    several = sum(other == key or other.startswith(f"{key}.") for other in paths) > 1
+    return f"{title} · {inside.partition('.')[0]}" if several and inside else title
 
 
-def _of(name: str, key: str) -> bool:
-    """Whether a module is of a node."""
-    return name == key or name.startswith(f"{key}.")
-
-
-def _unrolled(subject: Subject, layers: list[AttentionLayer]) -> str:
+def _unrolled(subject: Subject, layers: list[AttentionLayer], known: Streams) -> str:
     """Why the layers cannot be multiplied into one map; empty where they can."""
     import networkx as nx
 
     from builder.check.views import digraph
 
-    if any(hasattr(module, "capture") and not getattr(module, "within", True) for module in subject.model.modules()):
+    if known.crossing:
         return "an attention layer looks from one sequence into another"
-    if len({length for layer in layers for length in layer.weights.shape[1:]}) > 1:
+    named = {stream.field for stream in known.found} - {""}
+    if len(known.found) > 1 and len(named) < len([one for one in known.found if one.tokens[0] != "the summary"]):
         return "the attention layers see sequences of different length"
     graph = digraph(subject.project.main_network)
-    for first, second in pairwise(layer.name.partition(".")[0] for layer in layers):
-        if first != second and not nx.has_path(graph, first, second):
+    for first, second in pairwise(layers):
+        nodes = [layer.name.partition(" ")[0].partition(".")[0] for layer in (first, second)]
+        beside = not set(first.streams) & set(second.streams)  # an encoder's last and a decoder's first
+        if nodes[0] != nodes[1] and not beside and not nx.has_path(graph, *nodes):
             return "the attention layers stand side by side, not one behind the other"
     return ""
 
 
-def _field(subject: Subject, layers: list[AttentionLayer]) -> str | None:
-    """The field whose steps the layers see: the only one, of kind tokens or sequence, and of the same length."""
-    if len(subject.specs) != 1:
+def read_rows(subject: Subject, looked: Looked) -> tuple[int, ...]:
+    """The rows of all sequences side by side from which the answer is read: those steps whose weights, in the last
+    layer, it has a gradient by; where there is none, the explained step, or else all that are not padding."""
+    looks = looked.layers[-1].streams[0]
+    start, stream = looked.known.starts()[looks], looked.known.found[looks]
+    count = len(stream.tokens)
+    moving = _moving(subject)
+    if moving is not None and moving.any():
+        return tuple((start + np.flatnonzero(moving)).tolist())
+    position = subject.target.position
+    if position is not None and subject.target.kind != "head" and position < count:
+        return (start + position,)
+    real = np.arange(count)
+    if stream.field and not stream.grid:
+        own = subject.units(stream.field).reshape(count, -1)[:, 0] >= 0
+        real = np.flatnonzero(own) if own.any() else real
+    return tuple((start + real).tolist())
+
+
+def _moving(subject: Subject) -> np.ndarray | None:
+    """Which rows of the last layer's map the answer changes with, (T,); padding, which is not read, is left out."""
+    from builder.explain.gradients import obstacle
+
+    if obstacle(subject.project, subject.model):
         return None
-    name, spec = next(iter(subject.specs.items()))
-    fits = spec.kind in ("tokens", "sequence") and spec.shape[0] == layers[0].weights.shape[-1]
-    return name if fits else None
+    from builder.explain.explainers.attention_relevance import slopes
+
+    found = list(slopes(subject).values())[-1][1]
+    return None if found is None else np.asarray(np.abs(found).max(axis=(0, 2)) > 0)
 
 
-def _row(subject: Subject, field: str, rolled: np.ndarray) -> np.ndarray:
-    if subject.target.position is not None:
-        return np.asarray(rolled[subject.target.position])
-    real = subject.units(field).reshape(len(rolled), -1)[:, 0] >= 0
-    return np.asarray((rolled[real] if real.any() else rolled).mean(axis=0))
-
-
-def _spread(steps: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The share of each step, divided evenly among its values where it has several."""
-    if len(shape) == 1:
-        return steps
-    return np.repeat(steps[:, None] / shape[1], shape[1], axis=1)
-
-
-def _agreement(subject: Subject, field: str, steps: np.ndarray) -> float | None:
-    """Spearman's correlation between the rollout and what happens when each step is taken away."""
-    import torch
-
-    value, baseline = subject.inputs[field], subject.baseline[field]
-    real = np.flatnonzero(subject.units(field).reshape(len(steps), -1)[:, 0] >= 0)
-    if len(real) < 2:
-        return None
-    rows = value.repeat(len(real), *[1] * (value.ndim - 1))
-    places = torch.arange(len(real))
-    rows[places, torch.from_numpy(real)] = baseline[0, torch.from_numpy(real)]
-    effect = (subject.score(subject.inputs) - subject.score({field: rows})).abs().double().numpy()
-    return spearman(steps[real], effect)
-
-
-def _tokens(subject: Subject, field: str | None, layers: list[AttentionLayer]) -> tuple[str, ...]:
-    steps = layers[0].weights.shape[-1]
-    if field is not None and subject.specs[field].kind == "tokens":
-        known = subject.data.preprocess["fields"][0]["vocabulary"]
-        return tuple(known[int(token)] for token in subject.inputs[field][0])
-    return tuple(str(step + 1) for step in range(steps))
-
-
-def _remark(maps: AttentionMaps, field: str | None) -> Remark:
+def _remark(maps: AttentionMaps, seen: bool) -> Remark:
     text = "Attention shows where information is gathered, not what the answer rests on: it is no attribution."
     if maps.rollout is None:
         return Remark("caution", f"{text} There is no rollout, as {maps.reason}.")
-    if field is None:
+    if not seen:
         return Remark("caution", f"{text} Its steps are not those of an input, so it cannot be compared with one.")
     if maps.correlation is None:
         return Remark("caution", f"{text} Taking single steps away gives nothing to compare the rollout with.")

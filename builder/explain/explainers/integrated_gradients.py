@@ -6,14 +6,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from builder.explain import gradients
 from builder.explain.base import Explainer, Result
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from builder.explain.subject import Subject
-    from builder.graph import Project
 
 FIRST_STEPS = 32
 TOLERANCE = 0.01
@@ -26,27 +22,25 @@ class IntegratedGradients(Explainer):
     name = "integrated_gradients"
     title = "Integrated Gradients"
     summary = "How much each part adds to the answer on the way from nothing to this example; the parts add up"
+    needs = ("gradients", "smooth_path")
     url = "https://arxiv.org/abs/1703.01365"
     adds_up = True
 
     max_steps: int = Field(1024, ge=1, le=4096, description="Steps are doubled up to here until the parts add up")
-
-    @classmethod
-    def obstacle(cls, project: Project, model: nn.Module) -> str:
-        return gradients.obstacle(project, model)
 
     def run(self, subject: Subject) -> Result:
         from captum.attr import IntegratedGradients as Captum
 
         points = subject.points
         values, baselines = tuple(point.value for point in points), tuple(point.baseline for point in points)
-        answer, ground = float(subject.score(subject.inputs)), float(subject.score(subject.baseline))
+        answer, ground = float(subject.score(subject.inputs)), subject.ground
         method, steps = Captum(subject.point_score), min(FIRST_STEPS, self.max_steps)
         while True:
+            subject.expect(steps)
             found = method.attribute(values, baselines=baselines, n_steps=steps, internal_batch_size=subject.rows)
             delta = abs(sum(float(value.double().sum()) for value in found) - (answer - ground))
             tolerable = max(TOLERANCE * abs(answer - ground), TINY * max(1.0, abs(answer), abs(ground)))
             # Not "greater": a delta that is no number has to end as well.
             if not delta > tolerable or steps >= self.max_steps:
-                return Result(subject.fold(found), steps)
+                return Result(subject.fold(found), steps, ground=ground)
             steps = min(2 * steps, self.max_steps)

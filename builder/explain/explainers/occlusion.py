@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from builder.explain.base import Explainer, Result
+from builder.explain.base import COVERING, Explainer, Result
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,7 @@ class Occlusion(Explainer):
     title = "Occlusion"
     summary = "How far the answer falls when each part alone is covered up; needs no gradients"
     url = "https://arxiv.org/abs/1311.2901"
+    group = COVERING
 
     window: int = Field(
         0, ge=0, le=1024, description="The side of what is covered in a picture, or steps of a series; 0: by its size"

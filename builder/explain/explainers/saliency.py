@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from builder.explain import gradients
 from builder.explain.base import Explainer, Result
 from builder.explain.explanation import Remark
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from builder.explain.subject import Subject
-    from builder.graph import Project
 
 
 class Saliency(Explainer):
@@ -21,13 +17,10 @@ class Saliency(Explainer):
     name = "saliency"
     title = "Saliency"
     summary = "How strongly the answer reacts to a small change of each part, in either direction"
+    needs = ("gradients",)
     url = "https://arxiv.org/abs/1312.6034"
     signed = False
     sums = False
-
-    @classmethod
-    def obstacle(cls, project: Project, model: nn.Module) -> str:
-        return gradients.obstacle(project, model)
 
     def run(self, subject: Subject) -> Result:
         from captum.attr import Saliency as Captum

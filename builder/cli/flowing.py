@@ -1,0 +1,79 @@
+"""`netloom explain --method flow`: how much of the answer goes along each edge, as JSON, CSV or a painted graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from builder.cli.command import USAGE, Failure
+from builder.cli.text import number, table
+from builder.explain import Method
+from builder.explain.base import LAYERS
+from builder.explain.flow import METHOD, SUMMARY, TITLE, URL, Flow, flow, flow_obstacle
+from builder.text import plain
+
+if TYPE_CHECKING:
+    from builder.explain.target import Asked
+    from builder.train import TrainedRun
+
+ENDINGS = (".csv", ".svg", ".json")
+
+
+def flow_method(trained: TrainedRun) -> Method:
+    """The flow as it stands among the methods."""
+    reason = flow_obstacle(trained)
+    return Method(METHOD, TITLE, SUMMARY, URL, not reason, reason, LAYERS)
+
+
+def follow(
+    trained: TrainedRun,
+    example: int | Mapping[str, Any],
+    target: Asked,
+    folder: Path | None,
+    checkpoint: str,
+    to: str | None,
+) -> tuple[dict[str, Any], str]:
+    """The flow in plain JSON values and in words; written to the file `to`, where one is named.
+
+    Raises:
+        Failure: the file's ending names no kind of file that can be written.
+    """
+    if to is not None and Path(to).suffix.lower() not in ENDINGS:
+        raise Failure(f"--to {to[:80]!r}: a flow is written to a file that ends in .csv, .svg or .json.", code=USAGE)
+    found = flow(trained, example, target=target, folder=folder, checkpoint=checkpoint)
+    if to is not None:
+        _write(trained, found, Path(to))
+    return found.as_json(), "\n".join(_lines(found))
+
+
+def _write(trained: TrainedRun, found: Flow, path: Path) -> None:
+    import json
+
+    from builder.explain.drawing.flow import drawn, numbers
+    from builder.graph import write_bytes
+
+    texts = {
+        ".csv": lambda: numbers(found),
+        ".svg": lambda: drawn(trained.project, found),
+        ".json": lambda: json.dumps(found.as_json(), indent=2),
+    }
+    write_bytes(path, texts[path.suffix.lower()]().encode())
+
+
+def _lines(found: Flow) -> list[str]:
+    rows = [
+        (
+            f"{edge.path}: " * bool(edge.path) + edge.source,
+            edge.target,
+            "" if edge.value is None else number(edge.value),
+        )
+        for edge in found.edges
+    ]
+    return [
+        f"{found.title} of {plain(found.target.quantity)}",
+        plain(f"row {found.row}: answer {found.prediction.text}"),
+        f"{found.verdict.level}: {plain(found.verdict.sentence)}",
+        "",
+        table(("from", "to", "flow"), rows, right=("flow",)),
+    ]

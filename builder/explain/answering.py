@@ -1,0 +1,37 @@
+"""What a trained network answers to an example, before anything is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from builder.explain.explanation import Prediction, Target
+from builder.explain.run import Question, Trained, subject_of
+
+if TYPE_CHECKING:
+    from builder.data import Example
+    from builder.explain.target import Asked
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The example, the answer, and the number of it that is explained."""
+
+    example: Example
+    prediction: Prediction
+    target: Target
+
+
+def answered(trained: Trained, row_or_raw: int | Mapping[str, Any], target: Asked = None) -> Answered:
+    """The answer to a row of the data or to a raw row; `target` as `explain` takes it.
+
+    Raises:
+        ExplainError: there is no such row or target, or the answer is no finite number.
+        DataError: the raw row lacks something, or holds what the data cannot take.
+    """
+    from builder.explain.target import predict
+
+    asked = Question("", row_or_raw, target)
+    subject, example, output = subject_of(trained.project, trained.model, trained.data, asked)
+    return Answered(example, predict(subject.target, output, trained.data, subject.inputs), subject.target)

@@ -1,0 +1,179 @@
+"""All pictures of one explanation, in the order in which they are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from builder.explain.drawing import figures, words
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from builder.explain.explanation import Explanation
+
+MOST_WORDS = 40
+Kind = Literal["picture", "text", "bars", "series", "layer"]
+
+
+@dataclass(frozen=True)
+class How:
+    """What people choose about the pictures. `way`: bars as the way from the baseline to the answer."""
+
+    opacity: float = 0.85
+    sign: figures.Sign = "both"
+    way: bool = False
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One picture: a Plotly figure, or `html` with the same as `svg`. `beside` stands to its left. `table` holds the
+    numbers, `note` what else is to be said."""
+
+    key: str
+    title: str
+    kind: Kind
+    figure: go.Figure | None = None
+    html: str = ""
+    svg: str = ""
+    beside: go.Figure | None = None
+    table: dict[str, list[Any]] = field(default_factory=dict)
+    note: str = ""
+
+
+def kind_of(found: Explanation, name: str) -> Kind:
+    """How the attributions of a field are drawn."""
+    values = found.attributions[name]
+    if values.ndim == 3:
+        return "picture"
+    if values.ndim == 1:
+        return "text" if _written(found, name) else "bars"
+    return "series"
+
+
+def drawn(found: Explanation, how: How | None = None) -> Iterator[Drawn]:
+    """The pictures of each input, then those of each layer."""
+    how = how or How()
+    for name, values in found.attributions.items():
+        kind = kind_of(found, name)
+        if kind == "picture":
+            yield _picture(found, name, values, how)
+        elif kind == "text":
+            yield from _text(found, name, values)
+        elif kind == "bars":
+            yield _bars(found, name, values, how)
+        else:
+            yield _series(found, name, values)
+    for path, values in found.nodes.items():
+        yield from _layer(path, values)
+
+
+def _written(found: Explanation, name: str) -> bool:
+    """Whether a field is a text, whose labels are the words of the example, and not the names of columns."""
+    labels = tuple(label for label in found.labels.get(name, ()) if label)
+    example = found.example
+    return bool(labels) and (
+        labels == tuple(example.tokens[: len(labels)]) or labels[1:] == tuple(example.answer[: len(labels) - 1])
+    )
+
+
+def _picture(found: Explanation, name: str, values: np.ndarray, how: How) -> Drawn:
+    image = found.example.images.get(name, found.example.image)
+    summed = values.sum(0)
+    if image is not None and np.asarray(image).shape[:2] != summed.shape:
+        image = None  # it was made another size for the network
+    figure = figures.overlay(summed, image, title=found.title, opacity=how.opacity, sign=how.sign)
+    beside = figures.picture(image) if image is not None else None
+    return Drawn(
+        f"picture {name}", name, "picture", figure, beside=beside, table=cells(values, ("channel", "row", "column"))
+    )
+
+
+def _text(found: Explanation, name: str, values: np.ndarray) -> Iterator[Drawn]:
+    labels = found.labels[name]
+    kept = [place for place, label in enumerate(labels) if label and place < len(values)]
+    shown = values[kept]
+    named = [labels[place] for place in kept]
+    table: dict[str, list[Any]] = {"place": kept, "token": named, "attribution": shown.tolist()}
+    html, svg = words.as_html(named, shown), words.as_svg(named, shown)
+    yield Drawn(f"text {name}", name, "text", html=html, svg=svg, table=table)
+    if 1 < len(kept) <= MOST_WORDS:
+        yield Drawn(f"bars {name}", "", "bars", figures.bars(shown, named), table=table)
+
+
+def _bars(found: Explanation, name: str, values: np.ndarray, how: How) -> Drawn:
+    labels = found.labels.get(name, ())
+    named = [labels[place] if place < len(labels) else f"number {place}" for place in range(len(values))]
+    shown, shown_names = figures.strongest(values, told_columns(found, name))
+    table = {"column": named, "value": [found.example.columns.get(label, "") for label in named]}
+    whole = len(found.attributions) == 1
+    if how.way and whole and explains_the_way(found):
+        figure = figures.waterfall(shown, shown_names, found.ground, found.answer)
+    else:
+        figure = figures.bars(shown, shown_names)
+    return Drawn(f"bars {name}", name, "bars", figure, table=table | {"attribution": values.tolist()})
+
+
+def told_columns(found: Explanation, name: str) -> list[str]:
+    """The columns of a field, each with the value that it has."""
+    labels, count = found.labels.get(name, ()), len(found.attributions[name])
+    named = [labels[place] if place < len(labels) else f"number {place}" for place in range(count)]
+    return [_told(label, found.example.columns) for label in named]
+
+
+def explains_the_way(found: Explanation) -> bool:
+    """Whether its parts add up, so that they make a way from the baseline to the answer."""
+    completeness = found.proofs.completeness
+    return completeness is not None and completeness.word in ("exact", "converged", "approximate")
+
+
+def _told(label: str, columns: dict[str, Any]) -> str:
+    value = columns.get(label)
+    if value is None:
+        return label
+    try:
+        return f"{label[:28]} = {float(value):.4g}"
+    except (TypeError, ValueError):
+        return f"{label[:28]} = {str(value)[:16]}"
+
+
+def _series(found: Explanation, name: str, values: np.ndarray) -> Drawn:
+    table = values.reshape(len(values), -1)
+    series = None if found.example.series is None else np.asarray(found.example.series, dtype=np.float64)
+    if series is not None and series.shape != table.shape:
+        series = None
+    figure = figures.band(table, series, found.labels.get(name, ()))
+    return Drawn(f"series {name}", name, "series", figure, table=cells(table, ("step", "channel")))
+
+
+def _layer(path: str, values: np.ndarray) -> Iterator[Drawn]:
+    """The numbers of a layer: maps as the sum over their channels, and which of them weigh most."""
+    size = " × ".join(map(str, values.shape)) or "one number"
+    title = f"{path} · {size}"
+    if values.ndim == 3 and min(values.shape[1:]) > 1:
+        figure = figures.overlay(values.sum(0), title="All channels" if len(values) > 1 else "")
+        strongest = _numbered(values.sum((1, 2)), "channel") if len(values) > 1 else None
+        table = cells(values, ("channel", "row", "column"))
+        yield Drawn(
+            f"layer {path}", title, "layer", strongest or figure, beside=figure if strongest else None, table=table
+        )
+    elif values.ndim == 2 and min(values.shape) > 1:
+        figure = figures.grid(values.T, "Step", "Number")
+        yield Drawn(f"layer {path}", title, "layer", figure, table=cells(values, ("step", "number")))
+    else:
+        flat = values.ravel()
+        yield Drawn(f"layer {path}", title, "layer", _numbered(flat, "number"), table=cells(flat, ("number",)))
+
+
+def _numbered(values: np.ndarray, what: str) -> go.Figure:
+    return figures.bars(*figures.strongest(values, [f"{what} {place}" for place in range(len(values))]))
+
+
+def cells(values: np.ndarray, axes: tuple[str, ...]) -> dict[str, list[Any]]:
+    """An array as a table with a row for each number: its place along each axis, and the number."""
+    places = np.indices(values.shape).reshape(values.ndim, -1)
+    table: dict[str, list[Any]] = {axis: places[number].tolist() for number, axis in enumerate(axes)}
+    return table | {"attribution": values.ravel().tolist()}

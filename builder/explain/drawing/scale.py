@@ -1,0 +1,34 @@
+"""The colours of attributions: one for what speaks for the answer, one for what speaks against it.
+
+Orange and blue of Okabe and Ito's palette, which people with any kind of colour blindness tell apart, and which stand
+out on white and on black. In the middle of the scale is nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+FOR, AGAINST = "213, 94, 0", "0, 114, 178"
+
+
+def rgb(colour: str, opacity: float = 1.0) -> str:
+    """A colour for CSS and Plotly."""
+    return f"rgb({colour})" if opacity >= 1 else f"rgba({colour}, {opacity:.3f})"
+
+
+# From -bound to bound; transparent around 0, so that what lies beneath is seen.
+DIVERGING: list[tuple[float, str]] = [
+    (0.0, rgb(AGAINST)),
+    (0.25, rgb(AGAINST, 0.55)),
+    (0.5, "rgba(150, 150, 160, 0.0)"),
+    (0.75, rgb(FOR, 0.55)),
+    (1.0, rgb(FOR)),
+]
+
+
+def bound(values: Any) -> float:
+    """The end of a scale that is centred on zero: the largest size among the values, 1 where all are 0."""
+    found = np.abs(np.asarray(values, dtype=np.float64))
+    return float(found.max(initial=0.0)) or 1.0

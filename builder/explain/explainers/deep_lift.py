@@ -1,0 +1,33 @@
+"""DeepLift: differences from the baseline, handed back layer by layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.explain.base import Explainer, Result
+
+if TYPE_CHECKING:
+    from builder.explain.subject import Subject
+
+
+class DeepLift(Explainer):
+    """The rescale rule. What it does not hold for is refused, as it would be wrong without a sign of it."""
+
+    name = "deep_lift"
+    title = "DeepLift"
+    summary = "How the difference from nothing is handed back through the layers, in one pass; the parts add up"
+    url = "https://arxiv.org/abs/1704.02685"
+    needs = ("gradients", "rescaled")
+    adds_up = True
+
+    def run(self, subject: Subject) -> Result:
+        from captum.attr import DeepLift as Captum
+
+        from builder.explain.alone import alone
+        from builder.explain.subject import Scalar
+
+        points = subject.points
+        values = tuple(point.value.clone().requires_grad_() for point in points)
+        with alone(subject.seed):
+            found = Captum(Scalar(subject)).attribute(values, baselines=tuple(point.baseline for point in points))
+        return Result(subject.fold(found), ground=subject.ground)

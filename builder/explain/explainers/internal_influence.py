@@ -1,0 +1,44 @@
+"""Internal influence: how the answer reacts to each number of a layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from builder.explain.base import Result
+from builder.explain.explanation import Remark
+from builder.explain.layered import Layered
+
+if TYPE_CHECKING:
+    from builder.explain.subject import Subject
+
+
+class InternalInfluence(Layered):
+    """The mean gradient of the answer with regard to the node's output, on the way from the baseline."""
+
+    name = "internal_influence"
+    title = "Internal influence"
+    summary = "How strongly the answer reacts to each number that a layer gives, on the way from nothing"
+    url = "https://arxiv.org/abs/1802.03788"
+    needs = ("gradients", "smooth_path")
+    sums = False
+
+    steps: int = Field(64, ge=1, le=4096, description="Places on the way at which the gradient is taken")
+
+    def run(self, subject: Subject) -> Result:
+        from captum.attr import InternalInfluence as Captum
+
+        points = subject.points
+        node, tapped = self.place(subject)
+        subject.expect(self.steps)
+        found = Captum(subject.point_score, tapped.place).attribute(
+            tuple(point.value for point in points),
+            baselines=tuple(point.baseline for point in points),
+            n_steps=self.steps,
+            internal_batch_size=max(4, subject.rows),
+        )
+        text = "It tells how the answer reacts to what the layer gives; its parts are not meant to add up to it."
+        return Result(
+            {}, self.steps, nodes={node.path: found[0].detach().double().numpy()}, remarks=(Remark("caution", text),)
+        )

@@ -1,0 +1,77 @@
+"""LIME: a simple model of the answer around the example."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import Field
+
+from builder.explain.base import GAMES, Explainer, Result
+from builder.explain.explanation import Level, Remark
+
+if TYPE_CHECKING:
+    from builder.explain.subject import Subject
+
+FLOPS = 2 * 10**10
+LEAST = 5
+# Below this share of the answers' spread, the simple model tells little of the network.
+FITS, FITS_SOMEWHAT = 0.8, 0.5
+
+
+class Lime(Explainer):
+    """A ridge regression of the answer on which groups are there; those closer to the example count more."""
+
+    name = "lime"
+    title = "LIME"
+    summary = "A simple model fitted to the answers around this example, with how well it fits"
+    url = "https://arxiv.org/abs/1602.04938"
+    group = GAMES
+    sums = False
+
+    groups: int = Field(49, ge=1, le=512, description="At most so many groups, of neighbours")
+    samples: int = Field(
+        0, ge=0, le=65536, description="How many choices of groups; 0: by the cost of the network; at least 5 a group"
+    )
+    width: float = Field(0.5, gt=0, le=10, description="How fast choices count less as they differ from the example")
+
+    def run(self, subject: Subject) -> Result:
+        from captum._utils.models.linear_model import SkLearnRidge
+        from captum.attr import Lime as Captum
+        from captum.attr._core.lime import get_exp_kernel_similarity_function
+
+        from builder.explain.alone import alone
+        from builder.explain.groups import Groups
+
+        parts = Groups(subject, self.groups)
+        wanted = self.samples or int(min(16 * parts.count, FLOPS // max(1, subject.flops)))
+        samples = max(LEAST * parts.count, wanted, 2)
+        tried: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+        def score(there: torch.Tensor) -> torch.Tensor:
+            found = parts.score(there).double()
+            tried.append((there, found))
+            return found
+
+        subject.expect(samples)
+        similarity = get_exp_kernel_similarity_function("euclidean", self.width * parts.count**0.5)
+        method = Captum(score, interpretable_model=SkLearnRidge(alpha=1e-3), similarity_func=similarity)
+        with alone(subject.seed):
+            found = method.attribute(parts.everything.double(), n_samples=samples, perturbations_per_eval=parts.rows)
+        weights = found[0].double()
+        choices, answers = (torch.cat(values)[1:] for values in zip(*tried, strict=True))
+        distance = (choices - 1).square().sum(1)
+        remark = _fit(choices, answers, weights, torch.exp(-distance / (self.width**2 * parts.count)))
+        return Result(parts.spread(weights.numpy()), samples, remarks=(remark,))
+
+
+def _fit(choices: torch.Tensor, answers: torch.Tensor, weights: torch.Tensor, near: torch.Tensor) -> Remark:
+    """How much of the spread of the answers the simple model accounts for, near the example."""
+    simple = choices.double() @ weights
+    rest = answers - simple
+    rest = rest - (near @ rest) / near.sum()
+    spread = answers - (near @ answers) / near.sum()
+    whole = float(near @ spread.square())
+    share = 1 - float(near @ rest.square()) / whole if whole > 0 else 1.0
+    level: Level = "good" if share >= FITS else "caution" if share >= FITS_SOMEWHAT else "poor"
+    return Remark(level, f"The simple model accounts for {max(0.0, share):.0%} of how the answers differ nearby.")

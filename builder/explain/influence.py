@@ -1,0 +1,396 @@
+"""Which rows of the training data taught a network an answer, and which of them may be labelled wrongly.
+
+TracInCP, Pruthi and others 2020, https://arxiv.org/abs/2002.08484: along the way of training, at every checkpoint, the
+learning rate times the product of the gradients of two rows' losses says how far a step on the one lowers the loss of
+the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from builder.explain.base import ExplainError
+from builder.explain.explanation import Level
+from builder.explain.relearning import Tried, judged, relearn
+from builder.explain.way import Stage, Trained, kept_of, way
+
+if TYPE_CHECKING:
+    import torch
+
+    from builder.explain.rowwise import Rows
+
+URL = "https://arxiv.org/abs/2002.08484"
+SHOWN = 10
+MOST_ROWS = 20_000
+# Beyond this many multiplications, the last weights alone are looked at.
+MOST_FLOPS = 4e12
+# Objectives beside those by class whose answers are yes or no, so that there is a loss against the answer itself.
+YES_OR_NO = ("binary_classification", "multi_label")
+Against = Literal["answer", "truth"]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A row of the training data: its influence, its label, and what the network says of it today, how surely."""
+
+    row: int
+    influence: float
+    loss: float
+    label: str
+    says: str
+    sure: float | None
+
+
+@dataclass(frozen=True)
+class Influence:
+    """What taught a network its answer to one example. `lessons_for` lowered the loss of it most, the strongest first,
+    `lessons_against` raised it. `influences` are those of all `rows` that were looked at, of `training_rows`."""
+
+    row: int
+    answer: str
+    label: str
+    against: Against
+    lessons_for: tuple[Lesson, ...]
+    lessons_against: tuple[Lesson, ...]
+    stages: tuple[Stage, ...]
+    looked_by: str
+    rows: np.ndarray
+    influences: np.ndarray
+    training_rows: int
+    loss: float
+    tried: Tried | None
+    level: Level
+    verdict: str
+    weights: str = ""
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return plain_values(self)
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """All rows that were looked at, by how far they taught themselves alone: what is learned by heart, against what
+    other rows say, stands first. `self_influence` and `loss` are in that order, as `rows` are."""
+
+    rows: np.ndarray
+    self_influence: np.ndarray
+    loss: np.ndarray
+    first: tuple[Lesson, ...]
+    stages: tuple[Stage, ...]
+    looked_by: str
+    training_rows: int
+    sentence: str
+    weights: str = ""
+    seconds: float = 0.0
+    labels: tuple[str, ...] = field(default=())
+    says: tuple[str, ...] = field(default=())
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return plain_values(self)
+
+
+def obstacle(trained: Trained) -> str:
+    """Why no rows can be named for this network, in a sentence; empty where they can."""
+    objective = trained.objective
+    if objective.acts:
+        return "It learned by acting, and not from rows of data, so no row taught it anything."
+    if objective.in_turns or objective.doubles:
+        return "Its loss is that of many rows together, and no single row has one of its own."
+    return ""
+
+
+def influence(
+    trained: Trained,
+    row_or_raw: int | Mapping[str, Any],
+    *,
+    against: Against | None = None,
+    folder: Path | None = None,
+    checkpoint: str = "",
+    most: int = SHOWN,
+    seed: int = 0,
+    progress: Any = None,
+) -> Influence:
+    """The rows of the training data that taught a network its answer to an example.
+
+    `against` says of which loss: that of what the network answers, or of the example's true label; left out, of the
+    answer where it is one of several classes, else of the truth. `folder` is the run's, where its weights along the way
+    are kept, and the result too; `checkpoint` says which weights are used, "best" or "last". `progress` is told the
+    share that is done; what it raises ends the work.
+
+    Raises:
+        ExplainError: the network has no loss of single rows, there is no such row, or a raw row has no true label.
+        DataError: the raw row lacks something, or holds what the data cannot take.
+    """
+    from builder.explain import kept
+    from builder.explain.examples import read
+
+    started = perf_counter()
+    refuse(trained)
+    inputs, example = read(trained.data, row_or_raw)
+    chosen = _against(trained, example.row, against)
+    weights = kept.weights_hash(trained.model)
+    asked = {"influence": 1, "row": example.row, "against": chosen, "most": most, "seed": seed, "used": checkpoint}
+    name = kept.key(weights, inputs, asked | {"way": kept_of(folder)})
+    before = kept.load_as(Influence, folder, name) if folder else None
+    if before is not None:
+        return before
+    found = _influence(trained, inputs, example.row, chosen, way(trained, folder, checkpoint), most, seed, progress)
+    made = Influence(**found, label=example.target, weights=weights, seconds=perf_counter() - started)
+    if folder:
+        kept.save(folder, name, made)
+    return made
+
+
+def suspects(
+    trained: Trained, *, folder: Path | None = None, checkpoint: str = "", most: int = 60, progress: Any = None
+) -> Suspects:
+    """The training rows in the order in which their labels may be wrong. As with `influence`; `most` are told in words.
+
+    Raises:
+        ExplainError: the network has no loss of single rows.
+    """
+    from builder.explain import kept
+
+    started = perf_counter()
+    refuse(trained)
+    weights = kept.weights_hash(trained.model)
+    name = kept.key(weights, {}, {"suspects": 1, "most": most, "used": checkpoint, "way": kept_of(folder)})
+    before = kept.load_as(Suspects, folder, name) if folder else None
+    if before is not None:
+        return before
+    stages = way(trained, folder, checkpoint)
+    work, rows = _begun(trained, progress, len(stages))
+    work.simplify(rows)
+    work.expect(len(rows) * len(stages))
+    total, losses = np.zeros(len(rows)), np.zeros(len(rows))
+    for stage, path in stages:
+        _take(work, trained, path)
+        squared, loss = work.squares(rows)
+        total += stage.learning_rate * squared
+        losses += loss / len(stages)
+    total *= work.counts(rows)
+    _take(work, trained, None)
+    order = np.argsort(-total, kind="stable")
+    told = _told(trained, work, rows[order])
+    lessons = [
+        Lesson(int(rows[place]), float(total[place]), float(losses[place]), *told[number])
+        for number, place in enumerate(order[:most])
+    ]
+    made = Suspects(
+        rows[order],
+        total[order],
+        losses[order],
+        tuple(lessons),
+        tuple(stage for stage, _ in stages),
+        _looked_by(work),
+        len(trained.data.split["train"]),
+        _told_of(len(stages)),
+        weights,
+        perf_counter() - started,
+        tuple(label for label, _, _ in told),
+        tuple(says for _, says, _ in told),
+    )
+    if folder:
+        kept.save(folder, name, made)
+    return made
+
+
+def refuse(trained: Trained) -> None:
+    """Raises:
+    ExplainError: the network has no loss of single rows.
+    """
+    reason = obstacle(trained)
+    if reason:
+        raise ExplainError(f"No rows of the training data can be named: {reason}")
+
+
+def plain_values(found: Any) -> dict[str, Any]:
+    """A dataclass as plain JSON values."""
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(found).items()}
+
+
+def _influence(
+    trained: Trained,
+    inputs: dict[str, torch.Tensor],
+    row: int,
+    against: Against,
+    stages: list[tuple[Stage, Path | None]],
+    most: int,
+    seed: int,
+    progress: Any,
+) -> dict[str, Any]:
+    work, rows = _begun(trained, progress, len(stages))
+    values = [inputs[name] for name in work.fields]
+    answer, target = _aimed(trained, work, values, row, against)
+    work.expect(len(rows) * len(stages))
+    found = np.zeros(len(rows))
+    for stage, path in stages:
+        _take(work, trained, path)
+        products, _ = work.along(rows, work.gradient(values, target))
+        found += stage.learning_rate * products
+    found *= work.counts(rows)
+    _take(work, trained, None)
+    order = np.argsort(-found, kind="stable")
+    sides = (
+        [place for place in order[:most] if found[place] > 0],
+        [place for place in order[::-1][:most] if found[place] < 0],
+    )
+    losses = _losses(work, rows, np.array([*sides[0], *sides[1]], dtype=np.int64))
+    lessons = []
+    for side in sides:
+        told = _told(trained, work, rows[np.array(side, dtype=np.int64)])
+        lessons.append(
+            tuple(
+                Lesson(int(rows[place]), float(found[place]), losses[int(place)], *words)
+                for place, words in zip(side, told, strict=True)
+            )
+        )
+    rate = float(np.mean([stage.learning_rate for stage, _ in stages]))
+    loss = float(work.losses(work.weights, values, target)[0])
+    tried = relearn(work, values, target, rows, sides, rate, seed)
+    level, verdict = judged(tried, loss, len(stages))
+    return {
+        "row": row,
+        "answer": answer,
+        "against": against,
+        "lessons_for": lessons[0],
+        "lessons_against": lessons[1],
+        "stages": tuple(stage for stage, _ in stages),
+        "looked_by": _looked_by(work),
+        "rows": rows,
+        "influences": found,
+        "training_rows": len(trained.data.split["train"]),
+        "loss": loss,
+        "tried": tried,
+        "level": level,
+        "verdict": verdict,
+    }
+
+
+def _losses(work: Rows, rows: np.ndarray, places: np.ndarray) -> dict[int, float]:
+    """The loss of rows today, by their place."""
+    import torch
+
+    if not len(places):
+        return {}
+    with torch.no_grad():
+        found = work.priced(work.answers(rows[places]), work.targets(rows[places]))
+    return {int(place): float(value) for place, value in zip(places, found, strict=True)}
+
+
+def _against(trained: Trained, row: int, against: Against | None) -> Against:
+    """Whether an example's loss is that of the answer or of the truth."""
+    by_class = trained.objective.by_class and trained.data.schema.target.kind == "class"
+    answered = by_class or trained.objective.name in YES_OR_NO
+    chosen: Against = against or ("answer" if answered else "truth")
+    if chosen == "answer" and not answered:
+        raise ExplainError(
+            "What a network answers is no loss here, as it is not one of several classes; ask for what taught it the "
+            "true answer."
+        )
+    if chosen == "truth" and row < 0:
+        raise ExplainError("An example of your own has no true answer; choose a row of the data.")
+    return chosen
+
+
+def _begun(trained: Trained, progress: Any, stages: int) -> tuple[Rows, np.ndarray]:
+    """What looks at rows, and the rows of the training data that are looked at."""
+    from builder.check import analyse
+    from builder.explain.rowwise import Rows
+
+    objective = trained.objective.configured(trained.project.training, trained.data, "cpu")
+    work = Rows(trained.model, objective, trained.data, trained.fields, progress)
+    rows = trained.data.split["train"].numpy()
+    if len(rows) > MOST_ROWS:
+        rows = np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))
+    if analyse(trained.project).totals.flops * 6 * len(rows) * stages > MOST_FLOPS:
+        work.narrow()
+    return work, rows
+
+
+def _looked_by(work: Rows) -> str:
+    every = [name for name, _ in work.model.named_parameters()]
+    count = sum(value.numel() for value in work.weights.values())
+    if work.names[0] == every[0] or len({name.rpartition(".")[0] for name in work.names}) > 1:
+        return f"all {count:,} weights"
+    return f"the {count:,} weights of {work.names[-1].rpartition('.')[0]}"
+
+
+def _aimed(
+    trained: Trained, work: Rows, values: list[torch.Tensor], row: int, against: Against
+) -> tuple[str, torch.Tensor]:
+    """The network's answer in words, and what the example's loss is taken against, (1, …)."""
+    import torch
+
+    from builder.train.objectives.base import joined
+
+    with torch.no_grad():
+        output = joined(work.model(*values))
+    inputs = dict(zip(work.fields, values, strict=True))
+    answer = _said(trained, output, inputs)[0][0]
+    if against == "truth":
+        return answer, work.targets(np.array([row]))
+    if not trained.objective.by_class:
+        classes = trained.data.schema.target.classes
+        binary = trained.objective.name == "binary_classification"  # of which a threshold may have been chosen
+        said = torch.tensor([[answer == classes[1]]]) if binary else output > 0
+        return answer, said.to(work.goal.dtype).reshape(1, *work.goal.shape[1:])
+    return answer, output.argmax(1).to(work.goal.dtype)
+
+
+def _told(trained: Trained, work: Rows, rows: np.ndarray) -> list[tuple[str, str, float | None]]:
+    """Of each row its label, what the network says, and how surely."""
+    if not len(rows):
+        return []
+    said = []
+    for start in range(0, len(rows), 512):
+        some = rows[start : start + 512]
+        inputs = dict(zip(work.fields, work.inputs(some), strict=True))
+        said += _said(trained, work.answers(some), inputs)
+    return [(trained.data.target_text(int(row))[:200], *one) for row, one in zip(rows, said, strict=True)]
+
+
+def _said(trained: Trained, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> list[tuple[str, float | None]]:
+    """What the network says of each row, and how surely where it has shares of classes."""
+    if trained.data.schema.target.kind == "class" and trained.objective.by_class and output.dim() == 2:
+        names, shares = trained.data.schema.target.classes, output.softmax(1).max(1)
+        return [(names[int(place)], float(share)) for place, share in zip(shares.indices, shares.values, strict=True)]
+    settings = getattr(trained, "calibration", {})
+    found = trained.objective.answers(output, trained.data, inputs, settings)
+    return [_worded(one) for one in found]
+
+
+def _worded(answer: dict[str, Any]) -> tuple[str, float | None]:
+    said = answer.get("prediction", next(iter(answer.values()), ""))
+    said = ", ".join(map(_short, said)) if isinstance(said, (list, tuple)) else _short(said)
+    shares = answer.get("probabilities")
+    share = shares.get(answer.get("prediction")) if isinstance(shares, dict) else None
+    return said[:200], share
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _take(work: Rows, trained: Trained, path: Path | None) -> None:
+    """The weights of a checkpoint, or those in use."""
+    from safetensors.torch import load_file
+
+    work.take(load_file(path) if path is not None else trained.model.state_dict())
+
+
+def _told_of(stages: int) -> str:
+    way = f"{stages} checkpoints" if stages > 1 else "1 checkpoint, so what was learned early is not seen"
+    return (
+        f"By {way}. A row that taught itself far more than others do is learned by heart: its label may be wrong, or "
+        "it is merely rare or difficult. Look at each before you change it."
+    )

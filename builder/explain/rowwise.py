@@ -1,0 +1,242 @@
+"""The loss of single rows of the data, and its gradient by the network's weights.
+
+Rows do not touch each other: the network is a private copy in evaluation mode, so that the gradient of a sum of losses
+is the sum of the gradients of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.func import functional_call, grad, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from builder.data import Prepared
+from builder.explain.alone import alone
+from builder.explain.base import ExplainError
+from builder.explain.subject import Progress
+from builder.train.objectives.base import joined
+from builder.train.streaming import take
+
+if TYPE_CHECKING:
+    from builder.train.objectives import Objective
+
+MOST_ROWS = 128
+# How much the gradients of rows, which are as large as all weights for each of them, may take at once.
+GRADIENT_BYTES = 64 * 2**20
+Weights = dict[str, torch.Tensor]
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Attention by its formula: the fast kernels cannot be differentiated twice, nor mapped over rows. Which kernel is
+    used is said for all threads, so one at a time."""
+    with alone(0), sdpa_kernel([SDPBackend.MATH]):
+        yield
+
+
+class Rows:
+    """Losses and gradients of rows by their numbers, under the weights that were taken last.
+
+    `names` are the weights by which gradients are taken.
+    """
+
+    def __init__(
+        self, model: nn.Module, objective: Objective, data: Prepared, fields: list[str], progress: Progress | None
+    ) -> None:
+        learned = {name for name, weight in model.named_parameters() if weight.requires_grad}
+        if not learned:
+            raise ExplainError("Nothing in this network was learned, so no row of the data taught it anything.")
+        self.model = deepcopy(model).to("cpu", torch.float32).eval()
+        self.objective, self.data, self.fields, self.progress = objective, data, fields, progress
+        self.goal = objective.goal(data)
+        self.names = [name for name, _ in self.model.named_parameters() if name in learned]
+        self.done = self.expected = 0
+        self._single, self._mapped = False, True
+
+    def take(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Use other weights, such as those of a checkpoint."""
+        self.model.load_state_dict(dict(weights))
+
+    def narrow(self) -> None:
+        """Look at the weights of the last part of the network alone: that of a classifier sees all that it knows."""
+        owner = self._last
+        self.names = [name for name in self.names if name.rpartition(".")[0] == owner]
+
+    def expect(self, rows: int) -> None:
+        """Say how many rows more are going to be looked at, so that `progress` can tell a share."""
+        self.expected += rows
+
+    def passed(self, rows: int) -> None:
+        """Tell that rows were looked at; what `progress` raises ends the work."""
+        self.done += rows
+        if self.progress is not None:
+            self.progress(min(1.0, self.done / self.expected) if self.expected else 0.0)
+
+    def inputs(self, rows: np.ndarray) -> list[torch.Tensor]:
+        """The rows' inputs (N, …) in the order of the network's arguments."""
+        found = take(self.data, self.fields, rows)
+        return [found[name] for name in self.fields]
+
+    def targets(self, rows: np.ndarray) -> torch.Tensor:
+        """What the rows' losses are taken against, (N, …)."""
+        for name in self.fields:
+            if self.goal is self.data.inputs[name]:
+                return take(self.data, [name], rows)[name]
+        return self.goal[torch.from_numpy(rows.astype(np.int64, copy=False))]
+
+    def counts(self, rows: np.ndarray) -> np.ndarray:
+        """How much each row's own loss counts in training, (N,), 1 on average."""
+        targets = self.targets(rows)
+        mass = np.array([float(self.objective.mass(targets[place : place + 1])) for place in range(len(rows))])
+        mass /= max(float(mass.mean()), 1e-12)
+        if self.data.weights is not None and self.objective.weighs:
+            mass *= self.data.weights[torch.from_numpy(rows)].numpy()
+        return mass
+
+    @property
+    def weights(self) -> Weights:
+        known = dict(self.model.named_parameters())
+        return {name: known[name].detach() for name in self.names}
+
+    def answers(self, rows: np.ndarray) -> torch.Tensor:
+        """The network's answers (N, …)."""
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(rows), MOST_ROWS):
+                parts.append(joined(self.model(*self.inputs(rows[start : start + MOST_ROWS]))))
+        return torch.cat(parts)
+
+    def losses(self, weights: Weights, inputs: list[torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
+        """The loss of each row, (N,), with gradients by `weights`."""
+        return self.priced(joined(functional_call(self.model, weights, tuple(inputs))), targets)
+
+    def priced(self, output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The loss of each answer by itself, (N,)."""
+        one: Callable[..., torch.Tensor] = self.objective.loss
+        if self._mapped:
+            try:
+                return vmap(lambda answer, target: one(answer.unsqueeze(0), target.unsqueeze(0)))(output, targets)
+            except (RuntimeError, ValueError, NotImplementedError):
+                self._mapped = False  # this loss asks its numbers something, which cannot be done for all at once
+        return torch.stack([one(output[place : place + 1], targets[place : place + 1]) for place in range(len(output))])
+
+    def gradient(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> Weights:
+        """The gradient of the sum of some rows' losses."""
+        leaves = {name: value.clone().requires_grad_() for name, value in self.weights.items()}
+        found = torch.autograd.grad(
+            self.losses(leaves, inputs, targets).sum(), list(leaves.values()), allow_unused=True
+        )
+        return {
+            name: torch.zeros_like(leaf) if value is None else value
+            for (name, leaf), value in zip(leaves.items(), found, strict=True)
+        }
+
+    def along(self, rows: np.ndarray, direction: Weights) -> tuple[np.ndarray, np.ndarray]:
+        """The product of each row's gradient with a direction in the weights, (N,), and each row's loss (N,).
+
+        The gradient of Σ uᵢ·lossᵢ, times the direction, is linear in u; its gradient by u is what is asked for, at the
+        cost of two backward passes for all rows together and without the gradient of any single one.
+        """
+        parts, losses = [], []
+        for start in range(0, len(rows), MOST_ROWS):
+            some = rows[start : start + MOST_ROWS]
+            leaves = {name: value.clone().requires_grad_() for name, value in self.weights.items()}
+            mix = torch.ones(len(some), requires_grad=True)
+            with plain_attention():
+                each = self.losses(leaves, self.inputs(some), self.targets(some))
+                found = torch.autograd.grad(
+                    (each * mix).sum(), list(leaves.values()), create_graph=True, allow_unused=True
+                )
+                pairs = [
+                    (value, direction[name]) for name, value in zip(leaves, found, strict=True) if value is not None
+                ]
+                total = torch.stack([(value * other).sum() for value, other in pairs]).sum()
+                parts.append(torch.autograd.grad(total, mix)[0].detach().double())
+            losses.append(each.detach().double())
+            self.passed(len(some))
+        return torch.cat(parts).numpy(), torch.cat(losses).numpy()
+
+    def simplify(self, rows: np.ndarray) -> None:
+        """Where the gradients of rows cannot be taken side by side, as in recurrent layers, look at the weights of the
+        last layer alone, if it is a linear one."""
+        some = rows[:2]
+        try:
+            if any(isinstance(part, nn.RNNBase) for part in self.model.modules()):
+                raise NotImplementedError
+            self._at_once(self.inputs(some), self.targets(some))
+        except (RuntimeError, ValueError, NotImplementedError):
+            self._single = True
+            if isinstance(self.model.get_submodule(self._last), nn.Linear):
+                self.narrow()
+
+    def squares(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The squared length of each row's gradient, (N,), and each row's loss (N,)."""
+        size = sum(value.numel() for value in self.weights.values()) * 4
+        most = int(np.clip(GRADIENT_BYTES // size, 1, MOST_ROWS))
+        alone_left = all(name.rpartition(".")[0] == self._last for name in self.names)
+        linear = alone_left and isinstance(self.model.get_submodule(self._last), nn.Linear)
+        way = self._of_linear if linear else self._one_by_one if self._single else self._at_once
+        parts, losses = [], []
+        for start in range(0, len(rows), most):
+            some = rows[start : start + most]
+            found, each = way(self.inputs(some), self.targets(some))
+            parts.append(found.double())
+            losses.append(each.double())
+            self.passed(len(some))
+        return torch.cat(parts).numpy(), torch.cat(losses).numpy()
+
+    @property
+    def _last(self) -> str:
+        return self.names[-1].rpartition(".")[0]
+
+    def _of_linear(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of a linear layer alone, whose gradient for a row is made of what comes in and what goes back."""
+        seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+        layer = self.model.get_submodule(self._last)
+        hook = layer.register_forward_hook(lambda _, given, out: seen.append((given[0], out)))
+        try:
+            losses = self.priced(joined(self.model(*inputs)), targets)
+        finally:
+            hook.remove()
+        back = torch.autograd.grad(losses.sum(), [out for _, out in seen])
+        rows = len(targets)
+        matrices = [
+            torch.einsum("nto,nti->noi", g.reshape(rows, -1, g.shape[-1]), a.detach().reshape(rows, -1, a.shape[-1]))
+            for g, (a, _) in zip(back, seen, strict=True)
+        ]
+        total = torch.stack(matrices).sum(0).flatten(1).square().sum(1)
+        if f"{self._last}.bias" in self.names:
+            biases = torch.stack([g.reshape(rows, -1, g.shape[-1]).sum(1) for g in back]).sum(0)
+            total = total + biases.square().sum(1)
+        return total.detach(), losses.detach()
+
+    def _one_by_one(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        found, losses = [], []
+        for place in range(len(targets)):
+            one, target = [value[place : place + 1] for value in inputs], targets[place : place + 1]
+            found.append(torch.stack([value.square().sum() for value in self.gradient(one, target).values()]).sum())
+            with torch.no_grad():
+                losses.append(self.losses(self.weights, one, target)[0])
+        return torch.stack(found), torch.stack(losses)
+
+    def _at_once(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def loss(weights: Weights, target: torch.Tensor, *row: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            answer = joined(functional_call(self.model, weights, tuple(value.unsqueeze(0) for value in row)))
+            value = self.objective.loss(answer, target.unsqueeze(0))
+            return value, value.detach()
+
+        places = (None, 0, *(0 for _ in inputs))
+        with plain_attention():
+            found: tuple[Weights, torch.Tensor] = vmap(grad(loss, has_aux=True), in_dims=places)(
+                self.weights, targets, *inputs
+            )
+        gradients, losses = found
+        squared: Any = sum(value.flatten(1).square().sum(1) for value in gradients.values())
+        return squared, losses

@@ -1,0 +1,168 @@
+"""The parts of many examples taken together: the same feature, the same word, the same step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from builder.data.encode import PAD, UNKNOWN, width
+
+if TYPE_CHECKING:
+    from builder.data import FieldSpec, Prepared
+
+MOST_PARTS, MOST_POINTS, MOST_TOPS = 300, 400, 4
+# A word that was met less often tells of its texts, not of itself.
+FEWEST_TIMES = 3
+
+
+@dataclass(frozen=True)
+class Part:
+    """A feature, word, step or channel over the rows in which it stands.
+
+    `mean` of the size of its attribution, `signed` of the attribution itself, `count` of how often it was met.
+    `by_group`: the mean size where that answer was explained. `points` are its attributions one by one, and `levels`
+    how high its value was among all rows, from 0 to 1 (nan: it has no order); of many, some evenly chosen.
+    """
+
+    field: str
+    name: str
+    mean: float
+    signed: float
+    count: int
+    by_group: dict[str, float] = dataclasses.field(default_factory=dict)
+    points: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
+    levels: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+def parts_of(
+    data: Prepared, values: dict[str, np.ndarray], rows: Sequence[int], groups: Sequence[str]
+) -> tuple[Part, ...]:
+    """All parts of the fields but pictures, the one that matters most first; `values` are (N, …) by field."""
+    found: list[Part] = []
+    for spec, about in zip(data.schema.inputs, data.preprocess["fields"], strict=True):
+        if spec.name not in values or spec.kind == "image":
+            continue
+        if spec.kind == "tokens" and len(spec.columns) < 2:
+            found += _words(data, spec, about, values[spec.name], rows, groups)
+        else:
+            found += _features(data, spec, about, values[spec.name], rows, groups)
+    found.sort(key=lambda part: -part.mean)
+    return tuple(found[:MOST_PARTS])
+
+
+def strongest(data: Prepared, values: dict[str, np.ndarray], rows: Sequence[int]) -> list[tuple[str, ...]]:
+    """Of each row, the parts that mattered most, with their signed attribution in words; nothing of pictures."""
+    columns: list[tuple[str, np.ndarray]] = []
+    spoken: list[list[tuple[str, float]]] = [[] for _ in rows]
+    for spec, about in zip(data.schema.inputs, data.preprocess["fields"], strict=True):
+        if spec.name not in values or spec.kind == "image":
+            continue
+        if spec.kind == "tokens" and len(spec.columns) < 2:
+            tokens, vocabulary = data.inputs[spec.name][list(rows)].numpy(), about.get("vocabulary") or ()
+            for row, place in zip(*np.nonzero(tokens != PAD), strict=True):
+                spoken[row].append((_word(vocabulary, int(tokens[row, place])), float(values[spec.name][row, place])))
+        else:
+            names, flat, _ = _columns(data, spec, about, values[spec.name], rows)
+            columns += [(name, flat[:, place]) for place, name in enumerate(names)]
+    for row, listed in enumerate(spoken):
+        listed += [(name, float(found[row])) for name, found in columns]
+        listed.sort(key=lambda item: -abs(item[1]))
+    return [tuple(f"{name} {value:+.2g}" for name, value in listed[:MOST_TOPS] if value) for listed in spoken]
+
+
+def _features(
+    data: Prepared,
+    spec: FieldSpec,
+    about: dict[str, Any],
+    values: np.ndarray,
+    rows: Sequence[int],
+    groups: Sequence[str],
+) -> list[Part]:
+    names, flat, levels = _columns(data, spec, about, values, rows)
+    return [
+        _part(spec.name, name, flat[:, place], list(groups), _ordered(levels[:, place]))
+        for place, name in enumerate(names)
+    ]
+
+
+def _columns(
+    data: Prepared, spec: FieldSpec, about: dict[str, Any], values: np.ndarray, rows: Sequence[int]
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Columns of a table, those of one category together, or the channels or steps of a series: their names, their
+    attributions (N, parts), and their values (N, parts) or what stands for them."""
+    given = data.inputs[spec.name][list(rows)].numpy()
+    if spec.kind == "vector" and "columns" in about:
+        widths = [width(column) for column in about["columns"]]
+        starts = np.cumsum([0, *widths[:-1]])
+        own = [
+            given[:, start] if size == 1 else np.full(len(given), np.nan)
+            for start, size in zip(starts, widths, strict=True)
+        ]
+        names = [str(column["name"]) for column in about["columns"]]
+        return names, np.add.reduceat(values, starts, axis=1), np.stack(own, axis=1)
+    if spec.kind == "tokens":
+        return list(spec.columns), values, np.full(values.shape, np.nan)
+    if values.ndim == 3 and values.shape[2] > 1:
+        channels = list(spec.columns) or [f"channel {place + 1}" for place in range(values.shape[2])]
+        return channels, values.sum(1), given.mean(1)
+    flat = values.reshape(len(values), -1)
+    named = list(spec.columns) if len(spec.columns) == flat.shape[1] else []
+    return named or [f"step {place + 1}" for place in range(flat.shape[1])], flat, given.reshape(len(values), -1)
+
+
+def _words(
+    data: Prepared,
+    spec: FieldSpec,
+    about: dict[str, Any],
+    values: np.ndarray,
+    rows: Sequence[int],
+    groups: Sequence[str],
+) -> list[Part]:
+    """Each word wherever it stands."""
+    tokens = data.inputs[spec.name][list(rows)].numpy()
+    vocabulary, where = about.get("vocabulary") or (), dict[int, list[tuple[int, int]]]()
+    for row, place in zip(*np.nonzero(tokens != PAD), strict=True):
+        where.setdefault(int(tokens[row, place]), []).append((int(row), int(place)))
+    fewest = FEWEST_TIMES if any(len(met) >= FEWEST_TIMES for met in where.values()) else 1
+    found = []
+    for token, met in where.items():
+        if len(met) >= fewest:
+            single = np.array([values[row, place] for row, place in met])
+            found.append(
+                _part(
+                    spec.name,
+                    _word(vocabulary, token),
+                    single,
+                    [groups[row] for row, _ in met],
+                    np.full(len(met), np.nan),
+                )
+            )
+    return found
+
+
+def _word(vocabulary: Sequence[str], token: int) -> str:
+    if token == UNKNOWN:
+        return "(unknown word)"
+    return str(vocabulary[token]) if token < len(vocabulary) else f"token {token}"
+
+
+def _part(name: str, part: str, values: np.ndarray, groups: list[str], levels: np.ndarray) -> Part:
+    sizes, where = np.abs(values), np.array(groups)
+    by_group = {group: float(sizes[where == group].mean()) for group in dict.fromkeys(groups)}
+    some = np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).round().astype(int)
+    points, heights = values[some].astype(np.float32), levels[some].astype(np.float32)
+    return Part(name, part, float(sizes.mean()), float(values.mean()), len(values), by_group, points, heights)
+
+
+def _ordered(levels: np.ndarray) -> np.ndarray:
+    """Values by their rank, from 0 to 1; what has no order, or is the same everywhere, is no number."""
+    from builder.explain.rollout import ranks
+
+    if not np.isfinite(levels).all() or not np.ptp(levels) > 0:
+        return np.full(len(levels), np.nan)
+    found: np.ndarray = (ranks(levels.astype(np.float64)) - 1) / max(1, len(levels) - 1)
+    return found

@@ -1,0 +1,122 @@
+"""All weights of a run that there are, in the order of training: those kept along the way, the best and the last.
+
+One list for the pages and the command line. A name is what `load_run` takes: "best", "last", or the number of an epoch.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builder.train import checkpoints
+from builder.train.kept import Kept, series
+
+if TYPE_CHECKING:
+    import torch
+
+# The first bytes of a safetensors file: how long its header is.
+_LENGTH = 8
+
+
+class CheckpointError(ValueError):
+    """A run has no such weights; the message says which it has."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The weights as they were after `step` steps. `epoch` is the last that was whole by then, None where unknown.
+
+    `name` is what `load_run` takes, `label` what people read.
+    """
+
+    name: str
+    label: str
+    epoch: int | None
+    step: int
+    path: Path
+
+
+def moments(folder: Path) -> list[Moment]:
+    """All weights of a run's folder, the earliest first; weights that have two names are listed once.
+
+    The best and the last are running means where the run takes one, and so may differ from those kept at their step.
+    """
+    along = series(folder)
+    found = {
+        kept.step: Moment(str(kept.epoch), f"Epoch {kept.epoch}", kept.epoch, kept.step, kept.path) for kept in along
+    }
+    same = not _averages(folder)
+    ends = []
+    for name, step in (("best", _best_step(folder)), ("last", _last_step(folder))):
+        if step is None:
+            continue
+        if same and step in found:
+            found[step] = replace(found[step], label=f"{found[step].label} · {name}")
+            continue
+        epoch = _epoch(along, step)
+        where = f"epoch {epoch}" if epoch is not None else f"step {step:,}"
+        moment = Moment(name, f"{name.capitalize()} · {where}", epoch, step, checkpoints.weights_file(folder, name))
+        if same:
+            found[step] = moment
+        else:
+            ends.append(moment)
+    return sorted([*found.values(), *ends], key=lambda moment: moment.step)
+
+
+def find(folder: Path, wanted: str) -> Path:
+    """The file of the weights of a name.
+
+    Raises:
+        CheckpointError: there are none of that name.
+        FileNotFoundError: the run has not got as far as a checkpoint.
+    """
+    if wanted in ("best", "last"):
+        return checkpoints.weights_file(folder, wanted)
+    kept = {str(item.epoch): item.path for item in series(folder)}
+    if wanted not in kept:
+        there = ", ".join(kept) or "none"
+        raise CheckpointError(
+            f"This run has no weights named {wanted[:40]!r}; there are best, last, and those after epoch: {there}."
+        )
+    return kept[wanted]
+
+
+def weights(folder: Path, wanted: str) -> dict[str, torch.Tensor]:
+    """The weights of a name. Raises: as `find`."""
+    from safetensors.torch import load_file
+
+    return load_file(find(folder, wanted))
+
+
+def _epoch(along: list[Kept], step: int) -> int | None:
+    """The last whole epoch at a step, told from those that are kept: all epochs of a run have as many steps."""
+    for kept in along:
+        if kept.epoch and kept.step % kept.epoch == 0:
+            return step // (kept.step // kept.epoch)
+    return None
+
+
+def _best_step(folder: Path) -> int | None:
+    """The step in the header of the best weights, which is read alone."""
+    try:
+        with (folder / "best.safetensors").open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(_LENGTH), "little")))
+        return int(json.loads(header["__metadata__"]["facts"])["step"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
+        return None
+
+
+def _last_step(folder: Path) -> int | None:
+    try:
+        return int(json.loads((folder / "last.json").read_bytes())["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _averages(folder: Path) -> bool:
+    try:
+        return json.loads((folder / "project.json").read_bytes())["training"].get("average") is not None
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False

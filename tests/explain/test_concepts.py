@@ -1,0 +1,162 @@
+"""Concepts, held against pictures of which is known what decides and what does not."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from builder.data import add_file, prepare
+from builder.explain import ExplainError
+from builder.explain.concepts import Concepts, Wanted, concepts, numbers, rows_of
+from builder.explain.directions import direction_of
+from builder.graph import DataChoice, Training
+from builder.train import TrainedRun, fit_here
+from tests.explain.models import Layer, trained
+from tests.explain.test_conformance import state
+from tests.networks import chain
+
+SIDE, BLOCK, ROWS = 12, 4, 500
+STRIPES = np.tile(np.array([170.0, 0.0, 170.0, 0.0])[:, None], (1, BLOCK))
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedRun, dict[str, tuple[int, ...]]]:
+    """A network on pictures whose stripes decide, and the rows with stripes, with a bright corner that decides nothing,
+    and some at random."""
+    home: Path = tmp_path_factory.mktemp("home")
+    random = np.random.default_rng(0)
+    pictures = random.normal(60, 12, (ROWS, SIDE, SIDE))
+    classes, corner = np.arange(ROWS) % 2, random.random(ROWS) < 0.5
+    for row in range(ROWS):
+        y, x = random.integers(5, 8, 2)
+        pictures[row, y : y + BLOCK, x : x + BLOCK] += STRIPES if classes[row] else STRIPES.T
+        pictures[row, :3, :3] += 90 * corner[row]
+    buffer = io.BytesIO()
+    np.savez(buffer, x=pictures.clip(0, 255).astype(np.uint8), y=classes.astype(np.uint8))
+    data = DataChoice(dataset=add_file(buffer.getvalue(), "marked.npz", home).name)
+    field = prepare(data, home).schema.inputs[0]
+    layers: list[Layer] = [
+        ("Input", {"field": field.name, "kind": "image", "shape": list(field.shape)}),
+        ("Conv2d", {"filters": 8}),
+        ("ReLU", {}),
+        ("Conv2d", {"filters": 12, "stride": 2}),
+        ("ReLU", {}),
+        ("GlobalAvgPool", {}),
+        ("Linear", {"units": 2}),
+    ]
+    run = fit_here(chain(*layers, data=data, training=Training(epochs=12, learning_rate=0.02)), home)
+    rows = {"stripes": np.flatnonzero(classes), "corner": np.flatnonzero(corner)}
+    rows["random"] = random.choice(ROWS, 200, replace=False)
+    return run, {name: tuple(found.tolist()) for name, found in rows.items()}
+
+
+Marked = tuple[TrainedRun, dict[str, tuple[int, ...]]]
+
+
+def look(marked: Marked, name: str, *nodes: str, folder: Path | None = None) -> Concepts:
+    """A concept of the marked rows, for class 1."""
+    run, rows = marked
+    wanted = Wanted("rows", rows=rows[name])
+    return concepts(run, wanted, nodes=nodes or ("conv2d_2", "relu_2"), targets=("1",), repeats=12, folder=folder)
+
+
+def test_a_concept_that_decides_counts_and_one_that_does_not_is_known_but_not_used(marked: Marked) -> None:
+    for score in look(marked, "stripes").scores:
+        assert score.word == "for"
+        assert score.score >= 0.95
+        assert score.p < 0.05
+        assert score.accuracy >= 0.95
+        assert score.strength > 0.5
+        assert 0.35 < score.random_accuracy < 0.65
+    for score in look(marked, "corner").scores:
+        assert score.word == "unused", "told apart with ease, but no answer depends on it"
+        assert score.accuracy >= 0.9
+        assert abs(score.strength) < 0.2
+        assert "hardly counts" in score.sentence
+
+
+def test_random_rows_are_no_concept(marked: Marked) -> None:
+    (score,) = look(marked, "random", "relu_2").scores
+    assert score.word == "absent"
+    assert score.accuracy < 0.65
+    assert score.sentence.startswith("Not a concept at ReLU")
+
+
+def test_the_other_class_sees_the_opposite_and_the_answer_is_kept(marked: Marked, tmp_path: Path) -> None:
+    run, rows = marked
+    before, shares = state(run), list[float]()
+    wanted = Wanted("rows", rows=rows["stripes"])
+    asked: dict[str, Any] = {"nodes": ["relu_2"], "targets": ["0", "1"], "folder": tmp_path}
+    found = concepts(run, wanted, progress=shares.append, **asked)
+    assert [score.word for score in found.scores] == ["against", "for"]
+    assert state(run) == before
+    assert shares == sorted(shares)
+    told = len(shares)
+    again = concepts(run, wanted, progress=shares.append, **asked)
+    assert len(shares) == told, "it was not worked out a second time"
+    assert again == found
+    assert again.as_json()["scores"][0]["sentence"] == found.scores[0].sentence
+
+
+@pytest.mark.parametrize("accuracy", [0.3, 0.99])
+def test_accuracy_is_that_of_rows_that_were_held_out(accuracy: float) -> None:
+    """Noise in more numbers than rows is told apart without fault where it was learned, and not where it was not."""
+    random = np.random.default_rng(0)
+    gap = 4.0 if accuracy > 0.5 else 0.0
+    sides = [random.normal(shift, 1.0, (90, 200)) for shift in (gap, 0.0)]
+    direction, found, apart = direction_of(sides[0], sides[1], random)
+    assert np.linalg.norm(direction) == pytest.approx(1.0)
+    if gap:
+        assert found == 1.0
+        assert apart == pytest.approx(gap * 200**0.5, rel=0.1)  # √(Σ gap²), along a straight way
+    else:
+        assert 0.3 < found < 0.7
+        assert abs(apart) < 1.0
+
+
+def test_rows_are_chosen_by_class_column_word_and_number() -> None:
+    table, texts = trained("table").data, fit_words()
+    column = table.schema.inputs[0].columns[0]
+    values = np.array([table.row(row)[column] for row in range(table.schema.rows)])
+    low, high = float(np.median(values)), float(values.max())
+    assert rows_of(table, Wanted("column", name=column, low=low)).tolist() == np.flatnonzero(values >= low).tolist()
+    assert rows_of(table, Wanted("column", name=column, low=low, high=low)).tolist() == (
+        np.flatnonzero(values == low).tolist()
+    )
+    assert not len(rows_of(table, Wanted("column", name=column, low=high + 1)))
+    name = table.schema.target.classes[1]
+    assert rows_of(table, Wanted("class", name=name)).tolist() == np.flatnonzero(table.target == 1).tolist()
+    said = rows_of(texts, Wanted("word", text="Play"))
+    expected = [row for row in range(texts.schema.rows) if "play" in texts.example(row).text.lower().split()]
+    assert set(expected) <= set(said.tolist())
+    assert len(said) < 0.5 * texts.schema.rows
+    assert numbers(" 3, 8,20-22;3") == (3, 8, 20, 21, 22)
+
+
+def fit_words() -> Any:
+    return prepare(DataChoice(dataset="intents"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (Wanted("rows", rows=(1, 2, 3)), "Only 3 rows have"),
+        (Wanted("rows", rows=tuple(range(560))), "Only 9 rows lack"),
+        (Wanted("rows", rows=(10**6,)), "no row 1000000"),
+        (Wanted("class", name="elephant"), "no class 'elephant'"),
+        (Wanted("column", name="elephant", low=1.0), "no column 'elephant'"),
+    ],
+)
+def test_what_is_no_concept_of_these_data_is_refused_in_words(wanted: Wanted, said: str) -> None:
+    with pytest.raises(ExplainError, match=said):
+        concepts(trained("table"), wanted)
+
+
+@pytest.mark.parametrize("text", ["a", "3-", "1-9999999", "1.5"])
+def test_row_numbers_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ExplainError):
+        numbers(text)

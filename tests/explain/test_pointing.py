@@ -1,0 +1,132 @@
+"""Explanations of networks that were trained on tasks whose decisive parts are known."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from builder.data import add_file, prepare
+from builder.explain import explain
+from builder.graph import DataChoice, Training
+from builder.train import TrainedRun, fit_here
+from tests.explain.models import Layer
+from tests.networks import chain
+
+SIDE, BLOCK = 16, 5
+ROWS = 600
+KEYS = ("stop", "go")
+FILLING = "the a of and to in is it on as at by we he or an if so up do".split()
+
+
+def drawn() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pictures (R, H, W) with a striped block that decides by the way of its stripes, and a decoy as bright.
+
+    With them the classes (R,) and where the blocks are (R, H, W).
+    """
+    random = np.random.default_rng(0)
+    pictures = random.normal(60, 12, (ROWS, SIDE, SIDE))
+    classes, masks = np.arange(ROWS) % 2, np.zeros((ROWS, SIDE, SIDE), dtype=bool)
+    stripes = np.tile(np.array([180.0, 0.0, 180.0, 0.0, 180.0])[:, None], (1, BLOCK))
+    # As bright and with as many edges, but as much of the one way as of the other.
+    decoy = np.where(np.tri(BLOCK) > 0, stripes, stripes.T)
+    decoy *= stripes.sum() / decoy.sum()
+    for row in range(ROWS):
+        first, second = random.permutation([(y, x) for y in (0, 8) for x in (0, 8)])[:2]
+        for place, block in ((first, stripes if classes[row] else stripes.T), (second, decoy)):
+            y, x = place + random.integers(1, 3, 2)
+            pictures[row, y : y + BLOCK, x : x + BLOCK] += block
+            masks[row, y : y + BLOCK, x : x + BLOCK] |= block is not decoy
+    return pictures.clip(0, 255).astype(np.uint8), classes, masks
+
+
+@pytest.fixture
+def striped(home: Path) -> tuple[TrainedRun, np.ndarray]:
+    """A network of convolutions without maxima, and where the blocks are that decide."""
+    pictures, classes, masks = drawn()
+    buffer = io.BytesIO()
+    np.savez(buffer, x=pictures, y=classes.astype(np.uint8))
+    info = add_file(buffer.getvalue(), "striped.npz", home)
+    data = DataChoice(dataset=info.name)
+    field = prepare(data, home).schema.inputs[0]
+    layers: list[Layer] = [
+        ("Input", {"field": field.name, "kind": "image", "shape": list(field.shape)}),
+        ("Conv2d", {"filters": 8}),
+        ("ReLU", {}),
+        ("Conv2d", {"filters": 12, "stride": 2}),
+        ("ReLU", {}),
+        ("GlobalAvgPool", {}),
+        ("Linear", {"units": 2}),
+    ]
+    return fit_here(chain(*layers, data=data, training=Training(epochs=12, learning_rate=0.02)), home), masks
+
+
+def points(evidence: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether the window of a block's size that holds the most evidence lies for the most part on the block."""
+    windows = np.lib.stride_tricks.sliding_window_view(evidence, (BLOCK, BLOCK)).sum((2, 3))
+    y, x = np.unravel_index(int(windows.argmax()), windows.shape)
+    return bool(mask[y : y + BLOCK, x : x + BLOCK].mean() > 0.5)
+
+
+def test_methods_point_at_what_decides_and_not_at_a_decoy_as_bright(striped: tuple[TrainedRun, np.ndarray]) -> None:
+    run, masks = striped
+    rows, right = run.data.split["test"], run.output_of("test").argmax(1) == run.data.target[run.data.split["test"]]
+    assert right.double().mean() >= 0.95
+    rows = rows[right][:40]
+
+    def share(evidence: Callable[[int], np.ndarray]) -> float:
+        return float(np.mean([points(evidence(int(row)), masks[row]) for row in rows]))
+
+    def by(method: str) -> Callable[[int], np.ndarray]:
+        options: dict[str, Any] = {"window": 3} if method == "occlusion" else {}
+        return lambda row: explain(run, method, row, proofs=False, **options).attributions[run.fields[0]].sum(0)
+
+    def edges(row: int) -> np.ndarray:
+        """What any edge detector sees, whatever the network learned."""
+        found: np.ndarray = np.hypot(*np.gradient(run.data.inputs[run.fields[0]][row].sum(0).numpy()))
+        return found
+
+    for method in ("integrated_gradients", "deep_lift", "occlusion"):
+        assert share(by(method)) >= 0.9, method
+    assert share(edges) <= 0.6
+
+
+@pytest.fixture
+def worded(home: Path) -> TrainedRun:
+    """A small Transformer on texts of which one word decides."""
+    random = np.random.default_rng(0)
+    lines = ["text,label"]
+    for row in range(400):
+        words = list(random.choice(FILLING, 7))
+        words[random.integers(7)] = KEYS[row % 2]
+        lines.append(f"{' '.join(words)},{KEYS[row % 2]}ping")
+    info = add_file("\n".join(lines).encode(), "words.csv", home, target="label", kind="table")
+    data = DataChoice(dataset=info.name)
+    schema = prepare(data, home).schema
+    field = schema.inputs[0]
+    layers: list[Layer] = [
+        (
+            "Input",
+            {"field": field.name, "kind": "tokens", "shape": list(field.shape), "vocabulary": field.vocabulary},
+        ),
+        ("Embedding", {"vocabulary": field.vocabulary, "dim": 16}),
+        ("TransformerEncoderBlock", {"heads": 2, "hidden": 32}),
+        ("Mean", {}),
+        ("Linear", {"units": 2}),
+    ]
+    return fit_here(chain(*layers, data=data, training=Training(epochs=8, learning_rate=0.01, batch_size=32)), home)
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "attention_relevance"])
+def test_methods_point_at_the_word_that_decides(worded: TrainedRun, method: str) -> None:
+    rows = worded.data.split["test"][:30]
+    hits = []
+    for row in rows:
+        found = explain(worded, method, int(row), proofs=False)
+        place = int(found.attributions[worded.fields[0]].argmax())
+        hits.append(found.labels[worded.fields[0]][place] in KEYS)
+    assert np.mean(hits) >= 0.9
