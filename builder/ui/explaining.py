@@ -1,7 +1,8 @@
-"""The explain page: a run, an example, a method; what it says, and how far it can be trusted."""
+"""The explain page: a run, its weights, an example; the answer; and a view of why."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,48 +10,66 @@ import streamlit as st
 
 from builder import train
 from builder.data import DataError
-from builder.explain import ExplainError, Explanation, explain, methods
+from builder.explain import ExplainError, InnerNode, Method, inner_nodes, methods
+from builder.explain.aims import askable
+from builder.explain.answering import Answered, answered
+from builder.graph import read
 from builder.store import Run, StoreError
 from builder.train import TrainedRun
 from builder.ui import session
-from builder.ui.attributions import attributions
 from builder.ui.episodes import chosen_step
 from builder.ui.live import Live
+from builder.ui.own import own_example
 from builder.ui.results import show_example
+from builder.ui.views import VIEWS, Look
 from builder.ui.words import at, plain, told_apart
 
 Target = str | dict[str, int] | None
 Row = int | dict[str, Any]
-LEVELS = {"good": st.success, "caution": st.warning, "poor": st.error}
-WORDS = {"good": "Can be relied on", "caution": "Read with care", "poor": "Do not rely on this"}
+CHECKPOINTS = {"best": "Best", "last": "Last"}
+TEST, WORST, OWN = "Test rows", "Worst", "Own"
+SURE = 4
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network with its weights, and what can be asked of it."""
+
+    trained: TrainedRun
+    methods: tuple[Method, ...]
+    nodes: tuple[InnerNode, ...]
 
 
 def explaining(live: Live) -> None:
     """Everything on the explain page."""
-    runs = [run for run in live.store.runs(live.id) if _has_weights(live, run)]
+    runs = [run for run in live.store.runs(live.id) if _written(live, run.id)]
     st.subheader(plain(live.project.name))
     if not runs:
         st.info("Nothing is trained yet. Train this network first; then its answers can be explained.")
         if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
             st.switch_page("pages/train.py")
         return
-    left, right = st.columns([1, 2.4], gap="large")
+    left, right = st.columns([1, 2.6], gap="large")
     with left:
-        trained = _trained(live, runs)
-        if trained is None:
+        run_id = _run(live, runs)
+        checkpoint = _checkpoint(live, run_id)
+        try:
+            loaded = _load(live.store.home, run_id, checkpoint, _written(live, run_id))
+        except (DataError, StoreError, OSError) as error:
+            st.error(str(error))
             return
-        refused = [method for method in methods(trained) if not method.available]
-        if len(refused) == len(methods(trained)):
+        refused = [method for method in loaded.methods if not method.available]
+        if len(refused) == len(loaded.methods):
             st.info(f"This network cannot be explained: {refused[0].reason}")
             return
-        row = _row(live, trained)
-        method, target = _method(trained), _target(trained)
+        try:
+            row = _row(live, loaded.trained)
+        except DataError as error:
+            st.error(str(error))
+            return
+        target = _target(loaded.trained)
     with right:
-        _explained(live, trained, row, method, target)
-
-
-def _has_weights(live: Live, run: Run) -> bool:
-    return _written(live, run.id) > 0
+        _answer_and_view(live, loaded, checkpoint, row, target)
 
 
 def _written(live: Live, run_id: str) -> float:
@@ -60,130 +79,130 @@ def _written(live: Live, run_id: str) -> float:
     return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
 
 
-def _trained(live: Live, runs: list[Run]) -> TrainedRun | None:
+def _run(live: Live, runs: list[Run]) -> str:
     known = {run.id: run for run in runs}
     chosen = st.session_state.get("run")
     index = list(known).index(chosen) if chosen in known else 0
     labels = told_apart({run.id: _name(run) for run in runs})
     run_id = st.selectbox("Run", list(known), index=index, format_func=labels.__getitem__)
     session.choose(live.id, run_id)
-    try:
-        return _load(live.store.home, run_id, _written(live, run_id))
-    except (DataError, StoreError, OSError) as error:
-        st.error(str(error))
-        return None
+    return run_id
 
 
 def _name(run: Run) -> str:
     return f"{run.title[:60]} · {run.state} · {at(run.created_at)}"
 
 
+def _checkpoint(live: Live, run_id: str) -> str:
+    """Which weights: those that were best on validation rows or the last ones, where there are both."""
+    folder = Path(live.store.run_folder(run_id))
+    there = [name for name, file in (("best", "best.safetensors"), ("last", "last.json")) if (folder / file).exists()]
+    if len(there) < 2:
+        return there[0]
+    usual = read(folder / "project.json").training.keep
+    chosen = st.segmented_control(
+        "Weights", there, default=usual, format_func=CHECKPOINTS.__getitem__, required=True, key=f"weights {run_id}"
+    )
+    return str(chosen)
+
+
 @st.cache_resource(max_entries=6, show_spinner="Loading the network …")
-def _load(home: Path, run_id: str, written: float) -> TrainedRun:
-    return train.load_run(session.store(), run_id)
+def _load(home: Path, run_id: str, checkpoint: str, written: float) -> Loaded:
+    trained = train.load_run(session.store(), run_id, checkpoint)
+    nodes = inner_nodes(trained.project, trained.model)
+    return Loaded(trained, tuple(methods(trained)), tuple(nodes))
 
 
 def _row(live: Live, trained: TrainedRun) -> Row:
-    """Which example: one of the test rows, or of those on which the network is most wrong.
-
-    Of an agent, a step of one of its episodes, as a raw row.
-    """
+    """Which example: a test row, one of those on which the network is most wrong, or one's own; of an agent, a step of
+    one of its episodes."""
     run_id = trained.run.id if trained.run else ""
     found = train.evaluation(live.store, run_id)
+    places = [TEST, *([WORST] if found and found.worst else []), OWN]
     if found and found.episodes:
+        places = ["Its episodes", OWN]
+    which = st.segmented_control(
+        "Example", places, default=places[0], required=True, wrap=True, key=f"examples {places[0]}"
+    )
+    if found and found.episodes and which != OWN:
         return chosen_step(trained.data, found.episodes, run_id)
-    which = st.segmented_control("Examples", ["Test rows", "Worst"], default="Test rows", required=True)
-    rows = [worst.row for worst in found.worst] if found and which == "Worst" else trained.data.split["test"].tolist()
-    place = st.slider("Example", 1, len(rows), 1, key=f"example {run_id} {which}") if len(rows) > 1 else 1
+    rows = [worst.row for worst in found.worst] if found and which == WORST else trained.data.split["test"].tolist()
+    label = "Begin with" if which == OWN else "Row"
+    place = st.slider(label, 1, len(rows), 1, key=f"example {run_id} {which}") if len(rows) > 1 else 1
     row = int(rows[place - 1])
-    example = trained.data.example(row)
     with st.container(border=True):
+        if which == OWN:
+            return own_example(trained.data, trained.data.row(row), f"{run_id} {row}")
+        example = trained.data.example(row)
         show_example(example)
         st.caption(f"Row {row} · {plain(trained.data.schema.target.name)}: **{plain(example.target[:120])}**")
     return row
-
-
-def _method(trained: TrainedRun) -> str:
-    known = {method.name: method for method in methods(trained)}
-    usable = [name for name, method in known.items() if method.available]
-    name = st.radio(
-        "Method", usable, format_func=lambda key: known[key].title, captions=[known[key].summary for key in usable]
-    )
-    for method in known.values():
-        if not method.available:
-            st.caption(f"{method.title}: {method.reason}")
-    return str(name)
 
 
 def _target(trained: TrainedRun) -> Target:
     classes = trained.data.schema.target.classes
     if trained.data.schema.target.kind == "sequence":
         return {"position": st.slider("Token of the answer", 1, trained.data.schema.target.shape[0], 1) - 1}
-    if not classes or not trained.objective.by_class:
+    names = askable(trained.data, trained.project.training) or (classes if trained.objective.by_class else ())
+    if not names:
         return None
-    chosen = st.selectbox(
-        "Explain the score of", ["", *classes], format_func=lambda name: name or "the class it answers"
-    )
+    usual = "the class it answers" if trained.objective.by_class else "what it answers"
+    chosen = st.selectbox("Explain the score of", ["", *names], format_func=lambda name: name or usual)
     return chosen or None
 
 
-def _explained(live: Live, trained: TrainedRun, row: Row, method: str, target: Target) -> None:
+def _answer_and_view(live: Live, loaded: Loaded, checkpoint: str, row: Row, target: Target) -> None:
+    trained = loaded.trained
     try:
-        with st.spinner("Explaining …"):
-            run_id = trained.run.id if trained.run else ""
-            found = _explain(trained, run_id, _written(live, run_id), row, method, target)
+        answer = answered(trained, row, target)
     except (ExplainError, DataError) as error:
         st.error(str(error))
         return
-    st.markdown(f"### It answers **{plain(found.prediction.text[:80])}**")
-    _probabilities(found)
-    st.caption(f"Explained: {plain(found.target.quantity)}, by {found.title}.")
-    attributions(found)
-    LEVELS[found.verdict.level](f"**{WORDS[found.verdict.level]}.** {plain(found.verdict.sentence)}")
-    _proofs(found)
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _explain(_trained: TrainedRun, run_id: str, written: float, row: Row, method: str, target: Target) -> Explanation:
-    return explain(_trained, method, row, target=target)
-
-
-def _probabilities(found: Explanation) -> None:
-    shares = sorted(found.prediction.probabilities.items(), key=lambda item: -item[1])[:4]
-    for column, (name, share) in zip(st.columns(4), shares, strict=False):
-        column.progress(min(max(share, 0.0), 1.0), f"{plain(name[:30]) or '␣'} {share:.1%}")
-
-
-def _proofs(found: Explanation) -> None:
-    completeness, faithful = found.proofs.completeness, found.proofs.faithfulness
-    columns = st.columns(4)
-    if completeness is not None:
-        columns[0].metric("Parts add up to", f"{completeness.sum:+.4g}")
-        columns[1].metric("Answer minus baseline", f"{completeness.answer - completeness.baseline_answer:+.4g}")
-        if completeness.steps:
-            text = f"The integral was refined until the parts add up; they are off by {completeness.delta:+.2g}"
-            columns[2].metric("Steps", f"{completeness.steps}", help=text)
-    if faithful is not None:
-        columns[3].metric("Orders that do as well", f"{faithful.chance:.0%}", help="Of random orders; fewer is better")
-        with st.expander("Taking parts away, and putting them back"):
-            st.caption(
-                "The answer while parts are taken away (deletion: it should fall early) or put onto the baseline "
-                "(insertion: it should rise early), the most important first, against random orders."
-            )
-            _curves(found)
-
-
-def _curves(found: Explanation) -> None:
-    import plotly.graph_objects as go
-
-    from builder.ui.charts import MARGIN
-
-    faithful = found.proofs.faithfulness
-    if faithful is None:
+    _answer(trained, answer)
+    folder = Path(live.store.run_folder(trained.run.id)) if trained.run else None
+    method = _method(loaded)
+    look = Look(live, trained, checkpoint, row, target, method, {}, folder, loaded.methods, loaded.nodes)
+    reasons = {view.name: view.reason(look) for view in VIEWS}
+    views = {view.name: view for view in VIEWS}
+    labels = {name: f":gray[{view.title}]" if reasons[name] else view.title for name, view in views.items()}
+    name = st.segmented_control(
+        "Look at",
+        list(views),
+        default="input",
+        format_func=labels.__getitem__,
+        required=True,
+        key="view",
+        label_visibility="collapsed",
+        wrap=True,
+    )
+    view = views[str(name)]
+    if reasons[view.name]:
+        st.info(reasons[view.name], icon=":material/block:")
         return
-    figure = go.Figure()
-    for name, values in faithful.curves.items():
-        dashed = {"dash": "dot"} if "chance" in name or "random" in name else {}
-        figure.add_scatter(x=faithful.fractions, y=values, name=name.replace("_", " "), line=dashed)
-    figure.update_layout(height=280, margin=MARGIN, xaxis_title="Share of parts", yaxis_title="Answer")
-    st.plotly_chart(figure, width="stretch", key="faithfulness")
+    st.caption(f"{view.summary} Explained: {plain(answer.target.quantity)}.")
+    try:
+        with st.spinner("Explaining …"):
+            view.draw(look)
+    except (ExplainError, DataError, StoreError, OSError) as error:
+        st.error(str(error))
+
+
+def _method(loaded: Loaded) -> str:
+    """The method that was chosen last, or else the first that fits."""
+    fitting = [method.name for method in loaded.methods if method.available]
+    chosen = st.session_state.get("explained by")
+    return chosen if chosen in fitting else fitting[0]
+
+
+def _answer(trained: TrainedRun, found: Answered) -> None:
+    """What the network answers, whether that is so, and how sure it is."""
+    text, truth, mark = found.prediction.text, found.example.target, ""
+    if truth and trained.objective.by_class and trained.data.schema.target.kind == "class":
+        right = text == truth
+        told = "right" if right else f"wrong: it is {truth[:40]}"
+        mark = f" :{'green' if right else 'red'}-badge[:material/{'check' if right else 'close'}: {plain(told)}]"
+    st.markdown(f"### It answers **{plain(text[:80]) or '␣'}**{mark}")
+    shares = sorted(found.prediction.probabilities.items(), key=lambda item: -item[1])[:SURE]
+    if shares:
+        for column, (name, share) in zip(st.columns(SURE), shares, strict=False):
+            column.progress(min(max(share, 0.0), 1.0), f"{plain(name[:30]) or '␣'} {share:.1%}")

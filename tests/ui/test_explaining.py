@@ -6,6 +6,7 @@ import csv
 import io
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,13 +100,20 @@ def test_a_text_of_ones_own_is_answered_as_the_network_answers_it() -> None:
 
 def test_a_number_of_ones_own_changes_the_answer_and_others_stay_as_they_were() -> None:
     app = opened(TABLE)
-    shares = [item.value for item in app.get("progress")]
+    shares = _shares(app)
     app.segmented_control(key="examples Test rows").set_value("Own").run()
-    assert [item.value for item in app.get("progress")] == shares
+    assert _shares(app) == shares
     box = app.number_input[0]
+    assert box.value is not None
     box.set_value(box.value * 3).run()
     assert not app.error
-    assert [item.value for item in app.get("progress")] != shares
+    assert _shares(app) != shares
+
+
+def _shares(app: AppTest) -> list[Any]:
+    """How long the bars of the likeliest answers are."""
+    bars: Any = app.get("progress")
+    return [item.value for item in bars]
 
 
 def test_a_refused_method_is_not_run_and_says_why() -> None:

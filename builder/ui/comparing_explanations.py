@@ -1,0 +1,176 @@
+"""Two explanations of one answer side by side: by two methods, with two sets of weights, or of two runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from builder import train
+from builder.explain.comparing import Comparison, Side, side_by_side
+from builder.explain.drawing.shared import pictures
+from builder.train.moments import moments
+from builder.train.trained import with_weights
+from builder.ui import session
+from builder.ui.attributing import COLOURS, ICONS, WORDS
+from builder.ui.attributions import legend
+from builder.ui.scrubbing import choose_method, show
+from builder.ui.taking import PICTURE, exports
+from builder.ui.views import progress
+from builder.ui.words import at, plain, told_apart
+
+if TYPE_CHECKING:
+    from builder.explain import Explanation
+    from builder.explain.explanation import Level
+    from builder.train import TrainedRun
+    from builder.ui.views import Look
+
+METHOD, WEIGHTS, RUN = "Another method", "Other weights", "Another run"
+RARE, STRONG = 0.05, 0.7
+
+
+def comparing_explanations(look: Look) -> None:
+    """The whole view."""
+    second = _second(look)
+    if second is None:
+        return
+    sides, titles = second
+    there = st.empty()
+    try:
+        found = side_by_side(*sides, look.row, target=look.target, progress=progress(there, "Explaining both …"))
+    finally:
+        there.empty()
+    _agreement(found)
+    _both(found, titles)
+
+
+def _second(look: Look) -> tuple[tuple[Side, Side], tuple[str, str]] | None:
+    """What is compared with what, and what each is called; None where there is nothing yet."""
+    kinds = [METHOD]
+    if look.folder is not None and len(moments(look.folder)) > 1:
+        kinds.append(WEIGHTS)
+    others = _other_runs(look)
+    if others:
+        kinds.append(RUN)
+    kind = st.segmented_control("Compare with", kinds, default=METHOD, required=True, key="compare with")
+    middle, right = st.columns(2, vertical_alignment="bottom")
+    with middle:
+        method = choose_method(look, "Method", "compare first")
+    options = look.options if method == look.method else {}
+    own = Side(look.trained, method, options, look.folder, look.checkpoint)
+    titles = {item.name: item.title for item in look.methods}
+    with right:
+        if kind == METHOD:
+            fitting = [item.name for item in look.methods if item.available and item.name != method]
+            if not fitting:
+                st.caption("No other method fits this network.")
+                return None
+            other = choose_method(look, "And", f"compare second {method}", default=fitting[0])
+            return (own, Side(look.trained, other, {}, look.folder, look.checkpoint)), (titles[method], titles[other])
+        if kind == WEIGHTS and look.folder is not None:
+            listed = {moment.name: moment.label for moment in moments(look.folder)}
+            name = str(
+                st.selectbox("And weights after", list(listed), format_func=listed.__getitem__, key="compare at")
+            )
+            side = Side(with_weights(look.trained, look.folder, name), method, options, look.folder, name)
+            return (own, side), (f"{look.checkpoint} weights", listed[name])
+        chosen = str(st.selectbox("And run", list(others), format_func=others.__getitem__, key="compare run"))
+    folder = Path(look.live.store.run_folder(chosen))
+    side = Side(_load(look.live.store.home, chosen, _written(folder)), method, {}, folder, "")
+    own_run = look.trained.run
+    return (own, side), (plain(own_run.title[:60]) if own_run else "This run", plain(others[chosen]))
+
+
+def _other_runs(look: Look) -> dict[str, str]:
+    own = look.trained.run.id if look.trained.run else ""
+    store = look.live.store
+    runs = [run for run in store.runs(look.live.id) if run.id != own and _written(Path(store.run_folder(run.id)))]
+    return told_apart({run.id: f"{run.title[:60]} · {at(run.created_at)}" for run in runs})
+
+
+def _written(folder: Path) -> float:
+    files = [folder / "best.safetensors", folder / "last.json"]
+    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+
+
+@st.cache_resource(max_entries=3, show_spinner="Loading the other run …")
+def _load(home: Path, run_id: str, written: float) -> TrainedRun:
+    return train.load_run(session.store(), run_id)
+
+
+def _agreement(found: Comparison) -> None:
+    """The two numbers that say how alike they are, and how strong that is."""
+    agree = found.agreement
+    one, two, three = st.columns(3)
+    if agree.spearman is not None and agree.chance is not None:
+        kind = "signed" if agree.signed else "of sizes alone"
+        one.metric(f"Rank agreement ({kind})", f"{agree.spearman:+.2f}", help="Spearman's: 1 the same order, 0 none")
+        help_ = f"Share of {agree.orders} other orders of the parts that agree at least as well; fewer is stronger"
+        two.metric("Chance does as well", f"{agree.chance:.1%}", help=help_)
+    if agree.top:
+        help_ = f"Chance alone gives {agree.expected:.1f}; as many or more in {agree.top_chance:.1%} of cases"
+        three.metric("Strongest parts alike", f"{agree.overlap} of {agree.top}", help=help_)
+    strong = agree.spearman is not None and agree.chance is not None and agree.chance <= RARE
+    level: Level = "good" if strong and (agree.spearman or 0) >= STRONG else "caution" if strong else "poor"
+    said = {"good": "They agree", "caution": "They agree in part", "poor": "They do not agree"}
+    with st.container(border=True, gap="small"):
+        st.badge(said[level], color=COLOURS[level])
+        st.caption(plain(agree.sentence))
+
+
+def _both(found: Comparison, titles: tuple[str, str]) -> None:
+    left, right = st.columns(2)
+    parts, bounds = found.pair, found.bounds
+    for column, one, values, title in zip((left, right), (found.first, found.second), parts, titles, strict=True):
+        with column:
+            st.markdown(f"**{title}**")
+            _answer(one)
+            side = "first" if one is found.first else "second"
+            listed = pictures(one, values, bounds, parts[0])
+            show(listed, f"compare {side}", f"{one.method} {side}", beside=False)
+    st.markdown("**The difference**: the second less the first")
+    show(pictures(found.first, found.differences, bounds, found.differences), "compare difference", "difference",
+         beside=False)  # fmt: skip
+    legend(found.first.target.kind == "error")
+    unit = (
+        "Each part is the share of all parts of its method, as the two have units of their own."
+        if found.scaled
+        else "All are in the units of the explained number."
+    )
+    st.caption(f"All three share one colour scale. {unit}")
+    _points(found, titles)
+
+
+def _answer(one: Explanation) -> None:
+    share = one.prediction.probabilities.get(one.target.name)
+    given = f", {plain(one.target.name)} {share:.1%}" if share is not None else ""
+    st.caption(f"Answers **{plain(one.prediction.text[:60])}**{given}.")
+    level = one.verdict.level
+    st.badge(WORDS[level], icon=ICONS[level], color=COLOURS[level], help=plain(one.verdict.sentence))
+
+
+def _points(found: Comparison, titles: tuple[str, str]) -> None:
+    """Every part by what the one and what the other says of it."""
+    import plotly.graph_objects as go
+
+    from builder.explain.drawing import figures
+
+    one, other = (np.concatenate([np.ravel(values) for values in parts.values()]) for parts in found.pair)
+    kept = (one != 0) | (other != 0)
+    end = 1.06 * max(float(np.abs(one).max(initial=0)), float(np.abs(other).max(initial=0)), 1e-12)
+    figure = go.Figure()
+    dotted = {"color": figures.GREY, "dash": "dot", "width": 1}
+    figure.add_scatter(x=[-end, end], y=[-end, end], mode="lines", line=dotted, hoverinfo="skip")
+    figure.add_scatter(
+        x=one[kept], y=other[kept], mode="markers", marker={"size": 6, "opacity": 0.7, "color": "#0072b2"}
+    )
+    figure.update_layout(
+        height=340, margin=figures.MARGIN, showlegend=False, xaxis_title=titles[0], yaxis_title=titles[1]
+    )
+    with st.expander("Part by part", icon=":material/scatter_plot:"):
+        st.caption("A point is a part; on the dotted line both say the same of it.")
+        st.plotly_chart(figure, width="stretch", key="compare points", config=PICTURE)
+        table = {"first": one[kept].tolist(), "second": other[kept].tolist()}
+        exports("comparison", key="compare export", figure="compare points", table=table)

@@ -1,0 +1,119 @@
+"""Forms for one raw row: its columns, its text, its pictures and its series, whichever the data has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from builder.data.encode import readable
+from builder.explain.what_if import background, pixels, raw_picture
+from builder.ui.own import cell
+from builder.ui.painting import paint
+from builder.ui.words import plain
+
+if TYPE_CHECKING:
+    from builder.data import Prepared
+
+FIRST, A_ROW = 9, 3
+MOST_WORDS = 60
+
+
+def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[str, float]) -> dict[str, Any]:
+    """The row as it is after what people typed, chose and painted. `key` names this form on the page; `weights` says
+    how much columns matter, and the heaviest come first."""
+    found = dict(raw)
+    for field in data.preprocess["fields"]:
+        place = f"{key} edit {field['name']}"
+        if field["encoding"] in ("table", "categories"):
+            found |= _columns(field, raw, place, weights)
+        elif field["encoding"] == "image":
+            found |= _picture(data, field, raw, place)
+        elif field["encoding"] == "series":
+            found |= _series(field, raw, place)
+        elif field["encoding"] != "begun":
+            found |= _text(field, raw, place)
+    return found
+
+
+def forget(key: str) -> None:
+    """Begin the form anew."""
+    for name in [name for name in st.session_state if str(name).startswith(key)]:
+        del st.session_state[name]
+
+
+def _columns(
+    field: Mapping[str, Any], raw: Mapping[str, Any], key: str, weights: Mapping[str, float]
+) -> dict[str, Any]:
+    """Number boxes and choices, three beside each other; those that matter less wait behind a click."""
+    columns: dict[str, dict[str, Any]] = {}
+    for column in field["columns"]:
+        name = column["name"] if column["name"] in raw else column.get("date", column["name"])
+        columns.setdefault(name, column)
+    order = sorted(columns, key=lambda name: -abs(weights.get(name, 0.0)))
+    found: dict[str, Any] = {}
+    for names, place in ((order[:FIRST], st.container()), (order[FIRST:], None)):
+        if not names:
+            continue
+        with place or st.expander(f"{len(names)} columns more"):
+            for start in range(0, len(names), A_ROW):
+                for box, name in zip(st.columns(A_ROW), names[start : start + A_ROW], strict=False):
+                    with box:
+                        found[name] = cell(columns[name], name, raw.get(name), f"{key} {name}")
+    return found
+
+
+def _text(field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The text to write in, and its words to leave out one by one."""
+    name = field["name"] if field["name"] in raw else str(field.get("column", field["name"]))
+    typed = st.text_area("Text", str(raw.get(name) or ""), key=f"{key} text", height=110)
+    words = readable(dict(field), typed)
+    if not 1 < len(words) <= MOST_WORDS or field["encoding"] not in ("words", "letters", "bpe", "characters"):
+        return {name: typed}
+    left_out = st.pills(
+        "Leave out",
+        range(len(words)),
+        selection_mode="multi",
+        format_func=lambda place: plain(words[place]) or "␣",
+        key=f"{key} left out {hash(typed)}",
+    )
+    if not left_out:
+        return {name: typed}
+    kept = [word for place, word in enumerate(words) if place not in set(left_out)]
+    return {name: (" " if field["encoding"] == "words" else "").join(kept)}
+
+
+def _picture(data: Prepared, field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+    name = field["name"]
+    picture = pixels(data, name, raw)
+    changed = paint(picture, background(data, name), key)
+    return {} if changed is picture else {name: raw_picture(data, name, changed)}
+
+
+def _series(field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A stretch of steps that is shifted, stretched or flattened; several one after the other."""
+    name, (steps, width) = field["name"], field["shape"]
+    series = np.asarray(raw[name], dtype=np.float64).reshape(steps, width).copy()
+    edits: list[tuple[int, int, int, str, float]] = st.session_state.setdefault(f"{key} edits", [])
+    first, last = st.slider("Steps", 1, steps, (max(1, steps - steps // 4), steps), key=f"{key} steps")
+    channel = 0
+    if width > 1:
+        channel = int(
+            st.selectbox("Channel", range(width), format_func=lambda n: f"channel {n + 1}", key=f"{key} channel")
+        )
+    left, right = st.columns(2, vertical_alignment="bottom")
+    kind = left.selectbox("Change", ["Shift by", "Multiply by", "Flatten"], key=f"{key} kind")
+    spread = float(np.std(series)) or 1.0
+    usual = {"Shift by": float(f"{spread:.2g}"), "Multiply by": 2.0, "Flatten": 0.0}[kind]
+    by = right.number_input("Amount", value=usual, key=f"{key} by {kind}", disabled=kind == "Flatten", format="%.6g")
+    with st.container(horizontal=True):
+        if st.button("Change these steps", key=f"{key} do", type="primary"):
+            edits.append((first - 1, last, channel, kind, float(by)))
+        if st.button("Undo", key=f"{key} undo", disabled=not edits) and edits:
+            edits.pop()
+    for start, end, place, what, amount in edits:
+        part = series[start:end, place]
+        series[start:end, place] = {"Shift by": part + amount, "Multiply by": part * amount}.get(what, part.mean())
+    return {name: series} if edits else {}

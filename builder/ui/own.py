@@ -1,0 +1,166 @@
+"""An example of one's own: typed, drawn, uploaded or filled in, beginning with a row of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from builder.data import Prepared
+from builder.data.encode import sized
+from builder.data.images import FORMATS, picture
+from builder.ui.results import enlarged
+from builder.ui.words import plain
+
+# The longest side of a picture that can be drawn by hand, and the most steps of a series that can be typed.
+DRAWN, TYPED = 64, 4096
+HEIGHT = 360
+
+_HTML = """
+<canvas data-part="canvas" aria-label="A picture to draw on" role="img"></canvas>
+<div class="tools">
+  <input data-part="hue" type="color" value="#ffffff" aria-label="Colour">
+  <button data-part="erase" type="button" aria-pressed="false">Erase</button>
+  <button data-part="clear" type="button">Clear</button>
+</div>
+"""
+_CSS = """
+canvas { display: block; max-width: 100%; image-rendering: pixelated; touch-action: none; cursor: crosshair;
+  border: 1px solid var(--st-border-color); border-radius: 8px; }
+.tools { display: flex; gap: 0.4rem; align-items: center; margin-top: 0.5rem; }
+button { font: 0.85rem var(--st-font); color: var(--st-text-color); background: none; cursor: pointer;
+  border: 1px solid var(--st-border-color); border-radius: 8px; padding: 0.25rem 0.7rem; }
+button:hover, button[aria-pressed=true] { border-color: var(--st-primary-color); color: var(--st-primary-color); }
+button:focus-visible { outline: 2px solid var(--st-primary-color); }
+"""
+
+
+def own_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The raw row that people make out of the raw row `start`. `name` tells the widgets of one start from others'.
+
+    Raises:
+        DataError: what was uploaded cannot be read.
+    """
+    row = dict(start)
+    fields = data.preprocess["fields"]
+    for spec, field in zip(data.schema.inputs, fields, strict=True):
+        if len(fields) > 1:
+            st.markdown(f"**{plain(spec.name)}**")
+        key, encoding = f"own {name} {field['name']}", field["encoding"]
+        if encoding == "image":
+            row[field["name"]] = _picture(field, start[field["name"]], key)
+        elif encoding == "series":
+            row[field["name"]] = _series(field, start[field["name"]], key, spec.columns)
+        elif encoding in ("table", "categories"):
+            row |= _columns(field, start, key)
+        elif encoding == "begun":
+            st.caption("The network writes this itself.")
+        else:
+            column = field["name"] if field["name"] in start else field["column"]
+            row[column] = st.text_area("Text", str(start[column]), key=key, height=120)
+    return row
+
+
+def _picture(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
+    """A picture (C, H, W) as the data has it, drawn on that of the row or uploaded."""
+    channels, height, width = field["shape"]
+    small = max(height, width) <= DRAWN
+    ways = ["Draw", "Upload"] if small else ["Upload"]
+    way = st.segmented_control("Picture", ways, default=ways[0], required=True, key=f"{key} way") if small else "Upload"
+    begun = sized(np.asarray(start, dtype=np.float32).reshape(-1, *np.shape(start)[-2:]), channels, height, width)
+    if way == "Draw":
+        values = np.clip(begun * field["scale"], 0, 1).transpose(1, 2, 0)
+        drawn = _drawn(values, key)
+        return _raw(drawn, field)
+    kinds = [kind.lower() for kind in (*FORMATS, "jpg")]
+    file = st.file_uploader("A picture", type=kinds, key=f"{key} file", help=f"Brought to {width} × {height} pixels")
+    if file is None:
+        st.caption("Until one is uploaded, the row's picture stands here.")
+        return begun
+    pixels = picture(file.getvalue(), file.name, max(height, width, 256)).astype(np.float32)
+    found = np.clip(sized(pixels, channels, height, width) / 255, 0, 1).transpose(1, 2, 0)
+    st.image(enlarged(found.squeeze()), width=160)
+    return _raw(found, field)
+
+
+def _raw(values: np.ndarray, field: Mapping[str, Any]) -> np.ndarray:
+    """A picture (H, W, C) with values from 0 to 1 as a row of the data holds it, (C, H, W)."""
+    return np.asarray(values.transpose(2, 0, 1) / field["scale"], dtype=np.float32)
+
+
+def _drawn(values: np.ndarray, key: str) -> np.ndarray:
+    """A picture (H, W, C) with values from 0 to 1 as it is drawn on."""
+    height, width, channels = values.shape
+    data = {"id": key, "width": width, "height": height, "channels": channels, "values": values.ravel().tolist()}
+    drawn = _component()(key=f"{key} drawn", data=data, default={"pixels": None}, on_pixels_change=lambda: None).pixels
+    if drawn is None or len(drawn) != values.size:
+        return values
+    return np.asarray(drawn, dtype=np.float32).reshape(values.shape)
+
+
+def _series(field: Mapping[str, Any], start: Any, key: str, columns: tuple[str, ...]) -> Any:
+    """A series (T, D), a line for each step."""
+    import pandas as pd
+
+    values = np.asarray(start, dtype=np.float64).reshape(field["shape"])
+    if len(values) > TYPED:
+        st.caption("It is too long to be typed; the row's stands here.")
+        return values
+    names = columns if len(columns) == values.shape[1] else [f"channel {place + 1}" for place in range(values.shape[1])]
+    shown = pd.DataFrame(values, columns=list(names)).rename_axis("step")
+    found = st.data_editor(shown, height=HEIGHT, key=key)
+    st.caption("Type over a number, or paste a column from a spreadsheet.")
+    return found.to_numpy(dtype=np.float64)
+
+
+def _columns(field: Mapping[str, Any], start: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Columns of a table, each with a widget of its kind."""
+    found: dict[str, Any] = {}
+    tall = len(field["columns"]) > 5
+    with st.container(height=HEIGHT if tall else "content", border=False):
+        for column in field["columns"]:
+            name = column["name"] if column["name"] in start else column.get("date", column["name"])
+            if name not in found:
+                found[name] = cell(column, name, start.get(name), f"{key} {name}")
+    return found
+
+
+def cell(column: Mapping[str, Any], name: str, value: Any, key: str) -> Any:
+    """A widget for a value of a column, and what it holds now."""
+    label = plain(name[:60])
+    if "values" in column:
+        known = [str(item) for item in column["values"]]
+        now = "" if value is None else str(value)
+        options = known if now in known else [now, *known]
+        return st.selectbox(label, options, options.index(now), key=key)
+    if column.get("type") == "number" and name == column["name"]:
+        number = _number(value)
+        typed = st.number_input(label, value=number, format="%g", step=_step(column), key=key)
+        # What nobody touched goes on as it was written, and not rounded by the widget.
+        return value if typed == number else typed
+    return st.text_input(label, "" if value is None else str(value), key=key)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _step(column: Mapping[str, Any]) -> float:
+    """A tenth of the deviation, as a power of ten."""
+    deviation = float(column.get("std") or 1.0)
+    return float(10.0 ** np.floor(np.log10(deviation))) if deviation > 0 else 1.0
+
+
+@cache
+def _component() -> Any:
+    # Registered when first shown, as a component cannot be registered before Streamlit runs.
+    script = files("builder.ui").joinpath("drawing.js").read_text(encoding="utf-8")
+    return st.components.v2.component("netloom_drawing", html=_HTML, css=_CSS, js=script)

@@ -1,0 +1,116 @@
+"""A picture that is painted on by clicking its cells, or by drawing a box or a loop around some."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+# A picture has at most so many cells to a side; of larger ones a cell is several pixels.
+MOST_CELLS = 32
+HEIGHT = 340
+GROUND, WHITE, BLACK = "Background", "White", "Black"
+TOOLS = {"Box": "select", "Loop": "lasso", "Click": "pan"}
+
+
+def paint(picture: np.ndarray, ground: np.ndarray, key: str) -> np.ndarray:
+    """A picture (C, H, W) with values from 0 to 1, after what was painted on it; the very same where nothing was.
+
+    `ground` (C,) is the colour that stands for nothing. What was painted is kept under `key`.
+    """
+    strokes: list[tuple[list[tuple[int, int]], str]] = st.session_state.setdefault(f"{key} strokes", [])
+    colours = [GROUND, WHITE, BLACK]
+    colour = st.pills("Paint with", colours, default=GROUND, required=True, key=f"{key} colour")
+    tool = st.segmented_control("Around", list(TOOLS), default="Box", required=True, key=f"{key} tool")
+    size = cell(picture.shape[1:])
+    shown = painted(picture, strokes, ground, size)
+    # A figure with other strokes is another widget, so that nothing stays selected in it.
+    event: Any = st.plotly_chart(
+        _canvas(shown, size, TOOLS[str(tool)]),
+        width="stretch",
+        key=f"{key} canvas {len(strokes)}",
+        on_select="rerun",
+        selection_mode=("points", "box", "lasso"),
+        config={"displayModeBar": False, "scrollZoom": False},
+    )
+    touched = _touched(event, -(-picture.shape[2] // size))
+    if touched:
+        strokes.append((touched, str(colour)))
+        st.rerun(scope="fragment")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Undo", key=f"{key} undo", disabled=not strokes):
+            strokes.pop()
+            st.rerun(scope="fragment")
+        how = "each click paints a cell" if tool == "Click" else "draw over the cells that are to be painted"
+        st.caption(f"{how.capitalize()}{f'; a cell is {size} × {size} pixels' if size > 1 else ''}.", width="content")
+    return shown if strokes else picture
+
+
+def cell(shape: Sequence[int]) -> int:
+    """How many pixels a cell has to a side, for a picture (H, W)."""
+    return -(-max(shape) // MOST_CELLS)
+
+
+def painted(
+    picture: np.ndarray, strokes: Sequence[tuple[Sequence[tuple[int, int]], str]], ground: np.ndarray, size: int
+) -> np.ndarray:
+    """The picture (C, H, W) after all strokes, each the cells (row, column) that it covers and its colour."""
+    found = picture.copy()
+    plain = {WHITE: 1.0, BLACK: 0.0}
+    for cells, colour in strokes:
+        tone = np.full(len(found), plain[colour]) if colour in plain else ground
+        for row, column in cells:
+            part = found[:, row * size : (row + 1) * size, column * size : (column + 1) * size]
+            part[...] = tone[:, None, None]
+    return found
+
+
+def _touched(event: Mapping[str, Any], columns: int) -> list[tuple[int, int]]:
+    """The cells (row, column) that a person chose, of which so many stand in a row."""
+    selection = event.get("selection") or {}
+    places = {point.get("point_index") for point in selection.get("points", ())}
+    return sorted(divmod(int(place), columns) for place in places if place is not None)
+
+
+def _canvas(picture: np.ndarray, size: int, tool: str) -> go.Figure:
+    """The picture, and over it a mark in the middle of each cell, which is what can be chosen."""
+    import plotly.graph_objects as go
+
+    shown = np.clip(picture, 0, 1)
+    figure = go.Figure()
+    if len(shown) == 1:
+        figure.add_trace(go.Heatmap(z=shown[0], colorscale="gray", zmin=0, zmax=1, showscale=False, hoverinfo="skip"))
+    else:
+        figure.add_trace(go.Image(z=(shown.transpose(1, 2, 0) * 255).astype(np.uint8), hoverinfo="skip"))
+    height, width = picture.shape[1:]
+    rows, columns = np.indices((-(-height // size), -(-width // size)))
+    middle = (size - 1) / 2
+    cells = np.stack([rows.ravel(), columns.ravel()], axis=1)
+    marks = {
+        "symbol": "square",
+        "size": max(6, round(0.8 * (HEIGHT - 20) / len(rows))),
+        "color": "rgba(128,128,140,0.06)",
+    }
+    figure.add_scatter(
+        x=columns.ravel() * size + middle,
+        y=rows.ravel() * size + middle,
+        mode="markers",
+        marker=marks,
+        customdata=cells,
+        hovertemplate="row %{customdata[0]}, column %{customdata[1]}<extra></extra>",
+        selected={"marker": {"color": "rgba(99,102,241,0.7)"}},
+        unselected={"marker": {"opacity": 0.05}},
+    )
+    margin = {"l": 0, "r": 0, "t": 4, "b": 4}
+    figure.update_layout(
+        height=HEIGHT, margin=margin, dragmode=False if tool == "pan" else tool, clickmode="event+select"
+    )
+    figure.update_layout(showlegend=False, plot_bgcolor="rgba(0,0,0,0)")
+    figure.update_xaxes(visible=False, constrain="domain", range=[-0.5, width - 0.5])
+    figure.update_yaxes(visible=False, range=[height - 0.5, -0.5], scaleanchor="x", constrain="domain")
+    return figure

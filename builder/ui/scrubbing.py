@@ -1,0 +1,157 @@
+"""The view of an answer over the course of training: a slider through all weights of the run that were kept."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from builder.explain.comparing import shown
+from builder.explain.drawing.shared import lines, pictures
+from builder.explain.scrubbing import Frame, Scrubbed, scrub
+from builder.train.moments import moments
+from builder.ui.attributing import trust
+from builder.ui.attributions import legend
+from builder.ui.taking import PICTURE, chart, exports
+from builder.ui.views import progress
+from builder.ui.words import plain
+
+if TYPE_CHECKING:
+    from builder.explain.drawing.drawn import Drawn
+    from builder.ui.views import Look
+
+EACH_S = 0.7
+
+
+def obstacle(look: Look) -> str:
+    """Why there is nothing to go through; empty where there is."""
+    if look.folder is None or len(moments(look.folder)) < 2:
+        return (
+            "Only one set of weights was kept of this run, so its training cannot be gone through. Train for two "
+            "epochs or more; some weights along the way are kept by themselves."
+        )
+    return ""
+
+
+def scrubbing(look: Look) -> None:
+    """The whole view."""
+    method = choose_method(look, "Method", "scrub method")
+    found = _found(look, method, look.options if method == look.method else {})
+    key = f"scrub {look.folder} {look.row} {look.target} {method}"
+    if found is not None:
+        st.fragment(_frames)(found, key, look.trained.objective.by_class)
+
+
+def choose_method(look: Look, label: str, key: str, default: str = "") -> str:
+    """One of the methods that fit, at first that which was chosen last on the page."""
+    titles = {method.name: method.title for method in look.methods if method.available}
+    first = default if default in titles else look.method if look.method in titles else next(iter(titles))
+    return str(st.selectbox(label, list(titles), list(titles).index(first), format_func=titles.__getitem__, key=key))
+
+
+def _found(look: Look, method: str, options: dict[str, Any]) -> Scrubbed | None:
+    if look.folder is None:
+        return None
+    there = st.empty()
+    try:
+        return scrub(
+            look.trained,
+            look.folder,
+            method,
+            look.row,
+            target=look.target,
+            progress=progress(there, "Explaining with the weights of each checkpoint …"),
+            **options,
+        )
+    finally:
+        there.empty()
+
+
+def _frames(found: Scrubbed, key: str, by_class: bool) -> None:
+    """The slider, and what is to be seen where it stands."""
+    labels = [frame.label for frame in found.frames]
+    place, play = f"{key} at", f"{key} plays"
+    following = st.session_state.pop(play, None)
+    if following in labels:
+        st.session_state[place] = following
+    elif st.session_state.get(place) not in labels:
+        st.session_state[place] = labels[-1]
+
+    def start() -> None:
+        st.session_state[play] = labels[0]
+
+    left, right = st.columns([1, 7], vertical_alignment="bottom")
+    left.button("Play", icon=":material/play_arrow:", on_click=start, key=f"{key} play", width="stretch")
+    label = right.select_slider("Weights after", labels, key=place)
+    frame = found.frames[labels.index(label)]
+    _curves(found, frame, by_class)
+    _frame(found, frame)
+    if following in labels[:-1]:
+        time.sleep(EACH_S)  # whoever moves something meanwhile ends it, as what comes next is only set after that
+        st.session_state[play] = labels[labels.index(label) + 1]
+        st.rerun(scope="fragment")
+
+
+def _curves(found: Scrubbed, at: Frame, by_class: bool) -> None:
+    """The answer and the agreement with the final explanation, over the checkpoints."""
+    known = all(frame.epoch is not None for frame in found.frames)
+    x = [frame.epoch if known else frame.step for frame in found.frames]
+    here, across = (at.epoch if known else at.step), "Epoch" if known else "Step"
+    name, truth = found.final.explanation.target.name, found.final.explanation.example.target
+    shares = {f"of {name}": [frame.probability for frame in found.frames]}
+    title = "Probability"
+    if all(value is None for value in shares[f"of {name}"]):
+        shares = {name: [frame.explanation.answer for frame in found.frames]}
+        title = "The explained number"
+    elif by_class and truth and truth != name:
+        shares[f"of {truth} (true)"] = [frame.explanation.prediction.probabilities.get(truth) for frame in found.frames]
+    agreement = {"agreement": [frame.agreement.spearman for frame in found.frames]}
+    left, right = st.columns(2)
+    figure = lines(x, shares, here, f"{title} of {name}" if len(shares) == 1 else title, across)
+    if title == "Probability":
+        figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%")
+    with left:
+        st.plotly_chart(figure, width="stretch", key="scrub answer", config=PICTURE)
+    with right:
+        figure = lines(x, agreement, here, "Rank agreement with the final explanation", across)
+        figure.update_yaxes(range=[min([-0.05, *(v - 0.05 for v in agreement["agreement"] if v is not None)]), 1.05])
+        st.plotly_chart(figure, width="stretch", key="scrub agreement", config=PICTURE)
+    rows = found.table()
+    exports(f"checkpoints {found.final.explanation.method}", key="scrub export", figure="scrub answer", table=rows)
+
+
+def _frame(found: Scrubbed, frame: Frame) -> None:
+    """One explanation, on the scale of all."""
+    one = frame.explanation
+    share = f", which it gives {frame.probability:.1%}" if frame.probability is not None else ""
+    agree = frame.agreement
+    same = f"{agree.spearman:+.2f}" if agree.spearman is not None else "–"
+    st.markdown(
+        f"After **{plain(frame.label.lower())}** it answers **{plain(one.prediction.text[:80])}**. Explained: "
+        f"{plain(one.target.quantity)}{share}. Agreement with the final explanation: **{same}**, "
+        f"{agree.overlap} of the {agree.top} strongest parts."
+    )
+    show(pictures(one, shown(one), found.bounds, shown(found.final.explanation)), f"scrub {frame.name}", one.method)
+    legend(one.target.kind == "error")
+    st.caption(
+        "All checkpoints share one colour scale, so what is pale is weak beside the others. All explain the number "
+        "that the final answer is about."
+    )
+    trust(one)
+
+
+def show(listed: list[Drawn], key: str, name: str, *, beside: bool = True) -> None:
+    """Pictures one beneath the other, each with its numbers to take away."""
+    for one in listed:
+        if one.html:
+            st.html(one.html)
+            exports(name, key=f"{key} {one.key}", svg=one.svg, table=one.table)
+            continue
+        if one.beside is not None and beside:
+            left, right = st.columns(2)
+            left.plotly_chart(one.beside, width="stretch", key=f"{key} beside {one.key}", config=PICTURE)
+            with right:
+                chart(one.figure, key=f"{key} {one.key}", name=name, table=one.table)
+        elif one.figure is not None:
+            chart(one.figure, key=f"{key} {one.key}", name=name, table=one.table)
