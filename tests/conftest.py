@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests import THREADS
-from tests.forks import Forks
 
 
 @pytest.fixture
@@ -24,19 +20,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NETLOOM_HOME", str(folder))
     monkeypatch.delenv("NETLOOM_DATABASE_URL", raising=False)
     return folder
-
-
-@pytest.fixture(scope="session", autouse=True)
-def forks() -> Iterator[None]:
-    """Workers that this process starts need not import everything anew."""
-    control: Any = sys.modules.get("builder.train.control")
-    if control is None:
-        yield
-        return
-    control.subprocess = forks = Forks()
-    yield
-    control.subprocess = subprocess
-    forks.close()
 
 
 @pytest.fixture(autouse=True)

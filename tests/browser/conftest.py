@@ -1,16 +1,13 @@
-"""A browser and a tab for the session, a server for each file; a test gets the tab as if new, and has to stay silent.
-
-A new tab would compile the whole front end once more.
-"""
+"""A browser for the session, a server for each file, and a page for each test that has to stay silent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from builder.cli.bench.server import Server
 from builder.train import ACTIVE
@@ -46,36 +43,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert "Traceback" not in log, log[-4000:]
 
 
-@pytest.fixture(scope="session")
-def tab(browser: Browser) -> Iterator[Page]:
-    # Nothing that moves is waited for, or drawn by a processor.
-    context = browser.new_context(
-        viewport={"width": 1440, "height": 900}, accept_downloads=True, reduced_motion="reduce"
-    )
-    context.set_default_timeout(30_000)
-    yield context.new_page()
-    context.close()
-
-
 @pytest.fixture
-def page(tab: Page, server: Server) -> Iterator[Page]:
-    """A tab on the app that keeps nothing from the test before; a test fails where its console had an error."""
-    problems: list[str] = []
-    heard, thrown = ears(problems)
-    tab.on("console", heard)
-    tab.on("pageerror", thrown)
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    """A tab on the app; a test fails where its console had an error."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(30_000)
+    tab = context.new_page()
+    problems = listen(tab)
     yield tab
-    if tab.url.startswith(server.url):
-        tab.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
-    tab.goto("about:blank")
-    tab.remove_listener("console", heard)
-    tab.remove_listener("pageerror", thrown)
-    tab.context.clear_cookies()
+    context.close()
     assert not problems, problems
 
 
-def ears(problems: list[str]) -> tuple[Callable[[ConsoleMessage], None], Callable[[Error], None]]:
-    """Two that listen to a tab, for what its console says and for what it throws, and note what goes wrong."""
+def listen(tab: Page) -> list[str]:
+    """What goes wrong in a tab from now on."""
+    problems: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
         known = any(path in message.location.get("url", "") for path in KNOWN)
@@ -83,13 +65,6 @@ def ears(problems: list[str]) -> tuple[Callable[[ConsoleMessage], None], Callabl
         if message.type == "error" and not known and not away:
             problems.append(f"{message.text} ({message.location.get('url', '')})")
 
-    return hear, lambda error: problems.append(str(error))
-
-
-def listen(tab: Page) -> list[str]:
-    """What goes wrong in a tab from now on."""
-    problems: list[str] = []
-    heard, thrown = ears(problems)
-    tab.on("console", heard)
-    tab.on("pageerror", thrown)
+    tab.on("console", hear)
+    tab.on("pageerror", lambda error: problems.append(str(error)))
     return problems

@@ -327,6 +327,8 @@ def test_layers_are_aligned_and_framed_and_the_frame_takes_them_along(page: Page
     expect(canvas.shape("linear_3")).to_have_count(1)
     page.locator("[data-fold]").click()
     expect(canvas.node("tanh_1")).to_be_visible()
+    for _ in ("unfolded", "folded"):
+        page.keyboard.press("Control+z")
     page.keyboard.press("Control+z")  # the drag of the frame, and of all that lies in it, was one step
     expect(
         canvas.node("tanh_1").locator("xpath=ancestor::*[contains(@class, 'react-flow__node-layer')]")

@@ -12,10 +12,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from builder.cli.bench.server import Server
+from builder.explain.base import registry
 from builder.graph import Editor
 from builder.store import Run
 from builder.templates import templates
 from builder.train import refresh
+from builder.ui.attention import ROUTING
 from tests.browser.canvas import choose
 from tests.browser.conftest import listen
 
@@ -45,10 +47,11 @@ def begin(page: Page, server: Server, template: str, epochs: int) -> str:
     return project_id
 
 
-def choose_method(page: Page, title: str) -> None:
-    kind = {"Occlusion": "Covering up", "Attention maps": "Attention"}.get(title, "Gradients")
-    page.get_by_test_id("stButtonGroup").get_by_text(kind, exact=True).click()
-    page.get_by_test_id("stRadio").locator("label").filter(has_text=title).click()
+def choose_method(page: Page, name: str) -> None:
+    method = registry()[name]
+    for title in (method.group, method.title):
+        page.get_by_test_id("stButtonGroup").get_by_text(title, exact=True).click()
+    expect(page.get_by_text(method.summary)).to_be_visible(timeout=60_000)
 
 
 def only_run(server: Server, project_id: str) -> Run:
@@ -95,11 +98,9 @@ def test_train_explain_and_take_away(page: Page, server: Server, tmp_path: Path)
     assert {"model.py", "weights.safetensors", "predict.py"} <= names
     page.get_by_role("link", name="Explain").click()
     expect(page.get_by_text("It answers")).to_be_visible(timeout=60_000)
-    for method in ("Saliency", "Occlusion", "Integrated Gradients"):
+    for method in ("saliency", "occlusion", "integrated_gradients"):
         choose_method(page, method)
-        expect(page.get_by_text(f"by {method}")).to_be_visible(timeout=60_000)
-        verdict = page.locator('[data-testid="stAlert"]')
-        expect(verdict).to_contain_text("Taking parts away")
+        expect(page.get_by_text("Taking parts away in its order")).to_be_visible(timeout=60_000)
 
 
 def test_pause_reload_second_browser_continue_rate_stop(browser: Browser, page: Page, server: Server) -> None:
@@ -184,11 +185,10 @@ def test_attention_of_a_transformer(page: Page, server: Server) -> None:
     page.get_by_role("button", name="Start training").click()
     expect(page.get_by_text("On the test rows")).to_be_visible(timeout=60_000)
     page.get_by_role("link", name="Explain").click()
-    choose_method(page, "Attention maps")
-    expect(page.get_by_text("Head 4", exact=True)).to_be_visible(timeout=60_000)
-    page.get_by_text("Rollout through all").click()
-    expect(page.get_by_text("Rollout", exact=True)).to_be_visible()
-    expect(page.locator('[data-testid="stAlert"]')).to_contain_text("no attribution")
+    page.get_by_test_id("stButtonGroup").get_by_text("Attention", exact=True).first.click()
+    expect(page.get_by_text("Where the answer is read from")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("What each head does for it")).to_be_visible()
+    expect(page.get_by_text(ROUTING).first).to_be_visible()
 
 
 def test_an_upload_with_and_without_its_target(page: Page, server: Server, tmp_path: Path) -> None:

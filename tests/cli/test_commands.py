@@ -18,7 +18,8 @@ from tests.cli.conftest import Console
 from tests.networks import IMAGE, chain, digits_mlp
 
 NAMES = """
-app templates check summary code formula library data train sweep runs evaluate predict explain export import bench
+app templates check summary code formula library data train sweep runs evaluate predict explain influence concepts
+robustness export import bench
 """.split()
 
 

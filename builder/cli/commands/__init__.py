@@ -9,7 +9,8 @@ from pkgutil import iter_modules
 from builder.cli.command import Command
 
 _ORDER = """
-app templates check summary code formula library data train sweep runs evaluate predict explain export import bench
+app templates check summary code formula library data train sweep runs evaluate predict explain influence concepts
+robustness export import bench
 """.split()
 
 

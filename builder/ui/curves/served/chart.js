@@ -276,7 +276,8 @@ export class Chart {
     if (!(event.key in ways) || !at) return;
     event.preventDefault();
     event.stopPropagation();
-    const now = this.shared.hover ? nearest(at, this.shared.hover.at) : at.length;
+    const { hover } = this.curves; // not that of the last picture: keys may come faster than pictures
+    const now = hover ? nearest(at, hover.at) : at.length;
     this.curves.point(at[Math.max(0, Math.min(at.length - 1, now + ways[event.key]))], this);
   }
 }
