@@ -12,6 +12,7 @@ from builder.explain import ExplainError
 from builder.explain.attack import METHODS, refusal
 from builder.explain.drawing import figures
 from builder.explain.robustness import Attacked, Robustness, attacked, robustness
+from builder.text import plain as line
 from builder.ui.attributing import COLOURS, ICONS, WORDS
 from builder.ui.taking import chart
 from builder.ui.views import progress
@@ -115,7 +116,7 @@ def _series(name: str, value: np.ndarray, changed: np.ndarray) -> None:
         own = f" {channel + 1}" if value.shape[1] > 1 else ""
         figure.add_scatter(y=value[:, channel], name=f"as it is{own}", line={"color": BEFORE})
         figure.add_scatter(y=changed[:, channel], name=f"under attack{own}", line={"color": ATTACK, "dash": "dot"})
-    figure.update_layout(height=300, margin=figures.MARGIN, xaxis_title="Step", yaxis_title=plain(name))
+    figure.update_layout(height=300, margin=figures.MARGIN, xaxis_title="Step", yaxis_title=line(name))
     figure.update_layout(legend={"orientation": "h", "y": 1.12, "x": 0})
     steps, channels = np.indices(value.shape)
     table = {"step": steps.ravel().tolist(), "channel": channels.ravel().tolist()}

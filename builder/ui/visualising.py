@@ -9,8 +9,10 @@ import streamlit as st
 
 from builder.data import DataError
 from builder.explain import ExplainError
+from builder.explain.answering import answered
 from builder.explain.drawing import figures
 from builder.explain.visualising import Visualised, refusal, visualised, widths
+from builder.text import plain as on_one_line
 from builder.ui.attributing import COLOURS, ICONS, WORDS
 from builder.ui.results import show_example
 from builder.ui.taking import chart
@@ -64,10 +66,10 @@ def _chosen(look: Look, known: dict[str, int]) -> tuple[str, int]:
     path = left.selectbox("Where", list(titles), format_func=titles.__getitem__, key="visualised node")
     classes = look.trained.data.schema.target.classes
     if not path and len(classes) == known[path]:
-        unit = right.selectbox(
-            "Class", range(len(classes)), format_func=lambda n: plain(classes[n]), key="visualised class"
-        )
-        return path, int(unit or 0)
+        said = answered(look.trained, look.row, look.target).target.index
+        options, key = range(len(classes)), f"visualised class {said}"
+        unit = right.selectbox("Class", options, index=said, format_func=lambda n: plain(classes[n]), key=key)
+        return path, int(unit)
     if known[path] < 2:
         return path, 0
     label = f"Number, 0 to {known[path] - 1}"
@@ -122,7 +124,7 @@ def _levels(found: Visualised) -> go.Figure:
         marker = {"color": colour, "size": 11, "symbol": symbol, "opacity": 0.8}
         figure.add_scatter(x=values, y=[label] * len(values), mode="markers", marker=marker, name=label)
     figure.update_traces(hovertemplate="%{y}: %{x:.4g}<extra></extra>")
-    figure.update_layout(height=170, margin=figures.MARGIN, showlegend=False, xaxis_title=plain(found.name))
+    figure.update_layout(height=170, margin=figures.MARGIN, showlegend=False, xaxis_title=on_one_line(found.name))
     return figure
 
 
@@ -147,7 +149,7 @@ def _series(found: Visualised, name: str, made: np.ndarray) -> None:
         for place, series in enumerate(made):
             line = {"color": MADE, "width": 2.4 - 0.6 * place, "dash": ("solid", "dash", "dot")[place % 3]}
             figure.add_scatter(y=series[:, channel], name=f"{found.reached[place]:.4g}", line=line)
-        title = plain(name) if made.shape[2] == 1 else f"{plain(name)} {channel + 1}"
+        title = on_one_line(name) if made.shape[2] == 1 else f"{on_one_line(name)} {channel + 1}"
         figure.update_layout(height=260, margin=figures.MARGIN, xaxis_title="Step", yaxis_title=title)
         table = {f"seed {place + 1}": series[:, channel].tolist() for place, series in enumerate(made)}
         chart(figure, key=f"visualised {name} {channel}", name=f"visualised {name}", table=table)
