@@ -81,7 +81,7 @@ def _frames(found: Scrubbed, key: str, by_class: bool) -> None:
     def start() -> None:
         st.session_state[play] = labels[0]
 
-    left, right = st.columns([1, 7], vertical_alignment="bottom")
+    left, right = st.columns([1.6, 7], vertical_alignment="bottom")
     left.button("Play", icon=":material/play_arrow:", on_click=start, key=f"{key} play", width="stretch")
     label = right.select_slider("Weights after", labels, key=place)
     frame = found.frames[labels.index(label)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
 import torch
 
@@ -18,7 +19,6 @@ from builder.data import add_file, prepare
 from builder.graph import DataChoice, Project, Training
 from builder.train import streaming
 from builder.train.checkpoints import load, save
-from builder.train.limits import resident
 from builder.train.loop import Loop, begin
 from builder.train.streaming import Stream, measured, take
 from builder.train.trained import TrainedRun, evaluate
@@ -191,17 +191,29 @@ def test_an_input_that_is_rebuilt_is_its_own_target(streamed: Project, home: Pat
 
 
 def test_what_is_mapped_is_no_memory_of_a_run(tmp_path: Path) -> None:
-    process, size = psutil.Process(), 64 * 2**20
+    size = 64 * 2**20
     (tmp_path / "large").write_bytes(bytes(size))
-    before = resident(process), process.memory_info().rss
-    mapped = np.memmap(tmp_path / "large", np.uint8, "r")
-    assert int(mapped[::512].sum()) == 0
-    after = resident(process), process.memory_info().rss
-    assert after[1] - before[1] > size / 2
-    assert after[0] - before[0] < size / 4
-    held = np.ones(size, dtype=np.uint8)
-    assert resident(process) - after[0] > size / 2
-    del held
+    # In a process of its own: nothing else comes and goes there.
+    script = """
+import sys
+import numpy as np, psutil
+from builder.train.limits import resident
+process = psutil.Process()
+look = lambda: (resident(process), process.memory_info().rss)
+print(*look())
+mapped = np.memmap(sys.argv[1], np.uint8, "r")
+mapped[::512].sum()
+print(*look())
+held = np.ones(len(mapped), dtype=np.uint8)
+print(*look())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "large")], capture_output=True, text=True, check=True
+    )
+    before, mapped, held = (tuple(map(int, line.split())) for line in done.stdout.splitlines())
+    assert mapped[1] - before[1] > size / 2
+    assert mapped[0] - before[0] < size / 4
+    assert held[0] - mapped[0] > size / 2
 
 
 def _sorted(rows: torch.Tensor) -> torch.Tensor:
