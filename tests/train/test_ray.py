@@ -135,4 +135,5 @@ def test_trials_of_a_sweep_are_made_by_ray_tune(store: Store) -> None:
         assert trial.value == min(value for _, value in store.curves([run.id], "loss")[run.id])
     assert sweeps.best(sweep, trials) == min(trials, key=lambda trial: trial.value or 9.0)
     folder = next((store.home / "ray").glob(f"sweep-{sweep_id}"))
-    assert len(list(folder.glob("*/result.json"))) == 4, "Tune has a result of each"
+    # Tune notes the last of them after the run itself has ended.
+    until(lambda: len(list(folder.glob("*/result.json"))) == 4, WAIT_S)
