@@ -81,7 +81,7 @@ def _lightning(task: Task, split: dict[str, Any], fused: bool = False) -> Run:
     from torch.nn.functional import cross_entropy
     from torch.utils.data import DataLoader, TensorDataset
 
-    class Module(lightning.LightningModule):
+    class Module(lightning.LightningModule):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.model = task.twin()
