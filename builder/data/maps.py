@@ -201,10 +201,8 @@ def remembered(folder: Path | None, name: str, make: Callable[[], Any]) -> Any:
     if folder is None:
         return make()
     path = folder / FOLDER / f"{name}.json"
-    try:
+    with suppress(OSError, ValueError):  # it is not there yet, or was not written to its end
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        pass  # it is not there yet, or was not written to its end
     found = make()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, json.dumps(found, ensure_ascii=False).encode())

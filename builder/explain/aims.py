@@ -31,16 +31,16 @@ def choose(asked: Asked, output: torch.Tensor, data: Prepared, training: Trainin
         return None
     target, objective = data.schema.target, training.objective
     if objective == "binary_classification":
-        index = int(output[0, 0] > 0) if asked is None else _place(asked, target.classes, "class")
+        index = int(output[0, 0] > 0) if asked is None else place(asked, target.classes, "class")
         return Target("binary", index, target.classes[index], f"the score (logit) of {target.classes[index]}")
     if objective == "multi_label":
-        index = int(output[0].argmax()) if asked is None else _place(asked, target.classes, "label")
+        index = int(output[0].argmax()) if asked is None else place(asked, target.classes, "label")
         return Target("label", index, target.classes[index], f"the score (logit) of {target.classes[index]}")
     if objective == "siamese":
         return Target("distance", 0, target.name, "the distance of both embeddings")
     if objective == "contrastive":
         names = tuple(f"number {place + 1}" for place in range(output.shape[1]))
-        index = int(output[0].abs().argmax()) if asked is None else _place(asked, names, "number")
+        index = int(output[0].abs().argmax()) if asked is None else place(asked, names, "number")
         return Target("raw", index, names[index], f"{names[index]} of the embedding")
     if objective == "ranking":
         return Target("raw", 0, "score", "the score of the item for the user")
@@ -105,7 +105,12 @@ def _parts(data: Prepared, widths: tuple[int, ...]) -> Iterator[tuple[dict[str, 
         start += width
 
 
-def _place(asked: Asked, names: tuple[str, ...], what: str) -> int:
+def place(asked: Asked, names: tuple[str, ...], what: str) -> int:
+    """The number of a class, label, output or action that is asked for by name or number.
+
+    Raises:
+        ExplainError: there is none.
+    """
     if isinstance(asked, int) and 0 <= asked < len(names):
         return asked
     if isinstance(asked, str) and asked in names:

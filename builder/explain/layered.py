@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -71,3 +71,30 @@ class Layered(Explainer):
                 remarks = () if node.cut else (Remark("caution", text),)
                 return Result({}, steps, nodes=parts, total=total, ground=ground, whole=node.cut, remarks=remarks)
             steps, before = min(2 * steps, most), total
+
+
+class Integral(Layered):
+    """An integral along the way from the baseline to the example, which Captum takes for the numbers of a node."""
+
+    needs = ("gradients", "smooth_path")
+    adds_up = True
+
+    max_steps: int = Field(1024, ge=1, le=4096, description="Steps are doubled up to here until the parts add up")
+
+    def integral(self) -> type[Any]:
+        """Captum's class."""
+        raise NotImplementedError
+
+    def run(self, subject: Subject) -> Result:
+        points = subject.points
+        node, tapped = self.place(subject)
+        values, baselines = tuple(point.value for point in points), tuple(point.baseline for point in points)
+        method = self.integral()(subject.point_score, tapped.place)
+
+        def attribute(steps: int) -> torch.Tensor:
+            rows = max(4, subject.rows)
+            found = method.attribute(values, baselines=baselines, n_steps=steps, internal_batch_size=rows)
+            first: torch.Tensor = found[0] if isinstance(found, tuple) else found
+            return first
+
+        return self.refined(subject, node, attribute, subject.ground, self.max_steps)

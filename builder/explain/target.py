@@ -55,48 +55,35 @@ def choose(
         return _action(asked, output, target.classes, objective)
     if target.kind in ("class", "class_and_tags"):
         classes = target.classes
-        index = int(output[0].argmax()) if asked is None else _place(asked, classes, "class")
+        index = int(output[0].argmax()) if asked is None else aims.place(asked, classes, "class")
         return Target("class", index, classes[index], f"the score (logit) of {classes[index]}")
     if target.kind == "number":
         width = output[0].numel()
         names = (target.name,) if width == 1 else tuple(f"{target.name} {place + 1}" for place in range(width))
-        index = 0 if asked is None else _place(asked, names, "output")
+        index = 0 if asked is None else aims.place(asked, names, "output")
         return Target("number", index, names[index], f"{names[index]}, in its own units")
     if target.kind == "mask":
         return _region(asked, output, target.classes)
     return _token(asked, output, data, inputs)
 
 
-def _action(asked: Asked, output: torch.Tensor, actions: tuple[str, ...], objective: str) -> Target:
+def _action(asked: Named, output: torch.Tensor, actions: tuple[str, ...], objective: str) -> Target:
     """The score of an action: what it is worth, or the logit of its probability."""
-    index = int(output[0].argmax()) if asked is None else _place(asked, actions, "action")
+    index = int(output[0].argmax()) if asked is None else aims.place(asked, actions, "action")
     told = "the value (expected return)" if objective in VALUING else "the score (logit)"
     kind: Literal["value", "class"] = "value" if objective in VALUING else "class"
     return Target(kind, index, actions[index], f"{told} of {actions[index]}")
 
 
-def _region(asked: Asked, output: torch.Tensor, classes: tuple[str, ...]) -> Target:
+def _region(asked: Named, output: torch.Tensor, classes: tuple[str, ...]) -> Target:
     """A class over the pixels that the network gives it; over all of them, where it gives it none."""
     said = output[0].argmax(0).flatten()  # (H·W,)
     commonest = int(said.bincount(minlength=len(classes))[1:].argmax()) + 1  # other than the ground
-    index = commonest if asked is None else _place(asked, classes, "class")
+    index = commonest if asked is None else aims.place(asked, classes, "class")
     places = tuple((said == index).nonzero().flatten().tolist())
     where = "its pixels" if places else "all pixels"
     quantity = f"the mean score (logit) of {classes[index]} over {where}"
     return Target("mask", index, classes[index], quantity, None, places)
-
-
-def _place(asked: Asked, names: tuple[str, ...], what: str) -> int:
-    if isinstance(asked, int) and 0 <= asked < len(names):
-        return asked
-    if isinstance(asked, str) and asked in names:
-        return names.index(asked)
-    if isinstance(asked, str) and asked.isdecimal() and int(asked) < len(names):
-        return int(asked)
-    listed = ", ".join(names[:20])
-    raise ExplainError(
-        f"There is no {what} {str(asked)[:60]!r}; choose one of {listed}, or its number from 0 to {len(names) - 1}."
-    )
 
 
 def _token(asked: Named, output: torch.Tensor, data: Prepared, inputs: Mapping[str, torch.Tensor]) -> Target:

@@ -9,25 +9,17 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from torch import nn
+from builder.explain import run
 
-    from builder.data import Prepared
-    from builder.graph import Project
+if TYPE_CHECKING:
     from builder.train.objectives import Objective
 
 MOST = 6
 
 
-class Trained(Protocol):
-    """What is needed of a trained network."""
+class Trained(run.Trained, Protocol):
+    """A trained network with the loss that it was trained by."""
 
-    @property
-    def project(self) -> Project: ...
-    @property
-    def model(self) -> nn.Module: ...
-    @property
-    def data(self) -> Prepared: ...
     @property
     def objective(self) -> Objective: ...
     @property

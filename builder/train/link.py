@@ -27,7 +27,7 @@ from builder.train.pace import Pace
 from builder.train.trial import TrialWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import torch
 
@@ -162,16 +162,10 @@ class Link(Watch):
 
     def _obey(self, loop: Loop) -> bool:
         """Carry out what has been asked for. Returns false where the run has to stop."""
-        while self._commands:
-            kind, value, text = self._commands.pop(0)
-            self.log("command", kind=kind, value=value, text=text, step=loop.step)
-            if kind == "learning_rate" and value is not None:
-                self._set_learning_rate(loop, value)
-            elif kind == "schedule":
-                self._set_schedule(loop, text)
-            elif kind == "stop":
+        for kind in self._told(loop):
+            if kind == "stop":
                 return False
-            elif kind == "pause":
+            if kind == "pause":
                 self.checkpoint(loop)
                 self.store.update_run(self.run_id, state="paused")
                 self._speed.pause()
@@ -183,18 +177,24 @@ class Link(Watch):
     def _wait(self, loop: Loop) -> bool:
         """Sleep until the run may go on. Returns false where it has to stop instead."""
         while True:
-            while self._commands:
-                kind, value, text = self._commands.pop(0)
-                self.log("command", kind=kind, value=value, text=text, step=loop.step)
-                if kind == "learning_rate" and value is not None:
-                    self._set_learning_rate(loop, value)
-                elif kind == "schedule":
-                    self._set_schedule(loop, text)
-                elif kind in ("resume", "stop"):
+            for kind in self._told(loop):
+                if kind in ("resume", "stop"):
                     return kind == "resume"
             if self._late():
                 return False
             time.sleep(POLL_S / 2)
+
+    def _told(self, loop: Loop) -> Iterator[str]:
+        """Change rate and schedule as it was asked for, and hand on what else was."""
+        while self._commands:
+            kind, value, text = self._commands.pop(0)
+            self.log("command", kind=kind, value=value, text=text, step=loop.step)
+            if kind == "learning_rate" and value is not None:
+                self._set_learning_rate(loop, value)
+            elif kind == "schedule":
+                self._set_schedule(loop, text)
+            else:
+                yield kind
 
     def _set_learning_rate(self, loop: Loop, value: float) -> None:
         loop.learning_rate = self._facts["learning_rate"] = value

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from builder.data import schema
+from builder.data import prepare, schema
 from builder.graph import DataChoice, Project, Training
 from builder.train import TrainedRun, fit_here
 from tests.networks import chain
@@ -49,6 +50,21 @@ def network(dataset: str, *layers: Layer, options: dict[str, Any] | None = None,
         data=DataChoice(dataset=dataset, options=options),
         training=Training(**training),
     )
+
+
+def without_maxima(data: DataChoice, home: Path) -> TrainedRun:
+    """A network of convolutions without maxima, trained on pictures of two classes."""
+    field = prepare(data, home).schema.inputs[0]
+    layers: list[Layer] = [
+        ("Input", {"field": field.name, "kind": "image", "shape": list(field.shape)}),
+        ("Conv2d", {"filters": 8}),
+        ("ReLU", {}),
+        ("Conv2d", {"filters": 12, "stride": 2}),
+        ("ReLU", {}),
+        ("GlobalAvgPool", {}),
+        ("Linear", {"units": 2}),
+    ]
+    return fit_here(chain(*layers, data=data, training=Training(epochs=12, learning_rate=0.02)), home)
 
 
 def table() -> Project:

@@ -13,11 +13,10 @@ from builder.data import add_file, prepare
 from builder.explain import ExplainError
 from builder.explain.concepts import Concepts, Wanted, concepts, numbers, rows_of
 from builder.explain.directions import direction_of
-from builder.graph import DataChoice, Training
-from builder.train import TrainedRun, fit_here
-from tests.explain.models import Layer, trained
+from builder.graph import DataChoice
+from builder.train import TrainedRun
+from tests.explain.models import trained, without_maxima
 from tests.explain.test_conformance import state
-from tests.networks import chain
 
 SIDE, BLOCK, ROWS = 12, 4, 500
 STRIPES = np.tile(np.array([170.0, 0.0, 170.0, 0.0])[:, None], (1, BLOCK))
@@ -38,17 +37,7 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedRun, dict[s
     buffer = io.BytesIO()
     np.savez(buffer, x=pictures.clip(0, 255).astype(np.uint8), y=classes.astype(np.uint8))
     data = DataChoice(dataset=add_file(buffer.getvalue(), "marked.npz", home).name)
-    field = prepare(data, home).schema.inputs[0]
-    layers: list[Layer] = [
-        ("Input", {"field": field.name, "kind": "image", "shape": list(field.shape)}),
-        ("Conv2d", {"filters": 8}),
-        ("ReLU", {}),
-        ("Conv2d", {"filters": 12, "stride": 2}),
-        ("ReLU", {}),
-        ("GlobalAvgPool", {}),
-        ("Linear", {"units": 2}),
-    ]
-    run = fit_here(chain(*layers, data=data, training=Training(epochs=12, learning_rate=0.02)), home)
+    run = without_maxima(data, home)
     rows = {"stripes": np.flatnonzero(classes), "corner": np.flatnonzero(corner)}
     rows["random"] = random.choice(ROWS, 200, replace=False)
     return run, {name: tuple(found.tolist()) for name, found in rows.items()}

@@ -14,7 +14,7 @@ from builder.data import add_file, prepare
 from builder.explain import explain
 from builder.graph import DataChoice, Training
 from builder.train import TrainedRun, fit_here
-from tests.explain.models import Layer
+from tests.explain.models import Layer, without_maxima
 from tests.networks import chain
 
 SIDE, BLOCK = 16, 5
@@ -52,17 +52,7 @@ def striped(home: Path) -> tuple[TrainedRun, np.ndarray]:
     np.savez(buffer, x=pictures, y=classes.astype(np.uint8))
     info = add_file(buffer.getvalue(), "striped.npz", home)
     data = DataChoice(dataset=info.name)
-    field = prepare(data, home).schema.inputs[0]
-    layers: list[Layer] = [
-        ("Input", {"field": field.name, "kind": "image", "shape": list(field.shape)}),
-        ("Conv2d", {"filters": 8}),
-        ("ReLU", {}),
-        ("Conv2d", {"filters": 12, "stride": 2}),
-        ("ReLU", {}),
-        ("GlobalAvgPool", {}),
-        ("Linear", {"units": 2}),
-    ]
-    return fit_here(chain(*layers, data=data, training=Training(epochs=12, learning_rate=0.02)), home), masks
+    return without_maxima(data, home), masks
 
 
 def points(evidence: np.ndarray, mask: np.ndarray) -> bool:

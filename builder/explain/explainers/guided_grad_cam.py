@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.explain.base import Result
-from builder.explain.explainers.guided_backprop import WARNING
 from builder.explain.explanation import Remark
 from builder.explain.feature_maps import FeatureMaps
+from builder.explain.rectified import WARNING
 
 if TYPE_CHECKING:
     from builder.explain.subject import Subject

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from builder.train.objectives.reports import by_class
 from builder.train.objectives.thresholds import HALF, areas, best_threshold, curves
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class BinaryClassification(Objective):
         shares, target = output[:, 0].sigmoid(), data.target[rows]
         losses = functional.binary_cross_entropy_with_logits(output[:, 0], target.float(), reduction="none")
         truth, guess = target.numpy(), (shares > threshold).long().numpy()
-        precision, recall, f1, support = precision_recall_fscore_support(truth, guess, labels=[0, 1], zero_division=0)
+        scores = precision_recall_fscore_support(truth, guess, labels=[0, 1], zero_division=0)
+        precision, recall, f1, _ = scores
         told = {"truth": truth, "scores": shares.double().numpy()}
         return Evaluation(
             split=split,
@@ -67,16 +69,7 @@ class BinaryClassification(Objective):
             },
             classes=classes,
             confusion=confusion_matrix(truth, guess, labels=[0, 1]).tolist(),
-            report=[
-                {
-                    "class": name,
-                    "precision": float(precision[i]),
-                    "recall": float(recall[i]),
-                    "f1": float(f1[i]),
-                    "examples": int(support[i]),
-                }
-                for i, name in enumerate(classes)
-            ],
+            report=by_class(classes, scores),
             separation={
                 "usual": shares[target == 0].tolist(),
                 "unusual": shares[target == 1].tolist(),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from builder.train.objectives.reports import by_class
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +53,8 @@ class Classification(Objective):
         confidence, predicted = shares.max(1)
         labels = np.arange(len(classes))
         truth, guess = target.numpy(), predicted.numpy()
-        precision, recall, f1, support = precision_recall_fscore_support(truth, guess, labels=labels, zero_division=0)
+        scores = precision_recall_fscore_support(truth, guess, labels=labels, zero_division=0)
+        _, recall, f1, support = scores
         present = support > 0
         worst = losses.argsort(descending=True)[:WORST].tolist()
         return Evaluation(
@@ -67,16 +69,7 @@ class Classification(Objective):
             },
             classes=classes,
             confusion=confusion_matrix(truth, guess, labels=labels).tolist(),
-            report=[
-                {
-                    "class": name,
-                    "precision": float(precision[i]),
-                    "recall": float(recall[i]),
-                    "f1": float(f1[i]),
-                    "examples": int(support[i]),
-                }
-                for i, name in enumerate(classes)
-            ],
+            report=by_class(classes, scores),
             worst=[
                 Worst(int(rows[i]), float(losses[i]), classes[truth[i]], classes[guess[i]], float(confidence[i]))
                 for i in worst

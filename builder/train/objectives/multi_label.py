@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from builder.train.objectives.reports import by_class
 from builder.train.objectives.thresholds import HALF, areas, best_threshold
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class MultiLabel(Objective):
         shares, true = output.sigmoid().double().numpy(), (target > HALF).numpy()
         said = shares > np.array(limits)
         losses = functional.binary_cross_entropy_with_logits(output, target, reduction="none").mean(1)
-        precision, recall, f1, support = precision_recall_fscore_support(true, said, zero_division=0)
+        scores = precision_recall_fscore_support(true, said, zero_division=0)
         both = [areas(true[:, label], shares[:, label]) for label in range(len(classes))]
         means = [area["pr_auc"] for area in both if area["pr_auc"] == area["pr_auc"]]
         return Evaluation(
@@ -80,24 +81,15 @@ class MultiLabel(Objective):
             metrics={
                 "subset_accuracy": float((said == true).all(1).mean()),
                 "micro_f1": float(f1_score(true, said, average="micro", zero_division=0)),
-                "macro_f1": float(f1.mean()),
+                "macro_f1": float(scores[2].mean()),
                 "mean_average_precision": float(np.mean(means)) if means else float("nan"),
                 "hamming_loss": float((said != true).mean()),
                 "loss": float(losses.mean()),
             },
             classes=classes,
             report=[
-                {
-                    "class": name,
-                    "precision": float(precision[i]),
-                    "recall": float(recall[i]),
-                    "f1": float(f1[i]),
-                    "average_precision": both[i]["pr_auc"],
-                    "roc_auc": both[i]["roc_auc"],
-                    "threshold": limits[i],
-                    "examples": int(support[i]),
-                }
-                for i, name in enumerate(classes)
+                row | {"average_precision": area["pr_auc"], "roc_auc": area["roc_auc"], "threshold": limit}
+                for row, area, limit in zip(by_class(classes, scores), both, limits, strict=True)
             ],
             worst=[
                 Worst(int(rows[i]), float(losses[i]), listed(classes, true[i]), listed(classes, said[i]), None)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from builder.train.objectives.reports import by_class
 from builder.train.objectives.thresholds import areas, best_threshold, curves
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Siamese(Objective):
         threshold = chosen.get("threshold", self.margin / 2)
         costs, apart = self._costs(output, target)
         truth, guess = target.numpy(), (apart < threshold).long().numpy()
-        precision, recall, f1, support = precision_recall_fscore_support(truth, guess, labels=[0, 1], zero_division=0)
+        scores = precision_recall_fscore_support(truth, guess, labels=[0, 1], zero_division=0)
         near = (-apart).double().numpy()
         return Evaluation(
             split=split,
@@ -101,22 +102,13 @@ class Siamese(Objective):
             metrics={
                 "accuracy": float((truth == guess).mean()),
                 **areas(truth, near),
-                "f1": float(f1[ALIKE]),
+                "f1": float(scores[2][ALIKE]),
                 "threshold": threshold,
                 "loss": float(costs.mean()),
             },
             classes=classes,
             confusion=confusion_matrix(truth, guess, labels=[0, 1]).tolist(),
-            report=[
-                {
-                    "class": name,
-                    "precision": float(precision[i]),
-                    "recall": float(recall[i]),
-                    "f1": float(f1[i]),
-                    "examples": int(support[i]),
-                }
-                for i, name in enumerate(classes)
-            ],
+            report=by_class(classes, scores),
             separation={
                 "usual": apart[target == ALIKE].tolist(),
                 "unusual": apart[target != ALIKE].tolist(),

@@ -29,7 +29,7 @@ def best_threshold(scores: torch.Tensor, positive: torch.Tensor) -> float:
     f1[:-1][ordered[:-1] == ordered[1:]] = -1.0  # equal scores cannot be parted
     best = int(f1.argmax())
     if best + 1 == len(ordered):
-        return float(ordered[-1] / 2)
+        return float(ordered[-1] - ordered[-1].abs() / 2)  # below the lowest, also where scores are below 0
     return float((ordered[best] + ordered[best + 1]) / 2)
 
 
