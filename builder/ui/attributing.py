@@ -49,15 +49,13 @@ def choose_method(look: Look) -> Method | None:
     group = st.segmented_control("Kind of method", groups, default=current.group, key="input kind", **hidden)
     listed = {method.name: method for method in look.methods if method.group == group}
     fitting = [name for name, method in listed.items() if method.available]
-    first = look.method if look.method in fitting else next(iter(fitting or listed))
-    name = st.pills(
-        "Method",
-        list(listed),
-        default=first,
-        format_func=lambda key: listed[key].title if listed[key].available else f":gray[{listed[key].title}]",
-        key=f"input method {group}",
-        **hidden,
-    )
+    labels = {name: method.title if method.available else f":gray[{method.title}]" for name, method in listed.items()}
+    key, drawn = f"input method {group}", [group, *labels.values()]
+    if key not in st.session_state or st.session_state.get("methods drawn") != drawn:
+        # Said to the browser, which may know another choice than the server where a kind was left a moment ago.
+        st.session_state[key] = look.method if look.method in fitting else next(iter(fitting or listed))
+        st.session_state["methods drawn"] = drawn
+    name = st.pills("Method", list(listed), format_func=labels.__getitem__, key=key, **hidden)
     method = listed[str(name)]
     if not method.available:
         st.info(f"**{method.title}** is not run on this network: {plain(method.reason)}", icon=":material/block:")
