@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import StopException, get_script_run_ctx
 
 import builder.ui
+from builder.ui import session
 from builder.ui.trouble import guard, keep_callback_errors
 
 ROOT = Path(builder.ui.__file__).parents[2]
@@ -37,6 +38,7 @@ def navigate() -> None:
     try:
         with guard():
             chosen.run()
+            session.warm()
     finally:
         _state.inside = False
 
