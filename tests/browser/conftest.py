@@ -19,7 +19,7 @@ KNOWN = ("_stcore/health", "_stcore/host-config")
 DISCONNECTED = ("WebSocket", "disconnected from server", "ERR_CONNECTION_REFUSED", "server endpoint", "not responding")
 
 # The machine may be busy; where a time is promised, the test says so itself.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def page(browser: Browser, server: Server) -> Iterator[Page]:
     """A tab on the app; a test fails where its console had an error."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     tab = context.new_page()
     problems = listen(tab)
     yield tab

@@ -80,9 +80,9 @@ def deep(layers: int, width: int = 64) -> Project:
 
 
 def seconds(document: Project) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     analyse(document)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def test_the_mnist_network_of_keras_has_its_published_parameters() -> None:
@@ -164,14 +164,13 @@ def test_activations_are_what_autograd_keeps() -> None:
         ],
     ],
 )
-@pytest.mark.alone
 def test_absurd_sizes_are_refused_at_once(layers: list[tuple[str, dict[str, Any]]]) -> None:
     analyse(chain(TABLE, *layers[:1], ("ReLU", {})))  # imports
     measure.cache_clear()
     document = chain(TABLE, *layers, ("GlobalMaxPool", {}) if len(layers) > 2 else ("Flatten", {}))
-    start = time.perf_counter()
+    start = time.process_time()
     issues = validate(document)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
     assert [issue for issue in issues if issue.severity == "error"]
     for issue in issues:
         assert "\n" not in issue.message
@@ -192,25 +191,23 @@ def test_a_refusal_allocates_nothing() -> None:
     assert int(done.stdout) < 200_000  # KiB
 
 
-@pytest.mark.alone
 def test_three_hundred_nodes_are_analysed() -> None:
     document = deep(300)
     analyse(deep(12))  # imports
     measure.cache_clear()
-    start = time.perf_counter()
+    start = time.process_time()
     analysis = analyse(document)
-    assert time.perf_counter() - start < 3.0
+    assert time.process_time() - start < 3.0
     assert not analysis.issues
     assert len(analysis.nodes) == len(document.main_network.nodes)
 
 
-@pytest.mark.alone
 def test_two_thousand_nodes_with_mistakes_are_analysed() -> None:
     document = deep(1998)
     document = apply(document, {"kind": "remove", "nodes": ["output_1"], "edges": []})
-    start = time.perf_counter()
+    start = time.process_time()
     assert "no_output" in {issue.code for issue in validate(document)}
-    assert time.perf_counter() - start < 5.0
+    assert time.process_time() - start < 5.0
 
 
 def test_an_edit_costs_only_what_it_changed() -> None:

@@ -245,7 +245,6 @@ def test_cut_parquet(home: Path) -> None:
         _taken_or_refused(bytes(broken), "x.parquet", home)
 
 
-@pytest.mark.alone
 def test_parquet_that_unpacks_to_far_more_rows_is_refused_unread(home: Path) -> None:
     column = pyarrow.array(np.zeros(2_000_000, dtype=np.int64))
     table = pyarrow.table({"a": column, "y": column})
@@ -254,9 +253,9 @@ def test_parquet_that_unpacks_to_far_more_rows_is_refused_unread(home: Path) -> 
         for _ in range(10):
             writer.write_table(table)
     assert len(stream.getvalue()) < 2**20
-    start = time.perf_counter()
+    start = time.process_time()
     assert "20,000,000 rows" in _refused(stream.getvalue(), "x.parquet", home)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 ZEROS = b"\0" * 2**20
@@ -337,13 +336,12 @@ def test_odd_member_names(home: Path, name: str) -> None:
     assert info is None or info.rows == 20
 
 
-@pytest.mark.alone
 def test_refusing_a_bomb_takes_no_time(home: Path) -> None:
     bomb = packed({**folders(), "set/cats/x.png": ZEROS * 100}, zipfile.ZIP_DEFLATED)
-    start = time.perf_counter()
+    start = time.process_time()
     _refused(bomb, "x.zip", home)
-    refused = time.perf_counter() - start
-    start = time.perf_counter()
+    refused = time.process_time() - start
+    start = time.process_time()
     with zipfile.ZipFile(io.BytesIO(bomb)) as archive:
         archive.read("set/cats/x.png")
-    assert refused < time.perf_counter() - start
+    assert refused < time.process_time() - start

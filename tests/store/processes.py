@@ -6,6 +6,7 @@ Those that have to begin together wait for the file `go` in the data folder.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -149,7 +150,10 @@ def claim_here(home: Path, workers: str) -> None:
 
 
 def beat(home: Path, start: str) -> None:
-    """Take the next run, and where `start` says so be its worker: let it live until it is lost, and say so then."""
+    """Take the next run, and where `start` says so be its worker: let it live until it is lost, and say so then.
+
+    Once there is a file `cut`, it stops between two beats, when it holds no lock on the database.
+    """
     from builder.store import Limits, Lost
 
     store = open_store(home)
@@ -163,6 +167,9 @@ def beat(home: Path, start: str) -> None:
     while True:
         time.sleep(0.05)
         epoch += 1
+        if (home / "cut").exists():
+            (home / "cut").unlink()
+            os.kill(os.getpid(), signal.SIGSTOP)
         try:
             if start == "worker":
                 store.heartbeat(run.id, holding=run.claim, epoch=epoch, step=epoch, summary={})

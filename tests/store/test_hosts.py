@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 
 from builder.graph import Project
@@ -81,7 +82,9 @@ def test_a_run_of_another_machine_is_left_alone_until_nothing_is_heard(
     child = far("worker")
     found = tended(store, run, SILENCE_S + 1, "failed")
     assert (found.state, found.host, found.pid) == ("running", FAR, child.pid), "no process here has this number"
-    os.kill(child.pid, signal.SIGSTOP)  # as if its network was cut
+    (store.home / "cut").touch()  # as if its network was cut
+    while psutil.Process(child.pid).status() != psutil.STATUS_STOPPED:
+        time.sleep(0.01)
     start = time.monotonic()
     found = tended(store, run, SILENCE_S + 10, "failed")
     assert found.state == "failed"
