@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import networkx as nx
-
 from builder.check.issue import Issue
 from builder.check.measure import Measured, measure
 from builder.check.views import digraph, execution_order
@@ -19,6 +17,8 @@ from builder.layers.io import Input, Output
 from builder.layers.subnetwork import Subnetwork, interface
 
 if TYPE_CHECKING:
+    import networkx as nx
+
     from builder.data import Schema
 
 # Weights, their gradients and Adam's two moments, four bytes each.

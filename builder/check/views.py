@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from builder.graph import Network
 from builder.text import natural
 
+if TYPE_CHECKING:
+    import networkx as nx
+
 
 def digraph(network: Network) -> nx.DiGraph[str]:
     """The nodes and which feeds which."""
+    import networkx as nx
+
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(network.nodes)
     graph.add_edges_from((edge.source_node, edge.target_node) for edge in network.edges)
@@ -18,12 +23,16 @@ def digraph(network: Network) -> nx.DiGraph[str]:
 
 def cyclic(graph: nx.DiGraph[str]) -> set[str]:
     """The nodes that feed themselves, directly or through others."""
+    import networkx as nx
+
     found = {node for part in nx.strongly_connected_components(graph) if len(part) > 1 for node in part}
     return found | {node for node in graph if graph.has_edge(node, node)}
 
 
 def execution_order(graph: nx.DiGraph[str]) -> list[str]:
     """Every node after those that feed it, the same for equal graphs, without nodes on a cycle or behind one."""
+    import networkx as nx
+
     circling = cyclic(graph)
     behind = set(circling)
     for node in circling:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
-import networkx as nx
-
 from builder.check import Analysis, Context
 from builder.graph.expression import SIZE, ExpressionError, evaluate, names_in
 from builder.layers import resolve
@@ -141,6 +139,8 @@ def classes(analysis: Analysis) -> list[NetworkClass]:
 
 def used(context: Context) -> list[str]:
     """The nodes that lead to an Output, in order, without the Inputs and Outputs themselves."""
+    import networkx as nx
+
     ends = context.of_type(Output)
     leading = set(ends).union(*(nx.ancestors(context.graph, node) for node in ends))
     return [key for key in context.order if key in leading and not isinstance(context.layers[key], (Input, Output))]
@@ -148,6 +148,8 @@ def used(context: Context) -> list[str]:
 
 def _by_network(main: Context) -> Iterator[list[Context]]:
     """The uses of each network, inner networks before those in which they stand."""
+    import networkx as nx
+
     uses: dict[int, Context] = {}
 
     def visit(context: Context) -> None:

@@ -63,11 +63,15 @@ def prepare(choice: DataChoice, home: Path | None = None) -> Prepared:
 
 
 def _key(choice: DataChoice, home: Path | None) -> tuple[str, str]:
-    """What a choice is remembered by. An upload may have been removed since, by this process or another."""
+    """What a choice is remembered by: built-in data is the same in every data folder. An upload may have been removed
+    since, by this process or another."""
+    said = json.dumps(choice.model_dump(mode="json"), sort_keys=True)
+    if choice.dataset in builtin():
+        return said, ""
     home = home or default_home()
-    if choice.dataset and choice.dataset not in builtin():
+    if choice.dataset:
         find_upload(choice.dataset, home)
-    return json.dumps(choice.model_dump(mode="json"), sort_keys=True), str(home)
+    return said, str(home)
 
 
 @lru_cache(maxsize=256)

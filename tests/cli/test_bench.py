@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from builder.check import analyse
+from builder.check.measure import measure
 from builder.cli.bench.checking import BUDGET_S, large
 from builder.cli.bench.forward import TWINS, count
 from builder.cli.bench.peers import Peer, begun, installed
@@ -35,7 +36,7 @@ def test_each_twin_is_the_same_network() -> None:
 
 @pytest.mark.parametrize("nodes", BUDGET_S)
 def test_the_large_document(nodes: int) -> None:
-    document = large(1, nodes)
+    document = large(0, nodes)
     assert len(document.main_network.nodes) == nodes
     assert not analyse(document).errors
 
@@ -52,14 +53,6 @@ def test_each_architecture_and_its_twin_are_the_same_network(name: str) -> None:
 def test_ratio() -> None:
     found = ratio([2, 6, 12], [1, 2, 3])
     assert (found.median, found.low, found.high) == (3, 2, 4)
-
-
-@pytest.mark.alone
-def test_the_check_alone(console: Console) -> None:
-    value = console("bench", "--only", "check", "--repeats", 1, "--json").value
-    assert [item["nodes"] for item in value["check"]] == list(BUDGET_S)
-    assert all(item["share"]["median"] > 0 and item["edit_share"]["median"] > 0 for item in value["check"])
-    assert "training" not in value
 
 
 def test_pictures_are_asked_for(console: Console) -> None:
@@ -94,20 +87,26 @@ def test_the_canvas_without_its_tools(console: Console, monkeypatch: pytest.Monk
 PROMISES: dict[str, Callable[[dict[str, Any]], bool]] = {
     # The promise is 1.0; a machine that does other things beside it is worth five hundredths.
     "training": lambda part: part["plain"]["median"] >= 0.95,
-    "check": lambda size: size["share"]["median"] <= 1.0 and size["edit_share"]["median"] <= 1.0,
+    "check": lambda size: 0 < size["share"]["median"] <= 1.0 and 0 < size["edit_share"]["median"] <= 1.0,
     # The promise is 1.05; a machine that does other things beside it is worth a tenth.
     "forward": lambda network: max(network["forward"]["median"], network["training"]["median"]) <= 1.15,
 }
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.parametrize("part", PROMISES)
-def test_the_promises(part: str) -> None:
-    """Measured once, and where that falls short, three times, of which the median decides."""
+def test_the_promises(part: str, console: Console, room: Callable[[], None]) -> None:
+    """Measured once beside other tests, and where that falls short, three times alone, of which the median decides."""
     for repeats in (1, 3):
-        found = netloom("bench", "--only", part, "--repeats", repeats, "--json").value[part]
-        short = [one for one in found if not PROMISES[part](one)]
+        if repeats > 1:
+            room()
+        measure.cache_clear()  # the check is that of a document that was never seen
+        asked = ("bench", "--only", part, "--repeats", repeats, "--json")
+        value = (console if part == "check" else netloom)(*asked).value
+        short = [one for one in value[part] if not PROMISES[part](one)]
         if not short:
             break
     assert not short, short
+    assert set(PROMISES) & set(value) == {part}
+    if part == "check":
+        assert [size["nodes"] for size in value[part]] == list(BUDGET_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections import Counter
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -48,6 +49,11 @@ SHAPES = {kind: [SAMPLES[kind].size(axis) for axis in range(1, RANKS[kind] + 1)]
 OUTCOMES: Counter[str] = Counter()
 
 
+RARE = st.integers(0, 24).map(lambda number: number == 17)  # Hypothesis likes 0 and 24 too well
+ANY_TYPE = st.sampled_from(TYPES)
+FITTING_TYPE = {kind: st.sampled_from(names) for kind, names in FITTING.items()}
+
+
 def tame(field: FormField) -> st.SearchStrategy[Any]:
     """Values that a parameter takes, small ones above all."""
     if field.kind == "bool":
@@ -64,14 +70,24 @@ def tame(field: FormField) -> st.SearchStrategy[Any]:
     return st.one_of(st.integers(int(low), int(min(high, low + 8))), st.integers(int(low), int(high)))
 
 
+@cache
+def fields_of(kind: str) -> dict[str, st.SearchStrategy[Any]]:
+    """The values of a layer's parameters; made once, as Hypothesis looks over each strategy that it has not met."""
+    return {field.name: tame(field) for field in form(registry()[kind])} if kind in registry() else {}
+
+
+@cache
+def examples_of(kind: str) -> st.SearchStrategy[dict[str, Any]]:
+    return st.sampled_from(EXAMPLES[kind])
+
+
 @st.composite
 def node(draw: st.DrawFn, kind: str) -> dict[str, Any]:
     """A node, mostly with parameters that its layer takes."""
-    fields = form(registry()[kind]) if kind in registry() else []
     if draw(st.booleans()) or not EXAMPLES.get(kind):
-        params = {field.name: draw(tame(field)) for field in fields if draw(st.integers(0, 2)) == 1}
+        params = {name: draw(values) for name, values in fields_of(kind).items() if draw(st.integers(0, 2)) == 1}
     else:
-        params = dict(draw(st.sampled_from(EXAMPLES[kind])))
+        params = dict(draw(examples_of(kind)))
     if draw(st.integers(0, 19)) == 13:
         params[draw(TEXT)] = draw(WILD)
     if params and draw(st.integers(0, 14)) == 9:
@@ -85,7 +101,7 @@ def node(draw: st.DrawFn, kind: str) -> dict[str, Any]:
 @st.composite
 def document(draw: st.DrawFn) -> dict[str, Any]:
     """A chain of layers with a few edges more, where now and then something is amiss."""
-    rare = st.integers(0, 24).map(lambda number: number == 17)  # Hypothesis likes 0 and 24 too well
+    rare = RARE
     flow: Kind = draw(st.sampled_from(KINDS))
     shape = [draw(st.integers(1, 8)) for _ in range(RANKS[flow])]
     if draw(st.booleans()):
@@ -93,7 +109,7 @@ def document(draw: st.DrawFn) -> dict[str, Any]:
     nodes_first = {"kind": flow, "shape": shape}
     kinds = ["Input", "Linear"] if draw(st.booleans()) else ["Input"]  # most layers have nothing to learn
     for _ in range(draw(st.integers(0, 4))):
-        kinds.append(draw(st.sampled_from(TYPES if draw(rare) else FITTING[flow])))
+        kinds.append(draw(ANY_TYPE if draw(rare) else FITTING_TYPE[flow]))
         given = registry()[kinds[-1]]().outputs()
         flow = given[0].kinds[0] if given and given[0].kinds[0] in FITTING else flow
     kinds.append("Output")

@@ -76,6 +76,7 @@ def test_the_command_hands_out_nothing_that_differs(
 def opened(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv("NETLOOM_HOME", str(kept.home))
     monkeypatch.delenv("NETLOOM_DATABASE_URL", raising=False)
+    monkeypatch.setattr("builder.train.warm", lambda store: None)  # no run comes next
     st.cache_resource.clear()
     st.cache_data.clear()
     root = Path(__file__).parents[2]

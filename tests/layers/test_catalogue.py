@@ -224,8 +224,15 @@ def test_flops_follow_the_formulas(name: str, params: dict[str, Any], kind: Kind
     assert analyse(document).nodes["layer_1"].flops == flops
 
 
+_sources: dict[str, str] = {}
+
+
 def _source(document: Project) -> str:
-    return source(document, _without_nothing_to_learn(document))
+    """Written once for each example, as most tests here look at what it builds."""
+    known = dumps(document)
+    if known not in _sources:
+        _sources[known] = source(document, _without_nothing_to_learn(document))
+    return _sources[known]
 
 
 def _module(document: Project) -> nn.Module:

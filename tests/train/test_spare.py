@@ -61,7 +61,9 @@ def test_the_first_point_of_a_run_waits_for_no_import(home: Path, monkeypatch: p
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     new = done.stdout.split()
     assert [name for name in new if name.startswith("netloom_")], "the run's own code is imported, so it came this far"
-    assert [name for name in new if name.startswith(("builder.", "torch.", "sklearn", "safetensors", "pandas"))] == []
+    assert [
+        name for name in new if name.startswith(("builder.", "torch.", "sklearn", "safetensors", "pandas", "networkx"))
+    ] == []
 
 
 def test_there_is_one_spare_and_the_next_run_takes_it(store: Store) -> None:

@@ -20,7 +20,6 @@ def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     st.cache_resource.clear()
     st.cache_data.clear()
     monkeypatch.setattr("builder.train.keep", lambda store: None)  # these runs are told, not trained
-    monkeypatch.setattr("builder.train.warm", lambda store: None)
     return open_store(home)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,9 @@ KERAS = ROOT / "tests" / "compile" / "keras" / "mlp.json"
 
 
 @pytest.fixture(autouse=True)
-def _fresh(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _fresh(home: Path) -> None:
     st.cache_resource.clear()
     st.cache_data.clear()
-    # A page of training has a second worker import everything beforehand, for runs that these tests do not make.
-    monkeypatch.setattr("builder.train.warm", lambda store: None)
 
 
 @pytest.fixture
@@ -108,6 +107,10 @@ def test_a_project_from_the_dialog(store: Store) -> None:
     [
         ("x.onnx", b"\x80" * 50, "ONNX"),
         ("x.json", b"[1, 2]", "JSON object"),
+        ("x.json", b'{"a": 1}', "neither a Keras model nor a Netloom project"),
+        ("x.json", b'{"networks": {}, "a": 1}', "networks"),
+        ("x.pt2", pickle.dumps({"weight": [1.0]}), "torch\\.save"),
+        ("x.pt2", b"PK\x03\x04 cut", "damaged"),
         ("x.json", json.dumps({"class_name": "Sequential", "config": {"layers": 3}}).encode(), "layers"),
         ("x.keras", b"PK\x03\x04 cut", ""),
     ],

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import networkx as nx
-
 from builder.check import fixes
 from builder.check.context import Context, Totals
 from builder.check.issue import Fix, Issue
@@ -41,6 +39,8 @@ class NotInItself:
     """No network stands in itself, directly or through others."""
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        import networkx as nx
+
         project = context.project
         graph: nx.DiGraph[str] = nx.DiGraph((name, other) for name in project.networks for other in project.uses(name))
         for key in context.of_type(Subnetwork):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import networkx as nx
-
 from builder.check import fixes
 from builder.check.context import Context, Totals
 from builder.check.issue import Issue
@@ -26,6 +24,8 @@ class Acyclic:
     """No layer feeds itself, directly or through others."""
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        import networkx as nx
+
         for part in nx.strongly_connected_components(context.graph):
             first = min(part, key=natural)
             if len(part) == 1 and not context.graph.has_edge(first, first):
@@ -109,6 +109,8 @@ class Reachable:
     """Every layer lies on a way from an Input to an Output."""
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        import networkx as nx
+
         inputs, outputs = context.of_type(Input), context.of_type(Output)
         fed = set(inputs).union(*(nx.descendants(context.graph, node) for node in inputs))
         used = set(outputs).union(*(nx.ancestors(context.graph, node) for node in outputs))
