@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from itertools import count
 
-from builder.graph.document import MAX_NETWORKS, SUBNETWORK, Network, Node, Project, is_identifier
+from builder.graph.document import MAX_NETWORKS, SUBNETWORK, Network, Node, Project, is_identifier, misnamed
+
+NAMES = "A network's name is lower case, made of letters, digits and _, such as residual_block."
 
 
 class BundleError(ValueError):
@@ -23,7 +25,7 @@ def extract(project: Project, name: str, called: str = "") -> Project:
         raise BundleError(f"There is no network {name[:60]!r} in this project.")
     called = called or name
     if not is_identifier(called):
-        raise BundleError("A network's name is lower case, made of letters, digits and _, such as residual_block.")
+        raise BundleError(misnamed(called, NAMES))
     order = innermost_first(project, name)
     if called in order[:-1]:
         raise BundleError(f"{name} uses another network that is called {called}; choose another name.")

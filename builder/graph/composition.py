@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from builder.graph import bundle
-from builder.graph.document import MAX_NETWORKS, SUBNETWORK, Edge, Network, Node, Project, is_identifier
+from builder.graph.document import MAX_NETWORKS, SUBNETWORK, Edge, Network, Node, Project, is_identifier, misnamed
 from builder.graph.expression import FUNCTIONS, SIZE, ExpressionError, names_in
 from builder.text import natural
 
@@ -92,7 +92,8 @@ def rename_parameter(project: Project, edit: Mapping[str, Any]) -> Project:
     if old == new:
         return project
     if not isinstance(new, str) or not is_identifier(new) or new in FUNCTIONS or new == SIZE:
-        raise CompositionError("A parameter is called by a lower-case name that is no function's, such as width.")
+        rule = "A parameter is called by a lower-case name that is no function's, such as width."
+        raise CompositionError(rule if new in FUNCTIONS or new == SIZE else misnamed(str(new), rule))
     if new in network.parameters:
         raise CompositionError(f"The network {name} has a parameter {new} already.")
 
@@ -392,7 +393,7 @@ def _known(project: Project, name: object) -> str:
 
 def _new_name(project: Project, name: object) -> str:
     if not isinstance(name, str) or not is_identifier(name):
-        raise CompositionError("A network's name is lower case, made of letters, digits and _, such as residual_block.")
+        raise CompositionError(misnamed(str(name), bundle.NAMES))
     if name in project.networks:
         raise CompositionError(f"There is already a network {name}.")
     return name

@@ -49,6 +49,13 @@ def is_identifier(name: str) -> bool:
     return bool(_IDENTIFIER.fullmatch(name)) and not keyword.iskeyword(name) and name not in RESERVED
 
 
+def misnamed(name: str, rule: str) -> str:
+    """What to say of a name that is no identifier: the `rule` for such names, or that this very one is taken."""
+    if not _IDENTIFIER.fullmatch(name):
+        return rule
+    return f"{name} means something in Python or PyTorch itself; choose another name, such as {name[:60]}_1."
+
+
 def _identifier(name: str) -> str:
     if not is_identifier(name):
         raise ValueError("an id is a lower-case Python name of at most 64 letters, digits and _, such as conv2d_1")

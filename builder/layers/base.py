@@ -65,11 +65,12 @@ class ParameterError(ValueError):
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of a layer, and the kinds of tensor that pass there."""
+    """An input or output of a layer, and the kinds of tensor that pass there; people may call it by another `label`."""
 
     name: str
     kinds: tuple[Kind, ...] = ("any",)
     doc: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True)

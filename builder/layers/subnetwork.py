@@ -13,17 +13,23 @@ from builder.layers.base import Call, Example, Layer, Port, TensorSpec
 
 @dataclass(frozen=True)
 class Interface:
-    """How a network looks from outside: its ports, and the Input or Output for which each stands."""
+    """How a network looks from outside: its ports, and the Input or Output for which each stands.
+
+    `titles` are what people call these, by their ids, where they gave them titles.
+    """
 
     inputs: tuple[tuple[str, str], ...] = (("in", ""),)
     outputs: tuple[tuple[str, str], ...] = (("out", ""),)
+    titles: tuple[tuple[str, str], ...] = ()
 
 
 def interface(network: Network) -> Interface:
     """The ports of a network."""
     inputs, outputs = network.ports("Input"), network.ports("Output")
     return Interface(
-        tuple((port, node) for node, port in inputs.items()), tuple((port, node) for node, port in outputs.items())
+        tuple((port, node) for node, port in inputs.items()),
+        tuple((port, node) for node, port in outputs.items()),
+        tuple((node, title) for node in (*inputs, *outputs) if (title := network.nodes[node].title)),
     )
 
 
@@ -60,10 +66,12 @@ class Subnetwork(Layer):
         return self._looks
 
     def inputs(self) -> tuple[Port, ...]:
-        return tuple(Port(name, doc=node) for name, node in self.looks.inputs)
+        titles = dict(self.looks.titles)
+        return tuple(Port(name, doc=node, label=titles.get(node, "")) for name, node in self.looks.inputs)
 
     def outputs(self) -> tuple[Port, ...]:
-        return tuple(Port(name, doc=node) for name, node in self.looks.outputs)
+        titles = dict(self.looks.titles)
+        return tuple(Port(name, doc=node, label=titles.get(node, "")) for name, node in self.looks.outputs)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         raise ValueError("it is made of other layers; see builder.compile")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import streamlit as st
 
 from builder.graph import Edit, Network, is_identifier
+from builder.graph.document import misnamed
 from builder.graph.expression import Number
 from builder.layers.form import numeric
 from builder.ui.fields import read_number, write
@@ -63,7 +65,8 @@ def _row(live: Live, name: str, parameter: str, default: Number) -> None:
 def _added(live: Live, name: str, typed: str) -> Edit:
     parameter, _, default = (part.strip() for part in typed.partition("="))
     if not is_identifier(parameter):
-        raise ValueError("A parameter is called by a lower-case name, such as width; say width = 32.")
+        rule = "A parameter is called by a lower-case name, such as width; say width = 32."
+        raise ValueError(misnamed(parameter, rule))
     if parameter in live.project.networks[name].parameters:
         raise ValueError(f"There is already a parameter {parameter}.")
     return _edit(live, name, {parameter: _number(default or "1")})
@@ -77,7 +80,7 @@ def _renaming(live: Live, name: str, parameter: str, typed: str) -> Edit:
 
 def _number(typed: str) -> Number:
     number = read_number(typed)
-    if isinstance(number, str):
+    if isinstance(number, str) or not math.isfinite(number):
         raise ValueError(f"A default is a number, such as 32; received {typed[:40]!r}.")
     return number
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ FORMATS = (
     "(BERT, DistilBERT, GPT-2, ViT). Nothing in a file is ever executed; PyTorch's older `.pt` and `.pth` "
     "files are programs, so they are not taken."
 )
+NEITHER = "This is neither a Keras model nor a Netloom project, which is a JSON object with name and networks."
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,18 @@ def _document(path: Path, content: bytes) -> Project | None:
     except DocumentError:
         if looks_like_keras(path):
             return None
+        if _foreign(content):
+            raise DocumentError(NEITHER) from None
         raise
+
+
+def _foreign(content: bytes) -> bool:
+    """Whether this is JSON of something else altogether, of which no field is worth a sentence."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return not isinstance(value, dict) or "networks" not in value
 
 
 def _sentence(found: Imported) -> str:

@@ -151,8 +151,10 @@ def test_copies_go_through_the_systems_clipboard(browser: Browser, server: Serve
         page.evaluate("text => navigator.clipboard.writeText(text)", text)
         page.keyboard.press("Control+z")
         expect(page.locator("[data-node]")).to_have_count(2 * count)
-        page.keyboard.press("Control+v")  # falls back on what was copied in this tab
-        expect(page.locator("[data-node]")).to_have_count(3 * count)
+        page.keyboard.press("Control+v")  # what was copied in this tab is no longer what is on the clipboard
+        expect(page.get_by_role("status").get_by_text("There are no copied layers on the clipboard.")).to_be_visible()
+        expect(page.locator("[data-node]")).to_have_count(2 * count)
+        page.keyboard.press("Control+Shift+z")
     context.close()
     assert not problems, problems
 
@@ -310,6 +312,15 @@ def test_layers_are_aligned_and_framed_and_the_frame_takes_them_along(page: Page
     page.keyboard.press("Enter")
     head = page.locator(".nl-frame-head")
     expect(head).to_contain_text("Stem")
+    # The colours lie above the layers, though the frame lies below them.
+    above = canvas.node("linear_1").bounding_box()
+    colours = page.get_by_role("group", name="Colour").bounding_box()
+    assert above is not None
+    assert colours is not None
+    assert colours["y"] < above["y"] + above["height"]
+    page.locator('[data-color="purple"]').click()
+    expect(page.locator('[data-color="purple"]')).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Control+z")
     start, inside = head.bounding_box(), canvas.node("tanh_1").bounding_box()
     assert start is not None
     assert inside is not None

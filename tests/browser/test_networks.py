@@ -114,6 +114,30 @@ def test_a_group_is_opened_by_enter_and_unpacked(page: Page, server: Server) -> 
     expect(page.get_by_text("Ready to train")).to_be_visible()
 
 
+def test_crumbs_lead_back_and_ports_have_the_titles_of_what_they_stand_for(page: Page, server: Server) -> None:
+    canvas = use_template(page, server, "Two spirals")
+    group(page, canvas, ["linear_2", "tanh_2"], "inner")
+    group(page, canvas, ["tanh_1", "inner_1"], "outer")
+    expect(page.locator("[data-crumbs]")).to_have_count(0)
+    canvas.node("outer_1").dblclick()
+    tab(page, "outer")
+    canvas.node("inner_1").dblclick()
+    tab(page, "inner")
+    expect(page.locator("[data-crumbs] li")).to_have_text(["main", "outer", "inner"])
+    page.locator('[data-crumb="outer"]').click()
+    tab(page, "outer")
+    expect(page.locator("[data-crumbs] li")).to_have_text(["main", "outer"])
+    canvas.node("input_1").click()
+    page.keyboard.press("F2")
+    page.keyboard.type("Query")
+    page.keyboard.press("Enter")
+    expect(canvas.node("input_1")).to_contain_text("Query")
+    page.locator('[data-crumb="main"]').click()
+    tab(page, "main")
+    expect(page.locator("[data-crumbs]")).to_have_count(0)
+    expect(canvas.port("outer_1.in", "target")).to_have_attribute("title", re.compile("^Query: "))
+
+
 def test_networks_are_made_renamed_and_used_by_hand(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Tabs")
     canvas.press("new-network")

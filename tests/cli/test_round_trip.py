@@ -80,7 +80,8 @@ def test_predict_and_the_exported_bundle_agree(console: Console, trained: Traine
     (tmp_path / "rows.json").write_text(json.dumps(rows(5)))
     ours = console("predict", trained.run, tmp_path / "rows.json", "--json", "--home", trained.home).value
     assert len(ours) == 5
-    done = console("export", "last", "--format", "bundle", "--to", tmp_path / "b.zip", "--json", "--home", trained.home)
+    done = console("export", "last", "--format", "python", "--to", tmp_path / "b.zip", "--json", "--home", trained.home)
+    assert done.value["format"] == "bundle"
     assert done.value["bytes"] == (tmp_path / "b.zip").stat().st_size
     with zipfile.ZipFile(tmp_path / "b.zip") as archive:
         archive.extractall(tmp_path / "bundle")

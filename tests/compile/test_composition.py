@@ -128,7 +128,7 @@ def test_unpacking_keeps_the_size(document: Project, node: str) -> None:
         ({"kind": "create_network", "name": "main"}, "already"),
         ({"kind": "delete_network", "name": "main"}, "main network stays"),
         ({"kind": "delete_network", "name": "x"}, "no network"),
-        ({"kind": "rename_network", "name": "main", "to": "for"}, "lower case"),
+        ({"kind": "rename_network", "name": "main", "to": "for"}, "for_1"),
         ({"kind": "parameters", "network": "main", "values": {"a b": 1}}, "lower-case"),
         ({"kind": "parameters", "network": "main", "values": {"a": "text"}}, "parameters"),
         ({"kind": "group"}, "incomplete"),

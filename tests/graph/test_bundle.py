@@ -54,7 +54,7 @@ def test_a_bundle_holds_what_the_network_needs_and_no_more() -> None:
     [
         ("nothing", "", "no network 'nothing'"),
         ("outer", "Not A Name", "lower case"),
-        ("outer", "class", "lower case"),
+        ("outer", "class", "class_1"),
         ("outer", "inner", "uses another network that is called inner"),
     ],
 )
@@ -128,6 +128,17 @@ def test_there_is_room_for_so_many_networks_and_no_more() -> None:
         with pytest.raises(EditError, match=rf"at most {MAX_NETWORKS} networks"):
             apply(full, edit)
     assert "renamed" in apply(full, {"kind": "rename_network", "name": "n_1", "to": "renamed"}).networks
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("half", "half_1"), ("class", "class_1"), ("Half", "lower case"), ("2nd", "lower case")]
+)
+def test_a_name_that_is_refused_is_said_to_be_taken_only_where_it_is(name: str, said: str) -> None:
+    for edit in ({"kind": "create_network", "name": name}, {"kind": "rename_network", "name": "inner", "to": name}):
+        with pytest.raises(EditError, match=said):
+            apply(layered(), edit)
+    with pytest.raises(BundleError, match=said):
+        extract(layered(), "outer", name)
 
 
 @pytest.mark.parametrize("bundle", [None, [], {}, {"name": "x"}, {"name": "x", "networks": {"main": {"nodes": 1}}}])

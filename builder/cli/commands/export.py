@@ -9,6 +9,8 @@ from builder.cli.command import USAGE, Command, Context, Failure
 from builder.text import size
 
 DEFAULT = "bundle"
+# What people call a format as well.
+ALSO = {"python": "bundle"}
 
 
 class Export(Command):
@@ -19,24 +21,30 @@ class Export(Command):
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
-        parser.add_argument("--format", metavar="F", default=DEFAULT, help=f"the format (else {DEFAULT})")
+        parser.add_argument(
+            "--format",
+            metavar="F",
+            default=DEFAULT,
+            help=f"the format (else {DEFAULT}, which is called python as well)",
+        )
         parser.add_argument("--to", metavar="PATH", default=".", help="a file, or a folder (else this one)")
 
     def run(self, asked: Namespace, context: Context) -> int:
         from builder.export import export, formats
         from builder.store import open_store
 
-        known = [item.name for item in formats()]
-        if asked.format not in known:
+        known, wanted = [item.name for item in formats()], ALSO.get(asked.format, asked.format)
+        if wanted not in known:
             raise Failure(
-                f"There is no export format {asked.format[:60]!r}; choose one of {', '.join(known)}.", code=USAGE
+                f"There is no export format {asked.format[:60]!r}; choose one of {', '.join([*known, *ALSO])}.",
+                code=USAGE,
             )
         trained = find_trained(open_store(context.home), asked.run)
-        report = export(trained, asked.format, asked.to)
+        report = export(trained, wanted, asked.to)
         count = report.path.stat().st_size
         value = {
             "run": trained.run.id if trained.run else "",
-            "format": asked.format,
+            "format": wanted,
             "file": str(report.path),
             "bytes": count,
             "difference": report.difference,

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 from builder.compile.importers.base import Imported, Unreadable
 
 __all__ = ["Imported", "Unreadable", "read_model"]
+
+# Files that people take for models, by how they begin; no ONNX file begins like that.
+ZIP, JSON = b"PK\x03\x04", (b"{", b"[")
+PICKLE = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
+PICKLED = (
+    "This file was written by torch.save: reading it would run what is in it, so it is not taken. "
+    "Write the model with torch.export.save instead, or import your own code by netloom import module:function."
+)
 
 
 def read_model(path: str | Path, name: str = "") -> Imported:
@@ -26,8 +35,34 @@ def read_model(path: str | Path, name: str = "") -> Imported:
     if not looks_like_keras(Path(path)):
         from builder.compile.importers.onnx import import_file
 
+        _refuse_others(Path(path))
         return import_file(path, name)
     found = read_keras(Path(path))
     if not name:
         return found
     return Imported(found.project.model_copy(update={"name": name}), found.weights, found.remarks)
+
+
+def _refuse_others(path: Path) -> None:
+    """Say what a file is that can be none of ONNX.
+
+    Raises:
+        Unreadable: it is an archive, a pickle or JSON.
+    """
+    names: list[str] = []
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+        if head.startswith(ZIP):
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+    except zipfile.BadZipFile:
+        raise Unreadable("This archive is damaged, perhaps cut off; save or fetch it again.") from None
+    except (OSError, ValueError, NotImplementedError):
+        return  # which is said when it is read as ONNX
+    if head.startswith(PICKLE) or any(name.endswith("data.pkl") for name in names):
+        raise Unreadable(PICKLED)
+    if names:
+        raise Unreadable("This archive holds neither a program of torch.export nor a Keras model.")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(JSON):
+        raise Unreadable("This JSON is no Keras model; write one with model.to_json().")

@@ -167,4 +167,7 @@ def _edge(context: Context, edge: Edge, wrong: set[tuple[str | None, str | None]
 
 
 def _ports(ports: tuple[Port, ...]) -> list[dict[str, Any]]:
-    return [{"name": port.name, "kinds": list(port.kinds), "doc": port.doc} for port in ports]
+    return [
+        {"name": port.name, "kinds": list(port.kinds), "doc": port.doc, **({"label": port.label} if port.label else {})}
+        for port in ports
+    ]

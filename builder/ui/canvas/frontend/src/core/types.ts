@@ -60,7 +60,8 @@ export type Edit =
 export type Operation = Edit & { seq: number };
 
 export type Kind = "vector" | "sequence" | "image" | "volume" | "tokens" | "any";
-export type Port = { name: string; kinds: Kind[]; doc: string };
+/** `label` is what people call it, where that is another word than its name. */
+export type Port = { name: string; kinds: Kind[]; doc: string; label?: string };
 export type LayerType = {
   type: string;
   title: string;

@@ -93,14 +93,14 @@ function Flow({ layer, node, shapes }: { layer: LayerType; node: string | null; 
       const text = hidden ? `${ports.length - MOST + 1} more` : (said(port) ?? port.kinds.join(", "));
       return (
         <g key={port.name}>
-          <title>{[port.name, port.doc].filter(Boolean).join(": ")}</title>
+          <title>{[port.label ?? port.name, port.doc].filter(Boolean).join(": ")}</title>
           <path d={`M${from} ${y}H${to}m-4 -3l4 3l-4 3`} />
           <text x={left ? SIDE - 20 : SIDE + BOX + 20} y={y + (ports.length > 1 ? 9 : 4)} textAnchor={left ? "end" : "start"}>
             {text.length > LETTERS ? `${text.slice(0, LETTERS - 1)}…` : text}
           </text>
           {ports.length > 1 && (
             <text className="nl-flow-name" x={left ? SIDE - 20 : SIDE + BOX + 20} y={y - 3} textAnchor={left ? "end" : "start"}>
-              {port.name}
+              {port.label ?? port.name}
             </text>
           )}
         </g>

@@ -25,6 +25,7 @@ import { OpenAbout } from "./About";
 import { Alignment } from "./Alignment";
 import { Commands } from "./commands";
 import { OpenContextMenu } from "./ContextMenu";
+import { Crumbs } from "./Crumbs";
 import { SharedContext, Ui, useShared, useSlice, useUi } from "./context";
 import { FrameNode } from "./FrameNode";
 import { Gestures } from "./gestures";
@@ -245,6 +246,7 @@ function Surface() {
         {map && !plain && nodes.length > 0 && <MiniMap pannable zoomable nodeColor={colour} ariaLabel="Map" />}
       </ReactFlow>
       <Alignment />
+      <Crumbs />
       {!nodes.length && <Empty onAdd={commands.begin} main={engine.network === engine.data.main} />}
     </div>
   );

@@ -105,11 +105,11 @@ function PortHandle(props: { id: string; port: Port; side: End["side"]; left: nu
         className={`nl-port ${state}`}
         data-port={`${id}.${port.name}`}
         data-side={side}
-        title={`${port.name}: ${port.kinds.join(" or ")}${port.doc ? ` · ${port.doc}` : ""}`}
+        title={`${port.label ?? port.name}: ${port.kinds.join(" or ")}${port.doc ? ` · ${port.doc}` : ""}`}
       />
       {named && (
         <span className={`nl-port-name ${side}`} style={{ left: percent }}>
-          {port.name}
+          {port.label ?? port.name}
         </span>
       )}
     </>

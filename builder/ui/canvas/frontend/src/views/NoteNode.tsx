@@ -1,4 +1,4 @@
-import { NodeResizer, type Node, type NodeProps } from "@xyflow/react";
+import { NodeResizer, NodeToolbar, Position, type Node, type NodeProps } from "@xyflow/react";
 import { memo, useEffect, useRef } from "react";
 import { COLORS } from "../core/frames";
 import type { Color, NoteRecord } from "../core/types";
@@ -60,8 +60,20 @@ export function useNote(id: string, record: NoteRecord) {
   return { change, resize: { onResizeStart, onResizeEnd } };
 }
 
-export const Swatches = ({ color, onPick }: { color: Color; onPick: (color: Color) => void }) => (
-  <div className="nl-swatches nodrag" role="group" aria-label="Colour" onMouseDown={(event) => event.preventDefault()}>
+type SwatchesProps = { color: Color; onPick: (color: Color) => void };
+
+/** The colours, above all layers, as a frame lies below them; and of one size, however far away the canvas is seen. */
+export const Swatches = ({ color, onPick }: SwatchesProps) => (
+  <NodeToolbar
+    isVisible // also where several are selected
+    position={Position.Top}
+    align="start"
+    offset={6}
+    className="nl-swatches nodrag nopan"
+    role="group"
+    aria-label="Colour"
+    onMouseDown={(event) => event.preventDefault()}
+  >
     {Object.entries(COLORS).map(([name, value]) => (
       <button
         key={name}
@@ -73,5 +85,5 @@ export const Swatches = ({ color, onPick }: { color: Color; onPick: (color: Colo
         onClick={() => onPick(name as Color)}
       />
     ))}
-  </div>
+  </NodeToolbar>
 );

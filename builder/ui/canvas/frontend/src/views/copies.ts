@@ -6,6 +6,8 @@ import type { Commands } from "./commands";
 const EVENT_MS = 100;
 // A copy lives as long as the tab, so that it can be pasted into another project.
 let clipboard: Clip | null = null;
+/** Whether the copy reached the clipboard: where it did, what is on the clipboard now is newer. */
+let written = false;
 
 export class Copies {
   private taken: string | null = null;
@@ -25,9 +27,13 @@ export class Copies {
     const clip = copy(this.engine.graph, this.stage.chosen(), this.engine.data.document);
     if (!clip) return false;
     clipboard = clip;
+    written = false;
     this.taken = JSON.stringify(clip);
     // Absent on plain http from another machine, where the key's own event carries it; see onClipboard.
-    void navigator.clipboard?.writeText(this.taken).catch(() => undefined);
+    void navigator.clipboard?.writeText(this.taken).then(
+      () => (written ||= clipboard === clip),
+      () => undefined,
+    );
     return true;
   };
 
@@ -39,6 +45,7 @@ export class Copies {
   take(): string | null {
     const text = this.taken;
     this.taken = null;
+    written ||= text !== null;
     return text;
   }
 
@@ -51,10 +58,10 @@ export class Copies {
   paste = async (): Promise<void> =>
     this.pasteText(await (navigator.clipboard?.readText?.() ?? Promise.resolve("")).catch(() => ""));
 
-  /** Paste the layers that a text holds, or else what was copied in this tab. */
-  pasteText = (text: string): void => {
+  /** Paste the layers that a text holds; or what was copied in this tab, where the clipboard could not be used. */
+  pasteText = (text: string, holds = text !== ""): void => {
     clearTimeout(this.pasting);
-    const clip = readClip(text) ?? clipboard;
+    const clip = readClip(text) ?? (holds && written ? null : clipboard);
     if (clip) this.insert(clip);
     else this.stage.ui.say("There are no copied layers on the clipboard.");
   };

@@ -1,6 +1,7 @@
 // What the menu of a node, or of the empty canvas, offers.
 import { isFolded } from "../core/frames";
 import { standsFor } from "../core/networks";
+import { inputsOf } from "../core/rules";
 import type { Commands } from "./commands";
 
 export type Item = { name: string; text: string; keys?: string; run: () => void };
@@ -40,10 +41,11 @@ export function items(commands: Commands, node: string | null): Item[][] {
   ];
   const inside = standsFor(graph.nodes[node]);
   if (inside) one.push({ name: "open", text: `Open ${inside}`, keys: "Enter", run: commands.enter });
+  const said = (name: string) => inputsOf(stage.engine, node).find((port) => port.name === name)?.label ?? name;
   const inputs = tidy.neighbours(node).map(
     ([first, second]): Item => ({
       name: `exchange-${first}-${second}`,
-      text: `Exchange inputs ${first} and ${second}`,
+      text: `Exchange inputs ${said(first)} and ${said(second)}`,
       run: () => tidy.exchange(node, first, second),
     }),
   );

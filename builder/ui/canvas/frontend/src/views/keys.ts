@@ -94,11 +94,12 @@ function withControl(commands: Commands, key: string, shift: boolean): boolean {
 /** The browser's own events of these keys: they carry text also where a page may not read the clipboard, or has none. */
 export function onClipboard(commands: Commands, event: React.ClipboardEvent): void {
   if (typing(event.nativeEvent.composedPath()[0] as HTMLElement | undefined)) return;
-  if (event.type === "paste") commands.copies.pasteText(event.clipboardData.getData("text/plain"));
+  const data = event.clipboardData;
+  if (event.type === "paste") commands.copies.pasteText(data.getData("text/plain"), data.types.length > 0);
   else {
     const text = commands.copies.take();
     if (text === null) return; // nothing of the network is selected, perhaps words of a page are
-    event.clipboardData.setData("text/plain", text);
+    data.setData("text/plain", text);
   }
   event.preventDefault();
 }
