@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+from builder.explain.attack_aims import AIMS, SEVERAL, One, aim_of
 from builder.explain.base import ExplainError
 from builder.explain.explanation import Prediction
 
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from builder.data import Prepared
     from builder.explain.run import Progress, Trained
-    from builder.graph import Project
 
 METHODS = {
     "fgsm": ("FGSM", "one step along the sign of the gradient; quick, and finds less than PGD"),
@@ -29,10 +28,17 @@ PGD_STEPS = 10
 # The largest strength at which one example is attacked, in brightness and in standard deviations; how many are tried
 # on the way there, and how finely the least is then told.
 LARGEST, TRIES, FINE = {True: 1.0, False: 4.0}, 41, 256
-# A number has changed when it moved by so many standard deviations of the training targets.
-MOVED = 0.5
-CLASSES, NUMBERS = ("classification", "distillation"), ("regression",)
-BINARY = "binary_classification"
+# Why answers of other kinds have no right and wrong that an attack could turn.
+_ACTS = "it acts, and no action is right or wrong by itself, so an attack has nothing to turn; see What if."
+_REBUILDS = "it gives back what comes in, so a changed example has another right answer."
+_APART = (
+    "it says how far two examples lie apart, and not what one of them is; classify with what it learned to attack it."
+)
+REASONS = {
+    **dict.fromkeys(("dqn", "reinforce", "ppo"), _ACTS),
+    **dict.fromkeys(("reconstruction", "anomaly_detection"), _REBUILDS),
+    **dict.fromkeys(("siamese", "contrastive"), _APART),
+}
 
 
 def refusal(trained: Trained) -> str:
@@ -41,50 +47,21 @@ def refusal(trained: Trained) -> str:
 
     if reason := obstacle(trained.project, trained.data):
         return reason
-    if trained.project.training.objective not in (*CLASSES, *NUMBERS, BINARY):
+    objective = trained.project.training.objective
+    if objective in REASONS:
+        return REASONS[objective]
+    if objective not in (*AIMS, SEVERAL):
         return (
-            "what is attacked is one answer to a row, a class or a number, and its answers are of another kind; "
-            "train it to classify or to predict numbers."
+            "what is attacked is what it says of a row, in classes, labels, pixels or numbers, and its answers are of "
+            "another kind; train it to classify or to predict numbers."
         )
     return ""
-
-
-class Aim:
-    """What an attack raises: the loss of each row, and what tells whether its answer is right."""
-
-    def __init__(self, project: Project, data: Prepared) -> None:
-        self.objective, self.data = project.training.objective, data
-        self.number = self.objective in NUMBERS
-        self.measure = "mean absolute error" if self.number else "accuracy"
-
-    def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """(N,) of answers (N, …) and what is true (N, …)."""
-        from torch import nn
-        from torch.nn import functional
-
-        if self.number:
-            return (output - truth.reshape(output.shape)).square().flatten(1).sum(1)
-        if self.objective == BINARY:
-            return functional.binary_cross_entropy_with_logits(output[:, 0], truth.float(), reduction="none")
-        found: torch.Tensor = nn.CrossEntropyLoss(reduction="none")(output, truth)
-        return found
-
-    def said(self, output: torch.Tensor) -> torch.Tensor:
-        """The class (N,) of each answer."""
-        return (output[:, 0] > 0).long() if self.objective == BINARY else output.argmax(1)
-
-    def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """(N,): 1 for what is right, or how far off a number is, in the data's own units."""
-        if self.number:
-            apart = self.data.restore(output) - self.data.restore(truth.reshape(output.shape))
-            return apart.abs().flatten(1).mean(1).double()
-        return (self.said(output) == truth).double()
 
 
 class Attack:
     """A private copy of a network, and how it is attacked: rows are one line of numbers each, see `continuous`."""
 
-    def __init__(self, trained: Trained, method: str, seed: int) -> None:
+    def __init__(self, trained: Trained, method: str, seed: int, output: str = "") -> None:
         from builder.explain.continuous import BRIGHTNESS, Space
 
         if method not in METHODS:
@@ -94,14 +71,18 @@ class Attack:
         self.method, self.seed, self.trained = method, seed, trained
         self.space = Space(trained.project, trained.data)
         self.pictures = self.space.unit == BRIGHTNESS
-        self.aim = Aim(trained.project, trained.data)
+        self.aim, self.asked = aim_of(trained, output), output
         self.model: nn.Module = deepcopy(trained.model).to("cpu").float().eval().requires_grad_(False)
 
     def output(self, flat: torch.Tensor) -> torch.Tensor:
-        """The network's answers (N, …) to lines (N, D)."""
+        """The network's answers (N, …) to lines (N, D); several outputs side by side."""
+        from builder.train.objectives.base import joined
+
         inputs = self.space.fields(flat)
         found = self.model(*[inputs[name] for name in self.space.arguments])
-        answer: torch.Tensor = found[0] if isinstance(found, tuple) else found
+        answer: torch.Tensor = (
+            joined(found) if isinstance(self.aim, One) else found[0] if isinstance(found, tuple) else found
+        )
         return answer + 0.0 * flat.sum()  # a network that does not look at what comes in has no gradient else
 
     def changed(
@@ -152,7 +133,7 @@ class Attack:
         training = self.trained.project.training
         with torch.no_grad():
             output = self.output(self.space.flat(inputs))
-        target = choose(None, output, self.trained.data, inputs, training.objective, training)
+        target = choose(self.asked or None, output, self.trained.data, inputs, training.objective, training)
         return predict(target, output, self.trained.data, inputs)
 
 
@@ -166,7 +147,7 @@ def search(attack: Attack, flat: torch.Tensor, progress: Progress | None) -> tup
 
     with torch.no_grad():
         own = attack.output(flat)
-    ways = (1.0, -1.0) if attack.aim.number else (0.0,)
+    ways = attack.aim.ways
     found = [_one_way(attack, flat, own, way, progress, place / len(ways)) for place, way in enumerate(ways)]
     enough = [pair for pair in found if pair[0] is not None]
     return min(enough, key=lambda pair: float(pair[0] or 0)) if enough else found[0]
@@ -181,12 +162,12 @@ def _one_way(
 
     def same(output: torch.Tensor, **_: Any) -> bool:
         """Whether the answer is still what it was, as Captum asks it."""
-        return not bool(_differs(output, own, number=aim.number).any())
+        return not bool(aim.differs(output, own).any())
 
-    truth = own if aim.number else aim.said(own)
+    truth = aim.said(own)
 
     def loss(output: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-        return way * output.flatten(1)[:, 0]
+        return aim.pushed(output, way)
 
     def at(line: torch.Tensor, strength: float) -> torch.Tensor:
         where = torch.tensor([strength])
@@ -198,7 +179,7 @@ def _one_way(
     many = flat.expand(TRIES, -1), truth.expand(TRIES, *truth.shape[1:])
     lines = attack.changed(*many, strengths, loss if aim.number else None)
     with torch.no_grad():
-        there = _differs(attack.output(lines), own, number=aim.number)
+        there = aim.differs(attack.output(lines), own)
     if not bool(there.any()):
         return None, lines[-1:]
     first = int(there.nonzero()[0])
@@ -221,12 +202,3 @@ def _refined(
     with alone(attack.seed), torch.no_grad():
         nearest, strength = finder.evaluate(flat)
     return (high, line) if strength is None else (float(strength), nearest.detach())
-
-
-def _differs(output: torch.Tensor, own: torch.Tensor, *, number: bool) -> torch.Tensor:
-    """Which answers (N, …) are another than `own` (1, …), (N,)."""
-    if number:
-        return (output - own).flatten(1)[:, 0].abs() >= MOVED
-    if output.shape[1] == 1:
-        return (output[:, 0] > 0) != (own[:, 0] > 0)
-    return output.argmax(1) != own.argmax(1)

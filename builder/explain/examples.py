@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data import Example, Prepared
-from builder.data.encode import START, encode_rows, readable, sized, write, written
+from builder.data.encode import START, TEXTS, encode_rows, readable, sized, write, written
+from builder.data.spectrum import spectrogram
 from builder.explain.base import ExplainError
 
 if TYPE_CHECKING:
@@ -33,8 +34,12 @@ def read(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[dict[str,
         return {name: values[row : row + 1] for name, values in data.inputs.items()}, data.example(row)
     inputs = data.encode(row_or_raw)
     parts: dict[str, Any] = {}
+    several = sum(field["encoding"] in TEXTS for field in data.preprocess["fields"]) > 1
     for field in data.preprocess["fields"]:
         shown = _shown(field, row_or_raw)
+        if several and field["encoding"] in TEXTS:
+            parts["words"] = {**parts.get("words", {}), field["name"]: shown["tokens"]}
+            shown = {"columns": {field["name"]: shown["text"]}}
         shown["columns"] = parts.get("columns", {}) | shown.get("columns", {})
         if "image" in shown:
             shown["images"] = {**parts.get("images", {}), field["name"]: shown["image"]}
@@ -80,6 +85,8 @@ def _shown(field: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
         if picture.ndim == 3 and picture.shape == tuple(field["shape"]):
             picture = picture.transpose(1, 2, 0)
         return {"image": picture[:, :, 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture}
+    if field["encoding"] == "log_mel":
+        return {"series": spectrogram(field, value)}
     if field["encoding"] == "series":
         return {"series": np.asarray(value, dtype=np.float64).reshape(field["shape"])}
     return {"text": str(value), "tokens": _split(field, str(value))}
@@ -98,6 +105,7 @@ def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:
         elif spec.kind == "tokens":
             length = spec.shape[0]
             begun = field["encoding"] == "begun"
-            shown = (field["vocabulary"][START], *example.answer)[:length] if begun else example.tokens[:length]
+            own = example.words.get(spec.name, example.tokens)
+            shown = (field["vocabulary"][START], *example.answer)[:length] if begun else own[:length]
             found[spec.name] = (*shown, *("" for _ in range(length - len(shown))))
     return found

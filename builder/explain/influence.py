@@ -18,6 +18,7 @@ import numpy as np
 from builder.explain.base import ExplainError
 from builder.explain.explanation import Level
 from builder.explain.relearning import Tried, judged, relearn
+from builder.explain.saying import said_of
 from builder.explain.way import Stage, Trained, kept_of, way
 
 if TYPE_CHECKING:
@@ -138,7 +139,9 @@ def influence(
     inputs, example = read(trained.data, row_or_raw)
     chosen = _against(trained, example.row, against)
     weights = kept.weights_hash(trained.model)
-    asked = {"influence": 1, "row": example.row, "against": chosen, "most": most, "seed": seed, "used": checkpoint}
+    version = 2 if trained.data.schema.target.kind == "mask" else 1  # of how it is told
+    asked: dict[str, Any] = {"influence": version, "row": example.row, "against": chosen, "most": most, "seed": seed}
+    asked |= {"used": checkpoint}
     name = kept.key(weights, inputs, asked | {"way": kept_of(folder)})
     before = kept.load_as(Influence, folder, name) if folder else None
     if before is not None:
@@ -336,7 +339,7 @@ def _aimed(
     with torch.no_grad():
         output = joined(work.model(*values))
     inputs = dict(zip(work.fields, values, strict=True))
-    answer = _said(trained, output, inputs)[0][0]
+    answer = said_of(trained, output, inputs)[0][0]
     if against == "truth":
         return answer, work.targets(np.array([row]))
     if not trained.objective.by_class:
@@ -355,30 +358,8 @@ def _told(trained: Trained, work: Rows, rows: np.ndarray) -> list[tuple[str, str
     for start in range(0, len(rows), 512):
         some = rows[start : start + 512]
         inputs = dict(zip(work.fields, work.inputs(some), strict=True))
-        said += _said(trained, work.answers(some), inputs)
+        said += said_of(trained, work.answers(some), inputs)
     return [(trained.data.target_text(int(row))[:200], *one) for row, one in zip(rows, said, strict=True)]
-
-
-def _said(trained: Trained, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> list[tuple[str, float | None]]:
-    """What the network says of each row, and how surely where it has shares of classes."""
-    if trained.data.schema.target.kind == "class" and trained.objective.by_class and output.dim() == 2:
-        names, shares = trained.data.schema.target.classes, output.softmax(1).max(1)
-        return [(names[int(place)], float(share)) for place, share in zip(shares.indices, shares.values, strict=True)]
-    settings = getattr(trained, "calibration", {})
-    found = trained.objective.answers(output, trained.data, inputs, settings)
-    return [_worded(one) for one in found]
-
-
-def _worded(answer: dict[str, Any]) -> tuple[str, float | None]:
-    said = answer.get("prediction", next(iter(answer.values()), ""))
-    said = ", ".join(map(_short, said)) if isinstance(said, (list, tuple)) else _short(said)
-    shares = answer.get("probabilities")
-    share = shares.get(answer.get("prediction")) if isinstance(shares, dict) else None
-    return said[:200], share
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _take(work: Rows, trained: Trained, path: Path | None) -> None:

@@ -129,7 +129,7 @@ def overall(
     started = perf_counter()
     name = method or _first(trained)
     worst = _worst(trained) if which == "worst" else {}
-    chosen, there = _sample(trained, which, list(worst), rows or (ROWS if name == BATCHED else ROWS_ALONE), seed)
+    chosen, there = _sample(trained, which, list(worst), rows or usual_rows(trained, name), seed)
     asked = {"overall": which, "method": name, "target": target, "rows": chosen, "seed": seed}
     key = kept.key(kept.weights_hash(trained.model), {"data": _fingerprint(trained)}, asked)
     before = kept.load_as(Overall, folder, key) if folder else None
@@ -147,6 +147,13 @@ def overall(
     if folder:
         kept.save(folder, key, found)
     return found
+
+
+def usual_rows(trained: Trained, method: str) -> int:
+    """How many rows are looked at if none are said. Of masks and written answers each row explains a number of its own,
+    and so goes through the network alone, whatever the method."""
+    alone = method != BATCHED or trained.data.schema.target.kind in ("mask", "sequence")
+    return ROWS_ALONE if alone else ROWS
 
 
 def _first(trained: Trained) -> str:

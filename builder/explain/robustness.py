@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.explain.attack import LARGEST, METHODS, Attack, search
+from builder.explain.attack_aims import Numbers
 from builder.explain.base import ExplainError
 from builder.explain.explanation import Prediction, Verdict
 
@@ -34,10 +35,11 @@ STRENGTHS = {
 class Robustness:
     """What an attack does to the answers to `rows` rows of a split, at each of the `strengths`, in `unit`.
 
-    `scores` are the shares of right answers, or for numbers the mean absolute errors in the data's own units; `measure`
-    says which. `chance` is the same under random changes of that strength. `by_class` splits it by the true class, of
-    which there are `counts`. `half` is the strength at which half of what was right at first is wrong; None where no
-    strength does that. `own` is what a strength of one is in the data's own units, by column.
+    `scores` are the shares of what is right, or for numbers the mean absolute errors in the data's own units; `measure`
+    says which, and `output` of which of several outputs. `chance` is the same under random changes of that strength.
+    `by_class` splits it by the true class, of which there are `counts`. `half` is the strength at which half of what
+    was right at first is wrong; None where no strength does that. `own` is what a strength of one is in the data's own
+    units, by column.
     """
 
     method: str
@@ -57,13 +59,20 @@ class Robustness:
     weights: str = ""
     checkpoint: str = ""
     seconds: float = 0.0
+    output: str = ""
+
+    @property
+    def shares(self) -> bool:
+        """Whether the scores are shares of what is right, and not how far off numbers are."""
+        return self.measure != Numbers.measure
 
 
 @dataclass(frozen=True)
 class Attacked:
     """One example under attack: `least` is the least strength found that changes the answer from `before` to `after`.
-    None where none up to `largest` does, and then `after` is at that. `values` and `changed` are what comes in before
-    and after by field, in the data's own units: pictures (C, H, W), series (T, D), and of a table a value by column."""
+    None where none up to `largest` does, and then `after` is at that. `turned` says in words what counts as changed.
+    `values` and `changed` are what comes in before and after by field, in the data's own units: pictures (C, H, W),
+    series (T, D), and of a table a value by column."""
 
     method: str
     title: str
@@ -75,6 +84,7 @@ class Attacked:
     after: Prediction
     values: dict[str, Any]
     changed: dict[str, Any]
+    turned: str = ""
 
 
 def robustness(
@@ -85,23 +95,25 @@ def robustness(
     rows: int = ROWS,
     strengths: Sequence[float] = (),
     seed: int = 0,
+    output: str = "",
     folder: Path | None = None,
     checkpoint: str = "",
     progress: Progress | None = None,
 ) -> Robustness:
-    """Attack as many rows of a split, drawn by the seed, at each of the strengths.
+    """Attack as many rows of a split, drawn by the seed, at each of the strengths; of a network with several outputs,
+    the `output` of that name, or else the first.
 
     In `folder`, that of the run, it is kept. `progress` is told the share that is done; what it raises ends the work.
 
     Raises:
-        ExplainError: there is no such method or split, or the network cannot be attacked.
+        ExplainError: there is no such method, output or split, or the network cannot be attacked.
     """
     import torch
 
     from builder.explain import kept
 
     started = perf_counter()
-    attack = Attack(trained, method, seed)
+    attack = Attack(trained, method, seed, output)
     if split not in trained.data.split or not len(trained.data.split[split]):
         raise ExplainError(
             f"There is no split {split[:40]!r} with rows; choose one of {', '.join(trained.data.split)}."
@@ -114,29 +126,38 @@ def robustness(
     chosen = chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(seed))[:rows]]
     inputs = {name: trained.data.inputs[name][chosen] for name in attack.space.parts}
     question = {"robustness": method, "strengths": steps, "seed": seed, "split": split, "loss": attack.aim.measure}
+    question |= {"output": output} if output else {}
     name = kept.key(weights, inputs, question)
     before = kept.load_as(Robustness, folder, name) if folder else None
     if before is not None:
         return replace(before, checkpoint=checkpoint)
-    found = _measured(attack, inputs, trained.data.target[chosen], steps, progress)
-    found = replace(found, split=split, weights=weights, checkpoint=checkpoint, seconds=perf_counter() - started)
+    found = _measured(attack, inputs, attack.aim.truth(trained.data.target[chosen]), steps, progress)
+    found = replace(
+        found, split=split, output=output, weights=weights, checkpoint=checkpoint, seconds=perf_counter() - started
+    )
     if folder:
         kept.save(folder, name, found)
     return found
 
 
 def attacked(
-    trained: Trained, row_or_raw: int | Mapping[str, Any], method: str = "fgsm", *, progress: Progress | None = None
+    trained: Trained,
+    row_or_raw: int | Mapping[str, Any],
+    method: str = "fgsm",
+    *,
+    output: str = "",
+    progress: Progress | None = None,
 ) -> Attacked:
-    """The least change of one example that an attack finds to change the network's own answer to it.
+    """The least change of one example that an attack finds to change the network's own answer to it; `output` as with
+    `robustness`.
 
     Raises:
-        ExplainError: there is no such method or row, or the network cannot be attacked.
+        ExplainError: there is no such method, output or row, or the network cannot be attacked.
         DataError: the raw row lacks something, or holds what the data cannot take.
     """
     from builder.explain.examples import read
 
-    attack = Attack(trained, method, 0)
+    attack = Attack(trained, method, 0, output)
     inputs, example = read(trained.data, row_or_raw)
     inputs = {name: inputs[name] for name in attack.space.parts}
     least, changed = search(attack, attack.space.flat(inputs), progress)
@@ -152,6 +173,7 @@ def attacked(
         after=attack.predicted(after),
         values=attack.space.shown(inputs),
         changed=attack.space.shown(after),
+        turned=attack.aim.turned,
     )
 
 
@@ -177,9 +199,7 @@ def _measured(
         with torch.no_grad():
             found[place, some] = attack.aim.score(attack.output(changed), truth[some]).float()
             chance[place, some] = attack.aim.score(attack.output(random), truth[some]).float()
-    classes, told = attack.trained.data.schema.target.classes, not attack.aim.number
-    groups = {name: truth == number for number, name in enumerate(classes)} if told else {}
-    groups = {name: where for name, where in groups.items() if bool(where.any())}
+    groups = attack.aim.groups(truth)
     scores = _means(found)
     return Robustness(
         method=attack.method,
@@ -193,7 +213,7 @@ def _measured(
         chance=_means(chance),
         by_class={name: _means(found[:, where]) for name, where in groups.items()},
         counts={name: int(where.sum()) for name, where in groups.items()},
-        half=_half(strengths, scores) if told else None,
+        half=None if attack.aim.number else _half(strengths, scores),
         own=attack.space.own,
         verdict=_verdict(attack, scores, _means(chance)),
     )

@@ -170,7 +170,7 @@ def _worked_out(
     from builder.explain.randomised import randomised
     from builder.explain.subject import Subject
     from builder.explain.target import predict
-    from builder.explain.verdict import judge, on_completeness, on_faithfulness, on_randomised
+    from builder.explain.verdict import judge, on_completeness, on_faithfulness, on_infidelity, on_randomised
 
     target, data = subject.target, subject.data
     result = explainer.run(subject)
@@ -186,6 +186,7 @@ def _worked_out(
     if asked.proofs and result.attributions and explainer.of_answer:
         faithful = faithfulness(judged, result.attributions, signed=explainer.signed, seed=asked.seed)
         remarks.append(on_faithfulness(faithful))
+        remarks += [remark for remark in [on_infidelity(faithful) if faithful else None] if remark]
     forgotten = randomised(explainer, judged, model, result) if asked.randomise else None
     if forgotten is not None:
         remarks.append(on_randomised(forgotten))

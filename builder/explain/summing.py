@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +62,9 @@ def strongest(data: Prepared, values: dict[str, np.ndarray], rows: Sequence[int]
         if spec.name not in values or spec.kind == "image":
             continue
         if spec.kind == "tokens" and len(spec.columns) < 2:
-            tokens, vocabulary = data.inputs[spec.name][list(rows)].numpy(), about.get("vocabulary") or ()
+            tokens, called = data.inputs[spec.name][list(rows)].numpy(), _names(about)
             for row, place in zip(*np.nonzero(tokens != PAD), strict=True):
-                spoken[row].append((_word(vocabulary, int(tokens[row, place])), float(values[spec.name][row, place])))
+                spoken[row].append((called(int(tokens[row, place])), float(values[spec.name][row, place])))
         else:
             names, flat, _ = _columns(data, spec, about, values[spec.name], rows)
             columns += [(name, flat[:, place]) for place, name in enumerate(names)]
@@ -124,7 +124,7 @@ def _words(
 ) -> list[Part]:
     """Each word wherever it stands."""
     tokens = data.inputs[spec.name][list(rows)].numpy()
-    vocabulary, where = about.get("vocabulary") or (), dict[int, list[tuple[int, int]]]()
+    called, where = _names(about), dict[int, list[tuple[int, int]]]()
     for row, place in zip(*np.nonzero(tokens != PAD), strict=True):
         where.setdefault(int(tokens[row, place]), []).append((int(row), int(place)))
     fewest = FEWEST_TIMES if any(len(met) >= FEWEST_TIMES for met in where.values()) else 1
@@ -135,7 +135,7 @@ def _words(
             found.append(
                 _part(
                     spec.name,
-                    _word(vocabulary, token),
+                    called(token),
                     single,
                     [groups[row] for row, _ in met],
                     np.full(len(met), np.nan),
@@ -144,10 +144,20 @@ def _words(
     return found
 
 
-def _word(vocabulary: Sequence[str], token: int) -> str:
-    if token == UNKNOWN:
-        return "(unknown word)"
-    return str(vocabulary[token]) if token < len(vocabulary) else f"token {token}"
+def _names(about: dict[str, Any]) -> Callable[[int], str]:
+    """What the numbers of a field stand for: words of its vocabulary, or the values of its one column, from 1."""
+    if about["encoding"] == "categories":
+        (column,) = about["columns"]
+        values = column.get("values") or ()
+        return lambda number: str(values[number - 1]) if number <= len(values) else f"{column['name']} {number}"
+    vocabulary = about.get("vocabulary") or ()
+
+    def word(token: int) -> str:
+        if token == UNKNOWN:
+            return "(unknown word)"
+        return str(vocabulary[token]) if token < len(vocabulary) else f"token {token}"
+
+    return word
 
 
 def _part(name: str, part: str, values: np.ndarray, groups: list[str], levels: np.ndarray) -> Part:

@@ -8,6 +8,8 @@ from builder.explain.explanation import LEVELS, Completeness, Faithfulness, Rand
 
 SURE, LIKELY = 0.05, 0.25
 FEWEST_UNITS = 4
+# From where on more of what happens is missed than foretold.
+UNFAITHFUL = 0.5
 
 
 def judge(remarks: Iterable[Remark]) -> Verdict:
@@ -60,6 +62,14 @@ def on_faithfulness(proof: Faithfulness | None) -> Remark:
         return Remark("caution", text)
     text = f"Taking parts away in its order changes the answer sooner than only {better}: hardly better than chance."
     return Remark("poor", text)
+
+
+def on_infidelity(proof: Faithfulness) -> Remark | None:
+    """Whether the parts foretell what leaving several of them out does; nothing where they do, or have no sign."""
+    if proof.infidelity is None or proof.units < FEWEST_UNITS or proof.infidelity < UNFAITHFUL:
+        return None
+    text = f"Their sums hardly foretell what leaving several parts out does (infidelity {proof.infidelity:.2f})"
+    return Remark("caution", f"{text}, so parts act together: read the order, not the sizes.")
 
 
 def _beaten(proof: Faithfulness) -> int:

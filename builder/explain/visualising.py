@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.explain.base import ExplainError
 from builder.explain.explanation import Verdict
+from builder.explain.target import VALUING
 
 if TYPE_CHECKING:
     import torch
@@ -227,8 +228,11 @@ class _Maker:
     def _name(self) -> str:
         """The unit in words: the class, where the answer is a class's score."""
         target = self.trained.data.schema.target
-        if not self.path and target.kind == "class" and self.units == len(target.classes):
-            return f"the score (logit) of {target.classes[self.unit]}"
+        if not self.path and target.kind in ("class", "action") and self.units == len(target.classes):
+            valued = self.trained.project.training.objective in VALUING
+            return f"the {'value' if valued else 'score (logit)'} of {target.classes[self.unit]}"
+        if not self.path and target.kind == "mask" and self.units == len(target.classes):
+            return f"the mean score (logit) of {target.classes[self.unit]}"
         what = f"number {self.unit} of {self.title}" if self.units > 1 else self.title
         return what
 

@@ -1,7 +1,8 @@
 """A thin series of a run's weights along the way, from which other runs can branch off.
 
-At most `KEEP` of them, evenly spaced over the epochs so far, and never more than `max_bytes` together. They hold
-weights alone; to go on exactly as if nothing had happened there is the last checkpoint.
+At most `KEEP` of them, evenly spaced over the epochs so far, and never more than `max_bytes` together; beside them
+those that the run began with. They hold weights alone; to go on exactly as if nothing had happened there is the last
+checkpoint.
 """
 
 from __future__ import annotations
@@ -36,7 +37,16 @@ class Kept:
 
 
 def series(folder: Path) -> list[Kept]:
-    """What is kept of a run, the earliest first."""
+    """What is kept of a run after its epochs, the earliest first."""
+    return [kept for kept in _every(folder) if kept.epoch]
+
+
+def beginning(folder: Path) -> Kept | None:
+    """The weights that a run began with, before its first step; None where they were not kept."""
+    return next((kept for kept in _every(folder) if not kept.epoch), None)
+
+
+def _every(folder: Path) -> list[Kept]:
     found = []
     for path in (folder / FOLDER).glob("*.safetensors"):
         epoch, _, step = path.stem.partition("-")
@@ -46,7 +56,8 @@ def series(folder: Path) -> list[Kept]:
 
 
 def keep(folder: Path, epoch: int, step: int, weights: dict[str, torch.Tensor]) -> None:
-    """Keep the weights after epoch number `epoch` (1, 2, …) if it belongs to the series, and drop what does not.
+    """Keep the weights after epoch number `epoch` (1, 2, …) if it belongs to the series, and drop what does not; with
+    0, those that a run begins with, which stay.
 
     Raises:
         OSError: the disk is full.
@@ -62,6 +73,11 @@ def keep(folder: Path, epoch: int, step: int, weights: dict[str, torch.Tensor]) 
         for old in series(folder):
             if old.epoch % every:
                 old.path.unlink(missing_ok=True)
+
+
+def due(epoch: int) -> bool:
+    """Whether `keep` may have something to do after an epoch; it is asked after each, however short they are."""
+    return epoch % spacing(epoch, KEEP) == 0
 
 
 def spacing(epoch: int, limit: int) -> int:

@@ -1,6 +1,7 @@
 """All weights of a run that there are, in the order of training: those kept along the way, the best and the last.
 
-One list for the pages and the command line. A name is what `load_run` takes: "best", "last", or the number of an epoch.
+One list for the pages and the command line. A name is what `load_run` takes: "best", "last", or the number of an epoch,
+of which 0 is before the first.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.train import checkpoints
-from builder.train.kept import Kept, series
+from builder.train.kept import Kept, beginning, series
 
 if TYPE_CHECKING:
     import torch
@@ -43,8 +44,9 @@ def moments(folder: Path) -> list[Moment]:
 
     The best and the last are running means where the run takes one, and so may differ from those kept at their step.
     """
-    along = series(folder)
-    found = {
+    along, first = series(folder), beginning(folder)
+    found = {0: Moment("0", "Before training", 0, 0, first.path)} if first else {}
+    found |= {
         kept.step: Moment(str(kept.epoch), f"Epoch {kept.epoch}", kept.epoch, kept.step, kept.path) for kept in along
     }
     same = not _averages(folder)
@@ -74,7 +76,7 @@ def find(folder: Path, wanted: str) -> Path:
     """
     if wanted in ("best", "last"):
         return checkpoints.weights_file(folder, wanted)
-    kept = {str(item.epoch): item.path for item in series(folder)}
+    kept = {str(item.epoch): item.path for item in (beginning(folder), *series(folder)) if item}
     if wanted not in kept:
         there = ", ".join(kept) or "none"
         raise CheckpointError(

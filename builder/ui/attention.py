@@ -74,7 +74,8 @@ def _decided(raw: Explanation, weighted: Explanation | None, heads: Explanation 
 
 
 def _sentence(words: Explanation, heads: Explanation | None) -> str:
-    named = " and ".join(plain(name) for name in _strongest(words))
+    *first, last = [plain(name) for name in _strongest(words)] or [""]
+    named = f"{', '.join(first)} and {last}" if first else last
     told = f"By way of {named}" if named else "By way of all steps"
     if words.verdict.level == "poor":
         told = "Attention does not tell from where"
@@ -168,7 +169,7 @@ def _bars(heads: Explanation) -> None:
     mark = {"symbol": "line-ns", "size": 13, "line": {"width": 2.5, "color": "rgba(130,130,140,0.9)"}}
     figure.add_scatter(x=slopes, y=names, mode="markers", marker=mark, name="by its gradient", hovertemplate=text)
     figure.update_layout(height=90 + 22 * len(names), margin=MARGIN, showlegend=False)
-    figure.update_xaxes(title=f"Change of {heads.target.quantity}"[:60], zeroline=True)
+    figure.update_xaxes(title="By how much it falls without the head", zeroline=True)
     figure.update_yaxes(autorange="reversed", automargin=True)
     rows = [
         {"layer": place + 1, "title": layer.title, "head": head + 1, "effect": float(effect), "gradient": float(slope)}

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 COLOURS: dict[Level, Literal["green", "orange", "red"]] = {"good": "green", "caution": "orange", "poor": "red"}
 ICONS = {"good": ":material/verified:", "caution": ":material/info:", "poor": ":material/warning:"}
 WORDS = {"good": "Can be relied on", "caution": "Read with care", "poor": "Do not rely on this"}
+MEANT = (
+    "Adds up: how far all parts together are off the change that they explain. Ahead of random orders: taking parts "
+    "away, the strongest first, changes the answer sooner than this share of random orders. Infidelity: how badly the "
+    "parts foretell what leaving some of them out does, from 0 (they foretell it) to 1."
+)
 CURVES = {
     "deletion": ("taken away", "213, 94, 0"),
     "insertion": ("put back", "0, 114, 178"),
@@ -97,7 +102,7 @@ def trust(found: Explanation) -> None:
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(WORDS[level], icon=ICONS[level], color=COLOURS[level])
-            st.markdown(" · ".join(told), width="content")
+            st.markdown(" · ".join(told), width="content", help=MEANT if told else None)
         st.caption(plain(found.verdict.sentence))
 
 

@@ -63,9 +63,9 @@ def _show(one: Drawn, name: str) -> None:
         chart(one.figure, key=f"input {one.key}", name=name, table=one.table)
 
 
-def legend(error: bool = False) -> None:
-    """What the two colours say."""
-    for_it, against = ("makes the error larger", "smaller") if error else ("speaks for the answer", "against it")
+def legend(error: bool = False, words: tuple[str, str] = ("speaks for the answer", "against it")) -> None:
+    """What the two colours say, orange first."""
+    for_it, against = ("makes the error larger", "smaller") if error else words
     swatch = '<span style="background:{};padding:0 9px;border-radius:4px;margin:0 6px 0 0"></span>'
     st.html(
         f'<div style="font-size:.85rem;opacity:.8">{swatch.format(rgb(FOR))}{for_it} &emsp;'

@@ -11,16 +11,20 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 TRAIN, VALIDATION = "#6366f1", "#f97316"
 MAX_POINTS = 1_500
+MOST_LINES = 12  # that can be told apart in one picture
 MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
 
 
 def series_chart(values: Any, small: bool) -> go.Figure:
-    """A series, (T, channels)."""
+    """A series, (T, channels): a line for each channel, or a map where there are as many as in a spectrogram."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for channel in range(values.shape[1]):
-        figure.add_scatter(y=values[:, channel], mode="lines")
+    if values.shape[1] > MOST_LINES:
+        figure.add_heatmap(z=values.T, colorscale="Cividis", showscale=False)
+    else:
+        for channel in range(values.shape[1]):
+            figure.add_scatter(y=values[:, channel], mode="lines")
     figure.update_layout(height=130 if small else 220, margin=MARGIN, showlegend=False)
     figure.update_xaxes(showticklabels=not small)  # beside each other they are compared, not read off
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,10 +131,13 @@ def _both(found: Comparison, titles: tuple[str, str]) -> None:
             side = "first" if one is found.first else "second"
             listed = pictures(one, values, bounds, parts[0])
             show(listed, f"compare {side}", f"{one.method} {side}", beside=False)
-    st.markdown("**The difference**: the second less the first")
-    show(pictures(found.first, found.differences, bounds, found.differences), "compare difference", "difference",
-         beside=False)  # fmt: skip
     legend(found.first.target.kind == "error")
+    st.markdown(f"**The difference**: {plain(titles[1])} less {plain(titles[0])}")
+    # What it draws is of neither alone, so neither's name stands above it.
+    apart = replace(found.first, title="The difference")
+    show(pictures(apart, found.differences, bounds, found.differences), "compare difference", "difference",
+         beside=False)  # fmt: skip
+    legend(words=("more by the second", "more by the first"))
     unit = (
         "Each part is the share of all parts of its method, as the two have units of their own."
         if found.scaled

@@ -98,7 +98,7 @@ def _wanted(data: Prepared) -> Wanted | None:
     ]
     kind = st.segmented_control("The concept is", kinds, default=kinds[0], required=True)
     if kind == WORD:
-        word = st.text_input("Rows in which this word stands").strip()
+        word = st.text_input("Rows in which this word stands", placeholder="type a word, then press Enter").strip()
         return Wanted("word", text=word[:80]) if word else None
     if kind == CLASS:
         return Wanted("class", name=str(st.selectbox("Rows of", list(data.schema.target.classes))))

@@ -179,7 +179,7 @@ def _answer_and_view(live: Live, loaded: Loaded, checkpoint: str, row: Row, targ
     if reasons[view.name]:
         st.info(reasons[view.name], icon=":material/block:")
         return
-    st.caption(f"{view.summary} Explained: {plain(answer.target.quantity)}.")
+    st.caption(f"{view.summary} Explained: {plain(answer.target.quantity)}." if view.of_answer else view.summary)
     try:
         with st.spinner("Explaining …"):
             view.draw(look)

@@ -22,7 +22,7 @@ KEY = "flow network"
 
 _HTML = '<div class="graph" role="group" aria-label="The graph"></div><div class="told" hidden></div>'
 _CSS = """
-.graph { max-height: 780px; overflow: auto; color: var(--st-text-color); }
+.graph { max-height: 1600px; overflow: auto; color: var(--st-text-color); }
 .told { position: fixed; z-index: 10; max-width: 340px; padding: 0.35rem 0.6rem; border-radius: 0.5rem; font: 0.8rem
   var(--st-font); color: var(--st-background-color); background: var(--st-text-color); pointer-events: none; }
 .flow-edge:hover path { stroke-opacity: 1 !important; }
@@ -90,11 +90,24 @@ def flowing(look: Look) -> None:
         "from the input to the answer. Width and colour say how much of it takes each connection and each layer: "
         "orange for the answer, blue against it. Where ways meet, one can take away what another adds."
     )
+    if _single(found):
+        st.info(
+            "Only one way leads through this graph, so each layer passes on all of the answer. More is seen within a "
+            "layer: under On the input choose Layers.",
+            icon=":material/route:",
+        )
     path = _where(found)
     _graph(look, found, path)
     _downloads(look, found, path)
     LEVELS[found.verdict.level](f"**{WORDS[found.verdict.level]}.** {plain(found.verdict.sentence)}")
     _cuts(found, path)
+
+
+def _single(found: Flow) -> bool:
+    """Whether no two edges lead to or from the same node of the whole graph, and no network stands in it."""
+    edges = [edge for edge in found.edges if not edge.path]
+    ends = [edge.target.partition(".")[0] for edge in edges], [edge.source.partition(".")[0] for edge in edges]
+    return len(_titles(found)) == 1 and all(len(set(names)) == len(names) for names in ends)
 
 
 def _where(found: Flow) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from builder.explain.drawing import many
-from builder.explain.overall import BATCHED, ROWS, ROWS_ALONE, Overall, Which, overall
+from builder.explain.overall import BATCHED, ROWS, ROWS_ALONE, Overall, Which, overall, usual_rows
 from builder.ui.attributions import legend
 from builder.ui.taking import chart
 from builder.ui.views import progress
@@ -77,6 +77,8 @@ def _asked(look: Look) -> tuple[Which, str, str]:
     names = sorted(titles, key=lambda name: name != BATCHED)
     with middle:
         help_ = f"Integrated Gradients takes {ROWS} rows at once; the others one after the other, at most {ROWS_ALONE}"
+        if usual_rows(look.trained, BATCHED) != ROWS:
+            help_ = f"Each row explains a number of its own here, so they are taken one by one, at most {ROWS_ALONE}"
         method = st.selectbox("Method", names, format_func=titles.__getitem__, key="overall method", help=help_)
     classes = look.trained.data.schema.target.classes if look.trained.objective.by_class else ()
     target = OWN

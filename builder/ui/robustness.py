@@ -10,13 +10,14 @@ import streamlit as st
 from builder.data import DataError
 from builder.explain import ExplainError
 from builder.explain.attack import METHODS, refusal
+from builder.explain.attack_aims import output_of
 from builder.explain.drawing import figures
 from builder.explain.robustness import Attacked, Robustness, attacked, robustness
 from builder.text import plain as line
 from builder.ui.attributing import COLOURS, ICONS, WORDS
 from builder.ui.taking import chart
 from builder.ui.views import progress
-from builder.ui.what_if import AFTER, BEFORE, on_scale
+from builder.ui.what_if import ABOVE, AFTER, BEFORE, on_scale
 from builder.ui.words import plain
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 # Okabe and Ito's, as the attributions have them.
 ATTACK, CHANCE, SHADE = "rgb(213, 94, 0)", "rgb(0, 114, 178)", "rgba(130, 130, 140, 0.45)"
 MOST_CLASSES, MOST_COLUMNS = 20, 10
+# What an answer is right on in part, and what the rows of a class then are.
+OF = {"labels right": " of the labels", "pixels right": " of the pixels"}
+GROUPED = {"labels right": "Rows that have the label", "pixels right": "By the commonest true class but the first"}
 SIZES = (50, 200, 1000)
 
 
@@ -57,7 +61,13 @@ def robustness_view(look: Look) -> None:
 def _one(look: Look, method: str) -> None:
     shown = st.empty()
     try:
-        found = attacked(look.trained, look.row, method, progress=progress(shown, "Looking for the least change …"))
+        found = attacked(
+            look.trained,
+            look.row,
+            method,
+            output=output_of(look.trained, look.target),
+            progress=progress(shown, "Looking for the least change …"),
+        )
     finally:
         shown.empty()
     one, other = plain(found.before.text[:60]), plain(found.after.text[:60])
@@ -65,12 +75,13 @@ def _one(look: Look, method: str) -> None:
         st.info(f"It answers **{one}**, and no change up to {found.largest:g} {found.unit} that was tried turns that.")
     else:
         st.markdown(f"It answers **{one}**. A change of **{found.least:.3g}** makes it say **:orange[{other}]**.")
-        turned = "turns the answer" if found.before.probabilities else "moves it by half a deviation of the target"
         st.caption(
-            f"The least strength found that {turned}; in {found.unit}. No single value moves by more than that, and "
-            "there may be smaller changes that this attack does not find."
+            f"The least strength found that {found.turned}; in {found.unit}. No single value moves by more than that, "
+            "and there may be smaller changes that this attack does not find."
         )
     for name, value in found.values.items():
+        if len(found.values) > 1:
+            st.markdown(f"**{plain(name)}**")
         _field(found, name, value, found.changed[name])
 
 
@@ -117,7 +128,7 @@ def _series(name: str, value: np.ndarray, changed: np.ndarray) -> None:
         figure.add_scatter(y=value[:, channel], name=f"as it is{own}", line={"color": BEFORE})
         figure.add_scatter(y=changed[:, channel], name=f"under attack{own}", line={"color": ATTACK, "dash": "dot"})
     figure.update_layout(height=300, margin=figures.MARGIN, xaxis_title="Step", yaxis_title=line(name))
-    figure.update_layout(legend={"orientation": "h", "y": 1.12, "x": 0})
+    figure.update_layout(legend=ABOVE)
     steps, channels = np.indices(value.shape)
     table = {"step": steps.ravel().tolist(), "channel": channels.ravel().tolist()}
     table |= {"as it is": value.ravel().tolist(), "under attack": changed.ravel().tolist()}
@@ -152,6 +163,7 @@ def _many(look: Look, method: str, rows: int) -> None:
             look.trained,
             method,
             rows=rows,
+            output=output_of(look.trained, look.target),
             folder=look.folder,
             checkpoint=look.checkpoint,
             progress=progress(shown, "Attacking …"),
@@ -178,13 +190,15 @@ def _many(look: Look, method: str, rows: int) -> None:
 
 def sentence(found: Robustness) -> str:
     """What the curve says."""
-    if not found.by_class:
+    whose = f" ({plain(found.output)})" if found.output else ""
+    if not found.shares:
         return (
-            f"On {found.rows} {found.split} rows it is off by **{found.scores[0]:.3g}** on average, and by "
+            f"On {found.rows} {found.split} rows it{whose} is off by **{found.scores[0]:.3g}** on average, and by "
             f"**{found.scores[-1]:.3g}** under attacks of {found.strengths[-1]:g}; random changes of that size make it "
             f"**{found.chance[-1]:.3g}**."
         )
-    begun = f"On {found.rows} {found.split} rows it is right on **{found.scores[0]:.0%}**"
+    of_what = OF.get(found.measure, "")
+    begun = f"On {found.rows} {found.split} rows it{whose} is right on **{found.scores[0]:.0%}**{of_what}"
     if found.half is None:
         return f"{begun}, and still on **{found.scores[-1]:.0%}** under attacks of {found.strengths[-1]:g}."
     there = float(np.interp(found.half, found.strengths, found.chance))
@@ -198,7 +212,7 @@ def curve(found: Robustness) -> go.Figure:
     """How well the network does by strength, under attack and under random changes."""
     import plotly.graph_objects as go
 
-    shares = bool(found.by_class)
+    shares = found.shares
     form = "%{y:.1%}" if shares else "%{y:.4g}"
     figure = go.Figure()
     for name, values, colour in (("at random", found.chance, CHANCE), ("under attack", found.scores, ATTACK)):
@@ -207,8 +221,9 @@ def curve(found: Robustness) -> go.Figure:
         line.update(line={"color": colour, "dash": dash, "width": 2.5}, hovertemplate=f"{name}, %{{x:g}}: {form}")
         figure.add_trace(line)
     if found.half is not None:
-        figure.add_vline(x=found.half, line={"color": SHADE, "dash": "dash"}, annotation_text="half is lost")
-    figure.update_layout(height=320, margin=figures.MARGIN, legend={"orientation": "h", "y": 1.12, "x": 0})
+        half = {"annotation_text": "half is lost", "annotation_position": "bottom right"}
+        figure.add_vline(x=found.half, line={"color": SHADE, "dash": "dash"}, **half)
+    figure.update_layout(height=320, margin=figures.MARGIN, legend=ABOVE)
     figure.update_xaxes(title=f"Strength, in {found.unit}")
     figure.update_yaxes(title=found.measure.capitalize(), rangemode="tozero")
     if shares:
@@ -228,7 +243,7 @@ def by_class(found: Robustness) -> go.Figure:
     trace.update(texttemplate="%{text}", colorbar={"thickness": 9, "tickformat": ".0%", "outlinewidth": 0})
     trace.hovertemplate = "%{y} at %{x}: %{z:.1%}<extra></extra>"
     figure = go.Figure(trace)
-    title = {"text": "By true class (how many rows)", "x": 0, "font": {"size": 14}}
+    title = {"text": f"{GROUPED.get(found.measure, 'By true class')} (how many)", "x": 0, "font": {"size": 14}}
     figure.update_layout(height=max(200, 110 + 26 * len(names)), margin=figures.MARGIN, title=title)
     figure.update_xaxes(title="Strength", type="category")
     figure.update_yaxes(type="category", autorange="reversed", automargin=True)

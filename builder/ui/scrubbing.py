@@ -40,7 +40,8 @@ def scrubbing(look: Look) -> None:
     found = _found(look, method, look.options if method == look.method else {})
     key = f"scrub {look.folder} {look.row} {look.target} {method}"
     if found is not None:
-        st.fragment(_frames)(found, key, look.trained.objective.by_class)
+        _curves(found, look.trained.objective.by_class)
+        st.fragment(_frames)(found, key)
 
 
 def choose_method(look: Look, label: str, key: str, default: str = "") -> str:
@@ -68,8 +69,9 @@ def _found(look: Look, method: str, options: dict[str, Any]) -> Scrubbed | None:
         there.empty()
 
 
-def _frames(found: Scrubbed, key: str, by_class: bool) -> None:
-    """The slider, and what is to be seen where it stands."""
+def _frames(found: Scrubbed, key: str) -> None:
+    """The slider, and what is to be seen where it stands. The curves stay outside: a figure that changes is drawn anew,
+    and would flicker with each step."""
     labels = [frame.label for frame in found.frames]
     place, play = f"{key} at", f"{key} plays"
     following = st.session_state.pop(play, None)
@@ -83,9 +85,8 @@ def _frames(found: Scrubbed, key: str, by_class: bool) -> None:
 
     left, right = st.columns([1.6, 7], vertical_alignment="bottom")
     left.button("Play", icon=":material/play_arrow:", on_click=start, key=f"{key} play", width="stretch")
-    label = right.select_slider("Weights after", labels, key=place)
+    label = right.select_slider("Weights", labels, key=place)
     frame = found.frames[labels.index(label)]
-    _curves(found, frame, by_class)
     _frame(found, frame)
     if following in labels[:-1]:
         time.sleep(EACH_S)  # whoever moves something meanwhile ends it, as what comes next is only set after that
@@ -93,11 +94,11 @@ def _frames(found: Scrubbed, key: str, by_class: bool) -> None:
         st.rerun(scope="fragment")
 
 
-def _curves(found: Scrubbed, at: Frame, by_class: bool) -> None:
+def _curves(found: Scrubbed, by_class: bool) -> None:
     """The answer and the agreement with the final explanation, over the checkpoints."""
     known = all(frame.epoch is not None for frame in found.frames)
     x = [frame.epoch if known else frame.step for frame in found.frames]
-    here, across = (at.epoch if known else at.step), "Epoch" if known else "Step"
+    across = "Epoch" if known else "Step"
     name, truth = found.final.explanation.target.name, found.final.explanation.example.target
     shares = {f"of {name}": [frame.probability for frame in found.frames]}
     title = "Probability"
@@ -108,17 +109,16 @@ def _curves(found: Scrubbed, at: Frame, by_class: bool) -> None:
         shares[f"of {truth} (true)"] = [frame.explanation.prediction.probabilities.get(truth) for frame in found.frames]
     agreement = {"agreement": [frame.agreement.spearman for frame in found.frames]}
     left, right = st.columns(2)
-    figure = lines(x, shares, here, f"{title} of {name}" if len(shares) == 1 else title, across)
+    figure = lines(x, shares, f"{title} of {name}" if len(shares) == 1 else title, across)
     if title == "Probability":
         figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%")
+    rows, name = found.table(), f"checkpoints {found.final.explanation.method}"
     with left:
-        st.plotly_chart(figure, width="stretch", key="scrub answer", config=PICTURE)
+        chart(figure, key="scrub answer", name=name, table=rows)
     with right:
-        figure = lines(x, agreement, here, "Rank agreement with the final explanation", across)
+        figure = lines(x, agreement, "Rank agreement with the final explanation", across)
         figure.update_yaxes(range=[min([-0.05, *(v - 0.05 for v in agreement["agreement"] if v is not None)]), 1.05])
-        st.plotly_chart(figure, width="stretch", key="scrub agreement", config=PICTURE)
-    rows = found.table()
-    exports(f"checkpoints {found.final.explanation.method}", key="scrub export", figure="scrub answer", table=rows)
+        chart(figure, key="scrub agreement", name=f"agreement of {name}", table=rows)
 
 
 def _frame(found: Scrubbed, frame: Frame) -> None:
@@ -127,8 +127,9 @@ def _frame(found: Scrubbed, frame: Frame) -> None:
     share = f", which it gives {frame.probability:.1%}" if frame.probability is not None else ""
     agree = frame.agreement
     same = f"{agree.spearman:+.2f}" if agree.spearman is not None else "–"
+    when = f"After **{plain(frame.label.lower())}**" if frame.step else "**Before training**"
     st.markdown(
-        f"After **{plain(frame.label.lower())}** it answers **{plain(one.prediction.text[:80])}**. Explained: "
+        f"{when} it answers **{plain(one.prediction.text[:80])}**. Explained: "
         f"{plain(one.target.quantity)}{share}. Agreement with the final explanation: **{same}**, "
         f"{agree.overlap} of the {agree.top} strongest parts."
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from builder.ui.live import Live
 
 PATIENCE_S, SHOWN_EVERY_S = 1.0, 0.2
+STOPPED = "explaining stopped"
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class View:
 
     `draws` is "module:function"; the function draws the whole view, given a `Look`. `obstacle` is "module:function" of
     a function that says in a sentence why the view has nothing to show there, or "" where it has; it is asked with
-    each click on the page, so it looks at the document and the data and computes nothing.
+    each click on the page, so it looks at the document and the data and computes nothing. `of_answer`: it explains the
+    number that is explained of this example, and so says which that is.
     """
 
     name: str
@@ -85,6 +87,7 @@ class View:
     summary: str
     draws: str
     obstacle: str = ""
+    of_answer: bool = True
 
     def draw(self, look: Look) -> None:
         """The whole view."""
@@ -125,6 +128,7 @@ VIEWS: tuple[View, ...] = (
         "How small a change to what comes in turns the answer, over many rows and on this example.",
         "builder.ui.robustness:robustness_view",
         "builder.ui.robustness:obstacle",
+        of_answer=False,
     ),
     View(
         "visualised",
@@ -132,6 +136,7 @@ VIEWS: tuple[View, ...] = (
         "Inputs made to raise a class or an inner number as far as they can, beside the rows that raise it most.",
         "builder.ui.visualising:visualising_view",
         "builder.ui.visualising:obstacle",
+        of_answer=False,
     ),
     View(
         "influence",
@@ -139,6 +144,7 @@ VIEWS: tuple[View, ...] = (
         "Which rows of the training data taught it this, and which of them may be labelled wrongly.",
         "builder.ui.influence:influences",
         "builder.ui.influence:obstacle",
+        of_answer=False,
     ),
     View(
         "concepts",
@@ -146,6 +152,7 @@ VIEWS: tuple[View, ...] = (
         "Whether it knows a concept that you name by examples, in which layers, and for which answers it counts.",
         "builder.ui.concepts:concepts_view",
         "builder.ui.concepts:obstacle",
+        of_answer=False,
     ),
     View(
         "training",
@@ -166,21 +173,39 @@ VIEWS: tuple[View, ...] = (
         "What the network goes by as a rule, over a sample of rows.",
         "builder.ui.overall:overall_view",
         "builder.ui.overall:obstacle",
+        of_answer=False,
     ),
 )
 
 
 def progress(shown: DeltaGenerator, text: str = "Explaining …") -> Callable[[float], None]:
-    """A bar for work of more than a moment, told the share that is done. A person who chooses something else ends it:
-    Streamlit stops the script at the next thing that is shown."""
+    """A bar for work of more than a moment, told the share that is done, with a button that ends it. A person who
+    chooses something else ends it as well: Streamlit stops the script at the next thing that is shown. Where it was
+    just ended by the button, no more is shown than that it was.
+    """
+    if st.session_state.pop(STOPPED, False):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("You stopped this.", width="content")
+            st.button("Begin again", icon=":material/replay:", key="explaining begins again")
+        st.stop()
     started = last = monotonic()
+    bar: DeltaGenerator | None = None
+
+    def stop() -> None:
+        st.session_state[STOPPED] = True
 
     def tell(share: float) -> None:
-        nonlocal last
+        nonlocal last, bar
         now = monotonic()
         if now - started > PATIENCE_S and now - last > SHOWN_EVERY_S:
             last = now
-            shown.progress(min(max(share, 0.0), 1.0), text)
+            if bar is None:
+                with shown.container(horizontal=True, vertical_alignment="center"):
+                    bar = st.empty()
+                    # Several may be under way one after the other on one page.
+                    key = f"explaining stops {started}"
+                    st.button("Stop", icon=":material/stop:", key=key, on_click=stop, width="content")
+            bar.progress(min(max(share, 0.0), 1.0), text)
 
     return tell
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MOST_SHARES, MOST_PARTS = 6, 12
 BEFORE, AFTER = "#94a3b8", "#6366f1"
+# However high a figure is, its legend stands above it and not in it.
+ABOVE = {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"}
 
 
 @st.fragment
@@ -127,8 +129,8 @@ def _shares(found: WhatIf, key: str) -> None:
         bars = go.Bar(x=values, y=list(range(len(ranked))), orientation="h", name=title, marker_color=colour)
         bars.hovertemplate = f"{title}: %{{x:.1%}}<extra></extra>"
         figure.add_trace(bars)
-    figure.update_layout(height=100 + 40 * len(ranked), margin=figures.MARGIN, bargap=0.35, barmode="group")
-    figure.update_layout(legend={"orientation": "h", "y": 1.12, "x": 0, "traceorder": "normal"})
+    figure.update_layout(height=110 + 40 * len(ranked), margin=figures.MARGIN, bargap=0.35, barmode="group")
+    figure.update_layout(legend={**ABOVE, "traceorder": "normal"})
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
     figure.update_yaxes(autorange="reversed", tickvals=list(range(len(ranked))), ticktext=labels, automargin=True)
     table = [
@@ -141,10 +143,14 @@ def _shares(found: WhatIf, key: str) -> None:
 def _parts(found: WhatIf, key: str) -> None:
     """What both answers rest on, on one scale, and how far each can be trusted."""
     st.markdown(f"**What it rests on**, by {plain(found.before.title)}")
+    coloured = False  # bars are grey before and violet after, and so say nothing by colour
     for name in found.before.attributions:
         if name not in found.after.attributions:
             continue
         kind = kind_of(found.before, name)
+        coloured |= kind != "bars"
+        if len(found.before.attributions) > 1:
+            st.markdown(f"**{plain(name)}**")
         if kind == "text":
             _texts(found, name, key)
         elif kind == "bars":
@@ -152,9 +158,9 @@ def _parts(found: WhatIf, key: str) -> None:
             chart(figure, key=f"{key} bars {name}", name=f"what if {name}", table=table)
         else:
             _pictures(found, name, key, series=kind == "series")
-    if found.before.attributions:
+    if coloured:
         legend(found.before.target.kind == "error")
-    else:
+    if not found.before.attributions:
         st.caption("This method says nothing about the input; choose one that does under On the input.")
     for column, (title, one) in zip(st.columns(2), (("Before", found.before), ("After", found.after)), strict=True):
         with column:
@@ -177,7 +183,9 @@ def _texts(found: WhatIf, name: str, key: str) -> None:
             for place, (label, value) in enumerate(kept)
             if label
         ]
-    exports(f"what if {name}", key=f"{key} text {name}", table=table)
+    svg = words.stacked([(title, [label or "" for label in one.labels[name]], one.attributions[name])
+                         for title, one in (("before", found.before), ("after", found.after))], end)  # fmt: skip
+    exports(f"what if {name}", key=f"{key} text {name}", svg=svg, table=table)
 
 
 def bars(found: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]]:
@@ -196,7 +204,7 @@ def bars(found: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]]:
         trace.hovertemplate = f"{title}: %{{x:+.4g}}<extra></extra>"
         figure.add_trace(trace)
     figure.update_layout(height=110 + 34 * len(order), margin=figures.MARGIN, bargap=0.3, barmode="group")
-    figure.update_layout(legend={"orientation": "h", "y": 1.08, "x": 0}, xaxis_title="Attribution")
+    figure.update_layout(legend=ABOVE, xaxis_title="Attribution")
     figure.update_yaxes(autorange="reversed", tickvals=list(range(len(order))), ticktext=told, automargin=True)
     table = [
         {"column": label, "before": float(one), "after": float(other)}

@@ -170,12 +170,16 @@ def trained(name: str) -> TrainedRun:
 @cache
 def fresh(name: str) -> TrainedRun:
     """One of these networks with weights that learned nothing, for what does not depend on them; made once."""
+    return begun(PROJECTS[name]())
+
+
+def begun(project: Project) -> TrainedRun:
+    """A network with weights that learned nothing."""
     import torch
 
     from builder import compile as compiling
     from builder.data import prepare
 
-    project = PROJECTS[name]()
     text = compiling.source(project)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

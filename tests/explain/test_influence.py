@@ -103,8 +103,8 @@ def test_labels_that_were_flipped_stand_first(tmp_path: Path) -> None:
     found = suspects(spoiled, folder=tmp_path, checkpoint="last")
     bad = np.isin(found.rows, flipped.numpy())
     assert len(found.stages) == 6
-    assert roc_auc_score(bad, found.self_influence) >= 0.9  # 0.97
-    assert bad[: len(flipped)].mean() >= 0.6  # chance: 0.1
+    assert roc_auc_score(bad, found.self_influence) >= 0.9  # 0.98 measured
+    assert bad[: len(flipped)].mean() >= 0.6  # 0.82 measured; chance: 0.1
     assert len(found.labels) == len(found.rows) == len(train)
     assert {lesson.label for lesson in found.first} <= set(run.data.schema.target.classes)
 
@@ -180,3 +180,15 @@ def test_an_example_of_ones_own_is_like_the_row_that_it_repeats() -> None:
     own, known = influence(run, run.data.row(row)), influence(run, row, against="answer")
     assert own.row == -1
     assert np.allclose(own.influences, known.influences, rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize(("dataset", "objective"), [("scenes", "multi_label"), ("shape_masks", "segmentation")])
+def test_labels_and_masks_are_said_in_words(dataset: str, objective: str) -> None:
+    body: list[Layer] = [("Flatten", {}), ("Linear", {"units": 4})] if dataset == "scenes" else [
+        ("Conv2d", {"filters": 5})]  # fmt: skip
+    run = fit_here(network(dataset, *body, options={"rows": 120}, epochs=1, objective=objective))
+    found = influence(run, int(run.data.split["test"][0]))
+    classes = set(run.data.schema.target.classes)
+    for lesson in (*found.lessons_for, *found.lessons_against):
+        said = {part.rpartition(" ")[0] if "%" in part else part for part in lesson.says.split(", ")}
+        assert said <= classes | {"none"}, lesson.says

@@ -13,10 +13,10 @@ import torch
 from scipy.stats import spearmanr
 
 from builder.explain import ExplainError, explain
-from builder.explain.overall import BATCHED, overall
+from builder.explain.overall import BATCHED, ROWS, ROWS_ALONE, overall, usual_rows
 from builder.explain.summing import FEWEST_TIMES
 from builder.train import evaluate
-from tests.explain.models import fresh, trained
+from tests.explain.models import begun, fresh, network, trained
 
 
 def linear(rows: list[int]) -> np.ndarray:
@@ -191,3 +191,9 @@ def test_what_there_is_not_gets_a_sentence() -> None:
     )
     with pytest.raises(ExplainError, match="validation split has no rows"):
         overall(empty, "validation")
+
+
+def test_where_each_row_explains_a_number_of_its_own_fewer_rows_are_taken() -> None:
+    masks = begun(network("shape_masks", ("Conv2d", {"filters": 5}), options={"rows": 60}, objective="segmentation"))
+    assert usual_rows(masks, "integrated_gradients") == usual_rows(masks, "saliency") == ROWS_ALONE
+    assert usual_rows(fresh("table"), "integrated_gradients") == ROWS > ROWS_ALONE

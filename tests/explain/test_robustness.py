@@ -13,12 +13,15 @@ import pytest
 import torch
 
 from builder.explain import ExplainError
-from builder.explain.attack import METHODS, MOVED, refusal
+from builder.explain.attack import METHODS, refusal
+from builder.explain.attack_aims import MOVED, aim_of, output_of
 from builder.explain.kept import FOLDER
 from builder.explain.robustness import attacked, robustness
+from builder.graph import DataChoice, Training
 from builder.train import TrainedRun, fit_here
 from tests.explain.models import network, trained
 from tests.explain.test_conformance import state
+from tests.networks import project
 
 
 @pytest.fixture(scope="module")
@@ -145,14 +148,118 @@ def test_what_is_kept_is_found_again(tmp_path: Path) -> None:
     json.dumps(asdict(first))
 
 
+@pytest.fixture(scope="module")
+def kinds() -> dict[str, TrainedRun]:
+    """Small networks whose answers are labels, a class for each pixel, and several outputs."""
+    several = project(
+        {
+            "x": ("Input", {"field": "image", "kind": "image", "shape": [1, 24, 24]}),
+            "flat": ("Flatten", {}),
+            "shape": ("Linear", {"units": 4}),
+            "area": ("Linear", {"units": 1}),
+            "o1": ("Output", {"name": "shape"}),
+            "o2": ("Output", {"name": "area"}),
+        },
+        [("x", "flat"), ("flat", "shape"), ("flat", "area"), ("shape", "o1"), ("area", "o2")],
+        data=DataChoice(dataset="shape_facts", options={"rows": 200}),
+        training=Training(epochs=4, objective="several_outputs"),
+    )
+    few: dict[str, Any] = {"options": {"rows": 200}, "learning_rate": 0.01}
+    labels = network("scenes", ("Flatten", {}), ("Linear", {"units": 4}), epochs=4, objective="multi_label", **few)
+    pixels = network(
+        "shape_masks", ("Conv2d", {"filters": 8}), ("ReLU", {}), ("Conv2d", {"filters": 5}), epochs=6,
+        objective="segmentation", **few,
+    )  # fmt: skip
+    return {"labels": fit_here(labels), "pixels": fit_here(pixels), "several": fit_here(several)}
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "measure"),
+    [
+        ("labels", "", "labels right"),
+        ("pixels", "", "pixels right"),
+        ("several", "shape", "accuracy"),
+        ("several", "area", "mean absolute error"),
+    ],
+)
+def test_labels_pixels_and_each_of_several_outputs_can_be_attacked(
+    kinds: dict[str, TrainedRun], name: str, output: str, measure: str
+) -> None:
+    run = kinds[name]
+    found = robustness(run, "pgd", rows=10_000, output=output, strengths=(0.02, 0.1))
+    assert (found.measure, found.output) == (measure, output)
+    answers, truth = run.output_of("test"), run.data.target[run.data.split["test"]]
+    if measure == "labels right":
+        right = ((answers > 0) == (truth > 0)).double().mean()
+    elif measure == "pixels right":
+        right = (answers.argmax(1) == truth).double().mean()
+    elif measure == "accuracy":
+        right = (answers[:, :4].argmax(1) == truth[:, 0]).double().mean()
+    else:
+        right = (answers[:, 4] - truth[:, 1]).abs().mean() * run.data.preprocess["target"]["parts"][1]["std"][0]
+    assert found.scores[0] == pytest.approx(float(right), rel=1e-5)
+    worse = 1 if measure == "mean absolute error" else -1
+    assert worse * (found.scores[2] - found.scores[1]) > 0
+    assert worse * (found.scores[2] - found.chance[2]) > 0
+    assert found.shares == (worse < 0)
+
+
+def test_a_label_more_or_less_takes_no_less_than_its_closed_form(kinds: dict[str, TrainedRun]) -> None:
+    """A linear network's label turns where the strength times the 1-norm of its weights reaches its logit."""
+    run, row = kinds["labels"], int(kinds["labels"].data.split["test"][0])
+    weights, _ = run.model.state_dict().values()
+    space = aim_space(run)
+    with torch.no_grad():
+        logits: torch.Tensor = run.model(run.data.inputs["image"][row : row + 1])[0]
+    least = (logits.abs() / (weights * space).abs().sum(1)).min()
+    found = attacked(run, row, "pgd")
+    assert found.least is not None
+    assert found.least >= float(least) * (1 - 1e-4)
+    assert found.before.text != found.after.text
+    assert found.turned == "adds or takes away a label"
+
+
+def aim_space(run: TrainedRun) -> torch.Tensor:
+    """By how much a pixel as the network takes it moves with a brightness of one."""
+    return 1 / torch.tensor(run.data.preprocess["fields"][0]["std"]).float()
+
+
+def test_one_pixel_of_two_is_half_of_what_was_found(kinds: dict[str, TrainedRun]) -> None:
+    aim = aim_of(kinds["pixels"])
+    own = torch.zeros(1, 5, 1, 4)
+    own[0, 0, 0, :2] = own[0, 3, 0, 2:] = 1.0  # ground, ground, triangle, triangle
+    other = own.repeat(3, 1, 1, 1)
+    other[0, 2, 0, 2] = 2.0  # one of the two
+    other[1, 2, 0, :2] = 2.0  # the ground alone
+    assert aim.differs(other, own).tolist() == [True, False, False]
+
+
+def test_what_is_explained_says_which_output_is_attacked(kinds: dict[str, TrainedRun]) -> None:
+    run = kinds["several"]
+    assert [output_of(run, asked) for asked in (None, "shape", "shape: cross", "area")] == [
+        "",
+        "shape",
+        "shape",
+        "area",
+    ]
+    assert output_of(kinds["labels"], "circle") == ""
+    found = attacked(run, 3, output="area")
+    assert found.turned == "moves it by half a deviation of the target"
+    with pytest.raises(ExplainError, match="There is no output 'size'; choose one of shape, area"):
+        attacked(run, 3, output="size")
+    with pytest.raises(ExplainError, match="this network has one"):
+        robustness(kinds["labels"], output="size")
+
+
 def test_tokens_and_other_answers_are_refused_with_a_reason() -> None:
     assert "tokens" in refusal(trained("transformer"))
     with pytest.raises(ExplainError, match="tokens"):
         robustness(trained("transformer"))
     run = trained("table")
-    other = run.project.training.model_copy(update={"objective": "reconstruction"})
-    rebuilt: Any = SimpleNamespace(project=run.project.model_copy(update={"training": other}), data=run.data)
-    assert "another kind" in refusal(rebuilt)
+    for objective, said in (("reconstruction", "gives back"), ("ranking", "another kind"), ("dqn", "it acts")):
+        other = run.project.training.model_copy(update={"objective": objective})
+        rebuilt: Any = SimpleNamespace(project=run.project.model_copy(update={"training": other}), data=run.data)
+        assert said in refusal(rebuilt)
     with pytest.raises(ExplainError, match="no attack"):
         robustness(run, "magic")
     with pytest.raises(ExplainError, match="no split"):

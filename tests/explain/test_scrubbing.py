@@ -16,7 +16,7 @@ from builder.explain.scrubbing import scrub
 from builder.graph import dumps
 from builder.train import TrainedRun
 from builder.train.checkpoints import Checkpoint, save, save_best
-from builder.train.kept import keep
+from builder.train.kept import keep, series
 from builder.train.moments import CheckpointError, find, moments
 from builder.train.trained import with_weights
 from tests.explain.models import trained
@@ -57,6 +57,19 @@ def test_a_checkpoint_within_an_epoch_has_its_own_place(folder: Path) -> None:
     assert [moment.name for moment in found] == ["1", "2", "3", "4", "last"]
     assert found[-1].label == "Last · epoch 4"
     assert found[-1].step == 110
+
+
+def test_what_a_run_began_with_is_the_first_of_its_weights(folder: Path) -> None:
+    run = trained("table")
+    keep(folder, 0, 0, weights(run, 0.0))
+    keep(folder, EPOCHS + 1, (EPOCHS + 1) * STEPS, weights(run, 1.2))
+    found = moments(folder)
+    assert (found[0].name, found[0].label, found[0].epoch, found[0].step) == ("0", "Before training", 0, 0)
+    assert find(folder, "0") == found[0].path
+    assert [kept.epoch for kept in series(folder)] == [1, 2, 3, 4, 5], "to branch off from are those of epochs"
+    frames = scrub(run, folder, "saliency", 3).frames
+    assert frames[0].label == "Before training"
+    assert frames[0].explanation.answer == pytest.approx(0.0), "these weights are all nothing"
 
 
 def test_running_means_are_weights_of_their_own(folder: Path) -> None:

@@ -187,6 +187,7 @@ def _check(repeats: int, context: Context) -> tuple[object, str]:
 
 def _explaining(repeats: int, context: Context) -> tuple[object, str]:
     from builder.cli.bench.explaining import measure_flow
+    from builder.cli.bench.methods import measure_methods
 
     context.note("Following answers through networks …")
     found = measure_flow(repeats)
@@ -200,7 +201,28 @@ def _explaining(repeats: int, context: Context) -> tuple[object, str]:
         )
         for item in found
     ]
-    return [asdict(item) for item in found], table(head, rows)
+    context.note("Explaining by each method …")
+    costs = measure_methods(min(repeats, 5))
+    texts = [table(head, rows)]
+    for network in dict.fromkeys(cost.network for cost in costs):
+        top = (f"methods on {network}, in passes there and back", "takes", "with proofs", "rows", "Captum plainly", " ")
+        lines = [
+            (
+                cost.title,
+                f"{cost.passes.median:.1f}",
+                f"{cost.proven.median:.0f}",
+                f"{cost.rows:,}",
+                *(_cells(cost.captum) if cost.captum else ("–", "")),
+            )
+            for cost in costs
+            if cost.network == network
+        ]
+        texts.append(table(top, lines))
+    texts.append(
+        "Captum plainly: its time, of the method's; – where it has nothing of the kind, or refuses the network."
+    )
+    value = {"flow": [asdict(item) for item in found], "methods": [asdict(cost) for cost in costs]}
+    return value, "\n\n".join(texts)
 
 
 def _canvas(repeats: int, context: Context) -> tuple[object, str]:

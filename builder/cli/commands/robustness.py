@@ -37,6 +37,7 @@ class Robust(Command):
         parser.add_argument(
             "--example", metavar="I", type=whole(0, 2**63 - 1), help="attack one row instead, at the least"
         )
+        parser.add_argument("--output", metavar="NAME", default="", help="of several outputs, which (else the first)")
         parser.add_argument("--checkpoint", choices=("best", "last"), help="the weights (else those that the run uses)")
         parser.add_argument("--seed", metavar="S", type=whole(0, 2**31 - 1), default=0, help="the seed of the rows")
 
@@ -48,7 +49,7 @@ class Robust(Command):
         store = open_store(context.home)
         trained = find_trained(store, asked.run, asked.checkpoint or "")
         if asked.example is not None:
-            one = attacked(trained, asked.example, asked.method)
+            one = attacked(trained, asked.example, asked.method, output=asked.output)
             at = "no change up to" if one.least is None else "the least change that does it:"
             line = f"row {one.row}: {one.before.text} becomes {one.after.text}; {at} "
             context.answer(
@@ -62,6 +63,7 @@ class Robust(Command):
             rows=asked.rows,
             strengths=_strengths(asked.strengths),
             seed=asked.seed,
+            output=asked.output,
             folder=Path(store.run_folder(trained.run.id)) if trained.run else None,
             checkpoint=asked.checkpoint or trained.project.training.keep,
         )

@@ -75,9 +75,9 @@ def _written(found: Explanation, name: str) -> bool:
     """Whether a field is a text, whose labels are the words of the example, and not the names of columns."""
     labels = tuple(label for label in found.labels.get(name, ()) if label)
     example = found.example
-    return bool(labels) and (
-        labels == tuple(example.tokens[: len(labels)]) or labels[1:] == tuple(example.answer[: len(labels) - 1])
-    )
+    own = example.words.get(name, example.tokens)
+    answered = bool(example.answer) and labels[1:] == tuple(example.answer[: len(labels) - 1])
+    return bool(labels) and (labels == tuple(own[: len(labels)]) or answered)
 
 
 def _picture(found: Explanation, name: str, values: np.ndarray, how: How) -> Drawn:

@@ -161,7 +161,8 @@ def _box(context: Context, key: str, at: Point, value: float | None, most: float
     return (
         f'<g class="{kind}" data-key="{key}"><title>{told}</title>{behind}<rect {rect} style="{card}"/>'
         f'<rect {rect} style="{fill}"/>'
-        f'<text x="{x + 12:g}" y="{y + 24:g}" font-size="13.5" font-weight="600">{escape(_fit(title))}</text>'
+        f'<text x="{x + 12:g}" y="{y + 24:g}" font-size="13.5" font-weight="600"{_room(title)}>'
+        f"{escape(_fit(title))}</text>"
         f'<text x="{x + 12:g}" y="{y + 44:g}" font-size="12.5">{escape(_fit(below, 28))}</text></g>'
     )
 
@@ -203,6 +204,12 @@ def _legend(x: float, y: float, most: float, ink: Ink) -> str:
         f'<text x="{x + 2 * width + 60:g}" y="{y + 17:g}" font-size="11.5">no gradient</text>'
     )
     return "".join(parts) + words + dashed
+
+
+def _room(title: str) -> str:
+    """So that a long title fits its box whatever the font: it is drawn as wide as the box and no wider."""
+    inner = WIDTH - 24
+    return f' textLength="{inner:g}" lengthAdjust="spacingAndGlyphs"' if len(title) >= LETTERS - 1 else ""
 
 
 def _fit(text: str, letters: int = LETTERS) -> str:

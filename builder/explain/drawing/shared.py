@@ -53,7 +53,7 @@ def _text(found: Explanation, name: str, values: np.ndarray, end: float) -> Draw
     named, shown = [labels[place] for place in kept], values[kept]
     table: dict[str, list[Any]] = {"place": kept, "token": named, "attribution": shown.tolist()}
     html = words.as_html(named, shown, end=end)
-    return Drawn(f"text {name}", name, "text", html=html, svg=words.as_svg(named, shown), table=table)
+    return Drawn(f"text {name}", name, "text", html=html, svg=words.as_svg(named, shown, end), table=table)
 
 
 def _bars(found: Explanation, name: str, values: np.ndarray, end: float, like: np.ndarray) -> Drawn:
@@ -80,10 +80,8 @@ def ended(figure: go.Figure, end: float) -> None:
             trace.update(zmin=-end, zmax=end, colorbar={"tickvals": ticks, "ticktext": texts})
 
 
-def lines(
-    x: Sequence[Any], curves: Mapping[str, Sequence[float | None]], at: Any, title: str, across: str
-) -> go.Figure:
-    """Curves over the checkpoints, and a mark where one looks; at most three, told apart by dashes as by colours."""
+def lines(x: Sequence[Any], curves: Mapping[str, Sequence[float | None]], title: str, across: str) -> go.Figure:
+    """Curves over the checkpoints; at most three, told apart by dashes as by colours."""
     import plotly.graph_objects as go
 
     from builder.explain.drawing.scale import AGAINST, FOR, rgb
@@ -93,7 +91,6 @@ def lines(
     for (name, values), (colour, dash) in zip(curves.items(), looks, strict=False):
         line = {"color": colour, "dash": dash, "width": 2.5}
         figure.add_scatter(x=list(x), y=list(values), name=name, mode="lines+markers", line=line)
-    figure.add_vline(x=at, line={"color": figures.GREY, "width": 1.5, "dash": "dot"})
     figure.update_layout(
         title={"text": title, "x": 0, "font": {"size": 15}},
         height=250,

@@ -43,10 +43,25 @@ def as_html(words: Sequence[str], values: np.ndarray, *, style: bool = True, end
     return f'{STYLE if style else ""}<div class="{kind}">{between.join(parts)}</div>'
 
 
-def as_svg(words: Sequence[str], values: np.ndarray) -> str:
+def as_svg(words: Sequence[str], values: np.ndarray, end: float = 0.0) -> str:
     """The same as a picture of its own."""
-    end, tight = bound(values), joined([word for word in words if word])
-    x, y, parts = 10.0, 10.0, []
+    parts, below = _lines(words, values, end or bound(values), 10.0)
+    return _picture(parts, below)
+
+
+def stacked(texts: Sequence[tuple[str, Sequence[str], np.ndarray]], end: float) -> str:
+    """Several texts beneath each other on one scale, each with a title, as one picture."""
+    parts, y = list[str](), 10.0
+    for title, words, values in texts:
+        parts.append(f'<text x="10" y="{y + 16:.0f}" font-size="14" opacity="0.7">{escape(title)}</text>')
+        found, y = _lines(words, values, end, y + 26)
+        parts += found
+    return _picture(parts, y)
+
+
+def _lines(words: Sequence[str], values: np.ndarray, end: float, y: float) -> tuple[list[str], float]:
+    """The words from a height on, and where they end."""
+    x, parts, tight = 10.0, list[str](), joined([word for word in words if word])
     for word, value in _kept(words, values):
         shown = word.replace("\n", "↵")
         wide = len(shown) * LETTER + (0.0 if tight else ROOM)
@@ -54,13 +69,17 @@ def as_svg(words: Sequence[str], values: np.ndarray) -> str:
             x, y = 10.0, y + LINE
         ground = rgb(_colour(value), min(abs(value) / end, 1.0) * STRONGEST)
         parts.append(
-            f'<rect x="{x:.1f}" y="{y}" width="{wide:.1f}" height="30" rx="{0 if tight else 5}" fill="{ground}"/>'
+            f'<rect x="{x:.1f}" y="{y:g}" width="{wide:.1f}" height="30" rx="{0 if tight else 5}" fill="{ground}"/>'
         )
-        place = f'x="{x + wide / 2:.1f}" y="{y + 21}" text-anchor="middle"'
+        place = f'x="{x + wide / 2:.1f}" y="{y + 21:g}" text-anchor="middle"'
         parts.append(f'<text {place} xml:space="preserve">{escape(shown)}</text>')
         x += wide + (0.0 if tight else 4.0)
+    return parts, y + LINE
+
+
+def _picture(parts: Sequence[str], height: float) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + LINE:.0f}" font-size="{SIZE}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" font-size="{SIZE}" '
         f'font-family="sans-serif" fill="currentColor">{"".join(parts)}</svg>'
     )
 

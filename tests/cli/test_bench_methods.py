@@ -1,0 +1,39 @@
+"""What the benchmark says that a method of explanation costs."""
+
+from __future__ import annotations
+
+import pytest
+
+from builder.cli.bench.methods import MethodCost, _begun, _cost, _pictures, _plain, _subject
+from builder.explain import methods
+from builder.explain.base import registry
+from builder.train import TrainedRun
+
+
+@pytest.fixture(scope="module")
+def run() -> TrainedRun:
+    return _begun(_pictures())
+
+
+def test_rows_are_counted_and_time_is_that_of_passes(run: TrainedRun) -> None:
+    found: dict[str, MethodCost] = {name: _cost(run, name, 1, beside=True) for name in ("saliency", "feature_ablation")}
+    assert found["saliency"].rows == 1
+    assert found["feature_ablation"].rows == 64 + 1  # the groups, and the example itself
+    assert found["saliency"].passes.median < 10, "it is one pass there and back, and what stands around it"
+    assert found["saliency"].proven.median > found["saliency"].passes.median
+    captum = found["feature_ablation"].captum
+    assert captum is not None
+    assert captum.median > 1, "called plainly, it takes the groups one by one"
+
+
+def test_captum_is_called_on_all_that_it_has(run: TrainedRun) -> None:
+    """But for layer-wise relevance, which it refuses for a layer that it has no rule for."""
+    without = []
+    for method in methods(run):
+        if not method.available or method.name in ("shapley_sampling", "kernel_shap", "lime"):
+            continue  # these take long
+        subject = _subject(run)
+        explainer = registry()[method.name].model_validate({"groups": 3} if method.name == "shapley" else {})
+        if _plain(run, subject, method.name, explainer.run(subject)) is None:
+            without.append(method.name)
+    assert without == ["lrp"]

@@ -1,0 +1,37 @@
+"""What a network for ratings goes by: users and films by their names, and not by their numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from builder.explain import explain
+from builder.explain.drawing.drawn import drawn, kind_of
+from builder.explain.overall import overall
+from builder.templates import templates
+from builder.train import TrainedRun
+from tests.explain.models import begun
+
+
+@pytest.fixture(scope="module")
+def rating() -> TrainedRun:
+    return begun(templates()["ratings_ncf"].project)
+
+
+def test_a_user_is_shown_as_a_column_with_its_name(rating: TrainedRun) -> None:
+    row = int(rating.data.split["test"][0])
+    found = explain(rating, "integrated_gradients", row, proofs=False)
+    assert {name: kind_of(found, name) for name in found.attributions} == {"user": "bars", "film": "bars"}
+    for one in drawn(found):
+        assert one.table["value"] == [found.example.columns[one.title]]
+        assert one.figure is not None
+        assert f"{one.title} = {found.example.columns[one.title]}" in one.figure.to_json()
+
+
+def test_over_many_rows_they_go_by_their_names(rating: TrainedRun) -> None:
+    found = overall(rating, rows=60)
+    names = {part.name for part in found.parts}
+    assert names
+    assert all(name.startswith(("user ", "film ")) for name in names)
+    one = next(iter(found.rows))
+    columns = rating.data.example(one.row).columns
+    assert any(columns["user"] in top or columns["film"] in top for top in one.tops)
