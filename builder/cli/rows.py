@@ -13,7 +13,7 @@ from builder.cli.command import Failure
 
 MAX_BYTES = 200 * 2**20
 STDIN = "-"
-_JSON_CELLS = ("image", "series")
+_JSON_CELLS = ("image", "series", "log_mel")
 
 
 def read_rows(name: str, preprocess: Mapping[str, Any]) -> list[dict[str, Any]]:

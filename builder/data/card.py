@@ -117,6 +117,7 @@ def _preprocessing(field: Mapping[str, Any]) -> dict[str, Any]:
     words = {
         "image": "pixels, less their mean, by their deviation over the training rows",
         "series": "less their mean, by their deviation over the training rows",
+        "log_mel": "the log-mel spectrogram, each band less its mean, by its deviation over the training rows",
         "table": "numbers standardised and filled, categories as columns of their own",
         "words": "words that the training rows know, cut or padded to one length",
         "characters": "letters that the training rows know",

@@ -20,6 +20,7 @@ Encode = Literal["onehot", "hash", "index", "own"]
 Part = Literal["days", "year", "quarter", "month", "day", "yearday", "weekday", "hour", "minute"]
 Tokens = Literal["words", "bpe", "characters"]
 Normalise = Literal["dataset", "channel", "unit", "none"]
+Sound = Literal["waveform", "log-mel"]
 PARTS: tuple[Part, ...] = ("days", "month", "weekday")  # of a date, where nothing else is said
 
 
@@ -43,12 +44,22 @@ class TextChoice(Choice):
 
 
 class FieldChoice(TextChoice):
-    """The preprocessing of a whole field: a text, pictures (`size`, `grey`, `normalise`) or a series (`scale`)."""
+    """The preprocessing of a whole field: a text, pictures (`size`, `grey`, `normalise`) or a series (`scale`).
+
+    A sound is read as its waveform or as its log-mel spectrogram, of windows of `window` samples, a new one every
+    `hop` samples, in `bands` from `low` to `high` Hz.
+    """
 
     size: Annotated[int, Field(ge=4, le=512)] | None = None
     grey: bool | None = None
     normalise: Normalise | None = None
     scale: Literal["standard", "minmax", "none"] | None = None
+    sound: Sound | None = None
+    window: Annotated[int, Field(ge=2, le=65_536)] | None = None
+    hop: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    bands: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    low: Annotated[float, Field(ge=0, le=500_000)] | None = None
+    high: Annotated[float, Field(gt=0, le=500_000)] | None = None
 
 
 class ColumnChoice(TextChoice):

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 PAD, UNKNOWN, START, END = 0, 1, 2, 3  # the last two only where an answer is written token by token
+TEXTS = ("words", "letters", "bpe")  # encodings that part a text into tokens, and read it from its beginning
 IGNORE = -100  # a place that has no target, as cross-entropy in PyTorch leaves it out
 _LARGEST = 1e30  # well within float32: a number far outside of what was seen in training must not become infinite
 _MISSING = {"", "na", "n/a", "nan", "nat", "null", "none", "#n/a"}
@@ -55,6 +56,7 @@ def encode_rows(preprocess: dict[str, Any], rows: list[dict[str, Any]]) -> dict[
         "table": _table,
         "image": _image,
         "series": _series,
+        "log_mel": _log_mel,
         "words": _text,
         "letters": _text,
         "bpe": _text,
@@ -310,6 +312,56 @@ def _series(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
             raise EncodeError(f"A series has {steps} steps of {width} values, received {values.shape}.")
         series.append((values - field["mean"]) / field["std"])
     return np.stack(series).clip(-_LARGEST, _LARGEST).astype(np.float32)
+
+
+def _log_mel(field: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
+    filters = mel_filters(field)
+    found = []
+    for row in rows:
+        samples = _array(row, field["name"], np.float64)
+        samples = samples[:, 0] if samples.ndim == 2 and samples.shape[1] == 1 else samples
+        if samples.shape != (field["samples"],):
+            raise EncodeError(
+                f"{field['name']!r} takes {field['samples']:,} samples, {field['rate']:,} of them a second, "
+                f"received {samples.shape}."
+            )
+        found.append((log_mel(field, samples, filters) - field["mean"]) / field["std"])
+    return np.stack(found).clip(-_LARGEST, _LARGEST).astype(np.float32)
+
+
+def log_mel(field: dict[str, Any], samples: np.ndarray, filters: np.ndarray) -> np.ndarray:
+    """The logarithm of the power of a sound (L,) in bands as wide as the ear hears them, (T, bands).
+
+    It is what the layer of this name computes: each window is weighed by a Hann window, half a window is mirrored at
+    both ends, and 10⁻⁶ is added before the logarithm.
+    """
+    window, half = field["window"], field["window"] // 2
+    hann = 0.5 - 0.5 * np.cos(np.arange(window) * (2 * math.pi / window))
+    padded = np.pad(samples, half, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, window)[:: field["hop"]]
+    spectrum = np.fft.rfft(windows * hann)
+    found: np.ndarray = np.log((spectrum.real**2 + spectrum.imag**2) @ filters + 1e-6)
+    return found
+
+
+def mel_edges(low: float, high: float, bands: int) -> np.ndarray:
+    """Where bands begin, peak and end, in Hz (bands + 2,): each peaks where the one before it ends.
+
+    https://en.wikipedia.org/wiki/Mel_scale
+    """
+    first, last = (2595.0 * math.log10(1.0 + hertz / 700.0) for hertz in (low, high))
+    found: np.ndarray = 700.0 * (10.0 ** (np.linspace(first, last, bands + 2) / 2595.0) - 1.0)
+    return found
+
+
+def mel_filters(field: dict[str, Any]) -> np.ndarray:
+    """How much each frequency of a window gives to each band, (window // 2 + 1, bands): triangles that overlap."""
+    edges = mel_edges(field["low"], field["high"], field["shape"][1])
+    places = (np.arange(field["window"] // 2 + 1) * (field["rate"] / field["window"]))[:, None]
+    rising = (places - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - places) / (edges[2:] - edges[1:-1])
+    found: np.ndarray = np.minimum(rising, falling).clip(min=0.0)
+    return found
 
 
 def _array(row: dict[str, Any], name: str, dtype: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from builder.data.encode import numbered
 from builder.data.fitting import category_reading, seen
 from builder.data.labels import Labels
-from builder.data.raw import Fitted, Raw, Room, in_memory
+from builder.data.raw import Fitted, Raw, Room, Texts, in_memory
 from builder.data.schema import Example, FieldSpec
 
 VALUES_LIMIT = 100_000
@@ -116,6 +116,9 @@ class Several(Raw):
             if other.text:
                 first = replace(first, text=other.text, tokens=other.tokens)
         images = {part.name: one.image for part, one in zip(self.parts, shown, strict=True) if one.image is not None}
+        texts = {part.name: part.texts[index] for part in self.parts if isinstance(part, Texts)}
+        if len(texts) > 1:  # none of them speaks for the others
+            first, columns = replace(first, text="", tokens=()), columns | texts
         return replace(first, columns=columns, images=images)
 
     def content(self) -> Iterable[bytes]:

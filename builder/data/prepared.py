@@ -7,11 +7,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from builder.data.encode import IGNORE, EncodeError, encode, readable, unbyte
+from builder.data.encode import IGNORE, TEXTS, EncodeError, encode, readable, unbyte
 from builder.data.maps import Mapped
 from builder.data.raw import Characters, Raw
 from builder.data.schema import DataError, Example, Schema
 from builder.data.several import told_several
+from builder.data.spectrum import LOG_MEL, spectrogram
 
 if TYPE_CHECKING:
     import torch
@@ -52,9 +53,17 @@ class Prepared:
     def example(self, index: int) -> Example:
         """A row as people see it, with its target in words."""
         example = self.raw.example(index, self.target_text(index))
+        texts = [field for field in self.preprocess["fields"] if field["encoding"] in TEXTS]
         for field in self.preprocess["fields"]:
-            if field["encoding"] in ("letters", "bpe") or "lower" in field:
+            if field["encoding"] == LOG_MEL:
+                example = replace(example, series=spectrogram(field, self.raw.row(index)[field["name"]]))
+            if len(texts) == 1 and (field["encoding"] in ("letters", "bpe") or "lower" in field):
                 return replace(example, tokens=tuple(readable(field, self.raw.row(index)[field["name"]])))
+        if len(texts) > 1:
+            row = self.raw.row(index)
+            example = replace(
+                example, words={field["name"]: tuple(readable(field, row[field["name"]])) for field in texts}
+            )
         return example
 
     def target_text(self, index: int) -> str:

@@ -20,6 +20,7 @@ from builder.data.fitting import Fitted as Fitted
 from builder.data.fitting import fit_category, fit_channels, fit_number, fit_pixels, fit_text
 from builder.data.labels import Labels
 from builder.data.schema import Example, FieldSpec, TargetKind, TargetSpec
+from builder.data.spectrum import LOG_MEL, band_names, fit_log_mel, log_mel_of
 
 _AT_ONCE, _PICTURES_AT_ONCE = 4_096, 64
 _HASHED = 65_536  # rows of a column that are hashed at once, as a whole column may not fit
@@ -315,25 +316,32 @@ class Characters(Raw):
 
 @dataclass
 class Series(Raw):
-    """Windows (R, T, D) of a series."""
+    """Windows (R, T, D) of a series. Sounds (R, L, 1) have a `rate`, their samples a second; all else has 0."""
 
     windows: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1)))
     channels: tuple[str, ...] = ("value",)
+    rate: int = 0
 
     def row(self, index: int) -> dict[str, Any]:
         return {self.name: self.windows[index]}
 
     def fit(self, rows: np.ndarray) -> Fitted:
+        scale = self.settings.get("scale", "standard")
+        if self.rate and self.settings.get("sound") == "log-mel":
+            made = log_mel_of(self.name, self.windows.shape, self.rate, self.settings)
+            return fit_log_mel(made, self.windows[rows], scale)
         values = self.windows[rows].reshape(-1, self.windows.shape[2])
         return {
             "name": self.name,
             "encoding": "series",
             "shape": list(self.windows.shape[1:]),
-            **fit_channels(values, self.settings.get("scale", "standard")),
+            **({"rate": self.rate} if self.rate else {}),
+            **fit_channels(values, scale),
         }
 
     def spec(self, fitted: Fitted) -> FieldSpec:
-        return FieldSpec(self.name, "sequence", tuple(fitted["shape"]), columns=self.channels)
+        names = band_names(fitted) if fitted["encoding"] == LOG_MEL else self.channels
+        return FieldSpec(self.name, "sequence", tuple(fitted["shape"]), columns=names)
 
     def example(self, index: int, target: str) -> Example:
         return Example(index, target, series=self.windows[index])

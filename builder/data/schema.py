@@ -74,7 +74,8 @@ class Example:
 
     `image` is (H, W) or (H, W, 3) with values from 0 to 1, `mask` (H, W) the class of each pixel; `series` is (T, D) in
     the data's own units; `tags` belong to the words of the text. `images` by field, where the data has several fields.
-    `answer` is what is already written of an answer that is a text.
+    `answer` is what is already written of an answer that is a text. `words` holds the tokens by field, where the data
+    has several texts.
     """
 
     row: int
@@ -88,3 +89,4 @@ class Example:
     tags: tuple[str, ...] = ()
     images: dict[str, Any] = field(default_factory=dict)
     answer: str = ""
+    words: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -15,9 +15,11 @@ from builder.data.mixed import Categories, Several
 from builder.data.pairs import Pairs
 from builder.data.raw import Characters, Images, Raw, Series, Table, TaggedTexts, Texts
 from builder.data.schema import DataError
+from builder.data.spectrum import log_mel_of
 
 # Which settings of a field a kind of data takes.
 _TEXT = {"tokens", "vocabulary", "length", "lower"}
+_SOUND = {"sound", "window", "hop", "bands", "low", "high"}
 
 
 def with_fields(raw: Raw, choices: Mapping[str, FieldChoice]) -> Raw:
@@ -43,6 +45,8 @@ def _with(part: Raw, settings: dict[str, Any]) -> Raw:
         raise DataError(f"The field {part.name[:80]!r} takes no {setting!r}; {takes}.")
     if isinstance(part, Images):
         part = _resized(part, settings)
+    if isinstance(part, Series) and settings.get("sound") == "log-mel":
+        log_mel_of(part.name, part.windows.shape, part.rate, settings)  # refuses now what would be later
     return replace(part, settings={**part.settings, **settings})
 
 
@@ -68,7 +72,7 @@ def taken(part: Raw) -> set[str]:
     if isinstance(part, Images):
         return {"normalise", "size", "grey"}
     if isinstance(part, Series):
-        return {"scale"}
+        return {"scale", *_SOUND} if part.rate else {"scale"}
     # Tags belong to words, and an answer is written letter by letter.
     if isinstance(part, Texts) and not isinstance(part, (TaggedTexts, Pairs, Characters)):
         return _TEXT

@@ -51,7 +51,8 @@ def refuse_few(rows: int) -> None:
     """
     if rows < MIN_ROWS:
         raise DataError(
-            f"This data has {rows} usable rows; at least {MIN_ROWS} are needed to train and test, so add more."
+            f"This data has {rows} usable row{'s' * (rows != 1)}; at least {MIN_ROWS} are needed to train and test, so "
+            "add more."
         )
 
 

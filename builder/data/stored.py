@@ -63,6 +63,8 @@ class StoredTable:
             values = self.table.select([what]).to_pandas()[what]
             return values if self.kept is None else values.iloc[self.kept].reset_index(drop=True)
         if isinstance(what, pd.Series) or (isinstance(what, np.ndarray) and what.dtype == bool):
+            if np.asarray(what, dtype=bool).all():
+                return StoredTable(self.path, self.table, self.kept)
             places = np.flatnonzero(np.asarray(what, dtype=bool))
             return StoredTable(self.path, self.table, places if self.kept is None else self.kept[places])
         return StoredTable(self.path, self.table.select(list(what)), self.kept)
@@ -119,7 +121,10 @@ class StoredTable:
         places = None if self.kept is None else self.kept[start:stop]
         if places is not None and len(places):
             start, stop = int(places[0]), int(places[-1]) + 1
-        found = column.slice(start, stop - start).to_numpy().astype(np.float64, copy=False)
+        found, place = np.empty(max(0, stop - start)), 0
+        for chunk in column.slice(start, stop - start).chunks:
+            found[place : place + len(chunk)] = _unmasked(chunk)
+            place += len(chunk)
         return found if places is None else np.asarray(found[places - start if len(places) else slice(0)])
 
     def all_known(self, names: Sequence[str]) -> np.ndarray:
@@ -206,7 +211,7 @@ class Strings(Sequence[str]):
 
 def lean() -> None:
     """Have Arrow take its memory from the system as it needs it: its own allocator reserves a GiB, which counts as
-    memory of a run."""
+    memory of a run. What makes numpy's arrays of Arrow's does not heed this where it needs memory."""
     import pyarrow as pa
 
     pa.set_memory_pool(pa.system_memory_pool())
@@ -241,6 +246,17 @@ def labels(table: Any, name: str, found: Labels) -> Labels:
 def texts(table: Any, name: str, values: pd.Series) -> Sequence[str]:
     """The texts of a column; of a stored table they stay in the file."""
     return Strings(table, name) if isinstance(table, StoredTable) else cells.texts(values)
+
+
+def _unmasked(chunk: pa.Array) -> np.ndarray:
+    """Numbers of Arrow, looked at where they lie; not a number where one is missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if chunk.null_count or pa.types.is_boolean(chunk.type):
+        chunk = pc.fill_null(pc.cast(chunk, pa.float64(), safe=False), float("nan"))
+    found: np.ndarray = chunk.to_numpy()
+    return found
 
 
 def _finite(found: np.ndarray) -> np.ndarray:

@@ -47,7 +47,8 @@ def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Ra
     parts = _parts(known, [plan for plan in found.values() if plan.role == "input"], warnings, rest)
     if not parts:
         shown = ", ".join(map(repr, targets))
-        raise DataError(f"No column but {shown} can be learned from; numbers, categories or one text are needed.")
+        said = f"No column but {shown} can be learned from; numbers, categories or one text are needed."
+        raise DataError(" ".join([said, *warnings[:3]]))
     if len(parts) == 1:
         parts[0].warnings = warnings
         return parts[0]

@@ -8,7 +8,6 @@ import numpy as np
 
 from builder.data.mixed import Several
 from builder.data.raw import Fitted, Images, Texts
-from builder.data.schema import Example
 
 
 @dataclass
@@ -26,10 +25,3 @@ class Twins(Several):
         else:
             return super().fits(rows)
         return [{**fitted, "name": part.name} for part in self.parts]
-
-    def example(self, index: int, target: str) -> Example:
-        shown = super().example(index, target)
-        if not all(isinstance(part, Texts) for part in self.parts):
-            return shown
-        texts = {part.name: part.texts[index] for part in self.parts if isinstance(part, Texts)}
-        return replace(shown, text="", tokens=(), columns=texts)

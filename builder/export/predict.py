@@ -204,7 +204,8 @@ def read(path: Path, preprocess: dict[str, Any]) -> Any:
     text = path.read_text(encoding="utf-8-sig")
     if path.suffix.lower() != ".csv":
         return json.loads(text)
-    lists = {field["name"] for field in preprocess["fields"] if field["encoding"] in ("image", "series")}
+    written = ("image", "series", "log_mel")
+    lists = {field["name"] for field in preprocess["fields"] if field["encoding"] in written}
     return [
         {name: json.loads(cell) if name in lists else cell for name, cell in row.items()}
         for row in csv.DictReader(io.StringIO(text))

@@ -9,6 +9,11 @@ from pydantic import AfterValidator, Field
 
 from builder.graph.frozen import Frozen
 
+MAX_CLASSES = 10_000
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+ClassWeights = (
+    Literal["balanced"] | Annotated[tuple[Weight, ...], Field(strict=False, min_length=2, max_length=MAX_CLASSES)]
+)
 _RUN = re.compile(r"run:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -20,10 +25,11 @@ def _teacher(text: str) -> str:
 
 class Head(Frozen):
     """How one of several outputs learns. Without an `objective`, as its target asks for; `weight` is its part in the
-    sum."""
+    sum. Where classes count differently, `class_weights`, each row costs its loss times the weight of its class."""
 
     objective: Annotated[str, Field(max_length=64)] = ""
-    weight: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+    weight: Weight = 1.0
+    class_weights: ClassWeights | None = None
 
 
 class Aiming(Frozen):

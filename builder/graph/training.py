@@ -11,13 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from builder.graph.acting import Agent
-from builder.graph.aiming import Aiming
+from builder.graph.aiming import Aiming, ClassWeights
 from builder.graph.augmenting import Augment
 from builder.graph.optimizing import OPTIMIZERS, SCHEDULES, Choice, checked
 
 _START = re.compile(r"weights:[0-9a-f]{64}|run:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PATH = re.compile(r"[a-z][a-z0-9_]{0,63}(\.[a-z0-9_]{1,64}){0,15}")
-MAX_CLASSES = 10_000
 
 
 def _start(text: str) -> str:
@@ -52,7 +51,6 @@ def _path(text: str) -> str:
 Start = Annotated[str, AfterValidator(_start)]
 Values = dict[str, bool | int | float]
 LayerPath = Annotated[str, AfterValidator(_path)]
-Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class Training(Aiming):
@@ -180,8 +178,7 @@ class Training(Aiming):
     ] = 0.0
     class_weights: (
         Annotated[
-            Literal["balanced"]
-            | Annotated[tuple[Weight, ...], Field(strict=False, min_length=2, max_length=MAX_CLASSES)],
+            ClassWeights,
             Field(
                 title="Class weights",
                 description="How much each class counts: balanced makes rare classes count as much as frequent ones",

@@ -107,7 +107,7 @@ def _weighted(objective: Objective, output: torch.Tensor, goal: Weighted) -> tor
         cost = objective.loss(answer[None], target[None])
         return cost, cost.new_ones(()) * objective.mass(target[None])
 
-    if objective.pricing.class_weights is None:
+    if objective.batched:
         costs, masses = torch.func.vmap(row)(output, goal.target)
     else:  # what torch does for these cannot be batched
         costs, masses = map(torch.stack, zip(*map(row, output, goal.target), strict=True))

@@ -34,17 +34,31 @@ def misfits(
             f"{objective.title} compares the rows of a whole batch in pairs; set the batches per step to 1, and take a "
             "larger batch."
         )
-    classes = len(schema.target.classes) if schema is not None else 0
-    if isinstance(training.class_weights, tuple) and "class_weights" in objective.takes and classes:
-        count = len(training.class_weights)
-        if count != classes:
-            found.append(f"There are {count} class weights, and the data has {classes} classes; give one for each.")
-        elif not any(training.class_weights):
-            found.append("All class weights are 0, so that nothing would be learned; give some class a weight.")
+    if schema is not None:
+        found += _class_weights(training, objective, schema)
     names = list(weights)
     for path in training.layer_rates:
         if names and not any(name.startswith(f"{path}.") for name in names):
             found.append(f"A learning rate is set for {path}, and no layer of this name has weights; take it away.")
+    return found
+
+
+def _class_weights(training: Training, objective: Objective, schema: Schema) -> list[str]:
+    """What is wrong with the weights of classes, of one target or of several."""
+    asked = [("", training.class_weights, schema.target)] if "class_weights" in objective.takes else []
+    if "outputs" in objective.takes:
+        heads = [(part, training.outputs.get(part.name)) for part in schema.target.parts]
+        asked = [(f" of {part.name!r}", head.class_weights, part) for part, head in heads if head is not None]
+    found = []
+    for of, weights, target in asked:
+        if not isinstance(weights, tuple) or not target.classes:
+            continue
+        count, classes = len(weights), len(target.classes)
+        if count != classes:
+            whose = f"{of[4:]} has" if of else "the data has"
+            found.append(f"There are {count} class weights{of}, and {whose} {classes} classes; give one for each.")
+        elif not any(weights):
+            found.append(f"All class weights{of} are 0, so that nothing would be learned; give some class a weight.")
     return found
 
 

@@ -12,12 +12,13 @@ from builder.data.choices import COLUMNS, FIELDS, ColumnKind, Part, Role
 from builder.data.fitting import BPE_VOCABULARY, BUCKETS, LENGTH_LIMIT, VOCABULARY_LIMIT
 from builder.data.mixed import Several
 from builder.data.overview import Column, columns
-from builder.data.raw import Images, Texts
+from builder.data.raw import Images, Series, Texts
 from builder.data.settings import taken
 from builder.graph import DataChoice, Edit
 from builder.store import Store
 from builder.ui.forms import bound, refused
 from builder.ui.live import Live
+from builder.ui.spectra import read_as
 from builder.ui.targeting import LABELS, SEVERAL, reading_edit, targeting, targets_of
 from builder.ui.uploading import beginning
 from builder.ui.words import plain
@@ -308,6 +309,10 @@ def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
 
         made = bound(live, f"{part.name}/{setting}", shown, chosen, renews=True)
         first, second, third = st.columns([2, 1, 1], vertical_alignment="bottom")
+        if isinstance(part, Series) and part.rate:
+            fitted = next(field for field in data.preprocess["fields"] if field["name"] == part.name)
+            read_as(live, part, fitted, edit, first)
+            first = second
         first.selectbox("Normalised" if setting == "normalise" else "Scaled", names, names.index(shown), **made)
         refused(made)
         if isinstance(part, Images) and part.target_kind != "mask" and part.masks is None:

@@ -105,7 +105,7 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
 def _look(data: Prepared) -> None:
     found = statistics(data)
     _counts(found)
-    _remarks([*found.remarks[len(data.warnings) :], *data.warnings])
+    _remarks(found.remarks[len(data.warnings) :], data.warnings)
     fields = " · ".join(f"Field `{field.name}`: {field.kind}, shape {field.shape}" for field in data.schema.inputs)
     st.caption(f"{fields} · predicts {plain(data.schema.target.name)}")
     if _in_a_table(data):
@@ -118,13 +118,20 @@ def _look(data: Prepared) -> None:
         st.dataframe(found.columns, hide_index=True, placeholder="")
 
 
-def _remarks(remarks: list[str]) -> None:
-    """The first of what is remarkable; all of it, with mends, has a section of its own."""
+def _remarks(found: list[str], notes: list[str]) -> None:
+    """The first of what is remarkable: what was found, all of which has a section of its own with its mends, and what
+    was noted as the data was read."""
+    remarks = [*found, *notes]
     if not remarks:
         return
     lines = [f"- {plain(remark)}" for remark in remarks[:REMARKS]]
-    rest = f"{len(remarks) - REMARKS} more, and how to mend it: " if len(remarks) > REMARKS else "How to mend it: "
-    st.warning("\n".join([*lines, "", f"{rest}see **Quality**."]), icon=":material/warning:")
+    more = len(remarks) - REMARKS
+    if found:
+        rest = f"{more} more, and how to mend it: " if more > 0 else "How to mend it: "
+        lines += ["", f"{rest}see **Quality**."]
+    elif more > 0:
+        lines += ["", f"{more} more stand on the **Card**."]
+    st.warning("\n".join(lines), icon=":material/warning:")
 
 
 def _in_a_table(data: Prepared) -> bool:

@@ -13,6 +13,7 @@ import streamlit as st
 from builder.data import Prepared
 from builder.data.encode import sized
 from builder.data.images import FORMATS, picture
+from builder.data.uploads.soundfiles import read_sound
 from builder.ui.results import enlarged
 from builder.ui.words import plain
 
@@ -53,6 +54,8 @@ def own_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str
         key, encoding = f"own {name} {field['name']}", field["encoding"]
         if encoding == "image":
             row[field["name"]] = _picture(field, start[field["name"]], key)
+        elif field.get("rate"):
+            row[field["name"]] = _sound(field, start[field["name"]], key)
         elif encoding == "series":
             row[field["name"]] = _series(field, start[field["name"]], key, spec.columns)
         elif encoding in ("table", "categories"):
@@ -115,6 +118,32 @@ def _series(field: Mapping[str, Any], start: Any, key: str, columns: tuple[str, 
     found = st.data_editor(shown, height=HEIGHT, key=key)
     st.caption("Type over a number, or paste a column from a spreadsheet.")
     return found.to_numpy(dtype=np.float64)
+
+
+def _sound(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
+    """A sound (L, 1) as the data has it: that of the row, one that is uploaded, or one that is recorded now.
+
+    Raises:
+        DataError: what was uploaded cannot be read.
+    """
+    rate, samples = int(field["rate"]), int(field.get("samples", field["shape"][0]))
+    begun = np.asarray(start, dtype=np.float64).reshape(samples, 1)
+    ways = ["Of the row", "Upload", "Record"]
+    way = st.segmented_control("Sound", ways, default=ways[0], required=True, key=f"{key} way")
+    file = None
+    if way == "Upload":
+        file = st.file_uploader("A sound", type=["wav", "flac"], key=f"{key} file")
+    elif way == "Record":
+        file = st.audio_input("A sound", key=f"{key} record")
+    if file is not None:
+        sound = read_sound(file.getvalue(), file.name, rate)[:samples]
+        begun = np.zeros((samples, 1))
+        begun[: len(sound), 0] = sound
+    elif way != ways[0]:
+        st.caption("Until there is one, the row's sound stands here.")
+    st.audio(begun[:, 0], sample_rate=rate)
+    st.caption(f"Cut, or filled with silence, to {samples / rate:.3g} seconds.")
+    return begun
 
 
 def _columns(field: Mapping[str, Any], start: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -72,6 +72,8 @@ METRICS = {
 LISTS = {"recall": "Recall", "ndcg": "NDCG", "popular_ndcg": "Popularity NDCG"}
 # Pixels of a measure: what the longest name and the longest number take.
 METRIC_WIDTH = 172
+# Of a confusion, and of the scores of each class: both fit beside the recipe on a page of 1440.
+CONFUSION_WIDTH, REPORT_WIDTH = 490, 440
 
 
 def results(live: Live, run: Run) -> None:
@@ -133,9 +135,11 @@ def _detail(found: Evaluation, name: str = "") -> None:
     if found.outputs is not None:
         return
     if found.confusion is not None and found.report is not None:
-        left, right = st.columns([1.2, 1])
-        left.plotly_chart(confusion_chart(found.confusion, found.classes), width="stretch", key=f"confusion {name}")
-        _report(right, found.report)
+        # Side by side where there is room for both, else below each other.
+        with st.container(horizontal=True):
+            chart = confusion_chart(found.confusion, found.classes)
+            st.plotly_chart(chart, width=CONFUSION_WIDTH, key=f"confusion {name}")
+            _report(st.container(width=REPORT_WIDTH), found.report)
     elif found.report is not None:
         _report(st.container(), found.report)
     if found.parts_report is not None:
@@ -169,7 +173,7 @@ def _output(found: Evaluation, part: dict[str, Any]) -> None:
 def _report(place: DeltaGenerator, lines: list[dict[str, Any]]) -> None:
     """The scores of each class."""
     # So narrow that no column is cut off beside the confusion.
-    share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f", width=96)
+    share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f", width=92)
     shares = dict.fromkeys(("precision", "recall", "f1", "average_precision", "roc_auc", "dice", "iou"), share)
     place.dataframe(lines, hide_index=True, column_config=shares)
 
@@ -287,7 +291,9 @@ def preview(data: Prepared, rows: int = 8) -> None:
         with columns[place % 4], st.container(border=True):
             example = data.example(row)
             show_example(example, small=True)
-            st.caption(f"Row {row} · {plain(data.schema.target.name)}: **{plain(example.target[:80])}**")
+            # Tags stand at their words, where they can be read.
+            said = "" if example.tags else f" · {plain(data.schema.target.name)}: **{plain(example.target[:80])}**"
+            st.caption(f"Row {row}{said}")
 
 
 def varied(data: Prepared, count: int) -> list[int]:

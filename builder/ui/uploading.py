@@ -24,7 +24,8 @@ from builder.ui import session
 from builder.ui.words import plain
 
 MAX_UPLOAD_MIB = 200
-HEIGHT = 252  # pixels of the table that shows the first rows
+HEIGHT, ROW = 252, 72  # pixels of the table that shows the first rows, and of three questions side by side
+ACROSS = 3  # questions side by side
 _TASKS = {"classification": "A class", "regression": "A number", "multi_label": "Labels, such as a;b;c"}
 # What can be dropped, with what it looks like.
 _KINDS = {
@@ -69,7 +70,7 @@ def _form(store: Store) -> None:
         reader = _reader(key, readers) if readers else reader_for(source)
         answers = _asked(key, source, reader)
         st.markdown(f":material/school: **{plain(reader.learned(source, answers))}**")
-        _preview(reader, source, answers)
+        _preview(reader, source, answers, HEIGHT - ROW * (len(answers) > ACROSS))
     except DataError as error:
         st.error(plain(str(error)), icon=":material/report:")
         return
@@ -167,9 +168,9 @@ def _asked(key: str, source: Source, reader: Reader) -> dict[str, Any]:
     }
     answers: dict[str, Any] = {}
     questions = reader.questions(source, {name: value for name, value in given.items() if value is not None})
-    columns = st.columns(3)
+    columns = st.columns(ACROSS)
     for place, question in enumerate(questions):
-        with columns[place % 3]:
+        with columns[place % ACROSS]:
             answer = _ask(question, f"{names}{question.name}")
         if answer is not None and answer != []:
             answers[question.name] = answer
@@ -201,7 +202,7 @@ def _choice(value: Any, question: Question) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else line(str(value))
 
 
-def _preview(reader: Reader, source: Source, answers: Mapping[str, Any]) -> None:
+def _preview(reader: Reader, source: Source, answers: Mapping[str, Any], height: int) -> None:
     rows = reader.preview(source, answers)
     shown: dict[str, Any] = {
         name: st.column_config.ImageColumn(name) for name in rows.columns if str(name).startswith("picture")
@@ -211,7 +212,7 @@ def _preview(reader: Reader, source: Source, answers: Mapping[str, Any]) -> None
     pictures = any(str(name).startswith("picture") for name in rows.columns)
     # So low that the button below is in sight on a small screen.
     st.dataframe(
-        rows, hide_index=True, column_config=shown, row_height=48 if pictures else None, height=HEIGHT, placeholder=""
+        rows, hide_index=True, column_config=shown, row_height=48 if pictures else None, height=height, placeholder=""
     )
 
 

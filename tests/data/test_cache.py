@@ -100,6 +100,7 @@ def test_names_are_kept_whatever_the_machine_calls_usual(home: Path) -> None:
 def test_large_data_is_encoded_in_parts_that_fit_together(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = prepare(DataChoice(dataset="digits", seed=11), home)
     monkeypatch.setattr(sys.modules["builder.data.encoding"], "CHUNK", 100)
-    parts = prepare(DataChoice(dataset="digits", seed=11), home / "other")
+    sys.modules["builder.data.prepare"]._prepare.cache_clear()
+    parts = prepare(DataChoice(dataset="digits", seed=11), home)
     assert whole is not parts
     assert (whole.inputs["image"] == parts.inputs["image"]).all()

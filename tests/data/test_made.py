@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from builder.data import Prepared, prepare
+from builder.data.catalogue.paraphrases import MEANINGS
 from builder.data.catalogue.requests import VALUES
 from builder.data.encode import words
 from builder.data.mixed import Categories, Several
@@ -73,6 +74,36 @@ def test_no_digit_of_a_test_pair_was_in_a_pair_of_training() -> None:
     assert not seen["train"] & seen["test"]
     assert not seen["train"] & seen["validation"]
     assert 0.4 < found.target.double().mean() < 0.6
+
+
+def asked_for(text: str) -> set[tuple[int, tuple[tuple[str, str], ...]]]:
+    """Every meaning that a request can have, with what it names."""
+    kinds = {**VALUES, "goal": VALUES["place"]}
+    found = set()
+    for meaning, frames in enumerate(MEANINGS):
+        for frame in frames:
+            pattern = re.sub(r"\\\{(\w+)\\\}", lambda m: f"(?P<{m[1]}>{'|'.join(kinds[m[1]])})", re.escape(frame))
+            match = re.fullmatch(pattern, text)
+            found |= {(meaning, tuple(sorted(match.groupdict().items())))} if match else set()
+    return found
+
+
+def test_two_requests_ask_for_the_same_where_meaning_and_names_are_the_same() -> None:
+    found = data("paraphrases", rows=300)
+    pairs = [tuple(found.row(row).values()) for row in range(300)]
+    for row, (first, second) in enumerate(pairs):
+        one, other = asked_for(first), asked_for(second)
+        assert one, first
+        assert other, second
+        assert found.target_text(row) == ("the same" if one & other else "different")
+    assert len({frozenset(pair) for pair in pairs}) == 300
+    assert found.preprocess["fields"][0]["vocabulary"] == found.preprocess["fields"][1]["vocabulary"]
+
+
+def test_the_words_of_two_requests_do_not_tell_whether_they_ask_for_the_same() -> None:
+    found = data("paraphrases")
+    texts = [" ".join(found.row(row).values()) for row in range(found.schema.rows)]
+    assert learned(found, CountVectorizer().fit_transform(texts).toarray()) < 0.6
 
 
 def test_no_pair_of_user_and_film_is_rated_twice() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
@@ -231,3 +234,47 @@ def test_what_cannot_be_is_said(
     with pytest.raises(DataError, match="make room"):
         add_file(as_parquet(table(600)), "a.parquet", tmp_path)
     assert not list((tmp_path / "data").iterdir())
+
+
+RESERVED = r"""
+import re, sys
+from pathlib import Path
+import numpy as np
+from builder.data.stored import StoredTable
+
+def private():
+    return int(re.search(r"VmData:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+
+stored = StoredTable.open(Path(sys.argv[1]))
+before = private()
+found = {name: stored.numbers(name, 100, 290_000) for name in stored.columns}
+print(private() - before)
+np.savez(sys.argv[2], **found)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what a process has reserved")
+def test_reading_a_column_reserves_no_more_memory_than_it_needs(tmp_path: Path) -> None:
+    rows = 300_000
+    some = np.arange(rows) % 7 == 0
+    whole, real = np.arange(rows, dtype=np.int64), np.linspace(0, 1, rows)
+    columns = {
+        "whole": pa.array(whole),
+        "missing": pa.array(whole, mask=some),
+        "yes": pa.array(some),
+        "real": pa.array(real, mask=some),
+    }
+    made, numbers = pa.table(columns), tmp_path / "numbers.npz"
+    with pa.OSFile(str(tmp_path / "t.arrow"), "wb") as file, pa.ipc.new_file(file, made.schema) as writer:
+        writer.write_table(made, max_chunksize=65_536)
+    asked = [sys.executable, "-c", RESERVED, str(tmp_path / "t.arrow"), str(numbers)]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert int(told.stdout) < 200 * 2**20
+    expected = {
+        "whole": whole,
+        "missing": np.where(some, np.nan, whole),
+        "yes": some,
+        "real": np.where(some, np.nan, real),
+    }
+    for name, values in np.load(numbers).items():
+        assert np.array_equal(values, expected[name][100:290_000].astype(np.float64), equal_nan=True), name

@@ -19,7 +19,9 @@ from builder.data import Prepared, prepare
 from builder.graph import DataChoice, Project, Training, dumps, loads
 from builder.graph.aiming import Head
 from builder.templates import templates
-from builder.train import OBJECTIVES, TrainedRun, fit_here, predict
+from builder.train import OBJECTIVES, TrainedRun, augmented, fit_here, predict
+from builder.train.augmented import Weighted
+from builder.train.fitting import misfits
 from builder.train.objectives.contrastive import Contrastive, knn, nt_xent, probe, spread
 from builder.train.objectives.pricing import positive_weight
 from builder.train.objectives.ranking import Ranking, ranked
@@ -159,6 +161,41 @@ def test_several_outputs_are_the_weighted_sum_of_each_alone(facts: Prepared) -> 
     assert set(means) == set(made.metrics)
     assert made.rises("accuracy (shape)")
     assert not made.rises("mae (area)")
+
+
+@pytest.mark.parametrize("weights", ["balanced", (0.5, 3.0, 1.0, 0.0)])
+def test_the_classes_of_one_of_several_outputs_count_by_their_weights(
+    facts: Prepared, weights: str | tuple[float, ...]
+) -> None:
+    head = Head(weight=2.0, class_weights=weights)  # type: ignore[arg-type]
+    training = Training(objective="several_outputs", outputs={"shape": head}, label_smoothing=0.1)
+    made = OBJECTIVES["several_outputs"].configured(training, facts, "cpu")
+    output, target = torch.randn(40, 5, generator=CHANCE), facts.target[:40]
+    goal = target[:, 0].long()
+    counts = facts.target[facts.split["train"], 0].long().bincount(minlength=4).double()
+    each = counts.sum() / (4 * counts) if weights == "balanced" else torch.tensor(weights)
+    told = functional.cross_entropy(output[:, :4], goal, each.float(), reduction="sum", label_smoothing=0.1) / 40
+    expected = float(2 * told + functional.mse_loss(output[:, 4], target[:, 1]))
+    assert float(made.loss(output, target)) == pytest.approx(expected, rel=1e-5)
+    # Parts of a batch make up the whole, and so do rows that count alike.
+    parts = [float(made.loss(output[place : place + 8], target[place : place + 8])) for place in range(0, 40, 8)]
+    assert sum(parts) / 5 == pytest.approx(expected, rel=1e-5)
+    weighted = augmented.loss(made, output, Weighted(target, torch.ones(40)))
+    assert float(weighted) == pytest.approx(expected, rel=1e-5)
+    # What is measured is without weights, so that runs can be compared.
+    plain = OBJECTIVES["several_outputs"].configured(Training(objective="several_outputs"), facts, "cpu")
+    assert made.scores(output, target).sums == plain.scores(output, target).sums
+    assert (made.lowered, plain.lowered) == ("weighted_loss", "batch_loss")
+
+
+def test_class_weights_of_an_output_that_cannot_be_are_told(facts: Prepared) -> None:
+    made = OBJECTIVES["several_outputs"].described(Training(objective="several_outputs"), facts.schema)
+    for weights, said in (
+        ((1.0, 2.0), "There are 2 class weights of 'shape', and 'shape' has 4 classes"),
+        ((0.0,) * 4, "All class weights of 'shape' are 0"),
+    ):
+        training = Training(objective="several_outputs", outputs={"shape": Head(class_weights=weights), "area": Head()})
+        assert [said in one for one in misfits(training, made, facts.schema, [], "cpu")] == [True]
 
 
 def test_each_output_is_evaluated_in_its_own_units(facts: Prepared) -> None:

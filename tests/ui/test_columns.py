@@ -173,3 +173,26 @@ def test_cells_of_several_labels_are_read_as_labels(home: Path) -> None:
     found = now.schema()
     assert found is not None
     assert (found.target.classes, now.project.training.objective) == (("action", "comedy", "drama"), "multi_label")
+
+
+def test_a_sound_becomes_a_spectrogram_and_a_waveform_again(home: Path) -> None:
+    st.cache_resource.clear()
+    choice = DataChoice(dataset="spoken", options={"rows": 60})
+    source = ("Input", {"field": "sound", "kind": "sequence", "shape": [1200, 1]})
+    store = open_store(home)
+    project_id = store.create_project(chain(source, ("Flatten", {}), ("Linear", {"units": 10}), data=choice))
+
+    def shape() -> Any:
+        return Live(store, project_id).project.main_network.nodes["input_1"].params["shape"]
+
+    app = AppTest.from_function(_page, args=(project_id,), default_timeout=60).run()
+    _pick(app, "Read as", "Log-mel spectrogram")
+    assert shape() == [31, 40]
+    assert any(one.value.startswith("Shape 31 × 40: 31 windows of 32 ms, a new one every 10 ms") for one in app.caption)
+    next(box for box in app.number_input if box.label == "Bands").set_value(16).run()
+    assert shape() == [31, 16]
+    next(box for box in app.number_input if box.label == "From, Hz").set_value(2000.0).run()
+    assert any("cannot go from 2000 to 2000 Hz" in error.value for error in app.error)
+    assert shape() == [31, 16]
+    _pick(app, "Read as", "Waveform")
+    assert shape() == [1200, 1]

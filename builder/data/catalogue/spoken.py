@@ -49,6 +49,7 @@ class Spoken(Dataset):
             classes=tuple(_WORDS),
             windows=waves[:, :, None].astype(np.float32),
             channels=("sound",),
+            rate=RATE,
         )
 
     def _say(self, sounds: list[str], random: np.random.Generator) -> np.ndarray:

@@ -186,6 +186,11 @@ class Objective(ABC):
         """What the lowered loss is called on curves; one that is not the loss which is measured has its own name."""
         return "batch_loss" if self.pricing.plain else "weighted_loss"
 
+    @property
+    def batched(self) -> bool:
+        """Whether the losses of many rows can be taken at once, by torch.func.vmap; with class weights they cannot."""
+        return self.pricing.class_weights is None
+
     def rises(self, measure: str) -> bool:
         """Whether more of a measure is better."""
         return measure in self.rising

@@ -98,7 +98,7 @@ def _parts(output: torch.Tensor, data: Prepared, row: int) -> list[dict[str, Any
     given = data.inputs[field["name"]][row : row + 1].numpy()
     (before,), (after,) = restore_rows(field, given), restore_rows(field, output.unsqueeze(0).numpy())
     if field["encoding"] != "image":
-        kind = "series" if field["encoding"] == "series" else "columns"
+        kind = "series" if field["encoding"] in ("series", "log_mel") else "columns"
         return [{"title": "It and what was given back", "kind": kind, "values": before, "other": after}]
     top = field["scale"]  # from the data's own units to a picture from 0 to 1
     return [

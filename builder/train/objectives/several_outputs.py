@@ -80,12 +80,15 @@ class SeveralOutputs(Objective):
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
         made = self.described(training, data.schema)
-        alike = training.model_copy(update={"class_weights": None})
         made.parts = tuple(
-            replace(part, objective=part.objective.configured(alike, view(data, place), device))
+            replace(part, objective=part.objective.configured(_own(training, part), view(data, place), device))
             for place, part in enumerate(made.parts)
         )
         return made
+
+    @property
+    def batched(self) -> bool:
+        return all(part.objective.batched for part in self.parts)
 
     @property
     def lowered(self) -> str:
@@ -98,10 +101,14 @@ class SeveralOutputs(Objective):
         return self.metrics
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        losses = [
-            part.weight * part.objective.loss(part.answer(output), aimed(part, target[:, place]))
-            for place, part in enumerate(self.parts)
-        ]
+        losses = []
+        for place, part in enumerate(self.parts):
+            answer, goal = part.answer(output), aimed(part, target[:, place])
+            if part.objective.batched:
+                cost = part.objective.loss(answer, goal)
+            else:  # by the number of rows, and not by the weights of their classes, as all outputs have the same rows
+                cost = part.objective.pricing.entropy(answer, goal, reduction="sum") / len(target)
+            losses.append(part.weight * cost)
         return sum(losses[1:], losses[0])
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
@@ -191,6 +198,12 @@ class SeveralOutputs(Objective):
             part.objective.decoding(view(data, place), own(chosen, place)) for place, part in enumerate(self.parts)
         ]
         return {**data.preprocess["target"], "parts": found}
+
+
+def _own(training: Training, part: Part) -> Training:
+    """What a document says for one of the outputs."""
+    head = training.outputs.get(part.name)
+    return training.model_copy(update={"class_weights": head.class_weights if head else None})
 
 
 def aimed(part: Part, values: torch.Tensor) -> torch.Tensor:

@@ -84,11 +84,12 @@ class Sounds(Reader):
         names, table = self._rows(source, answers, [])
         rows = []
         for place in range(0, len(names), max(1, len(names) // PREVIEWED)):
-            sound = read_sound(source.members.read(names[place]), names[place], 1_000)
-            rows.append(
-                {"file": names[place], "seconds": round(len(sound) / 1_000, 2), **{str(k): v for k, v in
-                 table.iloc[place].items()}, "loudness": abs(sound)[:: max(1, len(sound) // 60)].tolist()}
-            )  # fmt: skip
+            content = source.members.read(names[place])
+            rate = own_rate(content, names[place])  # at a lower one high tones would be silent
+            sound = read_sound(content, names[place], rate)
+            peaks = [float(abs(part).max()) for part in np.array_split(sound, min(60, len(sound)))]
+            said = {str(name): value for name, value in table.iloc[place].items()}
+            rows.append({"file": names[place], "seconds": round(len(sound) / rate, 2), **said, "loudness": peaks})
         return pd.DataFrame(rows[:PREVIEWED])
 
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
@@ -138,6 +139,7 @@ class Sounds(Reader):
             name="sound",
             windows=_windows(arrays["samples"], arrays["lengths"], rows, length),
             channels=("sound",),
+            rate=int(meta["rate"]),
             warnings=warnings,
             **target_of(known[target], chosen["task"], str(meta["title"])),
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from builder.data.choices import COLUMNS
 from builder.data.raw import Raw, Texts
 from builder.data.schema import DataError
+from builder.data.split import refuse_few
 from builder.data.tables import OPTIONS, default_target, table_to_raw
 from builder.data.uploads.base import Answers, Kept, Question, Tell
 from builder.data.uploads.members import parts_of
@@ -69,6 +70,7 @@ class Table(Tabular):
 
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
         kept = super().keep(source, answers, folder, tell)
+        refuse_few(kept.rows)  # which says more than what else is wrong with so few
         options = {name: answers[name] for name in OPTIONS if name in answers}
         table = self._table(source, answers) if source.large is None else kept_table(folder)
         if isinstance(table_to_raw(table, options, source.filename), Texts):

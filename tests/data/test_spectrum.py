@@ -1,0 +1,125 @@
+"""Sounds that a document reads as log-mel spectrograms: as the layer computes them, or refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from builder.data import DataError, Prepared, prepare
+from builder.data.encode import encode_rows
+from builder.data.raw import Series
+from builder.data.spectrum import empty_bands, log_mel_of
+from builder.graph import DataChoice
+from builder.nn.signal import LogMel
+
+LENGTH, RATE = 1_200, 4_000
+
+
+def spoken(**settings: Any) -> Prepared:
+    field = {"sound": "log-mel", **settings}
+    return prepare(DataChoice(dataset="spoken", options={"rows": 60, "fields": {"sound": field}}))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"window": 99, "hop": 30, "bands": 20},
+        {"window": 256, "hop": 64, "bands": 16, "low": 100.0, "high": 1500.0, "scale": "minmax"},
+        {"window": 64, "hop": 1_200, "bands": 1, "scale": "none"},
+    ],
+)
+def test_the_network_reads_what_the_layer_would_make_of_the_waveform(settings: dict[str, Any]) -> None:
+    data = spoken(**settings)
+    fitted = data.preprocess["fields"][0]
+    assert isinstance(data.raw, Series)
+    waves = torch.from_numpy(np.ascontiguousarray(data.raw.windows[:, :, 0])).double()
+    layer = LogMel(
+        RATE,
+        fitted["window"],
+        fitted["hop"],
+        fitted["shape"][1],
+        settings.get("low", 0.0),
+        settings.get("high", 2_000.0),
+    ).double()
+    for name, value in settings.items():
+        assert fitted.get(name, value) == value
+    with torch.no_grad():
+        found = layer(waves).numpy()
+    rows = data.split["train"].numpy()
+    own = found[rows].reshape(-1, found.shape[2])
+    scale = settings.get("scale", "standard")
+    mean = own.mean(0) if scale == "standard" else own.min(0) if scale == "minmax" else 0.0
+    std = own.std(0) if scale == "standard" else own.max(0) - own.min(0) if scale == "minmax" else 1.0
+    assert data.schema.inputs[0].shape == found.shape[1:]
+    assert len(data.schema.inputs[0].columns) == found.shape[2]
+    assert np.allclose(data.inputs["sound"].numpy(), (found - mean) / std, atol=2e-4)
+    # What people see of a row is the same, in its own units.
+    assert np.allclose(data.example(7).series, found[7], atol=2e-4)
+
+
+def test_it_is_fitted_to_the_training_rows_alone_and_kept_as_plain_json() -> None:
+    data = spoken()
+    raw, train = data.raw, data.split["train"].numpy()
+    assert isinstance(raw, Series)
+    louder = raw.windows.copy()
+    louder[np.setdiff1d(np.arange(len(raw)), train)] *= 9
+    other = Series(**{**vars(raw), "windows": louder})
+    assert other.fit(train) == data.preprocess["fields"][0]
+    louder[train] *= 9
+    assert other.fit(train)["mean"] != data.preprocess["fields"][0]["mean"]
+    stored = json.loads(json.dumps(data.preprocess, allow_nan=False))
+    rows = [{"sound": raw.windows[row].tolist()} for row in range(4)]
+    flat = [{"sound": raw.windows[row, :, 0].tolist()} for row in range(4)]
+    for given in (rows, flat):
+        assert np.array_equal(encode_rows(stored, given)["sound"], data.inputs["sound"][:4].numpy())
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"window": 2_400, "bands": 4}, "longer than half a window, 1,200 samples, and these have 1,200"),
+        ({"low": 500.0, "high": 400.0}, "cannot go from 500 to 400 Hz"),
+        ({"high": 2_001.0}, "2000 Hz or less"),
+        ({"window": 1}, "'window': input should be greater than or equal to 2, received '1'"),
+        ({"hop": 1, "bands": 1_024}, "60 × 1,201 × 1,024"),
+        ({"size": 9}, "takes no 'size'; it takes bands, high, hop, low, scale, sound, window"),
+        ({"sound": "mfcc"}, "'sound': input should be 'waveform' or 'log-mel'"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(
+    settings: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builder.data.spectrum.MAX_CELLS", 60 * 1_201 * 1_024 - 1)
+    with pytest.raises(DataError) as caught:
+        spoken(**settings)
+    assert said in str(caught.value)
+
+
+def test_a_sound_of_another_length_is_refused_and_so_are_spectrograms_of_what_is_no_sound() -> None:
+    data = spoken()
+    with pytest.raises(DataError, match=r"takes 1,200 samples, 4,000 of them a second, received \(800,\)"):
+        data.encode({"sound": [0.0] * 800})
+    with pytest.raises(DataError, match="takes no 'sound'; it takes scale"):
+        prepare(DataChoice(dataset="sine", options={"fields": {"series": {"sound": "log-mel"}}}))
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(1_000, 0.05), (4_000, 0.3), (8_000, 1), (16_000, 2), (48_000, 1)])
+def test_what_nobody_says_leaves_no_band_empty_at_any_rate(rate: int, seconds: float) -> None:
+    shape = (10, round(rate * seconds), 1)
+    fitted = log_mel_of("sound", shape, rate, {})
+    assert not empty_bands(fitted)
+    assert fitted["shape"][1] >= 8
+    assert empty_bands(log_mel_of("sound", shape, rate, {"bands": 1_024})) > 200
+
+
+def test_a_waveform_is_read_as_before() -> None:
+    plain = prepare(DataChoice(dataset="spoken", options={"rows": 60}))
+    said = prepare(DataChoice(dataset="spoken", options={"rows": 60, "fields": {"sound": {"sound": "waveform"}}}))
+    assert plain.schema == said.schema
+    assert plain.schema.inputs[0].shape == (LENGTH, 1)
+    assert torch.equal(plain.inputs["sound"], said.inputs["sound"])
