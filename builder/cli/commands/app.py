@@ -17,6 +17,7 @@ OPTIONS: dict[str, str | int | bool] = {
     "server.address": ADDRESS,
     "server.enableXsrfProtection": True,
     "server.maxUploadSize": 200,
+    "server.fileWatcherType": "none",
     "runner.postScriptGC": False,
     "logger.enableRich": False,
     "client.showErrorDetails": "none",
