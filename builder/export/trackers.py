@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import struct
+import zipfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from builder.store import Run, Store
 from builder.text import plain
@@ -36,17 +41,41 @@ def write_tensorboard(store: Store, run: Run, folder: Path) -> Path:
     return path
 
 
-def write_mlflow(store: Store, run: Run, folder: Path) -> Path:
+def zipped(store: Store, runs: Sequence[Run], kind: str) -> bytes:
+    """Runs for TensorBoard or for MLflow, as `kind` says, in one archive whose only folder is what the program is told:
+    `tensorboard --logdir runs`, `mlflow ui --backend-store-uri mlruns`."""
+    with TemporaryDirectory(prefix="netloom-") as place:
+        folder = Path(place) / ("runs" if kind == "tensorboard" else "mlruns")
+        for number, run in enumerate(runs, 1):
+            if kind == "tensorboard":
+                write_tensorboard(store, run, folder / f"{number:02d} {_safe(run.title)} {run.id[:8]}")
+            else:
+                write_mlflow(store, run, folder, address=folder.name)
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+            for path in sorted(folder.rglob("*")):
+                file.write(path, path.relative_to(place))
+        return archive.getvalue()
+
+
+def _safe(title: str) -> str:
+    """A title as a part of a file's name on any system."""
+    return re.sub(r"[^\w .-]+", "_", plain(title)).strip(" .")[:60] or "run"
+
+
+def write_mlflow(store: Store, run: Run, folder: Path, *, address: str = "") -> Path:
     """Write a run into `folder` as MLflow's file store keeps it (`mlflow ui --backend-store-uri folder`).
 
-    Returns the run's folder. Values of YAML are written as JSON, which is YAML too.
+    Returns the run's folder. Values of YAML are written as JSON, which is YAML too. `address` is where the folder will
+    be found, if that is elsewhere.
     """
+    address = address or folder.absolute().as_uri()
     experiment = str(int(run.project_id.replace("-", "")[:15], 16))
     run_id = run.id.replace("-", "")
     home, place = folder / experiment, folder / experiment / run_id
     _yaml(
         home / "meta.yaml",
-        artifact_location=home.absolute().as_uri(),
+        artifact_location=f"{address}/{experiment}",
         creation_time=_ms(run.created_at.timestamp()),
         experiment_id=experiment,
         last_update_time=_ms(run.created_at.timestamp()),
@@ -55,7 +84,7 @@ def write_mlflow(store: Store, run: Run, folder: Path) -> Path:
     )
     _yaml(
         place / "meta.yaml",
-        artifact_uri=(place / "artifacts").absolute().as_uri(),
+        artifact_uri=f"{address}/{experiment}/{run_id}/artifacts",
         end_time=_ms(run.ended_at.timestamp()) if run.ended_at else None,
         entry_point_name="",
         experiment_id=experiment,

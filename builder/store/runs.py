@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from builder.graph import Project
 from builder.store.database import Database, Missing, StoreError
@@ -27,6 +27,8 @@ STATES = ("waiting", *WITH_WORKER, "finished", "stopped", "failed")
 COMMANDS = ("pause", "resume", "stop", "learning_rate", "schedule")
 MAX_TAGS, MAX_TAG = 20, 40
 _IDS_AT_ONCE = 500
+# Made once: to write a statement takes as long as to carry it out.
+_ASKED = select(commands.c.id).where(commands.c.run_id == bindparam("run")).limit(1)
 _JSON = ("summary", "about", "tags")
 # step, epoch, split, name, value, seconds since 1970
 Point = tuple[int, int, str, str, float, float]
@@ -297,8 +299,8 @@ class Runs:
     def take_commands(self, run_id: str) -> list[Command]:
         """The commands that wait for a run, each handed out once."""
         mine = commands.c.run_id == run_id
-        with self.db.reading() as connection:
-            if connection.execute(select(commands.c.id).where(mine).limit(1)).first() is None:
+        with self.db.reading() as connection:  # which every worker asks all the time
+            if connection.execute(_ASKED, {"run": run_id}).first() is None:
                 return []
         with self.db.writing() as connection:
             rows = connection.execute(select(commands).where(mine).order_by(commands.c.id).with_for_update()).all()

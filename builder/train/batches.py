@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from builder.train.objectives import EVALUATION_BATCH, Objective
 from builder.train.objectives.base import joined
@@ -10,6 +12,8 @@ from builder.train.objectives.base import joined
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+Totals: TypeAlias = tuple[dict[str, float], float]
 
 
 def batches(rows: int, size: int) -> list[tuple[int, int]]:
@@ -25,18 +29,37 @@ def measure(
     model: nn.Module, objective: Objective, inputs: list[torch.Tensor], target: torch.Tensor
 ) -> dict[str, float]:
     """The objective's measures of `model` in evaluation mode."""
+    return objective.finish(mean([totals(model, objective, inputs, target, range(0, len(target), EVALUATION_BATCH))]))
+
+
+def totals(
+    model: nn.Module,
+    objective: Objective,
+    inputs: list[torch.Tensor],
+    target: torch.Tensor,
+    starts: range,
+    size: int = EVALUATION_BATCH,
+) -> Totals:
+    """The sums of what is measured over the rows of the batches that begin at `starts`, and how much they are of."""
     import torch
 
     was_training = model.training
     model.eval()
-    totals: dict[str, torch.Tensor] = {}
+    sums: dict[str, torch.Tensor] = {}
     count = 0
     with torch.no_grad():
-        for start in range(0, len(target), EVALUATION_BATCH):
-            part = slice(start, start + EVALUATION_BATCH)
+        for start in starts:
+            part = slice(start, start + size)
             scores = objective.scores(joined(model(*[value[part] for value in inputs])), target[part])
             for name, value in scores.sums.items():
-                totals[name] = totals[name] + value if name in totals else value
+                sums[name] = sums[name] + value if name in sums else value
             count += scores.count
     model.train(was_training)
-    return objective.finish({name: float(value) / count for name, value in totals.items()})
+    return {name: float(value) for name, value in sums.items()}, count
+
+
+def mean(parts: Sequence[Totals]) -> dict[str, float]:
+    """What several parts of the rows come to together."""
+    count = sum(count for _, count in parts)
+    names = dict.fromkeys(name for sums, _ in parts for name in sums)
+    return {name: math.fsum(sums.get(name, 0.0) for sums, _ in parts) / count for name in names}

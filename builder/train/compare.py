@@ -16,6 +16,7 @@ from builder.store import Points, Run, Store
 from builder.text import natural
 from builder.train.continuing import DOCUMENT
 from builder.train.objectives import OBJECTIVES
+from builder.train.origin import RUN
 
 BATCH_LOSSES = ("batch_loss", "turns_loss")
 AXES = ("step", "epoch", "time")
@@ -129,10 +130,13 @@ def metrics(run: Run) -> dict[str, float]:
         if objective is not None and objective.acts and measure == "loss":  # what agents lower is less their return
             measure, value = "return", -value
         found[f"validation {measure}"] = float(value)
-    for name, value in (run.summary.get("test") or {}).items():
-        if isinstance(value, (int, float)):
-            found[f"test {name}"] = float(value)
-    return found
+    return found | {f"test {name}": value for name, value in test(run)}
+
+
+def test(run: Run) -> list[tuple[str, float]]:
+    """The measures on test rows, as far as they are numbers."""
+    found = (run.summary.get("test") or {}).items()
+    return [(name, float(value)) for name, value in found if isinstance(value, (int, float))]
 
 
 def table(store: Store, runs: Sequence[Run], baseline: str | None = None) -> list[dict[str, Any]]:
@@ -197,6 +201,8 @@ def shown(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, str) and value.startswith(RUN):
+        return f"run {value.removeprefix(RUN)[:8]}"
     return ", ".join(map(shown, value)) if isinstance(value, (list, tuple)) else str(value)
 
 

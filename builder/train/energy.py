@@ -14,6 +14,9 @@ import psutil
 
 # What one busy core of a server takes, with its share of memory and losses; NETLOOM_CORE_WATTS says otherwise.
 CORE_WATTS = 12.0
+# What a kWh emits on average over the world (https://ember-energy.org/latest-insights/global-electricity-review-2025)
+# and costs; NETLOOM_CO2_G_PER_KWH and NETLOOM_CENTS_PER_KWH say otherwise.
+CO2_G_PER_KWH, CENTS_PER_KWH = 473.0, 20.0
 _JOULES = 3.6e6
 # codecarbon is imported after the first steps, or it would take them their turns.
 LATER_S = 1.5
@@ -52,21 +55,33 @@ class Meter:
 
 def watts() -> float:
     """What one busy core is taken to need."""
-    try:
-        return max(0.0, float(os.environ["NETLOOM_CORE_WATTS"]))
-    except (KeyError, ValueError):
-        return CORE_WATTS
+    return _number("NETLOOM_CORE_WATTS", CORE_WATTS)
 
 
 def sentence(summary: dict[str, Any]) -> str:
-    """The energy of a run in words; empty where nothing is known."""
+    """The energy of a run in words, and what it comes to; empty where nothing is known."""
     kwh = summary.get("energy_kwh")
     if not isinstance(kwh, float):
         return ""
     amount = f"{kwh * 1000:.3g} Wh" if kwh < 1 else f"{kwh:.3g} kWh"
+    gases = f"about {kwh * _number('NETLOOM_CO2_G_PER_KWH', CO2_G_PER_KWH):.2g} g CO₂"
     if summary.get("energy_measured"):
-        return f"{amount}, measured by codecarbon"
-    return f"about {amount}, estimated at {watts():g} W for each busy core"
+        return f"{amount}, measured by codecarbon · {gases} · {_price(kwh)}"
+    return f"about {amount}, estimated at {watts():g} W for each busy core · {gases} · {_price(kwh)}"
+
+
+def _price(kwh: float) -> str:
+    """What so much energy costs, in words."""
+    cents = kwh * _number("NETLOOM_CENTS_PER_KWH", CENTS_PER_KWH)
+    return f"about {cents:.2g} cents" if cents >= 1 else "less than a cent"
+
+
+def _number(name: str, default: float) -> float:
+    """A number from the environment that is not below 0; anything else counts as not said."""
+    try:
+        return max(0.0, float(os.environ[name]))
+    except (KeyError, ValueError):
+        return default
 
 
 class _Tracker:

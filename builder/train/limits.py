@@ -153,10 +153,23 @@ class Guard:
         end(self._children())
 
     def _children(self) -> list[psutil.Process]:
+        if _childless():
+            return []
         try:
             return self._me.children(recursive=True)
         except (psutil.Error, OSError):
             return []
+
+
+def _childless() -> bool:
+    """Whether this process has surely no children. Linux keeps a list of those of each thread, so that not all
+    processes of the machine have to be looked at (https://docs.kernel.org/filesystems/proc.html); elsewhere nothing is
+    sure."""
+    try:
+        lists = [task / "children" for task in Path("/proc/self/task").iterdir()]
+        return bool(lists) and not any(path.read_bytes() for path in lists)
+    except OSError:  # another system, or a thread that has just ended
+        return False
 
 
 class Reserve:

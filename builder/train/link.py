@@ -19,7 +19,7 @@ from builder.graph import read, write
 from builder.store import Lost, Missing, Run, Store, StoreError
 from builder.train import checkpoints
 from builder.train.energy import Meter
-from builder.train.kept import keep
+from builder.train.kept import due, keep
 from builder.train.limits import Guard, RunLimits, resident
 from builder.train.loop import Loop, TrainingError, Watch
 from builder.train.observe.observer import Observer
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import torch
 
 POLL_S = 0.1
+# How often the store is asked for commands, which takes longer than to see whether there are points.
+ASK_S = 0.2
 FLUSH_S = 0.25
 HEARTBEAT_S = 1.0
 CHECKPOINT_EVERY_S = 5.0
@@ -78,6 +80,8 @@ class Link(Watch):
             self._note_best(loop)
         known = self.store.run(self.run_id).summary.get("warnings", [])
         self.observer.begin(loop, known, self.store.points(self.run_id))
+        if loop.step == 0:
+            keep(self.folder, 0, 0, loop.model.state_dict())
         self._thread.start()
 
     def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
@@ -110,7 +114,8 @@ class Link(Watch):
         self._state = {"epoch": loop.epoch, "step": loop.step}
         self._note_best(loop)
         self.observer.epoch_done(loop)
-        keep(self.folder, loop.epoch, loop.step, loop.model.state_dict())
+        if due(loop.epoch):
+            keep(self.folder, loop.epoch, loop.step, loop.model.state_dict())
 
     def _note_best(self, loop: Loop) -> None:
         best = {"loss": loop.best.value, "epoch": loop.best.epoch, "step": loop.best.step}
@@ -209,11 +214,14 @@ class Link(Watch):
         self.checkpoint(loop)
 
     def _serve(self) -> None:
-        flushed = beat = 0.0
+        flushed = beat = asked = 0.0
         while not self._closed.wait(POLL_S):
             try:
-                self._commands += [(item.kind, item.value, item.text) for item in self.store.take_commands(self.run_id)]
                 now = time.monotonic()
+                if now - asked > ASK_S:
+                    new = self.store.take_commands(self.run_id)
+                    self._commands += [(item.kind, item.value, item.text) for item in new]
+                    asked = now
                 if now - flushed > FLUSH_S and self._write():  # so that the first points wait for nothing
                     flushed = now
                 if now - beat > HEARTBEAT_S:

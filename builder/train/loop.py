@@ -258,7 +258,10 @@ class Loop:
         with self.averaged():
             if isinstance(self.optimizer, Turns):
                 return self.optimizer.measure(inputs[0][:rows], target[:rows])
-            return measure(self.model, self.objective, [value[:rows] for value in inputs], target[:rows])
+            return self._measured([value[:rows] for value in inputs], target[:rows])
+
+    def _measured(self, inputs: list[torch.Tensor], target: torch.Tensor) -> dict[str, float]:
+        return measure(self.model, self.objective, inputs, target)
 
     def averaged(self) -> AbstractContextManager[None]:
         """Within, the model has the weights that are measured and kept: their running mean, where one is taken."""

@@ -56,7 +56,7 @@ class Repetition:
         if self.points == 0:
             return "There is no point that both runs have, so nothing could be compared."
         if self.same:
-            weights = " and so are the weights" if self.weights_equal else ""
+            weights = ", and so are the weights" if self.weights_equal else ""
             return f"All {self.points:,} points of the curves are the same, bit for bit{weights}."
         if self.first is None:
             text = f"All {self.points:,} points are the same, but the weights are not."

@@ -16,9 +16,12 @@ from typing import Any, get_args
 import annotated_types
 
 from builder.graph import DataChoice, DocumentError, Edit, EditError, Project, Training, apply
+from builder.graph.acting import USED, Agent
+from builder.graph.aiming import Aiming
 from builder.graph.optimizing import OPTIMIZERS, SCHEDULES
 from builder.layers import FormField, ParameterError, form, registry
 from builder.text import natural
+from builder.train.objectives import OBJECTIVES
 
 MAX_PATHS = 50
 MAX_CHOICES = 1_000
@@ -45,7 +48,8 @@ class Parameter:
 
 def searchable(project: Project) -> list[Parameter]:
     """All parameters that a sweep can choose, read off the declarations of the document and of its layers."""
-    found = [*_section("training", project.training, Training), *_section("data", project.data, DataChoice)]
+    found = [*_section("training", project.training, Training), *_agent(project.training)]
+    found += _section("data", project.data, DataChoice)
     for name, network in project.networks.items():
         for key, value in network.parameters.items():
             title = f"{name}: {key}"
@@ -179,8 +183,9 @@ def points(spec: Mapping[str, Any]) -> list[Any]:
 
 def _section(name: str, value: Any, declaration: type) -> list[Parameter]:
     found = []
+    unread = _unread(value) if isinstance(value, Training) else ()
     for field in form(declaration) if name != "training" else _training_fields():
-        if field.name in _HIDDEN or (field.kind not in _KINDS and field.name not in _NAMED):
+        if field.name in (*_HIDDEN, *unread) or (field.kind not in _KINDS and field.name not in _NAMED):
             continue
         current = getattr(value, field.name)
         if field.name in _NAMED:
@@ -188,6 +193,32 @@ def _section(name: str, value: Any, declaration: type) -> list[Parameter]:
         else:
             proposal = _proposal(field, current)
         found.append(Parameter(f"{name}.{field.name}", f"{name.capitalize()}: {field.label}", current, proposal))
+    return found
+
+
+def _unread(training: Training) -> set[str]:
+    """The settings that the objective does not read, so that to search them would change nothing."""
+    objective = OBJECTIVES.get(training.objective)
+    if objective is None:
+        return set()
+    single = {*Aiming.model_fields, "label_smoothing", "class_weights", "regression_loss"}
+    unread = single - set(objective.takes)
+    if "regression_loss" in unread or training.regression_loss != "huber":
+        unread.add("huber_delta")
+    if "regression_loss" in unread or training.regression_loss != "quantile":
+        unread.add("quantile")
+    return unread | ({"accumulation"} if objective.acts or objective.in_turns or objective.doubles else set())
+
+
+def _agent(training: Training) -> list[Parameter]:
+    """What an agent of the objective reads; nothing where it has none."""
+    fields = {field.name: field for field in form(Agent)}
+    found = []
+    for name in USED.get(training.objective, ()):
+        value = getattr(training.agent, name)
+        found.append(
+            Parameter(f"training.agent.{name}", f"Agent: {fields[name].label}", value, _proposal(fields[name], value))
+        )
     return found
 
 
@@ -261,17 +292,16 @@ def _around(value: Any, field: FormField | None) -> dict[str, Any]:
     if high_bound <= 1 and value >= 0.01:
         low = max(0.0, low_bound)
         return {"low": 0.05 if field and field.exclusive_minimum and low == 0 else low, "high": min(0.9, high_bound)}
-    return {"low": max(low_bound, value / 10), "high": min(high_bound, value * 10), "log": True}
+    # A tenth of 0.00001 is no round number.
+    return {"low": max(low_bound, float(f"{value / 10:.6g}")), "high": min(high_bound, value * 10), "log": True}
 
 
 def _is_whole(project: Project, path: str, current: Any) -> bool:
     first, _, rest = path.partition(".")
     if first in ("training", "data"):
-        field = next(
-            (item for item in (_training_fields() if first == "training" else form(DataChoice)) if item.name == rest),
-            None,
-        )
-        return field is not None and field.kind == "int"
+        of_agent = first == "training" and rest.startswith("agent.")
+        known = form(Agent) if of_agent else _training_fields() if first == "training" else form(DataChoice)
+        return any(item.name == rest.removeprefix("agent.") and item.kind == "int" for item in known)
     second, _, name = rest.partition(".")
     node = project.networks[first].nodes.get(second)
     found = _field(node.type, name) if node else None

@@ -10,11 +10,18 @@ from builder.store import Store, Sweep
 from builder.train.compare import metrics
 
 CONFIDENCE = 0.95
+# Measures that are never below 0 or above 1.
+SHARES = (
+    "accuracy balanced_accuracy word_accuracy token_accuracy subset_accuracy knn_accuracy probe_accuracy exact_match "
+    "precision recall f1 macro_f1 micro_f1 entity_f1 entity_precision entity_recall dice iou roc_auc pr_auc "
+    "mean_average_precision hamming_loss mrr"
+).split()
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A measure over `count` runs. `low` and `high` bound the mean with 95 % confidence, by Student's t."""
+    """A measure over `count` runs. `low` and `high` bound the mean with 95 % confidence, by Student's t; that of a
+    share does not go beyond 0 and 1."""
 
     name: str
     count: int
@@ -40,7 +47,8 @@ def spread(name: str, values: Sequence[float]) -> Spread:
 
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     reach = float(t.ppf(0.5 + CONFIDENCE / 2, count - 1)) * deviation / math.sqrt(count)
-    return Spread(name, count, mean, deviation, mean - reach, mean + reach)
+    least, most = (0.0, 1.0) if name.split()[-1] in SHARES else (-math.inf, math.inf)
+    return Spread(name, count, mean, deviation, max(least, mean - reach), min(most, mean + reach))
 
 
 def spreads(measures: Sequence[Mapping[str, float]]) -> list[Spread]:

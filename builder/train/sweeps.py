@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SAMPLERS = ("tpe", "random", "grid")
 KINDS = ("search", "folds", "seeds")
 MAX_TRIALS = 10_000
+GOLDEN = (math.sqrt(5) - 1) / 2
 # How often a trial whose worker was killed is taken up again.
 RETRIES = 2
 _SPOILT = (CompileError, DataError, StartError, SpaceError, DocumentError)
@@ -67,9 +68,10 @@ def plan(
     direction = direction or ("maximize" if rises else "minimize")
     if direction not in ("minimize", "maximize"):
         raise SpaceError(f"A measure is to minimize or to maximize, received {direction!r:.40}.")
-    if sampler == "grid":
-        trials = min(trials, len(grid(found)))
     made = {"kind": kind, "space": found, "trials": trials, "sampler": sampler, "pruner": pruner, "metric": metric}
+    if sampler == "grid":
+        size = len(grid(found))
+        made |= {"trials": min(trials, size), "spread": trials < size}
     return {
         **made,
         "direction": direction,
@@ -127,9 +129,15 @@ def stop(store: Store, sweep_id: str) -> None:
 def resume(store: Store, sweep_id: str, *, more: int = 0) -> None:
     """Take up a sweep that was stopped, or let one that finished make `more` trials."""
     sweep = store.sweep(sweep_id)
-    made = {**sweep.plan, "trials": min(MAX_TRIALS, sweep.plan["trials"] + more)}
+    made = {**sweep.plan, "trials": sweep.plan["trials"] + min(more, left(sweep))}
     store.update_sweep(sweep_id, plan=made, state="running", ended_at=None)
     control.tend(store)
+
+
+def left(sweep: Sweep) -> int:
+    """How many trials more there could be: a grid has an end."""
+    most = len(grid(sweep.plan["space"])) if sweep.plan["sampler"] == "grid" else MAX_TRIALS
+    return max(0, min(MAX_TRIALS, most) - int(sweep.plan["trials"]))
 
 
 def go_on(store: Store) -> None:
@@ -223,7 +231,7 @@ def ask(sweep: Sweep, trials: list[Trial]) -> dict[str, Any]:
     space = sweep.plan["space"]
     if sweep.plan["sampler"] == "grid":
         combinations = grid(space)
-        return combinations[len(trials) % len(combinations)]
+        return combinations[len(trials) * _stride(len(combinations), sweep.plan) % len(combinations)]
     import optuna
 
     seed = (sweep.plan["seed"] * 1_000_003 + len(trials)) % 2**31
@@ -234,6 +242,14 @@ def ask(sweep: Sweep, trials: list[Trial]) -> dict[str, Any]:
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=first, constant_liar=True, multivariate=True)
     found = _study(sweep, trials, sampler).ask(fixed_distributions=_distributions(space)).params
     return {path: _value(space[path], found[path]) for path in space}
+
+
+def _stride(size: int, plan: dict[str, Any]) -> int:
+    """How far a grid goes at each trial: from one combination to the next, or where not all of them are tried by the
+    golden section of all, so that those which are tried lie everywhere and none comes twice."""
+    if not plan.get("spread"):
+        return 1
+    return next(step for step in range(max(1, round(size * GOLDEN)), 2 * size + 2) if math.gcd(step, size) == 1)
 
 
 def _study(sweep: Sweep, trials: Sequence[Trial], sampler: optuna.samplers.BaseSampler) -> optuna.Study:

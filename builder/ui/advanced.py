@@ -12,6 +12,7 @@ from builder.graph import Edit, Training
 from builder.graph.optimizing import OPTIMIZERS, SCHEDULES
 from builder.layers import label
 from builder.train.schedules import Schedule
+from builder.ui.aims import ALIKE, BALANCED, CLASS_WEIGHTINGS, OWN, own_weights
 from builder.ui.charts import TRAIN
 from builder.ui.forms import bound, refused
 from builder.ui.live import Live
@@ -19,8 +20,6 @@ from builder.ui.settings import choose, differing, field, settings_of
 from builder.ui.where import choose_where, where_words
 from builder.ui.words import plain
 
-ALIKE, BALANCED, OWN = "alike", "balanced", "own"
-WEIGHTINGS = {ALIKE: "All alike", BALANCED: "Balanced: rare ones count more", OWN: "My own"}
 # The points of the small curve that shows a schedule.
 POINTS = 120
 # What is taken for the steps of an epoch where the data does not say.
@@ -150,35 +149,19 @@ def _classes(live: Live) -> None:
     weights = training.class_weights
     shown = ALIKE if weights is None else BALANCED if weights == BALANCED else OWN
 
-    def edit(new: str) -> Edit:
-        found: Any = {ALIKE: None, BALANCED: BALANCED, OWN: [1.0] * max(len(classes), 2)}[new]
-        return {"kind": "project", "training": {"class_weights": found}}
+    begin: dict[str, Any] = {ALIKE: None, BALANCED: BALANCED, OWN: [1.0] * max(len(classes), 2)}
 
-    made = bound(live, "training/weighting", shown, edit, renews=True)
-    options = list(WEIGHTINGS)
-    st.selectbox("How much each class counts", options, options.index(shown), WEIGHTINGS.__getitem__, **made)
+    def weigh(new: Any) -> Edit:
+        return {"kind": "project", "training": {"class_weights": new}}
+
+    made = bound(live, "training/weighting", shown, lambda new: weigh(begin[new]), renews=True)
+    options = list(CLASS_WEIGHTINGS)
+    st.selectbox("How much each class counts", options, options.index(shown), CLASS_WEIGHTINGS.__getitem__, **made)
     refused(made)
     if isinstance(weights, tuple):
-        _own_weights(live, weights, classes)
+        own_weights(live, "training/class_weights", weights, classes, weigh)
     elif weights == BALANCED:
         st.caption("Weights are counted on the training rows. Measures stay those without weights.")
-
-
-def _own_weights(live: Live, weights: tuple[float, ...], classes: tuple[str, ...]) -> None:
-    text = ", ".join(f"{weight:g}" for weight in weights)
-
-    def edit(new: str) -> Edit:
-        try:
-            found = [float(part) for part in new.split(",")]
-        except ValueError:
-            raise ValueError(f"Class weights are numbers with commas between them, received {new[:60]!r}.") from None
-        return {"kind": "project", "training": {"class_weights": found}}
-
-    made = bound(live, "training/class_weights", text, edit)
-    st.text_input("Weights", text, help="One for each class, with commas between them", **made)
-    refused(made)
-    if classes:
-        st.caption(plain("In this order: " + ", ".join(classes[:30]) + (" …" if len(classes) > 30 else "")))
 
 
 def _regression(live: Live) -> None:

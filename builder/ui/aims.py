@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from builder.data import TargetSpec
 from builder.graph import Edit
 from builder.graph.aiming import Aiming, Head
 from builder.graph.training import about
+from builder.store import StoreError
 from builder.train import teaching
 from builder.train.checkpoints import weights_file
 from builder.train.origin import RUN
@@ -23,6 +25,7 @@ from builder.ui.words import at, plain, told_apart
 
 ALIKE, BALANCED, OWN = "alike", "balanced", "own"
 WEIGHTINGS = {ALIKE: "As much as negatives", BALANCED: "Balanced: rare ones count more", OWN: "My own"}
+CLASS_WEIGHTINGS = {ALIKE: "All alike", BALANCED: "Balanced: rare ones count more", OWN: "My own"}
 SHOWN_RUNS = 20
 BINARY = "binary_classification"
 
@@ -88,6 +91,8 @@ def _outputs(live: Live) -> None:
 def _output(live: Live, part: TargetSpec) -> None:
     head = live.project.training.outputs.get(part.name, Head())
     known = [one for one in HEADS.get(part.kind, ()) if one != BINARY or len(part.classes) == 2]
+    shown = head_of(part, head.objective)
+    weighs = "class_weights" in train.OBJECTIVES[shown].takes
     one, two = st.columns([2, 1])
 
     def edit(**change: Any) -> Edit:
@@ -95,7 +100,6 @@ def _output(live: Live, part: TargetSpec) -> None:
         outputs[part.name] = {**head.model_dump(mode="json"), **change}
         return {"kind": "project", "training": {"outputs": outputs}}
 
-    shown = head_of(part, head.objective)
     made = bound(live, f"training/outputs/{part.name}/objective", shown, lambda new: edit(objective=new), renews=True)
     titles = {name: train.OBJECTIVES[name].title for name in known}
     one.selectbox(plain(part.name), known, known.index(shown), titles.__getitem__, disabled=len(known) < 2, **made)
@@ -104,6 +108,52 @@ def _output(live: Live, part: TargetSpec) -> None:
     text = "How much this output's loss counts in the sum"
     two.number_input("Weight", 0.0, 1e6, head.weight, step=None, format="%g", help=text, **made)
     refused(made)
+    if weighs:
+        _classes(live, part, head, lambda new: edit(class_weights=new))
+
+
+def _classes(live: Live, part: TargetSpec, head: Head, edit: Callable[[Any], Edit]) -> None:
+    """How much each class of a target counts."""
+    weights, name = head.class_weights, f"training/outputs/{part.name}"
+    shown = ALIKE if weights is None else BALANCED if weights == BALANCED else OWN
+    begin: dict[str, Any] = {ALIKE: None, BALANCED: BALANCED, OWN: [1.0] * len(part.classes)}
+    made = bound(live, f"{name}/weighting", shown, lambda new: edit(begin[new]), renews=True)
+    options = list(CLASS_WEIGHTINGS)
+    st.selectbox(
+        f"Classes of {plain(part.name)} count", options, options.index(shown), CLASS_WEIGHTINGS.__getitem__, **made
+    )
+    refused(made)
+    if isinstance(weights, tuple):
+        own_weights(live, f"{name}/class_weights", weights, part.classes, edit)
+
+
+def own_weights(
+    live: Live, name: str, weights: tuple[float, ...], classes: tuple[str, ...], edit: Callable[[Any], Edit]
+) -> None:
+    """A weight for each class, typed with commas between them; `edit` takes a list."""
+    text = ", ".join(f"{weight:g}" for weight in weights)
+
+    def typed(new: str) -> Edit:
+        try:
+            found = [float(part) for part in new.split(",")]
+        except ValueError:
+            raise ValueError(f"Class weights are numbers with commas between them, received {new[:60]!r}.") from None
+        return edit(found)
+
+    made = bound(live, name, text, typed)
+    st.text_input("Weights", text, help="One for each class, with commas between them", **made)
+    refused(made)
+    if classes:
+        st.caption(plain("In this order: " + ", ".join(classes[:30]) + (" …" if len(classes) > 30 else "")))
+
+
+def _elsewhere(live: Live, chosen: str) -> str:
+    """What a run of another project is called, as far as it is still there."""
+    try:
+        run = live.store.run(chosen.removeprefix(RUN))
+    except StoreError:
+        return "An earlier run"
+    return f"{run.title[:40]} · {at(run.created_at)}"
 
 
 def _teacher(live: Live) -> None:
@@ -116,7 +166,7 @@ def _teacher(live: Live) -> None:
         except FileNotFoundError:
             continue
         names[f"{RUN}{run.id}"] = f"{run.title[:40]} · {at(run.created_at)}"
-    names.setdefault(chosen, "An earlier run")
+    names.setdefault(chosen, _elsewhere(live, chosen))
     names = told_apart(names)
     st.selectbox(
         "Teacher",

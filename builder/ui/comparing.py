@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 COLOURS = "#6366f1 #f97316 #10b981 #e11d48 #0ea5e9 #a855f7 #84cc16 #f59e0b #14b8a6 #ec4899".split()
 # From low to high; each is seen on white and on black.
 SCALE = [[0, "#6366f1"], [0.5, "#10b981"], [1, "#f59e0b"]]
+LETTERS = "text-shadow: none !important"
+AXIS = "stroke: #888 !important; stroke-opacity: 0.6 !important"
 AT_MOST = 20
+# So few epochs have a tick each.
+FEW_EPOCHS = 15
 AXIS_TITLES = {"step": "Step", "epoch": "Epoch", "time": "Seconds"}
 FLAT = {"displayModeBar": False}
 
@@ -109,9 +113,10 @@ def _overlay(rows: list[tuple[str, Points, bool]], split: str, name: str, axis: 
     """The curves of several runs; the baseline's is dashed and black or white as the theme is."""
     import plotly.graph_objects as go
 
-    figure = go.Figure()
+    figure, last = go.Figure(), 0.0
     for number, (title, points, is_base) in enumerate(rows):
         places, values = curve(points, split, name, axis)
+        last = max(last, *places, 0.0)
         colour = COLOURS[number % len(COLOURS)]
         if share:
             faint = {"color": colour, "width": 1}
@@ -126,7 +131,7 @@ def _overlay(rows: list[tuple[str, Points, bool]], split: str, name: str, axis: 
     figure.update_layout(
         height=380,
         margin=MARGIN,
-        xaxis_title=AXIS_TITLES[axis],
+        xaxis={"title": AXIS_TITLES[axis], **({"dtick": 1} if axis == "epoch" and last <= FEW_EPOCHS else {})},
         hovermode="x unified",
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.2, "yanchor": "top"},
         uirevision=f"{name} {axis}",
@@ -182,9 +187,21 @@ def _parallel(store: Store, runs: list[Run]) -> None:
     axes = {path: [column.get(path) for column in columns] for path in differing(columns)[:8]}
     names = list(dict.fromkeys(name for found in measures for name in found))
     axes |= {name: [found.get(name) for found in measures] for name in names[:4]}
+    axes = varied(axes)
     if len(axes) > 1:
         st.markdown("#### All at once")
-        st.plotly_chart(parallel_chart(axes, names[0] if names else None), width="stretch", config=FLAT, key="parallel")
+        parallel(axes, next((name for name in names if name in axes), None), "parallel")
+
+
+def varied(axes: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Those axes along which not all have the same."""
+    return {name: values for name, values in axes.items() if any(value != values[0] for value in values)}
+
+
+def parallel(axes: dict[str, list[Any]], colour_by: str | None, key: str) -> None:
+    """Draw parallel coordinates, whose axes Plotly always makes black."""
+    st.html(f"<style>.parcoords .axis {{ .domain, .tick line {{ {AXIS} }} text {{ {LETTERS} }} }}</style>")
+    st.plotly_chart(parallel_chart(axes, colour_by), width="stretch", config=FLAT, key=key)
 
 
 def parallel_chart(axes: dict[str, list[Any]], colour_by: str | None) -> go.Figure:
@@ -196,17 +213,16 @@ def parallel_chart(axes: dict[str, list[Any]], colour_by: str | None) -> go.Figu
     dimensions = []
     for name, values in axes.items():
         chosen = [values[place] for place in whole]
+        label = name.rpartition(".")[2] if len(name) > 22 else name
         if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in chosen):
-            dimensions.append(
-                {"label": name.rpartition(".")[2] if len(name) > 22 else name, "values": chosen, "tickformat": ".3g"}
-            )
+            dimensions.append({"label": label, "values": chosen, "tickformat": ".3g"})
         else:
-            texts = [str(value) for value in chosen]
+            texts = [as_text(value) for value in chosen]
             known = list(dict.fromkeys(texts))
             places = [known.index(text) for text in texts]
             short = [text[:18] for text in known]
             dimensions.append(
-                {"label": name[-24:], "values": places, "tickvals": list(range(len(known))), "ticktext": short}
+                {"label": label[-24:], "values": places, "tickvals": list(range(len(known))), "ticktext": short}
             )
     line: dict[str, Any] = {"color": COLOURS[0]}
     if colour_by is not None and whole:

@@ -17,21 +17,23 @@ from builder.ui.words import plain
 if TYPE_CHECKING:
     from builder.data import Prepared
 
-FIRST, A_ROW = 9, 3
+FIRST, A_ROW = 8, 2
 MOST_WORDS = 60
 
 
 def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[str, float]) -> dict[str, Any]:
     """The row as it is after what people typed, chose and painted. `key` names this form on the page; `weights` says
     how much columns matter, and the heaviest come first."""
-    found = dict(raw)
+    found, several = dict(raw), len(data.preprocess["fields"]) > 1
     for field in data.preprocess["fields"]:
         place = f"{key} edit {field['name']}"
+        if several and field["encoding"] not in ("table", "categories", "begun"):  # these name their columns
+            st.markdown(f"**{plain(field['name'])}**")
         if field["encoding"] in ("table", "categories"):
             found |= _columns(field, raw, place, weights)
         elif field["encoding"] == "image":
             found |= _picture(data, field, raw, place)
-        elif field["encoding"] == "series":
+        elif field["encoding"] in ("series", "log_mel"):
             found |= _series(field, raw, place)
         elif field["encoding"] != "begun":
             found |= _text(field, raw, place)
@@ -47,7 +49,7 @@ def forget(key: str) -> None:
 def _columns(
     field: Mapping[str, Any], raw: Mapping[str, Any], key: str, weights: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Number boxes and choices, three beside each other; those that matter less wait behind a click."""
+    """Number boxes and choices, two beside each other; those that matter less wait behind a click."""
     columns: dict[str, dict[str, Any]] = {}
     for column in field["columns"]:
         name = column["name"] if column["name"] in raw else column.get("date", column["name"])
@@ -78,6 +80,7 @@ def _text(field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[st
         selection_mode="multi",
         format_func=lambda place: plain(words[place]) or "␣",
         key=f"{key} left out {hash(typed)}",
+        wrap=True,
     )
     if not left_out:
         return {name: typed}
@@ -94,7 +97,8 @@ def _picture(data: Prepared, field: Mapping[str, Any], raw: Mapping[str, Any], k
 
 def _series(field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
     """A stretch of steps that is shifted, stretched or flattened; several one after the other."""
-    name, (steps, width) = field["name"], field["shape"]
+    name = field["name"]
+    steps, width = (field["samples"], 1) if "samples" in field else field["shape"]  # a spectrogram is of a sound
     series = np.asarray(raw[name], dtype=np.float64).reshape(steps, width).copy()
     edits: list[tuple[int, int, int, str, float]] = st.session_state.setdefault(f"{key} edits", [])
     first, last = st.slider("Steps", 1, steps, (max(1, steps - steps // 4), steps), key=f"{key} steps")

@@ -10,13 +10,14 @@ import streamlit as st
 
 from builder import train
 from builder.store import Run
+from builder.train.compare import test
 
 AT_MOST = 30
 _HTML = '<button type="button" hidden></button>'
 _CSS = """
 button { font: inherit; font-size: 0.875rem; color: var(--st-text-color); background: none; cursor: pointer;
   border: 1px solid var(--st-border-color, #8884); border-radius: var(--st-button-radius, 0.5rem);
-  padding: 0.3rem 0.7rem }
+  min-height: 2.5rem; padding: 0.25rem 0.75rem }
 button:hover { color: var(--st-primary-color); border-color: var(--st-primary-color) }
 button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px }
 """
@@ -56,11 +57,17 @@ def notice(runs: Sequence[Run], words: dict[str, str], key: str) -> None:
             "id": run.id,
             "title": run.title[:80],
             "active": run.state in train.ACTIVE,
-            "words": f"{words.get(run.state, run.state)}. {run.reason}".strip()[:160],
+            "words": _words(run, words),
         }
         for run in runs[:AT_MOST]
     ]
     _component()(key=key, data={"runs": rows}, width="content")
+
+
+def _words(run: Run, words: dict[str, str]) -> str:
+    """How it ended: why, or how well."""
+    measures = (f"{name.replace('_', ' ')} {value:.4g}" for name, value in test(run)[:2])
+    return f"{words.get(run.state, run.state)}. {run.reason or ' · '.join(measures)}".strip()[:160]
 
 
 @cache

@@ -213,7 +213,7 @@ def _histogram(found: dict[str, Any]) -> go.Figure:
     if np.isfinite(found["threshold"]):
         figure.add_vline(found["threshold"], line_dash="dot", line_color="#94a3b8", annotation_text="threshold")
     figure.update_layout(
-        title={"text": f"{found.get('score', 'Errors')}, and the threshold", "x": 0, "font": {"size": 15}},
+        title={"text": found.get("score", "Errors"), "x": 0, "font": {"size": 15}},
         barmode="overlay",
         height=340,
         margin=MARGIN,

@@ -11,12 +11,13 @@ from builder import train
 from builder.store import Run, Store, StoreError
 from builder.text import size
 from builder.train import continuing, kept, repeating
-from builder.train.compare import document, metrics
+from builder.train.compare import document, metrics, test
 from builder.train.energy import sentence
 from builder.train.queue import places
 from builder.ui import session
 from builder.ui.asking import ask, delete, extend
 from builder.ui.comparing import comparing
+from builder.ui.handing import hand_over
 from builder.ui.live import Live
 from builder.ui.notice import notice
 from builder.ui.sweeping import sweeping
@@ -56,6 +57,7 @@ def runtable(live: Live) -> None:
         some = f"{len(shown):,} of " if len(shown) < len(runs) else ""
         st.caption(f"{some}{len(runs):,} run{'s'[: len(runs) != 1]}")
         notice(runs, {state: word for state, (_, word) in STATES.items()}, "notice runs")
+        hand_over(live.store, picked or shown, bool(picked))
     if any(run.state in train.ACTIVE for run in runs):
         st.fragment(_look, run_every=REFRESH_S)(live.store, _stamp(runs))
     if not picked:
@@ -141,8 +143,7 @@ def _best(run: Run) -> float | None:
 
 
 def _test(run: Run) -> str:
-    found = {name: value for name, value in (run.summary.get("test") or {}).items() if isinstance(value, (int, float))}
-    return " · ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in list(found.items())[:2])
+    return " · ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in test(run)[:2])
 
 
 def _one(live: Live, run: Run) -> None:

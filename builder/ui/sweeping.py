@@ -13,11 +13,11 @@ from builder.graph import EditError
 from builder.store import StoreError, Sweep, Trial
 from builder.train import cluster, sweeps
 from builder.train.compare import shown
-from builder.train.spaces import Parameter, SpaceError, searchable
+from builder.train.spaces import MAX_CHOICES, POINTS, Parameter, SpaceError, checked, grid, searchable
 from builder.train.spread import of_sweep
 from builder.train.trial import PRUNERS
 from builder.ui.charts import MARGIN
-from builder.ui.comparing import COLOURS, FLAT, parallel_chart
+from builder.ui.comparing import COLOURS, FLAT, parallel, varied
 from builder.ui.live import Live
 from builder.ui.trouble import guard
 from builder.ui.where import on_cluster
@@ -60,12 +60,11 @@ def _new(live: Live) -> None:
     space: dict[str, Any] = {}
     settings: dict[str, Any] = {}
     if kind == "search":
-        space = _space(searchable(live.project))
-        one, two = st.columns(2)
-        settings["trials"] = one.number_input("Trials", 1, sweeps.MAX_TRIALS, 20, key="trials")
-        settings["sampler"] = two.selectbox(
+        sampler = st.selectbox(
             "Chosen by", list(SAMPLERS), format_func=SAMPLERS.__getitem__, key="sampler", help=_SAMPLING
         )
+        space = _space(searchable(live.project), sampler == "grid")
+        settings = {"sampler": sampler, "trials": _trials(live, space, sampler)}
     else:
         count = st.number_input("Folds" if kind == "folds" else "Seeds", 2, 100, 5, key=f"count {kind}")
     measures = dict(train.OBJECTIVES[live.project.training.objective].metrics)
@@ -92,7 +91,22 @@ def _new(live: Live) -> None:
             st.rerun()
 
 
-def _space(known: list[Parameter]) -> dict[str, Any]:
+def _trials(live: Live, space: dict[str, Any], sampler: str) -> int:
+    """How many trials: of a grid all of its combinations, if nobody says otherwise."""
+    if sampler != "grid" or not space:
+        return int(st.number_input("Trials", 1, sweeps.MAX_TRIALS, 20, key="trials"))
+    try:
+        size = len(grid(checked(live.project, space)))
+    except SpaceError:  # which starting it says in words
+        size = 1
+    whole = min(size, sweeps.MAX_TRIALS)
+    trials = int(st.number_input("Trials", 1, whole, whole, key=f"trials of {size}"))
+    spread = f"; {trials:,} of them are tried, spread over the grid." if trials < size else "."
+    st.caption(f"The grid has {size:,} combination{'s'[: size != 1]}{spread}")
+    return trials
+
+
+def _space(known: list[Parameter], in_grid: bool) -> dict[str, Any]:
     """What is searched, with a range or choices for each parameter that was picked."""
     by_path = {item.path: item for item in known}
     first = [path for path in ("training.learning_rate",) if path in by_path]
@@ -103,7 +117,7 @@ def _space(known: list[Parameter]) -> dict[str, Any]:
     for path in paths:
         item = by_path[path]
         st.markdown(f"**{plain(item.title)}** · :small[now {plain(shown(item.value))}]")
-        space[path] = _choices(item) if "choices" in item.proposal else _range(item)
+        space[path] = _choices(item) if "choices" in item.proposal else _range(item, in_grid)
     return space
 
 
@@ -120,15 +134,18 @@ def _choices(item: Parameter) -> dict[str, Any]:
     return {"choices": [json.loads(text) for text in taken]}
 
 
-def _range(item: Parameter) -> dict[str, Any]:
-    one, two = st.columns(2)
+def _range(item: Parameter, in_grid: bool) -> dict[str, Any]:
+    one, two, *three = st.columns([2, 2, 1.6] if in_grid else 2)
     whole = bool(item.proposal.get("whole"))
     made: dict[str, Any] = {"step": 1} if whole else {"format": "%g", "step": None}
     low, high = (int if whole else float)(item.proposal["low"]), (int if whole else float)(item.proposal["high"])
     bottom = one.number_input("From", value=low, key=f"low {item.path}", **made)
     top = two.number_input("To", value=high, key=f"high {item.path}", **made)
     log = st.toggle("Logarithmic", bool(item.proposal.get("log")), key=f"log {item.path}")
-    return {"low": bottom, "high": top, "log": log}
+    found = {"low": bottom, "high": top, "log": log}
+    if three:
+        found["points"] = int(three[0].number_input("Points", 1, MAX_CHOICES, POINTS, key=f"points {item.path}"))
+    return found
 
 
 def _watch_one(live: Live) -> None:
@@ -202,8 +219,10 @@ def _controls(live: Live, sweep: Sweep) -> None:
             args=(store, sweep.id),
         )
     elif sweep.plan["kind"] == "search":
-        more: dict[str, Any] = {"on_click": sweeps.resume, "args": (store, sweep.id), "kwargs": {"more": 10}}
-        one.button("10 more trials", icon=":material/add:", key="more trials", width="stretch", **more)
+        count = min(10, sweeps.left(sweep))
+        more: dict[str, Any] = {"on_click": sweeps.resume, "args": (store, sweep.id), "kwargs": {"more": count}}
+        title = f"{count} more trials" if count else "The whole grid was tried"
+        one.button(title, icon=":material/add:", key="more trials", width="stretch", disabled=not count, **more)
     if sweep.state != "running" and two.button(
         "Delete", icon=":material/delete:", key="delete sweep", width="stretch", help="Its runs stay"
     ):
@@ -256,11 +275,13 @@ def _charts(sweep: Sweep, trials: list[Trial]) -> None:
     if sweep.plan["kind"] != "search" or len(done) < 2:
         return
     shares = sweeps.importance(sweep, trials)
-    if shares:
+    if len(shares) > 1:  # one alone explains everything
         st.plotly_chart(_shares(shares), width="stretch", config=FLAT, key="importance")
     axes: dict[str, list[Any]] = {path: [trial.assigned.get(path) for trial in done] for path in sweep.plan["space"]}
+    axes = varied(axes)
     axes[sweep.plan["metric"]] = [trial.value for trial in done]
-    st.plotly_chart(parallel_chart(axes, sweep.plan["metric"]), width="stretch", config=FLAT, key="sweep parallel")
+    if len(axes) > 1:
+        parallel(axes, sweep.plan["metric"], "sweep parallel")
 
 
 def _history(sweep: Sweep, done: list[Trial]) -> go.Figure:

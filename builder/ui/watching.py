@@ -42,8 +42,8 @@ STATES = {
 FIRST_S = 0.6
 MOST_CHARTS = 4
 CELLS = "display:grid;grid-template-columns:repeat(auto-fill,minmax(8.6rem,1fr));gap:.5rem 1rem;font-size:.85rem"
-NAME = "opacity:.65;font-size:.75rem;white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
-VALUE = "font-weight:600;font-variant-numeric:tabular-nums;display:flex;gap:.5rem;align-items:center"
+NAME = "opacity:.65;font-size:.75rem;white-space:nowrap;height:1.2rem;display:flex;gap:.5rem;align-items:center"
+VALUE = "font-weight:600;font-variant-numeric:tabular-nums;white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
 
 
 @guard()
@@ -166,10 +166,12 @@ def _change_rate(live: Live, run: Run) -> None:
     )
     if wanted != now and st.button("Change the schedule", key=f"set schedule {run.id}"):
         train.set_schedule(live.store, run.id, wanted)
+        st.toast(f"The schedule is {known[wanted].title.lower()} from the next step on.")
     typed = st.text_input("New learning rate", placeholder="0.0005", key=f"rate {run.id}")
     if st.button("Set it", key=f"set rate {run.id}") and typed:
         try:
             train.set_learning_rate(live.store, run.id, float(typed))
+            st.toast(f"The learning rate is {float(typed):g} from the next step on.")
         except ValueError:
             st.error(f"A learning rate is a number above 0 and at most 10, received {typed[:30]!r}.")
 
@@ -204,10 +206,11 @@ def _facts(run: Run) -> None:
 
 
 def _cells(values: Sequence[tuple[str, str]], beside: Mapping[str, str]) -> str:
-    """Facts side by side, each under its name, in places that stay the same however long a number is."""
+    """Facts side by side, each under its name, in places that stay the same however long a number is. What stands
+    `beside` a name is a picture."""
     cells = [
-        f'<div><div style="{NAME}">{escape(name)}</div>'
-        f'<div style="{VALUE}">{escape(value)}{beside.get(name, "")}</div></div>'
+        f'<div><div style="{NAME}">{escape(name)} {beside.get(name, "")}</div>'
+        f'<div style="{VALUE}">{escape(value)}</div></div>'
         for name, value in values
     ]
     return f'<div style="{CELLS}">{"".join(cells)}</div>'

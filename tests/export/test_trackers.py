@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from builder.export.trackers import crc32c, write_mlflow, write_tensorboard
+from builder.export.trackers import crc32c, write_mlflow, write_tensorboard, zipped
 from builder.graph import write
 from builder.store import Run, Store, open_store
 from tests.train.runs import moons
@@ -96,3 +98,20 @@ def test_a_folder_as_mlflow_keeps_it(run: tuple[Store, Run], tmp_path: Path) -> 
     assert (place / "params" / "training.learning_rate").read_text() == "0.01"
     assert (place / "params" / "main.linear_1.units").read_text() == "16"
     assert (place / "tags" / "netloom.tags").read_text() == "paper"
+
+
+def test_several_runs_in_one_archive(run: tuple[Store, Run], tmp_path: Path) -> None:
+    store, found = run
+    with zipfile.ZipFile(io.BytesIO(zipped(store, [found, found], "tensorboard"))) as file:
+        events = [name for name in file.namelist() if not name.endswith("/")]
+        written = {file.read(name) for name in events}
+    assert {name.rpartition("/")[0] for name in events} == {
+        f"runs/01 Moons _two_ {found.id[:8]}",
+        f"runs/02 Moons _two_ {found.id[:8]}",
+    }
+    assert written == {write_tensorboard(store, found, tmp_path).read_bytes()}
+    with zipfile.ZipFile(io.BytesIO(zipped(store, [found], "mlflow"))) as file:
+        (about,) = [name for name in file.namelist() if name.count("/") == 3 and name.endswith("meta.yaml")]
+        place = yaml.safe_load(file.read(about))["artifact_uri"]
+        assert place + "/" in file.namelist(), "where it lies in the archive, and not where it was made"
+        assert file.read(about.replace("meta.yaml", "metrics/validation_loss")) == b"1700000000500 0.5 10\n"

@@ -18,7 +18,7 @@ def worker(home: str) -> None:
     """The real worker; only its clock is faster, so that a run of two seconds has a checkpoint to be killed in."""
     from builder.train import link
 
-    link.CHECKPOINT_EVERY_S, link.HEARTBEAT_S, link.FLUSH_S, link.POLL_S = 0.1, 0.1, 0.02, 0.01
+    link.CHECKPOINT_EVERY_S, link.HEARTBEAT_S, link.FLUSH_S, link.POLL_S, link.ASK_S = 0.1, 0.1, 0.02, 0.01, 0.01
     sys.argv = ["worker", home]
     runpy.run_module("builder.train.worker", run_name="__main__")
 

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from builder.compile import source
-from builder.data import prepare
-from builder.graph import read
+from builder.graph import dumps, read
 from builder.train.cluster.agreement import Agreement
-from builder.train.cluster.shared import SharedLoop
-from builder.train.loop import Loop, TrainingError, begin
+from builder.train.cluster.rank import _loop
+from builder.train.loop import Loop, TrainingError
 from tests.train.runs import Recorder
 
 
@@ -39,12 +38,12 @@ def train(folder: Path, rank: int, name: str, order: dict[str, Any]) -> None:
     project = read(folder / f"{name}.json")
     meeting = f"file://{folder / name}.meeting"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=order["world"])
-    loop = begin(project, source(project), prepare(project.data, folder), None, SharedLoop)
-    assert isinstance(loop, SharedLoop)
     recorder = Steered(order.get("rate_at"), order.get("stop_at")) if rank == 0 else None
     found: dict[str, Any] = {"problem": "", "points": [], "done": None}
+    (folder / name).mkdir(exist_ok=True)
+    # As a worker of Ray makes it, with the teacher that lies in the run's folder.
+    loop = _loop({"project": dumps(project), "source": source(project)}, folder, folder / name)
     try:
-        loop.check()
         found["done"] = loop.run(Agreement(recorder))
     except TrainingError as error:
         found["problem"] = str(error)

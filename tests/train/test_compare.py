@@ -127,6 +127,9 @@ def test_the_interval_is_students() -> None:
     assert (found.mean, found.deviation) == pytest.approx((statistics.mean(values), statistics.stdev(values)))
     assert (found.low, found.high) == pytest.approx((found.mean - reach, found.mean + reach), rel=1e-6)
     assert math.isnan(spread("accuracy", [1.0]).deviation)
+    wide = [0.99, 0.9, 1.0]
+    assert spread("test accuracy", wide).high == 1.0, "no share is above 1"
+    assert spread("test loss", wide).high > 1.0
 
 
 def test_the_series_of_weights_is_thin_even_and_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,18 @@ def test_an_estimate_from_the_seconds_of_the_processor() -> None:
     found = meter.stop()
     assert found["cpu_s"] >= 0.09
     assert found["energy_kwh"] == pytest.approx(found["cpu_s"] * 36 / 3.6e6, abs=0.02 * 36 / 3.6e6)
-    assert sentence(found).endswith("estimated at 36 W for each busy core")
+    assert "estimated at 36 W for each busy core · about " in sentence(found)
+    assert sentence(found).endswith("g CO₂ · less than a cent")
+
+
+def test_what_the_energy_comes_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"energy_kwh": 0.5, "energy_measured": True}
+    monkeypatch.setenv("NETLOOM_CO2_G_PER_KWH", "100")
+    monkeypatch.setenv("NETLOOM_CENTS_PER_KWH", "30")
+    assert sentence(told) == "500 Wh, measured by codecarbon · about 50 g CO₂ · about 15 cents"
+    monkeypatch.setenv("NETLOOM_CENTS_PER_KWH", "much")
+    assert sentence(told).endswith("about 10 cents"), "at 20 cents for a kWh"
+    assert sentence({}) == ""
 
 
 @pytest.mark.usefixtures("alone")

@@ -79,26 +79,35 @@ def events(store: Store, run_id: str, name: str) -> list[dict[str, Any]]:
     return [value for line in lines if (value := json.loads(line))["event"] == name]
 
 
-def test_a_run_loses_a_worker_and_ends_as_on_one_machine(store: Store) -> None:
-    project = digits_mlp(epochs=60, batch_size=32, optimizer="sgd", learning_rate=0.1, device="cpu")
-    run_id = start(store, store.create_project(project), project, workers=2)
-    until_state(store, run_id, "running", WAIT_S)
+def killed(store: Store, run_id: str, rank: int) -> int:
+    """Kill the worker of a rank while it trains. Returns the step of the last checkpoint before."""
     pause(store, run_id)
     until_state(store, run_id, "paused", WAIT_S)
     at = store.run(run_id).step
-    # The checkpoint of the pause is there; now the run goes on a little, and loses the worker that is not rank 0.
+    # The checkpoint of the pause is there; now the run goes on a little, and loses the worker.
     proceed(store, run_id)
     until(lambda: store.run(run_id).step > at, WAIT_S)
-    first = events(store, run_id, "ranks")[-1]["ranks"]
-    assert len(first) == 2
-    os.kill(first[1]["pid"], signal.SIGKILL)
+    os.kill(events(store, run_id, "ranks")[-1]["ranks"][rank]["pid"], signal.SIGKILL)
+    return at
+
+
+# Rank 0 has the store, the checkpoints and the curves; the other only computes.
+@pytest.mark.parametrize("lost", [(0,), pytest.param((1, 0), marks=pytest.mark.long)])
+def test_a_run_loses_workers_and_ends_as_on_one_machine(lost: tuple[int, ...], store: Store) -> None:
+    project = digits_mlp(epochs=60, batch_size=32, optimizer="sgd", learning_rate=0.1, device="cpu")
+    run_id = start(store, store.create_project(project), project, workers=2)
+    until_state(store, run_id, "running", WAIT_S)
+    for losses, rank in enumerate(lost, 1):
+        at = killed(store, run_id, rank)
+        until(lambda losses=losses: len(events(store, run_id, "restore")) == losses, WAIT_S)  # type: ignore[misc]
+        assert events(store, run_id, "restore")[-1]["step"] >= at
 
     run = ended(store, run_id)
     assert (run.state, run.reason) == ("finished", "")
-    later = events(store, run_id, "ranks")
-    assert len(later) == 2, "a second group of workers"
-    assert first[1]["pid"] not in [one["pid"] for one in later[-1]["ranks"]]
-    assert events(store, run_id, "restore")[-1]["step"] >= at
+    groups = [[one["pid"] for one in event["ranks"]] for event in events(store, run_id, "ranks")]
+    assert [len(group) for group in groups] == [2] * (len(lost) + 1), "another group of workers after each loss"
+    for rank, group, later in zip(lost, groups, groups[1:], strict=False):
+        assert group[rank] not in later
     points = store.points(run_id)
     check_curves(points, 60)
     steps = [step for step, name in zip(points.step, points.name, strict=True) if name == "batch_loss"]

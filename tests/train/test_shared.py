@@ -11,11 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from builder.compile import input_fields, module, source
 from builder.graph import Project, write
+from builder.train import teaching
+from builder.train.batches import mean, totals
 from builder.train.cluster import check
 from builder.train.cluster.shared import LEAST_ROWS, share
 from builder.train.origin import StartError
+from builder.train.teaching import Taught
 from tests.networks import digits_mlp
 from tests.train.runs import Recorder, loop, moons
 
@@ -38,12 +44,29 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
+def taught() -> Project:
+    """A student of `teacher`."""
+    return digits_mlp(
+        objective="distillation", teacher="run:00000000-0000-0000-0000-000000000000", batch_size=96, **SGD
+    )
+
+
+def teacher(folder: Path) -> Taught:
+    """A network with weights of its own, as it lies in the folder of a run that learns from it."""
+    project = digits_mlp()
+    torch.manual_seed(5)
+    save_file(module(source(project)).state_dict(), folder / "first.safetensors")
+    (folder / "first.py").write_text(source(project))
+    return Taught(folder / "first.safetensors", folder / "first.py", tuple(input_fields(project)))
+
+
 def documents() -> dict[str, tuple[Project, dict[str, Any]]]:
     """What is trained, by how many ranks, and how rank 0 is steered."""
     return {
         "plain": (digits_mlp(**RECIPES["plain"]), {"world": 2}),
         "weighted": (digits_mlp(**RECIPES["weighted"]), {"world": 3}),
         "steered": (moons(epochs=50, batch_size=16), {"world": 2, "rate_at": 20, "stop_at": 100}),
+        "taught": (taught(), {"world": 2}),
         "diverged": (digits_mlp(**{**SGD, "learning_rate": 10.0, "weight_decay": 1.0, "epochs": 20}), {"world": 2}),
     }
 
@@ -55,6 +78,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Found]:
     made = documents()
     for name, (project, _) in made.items():
         write(folder / f"{name}.json", project)
+    (folder / "taught").mkdir()
+    teaching.freeze(teacher(folder), folder / "taught")
     (folder / "orders.json").write_text(json.dumps({name: order for name, (_, order) in made.items()}))
     command = [sys.executable, "-m", "tests.train.ranks", str(folder)]
     children = [subprocess.Popen([*command, str(rank)]) for rank in range(3)]
@@ -85,6 +110,18 @@ def test_the_curve_is_that_of_one_process(name: str, home: Path, trained: Callab
     assert all(found["weights"] == ranks[0]["weights"] for found in ranks), "to the last bit"
 
 
+def test_every_rank_loads_the_teacher(home: Path, tmp_path: Path, trained: Callable[[str], Found]) -> None:
+    alone, recorder = teaching.teach(loop(taught(), home), teacher(tmp_path)), Recorder()
+    alone.run(recorder)
+    ranks = trained("taught")
+    expected = recorder.curve("validation", "loss")
+    assert len(expected) == 3
+    assert curve(ranks[0]["points"], "validation", "loss") == pytest.approx(expected, rel=1e-4)
+    for key, value in alone.model.state_dict().items():
+        assert ranks[0]["weights"][key] == pytest.approx(value.double().flatten().tolist(), abs=1e-4)
+    assert ranks[0]["weights"] == ranks[1]["weights"]
+
+
 def test_what_rank_0_is_asked_for_all_do(trained: Callable[[str], Found]) -> None:
     first, second = trained("steered")
     assert (first["done"], second["done"]) == (False, False)
@@ -101,6 +138,19 @@ def test_a_loss_that_is_no_number_ends_all(trained: Callable[[str], Found]) -> N
     first, second = trained("diverged")
     assert first["problem"].startswith("The loss became ")
     assert first["step"] == second["step"]
+
+
+@pytest.mark.parametrize(("world", "size"), [(1, 512), (2, 135), (3, 64), (8, 64)])
+def test_measures_of_parts_are_those_of_the_whole(world: int, size: int, home: Path) -> None:
+    made = loop(digits_mlp(device="cpu"), home)
+    inputs, target = made._validation
+    assert len(target) == 270
+    parts = [
+        totals(made.model, made.objective, inputs, target, range(rank * size, 270, world * size), size)
+        for rank in range(world)
+    ]
+    assert sum(count for _, count in parts) == 270
+    assert made.objective.finish(mean(parts)) == pytest.approx(made.evaluate("validation"), rel=1e-6)
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 8])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from builder.graph import Project, apply
+from builder.graph import Project, apply, dumps
 from builder.store import Sweep, Trial
 from builder.train import sweeps
 from builder.train.spaces import SpaceError, assign, checked, edit, grid, searchable, value_of
@@ -202,6 +203,48 @@ def test_a_hopeless_trial_is_pruned_and_the_best_is_not(pruner: str) -> None:
 def test_a_plan_that_is_none_gets_a_sentence(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SpaceError, match=sentence):
         sweeps.plan(moons(), SPACE, **settings)
+
+
+def test_a_part_of_a_grid_lies_everywhere_in_it_and_goes_on_to_the_end() -> None:
+    space: dict[str, Any] = {
+        "training.learning_rate": {"choices": [0.001, 0.01, 0.1]},
+        "training.batch_size": {"choices": [8, 16, 32, 64]},
+        "training.weight_decay": {"choices": [0.0, 0.1]},
+    }
+    made = sweeps.plan(moons(), space, trials=10, sampler="grid")
+    sweep = _sweep(made)
+    asked = [sweeps.ask(sweep, [None] * number) for number in range(24)]  # type: ignore[list-item]
+    assert len({tuple(item.values()) for item in asked}) == 24, "each combination once"
+    assert {tuple(item.values()) for item in asked} == {tuple(item.values()) for item in grid(made["space"])}
+    for path, spec in space.items():
+        assert {item[path] for item in asked[:10]} == set(spec["choices"]), path
+    assert sweeps.left(sweep) == 14
+    whole = _sweep(sweeps.plan(moons(), space, trials=100, sampler="grid"))
+    assert sweeps.left(whole) == 0
+    assert [sweeps.ask(whole, [None] * number) for number in range(24)] == grid(made["space"])  # type: ignore[list-item]
+
+
+def _sweep(made: dict[str, Any]) -> Sweep:
+    return Sweep("1", "2", "A sweep", "", "running", "", dumps(moons()), made, datetime.now(UTC), None)
+
+
+def test_what_the_objective_does_not_read_is_not_offered() -> None:
+    def offered(project: Project) -> set[str]:
+        return {item.path.removeprefix("training.") for item in searchable(project) if item.path.startswith("training")}
+
+    classes = offered(moons())
+    assert {"learning_rate", "batch_size", "optimizer", "label_smoothing"} <= classes
+    assert not classes & {"margin", "temperature", "top_k", "teacher_share", "huber_delta", "quantile", "agent.clip"}
+    assert {"temperature", "teacher_share"} <= offered(moons(objective="distillation"))
+    huber = offered(moons(objective="regression", regression_loss="huber"))
+    assert "huber_delta" in huber
+    assert not huber & {"quantile", "label_smoothing"}
+    agent = offered(moons(objective="ppo"))
+    assert {"agent.clip", "agent.rollout", "agent.discount"} <= agent
+    assert not agent & {"agent.epsilon_start", "accumulation"}
+    found = checked(moons(objective="ppo"), {"training.agent.rollout": {"low": 64, "high": 512}})
+    assert found["training.agent.rollout"]["whole"] is True
+    assert assign(moons(objective="ppo"), {"training.agent.rollout": 128}).training.agent.rollout == 128
 
 
 def test_folds_and_seeds_are_grids() -> None:

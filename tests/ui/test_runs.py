@@ -71,6 +71,21 @@ def test_a_run_that_waits_says_where_it_stands(store: Store, monkeypatch: pytest
     assert states == ["Waiting · 2nd in line", "Waiting · next in line", "Paused"]
 
 
+def test_a_grid_says_how_many_combinations_it_has(store: Store) -> None:
+    store.create_project(moons())
+    app = opened()
+    app.segmented_control(key="runs part").set_value("sweeps").run()
+    app.selectbox(key="sampler").set_value("grid").run()
+    assert app.number_input(key="trials of 5").value == 5
+    app.multiselect(key="sweep paths").set_value(["training.learning_rate", "training.keep"]).run()
+    assert app.number_input(key="trials of 10").value == 10
+    app.number_input(key="points training.learning_rate").set_value(3).run()
+    app.number_input(key="trials of 6").set_value(4).run()
+    said = [item.value for item in app.caption]
+    assert "The grid has 6 combinations; 4 of them are tried, spread over the grid." in said
+    assert not app.exception
+
+
 def test_the_best_of_a_sweep_goes_into_the_document_and_out_again(store: Store) -> None:
     project = moons()
     project_id = store.create_project(project)

@@ -7,15 +7,16 @@ up by DistributedDataParallel (https://pytorch.org/docs/stable/generated/torch.n
 
 from __future__ import annotations
 
+import gc
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from builder.train import augmented
 from builder.train.augmented import Goal
-from builder.train.batches import batches
+from builder.train.batches import batches, mean, totals
 from builder.train.checkpoints import Checkpoint
 from builder.train.loop import DivergedError, Loop, TrainingError, Watch
-from builder.train.objectives.base import joined
+from builder.train.objectives.base import EVALUATION_BATCH, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 TRIED_ROWS, TOLERANCE = 64, 1e-3
 # A part of fewer rows has no spread, which batch normalisation needs.
 LEAST_ROWS = 2
+# With fewer rows to measure, it pays no more to divide them.
+LEAST_MEASURED = 64
 
 
 class SharedLoop(Loop):
@@ -48,7 +51,13 @@ class SharedLoop(Loop):
         """
         self._outer, self.running = watch, True
         self._share_state()
-        done = super().run(watch)
+        try:
+            done = super().run(watch)
+        finally:
+            # What adds up gradients goes before the process group does. Were it the last to hold the group, its end
+            # would wait for a thread that waits for Python's lock, for ever; and it lies in a circle of references.
+            self._call = self.model
+            gc.collect()
         self.running = False
         if self.problem is not None:
             raise self.problem
@@ -67,10 +76,18 @@ class SharedLoop(Loop):
             if watch is not self._outer:  # asked for by a checkpoint, which must not be saved then
                 raise
 
-    def evaluate(self, split: str) -> dict[str, float]:
-        """The measures as rank 0 finds them, so that all ranks decide alike."""
-        found = super().evaluate(split) if self.rank == 0 else {}
-        return cast("dict[str, float]", self.from_first(found))
+    def _measured(self, inputs: list[torch.Tensor], target: torch.Tensor) -> dict[str, float]:
+        """The measures, for which each rank goes through its part of the rows; all ranks find the same."""
+        import torch.distributed as dist
+
+        for buffer in self.model.buffers():
+            if buffer.is_floating_point() and buffer.is_contiguous():  # running means, of the rows that a rank has seen
+                dist.broadcast(buffer, src=0)
+        size = max(LEAST_MEASURED, min(EVALUATION_BATCH, -(-len(target) // self.world)))
+        mine = range(self.rank * size, len(target), self.world * size)
+        found: list[Any] = [None] * self.world
+        dist.all_gather_object(found, totals(self.model, self.objective, inputs, target, mine, size))
+        return self.objective.finish(mean(found))
 
     def from_first(self, value: Any) -> Any:
         """What rank 0 has, at all ranks. Every rank has to ask at the same time."""
