@@ -125,7 +125,7 @@ def curve(store: Store, run_id: str) -> list[tuple[int, int, str, str, float]]:
 @pytest.mark.parametrize(
     ("moments", "seed", "epochs"),
     [
-        (6, 1, 150),
+        (6, 1, 300),
         pytest.param(50, 2, 900, marks=[pytest.mark.long, pytest.mark.timeout(1500)]),
     ],
 )
@@ -146,20 +146,23 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_happened(
         run_id = start(store, store.create_project(project), project)
         for share in sorted(dice.uniform(0, 0.9) for _ in range(moments)):
             target = dice.choice(list(killed))
-            killed[target] += 1
             if dice.random() < 0.2:  # while it starts
                 time.sleep(dice.uniform(0, 1.5))
             else:
                 step = share * undisturbed.total_steps
                 until(lambda step=step: _reached(store, run_id) >= step, 120)  # type: ignore[misc]
                 time.sleep(dice.uniform(0, 0.1))
+            if store.run(run_id).state == "finished":
+                break  # where the machine is busy, it goes on for long while another keeper starts
             slowest = max(slowest, _strike(store, run_id, keeper, target))
+            killed[target] += 1
         until(lambda: store.run(run_id).state not in ACTIVE, 120)
     finally:
         keeper.kill()
         _end(store, run_id)
     run = store.run(run_id)
     assert (run.state, run.reason) == ("finished", "")
+    assert killed["worker"] + killed["both"] >= 1
     found = checkpoints.load(store.run_folder(run_id))
     assert found is not None
     assert same(found[1].weights, dict(undisturbed.model.state_dict()))
@@ -171,7 +174,7 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_happened(
 
 def _reached(store: Store, run_id: str) -> int:
     run = store.run(run_id)
-    assert run.state in ACTIVE, (run.state, run.reason)
+    assert run.state in (*ACTIVE, "finished"), (run.state, run.reason)
     return max(store.points(run_id).step, default=0)
 
 
@@ -183,15 +186,19 @@ def _strike(store: Store, run_id: str, keeper: Keeper, target: str) -> float:
     if target != "worker":
         keeper.kill()
     # Where it goes on, what is looked at must not move meanwhile.
-    os.kill(pid, signal.SIGSTOP if target == "server" else signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # it ended a moment ago
+        os.kill(pid, signal.SIGSTOP if target == "server" else signal.SIGKILL)
     whole(store, run_id, keeper)
     if target == "server":
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
     if target != "worker":
         keeper.begin()
     if target == "server":
         return 0.0
-    took = until(lambda: store.run(run_id).state == "failed", 60)
+    took = until(lambda: store.run(run_id).state not in ACTIVE, 60)
+    if store.run(run_id).state == "finished":  # a moment before it was killed
+        return 0.0
     assert took <= patience(5)
     assert "killed" in store.run(run_id).reason
     keeper.resume(run_id)

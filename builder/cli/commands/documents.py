@@ -148,7 +148,7 @@ def _file(parser: ArgumentParser) -> None:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     head = ("node", "layer", "output", "parameters", "FLOPs")
-    cells = [(row["node"], row["type"], "  ".join(row["outputs"].values()) or "?", *_sizes(row)) for row in rows]
+    cells = [(row["node"], row["type"], _shapes(row), *_sizes(row)) for row in rows]
     return table(head, cells, right=("parameters", "FLOPs"))
 
 
@@ -177,6 +177,12 @@ def _type(network: Network, key: str) -> str:
 
     layer = network.layers.get(key)
     return layer.brief() if isinstance(layer, Subnetwork) else plain(network.network.nodes[key].type)
+
+
+def _shapes(row: dict[str, Any]) -> str:
+    """What a node gives; an Output gives nothing to other nodes."""
+    unknown = "?" if row["parameters"] is None or row["type"] != "Output" else ""
+    return "  ".join(row["outputs"].values()) or unknown
 
 
 def _sizes(row: dict[str, Any]) -> list[str]:

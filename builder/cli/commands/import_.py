@@ -56,10 +56,13 @@ class Import(Command):
             from builder.train.checkpoints import separate
 
             document, weights = targets
-            write_bytes(weights, save(separate(found.weights)))
             write(document, found.project)
-            value |= {"file": str(document), "weights_file": str(weights)}
-            text = f"Wrote {document} and its weights, {weights}, for netloom train --from."
+            value |= {"file": str(document)}
+            text = f"Wrote {document}; what was read holds no weights."
+            if found.weights:
+                write_bytes(weights, save(separate(found.weights)))
+                value |= {"weights_file": str(weights)}
+                text = f"Wrote {document} and its weights, {weights}, for netloom train --from."
         else:
             from builder.store import open_store
             from builder.train import adopt
