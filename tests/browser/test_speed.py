@@ -14,12 +14,12 @@ import pytest
 from builder.cli.bench.canvas import BUDGET_BYTES, BUDGET_FRAMES, BUDGET_MS
 from tests.cli.command import netloom
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @cache
 def measured(edits: int) -> Any:
-    """Within a test, as a fixture would not have the machine to itself."""
+    """Not a fixture, which would not have the machine to itself."""
     found = netloom("bench", "--only", "canvas", "--repeats", edits, "--json").value["canvas"]
     print(f"\n{found}")
     return found
@@ -34,6 +34,7 @@ def test_the_canvas_is_ahead_of_another() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_the_canvas_keeps_its_promises() -> None:
     found = measured(6)
     for edit in found["edits"]:
