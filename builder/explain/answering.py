@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from builder.explain.explanation import Prediction, Target
-from builder.explain.run import Question, Trained, subject_of
+from builder.explain.run import Question, subject_of
+from builder.explain.saying import said_of
 
 if TYPE_CHECKING:
     from builder.data import Example
     from builder.explain.target import Asked
+    from builder.explain.way import Trained
 
 
 @dataclass(frozen=True)
@@ -34,4 +36,8 @@ def answered(trained: Trained, row_or_raw: int | Mapping[str, Any], target: Aske
 
     asked = Question("", row_or_raw, target)
     subject, example, output = subject_of(trained.project, trained.model, trained.data, asked)
-    return Answered(example, predict(subject.target, output, trained.data, subject.inputs), subject.target)
+    prediction = predict(subject.target, output, trained.data, subject.inputs)
+    if subject.target.kind == "distance":  # what is near enough goes by the validation rows
+        [(said, _)] = said_of(trained, output, dict(subject.inputs))
+        prediction = replace(prediction, text=f"{said}, {prediction.text}")
+    return Answered(example, prediction, subject.target)

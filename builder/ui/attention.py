@@ -78,7 +78,7 @@ def _sentence(words: Explanation, heads: Explanation | None) -> str:
     named = f"{', '.join(first)} and {last}" if first else last
     told = f"By way of {named}" if named else "By way of all steps"
     if words.verdict.level == "poor":
-        told = "Attention does not tell from where"
+        told = "Where it reads from gives no reason for this answer"
     listed = _ranked(heads.attention) if heads is not None and heads.attention is not None else []
     if heads is None or not listed:
         return told

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
 
 from builder.cli.bench.server import Server
 from builder.train import ACTIVE
@@ -16,7 +16,14 @@ from tests.browser.chromium import launch
 # Streamlit itself asks for these relative to the page first, and then where they are.
 KNOWN = ("_stcore/health", "_stcore/host-config")
 # What Streamlit says while its server is away, as it is in the tests that kill it.
-DISCONNECTED = ("WebSocket", "disconnected from server", "ERR_CONNECTION_REFUSED", "server endpoint", "not responding")
+DISCONNECTED = (
+    "WebSocket",
+    "disconnected from server",
+    "ERR_CONNECTION_REFUSED",
+    "server endpoint",
+    "not responding",
+    "Failed to fetch dynamically imported module",
+)
 
 # The machine may be busy; where a time is promised, the test says so itself.
 expect.set_options(timeout=60_000)
@@ -61,10 +68,16 @@ def listen(tab: Page) -> list[str]:
 
     def hear(message: ConsoleMessage) -> None:
         known = any(path in message.location.get("url", "") for path in KNOWN)
-        away = any(text in message.text for text in DISCONNECTED)
-        if message.type == "error" and not known and not away:
+        if message.type == "error" and not known and not away(message.text):
             problems.append(f"{message.text} ({message.location.get('url', '')})")
 
+    def fail(error: Error) -> None:
+        if not away(str(error)):
+            problems.append(str(error))
+
+    def away(text: str) -> bool:
+        return any(part in text for part in DISCONNECTED)
+
     tab.on("console", hear)
-    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.on("pageerror", fail)
     return problems

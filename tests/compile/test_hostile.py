@@ -9,6 +9,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from builder.layers import FormField, form, registry
 from builder.layers.base import SAMPLES, Kind
 from builder.layers.io import RANKS, Input, Output
 from tests.compile.allowed import check
+from tests.networks import TABLE, chain
 
 HOSTILE = st.sampled_from(
     ['"""; import os', "x\nimport os", "</script>", "\\", "\u202eevil", "__import__('os')", "../..", "' or 1=1", "\x00"]
@@ -178,6 +180,15 @@ def examine(value: dict[str, Any]) -> None:
         built = module(text)
     assert sum(weight.numel() for weight in built.parameters()) <= analysis.totals.parameters
     OUTCOMES["built"] += 1
+
+
+def test_a_frozen_part_keeps_its_statistics_by_a_method_of_its_own() -> None:
+    plain = chain(TABLE, ("Linear", {"units": 4}), ("BatchNorm1d", {}), ("Linear", {"units": 3}))
+    frozen = source(apply(plain, {"kind": "update", "node": "batchnorm1d_1", "frozen": True}))
+    check(frozen)
+    assert "def train(" in frozen
+    with pytest.raises(AssertionError):
+        check(frozen.replace("super().train(mode)", "super().train(print(mode))"))
 
 
 def test_two_thousand_documents() -> None:

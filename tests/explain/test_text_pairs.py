@@ -11,9 +11,11 @@ import pytest
 from builder.check import analyse
 from builder.data import add_file, schema
 from builder.explain import explain
+from builder.explain.answering import answered
 from builder.graph import DataChoice, Project, Training, apply
 from builder.templates.starting import start, starters
 from builder.train import fit_here
+from builder.train.objectives.siamese import ALIKE
 from tests.data import brought
 from tests.networks import project
 
@@ -68,3 +70,7 @@ def test_each_text_is_explained_by_its_own_words(way: str, home: Path) -> None:
             words = [label for label in told.labels[name] if label]
             assert words == raw[name].lower().split()[: len(told.labels[name])]
             assert np.abs(told.attributions[name][: len(words)]).max() > 0
+    if way == "distance":
+        said, apart = answered(run, row).prediction.text.removesuffix(" apart").split(", ")
+        near = float(apart) < run.calibration["threshold"]
+        assert said == run.data.schema.target.classes[ALIKE if near else 1 - ALIKE]
