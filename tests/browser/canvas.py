@@ -141,26 +141,28 @@ def _opened(page: Page, nodes: list[str]) -> Canvas:
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    """Choose an option of one of Streamlit's select boxes. A list that the page closes by moving is opened again."""
-    for _ in range(3):
-        page.get_by_role("combobox", name=re.compile(label)).first.click()
+    """Choose an option of one of Streamlit's select boxes.
+
+    On a busy machine a click just after the list has opened may leave it open and choose nothing, and the page may
+    close it by moving. So it is chosen again until the list is gone.
+    """
+    listed = page.get_by_role("option", name=option).first
+    for _ in range(5):
+        if not listed.is_visible():
+            page.get_by_role("combobox", name=re.compile(label)).first.click()
         with suppress(TimeoutError):
-            page.get_by_role("option", name=option).first.click(timeout=5_000)
+            listed.click(timeout=5_000)
+            listed.wait_for(state="hidden", timeout=5_000)
             return
-    raise AssertionError(f"{label} offers no {option}")
+    raise AssertionError(f"{label} offers no {option}, or does not take it")
 
 
 def use_data(canvas: Canvas, option: str) -> None:
     """Choose the project's data, and wait until the canvas knows it: an Input is made for the data that is known."""
     canvas.settle()
     before = canvas.root.get_attribute("data-revision") or ""
-    # A choice that is made while the page is being drawn for the first time can be lost; then it is made again.
-    for _ in range(3):
-        expect(canvas.page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-        choose(canvas.page, "Data", option)
-        with suppress(AssertionError):
-            expect(canvas.root).not_to_have_attribute("data-revision", before, timeout=25_000)
-            break
+    expect(canvas.page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    choose(canvas.page, "Data", option)
     expect(canvas.root).not_to_have_attribute("data-revision", before)
     # What an Input is made of comes with the palette, which the canvas asks for once it has heard of the data.
     for _ in range(2):
