@@ -1,4 +1,4 @@
-"""A browser for the session, a server for each file, and a page for each test that has to stay silent."""
+"""A browser and a server for the session, and a page for each test that has to stay silent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
 
 from builder.cli.bench.server import Server
-from builder.train import ACTIVE
 from tests.browser.chromium import launch
 
 # Streamlit itself asks for these relative to the page first, and then where they are.
@@ -37,16 +36,23 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     found = Server(tmp_path_factory.mktemp("home"))
     yield found
-    for run in found.store.runs():
-        if run.state in ACTIVE and run.pid:
+    found.stop()
+
+
+@pytest.fixture
+def server(running: Server) -> Iterator[Server]:
+    """The app, whose log a test must not fill with errors; the runs that it leaves are ended."""
+    before = running.log.stat().st_size
+    yield running
+    for run in running.store.active_runs():
+        if run.pid:
             with suppress(psutil.Error):
                 psutil.Process(run.pid).kill()
-    found.stop()
-    log = found.log.read_text()
+    log = running.log.read_bytes()[before:].decode()
     assert "Traceback" not in log, log[-4000:]
 
 

@@ -379,10 +379,8 @@ def test_inputs_are_exchanged_pictures_taken_and_nodes_tabbed_through(page: Page
 @pytest.mark.slow
 def test_dragging_stays_smooth_with_many_layers(page: Page, server: Server) -> None:
     """What a frame of a drag costs in script, with all layers in view, against the same with 10."""
-    few = _cost_of_a_frame(page, server, 10)
-    for count in (300, 1000):
-        many = _cost_of_a_frame(page, server, count)
-        assert many < 4 * few, f"{many:.1f} ms of script a frame with {count} layers, {few:.1f} ms with 10"
+    few, many = (_cost_of_a_frame(page, server, count) for count in (10, 1000))
+    assert many < 4 * few, f"{many:.1f} ms of script a frame with 1,000 layers, {few:.1f} ms with 10"
 
 
 def _cost_of_a_frame(page: Page, server: Server, count: int) -> float:
@@ -406,7 +404,7 @@ def _cost_of_a_frame(page: Page, server: Server, count: int) -> float:
     page.mouse.down()
     page.evaluate("() => { window.frames_ = 0; const f = () => { window.frames_++; requestAnimationFrame(f); }; f(); }")
     before = _script(session)
-    for step in range(150):
+    for step in range(60):
         page.mouse.move(x + 60 * math.sin(step / 12), y + 40 * math.cos(step / 12))
         page.wait_for_timeout(10)
     after, frames = _script(session), page.evaluate("() => window.frames_")
