@@ -305,7 +305,7 @@ def _lake_values(discount: float) -> np.ndarray:
     """The values (16, 4) of all actions on ice that is not slippery, by value iteration over Gymnasium's own table."""
     import gymnasium
 
-    table = gymnasium.make("FrozenLake-v1", is_slippery=False).unwrapped.P  # type: ignore[attr-defined]
+    table = gymnasium.make("FrozenLake-v1", is_slippery=False).unwrapped.P
     values = np.zeros((16, 4))
     for _ in range(100):
         best = values.max(1)
