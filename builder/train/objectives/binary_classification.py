@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
-from builder.train.objectives.reports import by_class
+from builder.train.objectives.reports import by_class, class_scores, confusion
 from builder.train.objectives.thresholds import HALF, areas, best_threshold, curves
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ class BinaryClassification(Objective):
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
-        from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
         from torch.nn import functional
 
         classes, threshold = data.schema.target.classes, chosen.get("threshold", HALF)
         shares, target = output[:, 0].sigmoid(), data.target[rows]
         losses = functional.binary_cross_entropy_with_logits(output[:, 0], target.float(), reduction="none")
         truth, guess = target.numpy(), (shares > threshold).long().numpy()
-        scores = precision_recall_fscore_support(truth, guess, labels=[0, 1], zero_division=0)
+        counts = confusion(truth, guess, 2)
+        scores = class_scores(counts)
         precision, recall, f1, _ = scores
         told = {"truth": truth, "scores": shares.double().numpy()}
         return Evaluation(
@@ -68,7 +68,7 @@ class BinaryClassification(Objective):
                 "threshold": threshold,
             },
             classes=classes,
-            confusion=confusion_matrix(truth, guess, labels=[0, 1]).tolist(),
+            confusion=counts.tolist(),
             report=by_class(classes, scores),
             separation={
                 "usual": shares[target == 0].tolist(),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
-from builder.train.objectives.reports import by_class
+from builder.train.objectives.reports import by_class, class_scores, confusion
 
 if TYPE_CHECKING:
     import torch
@@ -42,8 +42,6 @@ class Classification(Objective):
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
-        import numpy as np
-        from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
         from torch.nn import functional
 
         classes = data.schema.target.classes
@@ -51,9 +49,9 @@ class Classification(Objective):
         losses = functional.cross_entropy(output, target, reduction="none")
         shares = output.softmax(1)
         confidence, predicted = shares.max(1)
-        labels = np.arange(len(classes))
         truth, guess = target.numpy(), predicted.numpy()
-        scores = precision_recall_fscore_support(truth, guess, labels=labels, zero_division=0)
+        counts = confusion(truth, guess, len(classes))
+        scores = class_scores(counts)
         _, recall, f1, support = scores
         present = support > 0
         worst = losses.argsort(descending=True)[:WORST].tolist()
@@ -68,7 +66,7 @@ class Classification(Objective):
                 **_roc_auc(truth, shares.numpy()),
             },
             classes=classes,
-            confusion=confusion_matrix(truth, guess, labels=labels).tolist(),
+            confusion=counts.tolist(),
             report=by_class(classes, scores),
             worst=[
                 Worst(int(rows[i]), float(losses[i]), classes[truth[i]], classes[guess[i]], float(confidence[i]))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
-from builder.train.objectives.reports import by_class
+from builder.train.objectives.reports import by_class, class_scores, confusion
 from builder.train.objectives.thresholds import areas, best_threshold, curves
 
 if TYPE_CHECKING:
@@ -88,13 +88,12 @@ class Siamese(Objective):
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
-        from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
         classes, target = data.schema.target.classes, data.target[rows]
         threshold = chosen.get("threshold", self.margin / 2)
         costs, apart = self._costs(output, target)
         truth, guess = target.numpy(), (apart < threshold).long().numpy()
-        scores = precision_recall_fscore_support(truth, guess, labels=[0, 1], zero_division=0)
+        counts = confusion(truth, guess, 2)
+        scores = class_scores(counts)
         near = (-apart).double().numpy()
         return Evaluation(
             split=split,
@@ -107,7 +106,7 @@ class Siamese(Objective):
                 "loss": float(costs.mean()),
             },
             classes=classes,
-            confusion=confusion_matrix(truth, guess, labels=[0, 1]).tolist(),
+            confusion=counts.tolist(),
             report=by_class(classes, scores),
             separation={
                 "usual": apart[target == ALIKE].tolist(),
