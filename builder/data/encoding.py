@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from builder.data.raw import Raw
 
-CHUNK = 4_096
+CHUNK, CHUNK_BYTES = 4_096, 2**24  # rows that are encoded at once, and what they may take
 
 
 def encoded(preprocess: dict[str, Any], raw: Raw) -> tuple[dict[str, torch.Tensor], dict[str, Mapped]]:
@@ -55,8 +55,10 @@ def _filled(fields: list[dict[str, Any]], raw: Raw, room: Any) -> dict[str, np.n
     the memory."""
     found: dict[str, np.ndarray] = raw.encoded(fields, room)
     others = [field for field in fields if field["name"] not in found]
-    for start in range(0, len(raw) if others else 0, CHUNK):
-        rows = [raw.row(index) for index in range(start, min(start + CHUNK, len(raw)))]
+    count = len(raw) if others else 0
+    chunk = max(1, min(CHUNK, CHUNK_BYTES // max(1, _bytes(raw, others) // count))) if count else 1
+    for start in range(0, count, chunk):
+        rows = [raw.row(index) for index in range(start, min(start + chunk, count))]
         for name, part in encode_rows({"fields": others}, rows).items():
             if name not in found:
                 found[name] = room(name, (len(raw), *part.shape[1:]), part.dtype)

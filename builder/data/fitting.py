@@ -12,6 +12,7 @@ import numpy as np
 
 from builder.data.encode import PIECE, words
 from builder.data.labels import Labels
+from builder.data.limits import MAX_CELLS
 
 Fitted = dict[str, Any]
 Settings = Mapping[str, Any]
@@ -175,6 +176,26 @@ def fit_channels(values: np.ndarray, scale: str) -> Fitted:
     return {
         "mean": values.mean(0).tolist(),
         "std": [divisor(float(one.std()), float(abs(one).max())) for one in values.T],
+    }
+
+
+def fit_windows(windows: np.ndarray, rows: np.ndarray, scale: str) -> Fitted:
+    """How the channels of windows (R, T, D) are scaled; a part at a time where they are more than fit into memory."""
+    if len(rows) * math.prod(windows.shape[1:]) <= MAX_CELLS:
+        return fit_channels(windows[rows].reshape(-1, windows.shape[2]), scale)
+    if scale == "none":
+        return fit_channels(windows[:0].reshape(-1, windows.shape[2]), scale)
+    ordered = np.sort(rows)
+    parts = [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
+    lows, highs = (np.array([found(windows[part], (0, 1)) for part in parts]) for found in (np.min, np.max))
+    low, high = lows.min(0).astype(np.float64), highs.max(0).astype(np.float64)
+    if scale == "minmax":
+        return {"mean": low.tolist(), "std": np.where(high > low, high - low, 1.0).tolist()}
+    found = [moments(windows[:, :, place], ordered) for place in range(windows.shape[2])]
+    largest = np.maximum(abs(low), abs(high)).tolist()
+    return {
+        "mean": [mean for mean, _ in found],
+        "std": [divisor(std, most) for (_, std), most in zip(found, largest, strict=True)],
     }
 
 

@@ -19,7 +19,7 @@ _KNOWN = (
 _OTHERS = (
     (b"%PDF", "a PDF document; take its table or text out of it, and save that as CSV or text"),
     (b"%!PS", "a PostScript document; save it as a PNG picture"),
-    (b"\xd0\xcf\x11\xe0", "an old Office document; save it as .xlsx or CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old Office document, or one with a password; save it as .xlsx without one, or as CSV"),
     (b"\x89HDF", "an HDF5 file; save its arrays as NPZ"),
     (b"SQLite format 3", "an SQLite database; save its table as CSV"),
     (b"ARROW1", "an Arrow file; save it as Parquet"),

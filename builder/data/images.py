@@ -70,19 +70,25 @@ def _opened(content: bytes, filename: str, read: Callable[[Image.Image], np.ndar
         raise
     except Image.DecompressionBombError:
         raise _too_large(filename, "far too many pixels") from None
-    except Exception as error:
+    except Exception:
         # Pillow's decoders raise many kinds of errors on damaged files; each means the same to a person.
         raise DataError(
-            f"{filename[:100]!r} is no picture that can be read ({type(error).__name__}); remove it from the zip."
+            f"{filename[:100]!r} is no picture that can be read: it is damaged, cut short or of another form; remove "
+            "it, or save it again as PNG."
         ) from None
 
 
-def equal(pictures: list[np.ndarray]) -> np.ndarray:
-    """Square pictures (R, S, S, 3) of the same size, that of the largest."""
-    side = max(len(one) for one in pictures)
-    found = np.empty((len(pictures), side, side, 3), dtype=np.uint8)
-    for place, one in enumerate(pictures):
-        found[place] = one if len(one) == side else resized(one, side)
+def equal(pictures: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """Square pictures (R, S, S, 3), each in a corner of a larger one and of a side of its own, in the same size, that
+    of the largest; they are changed in place."""
+    side = int(sides.max())
+    found = pictures if side == pictures.shape[1] else np.empty((len(pictures), side, side, 3), dtype=np.uint8)
+    for place, own in enumerate(sides.tolist()):
+        one = pictures[place, :own, :own]
+        if own != side:
+            found[place] = resized(np.ascontiguousarray(one), side)
+        elif found is not pictures:
+            found[place] = one
     return found
 
 
@@ -115,7 +121,10 @@ def data_uri(pixels: np.ndarray) -> str:
 
 
 def _too_large(filename: str, size: str) -> DataError:
-    return DataError(f"{filename[:100]!r} has {size}; at most {MAX_PIXELS / 1e6:.0f} megapixels are allowed.")
+    return DataError(
+        f"{filename[:100]!r} has {size}; at most {MAX_PIXELS / 1e6:.0f} megapixels are allowed; make it smaller, or "
+        "remove it."
+    )
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -100,7 +100,7 @@ class Incoming:
         """The first rows."""
         frame = next(self._read(None, readers_silent), None)
         if frame is None:
-            raise DataError(f"{self.filename[:100]!r} has column names but no rows.")
+            raise DataError(f"{self.filename[:100]!r} has column names but no rows; put the rows below them.")
         return readers.plain_table(frame.head(SAMPLE))
 
     def keep(self, path: Path, tell: Tell) -> int:
@@ -128,7 +128,7 @@ class Incoming:
             if writer is not None:
                 writer.close()
         if not written:
-            raise DataError(f"{self.filename[:100]!r} has column names but no rows.")
+            raise DataError(f"{self.filename[:100]!r} has column names but no rows; put the rows below them.")
         return written
 
     def _types(self, tell: Tell) -> tuple[dict[str, tuple[str, Any]], int]:
@@ -182,8 +182,7 @@ class _Parquet(Incoming):
                 self._about = parquet.ParquetFile(file).metadata
         except Exception as error:
             # Arrow raises many kinds of errors on damaged files; each means the same to a person.
-            reason = " ".join(str(error).split())[:100].rstrip(". ")
-            raise DataError(f"{filename[:100]!r} is no Parquet file that can be read: {reason}.") from None
+            raise readers.no_parquet(error, filename) from None
         self.rows, self.columns = self._about.num_rows, self._about.num_columns
         unpacked = sum(self._about.row_group(place).total_byte_size for place in range(self._about.num_row_groups))
         if unpacked > limits.MAX_STREAMED_BYTES:

@@ -178,6 +178,24 @@ class Room:
             shutil.rmtree(self._own, ignore_errors=True)
 
 
+def filled(folder: Path, parts: Sequence[Any], shape: Sequence[int], fill: Callable[[np.ndarray], Any]) -> np.ndarray:
+    """An array of float32 in a file: zeros, which `fill` changes where they were not filled before.
+
+    Raises:
+        DataError: the disk has no room for it.
+    """
+    room = Room(folder, key(*parts, list(shape)))
+    found = room.found()
+    if found is None:
+        try:
+            fill(room.array("values", shape, np.float32))
+            found = room.finish()
+        except BaseException:
+            room.give_up()
+            raise
+    return np.asarray(found["values"].tensor())
+
+
 def column(folder: Path, parts: Sequence[Any], values: np.ndarray) -> np.ndarray:
     """The same numbers, in a file."""
     path = folder / FOLDER / f"column-{key(*parts)}.npy"

@@ -11,6 +11,7 @@ import numpy as np
 
 from builder.data.choices import COLUMNS, ColumnChoice, ColumnKind, Role, column_choices, refuse_other_kinds
 from builder.data.fitting import CATEGORY_LIMIT
+from builder.data.readers import ISO_DATE
 from builder.data.schema import DataError
 from builder.data.stored import StoredTable
 
@@ -35,9 +36,10 @@ class Plan:
 
 
 def default_target(table: pd.DataFrame) -> str:
-    """The column that looks like what is to be predicted: by its name, or else the last that is no free text."""
+    """The column that looks like what is to be predicted: by its name, or else the last that is no free text and no
+    date."""
     named = [column for column in table.columns if str(column).strip().lower() in TARGET_NAMES]
-    plain = [column for column in table.columns if look(_seen(table, column)) != "text"]
+    plain = [column for column in table.columns if look(_seen(table, column)) not in ("text", "date")]
     return str((named or plain[-1:] or [table.columns[-1]])[0])
 
 
@@ -175,8 +177,33 @@ def _left_out(free: pd.DataFrame, options: Mapping[str, Any], roles: Mapping[str
         if not (values.notna().any() if len(values) else _known(rest, label)):
             reasons[name] = f"The column {name!r} is empty and was left out."
         elif name not in roles and is_names(values):
-            reasons[name] = f"The column {name!r} has {values.nunique():,} different texts and was left out."
+            reasons[name] = (
+                f"The column {name!r} has {values.nunique():,} different texts and was left out{odd_one(values)}."
+            )
     return _LeftOut(reasons, None)
+
+
+def odd_one(values: pd.Series) -> str:
+    """Of a column that is mostly dates or numbers, what the first cell is that is none, as the end of a sentence."""
+    known = values.dropna().astype("string")
+    for what, fits in (("date", _are_dates), ("number", _are_numbers)):
+        if 10 * int(fits(known.head(100)).sum()) >= 9 * len(
+            known.head(100)
+        ):  # of a long column, all only where it pays
+            odd = known[~fits(known)]
+            if 0 < 10 * len(odd) <= len(known):
+                return f", as {str(odd.iloc[0])[:40]!r} is no {what} like the others; mend or empty that cell"
+    return ""
+
+
+def _are_dates(texts: pd.Series) -> np.ndarray:
+    return texts.str.fullmatch(ISO_DATE).to_numpy(dtype=bool)
+
+
+def _are_numbers(texts: pd.Series) -> np.ndarray:
+    import pandas as pd
+
+    return pd.to_numeric(texts, errors="coerce").notna().to_numpy(dtype=bool)
 
 
 def _ids(free: pd.DataFrame) -> dict[str, str]:

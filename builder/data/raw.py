@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,21 @@ import numpy as np
 
 from builder.data.encode import IGNORE, features, hot, scaled, width, words
 from builder.data.fitting import Fitted as Fitted
-from builder.data.fitting import fit_category, fit_channels, fit_number, fit_pixels, fit_text
+from builder.data.fitting import fit_category, fit_number, fit_pixels, fit_text, fit_windows
 from builder.data.labels import Labels
 from builder.data.schema import Example, FieldSpec, TargetKind, TargetSpec
 from builder.data.spectrum import LOG_MEL, band_names, fit_log_mel, log_mel_of
 
 _AT_ONCE, _PICTURES_AT_ONCE = 4_096, 64
+_BYTES_AT_ONCE = 2**24
 _HASHED = 65_536  # rows of a column that are hashed at once, as a whole column may not fit
 Room = Callable[[str, Sequence[int], Any], np.ndarray]
+
+
+def in_parts(values: np.ndarray) -> Iterator[bytes]:
+    """The bytes of rows, some at a time, as all of them may not fit."""
+    count = max(1, _BYTES_AT_ONCE * len(values) // max(1, values.nbytes))
+    return (np.ascontiguousarray(values[start : start + count]).tobytes() for start in range(0, len(values), count))
 
 
 def in_memory(name: str, shape: Sequence[int], dtype: Any) -> np.ndarray:
@@ -150,8 +157,8 @@ class Images(Raw):
         mask = self.target[index] if self.target_kind == "mask" else None
         return Example(index, target, image=picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0), mask=mask)
 
-    def content(self) -> list[bytes]:
-        return [np.ascontiguousarray(self.pixels).tobytes()]
+    def content(self) -> Iterable[bytes]:
+        return in_parts(self.pixels)
 
 
 @dataclass
@@ -329,14 +336,13 @@ class Series(Raw):
         scale = self.settings.get("scale", "standard")
         if self.rate and self.settings.get("sound") == "log-mel":
             made = log_mel_of(self.name, self.windows.shape, self.rate, self.settings)
-            return fit_log_mel(made, self.windows[rows], scale)
-        values = self.windows[rows].reshape(-1, self.windows.shape[2])
+            return fit_log_mel(made, self.windows, rows, scale)
         return {
             "name": self.name,
             "encoding": "series",
             "shape": list(self.windows.shape[1:]),
             **({"rate": self.rate} if self.rate else {}),
-            **fit_channels(values, scale),
+            **fit_windows(self.windows, rows, scale),
         }
 
     def spec(self, fitted: Fitted) -> FieldSpec:
@@ -346,5 +352,5 @@ class Series(Raw):
     def example(self, index: int, target: str) -> Example:
         return Example(index, target, series=self.windows[index])
 
-    def content(self) -> list[bytes]:
-        return [np.ascontiguousarray(self.windows).tobytes()]
+    def content(self) -> Iterable[bytes]:
+        return in_parts(self.windows)

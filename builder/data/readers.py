@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TABLE_FORMS = ("text", "parquet", "excel")
 LATIN = "cp1252"
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
-_DATE = r"\d{4}-\d{2}(-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?"
+ISO_DATE = r"\d{4}-\d{2}(-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?"
 _DECIMAL_COMMA = re.compile(r"(?:^|;)-?\d+,\d+(?:;|$)", re.MULTILINE)
 _QUOTED = re.compile(r'"[^"]*"')
 _SAMPLE_LINES = 200
@@ -48,10 +48,11 @@ def read_table(data: bytes, form: str, filename: str, sheet: str = "") -> tuple[
         table = _csv(text, filename, notes) if found is None else plain_table(found)
     if table.shape[1] < 2:
         raise DataError(
-            f"{filename[:100]!r} has one column; a table needs a column to predict and others to learn from."
+            f"{filename[:100]!r} has one column; a table needs a column to predict and others to learn from, with "
+            "commas, semicolons, tabs or | between them."
         )
     if not len(table):
-        raise DataError(f"{filename[:100]!r} has column names but no rows.")
+        raise DataError(f"{filename[:100]!r} has column names but no rows; put the rows below them.")
     _refuse_size(*table.shape, filename)
     return table, notes
 
@@ -84,8 +85,16 @@ def _parquet(data: bytes, filename: str) -> pd.DataFrame:
         raise
     except Exception as error:
         # Arrow raises many kinds of errors on damaged files; each means the same to a person.
-        reason = " ".join(str(error).split())[:100].rstrip(". ")
-        raise DataError(f"{filename[:100]!r} is no Parquet file that can be read: {reason}.") from None
+        raise no_parquet(error, filename) from None
+
+
+def no_parquet(error: Exception, filename: str) -> DataError:
+    """What Arrow says of a damaged file, in words that say how to mend it."""
+    reason = " ".join(str(error).split()).partition(". ")[0][:100].rstrip(". ")
+    return DataError(
+        f"{filename[:100]!r} is no Parquet file that can be read ({reason}): it is damaged, or was not copied to its "
+        "end; copy it again."
+    )
 
 
 def _reason(said: str) -> str:
@@ -156,9 +165,12 @@ def _decode(data: bytes, filename: str, notes: list[str]) -> str:
     if encoding == LATIN:
         notes.append("The file is not UTF-8 and was read as Windows-1252; look whether its accents are right.")
     if not text.strip():
-        raise DataError(f"{filename[:100]!r} is empty.")
+        raise DataError(f"{filename[:100]!r} is empty; choose the file that holds the data.")
     if "\x00" in text:
-        raise DataError(f"{filename[:100]!r} holds NUL characters, so it is no CSV text.")
+        line = text.count("\n", 0, text.index("\x00")) + 1
+        raise DataError(
+            f"{filename[:100]!r} holds a NUL character in line {line:,}, so it is no CSV text; save it again as CSV."
+        )
     return text
 
 
@@ -176,9 +188,12 @@ def decoded(data: bytes, filename: str) -> tuple[str, str]:
         if encoding == "utf-8-sig" and not _CONTROL.search(data):
             with suppress(UnicodeDecodeError):
                 return data.decode(LATIN), LATIN
+        cut = error.start > len(data) - 4
+        wrong = "ends in the middle of a letter" if cut else f"has {data[error.start]:#04x} there, which is no letter"
+        named = encoding.removesuffix("-sig").upper()
         raise DataError(
-            f"{filename[:100]!r} is not UTF-8 text (byte {error.start:,} is {data[error.start]:#04x}); "
-            "save it as CSV UTF-8 and upload it again."
+            f"{filename[:100]!r} is not {named} text at byte {error.start:,}: it {wrong}; "
+            f"{'copy it again to its end' if cut else 'save it as CSV UTF-8 and upload it again'}."
         ) from None
 
 
@@ -276,7 +291,7 @@ def _dates(values: pd.Series) -> pd.Series:
     import pandas as pd
 
     known = values.dropna()
-    if known.empty or not known.head(100).str.fullmatch(_DATE).all():
+    if known.empty or not known.head(100).str.fullmatch(ISO_DATE).all():
         return values
     dates = pd.to_datetime(values, errors="coerce", format="ISO8601", utc=True)
     return dates if dates.notna().sum() == len(known) else values

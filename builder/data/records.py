@@ -31,8 +31,10 @@ def records(text: str, filename: str) -> pd.DataFrame | None:
         except (ValueError, RecursionError) as error:
             if isinstance(error, DataError):
                 raise
-            reason = " ".join(str(error).split())[:100].rstrip(". ")
-            raise DataError(f"{filename[:100]!r} begins like JSON, but cannot be read as such: {reason}.") from None
+            raise DataError(
+                f"{filename[:100]!r} begins like JSON, but cannot be read as such: {_broken(text, error)}; mend it "
+                "there, or save it again."
+            ) from None
     if len(found) > MAX_ROWS:
         raise DataError(f"{filename[:100]!r} has {len(found):,} records; at most {MAX_ROWS:,} can be read.")
     return _table(found, filename)
@@ -56,6 +58,23 @@ def _lines(text: str) -> list[Any] | None:
             return None
         found.append(value)
     return found if len(found) > 1 else None
+
+
+def _broken(text: str, error: Exception) -> str:
+    """Where a text that is no JSON goes wrong: where the first line is a record, each should be one."""
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    for place, (number, line) in enumerate(lines):
+        try:
+            whole = isinstance(json.loads(line, parse_constant=_constant), dict)
+        except (ValueError, RecursionError):
+            whole = False
+        if not whole:
+            if not place:
+                break
+            return f"line {number:,} is no whole record, {line[:60]!r}"
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} in line {error.lineno:,}, at character {error.colno:,}"
+    return " ".join(str(error).split())[:100].rstrip(". ")
 
 
 def _rows(value: Any, filename: str) -> list[Any]:

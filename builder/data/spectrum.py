@@ -51,13 +51,13 @@ def log_mel_of(name: str, shape: tuple[int, ...], rate: int, settings: Mapping[s
     return {"name": name, "encoding": LOG_MEL, "shape": [steps, bands], **made}
 
 
-def fit_log_mel(fitted: Fitted, windows: np.ndarray, scale: str) -> Fitted:
-    """The same with how each band is scaled, by the sounds (R, L, 1) of the training split alone."""
+def fit_log_mel(fitted: Fitted, windows: np.ndarray, rows: np.ndarray, scale: str) -> Fitted:
+    """The same with how each band is scaled, by the sounds (R, L, 1) in the rows of the training split alone."""
     filters = mel_filters(fitted)
     steps, bands = fitted["shape"]
-    found = np.empty((len(windows), steps, bands), np.float32)
-    for place, one in enumerate(windows):
-        found[place] = log_mel(fitted, one[:, 0].astype(np.float64), filters)
+    found = np.empty((len(rows), steps, bands), np.float32)
+    for place, row in enumerate(rows.tolist()):
+        found[place] = log_mel(fitted, windows[row, :, 0].astype(np.float64), filters)
     # Band by band, as all of them in float64 may not fit.
     each = [fit_channels(found[:, :, band].reshape(-1, 1).astype(np.float64), scale) for band in range(bands)]
     return {**fitted, "mean": [one["mean"][0] for one in each], "std": [one["std"][0] for one in each]}

@@ -11,7 +11,7 @@ from builder.data import cells, stored
 from builder.data.choices import COLUMNS, PARTS
 from builder.data.labels import Labels
 from builder.data.mixed import Categories, Several
-from builder.data.plan import Plan, choices_of, few, plans, targets_of
+from builder.data.plan import Plan, choices_of, few, odd_one, plans, targets_of
 from builder.data.plan import default_target as default_target
 from builder.data.raw import Raw, Table, Texts
 from builder.data.roles import column_roles
@@ -64,7 +64,7 @@ def _with_values(table: pd.DataFrame, names: list[str], warnings: list[str]) -> 
         warnings.append(f"{int((~known).sum()):,} rows without a value in {name!r} were left out.")
         table = table[known]
         if not len(table):
-            raise DataError(f"The column {name!r} is empty, so there is nothing to predict.")
+            raise DataError(f"The column {name!r} is empty, so there is nothing to predict; choose another.")
     return table
 
 
@@ -130,7 +130,7 @@ def _class_target(values: pd.Series, name: str, numeric: bool) -> dict[str, Any]
     if len(classes) > min(MAX_CLASSES, max(2, len(values) // 2)):
         raise DataError(
             f"The column {name!r} has {len(classes):,} different values in {len(values):,} rows, too many for classes; "
-            f"choose another target{', or regression' if numeric else ''}."
+            f"choose another target{', or regression' if numeric else ''}{odd_one(values)}."
         )
     places = {label: place for place, label in enumerate(classes)}
     target = np.array([places[label] for label in labels], dtype=np.int64)[codes]

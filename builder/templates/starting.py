@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from builder.check import analyse
 from builder.check.fields import reading_edits
-from builder.data import DataError, Schema, schema
+from builder.data import DataError, Schema, prepare, schema
+from builder.data.choices import FIELDS
 from builder.graph import DataChoice, Edit, EditError, Project, apply
 from builder.store.home import home as default_home
 from builder.templates import Template, templates
@@ -28,7 +29,7 @@ _BY_SHAPE: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
     (("tokens", "tokens"), "sequence"): ("dates_gru", "dates_transformer"),
     (("tokens", "tokens"), "number"): ("ratings_ncf",),
     (("sequence",), "number"): ("sine_tcn", "sine"),
-    (("sequence",), "class"): ("sine_tcn",),
+    (("sequence",), "class"): ("sine_tcn", "spoken_gru"),
     (("sequence",), "labels"): ("sine_tcn",),
     (("sequence", "sequence"), "class"): ("molecules_gcn",),
     (("sequence", "sequence"), "number"): ("molecules_gcn",),
@@ -56,6 +57,7 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "sine": ("GRU", "Reads the series step by step"),
     "molecules_gcn": ("Graph network", "Each node looks at its neighbours, twice"),
     "spoken_cnn": ("Spectrogram and convolutions", "The sound as a log-mel picture, read by filters"),
+    "spoken_gru": ("Recurrent network", "A GRU from both ends; a sound becomes its log-mel spectrogram"),
 }
 _LONG = 1_000  # a sequence of so many steps and one channel is a sound
 _MOST_MENDS = 20
@@ -75,9 +77,14 @@ def starters(choice: DataChoice, found: Schema) -> list[Template]:
     """The templates whose network can be made to fit this data."""
     kinds = tuple(field.kind for field in found.inputs)
     names = _BY_SHAPE.get((kinds, found.target.kind), ())
-    if kinds == ("sequence",) and found.inputs[0].shape[0] >= _LONG and found.inputs[0].shape[1] == 1:
+    if _is_sound(found):
         names = ("spoken_cnn", *names) if found.target.kind == "class" else names
     return [templates()[name] for name in names if name in templates()]
+
+
+def _is_sound(found: Schema) -> bool:
+    kinds = tuple(field.kind for field in found.inputs)
+    return kinds == ("sequence",) and found.inputs[0].shape[0] >= _LONG and found.inputs[0].shape[1] == 1
 
 
 def start(template: Template, choice: DataChoice, name: str, home: object = None) -> Project | None:
@@ -88,9 +95,16 @@ def start(template: Template, choice: DataChoice, name: str, home: object = None
     """
     from pathlib import Path
 
-    found = schema(choice, home if isinstance(home, Path) else default_home())
+    home = home if isinstance(home, Path) else default_home()
+    found = schema(choice, home)
     if found is None:
         raise DataError("No data is chosen; choose a dataset first.")
+    if FIELDS in template.project.data.options and _is_sound(found) and FIELDS not in choice.options:
+        # The template reads a spectrogram, so that is what the sounds become.
+        read = {FIELDS: {found.inputs[0].name: {"sound": "log-mel"}}}
+        choice = choice.model_copy(update={"options": {**choice.options, **read}})
+        found = schema(choice, home) or found
+    rate = int(prepare(choice, home).preprocess["fields"][0].get("rate") or 8_000)
     project = template.project
     objective = _OBJECTIVES.get(found.target.kind, project.training.objective)
     edits: list[Edit] = [
@@ -99,7 +113,9 @@ def start(template: Template, choice: DataChoice, name: str, home: object = None
     ]
     try:
         project = apply(project, {"kind": "batch", "edits": edits})
-        project = apply(project, {"kind": "batch", "edits": [*reading_edits(project, found), *_audio(project, found)]})
+        project = apply(
+            project, {"kind": "batch", "edits": [*reading_edits(project, found), *_audio(project, found, rate)]}
+        )
         return _mended(project, found)
     except EditError:
         return None
@@ -114,7 +130,7 @@ def _renamed(project: Project, found: Schema) -> list[Edit]:
     ]
 
 
-def _audio(project: Project, found: Schema) -> list[Edit]:
+def _audio(project: Project, found: Schema, rate: int) -> list[Edit]:
     """A spectrogram of a sound of another length becomes a picture of another height."""
     nodes = project.main_network.nodes
     spectrum = next((node for node in nodes.values() if node.type == "LogMel"), None)
@@ -127,7 +143,7 @@ def _audio(project: Project, found: Schema) -> list[Edit]:
     steps = found.inputs[0].shape[0] // hop + 1
     bands = spectrum.params.get("bands", 20)
     return [
-        {"kind": "set", "network": project.main, "node": key, "params": {"hop": hop, "window": window, "rate": 8_000}},
+        {"kind": "set", "network": project.main, "node": key, "params": {"hop": hop, "window": window, "rate": rate}},
         {"kind": "set", "network": project.main, "node": picture, "params": {"shape": [1, steps, bands]}},
     ]
 

@@ -103,7 +103,8 @@ def _has_gpu() -> bool:
 
 
 def _start(live: Live, analysis: Analysis) -> None:
-    ready = fits(live, analysis) and not analysis.errors and bool(live.project.data.dataset) and not _misfits(live)
+    data = bool(live.project.data.dataset) and not live.data_problem()
+    ready = fits(live, analysis) and not analysis.errors and data and not _misfits(live)
     made: dict[str, Any] = {"width": "stretch", "disabled": not ready}
     if st.button("Start training", type="primary", icon=":material/play_arrow:", **made):
         _begin(live, live.project)

@@ -25,6 +25,7 @@ from builder.ui.words import plain
 
 MAX_UPLOAD_MIB = 200
 HEIGHT, ROW = 252, 72  # pixels of the table that shows the first rows, and of three questions side by side
+DAY = "YYYY-MM-DD"
 ACROSS = 3  # questions side by side
 _TASKS = {"classification": "A class", "regression": "A number", "multi_label": "Labels, such as a;b;c"}
 # What can be dropped, with what it looks like.
@@ -209,6 +210,9 @@ def _preview(reader: Reader, source: Source, answers: Mapping[str, Any], height:
     }
     if "loudness" in rows.columns:
         shown["loudness"] = st.column_config.LineChartColumn("loudness", y_min=0, y_max=1)
+    for name in rows.select_dtypes(["datetime", "datetimetz"]).columns:
+        daily = (rows[name].dropna() == rows[name].dropna().dt.normalize()).all()
+        shown[name] = st.column_config.DatetimeColumn(name, format=DAY if daily else f"{DAY} HH:mm:ss", timezone="UTC")
     pictures = any(str(name).startswith("picture") for name in rows.columns)
     # So low that the button below is in sight on a small screen.
     st.dataframe(

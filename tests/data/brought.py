@@ -230,6 +230,31 @@ def graphs() -> bytes:
     )
 
 
+def _rings(node: int, ring: int) -> tuple[np.ndarray, np.ndarray]:
+    """The adjacency of a ring or a chain of so many nodes, and their features."""
+    adjacency = np.eye(node, k=1)
+    adjacency[0, node - 1] = ring
+    adjacency = np.maximum(adjacency, adjacency.T)
+    return adjacency, np.stack([adjacency.sum(1), adjacency.sum(1) < 2], axis=1)
+
+
+def graph_arrays(adjacency: tuple[int, ...] = (), labels: int = 60) -> bytes:
+    """The same as arrays, all of five nodes; the adjacency of another shape, where one is given."""
+    made = [_rings(5, number % 2) for number in range(60)]
+    bonds = np.ones(adjacency) if adjacency else np.stack([one for one, _ in made])
+    return npz(adjacency=bonds, features=np.stack([two for _, two in made]), labels=np.arange(labels) % 2)
+
+
+def graph_records(wrong: object = None) -> bytes:
+    """The same as JSON records, of four to seven nodes; `wrong` stands for the adjacency of the third."""
+    rows = []
+    for number in range(60):
+        adjacency, features = _rings(4 + number % 4, number % 2)
+        bonds = wrong if wrong is not None and number == 2 else adjacency.tolist()
+        rows.append({"adjacency": bonds, "features": features.tolist(), "shape": ("chain", "ring")[number % 2]})
+    return "\n".join(json.dumps(row) for row in rows).encode()
+
+
 def prose() -> bytes:
     random = np.random.default_rng(9)
     return "\n".join(sentence(random, 9) + "." for _ in range(120)).encode()
@@ -258,5 +283,7 @@ BROUGHT: dict[str, tuple[Callable[[], bytes], str]] = {
     "wave.csv": (series, "series"),
     "stars.csv": (ratings, "ratings"),
     "graphs.zip": (graphs, "graphs"),
+    "rings.npz": (graph_arrays, "graph_matrices"),
+    "rings.jsonl": (graph_records, "graph_matrices"),
     "book.txt": (prose, "prose"),
 }

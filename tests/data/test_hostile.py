@@ -67,7 +67,7 @@ def _rows(cell: str, other: str = "1") -> bytes:
         (lines("a,y", (f"{i},name {i}" for i in range(60))), "too many for classes"),
         (lines("a,y", (f"{i},{'inf' if i == 3 else i * 1.37}" for i in range(60))), "infinite"),
         (plain().replace(b"0.5", b"0\x005"), "NUL"),
-        (plain().decode().encode("utf-16") + b"x", "not UTF-8"),
+        (plain().decode().encode("utf-16") + b"x", "not UTF-16 text at byte"),
         (b"a,b\n1,2\n" + b"1,2,3,4\n" * 30, "CSV"),
         (b'a,b\n"1,2\n' + b"1,2\n" * 30, ""),
         (b"\x00" * 5000, "none of the files"),

@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 import torch
 
-from builder.data import DataError, Prepared, bigram_entropy, builtin, prepare, statistics
+from builder.data import DataError, Prepared, add_file, bigram_entropy, builtin, prepare, statistics
 from builder.data.quality import CHECKS, Finding, Report, report, without_repeats
 from builder.data.quality.columns import purity, told
 from builder.data.quality.drift import chi_squared, ks
 from builder.data.quality.labels import doubts
 from builder.data.quality.near import near_texts
 from builder.graph import DataChoice, Project, apply, blank
+from tests.data.brought import npz
 from tests.data.samples import ROWS, columns, csv, pack, picture, read
 
 RANDOM = np.random.default_rng(4)
@@ -111,6 +112,19 @@ def test_nearly_equal_rows_across_the_split_are_found(home: Path) -> None:
     twin = {row: row + COUNT for row in range(40)} | {row + COUNT: row for row in range(40)}
     assert finding.count == sum(row not in train and other in train for row, other in twin.items())
     assert all(twin[one] == two for one, two in finding.pairs)
+
+
+def test_faint_sounds_are_not_taken_for_copies_and_copies_are(home: Path) -> None:
+    random = np.random.default_rng(0)
+    waves = random.normal(size=(60, 300, 1)).astype(np.float32)
+    waves[40:] *= 0.004  # some are nearly silent
+    labels = np.arange(60) % 2
+    data = prepare(DataChoice(dataset=add_file(npz(x=waves, y=labels), "x.npz", home).name), home)
+    assert not found(report(data, DataChoice()), "near_leakage")
+    held, known = int(data.split["test"][0]), int(data.split["train"][0])
+    waves[held] = waves[known] + random.normal(size=(300, 1)).astype(np.float32) * 0.0002
+    data = prepare(DataChoice(dataset=add_file(npz(x=waves, y=labels), "y.npz", home).name), home)
+    assert only(report(data, DataChoice()), "near_leakage").count == 1
 
 
 def test_nearly_equal_pictures_across_the_split_are_found() -> None:

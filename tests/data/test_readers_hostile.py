@@ -20,7 +20,7 @@ from builder.data import DataError, add_file, datasets, prepare
 from builder.graph import DataChoice
 from tests.data import brought
 from tests.data.brought import BROUGHT, bars, excel, idx, npz, people, png
-from tests.data.crafted import folders, linked, packed, plain
+from tests.data.crafted import folders, lines, linked, packed, plain
 
 WELL_MADE = {name: made() for name, (made, _) in BROUGHT.items()}
 LONGEST_S = 20
@@ -92,6 +92,23 @@ def test_inputs_and_targets_of_different_lengths(home: Path, rows: int) -> None:
     assert "20 rows" in message
 
 
+def _torn() -> bytes:
+    """Records one by line, of which the 21st ends too early."""
+    rows = brought.jsonl().split(b"\n")
+    return b"\n".join([*rows[:20], rows[20][:9], *rows[21:]])
+
+
+def _ratings(odd: str) -> bytes:
+    return lines("user,film,rating", (f"{i % 7},{i % 5},{odd if i == 5 else i % 6}" for i in range(60)))
+
+
+def _series(odd: str, when: str = "") -> bytes:
+    days = [f"2024-{1 + i // 28:02}-{1 + i % 28:02}" for i in range(60)]
+    return lines(
+        "time,value", (f"{when if when and i == 5 else day},{odd if i == 5 else i * 0.5}" for i, day in enumerate(days))
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -123,12 +140,53 @@ def test_inputs_and_targets_of_different_lengths(home: Path, rows: int) -> None:
         (b'{"a": [' * 20_000, "JSON"),
         (b'[{"a": 1}, 2, 3]', "no object"),
         (b'{"a": 1, "b": "x"}', "no table"),
+        (_torn(), "line 21 is no whole record"),
+        (brought.graph_arrays((60, 5, 4)), "graph 1 has 5 rows and 4 columns, but is square"),
+        (brought.graph_arrays((60, 4, 4)), "features of 5 nodes and an adjacency of 4"),
+        (brought.graph_arrays((5, 5)), "received 5 × 5; bring many graphs"),
+        (brought.graph_arrays(labels=59), "Nothing says what is to be predicted"),
+        (brought.graph_records([[0, 1], [1]]), "adjacency of graph 3 is no matrix"),
+        (brought.graph_records([[0, None], [1, 0]]), "adjacency of graph 3 holds missing"),
+        (_ratings("great"), "'rating' holds 'great' in row 6, which is no number; mend"),
+        (_series("much"), "'much' is no number like the others; mend"),
+        (_series("1", "yesterday"), "'yesterday' is no date like the others; mend"),
+        (brought.conll().replace(b"York\tI-place", b"York", 1), "has no tag behind its word: 'York'"),
+        (brought.conll().replace(b"York\tI-place", b"York\tNNP\tI-place", 1), "3 columns where the line before has 2"),
     ],
 )
 def test_what_is_refused_is_told(home: Path, content: bytes, said: str) -> None:
     message = _sentence(content, home)
     assert said in message
     assert not list((home / "data").glob("*"))
+
+
+def test_a_series_says_which_number_is_none(home: Path) -> None:
+    said = _sentence(_series("much"), home, kind="series", options={"target": "value"})
+    assert "'value' holds 'much' in row 6, which is no number; mend" in said
+
+
+def test_masks_are_those_of_the_same_folder_and_what_has_none_is_named(home: Path) -> None:
+    dark, light = np.zeros((8, 8), np.uint8), np.full((8, 8), 200, np.uint8)
+    light[:4] = 0
+    pictures = {f"{part}/images/{i}.png": png(dark) for part in ("train", "test") for i in range(12)}
+    masks = {f"train/masks/{i}.png": png(light) for i in range(12)}
+    others = {f"test/masks/{i}.png": png(light.T.copy()) for i in range(11)}
+    info = add_file(packed({**pictures, **masks, **others}), "x.zip", home)
+    data = prepare(DataChoice(dataset=info.name), home)
+    wanted = [(light > 0), (light.T > 0)]
+    for row in data.split["test"].tolist():
+        assert (data.target[row].numpy() == wanted[1]).all()
+    assert (data.target[data.split["train"]].numpy() == wanted[0]).all()
+    assert any("'test/images/11.png'" in note for note in data.warnings)
+
+
+def test_sounds_that_end_too_early_and_letters_of_nothing_are_named(home: Path) -> None:
+    whole = {f"{'ab'[i % 2]}/{i}.wav": brought.tone(300 + i, 0.2, 8_000) for i in range(20)}
+    half = brought.tone(500, 0.2, 8_000)
+    cut = add_file(packed({**whole, "a/cut.wav": half[: len(half) // 2]}), "x.zip", home)
+    assert any("'a/cut.wav'" in note for note in prepare(DataChoice(dataset=cut.name), home).warnings)
+    text = add_file(b"Some words of a text.\n" * 60 + b"\0\0" + b"And more of it.\n" * 60, "x.txt", home)
+    assert "2 NUL characters, the first in line 61," in prepare(DataChoice(dataset=text.name), home).warnings[0]
 
 
 def _sheet(rows: str, strings: str = "") -> bytes:

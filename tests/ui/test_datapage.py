@@ -10,14 +10,17 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from builder.data import add_file
+from builder.check import analyse
+from builder.data import add_file, schema
 from builder.data.quality import Plot
 from builder.graph import Augment, DataChoice, Project, Training
 from builder.store import Store, open_store
 from builder.templates import templates
-from builder.templates.starting import _BY_SHAPE, NETWORKS
+from builder.templates.starting import _BY_SHAPE, NETWORKS, start, starters
 from builder.ui.datapage import SECTIONS
 from builder.ui.quality import plot_chart
+from tests.data.brought import tone
+from tests.data.crafted import packed
 from tests.networks import TABLE, chain
 
 PAGE = Path(__file__).parents[2] / "pages" / "data.py"
@@ -216,3 +219,20 @@ def test_every_network_to_start_with_has_a_name_of_its_own() -> None:
     for names in (*_BY_SHAPE.values(), ("spoken_cnn", *_BY_SHAPE[("sequence",), "class"])):
         titles = [NETWORKS[name][0] for name in names]
         assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000])
+def test_sounds_of_any_rate_become_spectrograms_where_the_template_reads_those(home: Path, rate: int) -> None:
+    tones = packed({f"{'ab'[i % 2]}/{i}.wav": tone(300 + 40 * i, 0.2, rate) for i in range(20)})
+    choice = DataChoice(dataset=add_file(tones, "tones.zip", home, options={"rate": rate}).name)
+    found = schema(choice, home)
+    assert found is not None
+    assert [template.name for template in starters(choice, found)] == ["spoken_cnn", "sine_tcn", "spoken_gru"]
+    drawn, heard = (start(templates()[name], choice, "Tones", home) for name in ("spoken_cnn", "spoken_gru"))
+    assert drawn is not None
+    assert heard is not None
+    layers = {node.type: node for node in drawn.main_network.nodes.values()}
+    assert layers["LogMel"].params["rate"] == rate
+    assert "fields" not in drawn.data.options
+    assert heard.data.options["fields"] == {"sound": {"sound": "log-mel"}}
+    assert analyse(heard, schema(heard.data, home)).issues == []

@@ -15,6 +15,7 @@ CORRELATION = 0.992  # of what is left of two pictures at 16×16
 JACCARD = 0.8
 SHINGLE, HASHES, BAND = 5, 32, 4
 NEAREST = 0.1  # of the usual distance to the nearest row
+OWN = 0.3  # of how much a series moves itself
 MANY = 1_000  # rows at a time
 _PRIME = (1 << 31) - 1
 
@@ -65,9 +66,19 @@ class NearLeakage:
         values = [one.reshape(len(look), -1) for kind in ("vector", "sequence") for _, one in look.dense(kind)]
         if not values:
             return [], ""
-        return near_numbers(np.concatenate(values, axis=1), train, held), (
+        whole = np.concatenate(values, axis=1)
+        pairs = near_numbers(whole, train, held)
+        if look.dense("sequence"):
+            pairs = [(one, two) for one, two in pairs if _alike(whole[one], whole[two])]
+        return pairs, (
             "Rows whose nearest training row is closer than a tenth of the usual distance between training rows."
         )
+
+
+def _alike(one: np.ndarray, two: np.ndarray) -> bool:
+    """Whether what differs in two series is little beside what they are: two faint sounds are near each other, too."""
+    moves = float(np.linalg.norm(one - one.mean()))
+    return float(np.linalg.norm(one - two)) < OWN * moves
 
 
 def near_pictures(pictures: np.ndarray, train: np.ndarray, held: np.ndarray) -> list[tuple[int, int]]:

@@ -55,7 +55,7 @@ def _idx(content: bytes, name: str) -> np.ndarray:
     if len(content) - start != wanted:
         raise DataError(
             f"{name[:100]!r} is an IDX file of shape {_shown(shape)}, which takes {wanted:,} bytes, but has "
-            f"{len(content) - start:,}; it is cut short or damaged."
+            f"{len(content) - start:,}; it is cut short or damaged; copy it again."
         )
     found = np.frombuffer(content, dtype, offset=start).reshape(shape)
     return found.astype(dtype.newbyteorder("="), copy=False)
@@ -89,7 +89,7 @@ def _npy(content: bytes, name: str) -> np.ndarray:
     if len(content) - start != wanted:
         raise DataError(
             f"{name[:100]!r} is an array of shape {_shown(shape)}, which takes {wanted:,} bytes, but has "
-            f"{len(content) - start:,}; it is cut short or damaged."
+            f"{len(content) - start:,}; it is cut short or damaged; copy it again."
         )
     if not wanted:
         return np.zeros(shape, dtype)

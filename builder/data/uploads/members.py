@@ -94,13 +94,14 @@ class Zip(Members):
         DataError: it is no zip, or one that means harm.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, filename: str) -> None:
         super().__init__()
         try:
             self._archive = zipfile.ZipFile(io.BytesIO(data))
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
             raise DataError(
-                "This is no zip that can be read: it is damaged, or was not copied to its end; pack or copy it again."
+                f"{filename[:100]!r} is no zip and no spreadsheet that can be opened: it is damaged, or was not copied "
+                "to its end; copy or save it again."
             ) from None
         self._infos = {info.filename: info for info in _checked(self._archive, len(data))}
         self.names = tuple(sorted(self._infos))
@@ -117,7 +118,7 @@ class Zip(Members):
                 return file.read(limit)
         except _BROKEN as error:
             reason = " ".join(str(error).split())[:100].rstrip(". ")
-            raise DataError(f"{name[:100]!r} in the zip is damaged: {reason}.") from None
+            raise DataError(f"{name[:100]!r} in the zip is damaged ({reason}); remove it, or pack it again.") from None
 
 
 def parts_of(name: str) -> tuple[str, ...]:
@@ -140,7 +141,7 @@ def gunzip(data: bytes, name: str, limit: int) -> bytes:
     if len(content) > limit:
         raise DataError(
             f"{name[:100]!r} would unpack to more than {limit / 2**20:,.0f} MiB; at most {MAX_RATIO} times its size "
-            f"and {MAX_FILE_BYTES / 2**20:,.0f} MiB are allowed."
+            f"and {MAX_FILE_BYTES / 2**20:,.0f} MiB are allowed; bring it unpacked, or a part of it."
         )
     if not stream.eof:
         raise DataError(f"{name[:100]!r} is packed with gzip, but cut short; pack it again.")
@@ -163,7 +164,8 @@ def _checked(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
     if total > MAX_BYTES or total > max(packed, 1) * MAX_RATIO:
         raise DataError(
             f"The zip would unpack to {total / 2**20:,.0f} MiB, {total / max(packed, 1):,.0f} times its size; "
-            f"at most {MAX_BYTES / 2**20:,.0f} MiB and {MAX_RATIO} times are allowed."
+            f"at most {MAX_BYTES / 2**20:,.0f} MiB and {MAX_RATIO} times are allowed; bring "
+            "a part of it, or its files without a zip."
         )
     return [info for info in every if _wanted(info)]
 
@@ -176,9 +178,13 @@ def _wanted(info: zipfile.ZipInfo) -> bool:
     """
     path = PurePosixPath(info.filename.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in str(path).partition("/")[0]:
-        raise DataError(f"The zip has a member that points outside of it: {info.filename[:100]!r}.")
+        raise DataError(
+            f"The zip has a member that points outside of it: {info.filename[:100]!r}; pack its folder again."
+        )
     if stat.S_ISLNK(info.external_attr >> 16):
-        raise DataError(f"The zip has a link in it, which is not allowed: {info.filename[:100]!r}.")
+        raise DataError(
+            f"The zip has a link in it, which is not allowed: {info.filename[:100]!r}; pack the file that it leads to."
+        )
     if info.flag_bits & 1:
         raise DataError("The zip is encrypted; pack it without a password.")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from builder.data.uploads.members import parts_of
 from builder.data.uploads.source import Source
 
 IMAGE_SIDE = 32
+_MAPPED_BYTES = 64 * 2**20  # an array of more stays in its file
 PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2, "testing": 2}
 SIZE = Question("size", "Size", "whole", "Height and width that pictures are brought to", low=SMALLEST_SIDE,
                 high=STORED_SIDE, optional=True, empty=f"their own, at most {IMAGE_SIDE}")  # fmt: skip
@@ -29,12 +32,15 @@ def read_pictures(source: Source, names: Sequence[str], tell: Tell) -> np.ndarra
         DataError: one cannot be read.
     """
     side = min(STORED_SIDE, int((MAX_STORED_BYTES / (3 * max(1, len(names)))) ** 0.5))
-    found = []
+    found = np.empty((len(names), side, side, 3), dtype=np.uint8)  # of which what is not filled takes no memory
+    sides = np.zeros(len(names), dtype=np.int64)
     for place, name in enumerate(names):
         if place % 64 == 0:
             tell(0.05 + 0.8 * place / len(names), f"Reading picture {place + 1:,} of {len(names):,}")
-        found.append(picture(source.members.read(name), name, side))
-    return equal(found)
+        one = picture(source.members.read(name), name, side)
+        sides[place] = len(one)
+        found[place, : len(one), : len(one)] = one
+    return equal(found, sides)
 
 
 def brought_to(pixels: np.ndarray, size: int | None, grey: bool | None) -> np.ndarray:
@@ -46,7 +52,9 @@ def brought_to(pixels: np.ndarray, size: int | None, grey: bool | None) -> np.nd
         return np.ascontiguousarray(pixels[..., 0])[:, None]
     if pixels.shape[1] == size and not grey:
         return pixels.transpose(0, 3, 1, 2)
-    found = np.stack([resized(one, size, "L" if grey else "RGB") for one in pixels])
+    found = np.empty((len(pixels), size, size) if grey else (len(pixels), size, size, 3), dtype=np.uint8)
+    for place, one in enumerate(pixels):
+        found[place] = resized(one, size, "L" if grey else "RGB")
     return found[:, None] if grey else found.transpose(0, 3, 1, 2)
 
 
@@ -77,9 +85,36 @@ def given_parts(names: Sequence[str]) -> np.ndarray | None:
 
 
 def load_arrays(folder: Path, file: str = "images.npz") -> dict[str, Any]:
-    """The arrays in a file of an upload."""
+    """The arrays in a file of an upload; large ones stay in it, and are read as they are looked at."""
     with (folder / file).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+        large = {info.filename.removesuffix(".npy"): info for info in arrays.zip.infolist() if _mapped(info)}
+        return {
+            name: _in_file(folder / file, stream, large[name]) if name in large else arrays[name]
+            for name in arrays.files
+        }
+
+
+def _mapped(info: zipfile.ZipInfo) -> bool:
+    return info.compress_type == zipfile.ZIP_STORED and info.file_size > _MAPPED_BYTES
+
+
+def _in_file(path: Path, stream: IO[bytes], info: zipfile.ZipInfo) -> np.ndarray:
+    """An array that lies in an NPZ file as it is.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    stream.seek(info.header_offset)
+    head = stream.read(30)
+    if head[:4] != b"PK\3\4":
+        raise ValueError(f"{path} is damaged")
+    name, extra = struct.unpack_from("<HH", head, 26)
+    stream.seek(info.header_offset + 30 + name + extra)
+    np.lib.format.read_magic(stream)
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if fortran or dtype.hasobject:
+        raise ValueError(f"{path} is damaged")
+    return np.memmap(path, dtype, "r", offset=stream.tell(), shape=shape).view(np.ndarray)
 
 
 def set_given(raw: Any, parts: Any) -> None:

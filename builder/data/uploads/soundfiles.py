@@ -36,7 +36,9 @@ def read_sound(content: bytes, name: str, rate: int) -> np.ndarray:
     except Exception as error:
         # libsndfile's reasons are many; each means the same to a person.
         reason = " ".join(str(error).split())[-80:].rstrip(". ")
-        raise DataError(f"{name[:100]!r} is no sound that can be read: {reason}.") from None
+        raise DataError(
+            f"{name[:100]!r} is no sound that can be read ({reason}); remove it, or save it again as WAV or FLAC."
+        ) from None
     if not len(samples):
         raise DataError(f"{name[:100]!r} is a sound of no length; remove it.")
     return resampled(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), own, rate)
@@ -53,6 +55,12 @@ def resampled(samples: np.ndarray, own: int, rate: int) -> np.ndarray:
     return found.astype(np.float32)
 
 
+def is_cut(content: bytes) -> bool:
+    """Whether a WAV file has fewer bytes than it says; what was written while it was not known how many says so."""
+    said = int.from_bytes(content[4:8], "little")
+    return content[:4] == b"RIFF" and len(content) - 8 < said < 2**31 - 1
+
+
 def own_rate(content: bytes, name: str) -> int:
     """The samples a second of a file.
 
@@ -64,4 +72,7 @@ def own_rate(content: bytes, name: str) -> int:
     try:
         return int(soundfile.info(io.BytesIO(content)).samplerate)
     except Exception:
-        raise DataError(f"{name[:100]!r} is no sound that can be read; save it as WAV or FLAC.") from None
+        raise DataError(
+            f"{name[:100]!r} is no sound that can be read: it is damaged, cut short or of another form; remove it, or "
+            "save it again as WAV or FLAC."
+        ) from None

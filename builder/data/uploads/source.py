@@ -93,12 +93,12 @@ def open_source(content: Content, filename: str) -> Source:
         return found
     data = _bytes(content)
     if not data.strip():
-        raise DataError(f"{filename[:100]!r} is empty.")
+        raise DataError(f"{filename[:100]!r} is empty; choose the file that holds the data.")
     if forms.form_of(data[: forms.HEAD_BYTES]) == forms.GZIP:
         data = gunzip(data, filename, MAX_FILE_BYTES)
     form = forms.form_of(data[: forms.HEAD_BYTES])
     if form == forms.ZIP:
-        members = Zip(data)
+        members = Zip(data, filename)
         if not _is_office(members.names):
             _refuse_nested(members)
             return Source(members, filename)
@@ -191,7 +191,7 @@ def _folder(folder: Path) -> Members:
             f"{MAX_PICTURES:,} pictures, of {MAX_UNPACKED_BYTES / 2**20:,.0f} MiB can be read."
         )
     if not files:
-        raise DataError(f"The folder {folder.name[:100]!r} is empty.")
+        raise DataError(f"The folder {folder.name[:100]!r} is empty; choose the one that holds the data.")
     members = Files(files)
     for name in members.names:
         if members.form(name) == forms.ZIP:

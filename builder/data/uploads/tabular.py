@@ -145,6 +145,26 @@ def numeric(table: pd.DataFrame) -> list[str]:
     ]
 
 
+def odd_number(values: pd.Series) -> str:
+    """Of a column that is mostly numbers, what the first cell is that is none, in a sentence; "" for other columns."""
+    import numpy as np
+    import pandas as pd
+
+    known = values.dropna()
+    if pd.api.types.is_datetime64_any_dtype(values) or not len(known):
+        return ""
+    wrong = pd.to_numeric(known, errors="coerce").isna()
+    if not wrong.any() or 2 * int(wrong.sum()) > len(known):
+        return ""
+    row = int(wrong.to_numpy().argmax())
+    place = int(np.flatnonzero(values.notna())[row]) + 1
+    return (
+        f"The column {str(values.name)!r} holds {str(known.iloc[row])[:40]!r} in row {place:,}, which is no number"
+        + (f", and {int(wrong.sum()) - 1:,} more such cells" if wrong.sum() > 1 else "")
+        + "; mend that, or leave the cell empty."
+    )
+
+
 def textual(table: pd.DataFrame) -> list[str]:
     """The columns of texts."""
     import pandas as pd

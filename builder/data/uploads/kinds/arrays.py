@@ -99,7 +99,8 @@ class Arrays(Reader):
             if not first.ndim or not second.ndim or len(first) != len(second):
                 raise DataError(
                     f"{one[:60]!r} has {len(first) if first.ndim else 0:,} rows and {other[:60]!r} "
-                    f"{len(second) if second.ndim else 0:,}; there has to be one target for each row."
+                    f"{len(second) if second.ndim else 0:,}; there has to be one target for each row, so choose "
+                    "others, or save them again."
                 )
             inputs.append(first)
             targets.append(second)

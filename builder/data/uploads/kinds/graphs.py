@@ -222,7 +222,7 @@ def _bonds(edges: pd.DataFrame, labels: pd.DataFrame, where: Mapping[tuple[int, 
             missing = one if first is None else two
             raise DataError(
                 f"An edge of the graph {str(labels.index[number])[:60]!r} names a node {str(missing)[:40]!r}, "
-                "which is not there."
+                "which is not there; add it to the nodes, or remove the edge."
             )
         bonds[number, first, second] = bonds[number, second, first] = weights[row]
     return bonds

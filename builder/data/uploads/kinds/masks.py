@@ -19,6 +19,7 @@ from builder.data.uploads.members import parts_of
 from builder.data.uploads.pictures import (
     GREY,
     IMAGE_SIDE,
+    PARTS,
     SIZE,
     brought_to,
     given_parts,
@@ -83,8 +84,8 @@ class Masks(Reader):
         pairs = _pairs(source)
         pixels = read_pictures(source, [one for one, _ in pairs], tell)
         side = pixels.shape[1]
-        notes: list[str] = []
-        found = np.empty((len(pairs), side, side), dtype=np.int64)
+        notes = _left_out(source, pairs)
+        found = np.empty((len(pairs), side, side), dtype=np.int32)
         values: set[int] = set()
         for place, (one, other) in enumerate(pairs):
             if place % 64 == 0:
@@ -98,7 +99,10 @@ class Masks(Reader):
         if len(order) < 2:
             raise DataError("All masks hold the same single value, so there is nothing to tell apart.")
         classes = _class_names(source, order, notes)
-        arrays: dict[str, Any] = {"pixels": pixels, "masks": np.searchsorted(order, found).astype(np.uint8)}
+        numbered = np.empty(found.shape, dtype=np.uint8)
+        for place, painted in enumerate(found):
+            numbered[place] = np.searchsorted(order, painted)
+        arrays: dict[str, Any] = {"pixels": pixels, "masks": numbered}
         parts = given_parts([one for one, _ in pairs])
         if parts is not None:
             arrays["parts"] = parts
@@ -125,10 +129,25 @@ class Masks(Reader):
 def paired(names: list[str]) -> list[tuple[str, str]]:
     """Pictures and their masks, by name."""
     masks = {name for name in names if _is_mask(name)}
-    by_key: dict[str, str] = {}
+    by_key: dict[str, list[str]] = {}
     for name in sorted(masks):
-        by_key.setdefault(_key(name), name)
-    return [(name, by_key[_key(name)]) for name in names if name not in masks and _key(name) in by_key]
+        by_key.setdefault(_key(name), []).append(name)
+    found = ((name, _nearest(name, by_key.get(_key(name), []))) for name in names if name not in masks)
+    return [(name, mask) for name, mask in found if mask]
+
+
+def _nearest(name: str, masks: list[str]) -> str:
+    """Of masks of one name, such as train/masks/1.png and test/masks/1.png, the one in the folders of the picture; none
+    that belongs to another part of the split."""
+    own, part = parts_of(name)[:-1], _part(name)
+    able = [mask for mask in masks if not part or _part(mask) in (None, part)]
+    return max(able, key=lambda mask: sum(one in own for one in parts_of(mask)[:-1]), default="")
+
+
+def _part(name: str) -> set[int] | None:
+    """The parts of the split that the folders of a file name."""
+    pieces = re.split(r"[^a-z]+", "/".join(parts_of(name)[:-1]).lower())
+    return {PARTS[piece] for piece in pieces if piece in PARTS} or None
 
 
 def _is_mask(name: str) -> bool:
@@ -151,6 +170,16 @@ def _pairs(source: Source) -> list[tuple[str, str]]:
     return found
 
 
+def _left_out(source: Source, pairs: list[tuple[str, str]]) -> list[str]:
+    """What has to be said of pictures without masks, and of masks without pictures."""
+    used = {name for pair in pairs for name in pair}
+    rest = [name for name in source.members.of(forms.PICTURE) if name not in used]
+    if not rest:
+        return []
+    many = f"{len(rest):,} files without their picture or mask were" if len(rest) > 1 else "A file without its mask was"
+    return [f"{many} left out: {', '.join(repr(name[:60]) for name in rest[:3])}{', …' if len(rest) > 3 else '.'}"]
+
+
 def _refuse_many(values: set[int], name: str) -> None:
     if len(values) > MAX_CLASSES:
         raise DataError(
@@ -165,7 +194,7 @@ def _refuse_shape(source: Source, one: str, other: str, painted: np.ndarray) -> 
     if found != (width, height) and found != (height, width):
         raise DataError(
             f"{one[:80]!r} is {found[0]} × {found[1]} pixels, but its mask {other[:80]!r} {width} × {height}; "
-            "both have to be of the same size."
+            "both have to be of the same size; save the mask again, or remove both."
         )
 
 

@@ -55,7 +55,7 @@ class Prose(Reader):
         text = _text(source)
         if len(text) < FEWEST:
             raise DataError(f"{source.filename[:100]!r} has {len(text):,} characters; at least {FEWEST:,} are needed.")
-        notes = []
+        notes = _nothing(source)
         if len(text) > MOST:
             notes.append(f"Of {len(text):,} characters, the first {MOST:,} are used.")
             text = text[:MOST]
@@ -75,6 +75,16 @@ class Prose(Reader):
             length=length,
             contiguous=True,
         )
+
+
+def _nothing(source: Source) -> list[str]:
+    """What has to be said of characters that stand for nothing."""
+    text, _ = decoded(source.members.read(source.names[0], MAX_FILE_BYTES), source.filename)
+    count = text.count("\0")
+    if not count:
+        return []
+    line = text.count("\n", 0, text.index("\0")) + 1
+    return [f"{count:,} NUL characters, the first in line {line:,}, are read as blanks; is the file damaged?"]
 
 
 def _text(source: Source) -> str:

@@ -12,7 +12,7 @@ from builder.data.raw import Series as RawSeries
 from builder.data.schema import DataError
 from builder.data.uploads.base import Answers, Question
 from builder.data.uploads.source import Source
-from builder.data.uploads.tabular import Tabular, numeric
+from builder.data.uploads.tabular import Tabular, numeric, odd_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,12 +51,12 @@ class Series(Tabular):
         numbers = numeric(table)
         if len(times) != 1 or not numbers or len(numbers) + 1 < table.shape[1] or len(table) < 40:
             return 0.0
-        values = table[times[0]].dropna()
-        if values.nunique() < 0.98 * len(table) or not (
-            values.is_monotonic_increasing or values.is_monotonic_decreasing
-        ):
+        if any(table[name].nunique() <= 5 for name in numbers[-1:]):
             return 0.0
-        return 0.7 if all(table[name].nunique() > 5 for name in numbers[-1:]) else 0.0
+        values = table[times[0]].dropna()
+        if values.nunique() < 0.98 * len(table):
+            return 0.2  # several rows of one time may be of several things, and are rather a table
+        return 0.7
 
     def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
         import pandas as pd
@@ -120,7 +120,10 @@ def _refuse(table: pd.DataFrame, names: list[str], time: str | None) -> None:
     numbers = numeric(table)
     for name in names:
         if name not in numbers:
-            raise DataError(f"The column {name!r} holds no numbers, so it is no series; choose columns of numbers.")
+            raise DataError(
+                odd_number(table[name])
+                or f"The column {name!r} holds no numbers, so it is no series; choose columns of numbers."
+            )
         if name == time:
             raise DataError(f"{name!r} is the time; choose other columns to see and to forecast.")
     if len(set(names)) > MOST_CHANNELS:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from builder.data import forms
+from builder.data import forms, maps
 from builder.data.limits import MAX_CELLS, MAX_STORED_BYTES
 from builder.data.raw import Raw, Series
 from builder.data.schema import DataError
@@ -18,7 +20,7 @@ from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Reader
 from builder.data.uploads.filetables import label_columns, naming_tables, rows_of
 from builder.data.uploads.members import parts_of
 from builder.data.uploads.pictures import given_parts, load_arrays, set_given
-from builder.data.uploads.soundfiles import own_rate, read_sound
+from builder.data.uploads.soundfiles import is_cut, own_rate, read_sound
 from builder.data.uploads.source import Source
 from builder.data.uploads.tabular import TASK, known_rows, target_of
 
@@ -33,6 +35,7 @@ RATE = Question("rate", "Samples a second", "whole", "All sounds are brought to 
 SECONDS = Question("seconds", "Seconds", "number", "Sounds are cut or filled with silence to this length", low=0.05,
                    high=60.0, default=1.0)  # fmt: skip
 COLUMN = Question("target", "Column to predict", "choice", "What is to be predicted", optional=True)
+MOST_SAMPLES = 10 * MAX_CELLS  # of all sounds together; beyond MAX_CELLS they lie in a file
 _BEGIN = re.compile(r"([^_\-. ]+)[_\-. ].*")
 
 
@@ -96,25 +99,22 @@ class Sounds(Reader):
         notes: list[str] = []
         names, table = self._rows(source, answers, notes)
         rate = int(answers["rate"])
-        sounds: list[np.ndarray] = []
-        total = 0
-        for place, name in enumerate(names):
-            if place % 32 == 0:
-                tell(0.05 + 0.8 * place / len(names), f"Reading sound {place + 1:,} of {len(names):,}")
-            sound = read_sound(source.members.read(name), name, rate)
-            sounds.append((sound.clip(-1, 1) * 32_767).astype(np.int16))
-            total += 2 * len(sound)
-            if total > MAX_STORED_BYTES:
-                raise DataError(
-                    f"These sounds take more than {MAX_STORED_BYTES / 2**20:,.0f} MiB at {rate:,} samples a second; "
-                    "choose a lower rate, or bring a part of them."
-                )
-        arrays: dict[str, Any] = {"samples": np.concatenate(sounds), "lengths": np.array([len(one) for one in sounds])}
-        parts = given_parts(names)
-        if parts is not None:
-            arrays["parts"] = parts
-        np.savez(folder / "sounds.npz", **arrays)
+        cut: list[str] = []
+        with tempfile.TemporaryFile(dir=folder) as file:  # all of them may not fit into memory beside the upload
+            lengths = _written(source, names, rate, file, cut, tell)
+            samples = np.memmap(file, np.int16, "r")
+            arrays: dict[str, Any] = {"samples": samples, "lengths": np.array(lengths)}
+            parts = given_parts(names)
+            if parts is not None:
+                arrays["parts"] = parts
+            np.savez(folder / "sounds.npz", **arrays)
+            del samples, arrays["samples"]
         table.to_parquet(folder / "labels.parquet")
+        if cut:
+            notes.append(
+                f"{len(cut):,} sound{'s end' if len(cut) > 1 else ' ends'} too early, {cut[0][:80]!r} for one; what "
+                "there is was taken."
+            )
         target = str(answers.get("target") or table.columns[0])
         summary = f"{len(names):,} sounds at {rate:,} Hz; predicts {target}"
         return Kept(len(names), summary, list(table.columns), notes, {"rate": rate, "target": target})
@@ -129,15 +129,19 @@ class Sounds(Reader):
         warnings: list[str] = []
         known = known_rows(table, [target], warnings)
         length = max(2, round(float(chosen["seconds"]) * int(meta["rate"])))
-        if len(known) * length > MAX_CELLS:
-            raise DataError(
-                f"{len(known):,} sounds of {length:,} samples do not fit into memory; choose fewer seconds."
-            )
+        if len(known) * length > MOST_SAMPLES:
+            raise DataError(f"{len(known):,} sounds of {length:,} samples are too much; choose fewer seconds.")
         arrays = load_arrays(folder, "sounds.npz")
         rows = known.index.to_numpy()
+        made = (arrays["samples"], arrays["lengths"], rows, length)
+        shape = (len(rows), length, 1)
+        if math.prod(shape) > MAX_CELLS:
+            windows = maps.filled(folder, ["sounds", target, length], shape, lambda room: _fill(room, *made))
+        else:
+            windows = _fill(np.zeros(shape, np.float32), *made)
         raw = Series(
             name="sound",
-            windows=_windows(arrays["samples"], arrays["lengths"], rows, length),
+            windows=windows,
             channels=("sound",),
             rate=int(meta["rate"]),
             warnings=warnings,
@@ -206,10 +210,29 @@ def _seconds(source: Source, names: list[str]) -> float:
     return float(max(0.1, round(float(np.quantile(found, 0.9)), 2))) if found else 1.0
 
 
-def _windows(samples: np.ndarray, lengths: np.ndarray, rows: np.ndarray, length: int) -> np.ndarray:
-    """Some sounds (R, length, 1), cut or filled with silence behind."""
+def _written(source: Source, names: list[str], rate: int, file: IO[bytes], cut: list[str], tell: Tell) -> list[int]:
+    """How long each sound is, behind each other in a file as int16; those that end too early are added to `cut`."""
+    lengths: list[int] = []
+    for place, name in enumerate(names):
+        if place % 32 == 0:
+            tell(0.05 + 0.8 * place / len(names), f"Reading sound {place + 1:,} of {len(names):,}")
+        content = source.members.read(name)
+        sound = read_sound(content, name, rate)
+        cut += [name] if is_cut(content) else []
+        file.write((sound.clip(-1, 1) * 32_767).astype(np.int16).tobytes())
+        lengths.append(len(sound))
+        if file.tell() > MAX_STORED_BYTES:
+            raise DataError(
+                f"These sounds take more than {MAX_STORED_BYTES / 2**20:,.0f} MiB at {rate:,} samples a second; "
+                "choose a lower rate, or bring a part of them."
+            )
+    file.flush()
+    return lengths
+
+
+def _fill(found: np.ndarray, samples: np.ndarray, lengths: np.ndarray, rows: np.ndarray, length: int) -> np.ndarray:
+    """Some sounds (R, length, 1), cut or filled with silence behind, in an array of zeros."""
     ends = np.cumsum(lengths)
-    found = np.zeros((len(rows), length, 1), dtype=np.float32)
     for place, row in enumerate(rows.tolist()):
         kept = samples[ends[row] - lengths[row] : ends[row]][:length]
         found[place, : len(kept), 0] = kept / np.float32(32_767)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _TAG = re.compile(r"O|[BIESLUM]-\S{1,80}")
 _SAMPLE_LINES = 400
+_MOST_ODD = 0.1  # of the lines of a sample; reading them says what is wrong with those
 MAX_TAGS = 400
 COLUMN = Question("column", "Tag column", "whole", "Which column holds the tags, counted from 1; 0 is the last", low=0,
                   high=30, default=0, when_added=True)  # fmt: skip
@@ -129,9 +130,8 @@ def _looks_tagged(source: Source, name: str) -> bool:
     lines = [line.split() for line in text.splitlines()[:_SAMPLE_LINES]]
     lines = lines[:-1] or lines  # the last may be cut
     full = [line for line in lines if line and not line[0].startswith("#")]
-    if len(full) < 3 or any(len(line) < 2 for line in full):
-        return False
-    return all(_TAG.fullmatch(line[-1]) for line in full)
+    odd = sum(len(line) < 2 or not _TAG.fullmatch(line[-1]) for line in full)
+    return len(full) >= 3 and odd <= _MOST_ODD * len(full)
 
 
 def _sentences(source: Source, answers: Answers, count: int) -> list[Sentence]:
@@ -151,6 +151,7 @@ def _read(source: Source, name: str, answers: Answers, most: int | None) -> list
     column = int(answers.get("column", 0) or 0)
     found: list[Sentence] = []
     begun: Sentence = ([], [])
+    width = 0  # of the lines of a sentence
     for number, line in enumerate([*text.replace("\0", " ").splitlines(), ""], 1):
         cells = line.split("\t") if "\t" in line else line.split()
         cells = [cell.strip() for cell in cells]
@@ -166,6 +167,12 @@ def _read(source: Source, name: str, answers: Answers, most: int | None) -> list
                 f"Line {number:,} of {name[:80]!r} has no tag behind its word: {line[:60]!r}; each line has a word and "
                 "a tag with a tab or a blank between them."
             )
+        if begun[0] and len(cells) != width:
+            raise DataError(
+                f"Line {number:,} of {name[:80]!r} has {len(cells)} columns where the line before has {width}: "
+                f"{line[:60]!r}; each line of a sentence has as many."
+            )
+        width = len(cells)
         begun[0].append(cells[0] if column != 1 else cells[1])
         begun[1].append(cells[column - 1])
     return found
