@@ -151,9 +151,12 @@ def advance(store: Store) -> None:
 
 def tend(store: Store) -> None:
     """See to all runs: those whose worker is gone are marked as failed, sweeps go on, and whoever is next begins."""
-    for run in store.active_runs():
+    mine, active = [*_children], store.active_runs()
+    for run in active:
         if run.state != "waiting" and (run.pid or run.claim):
             _look(store, run)
+    for run_id in set(mine) - {run.id for run in active}:  # nobody looks any more at a run that was deleted
+        _reap(run_id)
     if store.sweeps(state="running"):
         from builder.train import sweeps
 

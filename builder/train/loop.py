@@ -51,7 +51,11 @@ class TrainingError(RuntimeError):
 
 
 class DivergedError(TrainingError):
-    """The loss is no number any more."""
+    """The loss is no number any more. `advice` helps as long as nobody knows where that began."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what} {advice}")
+        self.what = what
 
 
 class Watch:
@@ -238,8 +242,9 @@ class Loop:
         self._losses.clear()
         if not math.isfinite(loss):
             raise DivergedError(
-                f"The loss became {loss} by step {self.step} (epoch {self.epoch + 1}). Lower the learning rate from "
-                f"{self.learning_rate:g}, clip the gradient, or look for extreme values in the data."
+                f"The loss became {loss} by step {self.step} (epoch {self.epoch + 1}).",
+                f"Lower the learning rate from {self.learning_rate:g}, clip the gradient, or look for extreme values "
+                "in the data.",
             )
         # What is lowered is not always the loss that is measured after each epoch.
         name = "weighted_loss" if self._weights is not None else self.objective.lowered

@@ -170,7 +170,7 @@ def carry_out(
         save_card(folder, loop.data, project.data, store.home)
         link.tell(test=measured.metrics)
     except DivergedError as error:
-        raise TrainingError(f"{error}{_culprit(link, project, folder, text)}") from None
+        raise TrainingError(_culprit(error, link, project, folder, text)) from None
     finally:
         link.close()
     return ("finished" if done else "stopped"), "" if done else link.ending
@@ -186,17 +186,18 @@ def _next(home: str) -> None:
         traceback.print_exc()  # whoever looks next does it
 
 
-def _culprit(link: Link, project: Project, folder: Path, text: str) -> str:
-    """Who made the first number that is none, as a sentence; it stands among the run's warnings too."""
+def _culprit(error: DivergedError, link: Link, project: Project, folder: Path, text: str) -> str:
+    """The reason with who made the first number that is none, and what helps there; it is among the warnings too."""
     first, data = folder / FILE, prepare(project.data, link.store.home)
     taught = within(folder)
     found = culprit.find(
         project, folder, lambda: teach(begin(project, text, data, first if first.exists() else None), taught)
     )
     if found is None:
-        return ""
-    link.observer.tell(found.notice())
-    return f" {found.sentence()}"
+        return str(error)
+    told = found.notice()
+    link.observer.tell(told)
+    return f"{error.what} {found.sentence()} {told.fix}"
 
 
 def _told() -> dict[str, Any] | None:

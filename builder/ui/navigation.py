@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import StopException, get_script_run_ctx
 
 import builder.ui
-from builder.ui import session
+from builder.ui import notice, session
 from builder.ui.trouble import guard, keep_callback_errors
 
 ROOT = Path(builder.ui.__file__).parents[2]
@@ -37,8 +37,13 @@ def navigate() -> None:
     _state.inside = True
     try:
         with guard():
-            chosen.run()
+            try:
+                chosen.run()
+            except StopException:  # the page has said all that it has to say
+                notice.watch(session.store())
+                raise
             session.warm()
+        notice.watch(session.store())
     finally:
         _state.inside = False
 

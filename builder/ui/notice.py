@@ -1,19 +1,25 @@
-"""A desktop notice when a run ends: the browser's own, asked for by a click and never before."""
+"""A desktop notice when a run or a sweep ends, on whichever page: the browser's own, asked for by a click and never
+before.
+
+Every page ends with a component that nobody sees. What goes on is remembered by the tab, also over a reload; the server
+is asked again while something goes on and notices are wanted, and never otherwise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
+from textwrap import shorten
 from typing import Any
 
 import streamlit as st
 
-from builder import train
-from builder.store import Run
+from builder.store import Run, Store, StoreError, Sweep
 from builder.train.compare import test
+from builder.ui.trouble import guard
 
+# So many of the newest are looked at where this tab does not know yet what went on.
 AT_MOST = 30
-_HTML = '<button type="button" hidden></button>'
+_KEPT = "told of"
 _CSS = """
 button { font: inherit; font-size: 0.875rem; color: var(--st-text-color); background: none; cursor: pointer;
   border: 1px solid var(--st-border-color, #8884); border-radius: var(--st-button-radius, 0.5rem);
@@ -21,13 +27,17 @@ button { font: inherit; font-size: 0.875rem; color: var(--st-text-color); backgr
 button:hover { color: var(--st-primary-color); border-color: var(--st-primary-color) }
 button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px }
 """
-# What was active is remembered by the window, so that a run that ends while another page is looked at is told there.
-_JS = """
+_ASKED = """
 const KEY = "netloom-notice";
-export default function ({ parentElement, data }) {
+const on = () => "Notification" in window && Notification.permission === "granted"
+  && localStorage.getItem(KEY) === "on";
+"""
+_BUTTON = (
+    _ASKED
+    + """
+export default function ({ parentElement }) {
   const button = parentElement.querySelector("button");
   if (!("Notification" in window)) return;
-  const on = () => Notification.permission === "granted" && localStorage.getItem(KEY) === "on";
   const draw = () => {
     button.hidden = false;
     button.disabled = Notification.permission === "denied";
@@ -40,36 +50,81 @@ export default function ({ parentElement, data }) {
     else if ((await Notification.requestPermission()) === "granted") localStorage.setItem(KEY, "on");
     draw();
   };
-  const active = (window.netloomActive ??= new Map());
-  for (const run of data.runs) {
-    if (run.active) active.set(run.id, true);
-    else if (active.delete(run.id) && on()) new Notification(run.title, { body: run.words, tag: run.id });
-  }
   draw();
 }
 """
+)
+_WATCH = (
+    _ASKED
+    + """
+const GOING = "netloom-going", EVERY_MS = 4000;
+export default function ({ parentElement, data, setTriggerValue }) {
+  const known = new Set(JSON.parse(sessionStorage.getItem(GOING) ?? "[]"));
+  for (const { id, title, words } of data.ended) {
+    if (!known.has(id) || data.going.includes(id) || !on()) continue;
+    const notice = new Notification(title, { body: words, tag: id });
+    notice.onclick = () => { window.focus(); notice.close(); };
+  }
+  sessionStorage.setItem(GOING, JSON.stringify(data.going));
+  clearInterval(parentElement.netloomLook);
+  if (!data.going.length) return;
+  const look = setInterval(() => on() && setTriggerValue("look", true), EVERY_MS);
+  parentElement.netloomLook = look;
+  return () => clearInterval(look);
+}
+"""
+)
 
 
-def notice(runs: Sequence[Run], words: dict[str, str], key: str) -> None:
-    """The button, and the notice of each of these runs that was active when it was last shown and is not any more."""
-    rows: list[dict[str, Any]] = [
-        {
-            "id": run.id,
-            "title": run.title[:80],
-            "active": run.state in train.ACTIVE,
-            "words": _words(run, words),
-        }
-        for run in runs[:AT_MOST]
-    ]
-    _component()(key=key, data={"runs": rows}, width="content")
+def button(key: str) -> None:
+    """Asks to be told, or not to be told any more; the browser keeps the answer."""
+    _component("button", '<button type="button" hidden></button>', _BUTTON)(key=key, width="content")
 
 
-def _words(run: Run, words: dict[str, str]) -> str:
+@st.fragment
+@guard()
+def watch(store: Store) -> None:
+    """The part of every page that tells of what has ended."""
+    known: dict[str, Any] | None = st.session_state.get(_KEPT)
+    # Of a sweep its end is told, and not that of each trial.
+    going = [run.id for run in store.active_runs() if run.sweep_id is None]
+    going += [sweep.id for sweep in store.sweeps(state="running")]
+    if known is None or known["going"] != going:
+        known = {"going": going, "ended": _ended(store, known, going)}
+        st.session_state[_KEPT] = known
+    _component("watch", "<i></i>", _WATCH)(key="notice watch", data=known, on_look_change=lambda: None)
+
+
+def _ended(store: Store, known: dict[str, Any] | None, going: list[str]) -> list[dict[str, str]]:
+    """What has ended, the latest last. What was told before stays for a while, as a browser may miss a look."""
+    if known is None:
+        newest: list[Run | Sweep] = [run for run in store.runs(limit=AT_MOST) if run.sweep_id is None]
+        newest += store.sweeps()[:AT_MOST]
+        return [_told(one) for one in newest if one.id not in going]
+    gone = [found for one in known["going"] if one not in going and (found := _found(store, one)) is not None]
+    new = [_told(one) for one in gone]
+    again = {one["id"] for one in new}
+    kept: list[dict[str, str]] = [one for one in known["ended"] if one["id"] not in again]
+    return [*kept, *new][-AT_MOST:]
+
+
+def _found(store: Store, key: str) -> Run | Sweep | None:
+    for look in (store.run, store.sweep):
+        try:
+            return look(key)
+        except StoreError:  # there is none of this kind, or it was deleted
+            continue
+    return None
+
+
+def _told(one: Run | Sweep) -> dict[str, str]:
     """How it ended: why, or how well."""
-    measures = (f"{name.replace('_', ' ')} {value:.4g}" for name, value in test(run)[:2])
-    return f"{words.get(run.state, run.state)}. {run.reason or ' · '.join(measures)}".strip()[:160]
+    measures, words = test(one)[:2] if isinstance(one, Run) else [], one.state.capitalize()
+    well = " · ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in measures)
+    title = f"{'Sweep: ' * isinstance(one, Sweep)}{one.title[:80]}"
+    return {"id": one.id, "title": title, "words": shorten(f"{words}. {one.reason or well}", 200, placeholder=" …")}
 
 
 @cache
-def _component() -> Any:
-    return st.components.v2.component("netloom_notice", html=_HTML, css=_CSS, js=_JS)
+def _component(name: str, html: str, script: str) -> Any:
+    return st.components.v2.component(f"netloom_notice_{name}", html=html, css=_CSS, js=script)

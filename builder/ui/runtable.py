@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -14,12 +15,11 @@ from builder.train import continuing, kept, repeating
 from builder.train.compare import document, metrics, test
 from builder.train.energy import sentence
 from builder.train.queue import places
-from builder.ui import session
+from builder.ui import notice, session
 from builder.ui.asking import ask, delete, extend
 from builder.ui.comparing import comparing
 from builder.ui.handing import hand_over
 from builder.ui.live import Live
-from builder.ui.notice import notice
 from builder.ui.sweeping import sweeping
 from builder.ui.watching import STATES
 from builder.ui.words import plain, told_apart
@@ -27,6 +27,10 @@ from builder.ui.words import plain, told_apart
 REFRESH_S = 2.0
 LIMIT = 1_000
 PARTS = {"runs": "Runs", "sweeps": "Sweeps"}
+_CHOSEN = "chosen runs"
+_FILTERS = "filters of runs"
+# What the filters say while nobody narrows anything down.
+_ANY: dict[str, Any] = {"of": "", "state of": [], "tag of": [], "text of": ""}
 
 
 def runtable(live: Live) -> None:
@@ -52,14 +56,20 @@ def runtable(live: Live) -> None:
             st.switch_page("pages/train.py")
         return
     shown = _filtered(live, runs)
+    if any(run.state in train.ACTIVE for run in runs):
+        st.fragment(_look, run_every=REFRESH_S)(live.store, _stamp(runs))
+    if not shown:
+        st.markdown("#### No run fits all of these")
+        st.button(
+            f"Show all {len(runs):,}", icon=":material/filter_alt_off:", on_click=st.session_state.update, args=(_ANY,)
+        )
+        return
     picked = _table(live.store, shown)
     with st.container(horizontal=True, vertical_alignment="center"):
         some = f"{len(shown):,} of " if len(shown) < len(runs) else ""
         st.caption(f"{some}{len(runs):,} run{'s'[: len(runs) != 1]}")
-        notice(runs, {state: word for state, (_, word) in STATES.items()}, "notice runs")
+        notice.button("notice runs")
         hand_over(live.store, picked or shown, bool(picked))
-    if any(run.state in train.ACTIVE for run in runs):
-        st.fragment(_look, run_every=REFRESH_S)(live.store, _stamp(runs))
     if not picked:
         st.caption("Choose one run to name, note, extend or branch it, or several to compare them.")
     elif len(picked) == 1:
@@ -83,13 +93,18 @@ def _filtered(live: Live, runs: list[Run]) -> list[Run]:
     names = {row.id: row.name for row in live.store.list_projects()}
     projects = list(dict.fromkeys(run.project_id for run in runs))
     labels = told_apart({"": "All projects", **{key: names.get(key, key[:8]) for key in projects}})
+    for key, value in st.session_state.get(_FILTERS, _ANY).items():  # widgets forget on other pages what they were told
+        st.session_state.setdefault(key, value)
     one, two, three, four = st.columns([1.4, 1.4, 1.2, 1.4])
     project = one.selectbox("Project", list(labels), format_func=labels.__getitem__, key="of")
-    states = list(dict.fromkeys(run.state for run in runs))
-    state = two.multiselect("State", states, format_func=lambda key: STATES[key][1], placeholder="Any", key="state of")
-    tags = sorted({tag for run in runs for tag in run.tags})
+    # All states, and the tags that are asked for: a run that moves on must not change what is asked.
+    state = two.multiselect(
+        "State", list(STATES), format_func=lambda key: STATES[key][1], placeholder="Any", key="state of"
+    )
+    tags = sorted({tag for run in runs for tag in run.tags}.union(st.session_state["tag of"]))
     tag = three.multiselect("Tag", tags, placeholder="Any", key="tag of")
     text = four.text_input("Title or notes", placeholder="Find", key="text of").casefold()
+    st.session_state[_FILTERS] = {key: st.session_state[key] for key in _ANY}
     return [
         run
         for run in runs
@@ -103,6 +118,7 @@ def _filtered(live: Live, runs: list[Run]) -> list[Run]:
 def _table(store: Store, runs: list[Run]) -> list[Run]:
     """The runs as rows. Returns those that are chosen."""
     names = {row.id: row.name for row in store.list_projects()}
+    ids = [run.id for run in runs]
     line = {run_id: f" · {words}" for run_id, words in places(store).items()}
     columns: dict[str, list[Any]] = {
         "Title": [run.title for run in runs],
@@ -117,16 +133,20 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
     }
     # What says nothing takes no room.
     columns = {name: cells for name, cells in columns.items() if name not in ("Tags", "Notes") or any(cells)}
-    if len(names) == 1:
+    if len(names) == 1 or columns["Project"] == columns["Title"]:
         del columns["Project"]
-    found = st.dataframe(
+    # A table of its own for these very rows: a click on one of them cannot come to mean another.
+    key = f"all runs {hash(tuple(ids))}"
+    chosen = st.session_state.get(_CHOSEN, [])
+    st.dataframe(
         columns,
         hide_index=True,
         height=min(38 + 35 * max(len(runs), 1), 388),
-        on_select="rerun",
+        on_select=partial(_choose, key, ids),
         selection_mode="multi-row",
+        selection_default={"selection": {"rows": [row for row, run_id in enumerate(ids) if run_id in chosen]}},
         placeholder="",
-        key=f"all runs {hash(tuple(run.id for run in runs))}",
+        key=key,
         column_config={
             "Best on validation": st.column_config.NumberColumn(format="%.4g"),
             "Tags": st.column_config.ListColumn(),
@@ -134,8 +154,20 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
             "Title": st.column_config.TextColumn(width="medium"),
         },
     )
-    rows: list[int] = found["selection"]["rows"]
-    return [runs[row] for row in rows if row < len(runs)]
+    _choose(key, ids)
+    known = {run.id: run for run in runs}
+    return [known[run_id] for run_id in st.session_state.get(_CHOSEN, []) if run_id in known]
+
+
+def _choose(key: str, ids: list[str]) -> None:
+    """Keep what was chosen by its id: a run that comes or goes, a filter and a look at another page make another table.
+
+    What a filter hides stays chosen, and is so again when it is shown. Also a callback, as a click may arrive when
+    there is another table already.
+    """
+    rows: list[int] = st.session_state[key]["selection"]["rows"]
+    before = st.session_state.get(_CHOSEN, [])
+    st.session_state[_CHOSEN] = [run_id for run_id in before if run_id not in ids] + [ids[row] for row in rows]
 
 
 def _best(run: Run) -> float | None:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from builder import train
 from builder.graph import EditError
-from builder.store import StoreError, Sweep, Trial
+from builder.store import Store, StoreError, Sweep, Trial
 from builder.train import cluster, sweeps
 from builder.train.compare import shown
 from builder.train.spaces import MAX_CHOICES, POINTS, Parameter, SpaceError, checked, grid, searchable
@@ -172,17 +172,16 @@ def _watch_one(live: Live) -> None:
         key=f"sweeps {len(ids)} {ids[index]} {known[ids[index]].state}",
     )
     st.session_state["sweep"] = chosen
-    going = known[chosen].state == "running"
+    going = _goes_on(live.store, known[chosen], live.store.trials(chosen))
     st.fragment(_watch, run_every=REFRESH_S if going else None)(live, chosen, going)
 
 
 @guard()
 def _watch(live: Live, sweep_id: str, going: bool) -> None:
     """The sweep as it is now, drawn again and again while it goes on."""
-    sweep = live.store.sweep(sweep_id)
-    if going != (sweep.state == "running"):
+    sweep, trials = live.store.sweep(sweep_id), live.store.trials(sweep_id)
+    if going != _goes_on(live.store, sweep, trials):
         st.rerun()
-    trials = live.store.trials(sweep_id)
     _controls(live, sweep)
     ended = sum(trial.state != "running" for trial in trials)
     pruned, failed = (sum(trial.state == state for trial in trials) for state in ("pruned", "failed"))
@@ -194,7 +193,13 @@ def _watch(live: Live, sweep_id: str, going: bool) -> None:
         _spreads(live, sweep)
     if trials:
         _charts(sweep, trials)
-        _rows(sweep, trials)
+        _rows(live.store, sweep, trials)
+
+
+def _goes_on(store: Store, sweep: Sweep, trials: list[Trial]) -> bool:
+    """Whether something may still change: it has trials to make, or the last of them are only just being stopped."""
+    left = {trial.run_id for trial in trials if trial.state == "running"}
+    return sweep.state == "running" or (bool(left) and any(run.id in left for run in store.active_runs()))
 
 
 def _controls(live: Live, sweep: Sweep) -> None:
@@ -325,12 +330,15 @@ def _shares(shares: dict[str, float]) -> go.Figure:
     return figure
 
 
-def _rows(sweep: Sweep, trials: list[Trial]) -> None:
+def _rows(store: Store, sweep: Sweep, trials: list[Trial]) -> None:
+    # Of a sweep that was stopped, trials keep their state for when it goes on; until then their runs stand still.
+    still = set() if sweep.state == "running" else {trial.run_id for trial in trials if trial.state == "running"}
+    still -= {run.id for run in store.active_runs()} if still else set()
     rows = [
         {
             "Trial": trial.number + 1,
             sweep.plan["metric"]: trial.value,
-            "State": trial.state,
+            "State": "stopped" if trial.run_id in still else trial.state,
             **{path: shown(value) for path, value in trial.assigned.items()},
             "Reason": trial.reason,
         }

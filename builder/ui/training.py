@@ -6,11 +6,10 @@ import streamlit as st
 
 from builder import train
 from builder.store import Run
-from builder.ui import session
+from builder.ui import notice, session
 from builder.ui.curves import PLAIN, Curves
 from builder.ui.curves.plot import plot
 from builder.ui.live import Live
-from builder.ui.notice import notice
 from builder.ui.recipe import recipe
 from builder.ui.results import results
 from builder.ui.watching import MOST_CHARTS, STATES, watch
@@ -56,7 +55,7 @@ def _runs(live: Live) -> None:
             format_func=labels.__getitem__,
             key=f"runs {len(ids)} {chosen} {known[chosen].state in train.ACTIVE}",
         )
-        notice(rows, {state: word for state, (_, word) in STATES.items()}, "notice train")
+        notice.button("notice train")
     if picked != chosen:
         session.choose(live.id, picked)
         st.rerun()
@@ -64,7 +63,7 @@ def _runs(live: Live) -> None:
     st.query_params["run"] = picked
     run = known[picked]
     active = run.state in train.ACTIVE
-    st.fragment(watch, run_every=REFRESH_S if active else None)(live, picked, active)
+    st.fragment(watch, run_every=REFRESH_S if active else None)(live, picked, "" if active else run.state)
     if not active:
         results(live, run)
 

@@ -29,5 +29,5 @@ def warned(notices: Sequence[Mapping[str, Any]]) -> None:
 
 def _tell(one: Mapping[str, Any]) -> None:
     show = {"error": st.error, "warning": st.warning, "info": st.info}[one["severity"]]
-    when = f"Since epoch {one['epoch'] + 1}, step {one['step']:,}. " if one["step"] else ""
+    when = f"Seen in epoch {one['epoch'] + 1}, step {one['step']:,}. " if one["step"] else ""
     show(f"{plain(one['message'])}  \n:small[{when}{plain(one['fix'])}]", icon=ICONS[one["severity"]])

@@ -47,10 +47,12 @@ VALUE = "font-weight:600;font-variant-numeric:tabular-nums;white-space:nowrap;ov
 
 
 @guard()
-def watch(live: Live, run_id: str, active: bool) -> None:
-    """The run as it is now, drawn again and again while it goes on."""
+def watch(live: Live, run_id: str, ended: str) -> None:
+    """The run as it is now, drawn again and again while it goes on. `ended` is the state that the page around it shows
+    it in, and empty while it goes on."""
     run = train.refresh(live.store, run_id)
-    if active != (run.state in train.ACTIVE):
+    active = run.state in train.ACTIVE
+    if ended != ("" if active else run.state):
         st.rerun()  # the whole page: results come up and this stops looking, or begins again
     with st.container():  # one place for what comes and goes, so that the curves below stay where they are
         _above(live, run, active)
@@ -68,7 +70,7 @@ def _above(live: Live, run: Run, active: bool) -> None:
         _controls(live, run)
     if run.state == "failed":
         st.error(run.reason)
-    for problem in (live.problem, _refusal(run.id)):
+    for problem in (live.problem, "" if active else _refusal(run.id)):
         if problem:
             st.error(problem)
     done = run.step / run.total_steps if run.total_steps else float(not active)
@@ -173,7 +175,9 @@ def _change_rate(live: Live, run: Run) -> None:
             train.set_learning_rate(live.store, run.id, float(typed))
             st.toast(f"The learning rate is {float(typed):g} from the next step on.")
         except ValueError:
-            st.error(f"A learning rate is a number above 0 and at most 10, received {typed[:30]!r}.")
+            # A toast, as the next look would take away what stands on the page.
+            said = f"A learning rate is a number above 0 and at most 10, received {plain(typed[:30])}."
+            st.toast(said, icon=":material/error:")
 
 
 def _facts(run: Run) -> None:

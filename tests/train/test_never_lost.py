@@ -69,7 +69,7 @@ class Keeper:
         before = self._lines().count("ready")
         with self.told.open("a") as told:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=told, text=True, cwd=REPOSITORY)
-        until(lambda: self._lines().count("ready") > before, 60)
+        until(lambda: self._lines().count("ready") > before, patience(60))
 
     def _lines(self) -> list[str]:
         return self.told.read_text().split("\n") if self.told.exists() else []

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from builder.graph import DataChoice, Project, Training
 from builder.train.loop import DivergedError
-from builder.train.observe import culprit
+from builder.train.observe import MEASURES, Place, culprit
+from builder.train.observe.notices import Seen
 from builder.train.observe.rules import RULES
 from tests.networks import chain, digits_mlp
 from tests.train.runs import loop, moons
@@ -94,6 +97,53 @@ def test_learning_rate_too_high(home: Path, tmp_path: Path) -> None:
     assert "from 10 to 1" in found["learning_rate_high"]["fix"]
 
 
+def seen(losses: list[float], train: list[float], dead: float = 0.0) -> Seen:
+    """What is known of a run whose rules are asked for the first time near its end; its steps are tiny by now."""
+    layers = [Place("linear_1", ("linear_1",), "Linear", "Linear", "linear_1")]
+    layers += [Place("relu_1", ("relu_1",), "ReLU", "ReLU", "relu_1")]
+    sample = np.full((2, len(MEASURES)), np.nan)
+    sample[0, :3] = 1e-9, 1.0, 1e-6
+    sample[1, MEASURES.index("dead")] = dead
+    known = Seen(Training(learning_rate=1.0), layers, [32, 0], [True, False], 64, losses=losses, train=train, step=500)
+    known.samples.extend([sample] * 5)
+    return known
+
+
+def test_a_loss_that_jumped_and_never_came_back_is_no_rate_that_is_too_low() -> None:
+    """Rules are asked now and then. In a short run that is after the jump, when the rectifiers are dead already."""
+    known = seen([0.7, 9_936.0, 4_867.0, 40.0, 0.9, 0.71, 0.71], [1_820.0] + [0.71] * 12)
+    found = RULES["learning_rate_high"](known)
+    assert found is not None
+    assert "jumped to 9.94e+03; at the start, when nothing was learned, it was 0.7" in found.message
+    assert RULES["learning_rate_low"](known) is None
+    known.losses = [0.7] * 7
+    known.train = [0.7] * 13
+    assert RULES["learning_rate_low"](known) is not None
+    known.rate = 0.02  # was set while the run went on
+    found = RULES["learning_rate_low"](known)
+    assert found is not None
+    assert "from 0.02 to 0.2" in found.fix
+    known.losses = [0.7, 1.6, 1.5, 0.1, 0.05]  # it found its way: nothing that anybody has to do
+    assert RULES["learning_rate_high"](known) is None
+
+
+def test_where_units_are_dead_nothing_else_is_blamed() -> None:
+    known = seen([0.7] * 7, [0.71] * 13, dead=0.9)
+    assert {code for code, rule in RULES.items() if rule(known) is not None} == {"dead_units"}
+
+
+def test_a_gradient_that_exploded_between_two_looks_of_the_rules() -> None:
+    known = seen([0.7] * 3, [0.7])
+    known.samples.clear()
+    for length in (1.0, 1.2, 0.9, 1.1, 1.0, 400.0, 900.0, 0.0, 0.0, 0.0):
+        sample = np.full((2, len(MEASURES)), np.nan)
+        sample[0, 0] = length
+        known.samples.append(sample)
+    found = RULES["exploding_gradients"](known)
+    assert found is not None
+    assert "has become 900 long, 900 times as long as before" in found.message
+
+
 def test_learning_rate_too_low(home: Path, tmp_path: Path) -> None:
     found = told(on_moons(*deep("ReLU", 2), learning_rate=1e-7, epochs=3), home, tmp_path)
     assert set(found) == {"learning_rate_low"}
@@ -129,6 +179,7 @@ def test_underfitting(home: Path, tmp_path: Path) -> None:
 def test_class_imbalance(home: Path, tmp_path: Path) -> None:
     project = digits_mlp(epochs=1, device="cpu")
     made = loop(project, home)
+    made.data = replace(made.data, target=made.data.target.clone())  # other tests of this process read the same digits
     rows = made.data.split["train"]
     nines = rows[made.data.target[rows] == 9]
     made.data.target[nines[:-5]] = 0
@@ -166,6 +217,7 @@ def test_the_layer_that_gave_the_first_number_that_is_none(home: Path, tmp_path:
     assert (found.kind, found.place.path, found.batch, found.epoch, found.step) == ("answer", "function_1", 1, 1, 1)
     assert found.value == "NaN"
     notice = found.notice()
+    assert notice.fix.startswith("It does so before anything was learned")  # no learning rate would help
     assert notice.nodes == ("function_1",)
     assert "batch 1 of epoch 1" in notice.message
 

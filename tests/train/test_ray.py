@@ -15,10 +15,13 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 
+from builder.graph import loads
 from builder.store import Run, Store
 from builder.train import ACTIVE, control, evaluation, fit_here, pause, proceed, refresh, start, sweeps
 from builder.train.cluster import drivers
+from builder.train.cluster.manifest import DOCUMENT, rayjob
 from builder.train.trained import evaluate
 from tests.networks import digits_mlp
 from tests.train.runs import check_curves, store_in, until, until_state
@@ -118,6 +121,33 @@ def test_a_run_loses_workers_and_ends_as_on_one_machine(lost: tuple[int, ...], s
     assert found is not None
     assert found.metrics["accuracy"] == pytest.approx(expected["accuracy"], abs=0.01)
     assert found.metrics["loss"] == pytest.approx(expected["loss"], rel=0.02)
+
+
+@pytest.mark.long
+def test_the_entrypoint_of_a_rayjob_trains_in_a_job_of_ray(store: Store, address: str, tmp_path: Path) -> None:
+    """With the environment that Ray gives the command of a job that was submitted to it, as KubeRay does."""
+    project = digits_mlp(epochs=12, batch_size=32, learning_rate=3e-3, device="cpu")
+    config, job = yaml.safe_load_all(rayjob(project, 2, "netloom"))
+    document = tmp_path / "project.json"
+    document.write_text(config["data"]["project.json"])
+    command = job["spec"]["entrypoint"].replace(DOCUMENT, str(document))
+    submitted = {"runtime_env": {"env_vars": {"MORE": "1"}}, "metadata": {"job_submission_id": "raysubmit_1"}}
+    environment = {**os.environ, "NETLOOM_HOME": str(store.home), "RAY_ADDRESS": address}
+    environment |= {"RAY_JOB_CONFIG_JSON_ENV_VAR": json.dumps(submitted), "PYTHONUNBUFFERED": "1"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, timeout=WAIT_S)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = store.runs()
+    assert (run.state, run.reason) == ("finished", "")
+    (group,) = events(store, run.id, "ranks")
+    assert len(group["ranks"]) == 2
+    check_curves(store.points(run.id), 12)
+    assert loads((store.run_folder(run.id) / "project.json").read_text()) == project
+    found = evaluation(store, run.id)
+    assert found is not None
+    assert found.metrics["accuracy"] == pytest.approx(
+        evaluate(fit_here(project, store.home)).metrics["accuracy"], abs=0.01
+    )
 
 
 def test_trials_of_a_sweep_are_made_by_ray_tune(store: Store) -> None:

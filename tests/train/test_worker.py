@@ -33,6 +33,7 @@ from builder.train import (
     set_learning_rate,
     start,
     stop,
+    tend,
     wait,
     warm,
 )
@@ -221,7 +222,8 @@ def test_a_loss_that_is_no_number_is_the_reason(store: Store) -> None:
     run = wait(store, run_id, 180)
     assert run.state == "failed"
     assert run.reason.startswith("The loss became ")
-    assert "look for extreme values in the data. It begins in batch " in run.reason
+    assert "(epoch 1). It begins in batch " in run.reason
+    assert "Lower the learning rate" in run.reason
 
 
 def test_what_cannot_be_trained_starts_no_worker(store: Store) -> None:
@@ -256,3 +258,5 @@ def test_a_worker_ends_when_its_project_is_deleted(store: Store) -> None:
     store.delete_project(project_id)
     until(lambda: _children[run_id].poll() == 0, 20)
     assert not store.run_folder(run_id).exists()
+    tend(store)
+    assert run_id not in _children, "no process is left over of a run that nobody can look at any more"

@@ -57,7 +57,36 @@ def test_runs_are_found_by_project_state_tag_and_text(store: Store) -> None:
     app.multiselect(key="state of").set_value([]).run()
     app.text_input(key="text of").set_value("rare *WORDS").run()
     assert table(app) == ["Run 2"]
+    app.multiselect(key="state of").set_value(["running"]).run()  # what no run has can be asked for, too
+    assert not app.dataframe
+    app.button[0].click().run()
+    assert table(app) == ["Run 2", "Run 1", "Run 0"]
     assert not app.error
+
+
+def test_what_was_chosen_stays_chosen_when_the_table_changes(store: Store) -> None:
+    """A run that comes, a filter that hides and shows again, a run that goes."""
+    project_id = store.create_project(moons())
+    made = [store.create_run(project_id, moons(), f"Run {number}") for number in range(3)]
+    for number, run in enumerate(made):
+        store.update_run(run.id, state="failed" if number == 1 else "finished")
+    app = opened()
+    app.session_state[str(app.dataframe[0].key)] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
+    assert chosen(app.run()) == ["Run 2", "Run 1"]
+    newest = store.create_run(project_id, moons(), "Run 3")
+    store.update_run(newest.id, state="finished")
+    assert chosen(app.run()) == ["Run 2", "Run 1"]
+    assert chosen(app.multiselect(key="state of").set_value(["failed"]).run()) == ["Run 1"]
+    assert chosen(app.multiselect(key="state of").set_value([]).run()) == ["Run 2", "Run 1"]
+    store.delete_run(made[2].id)
+    assert chosen(app.run()) == ["Run 1"]
+    assert not app.exception
+
+
+def chosen(app: AppTest) -> list[str]:
+    """The titles of the rows that the table itself has as chosen."""
+    titles = table(app)
+    return [titles[row] for row in app.session_state[str(app.dataframe[0].key)]["selection"]["rows"]]
 
 
 def test_a_run_that_waits_says_where_it_stands(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +140,22 @@ def test_the_best_of_a_sweep_goes_into_the_document_and_out_again(store: Store) 
     live.apply({"kind": "undo"})
     assert live.project.training == project.training
     assert live.project.main_network == project.main_network
+
+
+def test_a_trial_of_a_sweep_that_was_stopped_is_not_said_to_run(store: Store) -> None:
+    """It keeps its state for when the sweep goes on, but the page says what its run does."""
+    project_id = store.create_project(moons())
+    space = {"training.learning_rate": {"low": 0.001, "high": 0.1}}
+    sweep = store.create_sweep(project_id, moons(), sweeps.plan(moons(), space, trials=2))
+    run = store.create_run(project_id, moons(), trial=(sweep.id, 0, {"training.learning_rate": 0.01}))
+    store.update_run(run.id, state="stopping")
+    store.update_sweep(sweep.id, state="stopped")
+    app = opened()
+    app.segmented_control(key="runs part").set_value("sweeps").run()
+    assert list(app.dataframe[0].value["State"]) == ["running"]
+    store.update_run(run.id, state="stopped")
+    assert list(app.run().dataframe[0].value["State"]) == ["stopped"]
+    assert not app.exception
 
 
 def test_parallel_axes_take_words_and_leave_out_what_is_not_there() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.cli.choose import find_dataset, find_run
 from builder.cli.command import FAILED, INTERRUPTED, USAGE, Command, Context, Failure, whole
+from builder.cli.job import IMAGE, write_job
 from builder.cli.rate import find_rate
 from builder.cli.recipe import list_settings, with_settings
 from builder.cli.text import measures
@@ -45,6 +46,13 @@ class Train(Command):
         parser.add_argument(
             "--workers", type=whole(1, 1_024), metavar="N", help="with --backend ray: how many train it (else 1)"
         )
+        parser.add_argument(
+            "--job",
+            metavar="FILE",
+            help="with --backend ray: start nothing, and write a job that does: a RayJob for Kubernetes (FILE.yaml) or "
+            "a batch script for Slurm (FILE.sh)",
+        )
+        parser.add_argument("--image", metavar="NAME", default=IMAGE, help="with --job: the image of its pods")
         parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to train")
         parser.add_argument(
             "--set",
@@ -73,16 +81,19 @@ class Train(Command):
 
         document = read(asked.file)
         project = _project(document, asked, context)
-        try:
-            choose(project.training.device)
-        except ValueError as error:
-            raise Failure(str(error)) from None
+        if asked.backend == "local" or asked.find_rate:  # the machines of a cluster may have what this one lacks
+            try:
+                choose(project.training.device)
+            except ValueError as error:
+                raise Failure(str(error)) from None
         if asked.find_rate:
             return find_rate(project, context)
         store = open_store(context.home)
         if asked.start is not None:
             project = train.starting_from(project, _first_weights(store, project, asked.start, context))
         _tell_start(store, project, context)
+        if asked.job is not None:
+            return write_job(project, _workers(asked), asked.job, asked.image, context)
         run_id = train.start(store, kept(store, document), project, workers=_workers(asked))
         context.note(f"Run {run_id} of {plain(project.name)!r}; Ctrl-C stops it.")
         run, interrupted = follow(store, run_id, context)
@@ -107,6 +118,8 @@ def _workers(asked: Namespace) -> int:
     if asked.backend == "local":
         if asked.workers is not None:
             raise Failure("--workers says how many train on a cluster; add --backend ray.", code=USAGE)
+        if asked.job is not None:
+            raise Failure("--job writes a job for a cluster; add --backend ray.", code=USAGE)
         return 0
     return int(asked.workers or 1)
 

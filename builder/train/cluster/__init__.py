@@ -20,14 +20,14 @@ def available() -> bool:
     return find_spec("ray") is not None
 
 
-def check(project: Project, workers: int) -> None:
-    """Whether a project can be trained on so many workers.
+def check(project: Project, workers: int, *, here: bool = True) -> None:
+    """Whether a project can be trained on so many workers; where it is not started from `here`, Ray may be missing.
 
     Raises:
         StartError: it cannot.
     """
     objective = OBJECTIVES[project.training.objective]
-    if not available():
+    if here and not available():
         raise StartError(
             'Ray is not installed here; add it with pip install -e ".[cluster]", or train on this machine.'
         )

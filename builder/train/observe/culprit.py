@@ -28,6 +28,16 @@ KINDS = {
     "gradient": "the gradient that arrives at {place} is {value}",
     "weights": "the step makes the weights of {place} {value}",
 }
+FIXES = {
+    "data": "Look at the data page for empty and extreme values.",
+    "answer": "Lower the learning rate, clip the gradient, or put a normalisation before this layer.",
+}
+USUAL = "Lower the learning rate or clip the gradient."
+# In the first step no rate has changed anything yet.
+UNTRAINED = (
+    "It does so before anything was learned, so look at what it computes and is given: such as the logarithm or root "
+    "of a number below 0, a division by 0, or inputs that are far too large."
+)
 
 
 @dataclass(frozen=True)
@@ -46,10 +56,7 @@ class Culprit:
         return f"It begins in batch {self.batch} of epoch {self.epoch} (step {self.step}): {what}."
 
     def notice(self) -> Notice:
-        fix = {
-            "data": "Look at the data page for empty and extreme values.",
-            "answer": "Lower the learning rate, clip the gradient, or put a normalisation before this layer.",
-        }.get(self.kind, "Lower the learning rate or clip the gradient.")
+        fix = UNTRAINED if self.kind == "answer" and self.step == 1 else FIXES.get(self.kind, USUAL)
         where = {"where": self.place.title, "nodes": self.place.nodes} if self.place else {}
         place: dict[str, Any] = {**where, "step": self.step, "epoch": self.epoch - 1}
         return Notice("not_a_number", "error", f"The loss is no number any more. {self.sentence()}", fix, **place)

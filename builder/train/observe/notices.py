@@ -65,6 +65,11 @@ class Seen:
     validation: list[float] = field(default_factory=list)
     step: int = 0
     epoch: int = 0
+    # The learning rate as it is now, which people change while a run goes on; 0: that of the document.
+    rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.rate = self.rate or self.training.learning_rate
 
     @property
     def first(self) -> float:

@@ -86,6 +86,8 @@ class Observer:
         if self._adviser is not None:
             seen = self._adviser.seen
             seen.step, seen.epoch = step, epoch
+            if self._loop is not None:
+                seen.rate = self._loop.learning_rate
             _take(seen, split, values)
             self._safely("warnings", self._adviser.look)
 
@@ -139,7 +141,8 @@ class Observer:
         self._writer.append(step, time.time(), values)
         self._lens.slower = self._writer.every
         self._adviser.seen.samples.append(values)
-        self._adviser.seen.step, self._adviser.seen.epoch = step, self._loop.epoch
+        seen = self._adviser.seen
+        seen.step, seen.epoch, seen.rate = step, self._loop.epoch, self._loop.learning_rate
         self._adviser.look()
 
     def _safely(self, part: str, act: Callable[[], None]) -> None:

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from builder.train.observe.history import MEASURES
 from builder.train.observe.notices import Notice, Rule, Seen
 
 # Samples in a row in which something has to be so: one may be the luck of a batch.
 IN_A_ROW = 3
 # A gradient grows and shrinks by a few times from batch to batch, and by some ten times over a run. A hundred times
 # what was usual is neither. One of ten thousand is beyond what inputs and targets of size one give at any sane weights.
-EXPLODES, EXPLODED = 100.0, 1e4
+# What is usual takes so many samples to know.
+EXPLODES, EXPLODED, USUAL = 100.0, 1e4, 5
 # Sigmoids take about nine tenths of a gradient per layer, so that this is what five of them leave. A weight whose
 # gradient is as small beside that of others learns a ten-thousandth as fast: it stays as it was drawn.
 VANISHES = 1e-4
+SATURATING = ("Sigmoid", "Tanh", "Hardsigmoid", "Hardtanh", "Softsign", "LogSigmoid")
 # Networks with rectifiers are well with some tenths of their units silent in a batch; half of a layer is width that is
 # paid for and not used. https://arxiv.org/abs/1903.06733
 DEAD = 0.5
@@ -26,6 +29,8 @@ LARGE_STEP, SMALL_STEP = 0.1, 1e-4
 # At the start a network knows nothing. A loss of twice that is worse than knowing nothing, by more than batches differ.
 WORSE_THAN_NOTHING = 2.0
 STEPS_TO_MOVE, MOVED_HIGH, MOVED_LOW = 20, 0.9, 0.98
+# What a document may ask for.
+HIGHEST_RATE = 10.0
 # Validation losses sway by some hundredths from epoch to epoch. Three epochs in a row above the best one by so much,
 # and by a hundredth of all that was won since the first epoch, are no swaying while the training loss still falls.
 RISES, RISEN_OF_ALL, EPOCHS = 1.03, 0.01, 3
@@ -37,30 +42,33 @@ IMBALANCE = 10
 
 
 def exploding_gradients(seen: Seen) -> Notice | None:
-    gradients = seen.last("gradient", 2)
+    gradients = seen.last("gradient", max(2, len(seen.samples)))
     if gradients is None or seen.training.gradient_clip is not None:
         return None
     lengths = np.sqrt(np.nansum(np.square(gradients, dtype=np.float64), axis=1))
-    before = list(seen.samples)[:-2]
-    usual = np.inf
-    if len(before) >= 5:
-        usual = float(np.median([np.sqrt(np.nansum(np.square(row[:, 0], dtype=np.float64))) for row in before]))
-    if not (lengths > min(EXPLODED, max(EXPLODES * usual, 1.0))).all():
-        return None
-    most = int(np.nanargmax(gradients[-1]))
-    then = f", {lengths[-1] / usual:,.0f} times as long as before" if np.isfinite(usual) and usual > 0 else ""
-    return _notice(
-        seen,
-        "exploding_gradients",
-        f"The gradient has become {lengths[-1]:.3g} long{then}; it is longest in {seen.places[most].title}.",
-        "Clip the gradient (1 is usual), lower the learning rate, or put a normalisation before that layer.",
-        [most],
-    )
+    # All samples that are remembered: rules are asked now and then, and what exploded may have died since.
+    for late in range(1, len(lengths)):
+        usual = float(np.median(lengths[: late - 1])) if late > USUAL else np.inf
+        if not (lengths[late - 1 : late + 1] > min(EXPLODED, max(EXPLODES * usual, 1.0))).all():
+            continue
+        most = int(np.nanargmax(gradients[late]))
+        then = f", {lengths[late] / usual:,.0f} times as long as before" if np.isfinite(usual) and usual > 0 else ""
+        scale = "" if then else " Inputs of size one help as well: have the data page standardise them."
+        return _notice(
+            seen,
+            "exploding_gradients",
+            f"The gradient {'has become' if then else 'is'} {lengths[late]:.3g} long{then}; it is longest in "
+            f"{seen.places[most].title}.",
+            "Clip the gradient (1 is usual), lower the learning rate, or put a normalisation before that layer."
+            + scale,
+            [most],
+        )
+    return None
 
 
 def vanishing_gradients(seen: Seen) -> Notice | None:
     gradients = seen.last("gradient", IN_A_ROW)
-    if gradients is None:
+    if gradients is None or _dead(seen):  # behind units that are dead nothing arrives, and they are told of
         return None
     learned = np.flatnonzero(np.array(seen.matrices) & np.isfinite(gradients).all(0))
     if len(learned) < 3:
@@ -73,29 +81,28 @@ def vanishing_gradients(seen: Seen) -> Notice | None:
     which = learned[low].tolist()
     share = float(most[-1, 0] / max(strength[-1, low].min(), 1e-30))
     much = f"{share:,.0f} times" if share < 1e9 else "more than a billion times"
+    flat = any(place.type in SATURATING for place in seen.places)
+    first = "Use ReLU or GELU instead of sigmoids or tanh, add" if flat else "Add"
     return _notice(
         seen,
         "vanishing_gradients",
         f"Hardly any gradient arrives at {seen.named(which)['where']}: {much} less than where it is strongest, "
-        "so that these weights stay as they were drawn.",
-        "Use ReLU or GELU instead of sigmoids, add a normalisation or a residual connection, or take out layers.",
+        "so that these weights hardly change.",
+        f"{first} a normalisation or a residual connection, or take out layers.",
         which,
     )
 
 
 def dead_units(seen: Seen) -> Notice | None:
-    dead = seen.last("dead", IN_A_ROW)
-    if dead is None:
-        return None
-    which = np.flatnonzero((np.nan_to_num(dead, nan=0.0) >= DEAD).all(0)).tolist()
+    which = _dead(seen)
     if not which:
         return None
-    shares = dead[-1, which]
+    shares = seen.samples[-1][which, MEASURES.index("dead")]
     return _notice(
         seen,
         "dead_units",
         f"{shares[0]:.0%} of the units of {seen.places[which[0]].title} are 0 for every row of a batch"
-        + (f", and so it is in {len(which) - 1} more layers" if len(which) > 1 else "")
+        + (f", and so it is in {len(which) - 1} more layer{'s'[: len(which) > 2]}" if len(which) > 1 else "")
         + ": they learn nothing any more.",
         "Lower the learning rate, use Leaky ReLU or GELU, or put a normalisation before the layer.",
         which,
@@ -106,9 +113,10 @@ def learning_rate_high(seen: Seen) -> Notice | None:
     if seen.turns or len(seen.losses) < 3 or not seen.losses[0] > 0:
         return None
     first, last = seen.losses[0], seen.losses[-2:]
-    rate = seen.training.learning_rate
-    if min(last) > WORSE_THAN_NOTHING * first:
-        said = f"The loss jumped to {last[-1]:.3g}; at the start, when nothing was learned, it was {first:.3g}."
+    rate = seen.rate
+    if _jumped(seen) and min(last) > MOVED_HIGH * first:
+        highest = max(seen.losses)
+        said = f"The loss jumped to {highest:.3g}; at the start, when nothing was learned, it was {first:.3g}."
     else:
         steps = _step_size(seen)
         if steps is None or steps < LARGE_STEP or seen.step < STEPS_TO_MOVE or min(last) < MOVED_HIGH * first:
@@ -125,16 +133,19 @@ def learning_rate_high(seen: Seen) -> Notice | None:
 def learning_rate_low(seen: Seen) -> Notice | None:
     if seen.turns or len(seen.train) < 2 or seen.step < STEPS_TO_MOVE or not seen.first > 0:
         return None
+    if _dead(seen) or _jumped(seen) or seen.rate >= HIGHEST_RATE:
+        return None  # small steps come from something else
     steps = _step_size(seen)
     if steps is None or steps > SMALL_STEP or seen.train[-1] < MOVED_LOW * seen.first:
         return None
-    rate = seen.training.learning_rate
+    rate = seen.rate
     return _notice(
         seen,
         "learning_rate_low",
         f"The loss has hardly moved in {len(seen.train)} epochs: a step changes the weights by {steps:.1g} of "
         "themselves, where a thousandth is usual.",
-        f"Raise the learning rate, say from {rate:g} to {min(10.0, rate * 10):g}, or let the finder look for one.",
+        f"Raise the learning rate, say from {rate:g} to {min(HIGHEST_RATE, rate * 10):g}, or let the finder look for "
+        "one.",
     )
 
 
@@ -166,6 +177,8 @@ def underfitting(seen: Seen) -> Notice | None:
     train = seen.train
     if seen.turns or len(train) < PLATEAU_EPOCHS + EPOCHS or not seen.first > 0:
         return None
+    if _dead(seen) or _jumped(seen):  # which is told already, and says what to do
+        return None
     before, late = min(train[:-PLATEAU_EPOCHS]), min(train[-PLATEAU_EPOCHS:])
     steps = _step_size(seen)
     if steps is not None and steps <= SMALL_STEP:
@@ -194,6 +207,18 @@ def class_imbalance(seen: Seen) -> Notice | None:
         f"that never says {few[:60]!r} is right almost as often as a good one.",
         "Weigh the classes, bring more rows of the rare ones, and read balanced accuracy or F1 instead of accuracy.",
     )
+
+
+def _dead(seen: Seen) -> list[int]:
+    """The layers of which half and more of the units have been 0 for every row in the last samples."""
+    dead = seen.last("dead", IN_A_ROW)
+    return [] if dead is None else np.flatnonzero((np.nan_to_num(dead, nan=0.0) >= DEAD).all(0)).tolist()
+
+
+def _jumped(seen: Seen) -> bool:
+    """Whether the loss was ever worse than knowing nothing, twice in a row: rules are asked only now and then."""
+    pairs = zip(seen.losses, seen.losses[1:], strict=False)
+    return bool(seen.losses) and max(map(min, pairs), default=0.0) > WORSE_THAN_NOTHING * seen.losses[0] > 0
 
 
 def _step_size(seen: Seen) -> float | None:

@@ -272,8 +272,8 @@ class AgentLoop(Loop):
         loss = values.get(self.objective.lowered, 0.0)
         if not math.isfinite(loss):
             raise DivergedError(
-                f"The loss became {loss} by step {self.step} (epoch {self.epoch + 1}). Lower the learning rate from "
-                f"{self.learning_rate:g}, or clip the gradient."
+                f"The loss became {loss} by step {self.step} (epoch {self.epoch + 1}).",
+                f"Lower the learning rate from {self.learning_rate:g}, or clip the gradient.",
             )
         self._watch.record(self.step, self.epoch, "train", values)
 

@@ -1,0 +1,44 @@
+"""`netloom train --job`: a run as a file that a cluster's own scheduler takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builder.cli.command import USAGE, Context, Failure
+
+if TYPE_CHECKING:
+    from builder.graph import Project
+
+IMAGE = "netloom"
+STARTS = {".yaml": "kubectl apply -f", ".yml": "kubectl apply -f", ".sh": "sbatch", ".sbatch": "sbatch"}
+
+
+def write_job(project: Project, workers: int, file: str, image: str, context: Context) -> int:
+    """Write a RayJob or a batch script that trains `project`. Returns the exit code.
+
+    Raises:
+        Failure: the file's ending says neither of the two.
+        CompileError, StartError: the project cannot be trained so.
+    """
+    from builder.check import analyse
+    from builder.compile import CompileError
+    from builder.data import schema
+    from builder.graph import write_bytes
+    from builder.train import cluster
+    from builder.train.cluster.manifest import rayjob, slurm
+
+    path = Path(file)
+    if path.suffix not in STARTS:
+        raise Failure(
+            f"--job takes a name that ends in .yaml (Kubernetes) or .sh (Slurm), received {file!r}.", code=USAGE
+        )
+    cluster.check(project, workers, here=False)
+    analysis = analyse(project, schema(project.data, context.home))
+    if analysis.errors:
+        raise CompileError(analysis.errors)
+    starts = STARTS[path.suffix]
+    text = slurm(project, workers) if starts == "sbatch" else rayjob(project, workers, image)
+    write_bytes(path, text.encode())
+    context.answer({"job": str(path), "workers": workers}, f"Wrote {path}; {starts} {path} starts it.")
+    return 0

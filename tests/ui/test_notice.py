@@ -1,0 +1,59 @@
+"""What a tab is told of that has ended, on whichever page; the browser shows it where it knows that it went on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from builder.store import Store, open_store
+from tests.train.runs import moons
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    st.cache_resource.clear()
+    monkeypatch.setattr("builder.train.keep", lambda store: None)  # these runs are told, not trained
+    return open_store(home)
+
+
+def known(app: AppTest) -> tuple[set[str], dict[str, str]]:
+    """What goes on, and what has ended in which words."""
+    assert not app.exception
+    found: dict[str, Any] = app.session_state["told of"]
+    return set(found["going"]), {one["id"]: one["words"] for one in found["ended"]}
+
+
+@pytest.mark.parametrize("page", ["home", "explain"])
+def test_every_page_is_told_of_what_ends(page: str, store: Store) -> None:
+    project_id = store.create_project(moons())
+    run = store.create_run(project_id, moons(), "One")
+    store.update_run(run.id, state="running")
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).switch_page(f"pages/{page}.py").run()
+    assert known(app) == ({run.id}, {})
+    store.update_run(run.id, state="failed", reason="The disk is full.")
+    assert known(app.run()) == (set(), {run.id: "Failed. The disk is full."})
+    store.update_run(run.id, state="running")
+    assert known(app.run())[0] == {run.id}
+    summary = {"test": {"accuracy": 0.91}}
+    store.update_run(run.id, state="finished", reason="", summary=summary)
+    assert known(app.run())[1] == {run.id: "Finished. accuracy 0.91"}
+
+
+def test_a_sweep_is_told_once_and_not_with_every_trial(store: Store) -> None:
+    project_id = store.create_project(moons())
+    sweep = store.create_sweep(project_id, moons(), {"kind": "search", "trials": 2})
+    trial = store.create_run(project_id, moons(), "Trial 1", trial=(sweep.id, 0, {}))
+    gone = store.create_run(project_id, moons(), "Deleted while it is watched")
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    assert known(app) == ({sweep.id, gone.id}, {})
+    store.update_run(trial.id, state="finished")
+    store.delete_run(gone.id)
+    assert known(app.run()) == ({sweep.id}, {})
+    store.update_sweep(sweep.id, state="finished")
+    assert known(app.run()) == (set(), {sweep.id: "Finished."})
