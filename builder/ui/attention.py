@@ -10,12 +10,14 @@ import streamlit as st
 
 from builder.explain import AttentionMaps, Explanation
 from builder.explain.drawing.attention import lines, patches
-from builder.explain.drawing.drawn import Drawn, How, drawn
+from builder.explain.drawing.drawn import Drawn, How, drawn, kind_of
 from builder.explain.drawing.scale import AGAINST, FOR, bound, rgb
+from builder.explain.explanation import Level
 from builder.explain.heads import BRACKETS, about, figures
-from builder.ui.attention_parts import drawing, grid, sides
-from builder.ui.attributing import COLOURS, ICONS, WORDS
+from builder.ui.attention_parts import called, drawing, grid, grid_svg, sides, weights_table
+from builder.ui.attributing import COLOURS, ICONS, WORDS, leads_to
 from builder.ui.charts import MARGIN
+from builder.ui.deciding import BELIEVED, named, seen
 from builder.ui.taking import chart, exports
 from builder.ui.words import plain
 
@@ -26,13 +28,19 @@ if TYPE_CHECKING:
 
 ROUTING = "Information routing, not importance"
 MOST_NAMED, MOST_BARS = 3, 24
+HELD: dict[Level, str] = {
+    "good": "can be relied on",
+    "caution": "are to be read with care",
+    "poor": "are not to be relied on",
+}
 MEAN = -1
 RAW, WEIGHTED = "As it is", "Weighted by its gradient"
 
 
 def obstacle(look: Look) -> str:
     """Why there is no attention to show; empty where there is."""
-    return next((method.reason for method in look.methods if method.name == "attention" and not method.available), "")
+    reason = next((method.reason for method in look.methods if method.name == "attention" and not method.available), "")
+    return reason[:1].upper() + reason[1:]
 
 
 def attention(look: Look) -> None:
@@ -55,6 +63,8 @@ def _decided(raw: Explanation, weighted: Explanation | None, heads: Explanation 
     """The words and the heads on which the answer rests, and how far that is to be believed."""
     words = weighted if weighted is not None and weighted.attributions else raw
     st.markdown(f"#### {_sentence(words, heads)}")
+    back = "Back to the words and their verdict" if _of_words(raw) else "Back to the input and its verdict"
+    leads_to("input", back, ":material/arrow_back:")
     left, right = st.columns([1.15, 1], gap="large")
     with left:
         st.markdown("**Where the answer is read from**")
@@ -74,17 +84,34 @@ def _decided(raw: Explanation, weighted: Explanation | None, heads: Explanation 
 
 
 def _sentence(words: Explanation, heads: Explanation | None) -> str:
-    *first, last = [plain(name) for name in _strongest(words)] or [""]
-    named = f"{', '.join(first)} and {last}" if first else last
-    told = f"By way of {named}" if named else "By way of all steps"
+    """Which words and which head decided it, and whether that is to be believed, as Markdown."""
+    grids = words.attention is not None and any(stream.grid for stream in words.attention.streams)
+    kind = "words" if _of_words(words) else "places" if grids else "steps"
+    said = f"It went by {named(_strongest(words)) or f'all {kind} alike'}"
     if words.verdict.level == "poor":
-        told = "Where it reads from gives no reason for this answer"
+        said = "Where it reads from gives no reason for this answer"
     listed = _ranked(heads.attention) if heads is not None and heads.attention is not None else []
     if heads is None or not listed:
-        return told
+        return f"{said}. {BELIEVED[words.verdict.level]}"
     (layer, head), effect = listed[0]
-    where = f"most of all through head {head + 1} of layer {layer + 1}"
-    return f"{told}, {where}: without it the score goes from {heads.answer:.3g} to {heads.answer - effect:.3g}"
+    joint = "; it came" if words.verdict.level == "poor" else ","
+    number = "score" if words.target.kind in ("class", "tags", "next_token", "label", "mask") else "number"
+    return (
+        f"{said}{joint} most of all through head {head + 1} of layer {layer + 1}. Without that head the {number} of "
+        f"**{plain(seen(words.target.name)[:60])}** {'falls' if effect > 0 else 'rises'} from {heads.answer:.3g} to "
+        f"{heads.answer - effect:.3g}. {_believed(kind, words.verdict.level, heads.verdict.level)}"
+    )
+
+
+def _believed(kind: str, words: Level, heads: Level) -> str:
+    """How far what is said of the steps and of the heads is to be believed."""
+    if words == heads:
+        return f"Both {HELD[words]}."
+    return f"The {kind} {HELD[words]}; the heads {HELD[heads]}."
+
+
+def _of_words(found: Explanation) -> bool:
+    return any(kind_of(found, name) == "text" for name in found.attributions)
 
 
 def _strongest(words: Explanation) -> list[str]:
@@ -102,13 +129,14 @@ def _strongest(words: Explanation) -> list[str]:
     order = [place for place in np.argsort(-shares) if said[place] and shares[place] > 0]
     best = [place for place in order[:MOST_NAMED] if shares[place] >= 0.5 * shares[order[0]]]
     quoted = any(stream.grid for stream in maps.streams)
-    names = [f"place {labels[place][0]}" if quoted else f"“{_seen(labels[place][0])}”" for place in best]
-    return list(dict.fromkeys(names))
+    names = [_spot(labels[place][0]) if quoted else f"“{seen(labels[place][0])}”" for place in best]
+    return [plain(name) for name in dict.fromkeys(names)]
 
 
-def _seen(token: str) -> str:
-    """A token that can be seen, if it is but a blank."""
-    return token if token.strip() else token.replace(" ", "␣").replace("\n", "↵")
+def _spot(label: str) -> str:
+    """A place of a picture, written as row·column, in words."""
+    row, dot, column = label.partition("·")
+    return f"the place in row {row}, column {column}" if dot else f"place {label}"
 
 
 def _ranked(maps: AttentionMaps) -> list[tuple[tuple[int, int], float]]:
@@ -169,7 +197,7 @@ def _bars(heads: Explanation) -> None:
     mark = {"symbol": "line-ns", "size": 13, "line": {"width": 2.5, "color": "rgba(130,130,140,0.9)"}}
     figure.add_scatter(x=slopes, y=names, mode="markers", marker=mark, name="by its gradient", hovertemplate=text)
     figure.update_layout(height=90 + 22 * len(names), margin=MARGIN, showlegend=False)
-    figure.update_xaxes(title="By how much it falls without the head", zeroline=True)
+    figure.update_xaxes(title="Fall without the head", zeroline=True)
     figure.update_yaxes(autorange="reversed", automargin=True)
     rows = [
         {"layer": place + 1, "title": layer.title, "head": head + 1, "effect": float(effect), "gradient": float(slope)}
@@ -207,6 +235,7 @@ def _every_head(raw: Explanation, weighted: Explanation | None, heads: Explanati
     with left:
         place, head = _choice(shown, heads.attention if heads is not None else None)
         grid(maps, shown, (place, head), _pick)
+        exports(f"all heads {way}", key="attention grid export", svg=grid_svg(shown), table=weights_table(shown))
     with right:
         _large(raw, maps, shown, place, head)
     with st.expander("Every head in numbers", icon=":material/table_rows:"):
@@ -224,9 +253,7 @@ def _choice(maps: AttentionMaps, heads: AttentionMaps | None) -> tuple[int, int]
     first = _ranked(heads)[:1] if heads is not None else []
     if st.session_state.get("attention layer") not in layers:
         _pick(*(first[0][0] if first else (layers[-1], 0)))
-    place = st.selectbox(
-        "Layer", layers, format_func=lambda one: f"{one + 1}. {maps.layers[one].title}", key="attention layer"
-    )
+    place = st.selectbox("Layer", layers, format_func=lambda one: called(one, maps.layers[one]), key="attention layer")
     options, key = [MEAN, *range(len(maps.layers[place].weights))], f"attention head {place}"
     if st.session_state.get(key) not in options:
         st.session_state[key] = 0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from html import escape
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from builder.explain import AttentionLayer, AttentionMaps
@@ -14,6 +16,10 @@ from builder.explain.drawing.attention import thumbnail
 from builder.explain.drawing.scale import AGAINST, FOR, rgb
 from builder.explain.heads import about, figures
 
+# Of the grid as a picture, in pixels: a map, the room between two, and a line of text.
+CELL, GAP, LINE = 96, 10, 22
+# A table of more would slow the page down.
+MOST_WEIGHTS = 20_000
 _HTML = '<div class="view"></div>'
 _CSS = """
 .view { font-family: var(--st-font); color: var(--st-text-color); font-size: 0.8rem; }
@@ -39,6 +45,12 @@ def sides(maps: AttentionMaps, layer: AttentionLayer) -> tuple[tuple[str, ...], 
     return layer.looking or maps.tokens, layer.looked_at or maps.tokens
 
 
+def called(place: int, layer: AttentionLayer) -> str:
+    """A layer by its number and title; the number tells it from others, so the key of its node need not."""
+    key = layer.name.partition(" ")[0].partition(".")[0]
+    return f"{place + 1}. {layer.title.removesuffix(f' ({key})')}"
+
+
 def grid(maps: AttentionMaps, shown: AttentionMaps, chosen: tuple[int, int], pick: Callable[[int, int], None]) -> None:
     """Every head of every layer as a small map; one that is clicked is told to `pick`. What each is about is read off
     `maps`, the raw weights; the pictures are those of `shown`."""
@@ -47,7 +59,7 @@ def grid(maps: AttentionMaps, shown: AttentionMaps, chosen: tuple[int, int], pic
         said = [about(head) for head in figures(maps, layer)]
         pictures = [thumbnail(weights, *sides(shown, drawn)) for weights in drawn.weights]
         heads = [{"picture": picture, "about": text} for picture, text in zip(pictures, said, strict=True)]
-        layers.append({"title": f"{len(layers) + 1}. {drawn.title}", "heads": heads})
+        layers.append({"title": called(len(layers), drawn), "heads": heads})
     key = "attention grid"
 
     def picked() -> None:
@@ -56,6 +68,43 @@ def grid(maps: AttentionMaps, shown: AttentionMaps, chosen: tuple[int, int], pic
             pick(int(found[0]), int(found[1]))
 
     _component()(key=key, data={"layers": layers, "chosen": list(chosen)}, on_chosen_change=picked)
+
+
+def grid_svg(shown: AttentionMaps) -> str:
+    """The same grid as one picture: a row for each layer, a small map for each head."""
+    parts, wide = list[str](), max(len(layer.weights) for layer in shown.layers)
+    for place, layer in enumerate(shown.layers):
+        top = place * (CELL + 2 * LINE)
+        parts.append(f'<text x="4" y="{top + 15}" font-size="13">{escape(called(place, layer))}</text>')
+        for head, weights in enumerate(layer.weights):
+            left, picture = 4 + head * (CELL + GAP), thumbnail(weights, *sides(shown, layer))
+            parts.append(
+                f'<image x="{left}" y="{top + LINE}" width="{CELL}" height="{CELL}" preserveAspectRatio="none" '
+                f'href="{picture}" style="image-rendering:pixelated"/><text x="{left + CELL / 2:g}" '
+                f'y="{top + LINE + CELL + 14}" font-size="11" text-anchor="middle">{head + 1}</text>'
+            )
+    size = f"{max(8 + wide * (CELL + GAP), 320)} {len(shown.layers) * (CELL + 2 * LINE)}"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" fill="currentColor" font-family="sans-serif">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def weights_table(shown: AttentionMaps) -> list[dict[str, Any]]:
+    """Every weight of every head, each with its step that looks and the one that is looked at; of maps that are too
+    many to be a table, no row."""
+    if sum(layer.weights.size for layer in shown.layers) > MOST_WEIGHTS:
+        return []
+    rows = []
+    for place, layer in enumerate(shown.layers):
+        looking, looked_at = sides(shown, layer)
+        for (head, row, column), weight in np.ndenumerate(layer.weights):
+            if looking[row] and looked_at[column]:
+                rows.append(
+                    {"layer": place + 1, "head": head + 1, "from": row + 1, "looks": looking[row], "to": column + 1,
+                     "is looked at": looked_at[column], "weight": float(weight)}
+                )  # fmt: skip
+    return rows
 
 
 def drawing(svg: str, key: str) -> None:

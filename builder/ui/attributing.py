@@ -9,6 +9,7 @@ import streamlit as st
 from builder.explain import GROUPS, Explanation, InnerNode, Method
 from builder.explain.explanation import Level
 from builder.ui.attributions import attributions
+from builder.ui.deciding import decided
 from builder.ui.taking import chart
 from builder.ui.words import plain
 
@@ -34,16 +35,37 @@ CURVES = {
 
 
 def attributing(look: Look) -> None:
-    """The whole view."""
+    """The whole view. What it comes to stands first, and how it was found beneath."""
+    said = st.container()
     method = choose_method(look)
     if method is None:
         return
     st.session_state["explained by"] = method.name
     options = _options(look, method)
     found = look.explanation(method.name, **options)
+    with said:
+        _said(look, found)
     trust(found)
     attributions(found)
     _proofs(look, found, options)
+
+
+def _said(look: Look, found: Explanation) -> None:
+    """The answer to "why" in a sentence, and the way on to the heads of attention where there are some."""
+    sentence = decided(found)
+    if sentence:
+        st.markdown(f"#### {sentence}")
+    if any(method.name == "attention" and method.available for method in look.methods):
+        leads_to("attention", "Which heads of attention decided it", ":material/hub:")
+
+
+def leads_to(view: str, label: str, icon: str) -> None:
+    """A button that opens another view of the page."""
+
+    def open_it() -> None:
+        st.session_state["view"] = view
+
+    st.button(label, icon=icon, on_click=open_it, key=f"leads to {view}")
 
 
 def choose_method(look: Look) -> Method | None:

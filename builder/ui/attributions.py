@@ -8,6 +8,7 @@ from builder.explain import Explanation
 from builder.explain.drawing.drawn import Drawn, How, drawn, explains_the_way, kind_of
 from builder.explain.drawing.figures import Sign
 from builder.explain.drawing.scale import AGAINST, FOR, rgb
+from builder.text import plain as on_one_line
 from builder.ui.taking import PICTURE, chart, exports
 from builder.ui.words import plain
 
@@ -24,11 +25,21 @@ def attributions(found: Explanation) -> None:
     for one in drawn(found, how):
         if several and one.title:
             st.markdown(f"**{plain(one.title)}**")
+        _in_units(one, found)
         _show(one, f"{found.method} of row {found.example.row} {one.key}")
         if one.note:
             st.caption(one.note)
     if found.attributions or (found.nodes and found.method != "layer_activation"):
         legend(found.target.kind == "error")
+
+
+def _in_units(one: Drawn, found: Explanation) -> None:
+    """Say on the axis of bars of what they are parts, where they are in the units of what is explained."""
+    if one.figure is None or one.kind != "bars" or found.proofs.completeness is None:
+        return
+    quantity = on_one_line(found.target.quantity)[:70].replace("<", "&lt;")
+    way = any(trace.type == "waterfall" for trace in one.figure.data)
+    one.figure.update_xaxes(title=quantity[:1].upper() + quantity[1:] if way else f"Added to {quantity}")
 
 
 def _how(found: Explanation) -> How:

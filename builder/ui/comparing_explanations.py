@@ -12,11 +12,13 @@ import streamlit as st
 from builder import train
 from builder.explain.comparing import Comparison, Side, side_by_side
 from builder.explain.drawing.shared import pictures
+from builder.text import plain as line
 from builder.train.moments import moments
 from builder.train.trained import with_weights
 from builder.ui import session
 from builder.ui.attributing import COLOURS, ICONS, WORDS
 from builder.ui.attributions import legend
+from builder.ui.deciding import answer_text, seen
 from builder.ui.scrubbing import choose_method, show
 from builder.ui.taking import PICTURE, exports
 from builder.ui.views import progress
@@ -81,7 +83,7 @@ def _second(look: Look) -> tuple[tuple[Side, Side], tuple[str, str]] | None:
     folder = Path(look.live.store.run_folder(chosen))
     side = Side(_load(look.live.store.home, chosen, _written(folder)), method, {}, folder, "")
     own_run = look.trained.run
-    return (own, side), (plain(own_run.title[:60]) if own_run else "This run", plain(others[chosen]))
+    return (own, side), (own_run.title[:60] if own_run else "This run", others[chosen])
 
 
 def _other_runs(look: Look) -> dict[str, str]:
@@ -126,7 +128,7 @@ def _both(found: Comparison, titles: tuple[str, str]) -> None:
     parts, bounds = found.pair, found.bounds
     for column, one, values, title in zip((left, right), (found.first, found.second), parts, titles, strict=True):
         with column:
-            st.markdown(f"**{title}**")
+            st.markdown(f"**{plain(title)}**")
             _answer(one)
             side = "first" if one is found.first else "second"
             listed = pictures(one, values, bounds, parts[0])
@@ -149,8 +151,8 @@ def _both(found: Comparison, titles: tuple[str, str]) -> None:
 
 def _answer(one: Explanation) -> None:
     share = one.prediction.probabilities.get(one.target.name)
-    given = f", {plain(one.target.name)} {share:.1%}" if share is not None else ""
-    st.caption(f"Answers **{plain(one.prediction.text[:60])}**{given}.")
+    given = f", {plain(seen(one.target.name))} {share:.1%}" if share is not None else ""
+    st.caption(f"Answers **{answer_text(one)}**{given}.")
     level = one.verdict.level
     st.badge(WORDS[level], icon=ICONS[level], color=COLOURS[level], help=plain(one.verdict.sentence))
 
@@ -164,17 +166,19 @@ def _points(found: Comparison, titles: tuple[str, str]) -> None:
     one, other = (np.concatenate([np.ravel(values) for values in parts.values()]) for parts in found.pair)
     kept = (one != 0) | (other != 0)
     end = 1.06 * max(float(np.abs(one).max(initial=0)), float(np.abs(other).max(initial=0)), 1e-12)
+    # Plotly reads markup of its own in what people named.
+    across, up = (line(title).replace("<", "&lt;") for title in titles)
     figure = go.Figure()
     dotted = {"color": figures.GREY, "dash": "dot", "width": 1}
     figure.add_scatter(x=[-end, end], y=[-end, end], mode="lines", line=dotted, hoverinfo="skip")
     figure.add_scatter(
         x=one[kept], y=other[kept], mode="markers", marker={"size": 6, "opacity": 0.7, "color": "#0072b2"}
     )
-    figure.update_layout(
-        height=340, margin=figures.MARGIN, showlegend=False, xaxis_title=titles[0], yaxis_title=titles[1]
-    )
+    figure.update_layout(height=340, margin=figures.MARGIN, showlegend=False, xaxis_title=across, yaxis_title=up)
     with st.expander("Part by part", icon=":material/scatter_plot:"):
         st.caption("A point is a part; on the dotted line both say the same of it.")
         st.plotly_chart(figure, width="stretch", key="compare points", config=PICTURE)
-        table = {"first": one[kept].tolist(), "second": other[kept].tolist()}
+        places = [(name, place) for name, values in found.pair[0].items() for place in range(values.size)]
+        table = {"of": [place[0] for place in places], "place": [place[1] for place in places],
+                 "first": one.tolist(), "second": other.tolist()}  # fmt: skip
         exports("comparison", key="compare export", figure="compare points", table=table)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from builder.explain import ExplainError, inner_nodes
+from builder.explain.aims import askable
 from builder.explain.answering import answered
 from builder.explain.concepts import FEWEST, URL, WORDS, Concepts, ConceptScore, Wanted, concepts, numbers, usual_nodes
 from builder.explain.concepts import obstacle as unfit
 from builder.explain.drawing.scale import AGAINST, FOR
 from builder.ui.charts import MARGIN
-from builder.ui.influence import show_row
+from builder.ui.influence import CARD, show_row
 from builder.ui.taking import chart
 from builder.ui.views import progress
 from builder.ui.words import plain
@@ -73,16 +74,17 @@ def _asked(look: Look) -> tuple[Wanted, tuple[str, ...], tuple[str, ...]] | None
     """What is chosen: a concept, where it is sought and for which answers; None where something is missing."""
     with st.container(border=True):
         wanted = _wanted(look.trained.data)
-        left, right = st.columns(2)
         titles = {node.path: node.title for node in inner_nodes(look.trained.project, look.trained.model)}
         usual = [node.path for node in usual_nodes(look.trained)]
-        nodes = left.multiselect("Layers", list(titles), default=usual, format_func=titles.__getitem__)
-        classes = list(look.trained.data.schema.target.classes)
-        targets = list[str]()
+        nodes = st.multiselect("Layers", list(titles), default=usual, format_func=titles.__getitem__)
+        trained = look.trained
+        usual_names = trained.data.schema.target.classes if trained.objective.by_class else ()
+        classes = list(askable(trained.data, trained.project.training) or usual_names)
+        targets = [""]  # the one number that there is
         if classes:
             said = look.target or answered(look.trained, look.row, look.target).prediction.text
             first = said if said in classes else classes[0]
-            targets = right.multiselect("Answers", classes, default=[str(first)], max_selections=10)
+            targets = st.multiselect("Answers", classes, default=[str(first)], max_selections=10)
     if wanted is None or not nodes or (classes and not targets):
         return None
     return wanted, tuple(nodes), tuple(targets)
@@ -153,10 +155,11 @@ def _shown(look: Look, found: Concepts) -> None:
         | {"accuracy": st.column_config.NumberColumn(format="percent")},
     )  # fmt: skip
     st.markdown("Some of its rows")
-    for column, row in zip(st.columns(SHOWN), found.rows[:SHOWN], strict=False):
-        with column, st.container(border=True):
-            show_row(look.trained.data.example(row))
-            st.caption(f"Row {row}")
+    with st.container(horizontal=True):
+        for row in found.rows[:SHOWN]:
+            with st.container(border=True, width=CARD):
+                show_row(look.trained.data.example(row))
+                st.caption(f"Row {row}")
 
 
 def _table(found: Concepts) -> list[dict[str, Any]]:

@@ -165,10 +165,10 @@ def _answer_and_view(live: Live, loaded: Loaded, checkpoint: str, row: Row, targ
     reasons = {view.name: view.reason(look) for view in VIEWS}
     views = {view.name: view for view in VIEWS}
     labels = {name: f":gray[{view.title}]" if reasons[name] else view.title for name, view in views.items()}
+    st.session_state.setdefault("view", "input")  # no default beside it, as a button may choose a view as well
     name = st.segmented_control(
         "Look at",
         list(views),
-        default="input",
         format_func=labels.__getitem__,
         required=True,
         key="view",

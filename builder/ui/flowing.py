@@ -22,7 +22,7 @@ KEY = "flow network"
 
 _HTML = '<div class="graph" role="group" aria-label="The graph"></div><div class="told" hidden></div>'
 _CSS = """
-.graph { max-height: 1600px; overflow: auto; color: var(--st-text-color); }
+.graph { overflow-x: auto; color: var(--st-text-color); }
 .told { position: fixed; z-index: 10; max-width: 340px; padding: 0.35rem 0.6rem; border-radius: 0.5rem; font: 0.8rem
   var(--st-font); color: var(--st-background-color); background: var(--st-text-color); pointer-events: none; }
 .flow-edge:hover path { stroke-opacity: 1 !important; }
@@ -97,9 +97,9 @@ def flowing(look: Look) -> None:
             icon=":material/route:",
         )
     path = _where(found)
+    LEVELS[found.verdict.level](f"**{WORDS[found.verdict.level]}.** {plain(found.verdict.sentence)}")
     _graph(look, found, path)
     _downloads(look, found, path)
-    LEVELS[found.verdict.level](f"**{WORDS[found.verdict.level]}.** {plain(found.verdict.sentence)}")
     _cuts(found, path)
 
 
@@ -196,7 +196,7 @@ def _cuts(found: Flow, path: str) -> None:
 
 def _downloads(look: Look, found: Flow, path: str) -> None:
     name = f"flow {look.trained.run.title if look.trained.run else ''} {'own' if found.row is None else found.row}"
-    exports(name, key="flow export", svg=drawn(look.trained.project, found, path), table=table(found))
+    exports(name, key="flow export", svg=drawn(look.trained.project, found, path, BOTH), table=table(found))
 
 
 @cache

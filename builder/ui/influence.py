@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 TAUGHT, SUSPICIOUS = "What taught it this", "Suspicious labels"
 OF = {"answer": "what it answers", "truth": "the true answer"}
-ACROSS, CARDS, COLUMNS = 5, 10, 5
+CARDS, COLUMNS = 10, 5
+CARD = 150  # pixels of the width of a card: five beside each other at 1440, four at 1024
 
 
 def influences(look: Look) -> None:
@@ -97,9 +98,9 @@ def _numbers(found: Influence) -> str:
 
 def _cards(look: Look, lessons: tuple[Lesson, ...]) -> None:
     """Rows side by side, with their numbers, their labels and what the network says of them."""
-    for start in range(0, len(lessons), ACROSS):
-        for column, lesson in zip(st.columns(ACROSS), lessons[start : start + ACROSS], strict=False):
-            with column, st.container(border=True, gap="small"):
+    with st.container(horizontal=True):  # as many beside each other as there is room for
+        for lesson in lessons:
+            with st.container(border=True, gap="small", width=CARD):
                 show_row(look.trained.data.example(lesson.row))
                 st.markdown(f"**{lesson.influence:+.3g}**")
                 st.caption(f"Row {lesson.row} · {_said(lesson)}")

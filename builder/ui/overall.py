@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
+from builder.check.rules.data import REBUILDING
 from builder.explain.drawing import many
 from builder.explain.overall import BATCHED, ROWS, ROWS_ALONE, Overall, Which, overall, usual_rows
 from builder.ui.attributions import legend
+from builder.ui.deciding import seen
 from builder.ui.taking import chart
 from builder.ui.views import progress
 from builder.ui.words import plain
@@ -47,12 +50,15 @@ def overall_view(look: Look) -> None:
     finally:
         there.empty()
     st.caption(plain(found.sentence))
+    found = replace(found, parts=tuple(replace(part, name=seen(part.name)) for part in found.parts))
     if found.parts:
         _parts(found)
     for name, values in found.sizes.items():
         if values.ndim == 4:
-            _maps(found, name)
+            _maps(found, name, error=look.trained.project.training.objective in REBUILDING)
         elif values.ndim == 3 or (values.ndim == 2 and not found.parts):
+            if len(found.sizes) > 1:
+                st.markdown(f"**{plain(name)}**")
             chart(
                 many.profile(found, name),
                 key=f"overall profile {name}",
@@ -78,7 +84,7 @@ def _asked(look: Look) -> tuple[Which, str, str]:
     with middle:
         help_ = f"Integrated Gradients takes {ROWS} rows at once; the others one after the other, at most {ROWS_ALONE}"
         if usual_rows(look.trained, BATCHED) != ROWS:
-            help_ = f"Each row explains a number of its own here, so they are taken one by one, at most {ROWS_ALONE}"
+            help_ = f"Each row explains a number of its own here, which takes longer, so at most {ROWS_ALONE} are taken"
         method = st.selectbox("Method", names, format_func=titles.__getitem__, key="overall method", help=help_)
     classes = look.trained.data.schema.target.classes if look.trained.objective.by_class else ()
     target = OWN
@@ -116,8 +122,9 @@ def _parts(found: Overall) -> None:
         st.caption(f"The {many.SHOWN} that matter most of {len(found.parts)}; the CSV has all.")
 
 
-def _maps(found: Overall, name: str) -> None:
-    st.markdown("**The mean map of each answer**")
+def _maps(found: Overall, name: str, *, error: bool) -> None:
+    whose = f", {plain(name)}" if len(found.sizes) > 1 else ""
+    st.markdown(f"**The mean map of each answer{whose}**")
     shown = st.segmented_control(
         "Shown", ["For and against", "How much"], default="For and against", required=True, key=f"overall shown {name}",
         label_visibility="collapsed",
@@ -137,14 +144,15 @@ def _maps(found: Overall, name: str) -> None:
     ]
     chart(many.maps(found, name, signed=signed), key=f"overall maps {name}", name=f"maps {found.method}", table=table)
     if signed:
-        legend()
+        legend(error)
     st.caption("In brackets: how many rows were explained for that answer. All maps share one scale.")
 
 
 def _profile(found: Overall, name: str) -> list[dict[str, object]]:
     values = found.sizes[name].reshape(len(found.groups), found.sizes[name].shape[1], -1).sum(2)
+    spans = found.spans.get(name)
     return [
-        {"answer": group, "step": step, "mean size": float(values[place, step])}
+        {"answer": group, "step": spans[step] if spans else step, "mean size": float(values[place, step])}
         for place, group in enumerate(found.groups)
         for step in range(values.shape[1])
     ]

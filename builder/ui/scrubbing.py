@@ -13,6 +13,7 @@ from builder.explain.scrubbing import Frame, Scrubbed, scrub
 from builder.train.moments import moments
 from builder.ui.attributing import trust
 from builder.ui.attributions import legend
+from builder.ui.deciding import answer_text, seen
 from builder.ui.taking import PICTURE, chart, exports
 from builder.ui.views import progress
 from builder.ui.words import plain
@@ -99,7 +100,8 @@ def _curves(found: Scrubbed, by_class: bool) -> None:
     known = all(frame.epoch is not None for frame in found.frames)
     x = [frame.epoch if known else frame.step for frame in found.frames]
     across = "Epoch" if known else "Step"
-    name, truth = found.final.explanation.target.name, found.final.explanation.example.target
+    truth = found.final.explanation.example.target
+    name = seen(found.final.explanation.target.name)
     shares = {f"of {name}": [frame.probability for frame in found.frames]}
     title = "Probability"
     if all(value is None for value in shares[f"of {name}"]):
@@ -129,7 +131,7 @@ def _frame(found: Scrubbed, frame: Frame) -> None:
     same = f"{agree.spearman:+.2f}" if agree.spearman is not None else "–"
     when = f"After **{plain(frame.label.lower())}**" if frame.step else "**Before training**"
     st.markdown(
-        f"{when} it answers **{plain(one.prediction.text[:80])}**. Explained: "
+        f"{when} it answers **{answer_text(one)}**. Explained: "
         f"{plain(one.target.quantity)}{share}. Agreement with the final explanation: **{same}**, "
         f"{agree.overlap} of the {agree.top} strongest parts."
     )
@@ -145,6 +147,8 @@ def _frame(found: Scrubbed, frame: Frame) -> None:
 def show(listed: list[Drawn], key: str, name: str, *, beside: bool = True) -> None:
     """Pictures one beneath the other, each with its numbers to take away."""
     for one in listed:
+        if len(listed) > 1 and one.title:
+            st.markdown(f"**{plain(one.title)}**")
         if one.html:
             st.html(one.html)
             exports(name, key=f"{key} {one.key}", svg=one.svg, table=one.table)

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import gc
 import threading
+from importlib import import_module
 
 import streamlit as st
 
 from builder import train
 from builder.store import Store, StoreError, open_store
 from builder.ui.live import Live
+
+
+# loads, SymPy among it, as it first works out the shape of a convolution and a slope; and pandas for the first table.
+HEAVY = (
+    "networkx",
+    "plotly.graph_objects",
+    "torch.utils.flop_counter",
+    "captum.attr",
+    "torch.fx.experimental.symbolic_shapes",
+    "torch._decomp.decompositions_for_jvp",
+    "pandas",
+    "builder.explain.faithfulness",
+    "builder.explain.rowwise",
+    "builder.ui.explaining",
+    "builder.ui.attributing",
+)
 
 
 @st.cache_resource(show_spinner=False)
@@ -87,10 +104,23 @@ def _import_heavy(known: Store) -> None:
     # First, as it takes the longest; and it is a process of its own, which gives way to the pages.
     train.warm(known)
 
-    import networkx  # noqa: F401
-    import plotly.graph_objects  # noqa: F401
-    import torch.utils.flop_counter  # noqa: F401
+    from builder import explain, layers
+
+    for name in HEAVY:
+        import_module(name)
+    layers.registry()
+    explain.registry()
+    _draw()
 
     # What was imported stays; the garbage collector need not look at it again.
     gc.collect()
     gc.freeze()
+
+
+def _draw() -> None:
+    """Draw a little of what the pages draw: Plotly loads each kind of mark, and what belongs to it, with the first."""
+    import plotly.graph_objects as go
+
+    heat = go.Heatmap(colorbar={"title": {"text": ""}, "thickness": 1})
+    figure = go.Figure([go.Scatter(line={"width": 1}, marker={"size": 1}), go.Bar(), heat])
+    figure.update_layout(legend={"x": 0}, margin={"t": 0}, xaxis_title="", yaxis_title="")

@@ -49,12 +49,18 @@ function written(text) {
 function source({ svg }, host) {
   const style = getComputedStyle(host);
   const ground = document.createElementNS(NS, "rect");
-  for (const side of ["width", "height"]) ground.setAttribute(side, "100%");
+  const [left, top] = (svg.getAttribute("viewBox") ?? "0 0").split(/[ ,]+/); // which need not begin at 0
+  const box = { x: left, y: top, width: "100%", height: "100%" };
+  for (const [side, value] of Object.entries(box)) ground.setAttribute(side, value);
   ground.setAttribute("fill", style.getPropertyValue("--st-background-color") || "#ffffff");
   svg.prepend(ground);
   svg.setAttribute("color", style.getPropertyValue("--st-text-color") || "#1c1c28");
   svg.setAttribute("font-family", "Source Sans, Source Sans Pro, sans-serif");
-  return new XMLSerializer().serializeToString(svg);
+  // A file has no theme to follow, so each colour that has two is written as the one that the page shows.
+  const dark = style.colorScheme.includes("dark") && !style.colorScheme.includes("light");
+  return new XMLSerializer()
+    .serializeToString(svg)
+    .replace(/light-dark\(\s*([^(),]+?)\s*,\s*([^(),]+?)\s*\)/g, dark ? "$2" : "$1");
 }
 
 function save(blob, name) {

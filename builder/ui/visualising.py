@@ -14,7 +14,7 @@ from builder.explain.drawing import figures
 from builder.explain.visualising import Visualised, refusal, visualised, widths
 from builder.text import plain as on_one_line
 from builder.ui.attributing import COLOURS, ICONS, WORDS
-from builder.ui.results import show_example
+from builder.ui.influence import CARD, show_row
 from builder.ui.taking import chart
 from builder.ui.views import progress
 from builder.ui.words import plain
@@ -102,10 +102,11 @@ def _drawn(look: Look, found: Visualised) -> None:
         else:
             _series(found, name, made)
     st.markdown("**The training rows that raise it most**")
-    for column, row, value in zip(st.columns(len(found.rows_most)), found.rows_most, found.real, strict=True):
-        with column, st.container(border=True):
-            show_example(look.trained.data.example(row), small=True)
-            st.caption(f"Row {row} · {value:.4g} · {plain(look.trained.data.target_text(row)[:40])}")
+    with st.container(horizontal=True):
+        for row, value in zip(found.rows_most, found.real, strict=True):
+            with st.container(border=True, width=CARD):
+                show_row(look.trained.data.example(row))
+                st.caption(f"Row {row} · {value:.4g} · {plain(look.trained.data.target_text(row)[:40])}")
     st.caption(f"How the inputs were made: {found.told}; the seeds differ in where they begin.")
 
 

@@ -16,6 +16,7 @@ from builder.explain.drawing.scale import bound
 from builder.explain.what_if import WhatIf, asked, raw_row, what_if
 from builder.ui.attributing import COLOURS, ICONS, WORDS
 from builder.ui.attributions import legend
+from builder.ui.deciding import answer_text, seen
 from builder.ui.editing import edited, forget
 from builder.ui.taking import chart, exports
 from builder.ui.views import progress
@@ -106,12 +107,17 @@ def _answers(found: WhatIf) -> None:
     one, other = found.before, found.after
     with st.container(border=True):
         if found.another:
-            st.markdown(f"### {plain(one.prediction.text[:60])} → **:orange[{plain(other.prediction.text[:60])}]**")
+            st.markdown(f"### {answer_text(one)} → **:orange[{answer_text(other)}]**")
         else:
-            st.markdown(f"### It answers, as before, **{plain(one.prediction.text[:60])}**")
+            st.markdown(f"### It answers, as before, **{answer_text(one)}**")
         st.markdown(
-            f"{plain(one.target.quantity).capitalize()}: {one.answer:.4g} → **{other.answer:.4g}** ({found.moved:+.3g})"
+            f"{_begun(plain(one.target.quantity))}: {one.answer:.4g} → **{other.answer:.4g}** ({found.moved:+.3g})"
         )
+
+
+def _begun(sentence: str) -> str:
+    """A sentence that begins with a capital letter, the others as they are."""
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _shares(found: WhatIf, key: str) -> None:
@@ -122,7 +128,7 @@ def _shares(found: WhatIf, key: str) -> None:
     if not shares:
         return
     ranked = sorted(shares, key=lambda name: -np.nanmax(shares[name]))[:MOST_SHARES]
-    labels = [f"{name[:24] or '␣'}  {100 * (shares[name][1] - shares[name][0]):+.1f} %" for name in ranked]
+    labels = [f"{seen(name[:24])}  {100 * (shares[name][1] - shares[name][0]):+.1f} %" for name in ranked]
     figure = go.Figure()
     for place, (title, colour) in enumerate((("before", BEFORE), ("after", AFTER))):
         values = [shares[name][place] for name in ranked]
@@ -131,7 +137,7 @@ def _shares(found: WhatIf, key: str) -> None:
         figure.add_trace(bars)
     figure.update_layout(height=110 + 40 * len(ranked), margin=figures.MARGIN, bargap=0.35, barmode="group")
     figure.update_layout(legend={**ABOVE, "traceorder": "normal"})
-    figure.update_xaxes(range=[0, 1], tickformat=".0%")
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", title="Probability")
     figure.update_yaxes(autorange="reversed", tickvals=list(range(len(ranked))), ticktext=labels, automargin=True)
     table = [
         {"class": name, "before": pair[0], "after": pair[1], "change": pair[1] - pair[0]}

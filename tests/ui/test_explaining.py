@@ -17,6 +17,7 @@ from builder import train
 from builder.explain.drawing.drawn import cells
 from builder.store import open_store
 from builder.templates import templates
+from builder.ui.deciding import BELIEVED
 from builder.ui.taking import written
 from builder.ui.views import VIEWS, View
 
@@ -121,6 +122,24 @@ def test_a_refused_method_is_not_run_and_says_why() -> None:
     app.button_group(key="input method Gradients").set_value("deep_lift").run()
     assert not app.exception
     assert any("is not run on this network" in item.value for item in app.info)
+
+
+def test_a_sentence_says_what_decided_and_buttons_lead_to_the_heads_and_back() -> None:
+    app = opened(TEXT)
+    beliefs = tuple(BELIEVED.values())
+    (said,) = [item.value for item in app.markdown if item.value.startswith("#### ")]
+    assert said.endswith(beliefs)
+    app.button(key="leads to attention").click().run()
+    assert app.segmented_control(key="view").value == "attention"
+    assert any("most of all through head" in item.value for item in app.markdown)
+    app.button(key="leads to input").click().run()
+    assert app.segmented_control(key="view").value == "input"
+    assert said in [item.value for item in app.markdown]
+    assert not app.exception
+
+
+def test_where_there_is_no_attention_nothing_leads_to_it() -> None:
+    assert "leads to attention" not in [item.key for item in opened(TABLE).button]
 
 
 def test_last_weights_can_be_looked_at() -> None:

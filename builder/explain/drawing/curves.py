@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 # As on the canvas.
 WIDTH, HEIGHT = 196.0, 58.0
 ASIDE, TURN, APART, SAMPLES = 30.0, 26.0, 18.0, 16
+# Labels of edges that are nearer to each other than this would lie over each other.
+LABEL = 52.0, 18.0
 Point = tuple[float, float]
 
 
@@ -66,7 +68,16 @@ class Ways:
             return
         reach = (ty - sy) / 2 if ty >= sy else 6.25 * (sy - ty) ** 0.5
         self.ways[edge.target] = f"M{sx:g} {sy:g}C{sx:g} {sy + reach:g} {tx:g} {ty - reach:g} {tx:g} {ty:g}"
-        self._middles[edge.target] = ((sx + tx) / 2, (sy + ty) / 2)
+        self._middles[edge.target] = self._free((sx, sy), (tx, ty))
+
+    def _free(self, start: Point, end: Point) -> Point:
+        """The middle of a curve between two points, or a place near it where no other label lies."""
+        found = _at(start, end, 0.5)
+        for share in (0.5, 0.36, 0.64, 0.24, 0.76) if end[1] >= start[1] else (0.5,):
+            x, y = _at(start, end, share)
+            if all(abs(x - left) >= LABEL[0] or abs(y - top) >= LABEL[1] for left, top in self._middles.values()):
+                return x, y
+        return found
 
     def _along(self, key: str, port: str, *, outgoing: bool) -> float:
         """How far along its side of a box a port lies."""
@@ -81,10 +92,7 @@ class Ways:
         """Whether a box would lie over the curve between two points."""
         others = self._others(edge)
         for step in range(1, SAMPLES):
-            t = step / SAMPLES
-            bent = 3 * t * t - 2 * t * t * t
-            x = start[0] + (end[0] - start[0]) * bent
-            y = start[1] + (end[1] - start[1]) * (1.5 * t * (1 - t) + t * t * t)
+            x, y = _at(start, end, step / SAMPLES)
             if any(left < x < left + WIDTH and top < y < top + HEIGHT for left, top in others):
                 return True
         return False
@@ -98,3 +106,9 @@ class Ways:
         while any(abs(other - x) < APART for other in self._bends):
             x += APART if x > middle else -APART
         return x
+
+
+def _at(start: Point, end: Point, t: float) -> Point:
+    """Where the curve of an edge between two points is after a share of its way."""
+    across, down = 3 * t * t - 2 * t * t * t, 1.5 * t * (1 - t) + t * t * t
+    return start[0] + (end[0] - start[0]) * across, start[1] + (end[1] - start[1]) * down

@@ -70,7 +70,7 @@ def bars(values: np.ndarray, names: Sequence[str], *, unit: str = "") -> go.Figu
     trace = go.Bar(x=values, y=keys, orientation="h", marker_color=colours, customdata=list(names))
     trace.hovertemplate = "%{customdata}: %{x:+.4g}<extra></extra>"
     figure = go.Figure(trace)
-    figure.update_layout(height=78 + 24 * len(keys), margin=MARGIN, xaxis_title=unit or "Attribution")
+    figure.update_layout(height=max(128, 78 + 24 * len(keys)), margin=MARGIN, xaxis_title=unit or "Attribution")
     return _listed(figure, names)
 
 

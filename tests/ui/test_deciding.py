@@ -1,0 +1,165 @@
+"""What an answer rests on, in a sentence: the parts are named as they weigh, and belief follows the verdict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from builder.data import Example
+from builder.explain import Explanation
+from builder.explain.drawing.curves import Ways
+from builder.explain.drawing.flow import context_at
+from builder.explain.explanation import (
+    AttentionLayer,
+    AttentionMaps,
+    Level,
+    Prediction,
+    Proofs,
+    Stream,
+    Target,
+    Verdict,
+)
+from builder.templates import templates
+from builder.ui.attention_parts import called, grid_svg, weights_table
+from builder.ui.deciding import answer_text, decided
+
+WORDS = ("how", "to", "get", "there", "")
+
+
+def explained(
+    values: dict[str, np.ndarray],
+    labels: dict[str, tuple[str, ...]] | None = None,
+    *,
+    method: str = "integrated_gradients",
+    kind: Any = "class",
+    level: Level = "good",
+    says: str = "navigate",
+    **example: Any,
+) -> Explanation:
+    """An explanation of which only the attributions are of interest."""
+    return Explanation(
+        method=method,
+        title=method,
+        target=Target(kind, 0, "navigate", "the score (logit) of navigate" if kind == "class" else "the value"),
+        prediction=Prediction(says, {}),
+        attributions=values,
+        labels=labels or {},
+        example=Example(0, "navigate", **example),
+        proofs=Proofs(None, None, 0),
+        verdict=Verdict(level, ""),
+        options={},
+    )
+
+
+def of_words(values: list[float], **more: Any) -> str:
+    return decided(explained({"text": np.array(values)}, {"text": WORDS}, tokens=WORDS[:4], **more))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0.1, 3.0, -2.0, 2.0, 9.0], "“to” and “there” speak most for **navigate**; “get” speaks against it."),
+        ([0.1, 3.0, -0.5, 0.2, 9.0], "“to” speaks most for **navigate**."),
+        ([-3.0, 0.1, -0.1, -2.0, 0.0], "“how” and “there” speak most against **navigate**, and little speaks for it."),
+        ([1.0, 1.0, 1.0, 1.0, 0.0], "“how”, “to” and “get” speak most for **navigate**."),
+    ],
+)
+def test_words_are_named_as_they_weigh_and_padding_is_not(values: list[float], said: str) -> None:
+    assert of_words(values) == f"{said} This can be relied on."
+
+
+def test_a_number_is_raised_and_lowered() -> None:
+    assert of_words([2.0, 0.0, -1.0, 0.0, 0.0], kind="number").startswith(
+        "“how” raises **navigate** most; “get” lowers it."
+    )
+
+
+def test_what_has_no_sign_only_matters() -> None:
+    assert of_words([0.0, -3.0, 2.0, 0.0, 0.0], method="saliency").startswith("“to” and “get” matter most for")
+
+
+@pytest.mark.parametrize(
+    ("level", "belief"),
+    [("good", "This can be relied on."), ("caution", "Read it with care."), ("poor", "Do not rely on this.")],
+)
+def test_belief_follows_the_verdict(level: Level, belief: str) -> None:
+    assert of_words([1.0, 0.0, 0.0, 0.0, 0.0], level=level).endswith(f"**navigate**. {belief}")
+
+
+def test_nothing_is_said_where_nothing_weighs_or_another_number_is_explained() -> None:
+    assert of_words([0.0, 0.0, 0.0, 0.0, 5.0]) == ""
+    assert of_words([1.0, 0.0, 0.0, 0.0, 0.0], method="neuron_gradient") == ""
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "said"),
+    [
+        (0, 8, "The upper right of the picture speaks"),
+        (4, 4, "The middle of the picture speaks"),
+        (5, 0, "The left"),
+    ],
+)
+def test_a_picture_is_told_by_where_it_is_strongest(row: int, column: int, said: str) -> None:
+    values = np.zeros((1, 9, 9))
+    values[0, row, column] = 1.0
+    assert decided(explained({"image": values})).startswith(said)
+
+
+def test_a_picture_of_which_no_piece_stands_out_counts_as_a_whole() -> None:
+    assert decided(explained({"image": np.ones((1, 9, 9))})).startswith("All of the picture speaks most for")
+
+
+def test_a_stretch_of_a_series_is_named_by_its_steps() -> None:
+    values = np.zeros((16, 1))
+    values[6] = 2.0
+    said = decided(explained({"series": values}, series=np.zeros((16, 1))))
+    assert said.startswith("Steps 6 to 7 speak most for")
+
+
+def test_markup_of_people_is_not_read_as_such() -> None:
+    said = decided(explained({"table": np.array([1.0])}, {"table": ("*a* [b](c)",)}, columns={"*a* [b](c)": 2.0}))
+    assert said.startswith(r"\*a\* \[b\]\(c\) = 2 speaks")
+
+
+def test_an_answer_that_is_but_a_blank_can_be_seen() -> None:
+    assert answer_text(explained({}, says=" ")) == "␣"
+    assert answer_text(explained({}, says="a*b")) == r"a\*b"
+
+
+def maps(size: int) -> AttentionMaps:
+    weights = np.arange(2 * size * size, dtype=np.float64).reshape(2, size, size)
+    tokens = tuple(f"w{place}<" for place in range(size - 1))
+    layer = AttentionLayer("block_1.attention", "Block (block_1)", False, weights, (*tokens, ""), (*tokens, ""))
+    return AttentionMaps((layer, layer), (*tokens, ""), None, "", None, (Stream("", (*tokens, "")),))
+
+
+def test_the_grid_of_heads_goes_along_as_a_picture_and_as_numbers() -> None:
+    from xml.etree import ElementTree
+
+    shown = maps(4)
+    picture = ElementTree.fromstring(grid_svg(shown))
+    assert len(picture.findall("{http://www.w3.org/2000/svg}image")) == 4
+    rows = weights_table(shown)
+    assert len(rows) == 2 * 2 * 3 * 3
+    assert all(
+        row["weight"] == shown.layers[row["layer"] - 1].weights[row["head"] - 1, row["from"] - 1, row["to"] - 1]
+        for row in rows
+    )
+    assert weights_table(maps(200)) == []
+
+
+def test_a_layer_is_told_by_its_number_and_not_by_its_key() -> None:
+    assert called(1, maps(2).layers[0]) == "2. Block"
+
+
+@pytest.mark.parametrize("template", ["ratings_ncf", "paraphrases_siamese", "shapes_unet"])
+def test_no_number_of_an_edge_lies_over_another(template: str) -> None:
+    context = context_at(templates()[template].project, "")
+    ways = Ways(context)
+    spots = [ways.middle(edge.target) for edge in context.network.edges]
+    for place, (x, y) in enumerate(spots):
+        for other_x, other_y in spots[place + 1 :]:
+            # A number is about as wide as six letters and one line high.
+            assert abs(x - other_x) > 45 or abs(y - other_y) > 15
