@@ -41,7 +41,6 @@ def faithfulness(
     others = list(permutations(range(units))) if exhaustive else [random.permutation(units) for _ in range(many)]
     counts = np.unique(np.linspace(0, units, min(units, steps) + 1).round().astype(int))
     orders = np.array([own, *others])
-    subject.expect(2 * len(orders) * len(counts))
     deletion, insertion = _curves(subject, labels, orders, counts)
     unfit = infidelity(weight, orders[1:], counts, deletion[1:]) if signed else None
     found = _compare(units, counts / units, deletion, insertion, signed=signed, exhaustive=exhaustive)
@@ -97,15 +96,15 @@ def _curves(
     """F for each order (K, units) after taking away, and after putting onto the baseline, `counts` parts: (K, S)."""
     ranks = np.argsort(orders, axis=1)
     gone = (ranks[:, None, :] < counts[None, :, None]).reshape(-1, orders.shape[1])  # (K·S, units)
-    gone = np.concatenate([gone, np.zeros((len(gone), 1), dtype=bool)], axis=1)  # the last place is that of label -1
-    found = []
-    for start in range(0, len(gone), subject.rows):
-        part = gone[start : start + subject.rows]
-        # What is gone in the one is what is there in the other; padding is the same in both.
-        found.append([_score(subject, labels, part), _score(subject, labels, ~part)])
-    shape = (len(orders), len(counts))
-    deletion, insertion = (np.concatenate(curves).reshape(shape) for curves in zip(*found, strict=True))
-    return deletion, insertion
+    # What is gone in the one is what is there in the other. Many are the same: nothing is gone, everything is, and of
+    # few parts also what lies between; each goes through the network once.
+    every = np.concatenate([gone, ~gone])
+    _, first, which = np.unique(np.packbits(every, axis=1), axis=0, return_index=True, return_inverse=True)
+    single = np.concatenate([every[first], np.zeros((len(first), 1), dtype=bool)], axis=1)  # the last is label -1
+    subject.expect(len(single))
+    parts = [_score(subject, labels, single[at : at + subject.rows]) for at in range(0, len(single), subject.rows)]
+    found = np.concatenate(parts)[which.ravel()].reshape(2, len(orders), len(counts))
+    return found[0], found[1]
 
 
 def _score(subject: Subject, labels: dict[str, np.ndarray], gone: np.ndarray) -> np.ndarray:

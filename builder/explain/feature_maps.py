@@ -25,9 +25,9 @@ class FeatureMaps(Layered):
 
     def usual(self, subject: Subject) -> InnerNode:
         """The last node before the answer that gives maps with more than one place, and sees a picture."""
-        from builder.check import analyse
+        from builder.explain.measuring import measured
 
-        facts = analyse(subject.project).nodes
+        facts = measured(subject.project).nodes
         every = inner_nodes(subject.project, subject.model)
         for node in reversed([node for node in every if "." not in node.path][:-1]):
             spec = next(iter(facts[node.key].outputs.values()), None)

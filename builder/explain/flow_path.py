@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ FIRST_STEPS = 16
 TINY = 1e-5
 # A step is not halved any more where the answer jumps: no number of steps is enough there.
 SHORTEST = 2.0**-16
+# A span that is so many times as far off as the last that is halved goes in four: its halves would go on being halved.
+FAR = 2.0
 Span = tuple[float, float]
 
 
@@ -68,20 +71,34 @@ def follow(subject: Subject, most: int, tolerance: float) -> Followed:
         single = np.abs(off).max(axis=1, initial=0.0)
         error = max(np.abs(off.sum(axis=0)).max(initial=0.0), np.sqrt(np.square(single).sum()))
         # Not "greater or equal": what is no number has to end as well.
-        halved = _worst(spans, single, wanted / 2, most - len(spans)) if error > wanted / 2 else []
-        if not halved:
+        split = _worst(spans, single, wanted / 2, most - len(spans)) if error > wanted / 2 else {}
+        if not split:
             return _told(uses, crossings, way)
-        for span in halved:
+        for span in split:
             del way.found[span]
-        way.take([half for low, high in halved for half in ((low, (low + high) / 2), ((low + high) / 2, high))])
+        way.take([part for span, count in split.items() for part in _parts(span, count)])
 
 
-def _worst(spans: list[Span], off: np.ndarray, left: float, most: int) -> list[Span]:
-    """The fewest spans without which the rest is off by no more than `left`, in their order along the way."""
+def _parts(span: Span, count: int) -> list[Span]:
+    low, high = span
+    ends = [low + (high - low) * at / count for at in range(count + 1)]
+    return list(pairwise(ends))
+
+
+def _worst(spans: list[Span], off: np.ndarray, left: float, most: int) -> dict[Span, int]:
+    """The fewest spans without which the rest is off by no more than `left`, in their order along the way, and in how
+    many parts each goes: in two, or in four where a half of it would be taken apart again."""
     order = np.argsort(-off, kind="stable")
     rest = np.sqrt(np.maximum(0.0, np.square(off).sum() - np.cumsum(np.square(off[order]))))
     count = min(int(np.argmax(rest <= left / 2)) + 1, most)
-    return sorted(spans[place] for place in order[:count] if spans[place][1] - spans[place][0] > SHORTEST)
+    bound, room = FAR * off[order[count - 1]], most - count
+    found: dict[Span, int] = {}
+    for place in order[:count]:
+        low, high = spans[place]
+        if high - low > SHORTEST:
+            found[low, high] = 4 if off[place] > bound and high - low > 2 * SHORTEST and room >= 2 else 2
+            room -= found[low, high] - 2
+    return dict(sorted(found.items()))
 
 
 class Way:

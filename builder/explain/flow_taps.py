@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from builder.check import Context, analyse
+from builder.check import Context
+from builder.explain.measuring import measured
 from builder.explain.subject import Subject
 
 # An edge in one use of its network: where that stands (`block_1.0`, or empty for the main one), and what it leads to.
@@ -23,11 +24,11 @@ class Taps:
     """
 
     def __init__(self, subject: Subject) -> None:
-        self.subject, self.context = subject, analyse(subject.project).context
+        self.subject, self.context = subject, measured(subject.project)
         self.flows: dict[Place, torch.Tensor | None] = {}
         self.whole: list[torch.Tensor] = []
         self._way: list[str] = []
-        self._rows = 0
+        self._rows, self._nothing = 0, torch.zeros(0, dtype=torch.float64)
         _ = subject.points  # sets the entries for vectors of tokens, which have to stand before anything is tapped
         self._tap_network(self.context, subject.model)
 
@@ -35,7 +36,8 @@ class Taps:
         """F (N,) of values (N, …) at the points."""
         self._rows, self._way, self.flows = len(values[0]), [], {}
         leaves = tuple(value.detach().clone().requires_grad_() for value in values)
-        self.whole = [self._nothing() for _ in leaves]
+        self._nothing = torch.zeros(max(0, self._rows - 1), dtype=torch.float64)
+        self.whole = [self._nothing for _ in leaves]
         for number, leaf in enumerate(leaves):
             leaf.register_hook(partial(self._count_whole, number, leaf.detach()))  # type: ignore[no-untyped-call]
         with torch.enable_grad():
@@ -89,7 +91,7 @@ class Taps:
         if not value.requires_grad:
             self.flows[place] = None
             return value
-        self.flows[place] = self._nothing()  # stays so where the answer does not depend on it
+        self.flows[place] = self._nothing  # stays so where the answer does not depend on it
         tapped = value.view_as(value)  # a tensor of its own, whose gradient is that of this consumer alone
         tapped.register_hook(partial(self._count, place, tapped.detach()))  # type: ignore[no-untyped-call]
         return tapped
@@ -103,11 +105,9 @@ class Taps:
     def _between(self, value: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
         """The integral of the gradient along the values from each row to the next, by the trapezoid rule."""
         values, gradients = value.reshape(self._rows, -1), gradient.reshape(self._rows, -1)
-        steps = (gradients[:-1] + gradients[1:]) * (values[1:] - values[:-1])
-        return 0.5 * steps.sum(1, dtype=torch.float64)
-
-    def _nothing(self) -> torch.Tensor:
-        return torch.zeros(max(0, self._rows - 1), dtype=torch.float64)
+        steps = values[1:] - values[:-1]
+        steps *= gradients[:-1] + gradients[1:]
+        return 0.5 * steps.sum(1).double()  # torch sums in pairs, so that single precision is enough
 
 
 class _Turns:

@@ -17,6 +17,7 @@ import numpy as np
 
 from builder.explain.base import ExplainError
 from builder.explain.explanation import Level
+from builder.explain.measuring import measured
 from builder.explain.relearning import Tried, judged, relearn
 from builder.explain.saying import said_of
 from builder.explain.way import Stage, Trained, kept_of, way
@@ -307,7 +308,6 @@ def _against(trained: Trained, row: int, against: Against | None) -> Against:
 
 def _begun(trained: Trained, progress: Any, stages: int) -> tuple[Rows, np.ndarray]:
     """What looks at rows, and the rows of the training data that are looked at."""
-    from builder.check import analyse
     from builder.explain.rowwise import Rows
 
     objective = trained.objective.configured(trained.project.training, trained.data, "cpu")
@@ -315,7 +315,7 @@ def _begun(trained: Trained, progress: Any, stages: int) -> tuple[Rows, np.ndarr
     rows = trained.data.split["train"].numpy()
     if len(rows) > MOST_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))
-    if analyse(trained.project).totals.flops * 6 * len(rows) * stages > MOST_FLOPS:
+    if measured(trained.project).totals.flops * 6 * len(rows) * stages > MOST_FLOPS:
         work.narrow()
     return work, rows
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,7 @@ from builder.explain.base import ExplainError, registry
 from builder.explain.explanation import Target
 from builder.explain.portion import portion
 from builder.explain.run import Progress, Question, Trained, applicable, methods
+from builder.explain.spans import spans_of
 from builder.explain.summing import Part, parts_of, strongest
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ class Row:
 class Overall:
     """Attributions over `rows`, chosen by `seed` of the `there` that there are.
 
-    `parts` are features, words, or steps, the one that matters most first; there are none of pictures. `maps` hold the
-    mean signed attribution and `sizes` the mean of its size by field and group, (groups, …), for all but words.
+    `parts` are features, words, steps, or spans of long series, the one that matters most first; there are none of
+    pictures. `maps` hold the mean signed attribution and `sizes` the mean of its size by field and group, (groups, …),
+    for all but words; those of long series have a place for each span, which `spans` names.
     `groups` names the answers that were explained, `counts` says how many rows each has. `each` (N, …) are the maps of
     the single rows, where they are few. `converged` is the share of rows whose parts add up to 1 % (None: no promise).
     """
@@ -68,6 +70,7 @@ class Overall:
     maps: dict[str, np.ndarray]
     sizes: dict[str, np.ndarray]
     each: dict[str, np.ndarray]
+    spans: dict[str, tuple[str, ...]] = field(default_factory=dict)
     converged: float | None = None
     seconds: float = 0.0
 
@@ -95,7 +98,8 @@ class Overall:
         about |= {"sentence": self.sentence, "quantity": self.quantity, "converged": self.converged}
         groups = dict(zip(self.groups, self.counts, strict=True))
         rows = [asdict(row) for row in self.rows]
-        return {**about, "groups": groups, "parts": self.table(), "maps": maps, "sizes": sizes, "rows": rows}
+        found = {"groups": groups, "parts": self.table(), "maps": maps, "sizes": sizes, "spans": self.spans}
+        return {**about, **found, "rows": rows}
 
     def table(self) -> list[dict[str, Any]]:
         """A row for each part, as for a CSV file."""
@@ -130,7 +134,7 @@ def overall(
     name = method or _first(trained)
     worst = _worst(trained) if which == "worst" else {}
     chosen, there = _sample(trained, which, list(worst), rows or usual_rows(trained, name), seed)
-    asked = {"overall": which, "method": name, "target": target, "rows": chosen, "seed": seed}
+    asked = {"overall": which, "version": 2, "method": name, "target": target, "rows": chosen, "seed": seed}
     key = kept.key(kept.weights_hash(trained.model), {"data": _fingerprint(trained)}, asked)
     before = kept.load_as(Overall, folder, key) if folder else None
     if before is not None:
@@ -150,8 +154,8 @@ def overall(
 
 
 def usual_rows(trained: Trained, method: str) -> int:
-    """How many rows are looked at if none are said. Of masks and written answers each row explains a number of its own,
-    and so goes through the network alone, whatever the method."""
+    """How many rows are looked at if none are said: fewer of masks and written answers, which take long, and by methods
+    that take one row after the other."""
     alone = method != BATCHED or trained.data.schema.target.kind in ("mask", "sequence")
     return ROWS_ALONE if alone else ROWS
 
@@ -208,7 +212,7 @@ def _attributions(
     obstacle = applicable(trained.project, trained.model, method)
     if obstacle:
         raise ExplainError(f"{registry()[method].title} cannot explain this network: {obstacle}")
-    if method == BATCHED and trained.data.schema.target.kind != "sequence":
+    if method == BATCHED:
         return _together(trained, rows, asked, progress)
     return _one_by_one(trained, method, rows, asked, seed, progress)
 
@@ -216,33 +220,49 @@ def _attributions(
 def _together(
     trained: Trained, rows: list[int], asked: Asked, progress: Progress | None
 ) -> tuple[list[Target], dict[str, np.ndarray], np.ndarray]:
-    """Integrated Gradients of all rows that explain the same number at once."""
-    from builder.explain.batched import integrated
+    """Integrated Gradients of as many rows at once as there is room for, whatever is explained of each."""
+    from builder.explain.batched import AT_ONCE, integrated
     from builder.explain.subject import Subject
 
-    targets = _targets(trained, rows, asked)
+    inputs = _inputs(trained, rows)
+    targets = _targets(trained, inputs, asked)
     found: dict[str, np.ndarray] = {}
     errors, done = np.zeros(len(rows)), 0
-    subject = Subject(trained.project, trained.model, trained.data, _inputs(trained, rows[:1]), targets[0])
-    for target in dict.fromkeys(targets):
-        alike = [place for place, one in enumerate(targets) if one == target]
-        for start in range(0, len(alike), subject.rows):
-            part = alike[start : start + subject.rows]
-            subject.turn(_inputs(trained, [rows[place] for place in part]), target)
-            subject.done, subject.expected = 0, 0
-            subject.progress = portion(progress, done, len(part), len(rows))
-            values, errors[part] = integrated(subject)
-            for name, value in values.items():
-                found.setdefault(name, np.zeros((len(rows), *value.shape[1:])))[part] = value
-            done += len(part)
+    subject = Subject(trained.project, trained.model, trained.data, _taken(inputs, [0]), targets[0])
+    # Rows of the same target stand together, so that they are looked up in the answer at once.
+    first = {target: place for place, target in reversed(list(enumerate(targets)))}
+    order, most = sorted(range(len(rows)), key=lambda place: first[targets[place]]), min(subject.rows, AT_ONCE)
+    for start in range(0, len(order), most):
+        part = order[start : start + most]
+        subject.turn(_taken(inputs, part), targets[part[0]])
+        subject.done, subject.expected = 0, 0
+        subject.progress = portion(progress, done, len(part), len(rows))
+        values, errors[part] = integrated(subject, [targets[place] for place in part])
+        for name, value in values.items():
+            found.setdefault(name, np.zeros((len(rows), *value.shape[1:])))[part] = value
+        done += len(part)
     return targets, found, errors
 
 
 def _inputs(trained: Trained, rows: list[int]) -> dict[str, torch.Tensor]:
-    return {name: values[rows] for name, values in trained.data.inputs.items()}
+    """What goes into the network, (N, …) by field; of texts that it writes, its own and not the true one."""
+    import torch
+
+    from builder.explain.examples import read, written_by_itself
+
+    if trained.data.schema.target.kind != "sequence":
+        return {name: values[rows] for name, values in trained.data.inputs.items()}
+    each = [
+        written_by_itself(trained.project, trained.model, trained.data, *read(trained.data, row))[0] for row in rows
+    ]
+    return {name: torch.cat([one[name] for one in each]) for name in each[0]}
 
 
-def _targets(trained: Trained, rows: list[int], asked: Asked) -> list[Target]:
+def _taken(inputs: dict[str, torch.Tensor], places: list[int]) -> dict[str, torch.Tensor]:
+    return {name: values[places] for name, values in inputs.items()}
+
+
+def _targets(trained: Trained, inputs: dict[str, torch.Tensor], asked: Asked) -> list[Target]:
     """What is explained of each row."""
     import torch
 
@@ -250,13 +270,13 @@ def _targets(trained: Trained, rows: list[int], asked: Asked) -> list[Target]:
     from builder.explain.target import choose
 
     training, found = trained.project.training, []
-    for start in range(0, len(rows), 64):
-        numbers = rows[start : start + 64]
-        inputs = _inputs(trained, numbers)
+    rows = len(next(iter(inputs.values())))
+    for start in range(0, rows, 64):
+        some = _taken(inputs, list(range(start, min(start + 64, rows))))
         with torch.no_grad():
-            output = answers(trained.project, trained.model, inputs)
-        for place in range(len(numbers)):
-            one = {name: values[place : place + 1] for name, values in inputs.items()}
+            output = answers(trained.project, trained.model, some)
+        for place in range(len(output)):
+            one = {name: values[place : place + 1] for name, values in some.items()}
             found.append(choose(asked, output[place : place + 1], trained.data, one, training.objective, training))
     return found
 
@@ -292,10 +312,16 @@ def _summed_up(
     groups = tuple(sorted(set(names), key=names.count, reverse=True))
     members = [np.array([one == name for one in names]) for name in groups]
     whole = {spec.name: spec for spec in data.schema.inputs if spec.name in values and spec.kind != "tokens"}
+    tops, parts = strongest(data, values, rows), parts_of(data, values, rows, names)
+    every = {
+        spec.name: spans
+        for spec, about in zip(data.schema.inputs, data.preprocess["fields"], strict=True)
+        if spec.name in whole and (spans := spans_of(spec, about))
+    }
+    values = values | {name: spans.summed(values[name])[:, :, None] for name, spans in every.items()}
     maps = {name: np.stack([values[name][mask].mean(0) for mask in members]) for name in whole}
     sizes = {name: np.stack([np.abs(values[name][mask]).mean(0) for mask in members]) for name in whole}
     small = sum(values[name].size for name in whole) <= MOST_NUMBERS
-    tops = strongest(data, values, rows)
     listed = tuple(
         Row(row, name, data.target_text(row), tops=top) for row, name, top in zip(rows, names, tops, strict=True)
     )
@@ -307,10 +333,11 @@ def _summed_up(
         seed=0,
         quantity="",
         rows=listed,
-        parts=parts_of(data, values, rows, names),
+        parts=parts,
         groups=groups,
         counts=tuple(int(mask.sum()) for mask in members),
         maps=maps,
         sizes=sizes,
         each={name: values[name].astype(np.float32) for name in whole} if small else {},
+        spans={name: spans.names for name, spans in every.items()},
     )

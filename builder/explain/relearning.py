@@ -47,8 +47,6 @@ def relearn(
     seed: int,
 ) -> Tried | None:
     """Learn from the rows that were named, and from random ones, on a copy of the weights in use."""
-    import torch
-
     size = min(len(sides[0]), len(sides[1]))
     if size == 0 or len(rows) <= 2 * size:
         return None
@@ -61,22 +59,9 @@ def relearn(
     product = abs(sum(float((own[name] * towards[name]).sum()) for name in own)) / size
     rate = min(rate, CHANGE * start / (STEPS * product)) if product else rate
 
-    def change(places: Any) -> float:
-        some = rows[np.asarray(places, dtype=np.int64)]
-        inputs, targets, weights = work.inputs(some), work.targets(some), before
-        for _ in range(STEPS):
-            leaves = {name: value.detach().clone().requires_grad_() for name, value in weights.items()}
-            loss = work.losses(leaves, inputs, targets).mean()
-            found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-            weights = {
-                name: leaf.detach() - (rate * value if value is not None else 0.0)
-                for (name, leaf), value in zip(leaves.items(), found, strict=True)
-            }
-        with torch.no_grad():
-            return float(work.losses(weights, values, target)[0].double()) - start
-
-    gain, harm = -change(sides[0][:size]), change(sides[1][:size])
-    others = np.array([change(random.choice(len(rows), size, replace=False)) for _ in range(SETS)])
+    sets = [sides[0][:size], sides[1][:size], *(random.choice(len(rows), size, replace=False) for _ in range(SETS))]
+    changes = work.learned(rows[np.array(sets, dtype=np.int64)], rate, STEPS, values, target) - start
+    gain, harm, others = -float(changes[0]), float(changes[1]), changes[2:]
     return Tried(gain, _chance(-others, gain), harm, _chance(others, harm), STEPS, SETS)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, grad, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from builder.data import Prepared
@@ -58,7 +58,7 @@ class Rows:
         self.goal = objective.goal(data)
         self.names = [name for name, _ in self.model.named_parameters() if name in learned]
         self.done = self.expected = 0
-        self._single, self._mapped = False, True
+        self._single, self._mapped, self._forward = False, True, True
 
     def take(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Use other weights, such as those of a checkpoint."""
@@ -139,29 +139,94 @@ class Rows:
         }
 
     def along(self, rows: np.ndarray, direction: Weights) -> tuple[np.ndarray, np.ndarray]:
-        """The product of each row's gradient with a direction in the weights, (N,), and each row's loss (N,).
-
-        The gradient of Σ uᵢ·lossᵢ, times the direction, is linear in u; its gradient by u is what is asked for, at the
-        cost of two backward passes for all rows together and without the gradient of any single one.
-        """
+        """The product of each row's gradient with a direction in the weights, (N,), and each row's loss (N,): how fast
+        the losses change when the weights move that way, without the gradient of any single row."""
         parts, losses = [], []
         for start in range(0, len(rows), MOST_ROWS):
             some = rows[start : start + MOST_ROWS]
-            leaves = {name: value.clone().requires_grad_() for name, value in self.weights.items()}
-            mix = torch.ones(len(some), requires_grad=True)
-            with plain_attention():
-                each = self.losses(leaves, self.inputs(some), self.targets(some))
-                found = torch.autograd.grad(
-                    (each * mix).sum(), list(leaves.values()), create_graph=True, allow_unused=True
-                )
-                pairs = [
-                    (value, direction[name]) for name, value in zip(leaves, found, strict=True) if value is not None
-                ]
-                total = torch.stack([(value * other).sum() for value, other in pairs]).sum()
-                parts.append(torch.autograd.grad(total, mix)[0].detach().double())
+            found, each = self._moved(self.inputs(some), self.targets(some), direction)
+            parts.append(found.detach().double())
             losses.append(each.detach().double())
             self.passed(len(some))
         return torch.cat(parts).numpy(), torch.cat(losses).numpy()
+
+    def _moved(
+        self, inputs: list[torch.Tensor], targets: torch.Tensor, direction: Weights
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `along`: with the direction carried forward beside the values, which takes two passes forward; else as the
+        gradient by u of the direction times the gradient of Σ uᵢ·lossᵢ, which is linear in u."""
+        if self._forward:
+            try:
+                with plain_attention(), torch.no_grad():
+                    way = {name: direction[name] for name in self.weights}
+                    both: Any = jvp(lambda weights: self.losses(weights, inputs, targets), (self.weights,), (way,))
+                return both[1], both[0]
+            except (RuntimeError, NotImplementedError):
+                self._forward = False  # something in this network can be differentiated backwards alone
+        leaves = {name: value.clone().requires_grad_() for name, value in self.weights.items()}
+        mix = torch.ones(len(targets), requires_grad=True)
+        with plain_attention():
+            each = self.losses(leaves, inputs, targets)
+            back = torch.autograd.grad((each * mix).sum(), list(leaves.values()), create_graph=True, allow_unused=True)
+            pairs = [(value, direction[name]) for name, value in zip(leaves, back, strict=True) if value is not None]
+            total = torch.stack([(value * other).sum() for value, other in pairs]).sum()
+            (found,) = torch.autograd.grad(total, mix)
+        return found, each
+
+    def learned(
+        self, sets: np.ndarray, rate: float, steps: int, values: list[torch.Tensor], target: torch.Tensor
+    ) -> np.ndarray:
+        """The loss of an example, (K,), after some steps on each of some sets of rows (K, size), each on its own copy
+        of the weights; as many sets side by side as there is room for, where the network allows it."""
+        size = sum(value.numel() for value in self.weights.values()) * 4
+        most = int(np.clip(min(GRADIENT_BYTES // size, MOST_ROWS // sets.shape[1]), 1, len(sets)))
+        recurrent = any(isinstance(part, nn.RNNBase) for part in self.model.modules())
+        found = list[np.ndarray]()
+        for start in range(0, len(sets), most):
+            some = sets[start : start + most]
+            if not recurrent:
+                try:
+                    found.append(self._learned_at_once(some, rate, steps, values, target))
+                    continue
+                except (RuntimeError, ValueError, NotImplementedError):
+                    recurrent = True  # something else that cannot be done for all at once
+            found += [self._learned(one, rate, steps, values, target) for one in some]
+        return np.concatenate(found)
+
+    def _learned_at_once(
+        self, sets: np.ndarray, rate: float, steps: int, values: list[torch.Tensor], target: torch.Tensor
+    ) -> np.ndarray:
+        targets = self.targets(sets.ravel())
+        inputs = [value.reshape(*sets.shape, *value.shape[1:]) for value in self.inputs(sets.ravel())]
+        targets = targets.reshape(*sets.shape, *targets.shape[1:])
+        weights = {name: value.expand(len(sets), *value.shape) for name, value in self.weights.items()}
+
+        def loss(weights: Weights, target: torch.Tensor, *rows: torch.Tensor) -> torch.Tensor:
+            return self.losses(weights, list(rows), target).mean()
+
+        with plain_attention():
+            for _ in range(steps):
+                found: Weights = vmap(grad(loss))(weights, targets, *inputs)
+                weights = {name: value - rate * found[name] for name, value in weights.items()}
+            with torch.no_grad():
+                each: torch.Tensor = vmap(lambda own: self.losses(own, values, target)[0])(weights)
+        done: np.ndarray = each.double().numpy()
+        return done
+
+    def _learned(
+        self, rows: np.ndarray, rate: float, steps: int, values: list[torch.Tensor], target: torch.Tensor
+    ) -> np.ndarray:
+        inputs, targets, weights = self.inputs(rows), self.targets(rows), self.weights
+        for _ in range(steps):
+            leaves = {name: value.detach().clone().requires_grad_() for name, value in weights.items()}
+            loss = self.losses(leaves, inputs, targets).mean()
+            found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+            weights = {
+                name: leaf.detach() - (rate * value if value is not None else 0.0)
+                for (name, leaf), value in zip(leaves.items(), found, strict=True)
+            }
+        with torch.no_grad():
+            return self.losses(weights, values, target)[:1].double().numpy()
 
     def simplify(self, rows: np.ndarray) -> None:
         """Where the gradients of rows cannot be taken side by side, as in recurrent layers, look at the weights of the

@@ -5,20 +5,21 @@ The copy is made per explanation and dropped with it, so that nothing a method d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import torch
 from torch import nn
 
 from builder import layers
-from builder.check import analyse
 from builder.compile import input_fields, input_nodes
 from builder.data import FieldSpec, Prepared
 from builder.data.encode import PAD, width
 from builder.explain.explanation import Target
+from builder.explain.measuring import measured
 from builder.explain.target import select
 from builder.graph import Project
 
@@ -76,6 +77,7 @@ class Subject:
         progress: Progress | None = None,
     ) -> None:
         self.project, self.data, self.target = project, data, target
+        self.targets: Sequence[Target] = ()  # of each row, where that is not the same for all
         self.arguments = input_fields(project)
         self.specs = {spec.name: spec for spec in data.schema.inputs if spec.name in self.arguments}
         self.inputs = {name: inputs[name].detach().clone() for name in self.specs}
@@ -84,10 +86,9 @@ class Subject:
         self.entries: dict[str, Entry] = {}
         self._points: list[Point] | None = None
         self.idle: torch.Tensor | None = None  # zero of every row, which depends on all points
-        totals = analyse(project)
-        per_row = sum(facts.activation_bytes for facts in totals.nodes.values())
-        self.rows = int(np.clip(MEMORY_BYTES // max(1, per_row), 4, MOST_ROWS))
-        self.flops = totals.totals.flops
+        totals = measured(project).totals
+        self.rows = int(np.clip(MEMORY_BYTES // max(1, totals.activation_bytes), 4, MOST_ROWS))
+        self.flops = totals.flops
         self.seed, self.progress, self.expected, self.done = seed, progress, 0, 0
 
     def expect(self, rows: int) -> None:
@@ -121,7 +122,19 @@ class Subject:
     def turn(self, inputs: Mapping[str, torch.Tensor], target: Target) -> None:
         """Look at other rows (N, …) and another target, with the same copy of the network."""
         self.inputs = {name: inputs[name].detach().clone() for name in self.specs}
-        self.target, self._points = target, None
+        self.target, self.targets, self._points = target, (), None
+
+    def _selected(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """F (N,) of rows by field (N, …); with `targets`, each row's own."""
+        output = self.forward(inputs)
+        if not self.targets:
+            return select(self.target, output, self.data, inputs)
+        found, start = [], 0
+        for target, alike in groupby(self.targets):
+            rows = slice(start, start := start + len(list(alike)))
+            part = {name: value[rows] for name, value in inputs.items()}
+            found.append(select(target, output[rows], self.data, part))
+        return torch.cat(found)
 
     @property
     def points(self) -> list[Point]:
@@ -157,7 +170,7 @@ class Subject:
                 else:
                     self.entries[point.entry].given = value
             self.idle = torch.stack([0.0 * value.flatten(1).sum(1) for value in values]).sum(0)
-            return select(self.target, self.forward(inputs), self.data, inputs) + self.idle
+            return self._selected(inputs) + self.idle
         finally:
             self.idle = None
             for entry in self.entries.values():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data.encode import PAD, UNKNOWN, width
+from builder.explain.spans import spans_of
 
 if TYPE_CHECKING:
     from builder.data import FieldSpec, Prepared
@@ -21,7 +22,7 @@ FEWEST_TIMES = 3
 
 @dataclass(frozen=True)
 class Part:
-    """A feature, word, step or channel over the rows in which it stands.
+    """A feature, word, step, span of steps or channel over the rows in which it stands.
 
     `mean` of the size of its attribution, `signed` of the attribution itself, `count` of how often it was met.
     `by_group`: the mean size where that answer was explained. `points` are its attributions one by one, and `levels`
@@ -92,8 +93,8 @@ def _features(
 def _columns(
     data: Prepared, spec: FieldSpec, about: dict[str, Any], values: np.ndarray, rows: Sequence[int]
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Columns of a table, those of one category together, or the channels or steps of a series: their names, their
-    attributions (N, parts), and their values (N, parts) or what stands for them."""
+    """Columns of a table, those of one category together, or the channels, steps or spans of a series: their names,
+    their attributions (N, parts), and their values (N, parts) or what stands for them."""
     given = data.inputs[spec.name][list(rows)].numpy()
     if spec.kind == "vector" and "columns" in about:
         widths = [width(column) for column in about["columns"]]
@@ -109,6 +110,9 @@ def _columns(
     if values.ndim == 3 and values.shape[2] > 1:
         channels = list(spec.columns) or [f"channel {place + 1}" for place in range(values.shape[2])]
         return channels, values.sum(1), given.mean(1)
+    spans = spans_of(spec, about)
+    if spans:
+        return list(spans.names), spans.summed(values), spans.levels(given)
     flat = values.reshape(len(values), -1)
     named = list(spec.columns) if len(spec.columns) == flat.shape[1] else []
     return named or [f"step {place + 1}" for place in range(flat.shape[1])], flat, given.reshape(len(values), -1)

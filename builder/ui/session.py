@@ -12,15 +12,15 @@ from builder import train
 from builder.store import Store, StoreError, open_store
 from builder.ui.live import Live
 
-
-# loads, SymPy among it, as it first works out the shape of a convolution and a slope; and pandas for the first table.
+# What the first pages do without. The last are for the Explain page: Captum, which takes Matplotlib with it; what torch
+# loads as it first works out the shape of a convolution, SymPy among it, or a slope; and pandas for the first table.
 HEAVY = (
     "networkx",
     "plotly.graph_objects",
     "torch.utils.flop_counter",
     "captum.attr",
     "torch.fx.experimental.symbolic_shapes",
-    "torch._decomp.decompositions_for_jvp",
+    "torch._dynamo",
     "pandas",
     "builder.explain.faithfulness",
     "builder.explain.rowwise",

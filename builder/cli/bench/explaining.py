@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from builder.explain.subject import Subject
     from builder.train import TrainedRun
 
-TEMPLATES = ("digits_mlp", "digits_vit", "intents_transformer", "dates_gru")
+TEMPLATES = ("digits_mlp", "digits_resnet", "digits_vit", "intents_transformer", "dates_gru")
 ROW = 1
 
 

@@ -185,7 +185,7 @@ def _calls(model: nn.Module, subject: Subject, result: Result) -> dict[str, Call
         "deep_lift_shap": lambda: attr.DeepLiftShap(model).attribute(x_grad, rows[:16], **given),
         "guided_backprop": lambda: attr.GuidedBackprop(model).attribute(x_grad, **given),
         "deconvolution": lambda: attr.Deconvolution(model).attribute(x_grad, **given),
-        "lrp": lambda: attr.LRP(model).attribute(x_grad, **given),
+        "lrp": lambda: attr.LRP(_ruled(model)).attribute(x_grad, **given),
         "occlusion": lambda: attr.Occlusion(model).attribute(x, window, strides=strides, **against),
         "feature_ablation": lambda: attr.FeatureAblation(model).attribute(
             x, feature_mask=_mask(subject, 64), **against
@@ -214,6 +214,17 @@ def _calls(model: nn.Module, subject: Subject, result: Result) -> dict[str, Call
         ),
         "neuron_gradient": lambda: attr.NeuronGradient(model, layer).attribute(x_grad, neuron),
     }
+
+
+def _ruled(model: nn.Module) -> nn.Module:
+    """The network with Captum's ε rule at each of its own layers: Captum has no rule for a mean over places, such as
+    that of GlobalAvgPool, and refuses what it has none for, though the ε rule fits."""
+    from captum.attr._utils.lrp_rules import EpsilonRule
+
+    for part in model.modules():
+        if type(part).__name__ == "GlobalAvgPool":
+            part.rule = EpsilonRule()
+    return model
 
 
 def _usual(subject: Subject) -> str:

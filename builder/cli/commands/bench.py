@@ -219,7 +219,9 @@ def _explaining(repeats: int, context: Context) -> tuple[object, str]:
         ]
         texts.append(table(top, lines))
     texts.append(
-        "Captum plainly: its time, of the method's; – where it has nothing of the kind, or refuses the network."
+        "Captum plainly: its time, of the method's; – where it has nothing of the kind, or refuses the network. Its "
+        "layer-wise relevance has no rule for the mean over places and would refuse the CNN: here it is given the ε "
+        "rule for it, as the method gives it."
     )
     value = {"flow": [asdict(item) for item in found], "methods": [asdict(cost) for cost in costs]}
     return value, "\n\n".join(texts)

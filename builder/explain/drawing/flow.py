@@ -72,9 +72,9 @@ def _mean(values: list[tuple[str, float | None]]) -> dict[str, float | None]:
 
 def context_at(project: Project, path: str) -> Context:
     """The network that stands at a path, as it is checked."""
-    from builder.check import analyse
+    from builder.explain.measuring import measured
 
-    context = analyse(project).context
+    context = measured(project)
     for step in path.split("."):
         context = context.inner.get(step, context)  # what is a number is a repetition of the same
     return context

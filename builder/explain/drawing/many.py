@@ -140,15 +140,21 @@ def _grid(flat: np.ndarray, titles: Sequence[str], *, signed: bool, scale: bool 
 
 
 def profile(found: Overall, field: str) -> go.Figure:
-    """The mean size along a series, (T, D), of each group."""
+    """The mean size along a series, (T, D), of each group; a long one in spans."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
     for place, (group, colour) in enumerate(zip(found.groups, COLOURS, strict=False)):
         values = found.sizes[field][place].reshape(len(found.sizes[field][place]), -1).sum(1)
-        figure.add_scatter(y=values, name=group, mode="lines", line={"color": colour, "width": 2})
+        figure.add_scatter(
+            x=found.spans.get(field), y=values, name=group, mode="lines", line={"color": colour, "width": 2}
+        )
     figure.update_layout(
-        height=260, margin=figures.MARGIN, xaxis_title="Step", yaxis_title="Mean size", showlegend=len(found.groups) > 1
+        height=260,
+        margin=figures.MARGIN,
+        xaxis_title="Span" if field in found.spans else "Step",
+        yaxis_title="Mean size",
+        showlegend=len(found.groups) > 1,
     )
     figure.update_yaxes(rangemode="tozero")
     return figure
