@@ -394,7 +394,7 @@ def _alive(run: Run) -> bool:
 def _reap(run_id: str) -> None:
     child = _children.get(run_id)
     if child is not None and child.poll() is not None:
-        del _children[run_id]
+        _children.pop(run_id, None)  # another thread may have seen it, too
 
 
 def _death(store: Store, run_id: str) -> str:

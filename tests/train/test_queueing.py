@@ -49,7 +49,7 @@ def store(home: Path) -> Iterator[Store]:
     for run in opened.active_runs():
         if run.pid and psutil.pid_exists(run.pid):
             os.kill(run.pid, signal.SIGKILL)
-    for child in _children.values():
+    for child in [*_children.values()]:
         child.wait(20)
     opened.close()
 

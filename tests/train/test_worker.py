@@ -62,7 +62,7 @@ def store(home: Path) -> Iterator[Store]:
         if run.state in ACTIVE and run.pid and psutil.pid_exists(run.pid):
             os.kill(run.pid, signal.SIGKILL)
             until(lambda run=run: refresh(opened, run.id).state not in ACTIVE, 10)  # type: ignore[misc]
-    for child in _children.values():
+    for child in [*_children.values()]:
         child.wait(20)
     opened.close()
 
