@@ -428,6 +428,7 @@ def test_a_run_that_takes_too_much_is_ended_in_words_and_harms_nobody(
 
     try:
         innocent = start(store, store.create_project(small(epochs=2000)), small(epochs=2000))
+        until(lambda: store.run(innocent).state == "running", 60)
         runs = {}
         for name in kinds:
             make, variable, value, _ = HOSTILE[name]
