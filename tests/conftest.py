@@ -46,9 +46,8 @@ def room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow ones come first, so that at the end no process waits for another's. Those that have to be alone come
-    last, so that they need not wait for the end of a long one again and again."""
-    items.sort(key=lambda item: (item.get_closest_marker("alone") is not None, not item.get_closest_marker("slow")))
+    """Those that have to be alone come last, so that they need not wait for the end of a long one again and again."""
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
 
 
 def pytest_report_header() -> str:
