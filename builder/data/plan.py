@@ -186,10 +186,9 @@ def _left_out(free: pd.DataFrame, options: Mapping[str, Any], roles: Mapping[str
 def odd_one(values: pd.Series) -> str:
     """Of a column that is mostly dates or numbers, what the first cell is that is none, as the end of a sentence."""
     known = values.dropna().astype("string")
+    first = known.head(100)
     for what, fits in (("date", _are_dates), ("number", _are_numbers)):
-        if 10 * int(fits(known.head(100)).sum()) >= 9 * len(
-            known.head(100)
-        ):  # of a long column, all only where it pays
+        if 10 * int(fits(first).sum()) >= 9 * len(first):  # of a long column, all only where it pays
             odd = known[~fits(known)]
             if 0 < 10 * len(odd) <= len(known):
                 return f", as {str(odd.iloc[0])[:40]!r} is no {what} like the others; mend or empty that cell"

@@ -60,6 +60,7 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "spoken_gru": ("Recurrent network", "A GRU from both ends; a sound becomes its log-mel spectrogram"),
 }
 _LONG = 1_000  # a sequence of so many steps and one channel is a sound
+RATE = 8_000  # samples a second of a sound that does not say
 _MOST_MENDS = 20
 _OBJECTIVES = {
     "class": "classification",
@@ -104,7 +105,8 @@ def start(template: Template, choice: DataChoice, name: str, home: object = None
         read = {FIELDS: {found.inputs[0].name: {"sound": "log-mel"}}}
         choice = choice.model_copy(update={"options": {**choice.options, **read}})
         found = schema(choice, home) or found
-    rate = int(prepare(choice, home).preprocess["fields"][0].get("rate") or 8_000)
+    # What the data is made of is asked for sounds alone, as others may take long.
+    rate = int(prepare(choice, home).preprocess["fields"][0].get("rate") or RATE) if _is_sound(found) else RATE
     project = template.project
     objective = _OBJECTIVES.get(found.target.kind, project.training.objective)
     edits: list[Edit] = [

@@ -43,7 +43,7 @@ def navigate() -> None:
                 notice.watch(session.store())
                 raise
             session.warm()
-        notice.watch(session.store())
+            notice.watch(session.store())
     finally:
         _state.inside = False
 

@@ -27,6 +27,17 @@ def _add(content: Any, home: Path, filename: str = "x", kind: str = "", **option
     return prepare(DataChoice(dataset=info.name), home)
 
 
+@pytest.mark.parametrize(
+    ("filename", "content", "kind"),
+    [
+        ("a.json", json.dumps([{"a": n, "x": n / 2, "y": n % 2} for n in range(60)]).encode(), "table"),
+        ("a.npz", npz(a=np.arange(60.0), x=np.ones((60, 3)), y=np.arange(60) % 2), "arrays"),
+    ],
+)
+def test_columns_that_are_called_like_matrices_are_none(filename: str, content: bytes, kind: str) -> None:
+    assert fitting(open_source(content, filename))[0].name == kind
+
+
 @pytest.mark.parametrize("filename", BROUGHT)
 def test_a_file_is_taken_for_what_it_holds(home: Path, filename: str) -> None:
     made, kind = BROUGHT[filename]

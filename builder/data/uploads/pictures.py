@@ -110,9 +110,9 @@ def _in_file(path: Path, stream: IO[bytes], info: zipfile.ZipInfo) -> np.ndarray
         raise ValueError(f"{path} is damaged")
     name, extra = struct.unpack_from("<HH", head, 26)
     stream.seek(info.header_offset + 30 + name + extra)
-    np.lib.format.read_magic(stream)
+    version = np.lib.format.read_magic(stream)
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    if fortran or dtype.hasobject:
+    if version != (1, 0) or fortran or dtype.hasobject:
         raise ValueError(f"{path} is damaged")
     return np.memmap(path, dtype, "r", offset=stream.tell(), shape=shape).view(np.ndarray)
 

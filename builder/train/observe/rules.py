@@ -102,7 +102,7 @@ def dead_units(seen: Seen) -> Notice | None:
         seen,
         "dead_units",
         f"{shares[0]:.0%} of the units of {seen.places[which[0]].title} are 0 for every row of a batch"
-        + (f", and so it is in {len(which) - 1} more layer{'s'[: len(which) > 2]}" if len(which) > 1 else "")
+        + (f", and so it is in {len(which) - 1} more layer{'s' if len(which) > 2 else ''}" if len(which) > 1 else "")
         + ": they learn nothing any more.",
         "Lower the learning rate, use Leaky ReLU or GELU, or put a normalisation before the layer.",
         which,

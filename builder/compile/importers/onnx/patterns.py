@@ -23,7 +23,7 @@ _ENDS = frozenset({"Mul", "Div", "Log", "Add", "Sub"})
 _POINTS = np.concatenate([np.linspace(-9, 9, 181), np.array([-3.0, 3.0, 0.013, -0.37])]).astype(np.float32)
 _DEPTH = 16
 
-# Untyped, as the types of such formulas of arrays take longer to check than all else of the package.
+# Untyped, as to check the types of such formulas of arrays takes several seconds.
 Curve = Callable[[Any], Any]
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 _tanh_gelu: Curve = lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))  # noqa: E731

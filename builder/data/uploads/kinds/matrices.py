@@ -12,7 +12,7 @@ import numpy as np
 from builder.data import forms
 from builder.data.limits import MAX_CELLS
 from builder.data.schema import DataError
-from builder.data.uploads.arrayfiles import read_array
+from builder.data.uploads.arrayfiles import read_array, shape_of
 from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Tell, with_default
 from builder.data.uploads.kinds.graphs import MOST_NODES, TARGET, Graphs
 from builder.data.uploads.source import Source
@@ -38,7 +38,7 @@ class GraphMatrices(Graphs):
     kind = "graph"
 
     def likely(self, source: Source) -> float:
-        return 0.95 if _named(source) else 0.0
+        return 0.95 if _holds_matrices(source) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         columns = list(map(str, _labels(source).columns))
@@ -76,6 +76,18 @@ def _named(source: Source) -> dict[str, str]:
             if pattern.fullmatch(PurePosixPath(name).name.removesuffix(_SUFFIX)):
                 found.setdefault(what, name)
     return found if len(found) == 2 else {}
+
+
+def _holds_matrices(source: Source) -> bool:
+    """Whether what is called so is a matrix for each graph, as columns of a table may be called a and x as well."""
+    named = _named(source)
+    if not named:
+        return False
+    if source.members.of(forms.NPY):
+        shape, _ = shape_of(source, named["adjacency"])
+        return len(shape) == 3 or (len(shape) == 2 and shape[0] == shape[1])  # of a single graph it is said why not
+    first = str(next(iter(source.table()[0][named["adjacency"]].dropna()), ""))
+    return first.replace(" ", "").startswith("[[")
 
 
 def _candidates(source: Source) -> list[str]:
