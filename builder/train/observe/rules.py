@@ -16,6 +16,7 @@ IN_A_ROW = 3
 # what was usual is neither. One of ten thousand is beyond what inputs and targets of size one give at any sane weights.
 # What is usual takes so many samples to know.
 EXPLODES, EXPLODED, USUAL = 100.0, 1e4, 5
+SHORT = 1.0  # no gradient of this length explodes, whatever was before
 # Sigmoids take about nine tenths of a gradient per layer, so that this is what five of them leave. A weight whose
 # gradient is as small beside that of others learns a ten-thousandth as fast: it stays as it was drawn.
 VANISHES = 1e-4
@@ -47,9 +48,9 @@ def exploding_gradients(seen: Seen) -> Notice | None:
         return None
     lengths = np.sqrt(np.nansum(np.square(gradients, dtype=np.float64), axis=1))
     # All samples that are remembered: rules are asked now and then, and what exploded may have died since.
-    for late in range(1, len(lengths)):
+    for late in 1 + np.flatnonzero(np.minimum(lengths[:-1], lengths[1:]) > SHORT):
         usual = float(np.median(lengths[: late - 1])) if late > USUAL else np.inf
-        if not (lengths[late - 1 : late + 1] > min(EXPLODED, max(EXPLODES * usual, 1.0))).all():
+        if not (lengths[late - 1 : late + 1] > min(EXPLODED, max(EXPLODES * usual, SHORT))).all():
             continue
         most = int(np.nanargmax(gradients[late]))
         then = f", {lengths[late] / usual:,.0f} times as long as before" if np.isfinite(usual) and usual > 0 else ""
