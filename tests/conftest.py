@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,9 +47,26 @@ def room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield lambda: enter(fcntl.LOCK_EX)
 
 
+@pytest.fixture(scope="session")
+def operators() -> Iterator[None]:
+    """For tests that write ONNX: PyTorch reads the source of all operators for each file, here for the first alone."""
+    from torch.onnx._internal._lazy_import import onnxscript_apis
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnxscript_apis, "get_torchlib_ops", cache(onnxscript_apis.get_torchlib_ops))
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Those that have to be alone come last, so that they need not wait for the end of a long one again and again."""
     items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays; to look through it for garbage again and again took a tenth of the tests' time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def pytest_report_header() -> str:

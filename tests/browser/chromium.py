@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
-from playwright.sync_api import Browser, Playwright
+from builder.cli.bench.browser import started
 
-from builder.cli.bench.browser import chromium
+T = TypeVar("T")
 
 ADVICE = (
     "The browser tests need Chromium, and none could be found or installed: install one "
@@ -17,16 +19,16 @@ ADVICE = (
 )
 
 
-def launch(playwright: Playwright) -> Browser:
-    """A headless Chromium.
+def launched(launch: Callable[..., T]) -> T:
+    """What a function of Playwright's that launches a Chromium gives.
 
     Raises:
         RuntimeError: there is none, and none could be installed; the message says what to do.
     """
-    browser = chromium(playwright)
+    browser = started(launch)
     for command in [] if browser else _installers():
         subprocess.run(command, check=False, capture_output=True, timeout=600)
-        browser = chromium(playwright)
+        browser = started(launch)
         if browser:
             break
     if browser is None:

@@ -20,6 +20,8 @@ from builder.compile.importers.base import Imported
 from builder.export.tracing import quiet
 from tests.compile.spelled import HEADS, STEPS, WIDTH, Biased, Multihead, Readers, Shared, Writers
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 Rows = tuple[torch.Tensor, ...]
 
 

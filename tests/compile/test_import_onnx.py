@@ -24,6 +24,8 @@ from builder.compile.importers.base import Imported, Unreadable
 from builder.compile.importers.onnx import import_bytes
 from builder.graph import dumps, loads
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 Case = tuple[Callable[[], nn.Module], Callable[[int], torch.Tensor]]
 
 

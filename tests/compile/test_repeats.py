@@ -27,6 +27,8 @@ from builder.graph.expression import evaluate
 from builder.templates import architectures
 from tests.networks import network, networks
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 
 class Layer(nn.Module):
     """One layer of a Transformer, with its attention by hand, so that files spell it out."""

@@ -21,6 +21,7 @@ from builder.data.encode import IGNORE
 from builder.data.environment import Episodes
 from builder.data.mixed import Categories, Matrices, Several
 from builder.data.raw import Characters, Images, Raw, Series, Table, Texts
+from builder.data.split import split
 from builder.graph import DataChoice
 
 NAMES = list(builtin())
@@ -139,32 +140,32 @@ def test_no_value_of_the_sine_is_seen_in_two_parts() -> None:
 
 @every
 def test_a_seed_gives_the_same_split_again_and_another_another(name: str) -> None:
-    first, again, other = _data(name, seed=3), _data(name, seed=3), _data(name, seed=4)
-    for part, rows in first.split.items():
-        assert torch.equal(rows, again.split[part])
-    same = all(torch.equal(rows, other.split[part]) for part, rows in first.split.items())
-    assert same == first.raw.contiguous
+    raw = _whole(name).raw
+    first, again, other = (split(raw, DataChoice(dataset=name, seed=seed)) for seed in (3, 3, 4))
+    for part, rows in first.items():
+        assert np.array_equal(rows, again[part])
+    assert all(np.array_equal(rows, other[part]) for part, rows in first.items()) == raw.contiguous
 
 
 @every
 @pytest.mark.parametrize("shares", [(0.15, 0.15), (0.1, 0.3)])
 def test_every_class_has_its_share_in_every_part(name: str, shares: tuple[float, float]) -> None:
-    data = _data(name, validation=shares[0], test=shares[1], seed=1)
+    data = _whole(name)
     if data.schema.target.kind != "class" or data.raw.groups is not None:
         return
+    parts = split(data.raw, DataChoice(dataset=name, validation=shares[0], test=shares[1], seed=1))
     whole = Counter(data.target.tolist())
     for part, share in zip(("validation", "test"), shares, strict=True):
-        counts = Counter(data.target[data.split[part]].tolist())
+        counts = Counter(data.target[torch.from_numpy(parts[part])].tolist())
         for number, count in whole.items():
             assert abs(counts[number] - share * count) <= 1, (part, number)
 
 
 @every
 def test_data_is_the_same_each_time(name: str) -> None:
-    first, second = builtin()[name]().read(), builtin()[name]().read()
-    assert first.fingerprint() == second.fingerprint() == _data(name).fingerprint
+    first, second = _whole(name).raw, builtin()[name]().read()
+    assert first.fingerprint() == second.fingerprint() == _whole(name).fingerprint
     assert np.array_equal(first.target, second.target)
-    assert _data(name, seed=9).fingerprint == _data(name).fingerprint
 
 
 def test_fingerprints_tell_data_apart() -> None:

@@ -27,6 +27,8 @@ from tests.explain.models import network, source, trained
 from tests.export import bare
 from tests.networks import project
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 NAMES = ("table", "image", "recurrent", "transformer", "series", "characters")
 HOLDING = [kind.name for kind in export.formats() if kind.tolerance is not None]
 BATCHES = (1, 5, 7)

@@ -21,6 +21,8 @@ from builder.graph import DataChoice, Training
 from builder.templates import templates
 from builder.train import TrainedRun, fit_here, predict
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 KINDS = {
     "digits_autoencoder": {},
     "pulses_anomaly": {"rows": 200},

@@ -14,6 +14,8 @@ from builder.export.tracing import quiet
 from builder.nn.arithmetic import CumMax, CumProd
 from builder.nn.reduction import Sort
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 CASES: dict[str, nn.Module] = {
     "sort": Sort(1),
     "sort down": Sort(2, descending=True),

@@ -16,6 +16,8 @@ from builder.cli import main
 from builder.store import open_store
 from builder.templates import templates
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 FORMATS = [kind.name for kind in export.formats()]
 
 

@@ -29,6 +29,8 @@ from tests.compile import allowed
 from tests.layers.test_catalogue import _without_nothing_to_learn as alone
 from tests.networks import TABLE, chain, network, networks
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 ROOT = Path(__file__).parents[2]
 VECTOR = ("Input", {"kind": "vector", "shape": [8]})
 # It says that it ran as soon as it is loaded, built, or asked.

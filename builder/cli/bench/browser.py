@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from playwright.sync_api import Browser, Playwright
 
+T = TypeVar("T")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = [
     "--no-sandbox",
@@ -21,12 +24,17 @@ FLAGS = [
 
 def chromium(playwright: Playwright) -> Browser | None:
     """A headless Chromium: the one on the path, else Playwright's own, else None."""
+    return started(playwright.chromium.launch)
+
+
+def started(launch: Callable[..., T]) -> T | None:
+    """What a function of Playwright's that launches a Chromium gives for the first one that there is."""
     from playwright.sync_api import Error
 
     on_path = next((found for name in NAMES if (found := shutil.which(name))), None)
     for path in dict.fromkeys((on_path, None)):
         try:
-            return playwright.chromium.launch(executable_path=path, args=FLAGS)
+            return launch(executable_path=path, args=FLAGS)
         except Error:
             continue
     return None
