@@ -104,6 +104,9 @@ class Pixels(Aim):
     measure = "pixels right"
     turned = "gives half of the pixels in which it found something another class"
 
+    def truth(self, target: torch.Tensor) -> torch.Tensor:
+        return target.long()  # masks are held in bytes
+
     def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional
 

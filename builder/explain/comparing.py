@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from builder.explain.axes import Axes
 from builder.explain.base import ExplainError, registry
 from builder.explain.explanation import Explanation
 from builder.explain.portion import portion
@@ -50,6 +51,8 @@ class Agreement:
     def sentence(self) -> str:
         """The agreement in words."""
         top = f"Of the {self.top} strongest parts {self.overlap} are the same; chance alone gives {self.expected:.1f}."
+        if self.top == 1:
+            top = f"The strongest part is {'the same' if self.overlap else 'another'}."
         if self.spearman is None or self.chance is None:
             return f"There are too few parts that differ for ranks to be compared. {top if self.parts else ''}".strip()
         what = "ranks" if self.signed else "sizes (without signs, as one of the methods has none)"
@@ -80,7 +83,7 @@ class Comparison:
     @property
     def bounds(self) -> dict[str, float]:
         """The greatest size of any part of both, by field or node: the end of the colour scale that they share."""
-        return bounds(self.pair)
+        return bounds(self.pair, self.first.axes)
 
     def as_json(self) -> dict[str, Any]:
         """The comparison in plain JSON values."""
@@ -182,14 +185,22 @@ def agreement(
     return Agreement(parts, signed, rank, share, len(others), top, overlap, expected, _tail(parts, top, overlap))
 
 
-def bounds(maps: tuple[Mapping[str, np.ndarray], ...] | list[Mapping[str, np.ndarray]]) -> dict[str, float]:
-    """The greatest size of any part in several maps, by field: one colour scale for all. Channels are summed up."""
+def bounds(
+    maps: tuple[Mapping[str, np.ndarray], ...] | list[Mapping[str, np.ndarray]], axes: Mapping[str, Axes] | None = None
+) -> dict[str, float]:
+    """The greatest size of any part in several maps, by field, as they are drawn: one colour scale for all. It is the
+    same for all pictures, and for all tables and texts; each series has its own. Channels of pictures are summed up,
+    and so are the pieces of what is drawn in pieces."""
     found: dict[str, float] = {}
     for parts in maps:
         for name, values in parts.items():
             drawn = values.sum(0) if values.ndim == 3 else values
+            if axes and name in axes:
+                drawn = axes[name].drawn(values.reshape(len(values), -1))
             found[name] = max(found.get(name, 0.0), float(np.abs(drawn).max(initial=0.0)))
-    return {name: bound or 1.0 for name, bound in found.items()}
+    sizes = {name: values.ndim for parts in maps for name, values in parts.items()}
+    alike = {name: [other for other in found if other == name or sizes[name] == sizes[other] != 2] for name in found}
+    return {name: max(found[other] for other in alike[name]) or 1.0 for name in found}
 
 
 def shown(found: Explanation, *, scaled: bool = False) -> dict[str, np.ndarray]:
@@ -214,11 +225,25 @@ def _ranked(found: Explanation, names: list[str], *, signed: bool) -> np.ndarray
     for name in names:
         flat = np.asarray(_parts(found)[name], dtype=np.float64)
         flat = flat.sum(0) if flat.ndim == 3 else flat
-        labels = found.labels.get(name, ())
-        if flat.ndim == 1 and len(labels) == len(flat):
-            flat = flat[[bool(label) for label in labels]]
-        listed.append(flat.ravel() if signed else np.abs(flat).ravel())
+        flat = flat[real(found, name, flat.shape)]
+        listed.append(flat if signed else np.abs(flat))
     return np.concatenate(listed) if listed else np.zeros(0)
+
+
+def real(found: Explanation, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Which parts of a field, or of a layer's attention, belong to the example, in their shape: all but padding."""
+    labels = found.labels.get(name, ())
+    if name in found.attributions and shape == (len(labels),):
+        return np.array([bool(label) for label in labels], dtype=bool)
+    if found.attention is not None and name not in found.attributions:
+        layers = {layer.name: layer for layer in found.attention.layers}
+        layer, tokens = layers[name], found.attention.tokens
+        sides = (layer.looking or tokens, layer.looked_at or tokens)
+        down, across = (np.array([bool(token) for token in side], dtype=bool) for side in sides)
+        if shape == (len(down), len(across)):
+            found_there: np.ndarray = down[:, None] & across
+            return found_there
+    return np.ones(shape, dtype=bool)
 
 
 def _refusal(first: Explanation, second: Explanation) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from builder.data import Example
+from builder.explain.axes import Axes
 
 Level = Literal["good", "caution", "poor"]
 LEVELS: tuple[Level, ...] = ("good", "caution", "poor")
@@ -209,7 +210,7 @@ class Explanation:
 
     `answer` is F(x), `ground` F(baseline). `weights` is a hash of the weights, `checkpoint` the name by which they were
     loaded, `seconds` what it took. `labels` names the features of a table, the channels of a series,
-    and each token of a text.
+    and each token of a text; `axes` say what the rows and columns of a series, or of a graph, stand for.
     """
 
     method: str
@@ -229,6 +230,7 @@ class Explanation:
     weights: str = ""
     checkpoint: str = ""
     seconds: float = 0.0
+    axes: dict[str, Axes] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The whole explanation in plain JSON values."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from builder.explain.axes import Axes, axes_of
 from builder.explain.base import ExplainError, registry
 from builder.explain.explanation import Target
 from builder.explain.portion import portion
@@ -52,7 +53,8 @@ class Overall:
 
     `parts` are features, words, steps, or spans of long series, the one that matters most first; there are none of
     pictures. `maps` hold the mean signed attribution and `sizes` the mean of its size by field and group, (groups, …),
-    for all but words; those of long series have a place for each span, which `spans` names.
+    for all but words; those of long series have a place for each span, which `spans` names, and
+    `axes` say what theirs stand for.
     `groups` names the answers that were explained, `counts` says how many rows each has. `each` (N, …) are the maps of
     the single rows, where they are few. `converged` is the share of rows whose parts add up to 1 % (None: no promise).
     """
@@ -71,6 +73,7 @@ class Overall:
     sizes: dict[str, np.ndarray]
     each: dict[str, np.ndarray]
     spans: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    axes: dict[str, Axes] = field(default_factory=dict)
     converged: float | None = None
     seconds: float = 0.0
 
@@ -134,7 +137,7 @@ def overall(
     name = method or _first(trained)
     worst = _worst(trained) if which == "worst" else {}
     chosen, there = _sample(trained, which, list(worst), rows or usual_rows(trained, name), seed)
-    asked = {"overall": which, "version": 2, "method": name, "target": target, "rows": chosen, "seed": seed}
+    asked = {"overall": which, "version": 3, "method": name, "target": target, "rows": chosen, "seed": seed}
     key = kept.key(kept.weights_hash(trained.model), {"data": _fingerprint(trained)}, asked)
     before = kept.load_as(Overall, folder, key) if folder else None
     if before is not None:
@@ -340,4 +343,5 @@ def _summed_up(
         sizes=sizes,
         each={name: values[name].astype(np.float32) for name in whole} if small else {},
         spans={name: spans.names for name, spans in every.items()},
+        axes=axes_of(data),
     )

@@ -165,6 +165,7 @@ def _worked_out(
     explainer: Explainer, subject: Subject, model: nn.Module, example: Example, output: torch.Tensor, asked: Question
 ) -> Explanation:
     """Run the method, and hold it to its proofs."""
+    from builder.explain.axes import axes_of
     from builder.explain.examples import labels
     from builder.explain.faithfulness import faithfulness
     from builder.explain.randomised import randomised
@@ -205,6 +206,7 @@ def _worked_out(
         nodes=result.nodes,
         answer=float(judged.score(judged.inputs)),
         ground=result.ground if result.ground is not None else float(judged.score(judged.baseline)),
+        axes=axes_of(data),
     )
 
 

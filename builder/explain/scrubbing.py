@@ -114,4 +114,4 @@ def scrub(
         Frame(one.name, one.label, one.epoch, one.step, found[one.name], agree(found[one.name], last, chance=False))
         for one in listed
     )
-    return Scrubbed(frames, bounds([shown(frame.explanation) for frame in frames]))
+    return Scrubbed(frames, bounds([shown(frame.explanation) for frame in frames], frames[-1].explanation.axes))

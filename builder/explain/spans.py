@@ -43,15 +43,21 @@ class Spans:
 def spans_of(spec: FieldSpec, about: dict[str, Any]) -> Spans | None:
     """The pieces of a field, which `about` says how it was made ready; None where each step can be named by itself."""
     steps = spec.shape[0]
-    if spec.kind != "sequence" or int(np.prod(spec.shape)) != steps or steps <= MOST_STEPS:
+    if spec.kind != "sequence" or int(np.prod(spec.shape)) != steps:
         return None
-    rate = int(about.get("rate") or 0)
+    return pieces(steps, float(about.get("rate") or 0))
+
+
+def pieces(steps: int, rate: float = 0.0) -> Spans | None:
+    """The pieces of so many steps, of which `rate` are a second (0: there is no clock); None where they are few."""
+    if steps <= MOST_STEPS:
+        return None
     if not rate:
         length = next(size for size in _round(1.0) if size * MOST_STEPS >= steps)
         firsts = list(range(0, steps, int(length)))
         ends = [*firsts[1:], steps]
         each = zip(firsts, ends, strict=True)
-        names = [f"steps {first + 1}–{end}" if end > first + 1 else f"step {end}" for first, end in each]
+        names = [f"steps {first}–{end - 1}" if end > first + 1 else f"step {first}" for first, end in each]
         return Spans(tuple(names), tuple(firsts), heard=False)
     seconds = next(size for size in _round(1e-4) if size * MOST_STEPS >= steps / rate and size * rate >= 1)
     count = int(np.ceil(steps / (seconds * rate) - 1e-9))

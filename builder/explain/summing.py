@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from builder.data.encode import PAD, UNKNOWN, width
+from builder.explain.axes import Axes, axes_of
 from builder.explain.spans import spans_of
 
 if TYPE_CHECKING:
@@ -52,27 +53,47 @@ def parts_of(
         else:
             found += _features(data, spec, about, values[spec.name], rows, groups)
     found.sort(key=lambda part: -part.mean)
-    return tuple(found[:MOST_PARTS])
+    alike = _alike((part.field, part.name) for part in found)
+    return tuple(
+        dataclasses.replace(part, name=_of(part.name, part.field)) if part.name in alike else part
+        for part in found[:MOST_PARTS]
+    )
 
 
 def strongest(data: Prepared, values: dict[str, np.ndarray], rows: Sequence[int]) -> list[tuple[str, ...]]:
     """Of each row, the parts that mattered most, with their signed attribution in words; nothing of pictures."""
-    columns: list[tuple[str, np.ndarray]] = []
-    spoken: list[list[tuple[str, float]]] = [[] for _ in rows]
+    columns: list[tuple[str, str, np.ndarray]] = []
+    spoken: list[list[tuple[str, str, float]]] = [[] for _ in rows]
     for spec, about in zip(data.schema.inputs, data.preprocess["fields"], strict=True):
         if spec.name not in values or spec.kind == "image":
             continue
         if spec.kind == "tokens" and len(spec.columns) < 2:
             tokens, called = data.inputs[spec.name][list(rows)].numpy(), _names(about)
             for row, place in zip(*np.nonzero(tokens != PAD), strict=True):
-                spoken[row].append((called(int(tokens[row, place])), float(values[spec.name][row, place])))
+                spoken[row].append((spec.name, called(int(tokens[row, place])), float(values[spec.name][row, place])))
         else:
             names, flat, _ = _columns(data, spec, about, values[spec.name], rows)
-            columns += [(name, flat[:, place]) for place, name in enumerate(names)]
+            columns += [(spec.name, name, flat[:, place]) for place, name in enumerate(names)]
+    told = []
     for row, listed in enumerate(spoken):
-        listed += [(name, float(found[row])) for name, found in columns]
-        listed.sort(key=lambda item: -abs(item[1]))
-    return [tuple(f"{name} {value:+.2g}" for name, value in listed[:MOST_TOPS] if value) for listed in spoken]
+        listed += [(field, name, float(found[row])) for field, name, found in columns]
+        alike = _alike((field, name) for field, name, _ in listed)
+        listed.sort(key=lambda item: -abs(item[2]))
+        top = [item for item in listed[:MOST_TOPS] if item[2]]
+        told.append(tuple(f"{_of(name, at) if name in alike else name} {value:+.2g}" for at, name, value in top))
+    return told
+
+
+def _alike(parts: Iterable[tuple[str, str]]) -> set[str]:
+    """The names that parts of several fields share."""
+    fields: dict[str, set[str]] = {}
+    for field, name in parts:
+        fields.setdefault(name, set()).add(field)
+    return {name for name, those in fields.items() if len(those) > 1}
+
+
+def _of(name: str, field: str) -> str:
+    return f"{name} ({field})"
 
 
 def _features(
@@ -108,14 +129,14 @@ def _columns(
     if spec.kind == "tokens":
         return list(spec.columns), values, np.full(values.shape, np.nan)
     if values.ndim == 3 and values.shape[2] > 1:
-        channels = list(spec.columns) or [f"channel {place + 1}" for place in range(values.shape[2])]
+        channels = axes_of(data).get(spec.name, Axes()).names(values.shape[2], spec.columns)
         return channels, values.sum(1), given.mean(1)
     spans = spans_of(spec, about)
     if spans:
         return list(spans.names), spans.summed(values), spans.levels(given)
     flat = values.reshape(len(values), -1)
     named = list(spec.columns) if len(spec.columns) == flat.shape[1] else []
-    return named or [f"step {place + 1}" for place in range(flat.shape[1])], flat, given.reshape(len(values), -1)
+    return named or [f"step {place}" for place in range(flat.shape[1])], flat, given.reshape(len(values), -1)
 
 
 def _words(

@@ -95,11 +95,14 @@ def _sentence(words: Explanation, heads: Explanation | None) -> str:
         return f"{said}. {BELIEVED[words.verdict.level]}"
     (layer, head), effect = listed[0]
     joint = "; it came" if words.verdict.level == "poor" else ","
+    which = f"{joint} most of all through head {head + 1} of layer {layer + 1}. Without that head"
+    if effect <= 0:
+        which = f". The head that weighs most, head {head + 1} of layer {layer + 1}, speaks against it: without it"
     number = "score" if words.target.kind in ("class", "tags", "next_token", "label", "mask") else "number"
     return (
-        f"{said}{joint} most of all through head {head + 1} of layer {layer + 1}. Without that head the {number} of "
-        f"**{plain(seen(words.target.name)[:60])}** {'falls' if effect > 0 else 'rises'} from {heads.answer:.3g} to "
-        f"{heads.answer - effect:.3g}. {_believed(kind, words.verdict.level, heads.verdict.level)}"
+        f"{said}{which} the {number} of **{plain(seen(words.target.name)[:60])}** "
+        f"{'falls' if effect > 0 else 'rises'} from {heads.answer:.3g} to {heads.answer - effect:.3g}. "
+        f"{_believed(kind, words.verdict.level, heads.verdict.level)}"
     )
 
 
@@ -129,7 +132,12 @@ def _strongest(words: Explanation) -> list[str]:
     order = [place for place in np.argsort(-shares) if said[place] and shares[place] > 0]
     best = [place for place in order[:MOST_NAMED] if shares[place] >= 0.5 * shares[order[0]]]
     quoted = any(stream.grid for stream in maps.streams)
-    names = [_spot(labels[place][0]) if quoted else f"“{seen(labels[place][0])}”" for place in best]
+    # Of letters, of which many are alike, people are told where each stands.
+    letters = len(maps.streams) == 1 and all(len(token) <= 1 for token, _ in labels)
+    names = [
+        _spot(labels[place][0]) if quoted else f"“{seen(labels[place][0])}”{f' (place {place + 1})' if letters else ''}"
+        for place in best
+    ]
     return [plain(name) for name in dict.fromkeys(names)]
 
 
@@ -196,7 +204,7 @@ def _bars(heads: Explanation) -> None:
     figure.add_bar(x=effects, y=names, orientation="h", marker_color=colours, name="taken away", hovertemplate=text)
     mark = {"symbol": "line-ns", "size": 13, "line": {"width": 2.5, "color": "rgba(130,130,140,0.9)"}}
     figure.add_scatter(x=slopes, y=names, mode="markers", marker=mark, name="by its gradient", hovertemplate=text)
-    figure.update_layout(height=90 + 22 * len(names), margin=MARGIN, showlegend=False)
+    figure.update_layout(height=100 + 22 * len(names), margin=MARGIN, showlegend=False)
     figure.update_xaxes(title="Fall without the head", zeroline=True)
     figure.update_yaxes(autorange="reversed", automargin=True)
     rows = [
@@ -258,7 +266,7 @@ def _choice(maps: AttentionMaps, heads: AttentionMaps | None) -> tuple[int, int]
     if st.session_state.get(key) not in options:
         st.session_state[key] = 0
     named = {option: "All" if option == MEAN else str(option + 1) for option in options}
-    head = st.pills("Head", options, format_func=named.__getitem__, required=True, key=key)
+    head = st.pills("Head", options, format_func=named.__getitem__, required=True, key=key, wrap=True)
     return int(place), int(head if head is not None else MEAN)
 
 

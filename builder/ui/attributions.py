@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from builder.explain import Explanation
+from builder.explain.base import registry
 from builder.explain.drawing.drawn import Drawn, How, drawn, explains_the_way, kind_of
 from builder.explain.drawing.figures import Sign
 from builder.explain.drawing.scale import AGAINST, FOR, rgb
@@ -30,7 +31,13 @@ def attributions(found: Explanation) -> None:
         if one.note:
             st.caption(one.note)
     if found.attributions or (found.nodes and found.method != "layer_activation"):
-        legend(found.target.kind == "error")
+        legend(found.target.kind == "error", signed=knows_signs(found))
+
+
+def knows_signs(found: Explanation) -> bool:
+    """Whether its method tells what speaks for the answer from what speaks against it."""
+    method = registry().get(found.method)
+    return method is None or method.signed
 
 
 def _in_units(one: Drawn, found: Explanation) -> None:
@@ -74,11 +81,13 @@ def _show(one: Drawn, name: str) -> None:
         chart(one.figure, key=f"input {one.key}", name=name, table=one.table)
 
 
-def legend(error: bool = False, words: tuple[str, str] = ("speaks for the answer", "against it")) -> None:
-    """What the two colours say, orange first."""
+def legend(
+    error: bool = False, words: tuple[str, str] = ("speaks for the answer", "against it"), *, signed: bool = True
+) -> None:
+    """What the two colours say, orange first; where a method is not `signed` there is but one."""
     for_it, against = ("makes the error larger", "smaller") if error else words
     swatch = '<span style="background:{};padding:0 9px;border-radius:4px;margin:0 6px 0 0"></span>'
-    st.html(
-        f'<div style="font-size:.85rem;opacity:.8">{swatch.format(rgb(FOR))}{for_it} &emsp;'
-        f"{swatch.format(rgb(AGAINST))}{against} &emsp; the stronger, the more</div>"
-    )
+    said = f"{swatch.format(rgb(FOR))}{for_it} &emsp;{swatch.format(rgb(AGAINST))}{against}"
+    if not signed:
+        said = f"{swatch.format(rgb(FOR))}matters, for or against: this method does not tell which"
+    st.html(f'<div style="font-size:.85rem;opacity:.8">{said} &emsp; the stronger, the more</div>')

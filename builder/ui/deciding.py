@@ -9,7 +9,9 @@ from functools import partial
 
 import numpy as np
 
+from builder.data.fitting import UNKNOWN_TOKENS
 from builder.explain import Explanation
+from builder.explain.axes import NODE, Axes
 from builder.explain.base import registry
 from builder.explain.drawing.drawn import kind_of, told_columns
 from builder.explain.explanation import Level
@@ -28,9 +30,9 @@ DOWN, ACROSS = ("upper", "middle", "lower"), ("left", "middle", "right")
 # A picture or a series is looked at in so many pieces to a side; the strongest is only named if it holds this share.
 PIECES, STRETCHES, CLEAR = 3, 8, 0.2
 ALL = "all"
-OURS = ("the ", "step", "row", ALL)
-PLURAL = ("steps", "rows")
-RAISING = ("number", "value", "distance", "raw", "head", "error")
+OURS = ("the ", "step", "seconds", NODE, ALL)
+PLURAL = ("steps", "seconds", "nodes", "all steps", "all nodes", "all moments")
+RAISING = ("number", "value", "distance", "raw", "head")
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ def named(names: Sequence[str]) -> str:
 
 
 def seen(token: str) -> str:
-    """A token that can be seen, if it is but a blank."""
+    """A token that can be seen, if it is but a blank or one that the network never met."""
+    if token == UNKNOWN_TOKENS[1]:
+        return "(unknown)"
     return token if token.strip() else token.replace(" ", "␣").replace("\n", "↵") or "␣"
 
 
@@ -85,6 +89,11 @@ def _said(found: Explanation, helping: Sequence[Part], against: Sequence[Part], 
         )
     if not signed:
         return f"{several} {_verb('matter', helping)} most for {what}"
+    if found.target.kind == "error":
+        adds, takes = _verb("add", helping), _verb("take", against)
+        more = several and f"{several} {adds} most to {what}"
+        less = others and f"{others} {takes} from it" if several else f"{others} {takes} most from {what}"
+        return "; ".join(filter(None, (more, less)))
     raising = found.target.kind in RAISING and not found.target.quantity.startswith("the score (logit)")
     for_it, against_it = (
         _verb("raise" if raising else "speak", helping),
@@ -106,8 +115,10 @@ def _verb(verb: str, parts: Sequence[Part]) -> str:
 def _what(found: Explanation) -> str:
     target = found.target
     if target.kind == "error":
-        return "**how far off it is**"
+        return "**the error**"
     name = plain(seen(target.name)[:60])
+    if target.kind == "value":
+        return f"the value of **{name}**"
     return f"**“{name}”** as the next one" if target.kind == "next_token" else f"**{name}**"
 
 
@@ -127,12 +138,17 @@ def _against(listed: Sequence[Part], helping: Sequence[Part]) -> list[Part]:
 
 def _parts(found: Explanation) -> Iterator[Part]:
     """All parts of all inputs, each called so that it can be found in the example."""
+    listed = [
+        (name, kind_of(found, name), part)
+        for name, values in found.attributions.items()
+        for part in _OF[kind_of(found, name)](found, name, values)
+    ]
     several = len(found.attributions) > 1
-    for name, values in found.attributions.items():
-        kind = kind_of(found, name)
-        for part in _OF[kind](found, name, values):
-            where = f" of {plain(name[:40])}" if several and kind != "bars" else ""
-            yield Part(f"{part.name}{where}", part.value)
+    fields = {part.name: {one for one, _, other in listed if other.name == part.name} for *_, part in listed}
+    for name, kind, part in listed:
+        # A column is known by its own name, unless another input has one that is called alike.
+        where = f" of {plain(name[:40])}" if several and (kind != "bars" or len(fields[part.name]) > 1) else ""
+        yield Part(f"{part.name}{where}", part.value)
 
 
 def _words(found: Explanation, name: str, values: np.ndarray) -> Iterator[Part]:
@@ -167,16 +183,19 @@ def _place(down: int, across: int) -> str:
 
 
 def _stretches(found: Explanation, name: str, values: np.ndarray) -> Iterator[Part]:
-    """A series (T, …) in stretches of steps; as a whole, where none stands out. What is no series, such as the atoms
-    of a molecule, has rows."""
-    by_step = values.reshape(len(values), -1).sum(1)
-    step = "step" if found.example.series is not None else "row"
-    stretches = np.array_split(np.arange(len(by_step)), min(STRETCHES, len(by_step)))
-    pieces = {
-        f"{step}s {steps[0]} to {steps[-1]}" if len(steps) > 1 else f"{step} {steps[0]}": float(by_step[steps].sum())
-        for steps in stretches
-    }
-    yield from _standing_out(pieces, f"{ALL} {step}s alike")
+    """A series (T, …) in stretches of steps, or of time; as a whole, where none stands out. Nodes of a graph are no
+    neighbours for being counted one after the other, so each stands for itself."""
+    by_step, axes = values.reshape(len(values), -1).sum(1), found.axes.get(name, Axes())
+    most = len(by_step) if axes.down == NODE else min(STRETCHES, len(by_step))
+    stretches = np.array_split(np.arange(len(by_step)), most)
+    pieces = {_stretch(axes, steps[0], steps[-1]): float(by_step[steps].sum()) for steps in stretches}
+    yield from _standing_out(pieces, f"{ALL} moments alike" if axes.rate else f"{ALL} {axes.down}s alike")
+
+
+def _stretch(axes: Axes, first: int, last: int) -> str:
+    if axes.rate:
+        return f"seconds {first / axes.rate:.3g} to {(last + 1) / axes.rate:.3g}"
+    return f"{axes.down} {first}" if first == last else f"{axes.down}s {first} to {last}"
 
 
 def _standing_out(pieces: dict[str, float], whole: str) -> Iterator[Part]:

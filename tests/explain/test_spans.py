@@ -25,8 +25,8 @@ def spans(steps: int, rate: int = 0, channels: int = 1) -> Spans | None:
         (3200, 16000, "0.000–0.005 s", "0.195–0.200 s", (0, 80)),
         (22050, 22050, "0.00–0.02 s", "0.98–1.00 s", (0, 441)),
         (480_000, 8000, "0–1 s", "59–60 s", (0, 8000)),
-        (3000, 0, "steps 1–50", "steps 2951–3000", (0, 50)),
-        (65, 0, "steps 1–2", "step 65", (0, 2)),
+        (3000, 0, "steps 0–49", "steps 2950–2999", (0, 50)),
+        (65, 0, "steps 0–1", "step 64", (0, 2)),
     ],
 )
 def test_spans_have_round_lengths(steps: int, rate: int, first: str, last: str, begins: tuple[int, int]) -> None:

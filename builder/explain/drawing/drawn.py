@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from builder.explain.axes import Axes
 from builder.explain.drawing import figures, words
+from builder.explain.drawing.scale import bound
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -57,18 +59,38 @@ def kind_of(found: Explanation, name: str) -> Kind:
 def drawn(found: Explanation, how: How | None = None) -> Iterator[Drawn]:
     """The pictures of each input, then those of each layer."""
     how = how or How()
+    pictures, listed = _ends(found)
     for name, values in found.attributions.items():
         kind = kind_of(found, name)
         if kind == "picture":
-            yield _picture(found, name, values, how)
+            yield _picture(found, name, values, how, pictures)
         elif kind == "text":
-            yield from _text(found, name, values)
+            yield from _text(found, name, values, listed)
         elif kind == "bars":
-            yield _bars(found, name, values, how)
+            yield _on_scale(_bars(found, name, values, how), listed)
         else:
             yield _series(found, name, values)
+    down = next((axes.down for axes in found.axes.values()), "step")
     for path, values in found.nodes.items():
-        yield from _layer(path, values)
+        yield from _layer(path, values, down)
+
+
+def _ends(found: Explanation) -> tuple[float | None, list[float]]:
+    """Where the scales of all pictures end, and from where to where all bars and words go: those of several inputs are
+    held against each other. None, and nothing, where there is but one."""
+    kinds = {name: kind_of(found, name) for name in found.attributions}
+    pictures = [values.sum(0) for name, values in found.attributions.items() if kinds[name] == "picture"]
+    listed = [values for name, values in found.attributions.items() if kinds[name] in ("text", "bars")]
+    end = max(map(bound, pictures)) if len(pictures) > 1 else None
+    if len(listed) < 2:
+        return end, []
+    return end, [min(0.0, *(float(one.min()) for one in listed)), max(0.0, *(float(one.max()) for one in listed))]
+
+
+def _on_scale(one: Drawn, ends: list[float]) -> Drawn:
+    if one.figure is not None and ends and ends[1] > ends[0]:
+        one.figure.update_xaxes(range=[1.06 * end for end in ends])
+    return one
 
 
 def _written(found: Explanation, name: str) -> bool:
@@ -80,28 +102,29 @@ def _written(found: Explanation, name: str) -> bool:
     return bool(labels) and (labels == tuple(own[: len(labels)]) or answered)
 
 
-def _picture(found: Explanation, name: str, values: np.ndarray, how: How) -> Drawn:
+def _picture(found: Explanation, name: str, values: np.ndarray, how: How, end: float | None) -> Drawn:
     image = found.example.images.get(name, found.example.image)
     summed = values.sum(0)
     if image is not None and np.asarray(image).shape[:2] != summed.shape:
         image = None  # it was made another size for the network
-    figure = figures.overlay(summed, image, title=found.title, opacity=how.opacity, sign=how.sign)
+    figure = figures.overlay(summed, image, title=found.title, opacity=how.opacity, sign=how.sign, end=end)
     beside = figures.picture(image) if image is not None else None
     return Drawn(
         f"picture {name}", name, "picture", figure, beside=beside, table=cells(values, ("channel", "row", "column"))
     )
 
 
-def _text(found: Explanation, name: str, values: np.ndarray) -> Iterator[Drawn]:
+def _text(found: Explanation, name: str, values: np.ndarray, ends: list[float]) -> Iterator[Drawn]:
     labels = found.labels[name]
     kept = [place for place, label in enumerate(labels) if label and place < len(values)]
     shown = values[kept]
     named = [labels[place] for place in kept]
     table: dict[str, list[Any]] = {"place": kept, "token": named, "attribution": shown.tolist()}
-    html, svg = words.as_html(named, shown), words.as_svg(named, shown)
+    end = max(map(abs, ends), default=0.0)
+    html, svg = words.as_html(named, shown, end=end), words.as_svg(named, shown, end)
     yield Drawn(f"text {name}", name, "text", html=html, svg=svg, table=table)
     if 1 < len(kept) <= MOST_WORDS:
-        yield Drawn(f"bars {name}", "", "bars", figures.bars(shown, named), table=table)
+        yield _on_scale(Drawn(f"bars {name}", "", "bars", figures.bars(shown, named), table=table), ends)
 
 
 def _bars(found: Explanation, name: str, values: np.ndarray, how: How) -> Drawn:
@@ -145,11 +168,27 @@ def _series(found: Explanation, name: str, values: np.ndarray) -> Drawn:
     series = None if found.example.series is None else np.asarray(found.example.series, dtype=np.float64)
     if series is not None and series.shape != table.shape:
         series = None
-    figure = figures.band(table, series, found.labels.get(name, ()))
-    return Drawn(f"series {name}", name, "series", figure, table=cells(table, ("step", "channel")))
+    axes, labels = found.axes.get(name, Axes()), found.labels.get(name, ())
+    figure, pieces, note = figures.band(table, series, labels, axes), axes.pieces(len(table)), ""
+    if pieces is not None:
+        note = f"Coloured in {len(pieces.names)} pieces, each by the sum of its {axes.down}s; the CSV has both."
+    return Drawn(f"series {name}", name, "series", figure, table=along(table, axes, labels), note=note)
 
 
-def _layer(path: str, values: np.ndarray) -> Iterator[Drawn]:
+def along(values: np.ndarray, axes: Axes, labels: tuple[str, ...] = ()) -> dict[str, list[Any]]:
+    """The attributions (T, D) of a series or of a graph as a table, with the piece in which each is drawn."""
+    table, names = cells(values, (axes.down, axes.across)), axes.names(values.shape[1], labels)
+    columns = table[axes.across]
+    table[axes.across] = [names[place] for place in columns]
+    pieces = axes.pieces(len(values))
+    if pieces is None:
+        return table
+    which = np.searchsorted(pieces.starts, table[axes.down], side="right") - 1
+    sums = axes.drawn(values)[which, columns]
+    return table | {"piece": [pieces.names[place] for place in which], "sum of the piece": sums.tolist()}
+
+
+def _layer(path: str, values: np.ndarray, down: str) -> Iterator[Drawn]:
     """The numbers of a layer: maps as the sum over their channels, and which of them weigh most."""
     size = " × ".join(map(str, values.shape)) or "one number"
     title = f"{path} · {size}"
@@ -161,8 +200,8 @@ def _layer(path: str, values: np.ndarray) -> Iterator[Drawn]:
             f"layer {path}", title, "layer", strongest or figure, beside=figure if strongest else None, table=table
         )
     elif values.ndim == 2 and min(values.shape) > 1:
-        figure = figures.grid(values.T, "Step", "Number")
-        yield Drawn(f"layer {path}", title, "layer", figure, table=cells(values, ("step", "number")))
+        figure = figures.grid(values.T, down.capitalize(), "Number")
+        yield Drawn(f"layer {path}", title, "layer", figure, table=cells(values, (down, "number")))
     else:
         flat = values.ravel()
         yield Drawn(f"layer {path}", title, "layer", _numbered(flat, "number"), table=cells(flat, ("number",)))

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from builder.explain.axes import NODE, Axes
 from builder.explain.drawing.scale import AGAINST, DIVERGING, FOR, bound, rgb
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 Sign = Literal["both", "for", "against"]
-MOST_BARS, MOST_CHANNELS = 15, 6
+MOST_BARS, MOST_CHANNELS, MOST_NAMED = 15, 6, 20
 MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
 GREY = "rgba(130, 130, 140, 0.8)"
 
@@ -37,17 +38,23 @@ def picture(image: Any, title: str = "The picture") -> go.Figure:
 
 
 def overlay(
-    values: np.ndarray, image: Any = None, *, title: str = "", opacity: float = 0.85, sign: Sign = "both"
+    values: np.ndarray,
+    image: Any = None,
+    *,
+    title: str = "",
+    opacity: float = 0.85,
+    sign: Sign = "both",
+    end: float | None = None,
 ) -> go.Figure:
     """Attributions (H, W) laid over the picture that they are of, in grey; the scale is centred on zero and the same
-    whichever `sign` is shown."""
+    whichever `sign` is shown. `end`: where it ends, if not at the strongest of these."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
     if image is not None:
         shown = np.clip(np.asarray(image, dtype=np.float64), 0, 1)
         figure.add_trace(_pixels(shown if shown.ndim == 2 else shown.mean(2)))
-    end = bound(values)
+    end = end or bound(values)
     figure.add_trace(
         go.Heatmap(
             z=one_sign(values, sign),
@@ -70,7 +77,7 @@ def bars(values: np.ndarray, names: Sequence[str], *, unit: str = "") -> go.Figu
     trace = go.Bar(x=values, y=keys, orientation="h", marker_color=colours, customdata=list(names))
     trace.hovertemplate = "%{customdata}: %{x:+.4g}<extra></extra>"
     figure = go.Figure(trace)
-    figure.update_layout(height=max(128, 78 + 24 * len(keys)), margin=MARGIN, xaxis_title=unit or "Attribution")
+    figure.update_layout(height=max(136, 88 + 24 * len(keys)), margin=MARGIN, xaxis_title=unit or "Attribution")
     return _listed(figure, names)
 
 
@@ -117,36 +124,57 @@ def strongest(values: np.ndarray, names: Sequence[str], most: int = MOST_BARS) -
     return shown, [*(names[place] for place in kept), f"{len(rest)} others"]
 
 
-def band(values: np.ndarray, series: np.ndarray | None, channels: Sequence[str] = ()) -> go.Figure:
+def band(
+    values: np.ndarray, series: np.ndarray | None, channels: Sequence[str] = (), axes: Axes | None = None
+) -> go.Figure:
     """A series (T, D) in a band of the colours of its attributions (T, D), a row for each channel; or the attributions
-    alone, as a map, where there are many channels or no series."""
+    alone, as a map, where there are many channels or no series. A long one is coloured in pieces, each by its sum."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     steps, width = values.shape
-    end = bound(values)
-    names = [channels[place] if place < len(channels) else f"channel {place + 1}" for place in range(width)]
+    axes = axes or Axes()
+    pieces, sums, along = axes.pieces(steps), axes.drawn(values), axes.along(steps)
+    end = bound(sums)
+    edges = along if pieces is None else np.append(along[list(pieces.starts)], along[-1])
+    each = values if pieces is None else np.repeat(sums, np.diff([*pieces.starts, steps]), axis=0)
+    names = [_short(name) for name in axes.names(width, tuple(channels))]
     if series is None or width > MOST_CHANNELS:
-        figure = go.Figure(go.Heatmap(z=values.T, zmin=-end, zmax=end, y=names, **_scale(end)))
-        figure.update_layout(height=max(220, min(520, 90 + 22 * width)), margin=MARGIN, xaxis_title="Step")
+        heat = go.Heatmap(z=sums.T, x=edges, y=list(range(width)), zmin=-end, zmax=end, customdata=_named(names, sums))
+        heat.hovertemplate = f"{axes.title.lower()} %{{x:.4g}}, %{{customdata}}: %{{z:+.4g}}<extra></extra>"
+        figure = go.Figure(heat.update(**_scale(end)))
+        figure.update_layout(height=max(220, min(520, 90 + 22 * width)), margin=MARGIN, xaxis_title=axes.title)
+        # Of many rows only so many are named that the names do not meet.
+        few = list(range(0, width, -(-width // MOST_NAMED)))
+        figure.update_yaxes(tickmode="array", tickvals=few, ticktext=[names[place] for place in few])
+        figure.update_yaxes(showgrid=False, zeroline=False)
+        if axes.of_nodes:
+            figure.update_yaxes(autorange="reversed")
+        figure.update_xaxes(showgrid=False, zeroline=False, dtick=1 if axes.down == NODE and steps <= 30 else None)
         return figure
     figure = make_subplots(rows=width, cols=1, shared_xaxes=True, vertical_spacing=0.04)
     for place in range(width):
         line = series[:, place]
         room = 0.08 * (float(np.ptp(line)) or 1.0)
         low, high = float(line.min()) - room, float(line.max()) + room
-        colours = go.Heatmap(z=values[None, :, place], x=np.arange(steps), y=[low, high], zmin=-end, zmax=end)
+        colours = go.Heatmap(z=sums[None, :, place], x=edges, y=[low, high], zmin=-end, zmax=end)
         colours.update(hoverinfo="skip", **(_scale(end) if place == 0 else {**_scale(end), "showscale": False}))
         figure.add_trace(colours, place + 1, 1)
-        drawn = go.Scatter(y=line, mode="lines", line={"color": GREY, "width": 1.6}, customdata=values[:, place])
-        drawn.hovertemplate = "step %{x}: %{y:.4g}, attribution %{customdata:+.4g}<extra></extra>"
+        look = {"color": GREY, "width": 1.6 if pieces is None else 1.0}
+        drawn = go.Scatter(x=along, y=line, mode="lines", line=look, customdata=each[:, place])
+        what = "attribution" if pieces is None else "attribution of its piece"
+        drawn.hovertemplate = f"{axes.title.lower()} %{{x:.4g}}: %{{y:.4g}}, {what} %{{customdata:+.4g}}<extra></extra>"
         figure.add_trace(drawn, place + 1, 1)
         title = names[place] if width > 1 or channels else ""
         figure.update_yaxes(range=[low, high], title_text=title, showgrid=False, row=place + 1, col=1)
     figure.update_xaxes(showgrid=False, zeroline=False)
-    figure.update_xaxes(title_text="Step", row=width, col=1)
+    figure.update_xaxes(title_text=axes.title, row=width, col=1)
     figure.update_layout(height=130 + 150 * width, margin=MARGIN, showlegend=False)
     return figure
+
+
+def _named(names: Sequence[str], sums: np.ndarray) -> list[list[str]]:
+    return [[name] * len(sums) for name in names]
 
 
 def grid(values: np.ndarray, across: str, down: str) -> go.Figure:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from builder.explain.axes import Axes
 from builder.explain.drawing import figures
 from builder.explain.drawing.scale import FOR, rgb
 
@@ -22,6 +23,8 @@ HEIGHTS = [[0, "#0072b2"], [0.5, "#8b8b93"], [1, "#d55e00"]]
 # Okabe and Ito's palette, without black and without what hardly shows on white.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 BINS = 60
+MOST_NAMED = 6
+ABOVE = {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"}
 
 
 def bars(parts: Sequence[Part], groups: Sequence[str] = ()) -> go.Figure:
@@ -32,9 +35,11 @@ def bars(parts: Sequence[Part], groups: Sequence[str] = ()) -> go.Figure:
     keys, names = list(range(len(shown))), [part.name for part in shown]
     figure = go.Figure()
     columns = [("", [part.mean for part in shown])]
+    colours: tuple[str, ...] = (rgb(FOR),)  # as all that has a size and no sign
     if groups:
         columns = [(group, [part.by_group.get(group, 0.0) for part in shown]) for group in groups[:GROUPS]]
-    for (group, values), colour in zip(columns, COLOURS, strict=False):
+        colours = COLOURS
+    for (group, values), colour in zip(columns, colours, strict=False):
         trace = go.Bar(x=values, y=keys, orientation="h", name=group, marker_color=colour, customdata=names)
         trace.hovertemplate = "%{customdata}: %{x:.4g}<extra>" + group.replace("<", "&lt;") + "</extra>"
         figure.add_trace(trace)
@@ -42,7 +47,7 @@ def bars(parts: Sequence[Part], groups: Sequence[str] = ()) -> go.Figure:
         height=90 + max(26, 9 * len(columns)) * len(shown),
         margin=figures.MARGIN,
         xaxis_title="Mean size of the attribution",
-        legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
+        legend=ABOVE,
         showlegend=bool(groups),
     )
     return figures._listed(figure, names)
@@ -143,18 +148,21 @@ def profile(found: Overall, field: str) -> go.Figure:
     """The mean size along a series, (T, D), of each group; a long one in spans."""
     import plotly.graph_objects as go
 
-    figure = go.Figure()
+    figure, spans, axes = go.Figure(), found.spans.get(field, ()), found.axes.get(field, Axes())
     for place, (group, colour) in enumerate(zip(found.groups, COLOURS, strict=False)):
         values = found.sizes[field][place].reshape(len(found.sizes[field][place]), -1).sum(1)
-        figure.add_scatter(
-            x=found.spans.get(field), y=values, name=group, mode="lines", line={"color": colour, "width": 2}
-        )
+        look = {"color": colour, "width": 2}
+        figure.add_scatter(x=spans or axes.along(len(values)), y=values, name=group, mode="lines", line=look)
     figure.update_layout(
-        height=260,
+        height=300,
         margin=figures.MARGIN,
-        xaxis_title="Span" if field in found.spans else "Step",
+        xaxis_title="Span" if spans else axes.title,
         yaxis_title="Mean size",
         showlegend=len(found.groups) > 1,
+        legend=ABOVE,
     )
+    if spans:  # only so many are named that the names do not meet
+        few = list(spans[:: -(-len(spans) // MOST_NAMED)])
+        figure.update_xaxes(type="category", tickmode="array", tickvals=few, ticktext=few, tickangle=0)
     figure.update_yaxes(rangemode="tozero")
     return figure

@@ -93,10 +93,10 @@ def lines(x: Sequence[Any], curves: Mapping[str, Sequence[float | None]], title:
         figure.add_scatter(x=list(x), y=list(values), name=name, mode="lines+markers", line=line)
     figure.update_layout(
         title={"text": title, "x": 0, "font": {"size": 15}},
-        height=250,
+        height=250 + 40 * (len(curves) > 1),
         margin=figures.MARGIN,
         xaxis_title=across,
         showlegend=len(curves) > 1,
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
+        legend={"orientation": "h", "x": 0, "y": -0.3, "yanchor": "top"},  # clear of the title and of the curves
     )
     return figure
