@@ -50,10 +50,11 @@ def room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def operators() -> Iterator[None]:
     """For tests that write ONNX: PyTorch reads the source of all operators for each file, here for the first alone."""
-    from torch.onnx._internal._lazy_import import onnxscript_apis
+    from torch.onnx._internal import _lazy_import
 
+    apis = vars(_lazy_import)["onnxscript_apis"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnxscript_apis, "get_torchlib_ops", cache(onnxscript_apis.get_torchlib_ops))
+        patch.setattr(apis, "get_torchlib_ops", cache(apis.get_torchlib_ops))
         yield
 
 
