@@ -48,6 +48,7 @@ def card(info: DatasetInfo, data: Prepared, choice: DataChoice, found: Sequence[
         "classes": _classes(data),
         "splits": {name: len(rows) for name, rows in data.split.items()},
         "split_by": choice.split,
+        "repeats_left_out": schema.rows - sum(map(len, data.split.values())) if choice.duplicates == "drop" else 0,
         "seed": choice.seed,
         "preprocessing": [_preprocessing(field) for field in data.preprocess["fields"]],
         "fingerprint": data.fingerprint,
@@ -65,6 +66,8 @@ def markdown(made: Mapping[str, Any]) -> str:
     lines.append(
         f"- **Splits**: {splits} ({_SPLIT.get(made['split_by'], _text(made['split_by']))}, seed {made['seed']})"
     )
+    if made["repeats_left_out"]:
+        lines.append(f"- **Left out**: {made['repeats_left_out']:,} rows that repeat another")
     lines.append(f"- **To predict**: {_text(made['target']['name'])} ({made['target']['kind'].replace('_', ' ')})")
     lines.append(f"- **Fingerprint** (SHA-256): `{made['fingerprint']}`")
     lines += [f"- **Note**: {_text(note)}" for note in made["notes"]]
@@ -106,7 +109,10 @@ def save_card(folder: Path, data: Prepared, choice: DataChoice, home: Path) -> P
 def _classes(data: Prepared) -> dict[str, int]:
     if data.schema.target.kind not in ("class", "action"):
         return {}
-    counts = data.target.bincount(minlength=len(data.schema.target.classes)).tolist()
+    import torch
+
+    used = torch.cat(list(data.split.values()))  # without rows that repeat another
+    counts = data.target[used].bincount(minlength=len(data.schema.target.classes)).tolist()
     return dict(zip(data.schema.target.classes, counts, strict=False))
 
 

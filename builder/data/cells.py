@@ -8,6 +8,7 @@ import numpy as np
 
 from builder.data.encode import EncodeError, boolean
 from builder.data.labels import Labels
+from builder.data.readers import ISO_DATE
 from builder.data.schema import DataError
 
 if TYPE_CHECKING:
@@ -119,6 +120,38 @@ def stands(values: pd.Series) -> bool:
     import pandas as pd
 
     return bool(pd.api.types.is_numeric_dtype(values))
+
+
+def odd_one(values: pd.Series, kinds: Sequence[str] = ("date", "number"), least: float = 0.9) -> str:
+    """Of a column at least so much of which are dates or numbers, the first cell that is none, as the end of a
+    sentence; "" for other columns."""
+    known = values.dropna().astype("string")
+    first = known.head(100)
+    for kind in kinds:
+        fits = _FITS[kind]
+        if fits(first).sum() < least * len(first):  # of a long column, all only where it pays
+            continue
+        odd = np.flatnonzero(~fits(known))
+        if 0 < len(odd) <= (1 - least) * len(known) + 1e-9:
+            row = int(np.flatnonzero(values.notna())[odd[0]]) + 1
+            more = f", nor are {len(odd) - 1:,} more" if len(odd) > 1 else ""
+            cells = "these cells" if more else "that cell"
+            cell = known.iloc[odd[0]][:40]
+            return f", as {cell!r} in row {row:,} is no {kind} like the others{more}; mend or empty {cells}"
+    return ""
+
+
+def _are_dates(texts: pd.Series) -> np.ndarray:
+    return texts.str.fullmatch(ISO_DATE).to_numpy(dtype=bool)
+
+
+def _are_numbers(texts: pd.Series) -> np.ndarray:
+    import pandas as pd
+
+    return pd.to_numeric(texts, errors="coerce").notna().to_numpy(dtype=bool)
+
+
+_FITS = {"date": _are_dates, "number": _are_numbers}
 
 
 def _finite(column: np.ndarray, name: str, warnings: list[str]) -> np.ndarray | None:

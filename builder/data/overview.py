@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from builder.data.cells import numbers
 from builder.data.choices import COLUMNS, ColumnChoice, ColumnKind, Role, column_choices
 from builder.data.maps import remembered
 from builder.data.mixed import Categories, Several
@@ -91,9 +92,28 @@ def _planned(table: pd.DataFrame, options: Mapping[str, Any], facts: Mapping[str
     targets = targets_of(table, options, choices)
     found = plans(table[_known(table, targets)], options, choices, targets)
     return [
-        replace(facts[name], kind=_kind(table, plan, options), role=plan.role, choice=plan.choice, remark=plan.reason)
+        replace(
+            _read(table, facts[name], plan),
+            kind=_kind(table, plan, options),
+            role=plan.role,
+            choice=plan.choice,
+            remark=plan.reason,
+        )
         for name, plan in found.items()
     ]
+
+
+def _read(table: Any, facts: Column, plan: Plan) -> Column:
+    """What is counted of a column; of texts that are read as numbers, what is counted of these."""
+    if plan.choice.kind != "number" or facts.low or isinstance(table, StoredTable):
+        return facts
+    import pandas as pd
+
+    try:
+        found = numbers(table[plan.name], plan.name, [])
+    except DataError:
+        return facts  # whoever reads the data is told
+    return facts if found is None else _counted(plan.name, pd.Series(found))
 
 
 def _kind(table: pd.DataFrame, plan: Plan, options: Mapping[str, Any]) -> ColumnKind:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from builder.data.cells import odd_one
 from builder.data.choices import COLUMNS, ColumnChoice, ColumnKind, Role, column_choices, refuse_other_kinds
 from builder.data.fitting import CATEGORY_LIMIT
-from builder.data.readers import ISO_DATE
 from builder.data.schema import DataError
 from builder.data.stored import StoredTable
 
@@ -38,7 +38,9 @@ class Plan:
 def default_target(table: pd.DataFrame) -> str:
     """The column that looks like what is to be predicted: by its name, or else the last that is no free text and no
     date."""
-    named = [column for column in table.columns if str(column).strip().lower() in TARGET_NAMES]
+    names = {str(column).strip().lower() for column in table.columns}
+    known = {*TARGET_NAMES} - ({"y"} if {"x", "z"} <= names else set())  # of lengths in space none is the answer
+    named = [column for column in table.columns if str(column).strip().lower() in known]
     plain = [column for column in table.columns if look(_seen(table, column)) not in ("text", "date")]
     return str((named or plain[-1:] or [table.columns[-1]])[0])
 
@@ -181,28 +183,6 @@ def _left_out(free: pd.DataFrame, options: Mapping[str, Any], roles: Mapping[str
                 f"The column {name!r} has {values.nunique():,} different texts and was left out{odd_one(values)}."
             )
     return _LeftOut(reasons, None)
-
-
-def odd_one(values: pd.Series) -> str:
-    """Of a column that is mostly dates or numbers, what the first cell is that is none, as the end of a sentence."""
-    known = values.dropna().astype("string")
-    first = known.head(100)
-    for what, fits in (("date", _are_dates), ("number", _are_numbers)):
-        if 10 * int(fits(first).sum()) >= 9 * len(first):  # of a long column, all only where it pays
-            odd = known[~fits(known)]
-            if 0 < 10 * len(odd) <= len(known):
-                return f", as {str(odd.iloc[0])[:40]!r} is no {what} like the others; mend or empty that cell"
-    return ""
-
-
-def _are_dates(texts: pd.Series) -> np.ndarray:
-    return texts.str.fullmatch(ISO_DATE).to_numpy(dtype=bool)
-
-
-def _are_numbers(texts: pd.Series) -> np.ndarray:
-    import pandas as pd
-
-    return pd.to_numeric(texts, errors="coerce").notna().to_numpy(dtype=bool)
 
 
 def _ids(free: pd.DataFrame) -> dict[str, str]:

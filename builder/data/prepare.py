@@ -201,7 +201,9 @@ def _target_spec(raw: Raw, fitted: dict[str, Any]) -> TargetSpec:
 def _target(raw: Raw, fitted: dict[str, Any], target: dict[str, Any]) -> torch.Tensor:
     import torch
 
-    if target["kind"] in ("class", "mask", "action"):
+    if target["kind"] == "mask":  # a number for each pixel, which a byte mostly holds; losses widen a batch of them
+        return torch.from_numpy(raw.target.astype(np.uint8 if len(raw.classes) <= 256 else np.int64, copy=False))
+    if target["kind"] in ("class", "action"):
         return torch.from_numpy(raw.target.astype(np.int64, copy=not raw.large))
     if target["kind"] == "labels":
         return torch.from_numpy(raw.target.astype(np.float32))

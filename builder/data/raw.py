@@ -28,10 +28,12 @@ _HASHED = 65_536  # rows of a column that are hashed at once, as a whole column 
 Room = Callable[[str, Sequence[int], Any], np.ndarray]
 
 
-def in_parts(values: np.ndarray) -> Iterator[bytes]:
-    """The bytes of rows, some at a time, as all of them may not fit."""
+def in_parts(values: np.ndarray, dtype: Any = None) -> Iterator[bytes]:
+    """The bytes of rows, as numbers of another type where one is named, some at a time, as all of them may not fit."""
     count = max(1, _BYTES_AT_ONCE * len(values) // max(1, values.nbytes))
-    return (np.ascontiguousarray(values[start : start + count]).tobytes() for start in range(0, len(values), count))
+    return (
+        np.ascontiguousarray(values[start : start + count], dtype).tobytes() for start in range(0, len(values), count)
+    )
 
 
 def in_memory(name: str, shape: Sequence[int], dtype: Any) -> np.ndarray:
@@ -108,7 +110,8 @@ class Raw:
         digest = hashlib.sha256()
         for part in self.content():
             digest.update(part)
-        digest.update(np.ascontiguousarray(self.target).tobytes())
+        for part in in_parts(self.target, np.int64 if self.target_kind == "mask" else None):  # held in bytes or not
+            digest.update(part)
         return digest.hexdigest()
 
 

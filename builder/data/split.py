@@ -110,9 +110,11 @@ def _stratified(target: np.ndarray, validation: float, test: float, seed: int) -
 
 
 def _by_group(groups: np.ndarray, validation: float, test: float, seed: int) -> Parts:
-    """No group is in two parts, and each part has its share of the groups."""
+    """No group is in two parts, and each part has its share of the groups; of few groups, one at least."""
     random = np.random.default_rng(seed)
-    chosen = _cut(random.permutation(np.unique(groups)), validation, test)
+    order = random.permutation(np.unique(groups))
+    least = 1 / max(1, len(order))
+    chosen = _cut(order, *(max(share, least) if share else share for share in (validation, test)))
     train, validated, tested = (random.permutation(np.flatnonzero(np.isin(groups, part))) for part in chosen)
     return train, validated, tested
 

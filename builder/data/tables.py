@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data import cells, stored
+from builder.data.cells import odd_one
 from builder.data.choices import COLUMNS, PARTS
 from builder.data.labels import Labels
 from builder.data.mixed import Categories, Several
-from builder.data.plan import Plan, choices_of, few, odd_one, plans, targets_of
+from builder.data.plan import Plan, choices_of, few, plans, targets_of
 from builder.data.plan import default_target as default_target
 from builder.data.raw import Raw, Table, Texts
 from builder.data.roles import column_roles

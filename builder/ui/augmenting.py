@@ -16,6 +16,7 @@ from builder.ui.charts import series_chart
 from builder.ui.forms import bound, refused
 from builder.ui.live import Live
 from builder.ui.panels import painted
+from builder.ui.quality import shown_cell
 from builder.ui.results import enlarged
 from builder.ui.uploading import beginning
 from builder.ui.words import plain
@@ -227,6 +228,6 @@ def _tables(shown: list[tuple[Example, str]]) -> None:
         line = {"column": name}
         for place, (example, _) in enumerate(shown[:6]):
             value = example.columns.get(name)
-            line["as it is" if not place else str(place)] = f"{value:.4g}" if isinstance(value, float) else str(value)
+            line["as it is" if not place else str(place)] = shown_cell(value)
         lines.append(line)
     st.dataframe(lines, hide_index=True)

@@ -344,7 +344,7 @@ def _split(live: Live, data: Prepared | None) -> None:
 
     st.markdown("##### Split")
     first, second, third, fourth = st.columns([1.4, 1, 1, 1])
-    names = list(_SPLITS)
+    names, asked = list(_SPLITS), []
     how = made("split", choice.split, lambda value: {"split": value})
     first.selectbox("Rows are parted", names, names.index(choice.split), format_func=_SPLITS.__getitem__, **how)
     share = made("validation", choice.validation, lambda value: {"validation": value})
@@ -352,19 +352,23 @@ def _split(live: Live, data: Prepared | None) -> None:
     if choice.folds is None:
         test = made("test", choice.test, lambda value: {"test": value})
         third.number_input("Test", 0.01, 0.5, choice.test, step=0.05, **test)
+        asked.append(test)
     else:
         fold = made("fold", choice.fold + 1, lambda value: {"fold": value - 1})
         third.number_input("Fold that tests", 1, choice.folds, choice.fold + 1, **fold)
+        asked.append(fold)
     folds = made("folds", choice.folds or 1, lambda value: {"folds": value if value > 1 else None, "fold": 0})
     fourth.number_input("Folds", 1, 100, choice.folds or 1, help="1: no folds, one split", **folds)
+    for one in (how, share, *asked, folds):
+        refused(one)
     first, second, _ = st.columns([1, 1, 2.4])
     seed = made("seed", choice.seed, lambda value: {"seed": value})
     first.number_input("Seed", 0, 2**31 - 1, choice.seed, **seed)
     if choice.split == "time":
         gap = made("gap", choice.gap, lambda value: {"gap": value})
         second.number_input("Rows left out between", 0, 1_000_000, choice.gap, **gap)
-    for one in (how, share, folds, seed):
-        refused(one)
+        refused(gap)
+    refused(seed)
     if data is not None:
         counts = {name: f"{len(rows):,}" for name, rows in data.split.items()}
         st.caption(

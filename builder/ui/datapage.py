@@ -17,7 +17,7 @@ from builder.ui.charts import class_chart
 from builder.ui.columns import data_schema
 from builder.ui.forms import data_edit
 from builder.ui.live import Live
-from builder.ui.quality import quality, reported
+from builder.ui.quality import quality, reported, shown_cell
 from builder.ui.results import preview, varied
 from builder.ui.uploading import start_network, upload
 from builder.ui.words import plain, told_apart
@@ -99,11 +99,11 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
     elif section == CARD:
         _card(store, info, choice, data)
     else:
-        _look(data)
+        _look(data, choice)
 
 
-def _look(data: Prepared) -> None:
-    found = statistics(data)
+def _look(data: Prepared, choice: DataChoice) -> None:
+    found = statistics(data, choice)
     _counts(found)
     _remarks(found.remarks[len(data.warnings) :], data.warnings)
     fields = " · ".join(f"Field `{field.name}`: {field.kind}, shape {field.shape}" for field in data.schema.inputs)
@@ -147,10 +147,7 @@ def _table(data: Prepared) -> list[dict[str, str]]:
     lines = []
     for row in varied(data, ROWS):
         example = data.example(row)
-        cells = {
-            name: f"{value:.5g}" if isinstance(value, float) else "" if value is None else str(value)
-            for name, value in example.columns.items()
-        } or {"text": example.text[:400]}
+        cells = {name: shown_cell(value) for name, value in example.columns.items()} or {"text": example.text[:400]}
         lines.append({f"{target} →" if target in cells else target: example.target[:80], **cells})
     return lines
 

@@ -104,7 +104,7 @@ def _mended(live: Live | None) -> None:
 
 def _finding(store: Store, live: Live | None, data: Prepared, finding: Finding, place: int) -> None:
     with st.container(border=True):
-        left, right = st.columns([4, 1.2], vertical_alignment="center")
+        left, right = st.columns([2.3, 1], vertical_alignment="center")
         left.markdown(f"{SIGNS[finding.severity][0]} &nbsp;**{plain(finding.message)}**")
         if finding.advice:
             left.caption(plain(finding.advice))
@@ -129,7 +129,10 @@ def _fix(store: Store, live: Live | None, finding: Finding, place: int) -> None:
     if live is None:
         st.button(title, disabled=True, help="Use this data in a project first; the mend is an edit of it.", **made)
         return
-    if st.button(title, **made):
+    if _is_made(live, finding.fix.edit):
+        made["icon"] = ":material/check:"
+        st.button(title, disabled=True, help="Made already; the Train page takes it back.", **made)
+    elif st.button(title, **made):
         try:
             live.apply(data_change(store, live, finding.fix.edit))
         except ValueError as error:
@@ -137,6 +140,13 @@ def _fix(store: Store, live: Live | None, finding: Finding, place: int) -> None:
         else:
             st.session_state["mended"] = (live.id, live.editor.revision, finding.fix.title)
             st.rerun()
+
+
+def _is_made(live: Live, edit: Edit) -> bool:
+    """Whether training is set as a mend would set it: the data stays as it is, so it is still found."""
+    training = live.project.training.model_dump(mode="json")
+    asked = edit.get("training", {})
+    return bool(asked) and all(training.get(name) == value for name, value in asked.items())
 
 
 def data_change(store: Store, live: Live, edit: Edit) -> Edit:
@@ -214,9 +224,14 @@ def _cells(data: Prepared, row: int, first: Sequence[str]) -> dict[str, str]:
     names = [*(name for name in first if name in example.columns), *example.columns]
     shown = {name: example.columns[name] for name in list(dict.fromkeys(names))[:12]}
     return {
-        **{name: f"{value:.5g}" if isinstance(value, float) else str(value) for name, value in shown.items()},
+        **{name: shown_cell(value) for name, value in shown.items()},
         data.schema.target.name: example.target[:80],
     }
+
+
+def shown_cell(value: Any) -> str:
+    """A cell as people read it."""
+    return f"{value:.5g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _word(notes: Sequence[str], place: int) -> str:
@@ -260,4 +275,4 @@ def plot_chart(plot: Plot) -> go.Figure:
     return figure
 
 
-__all__ = ["DataError", "data_change", "plot_chart", "quality", "reported"]
+__all__ = ["DataError", "data_change", "plot_chart", "quality", "reported", "shown_cell"]

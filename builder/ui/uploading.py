@@ -16,6 +16,7 @@ from builder.data.fetching import FetchError, allowed, asked_for, download, fetc
 from builder.data.limits import MAX_FILE_BYTES
 from builder.data.uploads import Reader, Source, add_source, fitting, open_source, reader_for
 from builder.data.uploads.base import Question
+from builder.data.uploads.naming import called
 from builder.graph import DataChoice
 from builder.store import Store
 from builder.templates.starting import NETWORKS, start, starters
@@ -27,6 +28,7 @@ MAX_UPLOAD_MIB = 200
 HEIGHT, ROW = 252, 72  # pixels of the table that shows the first rows, and of three questions side by side
 DAY = "YYYY-MM-DD"
 ACROSS = 3  # questions side by side
+NOTED = 3  # remarks on a file that are told before it is added
 _TASKS = {"classification": "A class", "regression": "A number", "multi_label": "Labels, such as a;b;c"}
 # What can be dropped, with what it looks like.
 _KINDS = {
@@ -71,7 +73,10 @@ def _form(store: Store) -> None:
         reader = _reader(key, readers) if readers else reader_for(source)
         answers = _asked(key, source, reader)
         st.markdown(f":material/school: **{plain(reader.learned(source, answers))}**")
-        _preview(reader, source, answers, HEIGHT - ROW * (len(answers) > ACROSS))
+        notes = reader.noted(source, answers)[:NOTED]
+        for note in notes:
+            st.warning(plain(note), icon=":material/warning:")
+        _preview(reader, source, answers, max(ROW, HEIGHT - ROW * ((len(answers) > ACROSS) + len(notes))))
     except DataError as error:
         st.error(plain(str(error)), icon=":material/report:")
         return
@@ -140,9 +145,7 @@ def _source(key: str, files: Sequence[Any]) -> Source:
         contents: dict[str, bytes] = {}
         for number, file in enumerate(files):
             contents[file.name if file.name not in contents else f"{number} {file.name}"] = file.getvalue()
-        only = len(contents) == 1
-        first = next(iter(contents))
-        source = open_source(contents[first], first) if only else open_source(contents, f"{first} and others")
+        source = open_source(contents, called(list(contents)))
         st.session_state["upload"] = known = (key, source)
     found: Source = known[1]
     return found
@@ -173,7 +176,7 @@ def _asked(key: str, source: Source, reader: Reader) -> dict[str, Any]:
     for place, question in enumerate(questions):
         with columns[place % ACROSS]:
             answer = _ask(question, f"{names}{question.name}")
-        if answer is not None and answer != []:
+        if (answer is not None or question.optional) and answer != []:
             answers[question.name] = answer
     return reader.answered(source, answers)
 
@@ -232,7 +235,7 @@ def _add(store: Store, key: str, source: Source, reader: Reader, answers: Mappin
             store.home,
             name=name.strip(),
             kind=reader.name,
-            options={name: value for name, value in answers.items() if _is_asked(reader, source, answers, name)},
+            options={name: answers.get(name) for name in _to_say(reader, source, answers)},
             tell=lambda share, what: _show(bar, share, what),
         )
     except DataError as error:
@@ -244,8 +247,10 @@ def _add(store: Store, key: str, source: Source, reader: Reader, answers: Mappin
     st.rerun()
 
 
-def _is_asked(reader: Reader, source: Source, answers: Mapping[str, Any], name: str) -> bool:
-    return name in {question.name for question in reader.questions(source, answers)} and answers[name] is not None
+def _to_say(reader: Reader, source: Source, answers: Mapping[str, Any]) -> list[str]:
+    """The questions that were answered, if with nothing, where that is an answer."""
+    asked = reader.questions(source, answers)
+    return [one.name for one in asked if one.optional or answers.get(one.name) is not None]
 
 
 def _show(bar: Any, share: float, what: str) -> None:

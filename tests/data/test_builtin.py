@@ -71,7 +71,7 @@ def test_shapes_and_types_are_those_of_the_schema(name: str) -> None:
             assert len(field.columns) == len(set(field.columns)) == field.shape[-1]
     assert data.target.shape[0] == rows == len(data.raw)
     if target.kind in ("mask", "tags"):
-        assert data.target.dtype == torch.int64
+        assert data.target.dtype == (torch.uint8 if target.kind == "mask" else torch.int64)
         assert data.target.shape == (rows, *target.shape)
         assert set(data.target.flatten().tolist()) - {IGNORE} == set(range(len(target.classes)))
         assert (target.kind == "tags") == bool((data.target == IGNORE).any())

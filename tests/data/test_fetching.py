@@ -14,6 +14,7 @@ import pytest
 
 from builder.data.fetching import FetchError, allowed, asked_for, download, fetch_dataset, fetch_model
 from builder.data.fetching.address import public, resolve
+from builder.data.fetching.hub import _refused
 from tests.cli.conftest import Console
 from tests.cli.conftest import console as console
 
@@ -232,6 +233,13 @@ def test_what_is_asked_for() -> None:
 def test_what_is_no_name_of_the_hub(name: str, tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="no name of the hub"):
         fetch_dataset(name, tmp_path, lambda share, what: None, server=False)
+
+
+def test_a_hub_that_cannot_be_reached_is_told_without_the_words_of_its_library() -> None:
+    said = str(_refused("a/b", ConnectionError("Couldn't reach 'a/b' on the Hub (LocalEntryNotFoundError)")))
+    assert said.startswith("The Hugging Face hub cannot be reached, so a/b was not fetched; is this machine connected")
+    assert "Error" not in said
+    assert "gave nothing for a/b (it is gated)." in str(_refused("a/b", ValueError("it is gated.")))
 
 
 @pytest.mark.skipif(find_spec("datasets") is None, reason="needs the extra hub")

@@ -147,9 +147,9 @@ def _series(odd: str, when: str = "") -> bytes:
         (brought.graph_arrays(labels=59), "Nothing says what is to be predicted"),
         (brought.graph_records([[0, 1], [1]]), "adjacency of graph 3 is no matrix"),
         (brought.graph_records([[0, None], [1, 0]]), "adjacency of graph 3 holds missing"),
-        (_ratings("great"), "'rating' holds 'great' in row 6, which is no number; mend"),
-        (_series("much"), "'much' is no number like the others; mend"),
-        (_series("1", "yesterday"), "'yesterday' is no date like the others; mend"),
+        (_ratings("great"), "'rating' is not all numbers, as 'great' in row 6 is no number like the others; mend"),
+        (_series("much"), "'much' in row 6 is no number like the others; mend"),
+        (_series("1", "yesterday"), "'yesterday' in row 6 is no date like the others; mend"),
         (brought.conll().replace(b"York\tI-place", b"York", 1), "has no tag behind its word: 'York'"),
         (brought.conll().replace(b"York\tI-place", b"York\tNNP\tI-place", 1), "3 columns where the line before has 2"),
     ],
@@ -162,7 +162,7 @@ def test_what_is_refused_is_told(home: Path, content: bytes, said: str) -> None:
 
 def test_a_series_says_which_number_is_none(home: Path) -> None:
     said = _sentence(_series("much"), home, kind="series", options={"target": "value"})
-    assert "'value' holds 'much' in row 6, which is no number; mend" in said
+    assert "'value' is not all numbers, as 'much' in row 6 is no number like the others; mend" in said
 
 
 def test_masks_are_those_of_the_same_folder_and_what_has_none_is_named(home: Path) -> None:

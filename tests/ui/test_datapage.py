@@ -90,6 +90,34 @@ def test_one_click_mends_and_another_takes_it_back(home: Path) -> None:
     assert project_of(store).main_network.nodes["input_1"].params["shape"] == [3]
 
 
+def test_a_mend_of_training_is_made_once(home: Path) -> None:
+    random = np.random.default_rng(0)
+    label = np.where(np.arange(220) < 210, "often", "rare")
+    table = pd.DataFrame({"a": random.normal(size=220), "b": random.normal(size=220), "label": label})
+    name = add_file(table.to_csv(index=False).encode(), "uneven.csv", home, target="label").name
+    wide = ("Input", {"field": "features", "kind": "vector", "shape": [2]})
+    store = open_store(home)
+    store.create_project(chain(wide, ("Linear", {"units": 2})).model_copy(update={"data": DataChoice(dataset=name)}))
+    app = opened("Quality")
+    weigh = next(button for button in app.button if button.label == "Weigh the classes")
+    assert not weigh.disabled
+    weigh.click().run()
+    assert project_of(store).training.class_weights == "balanced"
+    assert next(button for button in app.button if button.label == "Weigh the classes").disabled
+
+
+def test_a_split_that_cannot_be_is_refused_where_it_was_asked(home: Path) -> None:
+    store, choice = open_store(home), faulty(home)
+    wide = ("Input", {"field": "features", "kind": "vector", "shape": [3]})
+    store.create_project(chain(wide, ("Linear", {"units": 2})).model_copy(update={"data": choice}))
+    app = opened("Columns")
+    for label, value in (("Test", 0.5), ("Validation", 0.5)):
+        next(item for item in app.number_input if item.label == label).set_value(value).run()
+    assert [item.value for item in app.error]
+    assert not app.exception
+    assert project_of(store).data.validation + project_of(store).data.test < 1
+
+
 def test_every_pick_in_the_list_counts() -> None:
     app = opened("Look")
     for name, title in (("wine", "Wine"), ("digits", "Handwritten digits"), ("wine", "Wine"), ("sine", "Noisy sine")):

@@ -99,6 +99,7 @@ def _content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
     """The files, and what to call them."""
     from builder.data import DataError
     from builder.data.limits import MAX_FILE_BYTES
+    from builder.data.uploads.naming import called
 
     if len(paths) == 1:
         return paths[0], paths[0].name or paths[0].resolve().name
@@ -112,7 +113,7 @@ def _content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
             raise DataError(f"{path} cannot be read: {error.strerror}.") from None
         left -= len(content)
         files[path.name if path.name not in files else path.as_posix()] = content
-    return files, paths[0].resolve().parent.name
+    return files, called(list(files), paths[0].resolve().parent.name)
 
 
 def _options(texts: list[str], reader: Reader, source: Source) -> dict[str, Any]:
@@ -160,9 +161,11 @@ def _look(source: Source, reader: Reader, kinds: list[Reader], options: Mapping[
         "kinds": [one.name for one in kinds],
         "about": reader.about,
         "learned": learned,
+        "notes": reader.noted(source, answers),
         "questions": asked,
     }
     lines = [f"{plain(source.filename)}: {reader.title.lower()} (--kind {reader.name})", learned]
+    lines += [f"! {plain(note)}" for note in reader.noted(source, answers)]
     others = [one.name for one in kinds if one.name != reader.name]
     if others:
         lines.append(f"It can be read as {', '.join(others)}, too.")

@@ -82,5 +82,5 @@ class ShapeMasks(Shapes):
         raw = super().read()
         if raw.masks is None:
             raise TypeError("shapes come with their masks")
-        masks = np.where(raw.masks, raw.target[:, None, None] + 1, 0).astype(np.int64)
+        masks = np.where(raw.masks, raw.target[:, None, None] + 1, 0).astype(np.uint8)
         return replace(raw, target=masks, target_kind="mask", classes=("ground", *_CLASSES), masks=None)

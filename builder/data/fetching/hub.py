@@ -38,6 +38,8 @@ def fetch_dataset(name: str, folder: Path, tell: Tell, *, server: bool) -> Path:
     _quiet()
     import datasets
 
+    _quiet()  # once more, as the libraries choose anew what they log
+
     try:
         found = datasets.load_dataset(owner, configuration or None, split=part or "train")
     except Exception as error:  # the library's own, of its HTTP client, and of the many forms that it reads
@@ -105,6 +107,8 @@ def fetch_model(name: str, folder: Path, tell: Tell, *, server: bool) -> Path:
     _quiet()
     from huggingface_hub import snapshot_download
 
+    _quiet()
+
     target = folder / owner.rpartition("/")[2]
     try:
         snapshot_download(owner, allow_patterns=list(WEIGHTS), local_dir=target)
@@ -135,5 +139,9 @@ def _refused(name: str, error: Exception) -> FetchError:
     lines = str(error).strip().splitlines()
     why = plain(lines[0] if lines else type(error).__name__)[:200].rstrip(".")
     network = isinstance(error, OSError | ConnectionError) or "onnect" in type(error).__name__ + why
-    hint = "; is this machine connected to the network, and the name right?" if network else "."
-    return FetchError(f"The hub gave nothing for {name} ({why}){hint}")
+    if network:
+        return FetchError(
+            f"The Hugging Face hub cannot be reached, so {name} was not fetched; is this machine connected to the "
+            "network, and the name right? Files that were fetched elsewhere can be added as they are."
+        )
+    return FetchError(f"The hub gave nothing for {name} ({why}).")

@@ -79,8 +79,8 @@ class SmallClasses:
 
 
 def class_counts(look: Look) -> dict[str, int]:
-    """How many of all rows each class has; nothing where no class is to be told."""
+    """How many of all rows that are used each class has; nothing where no class is to be told."""
     if look.data.schema.target.kind != "class":
         return {}
-    counts = np.bincount(look.data.target.numpy(), minlength=len(look.classes))
+    counts = np.bincount(look.data.target.numpy()[look.used], minlength=len(look.classes))
     return {name: int(count) for name, count in zip(look.classes, counts, strict=True)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from builder.data.quality.finding import Fix, named
 from builder.data.quality.look import Look
@@ -11,16 +12,37 @@ from builder.data.quality.look import Look
 def ignore(look: Look, names: Sequence[str]) -> Fix | None:
     """Leave columns out, where the data lets a document say so."""
     columns = [name for name in names if name in look.removable]
-    if not columns or look.choice is None or len(columns) >= look.width:
+    if not columns or len(columns) >= look.width:
+        return None
+    return _set(look, columns, {"role": "ignore"}, f"Leave out {named(columns, 2)}")
+
+
+def mark_missing(look: Look, names: Sequence[str]) -> Fix | None:
+    """Have a number of its own say of each of these columns whether its value was missing."""
+    columns = [name for name in names if name in look.removable and name in look.numbers]
+    columns = [name for name in columns if not look.said(name).get("indicator")]
+    return _set(look, columns, {"indicator": True}, "Mark what is missing")
+
+
+def scale_by_quantiles(look: Look, name: str) -> Fix | None:
+    """Have only the order of a column's values count, so that none is far from the others."""
+    columns = [name] if name in look.removable else []
+    return _set(look, columns, {"scale": "quantile"}, "Scale by quantiles")
+
+
+def read_as(look: Look, name: str, kind: str) -> Fix | None:
+    """Read a column of texts as numbers or dates; the cells that are none are taken as missing."""
+    return _set(look, [name], {"kind": kind}, f"Read as {kind}s")
+
+
+def _set(look: Look, names: Sequence[str], settings: dict[str, Any], title: str) -> Fix | None:
+    """Say the same of some columns, beside what a document says of them."""
+    if not names or look.choice is None:
         return None
     options = look.choice.options
     known = options.get("columns")
-    said = dict(known) if isinstance(known, dict) else {}
-    for name in columns:
-        before = said.get(name)
-        said[name] = {**(before if isinstance(before, dict) else {}), "role": "ignore"}
-    edit = {"kind": "project", "data": {"options": {**options, "columns": said}}}
-    return Fix(f"Leave out {named(columns, 2)}", edit)
+    said = {**(known if isinstance(known, dict) else {}), **{name: {**look.said(name), **settings} for name in names}}
+    return Fix(title, {"kind": "project", "data": {"options": {**options, "columns": said}}})
 
 
 def drop_repeats(look: Look) -> Fix | None:

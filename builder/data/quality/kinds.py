@@ -8,8 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from builder.data.quality.finding import SHOWN, Finding, Plot, are, named
+from builder.data.cells import dates, numbers
+from builder.data.quality import fixes
+from builder.data.quality.finding import SHOWN, Finding, Fix, Plot, are, named
 from builder.data.quality.look import Look
+from builder.data.schema import DataError
 
 USUAL = 0.5  # of a column's values are of one kind, and not all of them
 RARE = 5
@@ -43,13 +46,28 @@ class MixedKinds:
             "warning",
             f"{name!r} holds {usual} in most rows and other things in {are(len(places), 'row')}, such as "
             f"{named(others, 3)}; {then}.",
-            f"Write missing values as empty cells and {usual} all in one way, and add the file again.",
+            f"Write missing values as empty cells and {usual} all in one way, and add the file again; or have "
+            f"cells that are no {usual} taken as missing.",
             columns=(name,),
             # The rows of a table that are not read may be others than those that are.
             rows=look.named(places[:SHOWN]) if len(values) == len(look) else (),
             notes=tuple(str(values[place])[:60] for place in places[:SHOWN]),
             count=len(places),
+            fix=_read_as(look, name, usual, values),
         )
+
+
+def _read_as(look: Look, name: str, usual: str, values: np.ndarray) -> Fix | None:
+    """The mend that reads a column as what it mostly holds, where that is how it is written."""
+    import pandas as pd
+
+    cells = pd.Series([value for value in values.tolist() if value and kind(value) == usual], name=name)
+    try:
+        read = numbers(cells, name, []) if usual == "numbers" else dates(cells, name, [])
+    except DataError:
+        return None
+    whole = read is not None and not pd.isna(read).any()
+    return fixes.read_as(look, name, usual.removesuffix("s")) if whole else None
 
 
 class RareCategories:

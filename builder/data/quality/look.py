@@ -94,6 +94,12 @@ class Look:
         dated = {name for raw in tables for name in getattr(raw, "dates", {})}
         return frozenset(name for raw in tables for name in (*raw.numbers, *raw.categories) if name not in dated)
 
+    def said(self, name: str) -> dict[str, Any]:
+        """What the document says of a column."""
+        known = self.choice.options.get("columns") if self.choice is not None else None
+        one = known.get(name) if isinstance(known, dict) else None
+        return dict(one) if isinstance(one, dict) else {}
+
     @cached_property
     def texts(self) -> list[str]:
         """The texts, where there are any."""
@@ -136,12 +142,7 @@ class Look:
         import pandas as pd
 
         table = pd.read_parquet(path)
-        said = self.choice.options.get("columns")
-        dropped = (
-            {name for name, one in said.items() if isinstance(one, dict) and one.get("role") == "ignore"}
-            if (isinstance(said, dict))
-            else set()
-        )
+        dropped = {name for name in table.columns if self.said(str(name)).get("role") == "ignore"}
         read = {*self.numbers, *self.categories, *dropped, self.data.schema.target.name}
         return {
             str(name): values.astype("string").fillna("").to_numpy(dtype=object)

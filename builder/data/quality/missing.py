@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -36,12 +36,13 @@ class Missing:
             "warning" if mostly else "hint",
             f"Values are missing {where}, in {are(int(rows.sum()), 'row')} of {len(look):,}"
             + (f"; {named(mostly)} {'is' if len(mostly) == 1 else 'are'} mostly empty." if mostly else "."),
-            "Missing numbers are replaced by what the training rows say, the median where nothing else is chosen.",
+            "Missing numbers are replaced by what the training rows say, the median where nothing else is chosen. "
+            + ("Where they were missing is marked." if _marked(look, gaps) else "A number beside each can mark where."),
             columns=tuple(gaps),
             rows=look.named(np.flatnonzero(rows)[:SHOWN]),
             count=int(rows.sum()),
             plot=_bars(shares),
-            fix=fixes.ignore(look, mostly) if mostly else None,
+            fix=fixes.ignore(look, mostly) if mostly else fixes.mark_missing(look, tuple(gaps)),
         )
         yield from self._together(look, gaps)
         yield from self._telling(look, gaps)
@@ -53,7 +54,8 @@ class Missing:
         names = list(some)
         matrix = np.abs(np.corrcoef(np.stack(list(some.values())).astype(np.float64)))
         groups = _groups(matrix > TOGETHER)
-        if not groups:
+        together = [names[place] for group in groups for place in group]
+        if not groups or _marked(look, together):
             return
         shown = names[:SHOWN_COLUMNS]
         several = "; ".join(named([names[place] for place in group]) for group in groups[:3])
@@ -63,8 +65,9 @@ class Missing:
             f"Columns that are missing in the same rows: {several}.",
             "They probably come from one source that was not there for these rows; that they are missing may say "
             "something by itself, so let a column tell of it.",
-            columns=tuple(names[place] for group in groups for place in group),
+            columns=tuple(together),
             count=len(groups),
+            fix=fixes.mark_missing(look, together),
             plot=Plot("matrix", tuple(shown), {"together": matrix[: len(shown), : len(shown)].round(3).tolist()}),
         )
 
@@ -74,7 +77,7 @@ class Missing:
         from scipy.stats import chi2_contingency
 
         for name, gap in gaps.items():
-            if min(gap.sum(), (~gap).sum()) < 10:
+            if min(gap.sum(), (~gap).sum()) < 10 or _marked(look, [name]):
                 continue
             table = np.stack([np.bincount(look.labels[part], minlength=len(look.classes)) for part in (gap, ~gap)])
             table = table[:, table.sum(0) > 0]
@@ -87,6 +90,7 @@ class Missing:
                     "it out, if it is missing because of how the data was collected.",
                     columns=(name,),
                     count=int(gap.sum()),
+                    fix=fixes.mark_missing(look, [name]),
                     method=f"A chi-squared test, p below {P:g} after Bonferroni's correction.",
                 )
 
@@ -96,6 +100,12 @@ def missing(look: Look) -> dict[str, np.ndarray]:
     found = {name: np.isnan(values) for name, values in look.numbers.items()}
     found |= {name: values == "" for name, values in look.categories.items()}
     return {name: gap for name, gap in found.items() if gap.any()}
+
+
+def _marked(look: Look, names: Iterable[str]) -> bool:
+    """Whether each of these columns, of those that are numbers, has one beside it that says where it was missing."""
+    numbers = [name for name in names if name in look.numbers]
+    return bool(numbers) and all(look.said(name).get("indicator") for name in numbers)
 
 
 def _bars(shares: dict[str, float]) -> Plot:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from builder.data.quality import fixes
 from builder.data.quality.finding import SHOWN, Finding, Plot, are
 from builder.data.quality.look import Look
 
+EVEN = ("quantile", "normal")  # ways of scaling to which only the order of values matters
 FAR = 10.0  # robust deviations from the median
 UNUSUAL = 0.72  # score of an isolation forest; about 0.5 is usual
 TREES = 60
@@ -23,7 +25,7 @@ class FarValues:
     def check(self, look: Look) -> Iterator[Finding]:
         for name, values in look.numbers.items():
             far = far_out(values)
-            if far.any():
+            if far.any() and look.said(name).get("scale") not in EVEN:
                 known = values[~np.isnan(values)]
                 worst = values[far][np.argmax(np.abs(values[far] - np.median(known)))]
                 yield Finding(
@@ -38,6 +40,7 @@ class FarValues:
                     notes=tuple(f"{value:.4g}" for value in values[far][:SHOWN]),
                     count=int(far.sum()),
                     plot=_histogram(values[~far & ~np.isnan(values)], values[far], name),
+                    fix=fixes.scale_by_quantiles(look, name),
                     method=f"More than {FAR:g} robust deviations (1.48 × the median distance to the median) from the "
                     "median, on the plain and, for numbers above 0, on the logarithmic scale.",
                 )

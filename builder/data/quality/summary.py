@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from builder.data.quality.finding import order
 from builder.data.quality.look import Look
 from builder.data.quality.missing import Missing
 from builder.data.raw import Table
+
+if TYPE_CHECKING:
+    from builder.graph import DataChoice
 
 # What is looked for wherever data is shown; everything else is for the report.
 COUNTED = 1_000_000  # of how many rows, evenly spread, it is counted how many numbers differ
@@ -35,13 +38,13 @@ class Quality:
     remarks: list[str] = field(default_factory=list)
 
 
-def statistics(data: Prepared) -> Quality:
-    """A look at the data: sizes, classes, columns, and what may spoil training."""
-    look = Look(data)
+def statistics(data: Prepared, choice: DataChoice | None = None) -> Quality:
+    """A look at the data: sizes, classes, columns, and what may spoil training. What `choice` has mended is no more."""
+    look = Look(data, choice)
     remarks = [finding.message for finding in order([one for check in AT_ONCE for one in check.check(look)])]
     classes: dict[str, int] = {}
     if data.schema.target.kind in ("class", "action"):
-        counts = data.target.bincount(minlength=len(data.schema.target.classes)).tolist()
+        counts = data.target[look.used].bincount(minlength=len(data.schema.target.classes)).tolist()
         classes = dict(zip(data.schema.target.classes, counts, strict=True))
     splits = {name: len(rows) for name, rows in data.split.items()}
     return Quality(len(data.target), splits, classes, list(_columns(data)), [*data.warnings, *remarks])

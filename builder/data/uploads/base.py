@@ -128,6 +128,10 @@ class Reader(ABC):
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         """The first rows; columns of pictures hold data URIs."""
 
+    def noted(self, source: Source, answers: Answers) -> list[str]:
+        """What is odd about the files, and what had to be assumed while reading them, in sentences."""
+        return []
+
     @abstractmethod
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
         """Bring the files into a form of ours.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from builder.data.cells import odd_one
 from builder.data.incoming import Incoming
 from builder.data.raw import Raw
 from builder.data.schema import DataError
@@ -78,7 +79,7 @@ class Tabular(Reader):
         tell(0.05, "Reading the table")
         if source.large is not None:
             return self._keep_large(source, source.large, answers, folder, tell)
-        table, notes = self._table(source, answers), self._notes(source, answers)
+        table, notes = self._table(source, answers), self.noted(source, answers)
         tell(0.7, "Keeping it")
         table.to_parquet(folder / TABLE)
         summary = f"{len(table):,} rows, {len(table.columns)} columns; {self.said(answers)}"
@@ -106,7 +107,7 @@ class Tabular(Reader):
     def _table(self, source: Source, answers: Answers) -> pd.DataFrame:
         return source.table(self._name(source), _sheet(answers))[0]
 
-    def _notes(self, source: Source, answers: Answers) -> list[str]:
+    def noted(self, source: Source, answers: Answers) -> list[str]:
         return list(source.table(self._name(source), _sheet(answers))[1])
 
     def _name(self, source: Source) -> str:
@@ -145,24 +146,10 @@ def numeric(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def odd_number(values: pd.Series) -> str:
-    """Of a column that is mostly numbers, what the first cell is that is none, in a sentence; "" for other columns."""
-    import numpy as np
-    import pandas as pd
-
-    known = values.dropna()
-    if pd.api.types.is_datetime64_any_dtype(values) or not len(known):
-        return ""
-    wrong = pd.to_numeric(known, errors="coerce").isna()
-    if not wrong.any() or 2 * int(wrong.sum()) > len(known):
-        return ""
-    row = int(wrong.to_numpy().argmax())
-    place = int(np.flatnonzero(values.notna())[row]) + 1
-    return (
-        f"The column {str(values.name)!r} holds {str(known.iloc[row])[:40]!r} in row {place:,}, which is no number"
-        + (f", and {int(wrong.sum()) - 1:,} more such cells" if wrong.sum() > 1 else "")
-        + "; mend that, or leave the cell empty."
-    )
+def no_number(values: pd.Series, otherwise: str) -> DataError:
+    """That a column is none of numbers: the cell because of which, where most of it are, else a sentence."""
+    odd = odd_one(values, ("number",), 0.5)
+    return DataError(f"The column {str(values.name)!r} is not all numbers{odd}." if odd else otherwise)
 
 
 def textual(table: pd.DataFrame) -> list[str]:

@@ -27,6 +27,7 @@ _TEST = re.compile(r"(?i)(^|[^a-z])(test|t10k|eval)([^a-z]|$)")
 _VALIDATION = re.compile(r"(?i)(^|[^a-z])(val|valid|validation|dev)([^a-z]|$)")
 _TARGET = re.compile(r"(?i)(^|[^a-z])(y|labels?|targets?|classes|class|masks?)([^a-z]|$)")
 _INPUT = re.compile(r"(?i)(^|[^a-z])(x|images?|data|features?|inputs?|pixels?|series)([^a-z]|$)")
+_ENDING = re.compile(r"(?i)([-.]idx\d-ubyte)?(\.npy)?(\.gz)?$")  # of what form a file is, its content says
 INPUT = Question("input", "Input array", "choice", "What is learned from; its test part goes with it", when_added=True)
 TARGET = Question("target", "Target array", "choice", "What is to be predicted", when_added=True)
 VIEWS = ("picture", "series", "columns")
@@ -135,7 +136,7 @@ def _names(source: Source) -> dict[str, str]:
     """The arrays by the name that people know them by, with the files that hold them."""
     found: dict[str, str] = {}
     for file in source.members.of(forms.NPY, forms.IDX):
-        name = PurePosixPath(file).name.removesuffix(".gz").removesuffix(".npy")[:100]
+        name = _ENDING.sub("", PurePosixPath(file).name)[:100]
         found[name if name not in found else file] = file
     return found
 
@@ -290,7 +291,7 @@ def _target(array: np.ndarray, task: str | None, name: str, title: str, inputs: 
                 f"{name[:60]!r} holds masks of {len(values_found):,} classes; at most 64 can be told apart."
             )
         classes = tuple(f"class {value}" for value in values_found)
-        masks = np.searchsorted(values_found, found).astype(np.int64)
+        masks = np.searchsorted(values_found, found).astype(np.uint8)
         return {"target": masks, "target_kind": "mask", "target_name": name, "classes": classes}
     if found.ndim != 2:
         raise DataError(f"{name[:60]!r} has rows of shape {found.shape[1:]}; a target is a class, numbers, or a mask.")

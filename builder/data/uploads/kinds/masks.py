@@ -116,7 +116,7 @@ class Masks(Reader):
         size = chosen["size"] or min(IMAGE_SIDE, int(meta["side"]))
         raw = Images(
             name="image",
-            target=np.stack([resized_mask(one, size) for one in arrays["masks"]]).astype(np.int64),
+            target=np.stack([resized_mask(one, size) for one in arrays["masks"]]),
             target_kind="mask",
             target_name="mask",
             classes=tuple(meta["classes"]),

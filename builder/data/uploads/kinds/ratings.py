@@ -12,7 +12,7 @@ from builder.data.raw import Raw
 from builder.data.schema import DataError
 from builder.data.uploads.base import Answers, Question
 from builder.data.uploads.source import Source
-from builder.data.uploads.tabular import Tabular, known_rows, numeric, odd_number
+from builder.data.uploads.tabular import Tabular, known_rows, no_number, numeric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,9 +68,9 @@ class Ratings(Tabular):
         if len(set(columns)) < 3:
             raise DataError("The user, the item and the rating are three different columns.")
         if chosen["rating"] not in numeric(table):
-            raise DataError(
-                odd_number(table[chosen["rating"]])
-                or f"{chosen['rating']!r} holds no numbers, so it is no rating; choose the column of ratings."
+            raise no_number(
+                table[chosen["rating"]],
+                f"{chosen['rating']!r} holds no numbers, so it is no rating; choose the column of ratings.",
             )
         warnings: list[str] = []
         known = known_rows(table, columns, warnings)

@@ -12,7 +12,7 @@ from builder.data.raw import Series as RawSeries
 from builder.data.schema import DataError
 from builder.data.uploads.base import Answers, Question
 from builder.data.uploads.source import Source
-from builder.data.uploads.tabular import Tabular, numeric, odd_number
+from builder.data.uploads.tabular import Tabular, no_number, numeric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,8 @@ UNITS = (
     (1, "second"),
 )
 MOST_CHANNELS = 64
+FLAGS = 5  # so few different numbers rather mark something
+FEWEST, REGULAR = 20, 0.9  # rows of each of several series, and how many of their steps in time are the usual one
 
 
 class Series(Tabular):
@@ -38,6 +40,14 @@ class Series(Tabular):
     target_question = "target"
     asked = (
         Question("time", "Time column", "choice", "Orders the rows", optional=True, empty="rows are in order"),
+        Question(
+            "series",
+            "Tells series apart",
+            "choice",
+            "Of several series below each other, such as one for each shop: the column that says whose a row is",
+            optional=True,
+            empty="one series",
+        ),
         Question("target", "Column to predict", "choice", "What is to be forecast"),
         Question("values", "Columns seen", "several", "What the window holds, the column to forecast among them"),
         Question("window", "Look back", "whole", "How many steps are seen", low=2, high=2_048, default=24),
@@ -45,37 +55,36 @@ class Series(Tabular):
     )
 
     def suits(self, table: pd.DataFrame) -> float:
-        import pandas as pd
-
-        times = [str(name) for name, values in table.items() if pd.api.types.is_datetime64_any_dtype(values)]
-        numbers = numeric(table)
-        if len(times) != 1 or not numbers or len(numbers) + 1 < table.shape[1] or len(table) < 40:
+        times, numbers = _dated(table), numeric(table)
+        if len(times) != 1 or not numbers or len(table) < 2 * FEWEST:
             return 0.0
-        if any(table[name].nunique() <= 5 for name in numbers[-1:]):
+        if _several(table, times[0]):
+            return 0.7
+        if len(numbers) + 1 < table.shape[1] or any(table[name].nunique() <= FLAGS for name in numbers[-1:]):
             return 0.0
-        values = table[times[0]].dropna()
-        if values.nunique() < 0.98 * len(table):
-            return 0.2  # several rows of one time may be of several things, and are rather a table
-        return 0.7
+        return 0.2 if _twice(table, times[0]) else 0.7  # rows of one time are of several things, and rather a table
 
     def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
-        import pandas as pd
-
-        times = [str(name) for name, values in table.items() if pd.api.types.is_datetime64_any_dtype(values)]
-        time = answers["time"] if "time" in answers else next(iter(times), None)
-        numbers = [name for name in numeric(table) if name != time] or [str(table.columns[-1])]
-        target = answers.get("target") or numbers[-1]
+        time = answers["time"] if "time" in answers else next(iter(_dated(table)), None)
+        several = answers["series"] if "series" in answers else _several(table, time)
+        names = [name for name in numeric(table) if name not in (time, several)]
+        numbers = names or [str(table.columns[-1])]
+        varied = [name for name in names if table[name].nunique() > FLAGS]  # what is forecast is rarely a flag
+        target = answers.get("target") or (varied or numbers)[-1]
+        rows = len(table) // (table[several].nunique() or 1) if several in table.columns else len(table)
         return {
             "time": time,
+            "series": several,
             "target": target,
             "values": numbers[:MOST_CHANNELS],
-            "window": max(2, min(24, len(table) // 12)),
+            "window": max(2, min(24, rows // 12)),
         }
 
     def learned(self, source: Source, answers: Answers) -> str:
         horizon, window = answers.get("horizon"), answers.get("window")
         ahead = "value" if horizon == 1 else f"{horizon} values"
-        return f"To forecast the next {ahead} of {answers.get('target')!r} from the {window} steps before."
+        each = f", in each of the series that {answers['series']!r} names" if answers.get("series") else ""
+        return f"To forecast the next {ahead} of {answers.get('target')!r} from the {window} steps before{each}."
 
     def said(self, answers: Answers) -> str:
         return f"forecasts {answers['target']}"
@@ -84,13 +93,15 @@ class Series(Tabular):
         chosen = self.checked(table, options, title)
         names = chosen["values"] if isinstance(chosen["values"], (list, tuple)) else [chosen["values"]]
         target, window, horizon = chosen["target"], chosen["window"], chosen["horizon"]
-        _refuse(table, [*names, target], chosen["time"])
+        _refuse(table, [*names, target], chosen["time"], chosen["series"])
         warnings: list[str] = []
-        table = _ordered(table, chosen["time"], warnings)
+        table = _ordered(table, chosen["time"], chosen["series"], warnings)
+        whose = None if chosen["series"] is None else _numbered(table[chosen["series"]])
         channels = list(dict.fromkeys([target, *names] if target not in names else names))
-        values = np.column_stack([_filled(table[name], name, warnings) for name in channels])
-        wanted = _filled(table[target], target, [])
-        count = len(values) - window - horizon + 1
+        values = np.column_stack([_filled(table[name], name, whose, warnings) for name in channels])
+        wanted = values[:, channels.index(target)]
+        starts = _starts(len(values), whose, window + horizon, warnings)
+        count = len(starts)
         if count < 1:
             raise DataError(
                 f"{len(values):,} rows are too few for {window} steps back and {horizon} ahead; choose a shorter "
@@ -103,26 +114,116 @@ class Series(Tabular):
             )
         view = np.lib.stride_tricks.sliding_window_view
         windows = view(values[: len(values) - horizon], window, axis=0).transpose(0, 2, 1)
+        answers = view(wanted[window:], horizon)
+        gap = window + horizon - 1  # windows of two parts of the split share no value
+        if whose is not None:
+            moments = np.arange(len(whose)) - np.searchsorted(whose, whose)  # the number of each row in its series
+            if chosen["time"] is not None:
+                moments = table[chosen["time"]].to_numpy()
+            starts = starts[np.argsort(moments[starts + window], kind="stable")]
+            windows, answers, gap = windows[starts], answers[starts], _apart(starts, whose[starts], gap)
         return RawSeries(
             name="series",
-            target=np.ascontiguousarray(view(wanted[window:], horizon)),
+            target=np.ascontiguousarray(answers),
             target_kind="number",
             target_name=target if horizon == 1 else f"{target}, {horizon} steps",
             windows=windows,
             channels=tuple(channels),
             contiguous=True,
-            gap=window + horizon - 1,  # windows of two parts of the split share no value
+            gap=gap,
+            groups=None if whose is None else whose[starts],
             warnings=warnings,
         )
 
 
-def _refuse(table: pd.DataFrame, names: list[str], time: str | None) -> None:
+def _dated(table: pd.DataFrame) -> list[str]:
+    """The columns of times."""
+    import pandas as pd
+
+    return [str(name) for name, values in table.items() if pd.api.types.is_datetime64_any_dtype(values)]
+
+
+def _twice(table: pd.DataFrame, time: str) -> bool:
+    """Whether many rows have a time that others have as well."""
+    return bool(table[time].dropna().nunique() < 0.98 * len(table))
+
+
+def _several(table: pd.DataFrame, time: Any) -> str | None:
+    """The column that tells series apart which stand in one table: each time is there once for each of its values, at
+    most, and within each of them the times go on evenly."""
+    import pandas as pd
+
+    if time not in table.columns or not _twice(table, time):
+        return None
+    kinds = pd.api.types
+    for label, values in table.items():
+        name, named = str(label), kinds.is_string_dtype(values) or kinds.is_integer_dtype(values)
+        if not named or name == time or not 2 <= values.nunique() <= len(table) // FEWEST:
+            continue
+        if table.duplicated([name, time]).mean() > 0.02:
+            continue
+        known = table[[name, time]].dropna().sort_values([name, time])
+        steps = known.groupby(name, observed=True)[time].diff().dropna()
+        usual = steps.groupby(known[name], observed=True).transform("median")
+        if len(steps) and float((abs(steps - usual) <= 0.15 * usual).mean()) >= REGULAR:
+            return name
+    return None
+
+
+def untold(table: pd.DataFrame) -> str:
+    """Of rows that look like several series which nothing tells apart, that in a sentence; "" for other tables."""
+    times = _dated(table)
+    if len(times) != 1 or not numeric(table) or not _twice(table, times[0]) or _several(table, times[0]):
+        return ""
+    counts = table[times[0]].value_counts()
+    if len(counts) < FEWEST or counts.iloc[0] < 2 or float((counts == counts.iloc[0]).mean()) < REGULAR:
+        return ""
+    often = {2: "twice", 3: "three times"}.get(int(counts.iloc[0]), f"{counts.iloc[0]:,} times")
+    return (
+        f"Each time in {times[0]!r} stands there {often}, and no column tells these rows apart, so they are read as a "
+        "table without order; to forecast, add a column that says which series a row belongs to, or keep one row for "
+        "each time."
+    )
+
+
+def _numbered(values: pd.Series) -> np.ndarray:
+    """The number of the series that each row belongs to; rows of one stand together, in the order of the numbers."""
+    import pandas as pd
+
+    return pd.factorize(values)[0].astype(np.int64)
+
+
+def _starts(rows: int, whose: np.ndarray | None, needed: int, warnings: list[str]) -> np.ndarray:
+    """The rows at which windows begin that end, with what is to be forecast, within their series."""
+    starts = np.arange(max(0, rows - needed + 1))
+    if whose is None:
+        return starts
+    short = int((np.bincount(whose) < needed).sum())
+    if short:
+        warnings.append(f"{short:,} series of fewer than {needed:,} rows were left out.")
+    whole: np.ndarray = starts[whose[starts] == whose[starts + needed - 1]]
+    return whole
+
+
+def _apart(starts: np.ndarray, whose: np.ndarray, reach: int) -> int:
+    """How many windows lie between two that share a value, at most: `reach` of each series, with those of all others
+    that are of the same times."""
+    most = 0
+    for number in np.unique(whose):
+        places = np.flatnonzero(whose == number)
+        last = np.minimum(np.arange(len(places)) + reach, len(places) - 1)
+        most = max(most, int((places[last] - places).max()))
+    return most
+
+
+def _refuse(table: pd.DataFrame, names: list[str], time: str | None, several: str | None) -> None:
     numbers = numeric(table)
+    if several is not None and several in (time, *names):
+        raise DataError(f"{several!r} tells the series apart; choose other columns as time, to see and to forecast.")
     for name in names:
         if name not in numbers:
-            raise DataError(
-                odd_number(table[name])
-                or f"The column {name!r} holds no numbers, so it is no series; choose columns of numbers."
+            raise no_number(
+                table[name], f"The column {name!r} holds no numbers, so it is no series; choose columns of numbers."
             )
         if name == time:
             raise DataError(f"{name!r} is the time; choose other columns to see and to forecast.")
@@ -130,30 +231,53 @@ def _refuse(table: pd.DataFrame, names: list[str], time: str | None) -> None:
         raise DataError(f"A window holds at most {MOST_CHANNELS} columns; {len(set(names))} were chosen.")
 
 
-def _ordered(table: pd.DataFrame, time: str | None, warnings: list[str]) -> pd.DataFrame:
-    """The rows in the order of their times, and in words what is odd about these."""
+def _ordered(table: pd.DataFrame, time: str | None, several: str | None, warnings: list[str]) -> pd.DataFrame:
+    """The rows in the order of their times, of each series by itself, and in words what is odd about these."""
     import pandas as pd
 
-    if time is None:
-        return table
-    times = table[time]
-    if not (pd.api.types.is_datetime64_any_dtype(times) or pd.api.types.is_numeric_dtype(times)):
+    if time is not None and not (
+        pd.api.types.is_datetime64_any_dtype(table[time]) or pd.api.types.is_numeric_dtype(table[time])
+    ):
         raise DataError(
-            f"The column {time!r} holds no times that can be read, such as {str(times.iloc[0])[:40]!r}; write them as "
-            "2024-05-31 or 2024-05-31 14:00, or as numbers."
+            f"The column {time!r} holds no times that can be read, such as {str(table[time].iloc[0])[:40]!r}; write "
+            "them as 2024-05-31 or 2024-05-31 14:00, or as numbers."
         )
-    known = table[times.notna()]
-    if len(known) < len(table):
-        warnings.append(f"{len(table) - len(known):,} rows without a time in {time!r} were left out.")
-    if not known[time].is_monotonic_increasing:
+    known = table
+    for name, what in ((time, "a time"), (several, "a name")):
+        if name is not None and (missing := int(known[name].isna().sum())):
+            warnings.append(f"{missing:,} rows without {what} in {name!r} were left out.")
+            known = known[known[name].notna()]
+    if several is not None:
+        known = known.sort_values([several, *([time] if time is not None else [])], kind="stable")
+    elif time is not None and not known[time].is_monotonic_increasing:
         known = known.sort_values(time, kind="stable")
         warnings.append(f"The rows were put in the order of {time!r}.")
-    twice = int(known[time].duplicated().sum())
-    if twice:
-        known = known[~known[time].duplicated(keep="last")]
-        warnings.append(f"{twice:,} rows have a time that another has as well; the last of each was kept.")
-    _say_irregular(known[time], warnings)
+    if time is None:
+        return known.reset_index(drop=True)
+    again = known.duplicated([time] if several is None else [several, time], keep="last")
+    if again.any():
+        known = known[~again]
+        of = "" if several is None else f" of the same {several!r}"
+        warnings.append(
+            f"{int(again.sum()):,} rows have a time that another{of} has as well; the last of each was kept."
+        )
+    if several is None:
+        _say_irregular(known[time], warnings)
+    else:
+        _say_irregular_of(known, time, several, warnings)
     return known.reset_index(drop=True)
+
+
+def _say_irregular_of(known: pd.DataFrame, time: str, several: str, warnings: list[str]) -> None:
+    """What is odd about the times of several series: of the first one where something is, and of how many more."""
+    found: list[tuple[str, str]] = []
+    for name, rows in known.groupby(several, observed=True):
+        said: list[str] = []
+        _say_irregular(rows[time].reset_index(drop=True), said)
+        found += [(str(name), one) for one in said]
+    if found:
+        more = f" So are those of {len(found) - 1:,} more series." if len(found) > 1 else ""
+        warnings.append(f"In the series {found[0][0][:60]!r}: {found[0][1]}{more}")
 
 
 def _say_irregular(times: pd.Series, warnings: list[str]) -> None:
@@ -178,9 +302,11 @@ def _say_irregular(times: pd.Series, warnings: list[str]) -> None:
     if odd:
         place = int(steps.argmax())
         say = _span if dated else "{:g}".format
+        when = times.iloc[place + 1]
+        before = f"{when:%Y-%m-%d}{f' {when:%H:%M:%S}' * (when != when.normalize())}" if dated else f"{when:g}"
         warnings.append(
             f"The times are irregular: {odd:,} of {len(steps):,} steps are not the usual one of {say(usual)}; the "
-            f"longest, before {times.iloc[place + 1]}, is {say(float(steps[place]))}. Windows take rows as if "
+            f"longest, before {before}, is {say(float(steps[place]))}. Windows take rows as if "
             "they were equally far apart."
         )
 
@@ -193,7 +319,7 @@ def _span(seconds: float) -> str:
     return f"{seconds:.3g} seconds"
 
 
-def _filled(values: pd.Series, name: str, warnings: list[str]) -> np.ndarray:
+def _filled(values: pd.Series, name: str, whose: np.ndarray | None, warnings: list[str]) -> np.ndarray:
     """A column of finite numbers; what is missing is as the last value before it, as none after it may be known."""
     column = values.to_numpy(dtype=np.float64, na_value=np.nan)
     column = np.where(abs(column) > 1e100, np.nan, column)
@@ -204,5 +330,8 @@ def _filled(values: pd.Series, name: str, warnings: list[str]) -> np.ndarray:
         import pandas as pd
 
         warnings.append(f"{missing:,} missing values in {name!r} were filled with the last value before each.")
-        column = pd.Series(column).ffill().bfill().to_numpy()
+        parts = pd.Series(column).groupby(np.zeros(len(column)) if whose is None else whose)
+        column = parts.transform(lambda one: one.ffill().bfill()).to_numpy()
+        if np.isnan(column).any():
+            raise DataError(f"A series holds no number in {name!r}; leave its rows or that column out.")
     return column

@@ -11,6 +11,7 @@ from builder.data.schema import DataError
 from builder.data.split import refuse_few
 from builder.data.tables import OPTIONS, default_target, table_to_raw
 from builder.data.uploads.base import Answers, Kept, Question, Tell
+from builder.data.uploads.kinds.series import untold
 from builder.data.uploads.members import parts_of
 from builder.data.uploads.pictures import PARTS
 from builder.data.uploads.source import Source
@@ -94,9 +95,9 @@ class Table(Tabular):
             )
         return pd.concat([source.table(name)[0].assign(**{PART: part}) for name, part in parts], ignore_index=True)
 
-    def _notes(self, source: Source, answers: Answers) -> list[str]:
+    def noted(self, source: Source, answers: Answers) -> list[str]:
         if source.alone:
-            return super()._notes(source, answers)
+            return [*super().noted(source, answers), *filter(None, [untold(self._table(source, answers))])]
         return [note for name, _ in _in_parts(source) for note in source.table(name)[1]]
 
 

@@ -1,0 +1,56 @@
+"""Masks are held in bytes, an eighth of what they took, and nothing that is learned or told of them changes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from builder.data import Prepared, add_file, prepare
+from builder.data.augment.augmenter import Augmenter
+from builder.graph import Augment, DataChoice, Training
+from builder.train.objectives.segmentation import Segmentation
+from tests.data import brought
+
+
+def _masks(home: Path) -> Prepared:
+    return prepare(DataChoice(dataset=add_file(brought.masks(), "squares.zip", home).name), home)
+
+
+def test_a_mask_takes_a_byte_for_each_pixel_and_is_held_once(home: Path) -> None:
+    data = _masks(home)
+    assert data.target.dtype == torch.uint8
+    assert data.target.data_ptr() == data.raw.target.ctypes.data
+    names = [data.schema.target.classes[number] for number in np.unique(data.target[0].numpy()) if number]
+    assert data.target_text(0) == ", ".join(names)
+
+
+def test_the_fingerprint_is_that_of_whole_numbers_as_of_runs_that_were_made_before(home: Path) -> None:
+    raw = _masks(home).raw
+    content = b"".join(raw.content()) + raw.target.astype(np.int64).tobytes()
+    assert raw.fingerprint() == hashlib.sha256(content).hexdigest()
+
+
+def test_what_is_lowered_and_measured_is_the_same_to_the_bit(home: Path) -> None:
+    data = _masks(home)
+    objective = Segmentation().configured(Training(class_weights="balanced"), data, "cpu")
+    rows = data.split["train"][:8]
+    output = torch.randn(8, len(data.schema.target.classes), *data.schema.target.shape)
+    held, wide = data.target[rows], data.target[rows].long()
+    assert objective.loss(output, held).equal(objective.loss(output, wide))
+    assert float(objective.mass(held)) == float(objective.mass(wide))
+    first, second = objective.scores(output, held), objective.scores(output, wide)
+    assert all(float(first.sums[name]) == float(value) for name, value in second.sums.items())
+
+
+def test_a_mask_moves_along_with_its_picture(home: Path) -> None:
+    data = _masks(home)
+    fields = [data.schema.inputs[0].name]
+    augmenter = Augmenter((Augment(kind="rotate"), Augment(kind="crop")), data, fields, data.target)
+    pictures, mask = data.inputs[fields[0]][:6], data.target[:6]
+    moved = augmenter([pictures], mask, (0, 0, 0))[1]
+    assert moved.dtype == torch.uint8
+    assert moved.equal(augmenter([pictures], mask.long(), (0, 0, 0))[1].to(torch.uint8))
+    assert not moved.equal(mask)

@@ -1,0 +1,112 @@
+"""Several series in one file, and what several files are called."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from builder.data import DataError, Prepared, add_file, prepare
+from builder.data.uploads import fitting, open_source
+from builder.data.uploads.naming import called
+from builder.graph import DataChoice
+
+DAYS = pd.date_range("2024-01-01", periods=90)
+SHIFTS = {"north": 0, "south": 7, "west": 30}  # by how many days a series begins later than the first
+
+
+def _stores() -> bytes:
+    """A series for each store; the number of a store's day is told by its value, 1000 a store."""
+    parts = [
+        pd.DataFrame({"store": name, "day": DAYS[first:], "sales": 1000 * place + np.arange(first, len(DAYS)) + 0.5})
+        for place, (name, first) in enumerate(SHIFTS.items())
+    ]
+    return pd.concat(parts).sample(frac=1, random_state=0).to_csv(index=False).encode()
+
+
+def _added(home: Path, content: bytes, kind: str = "", **options: object) -> Prepared:
+    info = add_file(content, "stores.csv", home, kind=kind, options=options)
+    return prepare(DataChoice(dataset=info.name), home)
+
+
+def test_series_below_each_other_are_told_apart_by_the_column_that_names_them(home: Path) -> None:
+    data = _added(home, _stores(), window=5, horizon=2)
+    assert data.schema.rows == sum(90 - first - 6 for first in SHIFTS.values())
+    assert data.schema.inputs[0].columns == ("sales",)
+    for row in range(data.schema.rows):  # of one series alone, and every step one day later
+        seen = [*data.row(row)["series"][:, 0], *data.restore(data.target[row]).tolist()]
+        assert np.diff(seen) == pytest.approx(1, abs=1e-2)
+    days = [
+        {int(np.round(data.row(row)["series"][0, 0] - 0.5)) for row in rows.tolist()} for rows in data.split.values()
+    ]
+    seen_by = [{day + step for day in first for step in range(7)} for first in days]
+    assert not seen_by[0] & seen_by[1]
+    assert not seen_by[1] & seen_by[2]
+    last, first = (np.array(sorted(part)) % 1000 for part in seen_by[:2])
+    assert last.max() < first.max()
+    assert min(map(len, data.split.values())) > 10
+
+
+def test_whole_series_can_be_kept_for_the_test(home: Path) -> None:
+    info = add_file(_stores(), "stores.csv", home, options={"window": 5})
+    choice = DataChoice(dataset=info.name, split="group", validation=0.34, test=0.34)
+    data = prepare(choice, home)
+    parts = [{int(data.row(row)["series"][0, 0] // 1000) for row in rows.tolist()} for rows in data.split.values()]
+    assert sorted(map(sorted, parts)) == [[0], [1], [2]]
+
+
+def test_rows_of_a_store_are_in_order_where_nothing_says_when(home: Path) -> None:
+    table = pd.read_csv(io.BytesIO(_stores())).sort_values(["store", "day"]).drop(columns="day")
+    content = table.to_csv(index=False).encode()
+    data = _added(home, content, kind="series", time=None, series="store", window=4)
+    assert [np.diff(data.row(row)["series"][:, 0]).tolist() for row in (0, 5, 80)] == [[1, 1, 1]] * 3
+
+
+def test_times_that_stand_twice_for_no_reason_are_told_before_the_file_is_added(home: Path) -> None:
+    table = pd.DataFrame({"day": np.repeat(DAYS, 2).astype(str), "sales": np.arange(180) * 1.01})
+    source = open_source(table.to_csv(index=False).encode(), "sales.csv")
+    reader = fitting(source)[0]
+    assert reader.name == "table"
+    (said,) = reader.noted(source, {})
+    assert "Each time in 'day' stands there twice, and no column tells these rows apart" in said
+    named = open_source(_stores(), "stores.csv")
+    assert (fitting(named)[0].name, fitting(named)[0].noted(named, {})) == ("series", [])
+
+
+def test_orders_of_customers_are_no_series(home: Path) -> None:
+    random = np.random.default_rng(0)
+    orders = pd.DataFrame(
+        {
+            "customer": random.choice(list("abcdef"), 400),
+            "day": pd.to_datetime("2024-01-01") + pd.to_timedelta(random.integers(0, 900, 400), "D"),
+            "price": random.normal(size=400),
+        }
+    )
+    source = open_source(orders.to_csv(index=False).encode(), "orders.csv")
+    assert fitting(source)[0].name == "table"
+    assert not fitting(source)[0].noted(source, {})
+
+
+def test_a_series_cannot_be_told_by_what_is_forecast(home: Path) -> None:
+    with pytest.raises(DataError, match="tells the series apart"):
+        add_file(_stores(), "x.csv", home, kind="series", options={"series": "sales", "target": "sales"})
+
+
+@pytest.mark.parametrize(
+    ("names", "folder", "title"),
+    [
+        (("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz"), "",
+         "images and labels"),
+        (("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"), "mnist", "mnist"),
+        (("emnist-letters-train-images-idx3-ubyte.gz", "emnist-letters-test-labels-idx1-ubyte.gz"), "down",
+         "emnist-letters"),
+        (("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy"), "", "x and y"),
+        (("train.csv", "test.csv"), "", "train and test"),
+        (("sales_2023.csv", "sales_2024.csv"), "", "sales"),
+    ],
+)  # fmt: skip
+def test_several_files_are_called_by_what_they_have_in_common(names: tuple[str, ...], folder: str, title: str) -> None:
+    assert called(names, folder) == title
