@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
 from builder import train
-from builder.explain.comparing import Comparison, Side, side_by_side
+from builder.explain.comparing import Comparison, Side, real, side_by_side
 from builder.explain.drawing.shared import pictures
 from builder.text import plain as line
 from builder.train.moments import moments
 from builder.train.trained import with_weights
 from builder.ui import session
 from builder.ui.attributing import COLOURS, ICONS, WORDS
-from builder.ui.attributions import legend
+from builder.ui.attributions import knows_signs, legend
 from builder.ui.deciding import answer_text, seen
 from builder.ui.scrubbing import choose_method, show
 from builder.ui.taking import PICTURE, exports
@@ -133,7 +133,10 @@ def _both(found: Comparison, titles: tuple[str, str]) -> None:
             side = "first" if one is found.first else "second"
             listed = pictures(one, values, bounds, parts[0])
             show(listed, f"compare {side}", f"{one.method} {side}", beside=False)
-    legend(found.first.target.kind == "error")
+    unsigned = [title for one, title in zip((found.first, found.second), titles, strict=True) if not knows_signs(one)]
+    legend(found.first.target.kind == "error", signed=len(unsigned) < 2)
+    if len(unsigned) == 1:
+        st.caption(f"{plain(unsigned[0])} says only how much a part matters: its orange is neither for nor against.")
     st.markdown(f"**The difference**: {plain(titles[1])} less {plain(titles[0])}")
     # What it draws is of neither alone, so neither's name stands above it.
     apart = replace(found.first, title="The difference")
@@ -163,7 +166,8 @@ def _points(found: Comparison, titles: tuple[str, str]) -> None:
 
     from builder.explain.drawing import figures
 
-    one, other = (np.concatenate([np.ravel(values) for values in parts.values()]) for parts in found.pair)
+    table = points(found)
+    one, other = np.array(table["first"]), np.array(table["second"])
     kept = (one != 0) | (other != 0)
     end = 1.06 * max(float(np.abs(one).max(initial=0)), float(np.abs(other).max(initial=0)), 1e-12)
     # Plotly reads markup of its own in what people named.
@@ -178,7 +182,18 @@ def _points(found: Comparison, titles: tuple[str, str]) -> None:
     with st.expander("Part by part", icon=":material/scatter_plot:"):
         st.caption("A point is a part; on the dotted line both say the same of it.")
         st.plotly_chart(figure, width="stretch", key="compare points", config=PICTURE)
-        places = [(name, place) for name, values in found.pair[0].items() for place in range(values.size)]
-        table = {"of": [place[0] for place in places], "place": [place[1] for place in places],
-                 "first": one.tolist(), "second": other.tolist()}  # fmt: skip
         exports("comparison", key="compare export", figure="compare points", table=table)
+
+
+def points(found: Comparison) -> dict[str, list[Any]]:
+    """What the one and what the other says of every part but padding: its input, its place there, and its name."""
+    table: dict[str, list[Any]] = {"of": [], "place": [], "part": [], "first": [], "second": []}
+    for name, values in found.pair[0].items():
+        places = np.flatnonzero(real(found.first, name, values.shape))
+        labels = found.first.labels.get(name, ()) if values.ndim == 1 else ()
+        table["of"] += [name] * len(places)
+        table["place"] += places.tolist()
+        table["part"] += [labels[place] if place < len(labels) else "" for place in places]
+        for side, parts in zip(("first", "second"), found.pair, strict=True):
+            table[side] += np.ravel(parts[name])[places].tolist()
+    return table

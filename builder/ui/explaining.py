@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from builder import train
-from builder.data import DataError
+from builder.data import DataError, Example
 from builder.explain import ExplainError, InnerNode, Method, inner_nodes, methods
 from builder.explain.aims import askable
 from builder.explain.answering import Answered, answered
@@ -17,6 +17,7 @@ from builder.graph import read
 from builder.store import Run, StoreError
 from builder.train import TrainedRun
 from builder.ui import session
+from builder.ui.deciding import seen
 from builder.ui.episodes import chosen_step
 from builder.ui.live import Live
 from builder.ui.own import own_example
@@ -29,6 +30,8 @@ Row = int | dict[str, Any]
 CHECKPOINTS = {"best": "Best", "last": "Last"}
 TEST, WORST, OWN = "Test rows", "Worst", "Own"
 SURE = 4
+# A text of more letters does not fit into a cell, and of a very long one only the beginning is shown.
+CUT, MOST_LETTERS = 20, 2000
 
 
 @dataclass(frozen=True)
@@ -134,9 +137,17 @@ def _row(live: Live, trained: TrainedRun) -> Row:
         if which == OWN:
             return own_example(trained.data, trained.data.row(row), f"{run_id} {row}")
         example = trained.data.example(row)
-        show_example(example)
+        _shown(example)
         st.caption(f"Row {row} · {plain(trained.data.schema.target.name)}: **{plain(example.target[:120])}**")
     return row
+
+
+def _shown(example: Example) -> None:
+    """The example, long texts of its columns in full below the others, as a table would cut them."""
+    long = {name: text for name, text in example.columns.items() if isinstance(text, str) and len(text) > CUT}
+    show_example(replace(example, columns={name: value for name, value in example.columns.items() if name not in long}))
+    for name, text in long.items():
+        st.markdown(f"**{plain(name)}**  \n{plain(text[:MOST_LETTERS])}")
 
 
 def _target(trained: TrainedRun) -> Target:
@@ -147,6 +158,7 @@ def _target(trained: TrainedRun) -> Target:
     if not names:
         return None
     usual = "the class it answers" if trained.objective.by_class else "what it answers"
+    usual = "the action that it takes" if trained.data.schema.target.kind == "action" else usual
     chosen = st.selectbox("Explain the score of", ["", *names], format_func=lambda name: name or usual)
     return chosen or None
 
@@ -201,8 +213,8 @@ def _answer(trained: TrainedRun, found: Answered) -> None:
         right = text == truth
         told = "right" if right else f"wrong: it is {truth[:40]}"
         mark = f" :{'green' if right else 'red'}-badge[:material/{'check' if right else 'close'}: {plain(told)}]"
-    st.markdown(f"### It answers **{plain(text[:80]) or '␣'}**{mark}")
+    st.markdown(f"### It answers **{plain(seen(text)[:80])}**{mark}")
     shares = sorted(found.prediction.probabilities.items(), key=lambda item: -item[1])[:SURE]
     if shares:
         for column, (name, share) in zip(st.columns(SURE), shares, strict=False):
-            column.progress(min(max(share, 0.0), 1.0), f"{plain(name[:30]) or '␣'} {share:.1%}")
+            column.progress(min(max(share, 0.0), 1.0), f"{plain(seen(name)[:30])} {share:.1%}")

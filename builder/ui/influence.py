@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -108,13 +109,12 @@ def _cards(look: Look, lessons: tuple[Lesson, ...]) -> None:
 
 def show_row(example: Example) -> None:
     """A row on a card: as everywhere, but columns as lines, since a table does not fit."""
-    if not example.columns or example.image is not None or example.text or example.series is not None:
-        show_example(example, small=True)
-        return
+    show_example(replace(example, columns={}), small=True)
     cells = list(example.columns.items())
     lines = [f"{plain(name[:30])} **{plain(_cell(value))}**" for name, value in cells[:COLUMNS]]
     more = [f"… and {len(cells) - COLUMNS} more"] if len(cells) > COLUMNS else []
-    st.caption("  \n".join([*lines, *more]))
+    if lines:
+        st.caption("  \n".join([*lines, *more]))
 
 
 def _cell(value: Any) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from builder.check.rules.data import REBUILDING
+from builder.explain.axes import Axes
 from builder.explain.drawing import many
 from builder.explain.overall import BATCHED, ROWS, ROWS_ALONE, Overall, Which, overall, usual_rows
 from builder.ui.attributions import legend
@@ -65,6 +66,8 @@ def overall_view(look: Look) -> None:
                 name=f"profile {name}",
                 table=_profile(found, name),
             )
+            if len(found.groups) > len(many.COLOURS):
+                st.caption(f"The {len(many.COLOURS)} commonest of {len(found.groups)} answers; the CSV has all.")
     if which == "worst":
         _worst(found)
     st.caption(
@@ -150,9 +153,9 @@ def _maps(found: Overall, name: str, *, error: bool) -> None:
 
 def _profile(found: Overall, name: str) -> list[dict[str, object]]:
     values = found.sizes[name].reshape(len(found.groups), found.sizes[name].shape[1], -1).sum(2)
-    spans = found.spans.get(name)
+    spans, down = found.spans.get(name), found.axes.get(name, Axes()).down
     return [
-        {"answer": group, "step": spans[step] if spans else step, "mean size": float(values[place, step])}
+        {"answer": group, down: spans[step] if spans else step, "mean size": float(values[place, step])}
         for place, group in enumerate(found.groups)
         for step in range(values.shape[1])
     ]

@@ -14,6 +14,7 @@ from builder.data import Prepared
 from builder.data.encode import sized
 from builder.data.images import FORMATS, picture
 from builder.data.uploads.soundfiles import read_sound
+from builder.explain.axes import Axes, axes_of
 from builder.ui.results import enlarged
 from builder.ui.words import plain
 
@@ -47,7 +48,7 @@ def own_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str
         DataError: what was uploaded cannot be read.
     """
     row = dict(start)
-    fields = data.preprocess["fields"]
+    fields, axes = data.preprocess["fields"], axes_of(data)
     for spec, field in zip(data.schema.inputs, fields, strict=True):
         if len(fields) > 1:
             st.markdown(f"**{plain(spec.name)}**")
@@ -57,7 +58,7 @@ def own_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str
         elif field.get("rate"):
             row[field["name"]] = _sound(field, start[field["name"]], key)
         elif encoding == "series":
-            row[field["name"]] = _series(field, start[field["name"]], key, spec.columns)
+            row[field["name"]] = _series(field, start[field["name"]], key, spec.columns, axes[spec.name])
         elif encoding in ("table", "categories"):
             row |= _columns(field, start, key)
         elif encoding == "begun":
@@ -105,16 +106,15 @@ def _drawn(values: np.ndarray, key: str) -> np.ndarray:
     return np.asarray(drawn, dtype=np.float32).reshape(values.shape)
 
 
-def _series(field: Mapping[str, Any], start: Any, key: str, columns: tuple[str, ...]) -> Any:
-    """A series (T, D), a line for each step."""
+def _series(field: Mapping[str, Any], start: Any, key: str, columns: tuple[str, ...], axes: Axes) -> Any:
+    """A series (T, D), a line for each step, or a matrix of a graph, a line for each node."""
     import pandas as pd
 
     values = np.asarray(start, dtype=np.float64).reshape(field["shape"])
     if len(values) > TYPED:
         st.caption("It is too long to be typed; the row's stands here.")
         return values
-    names = columns if len(columns) == values.shape[1] else [f"channel {place + 1}" for place in range(values.shape[1])]
-    shown = pd.DataFrame(values, columns=list(names)).rename_axis("step")
+    shown = pd.DataFrame(values, columns=axes.names(values.shape[1], columns)).rename_axis(axes.down)
     found = st.data_editor(shown, height=HEIGHT, key=key)
     st.caption("Type over a number, or paste a column from a spreadsheet.")
     return found.to_numpy(dtype=np.float64)
@@ -168,7 +168,7 @@ def cell(column: Mapping[str, Any], name: str, value: Any, key: str) -> Any:
         return st.selectbox(label, options, options.index(now), key=key)
     if column.get("type") == "number" and name == column["name"]:
         number = _number(value)
-        typed = st.number_input(label, value=number, format="%g", step=_step(column), key=key)
+        typed = st.number_input(label, value=number, format="%.6g", step=_step(column), key=key)
         # What nobody touched goes on as it was written, and not rounded by the widget.
         return value if typed == number else typed
     return st.text_input(label, "" if value is None else str(value), key=key)

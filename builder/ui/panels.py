@@ -43,7 +43,7 @@ def samples(found: dict[str, list[Any]]) -> None:
         column.image(_sheet(np.asarray(pictures, dtype=np.float64)), width="stretch")
     st.caption(
         "The noise of the generated pictures is the same for every run and was not used in training. Likeness: 100% "
-        "where their Fréchet distance to the test pictures is 0, and 0% where it is that of training pictures whose "
+        "where their Fréchet distance to the test pictures is 0, and 0% from that of training pictures on whose "
         "pixels were shuffled among each other. Real pictures do not reach 100% either: no two sets are alike."
     )
 
@@ -233,15 +233,11 @@ def _rates(found: dict[str, Any]) -> go.Figure:
         x=found["false_positive_rate"], y=found["true_positive_rate"], mode="lines", line={"color": TRAIN}, name="found"
     )
     figure.update_layout(
-        title={
-            "text": "ROC curve" if "names" in found else "Found against falsely alarmed, at every threshold",
-            "x": 0,
-            "font": {"size": 15},
-        },
+        title={"text": "ROC curve", "x": 0, "font": {"size": 15}},
         height=340,
         margin=MARGIN,
-        xaxis_title="False positive rate" if "names" in found else "Usual rows called unusual",
-        yaxis_title="True positive rate" if "names" in found else "Unusual rows found",
+        xaxis_title="False positive rate",
+        yaxis_title="True positive rate",
         showlegend=False,
     )
     return figure

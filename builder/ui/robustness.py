@@ -11,8 +11,9 @@ from builder.data import DataError
 from builder.explain import ExplainError
 from builder.explain.attack import METHODS, refusal
 from builder.explain.attack_aims import output_of
+from builder.explain.axes import LEGIBLE, Axes, axes_of
 from builder.explain.drawing import figures
-from builder.explain.robustness import Attacked, Robustness, attacked, robustness
+from builder.explain.robustness import Robustness, attacked, robustness
 from builder.text import plain as line
 from builder.ui.attributing import COLOURS, ICONS, WORDS
 from builder.ui.taking import chart
@@ -79,20 +80,21 @@ def _one(look: Look, method: str) -> None:
             f"The least strength found that {found.turned}; in {found.unit}. No single value moves by more than that, "
             "and there may be smaller changes that this attack does not find."
         )
+    axes = axes_of(look.trained.data)
     for name, value in found.values.items():
         if len(found.values) > 1:
             st.markdown(f"**{plain(name)}**")
-        _field(found, name, value, found.changed[name])
+        _field(name, value, found.changed[name], axes.get(name, Axes()))
 
 
-def _field(found: Attacked, name: str, value: Any, changed: Any) -> None:
+def _field(name: str, value: Any, changed: Any, axes: Axes) -> None:
     if isinstance(value, dict):
         figure, table = columns(value, changed)
         chart(figure, key=f"attacked {name}", name=f"attacked {name}", table=table)
     elif value.ndim == 3:
         _pictures(name, value, changed)
     else:
-        _series(name, value, changed)
+        _series(name, value, changed, axes)
 
 
 def _pictures(name: str, value: np.ndarray, changed: np.ndarray) -> None:
@@ -119,15 +121,17 @@ def _channels_last(picture: np.ndarray) -> np.ndarray:
     return picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
 
 
-def _series(name: str, value: np.ndarray, changed: np.ndarray) -> None:
+def _series(name: str, value: np.ndarray, changed: np.ndarray, axes: Axes) -> None:
     import plotly.graph_objects as go
 
     figure = go.Figure()
     for channel in range(min(value.shape[1], figures.MOST_CHANNELS)):
         own = f" {channel + 1}" if value.shape[1] > 1 else ""
-        figure.add_scatter(y=value[:, channel], name=f"as it is{own}", line={"color": BEFORE})
-        figure.add_scatter(y=changed[:, channel], name=f"under attack{own}", line={"color": ATTACK, "dash": "dot"})
-    figure.update_layout(height=300, margin=figures.MARGIN, xaxis_title="Step", yaxis_title=line(name))
+        x, thin = axes.along(len(value)), 1 if len(value) > LEGIBLE else 2
+        look = {"color": ATTACK, "dash": "dot", "width": thin}
+        figure.add_scatter(x=x, y=value[:, channel], name=f"as it is{own}", line={"color": BEFORE, "width": thin})
+        figure.add_scatter(x=x, y=changed[:, channel], name=f"under attack{own}", line=look)
+    figure.update_layout(height=300, margin=figures.MARGIN, xaxis_title=axes.title, yaxis_title=line(name))
     figure.update_layout(legend=ABOVE)
     steps, channels = np.indices(value.shape)
     table = {"step": steps.ravel().tolist(), "channel": channels.ravel().tolist()}

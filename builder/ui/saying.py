@@ -45,7 +45,12 @@ def saying(folder: Path, run_id: str) -> None:
         at = st.select_slider("After epoch", epochs, at, key=key, on_change=move)
     line = found.epochs[epochs.index(at)]
     st.html(cards(found.rows, line["said"]))
-    st.caption("Validation rows: the network does not learn from them. They are the same through the whole run.")
+    made = all(row.keys() == {"row", "true"} for row in found.rows)
+    st.caption(
+        "Made out of the same noise through the whole run."
+        if made
+        else "Validation rows: the network does not learn from them. They are the same through the whole run."
+    )
 
 
 def cards(rows: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Any]]) -> str:

@@ -10,9 +10,10 @@ import streamlit as st
 from builder.explain.comparing import shown
 from builder.explain.drawing.shared import lines, pictures
 from builder.explain.scrubbing import Frame, Scrubbed, scrub
+from builder.text import plain as on_one_line
 from builder.train.moments import moments
 from builder.ui.attributing import trust
-from builder.ui.attributions import legend
+from builder.ui.attributions import knows_signs, legend
 from builder.ui.deciding import answer_text, seen
 from builder.ui.taking import PICTURE, chart, exports
 from builder.ui.views import progress
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from builder.ui.views import Look
 
 EACH_S = 0.7
+PROBABILITY = "Probability"
 
 
 def obstacle(look: Look) -> str:
@@ -100,19 +102,11 @@ def _curves(found: Scrubbed, by_class: bool) -> None:
     known = all(frame.epoch is not None for frame in found.frames)
     x = [frame.epoch if known else frame.step for frame in found.frames]
     across = "Epoch" if known else "Step"
-    truth = found.final.explanation.example.target
-    name = seen(found.final.explanation.target.name)
-    shares = {f"of {name}": [frame.probability for frame in found.frames]}
-    title = "Probability"
-    if all(value is None for value in shares[f"of {name}"]):
-        shares = {name: [frame.explanation.answer for frame in found.frames]}
-        title = "The explained number"
-    elif by_class and truth and truth != name:
-        shares[f"of {truth} (true)"] = [frame.explanation.prediction.probabilities.get(truth) for frame in found.frames]
+    title, shares = answers(found, by_class)
     agreement = {"agreement": [frame.agreement.spearman for frame in found.frames]}
     left, right = st.columns(2)
-    figure = lines(x, shares, f"{title} of {name}" if len(shares) == 1 else title, across)
-    if title == "Probability":
+    figure = lines(x, shares, title, across)
+    if title.startswith(PROBABILITY):
         figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%")
     rows, name = found.table(), f"checkpoints {found.final.explanation.method}"
     with left:
@@ -123,6 +117,21 @@ def _curves(found: Scrubbed, by_class: bool) -> None:
         chart(figure, key="scrub agreement", name=f"agreement of {name}", table=rows)
 
 
+def answers(found: Scrubbed, by_class: bool) -> tuple[str, dict[str, list[float | None]]]:
+    """What is drawn of the answer over the checkpoints, and its title: how likely it is, beside the truth where that is
+    another; or else the explained number, as of text only the likeliest tokens are told."""
+    final = found.final.explanation
+    truth, name = final.example.target, seen(final.target.name)
+    likely = [frame.probability for frame in found.frames]
+    if any(value is None for value in likely):
+        title = on_one_line(final.target.quantity)[:60].replace("<", "&lt;")
+        return title[:1].upper() + title[1:], {name: [frame.explanation.answer for frame in found.frames]}
+    if not by_class or truth == name or truth not in final.prediction.probabilities:
+        return f"{PROBABILITY} of {name}", {f"of {name}": likely}
+    true = [frame.explanation.prediction.probabilities.get(truth) for frame in found.frames]
+    return PROBABILITY, {f"of {name}": likely, f"of {truth} (true)": true}
+
+
 def _frame(found: Scrubbed, frame: Frame) -> None:
     """One explanation, on the scale of all."""
     one = frame.explanation
@@ -130,13 +139,15 @@ def _frame(found: Scrubbed, frame: Frame) -> None:
     agree = frame.agreement
     same = f"{agree.spearman:+.2f}" if agree.spearman is not None else "–"
     when = f"After **{plain(frame.label.lower())}**" if frame.step else "**Before training**"
+    parts = f"{agree.overlap} of the {agree.top} strongest parts"
+    if agree.top == 1:
+        parts = f"{'the same' if agree.overlap else 'another'} strongest part"
     st.markdown(
         f"{when} it answers **{answer_text(one)}**. Explained: "
-        f"{plain(one.target.quantity)}{share}. Agreement with the final explanation: **{same}**, "
-        f"{agree.overlap} of the {agree.top} strongest parts."
+        f"{plain(one.target.quantity)}{share}. Agreement with the final explanation: **{same}**, {parts}."
     )
     show(pictures(one, shown(one), found.bounds, shown(found.final.explanation)), f"scrub {frame.name}", one.method)
-    legend(one.target.kind == "error")
+    legend(one.target.kind == "error", signed=knows_signs(one))
     st.caption(
         "All checkpoints share one colour scale, so what is pale is weak beside the others. All explain the number "
         "that the final answer is about."

@@ -10,6 +10,7 @@ import streamlit as st
 from builder.data import DataError
 from builder.explain import ExplainError
 from builder.explain.answering import answered
+from builder.explain.axes import Axes, axes_of
 from builder.explain.drawing import figures
 from builder.explain.visualising import Visualised, refusal, visualised, widths
 from builder.text import plain as on_one_line
@@ -100,7 +101,7 @@ def _drawn(look: Look, found: Visualised) -> None:
         elif made.ndim == 4:
             _pictures(found, name, made)
         else:
-            _series(found, name, made)
+            _series(found, name, made, axes_of(look.trained.data).get(name, Axes()))
     st.markdown("**The training rows that raise it most**")
     with st.container(horizontal=True):
         for row, value in zip(found.rows_most, found.real, strict=True):
@@ -141,7 +142,7 @@ def _pictures(found: Visualised, name: str, made: np.ndarray) -> None:
             chart(figure, key=key, name=key, table=table | {"brightness": picture.ravel().tolist()})
 
 
-def _series(found: Visualised, name: str, made: np.ndarray) -> None:
+def _series(found: Visualised, name: str, made: np.ndarray, axes: Axes) -> None:
     """All seeds over each other, a chart for each channel."""
     import plotly.graph_objects as go
 
@@ -149,9 +150,10 @@ def _series(found: Visualised, name: str, made: np.ndarray) -> None:
         figure = go.Figure()
         for place, series in enumerate(made):
             line = {"color": MADE, "width": 2.4 - 0.6 * place, "dash": ("solid", "dash", "dot")[place % 3]}
-            figure.add_scatter(y=series[:, channel], name=f"{found.reached[place]:.4g}", line=line)
+            x = axes.along(len(series))
+            figure.add_scatter(x=x, y=series[:, channel], name=f"{found.reached[place]:.4g}", line=line)
         title = on_one_line(name) if made.shape[2] == 1 else f"{on_one_line(name)} {channel + 1}"
-        figure.update_layout(height=260, margin=figures.MARGIN, xaxis_title="Step", yaxis_title=title)
+        figure.update_layout(height=260, margin=figures.MARGIN, xaxis_title=axes.title, yaxis_title=title)
         table = {f"seed {place + 1}": series[:, channel].tolist() for place, series in enumerate(made)}
         chart(figure, key=f"visualised {name} {channel}", name=f"visualised {name}", table=table)
 
@@ -170,7 +172,9 @@ def _columns(look: Look, found: Visualised, name: str, made: list[dict[str, Any]
         key: [(float(one[key]) - column["mean"]) / column["std"] for one in made] for key, column in numbers.items()
     }
     order = sorted(apart, key=lambda key: -abs(apart[key][0]))[:MOST_COLUMNS]
-    told = [f"{key[:28]} = {float(made[0][key]):.4g}".replace("<", "‹") for key in order]
+    # What lies within a millionth of a deviation of 0 is 0.
+    digits = {key: 6 - int(np.floor(np.log10(numbers[key]["std"] or 1))) for key in order}
+    told = [f"{key[:28]} = {round(float(made[0][key]), digits[key]):.4g}".replace("<", "‹") for key in order]
     figure = go.Figure()
     for place in range(len(made)):
         values = [apart[key][place] for key in order]

@@ -10,12 +10,13 @@ import streamlit as st
 
 from builder.data import DataError
 from builder.explain import ExplainError, Explanation
+from builder.explain.axes import Axes
+from builder.explain.comparing import bounds
 from builder.explain.drawing import figures, words
-from builder.explain.drawing.drawn import kind_of
-from builder.explain.drawing.scale import bound
+from builder.explain.drawing.drawn import along, cells, kind_of
 from builder.explain.what_if import WhatIf, asked, raw_row, what_if
 from builder.ui.attributing import COLOURS, ICONS, WORDS
-from builder.ui.attributions import legend
+from builder.ui.attributions import knows_signs, legend
 from builder.ui.deciding import answer_text, seen
 from builder.ui.editing import edited, forget
 from builder.ui.taking import chart, exports
@@ -149,6 +150,7 @@ def _shares(found: WhatIf, key: str) -> None:
 def _parts(found: WhatIf, key: str) -> None:
     """What both answers rest on, on one scale, and how far each can be trusted."""
     st.markdown(f"**What it rests on**, by {plain(found.before.title)}")
+    ends = bounds((found.before.attributions, found.after.attributions), found.before.axes)
     coloured = False  # bars are grey before and violet after, and so say nothing by colour
     for name in found.before.attributions:
         if name not in found.after.attributions:
@@ -158,14 +160,16 @@ def _parts(found: WhatIf, key: str) -> None:
         if len(found.before.attributions) > 1:
             st.markdown(f"**{plain(name)}**")
         if kind == "text":
-            _texts(found, name, key)
+            _texts(found, name, key, ends[name])
         elif kind == "bars":
             figure, table = bars(found, name)
+            if len(ends) > 1:
+                figure.update_xaxes(range=[-1.06 * ends[name], 1.06 * ends[name]])
             chart(figure, key=f"{key} bars {name}", name=f"what if {name}", table=table)
         else:
-            _pictures(found, name, key, series=kind == "series")
+            _pictures(found, name, key, ends[name], series=kind == "series")
     if coloured:
-        legend(found.before.target.kind == "error")
+        legend(found.before.target.kind == "error", signed=knows_signs(found.before))
     if not found.before.attributions:
         st.caption("This method says nothing about the input; choose one that does under On the input.")
     for column, (title, one) in zip(st.columns(2), (("Before", found.before), ("After", found.after)), strict=True):
@@ -176,8 +180,7 @@ def _parts(found: WhatIf, key: str) -> None:
             st.caption(plain(one.verdict.sentence))
 
 
-def _texts(found: WhatIf, name: str, key: str) -> None:
-    end = bound(np.concatenate([found.before.attributions[name], found.after.attributions[name]]))
+def _texts(found: WhatIf, name: str, key: str, end: float) -> None:
     table = []
     for title, one in (("before", found.before), ("after", found.after)):
         labels = [label or "" for label in one.labels[name]]
@@ -234,25 +237,28 @@ def _value(value: Any) -> str:
         return str(value)[:14].replace("<", "‹")
 
 
-def _pictures(found: WhatIf, name: str, key: str, *, series: bool) -> None:
+def _pictures(found: WhatIf, name: str, key: str, end: float, *, series: bool) -> None:
     """Pictures beside each other, series under each other, on one scale."""
     shown = [one.attributions[name] for one in (found.before, found.after)]
     shown = [values.reshape(len(values), -1) if series else values.sum(0) for values in shown]
-    end = bound(np.stack(shown))
+    axes = found.before.axes.get(name, Axes())
     places = [st.container(), st.container()] if series else st.columns(2)
     for place, title, one, values in zip(places, ("Before", "After"), (found.before, found.after), shown, strict=True):
         with place:
             if series:
                 given = None if one.example.series is None else np.asarray(one.example.series, dtype=np.float64)
-                figure = figures.band(values, given if given is not None and given.shape == values.shape else None)
-                figure.update_layout(title={"text": title, "x": 0, "font": {"size": 14}}, height=210)
+                given = given if given is not None and given.shape == values.shape else None
+                figure = figures.band(values, given, one.labels.get(name, ()), axes)
+                high = 210 if values.shape[1] == 1 else figure.layout.height
+                figure.update_layout(title={"text": title, "x": 0, "font": {"size": 14}}, height=high)
+                table = along(values, axes, one.labels.get(name, ()))
             else:
                 image = one.example.images.get(name, one.example.image)
                 image = image if image is not None and np.shape(image)[:2] == values.shape else None
                 figure = figures.overlay(values, image, title=title)
                 figure.update_layout(height=300)
+                table = cells(values, ("row", "column"))
             on_scale(figure, end)
-            table = {"place": list(range(values.size)), "attribution": values.ravel().tolist()}
             chart(figure, key=f"{key} {title} {name}", name=f"what if {name} {title}", table=table)
 
 

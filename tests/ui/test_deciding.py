@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 
 from builder.data import Example
 from builder.explain import Explanation
-from builder.explain.drawing.curves import Ways
+from builder.explain.axes import NODE, Axes
+from builder.explain.comparing import compare
+from builder.explain.drawing.curves import HEIGHT, WIDTH, Ways
 from builder.explain.drawing.flow import context_at
 from builder.explain.explanation import (
     AttentionLayer,
@@ -22,7 +25,10 @@ from builder.explain.explanation import (
     Verdict,
 )
 from builder.templates import templates
+from builder.ui.attention import _sentence
 from builder.ui.attention_parts import called, grid_svg, weights_table
+from builder.ui.attributions import knows_signs
+from builder.ui.comparing_explanations import points
 from builder.ui.deciding import answer_text, decided
 
 WORDS = ("how", "to", "get", "there", "")
@@ -118,6 +124,55 @@ def test_a_stretch_of_a_series_is_named_by_its_steps() -> None:
     assert said.startswith("Steps 6 to 7 speak most for")
 
 
+def test_a_stretch_of_a_sound_is_named_by_its_seconds_and_a_node_of_a_graph_by_its_number() -> None:
+    values = np.zeros((16, 1))
+    values[6] = 2.0
+    heard = replace(explained({"sound": values}, series=np.zeros((16, 1))), axes={"sound": Axes(rate=100.0)})
+    assert decided(heard).startswith("Seconds 0.06 to 0.08 speak most for")
+    joined = {"atoms": Axes(NODE, "feature"), "bonds": Axes(NODE, "joined to", of_nodes=True)}
+    graph = replace(explained({"atoms": values, "bonds": np.zeros((16, 16))}), axes=joined)
+    assert decided(graph).startswith("Node 6 of atoms speaks most for")
+
+
+def test_columns_that_two_tables_share_are_told_apart() -> None:
+    both = {"first": np.array([2.0, 1.5]), "second": np.array([2.0, 0.0])}
+    said = decided(explained(both, {"first": ("age", "height"), "second": ("age", "weight")}))
+    assert said.startswith("age of first, age of second and height speak most for")
+
+
+def test_what_the_network_never_met_is_said_to_be_unknown() -> None:
+    assert answer_text(explained({}, says="\ufffd")) == r"\(unknown\)"
+
+
+def test_the_value_of_an_action_is_raised_and_not_the_action() -> None:
+    assert of_words([2.0, 0.0, 0.0, 0.0, 0.0], kind="value").startswith("“how” raises the value of **navigate** most")
+
+
+def test_a_head_that_speaks_against_the_answer_is_not_what_it_went_through() -> None:
+    layer = AttentionLayer("a", "A", False, np.ones((1, 2, 2)), effects=np.array([-1.0]))
+    shown = AttentionMaps((layer,), ("x", "y"), np.eye(2), "", None, (Stream("text", ("x", "y")),), (1,))
+    found = replace(explained({"text": np.array([0.0, 1.0])}, {"text": ("x", "y")}, tokens=("x", "y")), attention=shown)
+    said = _sentence(found, found)
+    assert said.startswith(
+        r"It went by “y” \(place 2\). The head that weighs most, head 1 of layer 1, speaks against it: "
+    )
+    assert "without it the score of **navigate** rises from 0 to 1." in said
+
+
+def test_a_method_without_signs_is_not_read_as_one_with_them() -> None:
+    assert not knows_signs(explained({}, method="saliency"))
+    assert knows_signs(explained({}))
+
+
+def test_padding_is_no_point_of_a_comparison() -> None:
+    one = explained({"text": np.array([1.0, -1.0, 0.5, 2.0, 9.0])}, {"text": WORDS}, tokens=WORDS[:4])
+    other = replace(one, attributions={"text": np.array([1.0, -2.0, 0.5, 2.0, -9.0])})
+    found = compare(one, other)
+    assert points(found)["part"] == ["how", "to", "get", "there"]
+    assert points(found)["second"] == [1.0, -2.0, 0.5, 2.0]
+    assert found.agreement.parts == 4
+
+
 def test_markup_of_people_is_not_read_as_such() -> None:
     said = decided(explained({"table": np.array([1.0])}, {"table": ("*a* [b](c)",)}, columns={"*a* [b](c)": 2.0}))
     assert said.startswith(r"\*a\* \[b\]\(c\) = 2 speaks")
@@ -152,6 +207,17 @@ def test_the_grid_of_heads_goes_along_as_a_picture_and_as_numbers() -> None:
 
 def test_a_layer_is_told_by_its_number_and_not_by_its_key() -> None:
     assert called(1, maps(2).layers[0]) == "2. Block"
+
+
+def test_no_box_of_a_template_lies_over_another() -> None:
+    for template in templates().values():
+        for network in template.project.networks.values():
+            spots = [node.at for node in network.nodes.values()]
+            for place, (x, y) in enumerate(spots):
+                for other in spots[place + 1 :]:
+                    # A network of which no node has a place yet is placed when it is drawn.
+                    apart = abs(x - other[0]) >= WIDTH or abs(y - other[1]) >= HEIGHT + 8
+                    assert apart or len(set(spots)) < len(spots), (template.project.name, (x, y), other)
 
 
 @pytest.mark.parametrize("template", ["ratings_ncf", "paraphrases_siamese", "shapes_unet"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from builder.explain.drawing.drawn import cells
 from builder.store import open_store
 from builder.templates import templates
 from builder.ui.deciding import BELIEVED
+from builder.ui.scrubbing import answers
 from builder.ui.taking import written
 from builder.ui.views import VIEWS, View
 
@@ -131,7 +134,7 @@ def test_a_sentence_says_what_decided_and_buttons_lead_to_the_heads_and_back() -
     assert said.endswith(beliefs)
     app.button(key="leads to attention").click().run()
     assert app.segmented_control(key="view").value == "attention"
-    assert any("most of all through head" in item.value for item in app.markdown)
+    assert any(re.search(r"head \d of layer \d", item.value) for item in app.markdown)
     app.button(key="leads to input").click().run()
     assert app.segmented_control(key="view").value == "input"
     assert said in [item.value for item in app.markdown]
@@ -161,6 +164,47 @@ def test_every_view_is_where_it_is_said_to_be(view: View) -> None:
 def test_views_are_told_apart() -> None:
     for names in ([view.name for view in VIEWS], [view.title for view in VIEWS]):
         assert len(set(names)) == len(names)
+
+
+def test_long_texts_of_a_row_stand_in_full_and_not_in_the_cells_of_a_table() -> None:
+    def page() -> None:
+        from builder.data import Example
+        from builder.ui.explaining import _shown
+        from builder.ui.influence import show_row
+
+        _shown(Example(1, "", columns={"first": "put on some music by Ben", "age": 41.0}))
+        show_row(Example(2, "", image=[[0.0, 1.0]], columns={"weight": 36.0}))
+
+    app = AppTest.from_function(page, default_timeout=60).run()
+    assert not app.exception
+    assert app.markdown[0].value == "**first**  \nput on some music by Ben"
+    (table,) = app.dataframe
+    assert table.value["column"].tolist() == ["age"]
+    assert app.caption[-1].value == "weight **36**"
+
+
+@pytest.mark.parametrize(
+    ("shares", "truth", "title", "drawn"),
+    [
+        ([{"a": 0.1, "b": 0.9}, {"a": 0.8, "b": 0.2}], "a", "Probability of a", ["of a"]),
+        ([{"a": 0.1, "b": 0.9}, {"a": 0.8, "b": 0.2}], "b", "Probability", ["of a", "of b (true)"]),
+        ([{"a": 0.1}, {"a": 0.8}], "O O B-a", "Probability of a", ["of a"]),
+        ([{"b": 0.9}, {"a": 0.8}], "b", "The score of a", ["a"]),
+    ],
+)
+def test_what_is_drawn_through_training_is_known_of_every_checkpoint(
+    shares: list[dict[str, float]], truth: str, title: str, drawn: list[str]
+) -> None:
+    frames = []
+    for known in shares:
+        target = SimpleNamespace(name="a", quantity="the score of a")
+        prediction, example = SimpleNamespace(probabilities=known), SimpleNamespace(target=truth)
+        one = SimpleNamespace(target=target, prediction=prediction, example=example, answer=1.0)
+        frames.append(SimpleNamespace(explanation=one, probability=known.get("a")))
+    found: Any = SimpleNamespace(frames=frames, final=frames[-1])
+    told, curves = answers(found, by_class=True)
+    assert (told, list(curves)) == (title, drawn)
+    assert all(value is not None for values in curves.values() for value in values)
 
 
 def test_numbers_are_taken_away_as_they_are() -> None:
