@@ -18,7 +18,7 @@ from builder.train.continuing import DOCUMENT
 from builder.train.objectives import OBJECTIVES
 from builder.train.origin import RUN
 
-BATCH_LOSSES = ("batch_loss", "turns_loss")
+BATCH_LOSSES = ("batch_loss", "weighted_loss", "turns_loss")
 AXES = ("step", "epoch", "time")
 _ABSENT = "–"
 

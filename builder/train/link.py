@@ -70,7 +70,7 @@ class Link(Watch):
             "steps_per_epoch": loop.steps_per_epoch,
             "rows_per_step": loop.batch_size,
             "objective": loop.objective.name,
-            "titles": loop.objective.titles(loop.training),
+            "titles": loop.titles,
             "device": loop.device,
             "learning_rate": loop.learning_rate,
         }
@@ -119,7 +119,7 @@ class Link(Watch):
 
     def _note_best(self, loop: Loop) -> None:
         best = {"loss": loop.best.value, "epoch": loop.best.epoch, "step": loop.best.step}
-        self._facts["best"] = {**best, "measure": loop.training.monitor}
+        self._facts["best"] = {**best, "measure": loop.monitor}
 
     @property
     def ending(self) -> str:
@@ -146,7 +146,7 @@ class Link(Watch):
         loop.flush(self)
         self._write()
         if loop.best.weights and loop.best.step != self._best_step:
-            measure = f"validation_{loop.training.monitor}"
+            measure = f"validation_{loop.monitor}"
             facts = {"epoch": loop.best.epoch, "step": loop.best.step, measure: loop.best.value}
             checkpoints.save_best(self.folder, loop.best.weights, facts)
             self._best_step = loop.best.step

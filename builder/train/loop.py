@@ -44,6 +44,8 @@ TRAIN_SAMPLE = 1_000
 # The place of an epoch in the seed of what is drawn for measures; no run has so many.
 MEASURED = 1_000_000
 RECORD_EVERY_S = 0.25
+# On the curves, what modules add to the loss.
+AUXILIARY = "auxiliary_loss"
 
 
 class TrainingError(RuntimeError):
@@ -110,32 +112,12 @@ class Loop:
         device: str,
     ) -> None:
         self.model = model.to(device)
-        self.objective = objective.configured(training, data, device)
-        self.data = data
-        self.training = training
-        self.device = device
-        self.fields = fields
-        self._target = self.objective.goal(data)
-        rows = data.split["train"]
-        # Of data that is larger than memory only the first rows are held, for measures; steps take theirs from files.
-        held = max(TRAIN_SAMPLE, training.batch_size * training.accumulation)
-        self._train = self._tensors(rows[:held] if data.files else rows)
-        self._validation = self._tensors(measured(data, "validation"))
-        self._augmented = Augmented(training, data, fields, self._target) if training.augment else None
-        self._weights: torch.Tensor | None = None
-        if self.objective.draws:
-            self.objective.join(fields, self._augmented)
-        if data.weights is not None and not objective.in_turns and objective.weighs:
-            self._weights = data.weights[rows[: len(self._train[1])]].to(device)
-        self.rows = len(rows)
-        self._stream: Stream | None = None
-        if data.files:
-            weights = data.weights if self._weights is not None else None
-            self._stream = Stream(data, fields, rows, self._target, weights, device)
-        self.batch_size = min(training.batch_size * training.accumulation, self.rows)
-        self.steps_per_epoch = len(batches(self.rows, self.batch_size))
+        self.objective, self.data, self.training, self.device, self.fields = objective, data, training, device, fields
+        self.learning_rate = training.learning_rate
+        self.epoch = self.step = self.row = 0
+        self._set_out()
         self.total_steps = self.steps_per_epoch * training.epochs
-        problems = misfits(training, self.objective, data.schema, weight_names(self.model), self.device)
+        problems = misfits(training, self.objective, data.schema, weight_names(self.model), device)
         if problems:
             raise TrainingError(problems[0])
         self.optimizer: torch.optim.Optimizer | Together | Turns
@@ -148,15 +130,40 @@ class Loop:
         self._call: Callable[..., Any] = self.model
         self._compiled: bool | None = None
         self._parameters = [weight for group in self.optimizer.param_groups for weight in group["params"]]
-        self.learning_rate = training.learning_rate
-        self.epoch = self.step = self.row = 0
-        self._sign = -1 if self.objective.rises(training.monitor) else 1
-        self.best = Best(self._sign * math.inf)
-        self._since_best = 0
+        self._sign = -1 if self.objective.rises(self.monitor) else 1
+        self.best, self._since_best = Best(self._sign * math.inf), 0
         self._losses: list[torch.Tensor] = []
         self._recorded_at = 0.0
-        # Modules whose forward leaves a loss of their own, to be lowered beside that of the objective.
-        self._auxiliary: list[Any] = [part for part in self.model.modules() if hasattr(part, "auxiliary_loss")]
+        # Modules whose forward leaves a loss of their own, to be lowered beside that of the objective, and the sum of
+        # what they have left in this epoch. Parts that learn in turns see to their own.
+        parts = () if objective.in_turns else self.model.modules()
+        self._auxiliary: list[Any] = [part for part in parts if hasattr(part, "auxiliary_loss")]
+        self._added: torch.Tensor | float = 0.0
+
+    def _set_out(self) -> None:
+        """What it learns from: rows of the data, and how many of them a step and an epoch take."""
+        training, data, device = self.training, self.data, self.device
+        objective = self.objective
+        self.objective = objective.configured(training, data, device)
+        self._target = self.objective.goal(data)
+        rows = data.split["train"]
+        # Of data that is larger than memory only the first rows are held, for measures; steps take theirs from files.
+        held = max(TRAIN_SAMPLE, training.batch_size * training.accumulation)
+        self._train = self._tensors(rows[:held] if data.files else rows)
+        self._validation = self._tensors(measured(data, "validation"))
+        self._augmented = Augmented(training, data, self.fields, self._target) if training.augment else None
+        self._weights: torch.Tensor | None = None
+        if self.objective.draws:
+            self.objective.join(self.fields, self._augmented)
+        if data.weights is not None and not objective.in_turns and objective.weighs:
+            self._weights = data.weights[rows[: len(self._train[1])]].to(device)
+        self.rows = len(rows)
+        self._stream: Stream | None = None
+        if data.files:
+            weights = data.weights if self._weights is not None else None
+            self._stream = Stream(data, self.fields, rows, self._target, weights, device)
+        self.batch_size = min(training.batch_size * training.accumulation, self.rows)
+        self.steps_per_epoch = len(batches(self.rows, self.batch_size))
 
     def run(self, watch: Watch) -> bool:
         """Train to the end; with no epochs, measure the weights as they are. Returns false where `watch` stopped it.
@@ -204,6 +211,7 @@ class Loop:
             "schedule": self._schedule.state(),
             "precision": self._precision.state(),
             "average": self._average.state() if self._average is not None else {},
+            "auxiliary": float(self._added),
         }
 
     def restore(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
@@ -226,6 +234,7 @@ class Loop:
         if self._average is not None and state.get("average"):
             self._average.restore(state["average"])
         self._compiled = state.get("compiled")
+        self._added = state.get("auxiliary", 0.0)
 
     def flush(self, watch: Watch) -> None:
         """Record the mean loss of the steps since the last record.
@@ -256,6 +265,8 @@ class Loop:
         """The objective's measures on a split; on "train", over its first thousand rows."""
         inputs, target = self._validation if split == "validation" else self._train
         rows = len(target) if split == "validation" else min(TRAIN_SAMPLE, len(target))
+        if self.objective.doubles:  # what is compared with the other rows is harder among more of them
+            rows = min(rows, len(self._validation[1]))
         inputs, target = [value[:rows] for value in inputs], target[:rows]
         if self.objective.doubles:  # always the same views and draws, so that epochs can be compared
             inputs, target = self.objective.drawn(inputs, target, (self.training.seed, MEASURED, 0))
@@ -369,6 +380,7 @@ class Loop:
             if part.auxiliary_loss is not None:
                 added = part.auxiliary_loss if share == 1.0 else part.auxiliary_loss * share
                 loss, part.auxiliary_loss = loss + added, None
+                self._added = self._added + added.detach().float()
         return loss
 
     def _choose_call(self, watch: Watch) -> None:
@@ -383,7 +395,7 @@ class Loop:
             self.model.train()
             parts = self.training.accumulation
             trial = tried(self.model, lambda call: self._gradient(call, *batch), parts * (self.total_steps - self.step))
-            self._call, self._compiled = trial.call, trial.compiled
+            self._call, self._compiled, self._added = trial.call, trial.compiled, 0.0
             watch.note("compile", trial.sentence)
         elif self._compiled:
             self._call = compiled(self.model)
@@ -400,23 +412,38 @@ class Loop:
         self.flush(watch)
         better = self._measure(watch)
         self._since_best = 0 if better else self._since_best + 1
-        self.epoch, self.row = self.epoch + 1, 0
+        self.epoch, self.row, self._added = self.epoch + 1, 0, 0.0
         watch.epoch_done(self)
 
     def _measure(self, watch: Watch) -> bool:
         """Record the measures of the weights as they are. Returns whether they are the best so far."""
         with self.averaged():
             train, validation = self.evaluate("train"), self.evaluate("validation")
-            value = validation[self.training.monitor]
+            value = validation[self.monitor]
             better = self._sign * value < self._sign * self.best.value
             if better:
                 copy = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
                 self.best = Best(value, self.epoch, self.step, copy)
-        watch.record(self.step, self.epoch, "train", train)
+        watch.record(self.step, self.epoch, "train", train | self._own_losses())
         watch.record(self.step, self.epoch, "validation", validation)
         if self.step:
             self.schedule.epoch_done(validation["loss"])
         return better
+
+    def _own_losses(self) -> dict[str, float]:
+        """The mean over the steps of an epoch of what modules left to be lowered, such as a KL divergence."""
+        return {AUXILIARY: float(self._added) / self.steps_per_epoch} if self._auxiliary and self.step else {}
+
+    @property
+    def monitor(self) -> str:
+        """The measure that says which weights are best."""
+        return self.training.monitor
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What the measures are called."""
+        own = {AUXILIARY: "Auxiliary loss"} if self._auxiliary else {}
+        return self.objective.titles(self.training) | own
 
     def _seed(self) -> int:
         return self.training.seed * 1_000_003 + self.epoch

@@ -293,7 +293,9 @@ def _around(value: Any, field: FormField | None) -> dict[str, Any]:
         low = max(0.0, low_bound)
         return {"low": 0.05 if field and field.exclusive_minimum and low == 0 else low, "high": min(0.9, high_bound)}
     # A tenth of 0.00001 is no round number.
-    return {"low": max(low_bound, float(f"{value / 10:.6g}")), "high": min(high_bound, value * 10), "log": True}
+    # In round numbers, also where the value came from a search.
+    below, above = (float(f"{value * factor:.2g}") for factor in (0.1, 10))
+    return {"low": max(low_bound, below), "high": min(high_bound, above), "log": True}
 
 
 def _is_whole(project: Project, path: str, current: Any) -> bool:

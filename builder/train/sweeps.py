@@ -356,4 +356,5 @@ def _why(error: Exception) -> str:
 def _words(made: dict[str, Any]) -> str:
     if made["kind"] == "folds":
         return f"{made['trials']} folds"
-    return f"{made['trials']} seeds" if made["kind"] == "seeds" else f"{made['sampler']} sweep"
+    named = {"tpe": "TPE"}.get(made["sampler"], made["sampler"])
+    return f"{made['trials']} seeds" if made["kind"] == "seeds" else f"{named} sweep"

@@ -219,6 +219,8 @@ def _kept(live: Live) -> None:
     if objective is not None and found is not None:
         objective = objective.described(training, found)
     titles = {"loss": "Loss", **(objective.titles(training) if objective else {})}
+    if objective is not None and objective.acts:  # the only measure of weights by which one would choose them
+        titles = {"return" if training.monitor == "return" else "loss": "Return"}
     if training.monitor not in titles:
         titles[training.monitor] = f"{training.monitor} (not measured)"
     choose(live, "monitor", titles)

@@ -26,6 +26,7 @@ from builder.train.compare import difference as between
 from builder.train.compare import shown as as_text
 from builder.ui import session
 from builder.ui.charts import MARGIN, thin
+from builder.ui.results import heading, measured
 from builder.ui.words import at, plain, told_apart
 
 if TYPE_CHECKING:
@@ -73,9 +74,9 @@ def _titles(runs: Sequence[Run]) -> dict[str, str]:
 def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str]) -> None:
     rows = table(store, runs, base)
     same = {"run", "title"} | ({"state"} if len({row["state"] for row in rows}) == 1 else set())
-    shown = [
-        {"Run": titles[row["run"]], **{key: value for key, value in row.items() if key not in same}} for row in rows
-    ]
+    # What is known of none takes no room, such as differences from a baseline that was never measured.
+    kept = [key for key in rows[0] if key not in same and any(row[key] is not None for row in rows)]
+    shown = [{"Run": titles[row["run"]], **{called(key): row[key] for key in kept}} for row in rows]
     st.markdown("#### What differs")
     numbers = [key for key in shown[0] if any(isinstance(row[key], float) for row in shown)]
     config = {
@@ -90,6 +91,20 @@ def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str
     st.download_button("CSV", as_csv(rows), "runs.csv", "text/csv", icon=":material/download:")
 
 
+def called(key: str) -> str:
+    """What a column is called: of a measure its name and on which rows, of a setting where it stands."""
+    name = key.removeprefix("Δ ")
+    split, _, measure = name.partition(" ")
+    known = split in ("validation", "test") and measure
+    return f"{'Δ ' * (name != key)}{measured(measure, 0)[0]} ({split})" if known else key
+
+
+def _measure(runs: Sequence[Run], name: str) -> str:
+    """What a measure is called; the loss is not the same in all objectives."""
+    titles = [run.summary.get("titles", {}).get(name) for run in runs] if name != "loss" else []
+    return next((title for title in titles if title), heading(name))
+
+
 def _curves(store: Store, runs: list[Run], titles: dict[str, str], base: str | None) -> None:
     found = {run.id: _points(store, run) for run in runs}
     keys = dict.fromkeys(key for points in found.values() for key in zip(points.split, points.name, strict=True))
@@ -98,14 +113,16 @@ def _curves(store: Store, runs: list[Run], titles: dict[str, str], base: str | N
         st.caption("No curves yet.")
         return
     one, two, three, four, five = st.columns([1.2, 1.4, 1.3, 1.5, 0.8], vertical_alignment="bottom")
-    name = one.selectbox("Measure", names, names.index("loss") if "loss" in names else 0, key="curve of")
+    titled = told_apart({name: _measure(runs, name) for name in names})
+    first = names.index("loss") if "loss" in names else 0
+    name = one.selectbox("Measure", names, first, titled.__getitem__, key="curve of")
     splits = [split for split in ("validation", "train") if (split, name) in keys]
     split = two.segmented_control("Rows", splits, default=splits[0], key=f"rows {'/'.join(splits)}") or splits[0]
     axis = three.segmented_control("Over", list(AXES), default="epoch", key="over") or "epoch"
     share = four.slider("Smoothing", 0.0, 0.98, 0.0, 0.02, key="smoothing")
     log = five.toggle("Log", key="log")
     figure = _overlay([(titles[run.id], found[run.id], run.id == base) for run in runs], split, name, axis, share)
-    figure.update_layout(yaxis={"title": f"{split} {name}", "type": "log" if log else "linear"})
+    figure.update_layout(yaxis={"title": f"{titled[name]} ({split})", "type": "log" if log else "linear"})
     st.plotly_chart(figure, width="stretch", config=FLAT, key="overlay")
 
 
@@ -184,13 +201,18 @@ def _parallel(store: Store, runs: list[Run]) -> None:
     """One line a run through an axis for each setting that differs, and one for each measure."""
     columns = [settings(found) if (found := document(store, run.id)) else {} for run in runs]
     measures = [metrics(run) for run in runs]
-    axes = {path: [column.get(path) for column in columns] for path in differing(columns)[:8]}
+    axes: dict[str, list[Any]] = {}
+    for path in differing(columns)[:8]:
+        values = [column.get(path) for column in columns]
+        axes[path] = [as_text(value) for value in values] if None in values else values
     names = list(dict.fromkeys(name for found in measures for name in found))
-    axes |= {name: [found.get(name) for found in measures] for name in names[:4]}
-    axes = varied(axes)
+    axes |= {called(name): [found.get(name) for found in measures] for name in names[:4]}
+    # Only runs that were measured have a line.
+    whole = [place for place in range(len(runs)) if all(values[place] is not None for values in axes.values())]
+    axes = varied({name: [values[place] for place in whole] for name, values in axes.items()})
     if len(axes) > 1:
         st.markdown("#### All at once")
-        parallel(axes, next((name for name in names if name in axes), None), "parallel")
+        parallel(axes, next((name for name in map(called, names) if name in axes), None), "parallel")
 
 
 def varied(axes: dict[str, list[Any]]) -> dict[str, list[Any]]:

@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from builder.data.encode import readable
+from builder.explain.axes import Axes, axes_of
 from builder.explain.what_if import background, pixels, raw_picture
 from builder.ui.own import cell
 from builder.ui.painting import paint
@@ -24,7 +25,7 @@ MOST_WORDS = 60
 def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[str, float]) -> dict[str, Any]:
     """The row as it is after what people typed, chose and painted. `key` names this form on the page; `weights` says
     how much columns matter, and the heaviest come first."""
-    found, several = dict(raw), len(data.preprocess["fields"]) > 1
+    found, several, axes = dict(raw), len(data.preprocess["fields"]) > 1, axes_of(data)
     for field in data.preprocess["fields"]:
         place = f"{key} edit {field['name']}"
         if several and field["encoding"] not in ("table", "categories", "begun"):  # these name their columns
@@ -34,7 +35,7 @@ def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[st
         elif field["encoding"] == "image":
             found |= _picture(data, field, raw, place)
         elif field["encoding"] in ("series", "log_mel"):
-            found |= _series(field, raw, place)
+            found |= _series(field, raw, place, axes.get(field["name"], Axes()))
         elif field["encoding"] != "begun":
             found |= _text(field, raw, place)
     return found
@@ -95,29 +96,32 @@ def _picture(data: Prepared, field: Mapping[str, Any], raw: Mapping[str, Any], k
     return {} if changed is picture else {name: raw_picture(data, name, changed)}
 
 
-def _series(field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """A stretch of steps that is shifted, stretched or flattened; several one after the other."""
+def _series(field: Mapping[str, Any], raw: Mapping[str, Any], key: str, axes: Axes) -> dict[str, Any]:
+    """A stretch of steps, or of nodes, that is shifted, stretched or flattened; several one after the other."""
     name = field["name"]
     steps, width = (field["samples"], 1) if "samples" in field else field["shape"]  # a spectrogram is of a sound
     series = np.asarray(raw[name], dtype=np.float64).reshape(steps, width).copy()
     edits: list[tuple[int, int, int, str, float]] = st.session_state.setdefault(f"{key} edits", [])
-    first, last = st.slider("Steps", 1, steps, (max(1, steps - steps // 4), steps), key=f"{key} steps")
-    channel = 0
+    usual = min(steps - steps // 4, steps - 1), steps - 1
+    first, last = st.slider(f"{axes.down}s".capitalize(), 0, steps - 1, usual, key=f"{key} steps")
+    if axes.rate:
+        st.caption(f"{first / axes.rate:.3g} to {(last + 1) / axes.rate:.3g} seconds")
+    channel, named = 0, axes.names(width)
     if width > 1:
         channel = int(
-            st.selectbox("Channel", range(width), format_func=lambda n: f"channel {n + 1}", key=f"{key} channel")
+            st.selectbox(axes.across.capitalize(), range(width), format_func=named.__getitem__, key=f"{key} channel")
         )
     left, right = st.columns(2, vertical_alignment="bottom")
     kind = left.selectbox("Change", ["Shift by", "Multiply by", "Flatten"], key=f"{key} kind")
     spread = float(np.std(series)) or 1.0
-    usual = {"Shift by": float(f"{spread:.2g}"), "Multiply by": 2.0, "Flatten": 0.0}[kind]
-    by = right.number_input("Amount", value=usual, key=f"{key} by {kind}", disabled=kind == "Flatten", format="%.6g")
+    amount = {"Shift by": float(f"{spread:.2g}"), "Multiply by": 2.0, "Flatten": 0.0}[kind]
+    by = right.number_input("Amount", value=amount, key=f"{key} by {kind}", disabled=kind == "Flatten", format="%.6g")
     with st.container(horizontal=True):
-        if st.button("Change these steps", key=f"{key} do", type="primary"):
-            edits.append((first - 1, last, channel, kind, float(by)))
+        if st.button(f"Change these {axes.down}s", key=f"{key} do", type="primary"):
+            edits.append((first, last + 1, channel, kind, float(by)))
         if st.button("Undo", key=f"{key} undo", disabled=not edits) and edits:
             edits.pop()
-    for start, end, place, what, amount in edits:
+    for start, end, place, what, size in edits:
         part = series[start:end, place]
-        series[start:end, place] = {"Shift by": part + amount, "Multiply by": part * amount}.get(what, part.mean())
+        series[start:end, place] = {"Shift by": part + size, "Multiply by": part * size}.get(what, part.mean())
     return {name: series} if edits else {}

@@ -26,14 +26,16 @@ METRICS = {
     "accuracy": ("Accuracy", "{:.1%}"),
     "balanced_accuracy": ("Balanced accuracy", "{:.1%}"),
     "macro_f1": ("Macro F1", "{:.3f}"),
-    "loss": ("Loss", "{:.4f}"),
+    "loss": ("Loss", "{:.4g}"),
+    "pinball": ("Quantile loss", "{:.4g}"),
+    "coverage": ("Coverage", "{:.1%}"),
     "rmse": ("RMSE", "{:.4g}"),
     "mae": ("MAE", "{:.4g}"),
     "r2": ("R²", "{:.3f}"),
     "perplexity": ("Perplexity", "{:.2f}"),
     "bits_per_token": ("Bits per token", "{:.3f}"),
-    "mse": ("Mean squared error", "{:.4f}"),
-    "explained": ("Explained share", "{:.1%}"),
+    "mse": ("Mean squared error", "{:.4g}"),
+    "explained": ("Explained variance", "{:.1%}"),
     "roc_auc": ("ROC-AUC", "{:.3f}"),
     "precision": ("Precision", "{:.1%}"),
     "recall": ("Recall", "{:.1%}"),
@@ -48,13 +50,13 @@ METRICS = {
     "knn_accuracy": ("kNN accuracy", "{:.1%}"),
     "probe_accuracy": ("Linear probe", "{:.1%}"),
     "input_knn_accuracy": ("kNN on the input", "{:.1%}"),
-    "chance": ("Commonest class", "{:.1%}"),
-    "spread": ("Directions used", "{:.0%}"),
+    "chance": ("Majority class", "{:.1%}"),
+    "spread": ("Effective rank", "{:.0%}"),
     "mrr": ("MRR", "{:.3f}"),
     "users": ("Users", "{:.0f}"),
     "iou": ("IoU", "{:.3f}"),
     "entity_f1": ("Entity F1", "{:.3f}"),
-    "word_accuracy": ("Word accuracy", "{:.1%}"),
+    "word_accuracy": ("Token accuracy", "{:.1%}"),
     "entity_precision": ("Entity precision", "{:.1%}"),
     "entity_recall": ("Entity recall", "{:.1%}"),
     "likeness": ("Likeness", "{:.1%}"),
@@ -70,6 +72,9 @@ METRICS = {
 
 # Measures of the first so many items of a list, which stand behind an @.
 LISTS = {"recall": "Recall", "ndcg": "NDCG", "popular_ndcg": "Popularity NDCG"}
+# Scores of a class that go from 0 to 1, and names that are too long for their columns.
+SHARES = ("precision", "recall", "f1", "average_precision", "roc_auc", "dice", "iou")
+HEADINGS = {"average_precision": "AP"}
 # Pixels of a measure: what the longest name and the longest number take.
 METRIC_WIDTH = 172
 # Of a confusion, and of the scores of each class: both fit beside the recipe on a page of 1440.
@@ -103,8 +108,15 @@ def _metrics(found: dict[str, float]) -> None:
     """Measures side by side, in as many rows as leave each room for its name and its number."""
     with st.container(horizontal=True, gap="small"):
         for name, value in found.items():
-            title, style = _titled(name)
-            st.metric(title, style.format(value), border=True, width=METRIC_WIDTH)
+            title, text = measured(name, value)
+            st.metric(title, text, border=True, width=METRIC_WIDTH)
+
+
+def measured(name: str, value: float) -> tuple[str, str]:
+    """What a measure is called, and its number; of one of several outputs, that output stands behind it."""
+    measure, _, part = name.partition(" (")
+    title, style = _titled(measure)
+    return f"{title} ({part}" if part else title, style.format(value)
 
 
 def _titled(name: str) -> tuple[str, str]:
@@ -174,8 +186,15 @@ def _report(place: DeltaGenerator, lines: list[dict[str, Any]]) -> None:
     """The scores of each class."""
     # So narrow that no column is cut off beside the confusion.
     share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f", width=92)
-    shares = dict.fromkeys(("precision", "recall", "f1", "average_precision", "roc_auc", "dice", "iou"), share)
-    place.dataframe(lines, hide_index=True, column_config=shares)
+    shown = [{heading(name): value for name, value in line.items()} for line in lines]
+    number = st.column_config.NumberColumn(format="%.4g")
+    columns = {**dict.fromkeys(SHARES, share), **dict.fromkeys(("rmse", "mae", "r2"), number)}
+    place.dataframe(shown, hide_index=True, column_config={heading(name): made for name, made in columns.items()})
+
+
+def heading(name: str) -> str:
+    """What a column is called in which something is scored."""
+    return HEADINGS.get(name) or (METRICS[name][0] if name in METRICS else name.replace("_", " ").capitalize())
 
 
 def _worst(live: Live, run: Run, found: Evaluation) -> None:
@@ -297,11 +316,14 @@ def preview(data: Prepared, rows: int = 8) -> None:
 
 
 def varied(data: Prepared, count: int) -> list[int]:
-    """The first rows, and where there are classes the first of each: people's data often lies sorted by class."""
+    """The first rows, and where there are classes the first of each: people's data often lies sorted by class. Of
+    pieces of one series or text, which overlap, some from its beginning to its end."""
+    import numpy as np
+
+    if data.raw.contiguous:
+        return [int(row) for row in np.unique(np.linspace(0, len(data.target) - 1, count).round())]
     firsts: list[int] = []
     if data.schema.target.kind == "class":
-        import numpy as np
-
         firsts = sorted(np.unique(data.target.numpy(), return_index=True)[1].tolist())[:count]
     rest = (row for row in range(min(2 * count, len(data.target))) if row not in set(firsts))
     return sorted([*firsts, *itertools.islice(rest, count - len(firsts))])

@@ -20,6 +20,7 @@ from builder.ui.asking import ask, delete, extend
 from builder.ui.comparing import comparing
 from builder.ui.handing import hand_over
 from builder.ui.live import Live
+from builder.ui.results import measured
 from builder.ui.sweeping import sweeping
 from builder.ui.watching import STATES
 from builder.ui.words import plain, told_apart
@@ -175,7 +176,7 @@ def _best(run: Run) -> float | None:
 
 
 def _test(run: Run) -> str:
-    return " · ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in test(run)[:2])
+    return " · ".join(f"{name} {text}" for name, text in (measured(*item) for item in test(run)[:2]))
 
 
 def _one(live: Live, run: Run) -> None:

@@ -12,6 +12,7 @@ from builder.graph.optimizing import SETTINGS, Choice
 from builder.graph.training import Training, about, settings
 from builder.ui.forms import bound, refused
 from builder.ui.live import Live
+from builder.ui.words import told_apart
 
 # What the choices of a field are called, where their own names say too little.
 CHOICES: dict[str, dict[str, str]] = {
@@ -69,11 +70,12 @@ def choose(live: Live, name: str, titles: Mapping[str, str], *, renews: bool = F
     options = list(told.choices or titles)
     shown = value if value in options else options[0]
     made = setting(live, name, shown, renews=renews)
+    names = told_apart({key: titles.get(key, key) for key in options})
     st.selectbox(
         told.title,
         options,
         options.index(shown),
-        lambda key: titles.get(key, key),
+        names.__getitem__,
         help=help or told.description or None,
         **made,
     )

@@ -17,7 +17,7 @@ from builder.train.spaces import MAX_CHOICES, POINTS, Parameter, SpaceError, che
 from builder.train.spread import of_sweep
 from builder.train.trial import PRUNERS
 from builder.ui.charts import MARGIN
-from builder.ui.comparing import COLOURS, FLAT, parallel, varied
+from builder.ui.comparing import COLOURS, FLAT, called, parallel, varied
 from builder.ui.live import Live
 from builder.ui.trouble import guard
 from builder.ui.where import on_cluster
@@ -258,7 +258,7 @@ def _spreads(live: Live, sweep: Sweep) -> None:
     found = of_sweep(live.store, sweep)
     rows = [
         {
-            "Measure": item.name,
+            "Measure": called(item.name),
             "Mean": f"{item.mean:.4g}",
             "Deviation": "–" if math.isnan(item.deviation) else f"± {item.deviation:.2g}",
             "95 % interval of the mean": "–" if math.isnan(item.low) else f"{item.low:.4g} to {item.high:.4g}",
@@ -340,7 +340,7 @@ def _rows(store: Store, sweep: Sweep, trials: list[Trial]) -> None:
             sweep.plan["metric"]: trial.value,
             "State": "stopped" if trial.run_id in still else trial.state,
             **{path: shown(value) for path, value in trial.assigned.items()},
-            "Reason": trial.reason,
+            **({"Reason": trial.reason} if any(one.reason for one in trials) else {}),
         }
         for trial in reversed(trials)
     ]

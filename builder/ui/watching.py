@@ -41,6 +41,7 @@ STATES = {
 # So long a look waits for a run's first points: less than the time between two looks.
 FIRST_S = 0.6
 MOST_CHARTS = 4
+RETURN = "Best return"
 CELLS = "display:grid;grid-template-columns:repeat(auto-fill,minmax(8.6rem,1fr));gap:.5rem 1rem;font-size:.85rem"
 NAME = "opacity:.65;font-size:.75rem;white-space:nowrap;height:1.2rem;display:flex;gap:.5rem;align-items:center"
 VALUE = "font-weight:600;font-variant-numeric:tabular-nums;white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
@@ -197,9 +198,9 @@ def _facts(run: Run) -> None:
             values.append(("GPU memory", size(facts["gpu_memory_bytes"])))
     if facts.get("best"):
         epoch = f" (epoch {facts['best']['epoch'] + 1})" if run.total_steps else ""
-        measure, value = facts["best"].get("measure", "loss"), facts["best"]["loss"]
-        name, value = ("Best return", -value) if acts and measure == "loss" else (f"Best validation {measure}", value)
-        values.append((name, f"{value:.4g}{epoch}"))
+        value = facts["best"]["loss"]
+        name = _best_of(run, facts["best"].get("measure", "loss"))
+        values.append((name, f"{-value if name == RETURN else value:.4g}{epoch}"))
     if facts.get("learning_rate") and run.total_steps:
         values.append(("Learning rate", f"{facts['learning_rate']:g}"))
     for sentence in facts.get("notes", []):  # on how it is carried out, such as whether it was compiled
@@ -207,6 +208,18 @@ def _facts(run: Run) -> None:
     speeds = facts.get("speeds", [])
     drawn = sparkline(speeds, "How the speed swayed") if run.state in train.ACTIVE and len(speeds) > 2 else ""
     st.html(_cells(values, {"Throughput": drawn}))
+
+
+def _best_of(run: Run, measure: str) -> str:
+    """What is best, as far as there is room for its name."""
+    objective = _objective(run)
+    if measure == "loss":
+        if objective.acts:
+            return RETURN
+        if not objective.in_turns:
+            return "Best validation loss"
+    title = (run.summary.get("titles") or objective.metrics).get(measure, measure)
+    return f"Best {title}"
 
 
 def _cells(values: Sequence[tuple[str, str]], beside: Mapping[str, str]) -> str:
@@ -228,7 +241,7 @@ def _charts(live: Live, run: Run) -> None:
         "Curves": lambda: _curves(live, run, per_epoch),
         "Layers": lambda: layers(folder, run.id, per_epoch),
     }
-    if not _objective(run).acts:  # an agent says nothing to rows
+    if _objective(run).says:
         shown["Predictions"] = lambda: saying(folder, run.id)
     tabs = st.tabs(list(shown), key=f"watched {run.id}", on_change="rerun")
     for tab, draw in zip(tabs, shown.values(), strict=True):

@@ -25,6 +25,7 @@ from builder.train.fitting import misfits
 from builder.train.objectives.contrastive import Contrastive, knn, nt_xent, probe, spread
 from builder.train.objectives.pricing import positive_weight
 from builder.train.objectives.ranking import Ranking, ranked
+from builder.train.objectives.regression import _each
 from builder.train.objectives.several_outputs import SeveralOutputs
 from builder.train.objectives.thresholds import best_threshold
 from builder.train.trained import evaluate
@@ -234,6 +235,31 @@ def test_the_contrastive_loss_is_hadsells() -> None:
     assert bool(same.grad is not None and same.grad.isfinite().all())
 
 
+def test_each_step_of_a_horizon_is_measured() -> None:
+    noise = torch.Generator().manual_seed(4)
+    target = torch.randn(50, 3, generator=noise)
+    said = target + torch.tensor([0.1, 0.5, 1.0]) * torch.randn(50, 3, generator=noise)
+    found = _each(target, said - target)
+    assert [line["output"] for line in found] == [1, 2, 3]
+    for place, line in enumerate(found):
+        true, told = target[:, place].numpy(), said[:, place].numpy()
+        assert line["rmse"] == pytest.approx(metrics.root_mean_squared_error(true, told), rel=1e-4)
+        assert line["mae"] == pytest.approx(metrics.mean_absolute_error(true, told), rel=1e-4)
+        assert line["r2"] == pytest.approx(metrics.r2_score(true, told), rel=1e-4)
+
+
+def test_a_quantile_is_measured_by_its_loss_and_its_coverage(home: Path) -> None:
+    data = prepare(DataChoice(dataset="diabetes"), home)
+    rows, objective = data.split["test"], OBJECTIVES["regression"]
+    output = data.target[rows] + torch.randn(len(rows), 1, generator=torch.Generator().manual_seed(1))
+    asked = objective.described(Training(regression_loss="quantile", quantile=0.8), data.schema)
+    found = asked.evaluate(output, data, rows, "test").metrics
+    true, said = (data.restore(values).flatten().numpy() for values in (data.target[rows], output))
+    assert found["pinball"] == pytest.approx(metrics.mean_pinball_loss(true, said, alpha=0.8), rel=1e-5)
+    assert found["coverage"] == pytest.approx((true <= said).mean())
+    assert not {"pinball", "coverage"} & set(objective.evaluate(output, data, rows, "test").metrics)
+
+
 def test_nt_xent_is_the_papers() -> None:
     views, heat = torch.randn(12, 5, generator=CHANCE).double(), 0.3
     unit = [row / row.norm() for row in views]
@@ -260,6 +286,21 @@ def test_embeddings_are_probed_like_scikit_learn_does() -> None:
     assert float((probe(bank, labels, 3, asked).numpy() == line).mean()) >= 0.98
     assert spread(torch.ones(20, 4) * torch.rand(20, 1)) <= 0.3
     assert spread(torch.randn(2000, 4, generator=CHANCE)) > 0.95
+
+
+def test_views_are_measured_among_as_many_others_of_both_splits(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the loss of the larger split would be the higher one, whatever the network has learned."""
+    made = loop(brief("shapes_simclr"), home)
+    counts: list[int] = []
+
+    def count(_inputs: Any, target: torch.Tensor) -> dict[str, float]:
+        counts.append(len(target))
+        return {}
+
+    monkeypatch.setattr(made, "_measured", count)
+    for split in ("train", "validation"):
+        made.evaluate(split)
+    assert counts[0] == counts[1] == 2 * len(made.data.split["validation"])
 
 
 def test_views_are_the_same_for_the_same_step(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""Losses that modules leave in training: they are lowered with that of the objective, which alone is recorded."""
+"""Losses that modules leave in training: they are lowered with that of the objective, and recorded beside it."""
 
 from __future__ import annotations
 
@@ -116,3 +116,29 @@ def test_a_network_without_such_modules_has_nothing_to_add(home: Path) -> None:
     made, loss = loop(moons(), home), torch.tensor(1.0)
     assert made._auxiliary == []
     assert made._with_auxiliary(loss) is loss
+
+
+def test_what_modules_add_is_on_the_curves_and_goes_on_after_a_break(home: Path) -> None:
+    """The mean over the steps of each epoch, which a checkpoint within an epoch does not change."""
+    whole, seen = loop(bottleneck(0.5, epochs=2), home), Recorder()
+    added: list[float] = []
+
+    def note(_module: nn.Module, inputs: Any, _output: Any) -> None:
+        if whole.model.training:
+            added.append(0.5 * float(Reparameterise.divergence(*inputs).detach()))
+
+    with whole.model.get_submodule("sample").register_forward_hook(note):
+        assert whole.run(seen)
+    steps = whole.steps_per_epoch
+    means = [sum(added[:steps]) / steps, sum(added[steps:]) / steps]
+    assert seen.curve("train", "auxiliary_loss") == pytest.approx(means, rel=1e-5)
+    assert whole.titles["auxiliary_loss"] == "Auxiliary loss"
+    assert "auxiliary_loss" not in loop(moons(), home).titles
+
+    broken, first, second = loop(bottleneck(0.5, epochs=2), home), Recorder(steps + 2), Recorder()
+    assert not broken.run(first)
+    checkpoint, resumed = broken.checkpoint(), loop(bottleneck(0.5, epochs=2), home)
+    resumed.restore(checkpoint, broken.best.weights)
+    assert resumed.run(second)
+    both = [*first.curve("train", "auxiliary_loss"), *second.curve("train", "auxiliary_loss")]
+    assert both == seen.curve("train", "auxiliary_loss")

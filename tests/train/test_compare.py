@@ -17,6 +17,7 @@ from builder.graph import Project, apply, write
 from builder.store import Points, Run, Store, open_store
 from builder.train.compare import as_csv, curve, difference, differing, metrics, settings, smoothed, table
 from builder.train.kept import keep, series, spacing
+from builder.train.repeating import compared
 from builder.train.spread import spread
 from tests.train.runs import moons
 
@@ -162,3 +163,15 @@ def test_an_agents_best_is_its_return_not_what_it_lowers(home: Path) -> None:
     assert metrics(store.run(run.id)) == {"validation return": 206.4}
     store.update_run(run.id, summary={"objective": "classification", "best": best})
     assert metrics(store.run(run.id)) == {"validation loss": -206.4}
+
+
+@pytest.mark.parametrize("name", ["batch_loss", "weighted_loss", "turns_loss"])
+def test_a_run_that_is_done_again_is_not_blamed_for_its_clock(home: Path, name: str) -> None:
+    """Means over as many steps as were taken in a quarter of a second stand at other steps each time."""
+    store = open_store(home)
+    runs = [ended(store, moons(), "Run", 0.2) for _ in "ab"]
+    for number, run in enumerate(runs):
+        store.add_points(run.id, [(10 + number, 0, "train", name, 0.5, 1.0), (20, 0, "validation", "loss", 0.2, 2.0)])
+    found = compared(store, *runs)
+    assert (found.points, found.equal) == (1, 1)
+    assert "length of the curves" not in " ".join(found.causes)

@@ -22,7 +22,7 @@ def measured(dataset: str, objective: str, width: int | None = None) -> tuple[di
     if width is None:
         output = target + 0.5 * torch.randn(target.shape, generator=generator)
     else:
-        hot = torch.nn.functional.one_hot(target, width).float()
+        hot = torch.nn.functional.one_hot(target.long(), width).float()
         output = hot + torch.randn(hot.shape, generator=generator)
         if objective == "segmentation":
             output = output.permute(0, 3, 1, 2)
@@ -71,7 +71,7 @@ def test_pixels() -> None:
     data = prepare(DataChoice(dataset="shape_masks"))
     classes = len(data.schema.target.classes)
     found, output, _ = measured("shape_masks", "segmentation", classes)
-    target = data.target[data.split["test"]]
+    target = data.target[data.split["test"]].long()
     how: dict[str, Any] = {"task": "multiclass", "num_classes": classes, "average": "none"}
     overlaps = theirs.jaccard_index(output, target, **how)
     dice = theirs.f1_score(output, target, **how)  # of pixels, the same number

@@ -13,8 +13,8 @@ import torch
 from builder.graph import DataChoice, Project, Training
 from builder.train.loop import DivergedError
 from builder.train.observe import MEASURES, Place, culprit
-from builder.train.observe.notices import Seen
-from builder.train.observe.rules import RULES
+from builder.train.observe.notices import Adviser, Seen
+from builder.train.observe.rules import REFUTED, RULES
 from tests.networks import chain, digits_mlp
 from tests.train.runs import loop, moons
 from tests.train.test_observe import Watched
@@ -157,12 +157,30 @@ def test_overfitting(home: Path, tmp_path: Path) -> None:
         dice = torch.Generator().manual_seed(0)
         for _, target in (made._train, made._validation):
             target.copy_(torch.randint(0, 2, target.shape, generator=dice))
-        made.rows = 40
-        made.batch_size = 40
+        inputs, target = made._train
+        made._train = [value[:40] for value in inputs], target[:40]
+        made.rows = made.batch_size = 40
 
     project = on_moons(("Linear", {"units": 256}), ("ReLU", {}), epochs=60, learning_rate=0.02)
     notice = told(project, home, tmp_path, few)["overfitting"]
     assert "by heart" in notice["message"]
+
+
+def test_overfitting_is_taken_back_where_the_loss_falls_to_its_least_after_all() -> None:
+    """As it does under a learning rate that falls at last, and stands where the loss does not."""
+    codes = []
+    for end in (0.5, 0.9):
+        seen = Seen(Training(), [], [], [], 8)
+        adviser = Adviser(RULES, seen, [], 1e9, REFUTED)
+        for epoch, loss in enumerate([1.0, 0.7, 0.8, 0.8, 0.9, end]):
+            seen.train.append(1 - epoch / 10)
+            seen.validation.append(loss)
+            seen.step, seen.epoch = epoch * 10, epoch
+            adviser.look(now=True)
+            if epoch == 4:
+                assert [notice.code for notice in adviser.notices] == ["overfitting"]
+        codes.append([notice.code for notice in adviser.notices])
+    assert codes == [[], ["overfitting"]]
 
 
 def test_underfitting(home: Path, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def tagger() -> TrainedRun:
 
 
 def as_logits(numbers: torch.Tensor, classes: int, axis: int) -> torch.Tensor:
-    return 20.0 * torch.nn.functional.one_hot(numbers, classes).movedim(-1, axis)
+    return 20.0 * torch.nn.functional.one_hot(numbers.long(), classes).movedim(-1, axis)
 
 
 def test_dice_and_iou_by_hand() -> None:
@@ -203,6 +203,19 @@ def test_entity_scores_equal_a_slow_loop() -> None:
     found = entity_scores([spans(row) for row in rows[0]], [spans(row) for row in rows[1]])
     assert found == pytest.approx(expected)
     assert entity_scores([[]], [[]]) == (0.0, 0.0, 0.0)
+
+
+def test_entities_are_counted_after_each_epoch_as_at_the_end() -> None:
+    """On tensors, in batches and with rows of different length; at the end they are counted tag by tag."""
+    data = tagger().data
+    rows = data.split["train"]
+    noise = torch.randn(len(rows), data.target.shape[1], len(data.schema.target.classes))
+    output = noise + 0.1 * as_logits(data.target[rows].clamp(min=0), len(data.schema.target.classes), 2)
+    found = measure(torch.nn.Identity(), TAGGING.configured(Training(), data, "cpu"), [output], data.target[rows])
+    expected = TAGGING.evaluate(output, data, rows, "train").metrics
+    assert 0.1 < expected["entity_f1"] < 0.95
+    assert found["entity_f1"] == pytest.approx(expected["entity_f1"])
+    assert found["accuracy"] == pytest.approx(expected["accuracy"])
 
 
 def test_padding_counts_nowhere() -> None:

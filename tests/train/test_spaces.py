@@ -255,3 +255,9 @@ def test_folds_and_seeds_are_grids() -> None:
     assert [item["training.seed"] for item in grid(made["space"])] == [2**31 - 2, 2**31 - 1, 0]
     with pytest.raises(SpaceError):
         sweeps.folds(moons(), 1)
+
+
+def test_proposed_ranges_are_round() -> None:
+    """Also around a value that a search found."""
+    (rate,) = [one for one in searchable(moons(learning_rate=0.00126355981)) if one.path == "training.learning_rate"]
+    assert rate.proposal == {"low": 0.00013, "high": 0.013, "log": True}

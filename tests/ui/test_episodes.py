@@ -14,6 +14,7 @@ from builder.data.environment import Environment
 from builder.data.registry import builtin
 from builder.graph import write
 from builder.graph.acting import USED, Agent
+from builder.graph.training import about
 from builder.store import open_store
 from builder.train import checkpoints, evaluate, fit_here
 from builder.ui.episodes import ENDS, _data, returns_chart
@@ -57,7 +58,11 @@ def test_the_train_page_shows_settings_measures_and_episodes(home_with_agent: Pa
     shown["Clip"].set_value(0.3).run()
     assert not app.exception
     store = open_store(home_with_agent)
-    assert store.load(store.list_projects()[0].id).project.training.agent.clip == 0.3
+    training = store.load(store.list_projects()[0].id).project.training
+    assert training.agent.clip == 0.3
+    assert training.monitor == "loss"  # what nobody touched, as two of its choices were called the same once
+    (monitor,) = [item for item in app.selectbox if item.label == about("monitor").title]
+    assert monitor.options == ["Return"]
     store.close()
 
 

@@ -13,6 +13,7 @@ from builder.store import Store, open_store
 from builder.train import sweeps
 from builder.ui import session
 from builder.ui.comparing import parallel_chart
+from builder.ui.results import heading
 from tests.train.runs import moons
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +36,40 @@ def opened(page: str = "runs") -> AppTest:
 
 def table(app: AppTest) -> list[str]:
     return list(app.dataframe[0].value["Title"])
+
+
+def test_measures_are_called_and_written_as_everywhere(store: Store) -> None:
+    run = store.create_run(store.create_project(moons()), moons(), "Several")
+    store.update_run(run.id, state="finished", summary={"test": {"accuracy (shape)": 0.5167, "roc_auc": 0.97684}})
+    assert list(opened().dataframe[0].value["Test"]) == ["Accuracy (shape) 51.7% · ROC-AUC 0.977"]
+    assert [heading(name) for name in ("roc_auc", "f1", "examples", "class")] == ["ROC-AUC", "F1", "Examples", "Class"]
+
+
+def test_measures_stand_beside_how_far_they_are_from_the_baseline(store: Store) -> None:
+    """And what was measured of none, or of the baseline not, takes no room."""
+    project_id = store.create_project(moons())
+    for loss in (0.25, 0.75, None):
+        run = store.create_run(project_id, moons(), f"Run {loss}")
+        told = {"best": {"loss": loss}, "test": {"macro_f1": loss}} if loss else {}
+        store.update_run(run.id, state="finished", summary=told)
+    ids = {run.title: run.id for run in store.runs()}
+    app = AppTest.from_function(_compared, args=(list(ids.values()),), default_timeout=60)
+    app.session_state["baseline"] = ids["Run 0.25"]
+    app.run()
+    assert not app.exception
+    found = app.dataframe[0].value.set_index("Run")
+    assert list(found.columns) == ["Loss (validation)", "Δ Loss (validation)", "Macro F1 (test)", "Δ Macro F1 (test)"]
+    assert list(found.loc["Run 0.75"]) == [0.75, 0.5, 0.75, 0.5]
+    app.selectbox(key="baseline").set_value(ids["Run None"]).run()
+    assert list(app.dataframe[0].value.columns) == ["Run", "Loss (validation)", "Macro F1 (test)"]
+
+
+def _compared(ids: list[str]) -> None:
+    from builder.ui import session
+    from builder.ui.comparing import comparing
+
+    store = session.store()
+    comparing(store, [store.run(run_id) for run_id in ids])
 
 
 def test_runs_are_found_by_project_state_tag_and_text(store: Store) -> None:

@@ -34,7 +34,7 @@ class Adversarial(Objective):
         "loss": "Fréchet distance",
         "generator_loss": "Generator loss",
         "discriminator_loss": "Discriminator loss",
-        "told_apart": "Share told apart",
+        "told_apart": "Discriminator accuracy",
     }
 
     in_turns = True
@@ -71,8 +71,8 @@ class Adversarial(Objective):
             split=split,
             rows=len(rows),
             metrics={
-                # 1 where generated pictures are as near as can be, 0 where no pixel goes with any other.
-                "likeness": 1 - found / most if most > 0 else float("nan"),
+                # 1 where generated pictures are as near as can be, 0 where no pixel goes with any other, or farther.
+                "likeness": max(0.0, 1 - found / most) if most > 0 else float("nan"),
                 "frechet": found,
                 "frechet_real": least,
                 "taken_for_real": float((output[:, -1] > 0).double().mean()),

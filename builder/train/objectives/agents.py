@@ -28,6 +28,7 @@ class Agent(Objective):
     """
 
     acts = True
+    says = False
     by_class = True
     # Whether scores are the returns that are expected, or logits.
     values: ClassVar[bool] = False
@@ -119,7 +120,7 @@ class DQN(Agent):
         "return": "Return",
         "batch_loss": "Bellman error",
         "length": "Steps in an episode",
-        "epsilon": "Chance (ε)",
+        "epsilon": "Exploration (ε)",
     }
     values = True
 

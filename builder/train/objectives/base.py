@@ -120,6 +120,10 @@ class Objective(ABC):
     draws: ClassVar[bool] = False
     # Whether that makes two rows of each, which belong together; then measures are taken of such batches too.
     doubles: ClassVar[bool] = False
+    # Whether what it answers to a row says something to people beside that row.
+    says: ClassVar[bool] = True
+    # Whether it answers with a score that only puts rows in an order.
+    ranks: ClassVar[bool] = False
     # Whether rows may count more or less than others.
     weighs: ClassVar[bool] = True
 

@@ -31,7 +31,7 @@ class ClassAndTags(Objective):
     name = "class_and_tags"
     title = "Class and tags"
     summary = "What a text is about, and a tag for each of its words: two outputs that learn together"
-    metrics = {"loss": "Both cross-entropies", "accuracy": "Accuracy", "word_accuracy": "Word accuracy"}  # noqa: RUF012
+    metrics = {"loss": "Both cross-entropies", "accuracy": "Accuracy", "word_accuracy": "Token accuracy"}  # noqa: RUF012
     by_class = True
     takes = ("class_weights", "label_smoothing")  # of the class; every word counts alike
 

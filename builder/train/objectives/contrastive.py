@@ -33,12 +33,13 @@ class Contrastive(Objective):
     name = "contrastive"
     title = "Contrastive learning (SimCLR)"
     summary = "Embeddings without labels: two augmented views of an example come together, all others apart"
-    metrics = {"loss": "NT-Xent", "view_accuracy": "Own view is the nearest"}  # noqa: RUF012
+    metrics = {"loss": "NT-Xent", "view_accuracy": "Contrastive accuracy"}  # noqa: RUF012
     rising = ("view_accuracy", "knn_accuracy", "probe_accuracy")
     takes = ("contrastive_temperature", "neighbours")
     draws = True
     doubles = True
     weighs = False
+    says = False
     temperature, neighbours = 0.5, 5
 
     def described(self, training: Training, schema: Schema) -> Self:

@@ -26,7 +26,7 @@ class MultiLabel(Objective):
     summary = "Which of several labels apply to an example: none, one or many"
     metrics = {  # noqa: RUF012
         "loss": "Binary cross-entropy",
-        "accuracy": "Right labels at ½",
+        "accuracy": "Label accuracy at ½",
         "subset_accuracy": "Subset accuracy at ½",
         "micro_f1": "Micro F1 at ½",
     }

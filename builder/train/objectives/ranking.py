@@ -32,11 +32,12 @@ class Ranking(Objective):
     name = "ranking"
     title = "Recommendation (BPR)"
     summary = "Items in the order in which a user would like them, from what was liked and what was not chosen"
-    metrics = {"loss": "BPR loss", "pair_accuracy": "Liked above another"}  # noqa: RUF012
+    metrics = {"loss": "BPR loss", "pair_accuracy": "Pairwise accuracy"}  # noqa: RUF012
     rising = ("pair_accuracy", "recall", "ndcg", "mrr")
     takes = ("liked_from", "top_k")
     draws = True
     doubles = True
+    ranks = True
     weighs = False
     liked_from: float | None = None
     top_k = 10

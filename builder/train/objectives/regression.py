@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Scores, Settings, Worst
 from builder.train.objectives.losses import SquaredLoss
@@ -11,7 +12,7 @@ from builder.train.objectives.losses import SquaredLoss
 if TYPE_CHECKING:
     import torch
 
-    from builder.data import Prepared
+    from builder.data import Prepared, Schema
     from builder.graph import Training
 
 
@@ -30,6 +31,13 @@ class Regression(SquaredLoss):
     title = "Regression"
     summary = "A number for every example"
     takes = ("regression_loss",)
+    # Which quantile is learned; None: the mean, or what another loss is least at.
+    quantile: float | None = None
+
+    def described(self, training: Training, schema: Schema) -> Self:
+        made = copy.copy(self)
+        made.quantile = training.quantile if training.regression_loss == "quantile" else None
+        return made
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return self.pricing.error(output, target)
@@ -52,16 +60,26 @@ class Regression(SquaredLoss):
         return Evaluation(
             split=split,
             rows=len(rows),
-            metrics={
+            metrics=self._of_quantile(target - predicted)
+            | {
                 "rmse": float(error.square().mean().sqrt()),
                 "mae": float(error.abs().mean()),
                 "r2": float(1 - error.square().sum() / spread) if spread > 0 else float("nan"),
             },
+            report=_each(target, error) if error.flatten(1).shape[1] > 1 else None,
             residuals={"target": target.flatten().tolist(), "predicted": predicted.flatten().tolist()},
             worst=[
                 Worst(int(rows[i]), float(size[i]), _numbers(target[i]), _numbers(predicted[i]), None) for i in worst
             ],
         )
+
+    def _of_quantile(self, over: torch.Tensor) -> dict[str, float]:
+        """Of targets that lie so far `over` what was said: the pinball loss, and the share that does not."""
+        share = self.quantile
+        if share is None:
+            return {}
+        pinball = (share * over).maximum((share - 1) * over).mean()
+        return {"pinball": float(pinball), "coverage": float((over <= 0).double().mean())}
 
     def answers(
         self,
@@ -71,6 +89,16 @@ class Regression(SquaredLoss):
         chosen: Settings = NOTHING,
     ) -> list[dict[str, Any]]:
         return [{"prediction": row[0] if len(row) == 1 else row} for row in data.restore(output).tolist()]
+
+
+def _each(target: torch.Tensor, error: torch.Tensor) -> list[dict[str, Any]]:
+    """How each of several numbers (N, k) does, such as each step of a horizon."""
+    square, spread = error.square().flatten(1), (target - target.mean(0)).square().flatten(1).mean(0)
+    rows = zip(square.mean(0).tolist(), error.abs().flatten(1).mean(0).tolist(), spread.tolist(), strict=True)
+    return [
+        {"output": place, "rmse": mse**0.5, "mae": mae, "r2": 1 - mse / around if around > 0 else float("nan")}
+        for place, (mse, mae, around) in enumerate(rows, 1)
+    ]
 
 
 def _numbers(values: torch.Tensor) -> str:

@@ -16,7 +16,7 @@ SHOWN = 8
 
 
 class Segmentation(Objective):
-    """Cross-entropy over logits (N, classes, H, W) and class numbers (N, H, W).
+    """Cross-entropy over logits (N, classes, H, W) and class numbers (N, H, W), which are bytes until they are used.
 
     Dice is 2 |A ∩ B| / (|A| + |B|) and IoU |A ∩ B| / |A ∪ B| of the pixels of a class, counted over all rows; both are
     means over the classes that are met, without the first, which is the ground.
@@ -30,15 +30,15 @@ class Segmentation(Objective):
     takes = ("class_weights", "label_smoothing")
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return self.pricing.entropy(output, target)
+        return self.pricing.entropy(output, target.long())
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | float:
-        return self.pricing.mass(target)
+        return self.pricing.mass(target.long())
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional
 
-        said = output.argmax(1)
+        said, target = output.argmax(1), target.long()
         sums = {
             "loss": functional.cross_entropy(output, target, reduction="sum"),
             "accuracy": (said == target).sum(),
@@ -58,7 +58,7 @@ class Segmentation(Objective):
     ) -> Evaluation:
         from torch.nn import functional
 
-        classes, target = data.schema.target.classes, data.target[rows]
+        classes, target = data.schema.target.classes, data.target[rows].long()
         losses = functional.cross_entropy(output, target, reduction="none").flatten(1).mean(1)
         said = output.argmax(1)
         right = (said == target).flatten(1).float().mean(1)

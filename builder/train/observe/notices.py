@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -94,13 +95,23 @@ class Seen:
 
 
 Rule = Callable[[Seen], Notice | None]
+# Whether what was told has turned out otherwise since.
+Refuted = Callable[[Seen, Notice], bool]
 
 
 class Adviser:
-    """Asks every rule when something new is known, within `share` of the time. Each speaks up once in a run."""
+    """Asks every rule when something new is known, within `share` of the time. Each speaks up once in a run, and once
+    more where what it said was `refuted`."""
 
-    def __init__(self, rules: dict[str, Rule], seen: Seen, known: list[Notice], share: float) -> None:
-        self._rules, self.seen = rules, seen
+    def __init__(
+        self,
+        rules: dict[str, Rule],
+        seen: Seen,
+        known: list[Notice],
+        share: float,
+        refuted: Mapping[str, Refuted] = MappingProxyType({}),
+    ) -> None:
+        self._rules, self.seen, self._refuted = rules, seen, refuted
         self.notices = list(known)
         self._budget = Budget(share)
 
@@ -112,6 +123,11 @@ class Adviser:
             self._budget.spend(time.process_time() - start)
 
     def _ask(self) -> None:
+        self.notices = [
+            notice
+            for notice in self.notices
+            if notice.code not in self._refuted or not self._refuted[notice.code](self.seen, notice)
+        ]
         told = {notice.code for notice in self.notices}
         for code, rule in self._rules.items():
             if code not in told and (found := rule(self.seen)) is not None:

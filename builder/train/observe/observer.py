@@ -18,7 +18,7 @@ from builder import log
 from builder.train.observe.history import Writer
 from builder.train.observe.notices import Adviser, Notice, Seen
 from builder.train.observe.places import places
-from builder.train.observe.rules import RULES
+from builder.train.observe.rules import REFUTED, RULES
 from builder.train.observe.samples import Samples
 from builder.train.observe.statistics import EVERY_S, Lens
 from builder.train.turns import Turns
@@ -62,7 +62,7 @@ class Observer:
         """Look at `loop`. Of a run that is resumed, `known` is what was told and `points` are its curves."""
         self._loop, self.due = loop, 0.0
         self._safely("layers", partial(self._begin, loop, known))
-        if not loop.objective.acts:  # what an agent does is shown as an episode
+        if loop.objective.says:
             self._safely("samples", partial(self._begin_samples, loop))
         if points is not None and self._adviser is not None:
             for split, name, value in zip(points.split, points.name, points.value, strict=True):
@@ -124,7 +124,7 @@ class Observer:
         )
         self._writer = Writer(self._folder, lens.places, lens.sizes, loop.step)
         # Where every step is looked at, every rule is asked every time.
-        self._adviser = Adviser(RULES, seen, kept, ADVICE if self._every_s else 1e9)
+        self._adviser = Adviser(RULES, seen, kept, ADVICE if self._every_s else 1e9, REFUTED)
         self._lens = lens
         self._adviser.look()
 

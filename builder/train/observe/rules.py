@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from builder.train.observe.history import MEASURES
-from builder.train.observe.notices import Notice, Rule, Seen
+from builder.train.observe.notices import Notice, Refuted, Rule, Seen
 
 # Samples in a row in which something has to be so: one may be the luck of a batch.
 IN_A_ROW = 3
@@ -169,9 +169,14 @@ def overfitting(seen: Seen) -> Notice | None:
         f"The validation loss was lowest in epoch {best + 1} ({validation[best]:.3g}) and is {validation[-1]:.3g} now, "
         f"while the training loss still falls ({seen.train[best]:.3g} to {seen.train[-1]:.3g}): the network learns its "
         "rows by heart.",
-        "The best weights are kept. Stop here or set early stopping; more data, augmentation, dropout, weight decay or "
-        "a smaller network help.",
+        ("The best weights are kept. " if seen.training.keep == "best" else "")
+        + "Stop here or set early stopping; more data, augmentation, dropout, weight decay or a smaller network help.",
     )
+
+
+def fell_again(seen: Seen, notice: Notice) -> bool:
+    """Whether the validation loss has fallen below all that was before, since it was told that it rises."""
+    return len(seen.validation) > 0 and int(np.argmin(seen.validation)) >= notice.epoch
 
 
 def underfitting(seen: Seen) -> Notice | None:
@@ -257,3 +262,4 @@ RULES: dict[str, Rule] = {
         class_imbalance,
     )
 }
+REFUTED: dict[str, Refuted] = {overfitting.__name__: fell_again}

@@ -64,7 +64,12 @@ class Samples:
     @staticmethod
     def _about(loop: Loop, row: int) -> dict[str, Any]:
         # What is made out of noise has nothing to do with the row of the data that lends its number.
-        return {"row": row, "true": ""} if loop.objective.name == "gan" else about(loop.data, row)
+        if loop.objective.in_turns:
+            return {"row": row, "true": ""}
+        found = about(loop.data, row)
+        if loop.objective.ranks:  # a score is no rating, and is not so much above or below one
+            found.pop("values", None)
+        return found
 
     def epoch_done(self, loop: Loop, *, last: bool) -> None:
         """Ask, unless it would cost too much or only every so many epochs are kept."""
@@ -138,7 +143,10 @@ def said(loop: Loop, rows: torch.Tensor) -> list[dict[str, Any]]:
             return [{"text": text} for text in _written_on(data, inputs[name], lambda so: answer({**inputs, name: so}))]
         if isinstance(objective, SequenceToSequence):
             return [{"text": text[:LETTERS]} for text in objective.write(answer, data, inputs)]
-        return [_shown(one, data) for one in objective.answers(answer(inputs), data, inputs)]
+        answers = objective.answers(answer(inputs), data, inputs)
+        if objective.ranks:
+            return [{"text": f"score {one['prediction']:.3g}"} for one in answers]
+        return [_shown(one, data) for one in answers]
 
 
 @contextmanager

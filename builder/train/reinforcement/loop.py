@@ -15,25 +15,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data.environment import Environment, Episodes, Senses, World
-from builder.train.averaging import Average
 from builder.train.checkpoints import Checkpoint
-from builder.train.fitting import misfits, weight_names
 from builder.train.loop import Best, DivergedError, Loop, TrainingError, Watch
-from builder.train.optimizers import optimizer
-from builder.train.precision import Precision
 from builder.train.reinforcement.playing import play, seeds_of
-from builder.train.schedules import Schedule
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
     from builder.data import Prepared
-    from builder.graph import Training
-    from builder.train.objectives import Objective
 
 # How many points of the curves an epoch has.
 POINTS = 20
+# What is measured in episodes that it plays to be tried out; the loss is the mean return, negative.
+MEASURED = ("loss", "return", "length")
 
 
 @dataclass
@@ -72,40 +67,16 @@ class AgentLoop(Loop):
         TrainingError: the data is no environment, or a setting does not fit.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        objective: Objective,
-        data: Prepared,
-        fields: list[str],
-        training: Training,
-        device: str,
-    ) -> None:
-        self.model = model.to(device).eval()
-        self.objective, self.data, self.training, self.device, self.fields = objective, data, training, device, fields
-        self.agent, self.environment = training.agent, environment_of(data)
-        self.senses = Senses(data.preprocess, self.environment)
+    def _set_out(self) -> None:
+        self.model.eval()
+        self.agent, self.environment = self.training.agent, environment_of(self.data)
+        self.senses = Senses(self.data.preprocess, self.environment)
         self.players = self._players()
         count = len(self.players)
         self.batch_size = 1  # a step adds one action, and this says how many examples it adds
         self.steps_per_epoch = -(-self.agent.epoch_steps // count) * count
-        self.total_steps = self.steps_per_epoch * training.epochs
-        problems = misfits(training, objective, data.schema, weight_names(self.model), device)
-        if problems:
-            raise TrainingError(problems[0])
-        self.optimizer = optimizer(training, self.model)
-        self._schedule = Schedule(training, self.total_steps, self.steps_per_epoch)
-        self._precision = Precision(training.precision, device)
-        if training.average is not None:
-            self._average = Average(self.model, training.average)
-        self._parameters = [weight for group in self.optimizer.param_groups for weight in group["params"]]
-        self._auxiliary = [part for part in self.model.modules() if hasattr(part, "auxiliary_loss")]
-        self.learning_rate = training.learning_rate
-        self.epoch = self.step = self.row = 0
-        self._sign = -1 if objective.rises(training.monitor) else 1
-        self.best, self._since_best = Best(self._sign * math.inf), 0
         self._watch = Watch()
-        self.random = np.random.default_rng(training.seed)
+        self.random = np.random.default_rng(self.training.seed)
         self.sums = Sums()
         self._block = max(count, self.steps_per_epoch // POINTS)
 
@@ -158,6 +129,11 @@ class AgentLoop(Loop):
             if not self._done() and not watch.poll(self):
                 return False
         return True
+
+    @property
+    def monitor(self) -> str:
+        # Documents may ask for what is told of steps alone.
+        return self.training.monitor if self.training.monitor in MEASURED else "loss"
 
     def flush(self, watch: Watch) -> None:
         """Nothing waits to be recorded: points are taken at set steps, and what is in the making is checkpointed."""
@@ -289,7 +265,7 @@ class AgentLoop(Loop):
         watch.record(self.step, self.epoch, "validation", found)
         if self.step:
             self.schedule.epoch_done(found["loss"])
-        value, known = self._sign * found.get(self.training.monitor, found["loss"]), self._sign * self.best.value
+        value, known = self._sign * found[self.monitor], self._sign * self.best.value
         if value <= known:
             with self.averaged():
                 copy = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
