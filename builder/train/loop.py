@@ -20,6 +20,7 @@ from builder.train.checkpoints import Checkpoint
 from builder.train.compiling import compiled, tried
 from builder.train.device import choose
 from builder.train.fitting import misfits, weight_names
+from builder.train.layout import channels_last, lay
 from builder.train.objectives import OBJECTIVES, Objective
 from builder.train.objectives.base import joined
 from builder.train.optimizers import FACTOR, Together, clip_gradient, optimizer
@@ -111,7 +112,8 @@ class Loop:
         training: Training,
         device: str,
     ) -> None:
-        self.model = model.to(device)
+        self._channels_last = channels_last(model, device)
+        self.model = lay(model.to(device), self._channels_last)
         self.objective, self.data, self.training, self.device, self.fields = objective, data, training, device, fields
         self.learning_rate = training.learning_rate
         self.epoch = self.step = self.row = 0
@@ -212,6 +214,7 @@ class Loop:
             "precision": self._precision.state(),
             "average": self._average.state() if self._average is not None else {},
             "auxiliary": float(self._added),
+            "channels_last": self._channels_last,
         }
 
     def restore(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
@@ -219,6 +222,9 @@ class Loop:
         import torch
 
         state = checkpoint.state
+        # As it was, since an optimizer goes through its means in the order in which they lie in memory.
+        self._channels_last = state.get("channels_last", False)
+        lay(self.model, self._channels_last)
         self.model.load_state_dict(checkpoint.weights)
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
@@ -287,7 +293,7 @@ class Loop:
         """The model with the weights to use, on the CPU in evaluation mode: the best so far, or the last."""
         if self.best.weights and self.training.keep == "best":
             self.model.load_state_dict(self.best.weights)
-        return self.model.cpu().eval()
+        return lay(self.model.cpu(), False).eval()
 
     @property
     def schedule(self) -> Schedule:

@@ -1,0 +1,36 @@
+"""How the weights of convolutions lie in memory while they learn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Measured on a CPU with 8 to 256 channels: where no convolution has more weights than a 3 × 3 one from 128 channels to
+# 128, a step is 1.01 to 1.31 times as fast, 1.7 times with depthwise ones; where one has more, 0.94 to 1.10 times.
+LARGEST = 128 * 128 * 9
+
+
+def channels_last(model: nn.Module, device: str) -> bool:
+    """Whether a model learns faster where the channels of a pixel lie side by side: on a CPU, in a small one.
+
+    It follows from the model alone and is not measured, so that a run can be done again bit for bit.
+    """
+    found = _convolutions(model)
+    return device == "cpu" and bool(found) and all(one.weight.numel() <= LARGEST for one in found)
+
+
+def lay(model: nn.Module, last: bool) -> nn.Module:
+    """Lay the weights of two-dimensional convolutions channels last, or as PyTorch makes them. Their values stay."""
+    import torch
+
+    for one in _convolutions(model):
+        one.to(memory_format=torch.channels_last if last else torch.contiguous_format)  # type: ignore[call-overload]
+    return model
+
+
+def _convolutions(model: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:
+    from torch import nn
+
+    return [part for part in model.modules() if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d))]
