@@ -36,7 +36,8 @@ from builder.train.queue import gpus, limits
 from builder.train.reproduce import environment
 
 ACTIVE = ("waiting", *WITH_WORKER)
-COMMAND: tuple[str, ...] = (sys.executable, "-m", "builder.train.worker")
+# With -P, as a file in the folder that Netloom was started in must not stand for a module of the same name.
+COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "builder.train.worker")
 STARTING_S = 3.0
 # How long nothing may be heard of a worker on another machine until it counts as gone.
 SILENCE_S = 60.0

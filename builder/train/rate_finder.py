@@ -161,7 +161,7 @@ def look_for_rate(home: Path, project: Project) -> Path:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment[name] = str(threads())
     _children[folder] = subprocess.Popen(
-        [sys.executable, "-m", "builder.train.rate_finder", str(home), str(folder)],
+        [sys.executable, "-P", "-m", "builder.train.rate_finder", str(home), str(folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from builder.cli.commands.app import ADDRESS, OPTIONS, arguments, script
+from builder.train.control import COMMAND
 from tests.cli.command import environment, words
 from tests.cli.conftest import Console
 
@@ -72,6 +73,14 @@ def test_it_serves(tmp_path: Path) -> None:
         out, _ = process.communicate(timeout=20)
     assert f"http://127.0.0.1:{port}" in out
     assert "Traceback" not in out
+
+
+@pytest.mark.parametrize("command", [arguments(8501, headless=True), [*COMMAND]], ids=["app", "worker"])
+def test_a_file_where_it_is_started_stands_for_no_module(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "html.py").write_text("raise SystemExit('a file of somebody else')")
+    start = command[: command.index("-m")]
+    done = subprocess.run([*start, "-c", "import html"], cwd=tmp_path, env=environment(), check=False)
+    assert done.returncode == 0
 
 
 def _healthy(process: subprocess.Popen[str], port: int) -> bool:

@@ -63,12 +63,12 @@ class App(Command):
 
 
 def arguments(port: int, *, headless: bool) -> list[str]:
-    """The command line that starts the server."""
+    """The command line that starts the server; no file in the folder where it is typed stands for a module."""
     options = {**OPTIONS, "server.port": port, "server.showEmailPrompt": False}
     if headless:
         options["server.headless"] = True
     flags = [f"--{name}={_written(value)}" for name, value in options.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(script()), *flags]
+    return [sys.executable, "-P", "-m", "streamlit", "run", str(script()), *flags]
 
 
 def script() -> Path:

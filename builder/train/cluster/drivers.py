@@ -63,7 +63,7 @@ def _start(store: Store, sweep: Sweep) -> subprocess.Popen[bytes]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{sweep.id}.log").open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", MODULE, str(store.home), sweep.id],
+            [sys.executable, "-P", "-m", MODULE, str(store.home), sweep.id],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
