@@ -292,8 +292,7 @@ def _around(value: Any, field: FormField | None) -> dict[str, Any]:
     if high_bound <= 1 and value >= 0.01:
         low = max(0.0, low_bound)
         return {"low": 0.05 if field and field.exclusive_minimum and low == 0 else low, "high": min(0.9, high_bound)}
-    # A tenth of 0.00001 is no round number.
-    # In round numbers, also where the value came from a search.
+    # In round numbers, also where a tenth is none, as of 0.00001, or the value came from a search.
     below, above = (float(f"{value * factor:.2g}") for factor in (0.1, 10))
     return {"low": max(low_bound, below), "high": min(high_bound, above), "log": True}
 
