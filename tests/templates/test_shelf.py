@@ -10,7 +10,9 @@ from torch import nn
 
 from builder.check import analyse
 from builder.compile import module
+from builder.explain.drawing.curves import HEIGHT, WIDTH
 from builder.graph import Project, apply, dumps, loads, to_json
+from builder.templates import templates
 from builder.templates.shelf import blocks, summary
 from tests.networks import network, networks
 
@@ -123,3 +125,14 @@ def test_a_summary_tells_ports_parameters_and_size() -> None:
         blocks()["unet_up"].bundle, {"kind": "set", "node": "input_1", "params": {"kind": "vector", "shape": [3]}}
     )
     assert summary(broken)["size"] is None
+
+
+def test_no_box_of_a_template_lies_over_another() -> None:
+    for template in templates().values():
+        for drawn in template.project.networks.values():
+            spots = [node.at for node in drawn.nodes.values()]
+            for place, (x, y) in enumerate(spots):
+                for other in spots[place + 1 :]:
+                    # A network of which no node has a place yet is placed when it is drawn.
+                    apart = abs(x - other[0]) >= WIDTH or abs(y - other[1]) >= HEIGHT + 8
+                    assert apart or len(set(spots)) == 1, (template.project.name, (x, y), other)

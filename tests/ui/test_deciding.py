@@ -12,7 +12,7 @@ from builder.data import Example
 from builder.explain import Explanation
 from builder.explain.axes import NODE, Axes
 from builder.explain.comparing import compare
-from builder.explain.drawing.curves import HEIGHT, WIDTH, Ways
+from builder.explain.drawing.curves import Ways
 from builder.explain.drawing.flow import context_at
 from builder.explain.explanation import (
     AttentionLayer,
@@ -207,17 +207,6 @@ def test_the_grid_of_heads_goes_along_as_a_picture_and_as_numbers() -> None:
 
 def test_a_layer_is_told_by_its_number_and_not_by_its_key() -> None:
     assert called(1, maps(2).layers[0]) == "2. Block"
-
-
-def test_no_box_of_a_template_lies_over_another() -> None:
-    for template in templates().values():
-        for network in template.project.networks.values():
-            spots = [node.at for node in network.nodes.values()]
-            for place, (x, y) in enumerate(spots):
-                for other in spots[place + 1 :]:
-                    # A network of which no node has a place yet is placed when it is drawn.
-                    apart = abs(x - other[0]) >= WIDTH or abs(y - other[1]) >= HEIGHT + 8
-                    assert apart or len(set(spots)) == 1, (template.project.name, (x, y), other)
 
 
 @pytest.mark.parametrize("template", ["ratings_ncf", "paraphrases_siamese", "shapes_unet"])
