@@ -63,16 +63,19 @@ class _Progress:
         """Take in new points; rewrite the line, or write one for each epoch that they complete."""
         self.last = points.last
         epochs: dict[int, dict[str, float]] = {}
+        losses: dict[int, str] = {}
         for epoch, split, name, value in zip(points.epoch, points.split, points.name, points.value, strict=True):
             if split == "validation":
                 epochs.setdefault(epoch, {})[name] = value
             elif name == BATCH_LOSS:
                 self._loss = f"  loss {value:.4g}"
+            elif name == "loss":
+                losses[epoch] = f"  loss {value:.4g}"
         for epoch, values in epochs.items():
             self._validation = f"  validation {measures(values)}"
             if not self._live:
                 name = f"epoch {epoch + 1}" if run.total_steps else "as it is"
-                self._context.note(f"{name}{self._loss}{self._validation}")
+                self._context.note(f"{name}{losses.get(epoch, self._loss)}{self._validation}")
         for notice in run.summary.get("warnings", [])[self._told :]:
             self.close()
             self._context.note(plain(f"{notice['severity'].capitalize()}: {notice['message']} {notice['fix']}"))

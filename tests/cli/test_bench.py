@@ -93,8 +93,11 @@ PROMISES: dict[str, Callable[[dict[str, Any]], bool]] = {
 }
 
 
+# Those of whole trainings take half a minute each, and more beside other tests.
 @pytest.mark.slow
-@pytest.mark.parametrize("part", PROMISES)
+@pytest.mark.parametrize(
+    "part", [part if part == "check" else pytest.param(part, marks=pytest.mark.long) for part in PROMISES]
+)
 def test_the_promises(part: str, console: Console, room: Callable[[], None]) -> None:
     """Measured once beside other tests, and where that falls short, three times alone, of which the median decides."""
     for repeats in (1, 3):

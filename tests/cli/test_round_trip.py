@@ -34,8 +34,13 @@ def test_train_reports_the_run(trained: Trained) -> None:
     assert value["steps"] == 40
     assert value["test"]["accuracy"] > 0.6
     assert Path(value["folder"]).is_dir()
-    assert "epoch 1" in trained.answer.err
-    assert "epoch 2" in trained.answer.err
+    store = open_store(trained.home)
+    points = store.points(trained.run)
+    store.close()
+    rows = zip(points.epoch, points.split, points.name, points.value, strict=True)
+    for epoch, loss in [(row[0], row[3]) for row in rows if row[1:3] == ("train", "loss")]:
+        assert f"epoch {epoch + 1}  loss {loss:.4g}  validation" in trained.answer.err
+    assert trained.answer.err.count("epoch ") == 2
 
 
 def test_the_run_holds_what_the_command_line_said(trained: Trained) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from math import log
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from builder.data import DataError, prepare, schema
 from builder.explain import ExplainError, explain, methods
 from builder.graph import DataChoice, Project, apply
 from builder.templates import templates
-from builder.train import OBJECTIVES, TrainedRun, evaluate, fit_here, predict
+from builder.train import OBJECTIVES, evaluate, fit_here, predict
 from builder.train.checkpoints import load, save, save_best, weights
 from builder.train.frechet import features, frechet, shuffled
 from builder.train.loop import Loop
@@ -33,12 +32,6 @@ def document(**training: Any) -> Project:
     project = templates()["digits_gan"].project
     short = project.training.model_copy(update={"epochs": 2, "batch_size": 256, "device": "cpu", **training})
     return project.model_copy(update={"training": short})
-
-
-@cache
-def trained() -> TrainedRun:
-    """The template, trained until it reaches its figure."""
-    return at_its_figure(ELSEWHERE)
 
 
 def issues(project: Project) -> list[Issue]:
@@ -291,8 +284,9 @@ def judge() -> nn.Module:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_judge_of_its_own_reads_all_ten_digits(judge: nn.Module) -> None:
-    run = trained()
+    run = at_its_figure(ELSEWHERE)
     torch.manual_seed(1)
     with torch.no_grad():
         pictures, _ = run.model(torch.randn(1000, 16))
@@ -311,9 +305,8 @@ def test_a_judge_of_its_own_reads_all_ten_digits(judge: nn.Module) -> None:
     assert near < 0.4 * far
 
 
-@pytest.mark.slow
-def test_what_a_trained_gan_answers() -> None:
-    run = trained()
+def test_what_a_gan_answers() -> None:
+    run = fit_here(document(epochs=1))
     found = evaluate(run)
     assert set(found.samples) == {"Generated", "From the data"}
     assert np.array(found.samples["Generated"]).shape == (64, 1, 8, 8)

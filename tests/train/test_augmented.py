@@ -135,6 +135,7 @@ def test_what_fits_no_field_is_said_before_training(home: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_augmentation_helps_where_rows_are_few(home: Path) -> None:
     """The digits' network of convolutions on 100 rows: crops and turns raise the accuracy on the test rows."""
     from statistics import mean

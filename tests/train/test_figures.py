@@ -75,11 +75,29 @@ def at_its_figure(name: str, home: Path | None = None, *, whole: bool = False) -
 
 # Its figure is seen to where its pictures are judged, so that it is trained once.
 ELSEWHERE = "digits_gan"
+# Those that take half of the time of all: `pytest -m long` trains them.
+COSTLY = (
+    "dates_transformer",
+    "digits_vit",
+    "intents_mamba",
+    "shapes_mobilenet",
+    "shapes_simclr",
+    "shapes_two_outputs",
+    "shapes_unet",
+    "tales_gpt",
+)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in templates() if name != ELSEWHERE])
+@pytest.mark.parametrize("name", [name for name in templates() if name not in (*COSTLY, ELSEWHERE)])
 def test_template_reaches_its_figure(name: str, home: Path) -> None:
+    at_its_figure(name, home)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("name", COSTLY)
+def test_costly_template_reaches_its_figure(name: str, home: Path) -> None:
     at_its_figure(name, home)
 
 
