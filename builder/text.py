@@ -15,6 +15,11 @@ def natural(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
     return tuple((text, int(number or 0)) for text, number in re.findall(r"(\D+)(\d*)", name)), name
 
 
+def number(value: float, digits: int = 4) -> str:
+    """A number to so many digits; a larger one to the last before its point, and with no power of ten."""
+    return f"{value:.0f}" if 10**digits - 0.5 <= abs(value) < 1e15 else f"{value:.{digits}g}"
+
+
 def size(value: float) -> str:
     """A number of bytes."""
     for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):

@@ -24,6 +24,12 @@ _SPLIT = {
 CLASSES = 50  # that are counted one by one
 
 
+def summary(info: DatasetInfo, data: Prepared, choice: DataChoice) -> str:
+    """What a dataset is in a line, with the target that a document chose."""
+    head, mark, _ = info.summary.partition("; predicts ")
+    return f"{head}{mark}{data.schema.target.name}" if mark and choice.options else info.summary
+
+
 def card(info: DatasetInfo, data: Prepared, choice: DataChoice, found: Sequence[str] | None = None) -> dict[str, Any]:
     """Everything that the card says, as plain JSON. `found` is what the quality report says, where there is one."""
     target, schema = data.schema.target, data.schema
@@ -31,7 +37,7 @@ def card(info: DatasetInfo, data: Prepared, choice: DataChoice, found: Sequence[
         "name": info.title,
         "id": info.name,
         "source": "comes with Netloom" if info.name in builtin() else "added from a file",
-        "summary": info.summary,
+        "summary": summary(info, data, choice),
         "notes": list(data.warnings),
         "rows": schema.rows,
         "fields": [

@@ -4,7 +4,8 @@ This one file is used in training and in prediction, and it travels with an expo
 
 A raw row is a dict. An image stands under its field's name as rows of pixels, (H, W), (H, W, C) or (C, H, W); a text or
 series under its field's name, or under that of the column that it came from; the columns of a table under their own
-names. A column that was made from a date may also be given by that date, as ISO text.
+names. A column that was made from a date may also be given by that date, as ISO text, and a text as a list of its
+words, which are then taken as they are.
 """
 
 import math
@@ -40,8 +41,11 @@ class EncodeError(ValueError):
     """A row that does not fit; the message is one sentence."""
 
 
-def words(text: str, lower: bool = True) -> list[str]:
-    """The words and punctuation marks of a text, in lower case where nothing else is said."""
+def words(text: str | list[str], lower: bool = True) -> list[str]:
+    """The words and punctuation marks of a text, or the words that are given, in lower case where nothing else is
+    said."""
+    if isinstance(text, list):
+        return [str(word).lower() if lower else str(word) for word in text]
     return _WORD.findall((str(text).lower() if lower else str(text)).replace("’", "'"))
 
 
@@ -148,7 +152,13 @@ def _value(row: dict[str, Any], name: str) -> Any:
 def _own(row: dict[str, Any], field: dict[str, Any]) -> Any:
     """What a row says of a field: under the field's name, or under that of the column that it came from."""
     name = field.get("column")
-    return row[name] if name is not None and field["name"] not in row and name in row else _value(row, field["name"])
+    found = row[name] if name is not None and field["name"] not in row and name in row else _value(row, field["name"])
+    return found if field["encoding"] == "words" else as_text(found)
+
+
+def as_text(value: Any) -> Any:
+    """What a row says of a text; words that are given as a list stand with a blank between them."""
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _numbers(column: dict[str, Any], rows: list[dict[str, Any]]) -> np.ndarray:
@@ -393,9 +403,8 @@ def tokens(field: dict[str, Any], text: Any) -> list[str]:
     """The tokens of a text as the vocabulary names them; those of byte pairs are written with a letter per byte."""
     if field["encoding"] == "words":
         return words(text, field.get("lower", True))
-    if field["encoding"] == "bpe":
-        return _merger(field)(str(text))
-    return list(str(text).lower() if field.get("lower") else str(text))
+    plain = str(as_text(text))
+    return _merger(field)(plain) if field["encoding"] == "bpe" else list(plain.lower() if field.get("lower") else plain)
 
 
 def readable(field: dict[str, Any], text: Any) -> list[str]:
@@ -544,5 +553,5 @@ def _tokens(field: dict[str, Any], texts: list[list[str]]) -> np.ndarray:
     numbers = np.full((len(texts), length), PAD, dtype=np.int64)
     for index, tokens in enumerate(texts):
         for place, token in enumerate(tokens[:length]):
-            numbers[index, place] = places.get(token, UNKNOWN)
+            numbers[index, place] = places.get(token, UNKNOWN) or UNKNOWN  # a word of no letters is no end
     return numbers

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from builder.data.encode import PIECE, words
+from builder.data.encode import PIECE, as_text, words
 from builder.data.labels import Labels
 from builder.data.limits import MAX_CELLS
 
@@ -101,17 +101,18 @@ def seen(labels: Labels, rows: np.ndarray, reading: Fitted, limit: int) -> list[
     return sorted(common[:limit])
 
 
-def fit_text(texts: Iterable[str], settings: Settings) -> Fitted:
+def fit_text(texts: Iterable[str | list[str]], settings: Settings) -> Fitted:
     """The vocabulary of the training texts, and how many tokens of a text are read."""
     kind = settings.get("tokens", "words")
     lower = settings.get("lower", kind == "words")
     fitted: Fitted
     if kind == "bpe":
-        fitted, lengths = _byte_pairs(texts, settings.get("vocabulary", BPE_VOCABULARY), lower)
+        fitted, lengths = _byte_pairs(map(as_text, texts), settings.get("vocabulary", BPE_VOCABULARY), lower)
     else:
         counts, lengths = Counter[str](), list[int]()
         for text in texts:
-            tokens = words(text, lower) if kind == "words" else list(text.lower() if lower else text)
+            plain = as_text(text)
+            tokens = words(text, lower) if kind == "words" else list(plain.lower() if lower else plain)
             counts.update(tokens)
             lengths.append(len(tokens))
         limit = settings.get("vocabulary", VOCABULARY_LIMIT) - len(UNKNOWN_TOKENS)

@@ -14,7 +14,8 @@ from builder.data.raw import Fitted, Texts
 from builder.data.schema import Example, FieldSpec
 
 BEGUN = "answer so far"
-_MARKS = ("", "�", "⟨start⟩", "⟨end⟩")
+# What stands for padding, for a letter that is not known, and for both ends of an answer.
+MARKS = ("", "�", "⟨start⟩", "⟨end⟩")
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Pairs(Texts):
         longest = max(len(words(self.texts[index])) for index in rows.tolist())
         return [
             {**self.fit(rows), "length": max(1, min(longest, LENGTH_LIMIT))},
-            {"name": BEGUN, "encoding": "begun", "vocabulary": [*_MARKS, *letters], "length": length},
+            {"name": BEGUN, "encoding": "begun", "vocabulary": [*MARKS, *letters], "length": length},
         ]
 
     def specs(self, fitted: list[Fitted]) -> tuple[FieldSpec, ...]:

@@ -13,6 +13,7 @@ from builder.data.raw import Characters, Raw
 from builder.data.schema import DataError, Example, Schema
 from builder.data.several import told_several
 from builder.data.spectrum import LOG_MEL, spectrogram
+from builder.text import number
 
 if TYPE_CHECKING:
     import torch
@@ -87,7 +88,7 @@ class Prepared:
             return str(self.raw.example(index, "").answer)
         if target.kind == "next_token" and isinstance(self.raw, Characters):
             return self.raw.following(index)
-        return ", ".join(f"{value:.4g}" for value in self.restore(self.target[index]).flatten().tolist())
+        return ", ".join(number(value) for value in self.restore(self.target[index]).flatten().tolist())
 
     def encode(self, row: Mapping[str, Any], only: Collection[str] | None = None) -> dict[str, torch.Tensor]:
         """A raw row as tensors (1, …), by field; where `only` names some, the row needs no others.

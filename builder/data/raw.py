@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from builder.data.encode import IGNORE, features, hot, scaled, width, words
+from builder.data.fitting import LENGTH_LIMIT, fit_category, fit_number, fit_pixels, fit_text, fit_windows
 from builder.data.fitting import Fitted as Fitted
-from builder.data.fitting import fit_category, fit_number, fit_pixels, fit_text, fit_windows
 from builder.data.labels import Labels
 from builder.data.schema import Example, FieldSpec, TargetKind, TargetSpec
 from builder.data.spectrum import LOG_MEL, band_names, fit_log_mel, log_mel_of
@@ -266,10 +266,21 @@ class Texts(Raw):
 
 @dataclass
 class TaggedTexts(Texts):
-    """Texts with a tag for each of their words, as `words` parts them."""
+    """Texts with a tag for each of their words: as they come `parted`, or else as `words` parts them."""
 
     tags: Sequence[Sequence[str]] = ()
     tag_names: tuple[str, ...] = ()
+    parted: Sequence[list[str]] = ()
+
+    def row(self, index: int) -> dict[str, Any]:
+        return {self.name: self.parted[index]} if self.parted else super().row(index)
+
+    def fit(self, rows: np.ndarray) -> Fitted:
+        if not self.parted:
+            return super().fit(rows)
+        # A tag is asked for each word, wherever its sentence is, so that none is cut.
+        length = min(max(map(len, self.parted)), LENGTH_LIMIT)
+        return {"name": self.name, **fit_text([self.parted[row] for row in rows.tolist()], {"length": length})}
 
     def tagged(self, length: int) -> np.ndarray:
         """The number of each word's tag (R, length); `IGNORE` where there is no word."""
@@ -282,10 +293,12 @@ class TaggedTexts(Texts):
 
     def example(self, index: int, target: str) -> Example:
         shown = super().example(index, target)
-        return replace(shown, tags=tuple(self.tags[index]))
+        told = words(self.parted[index]) if self.parted else shown.tokens
+        return replace(shown, tokens=tuple(told), tags=tuple(self.tags[index]))
 
     def content(self) -> list[bytes]:
-        return [*super().content(), repr([list(tags) for tags in self.tags]).encode()]
+        parted = [repr(list(self.parted)).encode()] if self.parted else []
+        return [*super().content(), *parted, repr([list(tags) for tags in self.tags]).encode()]
 
 
 @dataclass

@@ -25,6 +25,9 @@ LATIN = "cp1252"
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 ISO_DATE = r"\d{4}-\d{2}(-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?"
 _DECIMAL_COMMA = re.compile(r"(?:^|;)-?\d+,\d+(?:;|$)", re.MULTILINE)
+# Dates as people write them, and numbers in groups of three digits, such as 31.12.2024 and 1,234.50.
+_WRITTEN_DATE = r"(?:\d{1,2}\.\d{1,2}\.\d{4}|\d{1,2}/\d{1,2}/\d{4})"
+_GROUPED, _SURELY = r"[+-]?\d{1,3}(?:,\d{3})*(?:\.\d+)?", r",\d{3}[,.]"
 _QUOTED = re.compile(r'"[^"]*"')
 _SAMPLE_LINES = 200
 _SAMPLE_CHARACTERS = 2**16
@@ -271,7 +274,7 @@ def _column(values: pd.Series) -> pd.Series:
     known = values.dropna()
     if len(known) and kinds.infer_dtype(known, skipna=True) in ("decimal", "integer", "mixed-integer-float"):
         return pd.Series([np.nan if pd.isna(value) else float(value) for value in values], dtype=np.float64)
-    return _dates(_texts(values))
+    return _dates(_numbers(_texts(values)))
 
 
 def _texts(values: pd.Series) -> pd.Series:
@@ -286,12 +289,27 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _dates(values: pd.Series) -> pd.Series:
-    """Texts that are dates in ISO form, as dates."""
+def _numbers(values: pd.Series) -> pd.Series:
+    """Texts that are numbers in groups of three digits, as numbers, where no cell can be meant otherwise."""
     import pandas as pd
 
     known = values.dropna()
-    if known.empty or not known.head(100).str.fullmatch(ISO_DATE).all():
+    if known.empty or not known.head(100).str.fullmatch(_GROUPED).all() or not known.str.fullmatch(_GROUPED).all():
         return values
-    dates = pd.to_datetime(values, errors="coerce", format="ISO8601", utc=True)
-    return dates if dates.notna().sum() == len(known) else values
+    plain = values.str.replace(",", "") if known.str.contains(_SURELY).any() else None
+    return values if plain is None else pd.Series(plain.astype("Float64").to_numpy(np.float64, na_value=np.nan))
+
+
+def _dates(values: pd.Series) -> pd.Series:
+    """Texts that are dates as dates: in ISO form, or in one that each cell can be read by and that no other can be."""
+    import pandas as pd
+
+    known = values.dropna()
+    first, found = known.head(100), []
+    if not known.empty and pd.api.types.is_string_dtype(values):  # and not made numbers of
+        iso = bool(first.str.fullmatch(ISO_DATE).all())
+        forms = ("ISO8601",) if iso else ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
+        if iso or first.str.fullmatch(_WRITTEN_DATE).all():
+            found = [pd.to_datetime(values, errors="coerce", format=form, utc=True) for form in forms]
+    whole = [dates for dates in found if dates.notna().sum() == len(known)]
+    return whole[0] if len(whole) == 1 else values

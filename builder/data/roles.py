@@ -21,7 +21,19 @@ PARTS = {
     **dict.fromkeys(("validation", "valid", "val", "dev", "development"), 1),
     **dict.fromkeys(("test", "testing", "eval", "evaluation", "holdout", "hold-out"), 2),
 }
+_SPELLINGS = 20  # of parts in one column, such as Train and train
 _ONE_EACH = ("group", "weight", "time", "split")
+
+
+def tells_parts(values: pd.Series) -> bool:
+    """Whether a column looks like one that says which rows are for training, and which are not."""
+    import pandas as pd
+
+    found = values.dropna().unique() if pd.api.types.is_string_dtype(values) else ()
+    if len(found) > _SPELLINGS:
+        return False
+    parts = {PARTS.get(str(value).strip().lower()) for value in found}
+    return len(parts) > 1 and 0 in parts and None not in parts
 
 
 def column_roles(table: pd.DataFrame, plans: Mapping[str, Plan]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def split(raw: Raw, choice: DataChoice) -> Split:
         DataError: a part would be empty, or the data lacks what this way of splitting goes by.
     """
     refuse_few(len(raw))
-    method = _method(raw, choice)
+    method = method_of(raw, choice)
     if choice.folds is not None:
         parts = _fold(raw, choice, method)
     elif method == "given":
@@ -56,7 +56,7 @@ def refuse_few(rows: int) -> None:
         )
 
 
-def _method(raw: Raw, choice: DataChoice) -> str:
+def method_of(raw: Raw, choice: DataChoice) -> str:
     """How rows are parted where that is left to the data. Folds are never as the data gives them."""
     if choice.split != "auto":
         return choice.split

@@ -14,6 +14,7 @@ from builder.data.mixed import Several
 from builder.data.overview import Column, columns
 from builder.data.raw import Images, Series, Texts
 from builder.data.settings import taken
+from builder.data.split import method_of
 from builder.graph import DataChoice, Edit
 from builder.store import Store
 from builder.ui.forms import bound, refused
@@ -44,6 +45,7 @@ _SPLITS = {
     "auto": "As the data asks", "random": "By chance", "stratified": "Stratified", "group": "By group",
     "time": "By time", "given": "As given",
 }  # fmt: skip
+_GIVEN = "The data says which rows these are"
 
 
 def data_schema(store: Store, live: Live | None, info: DatasetInfo, data: Prepared | None) -> None:
@@ -347,11 +349,16 @@ def _split(live: Live, data: Prepared | None) -> None:
     names, asked = list(_SPLITS), []
     how = made("split", choice.split, lambda value: {"split": value})
     first.selectbox("Rows are parted", names, names.index(choice.split), format_func=_SPLITS.__getitem__, **how)
+    # What the data itself names has no share; what it does not name is taken from training.
+    given = data.raw.given if data is not None and method_of(data.raw, choice) == "given" else None
+    validated, tested = (given is not None and bool((given == part).any()) for part in (1, 2))
     share = made("validation", choice.validation, lambda value: {"validation": value})
-    second.number_input("Validation", 0.01, 0.5, choice.validation, step=0.05, **share)
+    second.number_input(
+        "Validation", 0.01, 0.5, choice.validation, step=0.05, disabled=validated, help=_GIVEN * validated, **share
+    )
     if choice.folds is None:
         test = made("test", choice.test, lambda value: {"test": value})
-        third.number_input("Test", 0.01, 0.5, choice.test, step=0.05, **test)
+        third.number_input("Test", 0.01, 0.5, choice.test, step=0.05, disabled=tested, help=_GIVEN * tested, **test)
         asked.append(test)
     else:
         fold = made("fold", choice.fold + 1, lambda value: {"fold": value - 1})

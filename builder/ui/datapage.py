@@ -9,7 +9,7 @@ from typing import Literal
 import streamlit as st
 
 from builder.data import DataError, DatasetInfo, Prepared, Quality, datasets, prepare, remove, statistics
-from builder.data.card import card, findings, markdown
+from builder.data.card import card, findings, markdown, summary
 from builder.graph import DataChoice
 from builder.store import Store
 from builder.ui.augmenting import augmenting
@@ -75,7 +75,7 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
     title, use = st.columns([1, 1.7], vertical_alignment="top")
     with title:
         st.subheader(plain(info.title), anchor=False)
-        st.caption(plain(info.summary))
+        told = st.empty()
     with use.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
         _use(store, live, info)
     try:
@@ -83,6 +83,7 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
     except DataError as error:
         st.error(plain(str(error)), icon=":material/report:")
         data = None
+    told.caption(plain(summary(info, data, choice) if data else info.summary))
     section = st.segmented_control(
         "Section", list(SECTIONS), default=LOOK, format_func=SECTIONS.__getitem__, key="data section",
         label_visibility="collapsed",
@@ -124,7 +125,8 @@ def _remarks(found: list[str], notes: list[str]) -> None:
     remarks = [*found, *notes]
     if not remarks:
         return
-    lines = [f"- {plain(remark)}" for remark in remarks[:REMARKS]]
+    bullet = "- " if len(remarks) > 1 else ""
+    lines = [f"{bullet}{plain(remark)}" for remark in remarks[:REMARKS]]
     more = len(remarks) - REMARKS
     if found:
         rest = f"{more} more, and how to mend it: " if more > 0 else "How to mend it: "

@@ -11,7 +11,7 @@ import streamlit as st
 from builder.data.encode import readable
 from builder.explain.axes import Axes, axes_of
 from builder.explain.what_if import background, pixels, raw_picture
-from builder.ui.own import cell
+from builder.ui.own import cell, typed
 from builder.ui.painting import paint
 from builder.ui.words import plain
 
@@ -71,22 +71,22 @@ def _columns(
 def _text(field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
     """The text to write in, and its words to leave out one by one."""
     name = field["name"] if field["name"] in raw else str(field.get("column", field["name"]))
-    typed = st.text_area("Text", str(raw.get(name) or ""), key=f"{key} text", height=110)
-    words = readable(dict(field), typed)
+    found = typed(raw.get(name), f"{key} text")
+    words = readable(dict(field), found)
     if not 1 < len(words) <= MOST_WORDS or field["encoding"] not in ("words", "letters", "bpe", "characters"):
-        return {name: typed}
+        return {name: found}
     left_out = st.pills(
         "Leave out",
         range(len(words)),
         selection_mode="multi",
         format_func=lambda place: plain(words[place]) or "␣",
-        key=f"{key} left out {hash(typed)}",
+        key=f"{key} left out {hash(str(found))}",
         wrap=True,
     )
     if not left_out:
-        return {name: typed}
+        return {name: found}
     kept = [word for place, word in enumerate(words) if place not in set(left_out)]
-    return {name: (" " if field["encoding"] == "words" else "").join(kept)}
+    return {name: kept if isinstance(found, list) else (" " if field["encoding"] == "words" else "").join(kept)}
 
 
 def _picture(data: Prepared, field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 from builder.data import Prepared
-from builder.data.encode import sized
+from builder.data.encode import as_text, sized
 from builder.data.images import FORMATS, picture
 from builder.data.uploads.soundfiles import read_sound
 from builder.explain.axes import Axes, axes_of
@@ -65,8 +65,16 @@ def own_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str
             st.caption("The network writes this itself.")
         else:
             column = field["name"] if field["name"] in start else field["column"]
-            row[column] = st.text_area("Text", str(start[column]), key=key, height=120)
+            row[column] = typed(start[column], key)
     return row
+
+
+def typed(before: Any, key: str) -> Any:
+    """The text that people write in place of another; a list of words stays one, with blanks between them."""
+    shown = str(as_text(before) or "")
+    about = "A blank parts two words, as the words of this data are given" if isinstance(before, list) else None
+    found = st.text_area("Text", shown, key=key, height=115, help=about)
+    return found if not isinstance(before, list) else before if found == shown else found.split()
 
 
 def _picture(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from builder.data import DataError, DatasetInfo, Prepared, schema
 from builder.data.quality import Finding, Plot, Report, report
 from builder.graph import DataChoice, Edit
 from builder.store import Store
+from builder.text import number
 from builder.ui.charts import MARGIN, TRAIN, VALIDATION, series_chart
 from builder.ui.live import Live
 from builder.ui.results import enlarged
@@ -231,7 +232,7 @@ def _cells(data: Prepared, row: int, first: Sequence[str]) -> dict[str, str]:
 
 def shown_cell(value: Any) -> str:
     """A cell as people read it."""
-    return f"{value:.5g}" if isinstance(value, float) else "" if value is None else str(value)
+    return number(value, 5) if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _word(notes: Sequence[str], place: int) -> str:

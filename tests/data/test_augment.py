@@ -177,8 +177,8 @@ def test_colour_keeps_luminance_and_turns_hue() -> None:
     assert (after - pixels).abs().max() > 0.02
     grey = torch.full((5, 3, 4, 4), 0.5)
     assert torch.allclose(changed("colour", facts, (grey - mean) / std)[1] * std + mean, grey, atol=1e-3)
-    single = values(Facts(FieldSpec("image", "image", (1, 5, 5)), PICTURE.fitted), 4)
-    assert torch.equal(changed("colour", PICTURE, single)[1], single)
+    assert augmentations()["colour"]().suits(PICTURE)
+    assert not augmentations()["colour"]().suits(Facts(FieldSpec("image", "image", (1, 5, 5)), PICTURE.fitted))
 
 
 def test_noise_has_at_most_the_deviation_it_says() -> None:
@@ -424,6 +424,7 @@ def test_chance_depends_on_seed_epoch_and_row_alone() -> None:
         (Augment(kind="mixup"), None, ""),
         (Augment(kind="cutmix"), ["image"], ""),
         (Augment(kind="crop"), ["measured"], "for pictures"),
+        (Augment(kind="colour"), ["image"], "Colour is for pictures in colour, and the network reads none."),
     ],
 )
 def test_what_does_not_fit_is_said_in_a_sentence(one: Augment, names: Sequence[str] | None, words: str) -> None:

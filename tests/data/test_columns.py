@@ -211,6 +211,7 @@ def test_groups_times_weights_and_given_parts_are_no_inputs(home: Path) -> None:
     assert data.weights is not None
     assert data.weights[data.split["train"]].mean().item() == pytest.approx(1)
     assert torch.allclose(data.weights / data.weights[0], torch.arange(1.0, ROWS + 1))
+    table = csv(mixed())
     data = read(table, home, columns={"house": {"role": "group"}})
     houses = [set((rows // 4).tolist()) for rows in data.split.values()]
     assert sum(map(len, houses)) == len(set().union(*houses))

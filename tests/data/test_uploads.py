@@ -14,8 +14,11 @@ import pandas as pd
 import pytest
 import torch
 
+from builder import text
 from builder.data import DataError, DatasetInfo, Prepared, add_file, datasets, prepare, remove, statistics
+from builder.data.card import summary
 from builder.data.raw import Table
+from builder.data.readers import read_table
 from builder.graph import DataChoice
 from tests.data.crafted import flat, folders, lines, noise, packed, plain
 
@@ -173,6 +176,35 @@ def test_dates_become_numbers(home: Path) -> None:
     assert torch.equal(data.encode({"day": "2024-01-08"})["features"][0], data.inputs["features"][7])
 
 
+@pytest.mark.parametrize(
+    ("cells", "read"),
+    [
+        (["31.12.2023", "1.2.2024"], ["2023-12-31", "2024-02-01"]),
+        (["12/31/2023", "01/02/2024"], ["2023-12-31", "2024-01-02"]),
+        (["31/12/2023", "01/02/2024"], ["2023-12-31", "2024-02-01"]),
+        (["1,234.50", "12"], [1234.5, 12.0]),
+        (["-1,234,567", "+12"], [-1234567.0, 12.0]),
+        # What can be meant in two ways is left as it is.
+        (["03/04/2023", "01/02/2024"], None),
+        (["31.12.2023", "13/31/2023"], None),
+        (["1,234", "12,000"], None),
+    ],
+)
+def test_cells_written_by_people_are_read_where_they_mean_one_thing(cells: list[str], read: list[Any] | None) -> None:
+    table, _ = read_table("\n".join(["a\tb", *(f"{cell}\t1" for cell in [*cells, ""])]).encode(), "text", "x.tsv")
+    found = [value.date().isoformat() if hasattr(value, "date") else value for value in table["a"][:2]]
+    assert found == (cells if read is None else read)
+    assert pd.isna(table["a"][2])
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(86836.0, "86836"), (22331.1, "22331"), (9999.6, "10000"), (0.12346, "0.1235"), (-1.5e6, "-1500000")],
+)
+def test_a_large_number_is_told_without_a_power_of_ten(value: float, told: str) -> None:
+    assert text.number(value) == told
+
+
 def test_free_text_becomes_words(home: Path) -> None:
     rows = (
         f'"This is sentence number {i}, which is {("good", "bad")[i % 2]}.",{("up", "down")[i % 2]}' for i in range(60)
@@ -194,6 +226,29 @@ def test_the_target_is_guessed_by_its_name_or_is_the_last(home: Path) -> None:
     data = _add(plain(), home, target="width", task="regression")
     assert data.schema.target.kind == "number"
     assert data.restore(data.target).flatten().tolist() == pytest.approx([i % 7 for i in range(60)], abs=1e-5)
+
+
+def test_a_dataset_is_summed_up_with_the_target_that_was_chosen(home: Path) -> None:
+    info = add_file(plain(), "people.csv", home)
+    said = []
+    wanted: list[dict[str, Any]] = [{}, {"target": "width"}]
+    for options in wanted:
+        choice = DataChoice(dataset=info.name, options=options)
+        said.append(summary(info, prepare(choice, home), choice).rpartition(" ")[2])
+    assert said == ["kind", "width"]
+
+
+def test_a_column_that_says_how_rows_are_split_is_no_target_but_the_split(home: Path) -> None:
+    words = ("train", "Training", "VAL", "dev", "Test")
+    table = lines("a,kind,split", (f"{i},{'pq'[i % 2]},{words[i % 5]}" for i in range(60)))
+    data = _add(table, home)
+    assert (data.schema.target.name, _columns(data)) == ("kind", ("a",))
+    for name, places in (("train", (0, 1)), ("validation", (2, 3)), ("test", (4,))):
+        assert sorted(data.split[name]) == [row for row in range(60) if row % 5 in places]
+    asked = _add(table, home, target="split")  # whoever says so predicts it all the same
+    assert asked.schema.target.name == "split"
+    other = _add(table.replace(b"dev", b"boat"), home)  # ways to travel, say
+    assert other.schema.target.name == "split"
 
 
 def test_numbers_as_classes_are_in_their_order(home: Path) -> None:

@@ -142,6 +142,23 @@ def test_rows_are_parted_as_the_page_is_told(live: Live) -> None:
     assert Live(live.store, live.id).project.data == choice
 
 
+def test_parts_that_the_data_names_have_no_share_to_set(home: Path) -> None:
+    st.cache_resource.clear()
+    parts = ("train", "train", "test")
+    table = "\n".join(["a,kind,split", *(f"{row},{'pq'[row % 2]},{parts[row % 3]}" for row in range(60))])
+    info = add_file(table.encode(), "parted.csv", home)
+    choice = DataChoice(dataset=info.name)
+    found = schema(choice, home)
+    assert found is not None
+    store = open_store(home)
+    key = store.create_project(chain(("Input", found.inputs[0].parameters()), ("Linear", {"units": 2}), data=choice))
+    app = AppTest.from_function(_page, args=(key,), default_timeout=60).run()
+    boxes = {box.label: box.disabled for box in app.number_input}
+    assert (boxes["Validation"], boxes["Test"]) == (False, True)  # validation is taken from the rows for training
+    next(box for box in app.selectbox if box.label == "Rows are parted").select("random").run()
+    assert not any(box.disabled for box in app.number_input)
+
+
 def _pick(app: AppTest, label: str, value: Any) -> None:
     boxes = [*app.multiselect, *app.selectbox]
     next(box for box in boxes if box.label == label).set_value(value).run()

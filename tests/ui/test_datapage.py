@@ -211,6 +211,20 @@ def test_data_is_deleted_by_a_second_click_alone(home: Path) -> None:
     assert "sales" not in app.radio[0].options
 
 
+def remarked() -> None:
+    """What is said of one remark, and of two; runs by itself within Streamlit."""
+    from builder.ui.datapage import _remarks
+
+    _remarks([], ["- alone"])
+    _remarks(["first"], ["second"])
+
+
+def test_a_remark_that_is_alone_has_no_bullet() -> None:
+    alone, two = AppTest.from_function(remarked, default_timeout=60).run().warning
+    assert (alone.value, alone.icon) == ("\\- alone", ":material/warning:")
+    assert two.value.splitlines()[:2] == ["- first", "- second"]
+
+
 def test_the_first_look_is_at_many_classes(home: Path) -> None:
     name = brought(home, "sorted.csv", 400)
     app = opened("Look")

@@ -114,12 +114,18 @@ class Augmentation(BaseModel):
     title: ClassVar[str]
     summary: ClassVar[str]
     kinds: ClassVar[tuple[Kind, ...]]
+    # Of how many channels a picture has to be; 0: of any number.
+    channels: ClassVar[int] = 0
     # Targets that it would make wrong.
     spoils: ClassVar[tuple[str, ...]] = ()
 
+    def changes(self, spec: FieldSpec) -> bool:
+        """Whether it does anything to fields of this kind and size."""
+        return spec.kind in self.kinds and self.channels in (0, spec.shape[0])
+
     def suits(self, facts: Facts) -> bool:
         """Whether it can change this field."""
-        return facts.spec.kind in self.kinds and not (facts.spec.kind == "tokens" and facts.encoding in NO_WORDS)
+        return self.changes(facts.spec) and not (facts.spec.kind == "tokens" and facts.encoding in NO_WORDS)
 
     def apply(self, batch: Batch, places: list[int], random: Random) -> None:
         """Change the fields at `places` of a batch, and the target where it follows them."""

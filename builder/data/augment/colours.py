@@ -41,15 +41,14 @@ class Brightness(_Light):
 class Colour(_Light):
     name = "colour"
     title = "Colour"
-    summary = "More, less or other colours; grey pictures stay as they are"
+    summary = "More, less or other colours"
+    channels = 3
     saturation: float = Field(0.3, ge=0, le=1, description="How much colours grow or fade")
     hue: float = Field(10.0, ge=0, le=180, description="How far colours turn around the colour circle, in degrees")
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
         import torch
 
-        if values.shape[1] != 3:
-            return values
         rows = len(values)
         grown = random.uniform((rows,), 1 - self.saturation, 1 + self.saturation)
         angle = torch.deg2rad(random.uniform((rows,), -self.hue, self.hue))

@@ -63,8 +63,8 @@ def misfit(declared: Augment, schema: Schema, fields: list[str] | None = None) -
     if declared.field and all(field.name != declared.field for field in read):
         return f"{found.title} is meant for the field {declared.field!r}, which the network does not read."
     wanted = [field for field in read if declared.field in ("", field.name)]
-    suited = [field for field in wanted if field.kind in found.kinds]
-    kinds = " or ".join(_KINDS[kind] for kind in found.kinds)
+    suited = [field for field in wanted if found.changes(field)]
+    kinds = "pictures in colour" if found.channels else " or ".join(_KINDS[kind] for kind in found.kinds)
     if not suited:
         return f"{found.title} is for {kinds}, and the network reads none."
     if schema.target.kind in found.spoils:

@@ -92,7 +92,12 @@ def _answer(trained: Trained) -> str:
     if kind["kind"] == "class_and_tags":
         return "The answer is a class with its probability, a tag for each word, and the entities that the tags mark."
     if kind["kind"] == "tags":
-        return "The answer is a tag for each word, and the entities that the tags mark."
+        given = (
+            " A text is a string, which is split into words and punctuation marks, or a list of words as in the data."
+            if isinstance(trained.data.row(0).get(trained.data.schema.inputs[0].name), list)
+            else ""
+        )
+        return f"The answer is a tag for each word, and the entities that the tags mark.{given}"
     if kind["kind"] == "sequence":
         begun = trained.data.schema.inputs[-1].name
         return f"The answer is a text, written token by token from the rest of the row; `{begun}` is not read."

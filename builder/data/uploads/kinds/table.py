@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.data.choices import COLUMNS
 from builder.data.raw import Raw, Texts
+from builder.data.roles import tells_parts
 from builder.data.schema import DataError
 from builder.data.split import refuse_few
 from builder.data.tables import OPTIONS, default_target, table_to_raw
@@ -58,16 +59,20 @@ class Table(Tabular):
         own = set(OPTIONS)
         answers = super().answered(source, {name: value for name, value in given.items() if name not in own})
         answers = {name: value for name, value in answers.items() if value is not None}
-        if not source.alone:
-            answers[COLUMNS] = {PART: {"role": "split"}}
-        return {**answers, **{name: given[name] for name in OPTIONS if given.get(name) is not None}}
+        answers |= {name: given[name] for name in OPTIONS if given.get(name) is not None}
+        split = PART if not source.alone else _given_split(self._table(source, answers), answers)
+        if split:
+            answers.setdefault(COLUMNS, {split: {"role": "split"}})
+        return answers
 
     def learned(self, source: Source, answers: Answers) -> str:
         table = self._table(source, answers)
         if answers.get("text"):
             return f"To tell {answers.get('target')!r} from the text in {answers['text']!r}."
-        rest = [str(name) for name in table.columns if str(name) not in (answers.get("target"), PART)]
-        return f"To tell {answers.get('target')!r} from {_listed(rest)}"
+        split = next((name for name, said in answers.get(COLUMNS, {}).items() if said.get("role") == "split"), None)
+        rest = [str(name) for name in table.columns if str(name) not in (answers.get("target"), split)]
+        parted = f" Split into training, validation and test as {split!r} says." if split not in (None, PART) else ""
+        return f"To tell {answers.get('target')!r} from {_listed(rest)}{parted}"
 
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
         kept = super().keep(source, answers, folder, tell)
@@ -99,6 +104,12 @@ class Table(Tabular):
         if source.alone:
             return [*super().noted(source, answers), *filter(None, [untold(self._table(source, answers))])]
         return [note for name, _ in _in_parts(source) for note in source.table(name)[1]]
+
+
+def _given_split(table: pd.DataFrame, answers: Answers) -> str | None:
+    """The column that says which rows are for training, where it is asked for nothing else."""
+    free = [name for name in table.columns if str(name) not in (answers.get("target"), answers.get("text"))]
+    return next((str(name) for name in free if tells_parts(table[name])), None)
 
 
 def _in_parts(source: Source) -> list[tuple[str, str]]:

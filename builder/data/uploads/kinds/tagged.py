@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data import forms
-from builder.data.encode import words
+from builder.data.fitting import LENGTH_LIMIT, UNKNOWN_TOKENS
 from builder.data.limits import MAX_FILE_BYTES, MAX_ROWS
 from builder.data.raw import Raw, TaggedTexts
 from builder.data.readers import decoded
@@ -40,7 +40,8 @@ class Tagged(Reader):
     title = "Tagged words (CoNLL)"
     about = (
         "A word on each line with its tag behind it, and an empty line between sentences, as in CoNLL's tasks; tags of "
-        "entities are O, B-kind and I-kind. Several files (train, dev, test) in a zip are kept apart."
+        "entities are O, B-kind and I-kind. The words stay as they are, none is split. Several files (train, dev, "
+        "test) in a zip are kept apart."
     )
     kind = "text"
 
@@ -68,29 +69,30 @@ class Tagged(Reader):
 
         files = _files(source) or source.members.of(forms.TEXT)
         notes: list[str] = []
-        texts: list[str] = []
+        texts: list[list[str]] = []
         tags: list[str] = []
         parts: list[int | None] = []
         mended = Counter[str]()
         for place, name in enumerate(files):
             tell(0.1 + 0.7 * place / len(files), f"Reading {name}")
             for found, marked in _read(source, name, answers, None):
-                plain = _bio(marked, mended)
-                kept_words, kept_tags = _as_words(found, plain)
-                texts.append(kept_words)
-                tags.append(" ".join(kept_tags))
+                texts.append(found)
+                tags.append(" ".join(_bio(marked, mended)))
                 parts.append(_part(name))
             if len(texts) > MAX_ROWS:
                 raise DataError(f"These files hold more than {MAX_ROWS:,} sentences; bring a part of them.")
         if not texts:
             raise DataError(f"{source.filename[:100]!r} has no sentences of words with tags.")
         notes += [f"{count:,} tags {what}." for what, count in mended.items()]
-        table = pd.DataFrame({"text": texts, "tags": tags}).astype("string")
+        table = pd.DataFrame({"words": texts, "tags": tags})
         if None not in parts and len(set(parts)) > 1:
             table["part"] = np.array(parts)
         names = _tag_names(tags)
         table.to_parquet(folder / "tagged.parquet")
         kinds = sum(name != "O" for name in names)
+        cut = sum(len(found) > LENGTH_LIMIT for found in texts)
+        if cut:
+            notes.append(f"{cut:,} sentences have more than {LENGTH_LIMIT} words; those behind are not read.")
         return Kept(len(table), f"{len(table):,} sentences, {kinds} tags besides O", ("text", "tags"), notes)
 
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
@@ -103,6 +105,8 @@ class Tagged(Reader):
             raise DataError(
                 f"Every word has the same tag, {names[0] if names else 'none'!r}, so there is nothing to tell."
             )
+        # Of what was brought once, words were split as those of other texts are, and that is what networks learned.
+        parted = [list(found) for found in table["words"]] if "words" in table else []
         raw = TaggedTexts(
             name="text",
             target=np.arange(len(table)),
@@ -110,7 +114,8 @@ class Tagged(Reader):
             target_name="tags",
             classes=names,
             tag_names=names,
-            texts=list(table["text"]),
+            texts=[" ".join(found) for found in parted] or list(table["text"]),
+            parted=parted,
             tags=[text.split() for text in table["tags"]],
         )
         set_given(raw, table["part"].to_numpy() if "part" in table else None)
@@ -173,7 +178,7 @@ def _read(source: Source, name: str, answers: Answers, most: int | None) -> list
                 f"{line[:60]!r}; each line of a sentence has as many."
             )
         width = len(cells)
-        begun[0].append(cells[0] if column != 1 else cells[1])
+        begun[0].append((cells[0] if column != 1 else cells[1]) or UNKNOWN_TOKENS[1])
         begun[1].append(cells[column - 1])
     return found
 
@@ -203,17 +208,6 @@ def _bio(tags: list[str], mended: Counter[str]) -> list[str]:
         found.append(tag)
         before = tag
     return found
-
-
-def _as_words(tokens: list[str], tags: list[str]) -> tuple[str, list[str]]:
-    """The text, and a tag for each of its words as `words` parts them: what goes on within a token goes on with its
-    entity."""
-    kept: list[str] = []
-    for token, tag in zip(tokens, tags, strict=True):
-        count = len(words(token))
-        within = f"I-{tag[2:]}" if tag.startswith("B-") else tag
-        kept += [tag, *[within] * (count - 1)][:count]
-    return " ".join(tokens), kept
 
 
 def _part(name: str) -> int | None:

@@ -1,0 +1,196 @@
+"""Files of tagged words: their words are the tokens, and entities are counted on them."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from builder.data import Prepared, add_file, prepare
+from builder.data.encode import IGNORE, UNKNOWN, encode_rows
+from builder.explain.concepts import Wanted, _fits
+from builder.explain.examples import labels, read
+from builder.graph import DataChoice, Training
+from builder.train import OBJECTIVES, TrainedRun, fit_here, predict
+from tests.data.crafted import packed
+from tests.networks import chain
+
+# What the tokeniser of plain texts takes to pieces, among words that it leaves whole.
+ODD = (
+    "@paulwalk",
+    "http://bit.ly/a-b?c=1",
+    ":-)",
+    "I-95",
+    "don't",
+    "\U0001f600\U0001f600",
+    "U.S.",
+    "’s",
+    "#a_b",
+    "\u200b",
+)
+PLAIN = ("From", "Green", "in", "the", "York", "it")
+TAGS = ("O", "O", "O", "B-place", "I-place", "B-person", "I-person")
+Sentence = list[tuple[str, str]]
+
+
+@cache
+def sentences() -> dict[str, list[Sentence]]:
+    """Sentences by the file that they stand in; those of the test are longer than any in training."""
+    random = np.random.default_rng(8)
+
+    def written(most: int) -> Sentence:
+        length = int(random.integers(1, most))
+        return list(zip(random.choice([*ODD, *PLAIN], length), random.choice(TAGS, length), strict=True))
+
+    return {name: [written(most) for _ in range(40)] for name, most in (("train", 9), ("dev", 9), ("test", 16))}
+
+
+def files() -> bytes:
+    blocks = {
+        name: "\n\n".join("\n".join(f"{word}\t{tag}" for word, tag in sentence) for sentence in found) + "\n"
+        for name, found in sentences().items()
+    }
+    return packed({f"{name}.conll": text.encode() for name, text in blocks.items()})
+
+
+def conlleval(tags: list[str]) -> set[tuple[int, int, str]]:
+    """Entities as CoNLL's scorer has them: chunks that begin and end where one of two neighbouring tags says so."""
+    found, begun = set(), 0
+    around = [("O", ""), *[(tag[0], tag[2:]) for tag in tags], ("O", "")]
+    for place, ((last, kind), (mark, other)) in enumerate(pairwise(around)):
+        if last != "O" and (mark in "OB" or kind != other):
+            found.add((begun, place - 1, kind))
+        if mark == "B" or (mark == "I" and (last == "O" or kind != other)):
+            begun = place
+    return found
+
+
+@pytest.fixture
+def data(home: Path) -> Prepared:
+    return prepare(DataChoice(dataset=add_file(files(), "words.zip", home).name), home)
+
+
+def in_file(data: Prepared, split: str) -> dict[int, Sentence]:
+    """The sentences of a part by their rows, which are in the order of the files."""
+    name = {"train": "train", "validation": "dev", "test": "test"}[split]
+    return dict(zip(sorted(data.split[split].tolist()), _mended(sentences()[name]), strict=True))
+
+
+def _mended(found: list[Sentence]) -> list[Sentence]:
+    """An I- that goes on with nothing begins, as the reader says of it."""
+    made = []
+    for sentence in found:
+        starts = {(first, kind) for first, _, kind in conlleval([tag for _, tag in sentence])}
+        made.append(
+            [
+                (word, f"B-{tag[2:]}" if (place, tag[2:]) in starts else tag)
+                for place, (word, tag) in enumerate(sentence)
+            ]
+        )
+    return made
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_the_words_of_the_file_are_the_tokens_and_each_has_its_tag(data: Prepared, split: str) -> None:
+    (field,) = data.preprocess["fields"]
+    seen = {word.lower() for sentence in sentences()["train"] for word, _ in sentence}
+    assert set(field["vocabulary"][2:]) == seen
+    for row, sentence in in_file(data, split).items():
+        words, tags = [word.lower() for word, _ in sentence], [tag for _, tag in sentence]
+        ids = data.inputs["text"][row].tolist()
+        assert [field["vocabulary"][number] for number in ids[: len(words)]] == words
+        assert set(ids[len(words) :]) <= {0}  # and no word is cut, though training has no such sentence
+        target = data.target[row].tolist()
+        assert [data.schema.target.classes[number] for number in target if number != IGNORE] == tags
+        shown = data.example(row)
+        assert (list(shown.tokens), list(shown.tags)) == (words, tags)
+
+
+def test_entities_are_scored_on_the_words_of_the_file(data: Prepared) -> None:
+    rows, classes = data.split["test"], data.schema.target.classes
+    true = in_file(data, "test")
+    noise = torch.from_numpy(np.random.default_rng(9).normal(size=(len(rows), data.target.shape[1], len(classes))))
+    output = noise + 1.5 * torch.nn.functional.one_hot(data.target[rows].clamp(min=0), len(classes))
+    pairs = []
+    for line, row in zip(output.argmax(2).tolist(), rows.tolist(), strict=True):
+        tags = [tag for _, tag in true[row]]
+        pairs.append((conlleval(tags), conlleval([classes[number] for number in line[: len(tags)]])))
+    right = sum(len(one & other) for one, other in pairs)
+    expected = 2 * right / sum(len(one) + len(other) for one, other in pairs)
+    assert 0.2 < expected < 0.8
+    tagging = OBJECTIVES["tagging"].configured(Training(), data, "cpu")
+    assert tagging.evaluate(output, data, rows, "test").metrics["entity_f1"] == pytest.approx(expected)
+    sums = tagging.scores(output, data.target[rows])
+    means = {name: float(value) / sums.count for name, value in sums.sums.items()}
+    assert tagging.finish(means)["entity_f1"] == pytest.approx(expected)
+
+
+def trained(data: Prepared, dataset: str, home: Path) -> TrainedRun:
+    (field,) = data.schema.inputs
+    project = chain(
+        ("Input", field.parameters()),
+        ("Embedding", {"vocabulary": field.vocabulary, "dim": 4}),
+        ("Linear", {"units": len(data.schema.target.classes)}),
+        data=DataChoice(dataset=dataset),
+        training=Training(objective="tagging", epochs=1, device="cpu"),
+    )
+    return fit_here(project, home)
+
+
+def test_answers_and_explanations_are_by_word(home: Path) -> None:
+    dataset = add_file(files(), "words.zip", home).name
+    data = prepare(DataChoice(dataset=dataset), home)
+    run = trained(data, dataset, home)
+    row, sentence = max(in_file(data, "test").items(), key=lambda one: len(one[1]))
+    words = [word for word, _ in sentence]
+    by_row, given, string = predict(run, [data.row(row), {"text": words}, {"text": "@paulwalk is"}])
+    assert len(by_row["prediction"]) == len(words)
+    assert given == by_row
+    assert len(string["prediction"]) == 3  # a string is split as any text: @, paulwalk and is
+    inputs, example = read(data, {"text": words})
+    assert torch.equal(inputs["text"][0], data.inputs["text"][row])
+    assert example.tokens == data.example(row).tokens
+    assert [label for label in labels(data, example)["text"] if label] == [word.lower() for word in words]
+    assert _fits(data, row, Wanted("word", text=words[0])) or not words[0][0].isalnum()
+
+
+def test_what_was_brought_before_is_split_as_it_was(home: Path) -> None:
+    info = add_file(files(), "words.zip", home)
+    old = pd.DataFrame({"text": ["@paulwalk saw I-95"] * 30, "tags": ["O O O B-x I-x I-x"] * 30}).astype("string")
+    old.to_parquet(home / "data" / info.name / "tagged.parquet")
+    data = prepare(DataChoice(dataset=info.name), home)
+    assert data.row(0) == {"text": "@paulwalk saw I-95"}
+    assert data.example(0).tokens == ("@", "paulwalk", "saw", "i", "-", "95")
+    assert data.inputs["text"].shape == (30, 6)
+    assert data.target_text(0) == "O O O B-x I-x I-x"
+
+
+def test_a_list_of_words_is_taken_as_it_is_and_joined_where_tokens_are_others() -> None:
+    field: dict[str, Any] = {"name": "text", "encoding": "words", "vocabulary": ["", "�", "@a"], "length": 4}
+    assert encode_rows({"fields": [field]}, [{"text": ["@A", "", "b"]}])["text"].tolist() == [[2, UNKNOWN, UNKNOWN, 0]]
+    letters = {**field, "encoding": "letters", "vocabulary": ["", "�", "@", "a", " "]}
+    assert encode_rows({"fields": [letters]}, [{"text": ["@a", "a"]}])["text"].tolist() == [[2, 3, 4, 3]]
+
+
+def form() -> None:
+    """The box in which a text is changed; runs by itself within Streamlit."""
+    import streamlit as st
+
+    from builder.ui.own import typed
+
+    st.session_state.found = [typed(["@a", "b c", "."], "given"), typed("@a b", "plain")]
+
+
+def test_words_that_are_given_stay_a_list_where_people_type() -> None:
+    app = AppTest.from_function(form, default_timeout=60).run()
+    assert [box.value for box in app.text_area] == ["@a b c .", "@a b"]
+    assert app.session_state.found == [["@a", "b c", "."], "@a b"]  # as they were, while nobody typed
+    app.text_area[0].set_value("@new b .").run()
+    assert app.session_state.found == [["@new", "b", "."], "@a b"]
