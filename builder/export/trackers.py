@@ -43,7 +43,7 @@ def write_tensorboard(store: Store, run: Run, folder: Path) -> Path:
 
 def zipped(store: Store, runs: Sequence[Run], kind: str) -> bytes:
     """Runs for TensorBoard or for MLflow, as `kind` says, in one archive whose only folder is what the program is told:
-    `tensorboard --logdir runs`, `mlflow ui --backend-store-uri mlruns`."""
+    `tensorboard --logdir runs`, `MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri mlruns`."""
     with TemporaryDirectory(prefix="netloom-") as place:
         folder = Path(place) / ("runs" if kind == "tensorboard" else "mlruns")
         for number, run in enumerate(runs, 1):
@@ -64,7 +64,8 @@ def _safe(title: str) -> str:
 
 
 def write_mlflow(store: Store, run: Run, folder: Path, *, address: str = "") -> Path:
-    """Write a run into `folder` as MLflow's file store keeps it (`mlflow ui --backend-store-uri folder`).
+    """Write a run into `folder` as MLflow's file store keeps it (`mlflow ui --backend-store-uri folder`), which newer
+    versions read only where MLFLOW_ALLOW_FILE_STORE is true.
 
     Returns the run's folder. Values of YAML are written as JSON, which is YAML too. `address` is where the folder will
     be found, if that is elsewhere.
@@ -105,7 +106,8 @@ def write_mlflow(store: Store, run: Run, folder: Path, *, address: str = "") -> 
     found = document(store, run.id)
     for path, value in (settings(found) if found else {}).items():
         _text(place / "params" / path, value if isinstance(value, str) else json.dumps(value))
-    for name, value in {"mlflow.runName": plain(run.title), "netloom.tags": ", ".join(run.tags)}.items():
+    tags = {"mlflow.runName": plain(run.title), "mlflow.note.content": run.notes, "netloom.tags": ", ".join(run.tags)}
+    for name, value in tags.items():
         _text(place / "tags" / name, value)
     return place
 
@@ -119,7 +121,9 @@ def _write_measures(store: Store, run: Run, place: Path) -> None:
         lines.setdefault(f"{split}_{name}", []).append(f"{_ms(at)} {value!r} {step}\n")
     end = run.ended_at.timestamp() if run.ended_at else max(points.at, default=0.0)
     for name, value in metrics(run).items():
-        lines.setdefault(name.replace(" ", "_"), []).append(f"{_ms(end)} {value!r} {run.step}\n")
+        # The best on validation rows is no point of their curve.
+        title = name.replace("validation ", "best_validation_").replace(" ", "_")
+        lines.setdefault(title, []).append(f"{_ms(end)} {value!r} {run.step}\n")
     for name, found in lines.items():
         _write(place / "metrics" / name, "".join(found).encode())
 

@@ -78,6 +78,8 @@ def settings(project: Project) -> dict[str, Any]:
         found |= {f"{name}.parameters.{key}": value for key, value in network.parameters.items()}
         for key, node in network.nodes.items():
             found[f"{name}.{key}"] = node.type
+            if node.frozen:
+                found[f"{name}.{key}.frozen"] = True
             found |= {f"{name}.{key}.{param}": value for param, value in _flat(node.params)}
     return found
 

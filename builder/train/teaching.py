@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # What a teacher is called in the folder of the run that learns from it.
 WEIGHTS, SOURCE, ABOUT = "teacher.safetensors", "teacher.py", "teacher.json"
 OBJECTIVE = "distillation"
-_CLASSIFIERS = ("classification", OBJECTIVE)
+CLASSIFIERS = ("classification", OBJECTIVE)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _refuse(store: Store, project: Project, teacher: Project) -> None:
     """Raises:
     StartError: the teacher tells no classes, or was trained on other data.
     """
-    if teacher.training.objective not in _CLASSIFIERS:
+    if teacher.training.objective not in CLASSIFIERS:
         what = teacher.training.objective.replace("_", " ")
         raise StartError(f"A teacher gives logits for classes, and the chosen run was trained by {what}.")
     if teacher.data != project.data:

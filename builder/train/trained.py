@@ -22,6 +22,7 @@ from builder.train.objectives.agents import Agent
 from builder.train.objectives.base import joined
 from builder.train.objectives.sequence_to_sequence import SequenceToSequence
 from builder.train.origin import verified
+from builder.train.prior import samples
 from builder.train.streaming import measured, take
 from builder.train.teaching import find, teach
 
@@ -143,7 +144,8 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
     if isinstance(objective, SequenceToSequence):
         inputs = {name: trained.data.inputs[name][rows] for name in trained.fields}
         return objective.compare(found, objective.write(trained.output, trained.data, inputs), trained.data, rows)
-    return objective.further(found, output, trained.output, trained.data, rows)
+    found = objective.further(found, output, trained.output, trained.data, rows)
+    return replace(found, samples=found.samples or samples(trained, rows))
 
 
 def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -159,6 +159,7 @@ def carry_out(
         link.log("restore", step=step)
     # One that only measures has its points at step 0: without a checkpoint they go as well.
     store.drop_points_after(run_id, loop.step if found else -1)
+    (folder / "evaluation.json").unlink(missing_ok=True)  # of the weights as they were before it went on
     store.update_run(run_id, state="running", started_at=datetime.now(UTC), total_steps=loop.total_steps, reason="")
     link.start(loop)
     try:

@@ -187,7 +187,7 @@ def _layers(live: Live) -> None:
         text = "What the learning rate is multiplied by here; 0: learns nothing; empty: as all others"
         st.number_input(title, 0.0, 1000.0, float(rate), step=None, format="%g", help=text, **made)
         refused(made)
-    others = [key for key, node in nodes.items() if key not in rates and _learns(live, key)]
+    others = [key for key, node in nodes.items() if key not in rates and not node.frozen and _learns(live, key)]
     if others:
         made = bound(live, "training/layer", "", lambda key: _with_rate(live, key, 0.1), renews=True)
         titles = {"": "Choose a layer", **{key: label(nodes[key]) for key in others}}

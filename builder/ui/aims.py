@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,10 @@ import streamlit as st
 from builder import train
 from builder.check.rules.objectives import HEADS, head_of
 from builder.data import TargetSpec
-from builder.graph import Edit
+from builder.graph import DataChoice, DocumentError, Edit, read
 from builder.graph.aiming import Aiming, Head
 from builder.graph.training import about
-from builder.store import StoreError
+from builder.store import Run, StoreError
 from builder.train import teaching
 from builder.train.checkpoints import weights_file
 from builder.train.origin import RUN
@@ -27,6 +29,7 @@ ALIKE, BALANCED, OWN = "alike", "balanced", "own"
 WEIGHTINGS = {ALIKE: "As much as negatives", BALANCED: "Balanced: rare ones count more", OWN: "My own"}
 CLASS_WEIGHTINGS = {ALIKE: "All alike", BALANCED: "Balanced: rare ones count more", OWN: "My own"}
 SHOWN_RUNS = 20
+LOOKED_AT = 200  # runs of all projects, the newest
 BINARY = "binary_classification"
 
 
@@ -148,24 +151,63 @@ def own_weights(
 
 
 def _elsewhere(live: Live, chosen: str) -> str:
-    """What a run of another project is called, as far as it is still there."""
+    """What a run that is not listed is called, as far as it is still there."""
     try:
-        run = live.store.run(chosen.removeprefix(RUN))
+        return _named(live.store.run(chosen.removeprefix(RUN)))
     except StoreError:
         return "An earlier run"
+
+
+def _named(run: Run) -> str:
     return f"{run.title[:40]} · {at(run.created_at)}"
+
+
+def _runs(live: Live) -> dict[str, str]:
+    """The runs that may be a teacher: those of this project that have weights, then those of others that fit."""
+    runs = live.store.runs(live.id, limit=SHOWN_RUNS)
+    names = {f"{RUN}{run.id}": _named(run) for run in runs if _has_weights(live, run)}
+    others = (run for run in live.store.runs(limit=LOOKED_AT) if run.project_id != live.id and _fits(live, run))
+    projects = {row.id: row.name for row in live.store.list_projects()}
+    for run in islice(others, SHOWN_RUNS):
+        project = projects.get(run.project_id, "")
+        names[f"{RUN}{run.id}"] = f"{project[:40]}: {_named(run)}" if run.title != project else _named(run)
+    return names
+
+
+def _has_weights(live: Live, run: Run) -> bool:
+    try:
+        weights_file(Path(live.store.run_folder(run.id)))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=1_000)
+def _data_of(document: Path) -> DataChoice | None:
+    """The data of a run, which never changes."""
+    try:
+        return read(document).data
+    except DocumentError:
+        return None
+
+
+def _fits(live: Live, run: Run) -> bool:
+    """Whether a run can teach this project."""
+    if run.summary.get("objective") not in teaching.CLASSIFIERS:
+        return False
+    if _data_of(Path(live.store.run_folder(run.id)) / "project.json") != live.project.data:
+        return False
+    training = live.project.training.model_copy(update={"teacher": f"{RUN}{run.id}"})
+    try:
+        return teaching.find(live.store, live.project.model_copy(update={"training": training})) is not None
+    except train.StartError:
+        return False
 
 
 def _teacher(live: Live) -> None:
     """The choice of an earlier run to learn from."""
     chosen = live.project.training.teacher
-    names = {"": "Choose a run"}
-    for run in live.store.runs(live.id, limit=SHOWN_RUNS):
-        try:
-            weights_file(Path(live.store.run_folder(run.id)))
-        except FileNotFoundError:
-            continue
-        names[f"{RUN}{run.id}"] = f"{run.title[:40]} · {at(run.created_at)}"
+    names = {"": "Choose a run", **_runs(live)}
     names.setdefault(chosen, _elsewhere(live, chosen))
     names = told_apart(names)
     st.selectbox(

@@ -67,7 +67,6 @@ def confusion_chart(counts: list[list[int]], classes: Sequence[str]) -> go.Figur
             x=names,
             y=names,
             text=counts,
-            texttemplate="%{text}" if len(classes) <= 15 else None,
             colorscale=[[0, "rgba(99,102,241,0.04)"], [1, "rgba(99,102,241,1)"]],
             zmin=0,
             zmax=1,
@@ -82,7 +81,25 @@ def confusion_chart(counts: list[list[int]], classes: Sequence[str]) -> go.Figur
         xaxis={"title": "Predicted", "type": "category", "showgrid": False},
         yaxis={"title": "True", "type": "category", "autorange": "reversed", "showgrid": False},
     )
+    if len(classes) <= 15:
+        figure.update_layout(annotations=_numbers(counts, shares, names))
     return figure
+
+
+def _numbers(counts: list[list[int]], shares: list[list[float]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """The number of each cell, in the letters of the theme: those of a heatmap itself are dark on what is dark, too."""
+    return [
+        {
+            "x": other,
+            "y": name,
+            "text": str(counts[row][column]),
+            "showarrow": False,
+            "font": {"size": 12, **({"color": "white"} if shares[row][column] > 0.5 else {})},
+            "opacity": 1 if counts[row][column] else 0.4,
+        }
+        for row, name in enumerate(names)
+        for column, other in enumerate(names)
+    ]
 
 
 def residual_chart(target: list[float], predicted: list[float], name: str) -> go.Figure:

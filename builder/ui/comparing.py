@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from builder import train
+from builder.data import datasets
 from builder.store import Points, Run, Store
 from builder.train.compare import (
     AXES,
@@ -42,6 +44,7 @@ AT_MOST = 20
 FEW_EPOCHS = 15
 AXIS_TITLES = {"step": "Step", "epoch": "Epoch", "time": "Seconds"}
 FLAT = {"displayModeBar": False}
+_PINNED = "pinned baseline"
 
 
 def comparing(store: Store, runs: Sequence[Run]) -> None:
@@ -52,12 +55,23 @@ def comparing(store: Store, runs: Sequence[Run]) -> None:
     titles = _titles(shown)
     base = None
     if len(shown) > 1:
-        base = st.selectbox("Baseline", [run.id for run in shown], format_func=titles.__getitem__, key="baseline")
+        base = _baseline(shown, titles)
         _differences(store, shown, base, titles)
     _curves(store, shown, titles, base)
     if len(shown) > 1 and base is not None:
         _documents(store, shown, base, titles)
         _parallel(store, shown)
+
+
+def _baseline(runs: Sequence[Run], titles: dict[str, str]) -> str:
+    """The run that the others are compared with: it stays so while others come and go."""
+    ids = [run.id for run in runs]
+    pinned = st.session_state.get(_PINNED)
+    place = ids.index(pinned) if pinned in ids else 0
+    # Another widget where runs are called otherwise, as a box keeps what it said before.
+    key = f"baseline {hash(tuple(titles.items()))}"
+    st.session_state[_PINNED] = base = st.selectbox("Baseline", ids, place, titles.__getitem__, key=key)
+    return base
 
 
 def _titles(runs: Sequence[Run]) -> dict[str, str]:
@@ -76,7 +90,8 @@ def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str
     same = {"run", "title"} | ({"state"} if len({row["state"] for row in rows}) == 1 else set())
     # What is known of none takes no room, such as differences from a baseline that was never measured.
     kept = [key for key in rows[0] if key not in same and any(row[key] is not None for row in rows)]
-    shown = [{"Run": titles[row["run"]], **{called(key): row[key] for key in kept}} for row in rows]
+    name = _datasets(store)
+    shown = [{"Run": titles[row["run"]], **{called(key): name(key, row[key]) for key in kept}} for row in rows]
     st.markdown("#### What differs")
     numbers = [key for key in shown[0] if any(isinstance(row[key], float) for row in shown)]
     config = {
@@ -89,6 +104,12 @@ def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str
         column_config={"Run": st.column_config.TextColumn(width="medium"), **config},
     )
     st.download_button("CSV", as_csv(rows), "runs.csv", "text/csv", icon=":material/download:")
+
+
+def _datasets(store: Store) -> Callable[[str, Any], Any]:
+    """Gives a setting as it is shown: data by its title, and all else as it is."""
+    names = {info.name: info.title for info in datasets(store.home)}
+    return lambda path, value: names.get(value, value) if path == "data.dataset" else value
 
 
 def called(key: str) -> str:
@@ -172,9 +193,8 @@ def _documents(store: Store, runs: list[Run], base: str, titles: dict[str, str])
     """What was changed in the document from the baseline to another run."""
     st.markdown("#### From the baseline's document to another's")
     others = [run.id for run in runs if run.id != base]
-    other = st.selectbox(
-        "Other", others, format_func=titles.__getitem__, key=f"other {base}", label_visibility="collapsed"
-    )
+    key = f"other {base} {hash(tuple(titles.items()))}"
+    other = st.selectbox("Other", others, format_func=titles.__getitem__, key=key, label_visibility="collapsed")
     old, new = document(store, base), document(store, other)
     if old is None or new is None:
         st.caption("The folder of one of these runs is gone.")
@@ -193,7 +213,15 @@ def _documents(store: Store, runs: list[Run], base: str, titles: dict[str, str])
             column.markdown(f"**{title}**\n" + "\n".join(f"- {plain(item)}" for item in items))
     changes = [*found.parameters, *found.training, *found.data]
     if changes:
-        rows = [{"Setting": item.path, "Baseline": as_text(item.old), "Other": as_text(item.new)} for item in changes]
+        name = _datasets(store)
+        rows = [
+            {
+                "Setting": item.path,
+                "Baseline": as_text(name(item.path, item.old)),
+                "Other": as_text(name(item.path, item.new)),
+            }
+            for item in changes
+        ]
         st.dataframe(rows, hide_index=True)
 
 
@@ -202,8 +230,9 @@ def _parallel(store: Store, runs: list[Run]) -> None:
     columns = [settings(found) if (found := document(store, run.id)) else {} for run in runs]
     measures = [metrics(run) for run in runs]
     axes: dict[str, list[Any]] = {}
+    name = _datasets(store)
     for path in differing(columns)[:8]:
-        values = [column.get(path) for column in columns]
+        values = [name(path, column.get(path)) for column in columns]
         axes[path] = [as_text(value) for value in values] if None in values else values
     names = list(dict.fromkeys(name for found in measures for name in found))
     axes |= {called(name): [found.get(name) for found in measures] for name in names[:4]}
@@ -226,6 +255,12 @@ def parallel(axes: dict[str, list[Any]], colour_by: str | None, key: str) -> Non
     st.plotly_chart(parallel_chart(axes, colour_by), width="stretch", config=FLAT, key=key)
 
 
+def _digits(values: Sequence[float]) -> str:
+    """How numbers along an axis are written: with so many digits that no two ticks read the same."""
+    high, span = max(map(abs, values), default=0.0), max(values, default=0.0) - min(values, default=0.0)
+    return f".{3 + max(0, math.floor(math.log10(high / span)))}~g" if span > 0 else ".3~g"
+
+
 def parallel_chart(axes: dict[str, list[Any]], colour_by: str | None) -> go.Figure:
     """Parallel coordinates. Values that are no numbers stand at even distances; runs that lack one are left out."""
     import plotly.graph_objects as go
@@ -237,7 +272,7 @@ def parallel_chart(axes: dict[str, list[Any]], colour_by: str | None) -> go.Figu
         chosen = [values[place] for place in whole]
         label = name.rpartition(".")[2] if len(name) > 22 else name
         if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in chosen):
-            dimensions.append({"label": label, "values": chosen, "tickformat": ".3g"})
+            dimensions.append({"label": label, "values": chosen, "tickformat": _digits(chosen)})
         else:
             texts = [as_text(value) for value in chosen]
             known = list(dict.fromkeys(texts))

@@ -12,7 +12,7 @@ from builder.train.compare import as_csv, table
 TITLES = {"tensorboard": "TensorBoard", "mlflow": "MLflow"}
 COMMANDS = {
     "tensorboard": "tensorboard --logdir runs",
-    "mlflow": "mlflow ui --backend-store-uri mlruns",
+    "mlflow": "MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri mlruns",
 }
 
 

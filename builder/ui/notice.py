@@ -15,6 +15,7 @@ import streamlit as st
 
 from builder.store import Run, Store, StoreError, Sweep
 from builder.train.compare import test
+from builder.ui.results import measured
 from builder.ui.trouble import guard
 
 # So many of the newest are looked at where this tab does not know yet what went on.
@@ -24,7 +25,8 @@ _CSS = """
 button { font: inherit; font-size: 0.875rem; color: var(--st-text-color); background: none; cursor: pointer;
   border: 1px solid var(--st-border-color, #8884); border-radius: var(--st-button-radius, 0.5rem);
   min-height: 2.5rem; padding: 0.25rem 0.75rem }
-button:hover { color: var(--st-primary-color); border-color: var(--st-primary-color) }
+button:disabled { opacity: 0.6; cursor: default }
+button:hover:enabled { color: var(--st-primary-color); border-color: var(--st-primary-color) }
 button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px }
 """
 _ASKED = """
@@ -62,7 +64,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const known = new Set(JSON.parse(sessionStorage.getItem(GOING) ?? "[]"));
   for (const { id, title, words } of data.ended) {
     if (!known.has(id) || data.going.includes(id) || !on()) continue;
-    const notice = new Notification(title, { body: words, tag: id });
+    const notice = new Notification(title, { body: words, tag: id, renotify: true });
     notice.onclick = () => { window.focus(); notice.close(); };
   }
   sessionStorage.setItem(GOING, JSON.stringify(data.going));
@@ -119,8 +121,8 @@ def _found(store: Store, key: str) -> Run | Sweep | None:
 
 def _told(one: Run | Sweep) -> dict[str, str]:
     """How it ended: why, or how well."""
-    measures, words = test(one)[:2] if isinstance(one, Run) else [], one.state.capitalize()
-    well = " · ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in measures)
+    run, words = one if isinstance(one, Run) else None, one.state.capitalize()
+    well = " · ".join(" ".join(measured(*item, run)) for item in (test(run)[:2] if run else ()))
     title = f"{'Sweep: ' * isinstance(one, Sweep)}{one.title[:80]}"
     return {"id": one.id, "title": title, "words": shorten(f"{words}. {one.reason or well}", 200, placeholder=" …")}
 

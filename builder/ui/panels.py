@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from builder.text import number
 from builder.ui.charts import MARGIN, TRAIN, VALIDATION
 from builder.ui.words import plain
 
@@ -36,8 +37,9 @@ def panels(found: list[dict[str, Any]], classes: Sequence[str]) -> None:
                     st.caption(f"Row {item['row']} · {plain(item['caption'][:80])}")
 
 
-def samples(found: dict[str, list[Any]]) -> None:
-    """Groups of pictures (C, H, W), each as one sheet, beside each other."""
+def samples(found: dict[str, list[Any]], *, judged: bool) -> None:
+    """Groups of pictures (C, H, W), each as one sheet, beside each other. `judged`: it was measured how far they are
+    apart, as it is of a GAN's, and not of what comes out of a decoder."""
     for column, (title, pictures) in zip(st.columns(len(found)), found.items(), strict=True):
         column.markdown(f"**{plain(title)}**")
         column.image(_sheet(np.asarray(pictures, dtype=np.float64)), width="stretch")
@@ -45,6 +47,10 @@ def samples(found: dict[str, list[Any]]) -> None:
         "The noise of the generated pictures is the same for every run and was not used in training. Likeness: 100% "
         "where their Fréchet distance to the test pictures is 0, and 0% from that of training pictures on whose "
         "pixels were shuffled among each other. Real pictures do not reach 100% either: no two sets are alike."
+        if judged
+        else "Each generated picture is what the decoder makes of a latent vector of noise z ~ N(0, 1), the prior: no "
+        "picture came in. The noise is the same for every run. Where they look less real than reconstructions do, the "
+        "latent vectors of the data do not fill the prior; a greater coefficient of Reparameterise draws them to it."
     )
 
 
@@ -182,13 +188,13 @@ def embedding_chart(found: dict[str, Any]) -> go.Figure:
 
     figure = go.Figure()
     colours = COLOURS[1:]  # the first is that of a background
-    for number, name in enumerate(dict.fromkeys(sorted(found["names"]))):
+    for turn, name in enumerate(dict.fromkeys(sorted(found["names"]))):
         places = [place for place, other in enumerate(found["names"]) if other == name]
         figure.add_scatter(
             x=[found["x"][place] for place in places],
             y=[found["y"][place] for place in places],
             mode="markers",
-            marker={"size": 6, "color": colours[number % len(colours)]},
+            marker={"size": 6, "color": colours[turn % len(colours)]},
             name=name,
         )
     figure.update_layout(
@@ -244,4 +250,4 @@ def _rates(found: dict[str, Any]) -> go.Figure:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return number(value) if isinstance(value, float) else str(value)

@@ -27,6 +27,8 @@ from builder.ui.words import plain, told_apart
 
 REFRESH_S = 2.0
 LIMIT = 1_000
+# Pixels: what a few tags take, the beginning of a note, and a form that they can be read in.
+TAGS_WIDTH, NOTES_WIDTH, NAMING_WIDTH = 130, 170, 420
 PARTS = {"runs": "Runs", "sweeps": "Sweeps"}
 _CHOSEN = "chosen runs"
 _FILTERS = "filters of runs"
@@ -128,8 +130,8 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
         "Epochs": [run.epoch for run in runs],
         "Best on validation": [_best(run) for run in runs],
         "Test": [_test(run) for run in runs],
-        "Tags": [list(run.tags) for run in runs],
         "Started": [run.created_at for run in runs],
+        "Tags": [list(run.tags) for run in runs],
         "Notes": [run.notes for run in runs],
     }
     # What says nothing takes no room.
@@ -150,7 +152,8 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
         key=key,
         column_config={
             "Best on validation": st.column_config.NumberColumn(format="%.4g"),
-            "Tags": st.column_config.ListColumn(),
+            "Tags": st.column_config.ListColumn(width=TAGS_WIDTH),
+            "Notes": st.column_config.TextColumn(width=NOTES_WIDTH),
             "Started": st.column_config.DatetimeColumn(format="distance"),
             "Title": st.column_config.TextColumn(width="medium"),
         },
@@ -176,7 +179,7 @@ def _best(run: Run) -> float | None:
 
 
 def _test(run: Run) -> str:
-    return " · ".join(f"{name} {text}" for name, text in (measured(*item) for item in test(run)[:2]))
+    return " · ".join(f"{name} {text}" for name, text in (measured(*item, run) for item in test(run)[:2]))
 
 
 def _one(live: Live, run: Run) -> None:
@@ -225,10 +228,10 @@ def _branch(store: Store, run: Run) -> None:
 
 
 def _describe(store: Store, run: Run) -> None:
-    with st.form(f"describe {run.id}", border=False):
+    with st.form(f"describe {run.id}", border=False, width=NAMING_WIDTH):
         title = st.text_input("Title", run.title, max_chars=200)
         tags = st.text_input("Tags", ", ".join(run.tags), help="With commas between them")
-        notes = st.text_area("Notes", run.notes, max_chars=20_000)
+        notes = st.text_area("Notes", run.notes, max_chars=20_000, height=160)
         if st.form_submit_button("Keep", type="primary"):
             values: dict[str, Any] = {"title": title.strip() or run.title, "tags": tags.split(","), "notes": notes}
             ask(lambda: store.update_run(run.id, **values), "")

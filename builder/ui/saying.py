@@ -35,14 +35,16 @@ def saying(folder: Path, run_id: str) -> None:
     chosen = st.session_state.get(kept)
     at = chosen if chosen in epochs else epochs[-1]
     if len(epochs) > 1:
-        # One that follows the run is a new widget with every epoch, and one that somebody moved stays as it is.
-        key = f"said {run_id} {'back' if at == chosen else len(epochs)}"
+        # One widget for the whole run, as another would take the focus from who moves it by keys.
+        key = f"said {run_id}"
+        if st.session_state.get(key) != at:
+            st.session_state[key] = at
 
         def move() -> None:
-            value = st.session_state.get(key)
+            value = st.session_state[key]
             st.session_state[kept] = None if value == epochs[-1] else value
 
-        at = st.select_slider("After epoch", epochs, at, key=key, on_change=move)
+        at = st.select_slider("After epoch", epochs, key=key, on_change=move)
     line = found.epochs[epochs.index(at)]
     st.html(cards(found.rows, line["said"]))
     made = all(row.keys() == {"row", "true"} for row in found.rows)

@@ -19,6 +19,7 @@ from builder.train.trial import PRUNERS
 from builder.ui.charts import MARGIN
 from builder.ui.comparing import COLOURS, FLAT, called, parallel, varied
 from builder.ui.live import Live
+from builder.ui.results import heading
 from builder.ui.trouble import guard
 from builder.ui.where import on_cluster
 from builder.ui.words import at, plain, told_apart
@@ -228,6 +229,8 @@ def _controls(live: Live, sweep: Sweep) -> None:
         more: dict[str, Any] = {"on_click": sweeps.resume, "args": (store, sweep.id), "kwargs": {"more": count}}
         title = f"{count} more trials" if count else "The whole grid was tried"
         one.button(title, icon=":material/add:", key="more trials", width="stretch", disabled=not count, **more)
+    else:
+        two = one  # folds and seeds can be no more than they are
     if sweep.state != "running" and two.button(
         "Delete", icon=":material/delete:", key="delete sweep", width="stretch", help="Its runs stay"
     ):
@@ -240,9 +243,8 @@ def _best(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
     if found is None:
         return
     values = " · ".join(f"{plain(path)} **{plain(shown(value))}**" for path, value in found.assigned.items())
-    st.markdown(
-        f"Best so far: {plain(sweep.plan['metric'])} **{found.value:.4g}** (trial {found.number + 1}) · {values}"
-    )
+    measure = plain(heading(sweep.plan["metric"]))
+    st.markdown(f"Best so far: {measure} **{found.value:.4g}** (trial {found.number + 1}) · {values}")
     if st.button("Use the best in the document", icon=":material/check:", key="use best", type="primary"):
         try:
             said = live.apply(sweeps.best_edit(sweep, live.project, found))
@@ -284,9 +286,10 @@ def _charts(sweep: Sweep, trials: list[Trial]) -> None:
         st.plotly_chart(_shares(shares), width="stretch", config=FLAT, key="importance")
     axes: dict[str, list[Any]] = {path: [trial.assigned.get(path) for trial in done] for path in sweep.plan["space"]}
     axes = varied(axes)
-    axes[sweep.plan["metric"]] = [trial.value for trial in done]
+    measure = heading(sweep.plan["metric"])
+    axes[measure] = [trial.value for trial in done]
     if len(axes) > 1:
-        parallel(axes, sweep.plan["metric"], "sweep parallel")
+        parallel(axes, measure, "sweep parallel")
 
 
 def _history(sweep: Sweep, done: list[Trial]) -> go.Figure:
@@ -311,7 +314,7 @@ def _history(sweep: Sweep, done: list[Trial]) -> go.Figure:
         height=280,
         margin=MARGIN,
         xaxis={"title": "Trial", "tickformat": "d", **({"dtick": 1} if len(done) <= 20 else {})},
-        yaxis={"title": sweep.plan["metric"], "tickformat": ".3g"},
+        yaxis={"title": heading(sweep.plan["metric"]), "tickformat": ".3~g"},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.28, "yanchor": "top"},
     )
     return figure
@@ -334,15 +337,16 @@ def _rows(store: Store, sweep: Sweep, trials: list[Trial]) -> None:
     # Of a sweep that was stopped, trials keep their state for when it goes on; until then their runs stand still.
     still = set() if sweep.state == "running" else {trial.run_id for trial in trials if trial.state == "running"}
     still -= {run.id for run in store.active_runs()} if still else set()
+    measure = heading(sweep.plan["metric"])
     rows = [
         {
             "Trial": trial.number + 1,
-            sweep.plan["metric"]: trial.value,
+            measure: trial.value,
             "State": "stopped" if trial.run_id in still else trial.state,
             **{path: shown(value) for path, value in trial.assigned.items()},
             **({"Reason": trial.reason} if any(one.reason for one in trials) else {}),
         }
         for trial in reversed(trials)
     ]
-    config = {sweep.plan["metric"]: st.column_config.NumberColumn(format="%.4g")}
+    config = {measure: st.column_config.NumberColumn(format="%.4g")}
     st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 320), column_config=config, placeholder="")

@@ -146,11 +146,16 @@ def test_a_killed_worker_is_shown_and_resumed(page: Page, server: Server) -> Non
     while not checkpoint.exists():
         assert time.monotonic() < end
         page.wait_for_timeout(50)
+    page.get_by_test_id("stPopover").get_by_role("button", name="Rate").click()
+    expect(page.get_by_label("New learning rate")).to_be_visible()
     pid = only_run(server, project_id).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     expect(page.get_by_role("heading", name="Failed")).to_be_visible(timeout=BUSY * 5_000)
     expect(page.get_by_text("killed").first).to_be_visible()
+    expect(page.get_by_label("New learning rate")).to_have_count(0)
+    # What stands now where the rate was, and was open, must not be open.
+    expect(page.get_by_role("button", name="Delete for ever")).to_have_count(0)
     assert page.evaluate("gone") == 0  # the charts stayed where they are, while they grew and as the run ended
     before = only_run(server, project_id).step
     page.get_by_role("button", name="Resume").click()

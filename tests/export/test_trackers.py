@@ -31,7 +31,7 @@ def run(home: Path) -> tuple[Store, Run]:
     store.run_folder(found.id).mkdir(parents=True)
     write(store.run_folder(found.id) / "project.json", moons())
     store.add_points(found.id, POINTS)
-    store.update_run(found.id, state="finished", summary={"test": {"accuracy": 0.9}})
+    store.update_run(found.id, state="finished", summary={"best": {"loss": 0.4}, "test": {"accuracy": 0.9}})
     return store, store.run(found.id)
 
 
@@ -94,6 +94,7 @@ def test_a_folder_as_mlflow_keeps_it(run: tuple[Store, Run], tmp_path: Path) -> 
     assert about["experiment_id"] == place.parent.name
     assert yaml.safe_load((place.parent / "meta.yaml").read_text())["lifecycle_stage"] == "active"
     assert (place / "metrics" / "validation_loss").read_text() == "1700000000500 0.5 10\n"
+    assert (place / "metrics" / "best_validation_loss").read_text().split()[1] == "0.4"
     assert (place / "metrics" / "test_accuracy").read_text().split()[1] == "0.9"
     assert (place / "params" / "training.learning_rate").read_text() == "0.01"
     assert (place / "params" / "main.linear_1.units").read_text() == "16"

@@ -84,6 +84,8 @@ def test_paths_that_differ_come_in_a_natural_order() -> None:
     ]
     assert differing(columns) == ["training.seed", "main.b_2.x", "main.b_10.x"]
     assert "main.linear_1.units" in settings(moons())
+    frozen = apply(moons(), {"kind": "update", "node": "linear_1", "frozen": True})
+    assert differing([settings(moons()), settings(frozen)]) == ["main.linear_1.frozen"]
 
 
 def test_a_spreadsheet_takes_no_cell_for_a_formula() -> None:

@@ -116,6 +116,9 @@ def test_a_loss_that_jumped_and_never_came_back_is_no_rate_that_is_too_low() -> 
     assert found is not None
     assert "jumped to 9.94e+03; at the start, when nothing was learned, it was 0.7" in found.message
     assert RULES["learning_rate_low"](known) is None
+    known.trained = True  # the first loss is no measure of what knowing nothing costs
+    assert RULES["learning_rate_high"](known) is None
+    known.trained = False
     known.losses = [0.7] * 7
     known.train = [0.7] * 13
     assert RULES["learning_rate_low"](known) is not None

@@ -75,7 +75,7 @@ def test_reconstruction_equals_numpy(home: Path) -> None:
     errors = (off**2).mean((1, 2, 3))
     assert found.worst[0].row == int(rows[errors.argmax()])
     assert found.panels[0]["row"] == int(rows[errors.argmax()])
-    best = next(item for item in found.panels if item["group"] == "Best")
+    best = next(item for item in found.panels if item["group"] == "Best reconstructions")
     assert best["row"] == int(rows[errors.argmin()])
     assert len({item["row"] for item in found.panels}) == len(found.panels) == 16
     json.dumps(found.as_json(), allow_nan=False)

@@ -182,7 +182,10 @@ def test_a_killed_run_is_named_and_resumes_without_gap_or_double_point(store: St
     assert run.ended_at is not None
     assert max(store.points(run_id).step) > saved[0]
 
+    report = store.run_folder(run_id) / "evaluation.json"
+    report.write_text("{}")  # of other weights than those that come now
     resume(store, run_id)
+    until(lambda: not report.exists(), 60)
     run = wait(store, run_id, 180)
     assert (run.state, run.reason) == ("finished", "")
     check_curves(store.points(run_id), epochs=200 if batch_size == 64 else 1500)

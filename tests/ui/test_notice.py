@@ -42,7 +42,7 @@ def test_every_page_is_told_of_what_ends(page: str, store: Store) -> None:
     assert known(app.run())[0] == {run.id}
     summary = {"test": {"accuracy": 0.91}}
     store.update_run(run.id, state="finished", reason="", summary=summary)
-    assert known(app.run())[1] == {run.id: "Finished. accuracy 0.91"}
+    assert known(app.run())[1] == {run.id: "Finished. Accuracy 91.0%"}
 
 
 def test_a_sweep_is_told_once_and_not_with_every_trial(store: Store) -> None:

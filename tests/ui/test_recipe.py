@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 import streamlit as st
+import torch
 from streamlit.testing.v1 import AppTest
 
-from builder.graph import Project, Training, apply
+from builder.graph import Project, Training, apply, write
 from builder.graph.optimizing import OPTIMIZERS, SCHEDULES, SETTINGS
 from builder.graph.training import About, about
 from builder.store import open_store
 from builder.templates import templates
+from builder.train.checkpoints import save_best
+from builder.ui.results import measured
 from builder.ui.settings import differing
 
 FULL: dict[str, Any] = {
@@ -71,6 +74,33 @@ def test_what_does_not_fit_is_said_and_nothing_starts(home: Path) -> None:
     (error,) = app.error
     assert "no measure named 'accuracy'" in error.value
     assert next(item for item in app.button if item.label == "Start training").disabled
+
+
+def test_a_teacher_may_be_a_run_of_another_project_that_fits(home: Path) -> None:
+    store = open_store(home)
+    for name in ("digits_mlp", "digits_autoencoder", "spirals"):  # one fits, the others tell no such classes
+        project = templates()[name].project
+        run = store.create_run(store.create_project(project), project, f"Run of {name}")
+        store.update_run(run.id, summary={"objective": project.training.objective})
+        folder = Path(store.run_folder(run.id))
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / "project.json", project)
+        save_best(folder, {"w": torch.zeros(1)}, {})
+    app, _ = opened(home, "digits_cnn", objective="distillation")
+    first, *others = next(box for box in app.selectbox if box.label == "Teacher").options
+    assert first == "Choose a run"
+    assert [other.split(" · ")[0] for other in others] == ["Digits with an MLP: Run of digits_mlp"]
+    next(box for box in app.selectbox if box.label == "Teacher").select_index(1).run()
+    assert not app.error
+
+
+def test_an_accuracy_is_called_as_on_the_curves_of_its_run(home: Path) -> None:
+    store, project = open_store(home), templates()["requests_tagger"].project
+    run = store.create_run(store.create_project(project), project)
+    assert measured("accuracy", 0.5, run) == ("Accuracy", "50.0%")  # an old run that tells no names
+    for title, shown in (("Token accuracy", "Token accuracy"), ("Accuracy at ½", "Accuracy")):
+        store.update_run(run.id, summary={"titles": {"accuracy": title}})
+        assert measured("accuracy", 0.5, store.run(run.id)) == (shown, "50.0%")
 
 
 def test_titles_of_groups_say_what_is_set() -> None:

@@ -54,13 +54,13 @@ def test_measures_stand_beside_how_far_they_are_from_the_baseline(store: Store) 
         store.update_run(run.id, state="finished", summary=told)
     ids = {run.title: run.id for run in store.runs()}
     app = AppTest.from_function(_compared, args=(list(ids.values()),), default_timeout=60)
-    app.session_state["baseline"] = ids["Run 0.25"]
+    app.session_state["pinned baseline"] = ids["Run 0.25"]
     app.run()
     assert not app.exception
     found = app.dataframe[0].value.set_index("Run")
     assert list(found.columns) == ["Loss (validation)", "Δ Loss (validation)", "Macro F1 (test)", "Δ Macro F1 (test)"]
     assert list(found.loc["Run 0.75"]) == [0.75, 0.5, 0.75, 0.5]
-    app.selectbox(key="baseline").set_value(ids["Run None"]).run()
+    app.selectbox[0].set_value(ids["Run None"]).run()
     assert list(app.dataframe[0].value.columns) == ["Run", "Loss (validation)", "Macro F1 (test)"]
 
 
@@ -203,3 +203,6 @@ def test_parallel_axes_take_words_and_leave_out_what_is_not_there() -> None:
     assert [list(item.values) for item in lines.dimensions] == [[0, 0], [0.1, 0.3], [1.0, 2.0]]
     assert list(lines.dimensions[0].ticktext) == ["adam"]
     assert list(lines.line.color) == [1.0, 2.0]
+    (close,) = parallel_chart({"accuracy": [0.9815, 0.9852], "epochs": [3, 111]}, None).data
+    written = [format(0.9825, item.tickformat.replace("~", "")) for item in close.dimensions]
+    assert written == ["0.9825", "0.983"]  # no two ticks read the same

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from builder.data.encode import restore_rows
@@ -78,8 +79,8 @@ class Adversarial(Objective):
                 "taken_for_real": float((output[:, -1] > 0).double().mean()),
             },
             samples={
-                "Generated": _shown(made, data),
-                "From the data": _shown(real, data),
+                "Generated": shown(made, picture(data)),
+                "From the data": shown(real, picture(data)),
             },
         )
 
@@ -105,12 +106,16 @@ def picture(data: Prepared) -> dict[str, Any]:
     return found
 
 
-def _shown(pictures: torch.Tensor, data: Prepared) -> list[Any]:
-    """The first of these pictures with values from 0 to 1, as nested lists (C, H, W)."""
+def most_shown(shape: Sequence[int]) -> int:
+    """How many pictures (C, H, W) are shown."""
+    return max(4, min(SHOWN, PIXELS // prod(shape)))
+
+
+def shown(pictures: torch.Tensor, field: dict[str, Any]) -> list[Any]:
+    """The first of these pictures (N, C, H, W) of a field with values from 0 to 1, as nested lists (C, H, W)."""
     import numpy as np
 
-    field = picture(data)
-    few = pictures[: max(4, min(SHOWN, PIXELS // pictures[0].numel()))]
+    few = pictures[: most_shown(pictures.shape[1:])]
     plain = np.array(restore_rows(field, few.numpy())) * field["scale"]
     found: list[Any] = plain.clip(0, 1).round(3).tolist()
     return found

@@ -99,6 +99,8 @@ class Objective(ABC):
     title: ClassVar[str]
     summary: ClassVar[str]
     metrics: ClassVar[dict[str, str]]
+    # What the numbers on its curves are in, where the test's are in another unit: a sentence.
+    scale: ClassVar[str] = ""
     # Whether an answer has a score for each class of the data's target.
     by_class: ClassVar[bool] = False
     # Whether parts of the network learn in turns, each by a loss of its own.

@@ -87,7 +87,7 @@ def side_by_side(output: torch.Tensor, data: Prepared, rows: torch.Tensor, error
             "caption": f"{data.target_text(int(rows[place]))} · error {float(error[place]):.3g}",
             "parts": _parts(output[place], data, int(rows[place])),
         }
-        for group, places in zip(("Worst", "Best"), few, strict=True)
+        for group, places in zip(("Worst reconstructions", "Best reconstructions"), few, strict=True)
         for place in places
     ]
 

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from builder.text import number
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Scores, Settings, Worst
 from builder.train.objectives.losses import SquaredLoss
 
@@ -30,6 +31,7 @@ class Regression(SquaredLoss):
     name = "regression"
     title = "Regression"
     summary = "A number for every example"
+    scale = "Curves are of the standardised target; the measures on the test rows are in its own unit."
     takes = ("regression_loss",)
     # Which quantile is learned; None: the mean, or what another loss is least at.
     quantile: float | None = None
@@ -102,4 +104,4 @@ def _each(target: torch.Tensor, error: torch.Tensor) -> list[dict[str, Any]]:
 
 
 def _numbers(values: torch.Tensor) -> str:
-    return ", ".join(f"{value:.4g}" for value in values.flatten().tolist())
+    return ", ".join(number(value) for value in values.flatten().tolist())

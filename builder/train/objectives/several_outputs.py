@@ -56,6 +56,7 @@ class SeveralOutputs(Objective):
     metrics = {"loss": "Weighted sum of the losses"}  # noqa: RUF012
     takes = ("outputs", "label_smoothing", "regression_loss", "positive_weight")
     calibrates = True
+    scale = Regression.scale
     parts: tuple[Part, ...] = ()
 
     def described(self, training: Training, schema: Schema) -> Self:

@@ -50,6 +50,7 @@ class Seen:
     `samples` are the latest numbers of the layers (layers, measures). `losses` are the mean losses of a few steps each,
     `train` and `validation` those after each epoch. `turns` is set where networks learn against each other, or an agent
     by acting: what they lower has no bottom, and rising may be right. `plain`: what is lowered is what is measured.
+    `trained`: the first of the losses is of weights that had learned before.
     """
 
     training: Training
@@ -59,6 +60,7 @@ class Seen:
     rows: int
     turns: bool = False
     plain: bool = True
+    trained: bool = False
     class_counts: dict[str, int] = field(default_factory=dict)
     samples: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     losses: list[float] = field(default_factory=list)
@@ -74,9 +76,9 @@ class Seen:
 
     @property
     def first(self) -> float:
-        """The loss at the start, when nothing was learned; NaN while it is not known."""
+        """The loss at the start, when nothing was learned; NaN where it is not known."""
         known = self.losses if self.plain else self.train
-        return known[0] if known else float("nan")
+        return known[0] if known and not self.trained else float("nan")
 
     def last(self, measure: str, count: int) -> np.ndarray | None:
         """A measure in the last samples (count, layers), or None while there are not as many."""

@@ -120,6 +120,7 @@ class Observer:
             loop.batch_size,
             turns,
             loop.objective.lowered == "batch_loss",
+            loop.step > 0 or bool(loop.training.start),
             counts,
         )
         self._writer = Writer(self._folder, lens.places, lens.sizes, loop.step)

@@ -166,9 +166,9 @@ def overfitting(seen: Seen) -> Notice | None:
     return _notice(
         seen,
         "overfitting",
-        f"The validation loss was lowest in epoch {best + 1} ({validation[best]:.3g}) and is {validation[-1]:.3g} now, "
-        f"while the training loss still falls ({seen.train[best]:.3g} to {seen.train[-1]:.3g}): the network learns its "
-        "rows by heart.",
+        f"The validation loss was lowest in epoch {best + 1} ({validation[best]:.3g}) and has risen to "
+        f"{validation[-1]:.3g}, while the training loss still falls ({seen.train[best]:.3g} to {seen.train[-1]:.3g}): "
+        "the network learns its rows by heart.",
         ("The best weights are kept. " if seen.training.keep == "best" else "")
         + "Stop here or set early stopping; more data, augmentation, dropout, weight decay or a smaller network help.",
     )
@@ -222,7 +222,10 @@ def _dead(seen: Seen) -> list[int]:
 
 
 def _jumped(seen: Seen) -> bool:
-    """Whether the loss was ever worse than knowing nothing, twice in a row: rules are asked only now and then."""
+    """Whether the loss was ever worse than knowing nothing, twice in a row: rules are asked only now and then. What
+    weights give that know something already says nothing of that."""
+    if seen.trained:
+        return False
     pairs = zip(seen.losses, seen.losses[1:], strict=False)
     return bool(seen.losses) and max(map(min, pairs), default=0.0) > WORSE_THAN_NOTHING * seen.losses[0] > 0
 
