@@ -42,6 +42,10 @@ class Axes:
         found: np.ndarray = np.arange(steps) / (self.rate or 1.0)
         return found
 
+    def steps(self, count: int) -> tuple[str, ...]:
+        """What so many rows are called where each is told by itself, counted as along the axis."""
+        return tuple(f"{place:.3g} s" if self.rate else f"{place:g}" for place in self.along(count).tolist())
+
     def pieces(self, steps: int) -> Spans | None:
         """The pieces in which so many rows are drawn; None where each is drawn by itself."""
         return pieces(steps, self.rate) if steps > LEGIBLE else None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from builder.data.encode import as_text
 from builder.explain.base import ExplainError
 from builder.explain.directions import (
     MOST_CLASS,
@@ -255,7 +256,7 @@ def concepts(
 def _fits(data: Prepared, row: int, wanted: Wanted) -> bool:
     raw = data.row(row)
     if wanted.kind == "word":
-        words = " ".join(value for value in raw.values() if isinstance(value, str))
+        words = " ".join(value for value in map(as_text, raw.values()) if isinstance(value, str))
         return re.search(rf"(?<!\w){re.escape(wanted.text)}(?!\w)", words, re.IGNORECASE) is not None
     if wanted.name not in raw:
         raise ExplainError(f"There is no column {wanted.name[:60]!r}; choose one of {', '.join(list(raw)[:20])}.")

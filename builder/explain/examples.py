@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data import Example, Prepared
-from builder.data.encode import START, TEXTS, encode_rows, readable, sized, write, written
+from builder.data.encode import START, TEXTS, as_text, encode_rows, readable, sized, write, written
 from builder.data.spectrum import spectrogram
 from builder.explain.base import ExplainError
 
@@ -89,11 +89,9 @@ def _shown(field: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
         return {"series": spectrogram(field, value)}
     if field["encoding"] == "series":
         return {"series": np.asarray(value, dtype=np.float64).reshape(field["shape"])}
-    return {"text": str(value), "tokens": _split(field, str(value))}
-
-
-def _split(field: Mapping[str, Any], text: str) -> tuple[str, ...]:
-    return tuple(text) if field["encoding"] == "characters" else tuple(readable(dict(field), text))
+    text = str(as_text(value))
+    tokens = text if field["encoding"] == "characters" else readable(dict(field), value)
+    return {"text": text, "tokens": tuple(tokens)}
 
 
 def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:

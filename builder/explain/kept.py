@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 # Raised whenever the same question may get another answer than before.
-EDITION = 3
+EDITION = 4
 Kept = TypeVar("Kept")
 FOLDER = "explanations"
 MOST_FILES = 2_000

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from builder.compile import input_nodes
+from builder.explain.axes import Axes, axes_of
 from builder.explain.explanation import Stream
 from builder.explain.needs import every_node
 
@@ -94,13 +95,14 @@ def _length(subject: Subject, name: str) -> int:
 
 
 def _stream(subject: Subject, fields: list[str], count: int) -> Stream:
-    """The steps of a field, where one alone has as many; else numbers."""
-    numbers = tuple(str(step + 1) for step in range(count))
+    """The steps of a field, where one alone has as many; else numbers, counted as along a series."""
     if len(fields) != 1:
-        return _patches(subject, count) or Stream("", numbers)
+        return _patches(subject, count) or Stream("", Axes().steps(count))
     (name,) = fields
     known = next(one for one in subject.data.preprocess["fields"] if one["name"] == name).get("vocabulary")
-    return Stream(name, tuple(known[int(token)] for token in subject.inputs[name][0]) if known else numbers)
+    if known:
+        return Stream(name, tuple(known[int(token)] for token in subject.inputs[name][0]))
+    return Stream(name, axes_of(subject.data).get(name, Axes()).steps(count))
 
 
 def _patches(subject: Subject, count: int) -> Stream | None:

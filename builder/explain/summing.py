@@ -174,7 +174,13 @@ def _names(about: dict[str, Any]) -> Callable[[int], str]:
     if about["encoding"] == "categories":
         (column,) = about["columns"]
         values = column.get("values") or ()
-        return lambda number: str(values[number - 1]) if number <= len(values) else f"{column['name']} {number}"
+        named = str(column["name"])
+
+        def value(number: int) -> str:
+            said = str(values[number - 1]) if number <= len(values) else f"# {number}"
+            return said if said.casefold().startswith(named.casefold()) else f"{named} = {said}"
+
+        return value
     vocabulary = about.get("vocabulary") or ()
 
     def word(token: int) -> str:

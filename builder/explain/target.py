@@ -10,6 +10,7 @@ from builder.data.encode import written
 from builder.explain import aims
 from builder.explain.base import ExplainError
 from builder.explain.explanation import Prediction, Target
+from builder.text import number
 
 if TYPE_CHECKING:
     import torch
@@ -175,7 +176,7 @@ def predict(
         return Prediction(f"an error of {float(select(target, output, data, inputs)):.4g}", {})
     if target.kind == "number":
         values = data.restore(output)[0].flatten().tolist()
-        return Prediction(", ".join(f"{value:.4g}" for value in values), {})
+        return Prediction(", ".join(number(value) for value in values), {})
     if target.kind == "value":
         return Prediction(data.schema.target.classes[int(output[0].argmax())], {})
     if target.kind == "class":

@@ -167,6 +167,8 @@ class _Maker:
         self.space: Space = Space(trained.project, trained.data)
         self.model = deepcopy(trained.model).to("cpu").float().eval().requires_grad_(False)
         self.title, self.port, self.seen = "the answer", 0, None
+        # Whether it is a number that the data has, and so is told as the data has it.
+        self.own = not path and trained.project.training.objective == "regression"
         self.shut, self.size = torch.zeros(0, dtype=torch.bool), 1.0
         if path:
             node = find(trained.project, trained.model, path)
@@ -190,6 +192,7 @@ class _Maker:
         if value is None:
             raise ExplainError(f"{self.title} does not run for what comes in.")
         value = value if value.ndim > 1 else value.unsqueeze(1)
+        value = self.trained.data.restore(value) if self.own else value
         chosen: torch.Tensor = value.select(_axis(value), self.unit)
         return chosen.flatten(1).mean(1) if chosen.ndim > 1 else chosen
 
@@ -233,8 +236,9 @@ class _Maker:
             return f"the {'value' if valued else 'score (logit)'} of {target.classes[self.unit]}"
         if not self.path and target.kind == "mask" and self.units == len(target.classes):
             return f"the mean score (logit) of {target.classes[self.unit]}"
-        what = f"number {self.unit} of {self.title}" if self.units > 1 else self.title
-        return what
+        if self.own:
+            return f"{target.name}{f' {self.unit + 1}' if self.units > 1 else ''}, in its own units"
+        return f"number {self.unit} of {self.title}" if self.units > 1 else self.title
 
     def _told(self, steps: int) -> str:
         kinds = {part.spec.kind for part in self.space.parts.values()}

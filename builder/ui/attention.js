@@ -36,7 +36,7 @@ function heads(view, data, setTriggerValue) {
   );
 }
 
-/** Pointing at a step shows its lines alone; a click keeps it so until the next. */
+/** Pointing at a step shows all its lines, and them alone; a click keeps it so until the next. */
 function lines(svg) {
   let kept = null;
   const show = (token) => {
@@ -44,6 +44,7 @@ function lines(svg) {
     for (const line of svg.querySelectorAll(".pair")) {
       const apart = (row !== undefined && line.dataset.row !== row) || (column !== undefined && line.dataset.column !== column);
       line.style.strokeOpacity = apart ? DIM : "";
+      line.style.display = token && !apart ? "inline" : ""; // its weak ones too
     }
     for (const other of svg.querySelectorAll(".token")) other.style.fontWeight = other === token ? "700" : "";
   };

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from builder.data.encode import START
+from builder.data.pairs import MARKS
 from builder.explain import AttentionMaps, Explanation
-from builder.explain.drawing.attention import lines, patches
+from builder.explain.drawing.attention import left_out, lines, patches
 from builder.explain.drawing.drawn import Drawn, How, drawn, kind_of
 from builder.explain.drawing.scale import AGAINST, FOR, bound, rgb
-from builder.explain.explanation import Level
+from builder.explain.explanation import Level, Stream
 from builder.explain.heads import BRACKETS, about, figures
 from builder.ui.attention_parts import called, drawing, grid, grid_svg, sides, weights_table
 from builder.ui.attributing import COLOURS, ICONS, WORDS, leads_to
 from builder.ui.charts import MARGIN
-from builder.ui.deciding import BELIEVED, named, seen
+from builder.ui.deciding import BEGINNING, BELIEVED, named, seen
 from builder.ui.taking import chart, exports
 from builder.ui.words import plain
 
@@ -122,29 +124,37 @@ def _strongest(words: Explanation) -> list[str]:
     maps = words.attention
     if maps is None or maps.rollout is None or not maps.read:
         return []
-    labels: list[tuple[str, bool]] = []
-    for stream in maps.streams:
-        written = words.labels.get(stream.field, ())
-        told = written if len(written) == len(stream.tokens) and stream.tokens[0] != "1" else stream.tokens
-        labels += [(token, bool(stream.field)) for token in told]
+    names = [name for stream in maps.streams for name in _names(words, stream, alone=len(maps.streams) == 1)]
     shares = maps.rollout[list(maps.read)].mean(axis=0)
-    said = [known and bool(token) and not token.startswith(BRACKETS) for token, known in labels]
-    order = [place for place in np.argsort(-shares) if said[place] and shares[place] > 0]
+    order = [place for place in np.argsort(-shares) if names[place] and shares[place] > 0]
     best = [place for place in order[:MOST_NAMED] if shares[place] >= 0.5 * shares[order[0]]]
-    quoted = any(stream.grid for stream in maps.streams)
+    return [plain(name) for name in dict.fromkeys(names[place] for place in best)]
+
+
+def _names(words: Explanation, stream: Stream, *, alone: bool) -> list[str]:
+    """The steps of a sequence as people know them; empty where one is none that they know."""
+    axes, written = words.axes.get(stream.field), words.labels.get(stream.field, ())
+    if not stream.field:
+        return [""] * len(stream.tokens)
+    if axes is not None:
+        return [step if axes.rate else f"{axes.down} {step}" for step in stream.tokens]
+    told = written if len(written) == len(stream.tokens) else stream.tokens
     # Of letters, of which many are alike, people are told where each stands.
-    letters = len(maps.streams) == 1 and all(len(token) <= 1 for token, _ in labels)
-    names = [
-        _spot(labels[place][0]) if quoted else f"“{seen(labels[place][0])}”{f' (place {place + 1})' if letters else ''}"
-        for place in best
+    letters = alone and all(len(token) <= 1 for token in told)
+    return [
+        _name(token, f" (place {place + 1})" if letters else "", grid=bool(stream.grid))
+        for place, token in enumerate(told)
     ]
-    return [plain(name) for name in dict.fromkeys(names)]
 
 
-def _spot(label: str) -> str:
-    """A place of a picture, written as row·column, in words."""
-    row, dot, column = label.partition("·")
-    return f"the place in row {row}, column {column}" if dot else f"place {label}"
+def _name(token: str, where: str, *, grid: bool) -> str:
+    """A step as people know it: a place of a picture is written as row·column."""
+    if token == MARKS[START]:
+        return BEGINNING
+    if not token or token.startswith(BRACKETS):
+        return ""
+    row, dot, column = token.partition("·")
+    return f"the place in row {row}, column {column}" if grid and dot else f"“{seen(token)}”{where}"
 
 
 def _ranked(maps: AttentionMaps) -> list[tuple[tuple[int, int], float]]:
@@ -289,9 +299,9 @@ def _large(raw: Explanation, maps: AttentionMaps, shown: AttentionMaps, place: i
             drawing(svg, f"attention patches {place} {head}")
             exports(name, key="attention patches export", svg=svg, table=table)
     with tabs[-2]:
-        svg = lines(weights, *sides(shown, layer))
+        svg, unseen = lines(weights, *sides(shown, layer)), left_out(weights, *sides(shown, layer))
         drawing(svg, f"attention lines {place} {head}")
-        st.caption("Point at a step to see its lines alone; click to keep them. Lines of less than 2 % are left out.")
+        st.caption(f"Point at a step to see its lines alone; click to keep them. {unseen}")
         exports(name, key="attention lines export", svg=svg, table=table)
     with tabs[-1]:
         chart(heat(weights, *sides(shown, layer)), key="attention map", name=name, table=table)
@@ -300,7 +310,7 @@ def _large(raw: Explanation, maps: AttentionMaps, shown: AttentionMaps, place: i
 
 def _pairs(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> list[dict[str, Any]]:
     return [
-        {"from": row + 1, "looks": looking[row], "to": column + 1, "is looked at": looked_at[column], "weight": value}
+        {"from": row, "looks": looking[row], "to": column, "is looked at": looked_at[column], "weight": value}
         for (row, column), value in np.ndenumerate(weights)
         if looking[row] and looked_at[column]
     ]

@@ -101,7 +101,7 @@ def weights_table(shown: AttentionMaps) -> list[dict[str, Any]]:
         for (head, row, column), weight in np.ndenumerate(layer.weights):
             if looking[row] and looked_at[column]:
                 rows.append(
-                    {"layer": place + 1, "head": head + 1, "from": row + 1, "looks": looking[row], "to": column + 1,
+                    {"layer": place + 1, "head": head + 1, "from": row, "looks": looking[row], "to": column,
                      "is looked at": looked_at[column], "weight": float(weight)}
                 )  # fmt: skip
     return rows

@@ -9,13 +9,14 @@ from functools import partial
 
 import numpy as np
 
+from builder.data.encode import START
 from builder.data.fitting import UNKNOWN_TOKENS
+from builder.data.pairs import MARKS
 from builder.explain import Explanation
 from builder.explain.axes import NODE, Axes
 from builder.explain.base import registry
 from builder.explain.drawing.drawn import kind_of, told_columns
 from builder.explain.explanation import Level
-from builder.explain.heads import BRACKETS
 from builder.ui.words import plain
 
 MOST_NAMED = 3
@@ -30,6 +31,7 @@ DOWN, ACROSS = ("upper", "middle", "lower"), ("left", "middle", "right")
 # A picture or a series is looked at in so many pieces to a side; the strongest is only named if it holds this share.
 PIECES, STRETCHES, CLEAR = 3, 8, 0.2
 ALL = "all"
+BEGINNING = "the start of the answer"
 OURS = ("the ", "step", "seconds", NODE, ALL)
 PLURAL = ("steps", "seconds", "nodes", "all steps", "all nodes", "all moments")
 RAISING = ("number", "value", "distance", "raw", "head")
@@ -147,7 +149,8 @@ def _parts(found: Explanation) -> Iterator[Part]:
     fields = {part.name: {one for one, _, other in listed if other.name == part.name} for *_, part in listed}
     for name, kind, part in listed:
         # A column is known by its own name, unless another input has one that is called alike.
-        where = f" of {plain(name[:40])}" if several and (kind != "bars" or len(fields[part.name]) > 1) else ""
+        known = part.name == BEGINNING or (kind == "bars" and len(fields[part.name]) == 1)
+        where = f" of {plain(name[:40])}" if several and not known else ""
         yield Part(f"{part.name}{where}", part.value)
 
 
@@ -155,7 +158,9 @@ def _words(found: Explanation, name: str, values: np.ndarray) -> Iterator[Part]:
     labels = found.labels[name]
     letters = all(len(label) <= 1 for label in labels)
     for place, (label, value) in enumerate(zip(labels, values.tolist(), strict=False)):
-        if label and not label.startswith(BRACKETS):
+        if label == MARKS[START]:
+            yield Part(BEGINNING, value)
+        elif label:
             where = f" (place {place + 1})" if letters else ""
             yield Part(f"“{plain(seen(label)[:30])}”{where}", value)
 

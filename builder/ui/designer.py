@@ -21,6 +21,7 @@ from builder.ui.live import Live
 from builder.ui.networks import Shown, shown
 from builder.ui.sharing import share
 from builder.ui.style import narrow
+from builder.ui.tabs import tabs
 from builder.ui.trouble import guard
 from builder.ui.words import ago
 
@@ -44,14 +45,20 @@ def _page(live: Live) -> None:
     with left:
         _canvas(live, key, look)
     with right:
-        layer, code, versions = st.tabs(["Layer", "Code", "Versions"])
-        with layer, st.container(height=HEIGHT - 60, border=False):
-            formula(live, look.name)
-            inspector(live, look.name, _selected(key, look.name))
-        with code:
-            _code(live)
-        with versions, st.container(height=HEIGHT - 60, border=False):
-            _versions(live)
+        tabs(
+            {
+                "Layer": lambda: _layer(live, look.name, _selected(key, look.name)),
+                "Code": lambda: _code(live),
+                "Versions": lambda: _versions(live),
+            },
+            f"beside {live.id}",
+            HEIGHT - 60,
+        )
+
+
+def _layer(live: Live, network: str, selected: list[str]) -> None:
+    formula(live, network)
+    inspector(live, network, selected)
 
 
 def _bar(live: Live, network: str) -> None:

@@ -13,6 +13,7 @@ from builder.data import DataError, Example
 from builder.explain import ExplainError, InnerNode, Method, inner_nodes, methods
 from builder.explain.aims import askable
 from builder.explain.answering import Answered, answered
+from builder.explain.examples import read as read_example
 from builder.graph import read
 from builder.store import Run, StoreError
 from builder.train import TrainedRun
@@ -25,11 +26,12 @@ from builder.ui.results import show_example
 from builder.ui.views import VIEWS, Look
 from builder.ui.words import at, plain, told_apart
 
-Target = str | dict[str, int] | None
+Target = str | dict[str, Any] | None
 Row = int | dict[str, Any]
 CHECKPOINTS = {"best": "Best", "last": "Last"}
 TEST, WORST, OWN = "Test rows", "Worst", "Own"
 SURE = 4
+FIRST_ENTITY = "the first entity that it finds"
 # A text of more letters does not fit into a cell, and of a very long one only the beginning is shown.
 CUT, MOST_LETTERS = 20, 2000
 
@@ -70,7 +72,7 @@ def explaining(live: Live) -> None:
         except DataError as error:
             st.error(str(error))
             return
-        target = _target(loaded.trained)
+        target = _target(loaded.trained, row)
     with right:
         _answer_and_view(live, loaded, checkpoint, row, target)
 
@@ -150,7 +152,7 @@ def _shown(example: Example) -> None:
         st.markdown(f"**{plain(name)}**  \n{plain(text[:MOST_LETTERS])}")
 
 
-def _target(trained: TrainedRun) -> Target:
+def _target(trained: TrainedRun, row: Row) -> Target:
     classes = trained.data.schema.target.classes
     if trained.data.schema.target.kind == "sequence":
         return {"position": st.slider("Token of the answer", 1, trained.data.schema.target.shape[0], 1) - 1}
@@ -159,8 +161,26 @@ def _target(trained: TrainedRun) -> Target:
         return None
     usual = "the class it answers" if trained.objective.by_class else "what it answers"
     usual = "the action that it takes" if trained.data.schema.target.kind == "action" else usual
+    tagging = trained.data.schema.target.kind == "tags"
+    word = _word(trained, row) if tagging else None
+    usual = "the tag it answers" if tagging else usual
     chosen = st.selectbox("Explain the score of", ["", *names], format_func=lambda name: name or usual)
-    return chosen or None
+    if word is None:
+        return chosen or None
+    return {"position": word, **({"token": chosen} if chosen else {})}
+
+
+def _word(trained: TrainedRun, row: Row) -> int | None:
+    """Which word of a text it is whose tag is explained; None for that which is explained where nobody chooses."""
+    inputs, example = read_example(trained.data, row)
+    words = example.tokens[: next(iter(inputs.values())).shape[1]]
+    chosen = st.selectbox(
+        "Explain the tag of",
+        [-1, *range(len(words))],
+        format_func=lambda place: FIRST_ENTITY if place < 0 else f"{place + 1} · {words[place]}",
+        key=f"word of {row if isinstance(row, int) else OWN} of {len(words)}",
+    )
+    return None if chosen < 0 else int(chosen)
 
 
 def _answer_and_view(live: Live, loaded: Loaded, checkpoint: str, row: Row, target: Target) -> None:

@@ -11,6 +11,7 @@ from builder.explain.drawing.scale import AGAINST, FOR
 from builder.explain.influence import URL, Influence, Lesson, Suspects, influence, suspects
 from builder.explain.influence import obstacle as unfit
 from builder.explain.way import Stage
+from builder.text import number
 from builder.ui.attributing import COLOURS, ICONS, WORDS
 from builder.ui.charts import MARGIN, TRAIN
 from builder.ui.results import show_example
@@ -118,7 +119,7 @@ def show_row(example: Example) -> None:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)[:40]
+    return number(value) if isinstance(value, float) else str(value)[:40]
 
 
 def _said(lesson: Lesson) -> str:

@@ -13,11 +13,13 @@ from builder import train
 from builder.data import DataError, Example, Prepared, prepare
 from builder.graph import read
 from builder.store import Run
+from builder.text import number
 from builder.train import Evaluation
 from builder.ui.charts import confusion_chart, residual_chart, series_chart
 from builder.ui.episodes import episodes
 from builder.ui.live import Live
 from builder.ui.panels import embedding_chart, painted, panels, samples, separation_charts, tagged
+from builder.ui.tabs import tabs
 from builder.ui.words import plain
 
 METRICS = {
@@ -70,6 +72,14 @@ METRICS = {
 }
 
 
+# What measures are that few people know by their names.
+HELP = {
+    "knn_accuracy": "Each row gets the class of most of the nearest training rows, by their embeddings",
+    "probe_accuracy": "A linear classifier on the embeddings, which themselves were learned without classes",
+    "input_knn_accuracy": "The same neighbours by the inputs themselves: what the embeddings have to beat",
+    "chance": "What always naming the most frequent class gets",
+    "spread": "The share of their directions that the embeddings use; of D, near 1/D they have collapsed into one",
+}
 # Measures of the first so many items of a list, which stand behind an @.
 LISTS = {"recall": "Recall", "ndcg": "NDCG", "popular_ndcg": "Popularity NDCG"}
 # Scores of a class that go from 0 to 1, and names that are too long for their columns.
@@ -79,6 +89,8 @@ HEADINGS = {"average_precision": "AP"}
 METRIC_WIDTH = 172
 # Of a confusion, and of the scores of each class: both fit beside the recipe on a page of 1440.
 CONFUSION_WIDTH, REPORT_WIDTH = 490, 440
+# What pictures of a GAN are measured by; those of a decoder are not.
+LIKENESS = "likeness"
 
 
 def results(live: Live, run: Run) -> None:
@@ -90,32 +102,36 @@ def results(live: Live, run: Run) -> None:
         return
     st.markdown("### In episodes that it never met" if found.episodes else "### On the test rows")
     shown = found.metrics if found.outputs is None else {"loss": found.metrics["loss"]}
-    _metrics(shown)
+    _metrics(shown, run)
     if found.episodes:
         _acted(live, run, found)
         return
     st.caption(f"{found.rows:,} rows that were used neither for training nor for choosing the best weights.")
-    overview, mistakes, take = st.tabs(["In detail", "Worst examples", "Take away"])
-    with overview:
-        _detail(found)
-    with mistakes:
-        _worst(live, run, found)
-    with take:
-        take_away(live, run)
+    tabs(
+        {
+            "In detail": lambda: _detail(found),
+            "Worst examples": lambda: _worst(live, run, found),
+            "Take away": lambda: take_away(live, run),
+        },
+        f"results {run.id}",
+    )
 
 
-def _metrics(found: dict[str, float]) -> None:
+def _metrics(found: dict[str, float], run: Run | None = None) -> None:
     """Measures side by side, in as many rows as leave each room for its name and its number."""
     with st.container(horizontal=True, gap="small"):
         for name, value in found.items():
-            title, text = measured(name, value)
-            st.metric(title, text, border=True, width=METRIC_WIDTH)
+            title, text = measured(name, value, run)
+            st.metric(title, text, border=True, width=METRIC_WIDTH, help=HELP.get(name))
 
 
-def measured(name: str, value: float) -> tuple[str, str]:
-    """What a measure is called, and its number; of one of several outputs, that output stands behind it."""
+def measured(name: str, value: float, run: Run | None = None) -> tuple[str, str]:
+    """What a measure is called, and its number; of one of several outputs, that output stands behind it. An accuracy
+    of tokens, say, is called as it is on the curves of its run."""
     measure, _, part = name.partition(" (")
     title, style = _titled(measure)
+    on_curves = str(run.summary.get("titles", {}).get(measure, "")) if run else ""
+    title = on_curves if on_curves.endswith(" accuracy") else title
     return f"{title} ({part}" if part else title, style.format(value)
 
 
@@ -133,11 +149,8 @@ def _acted(live: Live, run: Run, found: Evaluation) -> None:
         f"Means over {found.rows} episodes from beginnings that were used neither for training nor for choosing the "
         "best weights, the best action taken every time; by chance: the same beginnings with actions drawn at random."
     )
-    watched, take = st.tabs(["Episodes", "Take away"])
-    with watched:
-        episodes(found.episodes or {}, run.id)
-    with take:
-        take_away(live, run)
+    played = found.episodes or {}
+    tabs({"Episodes": lambda: episodes(played, run.id), "Take away": lambda: take_away(live, run)}, f"results {run.id}")
 
 
 def _detail(found: Evaluation, name: str = "") -> None:
@@ -164,10 +177,11 @@ def _detail(found: Evaluation, name: str = "") -> None:
     if found.embedding is not None:
         st.plotly_chart(embedding_chart(found.embedding), width="stretch", key=f"embedding {name}")
         return
+    if found.samples:
+        samples(found.samples, judged=LIKENESS in found.metrics)
     if found.panels:
         panels(found.panels, found.classes)
     if found.samples:
-        samples(found.samples)
         return
     if found.confusion is None and found.residuals is None and not found.panels and found.report is None:
         st.caption("A language model has no classes to confuse; its worst passages are in the next tab.")
@@ -205,16 +219,18 @@ def _worst(live: Live, run: Run, found: Evaluation) -> None:
         return
     if not found.worst:
         made = "What is made out of noise has no right answer, so there are no worst examples."
-        st.caption(made if found.samples else "This objective has no single right answer to a row, and no worst ones.")
+        none = "This objective has no single right answer to a row, and no worst ones."
+        st.caption(made if LIKENESS in found.metrics else none)
         return
     columns = st.columns(5)
     for place, worst in enumerate(found.worst):
         with columns[place % 5], st.container(border=True):
             show_example(data.example(worst.row), small=True)
             sure = f" ({worst.confidence:.0%} sure)" if worst.confidence is not None else ""
-            st.caption(
-                f"Row {worst.row} · true **{plain(worst.target[:60])}** · said **{plain(worst.predicted[:60])}**{sure}"
-            )
+            truth, said = plain(worst.target[:60]), plain(worst.predicted[:60])
+            # What gives back what comes in says nothing about its class: there is only how wrong it is.
+            told = f"{truth} · **{said}**" if "explained" in found.metrics else f"true **{truth}** · said **{said}**"
+            st.caption(f"Row {worst.row} · {told}{sure}")
 
 
 def show_example(example: Example, *, small: bool = False) -> None:
@@ -255,7 +271,7 @@ def enlarged(image: Any) -> Any:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return number(value) if isinstance(value, float) else "" if value is None else str(value)
 
 
 def take_away(live: Live, run: Run) -> None:

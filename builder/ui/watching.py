@@ -23,6 +23,7 @@ from builder.ui.curves.plot import plot
 from builder.ui.layering import layers
 from builder.ui.live import Live
 from builder.ui.saying import saying
+from builder.ui.tabs import tabs
 from builder.ui.trouble import guard
 from builder.ui.warned import warned
 from builder.ui.words import count, plain
@@ -111,14 +112,16 @@ def _controls(live: Live, run: Run) -> None:
     if run.state in ("waiting", "running", "queued", "paused"):
         two.button("Stop", icon=":material/stop:", key="stop", on_click=train.stop, **asked)
         if run.state != "waiting":
-            with three.popover("Rate", icon=":material/speed:", help="Change the learning rate", width="stretch"):
+            text = "Change the learning rate or its schedule"
+            with three.popover("Rate", icon=":material/speed:", help=text, width="stretch", key="rate"):
                 _change_rate(live, run)
     elif run.state != "stopping":
         with one:
             _after(live, run)
         with two:
             _further(live, run)
-        with three.popover("Delete", icon=":material/delete:", width="stretch"):
+        # By its key: the one for the rate stood here and may be open, and what it offers must not come to mean this.
+        with three.popover("Delete", icon=":material/delete:", width="stretch", key="delete"):
             if asking.delete(store, run):
                 session.choose(live.id)
                 st.rerun(scope="app")
@@ -243,11 +246,7 @@ def _charts(live: Live, run: Run) -> None:
     }
     if _objective(run).says:
         shown["Predictions"] = lambda: saying(folder, run.id)
-    tabs = st.tabs(list(shown), key=f"watched {run.id}", on_change="rerun")
-    for tab, draw in zip(tabs, shown.values(), strict=True):
-        with tab:
-            if tab.open:
-                draw()
+    tabs(shown, f"watched {run.id}")
 
 
 def _objective(run: Run) -> Objective:
@@ -261,8 +260,11 @@ def _curves(live: Live, run: Run, per_epoch: int) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         view = choose_view(run.id)
         download(found, run.id)
+    measures, scale = _measures(run, found), _objective(run).scale
+    if scale and any(name.startswith("mae") for name, _ in measures):
+        st.caption(scale)
     said = "The first points appear in a moment." if run.state in train.ACTIVE else "It ended before its first points."
-    plot(found, f"{run.id} {run.started_at}", _measures(run, found), per_epoch, view, said)
+    plot(found, f"{run.id} {run.started_at}", measures, per_epoch, view, said)
 
 
 def _measures(run: Run, found: Curves) -> list[tuple[str, str]]:

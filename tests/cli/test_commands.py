@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from builder.cli.commands import registry
@@ -39,6 +40,14 @@ def test_help_of_each(console: Console, name: str) -> None:
     assert answer.code == 0
     assert "--json" in answer.out
     assert "--home" in answer.out
+
+
+def test_explain_lists_no_padding() -> None:
+    from builder.cli.commands.explain import _parts
+
+    values = np.array([0.5, -2.0, 0.0, 9.0])
+    assert _parts(values, ("how", "to", "", "")) == [("1 to", -2.0), ("0 how", 0.5)]
+    assert [name for name, _ in _parts(values, ())] == ["3", "1", "0", "2"], "what has no labels is all there"
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from builder.compile import module
 from builder.data import Prepared, prepare
 from builder.explain import AttentionLayer, AttentionMaps, ExplainError, explain, explain_model, methods
-from builder.explain.drawing.attention import lines, patches
+from builder.explain.drawing.attention import left_out, lines, patches
 from builder.explain.explanation import Stream
 from builder.explain.heads import about, figures
 from builder.explain.readable import readable
@@ -202,7 +202,7 @@ def test_attention_on_a_series() -> None:
     assert found.attributions["series"].shape == (32, 1)
     assert found.attributions["series"].sum() == pytest.approx(1.0)
     assert found.attention is not None
-    assert found.attention.tokens[:2] == ("1", "2")
+    assert found.attention.tokens[:2] == ("0", "1"), "as along the axis of the series"
 
 
 def test_a_network_without_attention_says_so() -> None:
@@ -294,6 +294,35 @@ def test_lines_join_the_steps_and_hold_no_markup_of_people() -> None:
     assert float(str(found[1, 0].get("stroke-width"))) > float(str(found[1, 2].get("stroke-width")))
     texts = [text.text for text in drawing.iter(f"{SVG}text")]
     assert texts[2:] == ["<script>", "b", "a␣&␣b", "c", "d"]
+
+
+def test_of_many_lines_each_step_shows_its_strongest_and_it_is_said_what_is_left_out() -> None:
+    size = 32
+    weights = np.random.default_rng(3).dirichlet(np.full(size, 0.7), size)
+    names = [str(place) for place in range(size)]
+    drawing = ElementTree.fromstring(lines(weights, names, names))
+    seen: dict[int, list[int]] = {}
+    for line in drawing.iter(f"{SVG}line"):
+        if line.get("display") is None:
+            seen.setdefault(int(str(line.get("data-row"))), []).append(int(str(line.get("data-column"))))
+    assert {row: set(columns) for row, columns in seen.items()} == {
+        row: set(np.argsort(weights[row])[-3:].tolist()) for row in range(size)
+    }
+    held = np.sort(weights, axis=1)[:, -3:].sum() / weights.sum()
+    said = left_out(weights, names, names)
+    assert f"Of 32 lines, each step shows its 3 strongest, which hold {held:.0%} of all weight" in said
+    drawn = len(list(drawing.iter(f"{SVG}line")))
+    assert drawn == (weights >= 0.02 * weights.max()).sum() < weights.size
+    assert said.endswith("Lines of less than 2% of the strongest are left out.")
+    assert left_out(np.ones((4, 4)), names[:4], names[:4]) == ""
+    assert left_out(np.ones((50, 50)), ["a"] * 50, ["a"] * 50).endswith("No step has more than its 30 strongest.")
+
+
+@pytest.mark.parametrize(("steps", "low", "high"), [(3, 0.85, 1.0), (32, 0.15, 0.3)])
+def test_a_step_that_looks_at_all_alike_has_no_strong_line_among_many(steps: int, low: float, high: float) -> None:
+    names = [str(place) for place in range(steps)]
+    drawing = ElementTree.fromstring(lines(np.full((steps, steps), 1 / steps), names, names))
+    assert all(low < float(str(line.get("stroke-opacity"))) < high for line in drawing.iter(f"{SVG}line"))
 
 
 def test_squares_are_laid_onto_the_picture() -> None:

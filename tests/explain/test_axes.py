@@ -45,11 +45,13 @@ def test_a_graph_has_nodes_and_a_sound_has_seconds() -> None:
     found = axes_of(data("molecules", rows=60))
     assert (found["atoms"].title, found["atoms"].names(2)) == ("Node", ["feature 1", "feature 2"])
     assert found["bonds"].names(3) == ["node 0", "node 1", "node 2"], "as the row itself counts them"
+    assert found["atoms"].steps(3) == ("0", "1", "2")
     (wave,) = axes_of(data("spoken", rows=60, fields={"sound": {"sound": "waveform"}})).values()
     assert (wave.title, wave.rate) == ("Seconds", 4000.0)
     settings = {"sound": "log-mel", "bands": 24, "hop": 50, "window": 128}
     (mel,) = axes_of(data("spoken", rows=60, fields={"sound": settings})).values()
     assert mel.rate == pytest.approx(4000 / 50), "a new window every 50 samples"
+    assert mel.steps(3) == ("0 s", "0.0125 s", "0.025 s")
     (plain,) = axes_of(data("sine")).values()
     assert (plain.title, plain.names(1, ("value",))) == ("Step", ["value"])
 

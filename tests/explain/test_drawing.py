@@ -13,7 +13,7 @@ from PIL import Image
 from builder.data import Example
 from builder.explain import Explanation
 from builder.explain.drawing import figures, words
-from builder.explain.drawing.drawn import How, drawn, kind_of
+from builder.explain.drawing.drawn import How, drawn, kind_of, told_columns
 from builder.explain.drawing.page import html, write_json
 from builder.explain.drawing.raster import coloured, write_png
 from builder.explain.drawing.scale import AGAINST, FOR
@@ -141,6 +141,25 @@ def test_a_png_shows_both_colours(found: Explanation, tmp_path: Path) -> None:
     assert warm.min() < -60
 
 
+@pytest.mark.parametrize("kind", ["text", "bars", "picture"])
+def test_a_png_holds_several_inputs_against_one_scale(kind: str, tmp_path: Path) -> None:
+    """An input alone is as strong as can be; beside another, of which it is a tenth, it is not."""
+    weak = np.full((1, 4, 4), -0.1) if kind == "picture" else np.array([-0.1, 0.0])
+    example = Example(5, "", tokens=("a", "b") if kind == "text" else ())
+    labels: dict[str, tuple[str, ...]] = {} if kind == "picture" else {"first": ("a", "b"), "second": ("a", "b")}
+
+    def blue(**values: np.ndarray) -> int:
+        """How blue the bluest is; of bars, how many pixels are."""
+        found = replace(TABLE, attributions=values, labels=labels, example=example)
+        write_png(found, tmp_path / "found.png")
+        pixels = np.asarray(Image.open(tmp_path / "found.png").convert("RGB")).astype(int)
+        excess = pixels[..., 2] - pixels[..., 0]
+        return int((excess > 100).sum()) if kind == "bars" else int(excess.max())
+
+    alone, beside = blue(second=weak), blue(first=-10 * weak, second=weak)
+    assert beside < alone / 5
+
+
 def test_colours_of_a_map_go_by_sign_and_size() -> None:
     found = coloured(np.array([[2.0, -1.0, 0.0]]), np.array([[0.5, 0.5, 0.5]]))[0]
     assert found[2] == pytest.approx([0.5, 0.5, 0.5])
@@ -160,3 +179,9 @@ def test_a_picture_of_another_size_is_not_laid_under() -> None:
     other = replace(IMAGE, example=Example(5, "", image=np.zeros((30, 40))))
     (one,) = drawn(other)
     assert one.beside is None
+
+
+def test_columns_are_told_with_values_that_people_read() -> None:
+    example = Example(5, "", columns={"zip": 86836.0})
+    told = replace(TABLE, example=example, labels={"features": ("zip", "plan = ", "plan = basic")})
+    assert told_columns(told, "features") == ["zip = 86836", "plan = (missing)", "plan = basic"]

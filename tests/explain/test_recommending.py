@@ -7,6 +7,7 @@ import pytest
 from builder.explain import explain
 from builder.explain.drawing.drawn import drawn, kind_of
 from builder.explain.overall import overall
+from builder.explain.summing import _names
 from builder.templates import templates
 from builder.train import TrainedRun
 from tests.explain.models import begun
@@ -35,3 +36,8 @@ def test_over_many_rows_they_go_by_their_names(rating: TrainedRun) -> None:
     one = next(iter(found.rows))
     columns = rating.data.example(one.row).columns
     assert any(columns["user"] in top or columns["film"] in top for top in one.tops)
+
+
+def test_a_bare_number_is_told_with_its_column() -> None:
+    numbered = {"encoding": "categories", "columns": [{"name": "userId", "values": ["7", "userId 8"]}]}
+    assert [_names(numbered)(place) for place in (1, 2, 3)] == ["userId = 7", "userId 8", "userId = # 3"]

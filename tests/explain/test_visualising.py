@@ -19,8 +19,11 @@ def test_a_linear_network_is_raised_to_the_ends_of_the_training_rows() -> None:
     found = visualised(run)
     rows = run.data.inputs["features"][run.data.split["train"]]
     (weights, bias) = run.model.state_dict().values()
-    most = torch.where(weights[0] > 0, rows.amax(0), rows.amin(0)) @ weights[0] + bias[0]
-    answers = rows @ weights[0] + bias[0]
+    std, mean = (float(run.data.preprocess["target"][name][0]) for name in ("std", "mean"))
+    most = (torch.where(weights[0] > 0, rows.amax(0), rows.amin(0)) @ weights[0] + bias[0]) * std + mean
+    answers = (rows @ weights[0] + bias[0]) * std + mean
+    assert std > 2, "so that it is told which units they are"
+    assert found.name == f"{run.data.schema.target.name}, in its own units"
     assert found.highest == pytest.approx(float(answers.max()), rel=1e-4)
     assert found.rows_most[0] == int(run.data.split["train"][answers.argmax()])
     assert found.mean == pytest.approx(float(answers.mean()), abs=1e-4)

@@ -140,6 +140,36 @@ def test_columns_that_two_tables_share_are_told_apart() -> None:
     assert said.startswith("age of first, age of second and height speak most for")
 
 
+def test_the_start_of_a_written_answer_is_a_part_like_any_other() -> None:
+    labels = {"text": WORDS, "answer so far": ("⟨start⟩", "2", "")}
+    values = {"text": np.array([0.1, 0.2, 0.0, 0.0, 0.0]), "answer so far": np.array([3.0, 0.1, 0.0])}
+    found = explained(values, labels, words={"text": WORDS[:4]}, answer="20")
+    assert decided(found).startswith("The start of the answer speaks most for **navigate**.")
+    streams = (Stream("answer so far", ("⟨start⟩", "2", "")),)
+    layer = AttentionLayer("a", "A", False, np.ones((1, 3, 3)))
+    looks = AttentionMaps((layer,), streams[0].tokens, np.eye(3), "", None, streams, (0,))
+    assert _sentence(replace(found, attention=looks), None).startswith("It went by the start of the answer. ")
+
+
+@pytest.mark.parametrize(
+    ("axes", "tokens", "said"),
+    [
+        (Axes(), ("0", "1", "2"), "It went by step 2. "),
+        (Axes("node", "feature"), ("0", "1", "2"), "It went by node 2. "),
+        (Axes(rate=4.0), ("0 s", "0.25 s", "0.5 s"), r"It went by 0\.5 s. "),
+    ],
+)
+def test_attention_calls_steps_of_a_series_as_the_other_views_do(
+    axes: Axes, tokens: tuple[str, ...], said: str
+) -> None:
+    assert axes.steps(3) == tokens
+    layer = AttentionLayer("a", "A", False, np.ones((1, 3, 3)))
+    looks = AttentionMaps((layer,), tokens, np.eye(3), "", None, (Stream("signal", tokens),), (2,))
+    # As many channels as steps, which are not to be taken for these.
+    found = explained({"signal": np.ones((3, 3))}, {"signal": ("x", "y", "z")})
+    assert _sentence(replace(found, attention=looks, axes={"signal": axes}), None).startswith(said)
+
+
 def test_what_the_network_never_met_is_said_to_be_unknown() -> None:
     assert answer_text(explained({}, says="\ufffd")) == r"\(unknown\)"
 
@@ -199,8 +229,7 @@ def test_the_grid_of_heads_goes_along_as_a_picture_and_as_numbers() -> None:
     rows = weights_table(shown)
     assert len(rows) == 2 * 2 * 3 * 3
     assert all(
-        row["weight"] == shown.layers[row["layer"] - 1].weights[row["head"] - 1, row["from"] - 1, row["to"] - 1]
-        for row in rows
+        row["weight"] == shown.layers[row["layer"] - 1].weights[row["head"] - 1, row["from"], row["to"]] for row in rows
     )
     assert weights_table(maps(200)) == []
 

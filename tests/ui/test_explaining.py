@@ -166,6 +166,36 @@ def test_views_are_told_apart() -> None:
         assert len(set(names)) == len(names)
 
 
+def test_the_tag_of_each_word_can_be_explained() -> None:
+    def page() -> None:
+        from types import SimpleNamespace
+
+        import streamlit as st
+
+        from builder.data import prepare
+        from builder.graph import DataChoice
+        from builder.templates import templates
+        from builder.train import OBJECTIVES
+        from builder.ui.explaining import _target
+
+        project = templates()["requests_tagger"].project
+        data = prepare(DataChoice(dataset=project.data.dataset))
+        run: Any = SimpleNamespace(data=data, project=project, objective=OBJECTIVES["tagging"])
+        st.session_state["asked"] = _target(run, 3)
+        st.session_state["words"] = data.example(3).tokens
+
+    app = AppTest.from_function(page, default_timeout=60).run()
+    assert not app.exception
+    assert app.session_state["asked"] is None, "the first entity, as where nobody chooses"
+    word, tag = app.selectbox
+    words = app.session_state["words"]
+    assert word.options[1:] == [f"{place + 1} · {text}" for place, text in enumerate(words)]
+    word.set_value(2).run()
+    assert app.session_state["asked"] == {"position": 2}
+    app.selectbox[1].set_value(tag.options[1]).run()
+    assert app.session_state["asked"] == {"position": 2, "token": tag.options[1]}
+
+
 def test_long_texts_of_a_row_stand_in_full_and_not_in_the_cells_of_a_table() -> None:
     def page() -> None:
         from builder.data import Example

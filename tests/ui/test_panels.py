@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from builder.graph import write
+from builder.train import evaluate
 from builder.ui.panels import COLOURS, colour, painted
+from builder.ui.words import plain
+from tests.train.test_prior import autoencoder, untrained
 
 
 def page() -> None:
@@ -55,3 +62,61 @@ def test_there_are_colours_for_any_number_of_classes() -> None:
     assert colour(0) == COLOURS[0]
     assert all(colour(place) in COLOURS[1:] for place in range(1, 200))
     assert len({colour(place) for place in range(10)}) == 10
+
+
+def sheets() -> None:
+    """Pictures out of noise of both kinds of network, by themselves within Streamlit."""
+    from builder.ui.panels import samples
+
+    found = {"Generated": [[[[0.0, 1.0], [0.5, 0.2]]]] * 9, "From the data": [[[[1.0, 0.0], [0.1, 0.2]]]] * 9}
+    samples(found, judged=True)
+    samples(found, judged=False)
+
+
+def test_pictures_out_of_noise_stand_beside_those_of_the_data_and_their_caption_fits_the_network() -> None:
+    app = AppTest.from_function(sheets, default_timeout=60).run()
+    assert not app.exception
+    assert [item.value for item in app.markdown] == ["**Generated**", "**From the data**"] * 2
+    gan, decoder = (item.value for item in app.caption)
+    assert "Likeness" in gan
+    assert "N(0, 1)" in decoder
+    assert "ikeness" not in decoder
+
+
+def results_page(folder: str) -> None:
+    """The results of the run in a folder."""
+    from types import SimpleNamespace
+    from typing import Any
+
+    from builder.ui.results import results
+
+    store = SimpleNamespace(run_folder=lambda _: folder, home=None)
+    live: Any = SimpleNamespace(store=store)
+    run: Any = SimpleNamespace(id="run", state="finished", summary={})
+    results(live, run)
+
+
+def test_the_results_of_a_variational_autoencoder_show_its_pictures_and_its_worst_reconstructions(
+    tmp_path: Path,
+) -> None:
+    run = untrained(autoencoder())
+    found = evaluate(run)
+    write(tmp_path / "project.json", run.project)
+    (tmp_path / "model.py").write_text(run.source)
+    (tmp_path / "evaluation.json").write_text(json.dumps(found.as_json()))
+    app = AppTest.from_function(results_page, kwargs={"folder": str(tmp_path)}, default_timeout=60).run()
+    assert not app.exception
+    titles = [item.value for item in app.markdown if item.value.startswith("**")]
+    assert titles == [
+        "**Generated from noise**", "**From the data**", "**Worst reconstructions**", "**Best reconstructions**",
+    ]  # fmt: skip
+    worst = found.worst[0]
+    row = f"Row {worst.row} · {worst.target} · "  # with its class, which was not asked for
+    assert [item.value for item in app.caption if item.value.startswith(row)] == [
+        f"{row}{plain(f'error {worst.loss:.3g}')}"
+    ]
+    app.session_state["results run"] = "Worst examples"
+    app.run()
+    assert [item.value for item in app.caption if item.value.startswith(row)] == [
+        f"{row}**{plain(f'error {worst.loss:.4g}')}**"
+    ]

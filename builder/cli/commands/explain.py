@@ -173,11 +173,12 @@ def _lines(found: Explanation) -> list[str]:
 
 
 def _parts(values: np.ndarray, labels: tuple[str, ...]) -> list[tuple[str, float]]:
-    """The parts that weigh most, by name, or by their place in the array."""
+    """The parts that weigh most, by name, or by their place in the array; padding, which has no name, is none."""
     import numpy as np
 
     flat = values.ravel()
-    order = np.argsort(-np.abs(flat), kind="stable")[:PARTS_SHOWN]
+    named = [bool(label) for label in labels] if values.shape == (len(labels),) else [True] * values.size
+    order = [place for place in np.argsort(-np.abs(flat), kind="stable") if named[place]][:PARTS_SHOWN]
     return [(_place(int(index), values.shape, labels), float(flat[index])) for index in order]
 
 
@@ -186,6 +187,6 @@ def _place(index: int, shape: tuple[int, ...], labels: tuple[str, ...]) -> str:
 
     place = [int(part) for part in np.unravel_index(index, shape)]
     if len(place) == 1 and place[0] < len(labels):
-        return f"{place[0]} {labels[place[0]]}" if labels[place[0]] else f"{place[0]} (padding)"
+        return f"{place[0]} {labels[place[0]]}"
     last: list[Any] = [labels[place[-1]]] if len(labels) == shape[-1] and len(place) == 2 else [place[-1]]
     return ", ".join(map(str, [*place[:-1], *last]))

@@ -12,7 +12,13 @@ import numpy as np
 from builder.explain.drawing.scale import AGAINST, FOR, bound, rgb
 
 LEAST, MOST_LINES = 0.02, 1_500
+# More lines than this at a time are but an area; each step has some of them.
+AT_ONCE, FEWEST = 110, 2
+# Of a step's weight, what a line in full colour holds at least.
+FULL = 0.2
+HIDDEN = ' display="none"'
 LONGEST = 18
+Line = tuple[int, int, float]
 WIDTH, LEFT, RIGHT = 520, 160, 360
 SIDE, GAP, TOP = 260, 40, 26
 # More places than this are not laid out for each place that looks.
@@ -21,27 +27,90 @@ MOST_LOOKING = 400
 
 def lines(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:
     """Weights (T, S) as an SVG of lines from what looks, on the left, to what is looked at; the stronger, the thicker.
-    Steps without a label are padding and left out. Orange lines speak for the answer, blue ones against it."""
-    rows, columns = ([place for place, token in enumerate(side) if token] for side in (looking, looked_at))
+    Steps without a label are padding and left out. Orange lines speak for the answer, blue ones against it. Of many
+    lines, only the strongest of each step that looks are seen at first."""
+    rows, columns = _steps(looking, looked_at)
     step = 26 if max(len(rows), len(columns)) <= 20 else 17
     height = TOP + step * max(len(rows), len(columns)) + 6
     level = {place: TOP + step * (number + 0.5) for number, place in enumerate(rows)}
     across = {place: TOP + step * (number + 0.5) for number, place in enumerate(columns)}
-    pairs = [(row, column, float(weights[row, column])) for row in rows for column in columns]
-    end = bound([value for *_, value in pairs])
-    strong = sorted((pair for pair in pairs if abs(pair[2]) >= LEAST * end and pair[2]), key=lambda pair: abs(pair[2]))
+    strong, dense, values = _strong(weights, rows, columns), _few(rows, columns), weights[np.ix_(rows, columns)]
+    # Where steps look at all alike no line stands out: those that hold next to nothing of a step's weight are faint.
+    end = max(bound(values), FULL * float(abs(values).sum()) / max(1, len(rows)))
     parts = [_heading(LEFT - 10, "end", "looks"), _heading(RIGHT + 10, "start", "is looked at")]
-    for row, column, value in strong[-MOST_LINES:]:
+    seen = _seen(strong, rows, columns)
+    for row, column, value in strong:
         share = abs(value) / end
         parts.append(
             f'<line class="pair" data-row="{row}" data-column="{column}" x1="{LEFT}" y1="{level[row]:.1f}" '
             f'x2="{RIGHT}" y2="{across[column]:.1f}" stroke="{rgb(FOR if value > 0 else AGAINST)}" '
-            f'stroke-width="{0.6 + 3.4 * share:.2f}" stroke-opacity="{0.08 + 0.82 * share:.3f}">'
+            f'stroke-width="{0.6 + (1.9 if dense else 3.4) * share:.2f}" stroke-opacity="{0.08 + 0.82 * share:.3f}"'
+            f"{'' if (row, column) in seen else HIDDEN}>"
             f"<title>{_pair(looking[row], looked_at[column], value)}</title></line>"
         )
     parts += [_token("row", row, looking[row], LEFT - 10, level[row], "end", step) for row in rows]
     parts += [_token("column", one, looked_at[one], RIGHT + 10, across[one], "start", step) for one in columns]
     return _svg(WIDTH, height, "Lines from what looks to what is looked at", parts)
+
+
+def left_out(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:
+    """Which lines of `lines` are not seen at first, and which are not drawn at all; empty where all are."""
+    rows, columns = _steps(looking, looked_at)
+    strong, few = _strong(weights, rows, columns), _few(rows, columns)
+    seen = _seen(strong, rows, columns)
+    said = []
+    if len(seen) < len(strong):
+        every = float(abs(weights[np.ix_(rows, columns)]).sum())
+        held = sum(abs(value) for row, column, value in strong if (row, column) in seen) / every
+        said.append(
+            f"Of {len(columns)} lines, each step shows its {few} strongest, which hold {held:.0%} of all weight; the "
+            "others are seen when you point at a step."
+        )
+    if _most(rows) < len(columns):
+        said.append(f"No step has more than its {_most(rows)} strongest.")
+    if len(strong) < min(int(np.count_nonzero(weights[np.ix_(rows, columns)])), len(rows) * _most(rows)):
+        said.append(f"Lines of less than {LEAST:.0%} of the strongest are left out.")
+    return " ".join(said)
+
+
+def _steps(*sides: Sequence[str]) -> list[list[int]]:
+    """The places of each side that have a label."""
+    return [[place for place, token in enumerate(side) if token] for side in sides]
+
+
+def _strong(weights: np.ndarray, rows: list[int], columns: list[int]) -> list[Line]:
+    """The lines that are drawn, the strongest last."""
+    values = weights[np.ix_(rows, columns)]
+    order = np.argsort(-abs(values), axis=1, kind="stable")[:, : _most(rows)].tolist()
+    found = [
+        (rows[row], columns[column], float(values[row, column])) for row, some in enumerate(order) for column in some
+    ]
+    least = LEAST * bound(values)
+    return sorted((line for line in found if line[2] and abs(line[2]) >= least), key=lambda line: abs(line[2]))
+
+
+def _most(rows: list[int]) -> int:
+    """How many lines of each step are drawn at most."""
+    return max(FEWEST, MOST_LINES // max(1, len(rows)))
+
+
+def _few(rows: list[int], columns: list[int]) -> int:
+    """How many lines of each step are seen at first; 0 where all are."""
+    few = max(FEWEST, AT_ONCE // max(1, len(rows)))
+    return few if few * 2 <= len(columns) else 0
+
+
+def _seen(strong: list[Line], rows: list[int], columns: list[int]) -> set[tuple[int, int]]:
+    """The row and the column of the lines that are seen at first."""
+    few, found = _few(rows, columns), set[tuple[int, int]]()
+    if not few:
+        return {(row, column) for row, column, _ in strong}
+    left = dict.fromkeys(rows, few)
+    for row, column, _ in reversed(strong):
+        if left[row]:
+            left[row] -= 1
+            found.add((row, column))
+    return found
 
 
 def _heading(x: float, anchor: str, text: str) -> str:

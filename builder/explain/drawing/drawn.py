@@ -11,6 +11,7 @@ import numpy as np
 from builder.explain.axes import Axes
 from builder.explain.drawing import figures, words
 from builder.explain.drawing.scale import bound
+from builder.text import number
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -59,7 +60,7 @@ def kind_of(found: Explanation, name: str) -> Kind:
 def drawn(found: Explanation, how: How | None = None) -> Iterator[Drawn]:
     """The pictures of each input, then those of each layer."""
     how = how or How()
-    pictures, listed = _ends(found)
+    pictures, listed = ends(found)
     for name, values in found.attributions.items():
         kind = kind_of(found, name)
         if kind == "picture":
@@ -75,7 +76,7 @@ def drawn(found: Explanation, how: How | None = None) -> Iterator[Drawn]:
         yield from _layer(path, values, down)
 
 
-def _ends(found: Explanation) -> tuple[float | None, list[float]]:
+def ends(found: Explanation) -> tuple[float | None, list[float]]:
     """Where the scales of all pictures end, and from where to where all bars and words go: those of several inputs are
     held against each other. None, and nothing, where there is but one."""
     kinds = {name: kind_of(found, name) for name in found.attributions}
@@ -156,9 +157,9 @@ def explains_the_way(found: Explanation) -> bool:
 def _told(label: str, columns: dict[str, Any]) -> str:
     value = columns.get(label)
     if value is None:
-        return label
+        return f"{label}(missing)" if label.endswith(" = ") else label  # the category of cells that are empty
     try:
-        return f"{label[:28]} = {float(value):.4g}"
+        return f"{label[:28]} = {number(float(value))}"
     except (TypeError, ValueError):
         return f"{label[:28]} = {str(value)[:16]}"
 

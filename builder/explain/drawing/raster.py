@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from builder.explain.drawing.drawn import kind_of, told_columns
+from builder.explain.drawing.drawn import ends, kind_of, told_columns
 from builder.explain.drawing.figures import strongest
 from builder.explain.drawing.scale import AGAINST, FOR, bound
 
@@ -28,14 +28,18 @@ def write_png(found: Explanation, path: Path) -> None:
         OSError: it cannot be written there.
     """
     sheets = [_heading(found)]
+    pictures, listed = ends(found)
+    end = max(map(abs, listed), default=0.0)
     for name, values in found.attributions.items():
         kind = kind_of(found, name)
+        if len(found.attributions) > 1:
+            sheets.append(_title(name))
         if kind == "picture":
-            sheets.append(_picture(values.sum(0), found.example.images.get(name, found.example.image)))
+            sheets.append(_picture(values.sum(0), found.example.images.get(name, found.example.image), pictures))
         elif kind == "text":
-            sheets.append(_words(found.labels[name], values))
+            sheets.append(_words(found.labels[name], values, end))
         elif kind == "bars":
-            sheets.append(_bars(values, told_columns(found, name)))
+            sheets.append(_bars(values, told_columns(found, name), end))
         else:
             sheets.append(_map(values.reshape(len(values), -1).T))
     for node, values in () if found.attributions else found.nodes.items():
@@ -51,9 +55,10 @@ def write_png(found: Explanation, path: Path) -> None:
     whole.save(path, format="PNG")
 
 
-def coloured(values: np.ndarray, ground: np.ndarray | None = None) -> np.ndarray:
-    """Values (H, W) as colours (H, W, 3) from 0 to 1 over a grey ground (H, W), or over white."""
-    strength = (np.abs(values) / bound(values))[..., None] * STRONGEST
+def coloured(values: np.ndarray, ground: np.ndarray | None = None, end: float | None = None) -> np.ndarray:
+    """Values (H, W) as colours (H, W, 3) from 0 to 1 over a grey ground (H, W), or over white. `end` is where the scale
+    ends, if not at the strongest."""
+    strength = (np.abs(values) / (end or bound(values)))[..., None] * STRONGEST
     tones = [np.array([int(part) for part in tone.split(",")]) / 255 for tone in (FOR, AGAINST)]
     beneath = np.ones((*values.shape, 1)) if ground is None else np.clip(ground, 0, 1)[..., None]
     found: np.ndarray = beneath * (1 - strength) + np.where(values[..., None] > 0, *tones) * strength
@@ -78,13 +83,19 @@ def _heading(found: Explanation) -> Image.Image:
     return sheet
 
 
+def _title(name: str) -> Image.Image:
+    sheet = _empty(ROW + 4)
+    _write(sheet, (EDGE, 0), " ".join(name.split())[:70], INK)
+    return sheet
+
+
 def _wrapped(text: str, letters: int = 98) -> list[str]:
     from textwrap import wrap
 
     return wrap(" ".join(text.split()), letters)
 
 
-def _picture(values: np.ndarray, image: Any) -> Image.Image:
+def _picture(values: np.ndarray, image: Any, end: float | None = None) -> Image.Image:
     """The picture and, beside it, the map over it."""
     ground = None
     if image is not None and np.asarray(image).shape[:2] == values.shape:
@@ -95,7 +106,7 @@ def _picture(values: np.ndarray, image: Any) -> Image.Image:
     sheet = _empty(values.shape[0] * times + EDGE)
     if ground is not None:
         sheet.paste(_pixels(np.clip(image, 0, 1), times), (EDGE, 0))
-    sheet.paste(_pixels(coloured(values, ground), times), (EDGE if ground is None else side + 2 * EDGE, 0))
+    sheet.paste(_pixels(coloured(values, ground, end), times), (EDGE if ground is None else side + 2 * EDGE, 0))
     return sheet
 
 
@@ -117,13 +128,13 @@ def _map(values: np.ndarray) -> Image.Image:
     return sheet
 
 
-def _bars(values: np.ndarray, names: list[str]) -> Image.Image:
+def _bars(values: np.ndarray, names: list[str], end: float = 0.0) -> Image.Image:
     from PIL import ImageDraw
 
     shown, told = strongest(values, names)
     sheet = _empty(ROW * len(shown) + EDGE)
     draw, middle = ImageDraw.Draw(sheet), 620
-    reach, end = WIDTH - middle - 4 * EDGE, bound(shown)
+    reach, end = WIDTH - middle - 4 * EDGE, end or bound(shown)
     for place, (value, name) in enumerate(zip(shown, told, strict=True)):
         top = place * ROW
         _write(sheet, (EDGE, top), name[:34], INK)
@@ -134,14 +145,14 @@ def _bars(values: np.ndarray, names: list[str]) -> Image.Image:
     return sheet
 
 
-def _words(labels: tuple[str, ...], values: np.ndarray) -> Image.Image:
+def _words(labels: tuple[str, ...], values: np.ndarray, end: float = 0.0) -> Image.Image:
     from PIL import ImageDraw
 
-    kept = [(label, float(value)) for label, value in zip(labels, values, strict=False) if label]
-    tones = coloured(np.array([[value for _, value in kept]]))[0] if kept else []
+    kept = [(_legible(label), float(value)) for label, value in zip(labels, values, strict=False) if label]
+    tones = coloured(np.array([[value for _, value in kept]]), end=end)[0] if kept else []
     font, places, x, y = _font(), [], EDGE, 0
     for label, _ in kept:
-        wide = int(font.getlength(label.replace("\n", "↵"))) + 10
+        wide = int(font.getlength(label)) + 10
         if x + wide > WIDTH - EDGE:
             x, y = EDGE, y + ROW + 6
         places.append((x, y, wide))
@@ -150,8 +161,13 @@ def _words(labels: tuple[str, ...], values: np.ndarray) -> Image.Image:
     draw = ImageDraw.Draw(sheet)
     for (label, _), (left, top, wide), tone in zip(kept, places, tones, strict=True):
         draw.rounded_rectangle((left, top, left + wide, top + ROW), 5, fill=tuple(int(255 * part) for part in tone))
-        _write(sheet, (left + 5, top + 2), label.replace("\n", "↵"), INK)
+        _write(sheet, (left + 5, top + 2), label, INK)
     return sheet
+
+
+def _legible(label: str) -> str:
+    """A label by letters that the font has."""
+    return label.replace("\n", "↵").replace("⟨", "(").replace("⟩", ")")
 
 
 def _write(sheet: Image.Image, place: tuple[int, int], text: str, colour: tuple[int, int, int]) -> None:
