@@ -59,8 +59,13 @@ def operators() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that have to be alone come last, so that they need not wait for the end of a long one again and again."""
-    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+    """Those that take longest come first; those that have to be alone come last, so that they need not wait for the end
+    of a long one again and again."""
+
+    def place(item: pytest.Item) -> int:
+        return (item.get_closest_marker("alone") is not None) - (item.get_closest_marker("first") is not None)
+
+    items.sort(key=place)
 
 
 def pytest_collection_finish() -> None:

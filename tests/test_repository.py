@@ -17,7 +17,7 @@ TOP_LEVEL = {"README.md", "LICENSE", "pyproject.toml", "app.py", "builder", "pag
     [
         [sys.executable, "-m", "ruff", "check", "."],
         [sys.executable, "-m", "ruff", "format", "--check", "."],
-        [sys.executable, "-m", "mypy"],
+        pytest.param([sys.executable, "-m", "mypy"], marks=pytest.mark.first),
         [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
     ],
     ids=["ruff check", "ruff format", "mypy", "lint-imports"],

@@ -194,8 +194,6 @@ def read_rates(folder: Path) -> Rates:
 
 def main(home: Path, folder: Path) -> None:
     """Look for the rate of the document in `folder`, and write down every step."""
-    with contextlib.suppress(OSError):
-        os.nice(10)
     with (folder / FOUND).open("a", encoding="utf-8", buffering=1) as file:
 
         def tell(rate: float, loss: float) -> None:
@@ -213,4 +211,6 @@ def main(home: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    with contextlib.suppress(OSError):
+        os.nice(10)
     main(Path(sys.argv[1]), Path(sys.argv[2]))

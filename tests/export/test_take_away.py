@@ -84,6 +84,9 @@ def opened(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     root = Path(__file__).parents[2]
     app = AppTest.from_file(str(root / "pages" / "train.py"), default_timeout=60).run()
     assert not app.exception
+    app.session_state[f"results {kept.run}"] = "Take away"
+    app.run()
+    assert not app.exception
     return app
 
 

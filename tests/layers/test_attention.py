@@ -667,5 +667,5 @@ def test_the_explainer_shows_cross_attention_without_a_rollout() -> None:
     maps = explained(("Permute", {}), ("CrossAttention", {"heads": 2}), edges=other)
     [layer] = maps.layers
     assert layer.weights.shape == (2, len(layer.looking), len(layer.looked_at))
-    assert layer.looked_at == tuple("12345678")  # its steps are the features of the embedding, no words
+    assert layer.looked_at == tuple("01234567")  # its steps are the features of the embedding, no words
     assert maps.rollout is None

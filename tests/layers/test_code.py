@@ -145,8 +145,11 @@ def test_no_command_runs_it(home: Path, marker: Path, tmp_path: Path, capsys: py
 
 def test_the_page_shows_it_and_runs_nothing(home: Path, marker: Path) -> None:
     st.cache_resource.clear()
-    open_store(home).create_project(hostile(marker))
+    project_id = open_store(home).create_project(hostile(marker))
     app = AppTest.from_file(str(ROOT / "pages" / "design.py"), default_timeout=60).run()
+    assert not app.exception
+    app.session_state[f"beside {project_id}"] = "Code"
+    app.run()
     assert not app.exception
     assert any("off here" in item.value for item in app.caption)
     assert not marker.exists()
