@@ -26,7 +26,7 @@ from builder.train.trained import evaluate
 from tests.networks import digits_mlp
 from tests.train.runs import check_curves, store_in, until, until_state
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.first]
+pytestmark = pytest.mark.timeout(600)
 WAIT_S = 240.0
 
 
