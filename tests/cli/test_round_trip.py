@@ -38,9 +38,10 @@ def test_train_reports_the_run(trained: Trained) -> None:
     points = store.points(trained.run)
     store.close()
     rows = zip(points.epoch, points.split, points.name, points.value, strict=True)
-    for epoch, loss in [(row[0], row[3]) for row in rows if row[1:3] == ("train", "loss")]:
-        assert f"epoch {epoch + 1}  loss {loss:.4g}  validation" in trained.answer.err
-    assert trained.answer.err.count("epoch ") == 2
+    losses = [row[3] for row in rows if row[1:3] == ("train", "loss")]
+    told = [line.partition("  validation")[0] for line in trained.answer.err.splitlines() if line.startswith("epoch ")]
+    assert told == [f"epoch {epoch}  loss {loss:.4g}" for epoch, loss in enumerate(losses, 1)]
+    assert len(told) == 2
 
 
 def test_the_run_holds_what_the_command_line_said(trained: Trained) -> None:
