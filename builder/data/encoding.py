@@ -58,7 +58,7 @@ def _filled(fields: list[dict[str, Any]], raw: Raw, room: Any) -> dict[str, np.n
     count = len(raw) if others else 0
     chunk = max(1, min(CHUNK, CHUNK_BYTES // max(1, _bytes(raw, others) // count))) if count else 1
     for start in range(0, count, chunk):
-        rows = [raw.row(index) for index in range(start, min(start + chunk, count))]
+        rows = raw.rows(start, min(start + chunk, count))
         for name, part in encode_rows({"fields": others}, rows).items():
             if name not in found:
                 found[name] = room(name, (len(raw), *part.shape[1:]), part.dtype)

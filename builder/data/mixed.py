@@ -91,6 +91,10 @@ class Several(Raw):
             row |= part.row(index)
         return row
 
+    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+        parts = [part.rows(start, stop) for part in self.parts]
+        return [{name: value for part in row for name, value in part.items()} for row in zip(*parts, strict=True)]
+
     def fits(self, rows: np.ndarray) -> list[Fitted]:
         return [part.fit(rows) for part in self.parts]
 

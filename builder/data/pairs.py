@@ -28,8 +28,9 @@ class Pairs(Texts):
 
     answers: Sequence[str] = ()
 
-    def row(self, index: int) -> dict[str, Any]:
-        return {**super().row(index), BEGUN: self.answers[index]}
+    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+        rows = zip(super().rows(start, stop), self.answers[start:stop], strict=True)
+        return [{**row, BEGUN: answer} for row, answer in rows]
 
     def fits(self, rows: np.ndarray) -> list[Fitted]:
         known = [self.answers[index] for index in rows.tolist()]

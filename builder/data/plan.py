@@ -139,7 +139,7 @@ def is_text(values: pd.Series) -> bool:
     known = values.dropna().head(1_000)
     if known.empty:
         return False
-    return float(np.mean([len(text.split()) for text in known])) >= 2.5 and known.nunique() > len(known) * 0.3
+    return float(np.mean([len(text.split()) for text in known.tolist()])) >= 2.5 and known.nunique() > len(known) * 0.3
 
 
 def few(numbers: np.ndarray) -> bool:

@@ -77,6 +77,10 @@ class Raw:
         """A raw row, as `encode` takes it."""
         raise NotImplementedError
 
+    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+        """Some neighbouring rows."""
+        return [self.row(index) for index in range(start, stop)]
+
     def fit(self, rows: np.ndarray) -> Fitted:
         """The preprocessing of this field, from the rows of the training split alone."""
         raise NotImplementedError
@@ -242,7 +246,10 @@ class Texts(Raw):
     column: str = ""
 
     def row(self, index: int) -> dict[str, Any]:
-        return {self.name: self.texts[index]}
+        return self.rows(index, index + 1)[0]
+
+    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+        return [{self.name: text} for text in self.texts[start:stop]]  # from a file, one by one take long
 
     def fit(self, rows: np.ndarray) -> Fitted:
         # Texts in a file are taken in its order, to which nothing that is fitted pays heed.
@@ -272,8 +279,8 @@ class TaggedTexts(Texts):
     tag_names: tuple[str, ...] = ()
     parted: Sequence[list[str]] = ()
 
-    def row(self, index: int) -> dict[str, Any]:
-        return {self.name: self.parted[index]} if self.parted else super().row(index)
+    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+        return [{self.name: parts} for parts in self.parted[start:stop]] if self.parted else super().rows(start, stop)
 
     def fit(self, rows: np.ndarray) -> Fitted:
         if not self.parted:
