@@ -5,44 +5,23 @@ from __future__ import annotations
 import ast
 import io
 import json
-import subprocess
-import sys
 import tempfile
+import traceback
 import zipfile
-from pathlib import Path
 from pprint import pformat
 from typing import Any
 
 from builder.export.base import Batch, ExportError, Format, Trained
+from builder.export.compare import run
 from builder.export.parts import as_json, pack, preprocess, python, rows, weights
 
 EXAMPLES = 3
 WIDTH = 110
-TIMEOUT_S = 600
 NOTEBOOK, WEIGHTS = "network.ipynb", "weights.safetensors"
+LOADS = f'load_file("{WEIGHTS}")'
 # What is taken from predict.py; the rest of it reads files.
 PREDICTION = ("BATCH", "LIKELIEST", "predict", "texts", "decode", "rebuilt", "labelled", "actions", "both", "labels",
               "pairs", "several")  # fmt: skip
-
-# Runs the code cells one after the other, as Jupyter does, and then asks their network.
-ASK = """
-import json
-from safetensors.torch import load_file, save_file
-
-space = {"__name__": "__main__"}
-for place, cell in enumerate(json.load(open("network.ipynb", encoding="utf-8"))["cells"]):
-    if cell["cell_type"] == "code":
-        exec(compile("".join(cell["source"]), f"<cell {place}>", "exec"), space)
-asked, found = load_file("asked.safetensors"), {}
-for batch in sorted({int(name.partition(".")[0]) for name in asked}):
-    inputs = [asked[name] for name in sorted(asked, key=lambda name: int(name.partition(".")[2]))
-              if name.startswith(f"{batch}.")]
-    with space["torch"].no_grad():
-        answer = space["network"](*inputs)
-    for place, value in enumerate(answer if isinstance(answer, tuple) else (answer,)):
-        found[f"{batch}.{place}"] = value.contiguous()
-save_file(found, "found.safetensors")
-"""
 
 
 class Notebook(Format):
@@ -59,31 +38,22 @@ class Notebook(Format):
         return pack({NOTEBOOK: as_json(_notebook(trained)), WEIGHTS: weights(trained.model)})
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
-        import torch
-        from safetensors.torch import load_file, save_file
-
-        asked = {
-            f"{number}.{place}": value.contiguous().clone()
-            for number, batch in enumerate(batches)
-            for place, value in enumerate(batch)
-        }
-        with tempfile.TemporaryDirectory(prefix="netloom-notebook-") as name:
-            folder = Path(name)
-            zipfile.ZipFile(io.BytesIO(content)).extractall(folder)
-            save_file(asked, folder / "asked.safetensors")
-            code = f"import torch; torch.set_num_threads({torch.get_num_threads()})\n{ASK}"
-            done = subprocess.run(
-                [sys.executable, "-c", code],
-                cwd=folder, capture_output=True, text=True, encoding="utf-8", timeout=TIMEOUT_S, check=False,
-            )  # fmt: skip
-            if done.returncode:
-                last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-                raise ExportError(f"The notebook was made, but a cell of it does not run: {last[:300]}.")
-            found = load_file(folder / "found.safetensors")
-        answers: list[list[Any]] = [[] for _ in batches]
-        for key in sorted(found, key=lambda key: int(key.partition(".")[2])):
-            answers[int(key.partition(".")[0])].append(found[key])
-        return [tuple(answer) for answer in answers]
+        """Those of the network that its code cells make, one after the other, as in Jupyter."""
+        space: dict[str, Any] = {"__name__": "__main__", "print": lambda *_: None}
+        with tempfile.TemporaryDirectory(prefix="netloom-notebook-") as folder:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                file = archive.extract(WEIGHTS, folder)
+                cells = json.loads(archive.read(NOTEBOOK))["cells"]
+            for place, cell in enumerate(cells):
+                if cell["cell_type"] != "code":
+                    continue
+                code = "".join(cell["source"]).replace(LOADS, f"load_file({file!r})")
+                try:
+                    exec(compile(code, f"<cell {place}>", "exec", dont_inherit=True), space)
+                except Exception as error:
+                    last = traceback.format_exception_only(error)[-1].strip()
+                    raise ExportError(f"The notebook was made, but a cell of it does not run: {last[:300]}.") from error
+        return run(space["network"], batches)
 
 
 def _notebook(trained: Trained) -> dict[str, Any]:
@@ -102,7 +72,7 @@ def _notebook(trained: Trained) -> dict[str, Any]:
         _text("## The trained weights"),
         _code(
             "from safetensors.torch import load_file\n\n"
-            f'network = Main()\nnetwork.load_state_dict(load_file("{WEIGHTS}"))\nnetwork.eval()'
+            f"network = Main()\nnetwork.load_state_dict({LOADS})\nnetwork.eval()"
         ),
         _text("## Predict", "These rows were not used in training; put your own in their place."),
         _code(_prediction()),
