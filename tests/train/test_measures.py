@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torchmetrics import functional as theirs
-from torchmetrics.functional.text import perplexity as perplexity_of
+from sklearn import metrics
 
 from builder.data import Prepared, prepare
 from builder.graph import DataChoice
 from builder.train import OBJECTIVES
+from builder.train.objectives.reports import roc_auc
+
+
+@pytest.fixture(scope="module")
+def theirs() -> Any:
+    """Imported where it is needed, as it takes two seconds."""
+    from torchmetrics import functional
+
+    return functional
 
 
 def measured(dataset: str, objective: str, width: int | None = None) -> tuple[dict[str, float], torch.Tensor, Prepared]:
@@ -32,7 +41,7 @@ def measured(dataset: str, objective: str, width: int | None = None) -> tuple[di
     return {**found.metrics, **{f"curve {name}": value for name, value in finished.items()}}, output, data
 
 
-def test_classes() -> None:
+def test_classes(theirs: Any) -> None:
     found, output, data = measured("digits", "classification", 10)
     target = data.target[data.split["test"]]
     how: dict[str, Any] = {"task": "multiclass", "num_classes": 10}
@@ -42,14 +51,21 @@ def test_classes() -> None:
     assert found["macro_f1"] == pytest.approx(float(theirs.f1_score(output, target, **how, average="macro")))
 
 
-def test_two_classes() -> None:
+def test_two_classes(theirs: Any) -> None:
     found, output, data = measured("breast_cancer", "classification", 2)
     area = theirs.auroc(output.softmax(1)[:, 1], data.target[data.split["test"]], task="binary")
     assert area is not None
     assert found["roc_auc"] == pytest.approx(float(area))
 
 
-def test_numbers() -> None:
+@pytest.mark.parametrize("decimals", [0, 1, 6])
+def test_equal_scores_are_worth_half_a_win(decimals: int) -> None:
+    made = np.random.default_rng(decimals)
+    positive, scores = made.random(200) < 0.3, made.random(200).round(decimals)
+    assert roc_auc(positive, scores) == pytest.approx(metrics.roc_auc_score(positive, scores), abs=1e-12)
+
+
+def test_numbers(theirs: Any) -> None:
     found, output, data = measured("diabetes", "regression")
     fitted = data.preprocess["target"]
     mean, std = (torch.tensor(fitted[name]) for name in ("mean", "std"))
@@ -59,15 +75,15 @@ def test_numbers() -> None:
     assert found["r2"] == pytest.approx(float(theirs.r2_score(answer.flatten(), target.flatten())))
 
 
-def test_tokens() -> None:
+def test_tokens(theirs: Any) -> None:
     width = prepare(DataChoice(dataset="tales")).schema.inputs[0].vocabulary
     found, output, data = measured("tales", "language_modelling", width)
-    perplexity = perplexity_of(output, data.target[data.split["test"]])
+    perplexity = theirs.text.perplexity(output, data.target[data.split["test"]])
     assert found["perplexity"] == pytest.approx(float(perplexity), rel=1e-5)
     assert found["curve perplexity"] == pytest.approx(float(perplexity), rel=1e-5)
 
 
-def test_pixels() -> None:
+def test_pixels(theirs: Any) -> None:
     data = prepare(DataChoice(dataset="shape_masks"))
     classes = len(data.schema.target.classes)
     found, output, _ = measured("shape_masks", "segmentation", classes)

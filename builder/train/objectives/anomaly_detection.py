@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Scores, Settings, Worst
 from builder.train.objectives.reconstruction import Reconstruction, row_errors, side_by_side
+from builder.train.objectives.reports import roc_auc
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +54,7 @@ class AnomalyDetection(Reconstruction):
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
-        from sklearn.metrics import precision_recall_fscore_support, roc_auc_score, roc_curve
+        from sklearn.metrics import precision_recall_fscore_support, roc_curve
 
         error, unusual = _told(output, data, rows)
         threshold = chosen.get("threshold", float("inf"))
@@ -67,7 +68,7 @@ class AnomalyDetection(Reconstruction):
             split=split,
             rows=len(rows),
             metrics={
-                "roc_auc": float(roc_auc_score(truth, error.numpy())) if both else float("nan"),
+                "roc_auc": roc_auc(truth, error.numpy()) if both else float("nan"),
                 "precision": float(precision),
                 "recall": float(recall),
                 "f1": float(f1),

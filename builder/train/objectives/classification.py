@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
-from builder.train.objectives.reports import by_class, class_scores, confusion
+from builder.train.objectives.reports import by_class, class_scores, confusion, roc_auc
 
 if TYPE_CHECKING:
     import torch
@@ -96,6 +96,4 @@ def _roc_auc(truth: Any, shares: Any) -> dict[str, float]:
     """Of two classes: how often a row of the second has more of its probability than a row of the first."""
     if shares.shape[1] != 2 or len(set(truth.tolist())) != 2:
         return {}
-    from sklearn.metrics import roc_auc_score
-
-    return {"roc_auc": float(roc_auc_score(truth, shares[:, 1]))}
+    return {"roc_auc": roc_auc(truth, shares[:, 1])}

@@ -32,6 +32,16 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return found
 
 
+def roc_auc(positive: np.ndarray, scores: np.ndarray) -> float:
+    """How often a row that is `positive` (N,) has a higher score (N,) than one that is not; equal ones count half.
+    There have to be rows of both kinds."""
+    _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (sizes.cumsum() - (sizes - 1) / 2)[place]
+    yes = positive.astype(bool)
+    count = int(yes.sum())
+    return float((ranks[yes].sum() - count * (count + 1) / 2) / (count * (len(yes) - count)))
+
+
 def by_class(classes: Sequence[str], scores: Any) -> list[dict[str, Any]]:
     """A row for each class, of its `class_scores`, or what scikit-learn's `precision_recall_fscore_support` gives."""
     return [

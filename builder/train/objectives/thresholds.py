@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from builder.train.objectives.reports import roc_auc
+
 if TYPE_CHECKING:
     import torch
 
@@ -61,11 +63,11 @@ def _thin(values: Any) -> list[float]:
 def areas(positive: Any, scores: Any) -> dict[str, float]:
     """ROC-AUC and PR-AUC (average precision); not a number where only one of both kinds of rows is there."""
     import numpy as np
-    from sklearn.metrics import average_precision_score, roc_auc_score
+    from sklearn.metrics import average_precision_score
 
     if len(set(np.asarray(positive).tolist())) < 2:
         return {"roc_auc": float("nan"), "pr_auc": float("nan")}
     return {
-        "roc_auc": float(roc_auc_score(positive, scores)),
+        "roc_auc": roc_auc(np.asarray(positive), np.asarray(scores)),
         "pr_auc": float(average_precision_score(positive, scores)),
     }
