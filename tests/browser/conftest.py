@@ -1,4 +1,4 @@
-"""A browser and a server for the session, and a page for each test that has to stay silent."""
+"""A browser and a server for the session, and a page that has to stay silent in each test."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="session")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    """For tests that need a browser of somebody else, or none but their own."""
+    """For tests that need a browser of somebody else."""
     found = launched(playwright.chromium.launch)
     yield found
     found.close()
@@ -88,18 +88,35 @@ def server(running: Server) -> Iterator[Server]:
     assert "Traceback" not in log, log[-4000:]
 
 
+@pytest.fixture(scope="session")
+def tab(profile: BrowserContext) -> tuple[Page, list[str]]:
+    """The tab of all tests of a process, and what goes wrong in it. A new one for each would be a process that reads
+    the app's scripts anew."""
+    (first,) = profile.pages
+    return first, listen(first)
+
+
 @pytest.fixture
-def page(profile: BrowserContext, server: Server) -> Iterator[Page]:
+def page(tab: tuple[Page, list[str]], server: Server) -> Iterator[Page]:
     """A tab on the app that knows of no other; a test fails where its console had an error."""
-    tab = profile.new_page()
-    problems = listen(tab)
-    yield tab
-    first, *opened = profile.pages  # the browser would end with the one that it began with
-    for one in opened:
-        one.close()
+    found, problems = tab
+    problems.clear()
+    yield found
+    for opened in found.context.pages[1:]:
+        opened.close()
+    found.mouse.up()  # a test may have failed amid a drag
+    found.goto("about:blank")
     known = {"origin": server.url, "storageTypes": "local_storage,cookies"}
-    profile.new_cdp_session(first).send("Storage.clearDataForOrigin", known)
+    found.context.new_cdp_session(found).send("Storage.clearDataForOrigin", known)
     assert not problems, problems
+
+
+@pytest.fixture
+def clipboard(profile: BrowserContext) -> Iterator[None]:
+    """Lets pages read and write the system's clipboard."""
+    profile.grant_permissions(["clipboard-read", "clipboard-write"])
+    yield
+    profile.clear_permissions()
 
 
 def listen(tab: Page) -> list[str]:

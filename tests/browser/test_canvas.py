@@ -8,13 +8,12 @@ import math
 import re
 
 import pytest
-from playwright.sync_api import Browser, CDPSession, Page, expect
+from playwright.sync_api import CDPSession, Page, expect
 
 from builder.cli.bench.server import Server
 from builder.graph import Project, loads
 from builder.layers import registry
 from tests.browser.canvas import Canvas, new_project, use_data, use_template
-from tests.browser.conftest import listen
 
 pytestmark = pytest.mark.browser
 
@@ -125,11 +124,8 @@ def test_the_palette_is_reached_by_keys(page: Page, server: Server) -> None:
     assert canvas.nodes() == {"leakyrelu_1"}
 
 
-def test_copies_go_through_the_systems_clipboard(browser: Browser, server: Server) -> None:
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    problems = listen(page)
+@pytest.mark.usefixtures("clipboard")
+def test_copies_go_through_the_systems_clipboard(page: Page, server: Server) -> None:
     canvas = use_template(page, server, "Two spirals")
     expect(canvas.node("linear_1")).to_be_visible()
     canvas.surface.click(position={"x": 20, "y": 300})
@@ -155,8 +151,6 @@ def test_copies_go_through_the_systems_clipboard(browser: Browser, server: Serve
         expect(page.get_by_role("status").get_by_text("There are no copied layers on the clipboard.")).to_be_visible()
         expect(page.locator("[data-node]")).to_have_count(2 * count)
         page.keyboard.press("Control+Shift+z")
-    context.close()
-    assert not problems, problems
 
 
 def test_a_loose_layer_dropped_on_an_edge_is_one_step(page: Page, server: Server) -> None:
@@ -198,7 +192,7 @@ def test_ports_that_a_layer_gains_can_be_used_at_once(page: Page, server: Server
     assert abs(port_box["x"] + port_box["width"] / 2 - path_box["x"]) < 8  # the edge ends where the port went
 
 
-def test_a_canvas_that_was_left_shows_what_came_meanwhile(browser: Browser, page: Page, server: Server) -> None:
+def test_a_canvas_that_was_left_shows_what_came_meanwhile(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Left")
     canvas.drag_layer("Input", 0.5, 0.1)
     canvas.settle()
@@ -207,27 +201,24 @@ def test_a_canvas_that_was_left_shows_what_came_meanwhile(browser: Browser, page
     url = page.url
     page.get_by_role("link", name="Home").click()
     expect(page.get_by_label("Name of a new project")).to_be_visible()
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    other = Canvas(context.new_page())
+    other = Canvas(page.context.new_page())
     other.page.goto(url)
     expect(other.node("input_1")).to_be_visible()
     other.drag_layer("Linear", 0.5, 0.5)
     other.settle()
-    context.close()
     page.get_by_role("link", name="Design").click()
     expect(canvas.node("linear_1")).to_be_visible()
     assert selected(page) == {"input_1"}
     expect(page.get_by_text("input_1").first).to_be_visible()
 
 
-def test_snapshots_wait_while_something_is_dragged(browser: Browser, page: Page, server: Server) -> None:
+def test_snapshots_wait_while_something_is_dragged(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Busy")
     use_data(canvas, "Handwritten digits")
     canvas.drag_layer("Input", 0.4, 0.2)
     canvas.drag_layer("Linear", 0.4, 0.6)
     canvas.settle()
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    other = Canvas(context.new_page())
+    other = Canvas(page.context.new_page())
     other.page.goto(page.url)
     expect(other.node("linear_1")).to_be_visible()
     canvas.still()
@@ -246,7 +237,6 @@ def test_snapshots_wait_while_something_is_dragged(browser: Browser, page: Page,
     place = "item => item.closest('.react-flow__node').style.transform"
     moved = str(canvas.node("input_1").evaluate(place))
     expect(other.page.locator(".react-flow__node-layer")).to_have_attribute("style", re.compile(re.escape(moved)))
-    context.close()
 
 
 def test_a_layer_says_what_it_is(page: Page, server: Server) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from builder.cli.bench.server import Server
 from tests.browser.canvas import new_project, use_template
@@ -52,11 +52,8 @@ def pasted(page: Page, count: int) -> None:
     expect(page.locator("[data-node]")).to_have_count(count)
 
 
-def test_layers_go_by_the_clipboard_into_another_project_and_as_text(browser: Browser, server: Server) -> None:
-    context = browser.new_context(viewport={"width": 1440, "height": 900})  # which has allowed nothing to the page
-    context.set_default_timeout(30_000)
-    page = context.new_page()
-    problems = listen(page)
+def test_layers_go_by_the_clipboard_into_another_project_and_as_text(page: Page, server: Server) -> None:
+    context = page.context  # in which nobody has allowed the page to read the clipboard
     canvas = use_template(page, server, "Two spirals")
     canvas.node("linear_1").click()
     canvas.node("tanh_1").click(modifiers=["Shift"])
@@ -64,7 +61,7 @@ def test_layers_go_by_the_clipboard_into_another_project_and_as_text(browser: Br
     text = copied(context)
     assert set(json.loads(text)["nodes"]) == {"linear_1", "tanh_1"}
     other = context.new_page()
-    problems += listen(other)
+    problems = listen(other)
     empty = new_project(other, server, "Elsewhere")
     pasted(other, 2)
     expect(other.locator('[data-edge="tanh_1"]')).to_have_count(1)
@@ -84,15 +81,11 @@ def test_layers_go_by_the_clipboard_into_another_project_and_as_text(browser: Br
     field.press("Control+a")
     field.press("Control+c")  # of a text field, its text
     assert copied(context) == "relu"
-    context.close()
     assert not problems, problems
 
 
-def test_what_is_no_copy_is_said_and_breaks_nothing(browser: Browser, server: Server) -> None:
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    problems = listen(page)
+@pytest.mark.usefixtures("clipboard")
+def test_what_is_no_copy_is_said_and_breaks_nothing(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Rubbish")
     canvas.press("add-input")
     canvas.settle()
@@ -117,8 +110,6 @@ def test_what_is_no_copy_is_said_and_breaks_nothing(browser: Browser, server: Se
     page.reload()
     expect(canvas.node("input_1")).to_be_visible()
     assert canvas.nodes() == {"input_1"}
-    context.close()
-    assert not problems, problems
 
 
 def test_a_folded_frame_is_part_of_the_document(page: Page, server: Server) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 import builder.ui.curves
 from builder.ui.curves.plot import HTML
@@ -39,7 +39,7 @@ async (data) => {
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(profile: BrowserContext) -> Iterator[Page]:
     def serve(route: Route) -> None:
         name = route.request.url.rpartition("/")[2]
         kind = "text/javascript" if name else "text/html"
@@ -47,15 +47,14 @@ def page(browser: Browser) -> Iterator[Page]:
             body=(FOLDER / name).read_text() if name else "<main style='width: 900px'></main>", content_type=kind
         )
 
-    context = browser.new_context()
-    tab = context.new_page()
+    tab = profile.new_page()
     problems: list[str] = []
     tab.on("pageerror", lambda error: problems.append(str(error)))
     tab.route("http://curves.test/**", serve)
     tab.goto("http://curves.test/")
     tab.evaluate("(html) => (document.querySelector('main').attachShadow({ mode: 'open' }).innerHTML = html)", HTML)
     yield tab
-    context.close()
+    tab.close()
     assert not problems, problems
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from builder.cli.bench.server import Server
 from builder.graph import Project, dumps
@@ -185,12 +185,11 @@ def test_the_inspector_changes_the_network_and_the_code(page: Page, server: Serv
     expect(page.locator('[data-testid="stCode"]').first).to_contain_text("nn.Linear(2, 48)")
 
 
-def test_two_tabs_never_overwrite_each_other(browser: Browser, page: Page, server: Server) -> None:
+def test_two_tabs_never_overwrite_each_other(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Two tabs")
     canvas.drag_layer("Input", 0.5, 0.1)
     canvas.settle()
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    other_page = context.new_page()
+    other_page = page.context.new_page()
     problems = listen(other_page)
     other_page.goto(page.url)
     other = Canvas(other_page)
@@ -202,7 +201,6 @@ def test_two_tabs_never_overwrite_each_other(browser: Browser, page: Page, serve
     canvas.settle()
     other.settle()
     assert canvas.nodes() == other.nodes() == saved_nodes(server, "Two tabs") == {"input_1", "linear_1", "output_1"}
-    context.close()
     assert not problems, problems
 
 
