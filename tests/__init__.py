@@ -1,7 +1,11 @@
 """The tests. Threads are capped before torch is imported: two busy threads too many cost twentyfold."""
 
 import os
+import sys
 
 THREADS = 1
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = str(THREADS)
+# Containers often forbid to keep compiled code; each process that a test starts would compile all of Netloom anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False

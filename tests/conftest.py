@@ -6,12 +6,16 @@ import fcntl
 import gc
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from tests import THREADS
+
+TESTS = Path(__file__).parent
 
 
 @pytest.fixture
@@ -56,6 +60,21 @@ def operators() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(apis, "get_torchlib_ops", cache(apis.get_torchlib_ops))
         yield
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Of processes that begin together each would rewrite the asserts of every file, half of what it takes to collect.
+    So each begins with files of its own, and finds those of the others done by then."""
+    worker, count = os.environ.get("PYTEST_XDIST_WORKER"), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    if worker is None or session.config.args_source is not session.config.ArgsSource.TESTPATHS:
+        return
+    paths = [path.relative_to(TESTS.parent).with_suffix("") for path in sorted(TESTS.rglob("test_*.py"))]
+    names = [".".join(path.parts) for path in paths]
+    mine = int(worker.removeprefix("gw"))
+    for name in (name for turn in range(count) for name in names[(mine + turn) % count :: count]):
+        with suppress(Exception, pytest.skip.Exception):  # it is told where it is collected
+            import_module(name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
