@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 TIMEOUT_S = 240
@@ -36,15 +35,13 @@ def words(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "builder.cli", *map(str, arguments)]
 
 
-def netloom(*arguments: object, cwd: Path | None = None, stdin: str | None = None) -> Answer:
+def netloom(*arguments: object) -> Answer:
     """Run `netloom` with these arguments to its end."""
     done = subprocess.run(
         words(*arguments),
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        cwd=cwd,
         env=environment(),
         timeout=TIMEOUT_S,
         check=False,

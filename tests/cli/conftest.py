@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from builder.cli import main
-from tests.cli.command import Answer, netloom
+from tests.cli.command import Answer
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The digits template, trained for two epochs by the command itself."""
     folder = tmp_path_factory.mktemp("cli")
     home, document = folder / "home", folder / "digits.json"
-    assert netloom("--home", home, "templates", "--write", "digits_mlp", document).code == 0
-    answer = netloom("train", document, "--epochs", 2, "--seed", 3, "--device", "cpu", "--home", home, "--json")
+    assert called("--home", home, "templates", "--write", "digits_mlp", document).code == 0
+    answer = called("train", document, "--epochs", 2, "--seed", 3, "--device", "cpu", "--home", home, "--json")
     assert answer.code == 0, answer.err
     return Trained(home, document, answer)
+
+
+def called(*arguments: object) -> Answer:
+    """What a command says within this process, where there is no `capsys` yet."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        code = main([*map(str, arguments)])
+    assert "Traceback" not in err.getvalue()
+    return Answer(code, out.getvalue(), err.getvalue())
 
 
 class Console:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,7 @@ from builder.cli.commands.train import kept
 from builder.data import prepare
 from builder.graph import DataChoice, Training, read, write
 from builder.store import open_store
-from tests.cli.command import environment, netloom, words
+from tests.cli.command import environment, words
 from tests.cli.conftest import Console, Trained
 from tests.networks import chain
 
@@ -59,7 +62,7 @@ def test_the_same_document_is_the_same_project(trained: Trained) -> None:
 
 
 def test_runs_lists_it(console: Console, trained: Trained) -> None:
-    (run, *others) = netloom("runs", "--json", "--home", trained.home).value
+    (run, *others) = console("runs", "--json", "--home", trained.home).value
     assert not others
     assert (run["id"], run["state"], run["epoch"]) == (trained.run, "finished", 2)
     text = console("runs", "--home", trained.home)
@@ -99,13 +102,16 @@ def test_predict_and_the_exported_bundle_agree(console: Console, trained: Traine
         assert sum(mine["probabilities"].values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_predict_reads_csv_and_standard_input(console: Console, trained: Trained, tmp_path: Path) -> None:
+def test_predict_reads_csv_and_standard_input(
+    console: Console, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with (tmp_path / "rows.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image"])
         writer.writerows([json.dumps(row["image"])] for row in rows(2))
     from_csv = console("predict", "last", tmp_path / "rows.csv", "--json", "--home", trained.home).value
-    from_stdin = netloom("predict", "last", "-", "--json", "--home", trained.home, stdin=json.dumps(rows(2))).value
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(rows(2)).encode())))
+    from_stdin = console("predict", "last", "-", "--json", "--home", trained.home).value
     assert from_csv == from_stdin
     assert len(from_csv) == 2
 
@@ -144,7 +150,7 @@ def test_a_table_of_ones_own(console: Console, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_stops_the_run_and_keeps_it(trained: Trained, tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_run_and_keeps_it(console: Console, trained: Trained, tmp_path: Path) -> None:
     home = tmp_path / "home"
     process = subprocess.Popen(
         words("train", trained.document, "--epochs", 10_000, "--home", home, "--json"),
@@ -164,29 +170,24 @@ def test_ctrl_c_stops_the_run_and_keeps_it(trained: Trained, tmp_path: Path) -> 
     value = json.loads(out)
     assert value["state"] == "stopped"
     assert value["test"]["accuracy"] > 0.3
-    (run,) = netloom("runs", "--home", home, "--json").value
+    (run,) = console("runs", "--home", home, "--json").value
     assert run["state"] == "stopped"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_killed_worker_is_told_with_its_reason(trained: Trained, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    process = subprocess.Popen(
-        words("train", trained.document, "--epochs", 10_000, "--home", home),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    )
-    assert process.stderr
-    for line in process.stderr:
-        if line.startswith("epoch 1 "):
-            break
-    store = open_store(home)
-    pid = store.runs()[0].pid
-    store.close()
-    assert pid
-    os.kill(pid, signal.SIGKILL)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 1
-    assert "killed" in err
+def test_a_killed_worker_is_told_with_its_reason(console: Console, trained: Trained) -> None:
+    def kill() -> None:
+        """As soon as the first epoch is done."""
+        store = open_store(console.home)
+        while not (runs := store.runs()) or not runs[0].epoch or not runs[0].pid:
+            time.sleep(0.1)
+        store.close()
+        os.kill(runs[0].pid, signal.SIGKILL)
+
+    with ThreadPoolExecutor(1) as beside:
+        killed = beside.submit(kill)
+        answer = console("train", trained.document, "--epochs", 10_000)
+        killed.result()
+    assert answer.code == 1
+    assert "epoch 1 " in answer.err
+    assert "killed" in answer.err

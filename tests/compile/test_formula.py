@@ -24,7 +24,7 @@ from builder.graph.document import MAX_NODES
 from builder.layers import registry
 from builder.layers.base import SAMPLES, TensorSpec
 from builder.templates import architectures, templates
-from tests.layers.test_catalogue import CASES, around
+from tests.layers.test_catalogue import CASES, Case
 from tests.networks import chain, network, networks
 
 VECTOR = ("Input", {"kind": "vector", "shape": [8]})
@@ -68,8 +68,10 @@ def test_every_template_and_published_network_is_read_again(name: str) -> None:
 
 
 def test_every_layer_is_read_again() -> None:
-    for case in CASES:
-        is_read_again(around(*case.values).main_network, {})  # type: ignore[arg-type]
+    for each in CASES:
+        (case,) = each.values
+        assert isinstance(case, Case)
+        is_read_again(case.document.main_network, {})
 
 
 def test_what_is_odd_is_read_again() -> None:

@@ -7,6 +7,7 @@ import logging
 import random
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,11 @@ def tokens(batch: int) -> torch.Tensor:
     return torch.randint(0, 30, (batch, 6))
 
 
+def few(batch: int) -> torch.Tensor:
+    """For what is written step by step, which takes long."""
+    return tokens(batch)[:, :3]
+
+
 CASES: dict[str, Case] = {
     "mlp": (
         lambda: nn.Sequential(nn.Linear(5, 8), nn.GELU(), nn.Dropout(), nn.Linear(8, 6), nn.Mish(), nn.Softmax(-1)),
@@ -144,9 +150,9 @@ CASES: dict[str, Case] = {
         lambda batch: torch.randn(batch, 6, 16),
     ),
     "causal": (Causal, tokens),
-    "lstm": (lambda: Text(nn.LSTM, False), tokens),
-    "bilstm": (lambda: Text(nn.LSTM, True), tokens),
-    "gru": (lambda: Text(nn.GRU, True), tokens),
+    "lstm": (lambda: Text(nn.LSTM, False), few),
+    "bilstm": (lambda: Text(nn.LSTM, True), few),
+    "gru": (lambda: Text(nn.GRU, True), few),
     "series": (
         lambda: nn.Sequential(
             *(nn.Conv1d(4, 8, 3, stride=2), nn.BatchNorm1d(8), nn.MaxPool1d(2), nn.InstanceNorm1d(8, affine=True)),
@@ -200,13 +206,20 @@ def made(name: str) -> tuple[nn.Module, Callable[[int], torch.Tensor]]:
     return network.eval(), rows
 
 
+@cache
+def written(name: str, way: str) -> bytes:
+    """The file of one of the networks, for a batch of 2, or of 1 that is fixed; made once, as it takes seconds."""
+    network, rows = made(name)
+    return exported(network, rows(1 if way == "one" else 2), way)
+
+
 @pytest.mark.parametrize("way", ["new", "old", "one"])
 @pytest.mark.parametrize("name", CASES)
 def test_answers_are_those_of_onnxruntime(name: str, way: str) -> None:
     network, rows = made(name)
     if name == "attention" and way != "new":
         pytest.skip("the old exporter cannot write it")
-    content = exported(network, rows(1 if way == "one" else 2), way)
+    content = written(name, way)
     found = import_bytes(content, name)
     assert found.project.name == name
     assert not [issue for issue in validate(found.project) if issue.severity == "error" and issue.node]
@@ -221,8 +234,8 @@ def test_answers_are_those_of_onnxruntime(name: str, way: str) -> None:
 
 @pytest.mark.parametrize("name", ["mlp", "lstm", "bilstm", "gru", "mixed"])
 def test_as_many_parameters_as_before(name: str) -> None:
-    network, rows = made(name)
-    drawn = module(import_bytes(exported(network, rows(2), "new")).project)
+    network, _ = made(name)
+    drawn = module(import_bytes(written(name, "new")).project)
     count = sum(part.numel() for part in drawn.parameters())
     assert count == sum(part.numel() for part in network.parameters())
 
@@ -235,8 +248,7 @@ def test_activations_that_are_spelt_out_are_one_layer() -> None:
 
 
 def test_a_layer_is_called_as_its_module() -> None:
-    network, rows = made("residual")
-    found = import_bytes(exported(network, rows(2), "new")).project
+    found = import_bytes(written("residual", "new")).project
     keys = " ".join(key for other in found.networks.values() for key in other.nodes)
     assert "conv1" in keys
     assert len({node.at for node in found.main_network.nodes.values()}) == len(found.main_network.nodes)
@@ -311,8 +323,7 @@ def test_names_do_no_harm(name: str) -> None:
 
 
 def test_damaged_files() -> None:
-    network, rows = made("causal")
-    content = exported(network, rows(2), "old")
+    content = written("causal", "old")
     chance = random.Random(3)
     sentences: list[str] = []
     refused(b"")

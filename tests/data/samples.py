@@ -6,6 +6,7 @@ import io
 import struct
 import zipfile
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ def parquet(table: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     pd.DataFrame(table).to_parquet(buffer)
     return buffer.getvalue()
+
+
+@cache
+def whole(name: str) -> Prepared:
+    """Data that comes with Netloom, prepared once for all tests of a process; nobody changes it."""
+    return prepare(DataChoice(dataset=name))
 
 
 def read(content: bytes | Path, home: Path, filename: str = "data.csv", **rest: Any) -> Prepared:

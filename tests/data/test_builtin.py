@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import math
 from collections import Counter
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +22,15 @@ from builder.data.mixed import Categories, Matrices, Several
 from builder.data.raw import Characters, Images, Raw, Series, Table, Texts
 from builder.data.split import split
 from builder.graph import DataChoice
+from tests.data.samples import whole
 
 NAMES = list(builtin())
 STATED = "digits breast_cancer wine diabetes spirals moons circles shapes sine intents tales".split()
 every = pytest.mark.parametrize("name", NAMES)
 
 
-@cache
-def _whole(name: str) -> Prepared:
-    return prepare(DataChoice(dataset=name))
-
-
 def _data(name: str, **rest: Any) -> Prepared:
-    return prepare(DataChoice(dataset=name, **rest)) if rest else _whole(name)
+    return prepare(DataChoice(dataset=name, **rest)) if rest else whole(name)
 
 
 def _rows(data: Prepared) -> dict[str, set[int]]:
@@ -140,7 +135,7 @@ def test_no_value_of_the_sine_is_seen_in_two_parts() -> None:
 
 @every
 def test_a_seed_gives_the_same_split_again_and_another_another(name: str) -> None:
-    raw = _whole(name).raw
+    raw = whole(name).raw
     first, again, other = (split(raw, DataChoice(dataset=name, seed=seed)) for seed in (3, 3, 4))
     for part, rows in first.items():
         assert np.array_equal(rows, again[part])
@@ -150,21 +145,21 @@ def test_a_seed_gives_the_same_split_again_and_another_another(name: str) -> Non
 @every
 @pytest.mark.parametrize("shares", [(0.15, 0.15), (0.1, 0.3)])
 def test_every_class_has_its_share_in_every_part(name: str, shares: tuple[float, float]) -> None:
-    data = _whole(name)
+    data = _data(name)
     if data.schema.target.kind != "class" or data.raw.groups is not None:
         return
     parts = split(data.raw, DataChoice(dataset=name, validation=shares[0], test=shares[1], seed=1))
-    whole = Counter(data.target.tolist())
+    counted = Counter(data.target.tolist())
     for part, share in zip(("validation", "test"), shares, strict=True):
         counts = Counter(data.target[torch.from_numpy(parts[part])].tolist())
-        for number, count in whole.items():
+        for number, count in counted.items():
             assert abs(counts[number] - share * count) <= 1, (part, number)
 
 
 @every
 def test_data_is_the_same_each_time(name: str) -> None:
-    first, second = _whole(name).raw, builtin()[name]().read()
-    assert first.fingerprint() == second.fingerprint() == _whole(name).fingerprint
+    first, second = whole(name).raw, builtin()[name]().read()
+    assert first.fingerprint() == second.fingerprint() == whole(name).fingerprint
     assert np.array_equal(first.target, second.target)
 
 
@@ -178,7 +173,7 @@ def test_fingerprints_tell_data_apart() -> None:
 
 
 @every
-def test_one_row_by_itself_is_encoded_as_in_the_whole(name: str) -> None:
+def test_one_row_by_itself_is_encoded_as_in_thewhole(name: str) -> None:
     data = _data(name)
     for index in (0, 1, data.schema.rows // 2, data.schema.rows - 1):
         arrays = data.encode(data.row(index))

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builder.data import DataError, Prepared, builtin, prepare
+from builder.data import DataError, Prepared, builtin
 from builder.data.encode import EncodeError, date_part, encode, encode_rows, words
-from builder.graph import DataChoice
-from tests.data.samples import columns, csv, pack, pictures, read
+from tests.data.samples import columns, csv, pack, pictures, read, whole
 
 FILE = Path(encode.__code__.co_filename)
 ALONE = """
@@ -49,7 +48,7 @@ def _alone(data: Prepared, row: int) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", ["digits", "wine", "sine", "intents", "tales"])
 def test_it_runs_by_itself_on_what_json_can_hold(name: str) -> None:
-    data = prepare(DataChoice(dataset=name))
+    data = whole(name)
     for field, array in _alone(data, 3).items():
         assert array.dtype == data.inputs[field].numpy().dtype
         assert np.array_equal(array[0], data.inputs[field][3].numpy())
@@ -62,7 +61,7 @@ def test_a_preprocess_says_everything_in_json(home: Path, name: str) -> None:
     elif name == "pictures":
         data = read(pack(pictures()), home, "pictures.zip", size=9)
     else:
-        data = prepare(DataChoice(dataset=name), home)
+        data = whole(name)
     stored = json.loads(json.dumps(data.preprocess, allow_nan=False))
     rows = json.loads(json.dumps([_plain(data.row(row)) for row in range(8)], allow_nan=False))
     for field, array in encode_rows(stored, rows).items():
@@ -105,7 +104,7 @@ RAGGED: list[Any] = [
 @pytest.mark.parametrize(("name", "field"), [("digits", "image"), ("sine", "series")])
 def test_pictures_and_series_refuse_what_does_not_fit(name: str, field: str, value: Any) -> None:
     with pytest.raises(DataError) as caught:
-        prepare(DataChoice(dataset=name)).encode({field: value})
+        whole(name).encode({field: value})
     assert str(caught.value).endswith(".")
 
 
@@ -115,14 +114,14 @@ def test_a_picture_may_have_its_channels_first_last_or_left_out(home: Path) -> N
     assert pixels.shape == (3, 9, 9)
     turned = data.encode({"image": pixels.transpose(1, 2, 0)})["image"]
     assert turned.tolist() == data.encode({"image": pixels})["image"].tolist()
-    digits = prepare(DataChoice(dataset="digits"))
+    digits = whole("digits")
     flat = digits.encode({"image": digits.row(5)["image"][0]})["image"]
     assert flat.tolist() == digits.inputs["image"][5:6].tolist()
 
 
 @pytest.mark.parametrize("name", ["digits", "wine", "sine", "intents"])
 def test_a_row_without_its_field_is_told_what_it_lacks(name: str) -> None:
-    data = prepare(DataChoice(dataset=name))
+    data = whole(name)
     with pytest.raises(EncodeError, match="has no column"):
         encode(data.preprocess, {"</script>": 1})
 

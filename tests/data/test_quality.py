@@ -19,7 +19,7 @@ from builder.data.quality.labels import doubts
 from builder.data.quality.near import near_texts
 from builder.graph import DataChoice, Project, apply, blank
 from tests.data.brought import npz
-from tests.data.samples import ROWS, columns, csv, pack, picture, read
+from tests.data.samples import ROWS, columns, csv, pack, picture, read, whole
 
 RANDOM = np.random.default_rng(4)
 COUNT = 400
@@ -59,7 +59,7 @@ def test_nothing_is_found_in_a_clean_table(home: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(builtin()))
 def test_nothing_is_held_against_what_comes_with_netloom(name: str) -> None:
-    assert statistics(prepare(DataChoice(dataset=name))).remarks == []
+    assert statistics(whole(name)).remarks == []
 
 
 def test_repeated_rows_are_counted_and_can_be_dropped(home: Path) -> None:

@@ -8,6 +8,7 @@ import pickle
 import struct
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from tests.data import brought
 from tests.data.brought import BROUGHT, bars, excel, idx, npz, people, png
 from tests.data.crafted import folders, lines, linked, packed, plain
 
-WELL_MADE = {name: made() for name, (made, _) in BROUGHT.items()}
 LONGEST_S = 20
 BEGINS = [b"", b"\0\0\x08\x03", b"\x93NUMPY\x01\0", b"RIFF    WAVE", b"fLaC", b"PAR1"]
 
@@ -48,11 +48,11 @@ def _sentence(content: Any, home: Path, filename: str = "x", **rest: Any) -> str
 
 @settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
 @given(data=st.data())
-@pytest.mark.parametrize("filename", WELL_MADE)
+@pytest.mark.parametrize("filename", BROUGHT)
 def test_a_file_that_is_cut_or_changed_gives_a_sentence(
     filename: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    good = WELL_MADE[filename]
+    good = BROUGHT[filename][0]()
     home = tmp_path_factory.mktemp("home")
     _sentence(good[: data.draw(st.integers(0, len(good) - 1))], home)
     changed = bytearray(good)
@@ -210,20 +210,22 @@ LAUGHS = "".join(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (packed({"[Content_Types].xml": b"<a/>", "xl/workbook.xml": b" " * 50_000_000}, 8), "times"),
-        (_sheet('<row r="1"><c r="A1"><v>1</v></c></row>' + "<row><c><v>1</v></c></row>" * 3), ""),
-        (_sheet("".join(f'<row r="{n}"><c r="XFD{n}"><v>1</v></c></row>' for n in range(1, 500))), "cells"),
-        (_sheet('<row r="1048576"><c r="A1048576"><v>1</v></c></row>'), ""),
+        (lambda: packed({"[Content_Types].xml": b"<a/>", "xl/workbook.xml": b" " * 50_000_000}, 8), "times"),
+        (lambda: _sheet('<row r="1"><c r="A1"><v>1</v></c></row>' + "<row><c><v>1</v></c></row>" * 3), ""),
+        (lambda: _sheet("".join(f'<row r="{n}"><c r="XFD{n}"><v>1</v></c></row>' for n in range(1, 500))), "cells"),
+        (lambda: _sheet('<row r="1048576"><c r="A1048576"><v>1</v></c></row>'), ""),
         (
-            _sheet('<row r="1"><c r="A1" t="inlineStr"><is><t>&a10;</t></is></c></row>', f"<!DOCTYPE x [{LAUGHS}]>"),
+            lambda: _sheet(
+                '<row r="1"><c r="A1" t="inlineStr"><is><t>&a10;</t></is></c></row>', f"<!DOCTYPE x [{LAUGHS}]>"
+            ),
             "Excel",
         ),
-        (_sheet('<row r="1"><c r="A1" t="s"><v>99999</v></c></row>'), "Excel"),
-        (_sheet("<row><row>"), "Excel"),
+        (lambda: _sheet('<row r="1"><c r="A1" t="s"><v>99999</v></c></row>'), "Excel"),
+        (lambda: _sheet("<row><row>"), "Excel"),
     ],
 )
-def test_spreadsheets_that_mean_harm(home: Path, content: bytes, said: str) -> None:
-    message = _sentence(content, home, "x.xlsx")
+def test_spreadsheets_that_mean_harm(home: Path, content: Callable[[], bytes], said: str) -> None:
+    message = _sentence(content(), home, "x.xlsx")
     assert message
     assert said in message
 

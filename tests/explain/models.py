@@ -112,7 +112,8 @@ def strided() -> Project:
 
 def series() -> Project:
     gru: Layer = ("GRU", {"hidden_size": 12})
-    return network("sine", gru, ("Mean", {}), ("Linear", {"units": 1}), epochs=3, objective="regression")
+    head: Layer = ("Linear", {"units": 1})
+    return network("sine", gru, ("Mean", {}), head, options={"window": 16}, epochs=3, objective="regression")
 
 
 def words(*body: Layer, epochs: int) -> Project:

@@ -195,11 +195,12 @@ def test_attention_on_a_series() -> None:
         ("MultiHeadAttention", {"heads": 2}),
         ("Mean", {}),
         ("Linear", {"units": 1}),
+        options={"window": 16},
         objective="regression",
     )
     run = trained("series")
     found = explain_model(made, module(made).eval(), run.data, "attention", 3)
-    assert found.attributions["series"].shape == (32, 1)
+    assert found.attributions["series"].shape == (16, 1)
     assert found.attributions["series"].sum() == pytest.approx(1.0)
     assert found.attention is not None
     assert found.attention.tokens[:2] == ("0", "1"), "as along the axis of the series"

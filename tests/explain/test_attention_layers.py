@@ -18,8 +18,7 @@ from builder.explain.rollout import rollout
 from builder.explain.run import Question, subject_of
 from builder.layers import Example, registry
 from tests.explain.models import source, trained
-from tests.layers.test_catalogue import _module as compiled
-from tests.layers.test_catalogue import around, tensors
+from tests.layers.test_catalogue import Case, tensors
 from tests.networks import chain, project
 
 # Layers that stand among those of attention, or are called so, and yet look from nothing to nothing.
@@ -54,7 +53,8 @@ CASES = [
 def alone(name: str, example: Example) -> tuple[nn.Module, list[torch.Tensor]]:
     """The layer with random weights, in evaluation, and two rows for it; a mask hides the last step."""
     torch.manual_seed(0)
-    model = compiled(around(name, example)).eval().requires_grad_(False)
+    case = Case(name, example)
+    model = case.module().eval().requires_grad_(False)
     rows = tensors(name, example, batch=2)
     for place, port in enumerate(registry()[name].model_validate(example.params).inputs()):
         if port.name in ("mask", "adjacency"):
@@ -109,8 +109,8 @@ def test_heads_are_taken_away_one_by_one(name: str, example: Example) -> None:
 def test_what_is_no_attention_is_refused_with_the_reason() -> None:
     assert set(LAYERS) >= NONE | LINEAR
     for name in sorted(NONE):
-        built = around(name, registry()[name].examples()[0])
-        assert "no attention layer" in applicable(built, compiled(built), "attention"), name
+        case = Case(name, registry()[name].examples()[0])
+        assert "no attention layer" in applicable(case.document, case.module(), "attention"), name
 
 
 @pytest.mark.parametrize("shift", [False, True])

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
-from builder.compile import module, source
-from builder.data import prepare
 from builder.explain import explain, methods
 from builder.templates import templates
-from builder.train import TrainedRun
-from tests.explain.models import QUICK
+from tests.explain.models import QUICK, begun
 from tests.explain.test_conformance import check
 
 # Methods that add up by what they are, whatever the network.
@@ -21,8 +17,7 @@ EXACT = ("deep_lift", "deep_lift_shap", "shapley", "shapley_sampling")
 def test_every_template_is_explained_or_refused_with_a_reason(name: str) -> None:
     """With fresh weights: what matters here is the network, not what it learned."""
     project = templates()[name].project
-    torch.manual_seed(0)
-    run = TrainedRun(project, source(project), module(project).eval(), prepare(project.data))
+    run = begun(project)
     for method in methods(run):
         if not method.available:
             assert method.reason.endswith("."), method

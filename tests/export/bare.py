@@ -16,6 +16,10 @@ SERVER = """
 import json, os, runpy, sys, traceback, warnings
 for line in sys.stdin:
     folder, arguments, *files = json.loads(line)
+    if not files:
+        exec(arguments)
+        print(flush=True)
+        continue
     with warnings.catch_warnings(action="ignore"):
         child = os.fork()
     if child:
@@ -93,14 +97,21 @@ class Interpreter:
 
     def run(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         """What `python -W error ARGUMENTS` does in a folder: a script and what it is told, or -c and code."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         files = [self._folder / name for name in ("stdout", "stderr")]
-        self._process.stdin.write(json.dumps([str(folder), arguments, *map(str, files)]) + "\n")
-        self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
+        code = int(self._ask(str(folder), arguments, *map(str, files)))
         stdout, stderr = (file.read_text(encoding="utf-8") for file in files)
         return subprocess.CompletedProcess(arguments, code, stdout, stderr)
+
+    def learn(self, code: str) -> None:
+        """Import what only some of the commands that follow need, once for all of them."""
+        assert self._ask("", code) == ""
+
+    def _ask(self, *words: object) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(words) + "\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline().strip()
 
     def close(self) -> None:
         self._process.communicate(timeout=60)

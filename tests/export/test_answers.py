@@ -19,7 +19,7 @@ from safetensors.torch import load
 from torch import nn
 
 from builder import export
-from builder.export import compare
+from builder.export import compare, tracing
 from builder.export.exporters.notebook import NOTEBOOK
 from builder.graph import Project, loads
 from builder.train import TrainedRun, fit_here, predict
@@ -182,11 +182,11 @@ def test_onnx_has_its_own_lstm_and_gru() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_pt2_in_a_bare_interpreter(name: str, python: bare.Interpreter, tmp_path: Path) -> None:
+def test_pt2_in_a_bare_interpreter(name: str, loader: bare.Interpreter, tmp_path: Path) -> None:
     run = trained(name)
     (tmp_path / "model.pt2").write_bytes(made(name, "pt2")[0])
     np.savez(tmp_path / "inputs.npz", **{key: value.numpy() for key, value in inputs(run).items()})  # type: ignore[arg-type]
-    found, preprocess = ask(python, tmp_path, PT2, *BATCHES)
+    found, preprocess = ask(loader, tmp_path, PT2, *BATCHES)
     assert_near(found, run, 1e-5)
     assert preprocess == {**run.data.preprocess, "arguments": run.fields}
 
@@ -310,13 +310,13 @@ class Biased(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.project = nn.Linear(1, 8)
-        self.bias = nn.Parameter(torch.randn(1, 2, 32, 32))
+        self.bias = nn.Parameter(torch.randn(1, 2, 16, 16))
         first, second = torch.triu_indices(8, 8, 1)
         self.register_buffer("first", first, persistent=False)
         self.register_buffer("second", second, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        heads = self.project(x).reshape(x.shape[0], 32, 2, 4).transpose(1, 2)
+        heads = self.project(x).reshape(x.shape[0], 16, 2, 4).transpose(1, 2)
         mixed = nn.functional.scaled_dot_product_attention(heads, heads, heads, self.bias + 0)
         vector = mixed.transpose(1, 2).flatten(2).mean(1)
         return vector[:, self.first] * vector[:, self.second]
@@ -372,7 +372,7 @@ def test_a_file_that_mixes_the_examples_of_a_batch_is_found(monkeypatch: pytest.
 
 def named(output: str) -> Project:
     """A network whose output is called as values inside may be called."""
-    made = network("breast_cancer", ("Linear", {"units": 8}), ("ReLU", {}), ("Linear", {"units": 2}), epochs=1)
+    made = trained("table").project
     main = made.main_network
     nodes = dict(main.nodes)
     nodes["output_1"] = nodes["output_1"].model_copy(update={"params": {"name": output}})
@@ -392,8 +392,16 @@ def named(output: str) -> Project:
         ("1st", "output_1"),
     ],
 )
-def test_the_names_in_onnx_are_those_that_people_gave(output: str, expected: str) -> None:
-    graph = onnx.load_from_string(export.content(fit_here(named(output)), "onnx")).graph
+def test_the_names_are_those_that_people_gave(output: str, expected: str) -> None:
+    assert tracing.names(named(output)) == (["features"], [expected])
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"), [("relu", "relu"), ("linear_1", "output_1"), ("Größe in %", "Gr_e_in")]
+)
+def test_the_names_in_onnx(output: str, expected: str) -> None:
+    run = replace(trained("table"), project=named(output))
+    graph = onnx.load_from_string(export.registry()["onnx"].content(run)).graph
     assert [item.name for item in graph.input] == ["features"]
     assert [item.name for item in graph.output] == [expected]
 

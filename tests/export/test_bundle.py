@@ -201,7 +201,7 @@ def test_what_is_in_it(name: str) -> None:
 
 
 def test_equal_networks_give_equal_bytes() -> None:
-    run = trained("image")
+    run = trained("table")
     again = fit_here(run.project)
     assert export.content(run, "bundle") == export.content(run, "bundle")
     assert export.content(again, "bundle") == export.content(run, "bundle")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import io
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from builder.check import analyse
+from builder.check import Analysis, analyse
 from builder.compile import module, source
 from builder.graph import Node, Project, dumps, loads
 from builder.layers import GROUPS, Call, Example, ParameterError, TensorSpec, form, parse, registry, resolve
@@ -20,13 +21,6 @@ from builder.layers.base import SAMPLES, Kind
 from builder.layers.code import ALLOW
 from builder.layers.io import Input, Output
 from tests.networks import project
-
-INNER = [name for name, layer in registry().items() if not issubclass(layer, (Input, Output))]
-CASES = [
-    pytest.param(name, example, id=f"{name}-{number}")
-    for name in INNER
-    for number, example in enumerate(registry()[name].examples())
-]
 
 
 def input_params(spec: TensorSpec, high: int = 1_000) -> dict[str, Any]:
@@ -65,6 +59,40 @@ def run(built: nn.Module, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
     return list(result) if isinstance(result, tuple) else [result]
 
 
+@dataclass(eq=False)
+class Case:
+    """A layer and an example of it. What most tests here look at is worked out once."""
+
+    name: str
+    example: Example
+
+    @cached_property
+    def document(self) -> Project:
+        return around(self.name, self.example)
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        return analyse(self.document)
+
+    @cached_property
+    def source(self) -> str:
+        return source(self.document, without_nothing_to_learn(self.analysis))
+
+    def module(self) -> nn.Module:
+        return module(self.source)
+
+    def tensors(self) -> list[torch.Tensor]:
+        return tensors(self.name, self.example)
+
+
+INNER = [name for name, layer in registry().items() if not issubclass(layer, (Input, Output))]
+CASES = [
+    pytest.param(Case(name, example), id=f"{name}-{number}")
+    for name in INNER
+    for number, example in enumerate(registry()[name].examples())
+]
+
+
 @pytest.mark.parametrize("name", list(registry()))
 def test_declaration_is_complete(name: str) -> None:
     layer = registry()[name]
@@ -81,22 +109,21 @@ def test_declaration_is_complete(name: str) -> None:
     json.dumps(layer.model_json_schema())
 
 
-@pytest.mark.parametrize(("name", "example"), CASES)
-def test_json_round_trip(name: str, example: Example) -> None:
-    document = around(name, example)
+@pytest.mark.parametrize("case", CASES)
+def test_json_round_trip(case: Case) -> None:
+    document = case.document
     assert loads(dumps(document)) == document
     layer = parse(document.main_network.nodes["layer_1"])
-    again = parse(Node(id="layer_1", type=name, params=json.loads(layer.model_dump_json())))
+    again = parse(Node(id="layer_1", type=case.name, params=json.loads(layer.model_dump_json())))
     assert again == layer
 
 
-@pytest.mark.parametrize(("name", "example"), CASES)
-def test_meta_shape_is_the_real_shape(name: str, example: Example) -> None:
-    document = around(name, example)
-    analysis = analyse(document)
+@pytest.mark.parametrize("case", CASES)
+def test_meta_shape_is_the_real_shape(case: Case) -> None:
+    analysis = case.analysis
     assert not analysis.errors or {issue.code for issue in analysis.errors} == {"nothing_to_learn"}
-    built = _module(document)
-    outputs = run(built, tensors(name, example))
+    built = case.module()
+    outputs = run(built, case.tensors())
     facts = analysis.nodes["layer_1"]
     assert [output.is_floating_point() for output in outputs] == [
         spec.dtype == "float" for spec in facts.outputs.values()
@@ -105,24 +132,23 @@ def test_meta_shape_is_the_real_shape(name: str, example: Example) -> None:
     assert facts.parameters == sum(parameter.numel() for parameter in built.parameters())
 
 
-@pytest.mark.parametrize(("name", "example"), CASES)
-def test_examples_of_a_batch_stay_apart(name: str, example: Example) -> None:
-    built = _module(around(name, example)).eval()
-    inputs = tensors(name, example)
+@pytest.mark.parametrize("case", CASES)
+def test_examples_of_a_batch_stay_apart(case: Case) -> None:
+    built = case.module().eval()
+    inputs = case.tensors()
     together = run(built, inputs)
     alone = run(built, [value[1:2] for value in inputs])
     for one, all_ in zip(alone, together, strict=True):
         torch.testing.assert_close(one[0], all_[1], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "example"), CASES)
-def test_gradients_flow_and_a_step_is_taken(name: str, example: Example) -> None:
-    torch.manual_seed(0)
-    built = _module(around(name, example)).train()
-    inputs = tensors(name, example)
-    inputs = [value.requires_grad_() if value.is_floating_point() else value for value in inputs]
-    if not registry()[name].differentiable:
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_flow_and_a_step_is_taken(case: Case) -> None:
+    if not registry()[case.name].differentiable:
         pytest.skip("it chooses; there is no gradient")
+    torch.manual_seed(0)
+    built = case.module().train()
+    inputs = [value.requires_grad_() if value.is_floating_point() else value for value in case.tensors()]
     loss = sum((output * torch.randn_like(output)).sum() for output in run(built, inputs))
     assert isinstance(loss, torch.Tensor)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -136,19 +162,18 @@ def test_gradients_flow_and_a_step_is_taken(name: str, example: Example) -> None
         assert any(not torch.equal(before[key], value) for key, value in built.state_dict().items())
 
 
-@pytest.mark.parametrize(("name", "example"), CASES)
-def test_code_round_trip_gives_equal_outputs(name: str, example: Example) -> None:
-    document = around(name, example)
-    text = _source(document)
+@pytest.mark.parametrize("case", CASES)
+def test_code_round_trip_gives_equal_outputs(case: Case) -> None:
+    text = case.source
     assert "builder" not in text
     space: dict[str, Any] = {}
     exec(compile(text, "model.py", "exec"), space)
-    one, other = _module(document).eval(), space["Main"]().eval()
+    one, other = case.module().eval(), space["Main"]().eval()
     buffer = io.BytesIO()
     torch.save(one.state_dict(), buffer)
     buffer.seek(0)
     other.load_state_dict(torch.load(buffer, weights_only=True))
-    inputs = tensors(name, example)
+    inputs = case.tensors()
     for mine, theirs in zip(run(one, inputs), run(other, inputs), strict=True):
         assert torch.equal(mine, theirs)
 
@@ -224,23 +249,6 @@ def test_flops_follow_the_formulas(name: str, params: dict[str, Any], kind: Kind
     assert analyse(document).nodes["layer_1"].flops == flops
 
 
-_sources: dict[str, str] = {}
-
-
-def _source(document: Project) -> str:
-    """Written once for each example, as most tests here look at what it builds."""
-    known = dumps(document)
-    if known not in _sources:
-        _sources[known] = source(document, _without_nothing_to_learn(document))
-    return _sources[known]
-
-
-def _module(document: Project) -> nn.Module:
-    return module(_source(document))
-
-
-def _without_nothing_to_learn(document: Project) -> Any:
+def without_nothing_to_learn(analysis: Analysis) -> Analysis:
     """Here a layer stands alone, and most have nothing to learn; any other error is one."""
-    analysis = analyse(document)
-    issues = [issue for issue in analysis.issues if issue.code != "nothing_to_learn"]
-    return replace(analysis, issues=issues)
+    return replace(analysis, issues=[issue for issue in analysis.issues if issue.code != "nothing_to_learn"])

@@ -26,7 +26,7 @@ from builder.store import open_store
 from builder.train import fit_here, load_run
 from builder.ui.canvas.payload import palette
 from tests.compile import allowed
-from tests.layers.test_catalogue import _without_nothing_to_learn as alone
+from tests.layers.test_catalogue import without_nothing_to_learn as alone
 from tests.networks import TABLE, chain, network, networks
 
 pytestmark = pytest.mark.usefixtures("operators")
@@ -288,7 +288,7 @@ def test_where_it_is_on_it_is_a_layer_like_any_other(on: None) -> None:
     assert "Code" in [layer["type"] for layer in palette(None)[0]]
     made = network_of("Code(x)")
     project = Project(name="Test", networks={"main": made})
-    assert module(source(project, alone(project)))(torch.ones(2, 16)).shape == (2, 16)
+    assert module(source(project, alone(analyse(project))))(torch.ones(2, 16)).shape == (2, 16)
     assert json.loads(dumps(project))
     assert network_of(text_of(made)).nodes["code_1"].params == made.nodes["code_1"].params
     with pytest.raises(AssertionError):

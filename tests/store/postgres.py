@@ -21,8 +21,12 @@ from typing import Any
 
 from sqlalchemy import NullPool, create_engine, make_url, text
 
+from builder.store.schema import metadata
+
 # What installing may take. It happens once on a machine; where there is no network, apt gives up much sooner.
 INSTALL_S = 240
+_CUT_OFF = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 _APT = ["apt-get", "-qq", "-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=10"]
 
 
@@ -66,17 +70,26 @@ def server() -> Iterator[str]:
 
 
 @contextmanager
-def database(url: str, template: str = "template0") -> Iterator[str]:
-    """The URL of a new database on the server, a copy of `template`, dropped again afterwards."""
+def database(url: str) -> Iterator[str]:
+    """The URL of a new database on the server, dropped again afterwards."""
     name = f"netloom_{uuid.uuid4().hex}"
     engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         # By copying files: writing a fresh database's pages to the log instead takes twice as long.
         strategy = "STRATEGY file_copy" if connection.dialect.server_version_info >= (15,) else ""  # type: ignore[operator]
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template} {strategy}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0 {strategy}"))
     yield make_url(url).set(database=name).render_as_string(hide_password=False)
     with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def empty(url: str) -> None:
+    """Cut off whoever is still connected to a database, and take every row out of its tables."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    names = ", ".join(metadata.tables)
+    with engine.connect() as connection:
+        connection.execute(text(_CUT_OFF))
+        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
 
 
 def _programs() -> Path | None:

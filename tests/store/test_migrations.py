@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,12 +15,20 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 import builder.store
-from builder.graph import blank, dumps
+from builder.graph import Project, blank, dumps
 from builder.store import Command, Store, StoreError, database_url, open_store, schema
 from builder.store.database import _engine
 from tests.store.processes import spawn
 
 SCRIPTS = str(Path(builder.store.__file__).parent / "migrations")
+
+
+@pytest.fixture
+def store(place: Path) -> Iterator[Store]:
+    """A store on a database of its own, whose tables may be changed."""
+    opened = open_store(place)
+    yield opened
+    opened.close()
 
 
 def test_migrations_end_where_the_tables_are(store: Store) -> None:
@@ -52,6 +61,22 @@ def test_an_older_database_keeps_what_it_holds(store: Store, project_id: str) ->
     assert newer.library() == []
     with newer.db.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+    newer.close()
+
+
+def test_runs_from_before_the_queue_stay(store: Store, project: Project, project_id: str) -> None:
+    run = store.create_run(project_id, project, "Old")
+    store.update_run(run.id, state="finished", summary={"best": {"loss": 1.0}})
+    config = Config()
+    config.set_main_option("script_location", SCRIPTS)
+    with store.db.writing() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+        assert connection.execute(text("SELECT state FROM runs")).scalars().all() == ["finished"]
+    newer = open_store(store.home)
+    found = newer.run(run.id)
+    assert (found.title, found.state, found.summary) == ("Old", "finished", {"best": {"loss": 1.0}})
+    assert (found.owner, found.device, found.tags, found.notes, found.about) == ("", "auto", (), "", {})
     newer.close()
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,6 +14,7 @@ from builder import train
 from builder.graph import Project
 from builder.store import Command, Run, Store
 from tests.networks import digits_mlp
+from tests.train.runs import trained_here
 
 
 def trained(epochs: int) -> Project:
@@ -45,11 +47,18 @@ def test_a_run_is_steered_killed_and_resumed(postgres_store: Store) -> None:
         time.sleep(0.05)
     assert "killed" in store.run(first).reason
 
-    train.resume(store, first)
-    before = reached(store, first, max(store.points(first).epoch) + 3)
-    assert before.state == "running"
-    train.stop(store, first)
-    assert train.wait(store, first, 60).state == "stopped"
+    further = max(store.points(first).epoch) + 3
+
+    def stop_further_on() -> str:
+        before = reached(store, first, further)
+        train.stop(store, first)
+        return before.state
+
+    with ThreadPoolExecutor(1) as beside, trained_here():
+        stopping = beside.submit(stop_further_on)
+        train.resume(store, first)
+    assert stopping.result() == "running"
+    assert store.run(first).state == "stopped"
     points = store.points(first)
     double = [
         key for key, times in Counter(zip(points.step, points.split, points.name, strict=True)).items() if times > 1

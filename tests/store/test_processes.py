@@ -17,10 +17,10 @@ from tests.store.processes import BATCH, batch, spawn, together
 
 
 def test_a_fresh_home_may_be_opened_by_all_at_once(place: Path) -> None:
-    made = together("open_fresh", place, 5, "not there yet")
+    made = together("open_fresh", place, 3, "not there yet")
     store = open_store(place / "not there yet")
     assert {row.id for row in store.list_projects()} == {lines[0] for lines in made}
-    assert len(store.list_projects()) == 5
+    assert len(store.list_projects()) == 3
     store.close()
 
 
@@ -45,28 +45,28 @@ def test_threads_open_fresh_homes_at_once(home: Path) -> None:
 
 def test_one_of_many_savers_wins_and_the_others_know(store: Store) -> None:
     project_id = store.create_project(blank("0"))
-    told = together("save", store.home, 2, project_id, 30)
+    told = together("save", store.home, 2, project_id, 20)
     stamps = sorted(int(stamp) for lines in told for stamp in lines)
-    assert stamps == list(range(1, 61)), "every save stood on the one before it"
+    assert stamps == list(range(1, 41)), "every save stood on the one before it"
     found = store.load(project_id)
-    assert (found.project.name, found.revision, found.stamp) == ("60", 60, 61), "no save was lost"
+    assert (found.project.name, found.revision, found.stamp) == ("40", 40, 41), "no save was lost"
 
 
 def test_points_of_several_writers_are_all_there(store: Store, run: Run) -> None:
-    together("write", store.home, 3, run.id, 12)
+    together("write", store.home, 3, run.id, 8)
     found = store.points(run.id)
-    assert Counter(found.epoch) == dict.fromkeys(range(12), 3 * BATCH)
-    assert set(Counter(found.split).values()) == {12 * BATCH}
+    assert Counter(found.epoch) == dict.fromkeys(range(8), 3 * BATCH)
+    assert set(Counter(found.split).values()) == {8 * BATCH}
     for part in set(found.split):
         steps = [step for step, split in zip(found.step, found.split, strict=True) if split == part]
-        assert steps == list(range(12 * BATCH)), "each in its own order"
+        assert steps == list(range(8 * BATCH)), "each in its own order"
 
 
 def test_a_command_is_taken_by_one_of_two(store: Store, run: Run) -> None:
     def ask() -> None:
         while not (store.home / "go").exists():
             time.sleep(0.001)
-        for number in range(120):
+        for number in range(60):
             store.command(run.id, "learning_rate", number)
         while _waiting(store):
             time.sleep(0.001)
@@ -76,7 +76,7 @@ def test_a_command_is_taken_by_one_of_two(store: Store, run: Run) -> None:
     asker.start()
     told = [[float(line) for line in lines] for lines in together("take", store.home, 2, run.id)]
     asker.join()
-    assert sorted(told[0] + told[1]) == list(range(120))
+    assert sorted(told[0] + told[1]) == list(range(60))
     assert all(lines == sorted(lines) for lines in told)
 
 

@@ -1,16 +1,20 @@
-"""What the tests of shared training run in processes of its ranks: `python -m tests.train.ranks FOLDER RANK`.
+"""What the tests of shared training run in processes of its ranks: `python -m tests.train.ranks FOLDER RANKS`. They are
+forked off before anything was computed, so that torch is imported once.
 
-`orders.json` in the folder lists what is to be trained, one after the other: a document, how many ranks, how to steer.
+`orders.json` in the folder lists what is to be trained, one after the other: a document beside its source, how many
+ranks, how to steer.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import sys
 from pathlib import Path
 from typing import Any
 
-from builder.compile import source
+import torch.distributed as dist
+
 from builder.graph import dumps, read
 from builder.train.cluster.agreement import Agreement
 from builder.train.cluster.rank import _loop
@@ -33,8 +37,6 @@ class Steered(Recorder):
 
 def train(folder: Path, rank: int, name: str, order: dict[str, Any]) -> None:
     """Train a document, and write what rank 0 recorded and what every rank ended with."""
-    import torch.distributed as dist
-
     project = read(folder / f"{name}.json")
     meeting = f"file://{folder / name}.meeting"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=order["world"])
@@ -42,7 +44,8 @@ def train(folder: Path, rank: int, name: str, order: dict[str, Any]) -> None:
     found: dict[str, Any] = {"problem": "", "points": [], "done": None}
     (folder / name).mkdir(exist_ok=True)
     # As a worker of Ray makes it, with the teacher that lies in the run's folder.
-    loop = _loop({"project": dumps(project), "source": source(project)}, folder, folder / name)
+    asked = {"project": dumps(project), "source": (folder / f"{name}.py").read_text()}
+    loop = _loop(asked, folder, folder / name)
     try:
         found["done"] = loop.run(Agreement(recorder))
     except TrainingError as error:
@@ -55,8 +58,19 @@ def train(folder: Path, rank: int, name: str, order: dict[str, Any]) -> None:
     dist.destroy_process_group()
 
 
-if __name__ == "__main__":
-    folder, rank = Path(sys.argv[1]), int(sys.argv[2])
+def rank(folder: Path, number: int) -> None:
     for name, order in json.loads((folder / "orders.json").read_text()).items():
-        if rank < order["world"]:
-            train(folder, rank, name, order)
+        if number < order["world"]:
+            train(folder, number, name, order)
+
+
+if __name__ == "__main__":
+    import torch._dynamo  # noqa: F401  (what each rank would import to share gradients, and sympy with it)
+
+    context = multiprocessing.get_context("fork")
+    ranks = [context.Process(target=rank, args=(Path(sys.argv[1]), number)) for number in range(int(sys.argv[2]))]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join()
+    sys.exit(max(abs(process.exitcode or 0) for process in ranks))

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pytest
+import torch
 
 from builder.compile import source
 from builder.data import prepare
 from builder.graph import DataChoice, Project, Training
 from builder.store import Points, Run, Store, open_store
-from builder.train import refresh
+from builder.train import control, refresh, start, worker
+from builder.train.limits import declared
+from builder.train.link import Link
 from builder.train.loop import Loop, Watch, begin
 from tests.networks import chain
 
@@ -51,6 +61,57 @@ def moons(**training: Any) -> Project:
 def loop(project: Project, home: Path) -> Loop:
     """A loop at its beginning, as a worker makes it."""
     return begin(project, source(project), prepare(project.data, home))
+
+
+@contextmanager
+def trained_here() -> Iterator[None]:
+    """Whatever run is started meanwhile is trained to its end within this process, as its worker would train it, before
+    the start returns: for tests of runs that are not about processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(control, "_spawn", _train)
+        yield
+
+
+class _KilledError(BaseException):
+    """As a signal, it is caught by nobody."""
+
+
+def killed(store: Store, project: Project, saved: Callable[[Loop], bool], gone: Callable[[Loop], bool]) -> str:
+    """Start a run and train it within this process until it is `gone`, after a checkpoint as soon as there is something
+    to be `saved`. Nothing in memory is left of it, and it is to be resumed."""
+
+    def deadly(link: Link) -> Watch:
+        poll = link.poll
+        done: list[int] = []
+
+        def act(loop: Loop) -> bool:
+            if not done and saved(loop):
+                link.checkpoint(loop)
+                done.append(loop.step)
+            if done and gone(loop):
+                raise _KilledError
+            return poll(loop)
+
+        link.poll = act  # type: ignore[method-assign]
+        return link
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(control, "_spawn", partial(_train, through=deadly))
+        with pytest.raises(_KilledError):
+            start(store, store.create_project(project), project)
+    [run] = store.active_runs()
+    store.update_run(run.id, state="failed", reason="killed")
+    for scatter in (torch.manual_seed, np.random.seed, random.seed):
+        scatter(12345)  # what another process finds is not what this one left
+    return run.id
+
+
+def _train(store: Store, run: Run, through: Callable[[Link], Watch] | None = None) -> None:
+    assert store.set_worker(run.id, str(run.claim), os.getpid())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "open_store", lambda home: store)
+        patch.setattr(worker, "_beat", lambda *told: None)  # it ends the process where the run is given to another
+        worker.main(str(store.home), run.id, declared(), through)
 
 
 def until(condition: Callable[[], Any], timeout_s: float) -> float:

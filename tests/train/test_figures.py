@@ -77,10 +77,13 @@ def at_its_figure(name: str, home: Path | None = None, *, whole: bool = False) -
 ELSEWHERE = "digits_gan"
 # Those that take half of the time of all: `pytest -m long` trains them.
 COSTLY = (
+    "cartpole_reinforce",
     "dates_transformer",
     "digits_vit",
     "intents_mamba",
+    "paraphrases_siamese",
     "shapes_mobilenet",
+    "shapes_residual",
     "shapes_simclr",
     "shapes_two_outputs",
     "shapes_unet",

@@ -14,7 +14,8 @@ from builder.export import export
 from builder.graph import Project, apply
 from builder.store import Store, open_store
 from builder.templates import templates
-from builder.train import TrainedRun, load_run, start, wait
+from builder.train import TrainedRun, load_run, start
+from tests.train.runs import trained_here
 
 Made = Callable[[], Project]
 
@@ -28,13 +29,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def trained(store: Store) -> Callable[[Made], TrainedRun]:
-    """What a worker has made of a project; each is trained once."""
+    """What a run has made of a project, read from its folder; each is trained once."""
 
     @cache
     def of(made: Made) -> TrainedRun:
         project = made()
-        run_id = start(store, store.create_project(project), project)
-        run = wait(store, run_id, 120)
+        with trained_here():
+            run_id = start(store, store.create_project(project), project)
+        run = store.run(run_id)
         assert run.state == "finished", run.reason
         return load_run(store, run_id)
 

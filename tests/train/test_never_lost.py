@@ -31,7 +31,7 @@ from builder.train.loop import begin
 from builder.ui.live import Live
 from tests.networks import chain
 from tests.train.hasty import NAME, WORKER
-from tests.train.runs import Recorder, check_curves, moons, until
+from tests.train.runs import Recorder, check_curves, moons, trained_here, until
 from tests.train.test_resuming import same
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -125,7 +125,7 @@ def curve(store: Store, run_id: str) -> list[tuple[int, int, str, str, float]]:
 @pytest.mark.parametrize(
     ("moments", "seed", "epochs"),
     [
-        (6, 1, 300),
+        (3, 14, 300),  # the worker, both while a worker starts, the server
         pytest.param(50, 2, 900, marks=[pytest.mark.long, pytest.mark.timeout(1500)]),
     ],
 )
@@ -175,7 +175,7 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_happened(
 def _reached(store: Store, run_id: str) -> int:
     run = store.run(run_id)
     assert run.state in (*ACTIVE, "finished"), (run.state, run.reason)
-    return max(store.points(run_id).step, default=0)
+    return run.step
 
 
 def _strike(store: Store, run_id: str, keeper: Keeper, target: str) -> float:
@@ -347,13 +347,13 @@ def test_a_full_disk_fails_a_run_in_words_and_loses_nothing(tight: Path, monkeyp
     (tight / "filler").unlink()
     assert live.apply({"kind": "project", "notes": live.project.notes + "!"}) == []
     assert store.load(live.id).project == live.project
-    resume(store, run_id)
-    run = wait(store, run_id, 180)
+    with trained_here():
+        resume(store, run_id)
+    run = store.run(run_id)
     assert (run.state, run.reason) == ("finished", "")
     found = checkpoints.load(folder)
     assert found is not None
     assert same(found[1].weights, dict(undisturbed.model.state_dict()))
-    _end(store, run_id)
     store.close()
 
 
@@ -427,7 +427,8 @@ def test_a_run_that_takes_too_much_is_ended_in_words_and_harms_nobody(
         return store.run(run_id).state not in ACTIVE
 
     try:
-        innocent = start(store, store.create_project(small(epochs=2000)), small(epochs=2000))
+        slow = hostile(SLEEPS.replace("600", "0.05"))  # that it takes the machine from nobody either
+        innocent = start(store, store.create_project(slow), slow)
         until(lambda: store.run(innocent).state == "running", 60)
         runs = {}
         for name in kinds:

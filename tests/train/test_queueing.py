@@ -16,13 +16,13 @@ import pytest
 from builder.data import prepare
 from builder.graph import Project
 from builder.store import Full, Run, Store, open_store
-from builder.train import continuing, repeating, start, stop, sweeps, tend, wait
+from builder.train import continuing, repeating, start, stop, sweeps, tend
 from builder.train.compare import BATCH_LOSSES
 from builder.train.control import _children
 from builder.train.kept import series
 from builder.train.loop import begin
 from builder.train.queue import place
-from tests.train.runs import Recorder, check_curves, moons, store_in, until
+from tests.train.runs import Recorder, check_curves, moons, store_in, trained_here, until
 
 LONG = 10_000
 _LOOKING = (
@@ -157,8 +157,9 @@ def test_a_sweep_goes_on_by_its_workers_alone_and_takes_up_a_killed_trial(store:
 
 def test_extended_branched_and_done_again(home: Path, store: Store) -> None:
     project = moons(epochs=4, early_stopping=100)
-    run_id = start(store, store.create_project(project), project)
-    assert wait(store, run_id, 120).state == "finished"
+    with trained_here():
+        run_id = start(store, store.create_project(project), project)
+    assert store.run(run_id).state == "finished"
     folder = store.run_folder(run_id)
     text = (folder / "model.py").read_text()
     assert measures(store, run_id) == straight(project, home, text)
@@ -168,8 +169,9 @@ def test_extended_branched_and_done_again(home: Path, store: Store) -> None:
     assert environment["threads"] >= 1
     assert store.run(run_id).summary["cpu_s"] > 0
 
-    again = repeating.again(store, run_id)
-    assert wait(store, again, 120).state == "finished"
+    with trained_here():
+        again = repeating.again(store, run_id)
+    assert store.run(again).state == "finished"
     found = repeating.compared(store, store.run(run_id), store.run(again))
     assert found.same, found.sentence()
     assert found.points == len(measures(store, run_id))
@@ -186,14 +188,16 @@ def test_extended_branched_and_done_again(home: Path, store: Store) -> None:
     assert found.first is not None
     assert found.first["now"] == found.first["then"] + 0.5
 
-    continuing.extend(store, run_id, 3)
-    run = wait(store, run_id, 120)
+    with trained_here():
+        continuing.extend(store, run_id, 3)
+    run = store.run(run_id)
     assert (run.state, run.epoch, run.about["extended"]) == ("finished", 7, [{"at": 4, "epochs": 7}])
     longer = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 7})})
     assert measures(store, run_id) == straight(longer, home, text), "as if it had never ended"
 
-    branch = continuing.branch(store, run_id, 2, training={"epochs": 0})
-    assert wait(store, branch, 120).state == "finished"
+    with trained_here():
+        branch = continuing.branch(store, run_id, 2, training={"epochs": 0})
+    assert store.run(branch).state == "finished"
     then = {row[1:3]: row[3] for row in measures(store, run_id) if row[0] == series(folder)[1].step}
     now = {row[1:3]: row[3] for row in measures(store, branch)}
     assert now == pytest.approx(then), "the weights are those after epoch 2"

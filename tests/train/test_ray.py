@@ -97,7 +97,7 @@ def killed(store: Store, run_id: str, rank: int) -> int:
 # Rank 0 has the store, the checkpoints and the curves; the other only computes.
 @pytest.mark.parametrize("lost", [(0,), pytest.param((1, 0), marks=pytest.mark.long)])
 def test_a_run_loses_workers_and_ends_as_on_one_machine(lost: tuple[int, ...], store: Store) -> None:
-    project = digits_mlp(epochs=20, batch_size=32, optimizer="sgd", learning_rate=0.1, device="cpu")
+    project = digits_mlp(epochs=12, batch_size=32, optimizer="sgd", learning_rate=0.1, device="cpu")
     run_id = start(store, store.create_project(project), project, workers=2)
     until_state(store, run_id, "running", WAIT_S)
     for losses, rank in enumerate(lost, 1):
@@ -112,7 +112,7 @@ def test_a_run_loses_workers_and_ends_as_on_one_machine(lost: tuple[int, ...], s
     for rank, group, later in zip(lost, groups, groups[1:], strict=False):
         assert group[rank] not in later
     points = store.points(run_id)
-    check_curves(points, 20)
+    check_curves(points, 12)
     steps = [step for step, name in zip(points.step, points.name, strict=True) if name == "batch_loss"]
     assert steps[-1] == run.step == run.total_steps
 

@@ -1,49 +1,37 @@
-"""An agent in a real worker: killed in the middle of an episode, it goes on and ends as if nothing had happened."""
+"""An agent in a run that is cut off in the middle of an episode: it goes on and ends as if nothing had happened."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
-import psutil
 import torch
 
 from builder.store import open_store
-from builder.train import ACTIVE, checkpoints, evaluation, pause, proceed, refresh, resume, start, wait
-from tests.train.runs import Recorder, loop, until, until_state
+from builder.train import checkpoints, evaluation, resume
+from builder.train.loop import Loop
+from tests.train.runs import Recorder, killed, loop, trained_here
 from tests.train.test_reinforcement import agent
 
 
+def reached(share: float, loop: Loop) -> bool:
+    return loop.step > share * loop.total_steps
+
+
 def test_a_killed_agent_ends_as_if_it_had_not_been(home: Path) -> None:
-    document = agent("dqn", epochs=20, settings={"learn_every": 8})
+    document = agent("dqn", epochs=8, settings={"learn_every": 8})
     whole, watch = loop(document, home), Recorder()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as the worker has, since sums are taken in another order with more
     whole.run(watch)
-    torch.set_num_threads(threads)
     with closing(open_store(home)) as store:
-        run_id = start(store, store.create_project(document), document)
-        try:
-            until(lambda: max(store.points(run_id).epoch, default=0) >= 2, 120)
-            pause(store, run_id)  # for the sake of a checkpoint
-            until_state(store, run_id, "paused", 60)
-            found = checkpoints.load(Path(store.run_folder(run_id)))
-            assert found is not None
-            assert found[1].memory["memory.seen"].shape == (200, 4)
-            proceed(store, run_id)
-            pid = refresh(store, run_id).pid
-            assert pid is not None
-            os.kill(pid, signal.SIGKILL)
-            until(lambda: refresh(store, run_id).state == "failed", 60)
+        run_id = killed(store, document, partial(reached, 0.3), partial(reached, 0.45))
+        found = checkpoints.load(Path(store.run_folder(run_id)))
+        assert found is not None
+        assert found[1].memory["memory.seen"].shape == (200, 4)
+        with trained_here():
             resume(store, run_id)
-            run = wait(store, run_id, 180)
-        finally:
-            last = store.run(run_id)
-            if last.state in ACTIVE and last.pid and psutil.pid_exists(last.pid):
-                os.kill(last.pid, signal.SIGKILL)
+        run = store.run(run_id)
         assert (run.state, run.reason, run.step) == ("finished", "", whole.total_steps)
         folder = Path(store.run_folder(run_id))
         log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]

@@ -248,13 +248,14 @@ def test_every_map_of_a_transformer_has_its_own_steps() -> None:
 
 @pytest.mark.parametrize("name", ["dates_gru", "dates_transformer"])
 def test_the_loss_falls_and_resume_equals_uninterrupted(name: str, home: Path) -> None:
-    document = short(name, epochs=2).model_copy(update={"data": DataChoice(dataset="dates")})
+    data = DataChoice(dataset="dates", options={"rows": 800})
+    document = short(name, epochs=4).model_copy(update={"data": data})
     whole = loop(document, home)
     before = whole.evaluate("validation")["loss"]
     whole.run(Watch())
     assert whole.evaluate("validation")["loss"] < 0.8 * before
     first = loop(document, home)
-    first.run(Recorder(stop_at=40))
+    first.run(Recorder(stop_at=20))
     saved = first.checkpoint()
     second = loop(document, home)
     second.restore(saved, first.best.weights)

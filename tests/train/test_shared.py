@@ -73,17 +73,16 @@ def documents() -> dict[str, tuple[Project, dict[str, Any]]]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Found]:
-    """What each rank found. All is trained in the same three processes, as importing torch takes most of their time."""
+    """What each rank found. All is trained in the same three processes."""
     folder = tmp_path_factory.mktemp("ranks")
     made = documents()
     for name, (project, _) in made.items():
         write(folder / f"{name}.json", project)
+        (folder / f"{name}.py").write_text(source(project))
     (folder / "taught").mkdir()
     teaching.freeze(teacher(folder), folder / "taught")
     (folder / "orders.json").write_text(json.dumps({name: order for name, (_, order) in made.items()}))
-    command = [sys.executable, "-m", "tests.train.ranks", str(folder)]
-    children = [subprocess.Popen([*command, str(rank)]) for rank in range(3)]
-    assert [child.wait(280) for child in children] == [0, 0, 0]
+    subprocess.run([sys.executable, "-m", "tests.train.ranks", str(folder), "3"], check=True, timeout=280)
 
     def of(name: str) -> Found:
         return [json.loads((folder / f"{name}-{rank}.out").read_text()) for rank in range(made[name][1]["world"])]
@@ -93,6 +92,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Found]:
 
 def curve(points: list[Any], split: str, name: str) -> list[float]:
     return [value for _, _, kind, called, value in points if (kind, called) == (split, name)]
+
+
+def mean_of_steps(points: list[Any]) -> float:
+    """The mean loss of all steps; how many of them a point stands for is a matter of time."""
+    found: list[tuple[int, float]] = [
+        (step, value) for step, _, _, name, value in points if name in ("batch_loss", "weighted_loss")
+    ]
+    starts = [0, *(step for step, _ in found)]
+    return sum(value * (step - start) for start, (step, value) in zip(starts, found, strict=False)) / starts[-1]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -105,6 +113,7 @@ def test_the_curve_is_that_of_one_process(name: str, home: Path, trained: Callab
         expected = recorder.curve(split, "loss")
         assert len(expected) == 3
         assert curve(ranks[0]["points"], split, "loss") == pytest.approx(expected, rel=1e-4)
+    assert mean_of_steps(ranks[0]["points"]) == pytest.approx(mean_of_steps(recorder.points), rel=1e-4)
     for key, value in alone.model.state_dict().items():
         assert ranks[0]["weights"][key] == pytest.approx(value.double().flatten().tolist(), abs=1e-4)
     assert all(found["weights"] == ranks[0]["weights"] for found in ranks), "to the last bit"

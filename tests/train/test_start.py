@@ -22,7 +22,7 @@ from builder.train import StartError, TrainedRun, adopt, brought, looked_at, sta
 from builder.train.loop import Watch, begin
 from builder.train.origin import fit
 from tests.networks import IMAGE, chain, network, networks
-from tests.train.runs import Recorder, check_curves, moons
+from tests.train.runs import Recorder, check_curves, moons, trained_here
 
 
 @pytest.fixture(scope="module")
@@ -215,15 +215,20 @@ def test_what_is_missing_is_refused_before_a_run_is_made(store: Store) -> None:
     assert [run.id for run in store.runs()] == [empty.id]
 
 
-def test_a_run_starts_from_a_run_and_outlives_it(store: Store) -> None:
+def test_a_run_starts_from_a_run_and_outlives_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     project = moons(epochs=2)
     project_id = store.create_project(project)
-    first = train.start(store, project_id, project)
-    assert train.wait(store, first, 120).state == "finished"
+    with trained_here():
+        first = train.start(store, project_id, project)
+    assert store.run(first).state == "finished"
     before, best = train.evaluation(store, first), train.load_run(store, first).model
-    second = train.start(store, project_id, asked(project, epochs=0, start=f"run:{first}"))
+    with monkeypatch.context() as patch:
+        patch.setattr(train.control, "advance", lambda store: None)
+        second = train.start(store, project_id, asked(project, epochs=0, start=f"run:{first}"))
     store.delete_run(first)
-    done = train.wait(store, second, 120)
+    with trained_here():
+        train.advance(store)
+    done = store.run(second)
     assert (done.state, done.step, done.total_steps) == ("finished", 0, 0)
     after = train.evaluation(store, second)
     assert before is not None

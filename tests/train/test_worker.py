@@ -1,4 +1,4 @@
-"""Real workers: runs that are started, paused, stopped, killed and resumed, from this process and from others."""
+"""Runs that are started, paused, stopped, killed and resumed, by real workers, from this process and from others."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from builder.store import Limits, Store, open_store
 from builder.train import (
     ACTIVE,
     checkpoints,
+    control,
     evaluate,
     evaluation,
     load_run,
@@ -39,7 +40,7 @@ from builder.train import (
 )
 from builder.train.control import _children, _spares
 from tests.networks import IMAGE, chain, digits_mlp
-from tests.train.runs import check_curves, moons, until, until_state
+from tests.train.runs import check_curves, killed, moons, trained_here, until, until_state
 
 LONG = 10_000
 
@@ -72,10 +73,15 @@ def begin(store: Store, project: Project) -> str:
 
 
 def until_epoch(store: Store, run_id: str, epoch: int, timeout_s: float = 90) -> None:
+    last = 0
+
     def there() -> bool:
+        nonlocal last
         run = refresh(store, run_id)
         assert run.state in ACTIVE, (run.state, run.reason)
-        return max(store.points(run_id).epoch, default=0) >= epoch
+        new = store.points(run_id, after=last)
+        last = new.last
+        return max(new.epoch, default=0) >= epoch
 
     until(there, timeout_s)
 
@@ -122,7 +128,7 @@ def test_a_run_from_start_to_finish(store: Store) -> None:
         resume(store, run_id)
 
 
-def test_pause_proceed_learning_rate_and_stop(store: Store) -> None:
+def test_paused_steered_killed_resumed_without_gap_or_double_point_and_stopped(store: Store) -> None:
     warm(store)
     run_id = begin(store, moons(epochs=LONG))
     until_state(store, run_id, "running", 90)
@@ -139,15 +145,34 @@ def test_pause_proceed_learning_rate_and_stop(store: Store) -> None:
     proceed(store, run_id)
     assert until_state(store, run_id, "running", 60) <= patience(3)
     until(lambda: refresh(store, run_id).summary.get("learning_rate") == 1e-9, 30)
-    first = max(store.points(run_id).epoch)
-    until_epoch(store, run_id, first + 3)
+    saved = checkpoints.load(store.run_folder(run_id))
+    assert saved is not None
+    until_epoch(store, run_id, max(store.points(run_id).epoch) + 3)
+    pid = refresh(store, run_id).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert until(lambda: refresh(store, run_id).state == "failed", 60) <= patience(5)
+    run = refresh(store, run_id)
+    assert "killed" in run.reason
+    assert "\n" not in run.reason
+    assert run.ended_at is not None
+    latest = checkpoints.load(store.run_folder(run_id))
+    assert latest is not None
+    assert max(store.points(run_id).step) > saved[0]
+    assert latest[0] >= saved[0]
+
+    report = store.run_folder(run_id) / "evaluation.json"
+    report.write_text("{}")  # of other weights than those that come now
+    resume(store, run_id)
+    until(lambda: not report.exists(), 60)
+    assert restored(store, run_id) == [latest[0]]
+    until_epoch(store, run_id, max(store.points(run_id).epoch) + 3)
 
     stop(store, run_id)
     assert until(lambda: refresh(store, run_id).state == "stopped", 60) <= patience(3)
-    folder = store.run_folder(run_id)
-    found = checkpoints.load(folder)
+    found = checkpoints.load(store.run_folder(run_id))
     assert found is not None
-    assert found[0] == found[1].state["step"] == refresh(store, run_id).step
+    assert found[0] == found[1].state["step"] == refresh(store, run_id).step > latest[0]
     assert found[1].state["learning_rate"] == 1e-9
     assert found[1].state["optimizer"]["param_groups"][0]["lr"] == 1e-9
     assert all(
@@ -159,52 +184,35 @@ def test_pause_proceed_learning_rate_and_stop(store: Store) -> None:
             set_learning_rate(store, run_id, value)
 
 
+def restored(store: Store, run_id: str) -> list[int]:
+    """The steps at which a run was taken up again."""
+    log = [json.loads(line) for line in (store.run_folder(run_id) / "log.jsonl").read_text().splitlines()]
+    return [line["step"] for line in log if line["event"] == "restore"]
+
+
 @pytest.mark.parametrize("batch_size", [64, 65_536])
-def test_a_killed_run_is_named_and_resumes_without_gap_or_double_point(store: Store, batch_size: int) -> None:
+def test_a_run_that_was_cut_off_ends_without_gap_or_double_point(store: Store, batch_size: int) -> None:
     """With one step an epoch, every checkpoint stands at an epoch's end."""
-    warm(store)
-    run_id = begin(store, moons(epochs=200 if batch_size == 64 else 1500, batch_size=batch_size))
-    until_epoch(store, run_id, 2)
-    pause(store, run_id)  # for the sake of a checkpoint
-    until_state(store, run_id, "paused", 60)
+    project = moons(epochs=20, batch_size=batch_size)
+    run_id = killed(store, project, lambda loop: loop.epoch >= 5, lambda loop: loop.epoch >= 9)
     saved = checkpoints.load(store.run_folder(run_id))
     assert saved is not None
-    reached = max(store.points(run_id).epoch)
-    proceed(store, run_id)
-    until_epoch(store, run_id, reached + 2)
-    pid = refresh(store, run_id).pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    assert until(lambda: refresh(store, run_id).state == "failed", 60) <= patience(5)
-    run = refresh(store, run_id)
-    assert "killed" in run.reason
-    assert "\n" not in run.reason
-    assert run.ended_at is not None
     assert max(store.points(run_id).step) > saved[0]
-
-    report = store.run_folder(run_id) / "evaluation.json"
-    report.write_text("{}")  # of other weights than those that come now
-    resume(store, run_id)
-    until(lambda: not report.exists(), 60)
-    run = wait(store, run_id, 180)
+    with trained_here():
+        resume(store, run_id)
+    run = store.run(run_id)
     assert (run.state, run.reason) == ("finished", "")
-    check_curves(store.points(run_id), epochs=200 if batch_size == 64 else 1500)
-    log = [json.loads(line) for line in (store.run_folder(run_id) / "log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in log if line["event"] == "restore"] == [saved[0]]
+    check_curves(store.points(run_id), epochs=20)
+    assert restored(store, run_id) == [saved[0]]
 
 
-def test_a_run_outlives_the_process_that_started_it(store: Store, home: Path) -> None:
-    code = (
-        "from builder.store import open_store\n"
-        "from builder.train import start\n"
-        "from tests.train.runs import moons\n"
-        "project = moons(epochs=10_000)\n"
-        "store = open_store()\n"
-        "print(start(store, store.create_project(project), project))\n"
-    )
+def test_a_run_outlives_the_process_that_started_it(store: Store, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(control, "advance", lambda store: None)
+        run_id = begin(store, moons(epochs=LONG))
+    code = "from builder.store import open_store\nfrom builder.train import advance\nadvance(open_store())"
     environment = {**os.environ, "NETLOOM_HOME": str(home)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    run_id = done.stdout.strip()
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     until_epoch(store, run_id, 3)
     assert refresh(store, run_id).state == "running"
     pid = refresh(store, run_id).pid
@@ -221,8 +229,8 @@ def test_a_loss_that_is_no_number_is_the_reason(store: Store) -> None:
     edges = [edge for edge in network.edges if "batchnorm1d_1" not in (edge.source, edge.target)]
     edges.append(network.edges[0].model_copy(update={"source": "dropout_1", "target": "linear_2"}))
     project = project.with_network("main", network.model_copy(update={"nodes": nodes, "edges": tuple(edges)}))
-    run_id = begin(store, project)
-    run = wait(store, run_id, 180)
+    with trained_here():
+        run = store.run(begin(store, project))
     assert run.state == "failed"
     assert run.reason.startswith("The loss became ")
     assert "(epoch 1). It begins in batch " in run.reason

@@ -23,6 +23,7 @@ from builder.ui.deciding import BELIEVED
 from builder.ui.scrubbing import answers
 from builder.ui.taking import written
 from builder.ui.views import VIEWS, View
+from tests.train.runs import trained_here
 
 PAGE = Path(__file__).parents[2] / "pages" / "explain.py"
 # Views that are opened on each kind of run; those on a table are all, as its network is the quickest.
@@ -39,13 +40,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with a run of a table, one of texts and one of pictures."""
     folder: Path = tmp_path_factory.mktemp("explained")
     store = open_store(folder)
-    runs = []
     for name in OPENED:
         project = templates()[name].project
         short = project.model_copy(update={"name": name, "training": project.training.model_copy(update={"epochs": 1})})
-        runs.append(train.start(store, store.create_project(short), short))
-    for run_id in runs:
-        assert train.wait(store, run_id, 300).state == "finished"
+        with trained_here():
+            run_id = train.start(store, store.create_project(short), short)
+        assert store.run(run_id).state == "finished"
     return folder
 
 
