@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cache
-from importlib import import_module
 from inspect import isabstract
-from pkgutil import iter_modules
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,10 +33,8 @@ class Dataset(BaseModel, ABC):
 @cache
 def builtin() -> dict[str, type[Dataset]]:
     """The built-in datasets by name, in the order in which they are shown."""
-    import builder.data.catalogue as package
+    import builder.data.catalogue  # noqa: F401
 
-    for module in iter_modules(package.__path__):
-        import_module(f"{package.__name__}.{module.name}")
     order = ("image", "table", "text", "series", "audio", "graph", "environment")
     found = sorted(_below(Dataset), key=lambda dataset: order.index(dataset.kind))
     return {dataset.name: dataset for dataset in found}
