@@ -63,6 +63,8 @@ def test_equal_scores_are_worth_half_a_win(decimals: int) -> None:
     made = np.random.default_rng(decimals)
     positive, scores = made.random(200) < 0.3, made.random(200).round(decimals)
     assert roc_auc(positive, scores) == pytest.approx(metrics.roc_auc_score(positive, scores), abs=1e-12)
+    scores[0] = np.nan
+    assert np.isnan(roc_auc(positive, scores))
 
 
 def test_numbers(theirs: Any) -> None:

@@ -34,7 +34,9 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 def roc_auc(positive: np.ndarray, scores: np.ndarray) -> float:
     """How often a row that is `positive` (N,) has a higher score (N,) than one that is not; equal ones count half.
-    There have to be rows of both kinds."""
+    There have to be rows of both kinds. Not a number where a score is none."""
+    if np.isnan(scores).any():
+        return float("nan")
     _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (sizes.cumsum() - (sizes - 1) / 2)[place]
     yes = positive.astype(bool)
