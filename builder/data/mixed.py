@@ -86,10 +86,7 @@ class Several(Raw):
     parts: tuple[Raw, ...] = ()
 
     def row(self, index: int) -> dict[str, Any]:
-        row: dict[str, Any] = {}
-        for part in self.parts:
-            row |= part.row(index)
-        return row
+        return self.rows(index, index + 1)[0]
 
     def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
         parts = [part.rows(start, stop) for part in self.parts]

@@ -107,7 +107,9 @@ def page(tab: tuple[Page, list[str]], server: Server) -> Iterator[Page]:
     found.mouse.up()  # a test may have failed amid a drag
     found.goto("about:blank")
     known = {"origin": server.url, "storageTypes": "local_storage,cookies"}
-    found.context.new_cdp_session(found).send("Storage.clearDataForOrigin", known)
+    session = found.context.new_cdp_session(found)
+    session.send("Storage.clearDataForOrigin", known)
+    session.detach()
     assert not problems, problems
 
 
