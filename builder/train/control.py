@@ -6,8 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -28,16 +26,15 @@ from builder.graph.optimizing import SCHEDULES
 from builder.store import Lost, Run, Store
 from builder.store.host import here, named
 from builder.store.runs import WITH_WORKER
-from builder.train import cluster, teaching
-from builder.train.device import KEEP_MEMORY, threads
+from builder.train import cluster, processes, teaching
+from builder.train.device import threads
 from builder.train.limits import declared, no_memory
 from builder.train.origin import freeze, looked_at, verified
+from builder.train.processes import MODULE, Worker
 from builder.train.queue import gpus, limits
 from builder.train.reproduce import environment
 
 ACTIVE = ("waiting", *WITH_WORKER)
-# With -P, as a file in the folder that Netloom was started in must not stand for a module of the same name.
-COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "builder.train.worker")
 STARTING_S = 3.0
 # How long nothing may be heard of a worker on another machine until it counts as gone.
 SILENCE_S = 60.0
@@ -46,16 +43,11 @@ CUT_OFF = ("The worker process", "The machine")
 # How long a run that has had its time may take to save itself and end.
 GRACE_S = 60.0
 KEEP_S = 1.0
-# So long after a run began no spare worker is started: it would take the run's first steps their turns.
+# So long after a run began nothing is imported for the next one: it would take the run's first steps their turns.
 ALONE_S = 5.0
-# The least of turns: an edit on the canvas takes 1.3 times as long beside a run. SCHED_IDLE would take 1.2, and leave a
-# run on a busy machine no turn at all, not even to obey a stop.
-NICENESS = 19
 
 # Workers that this process started, so that their exit codes can be read and no zombie stays.
-_children: dict[str, subprocess.Popen[bytes]] = {}
-_spares: dict[Path, subprocess.Popen[bytes]] = {}
-_spare_lock = threading.Lock()
+_children: dict[str, Worker] = {}
 # When each store's last worker was told its run, by the clock of this process.
 _told: dict[Path, float] = {}
 _looking = threading.Lock()
@@ -308,8 +300,16 @@ def _end_group(store: Store, pid: int) -> None:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             mine = process.pid == pid if os.name == "nt" else os.getpgid(process.pid) == pid
-            if mine and process.environ().get("NETLOOM_HOME") == str(store.home):
+            if mine and _was_started_for(store, process):
                 process.kill()
+
+
+def _was_started_for(store: Store, process: psutil.Process) -> bool:
+    """By its environment; that of a forked one is its server's, but it writes to a log in its run's folder."""
+    with contextlib.suppress(OSError):
+        if Path(os.readlink(f"/proc/{process.pid}/fd/2")).is_relative_to(store.home.resolve()):
+            return True
+    return process.environ().get("NETLOOM_HOME") == str(store.home)
 
 
 def wait(store: Store, run_id: str, timeout_s: float = 3600.0) -> Run:
@@ -328,22 +328,16 @@ def wait(store: Store, run_id: str, timeout_s: float = 3600.0) -> Run:
 
 
 def warm(store: Store) -> None:
-    """Have a worker ready that has imported everything, so that the next run begins at once; not just after one has
-    begun, as whoever looks at that one asks again."""
-    with _spare_lock:
-        spare = _spares.get(store.home)
-        begun = time.monotonic() - _told.get(store.home, -ALONE_S) < ALONE_S
-        if (spare is None or spare.poll() is not None) and not begun:
-            _spares[store.home] = _process(store)
+    """Have everything imported for the next run, so that it begins at once; not just after one has begun, as whoever
+    looks at that one asks again."""
+    if time.monotonic() - _told.get(store.home, -ALONE_S) >= ALONE_S:
+        processes.warm(store.home)
 
 
 def _spawn(store: Store, run: Run) -> None:
     """Start the worker of a run that this process has claimed."""
-    with _spare_lock:
-        child = _spares.pop(store.home, None)
-        _told[store.home] = time.monotonic()
-    if child is None or child.poll() is not None:
-        child = _process(store)
+    _told[store.home] = time.monotonic()
+    child = processes.take(store.home)
     _children[run.id] = child
     if not store.set_worker(run.id, str(run.claim), child.pid):
         # This process slept for so long that the run was given to another.
@@ -361,41 +355,26 @@ def _spawn(store: Store, run: Run) -> None:
         told.write(message.encode() + b"\n")
 
 
-def _process(store: Store) -> subprocess.Popen[bytes]:
-    """A worker that waits to be told its run. It ends with this process if it is told none, and outlives it else."""
-    environment = {**os.environ, **KEEP_MEMORY, "NETLOOM_HOME": str(store.home)}
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        environment[name] = str(threads())
-    child = subprocess.Popen(
-        [*COMMAND, str(store.home)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        start_new_session=True,
-    )
-    with contextlib.suppress(psutil.Error):
-        psutil.Process(child.pid).nice(NICENESS)
-    return child
-
-
 def _alive(run: Run) -> bool:
     child = _children.get(run.id)
     if child is not None and child.pid == run.pid:
-        return child.poll() is None
+        with contextlib.suppress(ChildProcessError):
+            return child.poll() is None
     if run.pid is None:
         return (datetime.now(UTC) - (run.claimed_at or run.created_at)).total_seconds() < STARTING_S
     try:
         process = psutil.Process(run.pid)
-        return process.status() != psutil.STATUS_ZOMBIE and "builder.train.worker" in process.cmdline()
+        return process.status() != psutil.STATUS_ZOMBIE and MODULE in process.cmdline()
     except psutil.Error:
         return False
 
 
 def _reap(run_id: str) -> None:
     child = _children.get(run_id)
-    if child is not None and child.poll() is not None:
-        _children.pop(run_id, None)  # another thread may have seen it, too
+    with contextlib.suppress(ChildProcessError):
+        if child is None or child.poll() is None:
+            return
+    _children.pop(run_id, None)  # another thread may have seen it, too
 
 
 def _death(store: Store, run_id: str) -> str:

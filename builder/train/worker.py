@@ -1,4 +1,5 @@
 """The process that trains one run: `python -m builder.train.worker HOME`, which is told its run on standard input.
+Without HOME it is the server of which such processes are forked; each of them is told its data folder, too.
 
 A thread of its own carries messages to and from the store, so that the loop never waits for a disk. Everything that a
 person should know is in the store; everything that a developer should know is in the run's log.jsonl.
@@ -26,6 +27,7 @@ from builder.graph import Project, read, write_bytes
 from builder.store import Lost, Missing, Run, Store, StoreError, here, open_store
 from builder.train import checkpoints
 from builder.train.cluster import RAY
+from builder.train.forkserver import serve
 from builder.train.limits import Reserve, RunLimits, confine, loosen, no_memory, no_room
 from builder.train.link import LOG, Link, clear
 from builder.train.loop import DivergedError, Loop, TrainingError, Watch, begin
@@ -201,17 +203,44 @@ def _culprit(error: DivergedError, link: Link, project: Project, folder: Path, t
     return f"{error.what} {found.sentence()} {told.fix}"
 
 
-def _told() -> dict[str, Any] | None:
-    """What to train; None where whoever started this process went away without a word."""
-    _import_heavy()
-    line = sys.stdin.readline()
-    if not line:
-        return None
-    message: dict[str, Any] = json.loads(line)
+def _work(home: str) -> int:
+    """Train the run that this process is told. Returns the exit code."""
+    message = _heard()
+    if message is None:
+        _hand_back(home)
+        return 0
     output = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(output, stream)
-    return message
+    import torch
+
+    if message.get("gpu") is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = message["gpu"]
+    torch.set_num_threads(message["threads"])
+    limits = RunLimits(**message["limits"])
+    confine(limits, gpu=torch.cuda.is_available())
+    code = main(home, message["run"], limits)
+    _next(home)
+    return code
+
+
+def _work_forked() -> int:
+    """As above, in a process that has the environment of the one that it was forked of."""
+    import numpy as np
+
+    message = _heard()
+    if message is None:
+        return 0
+    os.environ.clear()
+    os.environ.update(message["environment"])
+    np.random.seed()  # or all that are forked would throw the same dice
+    return _work(message["home"])
+
+
+def _heard() -> dict[str, Any] | None:
+    """What whoever started this process says; None where it went away without a word."""
+    line = sys.stdin.readline()
+    return json.loads(line) if line else None
 
 
 def _hand_back(home: str) -> None:
@@ -248,17 +277,5 @@ def _import_heavy() -> None:
 
 
 if __name__ == "__main__":
-    told = _told()
-    if told is None:
-        _hand_back(sys.argv[1])
-    else:
-        import torch
-
-        if told.get("gpu") is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = told["gpu"]
-        torch.set_num_threads(told["threads"])
-        limits = RunLimits(**told["limits"])
-        confine(limits, gpu=torch.cuda.is_available())
-        code = main(sys.argv[1], told["run"], limits)
-        _next(sys.argv[1])
-        sys.exit(code)
+    _import_heavy()
+    sys.exit(_work(sys.argv[1]) if len(sys.argv) > 1 else serve(_work_forked))

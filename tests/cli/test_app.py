@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from builder.cli.commands.app import ADDRESS, OPTIONS, arguments, script
-from builder.train.control import COMMAND
+from builder.train.processes import COMMAND
 from tests.cli.command import environment, words
 from tests.cli.conftest import Console
 

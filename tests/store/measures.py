@@ -200,16 +200,16 @@ def _all(opened: Store, ids: list[str], *, heartbeat: bool = False, **values: An
 
 
 def worker() -> None:
-    """A worker at rest, and beside a small run: memory, time, rows, bytes."""
+    """What workers are forked of, at rest, and a worker beside a small run: memory, time, rows, bytes."""
     from builder import train
 
     _use("sqlite")
     with tempfile.TemporaryDirectory() as folder:
         opened = open_store(Path(folder))
         train.warm(opened)
-        child = psutil.Process(next(iter(train.control._spares.values())).pid)
+        child = psutil.Process(train.processes._server(opened.home)[0].pid)
         _settle(child)
-        print(f"worker at rest: {_mb(child)}")
+        print(f"the server of workers at rest: {_mb(child)}")
         for name, epochs in (("digits_mlp", 20), ("digits_cnn", 5)):
             _trained(opened, templates()[name].project, epochs)
         opened.close()
@@ -222,12 +222,13 @@ def _trained(opened: Store, project: Project, epochs: int) -> None:
     project = project.model_copy(update={"training": training})
     start = time.time()
     run_id = train.start(opened, opened.create_project(project), project)
-    peak, cpu = 0, 0.0
+    peak, own, cpu = 0, 0, 0.0
     while (run := train.refresh(opened, run_id)).state in train.ACTIVE:
         if run.pid:
             with suppress(psutil.Error):  # it has just ended
                 process = psutil.Process(run.pid)
-                peak, cpu = max(peak, process.memory_info().rss), sum(process.cpu_times()[:2])
+                full, cpu = process.memory_full_info(), sum(process.cpu_times()[:2])
+                peak, own = max(peak, full.rss), max(own, full.uss)
         time.sleep(0.05)
     took = time.time() - start
     assert run.state == "finished", run.reason
@@ -240,7 +241,7 @@ def _trained(opened: Store, project: Project, epochs: int) -> None:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     print(
         f"{project.name}, {epochs} epochs: {took:.1f} s ({trained:.1f} s from its start), {cpu:.1f} s of CPU, "
-        f"peak {peak / 1e6:.0f} MB, {rows} points ({rows / trained:.0f}/s), folder {files / 1e3:.0f} kB, "
+        f"peak {peak / 1e6:.0f} MB, {own / 1e6:.0f} MB of it its own, {rows} points ({rows / trained:.0f}/s), folder {files / 1e3:.0f} kB, "
         f"summary {len(str(run.summary)) / 1e3:.1f} kB, database now {(opened.home / 'netloom.db').stat().st_size:,} B"
     )
 

@@ -27,9 +27,9 @@ def keeper(home: str, project_id: str) -> None:
     """Tend the runs, save a document over and over as people's edits do, and resume runs as it is told on standard
     input. Each saved revision is told on standard output, once it is saved."""
     from builder.store import StoreError, open_store
-    from builder.train import control
+    from builder.train import control, processes
 
-    control.COMMAND = WORKER
+    processes.COMMAND = WORKER
     store = open_store(Path(home))
     control.keep(store)
     threading.Thread(target=_edit, args=(Path(home), project_id), daemon=True).start()

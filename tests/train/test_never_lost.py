@@ -26,7 +26,7 @@ from builder.compile import source
 from builder.data import prepare
 from builder.graph import DataChoice, Project, Training, blank, read
 from builder.store import Store, open_store
-from builder.train import ACTIVE, checkpoints, control, limits, refresh, resume, start, stop, wait
+from builder.train import ACTIVE, checkpoints, control, limits, processes, refresh, resume, start, stop, wait
 from builder.train.loop import begin
 from builder.ui.live import Live
 from tests.networks import chain
@@ -52,7 +52,7 @@ def small(**training: object) -> Project:
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that save themselves many times a second."""
-    monkeypatch.setattr(control, "COMMAND", WORKER)
+    monkeypatch.setattr(processes, "COMMAND", WORKER)
     monkeypatch.chdir(REPOSITORY)
 
 
@@ -450,7 +450,8 @@ def test_a_run_that_takes_too_much_is_ended_in_words_and_harms_nobody(
     finally:
         server.stop()
         for child in [*control._children.values()]:  # another thread ends those of deleted runs
-            child.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)
             child.wait(30)
         store.close()
     print(f"of {len(answered)} requests the slowest took {max(answered):.3f} s")

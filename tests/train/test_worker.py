@@ -38,7 +38,7 @@ from builder.train import (
     wait,
     warm,
 )
-from builder.train.control import _children, _spares
+from builder.train.control import _children
 from tests.networks import IMAGE, chain, digits_mlp
 from tests.train.runs import check_curves, killed, moons, trained_here, until, until_state
 
@@ -55,10 +55,6 @@ def store(home: Path) -> Iterator[Store]:
     """A store whose workers are ended with the test."""
     opened = open_store(home)
     yield opened
-    spare = _spares.pop(opened.home, None)
-    if spare is not None and spare.stdin is not None:
-        spare.stdin.close()
-        spare.wait(20)
     for run in opened.runs():
         if run.state in ACTIVE and run.pid and psutil.pid_exists(run.pid):
             os.kill(run.pid, signal.SIGKILL)

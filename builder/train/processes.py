@@ -1,0 +1,110 @@
+"""The processes that train runs: forked from one that has imported everything where that is possible, else new ones, of
+which one waits for the next run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TypeAlias
+
+import psutil
+
+from builder.train.device import KEEP_MEMORY, threads
+from builder.train.forkserver import Forked, ForkServer, GoneError, possible, sibling
+from builder.train.queue import gpus
+
+Worker: TypeAlias = subprocess.Popen[bytes] | Forked
+
+MODULE = "builder.train.worker"
+# With -P, as a file in the folder that Netloom was started in must not stand for a module of the same name.
+COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", MODULE)
+# The least of turns: an edit on the canvas takes 1.3 times as long beside a run. SCHED_IDLE would take 1.2, and leave a
+# run on a busy machine no turn at all, not even to obey a stop.
+NICENESS = 19
+# As long may a process take that has just been started until it has imported everything.
+READY_S = 120.0
+
+# By the command that starts them, as tests have workers of their own.
+_servers: dict[tuple[str, ...], ForkServer] = {}
+_spares: dict[Path, subprocess.Popen[bytes]] = {}
+_lock = threading.Lock()
+
+
+def warm(home: Path) -> None:
+    """Have everything imported for the next worker of this data folder, in a process that waits."""
+    with _lock:
+        if forks():
+            _server(home)
+        elif (spare := _spares.get(home)) is None or spare.poll() is not None:
+            _spares[home] = _new(home)
+
+
+def forks() -> bool:
+    """Whether workers are forked. Not where there is a GPU: its driver does not bear it once anybody has used it."""
+    return possible() and not gpus()
+
+
+def take(home: Path) -> Worker:
+    """A worker of a data folder that waits to be told its run. It ends with this process if it is told none, and
+    outlives it else."""
+    with contextlib.suppress(GoneError):
+        if forks():
+            return _forked(home)
+    with _lock:
+        spare = _spares.pop(home, None)
+    return _new(home) if spare is None or spare.poll() is not None else spare
+
+
+def _forked(home: Path) -> Forked:
+    environment = _environment(home)
+    try:
+        child = sibling()
+    except GoneError:
+        with _lock:
+            server, new = _server(home)
+        # To wait for a new one takes no longer than a new worker; for one that is just being started, a page would.
+        if not server.ready(READY_S if new else 0):
+            raise GoneError("It is not ready.") from None
+        child = server.fork()
+    with contextlib.suppress(BrokenPipeError):  # a dead one is found by who looks at it
+        child.stdin.write(json.dumps({"home": str(home), "environment": environment}).encode() + b"\n")
+        child.stdin.flush()
+    return child
+
+
+def _server(home: Path) -> tuple[ForkServer, bool]:
+    """The server, and whether it has just been started."""
+    found = _servers.get(COMMAND)
+    if found is not None and found.alive():
+        return found, False
+    found = _servers[COMMAND] = ForkServer(COMMAND, _environment(home))
+    _give_way(found.pid)
+    return found, True
+
+
+def _new(home: Path) -> subprocess.Popen[bytes]:
+    child = subprocess.Popen(
+        [*COMMAND, str(home)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=_environment(home),
+        start_new_session=True,
+    )
+    _give_way(child.pid)
+    return child
+
+
+def _environment(home: Path) -> dict[str, str]:
+    few = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads()))
+    return {**os.environ, **KEEP_MEMORY, **few, "NETLOOM_HOME": str(home)}
+
+
+def _give_way(pid: int) -> None:
+    with contextlib.suppress(psutil.Error):
+        psutil.Process(pid).nice(NICENESS)
