@@ -16,8 +16,8 @@ from builder.ui.charts import series_chart
 from builder.ui.forms import bound, refused
 from builder.ui.live import Live
 from builder.ui.panels import painted
+from builder.ui.pictures import enlarged
 from builder.ui.quality import shown_cell
-from builder.ui.results import enlarged
 from builder.ui.uploading import beginning
 from builder.ui.words import plain
 

@@ -15,7 +15,7 @@ from builder.data.encode import as_text, sized
 from builder.data.images import FORMATS, picture
 from builder.data.uploads.soundfiles import read_sound
 from builder.explain.axes import Axes, axes_of
-from builder.ui.results import enlarged
+from builder.ui.pictures import enlarged
 from builder.ui.words import plain
 
 # The longest side of a picture that can be drawn by hand, and the most steps of a series that can be typed.

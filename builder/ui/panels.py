@@ -10,6 +10,7 @@ import streamlit as st
 
 from builder.text import number
 from builder.ui.charts import MARGIN, TRAIN, VALIDATION
+from builder.ui.pictures import address, enlarged
 from builder.ui.words import plain
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def samples(found: dict[str, list[Any]], *, judged: bool) -> None:
     )
 
 
-def _sheet(pictures: Any) -> Any:
+def _sheet(pictures: Any) -> str:
     """Pictures (N, C, H, W) in rows of eight with a grey line between them, large enough to be seen."""
     count, channels, height, width = pictures.shape
     across = min(8, count)
@@ -67,7 +68,7 @@ def _sheet(pictures: Any) -> Any:
         top, left = place // across * tile[0], place % across * tile[1]
         shown = one.transpose(1, 2, 0) if channels == 3 else one[0][:, :, None]
         sheet[top : top + height * times, left : left + width * times] = shown
-    return sheet
+    return address(sheet)
 
 
 def legend(classes: Sequence[str]) -> None:
@@ -132,9 +133,7 @@ def tagged(words: Sequence[str], tags: Sequence[str]) -> None:
     st.html(f'<div style="line-height:1.9">{" ".join(marks)}</div>')
 
 
-def _enlarged(part: dict[str, Any]) -> Any:
-    from builder.ui.results import enlarged
-
+def _enlarged(part: dict[str, Any]) -> str:
     if part["kind"] == "classes":
         return enlarged(painted(part["values"]))
     values = np.asarray(part["values"], dtype=np.float64)

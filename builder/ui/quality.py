@@ -16,7 +16,7 @@ from builder.store import Store
 from builder.text import number
 from builder.ui.charts import MARGIN, TRAIN, VALIDATION, series_chart
 from builder.ui.live import Live
-from builder.ui.results import enlarged
+from builder.ui.pictures import enlarged
 from builder.ui.uploading import beginning
 from builder.ui.words import plain
 

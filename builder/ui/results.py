@@ -19,6 +19,7 @@ from builder.ui.charts import confusion_chart, residual_chart, series_chart
 from builder.ui.episodes import episodes
 from builder.ui.live import Live
 from builder.ui.panels import embedding_chart, painted, panels, samples, separation_charts, tagged
+from builder.ui.pictures import enlarged
 from builder.ui.tabs import tabs
 from builder.ui.words import plain
 
@@ -259,15 +260,6 @@ def show_example(example: Example, *, small: bool = False) -> None:
         items = list(example.columns.items())
         shown = items[:5] if small else items
         st.dataframe([{"column": name, "value": _cell(value)} for name, value in shown], hide_index=True)
-
-
-def enlarged(image: Any) -> Any:
-    """A picture with values from 0 to 1, its pixels made large enough to be seen, not blurred."""
-    import numpy as np
-
-    pixels = (np.clip(image, 0, 1) * 255).astype(np.uint8)
-    times = max(1, 240 // max(pixels.shape[:2]))
-    return pixels.repeat(times, 0).repeat(times, 1)
 
 
 def _cell(value: Any) -> str:

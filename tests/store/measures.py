@@ -241,7 +241,8 @@ def _trained(opened: Store, project: Project, epochs: int) -> None:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     print(
         f"{project.name}, {epochs} epochs: {took:.1f} s ({trained:.1f} s from its start), {cpu:.1f} s of CPU, "
-        f"peak {peak / 1e6:.0f} MB, {own / 1e6:.0f} MB of it its own, {rows} points ({rows / trained:.0f}/s), folder {files / 1e3:.0f} kB, "
+        f"peak {peak / 1e6:.0f} MB, "
+        f"{own / 1e6:.0f} MB of it its own, {rows} points ({rows / trained:.0f}/s), folder {files / 1e3:.0f} kB, "
         f"summary {len(str(run.summary)) / 1e3:.1f} kB, database now {(opened.home / 'netloom.db').stat().st_size:,} B"
     )
 
