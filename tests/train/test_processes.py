@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -42,21 +41,6 @@ except Met:
     print(*sorted(set(sys.modules) - known))
     sys.stdout.flush()
     os._exit(0)
-"""
-# Starts a run, and a second one that waits for it, and goes away without a word.
-LEAVER = """
-import os, sys
-from pathlib import Path
-from builder.store import open_store
-from builder.train import control, start
-from tests.train.runs import moons
-
-store = open_store(Path(sys.argv[1]))
-for epochs in (150, 3):
-    print(start(store, store.create_project(moons()), moons(epochs=epochs)))
-print(control._children.popitem()[1].pid)
-sys.stdout.flush()
-os._exit(0)
 """
 
 
@@ -136,42 +120,21 @@ def test_of_a_worker_that_is_killed_the_signal_is_known(store: Store) -> None:
     assert "signal 15" in refresh(store, run_id).reason
 
 
-def test_workers_outlive_what_they_are_forked_of(store: Store) -> None:
-    run_id, worker = begin(store, 150)
-    end(psutil.Process(psutil.Process(worker.pid).ppid()))
-    with pytest.raises(ChildProcessError):
-        worker.poll()
-    assert refresh(store, run_id).state in ("queued", "running")
-    assert wait(store, run_id, 60).state == "finished"
-
-    run_id, worker = begin(store, 10_000)  # forked of another one
-    end(psutil.Process(psutil.Process(worker.pid).ppid()))
-    end(psutil.Process(worker.pid))
-    assert refresh(store, run_id).state == "failed"
-    assert "without a word" in store.run(run_id).reason
-
-
-def test_a_worker_whose_starter_has_gone_trains_on_and_lets_the_next_begin(store: Store) -> None:
-    told = subprocess.run([sys.executable, "-c", LEAVER, str(store.home)], capture_output=True, text=True, check=True)
-    first, second, pid = told.stdout.split()
-    assert store.run(first).pid == int(pid)
-    until(lambda: store.run(second).state == "finished", 120)
-    assert store.run(first).state == "finished"
-    until(lambda: not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE, 20)
-
-
-def test_a_worker_that_ends_has_the_next_forked_of_the_same_process(store: Store) -> None:
-    run_id, worker = begin(store, 150)
-    server = psutil.Process(worker.pid).ppid()
-    project = moons(epochs=10_000)
-    waiting = start(store, store.create_project(project), project)
-    assert store.run(waiting).state == "waiting"
-    until(lambda: store.run(waiting).pid, 60)  # nobody here looks for who is next
-    assert store.run(run_id).state == "finished"
-    found = psutil.Process(int(str(store.run(waiting).pid)))
-    assert found.ppid() == server
-    end(found)
-    until(lambda: refresh(store, waiting).state == "failed", 20)
+def test_workers_outlive_what_they_are_forked_of(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETLOOM_WORKERS", "2")
+    monkeypatch.setenv("NETLOOM_RUNS_EACH", "2")
+    (short, one), (endless, other) = begin(store, 150), begin(store, 10_000)
+    server = psutil.Process(one.pid).ppid()
+    assert psutil.Process(other.pid).ppid() == server
+    end(psutil.Process(server))
+    for worker in (one, other):
+        with pytest.raises(ChildProcessError):
+            worker.poll()
+    assert refresh(store, endless).state in ("queued", "running")
+    end(psutil.Process(other.pid))
+    assert refresh(store, endless).state == "failed"
+    assert "without a word" in store.run(endless).reason
+    assert wait(store, short, 60).state == "finished"
 
 
 def test_a_forked_worker_that_is_told_nothing_hands_its_run_back_and_ends(store: Store) -> None:
@@ -235,16 +198,3 @@ def test_no_spare_is_started_while_a_run_takes_its_first_steps(
     monkeypatch.setattr(control, "ALONE_S", 0.0)
     warm(unforked)
     assert processes._spares[unforked.home].poll() is None
-
-
-def test_a_run_begins_in_a_small_part_of_the_time_that_importing_takes(store: Store) -> None:
-    server, _ = processes._server(store.home)
-    assert server.ready(60)
-    began = time.monotonic()
-    project = moons(epochs=3)
-    run_id = start(store, store.create_project(project), project)
-    wait(store, run_id, 60)
-    forked = time.monotonic() - began
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import builder.train.worker, torch"], check=True)
-    assert forked < (time.monotonic() - began) / 2

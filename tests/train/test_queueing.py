@@ -16,7 +16,7 @@ import pytest
 from builder.data import prepare
 from builder.graph import Project
 from builder.store import Full, Run, Store, open_store
-from builder.train import continuing, repeating, start, stop, sweeps, tend
+from builder.train import continuing, processes, repeating, start, stop, sweeps, tend
 from builder.train.compare import BATCH_LOSSES
 from builder.train.control import _children
 from builder.train.kept import series
@@ -135,7 +135,14 @@ def test_a_sweep_goes_on_by_its_workers_alone_and_takes_up_a_killed_trial(store:
         tend(store)
         return store.run(run_id).about.get("retries") == 1
 
+    def last() -> int | None:
+        """The worker of the third trial."""
+        found = store.trials(sweep_id)[2:]
+        return store.run(str(found[0].run_id)).pid if found and found[0].run_id else None
+
     until(taken_up, 60)
+    until(lambda: last() is not None, 240)
+    assert psutil.Process(int(str(last()))).ppid() == processes._servers[processes.COMMAND].pid, "no new interpreter"
     until(lambda: store.sweep(sweep_id).state == "finished", 240)
     found = store.trials(sweep_id)
     assert [trial.state for trial in found] == ["complete", "failed", "complete"]

@@ -18,7 +18,7 @@ import torch
 from builder.compile import CompileError, source
 from builder.data import DataError
 from builder.graph import DataChoice, Project, read
-from builder.store import Limits, Store, open_store
+from builder.store import Store, open_store
 from builder.train import (
     ACTIVE,
     checkpoints,
@@ -202,20 +202,24 @@ def test_a_run_that_was_cut_off_ends_without_gap_or_double_point(store: Store, b
     assert restored(store, run_id) == [saved[0]]
 
 
-def test_a_run_outlives_the_process_that_started_it(store: Store, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_outlives_the_process_that_started_it_and_lets_the_next_begin(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(control, "advance", lambda store: None)
-        run_id = begin(store, moons(epochs=LONG))
+        first, second = begin(store, moons(epochs=LONG)), begin(store, moons(epochs=LONG))
     code = "from builder.store import open_store\nfrom builder.train import advance\nadvance(open_store())"
     environment = {**os.environ, "NETLOOM_HOME": str(home)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
-    until_epoch(store, run_id, 3)
-    assert refresh(store, run_id).state == "running"
-    pid = refresh(store, run_id).pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    assert until(lambda: refresh(store, run_id).state == "failed", 60) <= patience(5)
-    assert refresh(store, run_id).reason.startswith("The worker process is gone without a word")
+    until_epoch(store, first, 3)
+    assert refresh(store, first).state == "running"
+    assert store.run(second).state == "waiting"
+    stop(store, first)
+    until(lambda: store.run(second).state == "running", 60)  # nobody but the worker before it looks after it
+    assert store.run(first).state == "stopped"
+    os.kill(int(str(store.run(second).pid)), signal.SIGKILL)
+    assert until(lambda: refresh(store, second).state == "failed", 60) <= patience(5)
+    assert refresh(store, second).reason.startswith("The worker process is gone without a word")
 
 
 def test_a_loss_that_is_no_number_is_the_reason(store: Store) -> None:
@@ -242,20 +246,6 @@ def test_what_cannot_be_trained_starts_no_worker(store: Store) -> None:
     with pytest.raises(DataError):
         begin(store, missing)
     assert store.runs() == []
-
-
-def test_a_worker_that_is_told_nothing_hands_its_run_back_and_ends(store: Store, home: Path) -> None:
-    """Whoever started it was killed between noting it and telling it."""
-    store.create_run(store.create_project(moons()), moons())
-    run = store.claim_next(Limits())
-    assert run is not None
-    child = subprocess.Popen([sys.executable, "-m", "builder.train.worker", str(home)], stdin=subprocess.PIPE)
-    assert store.set_worker(run.id, str(run.claim), child.pid)
-    assert child.stdin is not None
-    child.stdin.close()
-    assert child.wait(60) == 0
-    found = store.run(run.id)
-    assert (found.state, found.pid, found.claim) == ("waiting", None, None)
 
 
 def test_a_worker_ends_when_its_project_is_deleted(store: Store) -> None:
