@@ -77,14 +77,24 @@ def pytest_collection(session: pytest.Session) -> None:
             import_module(name)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that take longest come first; those that have to be alone come last, so that they need not wait for the end
-    of a long one again and again."""
+    """Each of several processes begins with its part of the list, and takes from the end of another's when it is done.
+    So that one server and one browser serve nearly all tests that need them, these stand at the beginning of the first
+    part; those that take longest at that of the second. Those that have to be alone come last, so that they need not
+    wait for the end of a long one again and again."""
 
-    def place(item: pytest.Item) -> int:
-        return (item.get_closest_marker("alone") is not None) - (item.get_closest_marker("first") is not None)
+    def marked(name: str) -> list[pytest.Item]:
+        return [item for item in items if item.get_closest_marker(name) is not None]
 
-    items.sort(key=place)
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    alone = marked("alone")
+    early = [item for item in marked("browser") if item not in alone]
+    longest = marked("first")
+    apart = {*alone, *early, *longest}
+    found = early + [item for item in items if item not in apart] + alone
+    second = len(items) // count if count > 1 else 0
+    items[:] = found[:second] + longest + found[second:]
 
 
 def pytest_collection_finish() -> None:

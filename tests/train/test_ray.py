@@ -58,6 +58,7 @@ def address() -> Iterator[str]:
 def store(address: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setenv("RAY_ADDRESS", address)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a process for each group; no machine here is taken
     store = store_in(home)
     yield store
     for run in store.active_runs():
