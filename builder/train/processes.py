@@ -66,9 +66,9 @@ def _forked(home: Path) -> Forked:
         child = sibling()
     except GoneError:
         with _lock:
-            server, new = _server(home)
-        # To wait for a new one takes no longer than a new worker; for one that is just being started, a page would.
-        if not server.ready(READY_S if new else 0):
+            server = _server(home)
+        # To wait for it takes no longer than to start a new worker. But the threads of a web server have to go on.
+        if not server.ready(READY_S if threading.current_thread() is threading.main_thread() else 0):
             raise GoneError("It is not ready.") from None
         child = server.fork()
     with contextlib.suppress(BrokenPipeError):  # a dead one is found by who looks at it
@@ -77,14 +77,12 @@ def _forked(home: Path) -> Forked:
     return child
 
 
-def _server(home: Path) -> tuple[ForkServer, bool]:
-    """The server, and whether it has just been started."""
+def _server(home: Path) -> ForkServer:
     found = _servers.get(COMMAND)
-    if found is not None and found.alive():
-        return found, False
-    found = _servers[COMMAND] = ForkServer(COMMAND, _environment(home))
-    _give_way(found.pid)
-    return found, True
+    if found is None or not found.alive():
+        found = _servers[COMMAND] = ForkServer(COMMAND, _environment(home))
+        _give_way(found.pid)
+    return found
 
 
 def _new(home: Path) -> subprocess.Popen[bytes]:

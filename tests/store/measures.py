@@ -207,7 +207,7 @@ def worker() -> None:
     with tempfile.TemporaryDirectory() as folder:
         opened = open_store(Path(folder))
         train.warm(opened)
-        child = psutil.Process(train.processes._server(opened.home)[0].pid)
+        child = psutil.Process(train.processes._server(opened.home).pid)
         _settle(child)
         print(f"the server of workers at rest: {_mb(child)}")
         for name, epochs in (("digits_mlp", 20), ("digits_cnn", 5)):

@@ -78,8 +78,11 @@ class Train(Command):
         from builder.graph import read
         from builder.store import open_store
         from builder.train.device import choose
+        from builder.train.processes import warm
 
         document = read(asked.file)
+        if not asked.find_rate and asked.job is None:
+            warm(context.home)  # a process of its own imports everything while this one does
         project = _project(document, asked, context)
         if asked.backend == "local" or asked.find_rate:  # the machines of a cluster may have what this one lacks
             try:
