@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
+from typing import Any
 
 import psutil
 import pytest
@@ -58,9 +58,17 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def profile(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
     """One for all tests of a process: what it compiled of the app once need not be compiled for each of them. Things
-    that move by themselves stand still, as to draw them takes a third of what a page costs."""
+    that move by themselves stand still, as to draw them takes a third of what a page costs; and scripts are not
+    optimised again for each page, which takes a fourteenth and does not pay within a test."""
+
     folder = tmp_path_factory.mktemp("profile")
-    start = partial(playwright.chromium.launch_persistent_context, folder, reduced_motion="reduce", viewport=VIEWPORT)
+
+    def start(args: list[str], **named: Any) -> BrowserContext:
+        named["args"] = [*args, "--js-flags=--no-turbofan --no-maglev"]
+        return playwright.chromium.launch_persistent_context(
+            folder, reduced_motion="reduce", viewport=VIEWPORT, **named
+        )
+
     found = launched(start)
     found.set_default_timeout(60_000)
     yield found
