@@ -26,6 +26,8 @@ COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", MODULE)
 # The least of turns: an edit on the canvas takes 1.3 times as long beside a run. SCHED_IDLE would take 1.2, and leave a
 # run on a busy machine no turn at all, not even to obey a stop.
 NICENESS = 19
+# What libraries read when they are loaded: how many threads to use.
+COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # As long may a process take that has just been started until it has imported everything.
 READY_S = 120.0
 
@@ -61,7 +63,6 @@ def take(home: Path) -> Worker:
 
 
 def _forked(home: Path) -> Forked:
-    environment = _environment(home)
     try:
         child = sibling()
     except GoneError:
@@ -72,7 +73,7 @@ def _forked(home: Path) -> Forked:
             raise GoneError("It is not ready.") from None
         child = server.fork()
     with contextlib.suppress(BrokenPipeError):  # a dead one is found by who looks at it
-        child.stdin.write(json.dumps({"home": str(home), "environment": environment}).encode() + b"\n")
+        child.stdin.write(json.dumps({"home": str(home), "environment": environment(home)}).encode() + b"\n")
         child.stdin.flush()
     return child
 
@@ -80,7 +81,8 @@ def _forked(home: Path) -> Forked:
 def _server(home: Path) -> ForkServer:
     found = _servers.get(COMMAND)
     if found is None or not found.alive():
-        found = _servers[COMMAND] = ForkServer(COMMAND, _environment(home))
+        # Without threads of its own, which would not be there in what is forked; torch is told there how many to use.
+        found = _servers[COMMAND] = ForkServer(COMMAND, {**environment(home), **dict.fromkeys(COUNTS, "1")})
         _give_way(found.pid)
     return found
 
@@ -91,16 +93,16 @@ def _new(home: Path) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=_environment(home),
+        env=environment(home),
         start_new_session=True,
     )
     _give_way(child.pid)
     return child
 
 
-def _environment(home: Path) -> dict[str, str]:
-    few = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads()))
-    return {**os.environ, **KEEP_MEMORY, **few, "NETLOOM_HOME": str(home)}
+def environment(home: Path) -> dict[str, str]:
+    """What a process is given that computes beside the pages."""
+    return {**os.environ, **KEEP_MEMORY, **dict.fromkeys(COUNTS, str(threads())), "NETLOOM_HOME": str(home)}
 
 
 def _give_way(pid: int) -> None:

@@ -27,9 +27,9 @@ from builder.check import analyse
 from builder.compile import CompileError, source
 from builder.data import prepare, schema
 from builder.graph import Project, read, write
-from builder.train.device import KEEP_MEMORY, threads
 from builder.train.loop import DivergedError, Loop, Watch, begin
 from builder.train.objectives import OBJECTIVES
+from builder.train.processes import environment
 
 if TYPE_CHECKING:
     import torch
@@ -157,15 +157,12 @@ def look_for_rate(home: Path, project: Project) -> Path:
     folder = place / uuid.uuid4().hex
     folder.mkdir(parents=True)
     write(folder / DOCUMENT, project)
-    environment = {**os.environ, **KEEP_MEMORY}
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        environment[name] = str(threads())
     _children[folder] = subprocess.Popen(
         [sys.executable, "-P", "-m", "builder.train.rate_finder", str(home), str(folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=environment,
+        env=environment(home),
         start_new_session=True,
     )
     return folder
