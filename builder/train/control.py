@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import psutil
 
@@ -342,17 +342,15 @@ def _spawn(store: Store, run: Run) -> None:
     if not store.set_worker(run.id, str(run.claim), child.pid):
         # This process slept for so long that the run was given to another.
         del _children[run.id]
-        cast(IO[bytes], child.stdin).close()
+        processes.forget(child)
         return
     count = sum(1 for other in store.active_runs() if other.state != "waiting" and other.host in (None, here()))
     names = gpus()
     gpu = names[run.gpu] if run.gpu is not None and run.gpu < len(names) else None
     path = Path(store.run_folder(run.id)) / "worker.log"
-    message = json.dumps(
-        {"run": run.id, "threads": threads(count), "log": str(path), "gpu": gpu, "limits": declared().as_json()}
+    processes.tell(
+        child, {"run": run.id, "threads": threads(count), "log": str(path), "gpu": gpu, "limits": declared().as_json()}
     )
-    with contextlib.suppress(BrokenPipeError), cast(IO[bytes], child.stdin) as told:  # a dead one is found by refresh
-        told.write(message.encode() + b"\n")
 
 
 def _alive(run: Run) -> bool:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, Any, TypeAlias, cast
 
 import psutil
 
@@ -62,6 +62,26 @@ def take(home: Path) -> Worker:
     return _new(home) if spare is None or spare.poll() is not None else spare
 
 
+def tell(child: Worker, message: dict[str, Any]) -> None:
+    """Tell a worker what to do, which is all that it is told."""
+    _say(child, message)
+    forget(child)
+
+
+def forget(child: Worker) -> None:
+    """Tell a worker nothing, or nothing more."""
+    with contextlib.suppress(BrokenPipeError):
+        cast(IO[bytes], child.stdin).close()
+
+
+def ended(child: Worker) -> bool:
+    """Whether a worker that this process took has ended."""
+    try:
+        return child.poll() is not None
+    except ChildProcessError:
+        return not psutil.pid_exists(child.pid)
+
+
 def _forked(home: Path) -> Forked:
     try:
         child = sibling()
@@ -72,17 +92,22 @@ def _forked(home: Path) -> Forked:
         if not server.ready(READY_S if threading.current_thread() is threading.main_thread() else 0):
             raise GoneError("It is not ready.") from None
         child = server.fork()
-    with contextlib.suppress(BrokenPipeError):  # a dead one is found by who looks at it
-        child.stdin.write(json.dumps({"home": str(home), "environment": environment(home)}).encode() + b"\n")
-        child.stdin.flush()
+    _say(child, {"home": str(home), "environment": _environment(home)})
     return child
+
+
+def _say(child: Worker, message: Any) -> None:
+    with contextlib.suppress(BrokenPipeError):  # a dead one is found by who looks at it
+        told = cast(IO[bytes], child.stdin)
+        told.write(json.dumps(message).encode() + b"\n")
+        told.flush()
 
 
 def _server(home: Path) -> ForkServer:
     found = _servers.get(COMMAND)
     if found is None or not found.alive():
         # Without threads of its own, which would not be there in what is forked; torch is told there how many to use.
-        found = _servers[COMMAND] = ForkServer(COMMAND, {**environment(home), **dict.fromkeys(COUNTS, "1")})
+        found = _servers[COMMAND] = ForkServer(COMMAND, {**_environment(home), **dict.fromkeys(COUNTS, "1")})
         _give_way(found.pid)
     return found
 
@@ -93,15 +118,14 @@ def _new(home: Path) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=environment(home),
+        env=_environment(home),
         start_new_session=True,
     )
     _give_way(child.pid)
     return child
 
 
-def environment(home: Path) -> dict[str, str]:
-    """What a process is given that computes beside the pages."""
+def _environment(home: Path) -> dict[str, str]:
     return {**os.environ, **KEEP_MEMORY, **dict.fromkeys(COUNTS, str(threads())), "NETLOOM_HOME": str(home)}
 
 

@@ -2,7 +2,7 @@
 
 Every step takes a rate that is a little larger than the one before. Too small ones leave the loss where it is, good
 ones let it fall, too large ones throw it up; the rate where it falls fastest is the one to begin with.
-`python -m builder.train.rate_finder HOME FOLDER` looks for it in a process of its own, as the page asks for it.
+`look_for_rate` has a worker look for it in a process of its own, as the page asks for it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import shutil
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -27,9 +24,10 @@ from builder.check import analyse
 from builder.compile import CompileError, source
 from builder.data import prepare, schema
 from builder.graph import Project, read, write
+from builder.train.device import threads
 from builder.train.loop import DivergedError, Loop, Watch, begin
 from builder.train.objectives import OBJECTIVES
-from builder.train.processes import environment
+from builder.train.processes import Worker, ended, take, tell
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +44,7 @@ AROUND, FALLS = 4, 0.02
 DOCUMENT, FOUND = "project.json", "found.jsonl"
 FORGET_S = 86_400.0
 # Processes that this one started, so that none stays behind as a zombie.
-_children: dict[Path, subprocess.Popen[bytes]] = {}
+_children: dict[Path, Worker] = {}
 
 
 @dataclass(frozen=True)
@@ -157,21 +155,15 @@ def look_for_rate(home: Path, project: Project) -> Path:
     folder = place / uuid.uuid4().hex
     folder.mkdir(parents=True)
     write(folder / DOCUMENT, project)
-    _children[folder] = subprocess.Popen(
-        [sys.executable, "-P", "-m", "builder.train.rate_finder", str(home), str(folder)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment(home),
-        start_new_session=True,
-    )
+    _children[folder] = child = take(home)
+    tell(child, {"rates": str(folder), "threads": threads()})
     return folder
 
 
 def read_rates(folder: Path) -> Rates:
     """What has been found so far."""
     child = _children.get(folder)
-    gone = child is not None and child.poll() is not None
+    gone = child is not None and ended(child)
     try:
         text = (folder / FOUND).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -205,9 +197,3 @@ def main(home: Path, folder: Path) -> None:
             lines = str(error).strip().splitlines()
             problem = lines[0][:500] if lines else type(error).__name__
         file.write(json.dumps({"done": True, "problem": problem}) + "\n")
-
-
-if __name__ == "__main__":
-    with contextlib.suppress(OSError):
-        os.nice(10)
-    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -204,19 +204,24 @@ def _culprit(error: DivergedError, link: Link, project: Project, folder: Path, t
 
 
 def _work(home: str) -> int:
-    """Train the run that this process is told. Returns the exit code."""
+    """Do what this process is told: train a run, or look for its learning rate. Returns the exit code."""
     message = _heard()
     if message is None:
         _hand_back(home)
         return 0
+    import torch
+
+    torch.set_num_threads(message["threads"])
+    if "rates" in message:
+        from builder.train import rate_finder
+
+        rate_finder.main(Path(home), Path(message["rates"]))
+        return 0
     output = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(output, stream)
-    import torch
-
-    if message.get("gpu") is not None:
+    if message["gpu"] is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = message["gpu"]
-    torch.set_num_threads(message["threads"])
     limits = RunLimits(**message["limits"])
     confine(limits, gpu=torch.cuda.is_available())
     code = main(home, message["run"], limits)
