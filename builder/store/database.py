@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from builder.store.schema import HEAD
+from builder.store.schema import HEAD, metadata, version
 
 BUSY_MS = 10_000
 _MIGRATION_LOCK = 0x6E65746C
@@ -73,24 +73,27 @@ class Database:
 
     def _migrate(self) -> None:
         with self.reading() as connection:
-            if self._is_current(connection):
+            if self._version(connection) == HEAD:
                 return
         with self.writing() as connection:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            if not self._is_current(connection):  # another process may have been faster
+            found = self._version(connection)  # another process may have been faster
+            if found is None:
+                _create(connection)
+            elif found != HEAD:
                 _upgrade(connection)
 
-    def _is_current(self, connection: Connection) -> bool:
-        if not self.engine.dialect.has_table(connection, "alembic_version"):
-            return False
-        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    def _version(self, connection: Connection) -> str | None:
+        if not self.engine.dialect.has_table(connection, version.name):
+            return None
+        found: str | None = connection.execute(select(version.c.version_num)).scalar()
         if found is not None and found > HEAD:
             raise StoreError(
                 f"The database {self._where} was made by a newer Netloom (its version is {found}, this one knows "
                 f"{HEAD}); upgrade Netloom, or choose another data folder."
             )
-        return bool(found == HEAD)
+        return found
 
     @property
     def _where(self) -> str:
@@ -174,6 +177,13 @@ def _write_ahead(connection: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get("writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _create(connection: Connection) -> None:
+    """All tables at once where there are none: a third of the time of all migrations, and Alembic is not imported."""
+    metadata.create_all(connection, checkfirst=False)
+    version.create(connection, checkfirst=True)
+    connection.execute(insert(version).values(version_num=HEAD))
 
 
 _upgrading = threading.Lock()

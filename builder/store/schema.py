@@ -1,4 +1,5 @@
-"""The tables. `migrations/` brings a database to this state; a test holds the two against each other."""
+"""The tables. A new database gets them as they are, and `migrations/` brings an older one to this state; a test holds
+the two against each other."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -24,6 +26,13 @@ from sqlalchemy import (
 )
 
 HEAD = "0005"
+# What Alembic keeps its version in, as it makes it.
+version = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 metadata = MetaData(
     naming_convention={

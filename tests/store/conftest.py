@@ -46,12 +46,19 @@ def place(request: pytest.FixtureRequest, home: Path) -> Path:
     return home if request.param == "sqlite" else request.getfixturevalue("postgres_place")
 
 
-@pytest.fixture
-def postgres_place(postgres_server: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A data folder whose database is empty and on PostgreSQL."""
+@pytest.fixture(scope="session")
+def postgres_bare(postgres_server: str) -> Iterator[str]:
+    """The URL of a database without tables, to be cleared after each test."""
     with postgres.database(postgres_server) as url:
-        monkeypatch.setenv("NETLOOM_DATABASE_URL", url)
-        yield home
+        yield url
+
+
+@pytest.fixture
+def postgres_place(postgres_bare: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A data folder whose database is empty and on PostgreSQL."""
+    monkeypatch.setenv("NETLOOM_DATABASE_URL", postgres_bare)
+    yield home
+    postgres.clear(postgres_bare)
 
 
 @pytest.fixture

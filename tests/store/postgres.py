@@ -85,11 +85,19 @@ def database(url: str) -> Iterator[str]:
 
 def empty(url: str) -> None:
     """Cut off whoever is still connected to a database, and take every row out of its tables."""
+    _alone(url, f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY")
+
+
+def clear(url: str) -> None:
+    """Cut off whoever is still connected to a database, and drop its tables."""
+    _alone(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+
+def _alone(url: str, statement: str) -> None:
     engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    names = ", ".join(metadata.tables)
     with engine.connect() as connection:
         connection.execute(text(_CUT_OFF))
-        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+        connection.execute(text(statement))
 
 
 def _programs() -> Path | None:

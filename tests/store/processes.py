@@ -1,39 +1,89 @@
-"""What the tests let other processes do to a store: `python -m tests.store.processes TASK HOME ARGUMENTS…`.
-
-Those that have to begin together wait for the file `go` in the data folder.
+"""What the tests let other processes do to a store. Those that have to begin together wait for the file `go` in the
+data folder.
 """
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
+import sqlalchemy.dialects.sqlite.pysqlite  # noqa: F401
+from sqlalchemy import Engine, event
+
 from builder.graph import blank
-from builder.store import Conflict, Point, Store, StoreError, open_store
+from builder.store import Conflict, Limits, Lost, Point, Store, StoreError, open_store
+
+with contextlib.suppress(ImportError):
+    import psycopg  # noqa: F401
 
 BATCH = 200
+# Processes are forked from one that has imported all of the above: a new interpreter takes half a second for that. The
+# tests' own program comes along, as each process would begin with it otherwise.
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["__main__", __name__])
 
 
-def spawn(task: str, home: Path, *arguments: object, host: str = "") -> subprocess.Popen[str]:
-    """Start a task, on a machine of that name. It says `ready` before it waits for `go`."""
-    command = [sys.executable, "-m", "tests.store.processes", task, str(home), *map(str, arguments)]
-    environment = {**os.environ, "NETLOOM_HOST": host} if host else None
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+class Child:
+    """A task in a process of its own, with what is used here of subprocess.Popen."""
+
+    def __init__(self, task: Callable[..., None], home: Path, *arguments: object, host: str = "") -> None:
+        (out, its_out), (err, its_err) = _forks.Pipe(duplex=False), _forks.Pipe(duplex=False)
+        environment = {**os.environ, **({"NETLOOM_HOST": host} if host else {})}
+        work = (task, home, arguments, environment, its_out, its_err)
+        self._process = _forks.Process(target=_run, args=work, daemon=True)
+        self._process.start()
+        its_out.close()
+        its_err.close()
+        self.stdout, self._stderr = (os.fdopen(os.dup(stream.fileno())) for stream in (out, err))
+
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid or 0)
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def communicate(self) -> tuple[str, str]:
+        """What it still says, and of what it complains, until it ends."""
+        with self.stdout, self._stderr:
+            said = self.stdout.read(), self._stderr.read()
+        self._process.join()
+        return said
 
 
-def together(task: str, home: Path, count: int, *arguments: object) -> list[list[str]]:
+def _run(
+    task: Callable[..., None],
+    home: Path,
+    arguments: tuple[object, ...],
+    environment: dict[str, str],
+    out: Connection,
+    err: Connection,
+) -> None:
+    os.dup2(out.fileno(), 1)
+    os.dup2(err.fileno(), 2)
+    os.environ.clear()
+    os.environ.update(environment)
+    task(home, *arguments)
+
+
+def together(task: Callable[..., None], home: Path, count: int, *arguments: object) -> list[list[str]]:
     """Let several processes do the same at once. Returns the lines that each of them wrote."""
-    children = [spawn(task, home, *arguments) for _ in range(count)]
+    children = [Child(task, home, *arguments) for _ in range(count)]
     for child in children:
-        assert child.stdout is not None
         line = child.stdout.readline()
         assert line == "ready\n", child.communicate()[1]
     (home / "go").touch()
-    ends = [child.communicate(timeout=60) for child in children]
+    ends = [child.communicate() for child in children]
     assert [child.returncode for child in children] == [0] * count, [end[1] for end in ends]
     return [end[0].split("\n")[:-1] for end in ends]
 
@@ -55,18 +105,17 @@ def open_fresh(home: Path, folder: str) -> None:
 
 
 def die_migrating(home: Path) -> None:
-    """End as by a power cut when half of the tables are made."""
-    from sqlalchemy import Engine, event
+    """End as by a power cut when most of the tables are made."""
 
     @event.listens_for(Engine, "after_cursor_execute")
     def _die(connection: object, cursor: object, statement: str, *rest: object) -> None:
-        if "CREATE TABLE runs" in statement:
+        if "CREATE TABLE trials" in statement:
             os.kill(os.getpid(), 9)
 
     open_store(home)
 
 
-def save(home: Path, project_id: str, rounds: str) -> None:
+def save(home: Path, project_id: str, rounds: int) -> None:
     """Add one to the number in the project's name as often as told, against others who do the same.
 
     Tells the stamp on which each success stood.
@@ -74,7 +123,7 @@ def save(home: Path, project_id: str, rounds: str) -> None:
     store = open_store(home)
     _begin(home)
     done = 0
-    while done < int(rounds):
+    while done < rounds:
         found = store.load(project_id)
         name = str(int(found.project.name) + 1)
         try:
@@ -85,11 +134,11 @@ def save(home: Path, project_id: str, rounds: str) -> None:
         print(found.stamp)
 
 
-def write(home: Path, run_id: str, count: str) -> None:
+def write(home: Path, run_id: str, count: int) -> None:
     """Append batches of points under a name of its own, and tell each."""
     store = open_store(home)
     _begin(home)
-    for number in range(int(count)):
+    for number in range(count):
         store.add_points(run_id, [(*row[:2], f"part {os.getpid()}"[:16], *row[3:]) for row in batch(number)])
         print(number)
 
@@ -120,12 +169,10 @@ def write_until_killed(home: Path, project_id: str, run_id: str) -> None:
         print(number, flush=True)
 
 
-def claim(home: Path, workers: str) -> None:
+def claim(home: Path, workers: int) -> None:
     """Take runs from the queue and let each of them end at once, until none waits. Tells those that it took."""
-    from builder.store import Limits
-
     store = open_store(home)
-    limits = Limits(workers=int(workers), each=10_000)
+    limits = Limits(workers=workers, each=10_000)
     _begin(home)
     while store.line():
         run = store.claim_next(limits)
@@ -133,19 +180,17 @@ def claim(home: Path, workers: str) -> None:
             continue
         with store.db.reading() as connection:
             going = connection.exec_driver_sql("SELECT count(*) FROM runs WHERE state = 'queued'").scalar_one()
-        assert going <= int(workers), going
+        assert going <= workers, going
         assert store.set_worker(run.id, str(run.claim), os.getpid())
         print(run.id)
         store.update_run(run.id, state="finished")
 
 
-def claim_here(home: Path, workers: str) -> None:
+def claim_here(home: Path, workers: int) -> None:
     """Take runs from the queue as one of several machines would, and leave them. Tells those that it took."""
-    from builder.store import Limits
-
     store = open_store(home)
     _begin(home)
-    while (run := store.claim_next(Limits(workers=int(workers), each=10))) is not None:
+    while (run := store.claim_next(Limits(workers=workers, each=10))) is not None:
         print(run.id, run.host)
 
 
@@ -154,8 +199,6 @@ def beat(home: Path, start: str) -> None:
 
     Once there is a file `cut`, it stops between two beats, when it holds no lock on the database.
     """
-    from builder.store import Limits, Lost
-
     store = open_store(home)
     run = store.claim_next(Limits())
     assert run is not None
@@ -216,22 +259,12 @@ def _write_and_leave(store: Store, run_id: str) -> None:
         os._exit(code)  # like multiprocessing: without the clean-up that is the parent's
 
 
-def open_as_stranger(home: Path, user: str) -> None:
+def open_as_stranger(home: Path, user: int) -> None:
     """Open a store as a user who may read it alone; root could write anyway."""
-    import sqlite3  # noqa: F401  (the stranger may not be allowed to read where Python is)
-
-    import alembic.command  # noqa: F401
-    import sqlalchemy.dialects.sqlite.pysqlite  # noqa: F401
-
-    if int(user):
-        os.setgid(int(user))
-        os.setuid(int(user))
+    if user:
+        os.setgid(user)
+        os.setuid(user)
     try:
         open_store(home).create_project(blank("Mine"))
     except StoreError as error:
         print(error)
-
-
-if __name__ == "__main__":
-    task, home, *arguments = sys.argv[1:]
-    globals()[task](Path(home), *arguments)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 
@@ -15,7 +14,8 @@ from builder.graph import Project
 from builder.store import Limits, Run, Store
 from builder.store.host import here, named
 from builder.train import control
-from tests.store.processes import spawn
+from tests.store import processes
+from tests.store.processes import Child
 
 FAR, NEAR = "far", "near"
 SILENCE_S = 2.5
@@ -30,21 +30,21 @@ def near(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def far(store: Store, run: Run) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+def far(store: Store, run: Run) -> Iterator[Callable[[str], Child]]:
     """Starts a process on the other machine that takes the run."""
-    children: list[subprocess.Popen[str]] = []
+    children: list[Child] = []
 
-    def begin(kind: str) -> subprocess.Popen[str]:
-        child = spawn("beat", store.home, kind, host=FAR)
+    def begin(kind: str) -> Child:
+        child = Child(processes.beat, store.home, kind, host=FAR)
         children.append(child)
-        assert child.stdout is not None
         assert child.stdout.readline() == "ready\n", child.communicate()[1]
         return child
 
     yield begin
     for child in children:
         child.kill()
-        child.communicate()
+        if not child.stdout.closed:
+            child.communicate()
 
 
 def tended(store: Store, run: Run, seconds: float, until: str) -> Run:
@@ -61,12 +61,11 @@ def tended(store: Store, run: Run, seconds: float, until: str) -> Run:
 
 def test_each_machine_has_its_own_places_and_takes_other_runs(store: Store, project: Project, project_id: str) -> None:
     ids = {store.create_run(project_id, project, owner=str(number)).id for number in range(10)}
-    children = [spawn("claim_here", store.home, 3, host=host) for host in (FAR, NEAR)]
+    children = [Child(processes.claim_here, store.home, 3, host=host) for host in (FAR, NEAR)]
     for child in children:
-        assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
     (store.home / "go").touch()
-    ends = [child.communicate(timeout=60) for child in children]
+    ends = [child.communicate() for child in children]
     assert [end[1] for end in ends] == ["", ""]
     taken = [[line.split() for line in end[0].splitlines()] for end in ends]
     assert [[host for _, host in lines] for lines in taken] == [[FAR] * 3, [NEAR] * 3]
@@ -77,7 +76,7 @@ def test_each_machine_has_its_own_places_and_takes_other_runs(store: Store, proj
 
 
 def test_a_run_of_another_machine_is_left_alone_until_nothing_is_heard(
-    store: Store, run: Run, far: Callable[[str], subprocess.Popen[str]], near: None
+    store: Store, run: Run, far: Callable[[str], Child], near: None
 ) -> None:
     child = far("worker")
     found = tended(store, run, SILENCE_S + 1, "failed")
@@ -97,14 +96,14 @@ def test_a_run_of_another_machine_is_left_alone_until_nothing_is_heard(
     assert (again.host, again.pid, again.heartbeat_at) == (NEAR, None, None)
     assert store.set_worker(run.id, str(again.claim), 1)
     os.kill(child.pid, signal.SIGCONT)
-    said, problems = child.communicate(timeout=30)
+    said, problems = child.communicate()
     assert "not this worker's any more" in said, problems
     kept = store.run(run.id)
     assert (kept.host, kept.claim, kept.heartbeat_at) == (NEAR, again.claim, None), "what came late changed nothing"
 
 
 def test_what_another_machine_took_and_never_began_is_given_back(
-    store: Store, run: Run, far: Callable[[str], subprocess.Popen[str]], near: None
+    store: Store, run: Run, far: Callable[[str], Child], near: None
 ) -> None:
     far("nothing").kill()
     assert tended(store, run, 0.5, "waiting").state == "queued"

@@ -12,7 +12,7 @@ from builder.graph import Project, dumps
 from builder.graph.bundle import extract
 from builder.store import Missing, Store, StoreError, Taken, open_store, schema
 from tests.networks import digits_mlp
-from tests.store.processes import spawn
+from tests.store.processes import Child, publish_until_killed
 
 
 def bundle(name: str, units: int = 3) -> Project:
@@ -107,8 +107,7 @@ def test_of_many_who_publish_at_once_one_is_first(store: Store) -> None:
 
 
 def test_a_writer_that_dies_leaves_an_old_or_a_new_network(store: Store) -> None:
-    child = spawn("publish_until_killed", store.home)
-    assert child.stdout is not None
+    child = Child(publish_until_killed, store.home)
     kept = [int(child.stdout.readline()) for _ in range(3)]
     child.kill()
     kept += [int(line) for line in child.communicate()[0].split()]

@@ -12,13 +12,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 import builder.store
 from builder.graph import Project, blank, dumps
 from builder.store import Command, Store, StoreError, database_url, open_store, schema
 from builder.store.database import _engine
-from tests.store.processes import spawn
+from tests.store.processes import Child, die_migrating
 
 SCRIPTS = str(Path(builder.store.__file__).parent / "migrations")
 
@@ -31,8 +31,31 @@ def store(place: Path) -> Iterator[Store]:
     opened.close()
 
 
+def told(connection: Connection) -> dict[str, list[str]]:
+    """All that a database tells of its tables."""
+    asked = inspect(connection)
+    looks = (asked.get_columns, asked.get_foreign_keys, asked.get_unique_constraints, asked.get_indexes)
+    found = {name: sorted(repr(item) for look in looks for item in look(name)) for name in asked.get_table_names()}
+    found["keys"] = sorted(f"{name} {asked.get_pk_constraint(name)}" for name in found)
+    if connection.dialect.name == "sqlite":  # which tells nobody else that it gives a number once
+        numbered = "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'"
+        found["numbered once"] = [*connection.exec_driver_sql(numbered).scalars()]
+    return found
+
+
 def test_migrations_end_where_the_tables_are(store: Store) -> None:
+    """And where a new database begins, which was not migrated."""
+    config = Config()
+    config.set_main_option("script_location", SCRIPTS)
     with store.db.reading() as connection:
+        new = told(connection)
+    with store.db.writing() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+        command.upgrade(config, "head")
+    with store.db.reading() as connection:
+        assert told(connection) == new
+        assert len(new["runs"]) > len(schema.runs.columns)
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, schema.metadata) == []
 
@@ -90,17 +113,25 @@ INSERT INTO points VALUES (9, 'r', 40, 2, 'train', 'loss', 0.1, 1000.5);
 INSERT INTO commands VALUES (3, 'r', 'learning_rate', 0.25, '{moment}')
 """
 OLD_MOMENT = "2025-03-01 12:30:00.000000"
+TABLES_OF_0002 = ["alembic_version", "commands", "library", "points", "projects", "runs", "versions"]
+
+
+def at(revision: str, place: Path) -> Engine:
+    """A database as a Netloom of that time made it."""
+    config = Config()
+    config.set_main_option("script_location", SCRIPTS)
+    engine = _engine(database_url(place))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    return engine
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002"])
 def test_a_database_of_an_older_netloom_goes_on(place: Path, revision: str) -> None:
     document = dumps(blank("Café"))
-    config = Config()
-    config.set_main_option("script_location", SCRIPTS)
-    engine = _engine(database_url(place))  # it has no tables yet, and stays so
+    engine = at(revision, place)
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
         for line in OLD_ROWS.format(document=document.replace("'", "''"), moment=OLD_MOMENT).strip().split(";\n"):
             connection.exec_driver_sql(line)
     engine.dispose()
@@ -132,10 +163,18 @@ def test_a_newer_database_is_refused_and_left_alone(store: Store, project_id: st
     assert [row.id for row in store.list_projects()] == [project_id]
 
 
-def test_a_migration_that_was_cut_off_starts_anew(place: Path) -> None:
-    child = spawn("die_migrating", place)
-    problems = child.communicate(timeout=60)[1]
+@pytest.mark.parametrize("revision", [None, "0002"])
+def test_a_migration_that_was_cut_off_starts_anew(place: Path, revision: str | None) -> None:
+    """Also where all tables are made at once, as none were there."""
+    if revision:
+        at(revision, place).dispose()
+    child = Child(die_migrating, place)
+    problems = child.communicate()[1]
     assert child.returncode == -signal.SIGKILL, problems
+    engine = _engine(database_url(place))
+    with engine.connect() as connection:
+        assert sorted(inspect(connection).get_table_names()) == (TABLES_OF_0002 if revision else [])
+    engine.dispose()
     store = open_store(place)
     store.create_project(blank("Whole"))
     with store.db.reading() as connection:

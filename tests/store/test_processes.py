@@ -13,11 +13,12 @@ from sqlalchemy import text
 
 from builder.graph import blank
 from builder.store import Run, Store, open_store
-from tests.store.processes import BATCH, batch, spawn, together
+from tests.store import processes
+from tests.store.processes import BATCH, Child, batch, together
 
 
 def test_a_fresh_home_may_be_opened_by_all_at_once(place: Path) -> None:
-    made = together("open_fresh", place, 3, "not there yet")
+    made = together(processes.open_fresh, place, 3, "not there yet")
     store = open_store(place / "not there yet")
     assert {row.id for row in store.list_projects()} == {lines[0] for lines in made}
     assert len(store.list_projects()) == 3
@@ -45,7 +46,7 @@ def test_threads_open_fresh_homes_at_once(home: Path) -> None:
 
 def test_one_of_many_savers_wins_and_the_others_know(store: Store) -> None:
     project_id = store.create_project(blank("0"))
-    told = together("save", store.home, 2, project_id, 20)
+    told = together(processes.save, store.home, 2, project_id, 20)
     stamps = sorted(int(stamp) for lines in told for stamp in lines)
     assert stamps == list(range(1, 41)), "every save stood on the one before it"
     found = store.load(project_id)
@@ -53,7 +54,7 @@ def test_one_of_many_savers_wins_and_the_others_know(store: Store) -> None:
 
 
 def test_points_of_several_writers_are_all_there(store: Store, run: Run) -> None:
-    together("write", store.home, 3, run.id, 8)
+    together(processes.write, store.home, 3, run.id, 8)
     found = store.points(run.id)
     assert Counter(found.epoch) == dict.fromkeys(range(8), 3 * BATCH)
     assert set(Counter(found.split).values()) == {8 * BATCH}
@@ -72,9 +73,9 @@ def test_a_command_is_taken_by_one_of_two(store: Store, run: Run) -> None:
             time.sleep(0.001)
         store.update_run(run.id, state="stopped")
 
-    asker = threading.Thread(target=ask)
+    asker = threading.Thread(target=ask, daemon=True)
     asker.start()
-    told = [[float(line) for line in lines] for lines in together("take", store.home, 2, run.id)]
+    told = [[float(line) for line in lines] for lines in together(processes.take, store.home, 2, run.id)]
     asker.join()
     assert sorted(told[0] + told[1]) == list(range(60))
     assert all(lines == sorted(lines) for lines in told)
@@ -87,8 +88,7 @@ def _waiting(store: Store) -> int:
 
 @pytest.mark.parametrize(("batches", "pause_s"), [(1, 0.0007), (3, 0.013), (6, 0.05)])
 def test_a_killed_writer_leaves_whole_transactions(store: Store, run: Run, batches: int, pause_s: float) -> None:
-    child = spawn("write_until_killed", store.home, run.project_id, run.id)
-    assert child.stdout is not None
+    child = Child(processes.write_until_killed, store.home, run.project_id, run.id)
     kept = [int(child.stdout.readline()) for _ in range(batches)]
     time.sleep(pause_s)  # somewhere within the next
     child.kill()
@@ -115,8 +115,8 @@ def test_a_killed_writer_leaves_whole_transactions(store: Store, run: Run, batch
 
 
 def test_forked_children_have_connections_of_their_own(store: Store, run: Run) -> None:
-    child = spawn("fork", store.home, run.id)
-    told, problems = child.communicate(timeout=60)
+    child = Child(processes.fork, store.home, run.id)
+    told, problems = child.communicate()
     assert child.returncode == 0, problems
     assert told.split("\n") == ["[0, 0]", str((1 + 3 * 19) * BATCH), ""]
     assert Counter(store.points(run.id).epoch) == {0: BATCH, **dict.fromkeys(range(1, 20), 3 * BATCH)}

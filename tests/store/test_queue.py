@@ -6,7 +6,7 @@ import pytest
 
 from builder.graph import Project, Training
 from builder.store import Full, Limits, Missing, Run, Store, StoreError
-from tests.store.processes import together
+from tests.store.processes import claim, together
 
 MANY = Limits(workers=100, each=100)
 
@@ -115,7 +115,7 @@ def test_leaving_and_entering_the_line(store: Store, waiting: dict[str, Run]) ->
 
 def test_each_run_is_taken_once_by_several_processes(store: Store, project: Project, project_id: str) -> None:
     ids = [store.create_run(project_id, project, owner=str(number % 3)).id for number in range(24)]
-    told = together("claim", store.home, 3, 2)
+    told = together(claim, store.home, 3, 2)
     assert sorted(run_id for lines in told for run_id in lines) == sorted(ids)
     assert {run.state for run in store.runs()} == {"finished"}
 

@@ -14,7 +14,7 @@ import pytest
 
 from builder.graph import Node, blank
 from builder.store import Store, StoreError, home, open_store
-from tests.store.processes import batch, spawn
+from tests.store.processes import Child, batch, open_as_stranger
 
 
 def refusal(folder: Path) -> str:
@@ -102,8 +102,8 @@ def test_a_store_of_someone_else(tmp_path: Path, writable: str) -> None:
         open_store(folder).close()
         (folder / "netloom.db").chmod(0o444)
         folder.chmod(0o777 if writable else 0o555)
-        child = spawn("open_as_stranger", folder, 65534 if os.getuid() == 0 else 0)
-        told, problems = child.communicate(timeout=60)
+        child = Child(open_as_stranger, folder, 65534 if os.getuid() == 0 else 0)
+        told, problems = child.communicate()
         assert child.returncode == 0, problems
         assert "let this user write to it, or choose another data folder." in told or "may write there." in told
     finally:
@@ -144,7 +144,6 @@ def test_half_a_character_in_a_document(store: Store) -> None:
 
 
 def test_opening_imports_nothing_heavy(home: Path) -> None:
-    open_store(home).close()  # what migrates is imported where there is something to migrate
     heavy = ("torch", "streamlit", "pandas", "numpy", "sklearn", "alembic", "networkx")
     code = (
         "import sys; from builder.store import open_store; open_store().list_projects(); "

@@ -20,7 +20,7 @@ from builder.data import prepare
 from builder.graph import DataChoice, Project, Training
 from builder.store import Points, Run, Store, open_store
 from builder.train import control, refresh, start, worker
-from builder.train.limits import declared
+from builder.train.limits import Guard, declared
 from builder.train.link import Link
 from builder.train.loop import Loop, Watch, begin
 from tests.networks import chain
@@ -111,6 +111,8 @@ def _train(store: Store, run: Run, through: Callable[[Link], Watch] | None = Non
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "open_store", lambda home: store)
         patch.setattr(worker, "_beat", lambda *told: None)  # it ends the process where the run is given to another
+        # It ends those that a run leaves behind: here also the server that workers are forked from, and a test's own.
+        patch.setattr(Guard, "_children", lambda guard: [])
         worker.main(str(store.home), run.id, declared(), through)
 
 
