@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 
 def plain(text: str) -> str:
@@ -10,6 +11,7 @@ def plain(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
+@lru_cache(maxsize=16_384)
 def natural(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
     """A sort key under which linear_2 comes before linear_10, and no two names are equal."""
     return tuple((text, int(number or 0)) for text, number in re.findall(r"(\D+)(\d*)", name)), name

@@ -53,12 +53,16 @@ def room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session")
 def operators() -> Iterator[None]:
-    """For tests that write ONNX: PyTorch reads the source of all operators for each file, here for the first alone."""
+    """For tests that write ONNX: PyTorch goes through all operators for each file, here for the first alone."""
+    from torch._export import utils
     from torch.onnx._internal import _lazy_import
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
 
-    apis = vars(_lazy_import)["onnxscript_apis"]
+    apis, collect = vars(_lazy_import)["onnxscript_apis"], "_collect_all_valid_cia_ops_for_namespace"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(apis, "get_torchlib_ops", cache(apis.get_torchlib_ops))
+        patch.setattr(apis, "get_torchlib_ops", cache(apis.get_torchlib_ops))  # for each version of ONNX
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
+        patch.setattr(utils, collect, cache(getattr(utils, collect)))
         yield
 
 

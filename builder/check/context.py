@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from builder.check.issue import Issue
 from builder.check.measure import Measured, measure
-from builder.check.views import digraph, execution_order
+from builder.check.views import cyclic, digraph, execution_order
 from builder.graph import Edge, Network, Project
 from builder.graph.expression import Number
 from builder.layers import Layer, ParameterError, TensorSpec, asks_for_size, label, parse
@@ -83,8 +83,13 @@ class Context:
         return digraph(self.network)
 
     @cached_property
+    def circling(self) -> set[str]:
+        """The nodes that feed themselves."""
+        return cyclic(self.graph)
+
+    @cached_property
     def order(self) -> list[str]:
-        return execution_order(self.graph)
+        return execution_order(self.graph, self.circling)
 
     @cached_property
     def _all(self) -> list[str]:

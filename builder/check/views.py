@@ -29,13 +29,16 @@ def cyclic(graph: nx.DiGraph[str]) -> set[str]:
     return found | {node for node in graph if graph.has_edge(node, node)}
 
 
-def execution_order(graph: nx.DiGraph[str]) -> list[str]:
-    """Every node after those that feed it, the same for equal graphs, without nodes on a cycle or behind one."""
+def execution_order(graph: nx.DiGraph[str], circling: set[str] | None = None) -> list[str]:
+    """Every node after those that feed it, the same for equal graphs, without nodes on a cycle or behind one.
+
+    `circling`, the nodes on a cycle, saves the time to find them, if they are at hand.
+    """
     import networkx as nx
 
-    circling = cyclic(graph)
+    circling = cyclic(graph) if circling is None else circling
     behind = set(circling)
     for node in circling:
         behind |= nx.descendants(graph, node)
-    free = graph.subgraph([node for node in graph if node not in behind])
+    free = graph.subgraph([node for node in graph if node not in behind]) if behind else graph
     return list(nx.lexicographical_topological_sort(free, key=natural))

@@ -76,13 +76,9 @@ def test_width_and_kind_fixes_lead_to_a_network_that_trains() -> None:
 
 def test_every_rule_has_a_case() -> None:
     fired: set[str] = set()
+    analyses = [analyse(case.wrong, case.schema) for case in CASES.values()]
     for rule in RULES:
-        codes = {
-            issue.code
-            for case in CASES.values()
-            for analysis in [analyse(case.wrong, case.schema)]
-            for issue in rule.check(analysis.context, analysis.totals)
-        }
+        codes = {issue.code for found in analyses for issue in rule.check(found.context, found.totals)}
         assert codes, f"{type(rule).__name__} never fires"
         fired |= codes
     assert {case.code for case in CASES.values()} == fired

@@ -9,8 +9,9 @@ import builder.nn
 IMPORTS = {"math", "torch", "torch.nn", "torch.nn.functional"}
 
 
-def check(text: str) -> None:
-    """Fail unless `text` imports torch and math alone and builds nothing but its own classes and modules that exist."""
+def check(text: str) -> ast.Module:
+    """The tree of `text`; fail unless it imports torch and math alone, and builds nothing but its own classes and
+    modules that exist."""
     tree = ast.parse(text)
     own = builder.nn.__all__
     made = {node.name for node in tree.body if isinstance(node, ast.ClassDef)} - set(own)
@@ -33,6 +34,7 @@ def check(text: str) -> None:
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name in made:
             _check_class(node, made)
+    return tree
 
 
 def _check_class(found: ast.ClassDef, made: set[str]) -> None:

@@ -8,6 +8,7 @@ import random
 import warnings
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +256,14 @@ def exported(network: nn.Module, inputs: tuple[torch.Tensor, ...], dynamic: bool
     return target.getvalue()
 
 
+@cache
+def written(name: str) -> bytes:
+    """The program of one of the networks, made once, as it takes a second. Half of them are written for two examples at
+    once, which the document takes any number of all the same."""
+    build, give = CASES[name]
+    return exported(made(build), give(), dynamic=list(CASES).index(name) % 2 == 0)
+
+
 def imported(content: bytes, folder: Path) -> Imported:
     path = folder / "model.pt2"
     path.write_bytes(content)
@@ -280,11 +289,9 @@ def same(network: nn.Module, found: Imported, inputs: tuple[torch.Tensor, ...]) 
 @pytest.mark.parametrize("name", CASES)
 def test_the_drawn_network_answers_as_the_source(name: str, tmp_path: Path) -> None:
     build, give = CASES[name]
-    network, inputs = made(build), give()
-    # Half of them with two examples at once, which the document takes any number of all the same.
-    found = imported(exported(network, inputs, dynamic=list(CASES).index(name) % 2 == 0), tmp_path)
+    found = imported(written(name), tmp_path)
     assert not [issue for issue in validate(found.project) if issue.severity == "error"]
-    same(network, found, tuple(torch.cat([value, value[:1]]) for value in give()))
+    same(made(build), found, tuple(torch.cat([value, value[:1]]) for value in give()))
 
 
 def used(found: Imported, name: str) -> list[str]:
@@ -310,7 +317,7 @@ def test_a_resnet_arrives_as_stages_and_blocks(tmp_path: Path) -> None:
 
 
 def test_transformers_arrive_as_layers_with_attention(tmp_path: Path) -> None:
-    found = imported(exported(made(Gpt), (tokens(),)), tmp_path)
+    found = imported(written("gpt"), tmp_path)
     main = found.project.main_network.nodes
     assert main["h"].params == {"network": "layer", "repeat": 3}
     assert main["lm_head"].shares == "wte"
@@ -318,13 +325,13 @@ def test_transformers_arrive_as_layers_with_attention(tmp_path: Path) -> None:
     kinds = [node.type for node in found.project.networks["layer"].nodes.values()]
     assert kinds.count("MultiHeadAttention") == 1
     assert "Reshape" not in kinds
-    found = imported(exported(made(encoder), (torch.randn(2, 5, 16),)), tmp_path)
+    found = imported(written("encoder"), tmp_path)
     assert "MultiHeadAttention" in {n.type for n in found.project.networks["transformer_encoder_layer"].nodes.values()}
 
 
 def test_a_module_that_is_used_twice_shares_its_weights(tmp_path: Path) -> None:
     network = made(Twins)
-    found = imported(exported(network, (image(8), image(8))), tmp_path)
+    found = imported(written("twins"), tmp_path)
     drawn = module(found.project)
     assert sum(weight.numel() for weight in drawn.parameters()) == sum(part.numel() for part in network.parameters())
     assert sorted(
@@ -391,7 +398,7 @@ def edited(content: bytes, member: str, edit: Callable[[Any], None]) -> bytes:
 
 @pytest.fixture(scope="module")
 def small() -> bytes:
-    return exported(made(mlp), (torch.randn(2, 4),))
+    return written("mlp")
 
 
 def refused(content: bytes, folder: Path) -> str:

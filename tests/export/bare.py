@@ -16,10 +16,6 @@ SERVER = """
 import json, os, runpy, sys, traceback, warnings
 for line in sys.stdin:
     folder, arguments, *files = json.loads(line)
-    if not files:
-        exec(arguments)
-        print(flush=True)
-        continue
     with warnings.catch_warnings(action="ignore"):
         child = os.fork()
     if child:
@@ -101,10 +97,6 @@ class Interpreter:
         code = int(self._ask(str(folder), arguments, *map(str, files)))
         stdout, stderr = (file.read_text(encoding="utf-8") for file in files)
         return subprocess.CompletedProcess(arguments, code, stdout, stderr)
-
-    def learn(self, code: str) -> None:
-        """Import what only some of the commands that follow need, once for all of them."""
-        assert self._ask("", code) == ""
 
     def _ask(self, *words: object) -> str:
         assert self._process.stdin is not None

@@ -18,13 +18,6 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bare.Interprete
 
 
 @pytest.fixture(scope="session")
-def loader(python: bare.Interpreter) -> bare.Interpreter:
-    """The same with what torch imports only where it loads a program, which takes seconds too."""
-    python.learn("import torch.export._trace, torch.export.pt2_archive._package")
-    return python
-
-
-@pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bare.Interpreter]:
     """One with ONNX Runtime and numpy."""
     names = ("onnxruntime", "numpy")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -20,6 +18,7 @@ from builder.data import prepare, schema
 from builder.graph import DataChoice, Training
 from builder.templates import templates
 from builder.train import TrainedRun, fit_here, predict
+from tests.export import bare
 
 pytestmark = pytest.mark.usefixtures("operators")
 
@@ -67,7 +66,7 @@ def trained(name: str) -> TrainedRun:
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def answers(tmp_path_factory: pytest.TempPathFactory, python: bare.Interpreter) -> dict[str, Any]:
     """What each bundle answers to three rows, by the name of its template."""
     folder: Path = tmp_path_factory.mktemp("bundles")
     for name in KINDS:
@@ -76,8 +75,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         with zipfile.ZipFile(archive) as members:
             members.extractall(folder / name)
         (folder / name / "rows.json").write_text(json.dumps(rows(run)), encoding="utf-8")
-    command = [sys.executable, "-c", ASK, *KINDS]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    done = python.run(folder, "-c", ASK, *KINDS)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -15,6 +15,7 @@ from builder import export, train
 from builder.cli import main
 from builder.store import open_store
 from builder.templates import templates
+from tests.train.runs import trained_here
 
 pytestmark = pytest.mark.usefixtures("operators")
 
@@ -36,7 +37,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     project = templates()["spirals"].project
     short = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 2})})
     project_id = store.create_project(short)
-    run = train.start(store, project_id, short)
+    with trained_here():
+        run = train.start(store, project_id, short)
     assert train.wait(store, run, 120).state == "finished"
     store.close()
     return Kept(folder, project_id, run)

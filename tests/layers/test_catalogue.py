@@ -78,6 +78,7 @@ class Case:
     def source(self) -> str:
         return source(self.document, without_nothing_to_learn(self.analysis))
 
+    @cached_property
     def module(self) -> nn.Module:
         return module(self.source)
 
@@ -109,8 +110,7 @@ def test_declaration_is_complete(name: str) -> None:
     json.dumps(layer.model_json_schema())
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_json_round_trip(case: Case) -> None:
+def json_gives_the_same_layer(case: Case) -> None:
     document = case.document
     assert loads(dumps(document)) == document
     layer = parse(document.main_network.nodes["layer_1"])
@@ -118,23 +118,20 @@ def test_json_round_trip(case: Case) -> None:
     assert again == layer
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_meta_shape_is_the_real_shape(case: Case) -> None:
+def meta_shape_is_the_real_shape(case: Case) -> None:
     analysis = case.analysis
     assert not analysis.errors or {issue.code for issue in analysis.errors} == {"nothing_to_learn"}
-    built = case.module()
-    outputs = run(built, case.tensors())
+    outputs = run(case.module, case.tensors())
     facts = analysis.nodes["layer_1"]
     assert [output.is_floating_point() for output in outputs] == [
         spec.dtype == "float" for spec in facts.outputs.values()
     ]
     assert [tuple(output.shape) for output in outputs] == [(3, *spec.shape[1:]) for spec in facts.outputs.values()]
-    assert facts.parameters == sum(parameter.numel() for parameter in built.parameters())
+    assert facts.parameters == sum(parameter.numel() for parameter in case.module.parameters())
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_examples_of_a_batch_stay_apart(case: Case) -> None:
-    built = case.module().eval()
+def examples_of_a_batch_stay_apart(case: Case) -> None:
+    built = case.module.eval()
     inputs = case.tensors()
     together = run(built, inputs)
     alone = run(built, [value[1:2] for value in inputs])
@@ -142,12 +139,23 @@ def test_examples_of_a_batch_stay_apart(case: Case) -> None:
         torch.testing.assert_close(one[0], all_[1], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_gradients_flow_and_a_step_is_taken(case: Case) -> None:
-    if not registry()[case.name].differentiable:
-        pytest.skip("it chooses; there is no gradient")
-    torch.manual_seed(0)
-    built = case.module().train()
+def code_gives_equal_outputs(case: Case) -> None:
+    text = case.source
+    assert "builder" not in text
+    space: dict[str, Any] = {}
+    exec(compile(text, "model.py", "exec"), space)
+    one, other = case.module.eval(), space["Main"]().eval()
+    buffer = io.BytesIO()
+    torch.save(one.state_dict(), buffer)
+    buffer.seek(0)
+    other.load_state_dict(torch.load(buffer, weights_only=True))
+    inputs = case.tensors()
+    for mine, theirs in zip(run(one, inputs), run(other, inputs), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def gradients_flow_and_a_step_is_taken(case: Case) -> None:
+    built = case.module.train()
     inputs = [value.requires_grad_() if value.is_floating_point() else value for value in case.tensors()]
     loss = sum((output * torch.randn_like(output)).sum() for output in run(built, inputs))
     assert isinstance(loss, torch.Tensor)
@@ -163,19 +171,15 @@ def test_gradients_flow_and_a_step_is_taken(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_code_round_trip_gives_equal_outputs(case: Case) -> None:
-    text = case.source
-    assert "builder" not in text
-    space: dict[str, Any] = {}
-    exec(compile(text, "model.py", "exec"), space)
-    one, other = case.module().eval(), space["Main"]().eval()
-    buffer = io.BytesIO()
-    torch.save(one.state_dict(), buffer)
-    buffer.seek(0)
-    other.load_state_dict(torch.load(buffer, weights_only=True))
-    inputs = case.tensors()
-    for mine, theirs in zip(run(one, inputs), run(other, inputs), strict=True):
-        assert torch.equal(mine, theirs)
+def test_a_layer_is_what_it_says(case: Case) -> None:
+    """All that is looked at with one module, in one test: what a test costs is more than most of the looks."""
+    torch.default_generator.manual_seed(0)
+    json_gives_the_same_layer(case)
+    meta_shape_is_the_real_shape(case)
+    examples_of_a_batch_stay_apart(case)
+    code_gives_equal_outputs(case)
+    if registry()[case.name].differentiable:  # what chooses has no gradient
+        gradients_flow_and_a_step_is_taken(case)
 
 
 @pytest.mark.parametrize("name", INNER)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from builder.check import fixes
 from builder.check.context import Context, Totals
 from builder.check.issue import Issue
-from builder.check.views import cyclic
 from builder.layers.io import Input, Output
 from builder.text import natural
 
@@ -24,12 +23,12 @@ class Acyclic:
     """No layer feeds itself, directly or through others."""
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        if not context.circling:
+            return
         import networkx as nx
 
-        for part in nx.strongly_connected_components(context.graph):
+        for part in nx.strongly_connected_components(context.graph.subgraph(context.circling)):
             first = min(part, key=natural)
-            if len(part) == 1 and not context.graph.has_edge(first, first):
-                continue
             path = [source for source, _ in nx.find_cycle(context.graph.subgraph(part), first)]
             names = " → ".join(context.label(node) for node in [*path, path[0]])
             last = next(
@@ -114,9 +113,8 @@ class Reachable:
         inputs, outputs = context.of_type(Input), context.of_type(Output)
         fed = set(inputs).union(*(nx.descendants(context.graph, node) for node in inputs))
         used = set(outputs).union(*(nx.ancestors(context.graph, node) for node in outputs))
-        on_cycle = cyclic(context.graph)
         for key, layer in context.layers.items():
-            if len(context.incoming[key]) < len(layer.inputs()) or key in on_cycle:
+            if len(context.incoming[key]) < len(layer.inputs()) or key in context.circling:
                 continue  # its own issue says more
             if inputs and key not in fed:
                 yield self._issue(context, "unreachable", f"no Input leads to {context.label(key)}", key)
