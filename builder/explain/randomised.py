@@ -43,16 +43,7 @@ def randomised(
     own = _parts(subject, result, signed=explainer.signed)
     found = []
     for draw in range(draws):
-        other = Subject(
-            subject.project,
-            shuffled(model, subject.seed + draw + 1),
-            subject.data,
-            subject.inputs,
-            subject.target,
-            explainer.baseline,
-            seed=subject.seed,
-            progress=subject.progress,
-        )
+        other = subject.on(shuffled(model, subject.seed + draw + 1))
         parts = _parts(other, explainer.run(other), signed=explainer.signed)
         agreement = spearman(own, parts) if len(own) > 2 else None
         found.append(agreement if agreement is not None else 0.0)

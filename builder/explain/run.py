@@ -169,16 +169,13 @@ def _worked_out(
     from builder.explain.examples import labels
     from builder.explain.faithfulness import faithfulness
     from builder.explain.randomised import randomised
-    from builder.explain.subject import Subject
     from builder.explain.target import predict
     from builder.explain.verdict import judge, on_completeness, on_faithfulness, on_infidelity, on_randomised
 
     target, data = subject.target, subject.data
+    # A method may change its copy of the network; proofs are held against the network itself.
+    judged = subject.on(model)
     result = explainer.run(subject)
-    # A method may have changed its copy of the network; proofs are held against the network itself.
-    judged = Subject(
-        subject.project, model, data, subject.inputs, target, explainer.baseline, progress=subject.progress
-    )
     judged.done, judged.expected = subject.done, subject.expected
     completeness, remarks = _completeness(explainer, judged, result), [*result.remarks]
     if completeness:

@@ -6,7 +6,7 @@ The copy is made per explanation and dropped with it, so that nothing a method d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -82,14 +82,23 @@ class Subject:
         self.specs = {spec.name: spec for spec in data.schema.inputs if spec.name in self.arguments}
         self.inputs = {name: inputs[name].detach().clone() for name in self.specs}
         self.baseline = {name: _baseline(spec, data, baseline) for name, spec in self.specs.items()}
-        self.model = deepcopy(model).to("cpu", torch.float32).eval().requires_grad_(False)
-        self.entries: dict[str, Entry] = {}
-        self._points: list[Point] | None = None
-        self.idle: torch.Tensor | None = None  # zero of every row, which depends on all points
+        self._look_at(model)
         totals = measured(project).totals
         self.rows = int(np.clip(MEMORY_BYTES // max(1, totals.activation_bytes), 4, MOST_ROWS))
         self.flops = totals.flops
         self.seed, self.progress, self.expected, self.done = seed, progress, 0, 0
+
+    def _look_at(self, model: nn.Module) -> None:
+        self.model = deepcopy(model).to("cpu", torch.float32).eval().requires_grad_(False)
+        self.entries: dict[str, Entry] = {}
+        self._points: list[Point] | None = None
+        self.idle: torch.Tensor | None = None  # zero of every row, which depends on all points
+
+    def on(self, model: nn.Module) -> Subject:
+        """The same example on a private copy of another network, or of the same as it was."""
+        other = copy(self)
+        other._look_at(model)
+        return other
 
     def expect(self, rows: int) -> None:
         """Say how many rows more are going to pass through the network, so that `progress` can tell a share."""

@@ -26,7 +26,6 @@ from tests.data.samples import whole
 
 NAMES = list(builtin())
 STATED = "digits breast_cancer wine diabetes spirals moons circles shapes sine intents tales".split()
-every = pytest.mark.parametrize("name", NAMES)
 
 
 def _data(name: str, **rest: Any) -> Prepared:
@@ -44,11 +43,11 @@ def test_all_that_was_promised_is_there() -> None:
     assert all(listed[name].builtin and listed[name].title and listed[name].summary for name in NAMES)
 
 
-@every
-def test_shapes_and_types_are_those_of_the_schema(name: str) -> None:
+def shapes_and_types_are_those_of_the_schema(name: str) -> None:
     data = _data(name)
     seen = schema(DataChoice(dataset=name))
     assert seen == data.schema
+    assert (data.masks is not None) == (name == "shapes")
     rows, target = data.schema.rows, data.schema.target
     assert list(data.inputs) == [field.name for field in data.schema.inputs]
     for field in data.schema.inputs:
@@ -93,8 +92,7 @@ def test_shapes_and_types_are_those_of_the_schema(name: str) -> None:
         assert data.target.shape == data.inputs[data.schema.inputs[0].name].shape
 
 
-@every
-def test_no_row_is_in_two_parts_and_none_is_lost(name: str) -> None:
+def no_row_is_in_two_parts_and_none_is_lost(name: str) -> None:
     data = _data(name)
     parts = _rows(data)
     assert list(parts) == ["train", "validation", "test"]
@@ -111,8 +109,7 @@ def test_no_row_is_in_two_parts_and_none_is_lost(name: str) -> None:
         assert abs(len(parts["validation"]) - 0.15 * data.schema.rows) <= 1
 
 
-@every
-def test_data_that_hangs_together_is_cut_in_order_with_a_gap(name: str) -> None:
+def data_that_hangs_together_is_cut_in_order_with_a_gap(name: str) -> None:
     data = _data(name)
     if not data.raw.contiguous:
         assert data.raw.gap == 0
@@ -133,8 +130,7 @@ def test_no_value_of_the_sine_is_seen_in_two_parts() -> None:
     assert not seen[1] & seen[2]
 
 
-@every
-def test_a_seed_gives_the_same_split_again_and_another_another(name: str) -> None:
+def a_seed_gives_the_same_split_again_and_another_another(name: str) -> None:
     raw = whole(name).raw
     first, again, other = (split(raw, DataChoice(dataset=name, seed=seed)) for seed in (3, 3, 4))
     for part, rows in first.items():
@@ -142,38 +138,35 @@ def test_a_seed_gives_the_same_split_again_and_another_another(name: str) -> Non
     assert all(np.array_equal(rows, other[part]) for part, rows in first.items()) == raw.contiguous
 
 
-@every
-@pytest.mark.parametrize("shares", [(0.15, 0.15), (0.1, 0.3)])
-def test_every_class_has_its_share_in_every_part(name: str, shares: tuple[float, float]) -> None:
+def every_class_has_its_share_in_every_part(name: str) -> None:
     data = _data(name)
     if data.schema.target.kind != "class" or data.raw.groups is not None:
         return
-    parts = split(data.raw, DataChoice(dataset=name, validation=shares[0], test=shares[1], seed=1))
     counted = Counter(data.target.tolist())
-    for part, share in zip(("validation", "test"), shares, strict=True):
-        counts = Counter(data.target[torch.from_numpy(parts[part])].tolist())
-        for number, count in counted.items():
-            assert abs(counts[number] - share * count) <= 1, (part, number)
+    for shares in ((0.15, 0.15), (0.1, 0.3)):
+        parts = split(data.raw, DataChoice(dataset=name, validation=shares[0], test=shares[1], seed=1))
+        for part, share in zip(("validation", "test"), shares, strict=True):
+            counts = Counter(data.target[torch.from_numpy(parts[part])].tolist())
+            for number, count in counted.items():
+                assert abs(counts[number] - share * count) <= 1, (shares, part, number)
 
 
-@every
-def test_data_is_the_same_each_time(name: str) -> None:
+def data_is_the_same_each_time(name: str) -> None:
     first, second = whole(name).raw, builtin()[name]().read()
     assert first.fingerprint() == second.fingerprint() == whole(name).fingerprint
     assert np.array_equal(first.target, second.target)
 
 
 def test_fingerprints_tell_data_apart() -> None:
-    fingerprints = {_data(name).fingerprint for name in NAMES}
-    assert len(fingerprints) == len(NAMES)
+    names = "digits breast_cancer wine diabetes spirals moons circles sine".split()  # those that are quickly read
+    assert len({builtin()[name]().read().fingerprint() for name in names}) == len(names)
     raw = builtin()["wine"]().read()
     changed = dataclasses.replace(raw, target=np.roll(raw.target, 1))
     assert changed.fingerprint() != raw.fingerprint()
     assert _spoiled(raw, np.array([0])).fingerprint() != raw.fingerprint()
 
 
-@every
-def test_one_row_by_itself_is_encoded_as_in_thewhole(name: str) -> None:
+def one_row_by_itself_is_encoded_as_in_the_whole(name: str) -> None:
     data = _data(name)
     for index in (0, 1, data.schema.rows // 2, data.schema.rows - 1):
         arrays = data.encode(data.row(index))
@@ -183,15 +176,13 @@ def test_one_row_by_itself_is_encoded_as_in_thewhole(name: str) -> None:
             assert torch.equal(arrays[field][0], values[index])
 
 
-@every
-def test_a_row_that_lacks_something_gets_a_sentence(name: str) -> None:
+def a_row_that_lacks_something_gets_a_sentence(name: str) -> None:
     with pytest.raises(DataError) as caught:
         _data(name).encode({})
     assert "\n" not in str(caught.value)
 
 
-@every
-def test_examples_are_for_people(name: str) -> None:
+def examples_are_for_people(name: str) -> None:
     data = _data(name)
     example = data.example(5)
     assert example.row == 5
@@ -214,8 +205,7 @@ def test_examples_are_for_people(name: str) -> None:
         assert example.series.shape == data.schema.inputs[0].shape
 
 
-@every
-def test_statistics_count_what_is_there(name: str) -> None:
+def statistics_count_what_is_there(name: str) -> None:
     data = _data(name)
     quality = statistics(data)
     assert quality.rows == data.schema.rows
@@ -262,8 +252,7 @@ def _spoiled(raw: Raw, rows: np.ndarray) -> Raw:
     return dataclasses.replace(raw, text="".join(letters))
 
 
-@every
-def test_preprocessing_is_fitted_on_training_rows_alone(name: str) -> None:
+def preprocessing_is_fitted_on_training_rows_alone(name: str) -> None:
     data = _data(name)
     train, test = data.split["train"].numpy(), data.split["test"].numpy()
     fitted = data.preprocess["fields"]
@@ -276,8 +265,7 @@ def test_preprocessing_is_fitted_on_training_rows_alone(name: str) -> None:
         assert _spoiled(data.raw, train[: len(train) // 2]).fits(train) != fitted
 
 
-@every
-def test_numbers_are_standardised_by_the_training_rows(name: str) -> None:
+def numbers_are_standardised_by_the_training_rows(name: str) -> None:
     data = _data(name)
     train = data.split["train"]
     field = data.schema.inputs[0]
@@ -295,6 +283,23 @@ def test_numbers_are_standardised_by_the_training_rows(name: str) -> None:
         scaler = StandardScaler().fit(data.raw.target[train.numpy()])
         assert np.allclose(data.target.numpy(), scaler.transform(data.raw.target), atol=1e-5)
         assert np.allclose(data.restore(data.target).numpy(), data.raw.target, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_keeps_to_all(name: str) -> None:
+    """In one test, as each process would prepare the data for its part of several."""
+    shapes_and_types_are_those_of_the_schema(name)
+    no_row_is_in_two_parts_and_none_is_lost(name)
+    data_that_hangs_together_is_cut_in_order_with_a_gap(name)
+    a_seed_gives_the_same_split_again_and_another_another(name)
+    every_class_has_its_share_in_every_part(name)
+    data_is_the_same_each_time(name)
+    one_row_by_itself_is_encoded_as_in_the_whole(name)
+    a_row_that_lacks_something_gets_a_sentence(name)
+    examples_are_for_people(name)
+    statistics_count_what_is_there(name)
+    preprocessing_is_fitted_on_training_rows_alone(name)
+    numbers_are_standardised_by_the_training_rows(name)
 
 
 @pytest.mark.parametrize(
@@ -353,10 +358,6 @@ def test_each_shape_can_be_told_from_its_mask() -> None:
     assert circle == pytest.approx(math.pi / 4, abs=0.08)
     assert triangle == pytest.approx(0.5, abs=0.12)
     assert cross < 0.65
-
-
-def test_only_data_with_known_masks_has_them() -> None:
-    assert [name for name in NAMES if _data(name).masks is not None] == ["shapes"]
 
 
 def test_the_vocabulary_is_that_of_the_training_texts() -> None:

@@ -30,9 +30,17 @@ TEXTS = [" ".join(RANDOM.choice(WORDS, 6)) for _ in range(ROWS)]
 DAYS = pd.date_range("2023-11-20", periods=ROWS, freq="29h").strftime("%Y-%m-%dT%H:%M").tolist()
 
 
-def said(home: Path, **columns_: Any) -> Prepared:
-    """A table of many kinds of columns, prepared as these settings say."""
-    return read(csv(mixed()), home, columns=columns_)
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A table of many kinds of columns, and the folder that it was added to."""
+    home = tmp_path_factory.mktemp("home")
+    return add_file(csv(mixed()), "data.csv", home, target="label").name, home
+
+
+def said(kept: tuple[str, Path], **columns_: Any) -> Prepared:
+    """The table, prepared as these settings say."""
+    name, home = kept
+    return prepare(DataChoice(dataset=name, options={"columns": columns_}), home)
 
 
 def mixed() -> dict[str, Any]:
@@ -74,8 +82,8 @@ IMPUTERS = {
 
 
 @pytest.mark.parametrize("scale", SCALERS)
-def test_numbers_are_scaled_as_scikit_learn_scales_them(home: Path, scale: str) -> None:
-    data = said(home, price={"scale": scale, "impute": "mean"})
+def test_numbers_are_scaled_as_scikit_learn_scales_them(kept: tuple[str, Path], scale: str) -> None:
+    data = said(kept, price={"scale": scale, "impute": "mean"})
     train = data.split["train"].numpy()
     assert len(train) == 56
     theirs = make_pipeline(SimpleImputer(strategy="mean"), SCALERS[scale]).fit(PRICE[train, None])
@@ -84,9 +92,9 @@ def test_numbers_are_scaled_as_scikit_learn_scales_them(home: Path, scale: str) 
 
 @pytest.mark.parametrize("impute", IMPUTERS)
 @pytest.mark.parametrize("name", ["price", "rooms"])
-def test_missing_numbers_become_what_scikit_learn_makes_of_them(home: Path, impute: str, name: str) -> None:
+def test_missing_numbers_become_what_scikit_learn_makes_of_them(kept: tuple[str, Path], impute: str, name: str) -> None:
     settings = {"impute": impute, "scale": "none", "indicator": True, **({"fill": 7.5} if impute == "constant" else {})}
-    data = said(home, **{name: settings})
+    data = said(kept, **{name: settings})
     values = np.asarray(mixed()[name], dtype=np.float64)[:, None]
     train = data.split["train"].numpy()
     theirs = IMPUTERS[impute].fit(values[train]).transform(values)
@@ -104,8 +112,8 @@ def test_quantiles_of_many_equal_numbers_are_those_of_scikit_learn(home: Path) -
 
 
 @pytest.mark.parametrize("scale", SCALERS)
-def test_scaled_numbers_go_back_to_their_own_units(home: Path, scale: str) -> None:
-    data = said(home, price={"scale": scale, "indicator": True})
+def test_scaled_numbers_go_back_to_their_own_units(kept: tuple[str, Path], scale: str) -> None:
+    data = said(kept, price={"scale": scale, "indicator": True})
     field = next(field for field in data.preprocess["fields"] if field["name"] == "features")
     rows = data.split["train"].numpy()
     rows = rows[~np.isnan(PRICE[rows])]
@@ -128,8 +136,8 @@ def test_one_hot_categories_are_those_of_scikit_learn(home: Path) -> None:
     assert np.array_equal(found, expected)
 
 
-def test_hashed_categories_keep_their_place_whatever_training_saw(home: Path) -> None:
-    data = said(home, city={"kind": "category", "encode": "hash", "buckets": 16})
+def test_hashed_categories_keep_their_place_whatever_training_saw(kept: tuple[str, Path]) -> None:
+    data = said(kept, city={"kind": "category", "encode": "hash", "buckets": 16})
     names = [name for name in data.schema.inputs[0].columns if name.startswith("city #")]
     assert len(names) == 16
     found = np.stack([feature(data, name) for name in names], axis=1)
@@ -139,9 +147,9 @@ def test_hashed_categories_keep_their_place_whatever_training_saw(home: Path) ->
     assert never[0, [data.schema.inputs[0].columns.index(name) for name in names]].sum() == 1
 
 
-def test_categories_become_numbers_for_an_embedding(home: Path) -> None:
+def test_categories_become_numbers_for_an_embedding(kept: tuple[str, Path]) -> None:
     indexed = {"kind": "category", "encode": "index"}
-    data = said(home, kind=indexed, rooms=indexed, city={"kind": "category", "encode": "own"})
+    data = said(kept, kind=indexed, rooms=indexed, city={"kind": "category", "encode": "own"})
     assert isinstance(data.raw, Several)
     fields = {field.name: field for field in data.schema.inputs}
     assert fields["categories"].columns == ("kind", "rooms")
@@ -155,9 +163,9 @@ def test_categories_become_numbers_for_an_embedding(home: Path) -> None:
     assert found[4] == 0
 
 
-def test_dates_become_the_parts_that_were_chosen(home: Path) -> None:
+def test_dates_become_the_parts_that_were_chosen(kept: tuple[str, Path]) -> None:
     parts = ["year", "quarter", "month", "day", "yearday", "weekday", "hour", "minute", "days"]
-    data = said(home, when={"parts": parts, "scale": "none"})
+    data = said(kept, when={"parts": parts, "scale": "none"})
     moments = pd.to_datetime(pd.Series(DAYS))
     names = {"weekday": "day_of_week", "yearday": "day_of_year"}
     for part in parts[:-1]:
@@ -167,8 +175,8 @@ def test_dates_become_the_parts_that_were_chosen(home: Path) -> None:
     assert torch.equal(data.encode(plain)["features"][0], data.inputs["features"][5])
 
 
-def test_yes_and_no_are_one_and_nothing(home: Path) -> None:
-    data = said(home, paid={"kind": "boolean", "scale": "none", "impute": "constant", "fill": -1.0})
+def test_yes_and_no_are_one_and_nothing(kept: tuple[str, Path]) -> None:
+    data = said(kept, paid={"kind": "boolean", "scale": "none", "impute": "constant", "fill": -1.0})
     expected = [{"yes": 1, "no": 0, "": -1}[cell] for cell in mixed()["paid"]]
     assert feature(data, "paid").tolist() == expected
     for cell, number in (("Yes", 1), (True, 1), ("0", 0), ("false", 0), (None, -1), ("NA", -1)):
@@ -178,8 +186,8 @@ def test_yes_and_no_are_one_and_nothing(home: Path) -> None:
         data.encode({**data.row(0), "paid": "perhaps"})
 
 
-def test_a_text_may_stand_beside_numbers(home: Path) -> None:
-    data = said(home, note={"kind": "text", "tokens": "words"})
+def test_a_text_may_stand_beside_numbers(kept: tuple[str, Path]) -> None:
+    data = said(kept, note={"kind": "text", "tokens": "words"})
     assert [field.kind for field in data.schema.inputs] == ["vector", "tokens"]
     raw = next(part for part in data.raw.parts if isinstance(part, Texts)) if isinstance(data.raw, Several) else None
     assert raw is not None
@@ -192,8 +200,8 @@ def test_a_text_may_stand_beside_numbers(home: Path) -> None:
 # ---------------------------------------------------------------- roles
 
 
-def test_several_numbers_are_predicted_side_by_side(home: Path) -> None:
-    data = said(home, label={"role": "input"}, size={"role": "target"}, house={"role": "target"})
+def test_several_numbers_are_predicted_side_by_side(kept: tuple[str, Path]) -> None:
+    data = said(kept, label={"role": "input"}, size={"role": "target"}, house={"role": "target"})
     assert data.schema.target.name == "size, house"
     assert data.schema.target.shape == (2,)
     expected = np.stack([mixed()["size"], mixed()["house"]], axis=1)
@@ -223,16 +231,16 @@ def test_groups_times_weights_and_given_parts_are_no_inputs(home: Path) -> None:
     ]
 
 
-def test_a_number_may_be_classes_and_classes_numbers(home: Path) -> None:
+def test_a_number_may_be_classes_and_classes_numbers(kept: tuple[str, Path]) -> None:
     assert (
-        said(home, label={"role": "ignore"}, rooms={"role": "target", "kind": "number"}).schema.target.kind == "number"
+        said(kept, label={"role": "ignore"}, rooms={"role": "target", "kind": "number"}).schema.target.kind == "number"
     )
-    classes = said(home, label={"role": "ignore"}, rooms={"role": "target", "kind": "category"}).schema.target.classes
+    classes = said(kept, label={"role": "ignore"}, rooms={"role": "target", "kind": "category"}).schema.target.classes
     assert classes == ("0", "1", "2", "3")
 
 
-def test_ignored_columns_change_nothing(home: Path) -> None:
-    data = said(home, price={"role": "ignore"})
+def test_ignored_columns_change_nothing(kept: tuple[str, Path]) -> None:
+    data = said(kept, price={"role": "ignore"})
     assert "price" not in data.schema.inputs[0].columns
     row = data.row(0)
     assert torch.equal(data.encode(row)["features"], data.encode({**row, "price": 9})["features"])
@@ -253,8 +261,8 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def test_nothing_is_fitted_to_rows_that_are_not_trained_on(home: Path) -> None:
-    first = said(home, **EVERYTHING)
+def test_nothing_is_fitted_to_rows_that_are_not_trained_on(home: Path, kept: tuple[str, Path]) -> None:
+    first = said(kept, **EVERYTHING)
     table = pd.DataFrame(mixed())
     others = torch.cat([first.split["validation"], first.split["test"]]).numpy()
     spoiled: dict[str, Any] = {
@@ -270,8 +278,8 @@ def test_nothing_is_fitted_to_rows_that_are_not_trained_on(home: Path) -> None:
     assert read(table.to_csv(index=False).encode(), home, columns=EVERYTHING).preprocess != first.preprocess
 
 
-def test_rows_as_people_have_them_are_encoded_as_in_training(home: Path) -> None:
-    data = said(home, **EVERYTHING)
+def test_rows_as_people_have_them_are_encoded_as_in_training(kept: tuple[str, Path]) -> None:
+    data = said(kept, **EVERYTHING)
     preprocess = json.loads(json.dumps(data.preprocess, allow_nan=False))
     # The rows of the file itself, all of it text, as a CSV reader gives them.
     rows: list[Any] = pd.read_csv(io.BytesIO(csv(mixed())), dtype=str, keep_default_na=False).to_dict("records")
@@ -280,8 +288,10 @@ def test_rows_as_people_have_them_are_encoded_as_in_training(home: Path) -> None
 
 
 @pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["plain", "everything"])
-def test_columns_together_and_row_by_row_are_the_same_to_the_bit(home: Path, settings: dict[str, Any]) -> None:
-    data = said(home, **settings)
+def test_columns_together_and_row_by_row_are_the_same_to_the_bit(
+    kept: tuple[str, Path], settings: dict[str, Any]
+) -> None:
+    data = said(kept, **settings)
     found = encode_rows(data.preprocess, [data.row(index) for index in range(len(data.raw))])
     assert list(found) == list(data.inputs)
     for name, array in found.items():
@@ -324,10 +334,10 @@ def test_columns_together_and_row_by_row_are_the_same_to_the_bit(home: Path, set
     ],
     ids=str,
 )
-def test_what_cannot_be_gets_a_sentence(home: Path, settings: Any, said_: str) -> None:
-    info = add_file(csv(mixed()), "data.csv", home, target="label")
+def test_what_cannot_be_gets_a_sentence(kept: tuple[str, Path], settings: Any, said_: str) -> None:
+    name, home = kept
     with pytest.raises(DataError, match=said_) as caught:
-        prepare(DataChoice(dataset=info.name, options={"columns": settings}), home)
+        prepare(DataChoice(dataset=name, options={"columns": settings}), home)
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
 

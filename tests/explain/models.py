@@ -22,8 +22,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "feature_permutation": {"groups": 6, "others": 2},
     "shapley_sampling": {"groups": 6, "orders": 2},
     "shapley": {"groups": 4},
-    "kernel_shap": {"groups": 6},
-    "lime": {"groups": 6},
+    "kernel_shap": {"groups": 6, "samples": 24},
+    "lime": {"groups": 6, "samples": 30},
     "layer_conductance": {"max_steps": 32},
     "layer_integrated_gradients": {"max_steps": 32},
     "internal_influence": {"steps": 8},
@@ -87,8 +87,9 @@ def image() -> Project:
         ("GlobalMaxPool", {}),
         ("Linear", {"units": 4}),
         options={"rows": 800},
-        epochs=12,
+        epochs=6,
         learning_rate=0.01,
+        batch_size=32,
     )
 
 
@@ -105,8 +106,9 @@ def strided() -> Project:
         ("GlobalAvgPool", {}),
         ("Linear", {"units": 4}),
         options={"rows": 800},
-        epochs=25,
+        epochs=12,
         learning_rate=0.01,
+        batch_size=32,
     )
 
 
@@ -126,11 +128,11 @@ def words(*body: Layer, epochs: int) -> Project:
 
 def transformer() -> Project:
     block: Layer = ("TransformerEncoderBlock", {"heads": 2, "hidden": 32})
-    return words(("PositionalEmbedding", {}), block, block, ("Mean", {}), epochs=8)
+    return words(("PositionalEmbedding", {}), block, block, ("Mean", {}), epochs=4)
 
 
 def recurrent() -> Project:
-    return words(("LSTM", {"hidden_size": 16}), ("Max", {}), epochs=8)
+    return words(("LSTM", {"hidden_size": 16}), ("Max", {}), epochs=4)
 
 
 def characters() -> Project:
@@ -144,7 +146,7 @@ def characters() -> Project:
         ("MultiHeadAttention", {"heads": 4, "causal": True}),
         ("Linear", {"units": size}),
         options=options,
-        epochs=4,
+        epochs=2,
         learning_rate=0.01,
         batch_size=32,
         objective="language_modelling",

@@ -54,7 +54,7 @@ def alone(name: str, example: Example) -> tuple[nn.Module, list[torch.Tensor]]:
     """The layer with random weights, in evaluation, and two rows for it; a mask hides the last step."""
     torch.manual_seed(0)
     case = Case(name, example)
-    model = case.module().eval().requires_grad_(False)
+    model = case.module.eval().requires_grad_(False)
     rows = tensors(name, example, batch=2)
     for place, port in enumerate(registry()[name].model_validate(example.params).inputs()):
         if port.name in ("mask", "adjacency"):
@@ -110,7 +110,7 @@ def test_what_is_no_attention_is_refused_with_the_reason() -> None:
     assert set(LAYERS) >= NONE | LINEAR
     for name in sorted(NONE):
         case = Case(name, registry()[name].examples()[0])
-        assert "no attention layer" in applicable(case.document, case.module(), "attention"), name
+        assert "no attention layer" in applicable(case.document, case.module, "attention"), name
 
 
 @pytest.mark.parametrize("shift", [False, True])

@@ -7,6 +7,7 @@ ranks, how to steer.
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import sys
@@ -67,6 +68,7 @@ def rank(folder: Path, number: int) -> None:
 if __name__ == "__main__":
     import torch._dynamo  # noqa: F401  (what each rank would import to share gradients, and sympy with it)
 
+    gc.freeze()  # or each run looks through all that was imported as it ends
     context = multiprocessing.get_context("fork")
     ranks = [context.Process(target=rank, args=(Path(sys.argv[1]), number)) for number in range(int(sys.argv[2]))]
     for process in ranks:

@@ -25,8 +25,9 @@ from builder.explain import explain
 from builder.graph import DataChoice, Project, Training, apply
 from builder.store import Run
 from builder.templates import templates
-from builder.train import OBJECTIVES, TrainedRun, evaluate, fit_here, predict
+from builder.train import OBJECTIVES, Evaluation, TrainedRun, evaluate, fit_here, predict
 from builder.train.loop import Watch
+from tests.explain.models import begun as fresh
 from tests.networks import chain
 from tests.train.runs import Recorder, loop
 
@@ -44,6 +45,11 @@ def short(name: str, **training: Any) -> Project:
 def half_trained() -> TrainedRun:
     """A network that gets some answers right, and some wrong."""
     return fit_here(short("dates_gru", epochs=4))
+
+
+@cache
+def evaluated() -> Evaluation:
+    return evaluate(half_trained())
 
 
 def slow_answer(run: TrainedRun, row: int) -> str:
@@ -150,10 +156,10 @@ def test_each_token_is_the_likeliest_after_those_before_it() -> None:
 
 def test_exact_match_equals_a_slow_loop() -> None:
     run = half_trained()
-    found = evaluate(run)
+    found = evaluated()
     rows = run.data.split["test"]
-    answers = {row: slow_answer(run, row) for row in rows[:60].tolist()}
-    (few, some) = (evaluate(TrainedRun(run.project, run.source, run.model, part(run.data, rows[:60]))), found)
+    answers = {row: slow_answer(run, row) for row in rows[:30].tolist()}
+    (few, some) = (evaluate(TrainedRun(run.project, run.source, run.model, part(run.data, rows[:30]))), found)
     exact = sum(answer == run.data.raw.row(row)[BEGUN] for row, answer in answers.items()) / len(answers)
     assert 0 < exact < 1
     assert few.metrics["exact_match"] == pytest.approx(exact)
@@ -169,7 +175,7 @@ def test_exact_match_equals_a_slow_loop() -> None:
 
 
 def test_the_command_line_lists_answers() -> None:
-    found = evaluate(half_trained())
+    found = evaluated()
     assert found.report
     lines = "\n".join(lines_of(cast(Run, SimpleNamespace(title="Dates", id="1")), found)).splitlines()
     first = found.report[0]
@@ -229,7 +235,7 @@ def test_attention_maps_from_the_answer_to_the_source() -> None:
 
 
 def test_every_map_of_a_transformer_has_its_own_steps() -> None:
-    run = fit_here(short("dates_transformer", epochs=1))
+    run = fresh(short("dates_transformer"))
     maps = explain(run, "attention", int(run.data.split["test"][0])).attention
     assert maps is not None
     source, begun = (spec.shape[0] for spec in run.data.schema.inputs)
@@ -249,7 +255,7 @@ def test_every_map_of_a_transformer_has_its_own_steps() -> None:
 @pytest.mark.parametrize("name", ["dates_gru", "dates_transformer"])
 def test_the_loss_falls_and_resume_equals_uninterrupted(name: str, home: Path) -> None:
     data = DataChoice(dataset="dates", options={"rows": 800})
-    document = short(name, epochs=4).model_copy(update={"data": data})
+    document = short(name, epochs=2).model_copy(update={"data": data})
     whole = loop(document, home)
     before = whole.evaluate("validation")["loss"]
     whole.run(Watch())
