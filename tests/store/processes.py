@@ -8,11 +8,14 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 
+import pytest
 import sqlalchemy.dialects.sqlite.pysqlite  # noqa: F401
 from sqlalchemy import Engine, event
 
@@ -23,10 +26,9 @@ with contextlib.suppress(ImportError):
     import psycopg  # noqa: F401
 
 BATCH = 200
-# Processes are forked from one that has imported all of the above: a new interpreter takes half a second for that. The
-# tests' own program comes along, as each process would begin with it otherwise.
+# Processes are forked from one that has imported all of the above: a new interpreter takes half a second for that.
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["__main__", __name__])
+_forks.set_forkserver_preload([__name__])
 
 
 class Child:
@@ -37,7 +39,10 @@ class Child:
         environment = {**os.environ, **({"NETLOOM_HOST": host} if host else {})}
         work = (task, home, arguments, environment, its_out, its_err)
         self._process = _forks.Process(target=_run, args=work, daemon=True)
-        self._process.start()
+        with pytest.MonkeyPatch.context() as patch:
+            # Each process would begin with it: pytest, or the page that the last test of pages has left there.
+            patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+            self._process.start()
         its_out.close()
         its_err.close()
         self.stdout, self._stderr = (os.fdopen(os.dup(stream.fileno())) for stream in (out, err))
