@@ -48,8 +48,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Start:
-    """Seconds from the start of a worker to the first point of a curve, and from a resume to the first point behind its
-    checkpoint, beyond what a process takes to import torch: of the processor, and of the clock."""
+    """The time from a start to the first point of a curve, and from a resume to the first point behind its checkpoint,
+    as a part of what a process takes to import torch: of the processor, where the worker's counts, and of the clock.
+
+    The first start of a program pays for an import, the others for none where workers are forked.
+    """
 
     first_point: Ratio
     resumed: Ratio
@@ -230,8 +233,8 @@ def measure_start(repeats: int) -> Start:
         with TemporaryDirectory(prefix="netloom-bench-") as home:
             torch_cpu_s, torch_s = import_torch()
             (first_cpu, first), (again_cpu, again) = _started(open_store(Path(home)))
-            beyond = (first_cpu - torch_cpu_s, again_cpu - torch_cpu_s, first - torch_s, again - torch_s)
-            for values, value in zip(found, beyond, strict=True):
+            parts = (first_cpu / torch_cpu_s, again_cpu / torch_cpu_s, first / torch_s, again / torch_s)
+            for values, value in zip(found, parts, strict=True):
                 values.append(value)
     return Start(*map(_spread, found))
 

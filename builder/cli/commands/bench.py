@@ -117,12 +117,12 @@ def _running(repeats: int, context: Context) -> tuple[object, str]:
         for name, share in parts
     ]
     for name, took, promised in (
-        ("start to the first point, beyond importing torch", start.first_point, "2 s"),
+        ("start to the first point, of importing torch", start.first_point, "1× + 2 s"),
         ("the same by the clock, whatever else runs here", start.first_point_clock, ""),
-        ("resume to the next point, beyond importing torch", start.resumed, "2 s"),
+        ("resume to the next point, of importing torch", start.resumed, "1× + 2 s"),
         ("the same by the clock, whatever else runs here", start.resumed_clock, ""),
     ):
-        rows.append((name, f"{took.median:.2f} s", f"{took.low:.2f}–{took.high:.2f}", promised))
+        rows.append((name, f"{took.median:.2f}×", f"{took.low:.2f}–{took.high:.2f}", promised))
     value = {"cost": [asdict(item) for item in cost], "start": asdict(start)}
     return value, table(("a run as people start it", "takes", "from–to", "promised"), rows)
 
