@@ -1,4 +1,5 @@
-"""The process that trains one run: `python -m builder.train.worker HOME`, which is told its run on standard input.
+"""The process that trains one run: `python -m builder.train.worker HOME`, which is told its run on standard input, or
+to look for a learning rate.
 Without HOME it is the server of which such processes are forked; each of them is told its data folder, too.
 
 A thread of its own carries messages to and from the store, so that the loop never waits for a disk. Everything that a

@@ -105,6 +105,7 @@ def ask_all(python: bare.Interpreter, folder: Path, code: str, kind: str) -> dic
         given = {key: value.numpy() for key, value in inputs(run).items()}
         np.savez(folder / name / "inputs.npz", **given)  # type: ignore[arg-type]
     found: dict[str, Any] = ask(python, folder, code, *BATCHES)
+    assert set(found) == set(NAMES)
     return found
 
 

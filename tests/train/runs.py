@@ -19,7 +19,7 @@ from builder.compile import source
 from builder.data import prepare
 from builder.graph import DataChoice, Project, Training
 from builder.store import Points, Run, Store, open_store
-from builder.train import control, refresh, start, worker
+from builder.train import checkpoints, control, refresh, start, worker
 from builder.train.limits import Guard, declared
 from builder.train.link import Link
 from builder.train.loop import Loop, Watch, begin
@@ -61,6 +61,24 @@ def moons(**training: Any) -> Project:
 def loop(project: Project, home: Path) -> Loop:
     """A loop at its beginning, as a worker makes it."""
     return begin(project, source(project), prepare(project.data, home))
+
+
+def broken_off(project: Project, stop_at: int, home: Path, folder: Path) -> tuple[Loop, Recorder, Recorder]:
+    """A loop at its end that went on from the files in which another left itself after step `stop_at`, and what each
+    of the two recorded."""
+    broken, first = loop(project, home), Recorder(stop_at)
+    assert not broken.run(first)
+    checkpoints.save(folder, broken.step, broken.checkpoint())
+    if broken.best.weights:
+        checkpoints.save_best(folder, broken.best.weights, {})
+    torch.manual_seed(99)  # another process knows nothing of the first
+    torch.rand(7)
+    found = checkpoints.load(folder)
+    assert found is not None
+    resumed, second = loop(project, home), Recorder()
+    resumed.restore(found[1], checkpoints.weights(folder) if broken.best.weights else None)
+    assert resumed.run(second)
+    return resumed, first, second
 
 
 @contextmanager

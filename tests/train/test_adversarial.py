@@ -19,11 +19,10 @@ from builder.explain import ExplainError, explain, methods
 from builder.graph import DataChoice, Project, apply
 from builder.templates import templates
 from builder.train import OBJECTIVES, evaluate, fit_here, predict
-from builder.train.checkpoints import load, save, save_best, weights
 from builder.train.frechet import features, frechet, shuffled
 from builder.train.loop import Loop
 from builder.train.turns import Turns, discriminator_loss, generator_loss
-from tests.train.runs import Recorder, loop
+from tests.train.runs import Recorder, broken_off, loop
 from tests.train.test_figures import ELSEWHERE, at_its_figure
 
 
@@ -124,19 +123,7 @@ def test_resumed_run_equals_one_without_a_break(home: Path, tmp_path: Path) -> N
     whole, seen = loop(project, home), Recorder()
     assert whole.run(seen)
     for stop_at in (1, 5):
-        broken, first = loop(project, home), Recorder(stop_at)
-        assert not broken.run(first)
-        folder = tmp_path / str(stop_at)
-        save(folder, broken.step, broken.checkpoint())
-        if broken.best.weights:
-            save_best(folder, broken.best.weights, {})
-        torch.manual_seed(99)
-        torch.rand(7)
-        found = load(folder)
-        assert found is not None
-        resumed, second = loop(project, home), Recorder()
-        resumed.restore(found[1], weights(folder) if broken.best.weights else None)
-        assert resumed.run(second)
+        resumed, first, second = broken_off(project, stop_at, home, tmp_path / str(stop_at))
         for one, other in zip(whole.model.state_dict().values(), resumed.model.state_dict().values(), strict=True):
             assert torch.equal(one, other), stop_at
         assert json.dumps(_plain(whole.checkpoint().state)) == json.dumps(_plain(resumed.checkpoint().state)), stop_at

@@ -14,9 +14,8 @@ import torch
 from builder.graph import Project, apply
 from builder.graph.optimizing import OPTIMIZERS, SCHEDULES
 from builder.templates import templates
-from builder.train.checkpoints import load, save, save_best, weights
 from builder.train.loop import Loop
-from tests.train.runs import Recorder, loop, moons
+from tests.train.runs import Recorder, broken_off, loop, moons
 
 # Everything that has a state of its own, or changes what a step does; the network has dropout and a batch norm.
 ALL = {
@@ -64,18 +63,7 @@ def check(project: Project, stop_at: int, home: Path, folder: Path) -> Loop:
     """Run a document with and without a break after step `stop_at`, and compare all that came of it."""
     whole, seen = loop(project, home), Recorder()
     assert whole.run(seen)
-    broken, first = loop(project, home), Recorder(stop_at)
-    assert not broken.run(first)
-    save(folder, broken.step, broken.checkpoint())
-    if broken.best.weights:
-        save_best(folder, broken.best.weights, {})
-    torch.manual_seed(99)  # another process knows nothing of the first
-    torch.rand(7)
-    found = load(folder)
-    assert found is not None
-    resumed, second = loop(project, home), Recorder()
-    resumed.restore(found[1], weights(folder) if broken.best.weights else None)
-    assert resumed.run(second)
+    resumed, first, second = broken_off(project, stop_at, home, folder)
     assert same(dict(whole.model.state_dict()), dict(resumed.model.state_dict()))
     assert same(whole.checkpoint().state, resumed.checkpoint().state)
     assert same(whole.best.weights, resumed.best.weights)
