@@ -1,4 +1,4 @@
-"""The design page: one fragment that holds the canvas and what stands beside it."""
+"""The design page: a fragment that holds the canvas, which is one of its own, and what stands beside it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from builder.ui.formula import formula
 from builder.ui.inspector import inspector
 from builder.ui.library import library
 from builder.ui.live import Live
-from builder.ui.networks import Shown, shown
+from builder.ui.networks import shown
 from builder.ui.sharing import share
 from builder.ui.style import narrow
 from builder.ui.tabs import tabs
@@ -28,12 +28,13 @@ from builder.ui.words import ago
 HEIGHT = 690
 # Another tab or another person may have changed the project; how often this tab looks.
 LOOK_EVERY_S = 2.0
+PAGE = "design"
 
 
 def designer(live: Live) -> None:
     """Everything on the design page."""
     narrow()
-    st.fragment(_page, run_every=LOOK_EVERY_S)(live)
+    st.fragment(_page, run_every=LOOK_EVERY_S, key=PAGE)(live)
 
 
 @guard()
@@ -43,7 +44,7 @@ def _page(live: Live) -> None:
     _bar(live, look.name)
     left, right = st.columns([3.4, 1.15], gap="small")
     with left:
-        _canvas(live, key, look)
+        _canvas(live, key)
     with right:
         tabs(
             {
@@ -99,7 +100,11 @@ def _choose_objective(name: str) -> Edit:
     return {"kind": "project", "training": {"objective": name}}
 
 
-def _canvas(live: Live, key: str, look: Shown) -> None:
+@st.fragment
+@guard()
+def _canvas(live: Live, key: str) -> None:
+    """Edits are answered by the canvas alone. As soon as people see the answer, it asks for what stands beside it."""
+
     def on_sync() -> None:
         refusals = live.sync(_state(key).get("sync"))
         if refusals:  # they stay until there are others, as no one knows which run's answer arrives
@@ -111,7 +116,7 @@ def _canvas(live: Live, key: str, look: Shown) -> None:
     canvas(
         data=payload(
             live,
-            look,
+            shown(live, _state(key).get("network")),
             client if isinstance(client, str) else "",
             refusals,
             HEIGHT,
@@ -121,7 +126,7 @@ def _canvas(live: Live, key: str, look: Shown) -> None:
         ),
         key=key,
         on_sync=on_sync,
-        on_look=lambda: None,
+        on_look=lambda: st.rerun(PAGE),
     )
 
 

@@ -11,9 +11,12 @@ import time
 import urllib.request
 from pathlib import Path
 
+import psutil
+
 from builder.store import Store, open_store
 
 APP = Path(__file__).parents[3] / "app.py"
+IDLE_PERCENT = 20
 
 
 class Server:
@@ -49,6 +52,12 @@ class Server:
                 start_new_session=True,
             )
         self._wait()
+
+    def settle(self) -> None:
+        """Wait until it idles, for a minute at most: it imports what later pages need while one looks at the first."""
+        process, end = psutil.Process(self.process.pid), time.monotonic() + 60
+        while process.cpu_percent(1.0) > IDLE_PERCENT and time.monotonic() < end:
+            pass
 
     def kill(self) -> None:
         """End the server without a chance to tidy up."""

@@ -6,19 +6,15 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import streamlit as st
-
-from builder.ui.served import register
-
-NAME = "canvas"
+from builder.ui.served import component
 
 
 def canvas(*, data: dict[str, Any], key: str, on_sync: Callable[[], None], on_look: Callable[[], None]) -> Any:
     """Show the canvas with `data` (see builder.ui.canvas.payload).
 
     What people do arrives in `st.session_state[key]`: `sync` holds edits for `Editor.sync`, `selection` the ids of the
-    selected nodes and edges, `network` the network that people want to see. All are states, not triggers, so that none
-    is lost; `on_sync` runs when edits came, `on_look` when one of the others changed.
+    selected nodes and edges, told again when edits were answered, `network` the network that people want to see. All
+    are states, not triggers, so that none is lost; `on_sync` runs when edits came, `on_look` when another changed.
     """
     callbacks = {"on_sync_change": on_sync, "on_selection_change": on_look, "on_network_change": on_look}
     return _component()(key=key, data=data, height="content", **callbacks)
@@ -27,5 +23,4 @@ def canvas(*, data: dict[str, Any], key: str, on_sync: Callable[[], None], on_lo
 @cache
 def _component() -> Any:
     # Registered when first shown: with files of its own, a component cannot be registered before Streamlit runs.
-    name = register(NAME, "ui/canvas/build")
-    return st.components.v2.component(name, js="index-*.js", isolate_styles=True)
+    return component("canvas", "ui/canvas/build", "index-*.js", isolate_styles=True)

@@ -11,7 +11,7 @@ import streamlit as st
 
 from builder.ui.charts import thin
 from builder.ui.curves import Curve, Curves, View
-from builder.ui.served import register
+from builder.ui.served import component
 
 # Points are sent with so many looks in a row, as a browser that is busy leaves some out; from one that lacks more
 # than that comes a word, and it is sent everything.
@@ -94,5 +94,4 @@ def _forget() -> None:
 @cache
 def _component() -> Any:
     # Registered when first shown: with files of its own, a component cannot be registered before Streamlit runs.
-    name = register("curves", "ui/curves/served")
-    return st.components.v2.component(name, html=HTML, js="curves.js")
+    return component("curves", "ui/curves/served", "curves.js", html=HTML)

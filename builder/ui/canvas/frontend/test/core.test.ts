@@ -111,6 +111,33 @@ describe("the outbox", () => {
     expect(sent[1]?.value.ops).toEqual(sent[0]?.value.ops);
     expect(sent[1]?.value).not.toEqual(sent[0]?.value);
   });
+  it("asks for what stands beside the canvas once edits are answered and seen, with the selection that came of them", () => {
+    const { engine, sent } = engineOn(chain("Input"));
+    const looks = () => sent.filter(({ name }) => name === "selection").map(({ value }) => value);
+    const answer = (ack: number) =>
+      engine.receive(data(chain("Input"), { revision: 1 + ack, ack: { [engine.client]: ack } }));
+    const chosen = { network: "main", nodes: ["input_1"], edges: [] };
+    engine.do(move(1));
+    engine.choose(chosen);
+    engine.do(move(2));
+    vi.advanceTimersByTime(500);
+    answer(1);
+    vi.advanceTimersByTime(500);
+    expect(looks()).toEqual([]); // the second edit is on its way
+    answer(2);
+    expect(looks()).toEqual([]);
+    vi.advanceTimersByTime(100);
+    expect(looks()).toMatchObject([chosen]);
+    engine.choose({ ...chosen });
+    engine.receive(data(chain("Input"), { revision: 4, foreign: 4 }));
+    vi.advanceTimersByTime(500);
+    expect(looks().length).toBe(1); // what others do comes with the page
+    engine.do(move(3));
+    answer(3);
+    vi.advanceTimersByTime(100);
+    expect(looks().length).toBe(2);
+    expect(looks()[1]).not.toEqual(looks()[0]); // or Streamlit would keep it back
+  });
   it("replays its own edits on a foreign snapshot, and ignores old news", () => {
     const { engine } = engineOn(chain("Input"));
     engine.do(move(7));

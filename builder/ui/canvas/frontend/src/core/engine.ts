@@ -9,6 +9,8 @@ export type Send = (name: string, value: unknown) => void;
 type Chosen = { network: string; nodes: string[]; edges: string[] };
 type Wish = { type: string; node: string | null };
 const RESEND_MS = 2000;
+/** An answer is seen by then. */
+const SEEN_MS = 40;
 const NO_ISSUES: Issue[] = [];
 
 export const randomName = (): string =>
@@ -36,6 +38,10 @@ export class Engine {
   private standing = new Map<string, LayerType>();
   private offer = "";
   private lacking = "";
+  /** How many answers there were to edits, and what Python was last told of what is beside the canvas. */
+  private answers = 0;
+  private looked = "";
+  private looking: ReturnType<typeof setTimeout> | undefined;
   private wishes = 0;
   private seq = 0;
   private messages = 0;
@@ -89,18 +95,27 @@ export class Engine {
   /** Tell Python what is selected. */
   choose(chosen: Chosen): void {
     this.chosen = chosen;
-    this.tellChoice();
+    this.look(SEEN_MS);
   }
 
   /** Ask Python what a layer is, or ask no more. It answers with `about`. */
   ask(wish: Wish | null): void {
     if (wish?.type === this.wish?.type && wish?.node === this.wish?.node) return;
     this.wish = wish;
-    this.tellChoice();
+    this.look(0);
   }
 
-  private tellChoice(): void {
-    this.send("selection", { ...this.chosen, about: this.wish, palette: this.paletteVersion });
+  /** Have what stands beside the canvas follow: it is asked for when edits were answered, so that none waits for it. */
+  private look(delay: number): void {
+    clearTimeout(this.looking);
+    this.looking = setTimeout(() => {
+      if (this.inFlight > this.acknowledged) return; // the answer looks
+      const { chosen, wish: about, paletteVersion: palette, answers } = this;
+      const text = JSON.stringify([chosen, about, answers]);
+      if (text === this.looked) return;
+      this.looked = text;
+      this.send("selection", { ...chosen, about, palette, answers });
+    }, delay);
   }
 
   /** What is wrong with a node of the network that is shown. Sorted by node once, since each of 1,000 nodes asks. */
@@ -143,6 +158,7 @@ export class Engine {
     const acknowledged = data.ack[this.client] ?? this.acknowledged;
     const overtaken = data.wish !== null && data.wish < (this.data.wish ?? 0);
     if (overtaken || acknowledged < this.acknowledged || data.revision < this.data.revision) return;
+    if (acknowledged > this.acknowledged) this.answered();
     this.acknowledged = acknowledged;
     this.pending = this.pending.filter((operation) => operation.seq > acknowledged);
     this.data = data;
@@ -167,6 +183,7 @@ export class Engine {
 
   /** First data, another document, or a history that was replaced: what was here belongs to the past. */
   private start(data: Data): void {
+    if (this.epoch) this.answered();
     this.epoch = data.epoch;
     this.client = randomName();
     this.pending = [];
@@ -174,6 +191,11 @@ export class Engine {
     this.foreign = -1;
     this.network = "";
     this.data = { ...data, revision: -1, wish: null };
+  }
+
+  private answered(): void {
+    this.answers++;
+    this.look(SEEN_MS);
   }
 
   /** Take the palette where it is new to this browser, and the networks, which come with every answer. */

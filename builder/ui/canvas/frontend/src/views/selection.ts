@@ -4,7 +4,7 @@ import { useEffect, useRef } from "react";
 import type { FlowNode } from "./nodes";
 import type { Stage } from "./stage";
 
-const SETTLE_MS = 60;
+const SETTLE_MS = 20;
 
 export function useSelection(stage: Stage, nodes: FlowNode[], edges: Edge[]): void {
   const selected = {
