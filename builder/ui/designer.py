@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from builder.compile import CompileError, source
 from builder.graph import Edit
@@ -41,10 +44,13 @@ def designer(live: Live) -> None:
 def _page(live: Live) -> None:
     key = f"canvas {live.id}"
     look = shown(live, _state(key).get("network"))
-    _bar(live, look.name)
+    bar = st.container()
     left, right = st.columns([3.4, 1.15], gap="small")
+    # First, as edits that were made while the server was away wait for it.
     with left:
         _canvas(live, key)
+    with bar:
+        _bar(live, look.name)
     with right:
         tabs(
             {
@@ -126,12 +132,21 @@ def _canvas(live: Live, key: str) -> None:
         ),
         key=key,
         on_sync=on_sync,
-        on_look=lambda: st.rerun(PAGE),
+        on_look=_follow,
     )
 
 
 def _state(key: str) -> Any:
     return st.session_state.get(key, {})
+
+
+def _follow() -> None:
+    """Draw what stands beside the canvas, unless all of the page is drawn anyway, or another one: people may leave just
+    as the canvas asks."""
+    context = get_script_run_ctx()
+    if context and context.fragment_ids_this_run:
+        with suppress(StreamlitAPIException):  # the fragment went with its page
+            st.rerun(PAGE)
 
 
 def _message(key: str, name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,7 +22,8 @@ def bound(live: Live, name: str, shown: Any, edit: Callable[[Any], Edit], *, ren
     ValueError with a sentence. `renews` is for edits that change what other widgets show.
     """
     generation = live.generation
-    key = f"{live.id}/{generation}/{name}"
+    own: Counter[str] = st.session_state.setdefault(f"typed {live.id}", Counter())
+    key = f"{live.id}/{generation}.{live.typed[name] - own[name]}/{name}"
 
     def commit() -> None:
         # Streamlit may replay this for a form that is gone: the generation tells, and so does a value that is as drawn.
@@ -33,6 +35,8 @@ def bound(live: Live, name: str, shown: Any, edit: Callable[[Any], Edit], *, ren
             return
         try:
             live.apply(edit(value), from_form=not renews)
+            live.typed[name] += 1
+            own[name] += 1
         except ValueError as error:
             st.session_state["refusal"] = (key, str(error))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import Any
 
 from builder.check import Analysis, analyse
@@ -42,6 +43,8 @@ class Live:
         self.store = store
         self.id = project_id
         self.lock = threading.RLock()
+        # How often each widget made a change: other tabs' widgets of this name have to be renewed by it.
+        self.typed: Counter[str] = Counter()
         self._open()
 
     def _open(self) -> None:

@@ -197,7 +197,7 @@ def test_a_canvas_that_was_left_shows_what_came_meanwhile(page: Page, server: Se
     canvas.drag_layer("Input", 0.5, 0.1)
     canvas.settle()
     canvas.node("input_1").click()
-    expect(page.get_by_text("input_1").first).to_be_visible()  # in the inspector
+    expect(page.locator("code", has_text="input_1")).to_be_visible()  # in the inspector
     url = page.url
     page.get_by_role("link", name="Home").click()
     expect(page.get_by_label("Name of a new project")).to_be_visible()
@@ -209,7 +209,7 @@ def test_a_canvas_that_was_left_shows_what_came_meanwhile(page: Page, server: Se
     page.get_by_role("link", name="Design").click()
     expect(canvas.node("linear_1")).to_be_visible()
     assert selected(page) == {"input_1"}
-    expect(page.get_by_text("input_1").first).to_be_visible()
+    expect(page.locator("code", has_text="input_1")).to_be_visible()
 
 
 def test_snapshots_wait_while_something_is_dragged(page: Page, server: Server) -> None:

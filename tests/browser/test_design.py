@@ -201,6 +201,19 @@ def test_two_tabs_never_overwrite_each_other(page: Page, server: Server) -> None
     canvas.settle()
     other.settle()
     assert canvas.nodes() == other.nodes() == saved_nodes(server, "Two tabs") == {"input_1", "linear_1", "output_1"}
+    # What one changes in a form the other's form shows, and who held what another removed goes on by keys.
+    units = [tab.get_by_role("spinbutton", name="Units") for tab in (page, other_page)]
+    for tab, field in zip((canvas, other), units, strict=True):
+        tab.node("linear_1").click()
+        expect(field).to_have_value("64")
+    units[0].fill("48")
+    units[0].press("Enter")
+    expect(units[1]).to_have_value("48")
+    canvas.node("linear_1").click()
+    page.keyboard.press("Delete")
+    expect(other.node("linear_1")).to_have_count(0)
+    other_page.keyboard.press("Control+z")
+    expect(canvas.node("linear_1")).to_be_visible()
     assert not problems, problems
 
 

@@ -20,7 +20,8 @@ const engines = new Map<string, Engine>();
 
 const render: FrontendRenderer<State, Data> = (component: FrontendRendererArgs<State, Data>) => {
   const place = component.parentElement as unknown as HTMLElement;
-  const send = (name: string, value: unknown) => component.setStateValue(name, value);
+  // Once another page is there, Python does not know the canvas, and its log would say so.
+  const send = (name: string, value: unknown) => place.isConnected && component.setStateValue(name, value);
   let here = mounted.get(place);
   if (here) {
     here.engine.send = send;
@@ -52,8 +53,7 @@ function mount(place: HTMLElement, data: Data, send: Engine["send"]): Mounted {
   place.replaceChildren(box);
   let engine = engines.get(data.document);
   if (engine) {
-    engine.send = send;
-    engine.receive(data);
+    engine.arrive(data, send);
   } else {
     engine = new Engine(data, send);
     engines.set(data.document, engine);

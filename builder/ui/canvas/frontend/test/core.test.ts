@@ -138,6 +138,22 @@ describe("the outbox", () => {
     expect(looks().length).toBe(2);
     expect(looks()[1]).not.toEqual(looks()[0]); // or Streamlit would keep it back
   });
+  it("says again what is selected when the canvas comes back to the page, and what is no more selected not", () => {
+    const { engine, sent } = engineOn(chain("Input"));
+    const chosen = { network: "main", nodes: ["input_1"], edges: [] };
+    engine.choose(chosen);
+    vi.advanceTimersByTime(100);
+    const again: unknown[] = [];
+    engine.arrive(data(chain("Input")), (_name, value) => again.push(value));
+    engine.choose(chosen);
+    vi.advanceTimersByTime(100);
+    expect(again).toEqual([sent[0]?.value]);
+    engine.arrive(data(chain("Input")), (_name, value) => again.push(value));
+    engine.do(move(1));
+    engine.receive(data(chain("Input"), { revision: 2, ack: { [engine.client]: 1 } }));
+    vi.advanceTimersByTime(100);
+    expect(again.at(-1)).toMatchObject({ nodes: [] });
+  });
   it("replays its own edits on a foreign snapshot, and ignores old news", () => {
     const { engine } = engineOn(chain("Input"));
     engine.do(move(7));

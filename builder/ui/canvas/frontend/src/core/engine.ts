@@ -12,6 +12,7 @@ const RESEND_MS = 2000;
 /** An answer is seen by then. */
 const SEEN_MS = 40;
 const NO_ISSUES: Issue[] = [];
+const NOTHING: Chosen = { network: "", nodes: [], edges: [] };
 
 export const randomName = (): string =>
   Array.from({ length: 12 }, () => "0123456789abcdefghijklmnopqrstuvwxyz"[Math.floor(Math.random() * 36)]).join("");
@@ -30,7 +31,7 @@ export class Engine {
   /** Refused edits, as sentences, until they are read. */
   refusals: string[] = [];
   send: Send;
-  private chosen: Chosen = { network: "", nodes: [], edges: [] };
+  private chosen = NOTHING;
   private wish: Wish | null = null;
   private sorted: { issues?: Issue[]; network: string; byNode: Map<string, Issue[]> } = { network: "", byNode: new Map() };
   private palette: LayerType[] = [];
@@ -60,6 +61,16 @@ export class Engine {
     this.data = data;
     this.send = send;
     this.refusedAt = data.refused_at; // what was refused before this page was there is past
+    this.receive(data);
+  }
+
+  /** The canvas is on the page again after others were: Python has forgotten what it was told of it. */
+  arrive(data: Data, send: Send): void {
+    this.send = send;
+    this.chosen = NOTHING;
+    this.wish = null;
+    this.looked = "";
+    this.sentAt = 0;
     this.receive(data);
   }
 

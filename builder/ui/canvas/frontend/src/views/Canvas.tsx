@@ -153,12 +153,15 @@ function Surface() {
 
   useEffect(() => {
     const redraw = () => {
+      const { nodes, notes, edges } = engine.graph;
+      const held = stage.root.activeElement?.closest(".react-flow__node, .react-flow__edge")?.getAttribute("data-id");
+      if (held && !(held in nodes || held in notes || held in edges)) commands.refocus = true; // another tab removed it
       setNodes((before) => flowNodes(engine, before));
       setEdges((before) => flowEdges(engine, before));
     };
     redraw(); // what came between the first drawing and now
     return engine.listen((topic) => topic === "graph" && redraw());
-  }, [engine, stage]);
+  }, [engine, stage, commands]);
   useEffect(() => () => engine.release(), [engine]); // a drag may be under way when the page changes
   useEffect(() => {
     if (commands.refocus) stage.focus();

@@ -70,13 +70,13 @@ function Totals() {
   return (
     <div className="nl-totals" data-totals>
       <span title={`${totals.parameters.toLocaleString("en")} parameters`}>
-        <b>{count(totals.parameters)}</b> parameters
+        <b>{count(totals.parameters)}</b> param<i>eter</i>s
       </span>
       <span title="Multiplications and additions of one forward pass">
-        <b>{count(totals.flops)}</b> FLOPs per example
+        <b>{count(totals.flops)}</b> FLOPs<i> per example</i>
       </span>
       <span title="Weights, gradients, Adam's moments, and what a batch keeps for the backward pass">
-        <b>{bytes(totals.memory_bytes)}</b> to train
+        <b>{bytes(totals.memory_bytes)}</b><i> to train</i>
       </span>
     </div>
   );

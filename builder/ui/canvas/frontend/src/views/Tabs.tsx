@@ -20,11 +20,6 @@ export const Tabs = memo(() => {
   const from = [...trail].reverse().find((name) => name !== shown && tabs.some((tab) => tab.name === name));
   return (
     <div className="nl-tabs" data-tabs>
-      {from && (
-        <button className="nl-back" data-action="back" title={`Back to ${from} (U)`} aria-label={`Back to ${from}`} onClick={commands.back}>
-          <Icon name="back" />
-        </button>
-      )}
       <div className="nl-tab-list" role="tablist" aria-label="Networks">
         {tabs.map((tab) => (
           <NetworkTab key={tab.name} tab={tab} current={tab.name === shown} />
@@ -40,6 +35,11 @@ export const Tabs = memo(() => {
       >
         <Icon name="plus" />
       </button>
+      {from && (
+        <button className="nl-back" data-action="back" title={`Back to ${from} (U)`} aria-label={`Back to ${from}`} onClick={commands.back}>
+          <Icon name="back" />
+        </button>
+      )}
       <Actions />
     </div>
   );
@@ -69,7 +69,7 @@ function NetworkTab({ tab, current }: { tab: Tab; current: boolean }) {
           aria-selected={current}
           className="nl-tab-name"
           title={[said, "Double-click to rename"].filter(Boolean).join(". ")}
-          onClick={() => commands.openNetwork(tab.name)}
+          onClick={() => commands.openNetwork(tab.name, current ? commands.stage.ui.state.trail : [])}
           onDoubleClick={() => setWriting(true)}
           onKeyDown={(event) => {
             if (event.key === "F2") setWriting(true);
