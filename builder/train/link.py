@@ -59,6 +59,7 @@ class Link(Watch):
         self._checkpoint_at = time.monotonic()
         self._best_step = -1
         self._speed = Pace()
+        self._resting = False
         self._meter = Meter(run.summary)
         self._trial = TrialWatch(store, run) if run.sweep_id else None
         self._problem = ""
@@ -173,9 +174,11 @@ class Link(Watch):
             if kind == "pause":
                 self.checkpoint(loop)
                 self.store.update_run(self.run_id, state="paused")
-                self._speed.pause()
+                self._resting = True
                 if not self._wait(loop):
                     return False
+                self._speed.pause()
+                self._resting = False
                 self.store.update_run(self.run_id, state="running")
         return True
 
@@ -262,7 +265,8 @@ class Link(Watch):
         system = _system()
         self._facts.update(system)
         self._facts.update(self._meter.stop() if self._closed.is_set() else self._meter.read())
-        self._speed.update(self._state["step"])
+        if not self._resting:
+            self._speed.update(self._state["step"])
         rate = self._speed.steps_per_s
         left = self._facts["total_steps"] - self._state["step"]
         self._facts["steps_per_s"] = rate

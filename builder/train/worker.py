@@ -167,6 +167,8 @@ def carry_out(
     link.start(loop)
     try:
         done = loop.run(link if through is None else through(link))
+        if not done:
+            store.update_run(run_id, holding=run.claim, state="stopping")  # to measure many rows takes its time
         link.checkpoint(loop)
         trained = TrainedRun(project, text, loop.best_model(), loop.data)
         measured = evaluate(trained)

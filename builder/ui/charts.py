@@ -102,22 +102,35 @@ def _numbers(counts: list[list[int]], shares: list[list[float]], names: Sequence
     ]
 
 
-def residual_chart(target: list[float], predicted: list[float], name: str) -> go.Figure:
-    """Predicted against true values; a perfect network's points lie on the line."""
+def residual_charts(target: Sequence[float], predicted: Sequence[float]) -> tuple[go.Figure, go.Figure]:
+    """Predicted against true values, and the residuals against the predicted ones. All of a perfect network's points
+    lie on the lines; where residuals bend or spread along theirs, the network misses something."""
+    ends = min(*target, *predicted), max(*target, *predicted)
+    residuals = [true - said for true, said in zip(target, predicted, strict=True)]
+    return (
+        _scatter("Predicted against true value", ("True", target), ("Predicted", predicted), (ends, ends)),
+        _scatter("Residuals", ("Predicted", predicted), ("True less predicted", residuals), (ends, (0, 0))),
+    )
+
+
+def _scatter(
+    title: str,
+    x: tuple[str, Sequence[float]],
+    y: tuple[str, Sequence[float]],
+    exact: tuple[Sequence[float], Sequence[float]],
+) -> go.Figure:
+    """A point for each row, by two named values, and the line on which no error is."""
     import plotly.graph_objects as go
 
-    low, high = min(*target, *predicted), max(*target, *predicted)
     figure = go.Figure()
-    figure.add_scatter(
-        x=[low, high], y=[low, high], mode="lines", line={"dash": "dot", "color": "#94a3b8"}, name="exact"
-    )
-    figure.add_scatter(x=target, y=predicted, mode="markers", marker={"color": TRAIN, "opacity": 0.6}, name="rows")
+    figure.add_scatter(x=exact[0], y=exact[1], mode="lines", line={"dash": "dot", "color": "#94a3b8"}, name="exact")
+    figure.add_scatter(x=x[1], y=y[1], mode="markers", marker={"color": TRAIN, "opacity": 0.6}, name="rows")
     figure.update_layout(
-        title={"text": f"Predicted against true {name}", "x": 0, "font": {"size": 15}},
+        title={"text": title, "x": 0, "font": {"size": 15}},
         height=380,
         margin=MARGIN,
-        xaxis_title="True",
-        yaxis_title="Predicted",
+        xaxis_title=x[0],
+        yaxis_title=y[0],
         showlegend=False,
     )
     return figure

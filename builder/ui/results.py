@@ -15,7 +15,7 @@ from builder.graph import read
 from builder.store import Run
 from builder.text import number
 from builder.train import Evaluation
-from builder.ui.charts import confusion_chart, residual_chart, series_chart
+from builder.ui.charts import confusion_chart, residual_charts, series_chart
 from builder.ui.episodes import episodes
 from builder.ui.live import Live
 from builder.ui.panels import embedding_chart, painted, panels, samples, separation_charts, tagged
@@ -89,7 +89,7 @@ HEADINGS = {"average_precision": "AP"}
 # Pixels of a measure: what the longest name and the longest number take.
 METRIC_WIDTH = 172
 # Of a confusion, and of the scores of each class: both fit beside the recipe on a page of 1440.
-CONFUSION_WIDTH, REPORT_WIDTH = 490, 440
+CONFUSION_WIDTH, REPORT_WIDTH, RESIDUALS_WIDTH = 490, 440, 465
 # What pictures of a GAN are measured by; those of a decoder are not.
 LIKENESS = "likeness"
 
@@ -171,8 +171,9 @@ def _detail(found: Evaluation, name: str = "") -> None:
     if found.parts_report is not None:
         _report(st.container(), found.parts_report)
     if found.residuals is not None:
-        chart = residual_chart(found.residuals["target"], found.residuals["predicted"], "value")
-        st.plotly_chart(chart, width="stretch", key=f"residuals {name}")
+        with st.container(horizontal=True):
+            for place, chart in enumerate(residual_charts(found.residuals["target"], found.residuals["predicted"])):
+                st.plotly_chart(chart, width=RESIDUALS_WIDTH, key=f"residuals {place} {name}")
     if found.separation is not None:
         separation_charts(found.separation, name)
     if found.embedding is not None:
@@ -200,10 +201,11 @@ def _output(found: Evaluation, part: dict[str, Any]) -> None:
 def _report(place: DeltaGenerator, lines: list[dict[str, Any]]) -> None:
     """The scores of each class."""
     # So narrow that no column is cut off beside the confusion.
-    share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f", width=92)
+    share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f", width=84)
     shown = [{heading(name): value for name, value in line.items()} for line in lines]
     number = st.column_config.NumberColumn(format="%.4g")
     columns = {**dict.fromkeys(SHARES, share), **dict.fromkeys(("rmse", "mae", "r2"), number)}
+    columns["examples"] = st.column_config.NumberColumn(width=72)
     place.dataframe(shown, hide_index=True, column_config={heading(name): made for name, made in columns.items()})
 
 

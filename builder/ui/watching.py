@@ -89,8 +89,11 @@ def _progress(run: Run, live: Live) -> str:
         return "The worker is starting"
     if not run.total_steps and run.state == "finished":
         return "Nothing was trained: these are the weights as they were"
-    eta = run.summary.get("eta_s")
-    left = f" · {_left(run.summary)}" if run.state == "running" and eta is not None else ""
+    left = ""
+    if run.state == "stopping" or (run.state == "running" and 0 < run.total_steps <= run.step):
+        left = " · measuring it"
+    elif run.state == "running" and run.summary.get("eta_s") is not None:
+        left = f" · {_left(run.summary)}"
     return f"Epoch {run.epoch} · step {run.step:,} of {run.total_steps:,}{left}"
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from builder.store import open_store
+from builder.train import Evaluation, evaluate, start, worker
 from builder.train.limits import RunLimits
 from builder.train.link import Link
+from builder.train.loop import Loop
 from builder.train.observe.observer import Observer
-from tests.train.runs import Recorder, loop, moons
+from builder.train.trained import TrainedRun
+from tests.train.runs import Recorder, loop, moons, trained_here
 
 
 def test_a_run_that_goes_on_is_as_far_as_it_was_and_keeps_its_best(home: Path, tmp_path: Path) -> None:
@@ -29,3 +35,48 @@ def test_a_run_that_goes_on_is_as_far_as_it_was_and_keeps_its_best(home: Path, t
         "step": broken.best.step,
         "measure": "loss",
     }
+
+
+def test_the_time_of_a_pause_counts_for_no_speed(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("builder.train.pace.time", SimpleNamespace(monotonic=lambda: now[0]))
+    project, store = moons(), open_store(home)
+    run = store.create_run(store.create_project(project), project)
+    link = Link(store, run, tmp_path, Observer(project, tmp_path), RunLimits(0, 0, 0, 0))
+    link.tell(total_steps=1_000)
+
+    def beat(times: int, steps: int) -> None:
+        for _ in range(times):
+            now[0] += 1
+            link._state["step"] += steps
+            link._beat()
+
+    def wait(loop: Loop) -> bool:
+        beat(3, 0)
+        return True
+
+    monkeypatch.setattr(link, "_wait", wait)
+    beat(10, 50)
+    link._commands.append(("pause", None, ""))
+    assert link._obey(loop(project, home))
+    beat(2, 50)
+    told = store.run(run.id).summary
+    assert told["steps_per_s"] == 50
+    assert set(told["speeds"]) == {50}
+
+
+def test_a_run_that_is_stopped_says_so_while_it_is_measured(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(home)
+    seen: list[str] = []
+
+    def measure(trained: TrainedRun) -> Evaluation:
+        seen.extend(run.state for run in store.active_runs())
+        return evaluate(trained)
+
+    monkeypatch.setattr(worker, "evaluate", measure)
+    monkeypatch.setattr(Link, "poll", lambda link, loop: loop.step < 5)
+    project = moons()
+    with trained_here():
+        run_id = start(store, store.create_project(project), project)
+    assert seen == ["stopping"]
+    assert store.run(run_id).state == "stopped"

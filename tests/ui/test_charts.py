@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.ui.charts import confusion_chart
+from builder.ui.charts import confusion_chart, residual_charts
 
 
 def test_mistakes_can_be_read_in_both_themes() -> None:
@@ -17,3 +17,10 @@ def test_mistakes_can_be_read_in_both_themes() -> None:
     }
     many = [str(number) for number in range(16)]
     assert not confusion_chart([[1] * 16] * 16, many).layout.annotations
+
+
+def test_residuals_lie_above_the_line_where_too_little_is_predicted() -> None:
+    fitted, residuals = residual_charts([1.0, 4.0], [2.0, 1.5])
+    assert [list(fitted.data[1][axis]) for axis in "xy"] == [[1.0, 4.0], [2.0, 1.5]]
+    assert [list(residuals.data[1][axis]) for axis in "xy"] == [[2.0, 1.5], [-1.0, 2.5]]
+    assert [list(residuals.data[0][axis]) for axis in "xy"] == [[1.0, 4.0], [0, 0]]
