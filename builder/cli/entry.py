@@ -10,10 +10,10 @@ import warnings
 from argparse import SUPPRESS, Action, ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from builder import log
-from builder.cli.command import INTERRUPTED, Command, Context, Failure, as_json
+from builder.cli.command import INTERRUPTED, USAGE, Command, Context, Failure, as_json
 from builder.cli.commands import registry
 from builder.cli.text import issue_line
 from builder.text import plain
@@ -33,6 +33,14 @@ class _Version(Action):
         parser.exit()
 
 
+class _Parser(ArgumentParser):
+    """Leaves it to others to say what was wrong, as scripts are told in JSON."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        raise Failure(f"{self.prog}: error: {message}", code=USAGE)
+
+
 def entry(argv: Sequence[str]) -> int:
     """Carry out the command that `argv` names. Returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -44,13 +52,15 @@ def entry(argv: Sequence[str]) -> int:
         asked = parser().parse_args(_completed(argv))
     except SystemExit as end:
         return int(end.code or 0)
+    except Failure as failure:
+        return _fail(failure, Context(None, "--json" in argv))
     folder = Path(asked.home).expanduser().absolute() if asked.home else None
     return _guarded(registry()[asked.command], asked, Context(folder, asked.json))
 
 
 def parser() -> ArgumentParser:
     """The parser of all commands; `--home` and `--json` may stand before or after the command."""
-    main = ArgumentParser(
+    main = _Parser(
         "netloom",
         description="Draw a neural network, train it, understand it, take it away.",
         epilog="Without a command, the app is started. RUN is a run's id, the beginning of one, or last.",

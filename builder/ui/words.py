@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+
+# Where what looks like an address is broken by a letter that is not seen: it would be a link, escaped or not.
+_WITHIN_ADDRESS = re.compile(r"(?<=www)(?=\.)|(?<=:)(?=//)|(?<=@)", re.IGNORECASE)
 
 
 def ago(moment: datetime) -> str:
@@ -43,4 +47,5 @@ def told_apart(titles: Mapping[str, str]) -> dict[str, str]:
 def plain(text: str) -> str:
     """Text from people, safe to stand within Markdown: nothing in it is read as markup."""
     special = "\\`*_{}[]()<>#+-.!|~$:&"
-    return "".join(f"\\{letter}" if letter in special else letter for letter in " ".join(text.split()))
+    whole = _WITHIN_ADDRESS.sub("\u2060", " ".join(text.split()))
+    return "".join(f"\\{letter}" if letter in special else letter for letter in whole)

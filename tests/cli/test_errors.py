@@ -69,6 +69,13 @@ def test_usage(console: Console, arguments: list[str]) -> None:
     assert answer.err
 
 
+def test_usage_is_told_to_scripts_as_well(console: Console) -> None:
+    answer = console("train", "x.json", "--epochs", "many", "--json")
+    assert answer.code == 2
+    assert "received 'many'" in answer.value["error"]
+    assert answer.value["issues"] == []
+
+
 @pytest.mark.parametrize("command", ["check", "summary", "code", "train"])
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_documents_that_are_none(console: Console, tmp_path: Path, command: str, name: str) -> None:
