@@ -36,9 +36,11 @@ def execution_order(graph: nx.DiGraph[str], circling: set[str] | None = None) ->
     """
     import networkx as nx
 
-    circling = cyclic(graph) if circling is None else circling
-    behind = set(circling)
-    for node in circling:
-        behind |= nx.descendants(graph, node)
+    behind = set(cyclic(graph) if circling is None else circling)
+    waiting = list(behind)
+    while waiting:
+        new = set(graph.successors(waiting.pop())) - behind
+        behind |= new
+        waiting += new
     free = graph.subgraph([node for node in graph if node not in behind]) if behind else graph
     return list(nx.lexicographical_topological_sort(free, key=natural))

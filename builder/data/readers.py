@@ -273,7 +273,8 @@ def _column(values: pd.Series) -> pd.Series:
         return values
     known = values.dropna()
     if len(known) and kinds.infer_dtype(known, skipna=True) in ("decimal", "integer", "mixed-integer-float"):
-        return pd.Series([np.nan if pd.isna(value) else float(value) for value in values], dtype=np.float64)
+        with suppress(OverflowError):  # whole numbers of more digits than any float has stay texts
+            return pd.Series([np.nan if pd.isna(value) else float(value) for value in values], dtype=np.float64)
     return _dates(_numbers(_texts(values)))
 
 

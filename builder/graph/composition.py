@@ -8,7 +8,17 @@ from itertools import count
 from typing import Any
 
 from builder.graph import bundle
-from builder.graph.document import MAX_NETWORKS, SUBNETWORK, Edge, Network, Node, Project, is_identifier, misnamed
+from builder.graph.document import (
+    MAX_NETWORKS,
+    MAX_NODES,
+    SUBNETWORK,
+    Edge,
+    Network,
+    Node,
+    Project,
+    is_identifier,
+    misnamed,
+)
 from builder.graph.expression import FUNCTIONS, SIZE, ExpressionError, names_in
 from builder.text import natural
 
@@ -229,6 +239,8 @@ def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
     repeat = node.params.get("repeat", 1)
     if not isinstance(repeat, int) or repeat < 1:
         raise CompositionError(f"{node.id} is repeated {repeat!r} times; a number is needed there to unpack it.")
+    if repeat * len(inner.nodes) > MAX_NODES:
+        raise CompositionError(f"{node.id} is {repeat} times {len(inner.nodes)} layers; at most {MAX_NODES} fit here.")
     if repeat > 1 and node.params.get("shared"):
         raise CompositionError(f"The repetitions of {node.id} share their weights, so it cannot be unpacked.")
     if node.shares or any(other.shares == node.id for other in outer.nodes.values()):

@@ -22,6 +22,7 @@ FORMAT = 1
 DEFAULT_SOURCE_PORT = "out"
 DEFAULT_TARGET_PORT = "in"
 MAX_NODES = 2_000
+MAX_EDGES = 20_000
 MAX_PARAMS_BYTES = 65_536
 MAX_NETWORKS = 200
 # The type of a node that stands for another network of the project.
@@ -191,6 +192,8 @@ class Network(Frozen):
     def _consistent(self) -> Network:
         if len(self.nodes) > MAX_NODES:
             raise ValueError(f"a network has at most {MAX_NODES} nodes, this one has {len(self.nodes)}")
+        if len(self.edges) > MAX_EDGES:
+            raise ValueError(f"a network has at most {MAX_EDGES:,} edges, this one has {len(self.edges):,}")
         for key, node in self.nodes.items():
             if key != node.id:
                 raise ValueError(f"the node under {key!r} calls itself {node.id!r}")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from builder.graph.composition import COMPOSITIONS, CompositionError
-from builder.graph.document import Edge, Network, Node, Note, Project
+from builder.graph.document import MAX_EDGES, Edge, Network, Node, Note, Project
 from builder.graph.files import explain
 
 Edit = Mapping[str, Any]
@@ -42,7 +42,9 @@ def apply(project: Project, edit: Edit) -> Project:
         if kind == "project":
             return _project(project, edit)
         if isinstance(kind, str) and kind in COMPOSITIONS:
-            return COMPOSITIONS[kind](project, edit)
+            composed = COMPOSITIONS[kind](project, edit)
+            Project.model_validate(composed.model_dump(mode="json"))  # one that cannot be read again would be lost
+            return composed
         change = _NETWORK_EDITS.get(kind) if isinstance(kind, str) else None
         if change is None:
             raise EditError(f"There is no edit of the kind {kind!r}.")
@@ -124,6 +126,8 @@ def _connect(network: Network, edit: Edit) -> Network:
         if end not in network.nodes:
             raise EditError(f"There is no node {end} to connect.")
     edges = tuple(other for other in network.edges if other.target != edge.target)
+    if len(edges) >= MAX_EDGES:
+        raise EditError(f"A network has at most {MAX_EDGES:,} edges.")
     return network.model_copy(update={"edges": (*edges, edge)})
 
 

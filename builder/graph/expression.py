@@ -12,6 +12,7 @@ from typing import Any
 MAX_LENGTH = 200
 MAX_VALUE = 1e15
 MAX_POWER = 64
+MAX_DIGITS = 15
 
 Number = int | float
 
@@ -24,10 +25,19 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Mod: operator.mod,
     ast.Pow: operator.pow,
 }
+
+
+def _rounded(value: Number, digits: Number = 0) -> Number:
+    # Python takes powers of ten for it, of as many digits as are asked for.
+    if abs(digits) > MAX_DIGITS:
+        raise ValueError(f"it is rounded to at most {MAX_DIGITS} digits")
+    return round(value, digits) if digits else round(value)  # type: ignore[arg-type]
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": min,
     "max": max,
-    "round": round,
+    "round": _rounded,
     "ceil": math.ceil,
     "floor": math.floor,
     "sqrt": math.sqrt,

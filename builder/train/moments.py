@@ -22,7 +22,7 @@ _LENGTH = 8
 
 
 class CheckpointError(ValueError):
-    """A run has no such weights; the message says which it has."""
+    """A run has no such weights, and the message says which it has; or they cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,17 @@ def find(folder: Path, wanted: str) -> Path:
 
 def weights(folder: Path, wanted: str) -> dict[str, torch.Tensor]:
     """The weights of a name. Raises: as `find`."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    return load_file(find(folder, wanted))
+    file = find(folder, wanted)
+    try:
+        return load_file(file)
+    except SafetensorError as error:
+        why = str(error)[:80]
+        raise CheckpointError(
+            f"The weights of this run are damaged ({file.name}: {why}); choose others, or train it again."
+        ) from error
 
 
 def _epoch(along: list[Kept], step: int) -> int | None:

@@ -17,6 +17,7 @@ from builder.explain.examples import read as read_example
 from builder.graph import read
 from builder.store import Run, StoreError
 from builder.train import TrainedRun
+from builder.train.moments import CheckpointError
 from builder.ui import session
 from builder.ui.deciding import seen
 from builder.ui.episodes import chosen_step
@@ -60,7 +61,7 @@ def explaining(live: Live) -> None:
         checkpoint = _checkpoint(live, run_id)
         try:
             loaded = _load(live.store.home, run_id, checkpoint, _written(live, run_id))
-        except (DataError, StoreError, OSError) as error:
+        except (DataError, StoreError, OSError, CheckpointError) as error:
             st.error(str(error))
             return
         refused = [method for method in loaded.methods if not method.available]

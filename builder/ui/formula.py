@@ -13,6 +13,7 @@ from builder.graph import Edit, EditError, Network, Project
 from builder.layers import Layer, form, registry
 from builder.ui.live import Live
 from builder.ui.networks import standing
+from builder.ui.trouble import guard
 from builder.ui.words import plain
 
 EXAMPLE = """width = 64
@@ -38,6 +39,7 @@ def formula(live: Live, shown: str) -> None:
         dialog(live, st.session_state[key], key)
 
 
+@guard()
 def _dialog(live: Live, shown: str, key: str) -> None:
     project = live.project
     if shown not in project.networks:  # another tab removed it

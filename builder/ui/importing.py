@@ -13,6 +13,7 @@ import streamlit as st
 from builder.compile.importers import Imported, Unreadable
 from builder.graph import DocumentError, Project, loads
 from builder.store import Store, StoreError
+from builder.ui.trouble import guard
 from builder.ui.words import plain
 
 KINDS = ("onnx", "pt2", "keras", "json", "safetensors")
@@ -42,6 +43,7 @@ def import_button(store: Store, open_project: Callable[[str], None]) -> None:
         st.dialog("Import a model", width="medium")(ask)(store, open_project)
 
 
+@guard()
 def ask(store: Store, open_project: Callable[[str], None]) -> None:
     """What the dialog holds: first the question for a file, then, in the same places, what was made of it."""
     head, body, foot, below = st.empty(), st.empty(), st.empty(), st.empty()

@@ -16,6 +16,7 @@ from builder.store import LibraryRow, Store, StoreError, Taken
 from builder.templates.shelf import blocks, summary
 from builder.ui.live import Live
 from builder.ui.picture import picture
+from builder.ui.trouble import guard
 from builder.ui.words import ago, count, plain
 
 COLUMNS = 3
@@ -49,6 +50,7 @@ def library(live: Live, shown: str) -> None:
         st.dialog("Library", width="large", icon=":material/library_books:")(_library)(live, shown)
 
 
+@guard()
 def _library(live: Live, shown: str) -> None:
     _publishing(live, shown)
     ready, mine = st.tabs(["Ready blocks", "My networks"])

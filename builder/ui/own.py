@@ -21,6 +21,7 @@ from builder.ui.words import plain
 # The longest side of a picture that can be drawn by hand, and the most steps of a series that can be typed.
 DRAWN, TYPED = 64, 4096
 HEIGHT = 360
+MAX_UPLOAD_MIB = 50  # of one picture or one sound
 
 _HTML = """
 <canvas data-part="canvas" aria-label="A picture to draw on" role="img"></canvas>
@@ -89,7 +90,8 @@ def _picture(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
         drawn = _drawn(values, key)
         return _raw(drawn, field)
     kinds = [kind.lower() for kind in (*FORMATS, "jpg")]
-    file = st.file_uploader("A picture", type=kinds, key=f"{key} file", help=f"Brought to {width} × {height} pixels")
+    told = f"Brought to {width} × {height} pixels"
+    file = st.file_uploader("A picture", type=kinds, key=f"{key} file", help=told, max_upload_size=MAX_UPLOAD_MIB)
     if file is None:
         st.caption("Until one is uploaded, the row's picture stands here.")
         return begun
@@ -140,7 +142,7 @@ def _sound(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
     way = st.segmented_control("Sound", ways, default=ways[0], required=True, key=f"{key} way")
     file = None
     if way == "Upload":
-        file = st.file_uploader("A sound", type=["wav", "flac"], key=f"{key} file")
+        file = st.file_uploader("A sound", type=["wav", "flac"], key=f"{key} file", max_upload_size=MAX_UPLOAD_MIB)
     elif way == "Record":
         file = st.audio_input("A sound", key=f"{key} record")
     if file is not None:

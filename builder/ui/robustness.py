@@ -17,6 +17,7 @@ from builder.explain.robustness import Robustness, attacked, robustness
 from builder.text import plain as line
 from builder.ui.attributing import COLOURS, ICONS, WORDS
 from builder.ui.taking import chart
+from builder.ui.trouble import guard
 from builder.ui.views import progress
 from builder.ui.what_if import ABOVE, AFTER, BEFORE, on_scale
 from builder.ui.words import plain
@@ -42,6 +43,7 @@ def obstacle(look: Look) -> str:
 
 
 @st.fragment
+@guard()
 def robustness_view(look: Look) -> None:
     """The whole view."""
     left, right = st.columns([1.4, 1])

@@ -22,6 +22,7 @@ from builder.ui.handing import hand_over
 from builder.ui.live import Live
 from builder.ui.results import measured
 from builder.ui.sweeping import sweeping
+from builder.ui.trouble import guard
 from builder.ui.watching import STATES
 from builder.ui.words import plain, told_apart
 
@@ -86,6 +87,7 @@ def _stamp(runs: Sequence[Run]) -> tuple[Any, ...]:
     return tuple((run.id, run.state, run.epoch) for run in runs if run.state in train.ACTIVE)
 
 
+@guard()
 def _look(store: Store, stamp: tuple[Any, ...]) -> None:
     """Draw the page anew where a run has gone on; the server's keeper looks after the runs themselves."""
     if _stamp(sorted(store.active_runs(), key=lambda run: run.created_at, reverse=True)) != stamp:

@@ -16,6 +16,7 @@ from builder.ui.attributing import trust
 from builder.ui.attributions import knows_signs, legend
 from builder.ui.deciding import answer_text, seen
 from builder.ui.taking import PICTURE, chart, exports
+from builder.ui.trouble import guard
 from builder.ui.views import progress
 from builder.ui.words import plain
 
@@ -72,6 +73,7 @@ def _found(look: Look, method: str, options: dict[str, Any]) -> Scrubbed | None:
         there.empty()
 
 
+@guard()
 def _frames(found: Scrubbed, key: str) -> None:
     """The slider, and what is to be seen where it stands. The curves stay outside: a figure that changes is drawn anew,
     and would flicker with each step."""

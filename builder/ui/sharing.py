@@ -12,6 +12,7 @@ from builder.graph.sharing import fold, unfold
 from builder.store import Store, StoreError
 from builder.ui.live import Live
 from builder.ui.picture import picture
+from builder.ui.trouble import guard
 from builder.ui.words import plain
 
 PARAMETER = "open"
@@ -23,6 +24,7 @@ def share(live: Live) -> None:
         st.dialog("Share", width="medium", icon=":material/share:")(_share)(live)
 
 
+@guard()
 def _share(live: Live) -> None:
     project, here = live.project, st.context.url or ""
     st.markdown("**A link to this project**")

@@ -22,6 +22,7 @@ from builder.store import Store
 from builder.templates.starting import NETWORKS, start, starters
 from builder.text import plain as line
 from builder.ui import session
+from builder.ui.trouble import guard
 from builder.ui.words import plain
 
 MAX_UPLOAD_MIB = 200
@@ -48,6 +49,7 @@ def upload(store: Store) -> None:
 
 
 @st.dialog("Bring your own data", width="large")
+@guard()
 def _form(store: Store) -> None:
     dropped = st.file_uploader(
         "Drop a file here, or choose one",

@@ -17,6 +17,7 @@ from builder.text import plain as on_one_line
 from builder.ui.attributing import COLOURS, ICONS, WORDS
 from builder.ui.influence import CARD, show_row
 from builder.ui.taking import chart
+from builder.ui.trouble import guard
 from builder.ui.views import progress
 from builder.ui.words import plain
 
@@ -36,6 +37,7 @@ def obstacle(look: Look) -> str:
 
 
 @st.fragment
+@guard()
 def visualising_view(look: Look) -> None:
     """The whole view."""
     try:

@@ -20,6 +20,7 @@ from builder.ui.attributions import knows_signs, legend
 from builder.ui.deciding import answer_text, seen
 from builder.ui.editing import edited, forget
 from builder.ui.taking import chart, exports
+from builder.ui.trouble import guard
 from builder.ui.views import progress
 from builder.ui.words import plain
 
@@ -35,6 +36,7 @@ ABOVE = {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"}
 
 
 @st.fragment
+@guard()
 def what_if_view(look: Look) -> None:
     """The whole view."""
     st.caption(

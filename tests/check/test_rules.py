@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,16 @@ def test_errors_come_first() -> None:
 def test_cycle_names_its_path() -> None:
     message = found(CASES["cycle"])[0].message
     assert "GELU (gelu_1) → ReLU (relu_1) → Tanh (tanh_1) → GELU (gelu_1)" in message
+
+
+def test_a_long_cycle_is_named_in_short_and_found_at_once() -> None:
+    names = [f"a_{number}" for number in range(1, 1_991)]
+    ring: dict[str, tuple[str, dict[str, Any]]] = {name: ("ReLU", {}) for name in names}
+    document = loose(ring, [*pairwise(names), (names[-1], names[0])])
+    began = time.process_time()
+    message = next(issue.message for issue in validate(document) if issue.code == "cycle")
+    assert time.process_time() - began < 1
+    assert message.endswith("ReLU (a_19) → 1971 more → ReLU (a_1). Remove one of the edges.")
 
 
 def test_two_cycles_are_two_issues() -> None:

@@ -218,6 +218,12 @@ def test_free_text_becomes_words(home: Path) -> None:
     assert data.example(1).text == "This is sentence number 1, which is bad."
 
 
+def test_whole_numbers_of_more_digits_than_a_float_has_are_words(home: Path) -> None:
+    nines = "9" * 500
+    info = add_file(lines("a,kind", (f"{(nines, 1)[i % 2]},{'pq'[i % 2]}" for i in range(80))), "long.csv", home)
+    assert str(prepare(DataChoice(dataset=info.name), home).raw.row(0)["a"]) == nines
+
+
 def test_the_target_is_guessed_by_its_name_or_is_the_last(home: Path) -> None:
     named = lines("label,a", (f"{'pq'[i % 2]},{i}" for i in range(40)))
     assert _add(named, home).schema.target.name == "label"

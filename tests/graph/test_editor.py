@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from builder.graph import EditError, Editor, apply, blank, dumps, loads, wire
+from builder.graph import DocumentError, EditError, Editor, apply, blank, dumps, loads, parse, wire
+from builder.graph.document import MAX_EDGES
 from tests.networks import digits_mlp
 
 
@@ -189,3 +190,38 @@ def test_two_tabs_end_in_the_same_document() -> None:
 def _seen(name: str) -> set[int]:
     source = random.Random(name)
     return {source.randrange(30) for _ in range(100)}
+
+
+def test_what_would_take_for_ever_is_refused() -> None:
+    inner = {"nodes": {"relu_1": {"type": "ReLU"}}}
+    nodes = {"inner_1": {"type": "Subnetwork", "params": {"network": "inner", "repeat": 10**9}}}
+    project = parse({"name": "x", "networks": {"main": {"nodes": nodes}, "inner": inner}})
+    with pytest.raises(EditError, match="1000000000 times 1 layers"):
+        apply(project, {"kind": "unpack", "node": "inner_1"})
+
+
+def test_no_edit_makes_a_document_that_cannot_be_read_again() -> None:
+    nodes = {"linear_1": {"type": "Linear", "params": {"units": ["x + " * 40 + "x"] * 300}}}
+    project = parse({"name": "x", "networks": {"main": {"nodes": nodes, "parameters": {"x": 1}}}})
+    assert loads(dumps(project)) == project
+    edit = {
+        "kind": "rename_parameter",
+        "network": "main",
+        "name": "x",
+        "to": "y" * 60,
+        "numbers": {"Linear": ["units"]},
+    }
+    with pytest.raises(EditError, match="65,536 bytes"):
+        apply(project, edit)
+
+
+def test_a_network_has_so_many_edges_at_most() -> None:
+    edges = [{"source": "relu_1", "target": f"relu_1.p{number}"} for number in range(MAX_EDGES)]
+    value = {"name": "x", "networks": {"main": {"nodes": {"relu_1": {"type": "ReLU"}}, "edges": edges}}}
+    full = parse(value)
+    apply(full, {"kind": "connect", **edges[0]})
+    with pytest.raises(EditError, match="at most 20,000 edges"):
+        apply(full, {"kind": "connect", "source": "relu_1", "target": "relu_1.a"})
+    edges.append({"source": "relu_1", "target": "relu_1.a"})
+    with pytest.raises(DocumentError, match="at most 20,000 edges"):
+        parse(value)

@@ -145,6 +145,23 @@ def test_where_there_is_no_attention_nothing_leads_to_it() -> None:
     assert "leads to attention" not in [item.key for item in opened(TABLE).button]
 
 
+def test_damaged_weights_get_a_sentence() -> None:
+    (weights,) = [
+        Path(open_store().run_folder(run.id)) / "best.safetensors"
+        for row in open_store().list_projects(limit=9)
+        for run in open_store().runs(row.id)
+        if row.name == TABLE
+    ]
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:100])
+    try:
+        with pytest.raises(AssertionError, match=r"weights of this run are damaged .* train it again"):
+            opened(TABLE)
+    finally:
+        weights.write_bytes(whole)
+    opened(TABLE)
+
+
 def test_last_weights_can_be_looked_at() -> None:
     app = opened(TABLE)
     weights = next(item for item in app.segmented_control if item.label == "Weights")

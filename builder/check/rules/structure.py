@@ -10,6 +10,9 @@ from builder.check.issue import Issue
 from builder.layers.io import Input, Output
 from builder.text import natural
 
+# How many layers of a circle its message names.
+NAMED = 20
+
 
 class Empty:
     """There is something to train."""
@@ -30,13 +33,16 @@ class Acyclic:
         for part in nx.strongly_connected_components(context.graph.subgraph(context.circling)):
             first = min(part, key=natural)
             path = [source for source, _ in nx.find_cycle(context.graph.subgraph(part), first)]
-            names = " → ".join(context.label(node) for node in [*path, path[0]])
+            names = [context.label(node) for node in path]
+            if len(names) > NAMED:
+                names[NAMED - 1 :] = [f"{len(names) - NAMED + 1} more"]
+            circle = " → ".join([*names, names[0]])
             last = next(
                 edge for edge in context.network.edges if edge.source_node == path[-1] and edge.target_node == path[0]
             )
             yield context.issue(
                 "cycle",
-                f"These layers feed each other in a circle: {names}. Remove one of the edges.",
+                f"These layers feed each other in a circle: {circle}. Remove one of the edges.",
                 path[0],
                 fix=fixes.remove(context.name, [], [last.target], f"Remove the edge into {context.label(path[0])}"),
             )
