@@ -95,6 +95,6 @@ def test_it_ends_with_whoever_started_it() -> None:
     until(lambda: not process.is_running(), 20)
     assert psutil.pid_exists(child.pid), "what it forked goes on"
     with pytest.raises(ChildProcessError):
-        child.poll()
+        child.wait(20)  # not at once: until it has got going, it holds what the server would tell by
     child.stdin.close()
     until(lambda: not psutil.pid_exists(child.pid) or psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE, 20)
