@@ -113,6 +113,7 @@ class Link(Watch):
 
     def epoch_done(self, loop: Loop) -> None:
         self._state = {"epoch": loop.epoch, "step": loop.step}
+        self._facts["rate"] = loop.rate
         self._note_best(loop)
         self.observer.epoch_done(loop)
         if due(loop.epoch):
@@ -203,6 +204,7 @@ class Link(Watch):
                 self._set_schedule(loop, text)
             else:
                 yield kind
+            self._facts["rate"] = loop.rate
 
     def _set_learning_rate(self, loop: Loop, value: float) -> None:
         loop.learning_rate = self._facts["learning_rate"] = value

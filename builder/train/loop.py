@@ -339,9 +339,13 @@ class Loop:
             return self.objective.batch(inputs, target, (self.training.seed, self.epoch, start))
         return (inputs, target) if self._augmented is None else self._augmented(inputs, target, self.epoch, start)
 
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step: the one that was chosen, as the schedule has it there."""
+        return self.learning_rate * self.schedule.factor(self.step)
+
     def _set_rate(self) -> None:
-        """Give each group of weights the learning rate of the next step."""
-        rate = self.learning_rate * self.schedule.factor(self.step)
+        rate = self.rate
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group[FACTOR]
 

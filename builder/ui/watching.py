@@ -208,7 +208,9 @@ def _facts(run: Run) -> None:
         name = _best_of(run, facts["best"].get("measure", "loss"))
         values.append((name, f"{-value if name == RETURN else value:.4g}{epoch}"))
     if facts.get("learning_rate") and run.total_steps:
-        values.append(("Learning rate", f"{facts['learning_rate']:g}"))
+        chosen, rate = facts["learning_rate"], facts.get("rate")
+        now = f" · now {rate:.3g}" if run.state in train.ACTIVE and rate not in (None, chosen) else ""
+        values.append(("Learning rate", f"{chosen:g}{now}"))
     for sentence in facts.get("notes", []):  # on how it is carried out, such as whether it was compiled
         st.caption(plain(sentence))
     speeds = facts.get("speeds", [])

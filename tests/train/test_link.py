@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,6 +36,26 @@ def test_a_run_that_goes_on_is_as_far_as_it_was_and_keeps_its_best(home: Path, t
         "step": broken.best.step,
         "measure": "loss",
     }
+
+
+def test_the_rate_is_told_as_the_schedule_has_it(home: Path, tmp_path: Path) -> None:
+    project, store = moons(epochs=4, schedule="cosine", warmup=0.0, learning_rate=0.02), open_store(home)
+    link = Link(
+        store,
+        store.create_run(store.create_project(project), project),
+        tmp_path,
+        Observer(project, tmp_path),
+        RunLimits(0, 0, 0, 0),
+    )
+    going, told = loop(project, home), []
+    link.start(going)
+    while going.epoch < 4:
+        going.training = going.training.model_copy(update={"epochs": going.epoch + 1})
+        going.run(Recorder())
+        link.epoch_done(going)
+        told.append(link._facts["rate"])
+    link.close()
+    assert told == pytest.approx([0.02 * (1 + math.cos(math.pi * done / 4)) / 2 for done in (1, 2, 3, 4)])
 
 
 def test_the_time_of_a_pause_counts_for_no_speed(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
