@@ -87,7 +87,7 @@ class _Ways:
 
     def worst(self, row: int, most_steps: int) -> np.ndarray:
         """The fewest spans of a row without which the others are near enough, as far as more steps are allowed."""
-        mine = np.nonzero(self.alive & (self.rows == row))[0]
+        mine: np.ndarray = np.nonzero(self.alive & (self.rows == row))[0]
         off = abs(self._change(mine) - (self.ends[mine, 1] - self.ends[mine, 0]))
         short = self.high[mine] - self.low[mine] <= SHORTEST
         # Where the answer jumps, no number of steps is enough; nor where it is no number.

@@ -263,7 +263,8 @@ def test_rare_categories_are_found(home: Path) -> None:
 def test_parts_that_differ_are_found(home: Path) -> None:
     data = read(csv(clean()), home)
     name = next(path.name for path in (home / "data").iterdir())
-    order = torch.from_numpy(np.argsort(data.raw.numbers["n0"], kind="stable"))  # type: ignore[attr-defined]
+    values: np.ndarray = data.raw.numbers["n0"]  # type: ignore[attr-defined]
+    order = torch.from_numpy(np.argsort(values, kind="stable"))
     parts = dict(zip(("train", "validation", "test"), (order[:280], order[280:340], order[340:]), strict=True))
     made = report(replace(data, split=parts), DataChoice(dataset=name, split="stratified"), home)
     assert "n0" in {one.columns[0] for one in found(made, "split_drift")}

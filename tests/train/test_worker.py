@@ -252,8 +252,9 @@ def test_a_worker_ends_when_its_project_is_deleted(store: Store) -> None:
     project_id = store.create_project(digits_mlp(epochs=LONG))
     run_id = start(store, project_id, digits_mlp(epochs=LONG))
     until_epoch(store, run_id, 1)
+    child = _children[run_id]  # the thread that lets waiting runs begin may forget it first
     store.delete_project(project_id)
-    until(lambda: _children[run_id].poll() == 0, 20)
+    until(lambda: child.poll() == 0, 20)
     assert not store.run_folder(run_id).exists()
     tend(store)
     assert run_id not in _children, "no process is left over of a run that nobody can look at any more"

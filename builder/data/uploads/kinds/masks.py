@@ -70,7 +70,7 @@ class Masks(Reader):
         for _, name in pairs:
             found = mask(source.members.read(name), name)
             shades = np.unique(found, return_inverse=True)[1].reshape(found.shape)
-            masks.append(data_uri((shades * 255 // max(1, shades.max())).astype(np.uint8)))
+            masks.append(data_uri((shades * 255 // max(1, int(shades.max()))).astype(np.uint8)))
         return pd.DataFrame(
             {
                 "picture": thumbnails(source, [one for one, _ in pairs]),
