@@ -158,6 +158,7 @@ def test_ctrl_c_stops_the_run_and_keeps_it(console: Console, trained: Trained, t
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where pytest runs in the background
     )
     assert process.stderr
     for line in process.stderr:
