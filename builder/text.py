@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import lru_cache
 
@@ -9,6 +10,16 @@ from functools import lru_cache
 def plain(text: str) -> str:
     """Text from people on one line, without the control characters that a terminal or a source file would obey."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def no_json(error: Exception) -> str:
+    """Why a text is no JSON that can be read, of the error of `json.loads` and of what it was given to refuse."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} in line {error.lineno:,}, at character {error.colno:,}"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    said = plain(str(error))
+    return "a whole number in it has too many digits" if "set_int_max_str_digits" in said else said.rstrip(". ")
 
 
 @lru_cache(maxsize=16_384)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from builder.cli.command import Failure
+from builder.text import no_json
 
 MAX_BYTES = 200 * 2**20
 STDIN = "-"
@@ -31,7 +32,7 @@ def read_rows(name: str, preprocess: Mapping[str, Any]) -> list[dict[str, Any]]:
     try:
         value = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise Failure(f"{name} is not valid JSON: {error}.") from None
+        raise Failure(f"{name} is not valid JSON: {no_json(error)}.") from None
     rows = value if isinstance(value, list) else [value]
     for place, row in enumerate(rows, 1):
         if not isinstance(row, dict):

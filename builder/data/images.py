@@ -64,7 +64,7 @@ def _opened(content: bytes, filename: str, read: Callable[[Image.Image], np.ndar
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
-                    raise _too_large(filename, f"{width * height / 1e6:,.0f} megapixels")
+                    raise _too_large(filename, f"{width:,} × {height:,} pixels")
                 return read(image)
     except DataError:
         raise

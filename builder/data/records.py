@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS
 from builder.data.schema import DataError
+from builder.text import no_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,9 +73,7 @@ def _broken(text: str, error: Exception) -> str:
             if not place:
                 break
             return f"line {number:,} is no whole record, {line[:60]!r}"
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} in line {error.lineno:,}, at character {error.colno:,}"
-    return " ".join(str(error).split())[:100].rstrip(". ")
+    return no_json(error)
 
 
 def _rows(value: Any, filename: str) -> list[Any]:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from builder.graph.document import FORMAT, DataChoice, Project
 from builder.graph.training import written
+from builder.text import no_json
 
 MAX_BYTES = 20 * 2**20
 
@@ -53,10 +54,8 @@ def loads(text: str | bytes) -> Project:
         value = json.loads(text, parse_constant=_refuse_constant)
     except UnicodeDecodeError:
         raise DocumentError("This file is not UTF-8 text, so it is no Netloom document.") from None
-    except RecursionError:
-        raise DocumentError("This document is nested too deeply to be a Netloom document.") from None
-    except ValueError as error:
-        raise DocumentError(f"This is not valid JSON: {error}.") from None
+    except (ValueError, RecursionError) as error:
+        raise DocumentError(f"This is not valid JSON: {no_json(error)}.") from None
     return parse(value)
 
 

@@ -59,6 +59,8 @@ NODE = ["networks", "main", "nodes"]
         ("", "not valid JSON"),
         ("[1, 2]", "JSON object"),
         ("[" * 100_000, "nested too deeply"),
+        ('{"format": 1,\n "name": x}', "Expecting value in line 2, at character 10."),
+        ('{"format": ' + "9" * 5_000 + "}", "too many digits"),
         (b"\xff\xfe\x00", "not"),
         ('{"name": "x", "networks": {"main": {}}, "extra": 1}', "extra"),
         ('{"name": "x", "networks": {}}', "networks"),

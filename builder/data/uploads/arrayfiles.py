@@ -66,10 +66,11 @@ def _npy_header(stream: io.BytesIO, name: str) -> tuple[tuple[int, ...], bool, n
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(stream, max_header_size=10_000)
-    except Exception as error:
+    except Exception:
         # A damaged header raises many kinds of errors; each means the same to a person.
-        reason = " ".join(str(error).split())[:80].rstrip(". ")
-        raise DataError(f"{name[:100]!r} is no NPY array that can be read: {reason}.") from None
+        raise DataError(
+            f"{name[:100]!r} is no NPY array that can be read: its header is damaged; save it again with numpy.save."
+        ) from None
     if dtype.hasobject:
         raise DataError(
             f"{name[:100]!r} holds Python objects, which is refused because opening them can run a program; "
