@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from builder.explain import Explanation
@@ -12,6 +14,9 @@ from builder.explain.drawing.scale import AGAINST, FOR, rgb
 from builder.text import plain as on_one_line
 from builder.ui.taking import PICTURE, chart, exports
 from builder.ui.words import plain
+
+if TYPE_CHECKING:
+    from builder.explain.overall import Overall
 
 SIGNS: dict[Sign, str] = {"both": "For and against", "for": "For", "against": "Against"}
 OPACITY = 0.85
@@ -34,7 +39,7 @@ def attributions(found: Explanation) -> None:
         legend(found.target.kind == "error", signed=knows_signs(found))
 
 
-def knows_signs(found: Explanation) -> bool:
+def knows_signs(found: Explanation | Overall) -> bool:
     """Whether its method tells what speaks for the answer from what speaks against it."""
     method = registry().get(found.method)
     return method is None or method.signed
@@ -52,6 +57,8 @@ def _in_units(one: Drawn, found: Explanation) -> None:
 def _how(found: Explanation) -> How:
     """What people choose about the pictures, where there is something to choose."""
     kinds = {kind_of(found, name) for name in found.attributions}
+    if "picture" in kinds and not knows_signs(found):
+        return How(st.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key="input opacity", width=320))
     if "picture" in kinds:
         left, right = st.columns([1.4, 1], vertical_alignment="center")
         sign = left.segmented_control(

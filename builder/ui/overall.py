@@ -12,7 +12,7 @@ from builder.check.rules.data import REBUILDING
 from builder.explain.axes import Axes
 from builder.explain.drawing import many
 from builder.explain.overall import BATCHED, ROWS, ROWS_ALONE, Overall, Which, overall, usual_rows
-from builder.ui.attributions import legend
+from builder.ui.attributions import knows_signs, legend
 from builder.ui.deciding import seen
 from builder.ui.taking import chart
 from builder.ui.views import progress
@@ -113,7 +113,7 @@ def _parts(found: Overall) -> None:
         )  # fmt: skip
     with right:
         st.markdown("**In each example**")
-        if groups:
+        if groups and knows_signs(found):
             st.caption("Right of 0: for the row's own answer. To see which values speak for one class, explain that.")
         points = [
             {"part": part.name, "attribution": float(value), "level": float(level) if np.isfinite(level) else ""}
@@ -128,11 +128,13 @@ def _parts(found: Overall) -> None:
 def _maps(found: Overall, name: str, *, error: bool) -> None:
     whose = f", {plain(name)}" if len(found.sizes) > 1 else ""
     st.markdown(f"**The mean map of each answer{whose}**")
-    shown = st.segmented_control(
-        "Shown", ["For and against", "How much"], default="For and against", required=True, key=f"overall shown {name}",
-        label_visibility="collapsed",
-    )  # fmt: skip
-    signed = shown == "For and against"
+    signed = knows_signs(found)
+    if signed:
+        shown = st.segmented_control(
+            "Shown", ["For and against", "How much"], default="For and against", required=True,
+            key=f"overall shown {name}", label_visibility="collapsed",
+        )  # fmt: skip
+        signed = shown == "For and against"
     values = (found.maps if signed else found.sizes)[name]
     table = [
         {

@@ -104,6 +104,7 @@ def test_train_explain_and_take_away(page: Page, server: Server, tmp_path: Path)
     for method in ("saliency", "occlusion", "integrated_gradients"):
         choose_method(page, method)
         expect(page.get_by_text("Taking parts away in its order")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("For and against", exact=True)).to_have_count(0 if method == "saliency" else 1)
 
 
 def test_pause_reload_second_browser_continue_rate_stop(browser: Browser, page: Page, server: Server) -> None:
