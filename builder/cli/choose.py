@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.cli.command import Failure
+from builder.errors import UsageError
 from builder.text import plain
 
 if TYPE_CHECKING:
@@ -23,19 +24,19 @@ def find_run(store: Store, wanted: str) -> Run:
     """The run whose id begins with `wanted`; "last" is the newest. Its state is looked at afresh.
 
     Raises:
-        Failure: there is none, or more than one.
+        UsageError: there is none, or more than one.
     """
     from builder.train import refresh
 
     runs = store.runs(limit=_ALL)
     if not runs:
-        raise Failure("There are no runs yet; start one with netloom train.")
+        raise UsageError("There are no runs yet; start one with netloom train.")
     found = runs[:1] if wanted == LAST else [run for run in runs if wanted and run.id.startswith(wanted.lower())]
     if not found:
-        raise Failure(f"There is no run {wanted[:60]!r}; netloom runs lists them.")
+        raise UsageError(f"There is no run {wanted[:60]!r}; netloom runs lists them.")
     if len(found) > 1:
         ids = ", ".join(run.id for run in found[:_LISTED])
-        raise Failure(f"{len(found)} runs begin with {wanted[:60]!r}; write more of the id: {ids}.")
+        raise UsageError(f"{len(found)} runs begin with {wanted[:60]!r}; write more of the id: {ids}.")
     return refresh(store, found[0].id)
 
 
@@ -43,7 +44,8 @@ def find_trained(store: Store, wanted: str, checkpoint: str = "") -> TrainedRun:
     """The network of a run with its "best" or "last" weights; else with those that its document says are used.
 
     Raises:
-        Failure: there is no such run, or it has no weights yet.
+        UsageError: there is no such run.
+        Failure: it has no weights yet.
     """
     from builder.train import load_run
 
@@ -59,7 +61,7 @@ def find_dataset(home: Path, wanted: str) -> DatasetInfo:
     """The dataset of a name, or the upload of an id, the beginning of one, or a title.
 
     Raises:
-        Failure: there is none, or more than one.
+        UsageError: there is none, or more than one.
     """
     from builder.data import datasets
 
@@ -67,8 +69,8 @@ def find_dataset(home: Path, wanted: str) -> DatasetInfo:
     exact = [item for item in known if wanted in (item.name, item.title)]
     found = exact or [item for item in known if wanted and not item.builtin and item.name.startswith(wanted.lower())]
     if not found:
-        raise Failure(f"There is no dataset {wanted[:60]!r}; netloom data list shows what there is.")
+        raise UsageError(f"There is no dataset {wanted[:60]!r}; netloom data list shows what there is.")
     if len(found) > 1:
         ids = ", ".join(item.name for item in found[:_LISTED])
-        raise Failure(f"{len(found)} datasets are called {wanted[:60]!r}; write one of the ids: {ids}.")
+        raise UsageError(f"{len(found)} datasets are called {wanted[:60]!r}; write one of the ids: {ids}.")
     return found[0]

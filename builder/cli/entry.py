@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from builder import log
-from builder.cli.command import INTERRUPTED, USAGE, Command, Context, Failure, as_json
+from builder.cli.command import FAILED, INTERRUPTED, USAGE, Command, Context, Failure, as_json
 from builder.cli.commands import registry
 from builder.cli.text import issue_line
+from builder.errors import UsageError
 from builder.text import plain
 
 DEFAULT = "app"
 _WITH_VALUE = ("--home",)
 _GENERAL = ("--json", "-h", "--help", "--version")
+# The system's errors about a path that somebody wrote; others, such as a full disk, are not about the command.
+_WRONG_PATH = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
 class _Version(Action):
@@ -38,7 +41,7 @@ class _Parser(ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        raise Failure(f"{self.prog}: error: {message}", code=USAGE)
+        raise UsageError(f"{self.prog}: error: {message}")
 
 
 def entry(argv: Sequence[str]) -> int:
@@ -52,8 +55,8 @@ def entry(argv: Sequence[str]) -> int:
         asked = parser().parse_args(_completed(argv))
     except SystemExit as end:
         return int(end.code or 0)
-    except Failure as failure:
-        return _fail(failure, Context(None, "--json" in argv))
+    except UsageError as error:
+        return _fail(Failure(str(error), code=USAGE), Context(None, "--json" in argv))
     folder = Path(asked.home).expanduser().absolute() if asked.home else None
     return _guarded(registry()[asked.command], asked, Context(folder, asked.json))
 
@@ -130,7 +133,10 @@ def _failure(error: Exception, context: Context, command: str) -> Failure:
     if isinstance(error, Failure):
         return error
     if isinstance(error, OSError) and error.strerror:
-        return Failure(f"{error.filename or 'A file'}: {error.strerror}.")
+        code = USAGE if isinstance(error, _WRONG_PATH) else FAILED
+        return Failure(f"{error.filename or 'A file'}: {error.strerror}.", code=code)
+    if isinstance(error, UsageError):
+        return Failure(str(error), code=USAGE)
     found = getattr(error, "issues", None)
     if found:
         count = f"{len(found)} error{'s' if len(found) > 1 else ''}"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder.cli.command import USAGE, Failure
 from builder.cli.text import number, table
+from builder.errors import UsageError
 from builder.explain import Method
 from builder.explain.base import LAYERS
 from builder.explain.flow import METHOD, SUMMARY, TITLE, URL, Flow, flow, flow_obstacle
@@ -37,10 +37,10 @@ def follow(
     """The flow in plain JSON values and in words; written to the file `to`, where one is named.
 
     Raises:
-        Failure: the file's ending names no kind of file that can be written.
+        UsageError: the file's ending names no kind of file that can be written.
     """
     if to is not None and Path(to).suffix.lower() not in ENDINGS:
-        raise Failure(f"--to {to[:80]!r}: a flow is written to a file that ends in .csv, .svg or .json.", code=USAGE)
+        raise UsageError(f"--to {to[:80]!r}: a flow is written to a file that ends in .csv, .svg or .json.")
     found = flow(trained, example, target=target, folder=folder, checkpoint=checkpoint)
     if to is not None:
         _write(trained, found, Path(to))

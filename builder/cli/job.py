@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder.cli.command import USAGE, Context, Failure
+from builder.cli.command import Context
+from builder.cli.files import new_file
+from builder.errors import UsageError
 
 if TYPE_CHECKING:
     from builder.graph import Project
@@ -14,11 +16,11 @@ IMAGE = "netloom"
 STARTS = {".yaml": "kubectl apply -f", ".yml": "kubectl apply -f", ".sh": "sbatch", ".sbatch": "sbatch"}
 
 
-def write_job(project: Project, workers: int, file: str, image: str, context: Context) -> int:
+def write_job(project: Project, workers: int, file: str, image: str, context: Context, *, force: bool = False) -> int:
     """Write a RayJob or a batch script that trains `project`. Returns the exit code.
 
     Raises:
-        Failure: the file's ending says neither of the two.
+        UsageError: the file's ending says neither of the two.
         CompileError, StartError: the project cannot be trained so.
     """
     from builder.check import analyse
@@ -28,11 +30,9 @@ def write_job(project: Project, workers: int, file: str, image: str, context: Co
     from builder.train import cluster
     from builder.train.cluster.manifest import rayjob, slurm
 
-    path = Path(file)
-    if path.suffix not in STARTS:
-        raise Failure(
-            f"--job takes a name that ends in .yaml (Kubernetes) or .sh (Slurm), received {file!r}.", code=USAGE
-        )
+    if Path(file).suffix not in STARTS:
+        raise UsageError(f"--job takes a name that ends in .yaml (Kubernetes) or .sh (Slurm), received {file!r}.")
+    path = new_file(file, force=force)
     cluster.check(project, workers, here=False)
     analysis = analyse(project, schema(project.data, context.home))
     if analysis.errors:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.command import Failure
+from builder.errors import UsageError
 from builder.text import plain
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def record(text: str, shapes: list[str], target: Path) -> str:
     model, inputs = _found(text)
     given = tuple(_example(shape) for shape in shapes) or inputs
     if not given:
-        raise Failure(f"{text} does not say what goes in (it has no {EXAMPLES}); {_HOW}.")
+        raise UsageError(f"{text} does not say what goes in (it has no {EXAMPLES}); {_HOW}.")
     model.eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries about themselves
@@ -73,7 +74,7 @@ def _found(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
 
     spelled = _SPELLING.fullmatch(text)
     if spelled is None:
-        raise Failure(f"{text!r} does not name something in Python; write module:function, such as models:make.")
+        raise UsageError(f"{text!r} does not name something in Python; write module:function, such as models:make.")
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -81,13 +82,13 @@ def _found(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     try:
         value = importlib.import_module(spelled["module"])
     except ModuleNotFoundError as error:
-        raise Failure(f"There is no module {error.name!r} in {folder} or among the installed packages.") from None
+        raise UsageError(f"There is no module {error.name!r} in {folder} or among the installed packages.") from None
     except Exception as error:
         raise Failure(f"{spelled['module']} fails while it is imported: {_said(error)}") from None
     examples = getattr(value, EXAMPLES, None)
     for part in spelled["name"].split("."):
         if not hasattr(value, part):
-            raise Failure(f"{spelled['module']} has nothing called {spelled['name']!r}.")
+            raise UsageError(f"{spelled['module']} has nothing called {spelled['name']!r}.")
         value = getattr(value, part)
         examples = getattr(value, EXAMPLES, examples)
     try:
@@ -116,10 +117,10 @@ def _example(text: str) -> torch.Tensor:
 
     found = _SHAPE.fullmatch(text)
     if found is None:
-        raise Failure(f"{text[:60]!r} is no shape; write the lengths of its axes, such as 1x3x224x224 or 1x64:int.")
+        raise UsageError(f"{text[:60]!r} is no shape; write the lengths of its axes, such as 1x3x224x224 or 1x64:int.")
     shape = [int(part) for part in found["shape"].split("x")]
     if torch.Size(shape).numel() > 2**27:
-        raise Failure(f"{text[:60]!r} is too large for an example.")
+        raise UsageError(f"{text[:60]!r} is too large for an example.")
     if found["kind"] in ("int", "bool"):
         return torch.zeros(shape, dtype=torch.long if found["kind"] == "int" else torch.bool)
     return torch.zeros(shape)

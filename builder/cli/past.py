@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from builder.cli.choose import find_run
 from builder.cli.command import FAILED, INTERRUPTED, Context, Failure, whole
+from builder.cli.files import force_argument, new_file, new_folder
 from builder.cli.text import number, table
+from builder.errors import UsageError
 from builder.text import plain
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ def _compare(store: Store, asked: Namespace, context: Context) -> int:
 
     runs = [find_run(store, wanted) for wanted in asked.runs]
     if len(runs) < 2:
-        raise Failure("Name two runs or more to compare.")
+        raise UsageError("Name two runs or more to compare.")
     rows = rows_of(store, runs, runs[0].id)
     documents = [document(store, run.id) for run in runs]
     found = [difference(documents[0], other) if documents[0] and other else None for other in documents[1:]]
@@ -108,7 +110,7 @@ def _describe(store: Store, asked: Namespace, context: Context) -> int:
     }
     values = {key: value for key, value in wanted.items() if value is not None}
     if not values:
-        raise Failure("Say at least one of --title, --notes and --tags.")
+        raise UsageError("Say at least one of --title, --notes and --tags.")
     store.update_run(run.id, **values)
     found = store.run(run.id)
     value = {"run": run.id, "title": found.title, "notes": found.notes, "tags": found.tags}
@@ -117,19 +119,25 @@ def _describe(store: Store, asked: Namespace, context: Context) -> int:
 
 
 def _export(store: Store, asked: Namespace, context: Context) -> int:
-    from builder.export.trackers import write_mlflow, write_tensorboard
+    from builder.export.trackers import mlflow_folder, write_mlflow, write_tensorboard
+    from builder.graph import write_bytes
     from builder.train.compare import as_csv
     from builder.train.compare import table as rows_of
 
     runs = [find_run(store, wanted) for wanted in asked.runs] or store.runs()
-    folder = Path(asked.to)
     if asked.format == "csv":
-        folder.write_text(as_csv(rows_of(store, runs)), encoding="utf-8")
-        written = [folder]
+        path = new_file(asked.to, force=asked.force)
+        write_bytes(path, as_csv(rows_of(store, runs)).encode())
+        written = [path]
     else:
-        write = write_tensorboard if asked.format == "tensorboard" else write_mlflow
-        folder.mkdir(parents=True, exist_ok=True)
-        written = [write(store, run, folder / run.id if asked.format == "tensorboard" else folder) for run in runs]
+        folder = Path(asked.to)
+        homes = [folder / run.id if asked.format == "tensorboard" else mlflow_folder(run, folder) for run in runs]
+        for home in homes:
+            new_folder(home, force=asked.force)
+        written = [
+            write_tensorboard(store, run, home) if asked.format == "tensorboard" else write_mlflow(store, run, folder)
+            for run, home in zip(runs, homes, strict=True)
+        ]
     context.answer([str(path) for path in written], "\n".join(map(str, written)))
     return 0
 
@@ -169,6 +177,7 @@ def _exporting(parser: ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="*", help="which (else all)")
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0])
     parser.add_argument("--to", required=True, metavar="PATH", help="a file for csv, a folder for the others")
+    force_argument(parser)
 
 
 ACTIONS = {

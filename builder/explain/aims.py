@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from builder.check.rules.objectives import head_of, head_width
-from builder.explain.base import ExplainError
+from builder.explain.base import UnknownChoiceError
 from builder.explain.explanation import Prediction, Target
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _head(asked: Asked, output: torch.Tensor, data: Prepared, training: Training
         return found[names[asked]]
     if isinstance(asked, str) and asked in found:
         return found[asked]
-    raise ExplainError(f"There is no output {str(asked)[:60]!r}; choose one of {', '.join(list(found)[:20])}.")
+    raise UnknownChoiceError(f"There is no output {str(asked)[:60]!r}; choose one of {', '.join(list(found)[:20])}.")
 
 
 def askable(data: Prepared, training: Training) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ def place(asked: Asked, names: tuple[str, ...], what: str) -> int:
     if isinstance(asked, str) and asked.isdecimal() and int(asked) < len(names):
         return int(asked)
     listed = ", ".join(names[:20])
-    raise ExplainError(
+    raise UnknownChoiceError(
         f"There is no {what} {str(asked)[:60]!r}; choose one of {listed}, or its number from 0 to {len(names) - 1}."
     )
 

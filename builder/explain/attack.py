@@ -11,7 +11,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from builder.explain.attack_aims import AIMS, SEVERAL, One, aim_of
-from builder.explain.base import ExplainError
+from builder.explain.base import ExplainError, UnknownChoiceError
 from builder.explain.explanation import Prediction
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Attack:
         from builder.explain.continuous import BRIGHTNESS, Space
 
         if method not in METHODS:
-            raise ExplainError(f"There is no attack {method[:40]!r}; choose one of {', '.join(METHODS)}.")
+            raise UnknownChoiceError(f"There is no attack {method[:40]!r}; choose one of {', '.join(METHODS)}.")
         if reason := refusal(trained):
             raise ExplainError(f"This network cannot be attacked: {reason}")
         self.method, self.seed, self.trained = method, seed, trained

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from builder.explain.base import ExplainError
+from builder.explain.base import UnknownChoiceError
 
 if TYPE_CHECKING:
     import torch
@@ -211,7 +211,7 @@ def aim_of(trained: Trained, output: str = "") -> Aim:
     if training.objective == SEVERAL:
         return _one(trained, output)
     if output:
-        raise ExplainError(f"There is no output {output[:60]!r} to choose: this network has one.")
+        raise UnknownChoiceError(f"There is no output {output[:60]!r} to choose: this network has one.")
     return AIMS[training.objective](data, data.schema.target.classes)
 
 
@@ -224,7 +224,7 @@ def _one(trained: Trained, output: str) -> One:
     names = [part.name for part in described.parts]
     wanted = output or names[0]
     if wanted not in names:
-        raise ExplainError(f"There is no output {wanted[:60]!r}; choose one of {', '.join(names)}.")
+        raise UnknownChoiceError(f"There is no output {wanted[:60]!r}; choose one of {', '.join(names)}.")
     place = names.index(wanted)
     part, spec = described.parts[place], trained.data.schema.target.parts[place]
     aim = AIMS[part.objective.name](view(trained.data, place), spec.classes)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from builder.errors import UsageError
 from builder.explain.explanation import AttentionMaps, Remark
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ FIRST = ("integrated_gradients", "saliency", "occlusion")
 
 class ExplainError(ValueError):
     """What was asked for cannot be explained; the message is one sentence that says why, and what can."""
+
+
+class UnknownChoiceError(ExplainError, UsageError):
+    """An output, class, node, row, method or option was asked for that does not exist; the message lists what does."""
 
 
 @dataclass(frozen=True)

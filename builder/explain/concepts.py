@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from builder.data.encode import as_text
-from builder.explain.base import ExplainError
+from builder.explain.base import ExplainError, UnknownChoiceError
 from builder.explain.directions import (
     MOST_CLASS,
     Told,
@@ -187,11 +187,11 @@ def rows_of(data: Prepared, wanted: Wanted) -> np.ndarray:
     if wanted.kind == "rows":
         odd = [row for row in wanted.rows if not 0 <= row < rows]
         if odd:
-            raise ExplainError(f"There is no row {odd[0]}; the data has 0 to {rows - 1}.")
+            raise UnknownChoiceError(f"There is no row {odd[0]}; the data has 0 to {rows - 1}.")
         return np.unique(np.array(wanted.rows, dtype=np.int64))
     if wanted.kind == "class":
         if wanted.name not in target.classes or target.kind not in ("class", "labels"):
-            raise ExplainError(
+            raise UnknownChoiceError(
                 f"There is no class {wanted.name[:60]!r}; choose one of {', '.join(target.classes[:20])}."
             )
         number = target.classes.index(wanted.name)
@@ -259,7 +259,7 @@ def _fits(data: Prepared, row: int, wanted: Wanted) -> bool:
         words = " ".join(value for value in map(as_text, raw.values()) if isinstance(value, str))
         return re.search(rf"(?<!\w){re.escape(wanted.text)}(?!\w)", words, re.IGNORECASE) is not None
     if wanted.name not in raw:
-        raise ExplainError(f"There is no column {wanted.name[:60]!r}; choose one of {', '.join(list(raw)[:20])}.")
+        raise UnknownChoiceError(f"There is no column {wanted.name[:60]!r}; choose one of {', '.join(list(raw)[:20])}.")
     value = raw[wanted.name]
     if wanted.text:
         return str(value).strip().lower() == wanted.text.strip().lower()

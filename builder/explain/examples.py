@@ -11,7 +11,7 @@ import numpy as np
 from builder.data import Example, Prepared
 from builder.data.encode import START, TEXTS, as_text, encode_rows, readable, sized, write, written
 from builder.data.spectrum import spectrogram
-from builder.explain.base import ExplainError
+from builder.explain.base import UnknownChoiceError
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ def read(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[dict[str,
     if not isinstance(row_or_raw, Mapping):
         row, rows = int(row_or_raw), data.schema.rows
         if not 0 <= row < rows:
-            raise ExplainError(f"There is no example {row}; the data has 0 to {rows - 1}.")
+            raise UnknownChoiceError(f"There is no example {row}; the data has 0 to {rows - 1}.")
         return {name: values[row : row + 1] for name, values in data.inputs.items()}, data.example(row)
     inputs = data.encode(row_or_raw)
     parts: dict[str, Any] = {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from builder.explain.base import ExplainError
+from builder.explain.base import ExplainError, UnknownChoiceError
 from builder.explain.layered import Layered
 
 if TYPE_CHECKING:
@@ -43,5 +43,5 @@ class OfNeuron(Layered):
             fits = False
         if not fits:
             last = ",".join(str(size - 1) for size in seen.shape)
-            raise ExplainError(f"There is no number {self.neuron[:60]!r} in this node; the last is {last}.")
+            raise UnknownChoiceError(f"There is no number {self.neuron[:60]!r} in this node; the last is {last}.")
         return place

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.check.rules.data import REBUILDING
 from builder.explain.aims import JOINED
-from builder.explain.base import ExplainError
+from builder.explain.base import UnknownChoiceError
 from builder.graph import SUBNETWORK
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def find(project: Project, model: nn.Module, path: str) -> InnerNode:
     known = {node.path: node for node in inner_nodes(project, model)}
     if path not in known:
         listed = ", ".join(list(known)[:20])
-        raise ExplainError(f"There is no node {path[:120]!r} in this network; choose one of {listed}.")
+        raise UnknownChoiceError(f"There is no node {path[:120]!r} in this network; choose one of {listed}.")
     return known[path]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from builder.explain.axes import Axes, axes_of
-from builder.explain.base import ExplainError, registry
+from builder.explain.base import ExplainError, UnknownChoiceError, registry
 from builder.explain.explanation import Target
 from builder.explain.portion import portion
 from builder.explain.run import Progress, Question, Trained, applicable, methods
@@ -187,7 +187,7 @@ def _sample(trained: Trained, which: Which, worst: list[int], most: int, seed: i
             "What an agent learns from are its own steps, of which no split is kept; look at one of them."
         )
     if which not in WHICH:
-        raise ExplainError(f"There are no rows named {str(which)[:40]!r}; choose one of {', '.join(WHICH)}.")
+        raise UnknownChoiceError(f"There are no rows named {str(which)[:40]!r}; choose one of {', '.join(WHICH)}.")
     if which == "worst":
         if not worst:
             raise ExplainError("No rows with the greatest loss are known for this kind of answer; choose a split.")
@@ -211,7 +211,7 @@ def _attributions(
 ) -> tuple[list[Target], dict[str, np.ndarray], np.ndarray | None]:
     """The target of each row, its attributions (N, …) by field, and how far each row's parts are off."""
     if method not in registry():
-        raise ExplainError(f"There is no method {method[:60]!r}; choose one of {', '.join(registry())}.")
+        raise UnknownChoiceError(f"There is no method {method[:60]!r}; choose one of {', '.join(registry())}.")
     obstacle = applicable(trained.project, trained.model, method)
     if obstacle:
         raise ExplainError(f"{registry()[method].title} cannot explain this network: {obstacle}")

@@ -15,7 +15,7 @@ import numpy as np
 
 from builder.explain.attack import LARGEST, METHODS, Attack, search
 from builder.explain.attack_aims import Numbers
-from builder.explain.base import ExplainError
+from builder.explain.base import ExplainError, UnknownChoiceError
 from builder.explain.explanation import Prediction, Verdict
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def robustness(
     started = perf_counter()
     attack = Attack(trained, method, seed, output)
     if split not in trained.data.split or not len(trained.data.split[split]):
-        raise ExplainError(
+        raise UnknownChoiceError(
             f"There is no split {split[:40]!r} with rows; choose one of {', '.join(trained.data.split)}."
         )
     steps = tuple(sorted({0.0, *map(float, strengths)})) if strengths else STRENGTHS[attack.pictures]

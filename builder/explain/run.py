@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from builder.explain.aims import JOINED
-from builder.explain.base import Explainer, ExplainError, Method, Result, registry
+from builder.explain.base import Explainer, ExplainError, Method, Result, UnknownChoiceError, registry
 from builder.explain.explanation import Completeness, Explanation, Proofs
 from builder.explain.needs import nothing_to_explain
 
@@ -210,13 +210,13 @@ def _worked_out(
 def _explainer(method: str, options: Mapping[str, Any]) -> Explainer:
     found = registry().get(method)
     if found is None:
-        raise ExplainError(f"There is no method {method[:60]!r}; choose one of {', '.join(registry())}.")
+        raise UnknownChoiceError(f"There is no method {method[:60]!r}; choose one of {', '.join(registry())}.")
     try:
         return found.model_validate(dict(options))
     except ValidationError as error:
         item = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in item["loc"])
-        raise ExplainError(f"{found.title}: the option {where[:60]}: {item['msg'].lower()}.") from None
+        raise UnknownChoiceError(f"{found.title}: the option {where[:60]}: {item['msg'].lower()}.") from None
 
 
 def answers(project: Project, model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from builder.check.rules.data import REBUILDING
 from builder.data.encode import written
 from builder.explain import aims
-from builder.explain.base import ExplainError
+from builder.explain.base import ExplainError, UnknownChoiceError
 from builder.explain.explanation import Prediction, Target
 from builder.text import number
 
@@ -100,7 +100,7 @@ def _token(asked: Named, output: torch.Tensor, data: Prepared, inputs: Mapping[s
     if position is None:
         position = _first_entity(output, vocabulary, tokens) if tagging else last_token(tokens)
     if not isinstance(position, int) or not 0 <= position < steps:
-        raise ExplainError(f"There is no position {str(position)[:60]!r}; this text has 0 to {steps - 1}.")
+        raise UnknownChoiceError(f"There is no position {str(position)[:60]!r}; this text has 0 to {steps - 1}.")
     token = request.get("token")
     index = int(output[0, position].argmax()) if token is None else _token_number(token, vocabulary)
     name = vocabulary[index]

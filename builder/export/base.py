@@ -136,15 +136,19 @@ def export(trained: Trained, name: str, path: str | Path) -> Report:
     Raises:
         ExportError: there is no such format or folder, it cannot hold this network, or its answers differ.
     """
-    kind, path = _format(name), Path(path)
-    if path.is_dir():
-        path = path / filename(trained, name)
+    kind, path = _format(name), destination(trained, name, path)
     if not path.parent.is_dir():
         raise ExportError(f"There is no folder {str(path.parent)[:200]!r} to write to; make it first.")
     made, difference = _made(trained, kind)
     write_bytes(path, made)
     part = GENERATOR if kind.tolerance is not None and trained.objective.name == "gan" else ""
     return Report(path, difference, kind.tolerance, part)
+
+
+def destination(trained: Trained, name: str, path: str | Path) -> Path:
+    """The file that `export` writes: `path` itself, or a file named after the project where `path` is a folder."""
+    path = Path(path)
+    return path / filename(trained, name) if path.is_dir() else path
 
 
 def _made(trained: Trained, kind: Format) -> tuple[bytes, float | None]:

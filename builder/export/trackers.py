@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from builder.graph import write_bytes
 from builder.store import Run, Store
 from builder.text import plain
 from builder.train.compare import document, metrics, settings
@@ -71,9 +72,8 @@ def write_mlflow(store: Store, run: Run, folder: Path, *, address: str = "") -> 
     be found, if that is elsewhere.
     """
     address = address or folder.absolute().as_uri()
-    experiment = str(int(run.project_id.replace("-", "")[:15], 16))
-    run_id = run.id.replace("-", "")
-    home, place = folder / experiment, folder / experiment / run_id
+    place = mlflow_folder(run, folder)
+    home, experiment, run_id = place.parent, place.parent.name, place.name
     _yaml(
         home / "meta.yaml",
         artifact_location=f"{address}/{experiment}",
@@ -112,6 +112,11 @@ def write_mlflow(store: Store, run: Run, folder: Path, *, address: str = "") -> 
     return place
 
 
+def mlflow_folder(run: Run, folder: Path) -> Path:
+    """Where `write_mlflow` writes a run: `folder`/experiment/run."""
+    return folder / str(int(run.project_id.replace("-", "")[:15], 16)) / run.id.replace("-", "")
+
+
 def _write_measures(store: Store, run: Run, place: Path) -> None:
     points = store.points(run.id)
     lines: dict[str, list[str]] = {}
@@ -138,7 +143,7 @@ def _text(path: Path, text: str) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    write_bytes(path, content)
 
 
 def _ms(seconds: float) -> int:

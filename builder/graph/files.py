@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from builder.errors import UsageError
 from builder.graph.document import FORMAT, DataChoice, Project
 from builder.graph.training import written
 from builder.text import no_json
@@ -19,6 +20,10 @@ MAX_BYTES = 20 * 2**20
 
 class DocumentError(ValueError):
     """A document that cannot be read; the message is one sentence for people."""
+
+
+class DocumentPathError(DocumentError, UsageError):
+    """A document's file that is missing or cannot be opened."""
 
 
 def to_json(project: Project) -> dict[str, Any]:
@@ -88,14 +93,17 @@ def read(path: str | Path) -> Project:
     """Read a document from a file.
 
     Raises:
-        DocumentError: the file is missing, unreadable, or no document.
+        DocumentPathError: the file is missing or cannot be read.
+        DocumentError: the file is not a document.
     """
     try:
-        if os.path.getsize(path) > MAX_BYTES:
-            raise DocumentError(f"{path} has more than {MAX_BYTES:,} bytes, too many for a Netloom document.")
-        return loads(Path(path).read_bytes())
-    except OSError as error:
-        raise DocumentError(f"{path} cannot be read: {error.strerror or error}.") from None
+        with Path(path).open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
+        raise DocumentPathError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    if len(content) > MAX_BYTES:
+        raise DocumentError(f"{path} has more than {MAX_BYTES:,} bytes, too many for a Netloom document.")
+    return loads(content)
 
 
 def write(path: str | Path, project: Project) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, se
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from builder.errors import UsageError
 from builder.store.schema import HEAD, metadata, version
 
 BUSY_MS = 10_000
@@ -34,7 +35,7 @@ class StoreError(RuntimeError):
     """The store cannot be used; the message is one sentence for people."""
 
 
-class Missing(StoreError):  # noqa: N818  (that is what it is)
+class Missing(StoreError, UsageError):  # noqa: N818  (that is what it is)
     """What was asked for is not in the store; it may have been deleted."""
 
 

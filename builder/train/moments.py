@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builder.errors import UsageError
 from builder.train import checkpoints
 from builder.train.kept import Kept, beginning, series
 
@@ -23,6 +24,10 @@ _LENGTH = 8
 
 class CheckpointError(ValueError):
     """A run has no such weights, and the message says which it has; or they cannot be read."""
+
+
+class UnknownCheckpointError(CheckpointError, UsageError):
+    """A run has no weights of the name that was asked for; the message lists those that it has."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def find(folder: Path, wanted: str) -> Path:
     """The file of the weights of a name.
 
     Raises:
-        CheckpointError: there are none of that name.
+        UnknownCheckpointError: there are none of that name.
         FileNotFoundError: the run has not got as far as a checkpoint.
     """
     if wanted in ("best", "last"):
@@ -79,7 +84,7 @@ def find(folder: Path, wanted: str) -> Path:
     kept = {str(item.epoch): item.path for item in (beginning(folder), *series(folder)) if item}
     if wanted not in kept:
         there = ", ".join(kept) or "none"
-        raise CheckpointError(
+        raise UnknownCheckpointError(
             f"This run has no weights named {wanted[:40]!r}; there are best, last, and those after epoch: {there}."
         )
     return kept[wanted]

@@ -74,11 +74,11 @@ def test_templates(console: Console, tmp_path: Path) -> None:
     assert console("templates", "--write", "wrong", path).code == 2
     assert console("templates", "--write", "spirals", path).code == 0
     assert read(path) == templates()["spirals"].project
-    assert console("templates", "--write", "sine", path).code == 1
+    assert console("templates", "--write", "sine", path).code == 2
     assert read(path) == templates()["spirals"].project
     assert console("templates", "--write", "sine", path, "--force", "--json").value["template"] == "sine"
     assert read(path) == templates()["sine"].project
-    assert console("templates", "--write", "sine", tmp_path / "no" / "x.json").code == 1
+    assert console("templates", "--write", "sine", tmp_path / "no" / "x.json").code == 2
 
 
 def test_check_of_a_sound_document(console: Console, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_data_add(console: Console, tmp_path: Path) -> None:
         assert console("data", "show", name, "--json").value["target"]["classes"] == ["u", "v"]
     console("data", "add", table, "--name", "Mine")
     twice = console("data", "show", "Mine")
-    assert twice.code == 1
+    assert twice.code == 2
     assert "2 datasets" in twice.err
 
 

@@ -36,8 +36,8 @@ def test_runs_are_compared(console: Console, store: Store) -> None:
     assert [row["Δ validation loss"] for row in found["rows"]] == [0.0, -0.25]
     assert found["differences"][0]["parameters"] == [{"path": "main.linear_1.units", "old": 16, "new": 99}]
     assert "main.linear_1.units: 16 → 99" in console("runs", "compare", one, other).out
-    assert console("runs", "compare", one).code == 1
-    assert console("runs", "compare", one, "zzz").code == 1
+    assert console("runs", "compare", one).code == 2
+    assert console("runs", "compare", one, "zzz").code == 2
     assert {row["id"] for row in console("runs", "--json").value} == {one, other}
     assert console("runs", "list").code == 0
 
@@ -46,7 +46,7 @@ def test_runs_are_described_and_handed_over(console: Console, store: Store, tmp_
     run = kept(store, moons(), "Old", 0.5)
     answer = console("runs", "describe", run, "--title", "New", "--tags", "a, b", "--notes", "x", "--json")
     assert answer.value == {"run": run, "title": "New", "notes": "x", "tags": ["a", "b"]}
-    assert console("runs", "describe", run).code == 1
+    assert console("runs", "describe", run).code == 2
     assert console("runs", "export", "--to", tmp_path / "runs.csv").code == 0
     rows = list(csv.DictReader(io.StringIO((tmp_path / "runs.csv").read_text())))
     assert [(row["title"], row["validation loss"]) for row in rows] == [("New", "0.5")]
@@ -77,7 +77,7 @@ def test_what_cannot_be_swept_gets_a_sentence(console: Console, tmp_path: Path) 
         (),
     ):
         answer = console("sweep", *words)
-        assert (answer.code, answer.out) == (1, "")
+        assert (answer.code, answer.out) == (2, "")
         assert answer.err.count("\n") == 1
     found = console("sweep", document, "--parameters", "--json").value
     assert found["main.linear_1.units"]["value"] == 16

@@ -9,6 +9,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from builder.cli.command import Command, Context, Failure, whole
+from builder.errors import UsageError
 
 ADDRESS = "127.0.0.1"
 PORT = 8501
@@ -99,7 +100,7 @@ def _probe(port: int) -> None:
         try:
             probe.bind((ADDRESS, port))
         except PermissionError:
-            raise Failure(f"Port {port} is reserved for the system; choose one above 1023 with --port.") from None
+            raise UsageError(f"Port {port} is reserved for the system; choose one above 1023 with --port.") from None
         except OSError:
             raise Failure(
                 f"Port {port} is taken, perhaps by a Netloom that runs already at http://{ADDRESS}:{port}; "

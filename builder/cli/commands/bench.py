@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.cli.bench.ratio import Ratio
-from builder.cli.command import USAGE, Command, Context, Failure, whole
+from builder.cli.command import Command, Context, whole
 from builder.cli.text import table
+from builder.errors import UsageError
 
 if TYPE_CHECKING:
     from builder.cli.bench.running import Cost
@@ -43,7 +44,7 @@ class Bench(Command):
 
         only = asked.part or asked.only
         if only == "pictures" and asked.pictures is None:
-            raise Failure("Say where MNIST's four IDX files are: --pictures FOLDER.", code=USAGE)
+            raise UsageError("Say where MNIST's four IDX files are: --pictures FOLDER.")
         if only in (None, *_TRAINING) and not KEEP_MEMORY.items() <= os.environ.items():
             return self._as_a_worker_runs(asked, only)
         import torch

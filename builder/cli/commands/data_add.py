@@ -11,7 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.command import Context
+from builder.cli.files import existing
 from builder.cli.text import table
+from builder.errors import UsageError
 from builder.text import plain
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def _fetched(asked: Namespace, folder: Path) -> list[Path]:
             wanted = asked_for(name)
             place = folder / str(number)
             if wanted is None:
-                found.append(Path(name))
+                found.append(existing(name))
                 continue
             place.mkdir()
             if wanted.kind == "hub":
@@ -118,13 +120,11 @@ def _content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
 
 def _options(texts: list[str], reader: Reader, source: Source) -> dict[str, Any]:
     """What was typed, as values of the kinds that the reader asks for."""
-    from builder.data import DataError
-
     typed: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise DataError(f"An option is written as name=value, received {text[:60]!r}.")
+            raise UsageError(f"An option is written as name=value, received {text[:60]!r}.")
         typed[name.strip()] = value.strip()
     asked: dict[str, Question] = {}
     for _ in range(2):  # what is asked may depend on what was answered

@@ -6,8 +6,10 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder.cli.command import FAILED, USAGE, Command, Context, Failure
+from builder.cli.command import FAILED, Command, Context
+from builder.cli.files import force_argument, new_file
 from builder.cli.text import issue_line, number, table
+from builder.errors import UsageError
 from builder.text import plain, size
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ class Templates(Command):
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--write", nargs=2, metavar=("NAME", "FILE"), help="write a template to a new file")
-        parser.add_argument("--force", action="store_true", help="write even where FILE exists")
+        force_argument(parser)
 
     def run(self, asked: Namespace, context: Context) -> int:
         from builder.graph import write
@@ -38,12 +40,8 @@ class Templates(Command):
             return 0
         name, path = asked.write[0], Path(asked.write[1])
         if name not in known:
-            raise Failure(f"There is no template {name[:60]!r}; choose one of {', '.join(known)}.", code=USAGE)
-        if path.exists() and not asked.force:
-            raise Failure(f"{path} exists already; choose another name, or overwrite it with --force.")
-        if not path.parent.is_dir():
-            raise Failure(f"There is no folder {str(path.parent)!r} to write to; make it first.")
-        write(path, known[name].project)
+            raise UsageError(f"There is no template {name[:60]!r}; choose one of {', '.join(known)}.")
+        write(new_file(path, force=asked.force), known[name].project)
         context.answer({"template": name, "file": str(path)}, f"Wrote {path}.")
         return 0
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from builder.cli.beside import asks_beside, beside, beside_arguments
 from builder.cli.choose import find_trained
-from builder.cli.command import USAGE, Command, Context, Failure, whole
+from builder.cli.command import Command, Context, whole
+from builder.cli.files import force_argument, new_file
 from builder.cli.rows import read_rows
 from builder.cli.text import number, short, table
+from builder.errors import UsageError
 from builder.text import plain
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class Explain(Command):
             metavar="FILE",
             help="also write it: .html (a page), .png (a picture) or .json; a flow: .svg, .csv or .json",
         )
+        force_argument(parser)
         beside_arguments(parser)
 
     def run(self, asked: Namespace, context: Context) -> int:
@@ -65,6 +68,7 @@ class Explain(Command):
         from builder.store import open_store
 
         write = None if asked.method == FLOW else _writer(asked.to)
+        to = new_file(asked.to, force=asked.force) if asked.to is not None else None
         store = open_store(context.home)
         trained = find_trained(store, asked.run, asked.checkpoint or "")
         if asked.list:
@@ -93,8 +97,8 @@ class Explain(Command):
             checkpoint=checkpoint,
             **{name: value for name in ("node", "neuron") if (value := getattr(asked, name)) is not None},
         )
-        if write is not None:
-            write(explained, Path(asked.to))
+        if write is not None and to is not None:
+            write(explained, to)
         context.answer(explained.as_json(), "\n".join(_lines(explained)))
         return 0
 
@@ -103,7 +107,7 @@ def _writer(path: str | None) -> Callable[[Explanation, Path], None] | None:
     """What writes a file of this name.
 
     Raises:
-        Failure: its ending names no kind of file that can be written.
+        UsageError: its ending names no kind of file that can be written.
     """
     from builder.explain.drawing.page import write_html, write_json
     from builder.explain.drawing.raster import write_png
@@ -113,7 +117,7 @@ def _writer(path: str | None) -> Callable[[Explanation, Path], None] | None:
     known = {".html": write_html, ".json": write_json, ".png": write_png}
     write = known.get(Path(path).suffix.lower())
     if write is None:
-        raise Failure(f"--to {path[:80]!r}: the file must end in .html, .png or .json.", code=USAGE)
+        raise UsageError(f"--to {path[:80]!r}: the file must end in .html, .png or .json.")
     return write
 
 
@@ -128,7 +132,7 @@ def _example(trained: TrainedRun, asked: Namespace) -> int | dict[str, Any]:
     rows = read_rows(asked.file, trained.data.preprocess)
     if len(rows) != 1 or asked.example is not None:
         told = f"{asked.file[:80]!r} holds {len(rows)} rows" if len(rows) != 1 else "--example names another row"
-        raise Failure(f"{told}; explain takes one example at a time.", code=USAGE)
+        raise UsageError(f"{told}; explain takes one example at a time.")
     return rows[0]
 
 
@@ -136,7 +140,7 @@ def _method(trained: TrainedRun, wanted: str | None) -> str:
     """A method's name.
 
     Raises:
-        Failure: there is none of this name.
+        UsageError: there is none of this name.
     """
     from builder.explain import methods
 
@@ -145,7 +149,7 @@ def _method(trained: TrainedRun, wanted: str | None) -> str:
         return next(item.name for item in known if item.available)
     if wanted not in [item.name for item in known]:
         names = ", ".join([*(item.name for item in known), FLOW])
-        raise Failure(f"There is no method {wanted[:60]!r}; choose one of {names}.", code=USAGE)
+        raise UsageError(f"There is no method {wanted[:60]!r}; choose one of {names}.")
     return wanted
 
 

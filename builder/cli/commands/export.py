@@ -5,7 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from builder.cli.choose import find_trained
-from builder.cli.command import USAGE, Command, Context, Failure
+from builder.cli.command import Command, Context
+from builder.cli.files import force_argument, new_file
+from builder.errors import UsageError
 from builder.text import size
 
 DEFAULT = "bundle"
@@ -28,19 +30,20 @@ class Export(Command):
             help=f"the format (else {DEFAULT}, which is called python as well)",
         )
         parser.add_argument("--to", metavar="PATH", default=".", help="a file, or a folder (else this one)")
+        force_argument(parser)
 
     def run(self, asked: Namespace, context: Context) -> int:
-        from builder.export import export, formats
+        from builder.export import destination, export, formats
         from builder.store import open_store
 
         known, wanted = [item.name for item in formats()], ALSO.get(asked.format, asked.format)
         if wanted not in known:
-            raise Failure(
-                f"There is no export format {asked.format[:60]!r}; choose one of {', '.join([*known, *ALSO])}.",
-                code=USAGE,
+            raise UsageError(
+                f"There is no export format {asked.format[:60]!r}; choose one of {', '.join([*known, *ALSO])}."
             )
         trained = find_trained(open_store(context.home), asked.run)
-        report = export(trained, wanted, asked.to)
+        path = new_file(destination(trained, wanted, asked.to), force=asked.force)
+        report = export(trained, wanted, path)
         count = report.path.stat().st_size
         value = {
             "run": trained.run.id if trained.run else "",

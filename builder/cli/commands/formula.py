@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from builder.cli.command import Command, Context, Failure
+from builder.errors import UsageError
 
 
 class Formula(Command):
@@ -31,7 +32,7 @@ class Formula(Command):
         try:
             if not asked.write:
                 if name not in project.networks:
-                    raise Failure(f"There is no network {name[:60]!r}; there are {', '.join(project.networks)}.")
+                    raise UsageError(f"There is no network {name[:60]!r}; there are {', '.join(project.networks)}.")
                 text = text_of(project.networks[name], others)
                 context.answer({"network": name, "formula": text}, text.rstrip("\n"))
                 return 0
@@ -50,4 +51,4 @@ def _text(path: str) -> str:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise Failure(f"{path} cannot be read: {reason}.") from None
+        raise UsageError(f"{path} cannot be read: {reason}.") from None

@@ -7,7 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from builder.cli.command import Command, Context, Failure
+from builder.cli.command import Command, Context
+from builder.cli.files import existing, force_argument, new_file
+from builder.errors import UsageError
 
 if TYPE_CHECKING:
     from builder.compile.importers import Imported
@@ -41,12 +43,12 @@ class Import(Command):
             "--to", metavar="DOCUMENT", help="write DOCUMENT.json (else it becomes a project of the app)"
         )
         parser.add_argument("--name", metavar="NAME", default="", help="what it is called (else as the file)")
-        parser.add_argument("--force", action="store_true", help="write even where the files exist")
+        force_argument(parser)
 
     def run(self, asked: Namespace, context: Context) -> int:
         targets = _targets(Path(asked.to), force=asked.force) if asked.to else None
         if len(asked.name) > 200:
-            raise Failure("A name has at most 200 characters.")
+            raise UsageError("A name has at most 200 characters.")
         found = _read(asked)
         value = {"name": found.project.name, "remarks": list(found.remarks), "weights": len(found.weights)}
         if targets:
@@ -92,12 +94,12 @@ def _read(asked: Namespace) -> Imported:
             return pretrained.read_folder(found, asked.name)
     if pretrained.is_folder(asked.file):
         if asked.input:
-            raise Failure("--input is for MODULE:FUNCTION; a folder says itself what goes in.")
+            raise UsageError("--input is for MODULE:FUNCTION; a folder says itself what goes in.")
         return pretrained.read_folder(asked.file, asked.name)
     if not is_own(asked.file):
         if asked.input:
-            raise Failure("--input is for MODULE:FUNCTION; a file says itself what goes in.")
-        return read_model(asked.file, asked.name)
+            raise UsageError("--input is for MODULE:FUNCTION; a file says itself what goes in.")
+        return read_model(existing(asked.file), asked.name)
     with TemporaryDirectory() as folder:
         target = Path(folder) / "model.pt2"
         called = record(asked.file, asked.input, target)
@@ -108,14 +110,9 @@ def _targets(document: Path, *, force: bool) -> tuple[Path, Path]:
     """The document's file and that of its weights.
 
     Raises:
-        Failure: one of them may not be written.
+        UsageError: one of them may not be written.
     """
     if document.suffix != ".json":
         document = document.with_name(f"{document.name}.json")
     weights = document.with_suffix(".safetensors")
-    if not document.parent.is_dir():
-        raise Failure(f"There is no folder {str(document.parent)!r} to write to; make it first.")
-    for path in (document, weights):
-        if path.exists() and not force:
-            raise Failure(f"{path} exists already; choose another name, or overwrite it with --force.")
-    return document, weights
+    return new_file(document, force=force), new_file(weights, force=force)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.choose import find_trained
-from builder.cli.command import USAGE, Command, Context, Failure, whole
+from builder.cli.command import Command, Context, whole
 from builder.cli.text import number, short, table
+from builder.errors import UsageError
 from builder.text import plain
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _wanted(asked: Namespace) -> Wanted:
     """The concept that is asked for.
 
     Raises:
-        Failure: of a column nothing is said.
+        UsageError: of a column nothing is said.
     """
     from builder.explain.concepts import Wanted, numbers
 
@@ -110,7 +111,7 @@ def _wanted(asked: Namespace) -> Wanted:
     if asked.rows is not None:
         return Wanted("rows", rows=numbers(asked.rows))
     if not asked.equals and asked.low is None and asked.high is None:
-        raise Failure("Say what the column is: --equals TEXT, or --low and --high.", code=USAGE)
+        raise UsageError("Say what the column is: --equals TEXT, or --low and --high.")
     return Wanted("column", name=asked.column, text=asked.equals, low=asked.low, high=asked.high)
 
 

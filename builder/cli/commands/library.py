@@ -6,9 +6,10 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder.cli.command import Command, Context, Failure
+from builder.cli.command import Command, Context
 from builder.cli.commands.data import action
 from builder.cli.text import moment, number, table
+from builder.errors import UsageError
 
 if TYPE_CHECKING:
     from builder.graph import Project
@@ -72,14 +73,18 @@ def _publish(store: Store, asked: Namespace, context: Context) -> None:
     from builder.store import Taken
     from builder.templates.shelf import blocks, summary
 
-    bundle = extract(read(asked.file), asked.network, asked.name)
+    project = read(asked.file)
+    if asked.network not in project.networks:
+        names = ", ".join(project.networks)
+        raise UsageError(f"There is no network {asked.network[:60]!r} in this project; choose one of {names}.")
+    bundle = extract(project, asked.network, asked.name)
     if bundle.main in blocks():
-        raise Failure(f"{bundle.main} is a ready block; publish yours under another name, with --name.")
+        raise UsageError(f"{bundle.main} is a ready block; publish yours under another name, with --name.")
     told = summary(bundle)
     try:
         row = store.publish(bundle, told, replace=asked.force)
     except Taken as error:
-        raise Failure(f"{error} Say --force to put this one in its place, or --name NAME.") from None
+        raise UsageError(f"{error} Say --force to put this one in its place, or --name NAME.") from None
     text = f"The library keeps {row.name}{' in the place of the older one' if row.number > 1 else ''}."
     context.answer({"name": row.name, "number": row.number, **told}, text)
 
@@ -99,7 +104,7 @@ def _use(store: Store, asked: Namespace, context: Context) -> None:
 
 def _delete(store: Store, asked: Namespace, context: Context) -> None:
     if not store.delete_published(asked.network):
-        raise Failure(f"There is no network {asked.network[:60]!r} of yours in the library.")
+        raise UsageError(f"There is no network {asked.network[:60]!r} of yours in the library.")
     context.answer({"deleted": asked.network}, f"Deleted {asked.network}.")
 
 
@@ -107,7 +112,7 @@ def _bundle(store: Store, name: str) -> Project:
     """A network of one's own, or a ready block.
 
     Raises:
-        Failure: there is neither.
+        UsageError: there is neither.
     """
     from builder.store import Missing
     from builder.templates.shelf import blocks
@@ -117,4 +122,4 @@ def _bundle(store: Store, name: str) -> Project:
     except Missing:
         if name in blocks():
             return blocks()[name].bundle
-    raise Failure(f"There is no network {name[:60]!r} in the library; netloom library list shows what there is.")
+    raise UsageError(f"There is no network {name[:60]!r} in the library; netloom library list shows what there is.")

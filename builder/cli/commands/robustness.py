@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.cli.choose import find_trained
-from builder.cli.command import Command, Context, Failure, whole
+from builder.cli.command import Command, Context, whole
 from builder.cli.text import number, short, table
+from builder.errors import UsageError
 from builder.text import plain
 
 if TYPE_CHECKING:
@@ -75,12 +76,12 @@ def _strengths(text: str | None) -> tuple[float, ...]:
     """Numbers with commas between them.
 
     Raises:
-        Failure: they are none.
+        UsageError: they are none.
     """
     try:
         return tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError:
-        raise Failure(f"--strengths takes numbers such as 0.01,0.05,0.1, received {str(text)[:40]!r}.") from None
+        raise UsageError(f"--strengths takes numbers such as 0.01,0.05,0.1, received {str(text)[:40]!r}.") from None
 
 
 def _text(found: Robustness) -> str:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
+from builder.cli.files import force_argument, new_file
 from builder.cli.text import number, table
+from builder.errors import UsageError
 from builder.text import plain
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Sweeping(Command):
         parser.add_argument("--list", action="store_true", help="list the sweeps")
         parser.add_argument("--parameters", action="store_true", help="list what of the document can be searched")
         parser.add_argument("--write-best", metavar="FILE", help="write the document with the best values")
+        force_argument(parser)
         parser.epilog = "Ctrl-C stops the sweep; --resume takes it up again."
 
     def run(self, asked: Namespace, context: Context) -> int:
@@ -58,6 +61,8 @@ class Sweeping(Command):
         store = open_store(context.home)
         if asked.list:
             return _list(store, context)
+        if asked.write_best is not None:
+            new_file(asked.write_best, force=asked.force)
         if asked.resume:
             sweep_id = _find(store, asked.resume).id
             sweeps.resume(store, sweep_id)
@@ -75,7 +80,7 @@ def _document(asked: Namespace) -> Project:
     from builder.graph import read
 
     if asked.file is None:
-        raise Failure("Name a document to search, or a sweep with --resume.")
+        raise UsageError("Name a document to search, or a sweep with --resume.")
     return read(asked.file)
 
 
@@ -86,7 +91,7 @@ def _begin(store: Store, project: Project, asked: Namespace) -> str:
 
     wanted = [name for name in ("space", "folds", "seeds") if getattr(asked, name) is not None]
     if len(wanted) != 1:
-        raise Failure("Say one of --space FILE, --folds K and --seeds N.")
+        raise UsageError("Say one of --space FILE, --folds K and --seeds N.")
     if not project.data.dataset:
         raise Failure("This document names no data; write some into it first.")
     common: dict[str, Any] = {"metric": asked.metric, "direction": asked.direction or "", "parallel": asked.at_once}
@@ -103,7 +108,7 @@ def _begin(store: Store, project: Project, asked: Namespace) -> str:
             search = {"trials": asked.trials, "sampler": asked.sampler, "pruner": asked.pruner, "seed": asked.seed}
             made = sweeps.plan(project, _space(asked.space), **search, **common)
     except SpaceError as error:
-        raise Failure(str(error)) from None
+        raise UsageError(str(error)) from None
     return sweeps.begin(store, project_id, project, made)
 
 
@@ -111,15 +116,15 @@ def _space(name: str) -> Any:
     """The space of a file, or as it is written on the command line.
 
     Raises:
-        Failure: it cannot be read.
+        UsageError: it cannot be read, or is not JSON.
     """
     try:
         text = name if name.lstrip().startswith("{") else Path(name).read_text(encoding="utf-8")
         return json.loads(text)
     except OSError as error:
-        raise Failure(f"{name} cannot be read: {error.strerror or error}.") from None
+        raise UsageError(f"{name} cannot be read: {error.strerror or error}.") from None
     except ValueError as error:
-        raise Failure(f"{name[:60]} is no search space in JSON: {error}.") from None
+        raise UsageError(f"{name[:60]} is not a search space in JSON: {error}.") from None
 
 
 def _follow(store: Store, sweep_id: str, context: Context) -> bool:
@@ -200,7 +205,7 @@ def _list(store: Store, context: Context) -> int:
 def _find(store: Store, wanted: str) -> Sweep:
     found = [row for row in store.sweeps() if wanted and row.id.startswith(wanted.lower())]
     if len(found) != 1:
-        raise Failure(f"{len(found) or 'No'} sweeps begin with {wanted[:60]!r}; netloom sweep --list shows them.")
+        raise UsageError(f"{len(found) or 'No'} sweeps begin with {wanted[:60]!r}; netloom sweep --list shows them.")
     return found[0]
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.choose import find_dataset, find_run
-from builder.cli.command import FAILED, INTERRUPTED, USAGE, Command, Context, Failure, whole
+from builder.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
+from builder.cli.files import force_argument
 from builder.cli.job import IMAGE, write_job
 from builder.cli.rate import find_rate
 from builder.cli.recipe import list_settings, with_settings
 from builder.cli.text import measures
+from builder.errors import UsageError
 from builder.text import plain
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Train(Command):
             help="with --backend ray: start nothing, and write a job that does: a RayJob for Kubernetes (FILE.yaml) or "
             "a batch script for Slurm (FILE.sh)",
         )
+        force_argument(parser)
         parser.add_argument("--image", metavar="NAME", default=IMAGE, help="with --job: the image of its pods")
         parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to train")
         parser.add_argument(
@@ -72,7 +75,7 @@ class Train(Command):
         if asked.listed:
             return list_settings(context)
         if asked.file is None:
-            raise Failure("Name a document to train, or ask for --settings.", code=USAGE)
+            raise UsageError("Name a document to train, or ask for --settings.")
         from builder import train
         from builder.cli.follow import follow
         from builder.graph import read
@@ -96,7 +99,7 @@ class Train(Command):
             project = train.starting_from(project, _first_weights(store, project, asked.start, context))
         _tell_start(store, project, context)
         if asked.job is not None:
-            return write_job(project, _workers(asked), asked.job, asked.image, context)
+            return write_job(project, _workers(asked), asked.job, asked.image, context, force=asked.force)
         run_id = train.start(store, kept(store, document), project, workers=_workers(asked))
         context.note(f"Run {run_id} of {plain(project.name)!r}; Ctrl-C stops it.")
         run, interrupted = follow(store, run_id, context)
@@ -116,13 +119,13 @@ def _workers(asked: Namespace) -> int:
     """How many workers on a cluster; 0: this machine.
 
     Raises:
-        Failure: they were asked for without a cluster.
+        UsageError: they were asked for without a cluster.
     """
     if asked.backend == "local":
         if asked.workers is not None:
-            raise Failure("--workers says how many train on a cluster; add --backend ray.", code=USAGE)
+            raise UsageError("--workers says how many train on a cluster; add --backend ray.")
         if asked.job is not None:
-            raise Failure("--job writes a job for a cluster; add --backend ray.", code=USAGE)
+            raise UsageError("--job writes a job for a cluster; add --backend ray.")
         return 0
     return int(asked.workers or 1)
 
@@ -131,6 +134,7 @@ def _project(document: Project, asked: Namespace, context: Context) -> Project:
     """The document with what the command line says instead.
 
     Raises:
+        UsageError: there is no such dataset.
         Failure: there is no data to train on.
     """
     from builder.check.fields import field_edits
@@ -142,7 +146,7 @@ def _project(document: Project, asked: Namespace, context: Context) -> Project:
     try:
         training = with_settings(training, asked.settings)
     except ValueError as error:
-        raise Failure(str(error), code=USAGE) from None
+        raise UsageError(str(error)) from None
     data = document.data
     if asked.data is not None:
         name = find_dataset(context.home, asked.data).name
@@ -161,7 +165,7 @@ def _first_weights(store: Store, project: Project, wanted: str, context: Context
     of a known architecture takes from a folder of Hugging Face's.
 
     Raises:
-        Failure: there is neither such a file nor such a run.
+        UsageError: there is neither such a file nor such a run.
         StartError, Unreadable: a folder holds no weights that fit.
     """
     from builder.store import weights
@@ -182,7 +186,7 @@ def _first_weights(store: Store, project: Project, wanted: str, context: Context
             raise Failure(f"{path} has more than {weights.MAX_BYTES:,} bytes, too many to be kept.")
         return f"weights:{weights.keep(store.home, path.read_bytes())}"
     except OSError as error:
-        raise Failure(f"{path} cannot be read: {error.strerror or error}.") from None
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
 def _tell_start(store: Store, project: Project, context: Context) -> None:

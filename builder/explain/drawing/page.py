@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from builder.explain.drawing.drawn import How, drawn, explains_the_way
 from builder.explain.drawing.scale import AGAINST, FOR, rgb
+from builder.graph import write_bytes
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -50,7 +51,7 @@ def write_html(found: Explanation, path: Path) -> None:
     Raises:
         OSError: it cannot be written there.
     """
-    path.write_text(html(found), encoding="utf-8")
+    write_bytes(path, html(found).encode())
 
 
 def html(found: Explanation) -> str:
@@ -112,4 +113,4 @@ def write_json(found: Explanation, path: Path) -> None:
     Raises:
         OSError: it cannot be written there.
     """
-    path.write_text(json.dumps(found.as_json(), ensure_ascii=False, indent=1), encoding="utf-8")
+    write_bytes(path, json.dumps(found.as_json(), ensure_ascii=False, indent=1).encode())

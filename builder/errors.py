@@ -1,0 +1,11 @@
+"""Errors that mean the same everywhere."""
+
+from __future__ import annotations
+
+
+class UsageError(ValueError):
+    """A request names something that does not exist or cannot be used, such as an unknown run, output or file.
+
+    The document and the data may be fine; the request has to change. The message is a sentence for the user. The
+    command line answers with exit code 2.
+    """
