@@ -1,5 +1,11 @@
-"""Netloom's entry: `streamlit run app.py`, or `netloom`."""
+"""Netloom's entry: `streamlit run app.py`, or `netloom`. The server imports this file, and each visit runs it."""
+
+from streamlit.starlette import App
 
 from builder.ui.navigation import navigate
+from builder.ui.request_guard import middleware, opened_in_browser
 
-navigate()
+if __name__ == "__main__":
+    navigate()
+else:
+    app = App(__file__, middleware=middleware(), lifespan=opened_in_browser)

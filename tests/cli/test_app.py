@@ -44,6 +44,13 @@ def test_the_command() -> None:
     assert command[0] == sys.executable
     assert {"--server.port=9000", "--server.headless=true", "--server.address=127.0.0.1"} <= set(command)
     assert "--server.headless=true" not in arguments(9000, headless=False)
+    assert "--server.address=0.0.0.0" in arguments(9000, headless=True, host="0.0.0.0")
+
+
+def test_an_address_of_another_machine_is_a_sentence(console: Console) -> None:
+    answer = console("app", "--headless", "--port", free_port(), "--host", "192.0.2.1")
+    assert answer.code == 2
+    assert "--host" in answer.err
 
 
 def test_a_taken_port_is_a_sentence(console: Console) -> None:
@@ -53,6 +60,28 @@ def test_a_taken_port_is_a_sentence(console: Console) -> None:
         answer = console("app", "--headless", "--port", other.getsockname()[1])
     assert answer.code == 1
     assert "--port" in answer.err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_it_opens_the_browser(tmp_path: Path) -> None:
+    port, seen, browser = free_port(), tmp_path / "seen", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {seen}.new && mv {seen}.new {seen}\n')
+    browser.chmod(0o755)
+    process = subprocess.Popen(
+        words("--home", tmp_path / "home", "--port", port),
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**environment(), "PYTHONPATH": str(ROOT), "BROWSER": f"{browser} %s", "DISPLAY": ":0"},
+    )
+    try:
+        end = time.monotonic() + 30
+        while not seen.exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        assert seen.read_text().strip() == f"http://127.0.0.1:{port}/"
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -47,13 +48,18 @@ class App(Command):
     summary = "start the app and open it in the browser (the default)"
 
     def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--host",
+            default=ADDRESS,
+            help=f"the address to listen at (else {ADDRESS}); other names that lead there are set with NETLOOM_HOSTS",
+        )
         parser.add_argument("--port", type=whole(1, 65_535), default=PORT, help=f"the port (else {PORT})")
         parser.add_argument("--headless", action="store_true", help="open no browser")
 
     def run(self, asked: Namespace, context: Context) -> int:
-        _probe(asked.port)
-        command = arguments(asked.port, headless=asked.headless)
-        url = f"http://{ADDRESS}:{asked.port}"
+        url = f"http://{f'[{asked.host}]' if ':' in asked.host else asked.host}:{asked.port}"
+        _probe(asked.host, asked.port, url)
+        command = arguments(asked.port, headless=asked.headless, host=asked.host)
         environment = {**os.environ, "NETLOOM_HOME": str(context.home)}
         context.answer({"url": url, "home": str(context.home)}, f"Netloom is starting at {url} (Ctrl-C ends it).")
         if context.json:
@@ -63,9 +69,9 @@ class App(Command):
         return subprocess.run(command, env=environment, check=False).returncode
 
 
-def arguments(port: int, *, headless: bool) -> list[str]:
+def arguments(port: int, *, headless: bool, host: str = ADDRESS) -> list[str]:
     """The command line that starts the server; no file in the folder where it is typed stands for a module."""
-    options = {**OPTIONS, "server.port": port, "server.showEmailPrompt": False}
+    options = {**OPTIONS, "server.address": host, "server.port": port, "server.showEmailPrompt": False}
     if headless:
         options["server.headless"] = True
     flags = [f"--{name}={_written(value)}" for name, value in options.items()]
@@ -86,25 +92,31 @@ def script() -> Path:
     return path
 
 
-def _probe(port: int) -> None:
+def _probe(host: str, port: int, url: str) -> None:
     """Find out now, in a sentence, whether the port is free.
 
     Raises:
-        Failure: it is taken, or not for everyone.
+        UsageError: it is not for everyone, or the address is not one of this machine.
+        Failure: it is taken.
     """
     import socket
 
-    with socket.socket() as probe:
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError:
+        raise UsageError(f"The address {host[:80]!r} is not known; give one of this machine with --host.") from None
+    with socket.socket(family) as probe:
         if os.name == "posix":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((ADDRESS, port))
+            probe.bind(place)
         except PermissionError:
             raise UsageError(f"Port {port} is reserved for the system; choose one above 1023 with --port.") from None
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise UsageError(f"{host[:80]} is not an address of this machine; give one with --host.") from None
             raise Failure(
-                f"Port {port} is taken, perhaps by a Netloom that runs already at http://{ADDRESS}:{port}; "
-                "choose another with --port."
+                f"Port {port} is taken, perhaps by a Netloom that runs already at {url}; choose another with --port."
             ) from None
 
 
