@@ -95,22 +95,22 @@ class Attack:
         """Lines (N, D) under attack, each at its own strength (N,), away from what is true (N, …)."""
         from captum.robust import FGSM, PGD
 
-        from builder.explain.alone import alone
+        from builder.explain.muted import mute_captum
 
         radius, mask = strength.reshape(-1, 1), self.space.free.float()
         if not bool(radius.any()):
             return flat.clone()
-        with alone(self.seed):
-            attack = (FGSM if self.method == "fgsm" else PGD)(self.output, loss or self.aim.loss)
-            attack.bound = self.space.bound
-            # A network that is sure has small gradients, and Captum takes small ones for none.
-            (attack if self.method == "fgsm" else attack.fgsm).zero_thresh = 0.0
-            line = flat.clone()
-            if self.method == "fgsm":
-                found = attack.perturb(line, radius, truth, mask=mask)
-            else:
-                pace = 2.5 * radius / PGD_STEPS
-                found = attack.perturb(line, radius, pace, PGD_STEPS, truth, mask=mask)
+        mute_captum()
+        attack = (FGSM if self.method == "fgsm" else PGD)(self.output, loss or self.aim.loss)
+        attack.bound = self.space.bound
+        # A network that is sure has small gradients, and Captum takes small ones for none.
+        (attack if self.method == "fgsm" else attack.fgsm).zero_thresh = 0.0
+        line = flat.clone()
+        if self.method == "fgsm":
+            found = attack.perturb(line, radius, truth, mask=mask)
+        else:
+            pace = 2.5 * radius / PGD_STEPS
+            found = attack.perturb(line, radius, pace, PGD_STEPS, truth, mask=mask)
         # What is not attacked keeps its very bits.
         kept: torch.Tensor = found.detach().where((radius > 0) & self.space.free, flat)
         return kept
@@ -194,11 +194,9 @@ def _refined(
     import torch
     from captum.robust import MinParamPerturbation
 
-    from builder.explain.alone import alone
-
     finder = MinParamPerturbation(
         attack.output, at, "strength", low, high, (high - low) / FINE, mode="binary", correct_fn=same
     )
-    with alone(attack.seed), torch.no_grad():
+    with torch.no_grad():
         nearest, strength = finder.evaluate(flat)
     return (high, line) if strength is None else (float(strength), nearest.detach())

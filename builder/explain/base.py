@@ -62,6 +62,9 @@ class Result:
     `nodes` are attributions (…) in the shape of a node's output, by its path. `total` is what the parts sum to, where
     that is not the sum of the attributions, and `ground` what stands for F(baseline), where that is not F of the usual
     one. `whole`: all of the answer passes here, so that the parts can add up to it.
+    `repeats` (R, …) by field are independent estimates of a method that draws at random, whose mean the attributions
+    are (of a method without signs, the mean before its signs are dropped); `enumerated` says that nothing was drawn, as
+    every case was tried.
     `remarks` are judgements of its own, beside those that every explanation gets.
     """
 
@@ -72,6 +75,8 @@ class Result:
     total: float | None = None
     ground: float | None = None
     whole: bool = True
+    repeats: dict[str, np.ndarray] = field(default_factory=dict)
+    enumerated: bool = False
     remarks: tuple[Remark, ...] = field(default=())
 
 
@@ -79,8 +84,9 @@ class Explainer(BaseModel):
     """One method; an instance holds its options.
 
     `signed`: parts speak for or against the answer, else they only say how much they matter. `adds_up`: the parts
-    promise to sum to F(x) − F(baseline). `sums`: their sum can be compared with it at all. `of_answer`: they are about
-    F, and not about some number within the network. `needs` are what `needs.py` asks of the network. `group` is the
+    promise to sum to F(x) − F(baseline). `sums`: their sum can be compared with it at all. `fits_anyway`: they sum to
+    it by construction, however wrong each of them is, so that the sum proves nothing. `of_answer`: they are about F,
+    and not about some number within the network. `needs` are what `needs.py` asks of the network. `group` is the
     heading under which it is listed. `layered`: it looks at a node of the graph, the option `node`.
     """
 
@@ -93,6 +99,7 @@ class Explainer(BaseModel):
     signed: ClassVar[bool] = True
     adds_up: ClassVar[bool] = False
     sums: ClassVar[bool] = True
+    fits_anyway: ClassVar[bool] = False
     of_answer: ClassVar[bool] = True
     needs: ClassVar[tuple[str, ...]] = ()
     group: ClassVar[str] = GRADIENTS

@@ -118,15 +118,15 @@ def direction_of(
     were held out it tells apart, and how far apart these lie along it."""
     from sklearn.linear_model import LogisticRegression
 
-    from builder.explain.alone import alone
+    from builder.explain.muted import mute_convergence
 
     size = min(len(having), len(lacking), PER_DIRECTION)
     held = max(2, round(size * HELD_OUT))
     sets = [side[random.permutation(len(side))[:size]] for side in (having, lacking)]
     values = np.concatenate([side[held:] for side in sets])
     labels = np.repeat([1, 0], size - held)
-    with alone(0):  # it warns where it has not come to rest, which is no fault here
-        model = LogisticRegression(max_iter=200).fit(values, labels)
+    mute_convergence()  # it is no fault here
+    model = LogisticRegression(max_iter=200).fit(values, labels)
     right = [model.predict(side[:held]) == label for side, label in zip(sets, (1, 0), strict=True)]
     direction = model.coef_[0]
     length = float(np.linalg.norm(direction))

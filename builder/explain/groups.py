@@ -31,6 +31,8 @@ class Groups:
 
     def score(self, there: torch.Tensor, ground: dict[str, torch.Tensor] | None = None) -> torch.Tensor:
         """F (N,) with the groups where `there` (N, groups) is not 0, and the rest as in `ground` (1 or N, …)."""
+        if ground is None and len(there) > self.rows:  # no more inputs at once than go through the network
+            return torch.cat([self.score(some) for some in torch.split(there, self.rows)])
         ground = self.subject.baseline if ground is None else ground
         # The last place is that of label -1: always there.
         whole = torch.cat([there != 0, torch.ones(len(there), 1, dtype=torch.bool)], dim=1)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -75,9 +76,21 @@ def save(folder: Path, name: str, explanation: DataclassInstance) -> None:
     home = folder / FOLDER
     home.mkdir(parents=True, exist_ok=True)
     write_bytes(home / f"{name}.npz", buffer.getvalue())
-    files = sorted(home.glob("*.npz"), key=lambda path: path.stat().st_mtime)
-    for path in files[: max(0, len(files) - MOST_FILES)]:
-        path.unlink(missing_ok=True)
+    _prune(home, keep=f"{name}.npz")
+
+
+def _prune(home: Path, *, keep: str) -> None:
+    """Remove the oldest files where there are too many, but not the one that was just written. Other processes write
+    and prune the same folder, so that any file may vanish between two looks at it."""
+    found = []
+    for path in home.glob("*.npz"):
+        with suppress(OSError):
+            found.append((path.stat().st_mtime_ns, path))
+    found.sort()
+    for _, path in found[: max(0, len(found) - MOST_FILES)]:
+        if path.name != keep:
+            with suppress(OSError):
+                path.unlink()
 
 
 def _written(value: Any, arrays: dict[str, np.ndarray]) -> Any:

@@ -25,11 +25,11 @@ class Rectified(Explainer):
         raise NotImplementedError
 
     def run(self, subject: Subject) -> Result:
-        from builder.explain.alone import alone
+        from builder.explain.muted import mute_captum
         from builder.explain.subject import Scalar
 
         values = tuple(point.value.clone().requires_grad_() for point in subject.points)
-        with alone(subject.seed):
-            found = self.backprop()(Scalar(subject)).attribute(values)
+        mute_captum()
+        found = self.backprop()(Scalar(subject)).attribute(values)
         text = f"{WARNING} ({self.shown_by}), so do not take it as a reason."
         return Result(subject.fold(found), remarks=(Remark("caution", text),))

@@ -7,8 +7,9 @@ is the sum of the gradients of each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from torch.func import functional_call, grad, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from builder.data import Prepared
-from builder.explain.alone import alone
 from builder.explain.base import ExplainError
+from builder.explain.muted import mute_mapping
 from builder.explain.subject import Progress
 from builder.train.objectives.base import joined
 from builder.train.streaming import take
@@ -35,10 +36,39 @@ Weights = dict[str, torch.Tensor]
 
 @contextmanager
 def plain_attention() -> Iterator[None]:
-    """Attention by its formula: the fast kernels cannot be differentiated twice, nor mapped over rows. Which kernel is
-    used is said for all threads, so one at a time."""
-    with alone(0), sdpa_kernel([SDPBackend.MATH]):
+    """Attention by its formula: the fast kernels cannot be differentiated twice, nor mapped over rows.
+
+    PyTorch holds one choice of kernels for all threads. The first thread that needs the formula chooses it, and the
+    last one puts back what was chosen before; nobody waits for another.
+    """
+    mute_mapping()
+    _FORMULA.enter()
+    try:
         yield
+    finally:
+        _FORMULA.leave()
+
+
+class _Formula:
+    """How many threads need attention by its formula. The lock is held for the change of the choice alone."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._chosen = Lock(), 0, ExitStack()
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._chosen.enter_context(sdpa_kernel([SDPBackend.MATH]))
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._chosen.close()
+
+
+_FORMULA = _Formula()
 
 
 class Rows:

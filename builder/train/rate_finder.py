@@ -150,8 +150,9 @@ def look_for_rate(home: Path, project: Project) -> Path:
     """Begin to look in a process of its own. Returns the folder whose file `read_rates` reads."""
     place = home / "rates"
     for old in place.iterdir() if place.exists() else ():
-        if time.time() - old.stat().st_mtime > FORGET_S:
-            shutil.rmtree(old, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process may have removed it
+            if time.time() - old.stat().st_mtime > FORGET_S:
+                shutil.rmtree(old, ignore_errors=True)
     folder = place / uuid.uuid4().hex
     folder.mkdir(parents=True)
     write(folder / DOCUMENT, project)

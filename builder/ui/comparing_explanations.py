@@ -21,7 +21,7 @@ from builder.ui.attributions import knows_signs, legend
 from builder.ui.deciding import answer_text, seen
 from builder.ui.scrubbing import choose_method, show
 from builder.ui.taking import PICTURE, exports
-from builder.ui.views import progress
+from builder.ui.views import progress, written_at
 from builder.ui.words import at, plain, told_apart
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _second(look: Look) -> tuple[tuple[Side, Side], tuple[str, str]] | None:
             return (own, side), (f"{look.checkpoint} weights", listed[name])
         chosen = str(st.selectbox("And run", list(others), format_func=others.__getitem__, key="compare run"))
     folder = Path(look.live.store.run_folder(chosen))
-    side = Side(_load(look.live.store.home, chosen, _written(folder)), method, {}, folder, "")
+    side = Side(_load(look.live.store.home, chosen, written_at(folder)), method, {}, folder, "")
     own_run = look.trained.run
     return (own, side), (own_run.title[:60] if own_run else "This run", others[chosen])
 
@@ -89,13 +89,8 @@ def _second(look: Look) -> tuple[tuple[Side, Side], tuple[str, str]] | None:
 def _other_runs(look: Look) -> dict[str, str]:
     own = look.trained.run.id if look.trained.run else ""
     store = look.live.store
-    runs = [run for run in store.runs(look.live.id) if run.id != own and _written(Path(store.run_folder(run.id)))]
+    runs = [run for run in store.runs(look.live.id) if run.id != own and written_at(Path(store.run_folder(run.id)))]
     return told_apart({run.id: f"{run.title[:60]} · {at(run.created_at)}" for run in runs})
-
-
-def _written(folder: Path) -> float:
-    files = [folder / "best.safetensors", folder / "last.json"]
-    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
 
 
 @st.cache_resource(max_entries=3, show_spinner="Loading the other run …")

@@ -24,7 +24,7 @@ from builder.ui.episodes import chosen_step
 from builder.ui.live import Live
 from builder.ui.own import own_example
 from builder.ui.results import show_example
-from builder.ui.views import VIEWS, Look
+from builder.ui.views import VIEWS, Look, written_at
 from builder.ui.words import at, plain, told_apart
 
 Target = str | dict[str, Any] | None
@@ -80,9 +80,7 @@ def explaining(live: Live) -> None:
 
 def _written(live: Live, run_id: str) -> float:
     """When the weights of a run were written, in seconds; 0 where there are none."""
-    folder = Path(live.store.run_folder(run_id))
-    files = [folder / "best.safetensors", folder / "last.json"]
-    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+    return written_at(Path(live.store.run_folder(run_id)))
 
 
 def _run(live: Live, runs: list[Run]) -> str:

@@ -6,6 +6,7 @@ A module is imported when its view is chosen, or when the page asks whether the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -208,6 +209,15 @@ def progress(shown: DeltaGenerator, text: str = "Explaining …") -> Callable[[f
             bar.progress(min(max(share, 0.0), 1.0), text)
 
     return tell
+
+
+def written_at(folder: Path) -> float:
+    """When the weights in a run's folder were written, in seconds; 0 where there are none, or not any more."""
+    found = [0.0]
+    for name in ("best.safetensors", "last.json"):
+        with suppress(OSError):
+            found.append((folder / name).stat().st_mtime)
+    return max(found)
 
 
 def _function(place: str) -> Callable[[Look], Any]:

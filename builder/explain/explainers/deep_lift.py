@@ -23,11 +23,11 @@ class DeepLift(Explainer):
     def run(self, subject: Subject) -> Result:
         from captum.attr import DeepLift as Captum
 
-        from builder.explain.alone import alone
+        from builder.explain.muted import mute_captum
         from builder.explain.subject import Scalar
 
         points = subject.points
         values = tuple(point.value.clone().requires_grad_() for point in points)
-        with alone(subject.seed):
-            found = Captum(Scalar(subject)).attribute(values, baselines=tuple(point.baseline for point in points))
+        mute_captum()
+        found = Captum(Scalar(subject)).attribute(values, baselines=tuple(point.baseline for point in points))
         return Result(subject.fold(found), ground=subject.ground)

@@ -29,19 +29,25 @@ class DeepLiftShap(Explainer):
         import torch
         from captum.attr import DeepLift as Captum
 
-        from builder.explain.alone import alone
+        from builder.explain.muted import mute_captum
+        from builder.explain.sampling import repeated, shares_of
         from builder.explain.subject import Scalar
 
         values, grounds = tuple(point.value for point in subject.points), subject.references(self.references)
         ground = float(subject.scores_of(grounds).double().mean())
-        method, count = Captum(Scalar(subject)), len(grounds[0])
-        total = tuple(torch.zeros_like(value) for value in values)
+        mute_captum()
+        method, shares = Captum(Scalar(subject)), shares_of(len(grounds[0]))
+        estimates = []
         # As Captum's DeepLiftShap, but a few baselines at a time.
-        with alone(subject.seed):
-            for part in zip(*(torch.split(rows, max(1, subject.rows // 2)) for rows in grounds), strict=True):
+        for share in shares:
+            total = tuple(torch.zeros_like(value) for value in values)
+            own = tuple(rows[share] for rows in grounds)
+            for part in zip(*(torch.split(rows, max(1, subject.rows // 2)) for rows in own), strict=True):
                 given = tuple(value.repeat(len(part[0]), *[1] * (value.ndim - 1)).requires_grad_() for value in values)
                 found = method.attribute(given, baselines=part)
                 total = tuple(
                     sums + rows.detach().sum(0, keepdim=True) for sums, rows in zip(total, found, strict=True)
                 )
-        return Result(subject.fold(tuple(sums / count for sums in total)), ground=ground)
+            estimates.append(subject.fold(tuple(sums / len(share) for sums in total)))
+        repeats, parts = repeated(estimates, [len(share) for share in shares])
+        return Result(parts, ground=ground, repeats=repeats)

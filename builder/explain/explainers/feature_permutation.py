@@ -31,6 +31,7 @@ class FeaturePermutation(Explainer):
         from captum.attr import FeaturePermutation as Captum
 
         from builder.explain.groups import Groups
+        from builder.explain.sampling import repeated
 
         parts = Groups(subject, self.groups)
         train = subject.data.split["train"]
@@ -46,6 +47,7 @@ class FeaturePermutation(Explainer):
 
         method = Captum(score, perm_func=lambda there, group: torch.where(group, 0.0, there))
         everything = parts.everything.expand(count, -1)
-        found = method.attribute(everything, perturbations_per_eval=max(1, parts.rows // count)).mean(0)
+        found = method.attribute(everything, perturbations_per_eval=max(1, parts.rows // count)).double().numpy()
+        repeats, mean = repeated([parts.spread(one) for one in found])
         text = f"Each group was taken from {len(chosen)} other examples; its parts are not meant to add up."
-        return Result(parts.spread(found.double().numpy()), remarks=(Remark("good", text),))
+        return Result(mean, repeats=repeats, remarks=(Remark("good", text),))

@@ -26,14 +26,14 @@ class GuidedGradCam(FeatureMaps):
     def run(self, subject: Subject) -> Result:
         from captum.attr import GuidedGradCam as Captum
 
-        from builder.explain.alone import alone
+        from builder.explain.muted import mute_captum
         from builder.explain.subject import Scalar
 
         points = subject.points
         node, tapped = self.place(subject)
         values = tuple(point.value.clone().requires_grad_() for point in points)
-        with alone(subject.seed):
-            found = Captum(Scalar(subject), tapped.place).attribute(values, interpolate_mode="bilinear")
+        mute_captum()
+        found = Captum(Scalar(subject), tapped.place).attribute(values, interpolate_mode="bilinear")
         seen = self.pictures(subject, node)
         kept = tuple(
             part if point.field in seen and part.shape == point.value.shape else point.value * 0

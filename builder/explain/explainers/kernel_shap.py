@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from pydantic import Field
 
 from builder.explain.base import GAMES, Explainer, Result
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 FLOPS = 2 * 10**10
 # With fewer samples a group, the regression is not determined.
 LEAST = 3
+# Where trying every choice of groups takes no more than this many times the samples, nothing is drawn.
+ENUMERATED = 4
 
 
 class KernelShap(Explainer):
@@ -26,6 +29,7 @@ class KernelShap(Explainer):
     url = "https://arxiv.org/abs/1705.07874"
     group = GAMES
     adds_up = True
+    fits_anyway = True
 
     groups: int = Field(49, ge=1, le=512, description="At most so many groups, of neighbours")
     samples: int = Field(
@@ -33,22 +37,38 @@ class KernelShap(Explainer):
     )
 
     def run(self, subject: Subject) -> Result:
-        from captum.attr import KernelShap as Captum
-
-        from builder.explain.alone import alone
+        from builder.explain.explainers.shapley import MOST, values
         from builder.explain.groups import Groups
+        from builder.explain.sampling import REPEATS, every_coalition, generator, kernel_coalitions, repeated
 
         parts = Groups(subject, self.groups)
         wanted = self.samples or int(min(16 * parts.count, FLOPS // max(1, subject.flops)))
-        samples = max(LEAST * parts.count, wanted, 2) + 2
         if parts.count < 2:
-            return Result(parts.spread(_only(subject, parts.count)))
-        subject.expect(samples)
-        with alone(subject.seed):
-            found = Captum(lambda there: parts.score(there).double()).attribute(
-                parts.everything.double(), n_samples=samples, perturbations_per_eval=parts.rows
-            )
-        return Result(parts.spread(found[0].double().numpy()), samples)
+            return Result(parts.spread(_only(subject, parts.count)), enumerated=True)
+        if parts.count <= MOST and 2**parts.count <= (self.samples or ENUMERATED * wanted):
+            # Fitted to every choice of groups, the linear model's weights are Shapley's values.
+            subject.expect(2**parts.count)
+            return Result(parts.spread(values(every_coalition(parts), parts.count)), enumerated=True)
+        each = max(LEAST * parts.count, -(-wanted // REPEATS))
+        subject.expect(each * REPEATS + 2)
+        ends = parts.score(torch.stack([torch.zeros(parts.count), torch.ones(parts.count)])).double().numpy()
+        estimates = []
+        for repeat in range(REPEATS):
+            choices = kernel_coalitions(parts.count, each, generator(subject.seed, repeat))
+            answers = parts.score(choices).double().numpy()
+            estimates.append(parts.spread(fitted(choices.double().numpy(), answers, ends[0], ends[1])))
+        repeats, mean = repeated(estimates)
+        return Result(mean, each * REPEATS, repeats=repeats)
+
+
+def fitted(choices: np.ndarray, answers: np.ndarray, nothing: float, everything: float) -> np.ndarray:
+    """The weights (groups,) of the linear model of answers (N,) to choices of groups (N, groups), drawn by Shapley's
+    weights, that says what the network does where no group and where every group is there."""
+    gap = everything - nothing
+    # The last weight is what the others leave of the gap.
+    known = choices[:, :-1] - choices[:, -1:]
+    weights = np.linalg.lstsq(known, answers - nothing - choices[:, -1] * gap, rcond=None)[0]
+    return np.append(weights, gap - weights.sum())
 
 
 def _only(subject: Subject, count: int) -> np.ndarray:

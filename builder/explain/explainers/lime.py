@@ -36,38 +36,32 @@ class Lime(Explainer):
     width: float = Field(0.5, gt=0, le=10, description="How fast choices count less as they differ from the example")
 
     def run(self, subject: Subject) -> Result:
-        from captum._utils.models.linear_model import SkLearnRidge
-        from captum.attr import Lime as Captum
-        from captum.attr._core.lime import get_exp_kernel_similarity_function
+        from sklearn.linear_model import Ridge
 
-        from builder.explain.alone import alone
         from builder.explain.groups import Groups
+        from builder.explain.sampling import REPEATS, generator, repeated
 
         parts = Groups(subject, self.groups)
         wanted = self.samples or int(min(16 * parts.count, FLOPS // max(1, subject.flops)))
-        samples = max(LEAST * parts.count, wanted, 2)
-        tried: list[tuple[torch.Tensor, torch.Tensor]] = []
-
-        def score(there: torch.Tensor) -> torch.Tensor:
-            found = parts.score(there).double()
-            tried.append((there, found))
-            return found
-
-        subject.expect(samples)
-        similarity = get_exp_kernel_similarity_function("euclidean", self.width * parts.count**0.5)
-        method = Captum(score, interpretable_model=SkLearnRidge(alpha=1e-3), similarity_func=similarity)
-        with alone(subject.seed):
-            found = method.attribute(parts.everything.double(), n_samples=samples, perturbations_per_eval=parts.rows)
-        weights = found[0].double()
-        choices, answers = (torch.cat(values)[1:] for values in zip(*tried, strict=True))
-        distance = (choices - 1).square().sum(1)
-        remark = _fit(choices, answers, weights, torch.exp(-distance / (self.width**2 * parts.count)))
-        return Result(parts.spread(weights.numpy()), samples, remarks=(remark,))
+        each = max(LEAST * parts.count, -(-wanted // REPEATS), 2)
+        subject.expect(each * REPEATS)
+        estimates, tried = [], []
+        for repeat in range(REPEATS):
+            choices = torch.randint(0, 2, (each, parts.count), generator=generator(subject.seed, repeat))
+            answers = parts.score(choices).double()
+            near = torch.exp((choices - 1).square().sum(1).double() / (-2 * self.width**2 * parts.count))
+            simple = Ridge(alpha=1e-3).fit(choices.numpy(), answers.numpy(), sample_weight=near.numpy())
+            estimates.append(torch.from_numpy(simple.coef_))
+            tried.append((choices.double(), answers, near))
+        weights = torch.stack(estimates).mean(0)
+        remark = _fit(*map(torch.cat, zip(*tried, strict=True)), weights=weights)
+        repeats, mean = repeated([parts.spread(one.numpy()) for one in estimates])
+        return Result(mean, each * REPEATS, repeats=repeats, remarks=(remark,))
 
 
-def _fit(choices: torch.Tensor, answers: torch.Tensor, weights: torch.Tensor, near: torch.Tensor) -> Remark:
+def _fit(choices: torch.Tensor, answers: torch.Tensor, near: torch.Tensor, *, weights: torch.Tensor) -> Remark:
     """How much of the spread of the answers the simple model accounts for, near the example."""
-    simple = choices.double() @ weights
+    simple = choices @ weights
     rest = answers - simple
     rest = rest - (near @ rest) / near.sum()
     spread = answers - (near @ answers) / near.sum()

@@ -34,7 +34,7 @@ class Relevance(Explainer):
         from captum.attr import LRP
         from captum.attr._utils.lrp_rules import EpsilonRule
 
-        from builder.explain.alone import alone
+        from builder.explain.muted import mute_captum
 
         spread = 1.0
         scalar = Scalar(subject)
@@ -48,8 +48,8 @@ class Relevance(Explainer):
             if not list(module.children()) and not isinstance(module, (Entry, *UNCHANGED)):
                 module.rule = EpsilonRule()
         values = tuple(point.value.clone().requires_grad_() for point in subject.points)
-        with alone(subject.seed):
-            found = LRP(scalar).attribute(values)
+        mute_captum()
+        found = LRP(scalar).attribute(values)
         with torch.no_grad():
             answer = spread * float(subject.point_score(*values))
         parts = subject.fold(tuple(spread * value for value in found))

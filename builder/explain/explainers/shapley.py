@@ -6,7 +6,6 @@ from math import factorial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from pydantic import Field
 
 from builder.explain.base import GAMES, Explainer, Result
@@ -33,12 +32,11 @@ class Shapley(Explainer):
 
     def run(self, subject: Subject) -> Result:
         from builder.explain.groups import Groups
+        from builder.explain.sampling import every_coalition
 
         parts = Groups(subject, self.groups)
         subject.expect(2**parts.count)
-        choices = (np.arange(2**parts.count)[:, None] >> np.arange(parts.count)) & 1  # (2^groups, groups)
-        worth = parts.score(torch.from_numpy(choices)).double().numpy()
-        return Result(parts.spread(values(worth, parts.count)))
+        return Result(parts.spread(values(every_coalition(parts), parts.count)), enumerated=True)
 
 
 def values(worth: np.ndarray, count: int) -> np.ndarray:

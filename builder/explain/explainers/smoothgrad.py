@@ -29,22 +29,31 @@ class SmoothGrad(Explainer):
     noise: float = Field(0.15, gt=0, le=2, description="The noise as a share of the range of the values")
 
     def run(self, subject: Subject) -> Result:
-        from captum.attr import NoiseTunnel, Saliency
+        import torch
+        from captum.attr import Saliency
 
-        from builder.explain.alone import alone
+        from builder.explain.sampling import REPEATS, generator, repeated
 
-        values = tuple(point.value.clone().requires_grad_() for point in subject.points)
-        spreads = tuple(max(1e-6, self.noise * float(value.detach().max() - value.detach().min())) for value in values)
+        values = tuple(point.value.detach() for point in subject.points)
+        spreads = tuple(max(1e-6, self.noise * float(value.max() - value.min())) for value in values)
         subject.expect(self.samples)
-        with alone(subject.seed):
-            found = NoiseTunnel(Saliency(subject.point_score)).attribute(
-                values,
-                nt_type="smoothgrad",
-                nt_samples=self.samples,
-                nt_samples_batch_size=min(subject.rows, self.samples),
-                stdevs=spreads,
-                abs=False,
-            )
-        parts = {name: np.abs(value) for name, value in subject.fold(found).items()}
+        # Captum's NoiseTunnel draws from the generator of the whole process.
+        method, random = Saliency(subject.point_score), generator(subject.seed)
+        estimates = []
+        for size in map(len, np.array_split(np.arange(self.samples), min(REPEATS, self.samples))):
+            total = tuple(torch.zeros_like(value) for value in values)
+            for start in range(0, size, subject.rows):
+                rows = min(subject.rows, size - start)
+                noisy = tuple(
+                    (value + spread * torch.randn(rows, *value.shape[1:], generator=random)).requires_grad_()
+                    for value, spread in zip(values, spreads, strict=True)
+                )
+                found = method.attribute(noisy, abs=False)
+                total = tuple(
+                    sums + part.detach().sum(0, keepdim=True) for sums, part in zip(total, found, strict=True)
+                )
+            estimates.append((subject.fold(tuple(sums / size for sums in total)), size))
+        repeats, mean = repeated([parts for parts, _ in estimates], [size for _, size in estimates])
         text = "It tells how the answer reacts to small changes; its parts are not meant to add up to it."
-        return Result(parts, remarks=(Remark("good", text),))
+        parts = {name: np.abs(value) for name, value in mean.items()}
+        return Result(parts, repeats=repeats, remarks=(Remark("good", text),))

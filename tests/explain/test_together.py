@@ -1,0 +1,150 @@
+"""Several people explain at the same time: nobody waits for another, and nobody's files are in another's way."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier, Event, Thread
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import KernelShap, ShapleyValueSampling
+
+from builder.explain import explain, kept
+from builder.explain.attack import Attack, search
+from builder.explain.explainers.kernel_shap import fitted
+from builder.explain.explanation import Remark
+from builder.explain.rowwise import plain_attention
+from builder.explain.sampling import generator, kernel_coalitions, orders, standard_error
+from tests.explain.models import QUICK, trained
+
+PATIENCE_S = 20.0
+
+
+@pytest.mark.parametrize("work", ["rows", "one example"])
+def test_nobody_waits_for_the_attack_of_another(work: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attack stands still in the middle of the network until others have explained; with a lock they would wait."""
+    attack = Attack(trained("strided"), "pgd", 0)
+    inside, clicked, waited = Event(), Event(), list[bool]()
+    flat = attack.space.flat({"image": attack.trained.data.inputs["image"][:1]})
+    straight, calls = attack.output, list[int]()
+
+    def slow(lines: torch.Tensor) -> torch.Tensor:
+        calls.append(len(lines))
+        # Of the search on one example, the steps by halves come after the first two calls.
+        if not inside.is_set() and len(calls) > (1 if work == "rows" else 14) and torch.is_grad_enabled():
+            inside.set()
+            waited.append(clicked.wait(PATIENCE_S))
+        return straight(lines)
+
+    monkeypatch.setattr(attack, "output", slow)
+    attacking = Thread(target=search, args=(attack, flat, None))
+    attacking.start()
+    try:
+        assert inside.wait(PATIENCE_S)
+        for method in ("deep_lift", "guided_backprop", "smoothgrad", "kernel_shap", "gradient_shap"):
+            started = perf_counter()
+            explain(trained("strided"), method, 3, proofs=False, **QUICK.get(method, {}))
+            assert perf_counter() - started < PATIENCE_S / 2
+    finally:
+        clicked.set()
+        attacking.join(PATIENCE_S)
+    assert waited == [True], "the attack was waiting all the time"
+
+
+def test_attention_by_its_formula_is_used_by_several_at_once_and_put_back_by_the_last() -> None:
+    def chosen() -> tuple[bool, bool]:
+        return torch._C._get_flash_sdp_enabled(), torch._C._get_math_sdp_enabled()
+
+    before, both, seen = chosen(), Barrier(2, timeout=PATIENCE_S), list[tuple[bool, bool]]()
+
+    def use(early: bool) -> None:
+        with plain_attention():
+            both.wait()  # with a lock the second would never come here
+            if early:
+                return
+            both_left.wait(PATIENCE_S)
+            seen.append(chosen())
+
+    both_left = Event()
+    threads = [Thread(target=use, args=(early,)) for early in (True, False)]
+    for thread in threads:
+        thread.start()
+    threads[0].join(PATIENCE_S)
+    both_left.set()
+    threads[1].join(PATIENCE_S)
+    assert seen == [(False, True)], "the one that stays still has the formula"
+    assert chosen() == before
+
+
+def test_explanations_are_written_and_pruned_by_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MOST_FILES", 3)
+
+    def write(place: int) -> None:
+        for number in range(25):
+            kept.save(tmp_path, f"{place}-{number}", Remark("good", "x"))
+
+    # A second process does the same in the same folder.
+    code = (
+        "from pathlib import Path; from builder.explain import kept; from builder.explain.explanation import Remark\n"
+        f"kept.MOST_FILES = 3\nfor number in range(60): kept.save(Path({str(tmp_path)!r}), f'o-{{number}}', "
+        "Remark('good', 'x'))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as other:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(write, range(8)))
+        _, said = other.communicate(timeout=60)
+    assert other.returncode == 0, said
+    kept.save(tmp_path, "last", Remark("good", "y"))
+    files = list((tmp_path / kept.FOLDER).glob("*.npz"))
+    assert len(files) <= 3 + 1
+    assert kept.load_as(Remark, tmp_path, "last") == Remark("good", "y")
+
+
+def test_kernel_shap_and_shapley_sampling_are_those_of_captum_on_the_same_draws() -> None:
+    """A game of 6 players: the same coalitions and orders give the same values."""
+    count, worth = 6, torch.randn(64, generator=torch.Generator().manual_seed(3)).double()
+
+    def play(there: torch.Tensor) -> torch.Tensor:
+        return worth[(there.long() * 2 ** torch.arange(count)).sum(1)]
+
+    choices = kernel_coalitions(count, 40, generator(0, 1))
+    assert set(choices.sum(1).tolist()) <= set(range(1, count)), "neither all nor none are drawn"
+    own = fitted(choices.double().numpy(), play(choices).numpy(), float(worth[0]), float(worth[-1]))
+    method = KernelShap(play)
+
+    def replay(_: Any, **__: Any) -> Any:
+        yield torch.ones(1, count, dtype=torch.long)
+        yield torch.zeros(1, count, dtype=torch.long)
+        yield from torch.split(choices, 1)
+
+    method.perturb_func = replay
+    theirs = method.attribute(torch.ones(1, count).double(), n_samples=42)
+    np.testing.assert_allclose(own, theirs[0].numpy(), atol=2e-4)  # Captum weighs the two ends by a million
+    assert own.sum() == pytest.approx(float(worth[-1] - worth[0]), abs=1e-9)
+    drawn = list(orders(0, 0)(count, 5))
+    assert drawn[1] == drawn[0][::-1]
+    sampled = ShapleyValueSampling(play)
+    sampled.permutation_generator = orders(0, 0)
+    by_hand = np.zeros(count)
+    for order in drawn:
+        there = torch.zeros(count + 1, count)
+        for place, player in enumerate(order):
+            there[place + 1 :, player] = 1
+        by_hand[order] += np.diff(play(there).numpy()) / len(drawn)
+    found = sampled.attribute(torch.ones(1, count).double(), n_samples=5)
+    np.testing.assert_allclose(found[0].numpy(), by_hand, atol=1e-6)
+
+
+def test_the_standard_error_is_that_of_the_mean() -> None:
+    random = np.random.default_rng(0)
+    draws = random.normal([4.0, -6.0], [1.0, 2.0], size=(400, 9, 2))
+    told = np.mean([standard_error(one) or 0.0 for one in draws])
+    # (1/√9 + 2/√9) of 10, times the expectation of the deviation of 9 draws, which is a little too small.
+    assert told == pytest.approx(0.1 * 0.9693, rel=0.03)
+    assert standard_error(draws[0][:1]) is None, "one estimate tells nothing of its error"
