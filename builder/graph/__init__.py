@@ -13,7 +13,7 @@ from builder.graph.document import (
     blank,
     is_identifier,
 )
-from builder.graph.editor import Editor, wire
+from builder.graph.editor import Editor, EditorState, wire
 from builder.graph.edits import Edit, EditError, apply
 from builder.graph.files import DocumentError, dumps, loads, parse, read, to_json, write, write_bytes
 from builder.graph.training import Training
@@ -27,6 +27,7 @@ __all__ = [
     "Edit",
     "EditError",
     "Editor",
+    "EditorState",
     "Network",
     "Node",
     "Note",

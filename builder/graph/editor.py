@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from builder.graph.composition import COMPOSITIONS
@@ -19,15 +20,44 @@ HISTORY = 200
 MAX_CLIENTS = 50
 
 
+@dataclass(frozen=True)
+class EditorState:
+    """What an editor holds at one moment. It never changes, so that a page reads it without a lock.
+
+    `own` and `others` are the last revisions that each client made itself and did not make.
+    """
+
+    project: Project
+    epoch: str
+    revision: int
+    acks: Mapping[str, int]
+    can_undo: bool
+    can_redo: bool
+    own: Mapping[str, int]
+    others: Mapping[str, int]
+
+    def foreign(self, client: str) -> int:
+        """The last revision that `client` did not make. When it grows, the browser takes the snapshot."""
+        return self.others.get(client, self.revision if client not in self.own else 0)
+
+
 class Editor:
     """Applies edits to one project and remembers who made them.
 
     `epoch` names this line of history: operations of another epoch are refused, as their base is unknown. `revision`
-    counts changes. `acks` holds, by client, the number of the last operation applied.
+    counts changes. `acks` holds, by client, the number of the last operation applied. Whoever keeps more than an editor
+    in step hands in the `lock` that guards all of it: two locks would be taken in two orders one day.
     """
 
-    def __init__(self, project: Project, epoch: str = "", revision: int = 0, acks: Mapping[str, int] | None = None):
-        self.lock = threading.RLock()
+    def __init__(
+        self,
+        project: Project,
+        epoch: str = "",
+        revision: int = 0,
+        acks: Mapping[str, int] | None = None,
+        lock: threading.RLock | None = None,
+    ) -> None:
+        self.lock = lock or threading.RLock()
         self._project = project
         self.epoch = epoch or uuid.uuid4().hex
         self.revision = revision
@@ -51,8 +81,21 @@ class Editor:
 
     def foreign(self, client: str) -> int:
         """The last revision that `client` did not make. When it grows, the browser takes the snapshot."""
+        return self.state().foreign(client)
+
+    def state(self) -> EditorState:
+        """All of it as it is now."""
         with self.lock:
-            return self._others.get(client, self.revision if client not in self._authors else 0)
+            return EditorState(
+                self._project,
+                self.epoch,
+                self.revision,
+                dict(self.acks),
+                self.can_undo,
+                self.can_redo,
+                dict(self._authors),
+                dict(self._others),
+            )
 
     def apply(self, edit: Edit, origin: str | None = None) -> bool:
         """Apply one edit, which may be an undo or a redo. Returns whether the document changed.
@@ -124,10 +167,15 @@ class Editor:
             origin = None if op.get("completed") else client
             self.apply({key: value for key, value in op.items() if key not in ("seq", "completed")}, origin=origin)
         except EditError as error:
-            self.revision += 1
-            self._others[client] = self.revision
-            return [str(error)]
+            return [self._refuse(client, str(error))]
+        except Exception as error:  # the edits behind it must not be lost with it
+            return [self._refuse(client, f"Netloom itself failed at this edit ({type(error).__name__}): not made.")]
         return []
+
+    def _refuse(self, client: str, sentence: str) -> str:
+        self.revision += 1
+        self._others[client] = self.revision
+        return sentence
 
     def _know(self, client: str) -> None:
         if client not in self._authors:

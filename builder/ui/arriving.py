@@ -28,6 +28,25 @@ def completed(message: Any, project: Project, schema: Schema | None, find: Find)
     return {**message, "ops": [_completed(op, project, schema, find) for op in message["ops"]]}
 
 
+def sources(message: Any) -> set[str]:
+    """The ids of the projects from which a message pastes, to be loaded before it is completed."""
+    ops = message.get("ops") if isinstance(message, dict) else None
+    return {source for op in ops or () if (source := _source(_parts(op)))} if isinstance(ops, list) else set()
+
+
+def _parts(op: Any) -> list[Any]:
+    """An operation, or what it does one after the other."""
+    if not isinstance(op, dict):
+        return []
+    edits = op.get("edits") if op.get("kind") == "batch" else None
+    return edits if isinstance(edits, list) else [op]
+
+
+def _source(parts: list[Any]) -> str | None:
+    source = next((part["document"] for part in parts if isinstance(part, dict) and "document" in part), None)
+    return source if isinstance(source, str) else None
+
+
 def _completed(op: Any, project: Project, schema: Schema | None, find: Find) -> Any:
     if not isinstance(op, dict):
         return op
@@ -42,8 +61,8 @@ def _completed(op: Any, project: Project, schema: Schema | None, find: Find) -> 
 
 def _brought(op: Op, parts: list[Any], project: Project, find: Find) -> Op:
     """A paste from another project, with the networks that its layers stand for."""
-    source = next((part["document"] for part in parts if isinstance(part, dict) and "document" in part), None)
-    origin = find(source) if isinstance(source, str) else None
+    source = _source(parts)
+    origin = find(source) if source else None
     if origin is None:
         return op
     bundles, names = [], dict[str, str]()

@@ -25,7 +25,8 @@ def exposed(live: Live, name: str) -> None:
     """The form for the parameters of a network."""
     st.markdown(f"**Parameters of {name}**")
     st.caption(TEXT)
-    for parameter, default in live.project.networks[name].parameters.items():
+    network = live.project.networks.get(name, Network())
+    for parameter, default in network.parameters.items():
         _row(live, name, parameter, default)
     made = bound(live, f"{name}/new parameter", "", lambda typed: _added(live, name, typed), renews=True)
     st.text_input("Add a parameter", placeholder="width = 32", **made)
@@ -67,15 +68,22 @@ def _added(live: Live, name: str, typed: str) -> Edit:
     if not is_identifier(parameter):
         rule = "A parameter is called by a lower-case name, such as width; say width = 32."
         raise ValueError(misnamed(parameter, rule))
-    if parameter in live.project.networks[name].parameters:
+    if parameter in _network(live, name).parameters:
         raise ValueError(f"There is already a parameter {parameter}.")
     return _edit(live, name, {parameter: _number(default or "1")})
 
 
 def _renaming(live: Live, name: str, parameter: str, typed: str) -> Edit:
     """The edit that gives a parameter another name, also in the expressions that read it."""
-    numbers = numeric({node.type for node in live.project.networks[name].nodes.values()})
+    numbers = numeric({node.type for node in _network(live, name).nodes.values()})
     return {"kind": "rename_parameter", "network": name, "name": parameter, "to": typed.strip(), "numbers": numbers}
+
+
+def _network(live: Live, name: str) -> Network:
+    network = live.project.networks.get(name)
+    if network is None:
+        raise ValueError(f"There is no network {name} any more; another tab removed it.")
+    return network
 
 
 def _number(typed: str) -> Number:

@@ -34,8 +34,7 @@ def bound(live: Live, name: str, shown: Any, edit: Callable[[Any], Edit], *, ren
         if value == shown:
             return
         try:
-            live.apply(edit(value), from_form=not renews)
-            live.typed[name] += 1
+            live.apply(edit(value), widget=name, renews=renews)
             own[name] += 1
         except ValueError as error:
             st.session_state["refusal"] = (key, str(error))

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from builder.check import Context
-from builder.graph import SUBNETWORK, Edit, Node
+from builder.graph import SUBNETWORK, Edit, Node, Project
 from builder.layers import FormField, form, label, registry
 from builder.ui.exposed import exposed
 from builder.ui.fields import editor, read_number, write
@@ -24,7 +24,11 @@ SHARING = {"Embedding": ("Embedding", "Linear"), "Linear": ("Linear", "Embedding
 
 def inspector(live: Live, network: str, selected: list[str]) -> None:
     """Show and change the selected node of a network; with none, what the network exposes."""
-    nodes = live.project.networks[network].nodes
+    project = live.project  # another tab may change it meanwhile, so all of the form is about this one
+    if network not in project.networks:
+        st.caption(f"The network {network} was removed meanwhile.")
+        return
+    nodes = project.networks[network].nodes
     chosen = [key for key in selected if key in nodes]
     if not chosen:
         st.caption("Select a layer on the canvas to see and change its parameters.")
@@ -40,8 +44,8 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
         return
     st.markdown(f"**{layer.title}** &nbsp; `{node.id}`")
     st.caption(f"{layer.summary}." + (f" [Read more]({layer.url})" if layer.url else ""))
-    context = live.analysis().networks[network]
-    place = _Place(live, network, node, context)
+    context = live.analysis(project).networks[network]
+    place = _Place(live, project, network, node, context)
     for field in form(layer):
         if node.type == SUBNETWORK and field.name == "network":
             place.network()
@@ -60,6 +64,7 @@ class _Place:
     """A node in its network, and the widgets that change it."""
 
     live: Live
+    project: Project
     name: str
     node: Node
     context: Context
@@ -69,7 +74,7 @@ class _Place:
 
     def field(self, field: FormField) -> None:
         value = self.node.params.get(field.name, list(field.default) if field.kind == "ints" else field.default)
-        names = tuple(self.live.project.networks[self.name].parameters)
+        names = tuple(self.project.networks[self.name].parameters)
         shown, read, draw = editor(field, value, names)
         made = self.bound(field.name, shown, lambda new: self._set(field.name, read(new)))
         draw(made)
@@ -78,7 +83,7 @@ class _Place:
 
     def network(self) -> None:
         """Which network stands here."""
-        project = self.live.project
+        project = self.project
         current = self.node.params.get("network")
         names = [name for name in standing(project, self.name) if name != project.main]
         names = names if current in names else [str(current or ""), *names]
@@ -88,7 +93,7 @@ class _Place:
 
     def values(self, field: FormField) -> None:
         """A number for each parameter that the network exposes."""
-        inner = self.live.project.networks.get(str(self.node.params.get("network")))
+        inner = self.project.networks.get(str(self.node.params.get("network")))
         given = self.node.params.get(field.name)
         known = given if isinstance(given, dict) else {}
         for parameter, default in (inner.parameters if inner else {}).items():

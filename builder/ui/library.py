@@ -189,7 +189,7 @@ def _newer(live: Live, card: Card) -> None:
 
 
 def _exchanged(live: Live, old: Project, card: Card) -> str:
-    live.replace(exchange(live.project, old, card.bundle))
+    live.transform(lambda project: exchange(project, old, card.bundle))
     return f"{card.name} is version {card.number} in this project now. Undo brings the earlier one back."
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from builder.check import Analysis, analyse
+from builder.check import Analysis
 from builder.data import DataError, Schema, schema
-from builder.graph import Edit, Editor, Network, Project
+from builder.graph import Edit, Editor, EditorState, Network, Project
 from builder.store import Conflict, Store, StoreError
-from builder.ui.arriving import completed
+from builder.ui.analyses import Analyses
+from builder.ui.arriving import completed, sources
 
 
 def _forms_differ(one: Project, other: Project) -> bool:
@@ -36,8 +39,25 @@ def _fields_differ(one: Network, other: Network) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class View:
+    """An open project at one moment: what its editor holds, and whether all of it is in the store."""
+
+    state: EditorState
+    saved: bool
+
+    @property
+    def project(self) -> Project:
+        return self.state.project
+
+
 class Live:
-    """An open project. Every change goes through here, so that it is saved before the page answers."""
+    """An open project. Every change goes through here, so that it is saved before the page answers.
+
+    `lock` is the only one, and guards the editor and what is saved of it: changes take it, one after the other. Pages
+    take none. They read `view`, which is put in place as a whole after each change. What may take long is done before
+    the lock is taken or after it was given back: reading data, measuring layers, loading another project.
+    """
 
     def __init__(self, store: Store, project_id: str) -> None:
         self.store = store
@@ -45,34 +65,46 @@ class Live:
         self.lock = threading.RLock()
         # How often each widget made a change: other tabs' widgets of this name have to be renewed by it.
         self.typed: Counter[str] = Counter()
+        # Grows with each change that a form on the page did not make itself, to renew the form's widgets.
+        self.generation = 0
+        self.problem = ""
+        self._analyses = Analyses()
         self._open()
 
     def _open(self) -> None:
         found = self.store.load(self.id)
-        self.editor = Editor(found.project, found.epoch, found.revision, found.acks)
+        self.editor = Editor(found.project, found.epoch, found.revision, found.acks, self.lock)
         self._stamp = found.stamp
         self._saved = (found.revision, dict(found.acks))
-        self._analysis: tuple[int, Schema | None, Analysis] | None = None
-        # Grows with each change that a form on the page did not make itself, to renew the form's widgets.
-        self.generation = 0
-        self.problem = ""
+        self._show()
+
+    def _show(self) -> None:
+        """Let the pages see what there is now."""
+        self.view = View(self.editor.state(), (self.editor.revision, self.editor.acks) == self._saved)
 
     @property
     def project(self) -> Project:
-        return self.editor.project
+        return self.view.project
 
     @property
     def saved(self) -> bool:
-        return (self.editor.revision, self.editor.acks) == self._saved
+        return self.view.saved
 
     def sync(self, message: Any) -> list[str]:
         """Edits from the canvas. Returns those that were refused, as sentences."""
-        with self.lock:
+        # Both are read before the lock is taken. Should another tab choose other data just now, a new Input reads a
+        # field of the data that was, as it does where it was dropped a moment earlier.
+        known = self.schema()
+        others = {other: self._other(other) for other in sources(message)}
+
+        def change() -> list[str]:
             before = self.editor.project
-            refusals = self.editor.sync(completed(message, before, self.schema(), self._other))
+            refusals = self.editor.sync(completed(message, before, known, others.get))
             if _forms_differ(before, self.editor.project):
                 self.generation += 1
-            return refusals + self._save()
+            return refusals
+
+        return self._changed(change)
 
     def _other(self, project_id: str) -> Project | None:
         """Another project, from which layers are pasted; None where there is none any more."""
@@ -83,29 +115,50 @@ class Live:
         except StoreError:
             return None
 
-    def apply(self, edit: Edit, *, from_form: bool = False) -> list[str]:
-        """An edit from elsewhere on the page.
+    def apply(self, edit: Edit, *, widget: str = "", renews: bool = True) -> list[str]:
+        """An edit from elsewhere on the page: from a `widget`, where one of a name made it. `renews` tells whether the
+        forms of this page show something else by it.
 
         Raises:
             EditError: it does not apply.
         """
-        with self.lock:
-            changed = self.editor.apply(edit)
-            if changed and not from_form:
+
+        def change() -> list[str]:
+            if self.editor.apply(edit) and renews:
                 self.generation += 1
-            return self._save()
+            if widget:
+                self.typed[widget] += 1
+            return []
+
+        return self._changed(change)
 
     def replace(self, project: Project) -> list[str]:
         """Put another document in place, such as an older version; it can be undone."""
-        with self.lock:
-            self.editor.replace(project)
-            self.generation += 1
-            return self._save()
+        return self.transform(lambda _: project)
 
-    def schema(self) -> Schema | None:
-        """The fields of the chosen data, or None where none is chosen or it cannot be read (see `data_problem`)."""
+    def transform(self, make: Callable[[Project], Project]) -> list[str]:
+        """Put in place what is made of the document, at once: no edit of another tab comes between and is lost."""
+
+        def change() -> list[str]:
+            self.editor.replace(make(self.editor.project))
+            self.generation += 1
+            return []
+
+        return self._changed(change)
+
+    def _changed(self, change: Callable[[], list[str]]) -> list[str]:
+        """Make a change, save it, and let the pages see it. Returns what people have to be told."""
+        with self.lock:
+            try:
+                return change() + self._save()
+            finally:
+                self._show()
+
+    def schema(self, project: Project | None = None) -> Schema | None:
+        """The fields of the data that a project chooses, this one as it is now where none is given; None where none is
+        chosen or it cannot be read (see `data_problem`). The first call reads the data."""
         try:
-            return schema(self.project.data, self.store.home)
+            return schema((project or self.project).data, self.store.home)
         except DataError:
             return None
 
@@ -117,27 +170,33 @@ class Live:
             return str(error)
         return ""
 
-    def analysis(self) -> Analysis:
-        """Issues and shapes of the project as it is now."""
-        with self.lock:
-            revision, known = self.editor.revision, self.schema()
-            if self._analysis is None or self._analysis[0] != revision or self._analysis[1] is not known:
-                self._analysis = (revision, known, analyse(self.project, known))
-            return self._analysis[2]
+    def analysis(self, project: Project | None = None) -> Analysis:
+        """Issues and shapes of the project as it is now, or as a page has seen it. The lock is not taken."""
+        project = project or self.project
+        return self._analyses.of(project, self.schema(project))
 
     def _save(self) -> list[str]:
-        if self.saved:
-            return []
         editor = self.editor
+        if (editor.revision, editor.acks) == self._saved:
+            return []
         try:
             acks = dict(editor.acks)
             self._stamp = self.store.save(self.id, editor.project, editor.epoch, editor.revision, acks, self._stamp)
             self._saved = (editor.revision, acks)
             self.problem = ""
         except Conflict as error:
-            self._open()
-            return [f"{error} You see what is there now; your last edit was not taken."]
+            return [self._reopened(error)]
         except StoreError as error:
             self.problem = str(error)  # the next edit tries again
             return [f"Not saved: {error}"]
         return []
+
+    def _reopened(self, error: Conflict) -> str:
+        """Take what another server saved; returns what people have to be told."""
+        try:
+            self._open()
+        except StoreError as reason:
+            self.problem = f"{error} It cannot be opened: {reason}"
+            return self.problem
+        self.generation += 1
+        return f"{error} You see what is there now; your last edit was not taken."

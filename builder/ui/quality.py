@@ -93,7 +93,7 @@ def _verdict(found: Report) -> None:
 def _mended(live: Live | None) -> None:
     """What the last click mended, and the way back."""
     mended = st.session_state.get("mended")
-    if live is None or mended is None or mended[:2] != (live.id, live.editor.revision):
+    if live is None or mended is None or mended[:2] != (live.id, live.view.state.revision):
         return
     left, right = st.columns([5, 1], vertical_alignment="center")
     left.success(f"Done: {plain(mended[2])}.", icon=":material/check:")
@@ -139,7 +139,7 @@ def _fix(store: Store, live: Live | None, finding: Finding, place: int) -> None:
         except ValueError as error:
             st.error(plain(str(error)))
         else:
-            st.session_state["mended"] = (live.id, live.editor.revision, finding.fix.title)
+            st.session_state["mended"] = (live.id, live.view.state.revision, finding.fix.title)
             st.rerun()
 
 

@@ -90,14 +90,14 @@ def test_forms_are_renewed_by_a_change_in_any_network(live: Live) -> None:
     before = live.project
 
     def after(**edit: Any) -> bool:
-        live.editor.apply(edit)
+        live.apply(edit)
         return _forms_differ(before, live.project)
 
     assert not after(kind="move", network="block", at={"linear_2": [5, 5]})
     assert after(kind="set", network="block", node="linear_2", params={"units": 7})
-    live.editor.apply({"kind": "undo"})
+    live.apply({"kind": "undo"})
     assert after(kind="parameters", network="block", values={"width": 3})
-    live.editor.apply({"kind": "undo"})
+    live.apply({"kind": "undo"})
     assert after(kind="create_network", name="other")
 
 

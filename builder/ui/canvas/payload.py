@@ -43,32 +43,34 @@ def payload(
     `palettes` are the versions of the palette that the browser has: it is by far the largest part, and seldom changes.
     `wish` is the layer about which people ask. By `refused_at` the browser knows which refusals it has shown.
     """
-    editor = live.editor
-    with editor.lock:
-        project, analysis = editor.project, live.analysis()
-        layers, version = palette(live.schema())
-        return {
-            "document": live.id,
-            "epoch": editor.epoch,
-            "revision": editor.revision,
-            "ack": {client: editor.acks.get(client, 0)},
-            "foreign": editor.foreign(client),
-            "refusals": refusals,
-            "refused_at": refused_at,
-            "shown": shown.name,
-            "wish": shown.wish,
-            "network": wire(project, shown.name),
-            "main": project.main,
-            "networks": networks(project, shown.name),
-            "derived": derived(analysis, shown.name),
-            "about": about(analysis.networks.get(shown.name, analysis.context), wish),
-            "palette": None if version in palettes else layers,
-            "palette_version": version,
-            "can_undo": editor.can_undo,
-            "can_redo": editor.can_redo,
-            "saved": live.saved,
-            "height": height,
-        }
+    view = live.view
+    project, state = view.project, view.state
+    analysis = live.analysis(project)
+    layers, version = palette(live.schema(project))
+    # Another tab may have removed the network since this one decided what to show.
+    name = shown.name if shown.name in project.networks else project.main
+    return {
+        "document": live.id,
+        "epoch": state.epoch,
+        "revision": state.revision,
+        "ack": {client: state.acks.get(client, 0)},
+        "foreign": state.foreign(client),
+        "refusals": refusals,
+        "refused_at": refused_at,
+        "shown": name,
+        "wish": shown.wish,
+        "network": wire(project, name),
+        "main": project.main,
+        "networks": networks(project, name),
+        "derived": derived(analysis, name),
+        "about": about(analysis.networks.get(name, analysis.context), wish),
+        "palette": None if version in palettes else layers,
+        "palette_version": version,
+        "can_undo": state.can_undo,
+        "can_redo": state.can_redo,
+        "saved": view.saved,
+        "height": height,
+    }
 
 
 def networks(project: Project, shown: str) -> list[dict[str, Any]]:
