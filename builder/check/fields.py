@@ -17,11 +17,9 @@ def field_edits(project: Project, schema: Schema | None) -> list[Edit]:
     if schema is None:
         return edits
     names = {field.name: field.parameters() for field in schema.inputs}
-    for key, node in project.main_network.nodes.items():
-        if node.type != "Input":
-            continue
+    for key in project.main_network.order("Input"):
         try:
-            layer = parse(node)
+            layer = parse(project.main_network.nodes[key])
         except ParameterError:
             continue  # the check says what is wrong with it
         if not isinstance(layer, Input) or layer.field:

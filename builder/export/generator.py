@@ -62,7 +62,7 @@ def _until(project: Project, output: str) -> Project:
             waiting += [shares] if (shares := main.nodes[key].shares) else []
     nodes = {key: node for key, node in main.nodes.items() if key in needed}
     edges = tuple(edge for edge in main.edges if edge.target_node in needed)
-    networks = {**project.networks, project.main: main.model_copy(update={"nodes": nodes, "edges": edges})}
+    networks = {**project.networks, project.main: main.with_nodes(nodes, edges)}
     used, open_ = {project.main}, [project.main]
     while open_:
         inner = _inside(networks[open_.pop()]) - used

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from builder.graph import bundle
+from builder.graph import bundle, ports
 from builder.graph.document import (
     MAX_NETWORKS,
     MAX_NODES,
@@ -40,14 +40,15 @@ def create(project: Project, edit: Mapping[str, Any]) -> Project:
     """An empty network, or the one that the edit holds."""
     name = _new_name(project, edit["name"])
     _room(project)
-    network = Network.model_validate(edit.get("content", {}))
+    network = Network.model_validate(edit.get("content", {})).ordered()
     return project.model_copy(update={"networks": {**project.networks, name: network}})
 
 
 def replace(project: Project, edit: Mapping[str, Any]) -> Project:
     """Put another content in the place of a network's, under the same name."""
     name = _known(project, edit["name"])
-    return project.with_network(name, Network.model_validate(edit["content"]))
+    changed = project.with_network(name, Network.model_validate(edit["content"]).ordered())
+    return ports.rewired(changed, name, project.networks[name])
 
 
 def delete(project: Project, edit: Mapping[str, Any]) -> Project:

@@ -10,6 +10,7 @@ import json
 import keyword
 import math
 import re
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
@@ -95,6 +96,7 @@ Position = Annotated[tuple[Pixels, Pixels], Field(strict=False)]
 Params = Annotated[dict[str, JsonValue], AfterValidator(_plain)]
 # What a remark or a frame is filled with; the canvas knows what they look like in the light and in the dark.
 Color = Literal["yellow", "green", "blue", "purple", "red", "grey"]
+EndKind = Literal["Input", "Output"]
 Title = Annotated[str, Field(max_length=200)]
 Value = Annotated[int, Field(ge=-(10**9), le=10**9)] | Annotated[float, Field(ge=-1e9, le=1e9)]
 
@@ -170,9 +172,14 @@ class Network(Frozen):
 
     `parameters` are exposed, with their defaults: expressions in the nodes read them, and whoever uses this network as
     a node gives them other values.
+
+    `inputs` and `outputs` are the order of the Inputs and Outputs, which is that of `forward`'s arguments and results.
+    They are empty where this is the natural order of the ids, as in all documents from before there was another one.
     """
 
     parameters: Annotated[dict[Identifier, Value], Field(max_length=64)] = {}
+    inputs: Annotated[tuple[Identifier, ...], Field(strict=False, max_length=MAX_NODES)] = ()
+    outputs: Annotated[tuple[Identifier, ...], Field(strict=False, max_length=MAX_NODES)] = ()
     nodes: dict[Identifier, Node] = {}
     edges: Annotated[tuple[Edge, ...], Field(strict=False)] = ()
     notes: dict[Identifier, Note] = {}
@@ -205,17 +212,57 @@ class Network(Frozen):
             if edge.target in taken:
                 raise ValueError(f"two edges lead to {edge.target}; an input port takes one")
             taken.add(edge.target)
+        self._refuse_orders_of_others()
         return self
 
-    def ports(self, kind: Literal["Input", "Output"]) -> dict[str, str]:
+    def _refuse_orders_of_others(self) -> None:
+        for name, kind, order in (("inputs", "Input", self.inputs), ("outputs", "Output", self.outputs)):
+            wrong = next((key for key in order if not self._is(key, kind)), None)
+            if wrong is not None:
+                raise ValueError(f"{name} names {wrong}, which is not an {kind} of this network")
+            if len(set(order)) < len(order):
+                raise ValueError(f"{name} names a node twice; each {kind} has one place")
+
+    def order(self, kind: EndKind) -> list[str]:
+        """The Inputs or Outputs in the order of the arguments or results; those without a place follow by their ids."""
+        placed = [key for key in (self.inputs if kind == "Input" else self.outputs) if self._is(key, kind)]
+        others = sorted((key for key in self.nodes if self._is(key, kind) and key not in placed), key=natural)
+        return [*placed, *others]
+
+    def ports(self, kind: EndKind) -> dict[str, str]:
         """The port that each Input or Output becomes where this network stands as a node.
 
         The first Input is the port `in` and the first Output `out`, so that most edges need no port's name; the others
         are called by their node's id.
         """
         first = DEFAULT_TARGET_PORT if kind == "Input" else DEFAULT_SOURCE_PORT
-        keys = sorted((key for key, node in self.nodes.items() if node.type == kind), key=natural)
-        return {key: first if place == 0 else key[:32] for place, key in enumerate(keys)}
+        return {key: first if place == 0 else key[:32] for place, key in enumerate(self.order(kind))}
+
+    def ordered(self, inputs: Iterable[str] | None = None, outputs: Iterable[str] | None = None) -> Network:
+        """The same network with its Inputs or Outputs in this order; ids of other nodes are passed over.
+
+        An order that is natural is left out, so that equal networks are written to equal bytes.
+        """
+        found = (self._placed("Input", inputs), self._placed("Output", outputs))
+        if found == (self.inputs, self.outputs):
+            return self
+        return self.model_copy(update={"inputs": found[0], "outputs": found[1]})
+
+    def with_nodes(self, nodes: Mapping[str, Node], edges: Iterable[Edge] | None = None) -> Network:
+        """This network with other nodes: Inputs and Outputs that are new follow those that it has, in their order."""
+        update: dict[str, Any] = {"nodes": dict(nodes)}
+        if edges is not None:
+            update["edges"] = tuple(edges)
+        changed = self.model_copy(update=update)
+        return changed.ordered([*self.order("Input"), *nodes], [*self.order("Output"), *nodes])
+
+    def _placed(self, kind: EndKind, wanted: Iterable[str] | None) -> tuple[str, ...]:
+        current = self.order(kind)
+        order = list(dict.fromkeys(key for key in (*(wanted or ()), *current) if key in current))
+        return () if order == sorted(order, key=natural) else tuple(order)
+
+    def _is(self, key: str, kind: str) -> bool:
+        return key in self.nodes and self.nodes[key].type == kind
 
 
 class DataChoice(Frozen):

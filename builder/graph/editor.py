@@ -214,8 +214,11 @@ def _composes(edit: Edit) -> bool:
 def wire(project: Project, network: str | None = None) -> dict[str, Any]:
     """One network as the canvas takes it: nodes, edges keyed by the port they lead to, notes."""
     value = project.networks[network or project.main]
+    # Inputs and Outputs in their order, which a copy of them keeps.
+    inputs, outputs = value.order("Input"), value.order("Output")
+    order = [*inputs, *(key for key in value.nodes if key not in {*inputs, *outputs}), *outputs]
     return {
-        "nodes": {key: node.model_dump(mode="json", exclude={"id"}) for key, node in value.nodes.items()},
+        "nodes": {key: value.nodes[key].model_dump(mode="json", exclude={"id"}) for key in order},
         "edges": {edge.target: {"source": edge.source, "target": edge.target} for edge in value.edges},
         "notes": {key: note.model_dump(mode="json") for key, note in value.notes.items()},
     }

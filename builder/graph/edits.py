@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from builder.graph import ports
 from builder.graph.composition import COMPOSITIONS, CompositionError
 from builder.graph.document import MAX_EDGES, Edge, Network, Node, Note, Project
 from builder.graph.files import explain
@@ -51,7 +52,8 @@ def apply(project: Project, edit: Edit) -> Project:
         name = edit.get("network", project.main)
         if not isinstance(name, str) or name not in project.networks:
             raise EditError(f"There is no network {name!r} in this project.")
-        return project.with_network(name, change(project.networks[name], edit))
+        changed = change(project.networks[name], edit)
+        return ports.rewired(project.with_network(name, changed), name, project.networks[name])
     except CompositionError as error:
         raise EditError(str(error)) from None
     except ValidationError as error:
@@ -106,7 +108,18 @@ def _remove(network: Network, edit: Edit) -> Network:
         for edge in network.edges
         if edge.target not in targets and edge.source_node in keep and edge.target_node in keep
     )
-    return network.model_copy(update={"nodes": keep, "edges": edges})
+    return network.with_nodes(keep, edges)
+
+
+def _order(network: Network, edit: Edit) -> Network:
+    """Put Inputs or Outputs in another order, which is that of the arguments and results."""
+    for name, kind in (("inputs", "Input"), ("outputs", "Output")):
+        for key in edit.get(name, ()):
+            if key not in network.nodes or network.nodes[key].type != kind:
+                raise EditError(
+                    f"{str(key)[:60]!r} is not an {kind} of this network; it may have been removed meanwhile."
+                )
+    return network.ordered(edit.get("inputs"), edit.get("outputs"))
 
 
 def _move(network: Network, edit: Edit) -> Network:
@@ -176,6 +189,8 @@ def _checked(network: Network, **update: Any) -> Network:
         Network(nodes=update["nodes"])
     if "notes" in update:
         Network(notes=update["notes"])
+    if "nodes" in update:
+        network = network.with_nodes(update.pop("nodes"))
     return network.model_copy(update=update)
 
 
@@ -184,6 +199,7 @@ _NETWORK_EDITS: dict[str, Callable[[Network, Edit], Network]] = {
     "remove": _remove,
     "move": _move,
     "connect": _connect,
+    "order": _order,
     "set": _set,
     "update": _update,
     "note": _note,

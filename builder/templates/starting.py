@@ -125,7 +125,7 @@ def start(template: Template, choice: DataChoice, name: str, home: object = None
 
 def _renamed(project: Project, found: Schema) -> list[Edit]:
     """Edits by which the Inputs read the fields, in the same order."""
-    inputs = sorted(key for key, node in project.main_network.nodes.items() if node.type == "Input")
+    inputs = project.main_network.order("Input")
     return [
         {"kind": "set", "network": project.main, "node": key, "params": field.parameters()}
         for key, field in zip(inputs, found.inputs, strict=False)

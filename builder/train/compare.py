@@ -221,6 +221,12 @@ def _epochs(points: Points, chosen: Sequence[int]) -> list[float]:
 
 def _parameters(name: str, one: Network, other: Network) -> list[Change]:
     found = list(_changes(f"{name}.parameters", dict(one.parameters), dict(other.parameters)))
+    for kind in ("Input", "Output"):
+        orders = [
+            [key for key in network.order(kind) if key in one.nodes and key in other.nodes] for network in (one, other)
+        ]
+        if orders[0] != orders[1]:
+            found.append(Change(f"{name}.{kind.lower()}s", *(", ".join(order) for order in orders)))
     for key, node in one.nodes.items():
         now = other.nodes.get(key)
         if now is None or now is node:

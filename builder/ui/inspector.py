@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -53,6 +53,8 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
             place.values(field)
         else:
             place.field(field)
+    if node.type in ("Input", "Output"):
+        place.order("Input" if node.type == "Input" else "Output")
     place.problems("")
     _shapes(context, node)
     with st.expander("Title, remark, freezing"):
@@ -80,6 +82,30 @@ class _Place:
         draw(made)
         refused(made)
         self.problems(field.name)
+
+    def order(self, kind: Literal["Input", "Output"]) -> None:
+        """The place among the arguments, or among the results, of the network, where it has several."""
+        order = self.live.project.networks[self.name].order(kind)
+        if len(order) < 2:
+            return
+        current = order.index(self.node.id) + 1
+
+        def change(number: int) -> Edit:
+            rest = [key for key in order if key != self.node.id]
+            rest.insert(number - 1, self.node.id)
+            return {"kind": "order", "network": self.name, f"{kind.lower()}s": rest}
+
+        made = self.bound("order", current, change, renews=True)
+        st.selectbox(
+            f"Position among the {kind.lower()}s",
+            range(1, len(order) + 1),
+            index=current - 1,
+            format_func=lambda number: f"{number} of {len(order)}",
+            help="The order in which code, exported files and nodes that stand for this network "
+            + ("take their inputs" if kind == "Input" else "give their outputs"),
+            **made,
+        )
+        refused(made)
 
     def network(self) -> None:
         """Which network stands here."""

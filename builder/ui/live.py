@@ -33,7 +33,9 @@ def _forms_differ(one: Project, other: Project) -> bool:
 
 def _fields_differ(one: Network, other: Network) -> bool:
     nodes = other.nodes
-    return one.parameters != other.parameters or any(
+    if (one.parameters, one.inputs, one.outputs) != (other.parameters, other.inputs, other.outputs):
+        return True
+    return any(
         key in nodes and nodes[key] is not node and nodes[key].model_copy(update={"at": node.at}) != node
         for key, node in one.nodes.items()
     )

@@ -202,7 +202,7 @@ Linear(hidden, out_features=width) * sigmoid(gate) + x
     torch.testing.assert_close(found, Twin(6)(x, gate))
     made = network_of(text)
     assert made.parameters == {"width": 6}
-    assert list(made.ports("Input").values()) == ["in", "input_2_gate"]
+    assert list(made.ports("Input").values()) == ["in", "gate"]
     ways = {edge.target: edge.source for edge in made.edges}
     assert all(made.nodes[ways[key]].at[1] < made.nodes[key].at[1] for key in ways if "." not in key)
 

@@ -45,13 +45,13 @@ def test_a_typed_network_is_made_and_can_be_called(kept: tuple[Store, str]) -> N
     app = opened()
     app.text_input(f"typing {kept[1]} name").set_value("gated").run()
     app.text_area[0].set_value("width = 4\nGELU(Linear(x, units=width)) * sigmoid(gate)").run()
-    assert [item.value for item in app.success] == ["4 layers. Takes input\\_1\\_x, input\\_2\\_gate; gives 1 tensor."]
+    assert [item.value for item in app.success] == ["4 layers. Takes x, gate; gives 1 tensor."]
     button(app, "Make the network").click().run()
     assert not app.exception
     assert saved(kept).networks["gated"] == network_of("width = 4\nGELU(Linear(x, units=width)) * sigmoid(gate)")
     assert not app.text_area  # the dialog is closed
     button(app, "Type a layer").click().run()
-    app.text_area[0].set_value("gated(x, width=2, gate=Linear(x))").run()
+    app.text_area[0].set_value("gated(x, width=2, gat=Linear(x))").run()
     assert "did you mean" in app.error[0].value or "has no" in app.error[0].value
     app.text_area[0].set_value("gated(x, Linear(x), width=2)").run()
     assert not app.error

@@ -15,7 +15,6 @@ from builder.graph.document import MAX_NODES
 from builder.layers import Layer, ParameterError, parse, registry
 from builder.layers.base import SAMPLES, Kind
 from builder.layers.subnetwork import Subnetwork, interface
-from builder.text import natural
 
 # Layers whose ports become more with this parameter.
 COUNT = "count"
@@ -116,24 +115,9 @@ class Drawing:
                 params: dict[str, Any] = {"kind": kinds[0], "shape": list(sample.shape[1:])}
                 params |= {"vocabulary": 1_000} if kinds[0] == "tokens" else {}
                 self.nodes[key] = self.nodes[key].model_copy(update={"params": params})
-        new = self._in_order()
-        nodes = {}
-        for key, node in self.nodes.items():
-            nodes[new.get(key, key)] = node.model_copy(update={"id": new.get(key, key)})
-        edges = [Edge(source=_renamed(edge.source, new), target=_renamed(edge.target, new)) for edge in self.edges]
-        return Network(parameters=self.parameters, nodes=nodes, edges=tuple(edges))
-
-    def _in_order(self) -> dict[str, str]:
-        """Other ids for the free Inputs where these would stand in another order than they came up in, x first."""
-        wanted = sorted(self.free, key=lambda key: key != "x")
-        if wanted == sorted(wanted, key=natural) or len(self.free) < sum(
-            node.type == "Input" for node in self.nodes.values()
-        ):
-            return {}
-        found: dict[str, str] = {}
-        for number, key in enumerate(wanted, 1):
-            found[key] = f"input_{number}_{key}"[:60]
-        return {} if set(found.values()) & set(self.nodes) else found
+        # Undeclared names come in as they came up, but x, which is what a layer is applied to, comes first.
+        order = sorted(self.nodes, key=lambda key: key not in self.free or key != "x")
+        return Network(parameters=self.parameters, nodes=self.nodes, edges=tuple(self.edges)).ordered(order, self.nodes)
 
     def _counted(self, kind: str, params: dict[str, Any], given: int) -> dict[str, Any]:
         """The parameters with the number of branches, where so many come and it was not typed."""
@@ -185,8 +169,3 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _as_json(part) for key, part in value.items()}
     return [_as_json(part) for part in value] if isinstance(value, (list, tuple)) else value
-
-
-def _renamed(reference: str, new: Mapping[str, str]) -> str:
-    key, dot, port = reference.partition(".")
-    return f"{new.get(key, key)}{dot}{port}"

@@ -86,7 +86,7 @@ def merged(network: Network) -> Network:
         for edge in network.edges
         if edge.target_node in nodes
     )
-    return network.model_copy(update={"nodes": nodes, "edges": edges})
+    return network.with_nodes(nodes, edges)
 
 
 @dataclass(frozen=True)

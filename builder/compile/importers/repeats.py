@@ -156,7 +156,7 @@ class Grouping:
         edges = [*(edge for edge in main.edges if edge.target_node in nodes), *entering]
         edges = [Edge(source=exits.get(edge.source, edge.source), target=edge.target) for edge in edges]
         self._rename(prefixes)
-        outer = main.model_copy(update={"nodes": nodes, "edges": tuple(edges)})
+        outer = main.with_nodes(nodes, edges)
         return outer.model_copy(update={"nodes": {key: nodes[key] for key in execution_order(digraph(outer))}})
 
     def _rename(self, prefixes: Mapping[str, str]) -> None:

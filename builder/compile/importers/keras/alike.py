@@ -139,7 +139,7 @@ def _row(network: Network, row: list[str], tied: bool) -> Network:
     edges = [
         Edge(source=_source(edge, row), target=edge.target) for edge in network.edges if edge.target_node not in gone
     ]
-    return network.model_copy(update={"nodes": nodes, "edges": tuple(edges)})
+    return network.with_nodes(nodes, edges)
 
 
 def _source(edge: Edge, row: list[str]) -> str:

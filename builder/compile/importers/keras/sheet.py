@@ -254,7 +254,7 @@ class Sheet:
     def network(self) -> Network:
         """What was drawn, laid out from top to bottom."""
         try:
-            drawn = Network(nodes=self.nodes, edges=tuple(self.edges))
+            drawn = Network(nodes=self.nodes, edges=tuple(self.edges)).ordered(self.nodes, self.nodes)
         except ValidationError as error:
             raise Unreadable(f"The model cannot be drawn: {error.errors()[0]['msg']}.") from None
         return place(drawn)

@@ -237,7 +237,7 @@ class _Import:
         nodes = self.draw.nodes
         if len(nodes) > MAX_NODES:
             raise Unreadable(f"This network would have {len(nodes):,} nodes; a document holds {MAX_NODES:,}.")
-        network = Network(nodes=nodes, edges=tuple(self.draw.edges))
+        network = Network(nodes=nodes, edges=tuple(self.draw.edges)).ordered(nodes, nodes)
         project = Project(name=self.name, networks={"main": place(network)})
         errors = analyse(project).errors
         if errors:

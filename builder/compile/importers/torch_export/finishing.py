@@ -31,7 +31,7 @@ def finished(draw: Drawing, owners: Mapping[str, tuple[Module, ...]], name: str)
     modules = _grouped(draw, owners, name)
     if modules is not None and not analyse(modules[0]).errors:
         return Imported(modules[0], tensors(modules[1]), tuple(dict.fromkeys([*draw.remarks, *modules[2]])))
-    network = Network(nodes=dict(draw.nodes), edges=tuple(draw.edges))
+    network = Network(nodes=dict(draw.nodes), edges=tuple(draw.edges)).ordered(draw.nodes, draw.nodes)
     project = Project(name=name, networks={"main": place(network)})
     weights = {f"{key}.{part}": array for key, parts in draw.weights.items() for part, array in parts.items()}
     errors = analyse(project).errors
@@ -76,7 +76,8 @@ def _grouped(
             home, dot, way = ref.partition(".")
             edges.append(Edge(source=f"{names[home]}{dot}{way}", target=f"{own}.{port}"))
         weights |= {f"{own}.{part}": array for part, array in item.weights.items()}
-    networks = {"main": Network(nodes=nodes, edges=tuple(edges)), **grouping.networks}
+    main = Network(nodes=nodes, edges=tuple(edges)).ordered(nodes, nodes)
+    networks = {"main": main, **grouping.networks}
     project = Project(name=name, networks={key: place(network) for key, network in networks.items()})
     return project, weights, grouping.remarks
 

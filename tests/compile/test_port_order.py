@@ -1,0 +1,262 @@
+"""Inputs and outputs keep the order of their source: in the document, the code, ONNX, pt2 and wherever else."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from builder import export
+from builder.compile import input_nodes, module, output_nodes
+from builder.compile.formula import network_of, text_of
+from builder.compile.importers import Imported, read_model
+from builder.export.tracing import quiet
+from builder.graph import SUBNETWORK, Network, Project, apply, dumps, loads, wire
+from builder.graph.edits import EditError
+from builder.train.compare import difference
+from tests.explain.models import begun
+from tests.networks import project
+
+# None of these is the alphabetical order, nor the one in which the operators read them.
+NAMES = ("z", "a", "m")
+
+
+class Away(nn.Module):
+    """m − 2z + 3a and z − a: every order of the arguments and of the results gives other numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(4, 4, bias=False)  # a document has to have something that learns
+        self.last.weight.data = torch.eye(4)
+
+    def forward(self, z: torch.Tensor, a: torch.Tensor, m: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.last(m - 2 * z + 3 * a), z - a
+
+
+def answers(document: Project, *inputs: torch.Tensor) -> Any:
+    """What a document's network answers, called by position, its linear layer handing on what it gets."""
+    model = module(document).eval()
+    for parameter in model.parameters():
+        parameter.data = torch.eye(4) if parameter.ndim == 2 else torch.zeros(4)
+    with torch.no_grad():
+        return model(*inputs)
+
+
+def by_pt2(path: Path) -> Imported:
+    example = tuple(torch.rand(3, 4) for _ in NAMES)
+    shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in NAMES)
+    with quiet():
+        torch.export.save(torch.export.export(Away(), example, dynamic_shapes=shapes), path / "away.pt2")
+    return read_model(path / "away.pt2")
+
+
+def by_onnx(path: Path) -> Imported:
+    nodes = [
+        helper.make_node("Sub", ["z", "a"], ["second"]),
+        helper.make_node("Add", ["z", "z"], ["twice"]),
+        helper.make_node("Sub", ["m", "twice"], ["less"]),
+        helper.make_node("Add", ["a", "a"], ["a2"]),
+        helper.make_node("Add", ["a2", "a"], ["a3"]),
+        helper.make_node("Add", ["less", "a3"], ["sum"]),
+        helper.make_node("MatMul", ["sum", "weight"], ["first"]),
+    ]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 4]) for name in (*NAMES, "first", "second")]
+    weight = numpy_helper.from_array(np.eye(4, dtype=np.float32), "weight")
+    graph = helper.make_graph(nodes, "away", values[:3], values[3:], [weight])
+    (path / "away.onnx").write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString()
+    )
+    return read_model(path / "away.onnx")
+
+
+def by_keras(path: Path) -> Imported:
+    def ref(name: str) -> dict[str, Any]:
+        history = {"shape": [None, 4], "dtype": "float32", "keras_history": [name, 0, 0]}
+        return {"class_name": "__keras_tensor__", "config": history}
+
+    def layer(kind: str, name: str, *reads: str, **config: Any) -> dict[str, Any]:
+        calls = [{"args": [[ref(read) for read in reads]], "kwargs": {}}] if reads else []
+        return {
+            **{"module": "keras.layers", "class_name": kind, "config": {"name": name, **config}},
+            **{"name": name, "inbound_nodes": calls},
+        }
+
+    layers = [layer("InputLayer", name, batch_shape=[None, 4]) for name in sorted(NAMES)]
+    layers += [
+        *(layer("Subtract", "second", "z", "a"), layer("Add", "twice", "z", "z"), layer("Add", "a3", "a", "a", "a")),
+        *(layer("Subtract", "less", "m", "twice"), layer("Add", "sum", "less", "a3")),
+        layer("Dense", "first", "sum", units=4, use_bias=False, activation="linear"),
+    ]
+    config = {
+        **{"name": "away", "layers": layers},
+        **{key: [[name, 0, 0] for name in names] for key, names in
+           (("input_layers", NAMES), ("output_layers", ("first", "second")))},
+    }  # fmt: skip
+    (path / "away.json").write_text(json.dumps({"class_name": "Functional", "config": config}))
+    return read_model(path / "away.json")
+
+
+@pytest.mark.parametrize("source", [by_pt2, by_onnx, by_keras])
+def test_an_import_is_called_as_its_source(source: Callable[[Path], Imported], tmp_path: Path) -> None:
+    found = source(tmp_path).project
+    inputs = tuple(torch.rand(5, 4) for _ in NAMES)
+    for document in (found, loads(dumps(found))):  # the keys of a file are sorted
+        for mine, theirs in zip(answers(document, *inputs), Away()(*inputs), strict=True):
+            torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-5)
+
+
+def test_an_argument_that_nothing_reads_keeps_its_place(tmp_path: Path) -> None:
+    class Unread(Away):
+        def forward(self, z: torch.Tensor, a: torch.Tensor, m: torch.Tensor) -> Any:
+            return self.last(z - 2 * m)
+
+    with quiet():
+        torch.export.save(torch.export.export(Unread(), tuple(torch.rand(3, 4) for _ in NAMES)), tmp_path / "x.pt2")
+    inputs = tuple(torch.rand(5, 4) for _ in NAMES)
+    found = read_model(tmp_path / "x.pt2").project
+    torch.testing.assert_close(answers(found, *inputs), Unread()(*inputs))
+
+
+def crossed() -> Project:
+    """Two fields of a data set read the other way round from both the data's and the alphabet's order."""
+    second = {"field": "second", "kind": "image", "shape": [1, 8, 8]}
+    first = {"field": "first", "kind": "image", "shape": [1, 8, 8]}
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
+        **{"b": ("Input", first), "c": ("Input", second)},
+        **{"flat_c": ("Flatten", {}), "flat_b": ("Flatten", {}), "less": ("Subtract", {})},
+        **{"linear": ("Linear", {"units": 2}), "out": ("Output", {})},
+    }
+    edges = [("c", "flat_c"), ("b", "flat_b"), ("flat_c", "less.a"), ("flat_b", "less.b"), ("less", "linear")]
+    made = project(nodes, [*edges, ("linear", "out")], data={"dataset": "same_digits"})
+    return apply(made, {"kind": "order", "inputs": ["c", "b"]})
+
+
+def test_exports_take_their_inputs_in_the_order_of_the_document() -> None:
+    import onnxruntime  # type: ignore[import-untyped]
+
+    run = begun(crossed())
+    assert run.fields == ["second", "first"]
+    assert "def forward(self, c: torch.Tensor, b: torch.Tensor)" in run.source
+    # Each of these compares the file with the network on real rows, by position, before it is given.
+    content = {kind: export.content(run, kind) for kind in ("onnx", "pt2", "bundle")}
+    session = onnxruntime.InferenceSession(content["onnx"], providers=["CPUExecutionProvider"])
+    assert [item.name for item in session.get_inputs()] == ["second", "first"]
+    second, first = torch.rand(5, 1, 8, 8), torch.rand(5, 1, 8, 8)
+    wanted = run.model(second, first).detach()
+    by_name = session.run(None, {"second": second.numpy(), "first": first.numpy()})[0]
+    np.testing.assert_allclose(by_name, wanted.numpy(), atol=1e-5)
+    program = torch.export.load(io.BytesIO(content["pt2"])).module()
+    torch.testing.assert_close(program(second, first), wanted)
+
+
+def test_an_exported_file_comes_back_with_the_same_order(tmp_path: Path) -> None:
+    run = begun(crossed())
+    for kind in ("onnx", "pt2"):
+        path = tmp_path / f"crossed.{kind}"
+        path.write_bytes(export.content(run, kind))
+        again = read_model(path)
+        model = module(again.project).eval()
+        model.load_state_dict(again.weights)
+        second, first = torch.rand(5, 1, 8, 8), torch.rand(5, 1, 8, 8)
+        torch.testing.assert_close(model(second, first), run.model(second, first), atol=1e-5, rtol=1e-4)
+
+
+def test_typed_lines_keep_the_order_in_which_inputs_are_declared() -> None:
+    declared = "".join(f"{name} = Input(shape=(4,))\n" for name in NAMES)
+    text = f"{declared}return Linear(m - 2 * z + 3 * a, units=4)\n"
+    network = network_of(text)
+    assert network.order("Input") == ["z", "a", "m"]
+    written = text_of(network)
+    assert written.splitlines()[:3] == text.splitlines()[:3]
+    again = network_of(written)
+    assert (again.inputs, again.nodes.keys()) == (network.inputs, network.nodes.keys())
+    free = network_of("gate * x - other")
+    assert free.order("Input") == ["x", "gate", "other"]  # x is what a layer is applied to
+    inputs = tuple(torch.rand(3, 4) for _ in NAMES)
+    torch.testing.assert_close(answers(Project(name="z", networks={"main": network}), *inputs), Away()(*inputs)[0])
+
+
+def test_a_document_without_an_order_keeps_the_natural_one_and_its_bytes() -> None:
+    z = ("Input", {"shape": [4]})
+    made = project({"in_10": z, "in_2": z, "less": ("Subtract", {}), "out": ("Output", {})},
+                   [("in_10", "less.a"), ("in_2", "less.b"), ("less", "out")])  # fmt: skip
+    assert input_nodes(made) == ["in_2", "in_10"]
+    text = dumps(made)
+    assert '"inputs"' not in text
+    assert dumps(loads(text)) == text
+    turned = apply(made, {"kind": "order", "inputs": ["in_10"]})
+    assert input_nodes(loads(dumps(turned))) == ["in_10", "in_2"]
+    assert dumps(apply(turned, {"kind": "order", "inputs": ["in_2", "in_10"]})) == text
+
+
+def test_a_document_that_names_no_input_is_refused() -> None:
+    value = json.loads(dumps(crossed()))
+    value["networks"]["main"]["inputs"] = ["c", "linear"]
+    with pytest.raises(ValueError, match="inputs names linear, which is not an Input of this network"):
+        loads(json.dumps(value))
+    value["networks"]["main"]["inputs"] = ["c", "c"]
+    with pytest.raises(ValueError, match="inputs names a node twice"):
+        loads(json.dumps(value))
+    with pytest.raises(EditError, match="'linear' is not an Input"):
+        apply(crossed(), {"kind": "order", "inputs": ["linear"]})
+
+
+def nested() -> Project:
+    """less = z − a, standing in main on two Inputs."""
+    inner = network_of("z = Input(shape=(4,))\na = Input(shape=(4,))\nreturn Linear(z - a, units=4)\n")
+    four = ("Input", {"shape": [4]})
+    made = project(
+        {"one": four, "two": four, "less": (SUBNETWORK, {"network": "inner"}), "out": ("Output", {})},
+        [("one", "less"), ("two", "less.a"), ("less", "out")],
+    )
+    return made.with_network("inner", inner)
+
+
+def test_edges_follow_the_ports_of_a_network_that_stands_elsewhere() -> None:
+    one, two = torch.rand(3, 4), torch.rand(3, 4)
+    made = nested()
+    torch.testing.assert_close(answers(made, one, two), one - two)
+    turned = apply(made, {"kind": "order", "network": "inner", "inputs": ["a", "z"]})
+    assert turned.networks["inner"].ports("Input") == {"a": "in", "z": "z"}
+    torch.testing.assert_close(answers(turned, one, two), one - two)  # who stands outside notices nothing
+    # One more comes last, whatever it is called; one that goes takes its edge along, not another's.
+    node = {"id": "aa", "type": "Input", "params": {"shape": [4]}}
+    grown = apply(made, {"kind": "add", "network": "inner", "nodes": [node]})
+    assert list(grown.networks["inner"].ports("Input")) == ["z", "a", "aa"]
+    fewer = apply(made, {"kind": "remove", "network": "inner", "nodes": ["z"]})
+    assert [(edge.source, edge.target) for edge in fewer.main_network.edges] == [("two", "less"), ("less", "out")]
+    typed = network_of("a = Input(shape=(4,))\nz = Input(shape=(4,))\nreturn Linear(z - a, units=4)\n")
+    content = typed.model_dump(mode="json")
+    replaced = apply(made, {"kind": "replace_network", "name": "inner", "content": content})
+    assert list(replaced.networks["inner"].ports("Input")) == ["a", "z"]
+    torch.testing.assert_close(answers(replaced, one, two), one - two)
+
+
+def test_the_canvas_lists_inputs_in_their_order_which_a_copy_keeps() -> None:
+    made = crossed()
+    assert list(wire(made)["nodes"])[:2] == ["c", "b"]
+    nodes = [{"id": f"{key}_2", **node} for key, node in wire(made)["nodes"].items()]
+    pasted = apply(made, {"kind": "add", "nodes": nodes})
+    assert input_nodes(pasted) == ["c", "b", "c_2", "b_2"]
+    assert [(item.path, item.old, item.new) for item in difference(pasted, made).parameters] == []
+    turned = apply(made, {"kind": "order", "inputs": ["b", "c"]})
+    assert [(item.path, item.old, item.new) for item in difference(made, turned).parameters] == [
+        ("main.inputs", "c, b", "b, c")
+    ]
+
+
+def test_a_removed_port_leaves_no_order_behind() -> None:
+    made = apply(crossed(), {"kind": "remove", "nodes": ["c"]})
+    assert made.main_network.inputs == ()
+    assert loads(dumps(made)) == made
+    stale = Network(nodes=crossed().main_network.nodes, inputs=("c", "b")).model_copy(update={"nodes": {}})
+    assert loads(dumps(made.with_network("main", stale))).main_network == Network()
+    assert output_nodes(made) == ["out"]
