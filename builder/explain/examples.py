@@ -12,6 +12,7 @@ from builder.data import Example, Prepared
 from builder.data.encode import START, TEXTS, as_text, encode_rows, readable, sized, write, written
 from builder.data.spectrum import spectrogram
 from builder.explain.base import UnknownChoiceError
+from builder.explain.columns import column_names
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +100,7 @@ def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for spec, field in zip(data.schema.inputs, data.preprocess["fields"], strict=True):
         if spec.columns:
-            found[spec.name] = spec.columns
+            found[spec.name] = column_names(data, spec) or spec.columns
         elif spec.kind == "tokens":
             length = spec.shape[0]
             begun = field["encoding"] == "begun"

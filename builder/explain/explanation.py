@@ -205,11 +205,11 @@ class AttentionMaps:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a network answered so. `attributions` has an array in the shape of each input (tokens: (T,)), and `nodes` in
-    that of a node's output, by the node's path.
+    """Why a network answered so. `attributions` has an array in the shape of each input (tokens: (T,); tables: a number
+    for each column), and `nodes` in that of a node's output, by the node's path.
 
     `answer` is F(x), `ground` F(baseline). `weights` is a hash of the weights, `checkpoint` the name by which they were
-    loaded, `seconds` what it took. `labels` names the features of a table, the channels of a series,
+    loaded, `seconds` what it took. `labels` names the columns of a table, the channels of a series,
     and each token of a text; `axes` say what the rows and columns of a series, or of a graph, stand for.
     """
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from builder.explain.axes import Axes, axes_of
 from builder.explain.base import ExplainError, UnknownChoiceError, registry
+from builder.explain.columns import by_column
 from builder.explain.explanation import Target
 from builder.explain.portion import portion
 from builder.explain.run import Progress, Question, Trained, applicable, methods
@@ -137,7 +138,7 @@ def overall(
     name = method or _first(trained)
     worst = _worst(trained) if which == "worst" else {}
     chosen, there = _sample(trained, which, list(worst), rows or usual_rows(trained, name), seed)
-    asked = {"overall": which, "version": 3, "method": name, "target": target, "rows": chosen, "seed": seed}
+    asked = {"overall": which, "version": 4, "method": name, "target": target, "rows": chosen, "seed": seed}
     key = kept.key(kept.weights_hash(trained.model), {"data": _fingerprint(trained)}, asked)
     before = kept.load_as(Overall, folder, key) if folder else None
     if before is not None:
@@ -215,9 +216,12 @@ def _attributions(
     obstacle = applicable(trained.project, trained.model, method)
     if obstacle:
         raise ExplainError(f"{registry()[method].title} cannot explain this network: {obstacle}")
-    if method == BATCHED:
-        return _together(trained, rows, asked, progress)
-    return _one_by_one(trained, method, rows, asked, seed, progress)
+    targets, values, errors = (
+        _together(trained, rows, asked, progress)
+        if method == BATCHED
+        else _one_by_one(trained, method, rows, asked, seed, progress)
+    )
+    return targets, by_column(trained.data, values), errors
 
 
 def _together(

@@ -166,6 +166,7 @@ def _worked_out(
 ) -> Explanation:
     """Run the method, and hold it to its proofs."""
     from builder.explain.axes import axes_of
+    from builder.explain.columns import by_column
     from builder.explain.examples import labels
     from builder.explain.faithfulness import faithfulness
     from builder.explain.randomised import randomised
@@ -193,7 +194,7 @@ def _worked_out(
         title=explainer.title,
         target=target,
         prediction=predict(target, output, data, subject.inputs),
-        attributions=result.attributions,
+        attributions=by_column(data, result.attributions),
         labels=labels(data, example),
         example=example,
         proofs=Proofs(completeness, faithful, asked.seed, forgotten),

@@ -17,7 +17,8 @@ from torch import nn
 from builder import layers
 from builder.compile import input_fields, input_nodes
 from builder.data import FieldSpec, Prepared
-from builder.data.encode import PAD, width
+from builder.data.encode import PAD
+from builder.explain.columns import column_places
 from builder.explain.explanation import Target
 from builder.explain.measuring import measured
 from builder.explain.target import select
@@ -221,7 +222,7 @@ class Subject:
     def units(self, name: str) -> np.ndarray:
         """The parts of a field that go together, as numbers from 0 in its shape; -1 stands for padding.
 
-        A pixel goes with all its channels, and the columns of one category with each other.
+        A pixel goes with all its channels, and all numbers of a column with each other.
         """
         spec = self.specs[name]
         if spec.kind == "image":
@@ -230,7 +231,7 @@ class Subject:
             real = self.inputs[name][0].numpy() != PAD
             return np.where(real, np.cumsum(real) - 1, -1)
         if spec.kind == "vector":
-            return _columns(self.data, spec)
+            return column_places(self.data, spec)
         return np.arange(int(np.prod(spec.shape))).reshape(spec.shape)
 
 
@@ -270,12 +271,6 @@ def embeddings(project: Project, field: str) -> list[str]:
     graph = digraph(network)
     useful = {node for output in output_nodes(project) for node in nx.ancestors(graph, output)}
     return [key for key in readers(project, field) if network.nodes[key].type in EMBEDDINGS and key in useful]
-
-
-def _columns(data: Prepared, spec: FieldSpec) -> np.ndarray:
-    field = next(field for field in data.preprocess["fields"] if field["name"] == spec.name)
-    widths = [width(column) for column in field["columns"]]
-    return np.repeat(np.arange(len(widths)), widths)
 
 
 def _baseline(spec: FieldSpec, data: Prepared, kind: str) -> torch.Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 
 from builder.data.encode import PAD, UNKNOWN, width
 from builder.explain.axes import Axes, axes_of
+from builder.explain.columns import column_names
 from builder.explain.spans import spans_of
 
 if TYPE_CHECKING:
@@ -117,15 +118,9 @@ def _columns(
     """Columns of a table, those of one category together, or the channels, steps or spans of a series: their names,
     their attributions (N, parts), and their values (N, parts) or what stands for them."""
     given = data.inputs[spec.name][list(rows)].numpy()
-    if spec.kind == "vector" and "columns" in about:
-        widths = [width(column) for column in about["columns"]]
-        starts = np.cumsum([0, *widths[:-1]])
-        own = [
-            given[:, start] if size == 1 else np.full(len(given), np.nan)
-            for start, size in zip(starts, widths, strict=True)
-        ]
-        names = [str(column["name"]) for column in about["columns"]]
-        return names, np.add.reduceat(values, starts, axis=1), np.stack(own, axis=1)
+    names = column_names(data, spec)
+    if names:
+        return list(names), values, np.stack([_level(about, name, given) for name in names], axis=1)
     if spec.kind == "tokens":
         return list(spec.columns), values, np.full(values.shape, np.nan)
     if values.ndim == 3 and values.shape[2] > 1:
@@ -137,6 +132,21 @@ def _columns(
     flat = values.reshape(len(values), -1)
     named = list(spec.columns) if len(spec.columns) == flat.shape[1] else []
     return named or [f"step {place}" for place in range(flat.shape[1])], flat, given.reshape(len(values), -1)
+
+
+def _level(about: dict[str, Any], name: str, given: np.ndarray) -> np.ndarray:
+    """How high the value of a column of a table is in each row, (N,); no number where it has no order, as a category
+    and the parts of a date have none. Where a second number says that it is missing, the first stands for it."""
+    starts = np.cumsum([0, *(width(column) for column in about["columns"])])
+    own = [
+        (start, column)
+        for start, column in zip(starts, about["columns"], strict=False)
+        if (column.get("date") or column["name"]) == name
+    ]
+    if len(own) != 1 or own[0][1]["type"] != "number":
+        return np.full(len(given), np.nan)
+    found: np.ndarray = given[:, own[0][0]]
+    return found
 
 
 def _words(

@@ -182,6 +182,6 @@ def test_a_picture_of_another_size_is_not_laid_under() -> None:
 
 
 def test_columns_are_told_with_values_that_people_read() -> None:
-    example = Example(5, "", columns={"zip": 86836.0})
-    told = replace(TABLE, example=example, labels={"features": ("zip", "plan = ", "plan = basic")})
-    assert told_columns(told, "features") == ["zip = 86836", "plan = (missing)", "plan = basic"]
+    example = Example(5, "", columns={"zip": 86836.0, "plan": "", "day (year)": 2024.0, "day (month)": 5.0})
+    told = replace(TABLE, example=example, labels={"features": ("zip", "plan", "day")})
+    assert told_columns(told, "features") == ["zip = 86836", "plan (missing)", "day = year 2024, month 5"]

@@ -132,7 +132,8 @@ def _bars(found: Explanation, name: str, values: np.ndarray, how: How) -> Drawn:
     labels = found.labels.get(name, ())
     named = [labels[place] if place < len(labels) else f"number {place}" for place in range(len(values))]
     shown, shown_names = figures.strongest(values, told_columns(found, name))
-    table = {"column": named, "value": [found.example.columns.get(label, "") for label in named]}
+    example = found.example.columns
+    table = {"column": named, "value": [example.get(label, _date(label, example) or "") for label in named]}
     whole = len(found.attributions) == 1
     if how.way and whole and explains_the_way(found):
         figure = figures.waterfall(shown, shown_names, found.ground, found.answer)
@@ -155,13 +156,20 @@ def explains_the_way(found: Explanation) -> bool:
 
 
 def _told(label: str, columns: dict[str, Any]) -> str:
-    value = columns.get(label)
-    if value is None:
-        return f"{label}(missing)" if label.endswith(" = ") else label  # the category of cells that are empty
+    value = columns.get(label, _date(label, columns))
+    if value is None or value == "":
+        return f"{label[:28]} (missing)" if label in columns else label
     try:
         return f"{label[:28]} = {number(float(value))}"
     except (TypeError, ValueError):
-        return f"{label[:28]} = {str(value)[:16]}"
+        return f"{label[:28]} = {str(value)[:24]}"
+
+
+def _date(label: str, columns: dict[str, Any]) -> str | None:
+    """What an example shows of a date by its parts, such as "year 2024, month 5"; None where it has none."""
+    parts = {name: value for name, value in columns.items() if name.startswith(f"{label} (") and name.endswith(")")}
+    told = [f"{name[len(label) + 2 : -1]} {value:g}" for name, value in parts.items() if isinstance(value, float)]
+    return ", ".join(told) or None
 
 
 def _series(found: Explanation, name: str, values: np.ndarray) -> Drawn:
