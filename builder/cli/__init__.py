@@ -10,8 +10,9 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command; without one, start the app.
 
-    Returns the exit code: 0; 1 where the document or the data has errors or a run failed; 2 where the command is written
-    wrongly or names something that does not exist (`UsageError`); 130, as a shell expects, where it was interrupted.
+    Returns the exit code: 0; 1 where the document or the data has errors or a run failed; 2 where the command is
+    written wrongly or names something that does not exist (`UsageError`); 130, as a shell expects, where it was
+    interrupted.
     """
     import sys
 

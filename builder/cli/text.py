@@ -5,8 +5,12 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from builder.text import plain
+
+if TYPE_CHECKING:
+    from builder.train import Evaluation
 
 
 def short(text: str, length: int = 60) -> str:
@@ -41,6 +45,18 @@ def number(value: float) -> str:
 def measures(values: dict[str, float]) -> str:
     """Measures by name on one line."""
     return "  ".join(f"{name} {number(value)}" for name, value in values.items())
+
+
+def measured(found: Evaluation) -> str:
+    """The metrics of an evaluation as a table, with intervals and with what a trivial predictor reaches."""
+    reference = found.reference.metrics if found.reference else {}
+    rows = []
+    for name, value in found.metrics.items():
+        low, high = found.intervals.get(name, (None, None))
+        between = "" if low is None or high is None else f"{number(low)} – {number(high)}"
+        rows.append((name, number(value), between, number(reference[name]) if name in reference else ""))
+    head = ("metric", "value", "95% CI", found.reference.title.lower() if found.reference else "reference")
+    return table(head, rows, right=head[1:])
 
 
 def moment(value: datetime) -> str:

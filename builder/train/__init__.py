@@ -18,7 +18,7 @@ from builder.train.control import (
     warm,
 )
 from builder.train.loop import TrainingError
-from builder.train.objectives import OBJECTIVES, Evaluation, Objective, Worst
+from builder.train.objectives import OBJECTIVES, Evaluation, Objective, Reference, Worst
 from builder.train.origin import Fit, StartError, adopt, brought, looked_at, starting_from
 from builder.train.trained import TrainedRun, evaluate, evaluation, fit_here, load_run, predict
 
@@ -30,6 +30,7 @@ __all__ = [
     "Evaluation",
     "Fit",
     "Objective",
+    "Reference",
     "StartError",
     "TrainedRun",
     "TrainingError",

@@ -18,6 +18,7 @@ from builder import log
 from builder.graph import read, write
 from builder.store import Lost, Missing, Run, Store, StoreError
 from builder.train import checkpoints
+from builder.train.changes import ChangeLog
 from builder.train.energy import Meter
 from builder.train.kept import due, keep
 from builder.train.limits import Guard, RunLimits, resident
@@ -79,8 +80,10 @@ class Link(Watch):
         self._best_step = loop.best.step if loop.best.weights else -1
         if loop.best.weights:
             self._note_best(loop)
-        known = self.store.run(self.run_id).summary.get("warnings", [])
-        self.observer.begin(loop, known, self.store.points(self.run_id))
+        run = self.store.run(self.run_id)
+        self._changes = ChangeLog(run, loop.step)
+        self._facts |= self._changes.facts()
+        self.observer.begin(loop, run.summary.get("warnings", []), self.store.points(self.run_id))
         if loop.step == 0:
             keep(self.folder, 0, 0, loop.model.state_dict())
         self._thread.start()
@@ -207,16 +210,22 @@ class Link(Watch):
             self._facts["rate"] = loop.rate
 
     def _set_learning_rate(self, loop: Loop, value: float) -> None:
+        self._changed("learning_rate", loop.learning_rate, value, loop)
         loop.learning_rate = self._facts["learning_rate"] = value
         self.checkpoint(loop)  # so that a run that dies goes on with it
 
     def _set_schedule(self, loop: Loop, name: str) -> None:
         """Also in the run's own document, so that a run that dies goes on with it."""
+        self._changed("schedule", loop.training.schedule, name, loop)
         loop.training = loop.training.model_copy(update={"schedule": name})
         path = self.folder / "project.json"
         write(path, read(path).model_copy(update={"training": loop.training}))
         self._facts["schedule"] = name
         self.checkpoint(loop)
+
+    def _changed(self, setting: str, old: Any, new: Any, loop: Loop) -> None:
+        self._changes.add(setting, old, new, loop.step, loop.epoch)
+        self._facts |= self._changes.facts()
 
     def _serve(self) -> None:
         flushed = beat = asked = 0.0

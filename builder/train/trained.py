@@ -19,12 +19,13 @@ from builder.train import moments
 from builder.train.loop import Watch, begin
 from builder.train.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings, Worst
 from builder.train.objectives.agents import Agent
-from builder.train.objectives.base import joined
+from builder.train.objectives.base import Reference, joined
 from builder.train.objectives.sequence_to_sequence import SequenceToSequence
 from builder.train.origin import verified
 from builder.train.prior import samples
 from builder.train.streaming import measured, take
 from builder.train.teaching import find, teach
+from builder.train.uncertainty import judged
 
 if TYPE_CHECKING:
     import torch
@@ -132,6 +133,8 @@ def evaluation(store: Store, run_id: str) -> Evaluation | None:
     value = json.loads(path.read_text())
     value["classes"] = tuple(value["classes"])
     value["worst"] = [Worst(**item) for item in value["worst"]]
+    value["reference"] = Reference(**value["reference"]) if value.get("reference") else None
+    value["intervals"] = {name: tuple(pair) for name, pair in value.get("intervals", {}).items()}
     return Evaluation(**value)
 
 
@@ -143,9 +146,11 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
     found = objective.evaluate(output, trained.data, rows, split, trained.calibration)
     if isinstance(objective, SequenceToSequence):
         inputs = {name: trained.data.inputs[name][rows] for name in trained.fields}
-        return objective.compare(found, objective.write(trained.output, trained.data, inputs), trained.data, rows)
-    found = objective.further(found, output, trained.output, trained.data, rows)
-    return replace(found, samples=found.samples or samples(trained, rows))
+        found = objective.compare(found, objective.write(trained.output, trained.data, inputs), trained.data, rows)
+    else:
+        found = objective.further(found, output, trained.output, trained.data, rows)
+        found = replace(found, samples=found.samples or samples(trained, rows))
+    return judged(objective, found, output, trained.data, rows, trained.calibration)
 
 
 def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -14,7 +14,8 @@ from builder.data import DataError, Example, Prepared, prepare
 from builder.graph import read
 from builder.store import Run
 from builder.text import number
-from builder.train import Evaluation
+from builder.train import Evaluation, Reference
+from builder.train.changes import changes_of
 from builder.ui.charts import confusion_chart, residual_charts, series_chart
 from builder.ui.episodes import episodes
 from builder.ui.live import Live
@@ -81,6 +82,10 @@ HELP = {
     "chance": "What always naming the most frequent class gets",
     "spread": "The share of their directions that the embeddings use; of D, near 1/D they have collapsed into one",
 }
+REFERENCE_HELP = (
+    "95% CI: the range in which the metric likely lies, given the number of test rows. The line below it is a trivial "
+    "predictor on the same rows, which a useful model has to beat."
+)
 # Measures of the first so many items of a list, which stand behind an @.
 LISTS = {"recall": "Recall", "ndcg": "NDCG", "popular_ndcg": "Popularity NDCG"}
 # Scores of a class that go from 0 to 1, and names that are too long for their columns.
@@ -102,8 +107,9 @@ def results(live: Live, run: Run) -> None:
             st.caption("This run ended before it could be measured. Resume it to go on.")
         return
     st.markdown("### In episodes that it never met" if found.episodes else "### On the test rows")
-    shown = found.metrics if found.outputs is None else {"loss": found.metrics["loss"]}
-    _metrics(shown, run)
+    _metrics(found, run)
+    for change in changes_of(run):
+        st.caption(change.sentence())
     if found.episodes:
         _acted(live, run, found)
         return
@@ -118,12 +124,33 @@ def results(live: Live, run: Run) -> None:
     )
 
 
-def _metrics(found: dict[str, float], run: Run | None = None) -> None:
-    """Measures side by side, in as many rows as leave each room for its name and its number."""
+def _metrics(found: Evaluation, run: Run | None = None) -> None:
+    """Metrics side by side, each with its confidence interval and with what a trivial predictor reaches.
+
+    Metrics of several outputs are shown with each output; only the loss belongs to all of them.
+    """
+    names = list(found.metrics) if found.outputs is None else ["loss"]
     with st.container(horizontal=True, gap="small"):
-        for name, value in found.items():
-            title, text = measured(name, value, run)
-            st.metric(title, text, border=True, width=METRIC_WIDTH, help=HELP.get(name))
+        for name in names:
+            title, text = measured(name, found.metrics[name], run)
+            with st.container(border=True, width=METRIC_WIDTH, gap=None):
+                st.metric(title, text, help=HELP.get(name))
+                for line in _beside(found, name):
+                    st.caption(line)
+    if found.reference is not None:
+        st.caption(REFERENCE_HELP)
+
+
+def _beside(found: Evaluation, name: str) -> list[str]:
+    """The interval of a metric and the reference to beat, as far as they are known."""
+    _, style = _titled(name.partition(" (")[0])
+    lines = []
+    if name in found.intervals:
+        low, high = found.intervals[name]
+        lines.append(f"95% CI {style.format(low)} – {style.format(high)}")
+    if found.reference is not None and name in found.reference.metrics:
+        lines.append(f"{found.reference.title}: {style.format(found.reference.metrics[name])}")
+    return lines
 
 
 def measured(name: str, value: float, run: Run | None = None) -> tuple[str, str]:
@@ -193,9 +220,19 @@ def _output(found: Evaluation, part: dict[str, Any]) -> None:
     """How one of several outputs does by itself."""
     st.markdown(f"#### {plain(part['name'])}")
     st.caption(f"{part['objective']} · weight {part['weight']:g} in the loss")
-    _metrics(part["metrics"])
+    _metrics(_of_output(found, part))
     kept = ("metrics", "classes", "confusion", "report", "residuals", "separation")
     _detail(Evaluation(split=found.split, rows=found.rows, **{name: part[name] for name in kept}), part["name"])
+
+
+def _of_output(found: Evaluation, part: dict[str, Any]) -> Evaluation:
+    """The metrics of one of several outputs, by their own names."""
+    reference, end = found.reference, f" ({part['name']})"
+    intervals = {name.removesuffix(end): value for name, value in found.intervals.items() if name.endswith(end)}
+    if reference is not None:
+        metrics = {name.removesuffix(end): value for name, value in reference.metrics.items() if name.endswith(end)}
+        reference = Reference(reference.title, metrics)
+    return Evaluation(found.split, found.rows, part["metrics"], reference=reference, intervals=intervals)
 
 
 def _report(place: DeltaGenerator, lines: list[dict[str, Any]]) -> None:

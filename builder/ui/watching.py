@@ -15,6 +15,7 @@ from builder.graph import Training
 from builder.store import Run, StoreError
 from builder.text import between, size
 from builder.train import queue
+from builder.train.changes import changes_of
 from builder.train.compare import document
 from builder.train.objectives import Objective
 from builder.ui import asking, session
@@ -269,7 +270,7 @@ def _curves(live: Live, run: Run, per_epoch: int) -> None:
     if scale and any(name.startswith("mae") for name, _ in measures):
         st.caption(scale)
     said = "The first points appear in a moment." if run.state in train.ACTIVE else "It ended before its first points."
-    plot(found, f"{run.id} {run.started_at}", measures, per_epoch, view, said)
+    plot(found, f"{run.id} {run.started_at}", measures, per_epoch, view, said, changes_of(run))
 
 
 def _measures(run: Run, found: Curves) -> list[tuple[str, str]]:

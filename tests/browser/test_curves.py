@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,33 @@ def test_a_part_is_chosen_by_dragging_and_saved_as_a_picture(page: Page) -> None
     assert Path(caught.value.path()).read_bytes().startswith(b"\x89PNG")
     page.locator("svg").dblclick()
     expect(whole).to_be_hidden()
+
+
+def test_a_changed_setting_is_a_line_with_a_label(page: Page) -> None:
+    points = {"train/loss": part(0, [3.0, 2.0, 1.0, 0.5])}  # steps 10 to 40, epochs 1 to 4
+    changes = [
+        {"text": "learning rate 0.01 → 0.001", "step": 20, "at": 1030},
+        {"text": "learning rate 0.001 → 0.0001", "step": 22, "at": 1036},
+        {"text": "learning rate 1 → 2", "step": 9_000, "at": 9_000},  # beyond what is shown
+    ]
+    lines = page.locator(".changes path")
+
+    def places() -> list[float]:
+        return [float(line.get_attribute("d").split(",")[0][1:]) for line in lines.all()]  # type: ignore[union-attr]
+
+    def tick(text: str) -> float:
+        label = page.locator(".grid text[text-anchor=middle]", has_text=re.compile(f"^{text}$"))
+        return float(label.get_attribute("x") or 0)
+
+    show(page, points=points, changes=changes)
+    expect(page.locator(".changes text")).to_have_text([changes[0]["text"], changes[1]["text"]])
+    assert places()[0] == pytest.approx(tick("2"), abs=0.2)
+    one, other = (label.bounding_box() for label in page.locator(".changes text").all())
+    assert one is not None
+    assert other is not None
+    assert other["y"] >= one["y"] + one["height"] - 3 or other["x"] >= one["x"] + one["width"]
+    show(page, points=points, changes=changes, view={**VIEW, "x": "Step"})
+    expect(lines).to_have_count(2)
+    assert places()[0] == pytest.approx(tick("20"), abs=0.2)
+    show(page, points=points, changes=[])
+    expect(lines).to_have_count(0)

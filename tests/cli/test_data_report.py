@@ -51,5 +51,5 @@ def test_clean_data_and_its_card(console: Console) -> None:
 
 def test_what_there_is_not_is_said(console: Console) -> None:
     answer = console("data", "report", "nothing")
-    assert answer.code == 1
+    assert answer.code == 2
     assert "nothing" in answer.err

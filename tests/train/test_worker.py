@@ -38,6 +38,7 @@ from builder.train import (
     wait,
     warm,
 )
+from builder.train.changes import changes_of
 from builder.train.control import _children
 from tests.networks import IMAGE, chain, digits_mlp
 from tests.train.runs import check_curves, killed, moons, trained_here, until, until_state
@@ -175,6 +176,8 @@ def test_paused_steered_killed_resumed_without_gap_or_double_point_and_stopped(s
         bool(torch.isfinite(value).all()) for value in load_run(store, run_id, "last").model.state_dict().values()
     )
     check_curves(store.points(run_id))
+    [change] = changes_of(refresh(store, run_id))  # the resume kept it
+    assert (change.setting, change.old, change.new) == ("learning_rate", 0.01, 1e-9)
     for value in (0, -1, 11, float("nan")):
         with pytest.raises(ValueError, match="above 0 and at most 10"):
             set_learning_rate(store, run_id, value)

@@ -9,7 +9,7 @@ from builder.cli.choose import find_run, find_trained
 from builder.cli.command import Command, Context
 from builder.cli.commands.data import action
 from builder.cli.past import ACTIONS
-from builder.cli.text import measures, moment, number, short, table
+from builder.cli.text import measured, moment, number, short, table
 from builder.text import plain
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ class Evaluate(Command):
 
 
 def _lines(run: Run, result: Evaluation) -> list[str]:
-    lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} rows of {result.split}", measures(result.metrics)]
+    from builder.train.changes import changes_of
+
+    lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} rows of {result.split}", measured(result)]
+    lines += [change.sentence() for change in changes_of(run)]
     if result.report:
         by_class = "class" in result.report[0]
         head = ("class", "precision", "recall", "f1", "examples") if by_class else tuple(result.report[0])
@@ -88,7 +91,7 @@ def _lines(run: Run, result: Evaluation) -> list[str]:
         lines += ["", table(["truth \\ answer", *names], rows, right=names)]
     for output in result.outputs or ():
         told = f"{plain(output['name'])}: {output['objective'].lower()}, weight {output['weight']:g}"
-        lines += ["", told, measures(output["metrics"])]
+        lines += ["", told]
     if result.worst:
         head = ("row", "loss", "truth", "answer", "confidence")
         worst = [

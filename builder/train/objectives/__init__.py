@@ -3,7 +3,7 @@
 from builder.train.objectives.adversarial import Adversarial
 from builder.train.objectives.agents import DQN, PPO, REINFORCE
 from builder.train.objectives.anomaly_detection import AnomalyDetection
-from builder.train.objectives.base import EVALUATION_BATCH, Evaluation, Objective, Scores, Settings, Worst
+from builder.train.objectives.base import EVALUATION_BATCH, Evaluation, Objective, Reference, Scores, Settings, Worst
 from builder.train.objectives.binary_classification import BinaryClassification
 from builder.train.objectives.class_and_tags import ClassAndTags
 from builder.train.objectives.classification import Classification
@@ -46,4 +46,4 @@ OBJECTIVES: dict[str, Objective] = {
     )
 }
 
-__all__ = ["EVALUATION_BATCH", "OBJECTIVES", "Evaluation", "Objective", "Scores", "Settings", "Worst"]
+__all__ = ["EVALUATION_BATCH", "OBJECTIVES", "Evaluation", "Objective", "Reference", "Scores", "Settings", "Worst"]

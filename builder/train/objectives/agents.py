@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from builder.train.objectives.base import NOTHING, Evaluation, Objective, Scores, Settings
+from builder.train.objectives.base import NOTHING, Evaluation, Objective, Reference, Scores, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +58,7 @@ class Agent(Objective):
         from builder.data.environment import FIELD, Senses
         from builder.train.reinforcement.loop import environment_of
         from builder.train.reinforcement.playing import by_chance, play, seeds_of
+        from builder.train.uncertainty import mean_interval
 
         environment = environment_of(data)
         senses, count = Senses(data.preprocess, environment), len(environment.actions)
@@ -69,6 +70,8 @@ class Agent(Objective):
         seeds = seeds_of(split, EPISODES)
         episodes, random = play(scores, environment, senses, seeds), by_chance(environment, senses, seeds)
         totals, chance = (np.array([episode.total for episode in some]) for some in (episodes, random))
+        lengths = np.array([len(episode) for episode in episodes])
+        intervals = {"return": mean_interval(totals), "length": mean_interval(lengths)}
         return Evaluation(
             split=split,
             rows=len(episodes),
@@ -76,9 +79,11 @@ class Agent(Objective):
                 "return": float(totals.mean()),
                 "return_deviation": float(totals.std()),
                 "random_return": float(chance.mean()),
-                "length": float(np.mean([len(episode) for episode in episodes])),
+                "length": float(lengths.mean()),
             },
             classes=environment.actions,
+            reference=Reference("Random actions", {"return": float(chance.mean())}),
+            intervals={name: found for name, found in intervals.items() if found is not None},
             episodes={
                 "drawing": environment.drawing,
                 "actions": list(environment.actions),

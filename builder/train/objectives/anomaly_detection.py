@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from builder.train.objectives import trivial
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Scores, Settings, Worst
 from builder.train.objectives.reconstruction import Reconstruction, row_errors, side_by_side
 from builder.train.objectives.reports import roc_auc
+from builder.train.objectives.trivial import Trivial
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +52,13 @@ class AnomalyDetection(Reconstruction):
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
         """The threshold with the best F1 for what is unusual among these rows."""
         return {"threshold": best_threshold(*_told(output, data, rows))}
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        """Distance from the mean of the usual training rows."""
+        train = data.split["train"]
+        usual = train[data.target[train] == usual_class(data)]
+        found = trivial.mean_of(data.inputs[data.schema.inputs[0].name], usual, rows)
+        return Trivial("Distance from the mean", found.output)
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from builder.graph import Training
     from builder.train.augmented import Augmented, Goal
     from builder.train.loop import Loop
+    from builder.train.objectives.trivial import Trivial
     from builder.train.turns import Turns
 
 # How many rows go through a network at once when it is measured, and how many of the worst are kept.
@@ -78,11 +79,22 @@ class Evaluation:
     embedding: dict[str, Any] | None = None
     # Of several outputs: how each does by itself, as {name, objective, weight, metrics, …parts of an evaluation}.
     outputs: list[dict[str, Any]] | None = None
+    # What has to be beaten, and the 95 % confidence interval (low, high) of each measure that has one.
+    reference: Reference | None = None
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         from dataclasses import asdict
 
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How a trivial predictor, which `title` names, does on the rows of an evaluation, by the same measures."""
+
+    title: str
+    metrics: dict[str, float]
 
 
 def joined(answer: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -128,6 +140,8 @@ class Objective(ABC):
     ranks: ClassVar[bool] = False
     # Whether rows may count more or less than others.
     weighs: ClassVar[bool] = True
+    # The measures that are shares of rows, each of which is right or wrong as a whole.
+    proportions: ClassVar[tuple[str, ...]] = ()
 
     def described(self, training: Training, schema: Schema) -> Self:
         """This objective as a document describes it, for all that is done with an answer but lowering its loss."""
@@ -196,6 +210,23 @@ class Objective(ABC):
     def batched(self) -> bool:
         """Whether the losses of many rows can be taken at once, by torch.func.vmap; with class weights they cannot."""
         return self.pricing.class_weights is None
+
+    def is_proportion(self, measure: str) -> bool:
+        """Whether a measure is a share of rows, each of which is right or wrong as a whole."""
+        return measure in self.proportions
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        """Outputs of a predictor that any network has to beat; None where there is none."""
+        return None
+
+    def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
+        """How the trivial predictor does on `rows`. It is calibrated on the validation rows, as a network is."""
+        found, validation = self.trivial(data, rows), data.split["validation"]
+        if found is None:
+            return None
+        tuned = self.trivial(data, validation) if self.calibrates else None
+        chosen = self.calibrate(tuned.output, data, validation) if tuned else NOTHING
+        return Reference(found.title, self.evaluate(found.output, data, rows, split, chosen).metrics)
 
     def rises(self, measure: str) -> bool:
         """Whether more of a measure is better."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from builder.train.objectives import trivial
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
 from builder.train.objectives.reports import by_class, class_scores, confusion
 from builder.train.objectives.thresholds import HALF, areas, best_threshold, curves
+from builder.train.objectives.trivial import Trivial
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +27,7 @@ class BinaryClassification(Objective):
     metrics = {"loss": "Binary cross-entropy", "accuracy": "Accuracy at ½"}  # noqa: RUF012
     takes = ("positive_weight", "label_smoothing")
     calibrates = True
+    proportions = ("accuracy",)
 
     def target(self, data: Prepared) -> torch.Tensor:
         return data.target.float().unsqueeze(1)
@@ -41,6 +44,9 @@ class BinaryClassification(Objective):
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
         """The probability from which on the positive class is told, by the best F1 among these rows."""
         return {"threshold": best_threshold(output[:, 0].sigmoid(), data.target[rows] == 1)}
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return trivial.base_rates(data, rows)
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

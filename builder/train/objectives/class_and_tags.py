@@ -10,6 +10,7 @@ from builder.data.encode import IGNORE
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings
 from builder.train.objectives.classification import Classification
 from builder.train.objectives.tagging import Tagging
+from builder.train.objectives.trivial import Trivial
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,7 @@ class ClassAndTags(Objective):
     summary = "What a text is about, and a tag for each of its words: two outputs that learn together"
     metrics = {"loss": "Both cross-entropies", "accuracy": "Accuracy", "word_accuracy": "Token accuracy"}  # noqa: RUF012
     by_class = True
+    proportions = ("accuracy",)
     takes = ("class_weights", "label_smoothing")  # of the class; every word counts alike
 
     def target(self, data: Prepared) -> torch.Tensor:
@@ -73,6 +75,16 @@ class ClassAndTags(Objective):
             "accuracy": means["accuracy"],
             "word_accuracy": means["right"] / words,
         }
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        import torch
+
+        of_classes, of_tags = _views(data)
+        first, second = _CLASS.trivial(of_classes, rows), _TAGS.trivial(of_tags, rows)
+        if first is None or second is None:
+            return None
+        title = f"{first.title}, {second.title[0].lower()}{second.title[1:]}"
+        return Trivial(title, torch.cat([first.output, second.output.flatten(1)], dim=1))
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

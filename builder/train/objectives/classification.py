@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from builder.train.objectives import trivial
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
 from builder.train.objectives.reports import by_class, class_scores, confusion, roc_auc
+from builder.train.objectives.trivial import Trivial
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +27,7 @@ class Classification(Objective):
     summary = "Which of several classes an example belongs to"
     metrics = {"loss": "Cross-entropy", "accuracy": "Accuracy"}  # noqa: RUF012
     by_class = True
+    proportions = ("accuracy",)
     takes: ClassVar[tuple[str, ...]] = ("class_weights", "label_smoothing")
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -38,6 +41,9 @@ class Classification(Objective):
 
         loss = functional.cross_entropy(output, target, reduction="sum")
         return Scores({"loss": loss, "accuracy": (output.argmax(1) == target).sum()}, len(target))
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return trivial.majority(data, rows)
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

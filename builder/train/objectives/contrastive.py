@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from builder.train.objectives.base import NOTHING, Evaluation, Objective, Scores, Settings
+from builder.train.objectives.base import NOTHING, Evaluation, Objective, Reference, Scores, Settings
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +40,7 @@ class Contrastive(Objective):
     doubles = True
     weighs = False
     says = False
+    proportions = ("knn_accuracy", "probe_accuracy", "input_knn_accuracy")
     temperature, neighbours = 0.5, 5
 
     def described(self, training: Training, schema: Schema) -> Self:
@@ -80,6 +81,14 @@ class Contrastive(Objective):
             },
             len(output),
         )
+
+    def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
+        """Naming the majority class, where the data has classes."""
+        if data.schema.target.kind != "class":
+            return None
+        most = data.target[data.split["train"]].bincount().argmax()
+        share = float((data.target[rows] == most).float().mean())
+        return Reference("Majority class", {"knn_accuracy": share, "probe_accuracy": share})
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

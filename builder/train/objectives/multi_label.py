@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from builder.train.objectives import trivial
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
 from builder.train.objectives.reports import by_class
 from builder.train.objectives.thresholds import HALF, areas, best_threshold
+from builder.train.objectives.trivial import Trivial
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +34,7 @@ class MultiLabel(Objective):
     }
     takes = ("positive_weight", "label_smoothing")
     calibrates = True
+    proportions = ("subset_accuracy",)
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return self.pricing.binary(output, target)
@@ -59,6 +62,9 @@ class MultiLabel(Objective):
         """The probability from which on each label is told, by its best F1 among these rows; by the label's number."""
         shares, true = output.sigmoid(), data.target[rows] > HALF
         return {str(label): best_threshold(shares[:, label], true[:, label]) for label in range(shares.shape[1])}
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return trivial.base_rates(data, rows)
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from builder.train.objectives.base import NOTHING, Evaluation, Objective, Scores, Settings
+from builder.train.objectives.base import NOTHING, Evaluation, Objective, Reference, Scores, Settings
 
 if TYPE_CHECKING:
     import torch
@@ -133,7 +133,10 @@ class Ranking(Objective):
         rows: torch.Tensor,
     ) -> Evaluation:
         """The items that a user liked in these rows, among all that are not known from the rows of other splits."""
+        import numpy as np
         import torch
+
+        from builder.train.uncertainty import mean_interval
 
         (user, item), liked = (spec.name for spec in data.schema.inputs[:2]), self.liked(data)
         count = data.schema.inputs[1].vocabulary or 2
@@ -144,7 +147,8 @@ class Ranking(Objective):
         popular = bought[data.split["train"]][liked[data.split["train"]]].bincount(minlength=count).double()
         users = people[rows][liked[rows]].unique()[:USERS]  # type: ignore[no-untyped-call]
         lines: list[dict[str, Any]] = []
-        sums = {"recall": 0.0, "ndcg": 0.0, "mrr": 0.0, "popular": 0.0}
+        scored: list[dict[str, float]] = []
+        popularity: list[dict[str, float]] = []
         every = torch.arange(1, count).unsqueeze(1)
         for one in users.tolist():
             own = people == one
@@ -159,21 +163,21 @@ class Ranking(Objective):
             taken = popular[1:].clone()
             taken[known] = -float("inf")
             told, base = ranked(scores, wanted - 1, self.top_k), ranked(taken, wanted - 1, self.top_k)
-            for name in ("recall", "ndcg", "mrr"):
-                sums[name] += told[name]
-            sums["popular"] += base["ndcg"]
+            scored.append(self._measures(told))
+            popularity.append(self._measures(base))
             lines.append({"user": one, "told": told, "wanted": wanted.tolist()})
-        total = max(1, len(lines))
+        measures, reference = _means(scored), _means(popularity)
+        ranges = {name: mean_interval(np.array([one[name] for one in scored])) for name in measures}
         named = [names_of(data, place) for place in (0, 1)]
         return replace(
             found,
             metrics={
-                f"recall@{self.top_k}": sums["recall"] / total,
-                f"ndcg@{self.top_k}": sums["ndcg"] / total,
-                "mrr": sums["mrr"] / total,
-                f"popular_ndcg@{self.top_k}": sums["popular"] / total,
+                **measures,
+                f"popular_ndcg@{self.top_k}": reference.get(f"ndcg@{self.top_k}", 0.0),
                 "users": float(len(lines)),
             },
+            reference=Reference("Popularity", reference) if reference else None,
+            intervals={name: found for name, found in ranges.items() if found is not None},
             report=[
                 {
                     "user": named[0](line["user"]),
@@ -184,6 +188,11 @@ class Ranking(Objective):
                 for line in lines[:SHOWN]
             ],
         )
+
+    def _measures(self, found: Mapping[str, float]) -> dict[str, float]:
+        """What is measured of one user, as it is called."""
+        at = self.top_k
+        return {f"recall@{at}": found["recall"], f"ndcg@{at}": found["ndcg"], "mrr": found["mrr"]}
 
     def answers(
         self,
@@ -196,6 +205,12 @@ class Ranking(Objective):
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         return {"kind": "score"}
+
+
+def _means(values: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each measure over users."""
+    names = values[0] if values else {}
+    return {name: sum(one[name] for one in values) / len(values) for name in names}
 
 
 def bpr(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

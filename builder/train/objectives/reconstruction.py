@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from builder.data.encode import restore_rows
+from builder.train.objectives import trivial
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Settings, Worst
 from builder.train.objectives.losses import SquaredLoss
+from builder.train.objectives.trivial import Trivial
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +29,9 @@ class Reconstruction(SquaredLoss):
 
     def target(self, data: Prepared) -> torch.Tensor:
         return data.inputs[data.schema.inputs[0].name]
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return trivial.mean_of(self.target(data), data.split["train"], rows)
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

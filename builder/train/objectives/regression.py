@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from builder.text import number
+from builder.train.objectives import trivial
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Scores, Settings, Worst
 from builder.train.objectives.losses import SquaredLoss
+from builder.train.objectives.trivial import Trivial
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +52,9 @@ class Regression(SquaredLoss):
 
     def titles(self, training: Training) -> dict[str, str]:
         return {**self.metrics, "loss": LOSSES[training.regression_loss]}
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return trivial.forecast(data, rows) or trivial.mean(data, rows, self.quantile)
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from builder.train.objectives import trivial
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from builder.train.objectives.trivial import Trivial
 
 if TYPE_CHECKING:
     import torch
@@ -52,6 +54,9 @@ class Segmentation(Objective):
         counts = {name: [means[f"{name} {place}"] for place in range(classes)] for name in ("both", "said", "true")}
         dice, iou = _shares(counts)
         return {"loss": means["loss"], "accuracy": means["accuracy"], "dice": _mean(dice[1:]), "iou": _mean(iou[1:])}
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return trivial.pixel_majority(data, rows)
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

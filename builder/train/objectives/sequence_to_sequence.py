@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from builder.data.encode import IGNORE, write, written
-from builder.train.objectives.base import NOTHING, WORST, Evaluation, Settings, Worst
+from builder.train.objectives import trivial
+from builder.train.objectives.base import NOTHING, WORST, Evaluation, Reference, Settings, Worst
 from builder.train.objectives.losses import StepCrossEntropy
+from builder.train.objectives.trivial import Trivial
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +31,19 @@ class SequenceToSequence(StepCrossEntropy):
     title = "Text to text"
     summary = "A text that answers a text, written token by token, such as a translation"
     metrics = {"loss": "Cross-entropy", "accuracy": "Token accuracy"}  # noqa: RUF012
+    proportions = ("exact_match",)
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return trivial.token_by_place(data, rows)
+
+    def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
+        """With the share of rows whose answer is the most frequent one of the training rows."""
+        found = super().reference(data, rows, split)
+        if found is None:
+            return None
+        answers, counts = data.target[data.split["train"]].unique(dim=0, return_counts=True)  # type: ignore[no-untyped-call]
+        exact = (data.target[rows] == answers[counts.argmax()]).all(1).float().mean()
+        return replace(found, metrics={"exact_match": float(exact), **found.metrics})
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

@@ -12,6 +12,7 @@ from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective,
 from builder.train.objectives.binary_classification import BinaryClassification
 from builder.train.objectives.classification import Classification
 from builder.train.objectives.regression import Regression
+from builder.train.objectives.trivial import Trivial
 
 if TYPE_CHECKING:
     import torch
@@ -131,6 +132,20 @@ class SeveralOutputs(Objective):
             if part.objective.calibrates
             for name, value in part.objective.calibrate(part.answer(output), view(data, place), rows).items()
         }
+
+    def is_proportion(self, measure: str) -> bool:
+        name, _, _ = measure.partition(" (")
+        return any(part.called(name) == measure and part.objective.is_proportion(name) for part in self.parts)
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        import torch
+
+        found = [part.objective.trivial(view(data, place), rows) for place, part in enumerate(self.parts)]
+        known = [one for one in found if one is not None]
+        if len(known) < len(found):
+            return None
+        titles = dict.fromkeys(one.title for one in known)
+        return Trivial(", ".join(titles), torch.cat([one.output for one in known], dim=1))
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

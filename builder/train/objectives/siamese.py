@@ -10,7 +10,7 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from builder.train.objectives.base import NOTHING, WORST, Evaluation, Objective, Reference, Scores, Settings, Worst
 from builder.train.objectives.reports import by_class, class_scores, confusion
 from builder.train.objectives.thresholds import areas, best_threshold, curves
 
@@ -40,6 +40,7 @@ class Siamese(Objective):
     }
     takes = ("margin",)
     calibrates = True
+    proportions = ("accuracy",)
     margin = 1.0
 
     def described(self, training: Training, schema: Schema) -> Self:
@@ -84,6 +85,12 @@ class Siamese(Objective):
         if not bool(alike.any()) or bool(alike.all()):
             return {"threshold": self.margin / 2}
         return {"threshold": -best_threshold(-distance(output), alike)}
+
+    def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
+        """Calling every pair what most training pairs are."""
+        most = int(data.target[data.split["train"]].bincount().argmax())
+        share = float((data.target[rows] == most).float().mean())
+        return Reference("Majority class", {"accuracy": share, "roc_auc": 0.5})
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from builder.data.encode import IGNORE, PAD, spans
+from builder.train.objectives import trivial
 from builder.train.objectives.base import NOTHING, WORST, Evaluation, Scores, Settings, Worst
 from builder.train.objectives.losses import StepCrossEntropy
+from builder.train.objectives.trivial import Trivial
 
 if TYPE_CHECKING:
     import torch
@@ -65,6 +67,9 @@ class Tagging(StepCrossEntropy):
         if "called" in means:
             found["entity_f1"] = 2 * means["hits"] / means["called"] if means["called"] else 0.0
         return found
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return trivial.tag_of_word(data, rows)
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

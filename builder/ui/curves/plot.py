@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from builder.train.changes import SettingChange
 from builder.ui.charts import thin
 from builder.ui.curves import Curve, Curves, View
 from builder.ui.served import component
@@ -23,10 +24,17 @@ _KEY, _SENT = "curves", "curves sent"
 
 
 def plot(
-    found: Curves, run: str, charts: Sequence[tuple[str, str]], steps_per_epoch: int, view: View, message: str
+    found: Curves,
+    run: str,
+    charts: Sequence[tuple[str, str]],
+    steps_per_epoch: int,
+    view: View,
+    message: str,
+    changes: Sequence[SettingChange] = (),
 ) -> None:
     """One chart for each measure (name, title), with training and validation; for the loss, the batches' own too.
 
+    Each of the `changes` of a setting during the run is a vertical line with a label.
     `message` stands in charts that have no points. `run` changes where points were taken back, as by a resume: then
     nothing of what a browser has counts any more.
     """
@@ -37,6 +45,7 @@ def plot(
         "epochs": next((_name(key) for key in found if key[0] == "validation"), ""),
         "view": {"x": view.x, "smoothing": view.smoothing, "log_x": view.log_x, "log_y": view.log_y},
         "message": message,
+        "changes": [{"text": change.short, "step": change.step, "at": round(change.at, 2)} for change in changes],
         **unsent(found, run),
     }
     _component()(key=_KEY, data=data, height="content", on_missing_change=_forget)

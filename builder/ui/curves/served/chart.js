@@ -56,6 +56,7 @@ export class Chart {
     const clip = `inside-${Math.random().toString(36).slice(2)}`;
     this.inside = shape(shape(shape(this.svg, "defs"), "clipPath", { id: clip }), "rect");
     this.marks = shape(this.svg, "path", { class: "epochs" });
+    this.changes = shape(this.svg, "g", { class: "changes" });
     this.lines = shape(this.svg, "g", { class: "lines", "clip-path": `url(#${clip})` });
     this.cross = shape(this.svg, "path", { class: "cross" });
     this.dots = shape(this.svg, "g");
@@ -158,6 +159,7 @@ export class Chart {
       if (label.textContent !== text) label.textContent = text;
     });
     set(this.marks, { d: this.epochs() });
+    this.drawChanges();
     set(this.xTitle, { x: (x.from + x.to) / 2, y: HEIGHT - 6 });
     this.xTitle.textContent = this.shared.axis.title;
     set(this.message, { x: (x.from + x.to) / 2, y: (y.from + y.to) / 2 });
@@ -171,6 +173,26 @@ export class Chart {
     const found = this.shared.marks.filter((at) => at >= x.low && at <= x.high);
     if (found.length > (x.to - x.from) / 12) return "";
     return found.map((at) => `M${x.at(at).toFixed(1)},${y.to}V${y.from}`).join("");
+  }
+
+  /** A line with a label wherever a setting was changed during the run; labels that would overlap go to rows below. */
+  drawChanges() {
+    const { x, y } = this;
+    this.changes.replaceChildren();
+    const ends = []; // of the labels of each row
+    for (const { text, place } of this.shared.changes) {
+      if (!(place >= x.low && place <= x.high)) continue;
+      const left = x.at(place);
+      const width = 5.6 * text.length;
+      const after = left + 4 + width < x.to;
+      const [from, to] = after ? [left, left + width + 8] : [left - width - 8, left];
+      let row = ends.findIndex((end) => end < from);
+      if (row < 0) row = ends.length;
+      ends[row] = to;
+      const line = shape(this.changes, "path", { d: `M${left.toFixed(1)},${y.to}V${y.from}` });
+      shape(line, "title").textContent = text;
+      shape(this.changes, "text", { x: left + (after ? 4 : -4), y: y.to + 11 + 13 * row, "text-anchor": after ? "start" : "end" }).textContent = text;
+    }
   }
 
   trace(label, { at, values, tone, kind }) {

@@ -11,7 +11,7 @@ const SECONDS = [
   [1, "s"],
 ];
 
-/** What stands along the charts: how a line's places are found, its title, and how a place is told. */
+/** What stands along the charts: its title, and how the places of a line, or of a change of a setting, are found. */
 function along(data, lines) {
   const all = [...lines.values()].filter((line) => line.have);
   if (data.view.x === "Step") return { title: "Step", of: (line) => line.steps };
@@ -71,7 +71,8 @@ class Curves {
     for (const [name, line] of this.lines) places.set(name, axis.of(line));
     const ends = this.lines.get(epochs);
     const marks = ends && view.x !== "Epoch" ? places.get(epochs) : [];
-    const shared = { axis, places, marks, view, zoom: this.zoom, hover: this.hover, message: this.data.message };
+    const changes = (this.data.changes ?? []).map(({ text, step, at }) => ({ text, place: axis.of({ steps: [step], at: [at] })[0] }));
+    const shared = { axis, places, marks, changes, view, zoom: this.zoom, hover: this.hover, message: this.data.message };
     charts.forEach((chart, place) => this.charts[place].draw(chart, this.lines, shared));
   }
 

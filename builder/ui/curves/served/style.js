@@ -32,6 +32,8 @@ svg text { fill: var(--st-text-color); font-family: var(--st-font); font-variant
 .axis { opacity: 0.65; }
 .message { opacity: 0.6; font-size: 14px; }
 .epochs { stroke: var(--st-text-color); stroke-dasharray: 2 4; opacity: 0.22; fill: none; }
+.changes path { stroke: var(--st-primary-color); stroke-dasharray: 5 3; opacity: 0.7; fill: none; }
+.changes text { font-size: 10.5px; opacity: 0.85; }
 .line { fill: none; stroke-linejoin: round; stroke: var(--train); }
 .line.validation { stroke: var(--validation); }
 .line.main { stroke-width: 2.2; }
