@@ -10,7 +10,7 @@ import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from builder.graph.composition import COMPOSITIONS
 from builder.graph.document import Project
@@ -66,6 +66,8 @@ class Editor:
         self._redo: list[Project] = []
         self._authors: dict[str, int] = {}
         self._others: dict[str, int] = {}
+        # In which ways the document changed since its owner last asked to begin anew.
+        self.changes: set[Literal["edit", "replacement", "travel"]] = set()
 
     @property
     def project(self) -> Project:
@@ -116,6 +118,7 @@ class Editor:
             self._redo = []
             # What networks there are, no browser works out by itself: all take the snapshot.
             self._take(project, None if _composes(edit) else origin)
+            self.changes.add("edit")
             return True
 
     def replace(self, project: Project) -> bool:
@@ -126,6 +129,7 @@ class Editor:
             self._undo = [*self._undo[-HISTORY + 1 :], self._project]
             self._redo = []
             self._take(project, None)
+            self.changes.add("replacement")
             return True
 
     def sync(self, message: Any) -> list[str]:
@@ -194,6 +198,7 @@ class Editor:
         project = source.pop()
         target.append(self._project)
         self._take(project, None)
+        self.changes.add("travel")
         return True
 
     def _take(self, project: Project, origin: str | None) -> None:

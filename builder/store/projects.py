@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import exists, func, insert, select, update
 
 from builder.graph import DocumentError, Project, dumps, loads
 from builder.store.database import Database, Missing, StoreError
+from builder.store.history import Change, Saved, append, record
 from builder.store.schema import projects, versions
 
-KEPT_VERSIONS = 60
-# Saves that follow each other this quickly share a version, so that the kept ones reach back further.
-VERSION_EVERY = timedelta(seconds=30)
+
+def utc_now() -> datetime:
+    """The time that what is saved gets."""
+    return datetime.now(UTC)
 
 
 class Conflict(StoreError):  # noqa: N818  (a conflict is what it is called)
@@ -61,7 +63,7 @@ class Projects:
     def create_project(self, project: Project) -> str:
         """Keep a new project. Returns its id."""
         project_id = str(uuid.uuid4())
-        now, text = datetime.now(UTC), dumps(project)
+        now, text = utc_now(), dumps(project)
         with self.db.writing() as connection:
             connection.execute(
                 insert(projects).values(
@@ -76,7 +78,7 @@ class Projects:
                     updated_at=now,
                 )
             )
-            _append_version(connection, project_id, text, now)
+            append(connection, project_id, 1, text, now)
         return project_id
 
     def list_projects(self, limit: int = 500) -> list[ProjectRow]:
@@ -104,19 +106,29 @@ class Projects:
         return SavedProject(row.id, _document(row.document), row.epoch, row.revision, json.loads(row.acks), row.stamp)
 
     def save(
-        self, project_id: str, project: Project, epoch: str, revision: int, acks: dict[str, int], stamp: int
+        self,
+        project_id: str,
+        project: Project,
+        epoch: str,
+        revision: int,
+        acks: dict[str, int],
+        stamp: int,
+        change: Change = "edit",
     ) -> int:
-        """Keep the state of an editor, and a version where the document changed. Returns the new stamp.
+        """Keep the state of an editor, and where the document changed perhaps a version (see `builder.store.history`).
+        Returns the new stamp.
 
         Raises:
             Conflict: someone else saved since `stamp`; nothing was written.
             StoreError: there is no such project.
         """
-        now, text = datetime.now(UTC), dumps(project)
+        now, text = utc_now(), dumps(project)
         values = {"name": project.name, "document": text, "epoch": epoch, "revision": revision}
         with self.db.writing() as connection:
             found = connection.execute(
-                select(projects.c.stamp, projects.c.document).where(projects.c.id == project_id).with_for_update()
+                select(projects.c.stamp, projects.c.document, projects.c.updated_at)
+                .where(projects.c.id == project_id)
+                .with_for_update()
             ).first()
             if found is None:
                 raise StoreError("This project was deleted meanwhile; save it under another name.")
@@ -128,7 +140,7 @@ class Projects:
                 .values(**values, acks=json.dumps(acks), stamp=stamp + 1, updated_at=now)
             )
             if found.document != text:
-                _append_version(connection, project_id, text, now)
+                record(connection, project_id, text, now, change, Saved(found.document, found.updated_at))
         return stamp + 1
 
     def versions(self, project_id: str) -> list[VersionRow]:
@@ -155,6 +167,34 @@ class Projects:
             raise StoreError(f"There is no version {number} of this project any more.")
         return _document(row.document)
 
+    def restore_version(self, project_id: str, number: int) -> None:
+        """Put a version in the place of a document that cannot be opened, which is kept as a version itself. Where it
+        can be opened, its editor does so, and Undo takes it back.
+
+        Raises:
+            StoreError: there is no such version, or it cannot be read either.
+        """
+        name, now = self.version(project_id, number).name, utc_now()
+        mine = versions.c.project_id == project_id
+        with self.db.writing() as connection:
+            found = connection.execute(select(projects).where(projects.c.id == project_id).with_for_update()).one()
+            text = connection.execute(select(versions.c.document).where(mine, versions.c.number == number)).scalar()
+            last = connection.execute(select(func.max(versions.c.number)).where(mine)).scalar() or 0
+            append(connection, project_id, last + 1, found.document, now, name="Could not be opened")
+            connection.execute(
+                update(projects)
+                .where(projects.c.id == project_id)
+                .values(
+                    name=name,
+                    document=text,
+                    epoch=uuid.uuid4().hex,  # what browsers still hold belongs to another document
+                    revision=found.revision + 1,
+                    acks="{}",
+                    stamp=found.stamp + 1,
+                    updated_at=now,
+                )
+            )
+
     def name_version(self, project_id: str, number: int, name: str) -> None:
         """Give a version a name, so that it is kept for ever; an empty name takes it back."""
         with self.db.writing() as connection:
@@ -172,26 +212,3 @@ def _document(text: str) -> Project:
         return loads(text)
     except DocumentError as error:
         raise StoreError(f"What is stored of this project cannot be read: {error}") from error
-
-
-def _append_version(connection: Connection, project_id: str, text: str, now: datetime) -> None:
-    mine = versions.c.project_id == project_id
-    newest = connection.execute(select(versions).where(mine).order_by(versions.c.number.desc()).limit(1)).first()
-    number = newest.number if newest else 0
-    recent = newest and number > 1 and not newest.name and now - newest.created_at < VERSION_EVERY
-    if newest and recent and not _is_restored(connection, project_id, text):
-        connection.execute(update(versions).where(versions.c.id == newest.id).values(document=text))
-        return
-    connection.execute(
-        insert(versions).values(project_id=project_id, number=number + 1, name="", document=text, created_at=now)
-    )
-    unnamed = select(versions.c.number).where(mine, versions.c.name == "").order_by(versions.c.number.desc())
-    oldest_kept = connection.execute(unnamed.offset(KEPT_VERSIONS - 1).limit(1)).scalar()
-    if oldest_kept is not None:
-        connection.execute(delete(versions).where(mine, versions.c.name == "", versions.c.number < oldest_kept))
-
-
-def _is_restored(connection: Connection, project_id: str, text: str) -> bool:
-    """Whether a document is an older version again; that never takes the place of the work that it was put over."""
-    same = exists().where(versions.c.project_id == project_id, versions.c.document == text)
-    return bool(connection.execute(select(same)).scalar())

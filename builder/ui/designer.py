@@ -12,7 +12,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from builder.compile import CompileError, source
 from builder.graph import Edit
-from builder.store import StoreError
+from builder.store import StoreError, VersionRow
 from builder.train import OBJECTIVES
 from builder.ui.canvas import canvas
 from builder.ui.canvas.payload import payload
@@ -31,6 +31,8 @@ from builder.ui.words import ago
 HEIGHT = 690
 # Another tab or another person may have changed the project; how often this tab looks.
 LOOK_EVERY_S = 2.0
+# How many versions are listed at first.
+SHOWN = 60
 PAGE = "design"
 
 
@@ -172,18 +174,31 @@ def _code(live: Live) -> None:
 
 
 def _versions(live: Live) -> None:
+    """The versions, the newest first; those with names stand however old they are."""
     rows = live.store.versions(live.id)
-    st.caption("Every half minute of work is kept, the last 60 of them; a version with a name is kept for ever.")
-    for row in rows[:60]:
-        with st.container(border=True):
-            st.markdown(f"**{row.number}** · {ago(row.created_at)}")
-            key = f"version {row.number} {row.name}"
-            name = st.text_input("Name", row.name, key=key, placeholder="Name it to keep it", max_chars=200)
-            try:
-                if name != row.name:
-                    live.store.name_version(live.id, row.number, name)
-                if st.button("Restore", key=f"restore {row.number}", help="Can be undone", width="stretch"):
-                    live.replace(live.store.version(live.id, row.number))
-                    st.rerun(scope="fragment")
-            except StoreError as error:
-                st.error(str(error))
+    st.caption(
+        "A version every half minute of work: all of the last hour, one for each hour of a day, and one for each day "
+        "of a year. A version with a name is kept for ever."
+    )
+    key = f"versions shown {live.id}"
+    shown = int(st.session_state.get(key, SHOWN))
+    for row in [*rows[:shown], *(row for row in rows[shown:] if row.name)]:
+        _version(live, row)
+    if len(rows) > shown and st.button("Show older versions", width="stretch"):
+        st.session_state[key] = shown + SHOWN
+        st.rerun(scope="fragment")
+
+
+def _version(live: Live, row: VersionRow) -> None:
+    with st.container(border=True):
+        st.markdown(f"**{row.number}** · {ago(row.created_at)}")
+        key = f"version {row.number} {row.name}"
+        name = st.text_input("Name", row.name, key=key, placeholder="Name it to keep it", max_chars=200)
+        try:
+            if name != row.name:
+                live.store.name_version(live.id, row.number, name)
+            if st.button("Restore", key=f"restore {row.number}", help="Can be undone", width="stretch"):
+                live.replace(live.store.version(live.id, row.number))
+                st.rerun(scope="fragment")
+        except StoreError as error:
+            st.error(str(error))

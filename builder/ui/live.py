@@ -183,8 +183,13 @@ class Live:
             return []
         try:
             acks = dict(editor.acks)
-            self._stamp = self.store.save(self.id, editor.project, editor.epoch, editor.revision, acks, self._stamp)
+            # Undo among other edits goes back to a state and on from there, which is no going on.
+            change = editor.changes.copy().pop() if len(editor.changes) == 1 else "replacement"
+            self._stamp = self.store.save(
+                self.id, editor.project, editor.epoch, editor.revision, acks, self._stamp, change
+            )
             self._saved = (editor.revision, acks)
+            editor.changes.clear()
             self.problem = ""
         except Conflict as error:
             return [self._reopened(error)]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
+from typing import get_args
 
 import pytest
 from sqlalchemy import func, select, update
 
 import builder.store.projects as module
 from builder.graph import Project, blank
-from builder.store import Conflict, Store, StoreError, open_store, schema
+from builder.store import Conflict, Store, StoreError, history, open_store, schema
+from builder.ui.live import Live
 from tests.networks import digits_mlp
 
 HOSTILE = [
@@ -47,10 +51,30 @@ def past(store: Store, project_id: str) -> dict[int, str]:
     return {number: store.version(project_id, number).name for number in numbers}
 
 
+class Clock:
+    """The time that the store sees."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def wait(self, **time: float) -> None:
+        self.now += timedelta(**time)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(module, "utc_now", made)
+    return made
+
+
 @pytest.fixture
 def every_save(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each save a version of its own, as if people took their time."""
-    monkeypatch.setattr(module, "VERSION_EVERY", timedelta(0))
+    monkeypatch.setattr(history, "EVERY", timedelta(0))
 
 
 def test_what_is_saved_is_loaded(store: Store) -> None:
@@ -94,25 +118,123 @@ def test_the_list_shows_the_last_changed_first(store: Store) -> None:
         assert datetime.now(UTC) - row.updated_at < timedelta(minutes=1)
 
 
-@pytest.mark.usefixtures("every_save")
-def test_versions_are_kept_by_number_and_those_with_a_name_for_ever(store: Store, project_id: str) -> None:
-    rename(store, project_id, *(f"v{number}" for number in range(2, 11)))
-    store.name_version(project_id, 4, "Before the big change")
-    rename(store, project_id, *(f"v{number}" for number in range(11, 151)))
-    rows = store.versions(project_id)
-    numbers = [row.number for row in rows]
-    assert numbers == sorted(numbers, reverse=True)
-    assert set(range(101, 151)) <= set(numbers), "the last fifty"
-    assert [(row.number, row.name) for row in rows if row.name] == [(4, "Before the big change")]
-    assert numbers == [*range(150, 150 - module.KEPT_VERSIONS, -1), 4]
+def test_two_years_of_versions_are_thinned_by_age() -> None:
+    """People change something a few times a day, in the last days every 20 minutes, in the last hours every minute."""
+    now = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+    end, made, kept = now + timedelta(days=2 * 365), list[datetime](), list[tuple[int, datetime]]()
+    while now < end:
+        rest = end - now
+        now += timedelta(minutes=1 if rest <= timedelta(hours=3) else 20 if rest <= timedelta(days=3) else 480)
+        made.append(now)
+        kept.insert(0, (len(made), now))
+        gone = set(history.outdated(kept, now))
+        kept = [row for row in kept if row[0] not in gone]
+    left = {at for _, at in kept}
+
+    def aged(low: timedelta, high: timedelta) -> list[datetime]:
+        return [at for at in made if low < now - at <= high]
+
+    hour, day, year = timedelta(hours=1), timedelta(days=1), timedelta(days=365)
+    assert set(aged(-hour, hour)) <= left
+    assert {format(at, "%Y%m%d%H"): at for at in aged(hour, day)}.keys() == {
+        format(at, "%Y%m%d%H") for at in left if hour < now - at <= day
+    }
+    last = {format(at, "%Y%m%d"): at for at in aged(day + hour, year)}
+    assert len(last) >= 364
+    assert set(list(last.values())[1:-1]) <= left, "the last of each day"
+    assert not [at for at in left if now - at > year]
+    assert 60 + 23 + 364 <= len(left) <= 61 + 25 + 366
+
+
+def test_versions_are_thinned_by_age_and_those_with_a_name_are_kept_for_ever(store: Store, clock: Clock) -> None:
+    project_id = store.create_project(blank("v1"))
+    for number in range(2, 42):
+        clock.wait(hours=12)
+        rename(store, project_id, f"v{number}")
+        if number == 4:
+            store.name_version(project_id, 4, "Before the big change")
+    versions = past(store, project_id)
+    # The last ten, before them one of two a day, and what has a name.
+    assert len([number for number in versions if number > 31]) == 10
+    assert len([number for number in versions if number <= 31]) in (16, 17)
+    clock.wait(days=400)
+    rename(store, project_id, "much later")
+    assert list(past(store, project_id)) == [4, *range(33, 43)]
     assert store.version(project_id, 4).name == "v4"
-    assert store.version(project_id, 150).name == "v150"
-    assert store.version(project_id, 151 - module.KEPT_VERSIONS).name == f"v{151 - module.KEPT_VERSIONS}"
-    with pytest.raises(StoreError, match="no version 5"):
-        store.version(project_id, 5)
+    with pytest.raises(StoreError, match="no version 8"):
+        store.version(project_id, 8)
     store.name_version(project_id, 4, "")
+    clock.wait(minutes=1)
     rename(store, project_id, "one more")
-    assert min(row.number for row in store.versions(project_id)) > 4, "without its name it goes like the others"
+    assert 4 not in past(store, project_id), "without its name it goes like the others"
+
+
+def test_after_years_the_last_versions_are_still_there(store: Store, clock: Clock) -> None:
+    project_id = store.create_project(blank("v1"))
+    for number in range(2, 40):
+        clock.wait(days=1)
+        rename(store, project_id, f"v{number}")
+    clock.wait(days=3000)
+    rename(store, project_id, "again")
+    assert list(past(store, project_id).values()) == [*(f"v{number}" for number in range(31, 40)), "again"]
+
+
+def test_no_two_versions_are_closer_than_half_a_minute(store: Store, clock: Clock) -> None:
+    project_id, source = store.create_project(blank("v1")), random.Random(0)
+    clock.wait(minutes=1)
+    stamp = 1
+    for number in range(300):
+        clock.wait(seconds=source.choice([0.2, 3, 20, 50]))
+        change = source.choice(get_args(history.Change))
+        name = blank(f"v{source.randrange(50) if change == 'travel' else number}")
+        stamp = store.save(project_id, name, "epoch", number, {}, stamp, change)
+    times = [row.created_at for row in reversed(store.versions(project_id))]
+    assert len(times) > 40
+    assert min(later - earlier for earlier, later in pairwise(times)) >= history.EVERY
+
+
+def test_undo_and_redo_make_no_version_and_take_none_away(store: Store, clock: Clock) -> None:
+    """88 steps in 14 seconds left 60 versions of these seconds, and none of the work before."""
+    live = Live(store, store.create_project(blank("v0")))
+    for number in range(1, 97):  # 48 minutes
+        clock.wait(seconds=30)
+        live.apply({"kind": "project", "name": f"v{number}"})
+    before = past(store, live.id)
+    assert len(before) == 97
+    for step in range(88):
+        clock.wait(seconds=14 / 88)
+        live.apply({"kind": "undo" if step < 44 else "redo"})
+        assert store.load(live.id).project == live.project, "what is undone is saved as it is"
+    for _ in range(88):  # nor where they take longer
+        clock.wait(seconds=4)
+        live.apply({"kind": "undo"})
+    assert past(store, live.id) == before
+    assert live.project.name == "v8"
+    live.apply({"kind": "project", "name": "another way"})
+    clock.wait(seconds=60)
+    live.apply({"kind": "project", "name": "and on"})
+    assert list(past(store, live.id).values()) == [*before.values(), "another way", "and on"]
+
+
+def test_an_undo_among_other_edits_does_not_lose_what_it_leaves(store: Store, clock: Clock) -> None:
+    live = Live(store, store.create_project(blank("v0")))
+    clock.wait(minutes=1)
+    live.apply({"kind": "project", "name": "an hour of work"})
+    ops = [{"seq": 1, "kind": "undo"}, {"seq": 2, "kind": "project", "name": "else"}]
+    live.sync({"epoch": live.editor.epoch, "client": "tab", "ops": ops})
+    live.apply({"kind": "project", "name": "on"})
+    assert past(store, live.id) == {1: "v0", 2: "an hour of work"}
+    clock.wait(seconds=90)
+    live.apply({"kind": "project", "name": "and on"})
+    assert past(store, live.id) == {1: "v0", 2: "an hour of work", 3: "on", 4: "and on"}
+
+
+def test_a_clock_that_is_put_back_does_not_stop_versions(store: Store, clock: Clock) -> None:
+    project_id = store.create_project(blank("a"))
+    rename(store, project_id, "b")
+    clock.wait(days=-400)
+    rename(store, project_id, "c")
+    assert list(past(store, project_id).values()) == ["a", "b", "c"]
 
 
 @pytest.mark.usefixtures("every_save")
@@ -141,11 +263,12 @@ def test_quick_saves_share_a_version_but_never_the_first_or_a_named_one(store: S
 
 def test_a_restored_version_leaves_the_work_it_was_put_over(store: Store, project_id: str) -> None:
     rename(store, project_id, "an hour of work")
-    rename(store, project_id, store.version(project_id, 1).name)
+    found = store.load(project_id)
+    store.save(project_id, store.version(project_id, 1), "epoch", 9, {}, found.stamp, "replacement")
     assert store.load(project_id).project.name == "Digits"
-    assert past(store, project_id) == {1: "Digits", 2: "an hour of work", 3: "Digits"}
-    rename(store, project_id, store.version(project_id, 2).name)
-    assert past(store, project_id)[4] == "an hour of work"
+    assert past(store, project_id) == {1: "Digits", 2: "an hour of work"}
+    rename(store, project_id, "on from there")
+    assert past(store, project_id) == {1: "Digits", 2: "an hour of work"}
 
 
 def test_deleting_a_project_takes_its_runs_and_their_folders_along(store: Store, project: Project) -> None:
