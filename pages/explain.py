@@ -1,14 +1,11 @@
 """Why a trained network answers as it does."""
 
-from builder.ui import navigation, session
+from builder.ui import navigation
 from builder.ui.explaining import explaining
-from builder.ui.style import narrow, nothing_yet
+from builder.ui.opening import with_project
+from builder.ui.style import narrow
 
 navigation.ensure()
 
 narrow()
-live = session.current()
-if live is None:
-    nothing_yet()
-else:
-    explaining(live)
+with_project(explaining)

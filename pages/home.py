@@ -48,6 +48,8 @@ def recent(rows: list[ProjectRow]) -> None:
         with column, st.container(border=True, height="stretch"):
             project = loaded(row)
             if project is None:
+                if st.button("Older versions", key=f"older {row.id}", width="stretch"):
+                    open_project(row.id)
                 continue
             st.image(picture(project.main_network), width="stretch")
             st.markdown(f"**{plain(row.name)}**")

@@ -1,14 +1,11 @@
 """All runs: found, compared, continued; and sweeps."""
 
-from builder.ui import navigation, session
+from builder.ui import navigation
+from builder.ui.opening import with_project
 from builder.ui.runtable import runtable
-from builder.ui.style import narrow, nothing_yet
+from builder.ui.style import narrow
 
 navigation.ensure()
 
 narrow()
-live = session.current()
-if live is None:
-    nothing_yet()
-else:
-    runtable(live)
+with_project(runtable)

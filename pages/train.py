@@ -1,14 +1,11 @@
 """Train a project and watch it."""
 
-from builder.ui import navigation, session
-from builder.ui.style import narrow, nothing_yet
+from builder.ui import navigation
+from builder.ui.opening import with_project
+from builder.ui.style import narrow
 from builder.ui.training import training
 
 navigation.ensure()
 
 narrow()
-live = session.current()
-if live is None:
-    nothing_yet()
-else:
-    training(live)
+with_project(training)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gc
 import threading
+from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 
 import streamlit as st
 
 from builder import train
-from builder.store import Store, StoreError, open_store
+from builder.store import Store, StoreError, database_url, home, open_store
 from builder.ui.live import Live
 
+NONE = "There is no project of this address. It may have been deleted, or the link may be incomplete."
 # What the first pages do without. The last are for the Explain page: Captum, which takes Matplotlib with it; what torch
 # loads as it first works out the shape of a convolution, SymPy among it, or a slope; and pandas for the first table.
 HEAVY = (
@@ -29,17 +33,41 @@ HEAVY = (
 )
 
 
-@st.cache_resource(show_spinner=False)
+class _Server:
+    """What this process has open: the store, and one editor for each project, whichever tab asks."""
+
+    def __init__(self) -> None:
+        self.store = open_store()
+        train.keep(self.store)
+        self.projects: dict[str, Live] = {}
+
+
+# Held here, and not by st.cache_resource, which every client may have emptied, for all: with `clear_cache`, a message
+# of Streamlit's. A project would have two editors then, each of which overwrites, or refuses, what the other does.
+_servers: dict[tuple[Path, str], _Server] = {}
+_opening = threading.Lock()
+
+
+def _server() -> _Server:
+    """That of the data folder of this process; there is another one only in tests, which change it."""
+    folder = home()
+    key = (folder, str(database_url(folder)))
+    with _opening:
+        if key not in _servers:
+            _servers.clear()
+            _servers[key] = _Server()
+        return _servers[key]
+
+
+def restart() -> None:
+    """Forget what is open, as a server that is started anew."""
+    with _opening:
+        _servers.clear()
+
+
 def store() -> Store:
     """The store of this server."""
-    opened = open_store()
-    train.keep(opened)
-    return opened
-
-
-@st.cache_resource(show_spinner=False)
-def _open_projects() -> tuple[dict[str, Live], threading.Lock]:
-    return {}, threading.Lock()
+    return _server().store
 
 
 def live(project_id: str) -> Live:
@@ -48,18 +76,22 @@ def live(project_id: str) -> Live:
     Raises:
         StoreError: there is no such project.
     """
-    projects, lock = _open_projects()
-    with lock:
-        if project_id not in projects:
-            projects[project_id] = Live(store(), project_id)
-        return projects[project_id]
+    server = _server()
+    found = server.projects.get(project_id)
+    if found is None:
+        # Reading a document may take long, and nobody waits for that of another. Of two who read the same one, both
+        # get the first.
+        found = server.projects.setdefault(project_id, Live(server.store, project_id))
+    return found
 
 
 def forget(project_id: str) -> None:
-    """Close a project that was deleted."""
-    projects, lock = _open_projects()
-    with lock:
-        projects.pop(project_id, None)
+    """Close a project that was deleted. This tab looks at none then."""
+    _server().projects.pop(project_id, None)
+    if st.session_state.get("project") == project_id:
+        del st.session_state["project"]
+    if st.query_params.get("project") == project_id:
+        del st.query_params["project"]
 
 
 def choose(project_id: str, run_id: str | None = None) -> None:
@@ -68,31 +100,38 @@ def choose(project_id: str, run_id: str | None = None) -> None:
     st.session_state["run"] = run_id
 
 
-def current() -> Live | None:
-    """The project that this tab looks at: by its address, by what was chosen before, or else the newest.
+@dataclass(frozen=True)
+class Closed:
+    """A project that this tab was asked for and that cannot be opened, and why."""
 
-    The address bar keeps it, so that a reload or a copied link finds it again.
+    id: str
+    reason: str
+
+
+def current() -> Live | Closed | None:
+    """The project that this tab looks at: by what was chosen in it, or else by its address. The newest one where
+    neither names one, and none where there is none at all.
+
+    Where there is no such project, or it cannot be opened, no other one is taken for it: people would change that one.
+    The address bar keeps the choice, so that a reload or a copied link finds it again.
     """
-    linked = st.query_params.get("project")
-    if linked and not store().has_project(linked):
-        st.toast("The project of this address is not here; it may have been deleted.", icon=":material/link_off:")
-    wanted = [st.session_state.get("project"), linked]
-    if "project" not in st.session_state:
-        wanted.reverse()
-    newest = [row.id for row in store().list_projects(limit=1)]
-    for project_id in [*wanted, *newest]:
-        if project_id and store().has_project(project_id):
-            if st.session_state.get("project") != project_id:
-                choose(project_id, st.query_params.get("run"))
-            st.query_params["project"] = project_id
-            try:
-                return live(project_id)
-            except StoreError:
-                continue
-    return None
+    chosen = st.session_state.get("project") or st.query_params.get("project")
+    if not chosen:
+        newest = store().list_projects(limit=1)
+        if not newest:
+            return None
+        chosen = newest[0].id
+    if st.session_state.get("project") != chosen:
+        choose(chosen, st.query_params.get("run"))
+    st.query_params["project"] = chosen
+    try:
+        # Another server, or the command line, may have deleted what is open here.
+        return live(chosen) if store().has_project(chosen) else Closed(chosen, NONE)
+    except StoreError as error:
+        return Closed(chosen, str(error))
 
 
-@st.cache_resource(show_spinner=False)
+@cache
 def warm() -> threading.Thread:
     """Import what the next pages need while people still look at this one, and have a worker do so too."""
     thread = threading.Thread(target=_import_heavy, args=(store(),), name="warm", daemon=True)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import traceback
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import streamlit as st
@@ -30,22 +31,18 @@ def guard() -> Iterator[None]:
         st.error(f"Netloom itself failed here ({name}). Your work is saved; reload the page to go on.{where}")
 
 
-@st.cache_resource(show_spinner=False)
+@cache
 def keep_callback_errors() -> logging.Handler:
     """Have the log keep what fails in a widget's callback too, which Streamlit calls before any page."""
-    handler = _Handler(home())
+    handler = _Handler(logging.ERROR)
     logging.getLogger("streamlit.error_util").addHandler(handler)
     return handler
 
 
 class _Handler(logging.Handler):
-    def __init__(self, folder: Path) -> None:
-        super().__init__(logging.ERROR)
-        self.folder = folder
-
     def emit(self, record: logging.LogRecord) -> None:
         if record.exc_info and record.exc_info[1]:
-            _keep(self.folder, record.exc_info[1])
+            _keep(home(), record.exc_info[1])
 
 
 def _keep(folder: Path, error: BaseException) -> Path | None:

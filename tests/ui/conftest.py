@@ -8,6 +8,8 @@ from functools import cache
 import pytest
 from streamlit.components.v2 import manifest_scanner
 
+from builder.ui import session
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _components() -> Iterator[None]:
@@ -22,3 +24,10 @@ def _no_spare_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages have a second worker import everything beforehand, for the next run. Here each test has a data folder of
     its own, so that every one of them would start a process that imports torch, is told no run and stays."""
     monkeypatch.setattr("builder.train.warm", lambda store: None)
+
+
+@pytest.fixture(autouse=True)
+def _a_server_of_its_own() -> Iterator[None]:
+    """What one test opened is closed for the next: it has another data folder."""
+    yield
+    session.restart()

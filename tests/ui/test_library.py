@@ -162,12 +162,11 @@ def test_links_begin_where_the_app_is(here: str, link: str) -> None:
 
 def test_a_link_opens_its_project_and_says_where_it_is_gone(store: Store) -> None:
     older = store.create_project(digits_mlp())
-    newest = store.create_project(templates()["spirals"].project)
-    assert opened("design", project=older).query_params["project"] == older
-    app = opened("design", project="gone")
-    assert app.query_params["project"] == newest
-    assert "not here; it may have been deleted" in app.toast[0].value
-    assert not opened("design", project=newest).toast
+    store.create_project(templates()["spirals"].project)
+    app = opened("design", project=older)
+    assert app.query_params["project"] == older
+    assert not app.error
+    assert "no project of this address" in opened("design", project="gone").error[0].value
 
 
 def test_a_link_with_a_copy_inside_asks_first(store: Store) -> None:

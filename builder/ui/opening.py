@@ -1,0 +1,52 @@
+"""A page about the project that this tab looks at, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from builder.store import Store, StoreError
+from builder.ui import session
+from builder.ui.live import Live
+from builder.ui.session import Closed
+from builder.ui.style import nothing_yet
+from builder.ui.words import ago, plain
+
+
+def with_project(draw: Callable[[Live], None]) -> None:
+    """Draw a page about the project that this tab looks at."""
+    found = session.current()
+    if isinstance(found, Live):
+        draw(found)
+    elif found is None:
+        nothing_yet()
+    else:
+        closed(found)
+
+
+def closed(found: Closed) -> None:
+    """What stands in the place of a project that cannot be opened, with the way out: Home, or an older version."""
+    st.error(plain(found.reason), icon=":material/link_off:")
+    if st.button("Go to Home", type="primary", icon=":material/home:"):
+        st.switch_page("pages/home.py")
+    _older(session.store(), found.id)
+
+
+def _older(store: Store, project_id: str) -> None:
+    """The versions of a project whose document cannot be read, to put one of them in its place."""
+    rows = store.versions(project_id)
+    if not rows:
+        return
+    st.markdown("**Versions**")
+    st.caption("Put one in the place of what cannot be opened, which is kept as a version itself.")
+    for row in rows:
+        left, right = st.columns([4, 1], vertical_alignment="center")
+        left.markdown(f"**{row.number}** · {ago(row.created_at)} {plain(row.name)}")
+        if right.button("Restore", key=f"restore {row.number}", width="stretch"):
+            try:
+                store.restore_version(project_id, row.number)
+            except StoreError as error:
+                st.error(plain(str(error)))
+            else:
+                st.rerun()
