@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -125,6 +126,22 @@ def refuse_other_kinds(name: str, kind: str, choice: ColumnChoice) -> None:
         raise DataError(f"What stands for missing values in {name[:80]!r} is a number, received {choice.fill[:60]!r}.")
 
 
+def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Raises:
+    DataError: an option is given that there is not; the sentence names the nearest one, and all.
+    """
+    names = list(known)
+    for name in sorted(set(given) - set(names)):
+        listed = f"the options are {', '.join(names)}" if names else "there are none"
+        raise DataError(f"There is no option {name[:60]!r} for {what}; {listed}.{nearest(name, names)}")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """What was probably meant, as a question behind a sentence; "" where nothing is near."""
+    near = get_close_matches(name, list(names), 1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
 def _each(value: Any, kind: type[Any], what: str) -> dict[str, Any]:
     if value is None:
         return {}
@@ -135,13 +152,14 @@ def _each(value: Any, kind: type[Any], what: str) -> dict[str, Any]:
         try:
             found[str(name)] = kind.model_validate(settings)
         except ValidationError as error:
-            raise DataError(f"The {what} {str(name)[:80]!r}: {_reason(error)}.") from None
+            raise DataError(f"The {what} {str(name)[:80]!r}: {_reason(error, kind)}") from None
     return found
 
 
-def _reason(error: ValidationError) -> str:
+def _reason(error: ValidationError, kind: type[BaseModel]) -> str:
     item = error.errors(include_url=False)[0]
     where = str(item["loc"][0])[:60] if item["loc"] else "settings"
     if item["type"] == "extra_forbidden":
-        return f"there is no setting {where!r}"
-    return f"{where!r}: {item['msg'][:1].lower()}{item['msg'][1:200]}, received {str(item['input'])[:60]!r}"
+        names = list(kind.model_fields)
+        return f"there is no setting {where!r}; the settings are {', '.join(names)}.{nearest(where, names)}"
+    return f"{where!r}: {item['msg'][:1].lower()}{item['msg'][1:200]}, received {str(item['input'])[:60]!r}."

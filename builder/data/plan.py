@@ -12,7 +12,7 @@ import numpy as np
 from builder.data.cells import odd_one
 from builder.data.choices import COLUMNS, ColumnChoice, ColumnKind, Role, column_choices, refuse_other_kinds
 from builder.data.fitting import CATEGORY_LIMIT
-from builder.data.roles import tells_parts
+from builder.data.parts import split_column
 from builder.data.schema import DataError
 from builder.data.stored import StoredTable
 
@@ -42,10 +42,11 @@ def default_target(table: pd.DataFrame) -> str:
     names = {str(column).strip().lower() for column in table.columns}
     known = {*TARGET_NAMES} - ({"y"} if {"x", "z"} <= names else set())  # of lengths in space none is the answer
     named = [column for column in table.columns if str(column).strip().lower() in known]
+    split = split_column(table)
     plain = [
         column
         for column in table.columns
-        if look(_seen(table, column)) not in ("text", "date") and not tells_parts(table[column])
+        if str(column) != split and look(_seen(table, column)) not in ("text", "date")
     ]
     return str((named or plain[-1:] or [table.columns[-1]])[0])
 

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from builder.data import maps
-from builder.data.choices import COLUMNS, FIELDS, field_choices
+from builder.data.choices import COLUMNS, FIELDS, field_choices, refuse_unknown
 from builder.data.encode import encode_rows
 from builder.data.encoding import encoded
 from builder.data.mixed import Several
@@ -169,6 +169,8 @@ def read(choice: DataChoice, home: Path) -> Raw:
     except ValidationError as error:
         item = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            refuse_unknown([where], dataset.model_fields, repr(dataset.title))
         raise DataError(f"{dataset.title}: the option {where[:60]!r}: {item['msg'].lower()}.") from None
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data import cells
+from builder.data.parts import given_of
 from builder.data.schema import DataError
 
 if TYPE_CHECKING:
@@ -15,25 +16,7 @@ if TYPE_CHECKING:
 
     from builder.data.plan import Plan
 
-# What a column may call the parts of a split, in any case.
-PARTS = {
-    **dict.fromkeys(("train", "training", "fit", "learn"), 0),
-    **dict.fromkeys(("validation", "valid", "val", "dev", "development"), 1),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation", "holdout", "hold-out"), 2),
-}
-_SPELLINGS = 20  # of parts in one column, such as Train and train
 _ONE_EACH = ("group", "weight", "time", "split")
-
-
-def tells_parts(values: pd.Series) -> bool:
-    """Whether a column looks like one that says which rows are for training, and which are not."""
-    import pandas as pd
-
-    found = values.dropna().unique() if pd.api.types.is_string_dtype(values) else ()
-    if len(found) > _SPELLINGS:
-        return False
-    parts = {PARTS.get(str(value).strip().lower()) for value in found}
-    return len(parts) > 1 and 0 in parts and None not in parts
 
 
 def column_roles(table: pd.DataFrame, plans: Mapping[str, Plan]) -> dict[str, Any]:
@@ -53,7 +36,7 @@ def column_roles(table: pd.DataFrame, plans: Mapping[str, Plan]) -> dict[str, An
                 "group": ("groups", _groups),
                 "weight": ("weights", _weights),
                 "time": ("times", _moments),
-                "split": ("given", _given),
+                "split": ("given", given_of),
             }[role]
             found[place] = read(table[name], name)
     return found
@@ -95,16 +78,3 @@ def _moments(values: pd.Series, name: str) -> np.ndarray:
     if np.isnan(days).any():
         raise DataError(f"The column {name!r} holds cells that are no dates such as 2024-05-31; mend them.")
     return days
-
-
-def _given(values: pd.Series, name: str) -> np.ndarray:
-    import pandas as pd
-
-    codes, found = pd.factorize(values)
-    parts = []
-    for value in pd.Index(found).tolist():
-        part = PARTS.get(str(value).strip().lower())
-        if part is None:
-            raise DataError(f"The column {name!r} says {str(value)[:60]!r}; a split is train, validation or test.")
-        parts.append(part)
-    return np.array([*parts, -1], dtype=np.int64)[codes]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from builder.data.parts import NAMES, NO_PART, TEST
 from builder.data.raw import Raw
 from builder.data.schema import DataError
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 
 Split = dict[str, np.ndarray]
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]  # training, validation, test
-NAMES = ("train", "validation", "test")
 MIN_ROWS = 10
 BINS = 10  # into how many stretches of equal size numbers are cut, for a stratified split
 
@@ -27,7 +28,9 @@ def split(raw: Raw, choice: DataChoice) -> Split:
     """
     refuse_few(len(raw))
     method = method_of(raw, choice)
-    if choice.folds is not None:
+    if choice.folds is not None and choice.split == "auto" and raw.given is not None and (raw.given == TEST).any():
+        parts = _folds_of_training(raw, choice)
+    elif choice.folds is not None:
         parts = _fold(raw, choice, method)
     elif method == "given":
         parts = _as_given(raw, choice)
@@ -57,7 +60,8 @@ def refuse_few(rows: int) -> None:
 
 
 def method_of(raw: Raw, choice: DataChoice) -> str:
-    """How rows are parted where that is left to the data. Folds are never as the data gives them."""
+    """How rows are parted where that is left to the data. Folds are never as the data gives them: they are made of the
+    rows that it does not give as the test."""
     if choice.split != "auto":
         return choice.split
     if raw.given is not None and choice.folds is None:
@@ -142,6 +146,12 @@ def _as_given(raw: Raw, choice: DataChoice) -> Parts:
             "This data does not say how it is split; give a column the role split, or choose another way to split."
         )
     train, validated, tested = (np.flatnonzero(raw.given == number) for number in range(3))
+    if not len(train):
+        raise DataError("The split that this data gives has no training rows; name some, or split otherwise.")
+    if raw.contiguous or raw.times is not None:
+        return _end_of_training(raw, choice, train, validated, tested)
+    if raw.groups is not None:
+        return _groups_of_training(raw, choice, train, validated, tested)
     random = np.random.default_rng(choice.seed)
     train = random.permutation(train)
     if not len(validated):
@@ -151,6 +161,32 @@ def _as_given(raw: Raw, choice: DataChoice) -> Parts:
         count = round(len(raw) * choice.test)
         train, tested = train[count:], train[:count]
     return train, validated, tested
+
+
+def _end_of_training(
+    raw: Raw, choice: DataChoice, train: np.ndarray, validated: np.ndarray, tested: np.ndarray
+) -> Parts:
+    """What the data does not name is the end of training: its neighbours resemble each other, so a gap is left."""
+    gap = max(raw.gap, choice.gap)
+    if raw.times is not None:
+        train = train[np.argsort(raw.times[train], kind="stable")]
+    whole = len(train)
+    if not len(tested):
+        count = round(whole * choice.test)
+        train, tested = train[: max(0, whole - count - gap)], train[whole - count :]
+    if not len(validated):
+        left, count = len(train), round(whole * choice.validation)
+        train, validated = train[: max(0, left - count - gap)], train[max(0, left - count) :]
+    return train, validated, tested
+
+
+def _groups_of_training(
+    raw: Raw, choice: DataChoice, train: np.ndarray, validated: np.ndarray, tested: np.ndarray
+) -> Parts:
+    """What the data does not name are some groups of training; rows of one group stay together."""
+    validation, test = 0.0 if len(validated) else choice.validation, 0.0 if len(tested) else choice.test
+    kept, drawn, held = _by_group(_groups(raw)[train], validation, test, choice.seed)
+    return train[kept], validated if len(validated) else train[drawn], tested if len(tested) else train[held]
 
 
 def _fold(raw: Raw, choice: DataChoice, method: str) -> Parts:
@@ -182,6 +218,21 @@ def _fold(raw: Raw, choice: DataChoice, method: str) -> Parts:
     else:
         train, validated, _ = _cut(np.random.default_rng(seed).permutation(len(rest)), share, 0.0)
     return rest[train], rest[validated], random.permutation(np.flatnonzero(number == choice.fold))
+
+
+def _folds_of_training(raw: Raw, choice: DataChoice) -> Parts:
+    """Folds of the rows that the data does not give as the test, which no fold ever sees."""
+    assert raw.given is not None
+    rows = np.flatnonzero((raw.given != TEST) & (raw.given != NO_PART))
+    refuse_few(len(rows))
+    groups, times = (None if values is None else values[rows] for values in (raw.groups, raw.times))
+    rest = replace(raw, target=raw.target[rows], groups=groups, times=times, given=None)
+    train, validated, tested = (rows[part] for part in _fold(rest, choice, method_of(rest, choice)))
+    raw.warnings.append(
+        f"The folds are cut out of the {len(rows):,} rows that are not given as the test; the "
+        f"{int((raw.given == TEST).sum()):,} test rows are in none of them."
+    )
+    return train, validated, tested
 
 
 def _spread(strata: np.ndarray, folds: int, random: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from builder.data import cells, stored
 from builder.data.cells import odd_one
-from builder.data.choices import COLUMNS, PARTS
+from builder.data.choices import COLUMNS, PARTS, refuse_unknown
 from builder.data.labels import Labels
 from builder.data.mixed import Categories, Several
 from builder.data.plan import Plan, choices_of, few, plans, targets_of
@@ -33,9 +33,7 @@ def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Ra
     Raises:
         DataError: an option is wrong, or there is nothing to learn from.
     """
-    unknown = set(options) - set(OPTIONS)
-    if unknown:
-        raise DataError(f"{title[:60]!r} has no option {min(unknown)[:60]!r}; it takes {', '.join(OPTIONS)}.")
+    refuse_unknown(options, OPTIONS, repr(title[:60]))
     choices, warnings = choices_of(table, options), list[str]()
     targets = targets_of(table, options, choices)
     timed = [name for name in choices if choices[name].role == "time" and name in table.columns]

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold
 
 from builder.data import DataError, builtin
+from builder.data.parts import NAMES
 from builder.data.raw import Table
-from builder.data.split import NAMES, Split, split
+from builder.data.split import Split, split
 from builder.graph import DataChoice
 
 ROWS = st.integers(40, 200)
@@ -147,10 +148,28 @@ def test_a_given_split_is_taken_as_it_is() -> None:
     assert set().union(*parts(found)) == set(range(100))
 
 
-def test_a_given_split_may_have_folds_of_another_kind() -> None:
-    raw = table(100, given=np.repeat([0, 2], [80, 20]))
-    found = [split(raw, DataChoice(folds=4, fold=fold))["test"].tolist() for fold in range(4)]
-    assert sorted(row for rows in found for row in rows) == list(range(100))
+def test_folds_are_cut_out_of_the_rows_that_are_not_given_as_the_test() -> None:
+    raw = table(100, given=np.repeat([0, 1, 2], [60, 20, 20]))
+    found = [split(raw, DataChoice(folds=4, fold=fold)) for fold in range(4)]
+    assert sorted(row for one in found for row in one["test"].tolist()) == list(range(80))
+    assert all(set().union(*parts(one)) == set(range(80)) for one in found)
+    assert "the 20 test rows are in none of them" in raw.warnings[0]
+    # Whoever asks for another way of splitting gets it.
+    found = [split(raw, DataChoice(folds=4, fold=fold, split="random")) for fold in range(4)]
+    assert sorted(row for one in found for row in one["test"].tolist()) == list(range(100))
+
+
+def test_what_a_given_split_lacks_comes_out_of_training_and_leaks_nothing() -> None:
+    """Neighbours that resemble each other are kept apart, and rows of a group together, as in any other split."""
+    found = split(table(100, given=np.repeat([0, 2], [80, 20]), contiguous=True, gap=3), DataChoice())
+    assert found["validation"].tolist() == list(range(68, 80))
+    assert found["train"].tolist() == list(range(65))
+    groups = np.arange(100) // 4
+    found = split(table(100, given=np.repeat([0, 2], [80, 20]), groups=groups), DataChoice(seed=1))
+    assert sorted(found["test"].tolist()) == list(range(80, 100))
+    assert not set(groups[found["train"]]) & set(groups[found["validation"]])
+    assert len(found["train"]) + len(found["validation"]) == 80
+    assert len(found["validation"]) == 12
 
 
 @pytest.mark.parametrize(

@@ -76,16 +76,14 @@ def _fetched(asked: Namespace, folder: Path) -> list[Path]:
 
 
 def _add(asked: Namespace, context: Context, files: list[Path]) -> int:
-    from builder.data.uploads import add_source, fitting, open_source, reader_for
+    from builder.data.uploads import add_source, fitting, open_source, reader_for, with_target
 
     content, filename = _content(files)
     source = open_source(content, filename)
     reader = reader_for(source, asked.kind, asked.target)
     options = _options(asked.option, reader, source)
     if asked.look:
-        if asked.target is not None and reader.target_question:
-            options.setdefault(reader.target_question, asked.target)
-        return _look(source, reader, fitting(source), options, context)
+        return _look(source, reader, fitting(source), with_target(reader, options, asked.target), context)
     tell = _Progress()
     try:
         info = add_source(

@@ -10,7 +10,7 @@ import json
 import shutil
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +18,14 @@ from typing import Any
 
 from builder.data import maps
 from builder.data.choices import COLUMNS
+from builder.data.parts import NO_PART, file_parts
 from builder.data.raw import Raw
 from builder.data.readers import TABLE_FORMS
 from builder.data.schema import DataError, DatasetInfo
 from builder.data.settings import with_columns
 from builder.data.split import refuse_few
 from builder.data.uploads.base import TASKS, Reader, Tell, fitting, readers, silent, stored_options
+from builder.data.uploads.joining import reads, tables_in_parts
 from builder.data.uploads.source import Content, Source, open_source
 from builder.graph import DataChoice, write_bytes
 
@@ -71,9 +73,7 @@ def add_source(
         DataError: it cannot be read, or there is nothing in it to learn from.
     """
     reader = reader_for(source, kind, target)
-    given = dict(options or {})
-    if target is not None and reader.target_question:
-        given.setdefault(reader.target_question, target)
+    given = with_target(reader, options or {}, target)
     answers = reader.answered(source, given)
     title = _title(source.filename, name)
     if not name:
@@ -93,11 +93,48 @@ def add_source(
         }
         tell(0.95, "Reading it as training will")
         raw = reader.raw(folder, {"title": title, **meta}, dict(meta["options"]))  # refuses now what would be later
+        _refuse_unsplit(source, reader, raw, answers)
         refuse_few(len(raw))
         meta["task"] = TASKS[raw.target_kind]
         info = _finish(folder, title, meta)
     tell(1.0, "Added")
     return info
+
+
+def with_target(reader: Reader, options: Mapping[str, Any], target: str | None) -> dict[str, Any]:
+    """The options, and what is to be predicted among them where it is named.
+
+    Raises:
+        DataError: this kind of data has no column to predict.
+    """
+    if target is None:
+        return dict(options)
+    if not reader.target_question:
+        raise DataError(
+            f"{reader.title!r} has no column to predict, so the target {target[:60]!r} cannot be taken; leave it out, "
+            "or choose another kind of data."
+        )
+    return {reader.target_question: target, **options}
+
+
+def _refuse_unsplit(source: Source, reader: Reader, raw: Raw, answers: Mapping[str, Any]) -> None:
+    """Raises:
+    DataError: files or folders say how rows are split, but this kind of data does not take it over.
+    """
+    if raw.given is not None or source.alone or ("split" in answers and answers["split"] is None):
+        return
+    if _agree(source.names):
+        raise DataError(
+            f"The files say that they are parts of a split, such as {source.names[0][:60]!r}, but {reader.title!r} "
+            "cannot be split by files or folders; bring one file, with a column that says train, validation or test."
+        )
+
+
+def _agree(names: Sequence[str]) -> bool:
+    try:
+        return bool(file_parts(names).parts)
+    except DataError:
+        return False
 
 
 def reader_for(source: Source, kind: str = "", target: str | None = None) -> Reader:
@@ -164,6 +201,8 @@ def read_upload(choice: DataChoice, home: Path) -> Raw:
         raw = readers()[known].raw(folder, meta, options)
         raw = raw if columns is None else with_columns(raw, columns)
         raw.warnings[:0] = meta.get("notes", [])
+        if raw.given is not None and not raw.contiguous and (none := int((raw.given == NO_PART).sum())):
+            raw.warnings.append(f"{none:,} rows are in no part of the split that is given, and are left out.")
         raw.folder, raw.identity = folder, maps.key(choice.dataset, options, columns)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ArrowException) as error:
         if isinstance(error, DataError):
@@ -194,6 +233,18 @@ def _nothing_fits(source: Source) -> str:
     for name in source.names:
         form = source.members.form(name) or "unknown"
         found[form] = found.get(form, 0) + 1
+    told = tables_in_parts(source.tables())
+    if any(reads(source, name) for name in told.parts):
+        try:
+            source.together()
+        except DataError as error:
+            return str(error)
+    if _agree(source.names):
+        return (
+            f"The files are parts of a split, such as {source.names[0][:60]!r}, but nothing says what is to be learned "
+            "from them: put pictures, sounds and texts into one folder per class within each part (train/yes/1.txt), "
+            "or bring a table beside them."
+        )
     if source.alone and source.form() in TABLE_FORMS:
         # What is wrong with it as a table tells the most.
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+from typing import Any
 
 import numpy as np
 
@@ -100,3 +101,11 @@ def _npy(content: bytes, name: str) -> np.ndarray:
 
 def _shown(shape: tuple[int, ...]) -> str:
     return " × ".join(f"{length:,}" for length in shape) or "a single number"
+
+
+def as_column(values: np.ndarray) -> Any:
+    """An array (R,) as the column of a table, texts as texts."""
+    import pandas as pd
+
+    texts = np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values
+    return pd.array(texts.astype(str), dtype="string") if texts.dtype.kind == "U" else texts

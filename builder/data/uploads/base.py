@@ -12,6 +12,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from builder.data.choices import refuse_unknown
 from builder.data.raw import Raw
 from builder.data.schema import DataError
 from builder.data.uploads.source import Source
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Answers = Mapping[str, Any]
 Tell = Callable[[float, str], None]  # how far an import is, from 0 to 1, and what is being done
 PREVIEWED = 8
+_REFUSED = 0.005
 TASKS = {
     "class": "classification",
     "number": "regression",
@@ -156,9 +158,7 @@ class Reader(ABC):
         """
         answers: dict[str, Any] = dict(given)
         asked = {question.name: question for question in self.questions(source, answers)}
-        unknown = set(given) - set(asked)
-        if unknown:
-            raise DataError(f"{self.title} has no option {min(unknown)[:60]!r}; it takes {', '.join(asked) or 'none'}.")
+        refuse_unknown(given, asked, repr(self.title))
         for name, question in asked.items():
             answers[name] = question.check(given[name], source.filename) if name in given else question.default
         return answers
@@ -177,9 +177,7 @@ def check_options(options: dict[str, Any], questions: Sequence[Question], title:
         DataError: one is unknown or wrong.
     """
     asked = {question.name: question for question in questions}
-    unknown = set(options) - set(asked)
-    if unknown:
-        raise DataError(f"{what} have no option {min(unknown)[:60]!r}; they take {' and '.join(asked) or 'none'}.")
+    refuse_unknown(options, asked, what)
     return {
         name: question.check(options[name], title) if name in options else question.default
         for name, question in asked.items()
@@ -213,5 +211,13 @@ def _below(kind: type[Any]) -> list[type[Any]]:
 def fitting(source: Source) -> list[Reader]:
     """The kinds that these files can be, the likeliest first."""
     able = [reader for reader in readers().values() if source.large is None or reader.takes_large]
-    scored = [(reader.likely(source), reader) for reader in able]
+    scored = [(_likely(reader, source), reader) for reader in able]
     return [reader for score, reader in sorted(scored, key=lambda item: -item[0]) if score > 0]
+
+
+def _likely(reader: Reader, source: Source) -> float:
+    """How likely files are meant as a kind. One that can say what is wrong with them is asked where no other fits."""
+    try:
+        return reader.likely(source)
+    except DataError:
+        return _REFUSED

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from builder.data import forms
+from builder.data.parts import FileParts, file_parts, given_of, is_split, part_of, path_of, split_column
+from builder.data.readers import decoded
 from builder.data.schema import DataError
-from builder.data.uploads.members import parts_of
+from builder.data.uploads.joining import PART, below_each_other, tables_in_parts
 from builder.data.uploads.source import Source
 
 if TYPE_CHECKING:
@@ -17,19 +21,106 @@ MOST_TABLES = 20
 _SAMPLE = 200
 
 
-def naming_tables(source: Source, files: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """The tables among the files, each with its columns that name files, the one with the most of them first."""
-    known = places(files)
-    found = []
-    for name in [name for name in source.tables() if name not in set(files)][:MOST_TABLES]:
+@dataclass(frozen=True)
+class NamingTable:
+    """A table whose `columns` name files, the likeliest first, without its split column; the table itself has it."""
+
+    name: str
+    table: pd.DataFrame
+    columns: list[str]
+    split: str | None
+    notes: list[str]
+
+    def labels(self, *naming: str) -> list[str]:
+        """The columns that may say what is to be learned, where these name files."""
+        return label_columns(self.table, [*naming, *filter(None, [self.split])])
+
+
+def naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
+    """The table that names files, the one with the most columns that do. Several of them that are called train and test
+    are one table, which says of which part each row is. It is looked for once.
+
+    Raises:
+        DataError: the tables of the parts do not have the same columns.
+    """
+    found: NamingTable | None = source.once(("naming", *files), lambda: _naming_table(source, files))
+    return found
+
+
+def _naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
+    known, taken = places(files), set(files)
+    found: list[tuple[str, pd.DataFrame, list[str], list[str]]] = []
+    for name in [name for name in source.tables() if name not in taken][:MOST_TABLES]:
         try:
-            table, _ = source.table(name)
+            table, notes = source.table(name)
         except DataError:
             continue
         columns = [str(column) for column, values in table.items() if _names_files(values, known)]
         if columns:
-            found.append((name, columns))
-    return sorted(found, key=lambda item: -len(item[1]))
+            found.append((name, table, columns, notes))
+    if not found:
+        return None
+    parts = tables_in_parts([name for name, *_ in found]).parts
+    if parts:
+        of = sorted((item for item in found if item[0] in parts), key=lambda item: (parts[item[0]], item[0]))
+        whole = below_each_other([item[1] for item in of], [item[0] for item in of], [parts[item[0]] for item in of])
+        columns = [column for column in of[0][2] if all(column in item[2] for item in of)]
+        if columns:
+            notes = [note for item in of for note in item[3]]
+            return NamingTable(of[0][0], whole, columns, PART, notes)
+    name, table, columns, notes = max(found, key=lambda item: len(item[2]))
+    return NamingTable(name, table, columns, split_column(table), notes)
+
+
+def stated_parts(source: Source, files: Sequence[str]) -> FileParts:
+    """The part of the split that each file is in: as a table or lists beside the files say, else as folders and the
+    files' own names do.
+
+    Raises:
+        DataError: some files are in a part, and others in none.
+    """
+    found: FileParts = source.once(("parts", *files), lambda: _stated_parts(source, files))
+    return found
+
+
+def _stated_parts(source: Source, files: Sequence[str]) -> FileParts:
+    found = naming_table(source, files)
+    if found is not None and found.split is not None:
+        parts = given_of(found.table[found.split], found.split)
+        named = meant(found.table[found.columns[0]], places(files))
+        told = {file: int(part) for file, part in zip(named, parts, strict=True) if file is not None}
+        return FileParts(told, _levels(files))
+    listed = _listed(source, files)
+    return FileParts(listed, _levels(files)) if listed else file_parts(files)
+
+
+def _levels(files: Sequence[str]) -> Mapping[str, int]:
+    """Where paths speak of a part as well, which is no class then."""
+    try:
+        return file_parts(files).level
+    except DataError:
+        return {}
+
+
+def _listed(source: Source, files: Sequence[str]) -> dict[str, int]:
+    """The part of each file as lists such as train.txt and test.txt name them, one on a line; nothing without such."""
+    taken = set(files)
+    if len(taken) == len(source.names):
+        return {}
+    lists = [name for name in source.members.of(forms.TEXT) if name not in taken]
+    named = {name: part_of(PurePosixPath(path_of(name)[-1]).stem) for name in lists}
+    told = {name: part for name, part in named.items() if part is not None}
+    if not told or not is_split(told.values()):
+        return {}
+    known, found = places(files), dict[str, int]()
+    for name, part in told.items():
+        text, _ = decoded(source.members.read(name), name)
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        meant_here = [known.get("/".join(path_of(line.split()[0])).removeprefix("./")) for line in lines]
+        if sum(file is not None for file in meant_here) < len(lines) / 2:
+            return {}
+        found |= {file: int(part) for file in meant_here if file is not None}
+    return found
 
 
 def places(files: Sequence[str]) -> dict[str, str]:
@@ -37,7 +128,7 @@ def places(files: Sequence[str]) -> dict[str, str]:
     mean several means none."""
     found: dict[str, str | None] = {}
     for file in files:
-        parts = parts_of(file)
+        parts = path_of(file)
         stem = PurePosixPath(parts[-1]).stem
         for start in range(len(parts)):
             for key in ("/".join(parts[start:]), "/".join((*parts[start:-1], stem))):
@@ -47,7 +138,7 @@ def places(files: Sequence[str]) -> dict[str, str]:
 
 def meant(values: pd.Series, known: dict[str, str]) -> list[str | None]:
     """The file that each cell names, or None."""
-    return [known.get("/".join(parts_of(str(value).strip())).removeprefix("./")) for value in values]
+    return [known.get("/".join(path_of(str(value).strip())).removeprefix("./")) for value in values]
 
 
 def _names_files(values: pd.Series, known: dict[str, str]) -> bool:
@@ -65,7 +156,7 @@ def rows_of(table: pd.DataFrame, columns: Sequence[str], files: Sequence[str], w
         DataError: there is none.
     """
     known = places(files)
-    table = table.copy()
+    table = table.reset_index(drop=True).copy()
     missing: list[str] = []
     for column in columns:
         found = meant(table[column], known)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import takewhile
 
-from builder.data.uploads.pictures import PARTS
+from builder.data.parts import WORDS
 
 # What says of which part of the split or of which form a file is, and nothing of what it is about.
 _SAYS_NOTHING = re.compile(r"(?i)idx\d|ubyte|gz|npy|npz|csv|tsv|txt|png|jpe?g|wav|conll|parquet|jsonl?|t10k|\d+")
@@ -36,4 +36,4 @@ def _trimmed(common: str) -> str:
 
 def _words(stem: str) -> list[str]:
     found = [word for word in re.split(r"[-_. ]+", stem) if word]
-    return [word for word in found if word.lower() not in PARTS and not _SAYS_NOTHING.fullmatch(word)]
+    return [word for word in found if word.lower() not in WORDS and not _SAYS_NOTHING.fullmatch(word)]

@@ -14,12 +14,10 @@ from builder.data.images import data_uri, equal, picture, resized
 from builder.data.limits import MAX_STORED_BYTES, SMALLEST_SIDE, STORED_SIDE
 from builder.data.schema import DataError
 from builder.data.uploads.base import Question, Tell
-from builder.data.uploads.members import parts_of
 from builder.data.uploads.source import Source
 
 IMAGE_SIDE = 32
 _MAPPED_BYTES = 64 * 2**20  # an array of more stays in its file
-PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2, "testing": 2}
 SIZE = Question("size", "Size", "whole", "Height and width that pictures are brought to", low=SMALLEST_SIDE,
                 high=STORED_SIDE, optional=True, empty=f"their own, at most {IMAGE_SIDE}")  # fmt: skip
 GREY = Question("grey", "Grey", "switch", "Without colours", optional=True, empty="as they are")
@@ -72,16 +70,6 @@ def thumbnails(source: Source, names: Sequence[str], side: int = 64) -> list[str
         except DataError:
             found.append("")
     return found
-
-
-def given_parts(names: Sequence[str]) -> np.ndarray | None:
-    """The part of the split that each file lies in, where folders are called train and test; 0, 1 or 2."""
-    places = [
-        next((PARTS[part.lower()] for part in parts_of(name)[:-1] if part.lower() in PARTS), None) for name in names
-    ]
-    if None in places or len(set(places)) < 2 or 0 not in places:
-        return None
-    return np.array(places)
 
 
 def load_arrays(folder: Path, file: str = "images.npz") -> dict[str, Any]:

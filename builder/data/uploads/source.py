@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from builder.data import forms
 from builder.data.incoming import Incoming, incoming
@@ -13,6 +13,7 @@ from builder.data.limits import MAX_FILE_BYTES, MAX_MEMBERS, MAX_PICTURES, MAX_U
 from builder.data.readers import TABLE_FORMS, read_table
 from builder.data.schema import DataError
 from builder.data.spreadsheets import sheets
+from builder.data.uploads.joining import PART, joined
 from builder.data.uploads.members import PICTURE_SUFFIXES, Files, Members, Zip, gunzip
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Source:
         self.names = members.names
         self._tables: dict[tuple[str, str], tuple[pd.DataFrame, list[str]]] = {}
         self._refused: dict[tuple[str, str], str] = {}
+        self._once: dict[Hashable, Any] = {}
 
     @property
     def alone(self) -> bool:
@@ -64,6 +66,30 @@ class Source:
                 self._refused[key] = str(error)
                 raise
         return self._tables[key]
+
+    def together(self) -> tuple[pd.DataFrame, list[str]]:
+        """The tables whose names or folders say of which part of the split they are, below each other, with the column
+        `PART`; and what has to be said of them. They are joined once.
+
+        Raises:
+            DataError: there are none, one cannot be read, or they do not have the same columns.
+        """
+        key = ("", PART)
+        if key in self._refused:
+            raise DataError(self._refused[key])
+        if key not in self._tables:
+            try:
+                self._tables[key] = joined(self)
+            except DataError as error:
+                self._refused[key] = str(error)
+                raise
+        return self._tables[key]
+
+    def once(self, key: Hashable, work_out: Callable[[], Any]) -> Any:
+        """What is worked out of these files a single time."""
+        if key not in self._once:
+            self._once[key] = work_out()
+        return self._once[key]
 
     def sheets(self) -> list[str]:
         """The names of a spreadsheet's sheets; none for other files."""

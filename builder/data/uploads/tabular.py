@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from builder.data.cells import odd_one
 from builder.data.incoming import Incoming
+from builder.data.parts import given_of, split_column
 from builder.data.raw import Raw
 from builder.data.schema import DataError
 from builder.data.stored import ARROW, StoredTable
@@ -16,11 +17,16 @@ from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Reader
 from builder.data.uploads.source import Source
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 SHEET = Question(
     "sheet", "Sheet", "choice", "Of a file with several", optional=True, when_added=True, empty="the first"
 )
+SPLIT = Question(
+    "split", "Split column", "choice", "Says which rows are for training, for validation and for the test",
+    optional=True, empty="none"
+)  # fmt: skip
 TABLE = "table.parquet"
 
 
@@ -28,6 +34,7 @@ class Tabular(Reader):
     """A kind of data that is one table, in any of the forms that tables come in."""
 
     asked: tuple[Question, ...] = ()
+    split_question = SPLIT
 
     @abstractmethod
     def suits(self, table: pd.DataFrame) -> float:
@@ -38,8 +45,11 @@ class Tabular(Reader):
         """A guess for every question that has no default of its own, where `answers` holds what was answered."""
 
     @abstractmethod
-    def from_table(self, table: pd.DataFrame, options: dict[str, Any], title: str) -> Raw:
-        """The rows that can be used.
+    def from_table(
+        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+    ) -> Raw:
+        """The rows that can be used, of a table without its split column. `parts` (R,) is the part of each row of the
+        table, which the data takes over as `given`; None where none are named.
 
         Raises:
             DataError: an option is wrong, or there is nothing to learn from.
@@ -47,7 +57,8 @@ class Tabular(Reader):
 
     def likely(self, source: Source) -> float:
         try:
-            return self.suits(self._table(source, {}))
+            table = self._table(source, {})
+            return self.suits(without(table, split_column(table)))
         except DataError:
             return 0.0
 
@@ -61,9 +72,16 @@ class Tabular(Reader):
 
     def of_table(self, table: pd.DataFrame, answers: Answers) -> list[Question]:
         """The questions that a table answers, each with its guess."""
-        columns = [str(column) for column in table.columns]
-        guesses = self.guesses(table, answers)
-        return [
+        every = [str(column) for column in table.columns]
+        said = [value for name, value in answers.items() if name != "split"]
+        taken = {one for value in said for one in (value if isinstance(value, list) else [value]) if type(one) is str}
+        free = table[[column for column in table.columns if str(column) not in taken]]
+        split = split_column(free, partly=self._partly(table))
+        used = answers.get("split", split)  # which may be none
+        rest = without(table, used if used in every else None)
+        columns = [str(column) for column in rest.columns]
+        guesses = self.guesses(rest, answers)
+        found = [
             with_default(
                 question,
                 guesses.get(question.name, question.default),
@@ -71,6 +89,11 @@ class Tabular(Reader):
             )
             for question in self.asked
         ]
+        return [*found, with_default(self.split_question, split, every)]
+
+    def _partly(self, table: pd.DataFrame) -> bool:
+        """Whether a table is but the beginning of a larger one."""
+        return False
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         return self._table(source, answers).head(PREVIEWED)
@@ -96,24 +119,44 @@ class Tabular(Reader):
         return f"predicts {answers.get(self.target_question, '')}"
 
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
-        raw = self.from_table(kept_table(folder), options, str(meta["title"]))
-        raw.large = (folder / ARROW).exists()
+        table, title = kept_table(folder), str(meta["title"])
+        # What was added before this was asked is split as it was, or the rows of its runs would be others.
+        options.setdefault("split", None) if "split" not in meta["options"] else None
+        chosen = check_options(options, self.of_table(table, options), title, repr(title[:60]))
+        split = chosen.pop("split")
+        parts = None if split is None else given_of(table[split], split)
+        raw = self.from_table(without(table, split), chosen, title, parts)
+        if split is None and "split" not in meta["options"] and (name := split_column(table)):
+            raw.warnings.append(
+                f"The column {name!r} says how rows are split, and is not used; add the file again, or set the option "
+                f"split to {name!r}."
+            )
         return raw
 
-    def checked(self, table: pd.DataFrame, options: dict[str, Any], title: str) -> dict[str, Any]:
-        """The options of a document, each of which is an answer."""
-        return check_options(options, self.of_table(table, options), title, repr(title[:60]))
-
     def _table(self, source: Source, answers: Answers) -> pd.DataFrame:
-        return source.table(self._name(source), _sheet(answers))[0]
+        return self._read(source, answers)[0]
 
     def noted(self, source: Source, answers: Answers) -> list[str]:
-        return list(source.table(self._name(source), _sheet(answers))[1])
+        return list(self._read(source, answers)[1])
 
-    def _name(self, source: Source) -> str:
-        if not source.alone:
-            raise DataError(f"{self.title} takes a single file, not {len(source.names):,}.")
-        return source.names[0]
+    def _read(self, source: Source, answers: Answers) -> tuple[pd.DataFrame, list[str]]:
+        """The table, and what had to be assumed; of several files, the parts of the split below each other."""
+        return source.table(source.names[0], _sheet(answers)) if source.alone else source.together()
+
+
+def without(table: pd.DataFrame, column: str | None) -> pd.DataFrame:
+    """The table without its split column, where it has one."""
+    return table if column is None else table[[name for name in table.columns if str(name) != column]]
+
+
+def parts_of_rows(parts: np.ndarray | None, known: pd.DataFrame) -> np.ndarray | None:
+    """The parts of the rows that are left of a table whose rows are numbered."""
+    return None if parts is None else parts[known.index.to_numpy()]
+
+
+def parts_said(known: pd.DataFrame, split: str | None, otherwise: np.ndarray | None) -> np.ndarray | None:
+    """The parts of some rows by their split column; where none is chosen, those that files and folders say."""
+    return otherwise if split is None else given_of(known[split], split)
 
 
 def kept_table(folder: Path) -> pd.DataFrame:

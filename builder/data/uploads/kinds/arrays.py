@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,10 @@ import numpy as np
 from builder.data import forms
 from builder.data.images import data_uri
 from builder.data.limits import MAX_COLUMNS
+from builder.data.parts import TEST, TRAIN, VALIDATION, given_of, part_in, path_of, split_column
 from builder.data.raw import Images, Raw, Series, Table
 from builder.data.schema import DataError
-from builder.data.uploads.arrayfiles import read_array, shape_of
+from builder.data.uploads.arrayfiles import as_column, read_array, shape_of
 from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options, with_default
 from builder.data.uploads.pictures import set_given
 from builder.data.uploads.source import Source
@@ -23,13 +25,14 @@ from builder.data.uploads.tabular import TASK, target_of
 if TYPE_CHECKING:
     import pandas as pd
 
-_TEST = re.compile(r"(?i)(^|[^a-z])(test|t10k|eval)([^a-z]|$)")
-_VALIDATION = re.compile(r"(?i)(^|[^a-z])(val|valid|validation|dev)([^a-z]|$)")
+_SPLIT = re.compile(r"(?i)(split|subset|partition|set|part)s?|is[ _-]?[a-z]+")
 _TARGET = re.compile(r"(?i)(^|[^a-z])(y|labels?|targets?|classes|class|masks?)([^a-z]|$)")
 _INPUT = re.compile(r"(?i)(^|[^a-z])(x|images?|data|features?|inputs?|pixels?|series)([^a-z]|$)")
 _ENDING = re.compile(r"(?i)([-.]idx\d-ubyte)?(\.npy)?(\.gz)?$")  # of what form a file is, its content says
 INPUT = Question("input", "Input array", "choice", "What is learned from; its test part goes with it", when_added=True)
 TARGET = Question("target", "Target array", "choice", "What is to be predicted", when_added=True)
+SPLITTER = Question("split", "Split array", "choice", "Says which rows are for training, validation or test",
+                    optional=True, when_added=True, empty="none")  # fmt: skip
 VIEWS = ("picture", "series", "columns")
 VIEW = Question(
     "view", "Rows are", "choice", "Pictures, series of steps × channels, or columns of a table", choices=VIEWS
@@ -46,6 +49,7 @@ class Arrays(Reader):
         "x_test and y_test beside them are kept as the test."
     )
     kind = "array"
+    target_question = "target"
 
     def likely(self, source: Source) -> float:
         found = source.members.of(forms.NPY, forms.IDX)
@@ -54,7 +58,10 @@ class Arrays(Reader):
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         names = _names(source)
         shapes = {name: shape_of(source, names[name])[0] for name in names}
-        leading = [name for name in names if not _is_test(name) and not _VALIDATION.search(name)] or list(names)
+        leading = [name for name in names if part_in(name) in (None, TRAIN)] or list(names)
+        split = next((name for name in names if _is_splitter(source, names, name)), None)
+        if split is not None and answers.get("split", split) == split:
+            leading = [name for name in leading if name != split]
         source_of = answers.get("input") or _guess_input(leading, shapes)
         target = answers.get("target") or _guess_target(leading, shapes, str(source_of))
         view = VIEW
@@ -66,6 +73,7 @@ class Arrays(Reader):
             with_default(TARGET, target, [name for name in leading if name != source_of]),
             view,
             TASK,
+            with_default(SPLITTER, split, list(names)),
         ]
 
     def learned(self, source: Source, answers: Answers) -> str:
@@ -109,14 +117,17 @@ class Arrays(Reader):
         tell(0.7, "Keeping them")
         whole, wanted = _joined(inputs, answers["input"]), _joined(targets, answers["target"])
         _refuse_odd(whole, answers["input"])
+        if answers.get("split") is not None:
+            parts = _said(source, names, str(answers["split"]), len(whole))
         np.save(folder / "input.npy", whole, allow_pickle=False)
         np.save(folder / "target.npy", wanted, allow_pickle=False)
-        np.save(folder / "parts.npy", np.array(parts, dtype=np.uint8), allow_pickle=False)
+        np.save(folder / "parts.npy", np.array(parts, dtype=np.int8), allow_pickle=False)
         kind = {"picture": "image", "series": "series"}.get(str(answers["view"]), "table")
         summary = f"{len(whole):,} rows of {' × '.join(map(str, whole.shape[1:]))}; predicts {answers['target']}" + (
             ", with a part for the test" if len(set(parts)) > 1 else ""
         )
-        return Kept(len(whole), summary, extra={"kind": kind, "target": str(answers["target"])})
+        notes = _unread(names, answers)
+        return Kept(len(whole), summary, notes=notes, extra={"kind": kind, "target": str(answers["target"])})
 
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
         view = with_default(VIEW, meta["options"]["view"])
@@ -133,16 +144,50 @@ class Arrays(Reader):
 
 
 def _names(source: Source) -> dict[str, str]:
-    """The arrays by the name that people know them by, with the files that hold them."""
+    """The arrays by the name that people know them by, with the files that hold them. Those in folders that are called
+    as a part of the split, or that share their names with others, are named with their folders."""
+    files = source.members.of(forms.NPY, forms.IDX)
+    plain = {file: _ENDING.sub("", PurePosixPath(file).name)[:100] for file in files}
+    often = Counter(plain.values())
     found: dict[str, str] = {}
-    for file in source.members.of(forms.NPY, forms.IDX):
-        name = _ENDING.sub("", PurePosixPath(file).name)[:100]
-        found[name if name not in found else file] = file
+    for file, name in plain.items():
+        whole = "/".join((*path_of(file)[:-1], name))[-100:]
+        named = whole if often[name] > 1 or (part_in(name) is None and any(map(part_in, path_of(file)[:-1]))) else name
+        found[named if named not in found else file] = file
     return found
 
 
-def _is_test(name: str) -> bool:
-    return bool(_TEST.search(name))
+def _is_splitter(source: Source, names: Mapping[str, str], name: str) -> bool:
+    """Whether an array says for each row the part of the split that it is in."""
+    shape, _ = shape_of(source, names[name])
+    if len(shape) != 1 or not _SPLIT.fullmatch(name.rpartition("/")[2]):
+        return False
+    import pandas as pd
+
+    return split_column(pd.DataFrame({name: as_column(read_array(source, names[name]))})) is not None
+
+
+def _said(source: Source, names: Mapping[str, str], name: str, rows: int) -> list[int]:
+    """The part of each row, as an array says it."""
+    import pandas as pd
+
+    values = read_array(source, names[name])
+    if values.shape != (rows,):
+        raise DataError(
+            f"The split {name[:60]!r} is of shape {values.shape}, but there are {rows:,} rows, each in one part."
+        )
+    parts: list[int] = given_of(pd.Series(as_column(values)), name).tolist()
+    return parts
+
+
+def _unread(names: Mapping[str, str], answers: Answers) -> list[str]:
+    """What has to be said of arrays that are called as a part of the split and are not read."""
+    read = {name for one, other, _ in _parts(names, answers) for name in (one, other)}
+    rest = [name for name in names if part_in(name) in (VALIDATION, TEST) and name not in read]
+    if not rest:
+        return []
+    listed = ", ".join(repr(name[:60]) for name in rest[:4])
+    return [f"{listed}: left out, as no inputs and targets of the same name and part stand beside each other."]
 
 
 def _guess_input(names: list[str], shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -166,8 +211,8 @@ def _guess_target(names: list[str], shapes: Mapping[str, tuple[int, ...]], sourc
 def _parts(names: Mapping[str, str], answers: Answers) -> list[tuple[str, str, int]]:
     """The input and target of each part of the split, as (input, target, part)."""
     found = [(str(answers["input"]), str(answers["target"]), 0)]
-    for pattern, number in ((_VALIDATION, 1), (_TEST, 2)):
-        others = [name for name in names if pattern.search(name)]
+    for number in (VALIDATION, TEST):
+        others = [name for name in names if part_in(name) == number]
         pair = tuple(next((name for name in others if _same(name, wanted)), "") for wanted in found[0][:2])
         if all(pair) and pair[0] != pair[1] and not set(pair) & set(found[0][:2]):
             found.append((pair[0], pair[1], number))
@@ -178,9 +223,8 @@ def _same(name: str, other: str) -> bool:
     """Whether two names differ in the part of the split alone: x_test and x_train, or x_test and x."""
 
     def core(text: str) -> str:
-        for pattern in (_TEST, _VALIDATION, re.compile(r"(?i)(^|[^a-z])(train|training)([^a-z]|$)")):
-            text = pattern.sub(r"\1\3", text)
-        return re.sub(r"[^a-z0-9]", "", text.lower())
+        pieces = re.split(r"[^a-z0-9]+", text.lower())
+        return "".join(piece for piece in pieces if part_in(piece) is None)
 
     return core(name) == core(other)
 

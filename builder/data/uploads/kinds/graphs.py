@@ -12,12 +12,14 @@ import numpy as np
 from builder.data.fitting import CATEGORY_LIMIT
 from builder.data.limits import MAX_CELLS
 from builder.data.mixed import Matrices, Several
+from builder.data.parts import split_column
 from builder.data.raw import Raw
 from builder.data.schema import DataError
 from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options, with_default
 from builder.data.uploads.filetables import MOST_TABLES
+from builder.data.uploads.joining import PART, below_each_other, tables_in_parts
 from builder.data.uploads.source import Source
-from builder.data.uploads.tabular import TASK, known_rows, target_of
+from builder.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, target_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +50,7 @@ class Graphs(Reader):
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         labels = _labels(_tables(source))
-        return [with_default(TARGET, str(labels.columns[-1]), list(map(str, labels.columns))), TASK]
+        return asked_of(labels)
 
     def learned(self, source: Source, answers: Answers) -> str:
         return f"To tell {answers.get('target')!r} of a graph from its nodes and from what is joined to what."
@@ -74,7 +76,9 @@ class Graphs(Reader):
         from builder.data.uploads.pictures import load_arrays
 
         labels = pd.read_parquet(folder / "labels.parquet")
-        asked = [with_default(TARGET, meta["options"]["target"], list(labels.columns)), TASK]
+        columns = list(labels.columns)
+        asked = [with_default(TARGET, meta["options"]["target"], columns), TASK]
+        asked.append(with_default(SPLIT, meta["options"].get("split"), columns))
         chosen = check_options(options, asked, str(meta["title"]), "Graphs")
         warnings: list[str] = []
         known = known_rows(labels, [chosen["target"]], warnings)
@@ -89,12 +93,24 @@ class Graphs(Reader):
             Matrices(name="nodes", values=nodes, words=said, **rest),
             Matrices(name="edges", values=bonds, words=joined, **rest),
         )
-        return Several(name="", parts=parts, warnings=warnings, **target)
+        given = parts_said(known, chosen["split"], None)
+        return Several(name="", parts=parts, warnings=warnings, given=given, **target)
+
+
+def asked_of(labels: pd.DataFrame) -> list[Question]:
+    """What is asked of a table with what may be predicted of each graph."""
+    columns, split = list(map(str, labels.columns)), split_column(labels)
+    rest = [name for name in columns if name != split]
+    if not rest:
+        raise DataError("Nothing but a split is said of each graph; bring what is to be predicted of it, too.")
+    return [with_default(TARGET, rest[-1], columns), TASK, with_default(SPLIT, split, columns)]
 
 
 def _tables(source: Source, quiet: bool = False) -> dict[str, pd.DataFrame]:
-    """The tables of nodes and edges, and of graphs where there is one; none where `quiet`, rather than an error."""
-    found: dict[str, pd.DataFrame] = {}
+    """The tables of nodes and edges, and of graphs where there is one; none where `quiet`, rather than an error. Those
+    of the parts of a split, such as train/nodes.csv and test/nodes.csv, are one, whose graphs have the column `PART`.
+    """
+    found: dict[str, list[tuple[str, pd.DataFrame]]] = {}
     for name in source.tables()[:MOST_TABLES]:
         try:
             table, _ = source.table(name)
@@ -107,19 +123,43 @@ def _tables(source: Source, quiet: bool = False) -> dict[str, pd.DataFrame]:
         table = table.rename(columns={graph: "graph"})
         one, two = _ends(table)
         if one and two:
-            found.setdefault("edges", table.rename(columns={one: "source", two: "target"}))
-        elif table["graph"].is_unique:
-            found.setdefault("graphs", table)
+            found.setdefault("edges", []).append((name, table.rename(columns={one: "source", two: "target"})))
         else:
-            found.setdefault("nodes", table)
+            found.setdefault("graphs" if table["graph"].is_unique else "nodes", []).append((name, table))
     if {"nodes", "edges"} <= set(found):
-        return found
+        return _of_parts(found)
     if quiet:
         return {}
     raise DataError(
         "Graphs need two tables that have a column called graph: nodes (graph, node, and features) and edges (graph, "
         "source, target); the label stands with the nodes, or in a third table (graph, label)."
     )
+
+
+def _of_parts(found: Mapping[str, list[tuple[str, pd.DataFrame]]]) -> dict[str, pd.DataFrame]:
+    """A table of each kind: the first, or those of all parts of a split as one, in which a graph is named with its part
+    where two parts call a graph alike."""
+    told = tables_in_parts([name for tables in found.values() for name, _ in tables]).parts
+    if not told:
+        return {what: tables[0][1] for what, tables in found.items()}
+    whole: dict[str, pd.DataFrame] = {}
+    for what, tables in found.items():
+        ours = [(name, table) for name, table in tables if name in told]
+        if what != "graphs" and {told[name] for name, _ in ours} != set(told.values()):
+            raise DataError(
+                f"Each part of the split needs a table of {what}; some of train, validation and test lack it."
+            )
+        if ours:
+            names = [name for name, _ in ours]
+            whole[what] = below_each_other([table for _, table in ours], names, [told[name] for name in names])
+    nodes = whole["nodes"]
+    if (nodes.groupby("graph")[PART].nunique() > 1).any():
+        for table in whole.values():
+            table["graph"] = table[PART].astype(str) + " " + table["graph"].astype(str)
+    if "graphs" in whole:
+        whole["nodes"] = nodes.drop(columns=PART)
+    whole["edges"] = whole["edges"].drop(columns=PART)
+    return whole
 
 
 def _ends(table: pd.DataFrame) -> tuple[str | None, str | None]:

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data import forms
+from builder.data.parts import file_parts
 from builder.data.raw import Images, Raw
 from builder.data.schema import DataError
 from builder.data.tables import default_target
 from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options, with_default
-from builder.data.uploads.filetables import label_columns, naming_tables, rows_of
+from builder.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
 from builder.data.uploads.pictures import (
     GREY,
     SIZE,
     brought_to,
-    given_parts,
     load_arrays,
     read_pictures,
     set_given,
     thumbnails,
 )
 from builder.data.uploads.source import Source
-from builder.data.uploads.tabular import TASK, known_rows, target_of
+from builder.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, target_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,22 +45,23 @@ class LabelledPictures(Reader):
 
     def likely(self, source: Source) -> float:
         pictures = source.members.of(forms.PICTURE)
-        return 0.8 if pictures and naming_tables(source, pictures) else 0.0
+        found = naming_table(source, pictures) if pictures else None
+        return 0.8 if found is not None and found.labels(*found.columns[:1]) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
-        name, naming = self._naming(source)
-        table, _ = source.table(name)
-        file = answers.get("file", naming[0])
-        labels = label_columns(table, [str(file)])
+        found = self._naming(source)
+        file, table = str(answers.get("file", found.columns[0])), found.table
+        labels = found.labels(file)
         if not labels:
-            raise DataError(f"{name[:100]!r} names files, but has no other column that says what they are.")
+            raise DataError(f"{found.name[:100]!r} names files, but has no other column that says what they are.")
         guess = default_target(table[labels])
         return [
-            with_default(FILE, naming[0], naming),
-            with_default(TARGET, guess, labels),
+            with_default(FILE, found.columns[0], found.columns),
+            with_default(TARGET, guess, label_columns(table, [file])),
             TASK,
             SIZE,
             GREY,
+            with_default(SPLIT, found.split, label_columns(table, [file])),
         ]
 
     def learned(self, source: Source, answers: Answers) -> str:
@@ -81,7 +82,7 @@ class LabelledPictures(Reader):
         pixels = read_pictures(source, names, tell)
         tell(0.88, "Keeping them")
         arrays: dict[str, Any] = {"pixels": pixels}
-        parts = given_parts(names)
+        parts = file_parts(names).of(names)
         if parts is not None:
             arrays["parts"] = parts
         np.savez(folder / "images.npz", **arrays)
@@ -99,6 +100,7 @@ class LabelledPictures(Reader):
             TASK,
             SIZE,
             GREY,
+            with_default(SPLIT, meta["options"].get("split"), list(table.columns)),
         ]
         chosen = check_options(options, asked, str(meta["title"]), "Pictures")
         warnings: list[str] = []
@@ -111,19 +113,18 @@ class LabelledPictures(Reader):
             pixels=brought_to(arrays["pixels"][rows], chosen["size"], chosen["grey"]),
             **target_of(known[chosen["target"]], chosen["task"], str(meta["title"])),
         )
-        set_given(raw, arrays["parts"][rows] if "parts" in arrays else None)
+        set_given(raw, parts_said(known, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
         return raw
 
-    def _naming(self, source: Source) -> tuple[str, list[str]]:
-        found = naming_tables(source, source.members.of(forms.PICTURE))
-        if not found:
+    def _naming(self, source: Source) -> NamingTable:
+        found = naming_table(source, source.members.of(forms.PICTURE))
+        if found is None:
             raise DataError(
                 "No table beside the pictures names them; it needs a column with the files' names, such as cat1.png."
             )
-        return found[0]
+        return found
 
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> pd.DataFrame:
-        name, _ = self._naming(source)
-        table, said = source.table(name)
-        notes += said
-        return rows_of(table, [answers["file"]], source.members.of(forms.PICTURE), notes)
+        found = self._naming(source)
+        notes += found.notes
+        return rows_of(found.table, [answers["file"]], source.members.of(forms.PICTURE), notes)

@@ -11,18 +11,18 @@ import numpy as np
 
 from builder.data import forms
 from builder.data.images import data_uri, mask, resized_mask
+from builder.data.parts import part_in, path_of
 from builder.data.raw import Images, Raw
 from builder.data.readers import decoded
 from builder.data.schema import DataError
 from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options
+from builder.data.uploads.filetables import stated_parts
 from builder.data.uploads.members import parts_of
 from builder.data.uploads.pictures import (
     GREY,
     IMAGE_SIDE,
-    PARTS,
     SIZE,
     brought_to,
-    given_parts,
     load_arrays,
     read_pictures,
     set_given,
@@ -103,7 +103,8 @@ class Masks(Reader):
         for place, painted in enumerate(found):
             numbered[place] = np.searchsorted(order, painted)
         arrays: dict[str, Any] = {"pixels": pixels, "masks": numbered}
-        parts = given_parts([one for one, _ in pairs])
+        names = [one for one, _ in pairs]
+        parts = stated_parts(source, names).of(names)
         if parts is not None:
             arrays["parts"] = parts
         np.savez(folder / "images.npz", **arrays)
@@ -146,8 +147,8 @@ def _nearest(name: str, masks: list[str]) -> str:
 
 def _part(name: str) -> set[int] | None:
     """The parts of the split that the folders of a file name."""
-    pieces = re.split(r"[^a-z]+", "/".join(parts_of(name)[:-1]).lower())
-    return {PARTS[piece] for piece in pieces if piece in PARTS} or None
+    found = {part_in(folder) for folder in path_of(name)[:-1]} - {None}
+    return {part for part in found if part is not None} or None
 
 
 def _is_mask(name: str) -> bool:

@@ -12,11 +12,10 @@ import numpy as np
 from builder.data import forms
 from builder.data.limits import MAX_CELLS
 from builder.data.schema import DataError
-from builder.data.uploads.arrayfiles import read_array, shape_of
-from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Tell, with_default
-from builder.data.uploads.kinds.graphs import MOST_NODES, TARGET, Graphs
+from builder.data.uploads.arrayfiles import as_column, read_array, shape_of
+from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Tell
+from builder.data.uploads.kinds.graphs import MOST_NODES, Graphs, asked_of
 from builder.data.uploads.source import Source
-from builder.data.uploads.tabular import TASK
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +40,7 @@ class GraphMatrices(Graphs):
         return 0.95 if _holds_matrices(source) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
-        columns = list(map(str, _labels(source).columns))
-        return [with_default(TARGET, columns[-1], columns), TASK]
+        return asked_of(_labels(source))
 
     def learned(self, source: Source, answers: Answers) -> str:
         return f"To tell {answers.get('target')!r} of a graph from its nodes and from what is joined to what."
@@ -86,7 +84,7 @@ def _holds_matrices(source: Source) -> bool:
     if source.members.of(forms.NPY):
         shape, _ = shape_of(source, named["adjacency"])
         return len(shape) == 3 or (len(shape) == 2 and shape[0] == shape[1])  # of a single graph it is said why not
-    first = str(next(iter(source.table()[0][named["adjacency"]].dropna()), ""))
+    first = str(next(iter(_records(source)[named["adjacency"]].dropna()), ""))
     return first.replace(" ", "").startswith("[[")
 
 
@@ -94,14 +92,20 @@ def _candidates(source: Source) -> list[str]:
     arrays = source.members.of(forms.NPY)
     if arrays:
         return arrays
-    if source.large is not None or source.form() != forms.TEXT:
+    files = [name for name in source.names if source.members.form(name) == forms.TEXT]
+    if source.large is not None or not files:
         return []
-    if source.members.head(source.names[0]).lstrip()[:1] not in (b"{", b"["):
+    if source.members.head(files[0]).lstrip()[:1] not in (b"{", b"["):
         return []
     try:
-        return list(map(str, source.table()[0].columns))
+        return list(map(str, _records(source).columns))
     except DataError:
         return []
+
+
+def _records(source: Source) -> pd.DataFrame:
+    """A row for each graph; those of train.json and test.json are below each other."""
+    return source.table()[0] if source.alone else source.together()[0]
 
 
 def _of(source: Source, what: str) -> Any:
@@ -120,7 +124,7 @@ def _of(source: Source, what: str) -> Any:
                 f"received {shape}; bring many graphs, or choose to read the file as arrays."
             )
         return found
-    return list(source.table()[0][named[what]])
+    return list(_records(source)[named[what]])
 
 
 def _labels(source: Source) -> pd.DataFrame:
@@ -129,14 +133,14 @@ def _labels(source: Source) -> pd.DataFrame:
 
     named = set(_named(source).values())
     if not source.members.of(forms.NPY):
-        table = source.table()[0]
+        table = _records(source)
         found = table[[column for column in table.columns if str(column) not in named]]
     else:
         adjacency = _of(source, "adjacency")
         rest = {name: read_array(source, name) for name in source.members.of(forms.NPY) if name not in named}
         found = pd.DataFrame(
             {
-                PurePosixPath(name).name.removesuffix(_SUFFIX): array
+                PurePosixPath(name).name.removesuffix(_SUFFIX): as_column(array)
                 for name, array in rest.items()
                 if array.ndim == 1 and adjacency.ndim and len(array) == len(adjacency)
             }

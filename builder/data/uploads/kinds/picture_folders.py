@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data import forms
+from builder.data.parts import refuse_as_classes
 from builder.data.raw import Images, Raw
 from builder.data.schema import DataError
 from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options
+from builder.data.uploads.filetables import stated_parts
 from builder.data.uploads.members import PICTURE_SUFFIXES, parts_of
 from builder.data.uploads.pictures import (
     GREY,
     SIZE,
     brought_to,
-    given_parts,
     load_arrays,
     read_pictures,
     set_given,
@@ -39,7 +40,7 @@ class PictureFolders(Reader):
 
     def likely(self, source: Source) -> float:
         found = _pictures(source)
-        if len({_class(name) for name in found}) > 1:
+        if len(set(_told(source, found)[0])) > 1:
             return 0.7
         return 0.01 if source.members.of(forms.PICTURE) and not source.alone else 0.0  # to say what is wrong
 
@@ -47,7 +48,7 @@ class PictureFolders(Reader):
         return [SIZE, GREY]
 
     def learned(self, source: Source, answers: Answers) -> str:
-        classes = sorted({_class(name) for name in _pictures(source)})
+        classes = sorted(set(_told(source, _pictures(source))[0]))
         return f"To tell which of {len(classes)} classes a picture belongs to: {', '.join(classes[:6])}" + (
             ", …" if len(classes) > 6 else "."
         )
@@ -55,26 +56,29 @@ class PictureFolders(Reader):
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         import pandas as pd
 
-        names = spread(_pictures(source), PREVIEWED)
+        every = _pictures(source)
+        classes = dict(zip(every, _told(source, every)[0], strict=True))
+        names = spread(every, PREVIEWED)
         return pd.DataFrame(
-            {"picture": thumbnails(source, names), "class": [_class(name) for name in names], "file": names}
+            {"picture": thumbnails(source, names), "class": [classes[name] for name in names], "file": names}
         )
 
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
         names = _pictures(source)
-        classes = sorted({_class(name) for name in names})
+        labels, parts = _told(source, names)
+        classes = sorted(set(labels))
         if not names:
             raise DataError(
                 "The zip holds no pictures (PNG, JPEG, BMP, GIF, WebP or TIFF) in folders, one folder per class."
             )
+        refuse_as_classes([parts_of(name)[-2] for name in names] if len(classes) < 2 else classes, "picture")
         if len(classes) < 2:
             raise DataError(
                 "The zip needs pictures in at least two folders, one per class, such as cats/1.png and dogs/1.png."
             )
         pixels = read_pictures(source, names, tell)
         numbers = {name: number for number, name in enumerate(classes)}
-        arrays: dict[str, Any] = {"pixels": pixels, "labels": np.array([numbers[_class(name)] for name in names])}
-        parts = given_parts(names)
+        arrays: dict[str, Any] = {"pixels": pixels, "labels": np.array([numbers[label] for label in labels])}
         if parts is not None:
             arrays["parts"] = parts
         tell(0.88, "Keeping them")
@@ -107,8 +111,10 @@ def _pictures(source: Source) -> list[str]:
     ]
 
 
-def _class(name: str) -> str:
-    return parts_of(name)[-2][:100]
+def _told(source: Source, names: Sequence[str]) -> tuple[list[str], np.ndarray | None]:
+    """The class of each picture, the innermost folder that is no part of a split, and its part where one is said."""
+    told = stated_parts(source, names)
+    return [(told.rest(name)[-2:-1] or ("",))[0][:100] for name in names], told.of(names)
 
 
 def spread(names: Sequence[str], count: int) -> list[str]:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data import forms
+from builder.data.parts import NO_PART, file_parts
 from builder.data.raw import Images, Raw
 from builder.data.schema import DataError
 from builder.data.twins import Twins
 from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options, with_default
-from builder.data.uploads.filetables import label_columns, naming_tables, rows_of
+from builder.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
 from builder.data.uploads.pictures import GREY, SIZE, brought_to, load_arrays, read_pictures, thumbnails
 from builder.data.uploads.source import Source
-from builder.data.uploads.tabular import TASK, known_rows, target_of
+from builder.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, target_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,23 +38,28 @@ class PicturePairs(Reader):
 
     def likely(self, source: Source) -> float:
         pictures = source.members.of(forms.PICTURE)
-        found = naming_tables(source, pictures) if pictures else []
-        return 0.9 if found and len(found[0][1]) == 2 and _labels(source, *found[0]) else 0.0
+        found = naming_table(source, pictures) if pictures else None
+        return 0.9 if found is not None and len(found.columns) == 2 and found.labels(*found.columns) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
-        name, naming = _naming(source)
+        found = _naming(source)
+        naming = found.columns
         first = str(answers.get("first", naming[0]))
         second = next((column for column in naming if column != first), naming[-1])
-        labels = label_columns(source.table(name)[0], [first, str(answers.get("second", second))])
+        named = (first, str(answers.get("second", second)))
+        labels, every = found.labels(*named), label_columns(found.table, named)
         if not labels:
-            raise DataError(f"{name[:100]!r} names two files by row, but has no other column that says what they are.")
+            raise DataError(
+                f"{found.name[:100]!r} names two files by row, but has no other column that says what they are."
+            )
         return [
             with_default(FIRST, naming[0], naming),
             with_default(SECOND, second, naming),
-            with_default(TARGET, labels[-1], labels),
+            with_default(TARGET, labels[-1], every),
             TASK,
             SIZE,
             GREY,
+            with_default(SPLIT, found.split, every),
         ]
 
     def learned(self, source: Source, answers: Answers) -> str:
@@ -77,9 +83,12 @@ class PicturePairs(Reader):
         pixels = read_pictures(source, names, tell)
         place = {name: number for number, name in enumerate(names)}
         tell(0.88, "Keeping them")
-        np.savez(
-            folder / "images.npz", pixels=pixels, pairs=np.array([[place[str(name)] for name in row] for row in pairs])
-        )
+        numbers = np.array([[place[str(name)] for name in row] for row in pairs])
+        arrays: dict[str, Any] = {"pixels": pixels, "pairs": numbers}
+        said = file_parts(names).of(names)
+        if said is not None:
+            arrays["parts"] = _of_both(said[numbers], notes)
+        np.savez(folder / "images.npz", **arrays)
         labels = label_columns(table, [answers["first"], answers["second"]])
         table[labels].to_parquet(folder / "labels.parquet")
         summary = f"{len(table):,} pairs of {len(names):,} pictures; predicts {answers['target']}"
@@ -94,33 +103,40 @@ class PicturePairs(Reader):
             TASK,
             SIZE,
             GREY,
+            with_default(SPLIT, meta["options"].get("split"), list(table.columns)),
         ]
         chosen = check_options(options, asked, str(meta["title"]), "Pairs of pictures")
         warnings: list[str] = []
         known = known_rows(table, [chosen["target"]], warnings)
         arrays = load_arrays(folder)
         pixels = brought_to(arrays["pixels"], chosen["size"], chosen["grey"])
-        pairs = arrays["pairs"][known.index.to_numpy()]
+        rows = known.index.to_numpy()
+        pairs = arrays["pairs"][rows]
         target = target_of(known[chosen["target"]], chosen["task"], str(meta["title"]))
         rest = {"target": target["target"], "target_kind": target["target_kind"]}
         parts = tuple(
             Images(name=name, pixels=pixels[pairs[:, place]], **rest) for place, name in enumerate(("first", "second"))
         )
-        return Twins(name="", parts=parts, warnings=warnings, **target)
+        given = parts_said(known, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None)
+        return Twins(name="", parts=parts, warnings=warnings, given=given, **target)
 
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> pd.DataFrame:
-        name, _ = _naming(source)
-        table, said = source.table(name)
-        notes += said
-        return rows_of(table, [answers["first"], answers["second"]], source.members.of(forms.PICTURE), notes)
+        found = _naming(source)
+        notes += found.notes
+        return rows_of(found.table, [answers["first"], answers["second"]], source.members.of(forms.PICTURE), notes)
 
 
-def _naming(source: Source) -> tuple[str, list[str]]:
-    found = naming_tables(source, source.members.of(forms.PICTURE))
-    if not found or len(found[0][1]) < 2:
+def _naming(source: Source) -> NamingTable:
+    found = naming_table(source, source.members.of(forms.PICTURE))
+    if found is None or len(found.columns) < 2:
         raise DataError("No table beside the pictures names two of them by row, each in a column of its own.")
-    return found[0]
+    return found
 
 
-def _labels(source: Source, name: str, naming: list[str]) -> list[str]:
-    return label_columns(source.table(name)[0], naming)
+def _of_both(parts: np.ndarray, notes: list[str]) -> np.ndarray:
+    """The part of each pair (R,) of pictures in parts (R, 2); a pair from two parts is in none, as training would see a
+    picture that is measured on."""
+    same = parts[:, 0] == parts[:, 1]
+    if not same.all():
+        notes.append(f"{int((~same).sum()):,} pairs of pictures from two parts of the split were left out.")
+    return np.where(same, parts[:, 0], NO_PART)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from builder.data import forms
 from builder.data.limits import MAX_FILE_BYTES
+from builder.data.parts import NO_PART, file_parts
 from builder.data.raw import Characters, Raw
 from builder.data.readers import decoded
 from builder.data.schema import DataError
@@ -23,6 +24,7 @@ LENGTH = Question("length", "Characters at once", "whole", "How many are seen be
                   low=8, high=256, default=64)  # fmt: skip
 FEWEST = 1_000
 MOST = 20_000_000
+MOST_FILES = 200
 
 
 class Prose(Reader):
@@ -34,9 +36,10 @@ class Prose(Reader):
     kind = "text"
 
     def likely(self, source: Source) -> float:
-        if source.form() != forms.TEXT:
+        files = _files(source)
+        if not files:
             return 0.0
-        text, _ = decoded(source.members.read(source.names[0], MAX_FILE_BYTES), source.filename)
+        text, _ = decoded(source.members.read(files[0], MAX_FILE_BYTES), files[0])
         return 0.2 if len(text) >= FEWEST and _reads_like_prose(text[:20_000]) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
@@ -52,22 +55,27 @@ class Prose(Reader):
 
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
         tell(0.2, "Reading the text")
-        text = _text(source)
+        text, ends = _text(source), _ends(source)
         if len(text) < FEWEST:
             raise DataError(f"{source.filename[:100]!r} has {len(text):,} characters; at least {FEWEST:,} are needed.")
         notes = _nothing(source)
         if len(text) > MOST:
             notes.append(f"Of {len(text):,} characters, the first {MOST:,} are used.")
             text = text[:MOST]
+        if ends and ends[-2][0] >= MOST:
+            raise DataError(f"The parts of the text have {ends[-1][0]:,} characters; at most {MOST:,} can be read.")
         (folder / "text.txt").write_text(text, encoding="utf-8", newline="")
         rows = (len(text) - 1) // int(answers["length"])
-        return Kept(rows, f"{len(text):,} characters to continue, one by one", (), notes)
+        return Kept(rows, f"{len(text):,} characters to continue, one by one", (), notes, {"ends": ends})
 
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
         length = check_options(options, [LENGTH], str(meta["title"]), "Texts to continue")["length"]
         text = (folder / "text.txt").read_bytes().decode("utf-8")
+        given, warnings = _given(meta.get("ends") or [], len(text), length)
         return Characters(
             name="text",
+            given=given,
+            warnings=warnings,
             target=np.arange((len(text) - 1) // length),
             target_kind="next_token",
             target_name="next character",
@@ -77,21 +85,76 @@ class Prose(Reader):
         )
 
 
-def _nothing(source: Source) -> list[str]:
-    """What has to be said of characters that stand for nothing."""
-    text, _ = decoded(source.members.read(source.names[0], MAX_FILE_BYTES), source.filename)
-    count = text.count("\0")
-    if not count:
+def _files(source: Source) -> list[str]:
+    """The only text, or those that are the parts of a split, in the order of these."""
+    if source.alone:
+        return list(source.names) if source.form() == forms.TEXT else []
+    texts = source.members.of(forms.TEXT)
+    if len(texts) < len(source.names) or len(texts) > MOST_FILES:
         return []
-    line = text.count("\n", 0, text.index("\0")) + 1
-    return [f"{count:,} NUL characters, the first in line {line:,}, are read as blanks; is the file damaged?"]
+    try:
+        told = file_parts(texts).parts
+    except DataError:
+        return []
+    return sorted(told, key=lambda name: (told[name], name))
+
+
+def _plain(source: Source, name: str) -> str:
+    text, _ = decoded(source.members.read(name, MAX_FILE_BYTES), name)
+    return text.replace("\r\n", "\n").replace("\0", " ").strip()
 
 
 def _text(source: Source) -> str:
-    if source.form() != forms.TEXT:
-        raise DataError("A text to continue is a single plain text file.")
-    text, _ = decoded(source.members.read(source.names[0], MAX_FILE_BYTES), source.filename)
-    return text.replace("\r\n", "\n").replace("\0", " ").strip()
+    files = _files(source)
+    if not files:
+        raise DataError("A text to continue is a plain text file, or one for each part of a split, such as train.txt.")
+    return "\n".join(_plain(source, name) for name in files)
+
+
+def _ends(source: Source) -> list[tuple[int, int]]:
+    """Where each file ends in the text, with the part of the split that it is; nothing of a single one."""
+    files = _files(source)
+    told, found, end = file_parts(files).parts if len(files) > 1 else {}, list[tuple[int, int]](), -1
+    for name in files if told else ():
+        end += 1 + len(_plain(source, name))
+        found.append((end, told[name]))
+    return found
+
+
+def _given(ends: Sequence[Sequence[int]], characters: int, length: int) -> tuple[np.ndarray | None, list[str]]:
+    """The part of each block with the character behind it; one that reaches over two files is in none. With a remark on
+    those."""
+    if not ends:
+        return None, []
+    parts = np.concatenate([np.full(end - begin, part) for (end, part), begin in _stretches(ends)])
+    parts = np.append(parts, parts[-1:])[:characters]
+    rows = (characters - 1) // length
+    firsts = np.arange(rows) * length
+    changes = np.concatenate([[0], np.cumsum(parts[1:] != parts[:-1])])
+    whole = changes[firsts] == changes[np.minimum(firsts + length, characters - 1)]
+    over = int((~whole).sum())
+    said = [f"{over:,} blocks that reach from one part of the split into another were left out."] if over else []
+    return np.where(whole, parts[firsts], NO_PART), said
+
+
+def _stretches(ends: Sequence[Sequence[int]]) -> Iterator[tuple[Sequence[int], int]]:
+    """Each end with the place where its file begins: the line break between two belongs to the first."""
+    begin = 0
+    for number, (end, part) in enumerate(ends):
+        last = number == len(ends) - 1
+        yield (end if last else end + 1, part), begin
+        begin = end + 1
+
+
+def _nothing(source: Source) -> list[str]:
+    """What has to be said of characters that stand for nothing."""
+    for name in _files(source):
+        text, _ = decoded(source.members.read(name, MAX_FILE_BYTES), name)
+        count = text.count("\0")
+        if count:
+            line = text.count("\n", 0, text.index("\0")) + 1
+            return [f"{count:,} NUL characters, the first in line {line:,}, are read as blanks; is the file damaged?"]
+    return []
 
 
 def _reads_like_prose(text: str) -> bool:

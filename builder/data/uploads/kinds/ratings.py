@@ -12,7 +12,7 @@ from builder.data.raw import Raw
 from builder.data.schema import DataError
 from builder.data.uploads.base import Answers, Question
 from builder.data.uploads.source import Source
-from builder.data.uploads.tabular import Tabular, known_rows, no_number, numeric
+from builder.data.uploads.tabular import Tabular, known_rows, no_number, numeric, parts_of_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,8 +62,10 @@ class Ratings(Tabular):
     def said(self, answers: Answers) -> str:
         return f"{answers['rating']} that {answers['user']} gives to {answers['item']}"
 
-    def from_table(self, table: pd.DataFrame, options: dict[str, Any], title: str) -> Raw:
-        chosen = self.checked(table, options, title)
+    def from_table(
+        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+    ) -> Raw:
+        chosen = options
         columns = [chosen["user"], chosen["item"], chosen["rating"]]
         if len(set(columns)) < 3:
             raise DataError("The user, the item and the rating are three different columns.")
@@ -81,15 +83,16 @@ class Ratings(Tabular):
             )
         if ratings.min() == ratings.max():
             raise DataError(f"Every rating is {ratings[0]:g}, so there is nothing to predict.")
+        given = parts_of_rows(parts, known)
         twice = int(known.duplicated([chosen["user"], chosen["item"]]).sum())
         if twice:
             warnings.append(f"{twice:,} rows rate what the same user rated before; both ratings are used.")
         rest: dict[str, Any] = {"target": ratings[:, None], "target_kind": "number"}
-        parts = tuple(
+        fields = tuple(
             Categories(name=name, columns={chosen[name]: [_named(value) for value in known[chosen[name]]]}, **rest)
             for name in ("user", "item")
         )
-        return Several(name="", target_name=chosen["rating"], parts=parts, warnings=warnings, **rest)
+        return Several(name="", target_name=chosen["rating"], parts=fields, warnings=warnings, given=given, **rest)
 
 
 def _named(value: Any) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data.limits import MAX_CELLS
+from builder.data.parts import NO_PART
 from builder.data.raw import Raw
 from builder.data.raw import Series as RawSeries
 from builder.data.schema import DataError
@@ -89,13 +90,15 @@ class Series(Tabular):
     def said(self, answers: Answers) -> str:
         return f"forecasts {answers['target']}"
 
-    def from_table(self, table: pd.DataFrame, options: dict[str, Any], title: str) -> Raw:
-        chosen = self.checked(table, options, title)
+    def from_table(
+        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+    ) -> Raw:
+        chosen = options
         names = chosen["values"] if isinstance(chosen["values"], (list, tuple)) else [chosen["values"]]
         target, window, horizon = chosen["target"], chosen["window"], chosen["horizon"]
         _refuse(table, [*names, target], chosen["time"], chosen["series"])
         warnings: list[str] = []
-        table = _ordered(table, chosen["time"], chosen["series"], warnings)
+        table, place = _ordered(table, chosen["time"], chosen["series"], warnings)
         whose = None if chosen["series"] is None else _numbered(table[chosen["series"]])
         channels = list(dict.fromkeys([target, *names] if target not in names else names))
         values = np.column_stack([_filled(table[name], name, whose, warnings) for name in channels])
@@ -122,6 +125,7 @@ class Series(Tabular):
                 moments = table[chosen["time"]].to_numpy()
             starts = starts[np.argsort(moments[starts + window], kind="stable")]
             windows, answers, gap = windows[starts], answers[starts], _apart(starts, whose[starts], gap)
+        given = None if parts is None else _within(parts[place], starts, window + horizon, warnings)
         return RawSeries(
             name="series",
             target=np.ascontiguousarray(answers),
@@ -130,6 +134,7 @@ class Series(Tabular):
             windows=windows,
             channels=tuple(channels),
             contiguous=True,
+            given=given,
             gap=gap,
             groups=None if whose is None else whose[starts],
             warnings=warnings,
@@ -205,6 +210,18 @@ def _starts(rows: int, whose: np.ndarray | None, needed: int, warnings: list[str
     return whole
 
 
+def _within(parts: np.ndarray, starts: np.ndarray, span: int, warnings: list[str]) -> np.ndarray:
+    """The part of each window with what is to be forecast from it: that of all its rows. A window that reaches over two
+    parts is in none, as training would see what is measured on."""
+    changes = np.concatenate([[0], np.cumsum(parts[1:] != parts[:-1])])
+    whole = changes[starts] == changes[starts + span - 1]
+    over = int((~whole).sum())
+    if over:
+        warnings.append(f"{over:,} windows that reach from one part of the split into another were left out.")
+    found: np.ndarray = np.where(whole, parts[starts], NO_PART)
+    return found
+
+
 def _apart(starts: np.ndarray, whose: np.ndarray, reach: int) -> int:
     """How many windows lie between two that share a value, at most: `reach` of each series, with those of all others
     that are of the same times."""
@@ -231,8 +248,11 @@ def _refuse(table: pd.DataFrame, names: list[str], time: str | None, several: st
         raise DataError(f"A window holds at most {MOST_CHANNELS} columns; {len(set(names))} were chosen.")
 
 
-def _ordered(table: pd.DataFrame, time: str | None, several: str | None, warnings: list[str]) -> pd.DataFrame:
-    """The rows in the order of their times, of each series by itself, and in words what is odd about these."""
+def _ordered(
+    table: pd.DataFrame, time: str | None, several: str | None, warnings: list[str]
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """The rows in the order of their times, of each series by itself, with their numbers in the table (R,); in words
+    what is odd about them."""
     import pandas as pd
 
     if time is not None and not (
@@ -253,7 +273,7 @@ def _ordered(table: pd.DataFrame, time: str | None, several: str | None, warning
         known = known.sort_values(time, kind="stable")
         warnings.append(f"The rows were put in the order of {time!r}.")
     if time is None:
-        return known.reset_index(drop=True)
+        return known.reset_index(drop=True), known.index.to_numpy()
     again = known.duplicated([time] if several is None else [several, time], keep="last")
     if again.any():
         known = known[~again]
@@ -265,7 +285,7 @@ def _ordered(table: pd.DataFrame, time: str | None, several: str | None, warning
         _say_irregular(known[time], warnings)
     else:
         _say_irregular_of(known, time, several, warnings)
-    return known.reset_index(drop=True)
+    return known.reset_index(drop=True), known.index.to_numpy()
 
 
 def _say_irregular_of(known: pd.DataFrame, time: str, several: str, warnings: list[str]) -> None:

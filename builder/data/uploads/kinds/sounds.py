@@ -6,23 +6,23 @@ import math
 import re
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from builder.data import forms, maps
 from builder.data.limits import MAX_CELLS, MAX_STORED_BYTES
+from builder.data.parts import FileParts, file_parts, is_split, part_of
 from builder.data.raw import Raw, Series
 from builder.data.schema import DataError
 from builder.data.tables import default_target
 from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options, with_default
-from builder.data.uploads.filetables import label_columns, naming_tables, rows_of
-from builder.data.uploads.members import parts_of
-from builder.data.uploads.pictures import given_parts, load_arrays, set_given
+from builder.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of, stated_parts
+from builder.data.uploads.pictures import load_arrays, set_given
 from builder.data.uploads.soundfiles import is_cut, own_rate, read_sound
 from builder.data.uploads.source import Source
-from builder.data.uploads.tabular import TASK, known_rows, target_of
+from builder.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, target_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,17 +66,19 @@ class Sounds(Reader):
         label = answers.get("label") or ways[0]
         found = [with_default(LABEL, ways[0], ways)]
         if label == TABLE:
-            name, naming = naming_tables(source, names)[0]
-            table, _ = source.table(name)
-            labels = label_columns(table, naming[:1])
-            found += [with_default(COLUMN, default_target(table[labels]), labels), TASK]
+            beside = _naming(source, names)
+            labels = beside.labels(*beside.columns[:1])
+            every = label_columns(beside.table, beside.columns[:1])
+            found += [with_default(COLUMN, default_target(beside.table[labels]), every), TASK]
+            found += [with_default(SPLIT, beside.split, every)]
         rate = min(8_000, own_rate(source.members.read(names[0]), names[0]))
         return [*found, with_default(RATE, max(1_000, rate)), with_default(SECONDS, _seconds(source, names))]
 
     def learned(self, source: Source, answers: Answers) -> str:
         if answers.get("label") == TABLE:
             return f"To tell {answers.get('target')!r} from a sound of {answers.get('seconds')} s."
-        classes = sorted(set(_classes(_sounds(source), str(answers.get("label")))))
+        names = _sounds(source)
+        classes = sorted(set(_classes(stated_parts(source, names), names, str(answers.get("label")))))
         return f"To tell which of {len(classes)} classes a sound belongs to: {', '.join(classes[:6])}" + (
             ", …" if len(classes) > 6 else "."
         )
@@ -104,7 +106,7 @@ class Sounds(Reader):
             lengths = _written(source, names, rate, file, cut, tell)
             samples = np.memmap(file, np.int16, "r")
             arrays: dict[str, Any] = {"samples": samples, "lengths": np.array(lengths)}
-            parts = given_parts(names)
+            parts = (file_parts(names) if answers["label"] == TABLE else stated_parts(source, names)).of(names)
             if parts is not None:
                 arrays["parts"] = parts
             np.savez(folder / "sounds.npz", **arrays)
@@ -123,7 +125,9 @@ class Sounds(Reader):
         import pandas as pd
 
         table = pd.read_parquet(folder / "labels.parquet")
-        asked = [with_default(COLUMN, meta["target"], list(table.columns)), TASK, SECONDS]
+        columns = list(table.columns)
+        split = with_default(SPLIT, meta["options"].get("split"), columns)
+        asked = [with_default(COLUMN, meta["target"], columns), TASK, split, SECONDS]
         chosen = check_options(options, asked, str(meta["title"]), "Sounds")
         target = chosen["target"] or meta["target"]
         warnings: list[str] = []
@@ -147,7 +151,7 @@ class Sounds(Reader):
             warnings=warnings,
             **target_of(known[target], chosen["task"], str(meta["title"])),
         )
-        set_given(raw, arrays["parts"][rows] if "parts" in arrays else None)
+        set_given(raw, parts_said(known, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
         return raw
 
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> tuple[list[str], pd.DataFrame]:
@@ -156,13 +160,12 @@ class Sounds(Reader):
 
         names = _sounds(source)
         if answers["label"] != TABLE:
-            classes = _classes(names, str(answers["label"]))
+            classes = _classes(stated_parts(source, names), names, str(answers["label"]))
             return names, pd.DataFrame({"class": classes}).astype("string")
-        name, naming = naming_tables(source, names)[0]
-        table, said = source.table(name)
-        notes += said
-        table = rows_of(table, naming[:1], names, notes)
-        return [str(file) for file in table[naming[0]]], table.drop(columns=naming[:1])
+        beside = _naming(source, names)
+        notes += beside.notes
+        table = rows_of(beside.table, beside.columns[:1], names, notes)
+        return [str(file) for file in table[beside.columns[0]]], table.drop(columns=beside.columns[:1])
 
 
 def _sounds(source: Source) -> list[str]:
@@ -172,24 +175,35 @@ def _sounds(source: Source) -> list[str]:
     return found
 
 
+def _naming(source: Source, names: list[str]) -> NamingTable:
+    found = naming_table(source, names)
+    if found is None:
+        raise DataError("No table beside the sounds names them; it needs a column with the files' names.")
+    return found
+
+
 def _ways(source: Source, names: list[str]) -> list[str]:
     """Where the classes of sounds may stand, the likeliest first."""
-    ways = [TABLE] if naming_tables(source, names) else []
+    beside = naming_table(source, names)
+    ways = [TABLE] if beside is not None and beside.labels(*beside.columns[:1]) else []
+    told = stated_parts(source, names)
     for way in (FOLDER, NAME):
-        classes = _classes(names, way)
-        if "" not in classes and 1 < len(set(classes)) <= max(2, len(names) // 2):
+        classes = _classes(told, names, way)
+        named = 1 < len(set(classes)) <= max(2, len(names) // 2)
+        if "" not in classes and named and not is_split(part_of(one) for one in set(classes)):
             ways.append(way)
     return ways
 
 
-def _classes(names: list[str], way: str) -> list[str]:
+def _classes(told: FileParts, names: list[str], way: str) -> list[str]:
+    """The class of each sound, by what its path says besides the part of the split."""
     found = []
     for name in names:
-        *folders, file = parts_of(name)
+        *folders, stem = told.rest(name)
         if way == FOLDER:
             found.append(folders[-1][:100] if folders else "")
         else:
-            begin = _BEGIN.fullmatch(PurePosixPath(file).stem)
+            begin = _BEGIN.fullmatch(stem)
             found.append(begin.group(1)[:100] if begin else "")
     return found
 

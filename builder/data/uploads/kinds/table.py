@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from builder.data.choices import COLUMNS
+from builder.data.incoming import SAMPLE
 from builder.data.raw import Raw, Texts
-from builder.data.roles import tells_parts
-from builder.data.schema import DataError
 from builder.data.split import refuse_few
+from builder.data.stored import ARROW, StoredTable
 from builder.data.tables import OPTIONS, default_target, table_to_raw
 from builder.data.uploads.base import Answers, Kept, Question, Tell
+from builder.data.uploads.joining import PART
 from builder.data.uploads.kinds.series import untold
-from builder.data.uploads.members import parts_of
-from builder.data.uploads.pictures import PARTS
+from builder.data.uploads.pictures import set_given
 from builder.data.uploads.source import Source
-from builder.data.uploads.tabular import TASK, Tabular, kept_table
+from builder.data.uploads.tabular import SPLIT, TASK, Tabular, kept_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy as np
     import pandas as pd
-
-PART = "part of the split"
 
 
 class Table(Tabular):
@@ -37,6 +37,8 @@ class Table(Tabular):
     kind = "table"
     takes_large = True
     target_question = "target"
+    # It becomes a role of the column, which a document may change like those of other columns.
+    split_question = replace(SPLIT, when_added=True)
     asked = (
         Question("target", "Column to predict", "choice", "What is to be predicted"),
         TASK,
@@ -48,21 +50,22 @@ class Table(Tabular):
     def suits(self, table: pd.DataFrame) -> float:
         return 0.5
 
-    def likely(self, source: Source) -> float:
-        return 0.65 if not source.alone and _in_parts(source) else super().likely(source)
-
     def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
-        return {"target": default_target(table.drop(columns=PART, errors="ignore"))}
+        return {"target": default_target(table)}
 
     def answered(self, source: Source, given: Answers) -> dict[str, Any]:
         # The table's own checks know more about these than the question does, and are those of a document as well.
         own = set(OPTIONS)
         answers = super().answered(source, {name: value for name, value in given.items() if name not in own})
-        answers = {name: value for name, value in answers.items() if value is not None}
+        answers = {name: value for name, value in answers.items() if value is not None or name == "split"}
         answers |= {name: given[name] for name in OPTIONS if given.get(name) is not None}
-        split = PART if not source.alone else _given_split(self._table(source, answers), answers)
-        if split:
-            answers.setdefault(COLUMNS, {split: {"role": "split"}})
+        split, said = answers.get("split"), answers.get(COLUMNS, {})
+        if split in (answers.get("target"), answers.get("text")):
+            split = answers.pop("split", None) if "split" in given else None  # whoever asks for it predicts it
+        if split and isinstance(said, dict) and split not in said and not _names_split(said):
+            answers[COLUMNS] = {**said, split: {"role": "split"}}
+        elif not split and not source.alone and isinstance(said, dict):
+            answers[COLUMNS] = {PART: {"role": "ignore"}, **said}
         return answers
 
     def learned(self, source: Source, answers: Answers) -> str:
@@ -72,6 +75,8 @@ class Table(Tabular):
         split = next((name for name, said in answers.get(COLUMNS, {}).items() if said.get("role") == "split"), None)
         rest = [str(name) for name in table.columns if str(name) not in (answers.get("target"), split)]
         parted = f" Split into training, validation and test as {split!r} says." if split not in (None, PART) else ""
+        if split == PART:
+            parted = " Split into training, validation and test as the files are called."
         return f"To tell {answers.get('target')!r} from {_listed(rest)}{parted}"
 
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
@@ -83,52 +88,28 @@ class Table(Tabular):
             kept.extra["kind"] = "text"
         return kept
 
-    def from_table(self, table: pd.DataFrame, options: dict[str, Any], title: str) -> Raw:
-        return table_to_raw(table, options, title)
+    def from_table(
+        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+    ) -> Raw:
+        raw = table_to_raw(table, options, title)
+        set_given(raw, parts)
+        return raw
 
-    def _table(self, source: Source, answers: Answers) -> pd.DataFrame:
-        """The table; where there are several, called train and test, all of their rows, with their part."""
-        if source.alone:
-            return super()._table(source, answers)
-        import pandas as pd
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+        raw = table_to_raw(kept_table(folder), options, str(meta["title"]))
+        raw.large = (folder / ARROW).exists()
+        return raw
 
-        parts = _in_parts(source)
-        if not parts:
-            raise DataError(
-                f"Of {len(source.names):,} files, none are tables of the same columns whose names say train and test; "
-                "bring a single table."
-            )
-        return pd.concat([source.table(name)[0].assign(**{PART: part}) for name, part in parts], ignore_index=True)
+    def _partly(self, table: pd.DataFrame) -> bool:
+        return isinstance(table, StoredTable) or len(table) == SAMPLE
 
     def noted(self, source: Source, answers: Answers) -> list[str]:
-        if source.alone:
-            return [*super().noted(source, answers), *filter(None, [untold(self._table(source, answers))])]
-        return [note for name, _ in _in_parts(source) for note in source.table(name)[1]]
+        found = super().noted(source, answers)
+        return [*found, *filter(None, [untold(self._table(source, answers))])] if source.alone else found
 
 
-def _given_split(table: pd.DataFrame, answers: Answers) -> str | None:
-    """The column that says which rows are for training, where it is asked for nothing else."""
-    free = [name for name in table.columns if str(name) not in (answers.get("target"), answers.get("text"))]
-    return next((str(name) for name in free if tells_parts(table[name])), None)
-
-
-def _in_parts(source: Source) -> list[tuple[str, str]]:
-    """The tables of the same columns whose names say which part of the split they are, with that part."""
-    found: list[tuple[str, str]] = []
-    columns: set[tuple[str, ...]] = set()
-    for name in source.tables():
-        pieces = re.split(r"[^a-z]+", parts_of(name)[-1].lower())
-        part = next((piece for piece in pieces if piece in PARTS), None)
-        if part is None:
-            continue
-        try:
-            columns.add(tuple(map(str, source.table(name)[0].columns)))
-        except DataError:
-            return []
-        found.append((name, ("train", "validation", "test")[PARTS[part]]))
-    named = {part for _, part in found}
-    found.sort(key=lambda item: PARTS[item[1]])
-    return found if len(columns) == 1 and len(named) > 1 and "train" in named else []
+def _names_split(said: Mapping[str, Any]) -> bool:
+    return any(isinstance(one, dict) and one.get("role") == "split" for one in said.values())
 
 
 def _listed(names: list[str]) -> str:

@@ -13,12 +13,12 @@ import numpy as np
 from builder.data import forms
 from builder.data.fitting import LENGTH_LIMIT, UNKNOWN_TOKENS
 from builder.data.limits import MAX_FILE_BYTES, MAX_ROWS
+from builder.data.parts import file_parts
 from builder.data.raw import Raw, TaggedTexts
 from builder.data.readers import decoded
 from builder.data.schema import DataError
 from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options, with_default
-from builder.data.uploads.members import parts_of
-from builder.data.uploads.pictures import PARTS, set_given
+from builder.data.uploads.pictures import set_given
 from builder.data.uploads.source import Source
 
 if TYPE_CHECKING:
@@ -68,25 +68,27 @@ class Tagged(Reader):
         import pandas as pd
 
         files = _files(source) or source.members.of(forms.TEXT)
+        told = file_parts(files)
         notes: list[str] = []
         texts: list[list[str]] = []
         tags: list[str] = []
-        parts: list[int | None] = []
+        origin: list[str] = []
         mended = Counter[str]()
         for place, name in enumerate(files):
             tell(0.1 + 0.7 * place / len(files), f"Reading {name}")
             for found, marked in _read(source, name, answers, None):
                 texts.append(found)
                 tags.append(" ".join(_bio(marked, mended)))
-                parts.append(_part(name))
+                origin.append(name)
             if len(texts) > MAX_ROWS:
                 raise DataError(f"These files hold more than {MAX_ROWS:,} sentences; bring a part of them.")
         if not texts:
             raise DataError(f"{source.filename[:100]!r} has no sentences of words with tags.")
         notes += [f"{count:,} tags {what}." for what, count in mended.items()]
         table = pd.DataFrame({"words": texts, "tags": tags})
-        if None not in parts and len(set(parts)) > 1:
-            table["part"] = np.array(parts)
+        parts = told.of(origin)
+        if parts is not None:
+            table["part"] = parts
         names = _tag_names(tags)
         table.to_parquet(folder / "tagged.parquet")
         kinds = sum(name != "O" for name in names)
@@ -208,11 +210,6 @@ def _bio(tags: list[str], mended: Counter[str]) -> list[str]:
         found.append(tag)
         before = tag
     return found
-
-
-def _part(name: str) -> int | None:
-    pieces = re.split(r"[^a-z]+", parts_of(name)[-1].lower())
-    return next((PARTS[piece] for piece in pieces if piece in PARTS), None)
 
 
 def _tag_names(tags: list[str]) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ from builder.data.schema import DataError
 from builder.data.twins import Twins
 from builder.data.uploads.base import Answers, Question
 from builder.data.uploads.source import Source
-from builder.data.uploads.tabular import TASK, Tabular, known_rows, target_of, textual
+from builder.data.uploads.tabular import TASK, Tabular, known_rows, parts_of_rows, target_of, textual
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 
@@ -53,8 +54,10 @@ class TextPairs(Tabular):
     def learned(self, source: Source, answers: Answers) -> str:
         return f"To tell {answers.get('target')!r} from two texts, by the same network for both."
 
-    def from_table(self, table: pd.DataFrame, options: dict[str, Any], title: str) -> Raw:
-        chosen = self.checked(table, options, title)
+    def from_table(
+        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+    ) -> Raw:
+        chosen = options
         columns = [chosen["first"], chosen["second"], chosen["target"]]
         if len(set(columns)) < 3:
             raise DataError("The two texts and what is to be predicted are three different columns.")
@@ -62,11 +65,11 @@ class TextPairs(Tabular):
         known = known_rows(table, columns, warnings)
         target = target_of(known[chosen["target"]], chosen["task"], title)
         rest = {"target": target["target"], "target_kind": target["target_kind"]}
-        parts = tuple(
+        fields = tuple(
             Texts(name=name, texts=[str(value) for value in known[chosen[name]]], **rest)
             for name in ("first", "second")
         )
-        return Twins(name="", parts=parts, warnings=warnings, **target)
+        return Twins(name="", parts=fields, warnings=warnings, given=parts_of_rows(parts, known), **target)
 
 
 def _sentences(table: pd.DataFrame) -> list[str]:

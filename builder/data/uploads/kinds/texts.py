@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from builder.data import forms
 from builder.data.limits import MAX_ROWS
+from builder.data.parts import FileParts, refuse_as_classes
 from builder.data.raw import Raw
 from builder.data.raw import Texts as RawTexts
 from builder.data.readers import decoded
 from builder.data.schema import DataError
 from builder.data.uploads.base import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options, with_default
-from builder.data.uploads.members import parts_of
-from builder.data.uploads.pictures import PARTS, given_parts, set_given
+from builder.data.uploads.filetables import stated_parts
+from builder.data.uploads.pictures import set_given
 from builder.data.uploads.source import Source
 from builder.data.uploads.tabular import target_of
 
@@ -46,34 +47,45 @@ class TextFiles(Reader):
         found = _files(source)
         if len(found) < 2 or len(found) < 0.8 * len(source.names):
             return 0.0
+        told = stated_parts(source, found)
+        forms_of = FORMS if _has_lines(source, found) else FORMS[:1]
+        classes = [{_class(told, name, {"form": form}) for name in found} for form in forms_of]
+        if told.parts and max(map(len, classes)) < 2:
+            return 0.0  # the files are parts of a split alone, and say no class
         suffixes = Counter(PurePosixPath(name).suffix.lower() for name in found)
         if any(suffix in _TABLES for suffix in suffixes):
             return 0.05
         return 0.6
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
-        folders = Counter(_folder(name) for name in _files(source))
+        files = _files(source)
+        told = stated_parts(source, files)
+        folders = Counter((told.rest(name)[-2:-1] or ("",))[0] for name in files)
         several = len(folders) > 1 and "" not in folders and max(folders.values()) > 1
         return [with_default(FORM, FORMS[0] if several else FORMS[1])]
 
     def learned(self, source: Source, answers: Answers) -> str:
-        classes = sorted({_class(name, answers) for name in _files(source)})
+        files = _files(source)
+        told = stated_parts(source, files)
+        classes = sorted({_class(told, name, answers) for name in files})
         return f"To tell which of {len(classes)} classes a text belongs to: {', '.join(classes[:6])}."
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         import pandas as pd
 
         files = _files(source)
+        told = stated_parts(source, files)
         rows = []
         for name in files[:: max(1, len(files) // PREVIEWED)][:PREVIEWED]:
             texts = _texts(source, name, answers)
-            rows += [{"text": text[:300], "class": _class(name, answers)} for text in texts[:3]]
+            rows += [{"text": text[:300], "class": _class(told, name, answers)} for text in texts[:3]]
         return pd.DataFrame(rows[:PREVIEWED])
 
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
         import pandas as pd
 
         files = _files(source)
+        told = stated_parts(source, files)
         texts: list[str] = []
         classes: list[str] = []
         origin: list[str] = []
@@ -82,17 +94,18 @@ class TextFiles(Reader):
                 tell(0.05 + 0.8 * place / len(files), f"Reading text {place + 1:,} of {len(files):,}")
             found = _texts(source, name, answers)
             texts += found
-            classes += [_class(name, answers)] * len(found)
+            classes += [_class(told, name, answers)] * len(found)
             origin += [name] * len(found)
             if len(texts) > MAX_ROWS:
                 raise DataError(f"These files hold more than {MAX_ROWS:,} texts; bring a part of them.")
+        refuse_as_classes(classes, "text")
         if len(set(classes)) < 2:
             raise DataError(
                 "The texts lie in one folder or file alone; at least two are needed, one per class, such as good/1.txt "
                 "and bad/1.txt, or good.txt and bad.txt with a text on every line."
             )
         table = pd.DataFrame({"text": texts, "class": classes}).astype("string")
-        parts = given_parts(origin)
+        parts = told.of(origin)
         if parts is not None:
             table["part"] = parts
         table.to_parquet(folder / "texts.parquet")
@@ -111,21 +124,24 @@ class TextFiles(Reader):
 
 def _files(source: Source) -> list[str]:
     found = [name for name in source.members.of(forms.TEXT) if PurePosixPath(name).stem.lower() not in _OTHER]
+    plain = [name for name in found if not name.lower().endswith(_TABLES)]
+    found = plain if len(plain) > 0.8 * len(found) else found  # the others say something of these
     return found if len(found) > 1 else []
 
 
-def _folder(name: str) -> str:
-    parts = parts_of(name)
-    return parts[-2] if len(parts) > 1 else ""
+def _has_lines(source: Source, files: list[str]) -> bool:
+    """Whether files, of which some are looked at, hold several lines."""
+    some = files[:: max(1, len(files) // 10)]
+    return sum(source.members.head(name).strip().count(b"\n") > 0 for name in some) > len(some) / 2
 
 
-def _class(name: str, answers: Answers) -> str:
+def _class(told: FileParts, name: str, answers: Answers) -> str:
+    """The class that a file's path says, besides the part of the split."""
+    *folders, stem = told.rest(name)
+    folder = (folders or [""])[-1][:100]
     if answers["form"] == FORMS[0]:
-        return _folder(name)[:100] or "(no folder)"
-    stem = PurePosixPath(parts_of(name)[-1]).stem
-    if stem.lower() in PARTS and _folder(name):
-        return _folder(name)[:100]  # good/train.txt
-    return stem[:100]
+        return folder or "(no folder)"
+    return stem[:100] or folder  # good/train.txt
 
 
 def _texts(source: Source, name: str, answers: Answers) -> list[str]:

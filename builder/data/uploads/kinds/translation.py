@@ -12,7 +12,7 @@ from builder.data.raw import Raw
 from builder.data.schema import DataError
 from builder.data.uploads.base import Answers, Question
 from builder.data.uploads.source import Source
-from builder.data.uploads.tabular import Tabular, known_rows, textual
+from builder.data.uploads.tabular import Tabular, known_rows, parts_of_rows, textual
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,8 +52,10 @@ class Translation(Tabular):
     def said(self, answers: Answers) -> str:
         return f"writes {answers['answer']} from {answers['text']}"
 
-    def from_table(self, table: pd.DataFrame, options: dict[str, Any], title: str) -> Raw:
-        chosen = self.checked(table, options, title)
+    def from_table(
+        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+    ) -> Raw:
+        chosen = options
         text, answer = chosen["text"], chosen["answer"]
         if text == answer:
             raise DataError(f"{text!r} is both the text and its answer; choose two columns.")
@@ -74,5 +76,6 @@ class Translation(Tabular):
             texts=texts,
             answers=answered,
             groups=groups,
+            given=parts_of_rows(parts, known),
             warnings=warnings,
         )

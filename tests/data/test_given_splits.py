@@ -1,0 +1,422 @@
+"""A split that people give, by a column, by files or by folders, is honoured for every kind of data, row by row."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from builder.data import DataError, Prepared, add_file, prepare
+from builder.data.parts import file_parts, given_of, part_in, part_of, split_column
+from builder.data.uploads import fitting, open_source, readers
+from builder.graph import DataChoice
+from tests.data.brought import npz, png
+from tests.data.crafted import lines, packed
+
+ROWS = 60
+NAMES = ("train", "valid", "test")  # as people call them
+SPLITS = ("train", "validation", "test")
+THREE, TWO = (0, 0, 2, 0, 1), (0, 0, 2, 0, 0)  # the parts of rows in turn
+Parts = list[int]
+Made = tuple[Any, str]  # what is brought, and what it is called
+
+
+def _cut(parts: Parts) -> dict[str, list[int]]:
+    """The rows of each part, by its name."""
+    return {NAMES[part]: [row for row in range(len(parts)) if parts[row] == part] for part in sorted(set(parts))}
+
+
+def _tables(head: str, cell: Callable[[int], str]) -> Callable[[str, Parts], Made]:
+    """Rows of one table in each of the ways."""
+
+    def made(way: str, parts: Parts) -> Made:
+        if way == "column":
+            return lines(
+                f"{head},set", (f"{cell(row)},{NAMES[parts[row]].upper()}" for row in range(len(parts)))
+            ), "a.csv"
+        files = {name: lines(head, map(cell, rows)) for name, rows in _cut(parts).items()}
+        if way == "files":
+            return {f"my_{name}.csv": content for name, content in files.items()}, "my"
+        return packed({f"all/{name}/rows.csv": content for name, content in files.items()}), "a.zip"
+
+    return made
+
+
+def _wave(row: int) -> bytes:
+    stream = io.BytesIO()
+    soundfile.write(stream, np.full(400, row / 100), 8_000, format="WAV")
+    return stream.getvalue()
+
+
+def _picture(row: int) -> bytes:
+    return png(np.full((8, 8), 3 * row, np.uint8))
+
+
+def _mask(row: int) -> bytes:
+    mask = np.zeros((8, 8), np.uint8)
+    mask[: 2 + row % 4, :3] = 1
+    return png(mask)
+
+
+def _in_classes(content: Callable[[int], bytes], ending: str) -> Callable[[str, Parts], Made]:
+    """Files in a folder for each of two classes."""
+
+    def made(way: str, parts: Parts) -> Made:
+        def path(row: int) -> str:
+            part, kind = NAMES[parts[row]], ("cat", "dog")[row % 2]
+            where = {"column": f"{kind}/{row}", "files": f"{kind}/{part}_{row}", "folders": f"{part}/{kind}/{row}",
+                     "inner folders": f"{kind}/{part}/{row}"}[way]  # fmt: skip
+            return f"all/{where}.{ending}"
+
+        files = {path(row): content(row) for row in range(len(parts))}
+        if way == "column":
+            files["all/split.csv"] = lines("file,split", (f"{path(r)},{NAMES[parts[r]]}" for r in range(len(parts))))
+        return packed(files), "a.zip"
+
+    return made
+
+
+def _beside(content: Callable[[int], bytes], ending: str, each: int = 1) -> Callable[[str, Parts], Made]:
+    """A table that names `each` files by row, and says what they are."""
+
+    def made(way: str, parts: Parts) -> Made:
+        def path(row: int, number: int) -> str:
+            folder = NAMES[parts[row]] if way == "folders" else "files"
+            return f"{folder}/{row}_{number}.{ending}"
+
+        files = {path(row, n): content(row) for row in range(len(parts)) for n in range(each)}
+
+        def line(row: int) -> str:
+            names = ",".join(path(row, n).rpartition("/")[2] for n in range(each))
+            return f"{names},{('cat', 'dog')[row % 2]}"
+
+        head = ",".join([*(f"file{n}" for n in range(each)), "kind"])
+        rows = range(len(parts))
+        if way == "column":
+            files["labels.csv"] = lines(f"{head},split", (f"{line(row)},{NAMES[parts[row]]}" for row in rows))
+        elif way == "files":
+            files |= {f"{name}.csv": lines(head, map(line, some)) for name, some in _cut(parts).items()}
+        else:
+            files["labels.csv"] = lines(head, map(line, rows))
+        return packed(files), "a.zip"
+
+    return made
+
+
+def _masks(way: str, parts: Parts) -> Made:
+    def path(row: int, what: str) -> str:
+        part = NAMES[parts[row]]
+        return {"column": f"{what}/{row}", "files": f"{what}/{part}_{row}", "folders": f"{part}/{what}/{row}",
+                "inner folders": f"{what}/{part}/{row}"}[way] + ".png"  # fmt: skip
+
+    files = {path(row, "images"): _picture(row) for row in range(len(parts))}
+    files |= {path(row, "masks"): _mask(row) for row in range(len(parts))}
+    if way == "column":
+        rows = (f"{path(row, 'images')},{NAMES[parts[row]]}" for row in range(len(parts)))
+        files["split.csv"] = lines("file,split", rows)
+    return packed(files), "a.zip"
+
+
+def _arrays(way: str, parts: Parts) -> Made:
+    x, y = np.tile(np.arange(len(parts), dtype=np.float32)[:, None], (1, 3)), np.arange(len(parts)) % 2
+    named = (("x", x), ("y", y))
+    if way == "column":
+        return npz(x=x, y=y, split=np.array([NAMES[part] for part in parts])), "a.npz"
+    if way == "files":
+        return npz(**{f"{n}_{name}": a[rows] for name, rows in _cut(parts).items() for n, a in named}), "a"
+    files = {f"d/{name}/{n}.npy": _npy(a[rows]) for name, rows in _cut(parts).items() for n, a in named}
+    return packed(files), "a.zip"
+
+
+def _npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def _tagged(way: str, parts: Parts) -> Made:
+    def sentences(rows: list[int]) -> bytes:
+        return "".join(f"w{row}\tO\nNew\tB-place\nYork\tI-place\n\n" for row in rows).encode()
+
+    path = {"files": "x.{}.conll", "folders": "all/{}/x.conll"}[way]
+    return packed({path.format(name): sentences(rows) for name, rows in _cut(parts).items()}), "a.zip"
+
+
+def _prose(way: str, parts: Parts) -> Made:
+    """Each row is told by its words: a1, b1 and so on, by part."""
+    path = {"files": "book_{}.txt", "folders": "all/{}/book.txt"}[way]
+    texts = {name: f"{'abc'[NAMES.index(name)] * 9} " * 120 for name in _cut(parts)}
+    return packed({path.format(name): text.encode() for name, text in texts.items()}), "a.zip"
+
+
+def _graphs(way: str, parts: Parts) -> Made:
+    def tables(rows: list[int], more: bool = False) -> dict[str, bytes]:
+        nodes = [f"{row},{node},{row}" for row in rows for node in range(3)]
+        edges = [f"{row},{node},{node + 1}" for row in rows for node in range(2)]
+        split = [f",{NAMES[parts[row]]}" if more else "" for row in rows]
+        labels = [f"{row},{('chain', 'ring')[row % 2]}{said}" for row, said in zip(rows, split, strict=True)]
+        head = f"graph,shape{',split' if more else ''}"
+        return {"nodes": lines("graph,node,charge", nodes), "edges": lines("graph,source,target", edges),
+                "graphs": lines(head, labels)}  # fmt: skip
+
+    if way == "column":
+        return packed({f"{n}.csv": c for n, c in tables(list(range(len(parts))), True).items()}), "a.zip"
+    path = {"files": "{part}_{what}.csv", "folders": "all/{part}/{what}.csv"}[way]
+    return packed({path.format(part=name, what=what): content for name, rows in _cut(parts).items()
+                   for what, content in tables(rows).items()}), "a.zip"  # fmt: skip
+
+
+def _matrices(way: str, parts: Parts) -> Made:
+    def records(rows: list[int], more: bool = False) -> bytes:
+        made = [{"adjacency": [[0, 1], [1, 0]], "features": [[row], [row]], "shape": "xy"[row % 2],
+                 **({"split": NAMES[parts[row]]} if more else {})} for row in rows]  # fmt: skip
+        return "\n".join(map(json.dumps, made)).encode()
+
+    if way == "column":
+        return records(list(range(len(parts))), True), "a.jsonl"
+    path = {"files": "{}.jsonl", "folders": "all/{}/graphs.jsonl"}[way]
+    return packed({path.format(name): records(rows) for name, rows in _cut(parts).items()}), "a.zip"
+
+
+def _sentence(row: int) -> str:
+    return f"this is number{row} of them"
+
+
+def _first(field: str) -> Callable[[dict[str, Any]], int]:
+    """The row's number as it stands first in an array of this field."""
+    return lambda row: round(float(np.asarray(row[field]).ravel()[0]))
+
+
+def _word(field: str, begin: str = "number") -> Callable[[dict[str, Any]], int]:
+    def told(row: dict[str, Any]) -> int:
+        words = row[field] if isinstance(row[field], list) else row[field].split()
+        return int(next(word for word in words if word.startswith(begin)).removeprefix(begin))
+
+    return told
+
+
+# By kind: how its files are made in each way, the row's number by what is read of it, and the ways that it knows.
+COMMON = ("column", "files", "folders")
+KINDS: dict[str, tuple[Callable[[str, Parts], Made], Callable[[dict[str, Any]], int], tuple[str, ...]]] = {
+    "table": (_tables("n,kind", lambda row: f"{row},{'pq'[row % 2]}"), lambda row: int(row["n"]), COMMON),
+    "ratings": (
+        _tables("user_id,movie,rating", lambda row: f"u{row},film {row % 7},{row % 5 + 1}"),
+        lambda row: int(row["user_id"][1:]), COMMON,
+    ),
+    "text_pairs": (
+        _tables("question1,question2,duplicate", lambda row: f"{_sentence(row)},{_sentence(row)} too,{row % 2}"),
+        _word("first"), COMMON,
+    ),
+    "translation": (_tables("en,fr", lambda row: f"{_sentence(row)},oui{row}"), _word("text"), COMMON),
+    "labelled_pictures": (_beside(_picture, "png"), lambda row: _first("image")(row) // 3, COMMON),
+    "picture_pairs": (_beside(_picture, "png", 2), lambda row: _first("first")(row) // 3, COMMON),
+    "picture_folders": (
+        _in_classes(_picture, "png"), lambda row: _first("image")(row) // 3, (*COMMON, "inner folders"),
+    ),
+    "masks": (_masks, lambda row: _first("image")(row) // 3, (*COMMON, "inner folders")),
+    "sounds": (
+        _in_classes(_wave, "wav"), lambda row: round(100 * float(np.asarray(row["sound"]).ravel()[0])),
+        (*COMMON, "inner folders"),
+    ),
+    "text_files": (
+        _in_classes(lambda row: _sentence(row).encode(), "txt"), _word("text"), (*COMMON, "inner folders"),
+    ),
+    "arrays": (_arrays, lambda row: int(row["x1"]), COMMON),
+    "tagged": (_tagged, _word("text", "w"), ("files", "folders")),
+    "graphs": (_graphs, _first("nodes"), COMMON),
+    "graph_matrices": (_matrices, _first("nodes"), COMMON),
+}  # fmt: skip
+CASES = [(kind, way) for kind, (_, _, ways) in KINDS.items() for way in ways]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def _add(made: Made, home: Path, kind: str = "", **options: Any) -> Prepared:
+    content, name = made
+    info = add_file(content, name, home, kind=kind, options=options or None)
+    return prepare(DataChoice(dataset=info.name), home)
+
+
+def _landed(data: Prepared, number: Callable[[dict[str, Any]], int]) -> dict[str, set[int]]:
+    return {name: {number(data.row(row)) for row in rows.tolist()} for name, rows in data.split.items()}
+
+
+@pytest.mark.parametrize(("kind", "way"), CASES)
+def test_each_row_lands_in_the_part_that_is_given(home: Path, kind: str, way: str) -> None:
+    made, number, _ = KINDS[kind]
+    for turns in (THREE, TWO):
+        parts = [turns[row % len(turns)] for row in range(ROWS)]
+        content, name = made(way, parts)
+        assert (
+            fitting(open_source(content, name))[0].name == kind
+        )  # and it is no other kind, with classes train and test
+        found = _landed(_add((content, name), home), number)
+        given = {split: {row for row in range(ROWS) if parts[row] == place} for place, split in enumerate(SPLITS)}
+        if turns is THREE:
+            assert found == given
+        else:  # validation comes out of training rows alone
+            assert found["test"] == given["test"]
+            assert found["validation"]
+            assert found["train"] | found["validation"] == given["train"]
+            assert not found["train"] & found["validation"]
+
+
+@pytest.mark.parametrize("way", COMMON)
+def test_windows_of_a_series_lie_within_their_part(home: Path, way: str) -> None:
+    made = _tables("time,value", lambda row: f"2024-01-{1 + row // 24:02} {row % 24:02}:00,{row}")
+    parts = [0] * 120 + [1] * 40 + [2] * 40
+    data = _add(made(way, parts), home, kind="series", window=5, horizon=2)
+    seen: dict[str, set[int]] = {}
+    for name, rows in data.split.items():
+        values = [
+            *(np.asarray(data.row(row)["series"]).ravel() for row in rows.tolist()),
+            data.raw.target[rows.numpy()],
+        ]
+        seen[name] = {int(value) for part in values for value in np.ravel(part)}
+    assert seen == {"train": set(range(120)), "validation": set(range(120, 160)), "test": set(range(160, 200))}
+    assert any("12 windows that reach from one part of the split into another" in note for note in data.warnings)
+    # Of two parts alone, validation is the end of training, and shares no value with it.
+    data = _add(made(way, [0] * 160 + [2] * 40), home, kind="series", window=5, horizon=2)
+    last = max(int(np.asarray(data.row(row)["series"]).max()) for row in data.split["train"].tolist())
+    first = min(int(np.asarray(data.row(row)["series"]).min()) for row in data.split["validation"].tolist())
+    assert last + 2 < first
+    assert len(data.split["test"]) == 34
+
+
+@pytest.mark.parametrize("way", ["files", "folders"])
+def test_blocks_of_a_text_lie_within_their_part(home: Path, way: str) -> None:
+    data = _add(_prose(way, [0, 1, 2]), home, length=16)
+    for name, letter in zip(SPLITS, "abc", strict=True):
+        texts = {data.row(row)["text"] for row in data.split[name].tolist()}
+        assert texts
+        assert set("".join(texts)) <= {letter, " ", "\n"}
+    assert data.schema.target.kind == "next_token"
+
+
+def test_every_kind_has_its_ways() -> None:
+    assert {*KINDS, "series", "prose"} == set(readers())
+
+
+# ---------------------------------------------------------------- what cannot be honoured is said
+
+
+HEAD = "text,label"
+SAID = [f"I am sentence number {row} of all,{'pq'[row % 2]}" for row in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"train.csv": lines(HEAD, SAID), "test.csv": "\n".join(SAID).encode()}, "same first line"),
+        ({"train.csv": lines("n,m", ["1,2"] * 20), "test.csv": b"1,2\n" * 20}, "no line with column names"),
+        ({"train.csv": lines(HEAD, SAID), "test.csv": lines("text,id", SAID)}, "lacks the columns 'label'"),
+        ({"train.csv": lines(HEAD, SAID), "test.csv": lines("text,label,more", (f"{s},1" for s in SAID))}, "'more'"),
+        ({f"{part}/{i}.png": _picture(i) for part in NAMES for i in range(8)}, "parts of a split"),
+        ({f"{part}/{i}.wav": _wave(i) for part in NAMES for i in range(8)}, "parts of a split"),
+        ({f"{part}_{i}.wav": _wave(i) for part in NAMES for i in range(8)}, "parts of a split"),
+        ({f"{part}/{i}.txt": b"a b c d e" for part in NAMES for i in range(8)}, "parts of a split"),
+        ({"train.txt": b"good\nfine\n" * 9, "test.txt": b"bad\npoor\n" * 9}, "parts of a split"),
+        (
+            {f"{part}/cat/{i}.png": _picture(i) for part in ("train", "test", "more") for i in range(9)},
+            "9 of 27 files, such as 'more/cat/0.png', are in no part",
+        ),
+    ],
+)  # fmt: skip
+def test_train_and_test_are_never_classes(home: Path, files: dict[str, bytes], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        add_file(packed(files), "a.zip", home)
+    if all("/" not in name for name in files):
+        with pytest.raises(DataError, match=said):
+            add_file(dict(files), "a", home)
+
+
+def test_classes_that_are_called_alike_stay_classes(home: Path) -> None:
+    """A class may be called as one part, and words in longer names are no parts where these differ otherwise, too."""
+    for names in (("train", "bus"), ("train_station", "test_tube"), ("development", "sales")):
+        data = _add((packed({f"{name}/{i}.png": _picture(i) for name in names for i in range(12)}), "a.zip"), home)
+        assert data.schema.target.classes == tuple(sorted(names))
+    inner = {f"{part}/{kind}/{i}.png": _picture(i) for part in ("train", "test") for kind in ("train", "bus")
+             for i in range(9)}  # fmt: skip
+    data = _add((packed(inner), "a.zip"), home)
+    assert data.schema.target.classes == ("bus", "train")
+    assert len(data.split["test"]) == 18
+
+
+def test_a_split_column_may_be_chosen_or_refused(home: Path) -> None:
+    rows = [f"u{row},film {row % 7},{row % 5 + 1},{('train', 'train', 'test')[row % 3]}" for row in range(60)]
+    content = lines("user_id,movie,rating,which", rows)
+    tested = set(range(2, 60, 3))
+    data = _add((content, "a.csv"), home)
+    assert {int(data.row(row)["user_id"][1:]) for row in data.split["test"].tolist()} == tested
+    data = _add((content, "a.csv"), home, split=None)
+    assert {int(data.row(row)["user_id"][1:]) for row in data.split["test"].tolist()} != tested
+    table = lines("a,y,which", (f"{row},{'pq'[row % 2]},{('train', 'test')[row % 3 == 2]}" for row in range(60)))
+    data = _add((table, "a.csv"), home, split=None)
+    assert data.raw.given is None
+    with pytest.raises(DataError, match=r"no option 'splits'.*Did you mean 'split'"):
+        _add((content, "a.csv"), home, splits="which")
+
+
+def test_what_was_added_before_is_split_as_it_was_and_says_so(home: Path) -> None:
+    rows = [f"u{row},film {row % 7},{row % 5 + 1},{('train', 'train', 'test')[row % 3]}" for row in range(60)]
+    info = add_file(lines("user_id,movie,rating,split", rows), "a.csv", home)
+    meta = home / "data" / info.name / "meta.json"
+    content = json.loads(meta.read_text())
+    del content["options"]["split"]
+    meta.write_text(json.dumps(content))
+    data = prepare(DataChoice(dataset=info.name), home)
+    assert data.raw.given is None
+    assert any("'split' says how rows are split, and is not used" in note for note in data.warnings)
+    again = prepare(DataChoice(dataset=info.name, options={"split": "split"}), home)
+    assert again.raw.given is not None
+
+
+def test_rows_of_no_part_are_counted(home: Path) -> None:
+    table = lines("n,kind,set", (f"{row},{'pq'[row % 2]},{('train', 'test', '')[row % 3]}" for row in range(60)))
+    data = _add((table, "a.csv"), home)
+    assert sum(map(len, data.split.values())) == 40
+    assert any("20 rows are in no part of the split" in note for note in data.warnings)
+
+
+def test_a_target_that_a_kind_does_not_have_is_refused(home: Path) -> None:
+    content = packed({f"{name}/{i}.png": _picture(i) for name in "ab" for i in range(12)})
+    with pytest.raises(DataError, match="has no column to predict, so the target 'kind' cannot be taken"):
+        add_file(content, "a.zip", home, target="kind")
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_an_option_that_a_kind_does_not_know_is_refused_everywhere(home: Path, kind: str) -> None:
+    made, _, ways = KINDS[kind]
+    content, name = made(ways[-1], [THREE[row % 5] for row in range(ROWS)])
+    with pytest.raises(DataError, match="no option 'speed'"):
+        add_file(content, name, home, options={"speed": 3})
+    info = add_file(content, name, home)
+    with pytest.raises(DataError, match="no option 'speed'"):
+        prepare(DataChoice(dataset=info.name, options={"speed": 3}), home)
+
+
+# ---------------------------------------------------------------- words
+
+
+def test_words_of_parts() -> None:
+    import pandas as pd
+
+    said = {"Train": 0, "training set": 0, "VAL": 1, "dev": 1, "hold-out": 2, " test ": 2, "boat": None, "": None}
+    assert {word: part_of(word) for word in said} == said
+    names = {"train2017": 0, "x_test": 2, "t10k-images": 2, "val_images": 1, "train_test": None, "latest": None}
+    assert {name: part_in(name) for name in names} == names
+    flags = pd.DataFrame({"a": [1, 2, 3], "is_test": [True, False, True], "y": ["p", "q", "p"]})
+    assert split_column(flags) == "is_test"
+    assert given_of(flags["is_test"], "is_test").tolist() == [2, 0, 2]
+    assert given_of(pd.Series([1, 0]), "is_train").tolist() == [0, 2]
+    told = file_parts(["d/train/cat/1.png", "d/test/cat/1.png"])
+    assert told.rest("d/train/cat/1.png") == ("d", "cat", "1")
