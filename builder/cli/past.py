@@ -1,4 +1,4 @@
-"""What `netloom runs` does with runs that are there: compare, do again, extend, branch, describe, hand over."""
+"""What `netloom runs` does with runs that are there: compare, do again, resume, extend, branch, describe, hand over."""
 
 from __future__ import annotations
 
@@ -72,6 +72,17 @@ def _extend(store: Store, asked: Namespace, context: Context) -> int:
     run = find_run(store, asked.run)
     try:
         extend(store, run.id, asked.epochs)
+    except ValueError as error:
+        raise Failure(str(error)) from None
+    return _followed(store, run.id, context)
+
+
+def _resume(store: Store, asked: Namespace, context: Context) -> int:
+    from builder.train import resume
+
+    run = find_run(store, asked.run)
+    try:
+        resume(store, run.id)
     except ValueError as error:
         raise Failure(str(error)) from None
     return _followed(store, run.id, context)
@@ -183,6 +194,7 @@ def _exporting(parser: ArgumentParser) -> None:
 ACTIONS = {
     "compare": Action("put runs side by side: what differs, and what came of it", _several, _compare),
     "again": Action("do a run again from its folder, and compare the curves bit for bit", _single, _again),
+    "resume": Action("go on with a run that failed or was stopped, from its last checkpoint", _single, _resume),
     "extend": Action("train a run that ended for more epochs", _extending, _extend),
     "branch": Action("start another run from weights that were kept on the way", _branching, _branch),
     "describe": Action("rename a run, tag it, write notes", _describing, _describe),

@@ -21,6 +21,7 @@ from builder.explain.measuring import measured
 from builder.explain.relearning import Tried, judged, relearn
 from builder.explain.saying import said_of
 from builder.explain.way import Stage, Trained, kept_of, way
+from builder.train.weight_files import read_weights
 
 if TYPE_CHECKING:
     import torch
@@ -364,9 +365,7 @@ def _told(trained: Trained, work: Rows, rows: np.ndarray) -> list[tuple[str, str
 
 def _take(work: Rows, trained: Trained, path: Path | None) -> None:
     """The weights of a checkpoint, or those in use."""
-    from safetensors.torch import load_file
-
-    work.take(load_file(path) if path is not None else trained.model.state_dict())
+    work.take(read_weights(path) if path is not None else trained.model.state_dict())
 
 
 def _told_of(stages: int) -> str:

@@ -11,9 +11,11 @@ from builder.store.database import Database, Missing, StoreError
 from builder.store.home import database_url, home
 from builder.store.host import here
 from builder.store.library import Library, LibraryRow, Taken
+from builder.store.limits import Full, Limits
 from builder.store.projects import Conflict, ProjectRow, Projects, SavedProject, VersionRow
-from builder.store.queue import Full, Limits, Queue
-from builder.store.runs import Command, Lost, Point, Points, Run, Runs
+from builder.store.queue import Queue
+from builder.store.runs import Command, Point, Points, Run, Runs
+from builder.store.states import Lost, States
 from builder.store.sweeps import Sweep, Sweeps, Trial
 
 __all__ = [
@@ -42,7 +44,7 @@ __all__ = [
 ]
 
 
-class Store(Runs, Queue, Sweeps, Projects, Library):
+class Store(States, Runs, Queue, Sweeps, Projects, Library):
     """One data folder with its database. Several processes may have it open at once."""
 
     def __init__(self, folder: Path) -> None:

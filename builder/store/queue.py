@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
-from builder.store.database import Database, Missing, StoreError
+from builder.store.database import Database, Missing
 from builder.store.host import here
-from builder.store.runs import FINAL, WITH_WORKER, Run, as_run
-from builder.store.schema import runs
+from builder.store.limits import Limits, check_room, exclude, room
+from builder.store.runs import Run, as_run
+from builder.store.schema import commands, runs
+from builder.store.states import ENDED, FINAL, WITH_WORKER, Lost, change_state, with_claim
 
-_LOCK = 0x71756575
 _BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Full(StoreError):  # noqa: N818  (that is what it is)
-    """As many runs wait as may wait."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How many runs may have a worker: on this machine, of one owner, and on each of `gpus`; and how many may wait."""
-
-    workers: int = 1
-    each: int = 1
-    waiting_each: int = 3
-    gpus: int = 0
-    per_gpu: int = 1
 
 
 class Queue:
@@ -46,55 +32,53 @@ class Queue:
         Raises:
             Full: none.
         """
-        active = select(func.count()).where(runs.c.owner == owner, runs.c.state.in_(("waiting", *WITH_WORKER)))
         with self.db.reading() as connection:
-            found = int(connection.execute(active).scalar_one())
-        left = limits.each + limits.waiting_each - found
-        if left <= 0:
-            raise Full(
-                f"You have {found} runs that train or wait; at most {limits.each} can train and "
-                f"{limits.waiting_each} wait. Let one end, or stop one, and start this again."
-            )
-        return left
+            return room(connection, owner, limits)
 
     def line(self) -> list[Run]:
         """The runs that wait, the next one first: owners take turns, and each owner's runs keep their order."""
         with self.db.reading() as connection:
             return _line(connection)
 
-    def enqueue(self, run_id: str, *, reopen: bool = False) -> None:
-        """Let a run that ended wait for a worker again; one that finished only where it is said to `reopen`.
+    def enqueue(
+        self,
+        run: Run,
+        *,
+        reopen: bool = False,
+        owner: str | None = None,
+        about: dict[str, Any] | None = None,
+        limits: Limits | None = None,
+        prepare: Callable[[], object] | None = None,
+    ) -> None:
+        """Let a run that ended wait for a worker again, in the turns of `owner` (else of whose it was); one that
+        finished only where it is said to `reopen`. What was asked of the worker that is gone is forgotten, and `about`
+        is added to what is known of the run, all of it in one transaction, in which `prepare` is called once nobody
+        else can start it: to write to its folder, which is theirs else.
 
         Raises:
-            StoreError: it goes on already, has finished, or is not there.
+            Full: as many runs of the owner wait as may by `limits`.
+            StoreError: it goes on already, has finished, was started and ended again since `run` was read, or is not
+                there.
         """
-        ended = ("failed", "stopped", FINAL) if reopen else ("failed", "stopped")
-        fresh = {
-            "pid": None,
-            "host": None,
-            "gpu": None,
-            "claim": None,
-            "claimed_at": None,
-            "ended_at": None,
-            "reason": "",
-        }
-        change = update(runs).where(runs.c.id == run_id, runs.c.state.in_(ended))
+        owner = run.owner if owner is None else owner
+        fresh = dict.fromkeys(("pid", "host", "gpu", "claim", "claimed_at", "ended_at"))
+        values: dict[str, Any] = {**fresh, "queued_at": datetime.now(UTC), "reason": "", "owner": owner}
+        if about is not None:
+            values["about"] = json.dumps({**run.about, **about})
+        was = ENDED if reopen else tuple(state for state in ENDED if state != FINAL)
         with self.db.writing() as connection:
-            change = change.values(state="waiting", queued_at=datetime.now(UTC), **fresh)
-            if connection.execute(change).rowcount:
-                return
-            state = connection.execute(select(runs.c.state).where(runs.c.id == run_id)).scalar()
-        if state is None:
-            raise Missing("There is no such run; it may have been deleted.")
-        raise StoreError(f"This run is {state}; it cannot be started again.")
+            if limits is not None:
+                check_room(connection, owner, limits)
+            change_state(connection, run.id, "waiting", holding=run.claim, was=was, **values)
+            connection.execute(delete(commands).where(commands.c.run_id == run.id))
+            if prepare is not None:
+                prepare()
 
     def leave_line(self, run_id: str) -> bool:
         """Stop a run that waits. Returns false where it does not, or not any more."""
-        change = update(runs).where(runs.c.id == run_id, runs.c.state == "waiting")
         reason = "It was stopped before its turn came."
-        with self.db.writing() as connection:
-            change = change.values(state="stopped", reason=reason, ended_at=datetime.now(UTC))
-            return bool(connection.execute(change).rowcount)
+        ended = datetime.now(UTC)
+        return self._changed(run_id, "stopped", holding=None, was=("waiting",), reason=reason, ended_at=ended)
 
     def claim_next(self, limits: Limits) -> Run | None:
         """Give the next run to the caller, who starts its worker on this machine; None where none waits or there is no
@@ -106,34 +90,55 @@ class Queue:
             if connection.execute(select(runs.c.id).where(runs.c.state == "waiting").limit(1)).first() is None:
                 return None
         with self.db.writing() as connection:
-            if not self.db.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            exclude(connection)
             found = _choose(connection, limits)
             if found is None:
                 return None
             run, gpu = found
             now, claim = datetime.now(UTC), str(uuid.uuid4())
-            change = update(runs).where(runs.c.id == run.id, runs.c.state == "waiting")
-            values: dict[str, Any] = {"state": "queued", "claim": claim, "claimed_at": now, "gpu": gpu, "pid": None}
-            values |= {"host": here(), "heartbeat_at": None}
-            connection.execute(change.values(**values))
+            values: dict[str, Any] = {"claimed_at": now, "gpu": gpu, "pid": None, "host": here(), "heartbeat_at": None}
+            change_state(connection, run.id, "queued", holding=run.claim, claim=claim, **values)
             row = connection.execute(select(runs).where(runs.c.id == run.id)).one()
         return as_run(row)
 
     def set_worker(self, run_id: str, claim: str, pid: int) -> bool:
         """Note the worker of a run that was claimed. Returns false where the claim does not hold any more."""
-        change = update(runs).where(runs.c.id == run_id, runs.c.claim == claim, runs.c.pid.is_(None))
+        change = with_claim(update(runs).where(runs.c.id == run_id, runs.c.pid.is_(None)), claim)
         with self.db.writing() as connection:
             return bool(connection.execute(change.where(runs.c.state == "queued").values(pid=pid)).rowcount)
 
     def give_back(self, run: Run) -> bool:
-        """Let a run wait again whose worker never came. Returns false where it came after all."""
-        change = update(runs).where(runs.c.id == run.id, runs.c.state == "queued", runs.c.pid.is_(None))
-        change = change.where(runs.c.claim == run.claim)
+        """Let a run wait again whose worker never came, or has not begun. Returns false where it did after all."""
+        fresh: dict[str, Any] = dict.fromkeys(("pid", "claim", "claimed_at", "host"))
+        same = runs.c.pid.is_(None) if run.pid is None else runs.c.pid == run.pid
+        return self._changed(run.id, "waiting", holding=run.claim, was=("queued",), only=same, **fresh)
+
+    def take_over(self, run: Run, pid: int, host: str) -> Run | None:
+        """The run with a claim of its own for a worker that takes the place of one that is gone; None where the claim
+        of `run` does not hold any more."""
+        values = {"claim": str(uuid.uuid4()), "pid": pid, "host": host, "heartbeat_at": datetime.now(UTC)}
+        change = with_claim(update(runs).where(runs.c.id == run.id, runs.c.state.in_(WITH_WORKER)), run.claim)
         with self.db.writing() as connection:
-            return bool(
-                connection.execute(change.values(state="waiting", claim=None, claimed_at=None, host=None)).rowcount
-            )
+            if not connection.execute(change.values(**values)).rowcount:
+                return None
+            return as_run(connection.execute(select(runs).where(runs.c.id == run.id)).one())
+
+    def _changed(
+        self,
+        run_id: str,
+        state: str,
+        *,
+        holding: str | None,
+        was: Sequence[str],
+        only: ColumnElement[bool] | None = None,
+        **values: Any,
+    ) -> bool:
+        try:
+            with self.db.writing() as connection:
+                change_state(connection, run_id, state, holding=holding, was=was, only=only, **values)
+        except (Lost, Missing):
+            return False
+        return True
 
 
 def _choose(connection: Connection, limits: Limits) -> tuple[Run, int | None] | None:

@@ -12,18 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from builder.graph import Project
 from builder.store.database import Database, Missing, StoreError
-from builder.store.schema import commands, points, runs, trials
+from builder.store.limits import Limits, check_room
+from builder.store.schema import commands, points, runs, sweeps, trials
+from builder.store.states import ENDED, WITH_WORKER, check_claim, lost, with_claim
 from builder.text import plain
 
-# A run that finished stays so, save where it is reopened to be extended; one that failed or was stopped can be resumed.
-FINAL = "finished"
-# One that waits has no worker yet; one that is queued has been given one, which starts.
-WITH_WORKER = ("queued", "running", "paused", "stopping")
-STATES = ("waiting", *WITH_WORKER, "finished", "stopped", "failed")
 COMMANDS = ("pause", "resume", "stop", "learning_rate", "schedule")
 MAX_TAGS, MAX_TAG = 20, 40
 _IDS_AT_ONCE = 500
@@ -32,10 +29,6 @@ _ASKED = select(commands.c.id).where(commands.c.run_id == bindparam("run")).limi
 _JSON = ("summary", "about", "tags")
 # step, epoch, split, name, value, seconds since 1970
 Point = tuple[int, int, str, str, float, float]
-
-
-class Lost(StoreError):  # noqa: N818  (that is what it is)
-    """A run is not that worker's any more which speaks of it."""
 
 
 @dataclass(frozen=True)
@@ -112,13 +105,15 @@ class Runs:
         about: dict[str, Any] | None = None,
         trial: tuple[str, int, dict[str, Any]] | None = None,
         place: str = "",
+        limits: Limits | None = None,
     ) -> Run:
         """Note a new run of a project, which waits for its worker. Its folder, named `run_id`, is the caller's to fill
         before that. Where it is a `trial` (a sweep's id, its number, and what it assigns), both are noted or neither.
         With a `place` it does not wait: somebody there has claimed it.
 
         Raises:
-            Missing: there is no such project any more, or the sweep has a trial of this number already.
+            Full: as many runs of the owner wait as may by `limits`, of two that come at once the second too.
+            Missing: there is no such project any more, the sweep has a trial of this number already, or was stopped.
         """
         run_id = run_id or str(uuid.uuid4())
         now = datetime.now(UTC)
@@ -133,6 +128,10 @@ class Runs:
         if place:
             values |= {"state": "queued", "host": place, "claim": str(uuid.uuid4()), "claimed_at": now}
         with self.db.writing() as connection:
+            if limits is not None and not place:
+                check_room(connection, owner, limits)
+            if trial:
+                _check_sweep(connection, trial[0])
             connection.execute(insert(runs).values(**values, sweep_id=trial[0] if trial else None))
             if trial:
                 sweep_id, number, assigned = trial
@@ -152,6 +151,17 @@ class Runs:
             raise Missing("There is no such run; it may have been deleted.")
         return as_run(row)
 
+    def held(self, run_id: str, claim: str | None) -> Run:
+        """The run that a worker holds with a claim.
+
+        Raises:
+            Lost: it does not, or not any more.
+            Missing: there is no such run.
+        """
+        with self.db.reading() as connection:
+            check_claim(connection, run_id, claim)
+            return as_run(connection.execute(select(runs).where(runs.c.id == run_id)).one())
+
     def runs(self, project_id: str | None = None, limit: int = 500) -> list[Run]:
         """The runs of a project, or all of them, the newest first."""
         query = select(runs).order_by(runs.c.created_at.desc()).limit(limit)
@@ -162,35 +172,40 @@ class Runs:
 
     def active_runs(self) -> list[Run]:
         """The runs that wait or have a worker, the oldest first."""
-        ended = ("finished", "stopped", "failed")
-        query = select(runs).where(runs.c.state.in_([state for state in STATES if state not in ended]))
+        query = select(runs).where(runs.c.state.not_in(ENDED))
         with self.db.reading() as connection:
             return [as_run(row) for row in connection.execute(query.order_by(runs.c.created_at))]
 
     def update_run(self, run_id: str, *, holding: str | None = None, **values: Any) -> None:
-        """Change fields of a run; where `holding` is given, only while that claim holds and the run goes on.
+        """Change fields of a run but its state, which `change_state` changes; where `holding` is given, only while that
+        claim holds and the run goes on.
 
         Raises:
             Lost: the run was given to another, or given up, while this process was not heard from.
-            StoreError: the state is none or not to be had any more, or there is no such run.
+            Missing: there is no such run.
+            ValueError: the state of a run is not changed here.
         """
-        if "state" in values and values["state"] not in STATES:
-            raise StoreError(f"{values['state']!r} is no state of a run.")
-        if "tags" in values:
-            values["tags"] = cleaned(values["tags"])
-        values |= {name: json.dumps(values[name]) for name in _JSON if name in values}
+        if "state" in values:
+            raise ValueError("The state of a run is changed by change_state, with the claim of whoever changes it.")
         change = update(runs).where(runs.c.id == run_id)
-        if values.get("state", FINAL) != FINAL:
-            change = change.where(runs.c.state != FINAL)
         if holding is not None:
-            change = change.where(runs.c.claim == holding, runs.c.state.in_(WITH_WORKER))
+            change = with_claim(change, holding).where(runs.c.state.in_(WITH_WORKER))
         with self.db.writing() as connection:
-            if connection.execute(change.values(**values)).rowcount:
-                return
-        found = self.run(run_id)
-        if holding is not None and (found.claim != holding or found.state not in WITH_WORKER):
-            raise Lost("This run is not this worker's any more; it was not heard from for too long.")
-        raise StoreError(f"This run is {found.state}; it cannot become {values.get('state')}.")
+            if not connection.execute(change.values(**_written(values))).rowcount:
+                raise lost(connection, run_id, holding)
+
+    def note_about(self, run_id: str, **facts: Any) -> None:
+        """Add to what is known of where a run comes from; what others add at the same time stays.
+
+        Raises:
+            Missing: there is no such run.
+        """
+        mine = runs.c.id == run_id
+        with self.db.writing() as connection:
+            known = connection.execute(select(runs.c.about).where(mine).with_for_update()).scalar()
+            if known is None:
+                raise Missing("There is no such run; it may have been deleted.")
+            connection.execute(update(runs).where(mine).values(about=json.dumps({**json.loads(known), **facts})))
 
     def heartbeat(self, run_id: str, *, holding: str | None = None, **values: Any) -> None:
         """Note that a run's worker is alive, and how far it is: its epoch, step and summary.
@@ -224,8 +239,12 @@ class Runs:
         except ValueError:
             raise Missing("There is no such run; it may have been deleted.") from None
 
-    def add_points(self, run_id: str, rows: Sequence[Point]) -> None:
-        """Append points to a run's curves, all or none. Values that are no number are left out."""
+    def add_points(self, run_id: str, rows: Sequence[Point], *, holding: str | None = None) -> None:
+        """Append points to a run's curves, all or none. Values that are no number are left out.
+
+        Raises:
+            Lost: the run is not that worker's any more, which held the claim `holding`; nothing was added.
+        """
         values = [
             {
                 "run_id": run_id,
@@ -241,6 +260,8 @@ class Runs:
         ]
         if values:
             with self.db.writing() as connection:
+                if holding is not None:
+                    check_claim(connection, run_id, holding)
                 connection.execute(insert(points), values)
 
     def points(self, run_id: str, after: int = 0) -> Points:
@@ -273,9 +294,15 @@ class Runs:
                     found[row.run_id].append((row.epoch, row.value))
         return found
 
-    def drop_points_after(self, run_id: str, step: int) -> None:
-        """Forget the points behind `step`, so that a resumed run writes them anew and no curve has a double point."""
+    def drop_points_after(self, run_id: str, step: int, *, holding: str | None = None) -> None:
+        """Forget the points behind `step`, so that a resumed run writes them anew and no curve has a double point.
+
+        Raises:
+            Lost: the run is not that worker's any more, which held the claim `holding`; nothing was dropped.
+        """
         with self.db.writing() as connection:
+            if holding is not None:
+                check_claim(connection, run_id, holding)
             connection.execute(delete(points).where(points.c.run_id == run_id, points.c.step > step))
 
     def command(self, run_id: str, kind: str, value: float | None = None, text: str = "") -> None:
@@ -296,16 +323,40 @@ class Runs:
         with self.db.reading() as connection:
             return connection.execute(query).scalar()
 
-    def take_commands(self, run_id: str) -> list[Command]:
-        """The commands that wait for a run, each handed out once."""
+    def take_commands(self, run_id: str, *, holding: str | None = None) -> list[Command]:
+        """The commands that wait for a run, each handed out once.
+
+        Raises:
+            Lost: the run is not that worker's any more, which held the claim `holding`; the commands wait for another.
+        """
         mine = commands.c.run_id == run_id
         with self.db.reading() as connection:  # which every worker asks all the time
             if connection.execute(_ASKED, {"run": run_id}).first() is None:
                 return []
         with self.db.writing() as connection:
+            if holding is not None:
+                check_claim(connection, run_id, holding)
             rows = connection.execute(select(commands).where(mine).order_by(commands.c.id).with_for_update()).all()
             connection.execute(delete(commands).where(commands.c.id.in_([row.id for row in rows])))
         return [Command(row.kind, row.value, row.text) for row in rows]
+
+
+def _check_sweep(connection: Connection, sweep_id: str) -> None:
+    """A sweep that was stopped a moment ago makes no more trials.
+
+    Raises:
+        Missing: it goes on no more.
+    """
+    state = connection.execute(select(sweeps.c.state).where(sweeps.c.id == sweep_id).with_for_update()).scalar()
+    if state != "running":
+        raise Missing("This sweep was stopped or deleted, so it makes no more trials.")
+
+
+def _written(values: dict[str, Any]) -> dict[str, Any]:
+    """Fields as the table keeps them."""
+    if "tags" in values:
+        values = {**values, "tags": cleaned(values["tags"])}
+    return {**values, **{name: json.dumps(values[name]) for name in _JSON if name in values}}
 
 
 def as_run(row: Any) -> Run:

@@ -12,6 +12,7 @@ from sqlalchemy import delete, insert, select, update
 
 from builder.graph import Project, dumps
 from builder.store.database import Database, Missing, StoreError
+from builder.store.runs import Run
 from builder.store.schema import runs, sweeps, trials
 
 SWEEP_STATES = ("running", "stopped", "finished", "failed")
@@ -84,28 +85,28 @@ class Sweeps:
         with self.db.reading() as connection:
             return [_sweep(row) for row in connection.execute(query)]
 
-    def update_sweep(self, sweep_id: str, *, was: str | None = None, **values: Any) -> bool:
-        """Change fields of a sweep, with `was` only where it is in that state. Returns whether it was changed.
+    def change_sweep(self, sweep: Sweep, **values: Any) -> bool:
+        """Change fields of a sweep, its plan among them, where its state and its plan are still those of `sweep`.
+        Returns whether it was changed.
 
         Raises:
-            StoreError: the state is none.
+            StoreError: there is no such state.
         """
         if values.get("state", SWEEP_STATES[0]) not in SWEEP_STATES:
-            raise StoreError(f"{values['state']!r} is no state of a sweep.")
+            raise StoreError(f"{values['state']!r} is not a state of a sweep; there are {', '.join(SWEEP_STATES)}.")
         if "plan" in values:
             values["plan"] = json.dumps(values["plan"])
-        change = update(sweeps).where(sweeps.c.id == sweep_id)
-        if was is not None:
-            change = change.where(sweeps.c.state == was)
+        change = update(sweeps).where(sweeps.c.id == sweep.id, sweeps.c.state == sweep.state)
+        change = change.where(sweeps.c.plan == json.dumps(sweep.plan))
         with self.db.writing() as connection:
             return bool(connection.execute(change.values(**values)).rowcount)
 
-    def change_plan(self, sweep: Sweep, plan: dict[str, Any]) -> bool:
-        """Change the plan of a sweep that runs. Returns false where another process has changed it since `sweep`."""
-        change = update(sweeps).where(sweeps.c.id == sweep.id, sweeps.c.state == "running")
-        change = change.where(sweeps.c.plan == json.dumps(sweep.plan)).values(plan=json.dumps(plan))
+    def stop_sweep(self, sweep_id: str, state: str = "stopped", reason: str = "") -> bool:
+        """End a sweep that runs, whatever its plan has become meanwhile. Returns false where it does not run."""
+        change = update(sweeps).where(sweeps.c.id == sweep_id, sweeps.c.state == "running")
         with self.db.writing() as connection:
-            return bool(connection.execute(change).rowcount)
+            values = {"state": state, "reason": reason, "ended_at": datetime.now(UTC)}
+            return bool(connection.execute(change.values(**values)).rowcount)
 
     def delete_sweep(self, sweep_id: str) -> None:
         """Forget a sweep. Its runs stay, as runs like all others."""
@@ -129,11 +130,20 @@ class Sweeps:
         with self.db.writing() as connection:
             connection.execute(insert(trials).values(**row, reason=reason))
 
-    def end_trial(self, sweep_id: str, number: int, state: str, value: float | None, reason: str = "") -> None:
-        """Note what came of a trial, or that it goes on after all."""
-        change = update(trials).where(trials.c.sweep_id == sweep_id, trials.c.number == number)
+    def end_trial(
+        self, sweep_id: str, trial: Trial, state: str, value: float | None, reason: str = "", *, run: Run | None = None
+    ) -> bool:
+        """Note what came of a trial that was going on, as told from its `run` (None: it was deleted). Returns false
+        where it was noted before, or the run has been started again since it was read."""
+        mine = (trials.c.sweep_id == sweep_id, trials.c.number == trial.number, trials.c.state == trial.state)
         with self.db.writing() as connection:
-            connection.execute(change.values(state=state, value=value, reason=reason))
+            found = connection.execute(
+                select(runs.c.claim, runs.c.state).where(runs.c.id == trial.run_id).with_for_update()
+            ).first()
+            if (found and tuple(found)) != (run and (run.claim, run.state)):
+                return False
+            change = update(trials).where(*mine).values(state=state, value=value, reason=reason)
+            return bool(connection.execute(change).rowcount)
 
 
 def _sweep(row: Any) -> Sweep:

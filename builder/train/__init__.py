@@ -21,12 +21,14 @@ from builder.train.loop import TrainingError
 from builder.train.objectives import OBJECTIVES, Evaluation, Objective, Reference, Worst
 from builder.train.origin import Fit, StartError, adopt, brought, looked_at, starting_from
 from builder.train.trained import TrainedRun, evaluate, evaluation, fit_here, load_run, predict
+from builder.train.weight_files import CheckpointError
 
 __all__ = [
     "ACTIVE",
     "OBJECTIVES",
     "OPTIMIZERS",
     "SCHEDULES",
+    "CheckpointError",
     "Evaluation",
     "Fit",
     "Objective",

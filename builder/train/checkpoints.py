@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import uuid
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder.graph import write_bytes
+from builder.train.weight_files import CheckpointError, read_weights, save_weights, save_weights_aside
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
 KEEP = 2
+# The files of a checkpoint's folder.
+MODEL, STATE, MEMORY = "model.safetensors", "state.pt", "memory.safetensors"
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,14 @@ def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
 
 def tidy(folder: Path) -> None:
     """Remove what a worker that was ended in the middle of writing has left behind."""
-    current = _pointed(folder)
-    for name in _names(folder):
-        if current is None or name > current:
-            _remove(folder, name)
+    try:
+        current = _pointed(folder)
+    except CheckpointError:  # which of them is the last is not known, so none is removed
+        pass
+    else:
+        for name in _names(folder):
+            if current is None or name > current:
+                _remove(folder, name)
     for path in (folder / "checkpoints").glob(".*"):
         shutil.rmtree(path, ignore_errors=True)
     for path in (*folder.glob(".writing-*"), *folder.glob("*/.writing-*")):
@@ -67,36 +78,60 @@ def tidy(folder: Path) -> None:
 
 
 def load(folder: Path) -> tuple[int, Checkpoint] | None:
-    """The last checkpoint and its step, or None where there is none."""
-    import torch
-    from safetensors.torch import load_file
+    """The last checkpoint and its step, or where that one is damaged the one before; None where there is none.
 
-    pointer = folder / "last.json"
-    if not pointer.exists():
+    Raises:
+        CheckpointError: all of them are damaged.
+    """
+    found = _newest_whole(folder)
+    return found and (found[0][0], found[1])
+
+
+def restore(folder: Path, note: Callable[[str], object]) -> tuple[int, Checkpoint] | None:
+    """As `load`, for the worker whose folder it is: what is damaged is put aside and noted in a sentence.
+
+    Raises:
+        CheckpointError: all of them are damaged; nothing was changed.
+    """
+    found = _newest_whole(folder)
+    if found is None:
         return None
-    step, home = int(json.loads(pointer.read_text())["step"]), _current(folder)
-    state = torch.load(home / "state.pt", weights_only=True)
-    memory = home / "memory.safetensors"
-    return step, Checkpoint(load_file(home / "model.safetensors"), state, load_file(memory) if memory.exists() else {})
+    name, checkpoint, problem = found
+    if problem is not None:
+        write_bytes(folder / "last.json", json.dumps({"step": name[0], "folder": _text(name)}).encode())
+        for newer in [other for other in _names(folder) if other > name]:
+            _remove(folder, newer)
+        note(f"{problem} It goes on from the checkpoint of step {name[0]:,}.")
+    return name[0], checkpoint
+
+
+def restored_best(folder: Path, note: Callable[[str], object]) -> dict[str, torch.Tensor] | None:
+    """The best weights so far, for a worker that goes on; None where there are none, or they are damaged, which is
+    noted."""
+    path = folder / "best.safetensors"
+    if not path.exists():
+        return None
+    try:
+        return read_weights(path)
+    except CheckpointError as error:
+        os.replace(path, path.with_suffix(".damaged"))
+        note(f"The best weights so far are lost, and the best from here on are kept. {str(error).partition('. ')[0]}.")
+        return None
 
 
 def save_best(folder: Path, weights: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
     """Keep the best weights so far, with the step at which they were found."""
-    from safetensors.torch import save
-
-    metadata = {"facts": json.dumps(facts)}
-    write_bytes(folder / "best.safetensors", save(separate(weights), metadata))
+    save_weights(folder / "best.safetensors", separate(weights), {"facts": json.dumps(facts)})
 
 
 def weights(folder: Path, which: str = "best") -> dict[str, torch.Tensor]:
     """The weights of a run: "best" on the validation rows, or "last".
 
     Raises:
+        CheckpointError: their file is damaged.
         FileNotFoundError: the run has not got as far as a checkpoint.
     """
-    from safetensors.torch import load_file
-
-    return load_file(weights_file(folder, which))
+    return read_weights(weights_file(folder, which))
 
 
 def chosen(folder: Path) -> str:
@@ -112,14 +147,13 @@ def weights_file(folder: Path, which: str = "best") -> Path:
     """The file of those weights; it is never written to, only exchanged as a whole.
 
     Raises:
+        CheckpointError: which checkpoint is the last cannot be read.
         FileNotFoundError: the run has not got as far as a checkpoint.
     """
-    best, pointer = folder / "best.safetensors", folder / "last.json"
+    best = folder / "best.safetensors"
     if which == "best" and best.exists():
         return best
-    if not pointer.exists():
-        raise FileNotFoundError("This run has no checkpoint yet.")
-    return _current(folder) / "model.safetensors"
+    return _current(folder) / MODEL
 
 
 def separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -135,15 +169,65 @@ def separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def _write(home: Path, checkpoint: Checkpoint) -> None:
     import torch
-    from safetensors.torch import save_file
 
-    save_file(separate(checkpoint.weights), home / "model.safetensors")
-    torch.save(checkpoint.state, home / "state.pt")
+    save_weights_aside(home / MODEL, separate(checkpoint.weights))
+    torch.save(checkpoint.state, home / STATE)
     if checkpoint.memory:
-        save_file(separate(checkpoint.memory), home / "memory.safetensors")
+        save_weights_aside(home / MEMORY, separate(checkpoint.memory))
     for file in home.iterdir():
         _sync(file)
     _sync(home)
+
+
+def _newest_whole(folder: Path) -> tuple[Name, Checkpoint, str | None] | None:
+    """The last checkpoint that can be read, and what is wrong with the one that should have been it.
+
+    Raises:
+        CheckpointError: there are some, and all are damaged.
+    """
+    problem: str | None = None
+    try:
+        current = _pointed(folder)
+        if current is None:
+            return None
+        names = [current, *sorted((name for name in _names(folder) if name < current), reverse=True)]
+    except CheckpointError as error:  # of those that are there, each was whole before it got its name
+        problem, names = str(error), sorted(_names(folder), reverse=True)
+    for name in names:
+        try:
+            return name, _read(folder / "checkpoints" / _text(name)), problem
+        except CheckpointError as error:
+            problem = problem or str(error)
+    raise CheckpointError(
+        f"{problem} There is no other checkpoint to go on from: put a backup of it in its place, or do the run again "
+        "from its start (Run again, or netloom runs again)."
+    )
+
+
+def _read(home: Path) -> Checkpoint:
+    """A checkpoint of a folder.
+
+    Raises:
+        CheckpointError: one of its files is missing or damaged.
+    """
+    import torch
+
+    memory = home / MEMORY
+    for name in (MODEL, STATE):
+        if not (home / name).exists():
+            raise CheckpointError(f"The last checkpoint is not whole: there is no file {home / name}.")
+    try:
+        weights = read_weights(home / MODEL)
+        with zipfile.ZipFile(home / STATE) as archive:  # PyTorch itself compares no checksum
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile("its checksum does not agree")
+        state = torch.load(home / STATE, weights_only=True)
+        return Checkpoint(weights, state, read_weights(memory) if memory.exists() else {})
+    except CheckpointError as error:
+        raise CheckpointError(f"The last checkpoint is damaged. {str(error).partition('. ')[0]}.") from error
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:120].rstrip(".")
+        raise CheckpointError(f"The last checkpoint is damaged: {home / STATE} cannot be read ({why}).") from error
 
 
 # A checkpoint's folder is named by its step, and where one of that step is pointed to already also by a number: 7, 7-1.
@@ -177,12 +261,22 @@ def _remove(folder: Path, name: Name) -> None:
 
 
 def _pointed(folder: Path) -> Name | None:
-    """Which checkpoint is the last."""
+    """Which checkpoint is the last; None where there is none.
+
+    Raises:
+        CheckpointError: that cannot be read.
+    """
+    path = folder / "last.json"
     try:
-        found = json.loads((folder / "last.json").read_bytes())
+        found = json.loads(path.read_bytes())
+        name = _name(str(found.get("folder", found["step"])))
     except FileNotFoundError:
         return None
-    return _name(str(found.get("folder", found["step"])))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        name = None
+    if name is None:
+        raise CheckpointError(f"The file {path}, which says which checkpoint is the last, is damaged.")
+    return name
 
 
 def _current(folder: Path) -> Path:

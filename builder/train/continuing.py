@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,9 @@ def extend(store: Store, run_id: str, epochs: int) -> None:
     done = max(run.epoch, 0)
     total = (done if run.state == "finished" else training.epochs) + epochs
     changed = _changed(project, {"epochs": total, "early_stopping": None})
-    write(folder / DOCUMENT, changed)
-    try:
-        enter(store, run, reopen=True)
-    except BaseException:
-        write(folder / DOCUMENT, project)
-        raise
     history = [*run.about.get("extended", ()), {"at": done, "epochs": total}]
-    store.update_run(run_id, about={**run.about, "extended": history})
+    prepare = partial(write, folder / DOCUMENT, changed)
+    enter(store, run, reopen=True, about={"extended": history}, prepare=prepare)
 
 
 def branch(

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,11 @@ from builder.graph import Project, write, write_bytes
 from builder.graph.optimizing import SCHEDULES
 from builder.store import Lost, Run, Store
 from builder.store.host import here, named
-from builder.store.runs import WITH_WORKER
+from builder.store.states import WITH_WORKER
 from builder.train import cluster, processes, teaching
 from builder.train.device import threads
 from builder.train.limits import declared, no_memory
-from builder.train.origin import freeze, looked_at, verified
+from builder.train.origin import freeze, looked_at, verified, whole
 from builder.train.processes import MODULE, Worker
 from builder.train.queue import gpus, limits
 from builder.train.reproduce import environment
@@ -88,9 +88,9 @@ def start(
         raise CompileError(analysis.errors)
     text = source(project, analysis)
     looked_at(store, project, text)
-    first, taught = weights or verified(store, project), teaching.find(store, project, about)
+    first, taught = whole(weights) if weights else verified(store, project), teaching.find(store, project, about)
     if not place:
-        store.room(owner, limits())
+        store.room(owner, limits())  # before anything is written; create_run has the last word
     run_id = str(uuid.uuid4())
     folder = Path(store.run_folder(run_id))
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def start(
             teaching.freeze(taught, folder)
         write_bytes(folder / "environment.json", json.dumps(environment(project, text), indent=1).encode())
         more: dict[str, Any] = {"owner": owner, "tags": tags, "about": about, "trial": trial, "place": place}
-        store.create_run(project_id, project, title, run_id=run_id, **more)
+        store.create_run(project_id, project, title, run_id=run_id, limits=limits(), **more)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -124,15 +124,22 @@ def resume(store: Store, run_id: str) -> None:
     enter(store, run)
 
 
-def enter(store: Store, run: Run, *, reopen: bool = False) -> None:
+def enter(
+    store: Store,
+    run: Run,
+    *,
+    reopen: bool = False,
+    about: dict[str, Any] | None = None,
+    prepare: Callable[[], object] | None = None,
+) -> None:
     """Let a run that ended take its place in the queue again; one that finished only where it is said to `reopen`.
+    `about` is added to what is known of it, and `prepare` is called, both in the same step.
 
     Raises:
-        StoreError: as many runs wait as may wait, or it goes on already.
+        StoreError: as many runs wait as may wait, it goes on already, or it went on and ended since `run` was read.
     """
-    store.room(run.owner, limits())
-    store.take_commands(run.id)  # what was asked of the worker that is gone
-    store.enqueue(run.id, reopen=reopen)
+    known = {**(about or {}), **({"halted": False} if run.about.get("halted") else {})}
+    store.enqueue(run, reopen=reopen, about=known, limits=limits(), prepare=prepare)
     advance(store)
 
 
@@ -246,12 +253,19 @@ def _look(store: Store, run: Run) -> Run:
         if again.pid is None and again.claim is not None:
             store.give_back(again)  # whoever had taken it is gone before it started a worker
         else:
-            reason = _death(store, run.id)
+            reason = _death(store, again)
             if again.pid is not None:
                 _end_group(store, again.pid)  # nothing that it started goes on without it
-            store.update_run(run.id, state="failed", reason=reason, ended_at=datetime.now(UTC))
-            _children.pop(run.id, None)  # not before its end is noted, or the exit code would be lost
+            _fail(store, again, reason)
+            _forget_child(again)  # not before its end is noted, or the exit code would be lost
     return store.run(run.id)
+
+
+def _fail(store: Store, run: Run, reason: str) -> None:
+    """Note that a run failed whose worker is gone; not where another server noted it first, as the run may have been
+    put back into the queue since, and have another worker."""
+    with contextlib.suppress(Lost):
+        store.change_state(run.id, "failed", holding=run.claim, reason=reason, ended_at=datetime.now(UTC))
 
 
 def _listen(store: Store, run: Run) -> Run:
@@ -275,8 +289,7 @@ def _listen(store: Store, run: Run) -> Run:
                 f"The machine {named(str(run.host))} that trained it was not heard from for {SILENCE_S:g} seconds; it "
                 "was switched off, or cut off from the database. Resume the run to go on from its last checkpoint."
             )
-            with contextlib.suppress(Lost):
-                store.update_run(run.id, holding=again.claim, state="failed", reason=reason, ended_at=datetime.now(UTC))
+            _fail(store, again, reason)
     return store.run(run.id)
 
 
@@ -290,7 +303,7 @@ def _end_late(store: Store, run: Run) -> Run:
         return run
     _end_group(store, run.pid)
     with _looking:
-        store.update_run(run.id, state="failed", reason=limits.too_long, ended_at=datetime.now(UTC))
+        _fail(store, run, limits.too_long)
     return store.run(run.id)
 
 
@@ -348,9 +361,8 @@ def _spawn(store: Store, run: Run) -> None:
     names = gpus()
     gpu = names[run.gpu] if run.gpu is not None and run.gpu < len(names) else None
     path = Path(store.run_folder(run.id)) / "worker.log"
-    processes.tell(
-        child, {"run": run.id, "threads": threads(count), "log": str(path), "gpu": gpu, "limits": declared().as_json()}
-    )
+    told = {"run": run.id, "claim": run.claim, "threads": threads(count), "log": str(path), "gpu": gpu}
+    processes.tell(child, {**told, "limits": declared().as_json()})
 
 
 def _alive(run: Run) -> bool:
@@ -375,11 +387,18 @@ def _reap(run_id: str) -> None:
     _children.pop(run_id, None)  # another thread may have seen it, too
 
 
-def _death(store: Store, run_id: str) -> str:
+def _forget_child(run: Run) -> None:
+    """Forget the worker of a run that has ended; by now there may be another, of the same run."""
+    child = _children.get(run.id)
+    if child is not None and child.pid == run.pid:
+        _children.pop(run.id, None)
+
+
+def _death(store: Store, run: Run) -> str:
     """Why a worker is gone, from its exit code and the last line that it wrote."""
-    child = _children.get(run_id)
-    code = child.returncode if child else None
-    last = _last_line(Path(store.run_folder(run_id)) / "worker.log")
+    child = _children.get(run.id)
+    code = child.returncode if child and child.pid == run.pid else None
+    last = _last_line(Path(store.run_folder(run.id)) / "worker.log")
     if code == -9:
         return "The worker process was killed (signal 9), by someone or because the machine ran out of memory."
     if no_memory(last):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder.graph import write_bytes
 from builder.train.checkpoints import separate
+from builder.train.weight_files import save_weights
 
 if TYPE_CHECKING:
     import torch
@@ -62,14 +62,12 @@ def keep(folder: Path, epoch: int, step: int, weights: dict[str, torch.Tensor]) 
     Raises:
         OSError: the disk is full.
     """
-    from safetensors.torch import save
-
     size = sum(value.numel() * value.element_size() for value in weights.values())
     limit = min(KEEP, max_bytes() // max(size, 1))
     every = spacing(epoch, limit)
     if every and epoch % every == 0:
         (folder / FOLDER).mkdir(exist_ok=True)
-        write_bytes(folder / FOLDER / f"{epoch}-{step}.safetensors", save(separate(weights)))
+        save_weights(folder / FOLDER / f"{epoch}-{step}.safetensors", separate(weights))
         for old in series(folder):
             if old.epoch % every:
                 old.path.unlink(missing_ok=True)

@@ -67,7 +67,7 @@ class Link(Watch):
         self._thread = threading.Thread(target=self._serve, name="link", daemon=True)
 
     def start(self, loop: Loop) -> None:
-        self._facts = {
+        self._facts |= {
             "total_steps": loop.total_steps,
             "steps_per_epoch": loop.steps_per_epoch,
             "rows_per_step": loop.batch_size,
@@ -147,9 +147,14 @@ class Link(Watch):
         return self.observer.learn(learn, *batch)
 
     def checkpoint(self, loop: Loop) -> None:
-        """Save everything; what the curves hold up to here is written first, so that none of it is lost on resume."""
+        """Save everything; what the curves hold up to here is written first, so that none of it is lost on resume.
+
+        Raises:
+            Lost: the run is not this worker's any more, and another may write to its folder.
+        """
         loop.flush(self)
-        self._write()
+        if not self._write() and self._claim is not None:
+            self.store.held(self.run_id, self._claim)
         if loop.best.weights and loop.best.step != self._best_step:
             measure = f"validation_{loop.monitor}"
             facts = {"epoch": loop.best.epoch, "step": loop.best.step, measure: loop.best.value}
@@ -177,13 +182,13 @@ class Link(Watch):
                 return False
             if kind == "pause":
                 self.checkpoint(loop)
-                self.store.update_run(self.run_id, state="paused")
+                self.store.change_state(self.run_id, "paused", holding=self._claim)
                 self._resting = True
                 if not self._wait(loop):
                     return False
                 self._speed.pause()
                 self._resting = False
-                self.store.update_run(self.run_id, state="running")
+                self.store.change_state(self.run_id, "running", holding=self._claim)
         return True
 
     def _wait(self, loop: Loop) -> bool:
@@ -233,7 +238,7 @@ class Link(Watch):
             try:
                 now = time.monotonic()
                 if now - asked > ASK_S:
-                    new = self.store.take_commands(self.run_id)
+                    new = self.store.take_commands(self.run_id, holding=self._claim)
                     self._commands += [(item.kind, item.value, item.text) for item in new]
                     asked = now
                 if now - flushed > FLUSH_S and self._write():  # so that the first points wait for nothing
@@ -266,7 +271,7 @@ class Link(Watch):
             points, self._points = self._points, []
             try:
                 if points:
-                    self.store.add_points(self.run_id, points)
+                    self.store.add_points(self.run_id, points, holding=self._claim)
             except Exception:
                 self._points = points + self._points
                 raise

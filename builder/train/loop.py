@@ -233,7 +233,8 @@ class Loop:
         self.epoch, self.step, self.row = state["epoch"], state["step"], state["row"]
         self.learning_rate = state["learning_rate"]
         self._since_best = state["since_best"]
-        self.best = Best(**state["best"], weights=best or {})
+        # Without its weights a best value is of no use: nothing would be kept until it is beaten.
+        self.best = Best(**state["best"], weights=best) if best else Best(self._sign * math.inf)
         # Checkpoints from before there were these have none of them.
         self._schedule.restore(state.get("schedule", {}))
         self._precision.restore(state.get("precision", {}))

@@ -14,16 +14,10 @@ from typing import TYPE_CHECKING
 from builder.errors import UsageError
 from builder.train import checkpoints
 from builder.train.kept import Kept, beginning, series
+from builder.train.weight_files import CheckpointError, metadata, read_weights
 
 if TYPE_CHECKING:
     import torch
-
-# The first bytes of a safetensors file: how long its header is.
-_LENGTH = 8
-
-
-class CheckpointError(ValueError):
-    """A run has no such weights, and the message says which it has; or they cannot be read."""
 
 
 class UnknownCheckpointError(CheckpointError, UsageError):
@@ -91,18 +85,8 @@ def find(folder: Path, wanted: str) -> Path:
 
 
 def weights(folder: Path, wanted: str) -> dict[str, torch.Tensor]:
-    """The weights of a name. Raises: as `find`."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    file = find(folder, wanted)
-    try:
-        return load_file(file)
-    except SafetensorError as error:
-        why = str(error)[:80]
-        raise CheckpointError(
-            f"The weights of this run are damaged ({file.name}: {why}); choose others, or train it again."
-        ) from error
+    """The weights of a name. Raises: as `find`; also where their file is damaged."""
+    return read_weights(find(folder, wanted))
 
 
 def _epoch(along: list[Kept], step: int) -> int | None:
@@ -116,10 +100,8 @@ def _epoch(along: list[Kept], step: int) -> int | None:
 def _best_step(folder: Path) -> int | None:
     """The step in the header of the best weights, which is read alone."""
     try:
-        with (folder / "best.safetensors").open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(_LENGTH), "little")))
-        return int(json.loads(header["__metadata__"]["facts"])["step"])
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
+        return int(json.loads(metadata(folder / "best.safetensors")["facts"])["step"])
+    except (ValueError, KeyError, TypeError):
         return None
 
 

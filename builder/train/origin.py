@@ -14,6 +14,7 @@ from builder.layers import label
 from builder.store import Missing, Store, weights
 from builder.text import plain
 from builder.train import checkpoints
+from builder.train.weight_files import CheckpointError, check_weights, read_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -158,7 +159,7 @@ def looked_at(store: Store, project: Project, text: str) -> Fit | None:
     """What the source `text` of a project would start from; None where all is fresh.
 
     Raises:
-        StartError: the weights are not there, or none of them fits.
+        StartError: the weights are not there, a run's are damaged, or none of them fits.
         StoreError: their file cannot be read.
     """
     if not project.training.start:
@@ -167,21 +168,35 @@ def looked_at(store: Store, project: Project, text: str) -> Fit | None:
 
     with torch.device("meta"):
         model = module(text)
-    return fit(project, model, weights.shapes(first_weights(store, project.training.start)))
+    file = first_weights(store, project.training.start)
+    return fit(project, model, weights.shapes(whole(file) if project.training.start.startswith(RUN) else file))
 
 
 def verified(store: Store, project: Project) -> Path | None:
-    """The file of a project's first weights, read through where it was imported; None where all is fresh.
+    """The file of a project's first weights, read through; None where all is fresh.
 
     Raises:
-        StartError: it is not there.
+        StartError: it is not there, or is a run's and damaged.
         StoreError: it was changed since it was kept.
     """
     start = project.training.start
     if start.startswith(WEIGHTS):
         first_weights(store, start)
         return weights.verified(store.home, start.removeprefix(WEIGHTS))
-    return first_weights(store, start) if start else None
+    return whole(first_weights(store, start)) if start else None
+
+
+def whole(file: Path) -> Path:
+    """The file of a run's weights, read through.
+
+    Raises:
+        StartError: it is damaged.
+    """
+    try:
+        check_weights(file)
+    except CheckpointError as error:
+        raise StartError(f"{error} Nothing can start from it.") from None
+    return file
 
 
 def freeze(first: Path, folder: Path) -> None:
@@ -199,9 +214,7 @@ def load_first(project: Project, model: nn.Module, file: Path) -> Fit:
     Raises:
         StartError: none of them fits.
     """
-    from safetensors.torch import load_file
-
-    tensors = load_file(file)
+    tensors = read_weights(file)
     found = fit(project, model, {name: tuple(value.shape) for name, value in tensors.items()})
     model.load_state_dict({name: tensors[name] for name in found.names}, strict=False)
     return found

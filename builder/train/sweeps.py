@@ -6,6 +6,7 @@ store sees to it that each is made once. So a sweep lives as long as its store. 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Sequence
@@ -117,20 +118,25 @@ def seeds(project: Project, count: int, **more: Any) -> tuple[Project, dict[str,
 
 def stop(store: Store, sweep_id: str) -> None:
     """Make no more trials, and stop those that go on; it can be taken up again."""
-    if store.update_sweep(sweep_id, was="running", state="stopped", ended_at=datetime.now(UTC)):
+    if store.stop_sweep(sweep_id):
         for trial in store.trials(sweep_id):
             if trial.state == "running" and trial.run_id:
-                run = store.run(trial.run_id)
-                store.update_run(run.id, about={**run.about, "halted": True})
-                control.stop(store, run.id)
+                with contextlib.suppress(Missing):  # it was deleted a moment ago
+                    store.note_about(trial.run_id, halted=True)
+                    control.stop(store, trial.run_id)
         control.tend(store)
 
 
 def resume(store: Store, sweep_id: str, *, more: int = 0) -> None:
-    """Take up a sweep that was stopped, or let one that finished make `more` trials."""
+    """Take up a sweep that was stopped, or let one that finished make `more` trials.
+
+    Raises:
+        StoreError: there is no such sweep, or someone else changed it at the same moment.
+    """
     sweep = store.sweep(sweep_id)
     made = {**sweep.plan, "trials": sweep.plan["trials"] + min(more, left(sweep))}
-    store.update_sweep(sweep_id, plan=made, state="running", ended_at=None)
+    if not store.change_sweep(sweep, plan=made, state="running", reason="", ended_at=None):
+        raise StoreError("This sweep was changed by someone else at the same moment; look at it and try again.")
     control.tend(store)
 
 
@@ -203,7 +209,7 @@ def _advance(store: Store, sweep: Sweep) -> None:
         going += begun
         trials = store.trials(sweep.id)
     if going == 0 and len(trials) >= sweep.plan["trials"]:
-        store.update_sweep(sweep.id, was="running", state="finished", ended_at=datetime.now(UTC))
+        store.change_sweep(sweep, state="finished", ended_at=datetime.now(UTC))
 
 
 def make(store: Store, sweep: Sweep, trials: list[Trial], place: str = "") -> str | None:
@@ -309,34 +315,32 @@ def _settle(store: Store, sweep: Sweep, trial: Trial) -> None:
     try:
         run = store.run(str(trial.run_id))
     except StoreError:
-        store.end_trial(sweep.id, trial.number, "failed", None, "Its run was deleted.")
+        store.end_trial(sweep.id, trial, "failed", None, "Its run was deleted.")
         return
     if run.state in control.ACTIVE:
         return
     value = result(store, sweep, run)
     if run.state == "finished":
         state, reason = ("complete", "") if value is not None else ("failed", f"It has no {sweep.plan['metric']}.")
-        store.end_trial(sweep.id, trial.number, state, value, reason)
+        store.end_trial(sweep.id, trial, state, value, reason, run=run)
     elif run.reason.startswith(PRUNED):
-        store.end_trial(sweep.id, trial.number, "pruned", value, run.reason)
+        store.end_trial(sweep.id, trial, "pruned", value, run.reason, run=run)
     elif _goes_on(store, run):
         return
     else:
-        store.end_trial(sweep.id, trial.number, "failed", None, run.reason or "It was stopped.")
+        store.end_trial(sweep.id, trial, "failed", None, run.reason or "It was stopped.", run=run)
 
 
 def _goes_on(store: Store, run: Run) -> bool:
-    """Take up a trial that was cut off: its worker was killed, or its sweep was stopped with it."""
+    """Take up a trial that was cut off: its worker was killed, or its sweep was stopped with it. It is counted in the
+    step that puts it back, or a worker that dies at once would be found before that, and taken up for ever."""
     tries = int(run.about.get("retries", 0))
     cut = run.state == "failed" and run.reason.startswith(control.CUT_OFF) and tries < RETRIES
     halted = run.state == "stopped" and run.about.get("halted")
     if not cut and not halted:
         return False
-    try:
-        control.enter(store, run)
-        store.update_run(run.id, about={**run.about, "retries": tries + bool(cut), "halted": False})
-    except StoreError:  # no room at the moment, or another process was faster
-        return True
+    with contextlib.suppress(StoreError):  # no room at the moment, or another process was faster
+        control.enter(store, run, about={"retries": tries + bool(cut)})
     return True
 
 

@@ -15,6 +15,7 @@ from builder.graph import DocumentError, Project, read, write_bytes
 from builder.store import Missing, Store
 from builder.train import checkpoints
 from builder.train.origin import RUN, StartError
+from builder.train.weight_files import CheckpointError, check_weights, read_weights
 
 if TYPE_CHECKING:
     import torch
@@ -58,10 +59,14 @@ def find(store: Store, project: Project, about: Mapping[str, Any] | None = None)
         store.run(run_id)
         teacher = read(folder / "project.json")
         weights = checkpoints.weights_file(folder, checkpoints.chosen(folder))
-    except (Missing, FileNotFoundError, DocumentError):
+    except (Missing, FileNotFoundError, DocumentError, CheckpointError):
         raise StartError(
             "The run that is to be the teacher is not there any more, or has no weights yet; choose another one."
         ) from None
+    try:
+        check_weights(weights)
+    except CheckpointError as error:
+        raise StartError(f"{error} Nothing can learn from it.") from None
     _refuse(store, project, teacher)
     return Taught(weights, folder / "model.py", tuple(input_fields(teacher)))
 
@@ -110,10 +115,8 @@ class Teacher:
     of `fields`."""
 
     def __init__(self, taught: Taught, fields: list[str], device: str) -> None:
-        from safetensors.torch import load_file
-
         self.model = module(taught.source.read_text(encoding="utf-8"))
-        self.model.load_state_dict(load_file(taught.weights))
+        self.model.load_state_dict(read_weights(taught.weights))
         self.model.to(device).eval().requires_grad_(False)
         self._places = [fields.index(name) for name in taught.fields]
 

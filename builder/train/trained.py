@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +14,9 @@ from builder.compile import input_fields, module, source
 from builder.data import Prepared, prepare
 from builder.data.encode import last_places
 from builder.data.kept import as_kept
-from builder.graph import Project, read
+from builder.graph import Project, read, write_bytes
 from builder.store import Store, open_store
-from builder.train import moments
+from builder.train import checkpoints, moments
 from builder.train.loop import Watch, begin
 from builder.train.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings, Worst
 from builder.train.objectives.agents import Agent
@@ -26,12 +27,17 @@ from builder.train.prior import samples
 from builder.train.streaming import measured, take
 from builder.train.teaching import find, teach
 from builder.train.uncertainty import judged
+from builder.train.weight_files import CheckpointError, check_weights, recorded
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
     from builder.store import Run
+
+EVALUATION = "evaluation.json"
+# In it, the checksum of the weights that were measured.
+WEIGHTS = "weights"
 
 
 @dataclass(frozen=True)
@@ -125,12 +131,34 @@ def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
     return TrainedRun(project, text, loop.best_model(), data)
 
 
+def save_evaluation(folder: Path, found: Evaluation) -> None:
+    """Keep how the weights in use did on the test split, with their checksum: it says of which weights that is true."""
+    measured = checkpoints.weights_file(folder, checkpoints.chosen(folder))
+    text = json.dumps({**found.as_json(), WEIGHTS: recorded(measured)})
+    write_bytes(folder / EVALUATION, text.encode())
+
+
 def evaluation(store: Store, run_id: str) -> Evaluation | None:
-    """How a run did on its test split, as its worker measured it; None while it has not."""
-    path = Path(store.run_folder(run_id)) / "evaluation.json"
-    if not path.exists():
+    """How a run did on its test split, as its worker measured it; None while it has not, or where it measured other
+    weights than those that are there now.
+
+    Raises:
+        CheckpointError: the weights that it measured are damaged, or the file of what it measured is.
+    """
+    folder = Path(store.run_folder(run_id))
+    path = folder / EVALUATION
+    try:
+        value = json.loads(path.read_text())
+        measured = value.pop(WEIGHTS, "")
+    except FileNotFoundError:
         return None
-    value = json.loads(path.read_text())
+    except (OSError, ValueError, AttributeError):
+        raise CheckpointError(f"The file {path} is damaged; delete it, and measure the run again.") from None
+    with suppress(FileNotFoundError):
+        weights = checkpoints.weights_file(folder, checkpoints.chosen(folder))
+        check_weights(weights)
+        if measured and recorded(weights) != measured:
+            return None
     value["classes"] = tuple(value["classes"])
     value["worst"] = [Worst(**item) for item in value["worst"]]
     value["reference"] = Reference(**value["reference"]) if value.get("reference") else None

@@ -24,7 +24,7 @@ from builder import log
 from builder.data import prepare
 from builder.data.card import save_card
 from builder.data.kept import keep_fitted
-from builder.graph import Project, read, write_bytes
+from builder.graph import Project, read
 from builder.store import Lost, Missing, Run, Store, StoreError, here, open_store
 from builder.train import checkpoints
 from builder.train.cluster import RAY
@@ -37,7 +37,7 @@ from builder.train.observe.observer import Observer
 from builder.train.origin import FILE
 from builder.train.reproduce import note_machine
 from builder.train.teaching import teach, within
-from builder.train.trained import TrainedRun, evaluate
+from builder.train.trained import TrainedRun, evaluate, save_evaluation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,20 +49,26 @@ TELL_S = 20.0
 BEAT_S = 5.0
 
 
-def main(home: str, run_id: str, limits: RunLimits, through: Through | None = None) -> int:
-    """Train one run to its end. Returns the exit code: 0 where it finished or was stopped. `through` is as below."""
+def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: Through | None = None) -> int:
+    """Train one run to its end, which this process holds with `claim`. Returns the exit code: 0 where it finished or
+    was stopped, or is not this worker's any more. `through` is as below."""
     store = open_store(Path(home))
     folder = Path(store.run_folder(run_id))
+    try:
+        run = store.held(run_id, claim)  # nothing is touched before this is known
+    except (Missing, Lost):
+        return 0
     told, reserve = partial(note, folder / LOG), Reserve(folder)
     told("start", pid=os.getpid())
     checkpoints.tidy(folder)
     reserve.take()
-    ended, claim = threading.Event(), None
+    ended = threading.Event()
     try:
-        run = store.run(run_id)
-        claim = run.claim
         threading.Thread(target=_beat, args=(store, run, ended), name="beat", daemon=True).start()
         state, why = _train(store, run, folder, limits, through)
+    except Lost:  # it was given up meanwhile, and may train elsewhere, in this very folder
+        ended.set()
+        return 0
     except Exception as error:
         loosen()
         state, why = "failed", reason(error, limits)
@@ -99,7 +105,7 @@ def _tell(store: Store, run_id: str, claim: str | None, state: str, reason: str)
     until = time.monotonic() + TELL_S
     while True:
         try:
-            return store.update_run(run_id, holding=claim, state=state, reason=reason, ended_at=datetime.now(UTC))
+            return store.change_state(run_id, state, holding=claim, reason=reason, ended_at=datetime.now(UTC))
         except (Missing, Lost):
             raise
         except StoreError:
@@ -154,25 +160,25 @@ def carry_out(
     run_id, project, text = run.id, read(folder / "project.json"), (folder / "model.py").read_text()
     link = Link(store, run, folder, Observer(project, folder), limits)
     note_machine(folder, loop.data.fingerprint)
-    found = checkpoints.load(folder)
+    found = checkpoints.restore(folder, partial(link.note, "damaged"))
     if found is not None:
         step, checkpoint = found
-        best = checkpoints.weights(folder, "best") if (folder / "best.safetensors").exists() else None
-        loop.restore(checkpoint, best)
+        loop.restore(checkpoint, checkpoints.restored_best(folder, partial(link.note, "damaged")))
         link.log("restore", step=step)
+    begun: dict[str, Any] = {"started_at": datetime.now(UTC), "total_steps": loop.total_steps, "reason": ""}
+    store.change_state(run_id, "running", holding=run.claim, **begun)
     # One that only measures has its points at step 0: without a checkpoint they go as well.
-    store.drop_points_after(run_id, loop.step if found else -1)
+    store.drop_points_after(run_id, loop.step if found else -1, holding=run.claim)
     (folder / "evaluation.json").unlink(missing_ok=True)  # of the weights as they were before it went on
-    store.update_run(run_id, state="running", started_at=datetime.now(UTC), total_steps=loop.total_steps, reason="")
     link.start(loop)
     try:
         done = loop.run(link if through is None else through(link))
         if not done:
-            store.update_run(run_id, holding=run.claim, state="stopping")  # to measure many rows takes its time
+            store.change_state(run_id, "stopping", holding=run.claim)  # to measure many rows takes its time
         link.checkpoint(loop)
         trained = TrainedRun(project, text, loop.best_model(), loop.data)
         measured = evaluate(trained)
-        write_bytes(folder / "evaluation.json", json.dumps(measured.as_json()).encode())
+        save_evaluation(folder, measured)
         save_card(folder, loop.data, project.data, store.home)
         link.tell(test=measured.metrics)
     except DivergedError as error:
@@ -227,7 +233,7 @@ def _work(home: str) -> int:
         os.environ["CUDA_VISIBLE_DEVICES"] = message["gpu"]
     limits = RunLimits(**message["limits"])
     confine(limits, gpu=torch.cuda.is_available())
-    code = main(home, message["run"], limits)
+    code = main(home, message["run"], message["claim"], limits)
     _next(home)
     return code
 
@@ -259,7 +265,7 @@ def _hand_back(home: str) -> None:
         store = open_store(Path(home))
         for run in store.active_runs():
             if run.pid == os.getpid() and run.host in (None, here()) and run.state == "queued":
-                store.update_run(run.id, state="waiting", pid=None, claim=None, claimed_at=None, host=None)
+                store.give_back(run)
 
 
 def _import_heavy() -> None:

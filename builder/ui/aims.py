@@ -177,7 +177,7 @@ def _runs(live: Live) -> dict[str, str]:
 def _has_weights(live: Live, run: Run) -> bool:
     try:
         weights_file(Path(live.store.run_folder(run.id)))
-    except FileNotFoundError:
+    except (FileNotFoundError, train.CheckpointError):
         return False
     return True
 

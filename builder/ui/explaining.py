@@ -17,7 +17,7 @@ from builder.explain.examples import read as read_example
 from builder.graph import read
 from builder.store import Run, StoreError
 from builder.train import TrainedRun
-from builder.train.moments import CheckpointError
+from builder.train.weight_files import CheckpointError
 from builder.ui import session
 from builder.ui.deciding import seen
 from builder.ui.episodes import chosen_step
@@ -70,7 +70,7 @@ def explaining(live: Live) -> None:
             return
         try:
             row = _row(live, loaded.trained)
-        except DataError as error:
+        except (DataError, CheckpointError) as error:
             st.error(str(error))
             return
         target = _target(loaded.trained, row)

@@ -101,7 +101,11 @@ LIKENESS = "likeness"
 
 def results(live: Live, run: Run) -> None:
     """Test metrics, mistakes and downloads of a run that has ended."""
-    found = train.evaluation(live.store, run.id)
+    try:
+        found = train.evaluation(live.store, run.id)
+    except train.CheckpointError as error:
+        st.error(plain(str(error)))
+        return
     if found is None:
         if run.state in ("finished", "stopped"):
             st.caption("This run ended before it could be measured. Resume it to go on.")

@@ -107,6 +107,6 @@ def _tensors(store: Store, start: str) -> str:
 def _run(store: Store, run: Run) -> str:
     try:
         checkpoints.weights_file(Path(store.run_folder(run.id)))
-    except FileNotFoundError:
+    except (FileNotFoundError, train.CheckpointError):
         return f"{run.title[:40]} · {at(run.created_at)} (no weights yet)"
     return f"{run.title[:40]} · {at(run.created_at)}"

@@ -12,6 +12,7 @@ import pytest
 from builder.graph import Project, apply, dumps, read, write
 from builder.store import Store, open_store
 from tests.cli.conftest import Console
+from tests.store.states import put
 from tests.train.runs import moons
 
 
@@ -25,7 +26,7 @@ def kept(store: Store, project: Project, title: str, loss: float) -> str:
     store.run_folder(run.id).mkdir(parents=True)
     write(store.run_folder(run.id) / "project.json", project)
     store.add_points(run.id, [(1, 0, "validation", "loss", loss, 0.0)])
-    store.update_run(run.id, state="finished", summary={"best": {"loss": loss}})
+    put(store, run.id, "finished", summary={"best": {"loss": loss}})
     return run.id
 
 

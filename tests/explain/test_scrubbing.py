@@ -17,8 +17,9 @@ from builder.graph import dumps
 from builder.train import TrainedRun
 from builder.train.checkpoints import Checkpoint, save, save_best
 from builder.train.kept import keep, series
-from builder.train.moments import CheckpointError, find, moments
+from builder.train.moments import find, moments
 from builder.train.trained import with_weights
+from builder.train.weight_files import CheckpointError
 from tests.explain.models import trained
 
 EPOCHS, STEPS = 4, 25

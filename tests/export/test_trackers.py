@@ -15,6 +15,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from builder.export.trackers import crc32c, write_mlflow, write_tensorboard, zipped
 from builder.graph import write
 from builder.store import Run, Store, open_store
+from tests.store.states import put
 from tests.train.runs import moons
 
 POINTS = [
@@ -31,7 +32,7 @@ def run(home: Path) -> tuple[Store, Run]:
     store.run_folder(found.id).mkdir(parents=True)
     write(store.run_folder(found.id) / "project.json", moons())
     store.add_points(found.id, POINTS)
-    store.update_run(found.id, state="finished", summary={"best": {"loss": 0.4}, "test": {"accuracy": 0.9}})
+    put(store, found.id, "finished", summary={"best": {"loss": 0.4}, "test": {"accuracy": 0.9}})
     return store, store.run(found.id)
 
 

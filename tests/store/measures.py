@@ -24,6 +24,7 @@ from builder.graph import Project
 from builder.store import Limits, Point, Run, Store, open_store
 from builder.templates import templates
 from tests.store import postgres
+from tests.store.states import put
 
 FLUSH = 20  # points that a worker writes in one go
 SECONDS = 1.0
@@ -191,10 +192,10 @@ def _claimed(opened: Store) -> float:
     return _median_ms(claim, 10)
 
 
-def _all(opened: Store, ids: list[str], *, heartbeat: bool = False, **values: Any) -> None:
+def _all(opened: Store, ids: list[str], *, state: str, heartbeat: bool = False, **values: Any) -> None:
     summary = {"titles": {"loss": "Loss"}, "best": {"loss": 0.5, "epoch": 3}, "speeds": [1000.0] * 60}
     for run_id in ids:
-        opened.update_run(run_id, **values)
+        put(opened, run_id, state, **values)
         if heartbeat:
             opened.heartbeat(run_id, epoch=1, step=1, summary=summary)
 

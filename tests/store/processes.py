@@ -21,6 +21,7 @@ from sqlalchemy import Engine, event
 
 from builder.graph import blank
 from builder.store import Conflict, Limits, Lost, Point, Store, StoreError, open_store
+from tests.store.states import put
 
 with contextlib.suppress(ImportError):
     import psycopg  # noqa: F401
@@ -188,7 +189,7 @@ def claim(home: Path, workers: int) -> None:
         assert going <= workers, going
         assert store.set_worker(run.id, str(run.claim), os.getpid())
         print(run.id)
-        store.update_run(run.id, state="finished")
+        put(store, run.id, "finished")
 
 
 def claim_here(home: Path, workers: int) -> None:
@@ -209,7 +210,7 @@ def beat(home: Path, start: str) -> None:
     assert run is not None
     if start == "worker":
         assert store.set_worker(run.id, str(run.claim), os.getpid())
-        store.update_run(run.id, state="running")
+        put(store, run.id, "running")
     print("ready", flush=True)
     epoch = 0
     while True:

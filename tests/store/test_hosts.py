@@ -90,14 +90,14 @@ def test_a_run_of_another_machine_is_left_alone_until_nothing_is_heard(
     assert time.monotonic() - start >= SILENCE_S - 0.2
     assert found.reason.startswith("The machine far that trained it was not heard from for 2.5 seconds;")
 
-    store.enqueue(run.id)
+    store.enqueue(store.run(run.id))
     again = store.claim_next(Limits())
     assert again is not None
     assert (again.host, again.pid, again.heartbeat_at) == (NEAR, None, None)
     assert store.set_worker(run.id, str(again.claim), 1)
     os.kill(child.pid, signal.SIGCONT)
     said, problems = child.communicate()
-    assert "not this worker's any more" in said, problems
+    assert "This run is queued with another worker" in said, problems
     kept = store.run(run.id)
     assert (kept.host, kept.claim, kept.heartbeat_at) == (NEAR, again.claim, None), "what came late changed nothing"
 

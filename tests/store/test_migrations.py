@@ -19,6 +19,7 @@ from builder.graph import Project, blank, dumps
 from builder.store import Command, Store, StoreError, database_url, open_store, schema
 from builder.store.database import _engine
 from tests.store.processes import Child, die_migrating
+from tests.store.states import put
 
 SCRIPTS = str(Path(builder.store.__file__).parent / "migrations")
 
@@ -89,7 +90,7 @@ def test_an_older_database_keeps_what_it_holds(store: Store, project_id: str) ->
 
 def test_runs_from_before_the_queue_stay(store: Store, project: Project, project_id: str) -> None:
     run = store.create_run(project_id, project, "Old")
-    store.update_run(run.id, state="finished", summary={"best": {"loss": 1.0}})
+    put(store, run.id, "finished", summary={"best": {"loss": 1.0}})
     config = Config()
     config.set_main_option("script_location", SCRIPTS)
     with store.db.writing() as connection:
@@ -145,7 +146,7 @@ def test_a_database_of_an_older_netloom_goes_on(place: Path, revision: str) -> N
     assert (run.owner, run.device, run.claim, run.notes, run.tags, run.about) == ("", "auto", None, "", (), {})
     assert (points.step, points.value, points.last) == ([40], [0.1], 9)
     assert newer.take_commands("r") == [Command("learning_rate", 0.25)]
-    newer.enqueue("r")
+    newer.enqueue(newer.run("r"))
     assert [waiting.id for waiting in newer.line()] == ["r"]
     newer.create_sweep("p", saved.project, {"trials": 1})
     with newer.db.reading() as connection:

@@ -15,6 +15,7 @@ from builder.graph import blank
 from builder.store import Run, Store, open_store
 from tests.store import processes
 from tests.store.processes import BATCH, Child, batch, together
+from tests.store.states import put
 
 
 def test_a_fresh_home_may_be_opened_by_all_at_once(place: Path) -> None:
@@ -71,7 +72,7 @@ def test_a_command_is_taken_by_one_of_two(store: Store, run: Run) -> None:
             store.command(run.id, "learning_rate", number)
         while _waiting(store):
             time.sleep(0.001)
-        store.update_run(run.id, state="stopped")
+        put(store, run.id, "stopped")
 
     asker = threading.Thread(target=ask, daemon=True)
     asker.start()
@@ -108,7 +109,7 @@ def test_a_killed_writer_leaves_whole_transactions(store: Store, run: Run, batch
         with again.db.reading() as connection:
             assert connection.execute(text("PRAGMA integrity_check")).scalars().all() == ["ok"]
     again.save(found.id, blank("Goes on"), found.epoch, found.revision + 1, {}, found.stamp)
-    again.update_run(run.id, state="failed", reason="killed")
+    put(again, run.id, "failed", reason="killed")
     assert again.run(run.id).reason == "killed"
     again.close()
     store.add_points(run.id, batch(0))  # no lock was left behind

@@ -7,6 +7,7 @@ import pytest
 from builder.graph import Project, Training
 from builder.store import Full, Limits, Missing, Run, Store, StoreError
 from tests.store.processes import claim, together
+from tests.store.states import put
 
 MANY = Limits(workers=100, each=100)
 
@@ -41,16 +42,16 @@ def test_owners_take_turns_and_each_ones_runs_keep_their_order(store: Store, wai
     while (title := taken(store, limits)) is not None:
         served.append(title)
         assert taken(store, limits) is None, "one place"
-        store.update_run(waiting[title].id, state="finished")
+        put(store, waiting[title].id, "finished")
     assert served == ["a1", "b1", "c1", "a2", "a3"], "whoever was served is behind those who were not"
 
 
 def test_an_owner_has_one_run_at_a_time_where_there_is_room_for_more(store: Store, waiting: dict[str, Run]) -> None:
     limits = Limits(workers=10)
     assert [taken(store, limits) for _ in range(4)] == ["a1", "b1", "c1", None]
-    store.update_run(waiting["a1"].id, state="paused")
+    put(store, waiting["a1"].id, "paused")
     assert taken(store, limits) is None, "a paused worker keeps its place"
-    store.update_run(waiting["a1"].id, state="failed")
+    put(store, waiting["a1"].id, "failed")
     assert taken(store, limits) == "a2"
 
 
@@ -70,7 +71,7 @@ def test_slots_of_gpus(store: Store, project: Project, project_id: str) -> None:
     found = [store.claim_next(limits) for _ in range(4)]
     assert [run and (run.title, run.gpu) for run in found] == [("0", 0), ("1", 1), ("4", None), None]
     assert found[1] is not None
-    store.update_run(found[1].id, state="stopped")
+    put(store, found[1].id, "stopped")
     last = store.claim_next(limits)
     assert last is not None
     assert (last.title, last.gpu) == ("2", 1)
@@ -97,20 +98,20 @@ def test_leaving_and_entering_the_line(store: Store, waiting: dict[str, Run]) ->
     assert store.leave_line(run.id)
     assert not store.leave_line(run.id)
     assert (store.run(run.id).state, store.run(run.id).reason) == ("stopped", "It was stopped before its turn came.")
-    store.enqueue(run.id)
+    store.enqueue(store.run(run.id))
     found = store.run(run.id)
     assert (found.state, found.reason, found.ended_at) == ("waiting", "", None)
     assert line(store)[-1] == "a1", "at the end of its owner's"
     with pytest.raises(StoreError, match="This run is waiting"):
-        store.enqueue(run.id)
-    store.update_run(run.id, state="finished")
+        store.enqueue(found)
+    put(store, run.id, "finished")
     with pytest.raises(StoreError, match="This run is finished"):
-        store.enqueue(run.id)
-    store.enqueue(run.id, reopen=True)
+        store.enqueue(store.run(run.id))
+    store.enqueue(store.run(run.id), reopen=True)
     assert store.run(run.id).state == "waiting"
     store.delete_run(run.id)
     with pytest.raises(Missing):
-        store.enqueue(run.id)
+        store.enqueue(found)
 
 
 def test_each_run_is_taken_once_by_several_processes(store: Store, project: Project, project_id: str) -> None:
@@ -142,7 +143,11 @@ def test_a_trial_of_a_number_is_made_once_and_with_its_run(store: Store, project
         store.fail_trial(sweep.id, 0, {}, "late")
     assert len(store.runs()) == 1, "no run without its trial"
     store.fail_trial(sweep.id, 1, {"training.seed": 2}, "no good")
-    store.end_trial(sweep.id, 0, "complete", 0.5)
+    first = store.trials(sweep.id)[0]
+    put(store, run.id, "finished")
+    assert not store.end_trial(sweep.id, first, "failed", None, "late", run=run), "it went on since it was read"
+    assert store.end_trial(sweep.id, first, "complete", 0.5, run=store.run(run.id))
+    assert not store.end_trial(sweep.id, first, "failed", None, "late", run=store.run(run.id)), "it was noted before"
     found = [(trial.number, trial.run_id, trial.state, trial.assigned, trial.value) for trial in store.trials(sweep.id)]
     assert found == [
         (0, run.id, "complete", {"training.seed": 1}, 0.5),
@@ -150,8 +155,13 @@ def test_a_trial_of_a_number_is_made_once_and_with_its_run(store: Store, project
     ]
     store.delete_run(run.id)
     assert store.trials(sweep.id)[0].run_id is None
-    assert store.update_sweep(sweep.id, was="running", state="stopped")
-    assert not store.update_sweep(sweep.id, was="running", state="finished")
+    known = store.sweep(sweep.id)
+    assert store.change_sweep(known, plan={"trials": 4})
+    assert not store.change_sweep(known, state="finished"), "another process let it make one more"
+    assert store.stop_sweep(sweep.id)
+    assert not store.stop_sweep(sweep.id)
+    with pytest.raises(Missing, match="makes no more trials"):
+        store.create_run(project_id, project, trial=(sweep.id, 2, {}))
     assert [row.id for row in store.sweeps(project_id, "stopped")] == [sweep.id]
     store.delete_sweep(sweep.id)
     assert (store.sweeps(), store.trials(sweep.id)) == ([], [])

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from builder.graph import Project, blank
-from builder.store import Command, Point, Run, Store, StoreError, open_store
-from builder.store.runs import STATES
+from builder.store import Command, Lost, Point, Run, Store, StoreError, open_store
+from builder.store.states import BEFORE, STATES
+from tests.store.states import put
 
 
 def points(*steps: int, value: float = 1.0, split: str = "train") -> list[Point]:
@@ -42,7 +43,7 @@ def test_runs_are_listed_newest_first(store: Store, project: Project, project_id
 
 def test_fields_are_changed_alone(store: Store, run: Run) -> None:
     summary = {"steps_per_s": 1.5, "nested": {"c": "𝕏\n\"'", "a": [1, 2.5, None]}, "title": "</script>"}
-    store.update_run(run.id, state="running", pid=77, total_steps=10**10, summary=summary)
+    put(store, run.id, "running", pid=77, total_steps=10**10, summary=summary)
     found = store.run(run.id)
     assert (found.state, found.pid, found.total_steps, found.summary) == ("running", 77, 10**10, summary)
     assert json.dumps(found.summary) == json.dumps(summary), "in the same order"
@@ -51,7 +52,7 @@ def test_fields_are_changed_alone(store: Store, run: Run) -> None:
 
 def test_a_heartbeat_tells_how_far_it_is(store: Store, run: Run) -> None:
     now = datetime.now(UTC)
-    store.update_run(run.id, state="running", pid=7, started_at=now, total_steps=90)
+    put(store, run.id, "running", pid=7, started_at=now, total_steps=90)
     store.heartbeat(run.id, epoch=3, step=2**40, summary={"rate": 5})
     found = store.run(run.id)
     assert (found.epoch, found.step, found.summary) == (3, 2**40, {"rate": 5})
@@ -69,26 +70,58 @@ def test_moments_keep_their_place_in_time(store: Store, run: Run) -> None:
     assert found.utcoffset() == timedelta(0)
 
 
-def test_every_state_can_change_but_finished(store: Store, project: Project, project_id: str) -> None:
-    for state in STATES:
-        if state == "finished":
-            continue
-        run = store.create_run(project_id, project)
-        store.update_run(run.id, state=state)
-        store.update_run(run.id, state="queued")  # a failed or stopped run is resumed
-        store.update_run(run.id, state="finished", reason="")
-        store.update_run(run.id, state="finished", step=7)
-        with pytest.raises(StoreError, match=f"This run is finished; it cannot become {state}"):
-            store.update_run(run.id, state=state, step=8, reason="late")
-        found = store.run(run.id)
-        assert (found.state, found.step, found.reason) == ("finished", 7, "")
-        store.heartbeat(run.id, epoch=1, step=9, summary={})
-        assert store.run(run.id).step == 9
+def test_a_state_is_changed_only_by_whoever_holds_the_run(store: Store, project: Project, project_id: str) -> None:
+    """For each pair of states: reached from those that are declared, and with the claim alone."""
+    run = store.create_run(project_id, project)
+    for before in STATES:
+        for state in STATES:
+            put(store, run.id, before, claim="mine", reason="")
+            allowed = before in BEFORE[state]
+            for holding in ("theirs", None):
+                with pytest.raises(Lost):
+                    store.change_state(run.id, state, holding=holding, reason="late")
+            if allowed:
+                store.change_state(run.id, state, holding="mine", reason="in time")
+            else:
+                with pytest.raises(Lost, match=f"This run is {before}; it cannot become {state}"):
+                    store.change_state(run.id, state, holding="mine", reason="late")
+            found = store.run(run.id)
+            assert (found.state, found.reason) == ((state, "in time") if allowed else (before, "")), (before, state)
+    put(store, run.id, "finished", claim="mine", step=7)
+    store.heartbeat(run.id, epoch=1, step=9, summary={})
+    assert store.run(run.id).step == 9
+    with pytest.raises(Lost):
+        store.heartbeat(run.id, holding="mine", epoch=1, step=10, summary={})
+
+
+def test_whatever_a_lost_worker_says_is_not_kept(store: Store, run: Run) -> None:
+    put(store, run.id, "running", claim="mine")
+    store.add_points(run.id, points(1, 2), holding="mine")
+    store.command(run.id, "stop")
+    for said in (
+        lambda: store.add_points(run.id, points(3), holding="theirs"),
+        lambda: store.drop_points_after(run.id, 0, holding="theirs"),
+        lambda: store.take_commands(run.id, holding="theirs"),
+        lambda: store.heartbeat(run.id, holding="theirs", epoch=9, step=9, summary={}),
+        lambda: store.held(run.id, "theirs"),
+    ):
+        with pytest.raises(Lost):
+            said()
+    assert (store.points(run.id).step, store.run(run.id).step) == ([1, 2], 0)
+    assert store.take_commands(run.id, holding="mine") == [Command("stop", None)]
+
+
+def test_what_is_known_of_a_run_is_added_to_by_two_at_once(store: Store, run: Run) -> None:
+    store.note_about(run.id, halted=True)
+    store.note_about(run.id, retries=1)
+    assert store.run(run.id).about == {"halted": True, "retries": 1}
 
 
 def test_what_is_none_is_refused(store: Store, run: Run) -> None:
-    with pytest.raises(StoreError, match="'sleeping' is no state of a run"):
-        store.update_run(run.id, state="sleeping")
+    with pytest.raises(StoreError, match="'sleeping' is not a state of a run"):
+        store.change_state(run.id, "sleeping", holding=None)
+    with pytest.raises(ValueError, match="changed by change_state"):
+        store.update_run(run.id, state="failed")
     with pytest.raises(StoreError, match="'explode' is no command; a run takes pause, resume, stop, learning_rate"):
         store.command(run.id, "explode")
     assert (store.run(run.id).state, store.take_commands(run.id)) == ("waiting", [])
@@ -100,7 +133,7 @@ def test_what_is_gone_gets_a_sentence(store: Store, project: Project, run: Run) 
     for gone in (run.id, str(uuid.uuid4())):
         for refused in (
             lambda gone=gone: store.run(gone),
-            lambda gone=gone: store.update_run(gone, state="running"),
+            lambda gone=gone: store.change_state(gone, "running", holding=None),
             lambda gone=gone: store.update_run(gone, pid=1),
             lambda gone=gone: store.heartbeat(gone, epoch=1, step=1, summary={}),
             lambda gone=gone: store.add_points(gone, points(1)),

@@ -24,6 +24,7 @@ from builder.train.limits import Guard, declared
 from builder.train.link import Link
 from builder.train.loop import Loop, Watch, begin
 from tests.networks import chain
+from tests.store.states import put
 
 
 class Recorder(Watch):
@@ -118,7 +119,7 @@ def killed(store: Store, project: Project, saved: Callable[[Loop], bool], gone: 
         with pytest.raises(_KilledError):
             start(store, store.create_project(project), project)
     [run] = store.active_runs()
-    store.update_run(run.id, state="failed", reason="killed")
+    put(store, run.id, "failed", reason="killed")
     for scatter in (torch.manual_seed, np.random.seed, random.seed):
         scatter(12345)  # what another process finds is not what this one left
     return run.id
@@ -131,7 +132,7 @@ def _train(store: Store, run: Run, through: Callable[[Link], Watch] | None = Non
         patch.setattr(worker, "_beat", lambda *told: None)  # it ends the process where the run is given to another
         # It ends those that a run leaves behind: here also the server that workers are forked from, and a test's own.
         patch.setattr(Guard, "_children", lambda guard: [])
-        worker.main(str(store.home), run.id, declared(), through)
+        worker.main(str(store.home), run.id, run.claim, declared(), through)
 
 
 def until(condition: Callable[[], Any], timeout_s: float) -> float:

@@ -19,6 +19,7 @@ from builder.train.compare import as_csv, curve, difference, differing, metrics,
 from builder.train.kept import keep, series, spacing
 from builder.train.repeating import compared
 from builder.train.spread import spread
+from tests.store.states import put
 from tests.train.runs import moons
 
 
@@ -28,7 +29,7 @@ def ended(store: Store, project: Project, title: str, loss: float) -> Run:
     folder.mkdir(parents=True)
     write(folder / "project.json", project)
     summary = {"best": {"loss": loss}, "test": {"accuracy": 1 - loss}}
-    store.update_run(run.id, state="finished", summary=summary, ended_at=datetime.now(UTC))
+    put(store, run.id, "finished", summary=summary, ended_at=datetime.now(UTC))
     return store.run(run.id)
 
 

@@ -15,6 +15,7 @@ from builder.train.link import Link
 from builder.train.loop import Loop
 from builder.train.observe.observer import Observer
 from builder.train.trained import TrainedRun
+from tests.store.states import put
 from tests.train.runs import Recorder, loop, moons, trained_here
 
 
@@ -63,6 +64,7 @@ def test_the_time_of_a_pause_counts_for_no_speed(home: Path, tmp_path: Path, mon
     monkeypatch.setattr("builder.train.pace.time", SimpleNamespace(monotonic=lambda: now[0]))
     project, store = moons(), open_store(home)
     run = store.create_run(store.create_project(project), project)
+    put(store, run.id, "running")
     link = Link(store, run, tmp_path, Observer(project, tmp_path), RunLimits(0, 0, 0, 0))
     link.tell(total_steps=1_000)
 

@@ -36,7 +36,7 @@ Link.record = record
 worker._import_heavy()
 known = set(sys.modules)
 try:
-    worker.main(sys.argv[1], sys.argv[2], declared())
+    worker.main(sys.argv[1], sys.argv[2], sys.argv[3], declared())
 except Met:
     print(*sorted(set(sys.modules) - known))
     sys.stdout.flush()
@@ -83,7 +83,9 @@ def test_the_first_point_of_a_run_waits_for_no_import(store: Store, monkeypatch:
     monkeypatch.setattr(control, "advance", lambda store: None)
     project = digits_mlp()
     run_id = start(store, store.create_project(project), project)
-    command = [sys.executable, "-c", FIRST_POINT, str(store.home), run_id]
+    taken = store.claim_next(Limits())
+    assert taken is not None
+    command = [sys.executable, "-c", FIRST_POINT, str(store.home), run_id, str(taken.claim)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     new = done.stdout.split()
     assert [name for name in new if name.startswith("netloom_")], "the run's own code is imported, so it came this far"

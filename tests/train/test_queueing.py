@@ -22,6 +22,7 @@ from builder.train.control import _children
 from builder.train.kept import series
 from builder.train.loop import begin
 from builder.train.queue import place
+from tests.store.states import put_sweep
 from tests.train.runs import Recorder, check_curves, moons, store_in, trained_here, until
 
 LONG = 10_000
@@ -43,7 +44,7 @@ def store(home: Path) -> Iterator[Store]:
     opened = open_store(home)
     yield opened
     for sweep in opened.sweeps(state="running"):
-        opened.update_sweep(sweep.id, state="stopped")
+        put_sweep(opened, sweep.id, "stopped")
     for run in opened.active_runs():
         opened.leave_line(run.id)
     for run in opened.active_runs():

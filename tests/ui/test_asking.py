@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from builder.store import Store, open_store
+from tests.store.states import put
 from tests.train.runs import moons
 
 PAGE = Path(__file__).parents[2] / "pages" / "train.py"
@@ -25,7 +26,7 @@ def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 def opened(store: Store, state: str, **values: Any) -> tuple[AppTest, str]:
     run = store.create_run(store.create_project(moons()), moons())
-    store.update_run(run.id, state=state, total_steps=40, step=20, epoch=2, **values)
+    put(store, run.id, state, total_steps=40, step=20, epoch=2, **values)
     app = AppTest.from_file(str(PAGE), default_timeout=120)
     app.query_params["project"] = run.project_id
     app.run()

@@ -18,6 +18,7 @@ from builder.graph.training import about
 from builder.store import open_store
 from builder.train import checkpoints, evaluate, fit_here
 from builder.ui.episodes import ENDS, _data, returns_chart
+from tests.store.states import put
 from tests.train.test_reinforcement import agent
 from tests.ui.test_pages import opened
 
@@ -34,7 +35,7 @@ def home_with_agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "model.py").write_text(trained.source)
     checkpoints.save_best(place, dict(trained.model.state_dict()), {})
     (place / "evaluation.json").write_text(json.dumps(asdict(evaluate(trained))))
-    store.update_run(run.id, state="finished", total_steps=300)
+    put(store, run.id, "finished", total_steps=300)
     store.close()
     return folder
 

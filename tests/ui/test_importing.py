@@ -21,6 +21,7 @@ from builder.graph import DataChoice, Project, dumps
 from builder.store import Store, open_store, weights
 from builder.train import adopt
 from tests.networks import digits_mlp
+from tests.store.states import put
 from tests.train.runs import trained_here
 
 ROOT = Path(__file__).parents[2]
@@ -153,7 +154,7 @@ def test_the_train_page_offers_what_there_is(store: Store) -> None:
     project_id = imported(store, training=digits_mlp(device="cpu").training)
     start = store.load(project_id).project.training.start
     begun = store.create_run(project_id, digits_mlp(), "Begun")
-    store.update_run(begun.id, state="failed", reason="The worker process was killed.")
+    put(store, begun.id, "failed", reason="The worker process was killed.")
     shown = app("train")
     assert not shown.exception
     choice = next(item for item in shown.selectbox if item.label == "Start from")
@@ -229,9 +230,9 @@ def _read_image(store: Store, project_id: str) -> None:
 def test_what_one_tab_could_not_resume_is_no_trouble_of_another(store: Store) -> None:
     project_id = store.create_project(digits_mlp())
     run = store.create_run(project_id, digits_mlp())
-    store.update_run(run.id, state="failed", reason="Gone.")
+    put(store, run.id, "failed", reason="Gone.")
     one, other = app("train"), app("train")
-    store.update_run(run.id, state="finished", reason="")
+    put(store, run.id, "finished", reason="")
     button(one, "Resume").click().run()
     assert any("only a run that failed" in item.value for item in one.error)
     other.run()

@@ -20,6 +20,7 @@ from builder.ui.sharing import address
 from builder.ui.words import plain
 from tests.compile.published import resnet18
 from tests.networks import digits_mlp
+from tests.store.states import put
 
 ROOT = Path(__file__).parents[2]
 
@@ -214,7 +215,7 @@ def test_deleting_asks_first_and_says_what_ends(store: Store) -> None:
     app.toggle(key=f"sure {project_id}").set_value(True).run()
     assert not any("ends at once" in item.value for item in app.caption)
     run = store.create_run(project_id, digits_mlp())
-    store.update_run(run.id, state="running")
+    put(store, run.id, "running")
     app.run()
     assert any("The one that is going ends at once" in item.value for item in app.caption)
     app.button(key=f"delete {project_id}").click().run()

@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from builder.store import Store, open_store
+from tests.store.states import put, put_sweep
 from tests.train.runs import moons
 
 ROOT = Path(__file__).parents[2]
@@ -33,15 +34,15 @@ def known(app: AppTest) -> tuple[set[str], dict[str, str]]:
 def test_every_page_is_told_of_what_ends(page: str, store: Store) -> None:
     project_id = store.create_project(moons())
     run = store.create_run(project_id, moons(), "One")
-    store.update_run(run.id, state="running")
+    put(store, run.id, "running")
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).switch_page(f"pages/{page}.py").run()
     assert known(app) == ({run.id}, {})
-    store.update_run(run.id, state="failed", reason="The disk is full.")
+    put(store, run.id, "failed", reason="The disk is full.")
     assert known(app.run()) == (set(), {run.id: "Failed. The disk is full."})
-    store.update_run(run.id, state="running")
+    put(store, run.id, "running")
     assert known(app.run())[0] == {run.id}
     summary = {"test": {"accuracy": 0.91}}
-    store.update_run(run.id, state="finished", reason="", summary=summary)
+    put(store, run.id, "finished", reason="", summary=summary)
     assert known(app.run())[1] == {run.id: "Finished. Accuracy 91.0%"}
 
 
@@ -52,8 +53,8 @@ def test_a_sweep_is_told_once_and_not_with_every_trial(store: Store) -> None:
     gone = store.create_run(project_id, moons(), "Deleted while it is watched")
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     assert known(app) == ({sweep.id, gone.id}, {})
-    store.update_run(trial.id, state="finished")
+    put(store, trial.id, "finished")
     store.delete_run(gone.id)
     assert known(app.run()) == ({sweep.id}, {})
-    store.update_sweep(sweep.id, state="finished")
+    put_sweep(store, sweep.id, "finished")
     assert known(app.run()) == (set(), {sweep.id: "Finished."})

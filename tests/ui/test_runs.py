@@ -14,6 +14,7 @@ from builder.train import sweeps
 from builder.ui import session
 from builder.ui.comparing import parallel_chart
 from builder.ui.results import heading
+from tests.store.states import put, put_sweep
 from tests.train.runs import moons
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +41,7 @@ def table(app: AppTest) -> list[str]:
 
 def test_measures_are_called_and_written_as_everywhere(store: Store) -> None:
     run = store.create_run(store.create_project(moons()), moons(), "Several")
-    store.update_run(run.id, state="finished", summary={"test": {"accuracy (shape)": 0.5167, "roc_auc": 0.97684}})
+    put(store, run.id, "finished", summary={"test": {"accuracy (shape)": 0.5167, "roc_auc": 0.97684}})
     assert list(opened().dataframe[0].value["Test"]) == ["Accuracy (shape) 51.7% · ROC-AUC 0.977"]
     assert [heading(name) for name in ("roc_auc", "f1", "examples", "class")] == ["ROC-AUC", "F1", "Examples", "Class"]
 
@@ -51,7 +52,7 @@ def test_measures_stand_beside_how_far_they_are_from_the_baseline(store: Store) 
     for loss in (0.25, 0.75, None):
         run = store.create_run(project_id, moons(), f"Run {loss}")
         told = {"best": {"loss": loss}, "test": {"macro_f1": loss}} if loss else {}
-        store.update_run(run.id, state="finished", summary=told)
+        put(store, run.id, "finished", summary=told)
     ids = {run.title: run.id for run in store.runs()}
     app = AppTest.from_function(_compared, args=(list(ids.values()),), default_timeout=60)
     app.session_state["pinned baseline"] = ids["Run 0.25"]
@@ -78,7 +79,7 @@ def test_runs_are_found_by_project_state_tag_and_text(store: Store) -> None:
         [(project_id, "finished", ["a"]), (project_id, "failed", ["a", "b"]), (other, "stopped", [])]
     ):
         run = store.create_run(owner, moons(), f"Run {number}", tags=tags)
-        store.update_run(run.id, state=state, notes="Rare *words*" if number == 2 else "")
+        put(store, run.id, state, notes="Rare *words*" if number == 2 else "")
     app = opened()
     assert table(app) == ["Run 2", "Run 1", "Run 0"]
     app.selectbox(key="of").set_value(project_id).run()
@@ -104,12 +105,12 @@ def test_what_was_chosen_stays_chosen_when_the_table_changes(store: Store) -> No
     project_id = store.create_project(moons())
     made = [store.create_run(project_id, moons(), f"Run {number}") for number in range(3)]
     for number, run in enumerate(made):
-        store.update_run(run.id, state="failed" if number == 1 else "finished")
+        put(store, run.id, "failed" if number == 1 else "finished")
     app = opened()
     app.session_state[str(app.dataframe[0].key)] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
     assert chosen(app.run()) == ["Run 2", "Run 1"]
     newest = store.create_run(project_id, moons(), "Run 3")
-    store.update_run(newest.id, state="finished")
+    put(store, newest.id, "finished")
     assert chosen(app.run()) == ["Run 2", "Run 1"]
     assert chosen(app.multiselect(key="state of").set_value(["failed"]).run()) == ["Run 1"]
     assert chosen(app.multiselect(key="state of").set_value([]).run()) == ["Run 2", "Run 1"]
@@ -127,7 +128,7 @@ def chosen(app: AppTest) -> list[str]:
 def test_a_run_that_waits_says_where_it_stands(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     project_id = store.create_project(moons())
     going = store.create_run(project_id, moons(), "First")
-    store.update_run(going.id, state="paused")
+    put(store, going.id, "paused")
     for title in ("Second", "Third"):
         store.create_run(project_id, moons(), title)
     monkeypatch.setattr("builder.train.control.tend", lambda store: None)
@@ -158,8 +159,8 @@ def test_the_best_of_a_sweep_goes_into_the_document_and_out_again(store: Store) 
     for number in range(6):
         assigned = {"training.learning_rate": 0.01 * (number + 1), "main.linear_1.units": 4 + 4 * (number % 2)}
         store.fail_trial(sweep.id, number, assigned, "")
-        store.end_trial(sweep.id, number, "complete", abs(number - 3) / 10)
-    store.update_sweep(sweep.id, state="finished")
+        store.end_trial(sweep.id, store.trials(sweep.id)[number], "complete", abs(number - 3) / 10)
+    put_sweep(store, sweep.id, "finished")
     store.create_run(project_id, moons())
     app = opened()
     app.segmented_control(key="runs part").set_value("sweeps").run()
@@ -183,12 +184,12 @@ def test_a_trial_of_a_sweep_that_was_stopped_is_not_said_to_run(store: Store) ->
     space = {"training.learning_rate": {"low": 0.001, "high": 0.1}}
     sweep = store.create_sweep(project_id, moons(), sweeps.plan(moons(), space, trials=2))
     run = store.create_run(project_id, moons(), trial=(sweep.id, 0, {"training.learning_rate": 0.01}))
-    store.update_run(run.id, state="stopping")
-    store.update_sweep(sweep.id, state="stopped")
+    put(store, run.id, "stopping")
+    put_sweep(store, sweep.id, "stopped")
     app = opened()
     app.segmented_control(key="runs part").set_value("sweeps").run()
     assert list(app.dataframe[0].value["State"]) == ["running"]
-    store.update_run(run.id, state="stopped")
+    put(store, run.id, "stopped")
     assert list(app.run().dataframe[0].value["State"]) == ["stopped"]
     assert not app.exception
 

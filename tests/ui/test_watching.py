@@ -19,6 +19,7 @@ from builder.ui.layering import KINDS, heatmap, lines
 from builder.ui.saying import cards
 from builder.ui.training import _name
 from tests.networks import digits_mlp
+from tests.store.states import put
 from tests.train.runs import moons
 from tests.train.test_observe import watched
 
@@ -143,5 +144,5 @@ def test_a_run_that_goes_on_is_listed_without_a_state_that_would_grow_old(home: 
     store = open_store(home)
     run = store.create_run(store.create_project(moons()), moons())
     assert "under way" in _name(run)
-    store.update_run(run.id, state="stopped")
+    put(store, run.id, "stopped")
     assert "stopped" in _name(store.run(run.id))

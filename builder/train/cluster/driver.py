@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from builder.graph import Project, read
-from builder.store import Run, Store, StoreError
+from builder.store import Lost, Run, Store, StoreError
 from builder.train.limits import RunLimits
 
 # How often a group of workers is started anew after one was lost, until the run counts as failed.
@@ -44,7 +44,7 @@ def train(store: Store, run: Run, folder: Path, limits: RunLimits) -> tuple[str,
     from builder.train.cluster.rank import work
 
     ended = threading.Event()
-    threading.Thread(target=_look, args=(store, run.id, ended), name="look", daemon=True).start()
+    threading.Thread(target=_look, args=(store, run, ended), name="look", daemon=True).start()
     workers, project = int(run.about.get("workers", 1)), read(folder / "project.json")
     gpu = _with_gpus(project, workers)
     trainer = TorchTrainer(
@@ -77,6 +77,7 @@ def _order(store: Store, run: Run, folder: Path, limits: RunLimits, gpu: bool) -
     training = project.training.model_copy(update={"device": "cuda" if gpu else "cpu"})
     return {
         "run": run.id,
+        "claim": run.claim,
         "home": str(store.home),
         "project": dumps(project.model_copy(update={"training": training})),
         "source": (folder / "model.py").read_text(),
@@ -100,19 +101,21 @@ def _with_gpus(project: Project, workers: int) -> bool:
     return device == "cuda" or (device == "auto" and cast(Any, ray).cluster_resources().get("GPU", 0) >= workers)
 
 
-def _look(store: Store, run_id: str, ended: threading.Event) -> None:
+def _look(store: Store, run: Run, ended: threading.Event) -> None:
     """Obey a stop where no worker is there that could: the cluster may have no room for one."""
     first: tuple[int | None, float] = (None, 0.0)
     while not ended.wait(LOOK_S):
         try:
-            waiting = store.asked(run_id)
+            waiting = store.asked(run.id)
             if waiting != first[0]:
                 first = (waiting, time.monotonic())
             if waiting is None or time.monotonic() - first[1] < UNHEARD_S:
                 continue
-            if any(item.kind == "stop" for item in store.take_commands(run_id)):
+            if any(item.kind == "stop" for item in store.take_commands(run.id, holding=run.claim)):
                 reason = "It was stopped while it waited for a free place on the cluster."
-                store.update_run(run_id, state="stopped", reason=reason, ended_at=datetime.now(UTC))
+                store.change_state(run.id, "stopped", holding=run.claim, reason=reason, ended_at=datetime.now(UTC))
                 os._exit(0)
+        except Lost:  # it may train elsewhere by now
+            os._exit(0)
         except StoreError:  # tried again at the next look
             continue

@@ -28,14 +28,14 @@ def ensure(store: Store, sweep: Sweep, going: int) -> None:
     count = int(known.get("count", 0)) + 1
     if count > MOST:
         reason = f"The process that asks Ray Tune for its trials was lost {MOST} times."
-        store.update_sweep(sweep.id, was="running", state="failed", reason=reason)
+        store.stop_sweep(sweep.id, "failed", reason)
         return
     driver = {"host": here(), "pid": None, "at": time.time(), "count": count}
-    if not store.change_plan(sweep, {**sweep.plan, "driver": driver}):
+    if not store.change_sweep(sweep, plan={**sweep.plan, "driver": driver}):
         return  # another process was faster
     child = _start(store, sweep)
     taken = store.sweep(sweep.id)
-    store.change_plan(taken, {**taken.plan, "driver": {**driver, "pid": child.pid}})
+    store.change_sweep(taken, plan={**taken.plan, "driver": {**driver, "pid": child.pid}})
 
 
 def _drives(sweep: Sweep, known: dict[str, object], going: int) -> bool:

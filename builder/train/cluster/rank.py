@@ -56,7 +56,7 @@ def work(order: dict[str, Any]) -> tuple[str, str] | None:
     if loop.rank:
         _follow(loop)
         return None
-    return _lead(loop, order["run"], home, folder, limits)
+    return _lead(loop, order["run"], order["claim"], home, folder, limits)
 
 
 def _loop(order: dict[str, Any], home: Path, folder: Path) -> SharedLoop:
@@ -84,11 +84,11 @@ def _follow(loop: SharedLoop) -> None:
         # Rank 0 has the same one, and tells it.
 
 
-def _lead(loop: SharedLoop, run_id: str, home: Path, folder: Path, limits: RunLimits) -> tuple[str, str]:
+def _lead(loop: SharedLoop, run_id: str, claim: str, home: Path, folder: Path, limits: RunLimits) -> tuple[str, str]:
     store, reserve = open_store(home), Reserve(folder)
     reserve.take()
     try:
-        return worker.carry_out(store, store.run(run_id), folder, limits, loop, Agreement)
+        return worker.carry_out(store, store.held(run_id, claim), folder, limits, loop, Agreement)
     except Exception as error:
         if loop.running:
             raise

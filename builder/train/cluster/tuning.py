@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from builder.store import Lost, Store, StoreError, Sweep, open_store
+from builder.store import Store, StoreError, Sweep, open_store
 from builder.train import sweeps, worker
 from builder.train.cluster.driver import connect, settings
 from builder.train.limits import RunLimits, declared
@@ -60,14 +60,16 @@ def attempt(config: dict[str, Any]) -> None:
     os.environ.update(order["environment"])
     store = open_store(Path(order["home"]))
     try:
-        run = store.run(config["run"])
         place = f"{socket.gethostname()} by Ray/{os.getpid()}"
-        store.update_run(run.id, holding=run.claim, pid=os.getpid(), host=place[-128:])
-    except (StoreError, Lost):  # deleted, or taken away meanwhile
+        run = store.take_over(store.run(config["run"]), os.getpid(), place[-128:])
+    except StoreError:  # deleted
         return
     finally:
         store.close()
-    worker.main(order["home"], run.id, RunLimits(**order["limits"]), lambda link: Reporting(link, str(order["metric"])))
+    if run is None:  # taken away meanwhile
+        return
+    limits = RunLimits(**order["limits"])
+    worker.main(order["home"], run.id, run.claim, limits, lambda link: Reporting(link, str(order["metric"])))
 
 
 def drive(home: Path, sweep_id: str) -> None:
@@ -143,7 +145,7 @@ def main(home: Path, sweep_id: str) -> int:
     except Exception as error:
         traceback.print_exc()
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        open_store(home).update_sweep(sweep_id, was="running", state="failed", reason=f"Ray Tune ended: {first[:400]}")
+        open_store(home).stop_sweep(sweep_id, "failed", f"Ray Tune ended: {first[:400]}")
         return 1
     sweeps.go_on(open_store(home))
     return 0

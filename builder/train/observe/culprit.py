@@ -14,6 +14,7 @@ from builder.train import checkpoints
 from builder.train.loop import DivergedError, Loop, Watch
 from builder.train.observe.notices import Notice
 from builder.train.observe.places import Place, places
+from builder.train.weight_files import CheckpointError
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +69,9 @@ def find(project: Project, folder: Path, again: Callable[[], Loop], limit_s: flo
     None where it takes too long, or where it does not diverge again, as may be on a GPU.
     """
     loop = again()
-    found = checkpoints.load(folder)
+    found = None
+    with suppress(CheckpointError):  # from its start then
+        found = checkpoints.load(folder)
     if found is not None:
         loop.restore(found[1])
     witness = _Witness(loop, places(project, loop.model), limit_s)

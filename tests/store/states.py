@@ -1,0 +1,24 @@
+"""Runs, sweeps and trials in whatever state a test begins with: nobody's claim is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import update
+
+from builder.store import Store
+from builder.store.schema import runs, sweeps
+
+
+def put(store: Store, run_id: str, state: str, **values: Any) -> None:
+    """Bring a run into a state, and change other fields of it."""
+    with store.db.writing() as connection:
+        connection.execute(update(runs).where(runs.c.id == run_id).values(state=state))
+    if values:
+        store.update_run(run_id, **values)
+
+
+def put_sweep(store: Store, sweep_id: str, state: str) -> None:
+    """Bring a sweep into a state."""
+    with store.db.writing() as connection:
+        connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(state=state))
