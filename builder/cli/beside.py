@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.choose import find_trained
+from builder.cli.method_options import method_options
 from builder.cli.text import number, table
 from builder.text import plain
 
@@ -66,8 +67,12 @@ def _against(
     target: Any,
 ) -> Answer:
     from builder.explain.comparing import Side, side_by_side
+    from builder.explain.options import taken
 
-    options = {name: value for name in ("node", "neuron") if (value := getattr(asked, name)) is not None}
+    options, second = method_options(trained, asked), asked.against_method or method
+    # What only one of two methods takes is obeyed by that one; what neither takes is refused by the first.
+    theirs = taken(second, options)
+    ours = {name: value for name, value in options.items() if name in taken(method, options) or name not in theirs}
     own = asked.checkpoint or trained.project.training.keep
     other, at = trained, asked.against_checkpoint or own
     place = folder
@@ -76,8 +81,8 @@ def _against(
         place = Path(store.run_folder(other.run.id)) if other.run else folder
         at = asked.against_checkpoint or other.project.training.keep
     found = side_by_side(
-        Side(trained, method, options, folder, own),
-        Side(other, asked.against_method or method, {} if asked.against_method else options, place, at),
+        Side(trained, method, ours, folder, own),
+        Side(other, second, theirs, place, at),
         example,
         target=target,
         seed=asked.seed,
@@ -88,7 +93,9 @@ def _against(
 def _lines(found: Comparison) -> list[str]:
     lines = [plain(f"{found.first.target.quantity}, row {found.first.example.row}"), found.agreement.sentence]
     for name, one in (("first", found.first), ("second", found.second)):
-        said = f"{name}: {one.title}, {one.checkpoint} weights {one.weights[:8]}, answer {one.prediction.text}"
+        compared = f" compared with {one.compared}" if one.compared else ""
+        weights = f"{one.checkpoint} weights {one.weights[:8]}"
+        said = f"{name}: {one.title}{compared}, {weights}, answer {one.prediction.text}"
         lines.append(plain(f"{said}; {one.verdict.level}"))
     lines.append("--json gives both explanations and their difference.")
     return lines
@@ -99,7 +106,7 @@ def _through(
 ) -> Answer:
     from builder.explain.scrubbing import scrub
 
-    options = {name: value for name in ("node", "neuron") if (value := getattr(asked, name)) is not None}
+    options = method_options(trained, asked)
     found = scrub(trained, folder, method, example, target=target, seed=asked.seed, **options)
     rows = [
         (frame.label, plain(frame.explanation.prediction.text), _told(frame.probability),
@@ -107,7 +114,7 @@ def _through(
         for frame in found.frames
     ]  # fmt: skip
     heads = ("weights", "answer", "probability", "explained number", "agreement with the last")
-    text = [plain(f"{found.final.explanation.title} of {found.final.explanation.target.quantity}"), table(heads, rows)]
+    text = [plain(found.final.explanation.headline), table(heads, rows)]
     value = [
         {**row, "explanation": frame.explanation.as_json()}
         for row, frame in zip(found.table(), found.frames, strict=True)
@@ -123,7 +130,14 @@ def _over(trained: TrainedRun, asked: Namespace, folder: Path, target: Any) -> A
     from builder.explain.overall import overall
 
     found = overall(
-        trained, asked.over, method=asked.method or "", target=target, rows=asked.rows, seed=asked.seed, folder=folder
+        trained,
+        asked.over,
+        method=asked.method or "",
+        target=target,
+        rows=asked.rows,
+        seed=asked.seed,
+        folder=folder,
+        **method_options(trained, asked),
     )
     rows = [(plain(part.name), number(part.mean), number(part.signed), str(part.count)) for part in found.parts]
     lines = [plain(found.sentence)]

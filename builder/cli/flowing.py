@@ -14,6 +14,7 @@ from builder.explain.flow import METHOD, SUMMARY, TITLE, URL, Flow, flow, flow_o
 from builder.text import plain
 
 if TYPE_CHECKING:
+    from builder.explain.baselines import Asked as Baseline
     from builder.explain.target import Asked
     from builder.train import TrainedRun
 
@@ -33,6 +34,7 @@ def follow(
     folder: Path | None,
     checkpoint: str,
     to: str | None,
+    baseline: Baseline,
 ) -> tuple[dict[str, Any], str]:
     """The flow in plain JSON values and in words; written to the file `to`, where one is named.
 
@@ -41,7 +43,7 @@ def follow(
     """
     if to is not None and Path(to).suffix.lower() not in ENDINGS:
         raise UsageError(f"--to {to[:80]!r}: a flow is written to a file that ends in .csv, .svg or .json.")
-    found = flow(trained, example, target=target, folder=folder, checkpoint=checkpoint)
+    found = flow(trained, example, target=target, baseline=baseline, folder=folder, checkpoint=checkpoint)
     if to is not None:
         _write(trained, found, Path(to))
     return found.as_json(), "\n".join(_lines(found))
@@ -71,7 +73,7 @@ def _lines(found: Flow) -> list[str]:
         for edge in found.edges
     ]
     return [
-        f"{found.title} of {plain(found.target.quantity)}",
+        plain(found.headline),
         plain(f"row {found.row}: answer {found.prediction.text}"),
         f"{found.verdict.level}: {plain(found.verdict.sentence)}",
         "",

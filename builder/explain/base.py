@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -61,7 +61,8 @@ class Result:
 
     `nodes` are attributions (…) in the shape of a node's output, by its path. `total` is what the parts sum to, where
     that is not the sum of the attributions, and `ground` what stands for F(baseline), where that is not F of the usual
-    one. `whole`: all of the answer passes here, so that the parts can add up to it.
+    one. `compared` names what the example was compared with, where that is not a baseline that people chose. `whole`:
+    all of the answer passes here, so that the parts can add up to it.
     `repeats` (R, …) by field are independent estimates of a method that draws at random, whose mean the attributions
     are (of a method without signs, the mean before its signs are dropped); `enumerated` says that nothing was drawn, as
     every case was tried.
@@ -74,6 +75,7 @@ class Result:
     nodes: dict[str, np.ndarray] = field(default_factory=dict)
     total: float | None = None
     ground: float | None = None
+    compared: str = ""
     whole: bool = True
     repeats: dict[str, np.ndarray] = field(default_factory=dict)
     enumerated: bool = False
@@ -105,12 +107,6 @@ class Explainer(BaseModel):
     group: ClassVar[str] = GRADIENTS
     layered: ClassVar[bool] = False
 
-    baseline: Literal["usual", "mean", "black"] = Field(
-        "usual",
-        description="What stands for nothing: the usual background of a picture, the mean of a table or series and "
-        "padding for text; for pictures also the mean picture, or black",
-    )
-
     @classmethod
     def obstacle(cls, project: Project, model: nn.Module) -> str:
         """Why this network cannot be explained so, in a sentence; empty where it can."""
@@ -123,6 +119,24 @@ class Explainer(BaseModel):
         raise NotImplementedError
 
 
+class Comparing(Explainer):
+    """A method that compares the example with a baseline, which people can choose."""
+
+    baseline: str | dict[str, Any] = Field(
+        "usual",
+        description="What the example is compared with: usual, zero, mean, median, class:NAME, black, white, blur, "
+        "padding or row:NUMBER, as far as it fits the input, or a row of one's own",
+    )
+
+
+class Integrating(Comparing):
+    """A method that follows the path from the baseline to the example in steps."""
+
+    n_steps: int = Field(
+        0, ge=0, le=4096, description="Steps on the path from the baseline to the example; 0: as many as it needs"
+    )
+
+
 @cache
 def registry() -> dict[str, type[Explainer]]:
     """All explainers by name, in the order in which they are offered."""
@@ -130,7 +144,9 @@ def registry() -> dict[str, type[Explainer]]:
 
     for module in iter_modules(package.__path__):
         import_module(f"{package.__name__}.{module.name}")
-    found = sorted(_declared(Explainer), key=lambda explainer: (_place(explainer.name), GROUPS.index(explainer.group)))
+    # A class that stands below two others is found twice.
+    each = set(_declared(Explainer))
+    found = sorted(each, key=lambda kind: (_place(kind.name), GROUPS.index(kind.group), kind.name))
     return {explainer.name: explainer for explainer in found}
 
 

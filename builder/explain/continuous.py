@@ -16,6 +16,7 @@ import torch
 from builder.compile import input_fields
 from builder.data import FieldSpec, Prepared
 from builder.data.encode import restore_rows, width
+from builder.explain.baselines import brightest
 from builder.explain.needs import nothing_to_explain
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _part(data: Prepared, spec: FieldSpec, field: dict[str, Any], *, pictures: b
     if spec.kind == "image":
         mean, std = (torch.tensor(field[key], dtype=torch.float32) for key in ("mean", "std"))
         # Pictures that are taken as they are, from 0 to 255, are not scaled at all.
-        pixel = 255.0 if field["scale"] == 1.0 and float((rows * std + mean).max()) > 1.0 + 1e-3 else 1.0
+        pixel = brightest(data, spec.name)
         low, high = ((torch.full_like(least, end * pixel) - mean) / std for end in (0.0, 1.0))
         scale = torch.full_like(least, pixel) / std if pictures else scale
         least, most = low, high

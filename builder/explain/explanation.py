@@ -209,7 +209,8 @@ class Explanation:
     for each column), and `nodes` in that of a node's output, by the node's path.
 
     `answer` is F(x), `ground` F(baseline). `weights` is a hash of the weights, `checkpoint` the name by which they were
-    loaded, `seconds` what it took. `labels` names the columns of a table, the channels of a series,
+    loaded, `seconds` what it took. `compared` says what the example was compared with; empty where a method does not
+    compare. `labels` names the columns of a table, the channels of a series,
     and each token of a text; `axes` say what the rows and columns of a series, or of a graph, stand for.
     """
 
@@ -231,6 +232,13 @@ class Explanation:
     checkpoint: str = ""
     seconds: float = 0.0
     axes: dict[str, Axes] = field(default_factory=dict)
+    compared: str = ""
+
+    @property
+    def headline(self) -> str:
+        """What is explained, by which method, and compared with what."""
+        said = f"{self.title} of {self.target.quantity}"
+        return f"{said}, compared with {self.compared}" if self.compared else said
 
     def as_json(self) -> dict[str, Any]:
         """The whole explanation in plain JSON values."""

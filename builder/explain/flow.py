@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from builder.explain import kept
 from builder.explain.base import ExplainError
+from builder.explain.baselines import USUAL
 from builder.explain.explanation import WITHIN, Level, Prediction, Target, Verdict
 from builder.explain.needs import nothing_to_explain, unmet
 from builder.explain.run import Progress, Question, Trained, subject_of
 
 if TYPE_CHECKING:
+    from builder.explain.baselines import Asked as Baseline
     from builder.explain.target import Asked
 
 METHOD = "flow"
@@ -74,7 +76,8 @@ class Flow:
     """The flow of one answer through the whole graph. `answer` is F(x), `ground` F(baseline).
 
     `direct` goes from the input to the answer beside the graph, where the answer is compared with the input.
-    `relative_error` is that of the worst cut, `word` what it means. `steps` is in how many steps the way was taken.
+    `relative_error` is that of the worst cut, `word` what it means. `steps` is in how many steps the way was taken,
+    `compared` what the example was compared with.
     """
 
     method: str
@@ -96,6 +99,12 @@ class Flow:
     weights: str = ""
     checkpoint: str = ""
     seconds: float = 0.0
+    compared: str = ""
+
+    @property
+    def headline(self) -> str:
+        """What is followed, and from where."""
+        return f"{self.title} of {self.target.quantity}, compared with {self.compared}"
 
     def as_json(self) -> dict[str, Any]:
         """The whole flow in plain JSON values."""
@@ -114,15 +123,16 @@ def flow(
     target: Asked = None,
     max_steps: int = MOST_STEPS,
     tolerance: float = TOLERANCE,
+    baseline: Baseline = USUAL,
     folder: Path | None = None,
     checkpoint: str = "",
     progress: Progress | None = None,
 ) -> Flow:
     """Follow a trained network's answer to a row, or to a raw row, along all edges in one integral over a path.
 
-    `target`, `folder`, `checkpoint` and `progress` are as for `explain`. The way from the baseline to the example is
-    taken in ever smaller steps, where it needs them, until all cuts add up within `tolerance`, a share of the change
-    of the answer, or `max_steps` are taken.
+    `target`, `baseline`, `folder`, `checkpoint` and `progress` are as for `explain`. The way from the baseline to the
+    example is taken in ever smaller steps, where it needs them, until all cuts add up within `tolerance`, a share of
+    the change of the answer, or `max_steps` are taken.
 
     Raises:
         ExplainError: there is no such row or target, or the network does not allow it.
@@ -136,10 +146,11 @@ def flow(
     if obstacle:
         raise ExplainError(f"{TITLE} cannot explain this network: {obstacle}")
     asked = Question(METHOD, row_or_raw, target, progress=progress)
-    subject, example, output = subject_of(trained.project, trained.model, trained.data, asked)
+    subject, example, output = subject_of(trained.project, trained.model, trained.data, asked, baseline)
     weights, options = kept.weights_hash(trained.model), {"max_steps": max_steps, "tolerance": tolerance}
     question = {"method": METHOD, "target": asdict(subject.target), "options": options, "row": example.row}
-    name = kept.key(weights, subject.inputs, question)
+    compared = {f"baseline of {name}": values for name, values in subject.baseline.items()}
+    name = kept.key(weights, {**subject.inputs, **compared}, question)
     before = kept.load_as(Flow, folder, name) if folder else None
     if before is not None:
         return replace(before, checkpoint=checkpoint)
@@ -164,6 +175,7 @@ def flow(
         options=options,
         weights=weights,
         checkpoint=checkpoint,
+        compared=subject.compared,
         seconds=perf_counter() - started,
     )
     if folder:

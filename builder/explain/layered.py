@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from builder.explain.base import LAYERS, Explainer, ExplainError, Result
+from builder.explain.base import LAYERS, Explainer, ExplainError, Integrating, Result
 from builder.explain.explanation import Remark
 from builder.explain.nodes import InnerNode, find, inner_nodes
 
@@ -22,7 +22,7 @@ TOLERANCE = 0.01
 
 
 class Layered(Explainer):
-    """A method that looks at one node."""
+    """A method that looks at one node of the graph."""
 
     group = LAYERS
     layered = True
@@ -53,27 +53,8 @@ class Layered(Explainer):
         known = [node for node in nodes[:-1] if node.cut and node.type not in ("Dropout", "Embedding")]
         return (known or nodes)[-1]
 
-    def refined(
-        self, subject: Subject, node: InnerNode, attribute: Callable[[int], torch.Tensor], ground: float, most: int
-    ) -> Result:
-        """Attributions by as many steps as the sum needs: until it adds up, or, off the only way, until it stays."""
-        answer = float(subject.score(subject.inputs))
-        steps, before = min(FIRST_STEPS, most), float("inf")
-        while True:
-            subject.expect(steps)
-            found = attribute(steps).detach()
-            total = float(found.double().sum())
-            wanted = answer - ground if node.cut else before
-            # Not "greater": a sum that is no number has to end as well.
-            if not abs(total - wanted) > TOLERANCE * max(abs(wanted), 1e-6) or steps >= most:
-                parts, gap = {node.path: found[0].double().numpy()}, answer - ground
-                text = f"Not all of the answer passes through {node.title}: of {gap:+.3g}, {total:+.3g} does."
-                remarks = () if node.cut else (Remark("caution", text),)
-                return Result({}, steps, nodes=parts, total=total, ground=ground, whole=node.cut, remarks=remarks)
-            steps, before = min(2 * steps, most), total
 
-
-class Integral(Layered):
+class Integral(Layered, Integrating):
     """An integral along the way from the baseline to the example, which Captum takes for the numbers of a node."""
 
     needs = ("gradients", "smooth_path")
@@ -98,3 +79,23 @@ class Integral(Layered):
             return first
 
         return self.refined(subject, node, attribute, subject.ground, self.max_steps)
+
+    def refined(
+        self, subject: Subject, node: InnerNode, attribute: Callable[[int], torch.Tensor], ground: float, most: int
+    ) -> Result:
+        """Attributions by as many steps as were asked for, or else as the sum needs: until it adds up, or, off the only
+        way, until it stays."""
+        answer = float(subject.score(subject.inputs))
+        steps, before = self.n_steps or min(FIRST_STEPS, most), float("inf")
+        while True:
+            subject.expect(steps)
+            found = attribute(steps).detach()
+            total = float(found.double().sum())
+            wanted = answer - ground if node.cut else before
+            # Not "greater": a sum that is no number has to end as well.
+            if self.n_steps or not abs(total - wanted) > TOLERANCE * max(abs(wanted), 1e-6) or steps >= most:
+                parts, gap = {node.path: found[0].double().numpy()}, answer - ground
+                text = f"Not all of the answer passes through {node.title}: of {gap:+.3g}, {total:+.3g} does."
+                remarks = () if node.cut else (Remark("caution", text),)
+                return Result({}, steps, nodes=parts, total=total, ground=ground, whole=node.cut, remarks=remarks)
+            steps, before = min(2 * steps, most), total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,12 +13,12 @@ import numpy as np
 
 from builder.explain.axes import Axes, axes_of
 from builder.explain.base import ExplainError, UnknownChoiceError, registry
-from builder.explain.columns import by_column
 from builder.explain.explanation import Target
-from builder.explain.portion import portion
-from builder.explain.run import Progress, Question, Trained, applicable, methods
+from builder.explain.gathered import BATCHED, Gathered, gather
+from builder.explain.options import explainer_of, written
+from builder.explain.run import Progress, Trained, methods
 from builder.explain.spans import spans_of
-from builder.explain.summing import Part, parts_of, strongest
+from builder.explain.summing import Part, maps_of_nodes, parts_of, parts_of_nodes, strongest, strongest_of_nodes
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +30,6 @@ Which = Literal["train", "validation", "test", "worst"]
 WHICH: tuple[Which, ...] = ("test", "validation", "train", "worst")
 # How many rows are looked at: of the method that takes many at once, and of those that take one after the other.
 ROWS, ROWS_ALONE = 256, 48
-BATCHED = "integrated_gradients"
 # The maps of single rows are handed out up to so many numbers.
 MOST_NUMBERS = 400_000
 CONVERGED = 0.01
@@ -58,6 +58,8 @@ class Overall:
     `axes` say what theirs stand for.
     `groups` names the answers that were explained, `counts` says how many rows each has. `each` (N, …) are the maps of
     the single rows, where they are few. `converged` is the share of rows whose parts add up to 1 % (None: no promise).
+    `compared` says what the rows were compared with, `about` of which layer or neuron the parts are, and `options` are
+    those of the method.
     """
 
     method: str
@@ -76,6 +78,9 @@ class Overall:
     spans: dict[str, tuple[str, ...]] = field(default_factory=dict)
     axes: dict[str, Axes] = field(default_factory=dict)
     converged: float | None = None
+    compared: str = ""
+    about: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -83,7 +88,10 @@ class Overall:
         """How many rows, of which, and how far they can be relied on."""
         which = "rows with the greatest loss" if self.which == "worst" else f"{self.which} rows"
         chance = f", chosen by chance (seed {self.seed})" if len(self.rows) < self.there else ""
-        told = f"{self.title} of {self.quantity}, over {len(self.rows)} of {self.there} {which}{chance}."
+        within = f" in {self.about}" if self.about else ""
+        compared = f", compared with {self.compared}" if self.compared else ""
+        rows = f"{len(self.rows)} of {self.there} {which}{chance}"
+        told = f"{self.title} of {self.quantity}{within}{compared}, over {rows}."
         if self.converged is None:
             return told
         return f"{told} The parts add up within {CONVERGED:.0%} in {self.converged:.0%} of them."
@@ -100,6 +108,7 @@ class Overall:
             "seed": self.seed,
         }
         about |= {"sentence": self.sentence, "quantity": self.quantity, "converged": self.converged}
+        about |= {"compared": self.compared, "about": self.about, "options": self.options}
         groups = dict(zip(self.groups, self.counts, strict=True))
         rows = [asdict(row) for row in self.rows]
         found = {"groups": groups, "parts": self.table(), "maps": maps, "sizes": sizes, "spans": self.spans}
@@ -124,10 +133,13 @@ def overall(
     seed: int = 0,
     folder: Path | None = None,
     progress: Progress | None = None,
+    **options: Any,
 ) -> Overall:
     """Attributions over the rows of a split, or over those on which the network is most wrong on the test split.
 
-    Each row explains the network's own answer to it, unless `target` asks for one class or output. Kept in `folder`.
+    Each row explains the network's own answer to it, unless `target` asks for one class or output. `options` are those
+    of the method, as for `explain`; a method that looks at a layer looks at the same one in all rows, and at the same
+    neuron, that which is farthest from zero on average if none is asked for. Kept in `folder`.
 
     Raises:
         ExplainError: the method does not fit, or there are no such rows.
@@ -138,20 +150,24 @@ def overall(
     name = method or _first(trained)
     worst = _worst(trained) if which == "worst" else {}
     chosen, there = _sample(trained, which, list(worst), rows or usual_rows(trained, name), seed)
-    asked = {"overall": which, "version": 4, "method": name, "target": target, "rows": chosen, "seed": seed}
+    asked = {"overall": which, "version": 5, "method": name, "target": target, "rows": chosen, "seed": seed}
+    asked["options"] = {option: _hashed(value) for option, value in sorted(options.items())}
     key = kept.key(kept.weights_hash(trained.model), {"data": _fingerprint(trained)}, asked)
     before = kept.load_as(Overall, folder, key) if folder else None
     if before is not None:
         return before
-    targets, values, error = _attributions(trained, name, chosen, target, seed, progress)
-    found = _summed_up(trained, name, targets, values, chosen)
+    explainer = explainer_of(name, options)
+    gathered = gather(trained, explainer, chosen, target, seed, progress)
+    found = _summed_up(trained, name, gathered, chosen)
     listed = tuple(
         replace(row, loss=worst[row.row].loss, said=worst[row.row].predicted) if row.row in worst else row
         for row in found.rows
     )
+    error = gathered.errors
     converged = None if error is None else float((error <= CONVERGED).mean())
     found = replace(found, which=which, there=there, seed=seed, rows=listed, converged=converged)
-    found = replace(found, quantity=_quantity(targets), seconds=perf_counter() - started)
+    found = replace(found, compared=gathered.compared, about=gathered.about, options=written(explainer))
+    found = replace(found, quantity=_quantity(gathered.targets), seconds=perf_counter() - started)
     if folder:
         kept.save(folder, key, found)
     return found
@@ -207,104 +223,14 @@ def _fingerprint(trained: Trained) -> torch.Tensor:
     return torch.frombuffer(bytearray(trained.data.fingerprint.encode()) or bytearray(b"-"), dtype=torch.uint8)
 
 
-def _attributions(
-    trained: Trained, method: str, rows: list[int], asked: Asked, seed: int, progress: Progress | None
-) -> tuple[list[Target], dict[str, np.ndarray], np.ndarray | None]:
-    """The target of each row, its attributions (N, …) by field, and how far each row's parts are off."""
-    if method not in registry():
-        raise UnknownChoiceError(f"There is no method {method[:60]!r}; choose one of {', '.join(registry())}.")
-    obstacle = applicable(trained.project, trained.model, method)
-    if obstacle:
-        raise ExplainError(f"{registry()[method].title} cannot explain this network: {obstacle}")
-    targets, values, errors = (
-        _together(trained, rows, asked, progress)
-        if method == BATCHED
-        else _one_by_one(trained, method, rows, asked, seed, progress)
-    )
-    return targets, by_column(trained.data, values), errors
-
-
-def _together(
-    trained: Trained, rows: list[int], asked: Asked, progress: Progress | None
-) -> tuple[list[Target], dict[str, np.ndarray], np.ndarray]:
-    """Integrated Gradients of as many rows at once as there is room for, whatever is explained of each."""
-    from builder.explain.batched import AT_ONCE, integrated
-    from builder.explain.subject import Subject
-
-    inputs = _inputs(trained, rows)
-    targets = _targets(trained, inputs, asked)
-    found: dict[str, np.ndarray] = {}
-    errors, done = np.zeros(len(rows)), 0
-    subject = Subject(trained.project, trained.model, trained.data, _taken(inputs, [0]), targets[0])
-    # Rows of the same target stand together, so that they are looked up in the answer at once.
-    first = {target: place for place, target in reversed(list(enumerate(targets)))}
-    order, most = sorted(range(len(rows)), key=lambda place: first[targets[place]]), min(subject.rows, AT_ONCE)
-    for start in range(0, len(order), most):
-        part = order[start : start + most]
-        subject.turn(_taken(inputs, part), targets[part[0]])
-        subject.done, subject.expected = 0, 0
-        subject.progress = portion(progress, done, len(part), len(rows))
-        values, errors[part] = integrated(subject, [targets[place] for place in part])
-        for name, value in values.items():
-            found.setdefault(name, np.zeros((len(rows), *value.shape[1:])))[part] = value
-        done += len(part)
-    return targets, found, errors
-
-
-def _inputs(trained: Trained, rows: list[int]) -> dict[str, torch.Tensor]:
-    """What goes into the network, (N, …) by field; of texts that it writes, its own and not the true one."""
-    import torch
-
-    from builder.explain.examples import read, written_by_itself
-
-    if trained.data.schema.target.kind != "sequence":
-        return {name: values[rows] for name, values in trained.data.inputs.items()}
-    each = [
-        written_by_itself(trained.project, trained.model, trained.data, *read(trained.data, row))[0] for row in rows
-    ]
-    return {name: torch.cat([one[name] for one in each]) for name in each[0]}
-
-
-def _taken(inputs: dict[str, torch.Tensor], places: list[int]) -> dict[str, torch.Tensor]:
-    return {name: values[places] for name, values in inputs.items()}
-
-
-def _targets(trained: Trained, inputs: dict[str, torch.Tensor], asked: Asked) -> list[Target]:
-    """What is explained of each row."""
-    import torch
-
-    from builder.explain.run import answers
-    from builder.explain.target import choose
-
-    training, found = trained.project.training, []
-    rows = len(next(iter(inputs.values())))
-    for start in range(0, rows, 64):
-        some = _taken(inputs, list(range(start, min(start + 64, rows))))
-        with torch.no_grad():
-            output = answers(trained.project, trained.model, some)
-        for place in range(len(output)):
-            one = {name: values[place : place + 1] for name, values in some.items()}
-            found.append(choose(asked, output[place : place + 1], trained.data, one, training.objective, training))
-    return found
-
-
-def _one_by_one(
-    trained: Trained, method: str, rows: list[int], asked: Asked, seed: int, progress: Progress | None
-) -> tuple[list[Target], dict[str, np.ndarray], np.ndarray | None]:
-    from builder.explain.run import subject_of
-
-    explainer = registry()[method].model_validate({})
-    targets, found = [], dict[str, list[np.ndarray]]()
-    for place, row in enumerate(rows):
-        question = Question(method, row, asked, seed, progress=portion(progress, place, 1, len(rows)))
-        subject, _, _ = subject_of(trained.project, trained.model, trained.data, question, explainer.baseline)
-        result = explainer.run(subject)
-        if not result.attributions:
-            raise ExplainError(f"{explainer.title} tells nothing of the input, so there is nothing to take together.")
-        targets.append(subject.target)
-        for name, values in result.attributions.items():
-            found.setdefault(name, []).append(values)
-    return targets, {name: np.stack(values) for name, values in found.items()}, None
+def _hashed(value: Any) -> Any:
+    """An option as part of the question; a baseline of one's own may be a picture, which JSON cuts short."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: sha256(np.asarray(one).tobytes()).hexdigest() if isinstance(one, np.ndarray) else one
+        for name, one in value.items()
+    }
 
 
 def _quantity(targets: Sequence[Target]) -> str:
@@ -312,14 +238,15 @@ def _quantity(targets: Sequence[Target]) -> str:
     return said.pop() if len(said) == 1 else "each row's own answer"
 
 
-def _summed_up(
-    trained: Trained, method: str, targets: Sequence[Target], values: dict[str, np.ndarray], rows: list[int]
-) -> Overall:
-    data, names = trained.data, [target.name for target in targets]
+def _summed_up(trained: Trained, method: str, gathered: Gathered, rows: list[int]) -> Overall:
+    values = gathered.values
+    data, names = trained.data, [target.name for target in gathered.targets]
     groups = tuple(sorted(set(names), key=names.count, reverse=True))
     members = [np.array([one == name for one in names]) for name in groups]
     whole = {spec.name: spec for spec in data.schema.inputs if spec.name in values and spec.kind != "tokens"}
     tops, parts = strongest(data, values, rows), parts_of(data, values, rows, names)
+    if gathered.nodes:
+        tops, parts = strongest_of_nodes(gathered.nodes), parts_of_nodes(gathered.nodes, names)
     every = {
         spec.name: spans
         for spec, about in zip(data.schema.inputs, data.preprocess["fields"], strict=True)
@@ -328,6 +255,9 @@ def _summed_up(
     values = values | {name: spans.summed(values[name])[:, :, None] for name, spans in every.items()}
     maps = {name: np.stack([values[name][mask].mean(0) for mask in members]) for name in whole}
     sizes = {name: np.stack([np.abs(values[name][mask]).mean(0) for mask in members]) for name in whole}
+    for path, one in maps_of_nodes(gathered.nodes).items():
+        maps[path] = np.stack([one[mask].mean(0) for mask in members])
+        sizes[path] = np.stack([np.abs(one[mask]).mean(0) for mask in members])
     small = sum(values[name].size for name in whole) <= MOST_NUMBERS
     listed = tuple(
         Row(row, name, data.target_text(row), tops=top) for row, name, top in zip(rows, names, tops, strict=True)

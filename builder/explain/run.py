@@ -9,12 +9,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from pydantic import ValidationError
 
 from builder.explain.aims import JOINED
-from builder.explain.base import Explainer, ExplainError, Method, Result, UnknownChoiceError, registry
+from builder.explain.base import Comparing, Explainer, ExplainError, Method, Result, registry
+from builder.explain.baselines import USUAL
+from builder.explain.baselines import Asked as Baseline
 from builder.explain.explanation import Completeness, Explanation, Proofs
 from builder.explain.needs import nothing_to_explain
+from builder.explain.options import baseline_of, explainer_of, written
 
 if TYPE_CHECKING:
     import torch
@@ -116,7 +118,7 @@ class Question:
 
 
 def subject_of(
-    project: Project, model: nn.Module, data: Prepared, asked: Question, baseline: str = "usual"
+    project: Project, model: nn.Module, data: Prepared, asked: Question, baseline: Baseline = USUAL
 ) -> tuple[Subject, Example, torch.Tensor]:
     """The example on a private copy of the network, as people see it, and the network's answer (1, …)."""
     from builder.explain.examples import read, written_by_itself
@@ -138,19 +140,21 @@ def _explained(
     from builder.explain import kept
 
     started = perf_counter()
-    explainer = _explainer(asked.method, options)
+    explainer = explainer_of(asked.method, options)
     obstacle = applicable(project, model, asked.method)
     if obstacle:
         raise ExplainError(f"{explainer.title} cannot explain this network: {obstacle}")
-    subject, example, output = subject_of(project, model, data, asked, explainer.baseline)
+    subject, example, output = subject_of(project, model, data, asked, baseline_of(explainer))
     weights = kept.weights_hash(model)
     question: dict[str, Any] = {
         "method": asked.method,
         "target": asdict(subject.target),
-        "options": explainer.model_dump(mode="json"),
+        "options": written(explainer),
     }
     question |= {"seed": asked.seed, "proofs": asked.proofs, "randomise": asked.randomise, "row": example.row}
-    name = kept.key(weights, subject.inputs, question)
+    # A baseline of one's own may be a picture, which JSON does not hold.
+    compared = {f"baseline of {name}": values for name, values in subject.baseline.items()}
+    name = kept.key(weights, {**subject.inputs, **compared}, question)
     before = kept.load(asked.folder, name) if asked.folder else None
     if before is not None:
         return replace(before, checkpoint=asked.checkpoint)
@@ -199,25 +203,14 @@ def _worked_out(
         example=example,
         proofs=Proofs(completeness, faithful, asked.seed, forgotten),
         verdict=judge(remarks),
-        options=explainer.model_dump(mode="json"),
+        options=written(explainer),
         attention=result.attention,
         nodes=result.nodes,
         answer=float(judged.score(judged.inputs)),
         ground=result.ground if result.ground is not None else float(judged.score(judged.baseline)),
+        compared=result.compared or (judged.compared if isinstance(explainer, Comparing) else ""),
         axes=axes_of(data),
     )
-
-
-def _explainer(method: str, options: Mapping[str, Any]) -> Explainer:
-    found = registry().get(method)
-    if found is None:
-        raise UnknownChoiceError(f"There is no method {method[:60]!r}; choose one of {', '.join(registry())}.")
-    try:
-        return found.model_validate(dict(options))
-    except ValidationError as error:
-        item = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in item["loc"])
-        raise UnknownChoiceError(f"{found.title}: the option {where[:60]}: {item['msg'].lower()}.") from None
 
 
 def answers(project: Project, model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:

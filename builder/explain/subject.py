@@ -16,8 +16,9 @@ from torch import nn
 
 from builder import layers
 from builder.compile import input_fields, input_nodes
-from builder.data import FieldSpec, Prepared
+from builder.data import Prepared
 from builder.data.encode import PAD
+from builder.explain.baselines import USUAL, Asked, choose
 from builder.explain.columns import column_places
 from builder.explain.explanation import Target
 from builder.explain.measuring import measured
@@ -27,7 +28,6 @@ from builder.graph import Project
 # How much of the network's inner values may lie in memory at once, and how many rows at most go through it.
 MEMORY_BYTES = 128 * 2**20
 MOST_ROWS = 128
-BASELINE_ROWS = 2048
 # Layers that make vectors of whole numbers, each place by itself; gradients start behind them.
 EMBEDDINGS = ("Embedding", "CategoricalEmbedding", "HashedEmbedding")
 # What reads tokens beside an embedding and stays as the example has it.
@@ -61,8 +61,8 @@ class Point:
 class Subject:
     """One example of a network, with a baseline that stands for nothing.
 
-    `inputs` and `baseline` hold tensors (1, …) by field; F, the explained number, is `score`. `rows` go through the
-    network at once, and each takes `flops`.
+    `inputs` and `baseline` hold tensors (1, …) by field, and `compared` says what the baseline is; F, the explained
+    number, is `score`. `rows` go through the network at once, and each takes `flops`.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Subject:
         data: Prepared,
         inputs: Mapping[str, torch.Tensor],
         target: Target,
-        baseline: str = "usual",
+        baseline: Asked = USUAL,
         *,
         seed: int = 0,
         progress: Progress | None = None,
@@ -82,12 +82,17 @@ class Subject:
         self.arguments = input_fields(project)
         self.specs = {spec.name: spec for spec in data.schema.inputs if spec.name in self.arguments}
         self.inputs = {name: inputs[name].detach().clone() for name in self.specs}
-        self.baseline = {name: _baseline(spec, data, baseline) for name, spec in self.specs.items()}
+        self.asked = baseline
+        self._compare()
         self._look_at(model)
         totals = measured(project).totals
         self.rows = int(np.clip(MEMORY_BYTES // max(1, totals.activation_bytes), 4, MOST_ROWS))
         self.flops = totals.flops
         self.seed, self.progress, self.expected, self.done = seed, progress, 0, 0
+
+    def _compare(self) -> None:
+        chosen = choose(self.asked, self.data, self.inputs)
+        self.baseline, self.compared, self._of_example = chosen.values, chosen.words, chosen.of_example
 
     def _look_at(self, model: nn.Module) -> None:
         self.model = deepcopy(model).to("cpu", torch.float32).eval().requires_grad_(False)
@@ -133,6 +138,8 @@ class Subject:
         """Look at other rows (N, …) and another target, with the same copy of the network."""
         self.inputs = {name: inputs[name].detach().clone() for name in self.specs}
         self.target, self.targets, self._points = target, (), None
+        if self._of_example:
+            self._compare()
 
     def _selected(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """F (N,) of rows by field (N, …); with `targets`, each row's own."""
@@ -227,6 +234,8 @@ class Subject:
         spec = self.specs[name]
         if spec.kind == "image":
             return np.broadcast_to(np.arange(spec.shape[1] * spec.shape[2]).reshape(spec.shape[1:]), spec.shape)
+        if spec.kind == "tokens" and spec.columns:
+            return np.arange(spec.shape[0])  # categories, of which 0 is one as well
         if spec.kind == "tokens":
             real = self.inputs[name][0].numpy() != PAD
             return np.where(real, np.cumsum(real) - 1, -1)
@@ -271,22 +280,3 @@ def embeddings(project: Project, field: str) -> list[str]:
     graph = digraph(network)
     useful = {node for output in output_nodes(project) for node in nx.ancestors(graph, output)}
     return [key for key in readers(project, field) if network.nodes[key].type in EMBEDDINGS and key in useful]
-
-
-def _baseline(spec: FieldSpec, data: Prepared, kind: str) -> torch.Tensor:
-    """What stands for nothing, (1, …), from the training split alone."""
-    rows = data.inputs[spec.name][data.split["train"][:BASELINE_ROWS]]
-    if spec.kind == "tokens" and len(spec.columns) > 1:
-        # The commonest category of each column: training may never have met the number that stands for all others.
-        return rows.mode(dim=0, keepdim=True).values
-    if spec.kind == "tokens":
-        return torch.full((1, *spec.shape), PAD, dtype=torch.int64)
-    if spec.kind == "image" and kind == "usual":
-        edge = torch.cat([rows[:, :, 0], rows[:, :, -1], rows[:, :, :, 0], rows[:, :, :, -1]], dim=2)  # (R, C, 2H+2W)
-        ground = edge.transpose(0, 1).flatten(1).median(dim=1).values
-        return ground.reshape(1, -1, 1, 1).expand(1, *spec.shape).clone()
-    if spec.kind == "image" and kind == "black":
-        field = next(field for field in data.preprocess["fields"] if field["name"] == spec.name)
-        black = (torch.zeros(spec.shape) - torch.tensor(field["mean"])) / torch.tensor(field["std"])
-        return black.unsqueeze(0)
-    return rows.mean(dim=0, keepdim=True)

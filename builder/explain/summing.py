@@ -85,6 +85,42 @@ def strongest(data: Prepared, values: dict[str, np.ndarray], rows: Sequence[int]
     return told
 
 
+def parts_of_nodes(nodes: dict[str, np.ndarray], groups: Sequence[str]) -> tuple[Part, ...]:
+    """The channels, or numbers, of a layer's output (N, …) by the path of its node, the one that matters most first."""
+    found = [
+        _part(path, name, flat[:, place], list(groups), np.full(len(flat), np.nan))
+        for path, values in nodes.items()
+        for names, flat in [_numbered(values)]
+        for place, name in enumerate(names)
+    ]
+    found.sort(key=lambda part: -part.mean)
+    return tuple(found[:MOST_PARTS])
+
+
+def strongest_of_nodes(nodes: dict[str, np.ndarray]) -> list[tuple[str, ...]]:
+    """Of each row, the channels or numbers of a layer that mattered most."""
+    told: list[tuple[str, ...]] = []
+    for values in nodes.values():
+        names, flat = _numbered(values)
+        for row in flat:
+            order = np.argsort(-np.abs(row), kind="stable")[:MOST_TOPS]
+            told.append(tuple(f"{names[place]} {row[place]:+.2g}" for place in order if row[place]))
+    return told
+
+
+def maps_of_nodes(nodes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Where in a layer's maps (N, C, H, W) the channels together matter, (N, 1, H, W), by the path of its node."""
+    return {path: values.sum(1, keepdims=True) for path, values in nodes.items() if values.ndim == 4}
+
+
+def _numbered(values: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """A layer's output (N, …) as columns (N, parts): maps (N, C, H, W) by channel, steps (N, T, D) by number."""
+    if values.ndim == 4:
+        return [f"channel {place}" for place in range(values.shape[1])], values.sum((2, 3))
+    flat = values.sum(1) if values.ndim == 3 else values.reshape(len(values), -1)
+    return [f"number {place}" for place in range(flat.shape[1])], flat
+
+
 def _alike(parts: Iterable[tuple[str, str]]) -> set[str]:
     """The names that parts of several fields share."""
     fields: dict[str, set[str]] = {}

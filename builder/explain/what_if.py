@@ -11,6 +11,7 @@ import numpy as np
 
 from builder.data import DataError
 from builder.data.encode import sized
+from builder.explain.baselines import brightest
 from builder.explain.run import explain
 
 if TYPE_CHECKING:
@@ -99,13 +100,13 @@ def pixels(data: Prepared, name: str, raw: Mapping[str, Any]) -> np.ndarray:
         found = sized(found, *field["shape"])
     if found.shape != tuple(field["shape"]):
         raise DataError(f"The picture {name!r} is {found.shape}, and the network takes {tuple(field['shape'])}.")
-    return found * np.float32(field["scale"]) / _top(data, name)
+    return found * np.float32(field["scale"]) / brightest(data, name)
 
 
 def raw_picture(data: Prepared, name: str, picture: np.ndarray) -> np.ndarray:
     """A picture (C, H, W) with values from 0 to 1, as a raw row holds it."""
     field = _field(data, name)
-    found: np.ndarray = np.clip(picture, 0, 1) * np.float32(_top(data, name)) / np.float32(field["scale"])
+    found: np.ndarray = np.clip(picture, 0, 1) * np.float32(brightest(data, name)) / np.float32(field["scale"])
     return found
 
 
@@ -115,19 +116,10 @@ def background(data: Prepared, name: str) -> np.ndarray:
     field = _field(data, name)
     shown = rows.numpy() * np.asarray(field["std"]) + np.asarray(field["mean"])
     edges = np.concatenate([shown[:, :, 0], shown[:, :, -1], shown[:, :, :, 0], shown[:, :, :, -1]], axis=2)
-    found: np.ndarray = np.median(edges.transpose(1, 0, 2).reshape(shown.shape[1], -1), axis=1) / _top(data, name)
+    found: np.ndarray = np.median(edges.transpose(1, 0, 2).reshape(shown.shape[1], -1), axis=1) / brightest(data, name)
     return found
 
 
 def _field(data: Prepared, name: str) -> dict[str, Any]:
     field: dict[str, Any] = next(field for field in data.preprocess["fields"] if field["name"] == name)
     return field
-
-
-def _top(data: Prepared, name: str) -> float:
-    """The brightest value of a scaled picture: 255 where pictures are taken as they are."""
-    field = _field(data, name)
-    if field["scale"] != 1.0:
-        return 1.0
-    rows = data.inputs[name][data.split["train"][:64]].numpy() * np.asarray(field["std"]) + np.asarray(field["mean"])
-    return 255.0 if float(rows.max()) > 1.0 + 1e-3 else 1.0

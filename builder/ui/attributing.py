@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import streamlit as st
 
 from builder.explain import GROUPS, Explanation, InnerNode, Method
+from builder.explain.base import registry
 from builder.explain.explanation import Level
 from builder.ui.attributions import attributions
+from builder.ui.baseline_picker import tell_unused
 from builder.ui.deciding import decided
 from builder.ui.taking import chart
 from builder.ui.words import plain
@@ -41,7 +43,8 @@ def attributing(look: Look) -> None:
     if method is None:
         return
     st.session_state["explained by"] = method.name
-    options = _options(look, method)
+    options = layer_options(look, method)
+    tell_unused(method, look.options)
     found = look.explanation(method.name, **options)
     with said:
         _said(look, found)
@@ -92,14 +95,23 @@ def choose_method(look: Look) -> Method | None:
     return method
 
 
-def _options(look: Look, method: Method) -> dict[str, Any]:
-    """What the method has to be told: the node that it looks at."""
+def layer_options(look: Look, method: Method, key: str = "input") -> dict[str, Any]:
+    """What the method has to be told: the node that it looks at, and which neuron of it."""
     if not method.layered:
         return {}
     nodes = {node.path: node for node in look.nodes}
     titles = {"": "the last before the answer", **{path: _indented(node) for path, node in nodes.items()}}
-    path = st.selectbox("Layer", list(titles), format_func=titles.__getitem__, key=f"input node {method.name}")
-    return {"node": path} if path else {}
+    path = st.selectbox("Layer", list(titles), format_func=titles.__getitem__, key=f"{key} node {method.name}")
+    found = {"node": path} if path else {}
+    if "neuron" not in registry()[method.name].model_fields:
+        return found
+    neuron = st.text_input(
+        "Neuron",
+        placeholder="the one farthest from zero",
+        key=f"{key} neuron {method.name}",
+        help="Its place in the layer's output, such as 3, or 3,0,1 for channel, row and column.",
+    )
+    return found | ({"neuron": neuron.strip()} if neuron.strip() else {})
 
 
 def _indented(node: InnerNode) -> str:

@@ -61,7 +61,7 @@ def _second(look: Look) -> tuple[tuple[Side, Side], tuple[str, str]] | None:
     middle, right = st.columns(2, vertical_alignment="bottom")
     with middle:
         method = choose_method(look, "Method", "compare first")
-    options = look.options if method == look.method else {}
+    options = look.options_of(method)
     own = Side(look.trained, method, options, look.folder, look.checkpoint)
     titles = {item.name: item.title for item in look.methods}
     with right:
@@ -71,7 +71,8 @@ def _second(look: Look) -> tuple[tuple[Side, Side], tuple[str, str]] | None:
                 st.caption("No other method fits this network.")
                 return None
             other = choose_method(look, "And", f"compare second {method}", default=fitting[0])
-            return (own, Side(look.trained, other, {}, look.folder, look.checkpoint)), (titles[method], titles[other])
+            side = Side(look.trained, other, look.options_of(other), look.folder, look.checkpoint)
+            return (own, side), (titles[method], titles[other])
         if kind == WEIGHTS and look.folder is not None:
             listed = {moment.name: moment.label for moment in moments(look.folder)}
             name = str(
@@ -81,7 +82,7 @@ def _second(look: Look) -> tuple[tuple[Side, Side], tuple[str, str]] | None:
             return (own, side), (f"{look.checkpoint} weights", listed[name])
         chosen = str(st.selectbox("And run", list(others), format_func=others.__getitem__, key="compare run"))
     folder = Path(look.live.store.run_folder(chosen))
-    side = Side(_load(look.live.store.home, chosen, written_at(folder)), method, {}, folder, "")
+    side = Side(_load(look.live.store.home, chosen, written_at(folder)), method, options, folder, "")
     own_run = look.trained.run
     return (own, side), (own_run.title[:60] if own_run else "This run", others[chosen])
 

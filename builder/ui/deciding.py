@@ -61,7 +61,8 @@ def decided(found: Explanation) -> str:
     said = _said(found, helping, against, signed=method.signed)
     # What people named themselves keeps its letters as they are.
     begun = f"{said[:1].upper()}{said[1:]}" if said.startswith(OURS) else said
-    return f"{begun}. {BELIEVED[found.verdict.level]}"
+    compared = f", compared with {plain(found.compared)}" if found.compared else ""
+    return f"{begun}{compared}. {BELIEVED[found.verdict.level]}"
 
 
 def named(names: Sequence[str]) -> str:

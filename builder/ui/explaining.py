@@ -19,6 +19,7 @@ from builder.store import Run, StoreError
 from builder.train import TrainedRun
 from builder.train.weight_files import CheckpointError
 from builder.ui import session
+from builder.ui.baseline_picker import picked_baseline
 from builder.ui.deciding import seen
 from builder.ui.episodes import chosen_step
 from builder.ui.live import Live
@@ -74,8 +75,9 @@ def explaining(live: Live) -> None:
             st.error(str(error))
             return
         target = _target(loaded.trained, row)
+        options = picked_baseline(loaded.trained)
     with right:
-        _answer_and_view(live, loaded, checkpoint, row, target)
+        _answer_and_view(live, loaded, checkpoint, row, target, options)
 
 
 def _written(live: Live, run_id: str) -> float:
@@ -182,7 +184,9 @@ def _word(trained: TrainedRun, row: Row) -> int | None:
     return None if chosen < 0 else int(chosen)
 
 
-def _answer_and_view(live: Live, loaded: Loaded, checkpoint: str, row: Row, target: Target) -> None:
+def _answer_and_view(
+    live: Live, loaded: Loaded, checkpoint: str, row: Row, target: Target, options: dict[str, Any]
+) -> None:
     trained = loaded.trained
     try:
         answer = answered(trained, row, target)
@@ -192,7 +196,7 @@ def _answer_and_view(live: Live, loaded: Loaded, checkpoint: str, row: Row, targ
     _answer(trained, answer)
     folder = Path(live.store.run_folder(trained.run.id)) if trained.run else None
     method = _method(loaded)
-    look = Look(live, trained, checkpoint, row, target, method, {}, folder, loaded.methods, loaded.nodes)
+    look = Look(live, trained, checkpoint, row, target, method, options, folder, loaded.methods, loaded.nodes)
     reasons = {view.name: view.reason(look) for view in VIEWS}
     views = {view.name: view for view in VIEWS}
     labels = {name: f":gray[{view.title}]" if reasons[name] else view.title for name, view in views.items()}

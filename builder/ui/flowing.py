@@ -79,6 +79,7 @@ def flowing(look: Look) -> None:
             look.trained,
             look.row,
             target=look.target,
+            baseline=look.options.get("baseline", "usual"),
             folder=look.folder,
             checkpoint=look.checkpoint,
             progress=progress(shown_there),
@@ -86,9 +87,10 @@ def flowing(look: Look) -> None:
     finally:
         shown_there.empty()
     st.caption(
-        f"{found.answer - found.ground:+.4g}, from {found.ground:.4g} for the baseline to {found.answer:.4g}, goes "
-        "from the input to the answer. Width and colour say how much of it takes each connection and each layer: "
-        "orange for the answer, blue against it. Where ways meet, one can take away what another adds."
+        f"{found.answer - found.ground:+.4g}, from {found.ground:.4g} for the baseline ({plain(found.compared)}) to "
+        f"{found.answer:.4g}, goes from the input to the answer. Width and colour say how much of it takes each "
+        "connection and each layer: orange for the answer, blue against it. Where ways meet, one can take away what "
+        "another adds."
     )
     if _single(found):
         st.info(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
@@ -11,8 +11,11 @@ import streamlit as st
 from builder.check.rules.data import REBUILDING
 from builder.explain.axes import Axes
 from builder.explain.drawing import many
-from builder.explain.overall import BATCHED, ROWS, ROWS_ALONE, Overall, Which, overall, usual_rows
+from builder.explain.gathered import BATCHED
+from builder.explain.overall import ROWS, ROWS_ALONE, Overall, Which, overall, usual_rows
+from builder.ui.attributing import layer_options
 from builder.ui.attributions import knows_signs, legend
+from builder.ui.baseline_picker import tell_unused
 from builder.ui.deciding import seen
 from builder.ui.taking import chart
 from builder.ui.views import progress
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 NAMES: dict[Which, str] = {"test": "Test", "validation": "Validation", "train": "Training", "worst": "Worst"}
 OWN = ""
+# Their maps and heads are of a single text or picture.
+ALONE = ("attention", "attention_heads")
 MOST_WORST = 10
 
 
@@ -37,7 +42,7 @@ def obstacle(look: Look) -> str:
 
 def overall_view(look: Look) -> None:
     """The whole view."""
-    which, method, target = _asked(look)
+    which, method, target, options = _asked(look)
     there = st.empty()
     try:
         found = overall(
@@ -46,6 +51,7 @@ def overall_view(look: Look) -> None:
             method=method,
             target=target or None,
             folder=look.folder,
+            **options,
             progress=progress(there, "Explaining one row after the other …"),
         )
     finally:
@@ -76,13 +82,12 @@ def overall_view(look: Look) -> None:
     )
 
 
-def _asked(look: Look) -> tuple[Which, str, str]:
+def _asked(look: Look) -> tuple[Which, str, str, dict[str, Any]]:
     which = st.segmented_control(
         "Rows", list(NAMES), default="test", format_func=NAMES.__getitem__, required=True, key="overall rows"
     )
     middle, right = st.columns(2, vertical_alignment="bottom")
-    titles = {item.name: item.title for item in look.methods if item.available and not item.layered}
-    titles.pop("attention", None)
+    titles = {item.name: item.title for item in look.methods if item.available and item.name not in ALONE}
     names = sorted(titles, key=lambda name: name != BATCHED)
     with middle:
         help_ = f"Integrated Gradients takes {ROWS} rows at once; the others one after the other, at most {ROWS_ALONE}"
@@ -95,7 +100,10 @@ def _asked(look: Look) -> tuple[Which, str, str]:
         with right:
             told = "each row's own answer"
             target = st.selectbox("Explain", [OWN, *classes], format_func=lambda name: name or told, key="overall of")
-    return which, str(method), str(target)
+    (chosen,) = [item for item in look.methods if item.name == method]
+    options = look.options_of(chosen.name) | layer_options(look, chosen, "overall")
+    tell_unused(chosen, look.options)
+    return which, chosen.name, str(target), options
 
 
 def _parts(found: Overall) -> None:

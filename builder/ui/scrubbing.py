@@ -41,7 +41,7 @@ def obstacle(look: Look) -> str:
 def scrubbing(look: Look) -> None:
     """The whole view."""
     method = choose_method(look, "Method", "scrub method")
-    found = _found(look, method, look.options if method == look.method else {})
+    found = _found(look, method, look.options_of(method))
     key = f"scrub {look.folder} {look.row} {look.target} {method}"
     if found is not None:
         _curves(found, look.trained.objective.by_class)

@@ -48,6 +48,12 @@ class Look:
     methods: tuple[Method, ...] = ()
     nodes: tuple[InnerNode, ...] = ()
 
+    def options_of(self, method: str) -> dict[str, Any]:
+        """Those of the chosen options that a method takes."""
+        from builder.explain.options import taken
+
+        return taken(method, self.options)
+
     def explanation(self, method: str = "", **options: Any) -> Explanation:
         """The explanation by a method, or else by the one that was chosen last. It is kept in the run's folder; what
         takes more than a moment shows a bar, and ends when the person chooses something else.
@@ -67,7 +73,7 @@ class Look:
                 folder=self.folder,
                 checkpoint=self.checkpoint,
                 progress=progress(shown),
-                **(options if method else {**self.options, **options}),
+                **{**self.options_of(method or self.method), **options},
             )
         finally:
             shown.empty()

@@ -85,7 +85,7 @@ def _asked(look: Look, first: Explanation, changed: dict[str, Any]) -> WhatIf:
             folder=look.folder,
             checkpoint=look.checkpoint,
             progress=progress(shown),
-            **look.options,
+            **look.options_of(look.method),
         )
     finally:
         shown.empty()

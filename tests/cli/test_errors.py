@@ -224,6 +224,15 @@ def test_explanations_that_cannot_be(console: Console, trained: Trained) -> None
         (["--over", "test", "--method", "magic"], 2),
         (["--checkpoint", "99"], 2),
         (["--method", "magic"], 2),
+        (["--method", "saliency", "--baseline", "zero"], 2),
+        (["--method", "occlusion", "--steps", "4"], 2),
+        (["--method", "occlusion", "--baseline", "padding"], 2),
+        (["--method", "flow", "--steps", "4"], 2),
+        (["--method", "flow", "--over", "test"], 2),
+        (["--over", "test", "--example", "3"], 2),
+        (["--over", "test", "--to", "x.html"], 2),
+        (["--rows", "3"], 2),
+        (["--over", "test", "--randomise"], 2),
     ]
     for arguments, code in wrong:
         answer = console("explain", "last", *arguments, "--home", trained.home)

@@ -127,6 +127,32 @@ def test_explain_adds_up(console: Console, trained: Trained) -> None:
     assert "Integrated Gradients" in text.out
 
 
+def test_explain_obeys_a_baseline_steps_layers_and_neurons(console: Console, trained: Trained, tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text(json.dumps(rows(1)[0]))
+    command = ("explain", "last", "--method", "integrated_gradients", "--example", 7, "--home", trained.home)
+    for asked, words in (
+        ("blur", "compared with the picture itself, blurred"),
+        ("class:3", "compared with the mean of the training pictures of the class 3"),
+        (f"file:{tmp_path / 'own.json'}", "compared with a row of one's own"),
+    ):
+        text = console(*command, "--baseline", asked, "--steps", 24)
+        assert words in text.out.splitlines()[0], text.err
+        assert "with 24 steps" in text.out
+    flow = console("explain", "last", "--method", "flow", "--baseline", "white", "--home", trained.home)
+    assert "compared with a white picture" in flow.out.splitlines()[0]
+    over = ("explain", "last", "--over", "test", "--rows", 3, "--home", trained.home)
+    layers = console(*over, "--method", "layer_conductance", "--baseline", "black", "--steps", 8, "--json").value
+    assert "compared with a black picture" in layers["sentence"]
+    assert layers["options"]["n_steps"] == 8
+    assert layers["parts"]
+    neuron = console(*over, "--method", "neuron_gradient", "--neuron", "1", "--json")
+    assert "neuron 1 of" in neuron.value["sentence"]
+    beside = ("explain", "last", "--example", 7, "--against-method", "saliency", "--home", trained.home)
+    both = console(*beside, "--method", "occlusion", "--baseline", "mean", "--json").value
+    assert both["first"]["compared"] == "the mean of the training pictures"
+    assert both["second"]["compared"] == ""
+
+
 def test_a_table_of_ones_own(console: Console, tmp_path: Path) -> None:
     home, table, document = tmp_path / "home", tmp_path / "points.csv", tmp_path / "points.json"
     lines = [f"{i % 7},{(i * 3) % 5},{'yes' if i % 7 > 3 else 'no'}" for i in range(120)]

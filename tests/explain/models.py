@@ -26,8 +26,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "lime": {"groups": 6, "samples": 30},
     "layer_conductance": {"max_steps": 32},
     "layer_integrated_gradients": {"max_steps": 32},
-    "internal_influence": {"steps": 8},
-    "neuron_conductance": {"steps": 8},
+    "internal_influence": {"n_steps": 8},
+    "neuron_conductance": {"n_steps": 8},
 }
 
 

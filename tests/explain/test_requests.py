@@ -75,7 +75,35 @@ def test_padding_gets_nothing_and_has_no_label() -> None:
         ("saliency", 0, {"target": 2}, "There is no class '2'"),
         ("saliency", 0, {"speed": 3}, "Saliency: the option speed: extra inputs are not permitted"),
         ("integrated_gradients", 0, {"max_steps": 0}, "the option max_steps: input should be greater than"),
-        ("occlusion", 0, {"baseline": "pink"}, "the option baseline: input should be 'usual', 'mean' or 'black'"),
+        (
+            "occlusion",
+            0,
+            {"baseline": "pink"},
+            "There is no baseline 'pink'; choose one of usual, zero, mean, median, cl",
+        ),
+        (
+            "occlusion",
+            0,
+            {"baseline": "black"},
+            "'black' does not fit this network, which reads numbers of a table; cho",
+        ),
+        ("occlusion", 0, {"baseline": "class"}, "The baseline 'class' needs the name of a class, as in class:…"),
+        (
+            "occlusion",
+            0,
+            {"baseline": "class:harmless"},
+            "There is no class 'harmless'; choose one of malignant, benign",
+        ),
+        ("occlusion", 0, {"baseline": "row:569"}, "There is no row '569' to compare with; the data has 0 to 568"),
+        ("occlusion", 0, {"baseline": "zero:1"}, "The baseline 'zero' takes nothing after a colon"),
+        (
+            "saliency",
+            0,
+            {"baseline": "zero"},
+            "Saliency takes no baseline: it compares .* Methods that take one: Integ",
+        ),
+        ("occlusion", 0, {"n_steps": 4}, "Occlusion takes no number of steps: it follows no path"),
+        ("occlusion", 0, {"node": "linear_1"}, "Occlusion takes no layer: it does not look at a layer"),
     ],
 )
 def test_a_wrong_request_gets_a_sentence(method: str, row: int, asked: dict[str, Any], message: str) -> None:

@@ -123,7 +123,7 @@ def test_neuron_conductances_add_up_to_layer_conductance() -> None:
     run = trained("table")
     layer = explain(run, "layer_conductance", 3, node="relu_1", max_steps=1024).nodes["relu_1"]
     for neuron in np.argsort(-np.abs(layer))[:2]:
-        parts = explain(run, "neuron_conductance", 3, node="relu_1", neuron=str(neuron), steps=512)
+        parts = explain(run, "neuron_conductance", 3, node="relu_1", neuron=str(neuron), n_steps=512)
         assert parts.attributions["features"].sum() == pytest.approx(layer[neuron], abs=0.02 * np.abs(layer).max())
 
 

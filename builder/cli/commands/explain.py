@@ -12,6 +12,7 @@ from builder.cli.beside import asks_beside, beside, beside_arguments
 from builder.cli.choose import find_trained
 from builder.cli.command import Command, Context, whole
 from builder.cli.files import force_argument, new_file
+from builder.cli.method_options import method_arguments, method_options
 from builder.cli.rows import read_rows
 from builder.cli.text import number, short, table
 from builder.errors import UsageError
@@ -42,10 +43,7 @@ class Explain(Command):
         parser.add_argument(
             "--list", action="store_true", help="list the methods, and for this run why one does not fit"
         )
-        parser.add_argument(
-            "--node", metavar="PATH", help="the layer to look at, such as conv2d_1 or block_1.0.linear_1"
-        )
-        parser.add_argument("--neuron", metavar="PLACE", help="one number of that layer, such as 3 or 3,0,1")
+        method_arguments(parser)
         parser.add_argument(
             "--checkpoint", metavar="C", help="the weights: best, last or the number of an epoch (else those in use)"
         )
@@ -65,8 +63,10 @@ class Explain(Command):
     def run(self, asked: Namespace, context: Context) -> int:
         from builder.cli.flowing import flow_method, follow
         from builder.explain import explain, methods
+        from builder.explain.options import SPOKEN
         from builder.store import open_store
 
+        _refuse_unused(asked)
         write = None if asked.method == FLOW else _writer(asked.to)
         to = new_file(asked.to, force=asked.force) if asked.to is not None else None
         store = open_store(context.home)
@@ -74,7 +74,8 @@ class Explain(Command):
         if asked.list:
             found = [*methods(trained), flow_method(trained)]
             rows = [(item.name, item.title, item.reason or "fits") for item in found]
-            context.answer([asdict(item) for item in found], table(("method", "title", "this run"), rows))
+            text = table(("method", "title", "this run"), rows)
+            context.answer([asdict(item) for item in found], f"{text}\n\n{_baselines(trained)}")
             return 0
         example = _example(trained, asked)
         folder = Path(store.run_folder(trained.run.id)) if trained.run else None
@@ -84,7 +85,11 @@ class Explain(Command):
             context.answer(*beside(store, trained, asked, method, example, target))
             return 0
         if asked.method == FLOW:
-            context.answer(*follow(trained, example, _target(trained, asked.target), folder, checkpoint, asked.to))
+            options = method_options(trained, asked)
+            for name in options.keys() - {"baseline"}:
+                raise UsageError(f"The attribution flow takes no {SPOKEN[name]}: it looks at every layer at once.")
+            baseline, target = options.get("baseline", "usual"), _target(trained, asked.target)
+            context.answer(*follow(trained, example, target, folder, checkpoint, asked.to, baseline))
             return 0
         explained = explain(
             trained,
@@ -95,12 +100,39 @@ class Explain(Command):
             randomise=asked.randomise,
             folder=folder,
             checkpoint=checkpoint,
-            **{name: value for name in ("node", "neuron") if (value := getattr(asked, name)) is not None},
+            **method_options(trained, asked),
         )
         if write is not None and to is not None:
             write(explained, to)
         context.answer(explained.as_json(), "\n".join(_lines(explained)))
         return 0
+
+
+def _baselines(trained: TrainedRun) -> str:
+    """The baselines that fit the network, as they are asked for."""
+    from builder.explain.baselines import offered
+
+    names = [f"{one.name}:…" if one.argument else one.name for one in offered(trained.data, trained.fields)]
+    return f"baselines (--baseline): {', '.join([*names, 'file:…'])}"
+
+
+def _refuse_unused(asked: Namespace) -> None:
+    """Refuse options that would not be obeyed.
+
+    Raises:
+        UsageError: there is one.
+    """
+    many = [f"--{name}" for name in ("example", "file") if asked.over and getattr(asked, name) is not None]
+    if many:
+        raise UsageError(f"--over takes many rows, and {many[0]} names one; give one of the two.")
+    if asked.rows is not None and not asked.over:
+        raise UsageError("--rows says how many rows --over takes; give --over as well.")
+    if asked.to and asks_beside(asked):
+        raise UsageError("--to writes a single explanation; use --json for a comparison or many rows.")
+    if asked.randomise and (asks_beside(asked) or asked.method == FLOW):
+        raise UsageError("--randomise checks a single explanation by a method that is not the flow; leave it out here.")
+    if asked.method == FLOW and asks_beside(asked):
+        raise UsageError("The attribution flow is followed for a single row and cannot be compared; choose a method.")
 
 
 def _writer(path: str | None) -> Callable[[Explanation, Path], None] | None:
@@ -162,7 +194,7 @@ def _target(trained: TrainedRun, wanted: str | None) -> str | int | None:
 def _lines(found: Explanation) -> list[str]:
     truth = f", truth {found.example.target}" if found.example.target else ""
     lines = [
-        f"{found.title} of {plain(found.target.quantity)}",
+        plain(found.headline),
         plain(f"row {found.example.row}: answer {found.prediction.text}{truth}"),
         f"{found.verdict.level}: {plain(found.verdict.sentence)}",
     ]

@@ -61,8 +61,9 @@ def html(found: Explanation) -> str:
     truth = f" · truth: {escape(found.example.target)}" if found.example.target else ""
     parts = [
         f"<h1>It answers {escape(found.prediction.text)}</h1>",
-        f'<p class="faint">Row {found.example.row}{truth} · explained: {escape(found.target.quantity)}, by '
-        f"{escape(found.title)} · weights {escape(found.checkpoint)} {found.weights[:12]}</p>",
+        f"<p>{escape(found.headline)}</p>",
+        f'<p class="faint">Row {found.example.row}{truth} · weights {escape(found.checkpoint)} '
+        f"{found.weights[:12]}</p>",
         f'<div class="verdict"><b>{WORDS[found.verdict.level]}.</b> {escape(found.verdict.sentence)}</div>',
         *_pictures(found),
     ]

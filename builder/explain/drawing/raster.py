@@ -74,7 +74,7 @@ def _empty(height: int) -> Image.Image:
 def _heading(found: Explanation) -> Image.Image:
     lines = [
         f"It answers {found.prediction.text[:70]}",
-        f"{found.title}: {found.target.quantity[:80]}",
+        *_wrapped(found.headline[:200]),
         *_wrapped(f"{found.verdict.level}: {found.verdict.sentence}"),
     ]
     sheet = _empty(EDGE + ROW * len(lines) + 10)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from builder.explain.base import Explainer, Result
+from builder.explain.base import Comparing, Result
 
 if TYPE_CHECKING:
     from builder.explain.subject import Subject
 
 
-class DeepLift(Explainer):
+class DeepLift(Comparing):
     """The rescale rule. What it does not hold for is refused, as it would be wrong without a sign of it."""
 
     name = "deep_lift"

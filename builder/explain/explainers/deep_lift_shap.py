@@ -50,4 +50,4 @@ class DeepLiftShap(Explainer):
                 )
             estimates.append(subject.fold(tuple(sums / len(share) for sums in total)))
         repeats, parts = repeated(estimates, [len(share) for share in shares])
-        return Result(parts, ground=ground, repeats=repeats)
+        return Result(parts, ground=ground, compared=f"{len(grounds[0])} training rows", repeats=repeats)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from builder.explain.base import COVERING, Explainer, Result
+from builder.explain.base import COVERING, Comparing, Result
 
 if TYPE_CHECKING:
     from builder.explain.subject import Subject
 
 
-class FeatureAblation(Explainer):
+class FeatureAblation(Comparing):
     """F(x) − F(x without the group), for each group alone; groups do not overlap."""
 
     name = "feature_ablation"

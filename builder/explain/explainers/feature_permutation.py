@@ -50,4 +50,4 @@ class FeaturePermutation(Explainer):
         found = method.attribute(everything, perturbations_per_eval=max(1, parts.rows // count)).double().numpy()
         repeats, mean = repeated([parts.spread(one) for one in found])
         text = f"Each group was taken from {len(chosen)} other examples; its parts are not meant to add up."
-        return Result(mean, repeats=repeats, remarks=(Remark("good", text),))
+        return Result(mean, compared=f"{count} other training rows", repeats=repeats, remarks=(Remark("good", text),))

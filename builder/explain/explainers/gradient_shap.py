@@ -62,7 +62,7 @@ class GradientShap(Explainer):
             for place, share in enumerate(shares)
         ]
         repeats, parts = repeated(estimates, [len(share) for share in shares])
-        return Result(parts, taken, ground=ground, repeats=repeats)
+        return Result(parts, taken, ground=ground, compared=f"{count} training rows", repeats=repeats)
 
 
 def _between(

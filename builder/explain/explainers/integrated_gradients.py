@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from builder.explain.base import Explainer, Result
+from builder.explain.base import Integrating, Result
 
 if TYPE_CHECKING:
     from builder.explain.subject import Subject
@@ -16,7 +16,7 @@ TOLERANCE = 0.01
 TINY = 1e-5
 
 
-class IntegratedGradients(Explainer):
+class IntegratedGradients(Integrating):
     """The gradients along the straight way from the baseline to the example, summed up."""
 
     name = "integrated_gradients"
@@ -34,13 +34,13 @@ class IntegratedGradients(Explainer):
         points = subject.points
         values, baselines = tuple(point.value for point in points), tuple(point.baseline for point in points)
         answer, ground = float(subject.score(subject.inputs)), subject.ground
-        method, steps = Captum(subject.point_score), min(FIRST_STEPS, self.max_steps)
+        method, steps = Captum(subject.point_score), self.n_steps or min(FIRST_STEPS, self.max_steps)
         while True:
             subject.expect(steps)
             found = method.attribute(values, baselines=baselines, n_steps=steps, internal_batch_size=subject.rows)
             delta = abs(sum(float(value.double().sum()) for value in found) - (answer - ground))
             tolerable = max(TOLERANCE * abs(answer - ground), TINY * max(1.0, abs(answer), abs(ground)))
             # Not "greater": a delta that is no number has to end as well.
-            if not delta > tolerable or steps >= self.max_steps:
+            if self.n_steps or not delta > tolerable or steps >= self.max_steps:
                 return Result(subject.fold(found), steps, ground=ground)
             steps = min(2 * steps, self.max_steps)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from builder.explain.base import Result
+from builder.explain.base import Integrating, Result
 from builder.explain.explanation import Remark
 from builder.explain.layered import Layered
 
@@ -14,7 +12,11 @@ if TYPE_CHECKING:
     from builder.explain.subject import Subject
 
 
-class InternalInfluence(Layered):
+# Where nobody says how many.
+STEPS = 64
+
+
+class InternalInfluence(Layered, Integrating):
     """The mean gradient of the answer with regard to the node's output, on the way from the baseline."""
 
     name = "internal_influence"
@@ -24,21 +26,20 @@ class InternalInfluence(Layered):
     needs = ("gradients", "smooth_path")
     sums = False
 
-    steps: int = Field(64, ge=1, le=4096, description="Places on the way at which the gradient is taken")
-
     def run(self, subject: Subject) -> Result:
         from captum.attr import InternalInfluence as Captum
 
         points = subject.points
         node, tapped = self.place(subject)
-        subject.expect(self.steps)
+        steps = self.n_steps or STEPS
+        subject.expect(steps)
         found = Captum(subject.point_score, tapped.place).attribute(
             tuple(point.value for point in points),
             baselines=tuple(point.baseline for point in points),
-            n_steps=self.steps,
+            n_steps=steps,
             internal_batch_size=max(4, subject.rows),
         )
         text = "It tells how the answer reacts to what the layer gives; its parts are not meant to add up to it."
         return Result(
-            {}, self.steps, nodes={node.path: found[0].detach().double().numpy()}, remarks=(Remark("caution", text),)
+            {}, steps, nodes={node.path: found[0].detach().double().numpy()}, remarks=(Remark("caution", text),)
         )

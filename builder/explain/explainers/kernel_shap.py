@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from builder.explain.base import GAMES, Explainer, Result
+from builder.explain.base import GAMES, Comparing, Result
 
 if TYPE_CHECKING:
     from builder.explain.subject import Subject
@@ -20,7 +20,7 @@ LEAST = 3
 ENUMERATED = 4
 
 
-class KernelShap(Explainer):
+class KernelShap(Comparing):
     """A linear model of which groups are there, fitted to the answers with Shapley's weights."""
 
     name = "kernel_shap"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import Field
 
-from builder.explain.base import GAMES, Explainer, Result
+from builder.explain.base import GAMES, Comparing, Result
 from builder.explain.explanation import Level, Remark
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ LEAST = 5
 FITS, FITS_SOMEWHAT = 0.8, 0.5
 
 
-class Lime(Explainer):
+class Lime(Comparing):
     """A ridge regression of the answer on which groups are there; those closer to the example count more."""
 
     name = "lime"

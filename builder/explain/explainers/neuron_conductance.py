@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from builder.explain.base import Result
+from builder.explain.base import Integrating, Result
 from builder.explain.explanation import Remark
 from builder.explain.neuron import OfNeuron
 
@@ -14,7 +12,11 @@ if TYPE_CHECKING:
     from builder.explain.subject import Subject
 
 
-class NeuronConductance(OfNeuron):
+# Where nobody says how many.
+STEPS = 64
+
+
+class NeuronConductance(OfNeuron, Integrating):
     """The part of Integrated Gradients that passes through one number of a node's output."""
 
     name = "neuron_conductance"
@@ -25,25 +27,22 @@ class NeuronConductance(OfNeuron):
     sums = False
     of_answer = False
 
-    steps: int = Field(
-        64, ge=1, le=4096, description="Places on the way from the baseline at which gradients are taken"
-    )
-
     def run(self, subject: Subject) -> Result:
         from captum.attr import NeuronConductance as Captum
 
         points = subject.points
         node, tapped = self.place(subject)
         neuron = self.chosen(subject, tapped)
-        subject.expect(self.steps)
+        steps = self.n_steps or STEPS
+        subject.expect(steps)
         found = Captum(subject.point_score, tapped.place).attribute(
             tuple(point.value for point in points),
             neuron,
             baselines=tuple(point.baseline for point in points),
-            n_steps=self.steps,
+            n_steps=steps,
             internal_batch_size=max(4, subject.rows),
         )
         text = (
             f"This is what passes through number {', '.join(map(str, neuron))} of {node.title}, not the whole answer."
         )
-        return Result(subject.fold(found), self.steps, remarks=(Remark("caution", text),))
+        return Result(subject.fold(found), steps, remarks=(Remark("caution", text),))

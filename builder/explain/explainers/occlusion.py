@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from builder.explain.base import COVERING, Explainer, Result
+from builder.explain.base import COVERING, Comparing, Result
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +20,7 @@ WINDOWS_A_SIDE = 8
 SERIES_WINDOWS = 64
 
 
-class Occlusion(Explainer):
+class Occlusion(Comparing):
     """F(x) − F(x without the part), for each part alone.
 
     A part is a square of a picture, a column of a table, some steps of a series, or a token. Where windows overlap,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from builder.explain.base import GAMES, Explainer, Result
+from builder.explain.base import GAMES, Comparing, Result
 
 if TYPE_CHECKING:
     from builder.explain.subject import Subject
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MOST = 12
 
 
-class Shapley(Explainer):
+class Shapley(Comparing):
     """Every choice of groups is tried once, 2^groups of them; Captum's own way tries every order."""
 
     name = "shapley"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from builder.explain.base import GAMES, Explainer, Result
+from builder.explain.base import GAMES, Comparing, Result
 
 if TYPE_CHECKING:
     from builder.explain.subject import Subject
@@ -19,7 +19,7 @@ MOST = 12
 FEWEST = 4
 
 
-class ShapleySampling(Explainer):
+class ShapleySampling(Comparing):
     """What each group adds when it joins, averaged over random orders of joining."""
 
     name = "shapley_sampling"

@@ -1,0 +1,210 @@
+"""What an example is compared with can be chosen, is what it says it is, and stands in the headline."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import IntegratedGradients, LayerConductance
+from scipy.ndimage import gaussian_filter
+
+from builder.data import prepare
+from builder.explain import ExplainError, explain, inner_nodes, methods
+from builder.explain.base import Comparing, Integrating, registry
+from builder.explain.baselines import BASELINES, choose, offered
+from builder.explain.drawing.page import html
+from builder.explain.flow import flow
+from builder.explain.kept import FOLDER
+from builder.explain.overall import overall
+from builder.graph import DataChoice
+from builder.train import TrainedRun
+from builder.ui.deciding import decided
+from tests.explain.models import PROJECTS, QUICK, fresh, trained
+
+ARGUMENTS = {"class": "class:benign", "row": "row:7"}
+
+
+def inputs_of(run: TrainedRun, row: int = 3) -> dict[str, torch.Tensor]:
+    return {name: run.data.inputs[name][row : row + 1] for name in run.fields}
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_each_baseline_fits_or_is_refused_in_words(name: str) -> None:
+    run = fresh(name)
+    known = {one.name for one in offered(run.data, run.fields)}
+    assert {"usual", "row"} <= known
+    for baseline in BASELINES.values():
+        asked = baseline.name
+        if baseline.argument:
+            first = run.data.schema.target.classes[:1] or ("a",)
+            asked = f"{asked}:{first[0] if baseline.name == 'class' else 7}"
+        if baseline.name not in known:
+            with pytest.raises(ExplainError, match=f"'{baseline.name}' does not fit this network, which reads"):
+                choose(asked, run.data, inputs_of(run))
+            continue
+        chosen = choose(asked, run.data, inputs_of(run))
+        assert chosen.words
+        for field, values in chosen.values.items():
+            assert values.shape == inputs_of(run)[field].shape
+            assert values.dtype == inputs_of(run)[field].dtype
+            assert bool(values.isfinite().all())
+
+
+def test_pictures_are_black_white_or_blurred_as_they_say() -> None:
+    run = fresh("image")
+    field, (name,) = run.data.preprocess["fields"][0], run.fields
+    inputs = inputs_of(run)
+
+    def pixels(asked: str) -> np.ndarray:
+        values = choose(asked, run.data, inputs).values[name].numpy()
+        found: np.ndarray = values * np.asarray(field["std"]) + np.asarray(field["mean"])
+        return found
+
+    np.testing.assert_allclose(pixels("black"), 0.0, atol=1e-6)
+    np.testing.assert_allclose(pixels("white"), 1.0, atol=1e-6)
+    own = inputs[name].numpy() * np.asarray(field["std"]) + np.asarray(field["mean"])
+    sigma = own.shape[2] / 8
+    np.testing.assert_allclose(pixels("blur"), gaussian_filter(own, (0, 0, sigma, sigma), mode="nearest"), atol=1e-5)
+    assert f"σ = {sigma:.3g}" in choose("blur", run.data, inputs).words
+    train = run.data.inputs[name][run.data.split["train"]]
+    np.testing.assert_allclose(choose("mean", run.data, inputs).values[name][0], train[:2048].mean(0), atol=1e-6)
+
+
+def test_a_class_and_a_median_are_those_of_the_training_rows() -> None:
+    run = trained("table")
+    (name,), data = run.fields, run.data
+    train = data.split["train"]
+    benign = data.inputs[name][train[data.target[train] == 1]]
+    np.testing.assert_allclose(choose("class:benign", data, inputs_of(run)).values[name][0], benign.mean(0), atol=1e-6)
+    middle = choose("median", data, inputs_of(run)).values[name][0]
+    np.testing.assert_allclose(middle, data.inputs[name][train].median(0).values, atol=1e-6)
+    assert torch.equal(choose("row:7", data, inputs_of(run)).values[name], data.inputs[name][7:8])
+    own = choose(data.row(7), data, inputs_of(run))
+    np.testing.assert_allclose(own.values[name], data.inputs[name][7:8], atol=1e-5)
+
+
+def test_integrated_gradients_from_each_baseline_are_those_of_captum() -> None:
+    run = trained("table")
+    (name,) = run.fields
+    inputs = inputs_of(run)
+    for asked in ("zero", "mean", "median", "class:benign", "row:7"):
+        found = explain(run, "integrated_gradients", 3, baseline=asked, n_steps=48, proofs=False)
+        baseline = choose(asked, run.data, inputs).values[name]
+        theirs = IntegratedGradients(run.model).attribute(inputs[name], baseline, target=found.target.index, n_steps=48)
+        np.testing.assert_allclose(found.attributions[name], theirs[0].numpy(), atol=1e-5)
+        assert found.proofs.completeness is not None
+        assert found.proofs.completeness.steps == 48
+        with torch.no_grad():
+            assert found.ground == pytest.approx(float(run.model(baseline)[0, found.target.index]), abs=1e-4)
+
+
+def test_steps_are_taken_as_they_are_asked_for_also_within() -> None:
+    run = trained("table")
+    few, many = (explain(run, "layer_conductance", 3, node="relu_1", n_steps=steps, proofs=False) for steps in (3, 200))
+    method = LayerConductance(run.model, run.model.get_submodule("relu_1"))
+    (name,) = run.fields
+    inputs = inputs_of(run)
+    baseline = choose("usual", run.data, inputs).values[name]
+    for found, steps in ((few, 3), (many, 200)):
+        theirs: Any = method.attribute(inputs[name], baseline, target=found.target.index, n_steps=steps)
+        np.testing.assert_allclose(found.nodes["relu_1"], theirs[0].detach().numpy(), atol=1e-5)
+    assert not np.allclose(few.nodes["relu_1"], many.nodes["relu_1"], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["image", "transformer"])
+def test_methods_obey_a_baseline_and_steps_or_refuse_them_in_words(name: str) -> None:
+    run = trained(name)
+    options: dict[str, Any] = {"baseline": "row:7", "n_steps": 5}
+    for method, (option, value) in product([one.name for one in methods(run) if one.available], options.items()):
+        quick, kind = QUICK.get(method, {}), registry()[method]
+        if kind.layered and issubclass(kind, Comparing):  # behind the last bend, the whole path has one gradient
+            quick = quick | {"node": inner_nodes(run.project, run.model)[0].path}
+        if not issubclass(kind, Comparing if option == "baseline" else Integrating):
+            with pytest.raises(ExplainError, match=f"takes no {'baseline' if option == 'baseline' else 'number of'}"):
+                explain(run, method, 3, proofs=False, **quick, **{option: value})
+            continue
+        plain = explain(run, method, 3, proofs=False, **{**quick, "n_steps": 9} if "n_steps" in quick else quick)
+        other = explain(run, method, 3, proofs=False, **{**quick, option: value})
+        pairs = zip(
+            (*plain.attributions.values(), *plain.nodes.values()),
+            (*other.attributions.values(), *other.nodes.values()),
+            strict=True,
+        )
+        assert any(not np.allclose(one, two, atol=1e-9) for one, two in pairs), (method, option)
+        assert other.compared == ("row 7 of the data" if option == "baseline" else plain.compared)
+
+
+def test_the_baseline_stands_in_every_headline_and_in_what_is_kept(tmp_path: Path) -> None:
+    run = trained("table")
+    found = explain(run, "integrated_gradients", 3, baseline="class:benign", folder=tmp_path)
+    words = "compared with the mean of the training rows of the class benign"
+    for text in (found.headline, html(found), decided(found)):
+        assert words in text
+    assert json.loads(json.dumps(found.as_json()))["compared"] in words
+    assert explain(run, "integrated_gradients", 3, baseline="class:benign", folder=tmp_path) is not None
+    assert len(list((tmp_path / FOLDER).glob("*.npz"))) == 1
+    first = explain(run, "occlusion", 3, baseline=run.data.row(7), folder=tmp_path)
+    other = explain(run, "occlusion", 3, baseline=run.data.row(8), folder=tmp_path)
+    assert first.ground != other.ground, "a row of one's own is part of the question"
+    assert "compared" not in explain(run, "saliency", 3).headline
+    assert "20 training rows" in explain(run, "gradient_shap", 3, proofs=False).headline
+
+
+def test_the_flow_on_the_graph_begins_at_the_chosen_baseline() -> None:
+    run = trained("table")
+    found = flow(run, 3, baseline="row:7")
+    assert found.ground == pytest.approx(explain(run, "occlusion", 3, baseline="row:7").ground, abs=1e-4)
+    assert found.compared == "row 7 of the data"
+
+
+def test_many_rows_are_compared_with_the_chosen_baseline() -> None:
+    run = trained("table")
+    many = overall(run, rows=6, baseline="row:7")
+    assert "compared with row 7 of the data" in many.sentence
+    steps = overall(run, rows=6, baseline="row:7", n_steps=300)
+    for one, other in zip(sorted(many.table(), key=str), sorted(steps.table(), key=str), strict=True):
+        assert one["mean"] == pytest.approx(other["mean"], abs=2e-2)
+    blurred = overall(trained("image"), rows=4, baseline="blur")
+    alone = [
+        explain(trained("image"), "integrated_gradients", row.row, baseline="blur", n_steps=256, proofs=False)
+        for row in blurred.rows
+    ]
+    groups = [np.mean([one.attributions["image"] for one in alone if one.target.name == name], axis=0)
+              for name in blurred.groups]  # fmt: skip
+    for own, mean in zip(blurred.maps["image"], groups, strict=True):
+        assert np.abs(own - mean).sum() < 0.05 * np.abs(mean).sum(), "each picture is compared with its own blur"
+
+
+@pytest.mark.parametrize("name", ["table", "image", "transformer"])
+def test_layers_and_neurons_over_many_rows_are_the_means_of_each(name: str) -> None:
+    run = trained(name)
+    for method in methods(run):
+        if not method.layered or not method.available:
+            continue
+        quick = QUICK.get(method.name, {})
+        many = overall(run, rows=3, method=method.name, **quick)
+        assert many.about, method.name
+        assert many.about in many.sentence
+        assert many.parts or many.maps
+        node = many.about.rpartition(" of ")[2]
+        neuron = many.about.removeprefix("neuron ").partition(" of ")[0] if "neuron" in method.name else ""
+        options = quick | {"node": node} | ({"neuron": neuron} if neuron else {})
+        each = [explain(run, method.name, row.row, proofs=False, **options) for row in many.rows]
+        if each[0].attributions:
+            continue  # what is told of the input is summed up as for any other method
+        values = np.stack([one.nodes[node] for one in each])
+        flat = values.sum((2, 3)) if values.ndim == 4 else values.sum(1) if values.ndim == 3 else values
+        means = {part.name.split()[1]: part.signed for part in many.parts}
+        for place, mean in enumerate(flat.reshape(3, -1).mean(0)[:20]):
+            assert means[str(place)] == pytest.approx(float(mean), rel=1e-3, abs=1e-5), method.name
+
+
+def test_a_dataset_without_classes_has_no_class_to_compare_with() -> None:
+    data = prepare(DataChoice(dataset="diabetes"))
+    with pytest.raises(ExplainError, match="reads numbers of a table and does not tell classes; choose one of usual"):
+        choose("class:a", data, {name: values[:1] for name, values in data.inputs.items()})
