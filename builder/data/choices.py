@@ -63,8 +63,12 @@ class FieldChoice(TextChoice):
     high: Annotated[float, Field(gt=0, le=500_000)] | None = None
 
 
+Name = Annotated[str, Field(max_length=200)]
+
+
 class ColumnChoice(TextChoice):
-    """The kind, role and preprocessing of a table's column; what is left out is as the column looks."""
+    """The kind, role and preprocessing of a table's column; what is left out is as the column looks. `aliases` name the
+    category or label that each of some others stands for."""
 
     kind: ColumnKind | None = None
     role: Role | None = None
@@ -74,6 +78,7 @@ class ColumnChoice(TextChoice):
     indicator: bool | None = None
     encode: Encode | None = None
     buckets: Annotated[int, Field(ge=2, le=4_096)] | None = None
+    aliases: Annotated[dict[Name, Name], Field(min_length=1, max_length=1_000)] | None = None
     parts: Annotated[list[Part], Field(min_length=1, max_length=len(get_args(Part)))] | None = None
 
 
@@ -83,7 +88,7 @@ TAKES: Mapping[str, set[str]] = {
     "number": _NUMBER,
     "boolean": _NUMBER,
     "date": _NUMBER | {"parts"},
-    "category": {"impute", "fill", "encode", "buckets"},
+    "category": {"impute", "fill", "encode", "buckets", "aliases"},
     "text": {"tokens", "vocabulary", "length", "lower"},
 }
 

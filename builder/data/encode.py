@@ -231,7 +231,17 @@ def category(column: dict[str, Any], value: Any) -> str:
     text = _category(value)
     if column.get("numeric"):
         text = numeral(text)
-    return str(column["fill"]) if not text and "fill" in column else text
+    return str(column["fill"]) if not text and "fill" in column else alias(column, text)
+
+
+def alias(column: dict[str, Any], text: str) -> str:
+    """The category that another way to write it stands for."""
+    known = column.get("aliases", {})
+    for _ in known:
+        if text not in known:
+            break
+        text = known[text]
+    return text
 
 
 def numeral(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from builder.data.encode import PIECE, as_text, words
+from builder.data.encode import PIECE, alias, as_text, words
 from builder.data.labels import Labels
 from builder.data.limits import MAX_CELLS
 
@@ -85,6 +85,8 @@ def fit_category(name: str, labels: Labels, rows: np.ndarray, settings: Settings
 def category_reading(labels: Labels, rows: np.ndarray, settings: Settings) -> Fitted:
     """How a cell becomes the name of a category, where that is not as usual."""
     reading: Fitted = {"numeric": True} if settings.get("numeric") else {}
+    if settings.get("aliases"):
+        reading["aliases"] = dict(settings["aliases"])
     if settings.get("impute") == "constant":
         reading["fill"] = str(settings["fill"])
     elif settings.get("impute") == "most_frequent":
@@ -94,7 +96,10 @@ def category_reading(labels: Labels, rows: np.ndarray, settings: Settings) -> Fi
 
 def seen(labels: Labels, rows: np.ndarray, reading: Fitted, limit: int) -> list[str]:
     """The commonest categories of these rows, in the order of their names."""
-    common = [name for name, _ in labels.counts(rows)]
+    counted = Counter[str]()
+    for name, count in labels.counts(rows):
+        counted[alias(reading, name)] += count
+    common = [name for name, _ in counted.most_common()]
     if reading.get("fill"):
         common = [name for name in common if name]
         common = common if reading["fill"] in common else [reading["fill"], *common]

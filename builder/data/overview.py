@@ -21,7 +21,7 @@ from builder.data.raw import Raw, Table
 from builder.data.registry import builtin
 from builder.data.schema import DataError
 from builder.data.stored import ARROW, StoredTable
-from builder.data.uploads import find_upload
+from builder.data.uploads import find_upload, options_of
 from builder.data.uploads.tabular import TABLE, kept_table
 from builder.graph import DataChoice
 from builder.store.home import home as default_home
@@ -84,7 +84,7 @@ def table_options(folder: Path, choice: DataChoice) -> dict[str, Any] | None:
     reader = meta.get("reader") or ("table" if meta.get("kind") in ("table", "text") else "")
     if reader != "table" or not any((folder / name).exists() for name in (TABLE, ARROW)):
         return None
-    return {**meta["options"], **choice.options}
+    return options_of(meta["options"], choice)
 
 
 def _planned(table: pd.DataFrame, options: Mapping[str, Any], facts: Mapping[str, Column]) -> list[Column]:
@@ -177,7 +177,7 @@ def _of_raw(choice: DataChoice, home: Path) -> list[Column]:
     options = {name: value for name, value in choice.options.items() if name != COLUMNS}
     raw = read(choice.model_copy(update={"options": options}), home)
     found = [column for part in _tables(raw) for column in _columns_of(part)]
-    choices = column_choices(choice.options.get(COLUMNS), [column.name for column in found])
+    choices = column_choices(choice.options.get(COLUMNS), [*(column.name for column in found), raw.target_name])
     said = ((column, choices.get(column.name, _NOTHING)) for column in found)
     return [replace(column, choice=one, role=one.role or "input") for column, one in said]
 

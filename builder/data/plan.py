@@ -96,7 +96,8 @@ def plans(
         name = str(column)
         choice = choices.get(name, _NOTHING_SAID)
         kind = choice.kind or ("text" if name == left_out.text else look(_seen(table, column)))
-        refuse_other_kinds(name, kind, choice)
+        # Whatever a target is read as, its labels may be the same.
+        refuse_other_kinds(name, kind, choice.model_copy(update={"aliases": None}) if name in targets else choice)
         if name in targets:
             found[name] = Plan(name, kind, "target", choice)
         elif name in left_out.reasons:

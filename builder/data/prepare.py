@@ -50,7 +50,7 @@ def schema(choice: DataChoice, home: Path | None = None) -> Schema | None:
     Raises:
         DataError: it cannot be read.
     """
-    return _schema(*_key(choice, home)) if choice.dataset else None
+    return _schema(*choice_key(choice, home)) if choice.dataset else None
 
 
 def prepare(choice: DataChoice, home: Path | None = None) -> Prepared:
@@ -59,10 +59,10 @@ def prepare(choice: DataChoice, home: Path | None = None) -> Prepared:
     Raises:
         DataError: there is no such data, its options are wrong, or it is too small to split.
     """
-    return _prepare(*_key(choice, home))
+    return _prepare(*choice_key(choice, home))
 
 
-def _key(choice: DataChoice, home: Path | None) -> tuple[str, str]:
+def choice_key(choice: DataChoice, home: Path | None) -> tuple[str, str]:
     """What a choice is remembered by: built-in data is the same in every data folder. An upload may have been removed
     since, by this process or another."""
     said = json.dumps(choice.model_dump(mode="json"), sort_keys=True)

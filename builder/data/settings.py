@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from builder.data.aliases import Aliases, aliases_of, with_aliases
 from builder.data.choices import ColumnChoice, FieldChoice, column_choices, refuse_other_kinds
 from builder.data.encode import sized
 from builder.data.limits import MAX_CELLS
@@ -80,11 +81,16 @@ def taken(part: Raw) -> set[str]:
 
 
 def with_columns(raw: Raw, value: Any) -> Raw:
-    """Data that comes with Netloom, the columns of its tables preprocessed as a document says, or left out.
+    """Data of settled columns, those of its tables preprocessed as a document says, or left out; and the labels of its
+    target as what they stand for.
 
     Raises:
         DataError: there is no such column, or it takes no such setting.
     """
+    value, aliases = _without_target(raw, value)
+    raw = with_aliases(raw, aliases)
+    if value == {} and aliases:
+        return raw
     parts = raw.parts if isinstance(raw, Several) else (raw,)
     names = [name for part in parts for name in _columns(part)]
     choices = column_choices(value, names)
@@ -93,6 +99,20 @@ def with_columns(raw: Raw, value: Any) -> Raw:
     if not kept:
         raise DataError("Every column is ignored, so there is nothing to learn from; keep one of them.")
     return replace(raw, parts=kept) if isinstance(raw, Several) else kept[0]
+
+
+def _without_target(raw: Raw, value: Any) -> tuple[Any, dict[str, Aliases]]:
+    """What is said of columns but for the target, and the aliases of the target's labels."""
+    named = {raw.target_name, *(part.name for part in raw.target_parts)}
+    parts = raw.parts if isinstance(raw, Several) else (raw,)
+    named -= {name for part in parts for name in _columns(part)}
+    if not isinstance(value, dict) or not named & set(value):
+        return value, {}
+    said = column_choices({name: one for name, one in value.items() if name in named}, sorted(named))
+    for name, choice in said.items():
+        if set(choice.plain()) - {"aliases"}:
+            raise DataError(f"The target {name[:80]!r} of this data takes 'aliases' alone.")
+    return {name: one for name, one in value.items() if name not in named}, aliases_of(said)
 
 
 def _columns(part: Raw) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data import cells, stored
+from builder.data.aliases import aliases_of, with_aliases
 from builder.data.cells import odd_one
 from builder.data.choices import COLUMNS, PARTS, refuse_unknown
 from builder.data.labels import Labels
@@ -48,10 +49,11 @@ def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Ra
         shown = ", ".join(map(repr, targets))
         said = f"No column but {shown} can be learned from; numbers, categories or one text are needed."
         raise DataError(" ".join([said, *warnings[:3]]))
+    aliases = aliases_of({name: found[name].choice for name in targets})
     if len(parts) == 1:
         parts[0].warnings = warnings
-        return parts[0]
-    return Several(name="", parts=tuple(parts), warnings=warnings, **rest)
+        return with_aliases(parts[0], aliases)
+    return with_aliases(Several(name="", parts=tuple(parts), warnings=warnings, **rest), aliases)
 
 
 def _with_values(table: pd.DataFrame, names: list[str], warnings: list[str]) -> pd.DataFrame:

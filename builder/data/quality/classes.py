@@ -19,6 +19,7 @@ class Imbalance:
 
     title = "Classes of very different sizes"
     heavy = False
+    severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
         counts = class_counts(look)
@@ -37,6 +38,7 @@ class Imbalance:
             count=counts[rarest],
             plot=Plot("bars", tuple(counts), {"rows": list(counts.values())}, axis="Rows"),
             fix=fixes.weigh_classes(),
+            exact=True,
         )
 
 
@@ -45,6 +47,7 @@ class SmallClasses:
 
     title = "Classes with too few rows"
     heavy = False
+    severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
         counts = class_counts(look)
@@ -59,23 +62,44 @@ class SmallClasses:
                 "them out.",
                 count=len(few),
                 plot=Plot("bars", tuple(few[:40]), {"rows": [counts[name] for name in few[:40]]}, axis="Rows"),
+                exact=True,
             )
-        missing = self._unmeasured(look, [name for name in counts if name not in few])
+        missing = _unmeasured(look, [name for name in counts if name not in few])
         if missing:
+            every = [name for names in missing.values() for name in names]
             yield Finding(
                 "unmeasured_classes",
                 "warning",
-                f"{named(missing)} {'stands' if len(missing) == 1 else 'stand'} in no validation or test row.",
-                "Whether the network can tell such a class is not measured; split so that each part has its share.",
-                count=len(missing),
+                " ".join(f"{named(names)} {_stand(names)} {where}." for where, names in missing.items()),
+                "On test rows it is measured whether the network can tell a class, on validation rows the best weights "
+                "are chosen; split so that each part has its share.",
+                count=len(every),
                 fix=fixes.split_by(look, "stratified", "Split by class"),
+                exact=True,
             )
 
-    def _unmeasured(self, look: Look, names: list[str]) -> list[str]:
-        target = look.data.target
-        held = [np.unique(target[look.data.split[part]].numpy()) for part in ("validation", "test")]
-        places = {name: place for place, name in enumerate(look.classes)}
-        return [name for name in names if not all(places[name] in part for part in held)]
+
+def _stand(names: list[str]) -> str:
+    return "stands" if len(names) == 1 else "stand"
+
+
+def _unmeasured(look: Look, names: list[str]) -> dict[str, list[str]]:
+    """The classes that lack rows to measure on, by what they lack."""
+    target = look.data.target
+    held = (np.unique(target[look.data.split[part]].numpy()) for part in ("validation", "test"))
+    validated, tested = (set(found.tolist()) for found in held)
+    places = {name: place for place, name in enumerate(look.classes)}
+    found: dict[str, list[str]] = {}
+    for name in names:
+        inside = (places[name] in validated, places[name] in tested)
+        where = {
+            (False, False): "in no validation and no test row",
+            (True, False): "in no test row",
+            (False, True): "in no validation row",
+        }.get(inside)
+        if where:
+            found.setdefault(where, []).append(name)
+    return found
 
 
 def class_counts(look: Look) -> dict[str, int]:

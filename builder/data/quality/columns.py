@@ -22,6 +22,7 @@ class Constant:
 
     title = "Columns with the same value in every row"
     heavy = False
+    severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
         for name in constant(look):
@@ -40,6 +41,7 @@ class Identical:
 
     title = "Columns that say the same as another"
     heavy = False
+    severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
         dull = set(constant(look))
@@ -60,6 +62,7 @@ class GivesAway:
 
     title = "A column that gives the target away"
     heavy = False
+    severe = True
 
     def check(self, look: Look) -> Iterator[Finding]:
         if look.target is None:
@@ -70,9 +73,14 @@ class GivesAway:
             known = ~np.isnan(values)
             if len(values[known]) and values[known].min() != values[known].max():
                 shares[name] = told(values[known], look.target[known], classes)
+                if shares[name] <= LEAK:
+                    shares[name] = max(shares[name], by_order(values[known], look.target[known], classes))
         for name, texts in look.categories.items():
             if classes and len(set(texts)) > 1:
                 shares[name] = purity(texts.tolist(), look.target.astype(int).tolist())
+            elif len(set(texts)) > 1:
+                codes = look.coded[name]
+                shares[name] = told(look.target, codes, int(codes.max()) + 1)
         for name, share in shares.items():
             if share > LEAK:
                 yield self._finding(look, name, shares)
@@ -143,6 +151,21 @@ def told(values: np.ndarray, target: np.ndarray, classes: int) -> float:
     return float(spread @ other) ** 2 / (total * float(other @ other) or 1.0)
 
 
+def by_order(values: np.ndarray, target: np.ndarray, classes: int) -> float:
+    """How much the order of a number tells of the target: the squared rank correlation (Spearman) of numbers; of
+    classes 1 where each takes a few stretches of the number by itself, else 0."""
+    if not classes:
+        from scipy.stats import rankdata
+
+        return told(rankdata(values), rankdata(target), 0)
+    order = np.lexsort((target, values))
+    ranked, labels = values[order], target[order]
+    changes = np.flatnonzero(labels[1:] != labels[:-1])
+    # A value that stands for two classes tells neither.
+    few = len(changes) < 2 * classes and len(changes) * ROWS_PER_CLASS < len(values)
+    return 1.0 if len(changes) and few and bool((ranked[changes] != ranked[changes + 1]).all()) else 0.0
+
+
 def purity(texts: list[str], target: list[int]) -> float:
     """How often each category's most frequent class is right; 0 where there are too few rows of each to tell."""
     right = Counter[str]()
@@ -156,4 +179,4 @@ def purity(texts: list[str], target: list[int]) -> float:
     return (share - usual) / (1 - usual)
 
 
-__all__ = ["Constant", "GivesAway", "Identical", "constant", "named", "purity", "told"]
+__all__ = ["Constant", "GivesAway", "Identical", "by_order", "constant", "named", "purity", "told"]

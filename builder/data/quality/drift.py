@@ -19,6 +19,7 @@ class SplitDrift:
 
     title = "Training and test rows that differ"
     heavy = False
+    severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
         if look.data.schema.target.kind == "action":

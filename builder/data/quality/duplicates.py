@@ -8,7 +8,7 @@ import numpy as np
 
 from builder.data.quality import fixes
 from builder.data.quality.finding import SHOWN, Finding, are
-from builder.data.quality.look import Look
+from builder.data.quality.look import NAMES, Look
 
 CHANCE = 3.0  # times as many pairs as chance alone would make are remarkable
 
@@ -18,6 +18,7 @@ class Repeated:
 
     title = "Rows that stand there more than once"
     heavy = False
+    severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
         groups = repeats(look)
@@ -60,20 +61,19 @@ class Leakage:
 
     title = "Test rows that training sees as well"
     heavy = False
+    severe = True
 
     def check(self, look: Look) -> Iterator[Finding]:
         if look.overlapping:
             return
-        held, pairs = 0, list[tuple[int, int]]()
-        for group in repeats(look):
-            parts = look.part[group]
-            first = group[parts == 0]
-            for place in group[parts > 0] if len(first) else ():
-                held += 1
-                pairs.append((int(look.rows[place]), int(look.rows[first[0]])))
-        if not held:
+        found = _in_training(look)
+        if found is None:
+            found, measured = _in_sample(look), int((look.part > 0).sum())
+        else:
+            measured = sum(len(look.data.split[part]) for part in ("validation", "test"))
+        if not found:
             return
-        measured = int((look.part > 0).sum())
+        held = len(found)
         yield Finding(
             "leakage",
             "error",
@@ -81,10 +81,42 @@ class Leakage:
             f"{'is an exact copy' if held == 1 else 'are exact copies'} of training rows.",
             "What is measured on them is remembered, not learned, so the result looks better than it is; keep one of "
             "each, or split by the group that they belong to.",
-            pairs=tuple(pairs[:SHOWN]),
+            pairs=tuple(found[:SHOWN]),
             count=held,
             fix=fixes.drop_repeats(look),
+            exact=look.hashes is not None,
         )
+
+
+def _in_training(look: Look) -> list[tuple[int, int]] | None:
+    """Each validation or test row that training has just the same, with the first such row, of all rows; None where not
+    all can be looked at. None are found where so many rows are alike by chance."""
+    hashes = look.hashes
+    if hashes is None:
+        return None
+    _, place, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    pairs = float((counts * (counts - 1) / 2).sum())
+    if not pairs or pairs <= CHANCE * look.by_chance * (len(hashes) / max(1, len(look))) ** 2:
+        return []
+    part = np.full(len(look.data.target), -1)
+    for number, name in enumerate(NAMES):
+        part[look.data.split[name].numpy()] = number
+    trained = part[look.used] == 0
+    first = np.full(len(counts), -1)
+    first[place[trained][::-1]] = look.used[trained][::-1]
+    held = np.flatnonzero(~trained & (first[place] >= 0))
+    return list(zip(look.used[held].tolist(), first[place[held]].tolist(), strict=True))
+
+
+def _in_sample(look: Look) -> list[tuple[int, int]]:
+    """The same among the rows that are looked at."""
+    pairs = list[tuple[int, int]]()
+    for group in repeats(look):
+        parts = look.part[group]
+        first = group[parts == 0]
+        for place in group[parts > 0] if len(first) else ():
+            pairs.append((int(look.rows[place]), int(look.rows[first[0]])))
+    return pairs
 
 
 def repeats(look: Look) -> list[np.ndarray]:

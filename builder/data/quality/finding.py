@@ -36,7 +36,8 @@ class Finding:
     """One finding. `rows` are to be looked at, `pairs` belong together, `count` is how many there are altogether.
 
     An error makes what is measured on the test rows untrue, a warning harms training, a hint is good to know.
-    `method` says how it was found, where that has limits.
+    `method` says how it was found, where that has limits. It is `exact` where all rows were looked at, even of data of
+    which checks see a sample.
     """
 
     code: str
@@ -51,6 +52,7 @@ class Finding:
     plot: Plot | None = None
     fix: Fix | None = None
     method: str = ""
+    exact: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from builder.data.quality.finding import Fix, named
@@ -33,6 +33,15 @@ def scale_by_quantiles(look: Look, name: str) -> Fix | None:
 def read_as(look: Look, name: str, kind: str) -> Fix | None:
     """Read a column of texts as numbers or dates; the cells that are none are taken as missing."""
     return _set(look, [name], {"kind": kind}, f"Read as {kind}s")
+
+
+def treat_as_same(look: Look, name: str, aliases: Mapping[str, str]) -> Fix | None:
+    """Take labels as others that mean the same."""
+    known = look.said(name).get("aliases")
+    both = {**(known if isinstance(known, dict) else {}), **aliases}
+    (first, other), more = next(iter(aliases.items())), len(aliases) - 1
+    title = f"Treat {first[:30]!r} as {other[:30]!r}" + (f" and {more:,} more" if more else "")
+    return _set(look, [name], {"aliases": both}, title)
 
 
 def _set(look: Look, names: Sequence[str], settings: dict[str, Any], title: str) -> Fix | None:

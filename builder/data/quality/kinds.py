@@ -25,6 +25,7 @@ class MixedKinds:
 
     title = "Columns that mix numbers, dates and words"
     heavy = False
+    severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
         for name, values in look.categories.items():
@@ -75,6 +76,7 @@ class RareCategories:
 
     title = "Categories that are hardly ever met"
     heavy = False
+    severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
         for name, values in look.categories.items():

@@ -31,6 +31,7 @@ class LabelNoise:
 
     title = "Labels that may be wrong"
     heavy = True
+    severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
         labels = look.labels

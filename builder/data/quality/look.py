@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SAMPLE = 10_000
 PIXELS = 4_000_000  # of pictures and series, how many numbers are looked at altogether
+HASHED_BYTES = 2**29  # of data, up to which all of its rows are compared
 LARGEST_TABLE = 200 * 2**20  # bytes of an upload that is read once more
 NAMES = ("train", "validation", "test")
 
@@ -185,6 +187,41 @@ class Look:
         parts += list(self.coded.values())
         return alike(np.column_stack(parts)) if parts else np.arange(len(self))
 
+    @property
+    def sampled(self) -> bool:
+        """Whether some of the rows that are used are not looked at."""
+        return len(self.rows) < len(self.used)
+
+    @cached_property
+    def hashes(self) -> np.ndarray | None:
+        """What each of the rows that are `used` holds besides its target, as 64 bits that are the same for the same
+        content; None where it would take too long to read all of it."""
+        import pandas as pd
+
+        size = sum(values.element_size() * int(np.prod(values.shape[1:])) for values in self.data.inputs.values())
+        if self.data.raw.large or size * len(self.used) > HASHED_BYTES:
+            return None
+        found = np.zeros(len(self.used), dtype=np.uint64)
+        for values in self._whole():
+            hashed = pd.util.hash_array(values, categorize=False) if values.ndim == 1 else _hashed(values)
+            found = found * np.uint64(1_000_003) + hashed
+        return found
+
+    def _whole(self) -> Iterator[np.ndarray]:
+        """All that rows hold besides their targets, of all that are used: (used,) or (used, …)."""
+        for raw in self.raws:
+            if isinstance(raw, Texts):
+                yield np.array([str(raw.texts[row]) for row in self.used.tolist()], dtype=object)
+            elif isinstance(raw, (Images, Series)):
+                yield _values(raw)[self.used]
+            elif isinstance(raw, (Table, Categories)):
+                for values in (raw.numbers if isinstance(raw, Table) else {}).values():
+                    yield _plain(np.asarray(values, dtype=np.float64)[self.used])
+                for labels in (raw.categories if isinstance(raw, Table) else raw.columns).values():
+                    yield Labels.of(labels).at(self.used).codes.astype(np.int64)
+            elif raw.name in self.data.inputs:
+                yield self.data.inputs[raw.name][self.used].numpy()
+
     @cached_property
     def by_chance(self) -> float:
         """How many pairs of rows would hold the same if columns had nothing to do with each other: the product over
@@ -193,7 +230,8 @@ class Look:
             return 0.0
         same = 1.0
         for values in (*(alike(one[:, None]) for one in self.numbers.values()), *self.coded.values()):
-            same *= float(((np.bincount(values) / len(values)) ** 2).sum())
+            counts = np.bincount(values).astype(np.float64)  # no row makes a pair with itself
+            same *= float((counts * (counts - 1)).sum() / max(1, len(values) * (len(values) - 1)))
         return same * len(self) * (len(self) - 1) / 2
 
     def named(self, places: Any) -> tuple[int, ...]:
@@ -203,6 +241,19 @@ class Look:
 
 def _values(raw: Images | Series) -> np.ndarray:
     return raw.pixels if isinstance(raw, Images) else raw.windows
+
+
+def _plain(values: np.ndarray) -> np.ndarray:
+    """Numbers, all that are missing written in one way, and 0 as -0."""
+    return np.where(np.isnan(values), np.nan, values + 0.0)
+
+
+def _hashed(values: np.ndarray) -> np.ndarray:
+    """64 bits for each row of (n, …)."""
+    if values.dtype.kind == "f":
+        values = _plain(values).astype(values.dtype)
+    rows = (np.ascontiguousarray(one).tobytes() for one in values)
+    return np.array([int.from_bytes(blake2b(one, digest_size=8).digest(), "little") for one in rows], dtype=np.uint64)
 
 
 def alike(values: np.ndarray) -> np.ndarray:

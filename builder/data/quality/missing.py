@@ -21,6 +21,7 @@ class Missing:
 
     title = "Missing values"
     heavy = False
+    severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
         gaps = missing(look)

@@ -25,6 +25,7 @@ class NearLeakage:
 
     title = "Test rows that are nearly the same as a training row"
     heavy = True
+    severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
         train, held = np.flatnonzero(look.part == 0), np.flatnonzero(look.part > 0)

@@ -21,6 +21,7 @@ class FarValues:
 
     title = "Values far from all others"
     heavy = False
+    severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
         for name, values in look.numbers.items():
@@ -51,6 +52,7 @@ class OddExamples:
 
     title = "Examples with nothing in them"
     heavy = False
+    severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
         empty = [place for place, text in enumerate(look.texts) if not text.strip()]
@@ -85,6 +87,7 @@ class UnusualRows:
 
     title = "Rows that are unusual as a whole"
     heavy = True
+    severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
         from sklearn.ensemble import IsolationForest

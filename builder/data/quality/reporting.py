@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from builder.data.prepared import Prepared
-from builder.data.quality import classes, columns, drift, duplicates, kinds, labels, missing, near, outliers
+from builder.data.quality import classes, columns, drift, duplicates, kinds, labels, missing, near, outliers, unseen
 from builder.data.quality.finding import Finding, Report, order
 from builder.data.quality.look import Look
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 
 class Check(Protocol):
-    """Looks for one thing. A heavy one is run only where it is asked for."""
+    """Looks for one thing. A heavy one is run only where it is asked for; a severe one finds what makes results
+    untrue."""
 
     @property
     def title(self) -> str: ...
@@ -25,14 +27,28 @@ class Check(Protocol):
     @property
     def heavy(self) -> bool: ...
 
+    @property
+    def severe(self) -> bool: ...
+
     def check(self, look: Look) -> Iterator[Finding]:
         """Everything that this check finds."""
         ...
 
 
+# What is looked for wherever data is shown; everything else is for the report.
+AT_ONCE: tuple[Check, ...] = (
+    classes.Imbalance(),
+    classes.SmallClasses(),
+    missing.Missing(),
+    columns.Constant(),
+    columns.GivesAway(),
+    unseen.UnseenLabels(),
+    duplicates.Leakage(),
+)
 CHECKS: tuple[Check, ...] = (
     duplicates.Leakage(),
     columns.GivesAway(),
+    unseen.UnseenLabels(),
     duplicates.Repeated(),
     classes.Imbalance(),
     classes.SmallClasses(),
@@ -48,6 +64,16 @@ CHECKS: tuple[Check, ...] = (
     labels.LabelNoise(),
     outliers.UnusualRows(),
 )
+
+
+def looked(check: Check, look: Look) -> Iterator[Finding]:
+    """What a check finds; where it saw a sample of the rows, the sentence says so, as its figures are of these."""
+    for finding in check.check(look):
+        if finding.exact or not look.sampled:
+            yield finding
+        else:
+            said = f"{finding.message.rstrip('.')} (in a sample of {len(look):,} of {len(look.used):,} rows)."
+            yield replace(finding, message=said)
 
 
 def report(
@@ -69,6 +95,6 @@ def report(
     for place, check in enumerate(run):
         if progress is not None:
             progress(place / len(run), check.title)
-        found += check.check(look)
+        found += looked(check, look)
     titles = tuple(check.title for check in run)
     return Report(len(look.used), len(look), order(found), titles, time.perf_counter() - began)

@@ -11,20 +11,15 @@ import numpy as np
 from builder.data.labels import Labels
 from builder.data.mixed import Several
 from builder.data.prepared import Prepared
-from builder.data.quality.classes import Imbalance, SmallClasses
-from builder.data.quality.columns import Constant, GivesAway
-from builder.data.quality.duplicates import Leakage
 from builder.data.quality.finding import order
 from builder.data.quality.look import Look
-from builder.data.quality.missing import Missing
+from builder.data.quality.reporting import AT_ONCE, looked
 from builder.data.raw import Table
 
 if TYPE_CHECKING:
     from builder.graph import DataChoice
 
-# What is looked for wherever data is shown; everything else is for the report.
 COUNTED = 1_000_000  # of how many rows, evenly spread, it is counted how many numbers differ
-AT_ONCE = (Imbalance(), SmallClasses(), Missing(), Constant(), GivesAway(), Leakage())
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class Quality:
 def statistics(data: Prepared, choice: DataChoice | None = None) -> Quality:
     """A look at the data: sizes, classes, columns, and what may spoil training. What `choice` has mended is no more."""
     look = Look(data, choice)
-    remarks = [finding.message for finding in order([one for check in AT_ONCE for one in check.check(look)])]
+    remarks = [finding.message for finding in order([one for check in AT_ONCE for one in looked(check, look)])]
     classes: dict[str, int] = {}
     if data.schema.target.kind in ("class", "action"):
         counts = data.target[look.used].bincount(minlength=len(data.schema.target.classes)).tolist()

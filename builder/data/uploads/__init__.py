@@ -192,10 +192,7 @@ def read_upload(choice: DataChoice, home: Path) -> Raw:
     folder = find_upload(choice.dataset, home)
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        options = {**meta["options"], **choice.options}
-        said = choice.options.get(COLUMNS)
-        if COLUMNS in meta["options"] and isinstance(said, dict):
-            options[COLUMNS] = {**meta["options"][COLUMNS], **dict(said)}
+        options = options_of(meta["options"], choice)
         known = meta.get("reader") or {"image": "picture_folders"}.get(meta["kind"], "table")
         columns = options.pop(COLUMNS, None) if known != "table" else None
         raw = readers()[known].raw(folder, meta, options)
@@ -211,6 +208,19 @@ def read_upload(choice: DataChoice, home: Path) -> Raw:
             "What was kept of this upload is damaged or gone; remove it, and upload the file again."
         ) from None
     return raw
+
+
+def options_of(kept: Mapping[str, Any], choice: DataChoice) -> dict[str, Any]:
+    """The options of a document, over those that were settled as the data was added; of columns, setting by setting."""
+    options, said, before = {**kept, **choice.options}, choice.options.get(COLUMNS), kept.get(COLUMNS)
+    if isinstance(said, dict) and isinstance(before, dict):
+        both = {**before, **said}
+        options[COLUMNS] = {name: _over(before.get(name), one) for name, one in both.items()}
+    return options
+
+
+def _over(before: Any, said: Any) -> Any:
+    return {**before, **said} if isinstance(before, dict) and isinstance(said, dict) else said
 
 
 def find_upload(name: str, home: Path) -> Path:

@@ -1,0 +1,194 @@
+"""What makes results untrue is found, counted over all rows, and mended."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from builder.data import DataError, Prepared, add_file, prepare, statistics
+from builder.data.aliases import meant, merged, normal
+from builder.data.encode import encode_rows
+from builder.data.quality import report
+from builder.data.quality.finding import Finding
+from builder.data.severe import caveats, high_findings
+from builder.graph import DataChoice
+from tests.data.brought import png
+from tests.data.crafted import lines, packed
+
+ROWS = 90
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def _labels(row: int) -> str:
+    """Test rows (each third) write their labels in another way, and one of them is of a kind of its own."""
+    if row % 3:
+        return ("cat", "dog", "two words")[row % 9 // 3]
+    return "bird" if row == 0 else ("Cat.", "DOG ", "two  words!")[row % 9 // 3]
+
+
+def _table() -> bytes:
+    part = ("test", "train", "train")
+    return lines("n,kind,split", (f'{row * 7 % 50},"{_labels(row)}",{part[row % 3]}' for row in range(ROWS)))
+
+
+def _found(choice: DataChoice, home: Path) -> dict[str, Finding]:
+    return {finding.code: finding for finding in high_findings(choice, home)}
+
+
+def _mended(choice: DataChoice, finding: Finding) -> DataChoice:
+    assert finding.fix is not None
+    return DataChoice.model_validate({**choice.model_dump(mode="json"), **finding.fix.edit["data"]})
+
+
+def _class_counts(data: Prepared, part: str) -> dict[str, int]:
+    names, counts = np.unique([data.target_text(row) for row in data.split[part].tolist()], return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
+def test_labels_that_training_never_has_are_found_and_treated_as_the_same(home: Path) -> None:
+    choice = DataChoice(dataset=add_file(_table(), "a.csv", home).name)
+    found = _found(choice, home)["unseen_labels"]
+    assert found.message.startswith("30 rows of the 44 validation and test rows have labels of 'kind' that no training")
+    assert "'bird'" in found.advice
+    assert found.count == 30
+    assert found.columns == ("kind",)
+    after = _mended(choice, found)
+    data = prepare(after, home)
+    assert data.schema.target.classes == ("bird", "cat", "dog", "two words")
+    assert _class_counts(data, "test") == {"bird": 1, "cat": 9, "dog": 10, "two words": 10}
+    left = _found(after, home)["unseen_labels"]
+    assert left.count == 1
+    assert left.fix is None  # nothing in training is like it
+    assert "Nothing in training is called 'bird'" in left.advice
+    # What is unseen is also said where data is shown at a glance.
+    assert any("that no training row has" in remark for remark in statistics(prepare(choice, home), choice).remarks)
+
+
+def test_labels_by_folder_are_treated_as_the_same(home: Path) -> None:
+    random = np.random.default_rng(0)
+    content = packed(
+        {
+            f"{part}/{name}/{i}.png": png(random.integers(0, 255, (8, 8)).astype(np.uint8))
+            for part, names in (("train", ("cat", "dog")), ("test", ("Cat", "dog")))
+            for name in names
+            for i in range(12)
+        }
+    )
+    choice = DataChoice(dataset=add_file(content, "a.zip", home).name)
+    assert prepare(choice, home).schema.target.classes == ("Cat", "cat", "dog")
+    after = _mended(choice, _found(choice, home)["unseen_labels"])
+    data = prepare(after, home)
+    assert data.schema.target.classes == ("cat", "dog")
+    assert _class_counts(data, "test") == {"cat": 12, "dog": 12}
+    assert not _found(after, home)
+    with pytest.raises(DataError, match="takes 'aliases' alone"):
+        prepare(DataChoice(dataset=choice.dataset, options={"columns": {"class": {"role": "ignore"}}}), home)
+
+
+@pytest.mark.parametrize("task", ["multi_label", "several_outputs"])
+def test_labels_of_other_targets_are_looked_at_as_well(home: Path, task: str) -> None:
+    if task == "multi_label":
+        rows = (f"{r * 7 % 50},{'a;B.' if r % 3 == 0 else ('a;b', 'b;c')[r % 2]},{'etx'[r % 3]}" for r in range(ROWS))
+        options: dict[str, Any] = {"target": "y", "task": task}
+        table = lines("n,y,split", (row[:-1] + {"e": "test", "t": "train", "x": "train"}[row[-1]] for row in rows))
+    else:
+        rows = (f"{r * 7 % 50},{'B.' if r % 3 == 0 else 'ab'[r % 2]},{r % 5}.5,{r % 3}" for r in range(ROWS))
+        table = lines("n,y,z,split", (row[:-1] + ("test", "train", "train")[int(row[-1])] for row in rows))
+        roles = {"y": {"role": "target"}, "z": {"role": "target"}, "split": {"role": "split"}}
+        options = {"target": "y", "task": task, "columns": roles}
+    choice = DataChoice(dataset=add_file(table, "a.csv", home, options=options).name)
+    found = _found(choice, home)["unseen_labels"]
+    assert found.count == 30
+    assert found.fix is not None
+    assert "'B.' as 'b'" in found.fix.title
+    after = _mended(choice, found)
+    data = prepare(after, home)
+    classes = data.schema.target.classes or data.schema.target.parts[0].classes
+    assert classes == (("a", "b", "c") if task == "multi_label" else ("a", "b"))
+    assert "unseen_labels" not in _found(after, home)
+
+
+def test_aliases_of_an_input_are_applied_where_it_is_predicted(home: Path) -> None:
+    rows = (f"{'red' if r % 4 else ' Red '},{'pq'[r % 3 == 0]},{r}" for r in range(60))
+    choice = DataChoice(
+        dataset=add_file(lines("colour,y,n", rows), "a.csv", home, target="y").name,
+        options={"columns": {"colour": {"aliases": {"Red ": "red"}}}},
+    )
+    data = prepare(choice, home)
+    column = next(one for one in data.preprocess["fields"][0]["columns"] if one["name"] == "colour")
+    assert column["values"] == ["red"]
+    assert column["aliases"] == {"Red ": "red"}
+    rows_of = [{"colour": colour, "n": 3.0} for colour in ("red", "Red ", "blue")]
+    made = encode_rows(json.loads(json.dumps(data.preprocess)), rows_of)["features"]
+    assert made[0].tolist() == made[1].tolist() != made[2].tolist()
+    with pytest.raises(DataError, match="takes no 'aliases'"):
+        prepare(choice.model_copy(update={"options": {"columns": {"n": {"aliases": {"1": "2"}}}}}), home)
+
+
+def test_spellings_and_chains() -> None:
+    assert {normal(text) for text in ("Two  Words", "two words.", " TWO words !", "two\twords")} == {"two words"}
+    assert normal("C++") != normal("C#")
+    assert meant("a", {"a": "b", "b": "c"}) == "c"
+    assert meant("a", {"a": "b", "b": "a"}) in ("a", "b")  # and it ends
+    assert merged(["A", "a", "b"], {"A": "a"})[1].tolist() == [0, 0, 1]
+
+
+def test_what_a_class_lacks_is_told_as_it_is(home: Path) -> None:
+    # Training has all; validation has a and b, the test a and c.
+    rows = []
+    for row in range(240):
+        part = ("train", "train", "valid", "test")[row % 4]
+        names = {"train": "abcd", "valid": "ab", "test": "ac"}[part]
+        rows.append(f"{row},{names[row // 4 % len(names)]},{part}")
+    choice = DataChoice(dataset=add_file(lines("n,y,split", rows), "a.csv", home).name)
+    data = prepare(choice, home)
+    found = {one.code: one.message for one in report(data, choice, home, heavy=False).findings}["unmeasured_classes"]
+    assert found == (
+        "'b' stands in no test row. 'c' stands in no validation row. 'd' stands in no validation and no test row."
+    )
+
+
+def test_copies_are_counted_over_all_rows_and_samples_say_so(home: Path) -> None:
+    random = np.random.default_rng(1)
+    numbers = random.random(24_000)
+    numbers[20_000:20_037] = numbers[:37]  # the test holds 37 rows of training
+    gaps = random.random(24_000) < 0.2
+    rows = (
+        f"{value:.17g},{'' if gap else round(value, 3)},{'pq'[row % 2]},{'train' if row < 18_000 else 'valid' if row < 20_000 else 'test'}"
+        for row, (value, gap) in enumerate(zip(numbers, gaps, strict=True))
+    )
+    table = lines("n,m,y,split", rows).decode().splitlines()
+    for copy in range(37):
+        table[20_001 + copy] = f"{table[1 + copy].rpartition(',')[0]},test"
+    choice = DataChoice(dataset=add_file("\n".join(table).encode(), "a.csv", home).name)
+    found = {one.code: one for one in report(prepare(choice, home), choice, home, heavy=False).findings}
+    share = found["leakage"]
+    assert share.count == 37
+    assert share.message.startswith("37 rows of the 6,000 validation and test rows are exact copies of training")
+    assert all(second == first - 20_000 for first, second in share.pairs)
+    assert found["missing_values"].message.endswith("(in a sample of 10,000 of 24,000 rows).")
+    assert [one.code for one in caveats(high_findings(choice, home))] == ["leakage"]
+
+
+@pytest.mark.parametrize("kind", ["stretches", "monotone", "categories of numbers"])
+def test_columns_from_which_the_target_follows_are_found(home: Path, kind: str) -> None:
+    random = np.random.default_rng(2)
+    numbers, noise = random.random(300), random.random(300)
+    if kind == "stretches":
+        rows = [f"{v},{w},{'abc'[int(v > 0.3) + int(v > 0.6)]}" for v, w in zip(numbers, noise, strict=True)]
+    elif kind == "monotone":
+        rows = [f"{v**9},{w},{v * 100:.6f}" for v, w in zip(numbers, noise, strict=True)]
+    else:
+        rows = [f"g{int(v * 6)},{w},{10 * int(v * 6) + w / 100}" for v, w in zip(numbers, noise, strict=True)]
+    choice = DataChoice(dataset=add_file(lines("tells,noise,y", rows), "a.csv", home).name)
+    found = _found(choice, home)
+    assert found["gives_away"].columns == ("tells",)
+    assert not _found(_mended(choice, found["gives_away"]), home)
