@@ -10,6 +10,7 @@ from builder.ui import navigation, session
 from builder.ui.importing import import_button
 from builder.ui.picture import picture
 from builder.ui.projects import more
+from builder.ui.recovering import recovering
 from builder.ui.sharing import offered
 from builder.ui.style import narrow
 from builder.ui.words import ago, count, plain
@@ -98,6 +99,7 @@ def card(column: DeltaGenerator, begin: Template | Architecture, text: str) -> N
 narrow()
 st.title("Netloom")
 st.markdown("Draw a neural network, train it, see why it answers as it does, and take it away as plain PyTorch.")
+recovering(store)
 offered(store, open_project)
 new_project()
 recent(store.list_projects(limit=12))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from builder.train import TrainedRun
 
 LAST = "last"
+REBUILD = "netloom runs rebuild does that."
 _ALL = 1_000_000
 _LISTED = 8
 
@@ -27,10 +28,12 @@ def find_run(store: Store, wanted: str) -> Run:
         UsageError: there is none, or more than one.
     """
     from builder.train import refresh
+    from builder.train.recovery import offer
 
     runs = store.runs(limit=_ALL)
     if not runs:
-        raise UsageError("There are no runs yet; start one with netloom train.")
+        lost = offer(store)
+        raise UsageError(f"{lost} {REBUILD}" if lost else "There are no runs yet; start one with netloom train.")
     found = runs[:1] if wanted == LAST else [run for run in runs if wanted and run.id.startswith(wanted.lower())]
     if not found:
         raise UsageError(f"There is no run {wanted[:60]!r}; netloom runs lists them.")

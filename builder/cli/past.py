@@ -1,4 +1,4 @@
-"""What `netloom runs` does with runs that are there: compare, do again, resume, extend, branch, describe, hand over."""
+"""What `netloom runs` does with runs that are there: compare them, go on with them, describe them, hand them over."""
 
 from __future__ import annotations
 
@@ -113,6 +113,8 @@ def _followed(store: Store, run_id: str, context: Context) -> int:
 
 
 def _describe(store: Store, asked: Namespace, context: Context) -> int:
+    from builder.train.records import describe
+
     run = find_run(store, asked.run)
     wanted = {
         "title": asked.title,
@@ -122,11 +124,21 @@ def _describe(store: Store, asked: Namespace, context: Context) -> int:
     values = {key: value for key, value in wanted.items() if value is not None}
     if not values:
         raise UsageError("Say at least one of --title, --notes and --tags.")
-    store.update_run(run.id, **values)
+    describe(store, run.id, **values)
     found = store.run(run.id)
     value = {"run": run.id, "title": found.title, "notes": found.notes, "tags": found.tags}
     context.answer(value, f"{found.id}  {plain(found.title)}  {', '.join(found.tags)}")
     return 0
+
+
+def _rebuild(store: Store, asked: Namespace, context: Context) -> int:
+    from dataclasses import asdict
+
+    from builder.train import recovery
+
+    found = recovery.rebuild(store)
+    context.answer(asdict(found), found.sentence())
+    return FAILED if found.left_out else 0
 
 
 def _export(store: Store, asked: Namespace, context: Context) -> int:
@@ -155,6 +167,10 @@ def _export(store: Store, asked: Namespace, context: Context) -> int:
 
 def _cell(value: object) -> str:
     return "" if value is None else number(value) if isinstance(value, float) else str(value)
+
+
+def _nothing(parser: ArgumentParser) -> None:
+    pass
 
 
 def _several(parser: ArgumentParser) -> None:
@@ -198,5 +214,6 @@ ACTIONS = {
     "extend": Action("train a run that ended for more epochs", _extending, _extend),
     "branch": Action("start another run from weights that were kept on the way", _branching, _branch),
     "describe": Action("rename a run, tag it, write notes", _describing, _describe),
+    "rebuild": Action("list runs again whose folders are there, where the database was lost", _nothing, _rebuild),
     "export": Action("write runs for a spreadsheet, TensorBoard or MLflow", _exporting, _export),
 }

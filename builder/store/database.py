@@ -27,6 +27,7 @@ _HINTS = {
     "readonly": "let this user write to it, or choose another data folder",
     "read-only": "let this user write to it, or choose another data folder",
     "is full": "free some space on its disk",
+    "no such table": "it was emptied or exchanged while Netloom ran; start Netloom again, which makes the tables anew",
     "unable to open": "check that its folder exists and that this user may write there",
 }
 
@@ -116,7 +117,10 @@ class Database:
 
     def _sentence(self, found: str) -> str:
         if "not a database" in found or "malformed" in found:
-            return f"The database {self._where} is damaged; put a backup in its place, or choose another data folder."
+            return (
+                f"The database {self._where} is damaged; put a backup in its place. Without one, move it away: Netloom "
+                "then makes a new one, and offers to rebuild the list of runs from their folders."
+            )
         line = (found.splitlines() or ["unknown error"])[0].rstrip(".")
         hint = next((hint for words, hint in _HINTS.items() if words in line), "")
         return f"The database {self._where} cannot be used: {line}{'; ' if hint else ''}{hint}."

@@ -60,9 +60,13 @@ class Projects:
 
     db: Database
 
-    def create_project(self, project: Project) -> str:
-        """Keep a new project. Returns its id."""
-        project_id = str(uuid.uuid4())
+    def create_project(self, project: Project, *, project_id: str | None = None) -> str:
+        """Keep a new project, under an id that it had before where there is one. Returns its id.
+
+        Raises:
+            Missing: there is a project of this id already.
+        """
+        project_id = str(uuid.UUID(project_id)) if project_id else str(uuid.uuid4())
         now, text = utc_now(), dumps(project)
         with self.db.writing() as connection:
             connection.execute(

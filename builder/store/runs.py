@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shutil
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -139,6 +141,27 @@ class Runs:
                 connection.execute(insert(trials).values(**row, state="running"))
         return self.run(run_id)
 
+    def restore_run(
+        self, run_id: str, project_id: str, project: Project, state: str, reason: str, **values: Any
+    ) -> None:
+        """List a run that has ended and is not listed, with the fields of its row.
+
+        Raises:
+            StoreError: it has not ended.
+            Missing: there is no such project, or the run is listed by now.
+        """
+        if state not in ENDED:
+            raise StoreError(f"A run is listed again once it has ended, received {state!r}.")
+        row = {"id": run_id, "project_id": project_id, "state": state, "reason": reason}
+        row |= {"device": project.training.device, **_written(values)}
+        with self.db.writing() as connection:
+            connection.execute(insert(runs).values(**row))
+
+    def run_ids(self) -> set[str]:
+        """The ids of all runs."""
+        with self.db.reading() as connection:
+            return set(connection.execute(select(runs.c.id)).scalars())
+
     def run(self, run_id: str) -> Run:
         """One run.
 
@@ -226,7 +249,12 @@ class Runs:
         self.delete_run_folder(run_id)
 
     def delete_run_folder(self, run_id: str) -> None:
-        shutil.rmtree(self.run_folder(run_id), ignore_errors=True)
+        """Remove the folder of a run that is not listed any more, its document first: by that its worker knows that it
+        was deleted, and is not to be listed again."""
+        folder = self.run_folder(run_id)
+        with contextlib.suppress(OSError):
+            (folder / "project.json").unlink(missing_ok=True)
+        remove_folder(folder)
 
     def run_folder(self, run_id: str) -> Path:
         """Where a run keeps its files. The name on disk is the run's UUID, whatever its title is.
@@ -357,6 +385,15 @@ def _written(values: dict[str, Any]) -> dict[str, Any]:
     if "tags" in values:
         values = {**values, "tags": cleaned(values["tags"])}
     return {**values, **{name: json.dumps(values[name]) for name in _JSON if name in values}}
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, even while something is still being written into it."""
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.01)
 
 
 def as_run(row: Any) -> Run:

@@ -134,6 +134,16 @@ def weights(folder: Path, which: str = "best") -> dict[str, torch.Tensor]:
     return read_weights(weights_file(folder, which))
 
 
+def last_step(folder: Path) -> int | None:
+    """The step of the last checkpoint; None where there is none.
+
+    Raises:
+        CheckpointError: which it is cannot be read.
+    """
+    found = _pointed(folder)
+    return found and found[0]
+
+
 def chosen(folder: Path) -> str:
     """Which weights of a run are used: "best", or "last" where its document says so."""
     try:

@@ -28,10 +28,11 @@ from builder.store.host import here, named
 from builder.store.states import WITH_WORKER
 from builder.train import cluster, processes, teaching
 from builder.train.device import threads
-from builder.train.limits import declared, no_memory
-from builder.train.origin import freeze, looked_at, verified, whole
+from builder.train.limits import FULL, declared, no_memory, no_room
+from builder.train.origin import StartError, freeze, looked_at, verified, whole
 from builder.train.processes import MODULE, Worker
 from builder.train.queue import gpus, limits
+from builder.train.records import keep_record
 from builder.train.reproduce import environment
 
 ACTIVE = ("waiting", *WITH_WORKER)
@@ -104,8 +105,11 @@ def start(
         write_bytes(folder / "environment.json", json.dumps(environment(project, text), indent=1).encode())
         more: dict[str, Any] = {"owner": owner, "tags": tags, "about": about, "trial": trial, "place": place}
         store.create_run(project_id, project, title, run_id=run_id, limits=limits(), **more)
-    except BaseException:
+        keep_record(store, run_id)
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError) and (full := no_room(error)):
+            raise StartError(f"{FULL[full]}, and start the run again.") from error
         raise
     advance(store)
     return run_id
@@ -140,6 +144,7 @@ def enter(
     """
     known = {**(about or {}), **({"halted": False} if run.about.get("halted") else {})}
     store.enqueue(run, reopen=reopen, about=known, limits=limits(), prepare=prepare)
+    keep_record(store, run.id)
     advance(store)
 
 
@@ -197,7 +202,9 @@ def proceed(store: Store, run_id: str) -> None:
 
 def stop(store: Store, run_id: str) -> None:
     """Ask the worker to save a checkpoint and end; a run that waits leaves the line."""
-    if not store.leave_line(run_id):
+    if store.leave_line(run_id):
+        keep_record(store, run_id)
+    else:
         store.command(run_id, "stop")
 
 
@@ -266,6 +273,7 @@ def _fail(store: Store, run: Run, reason: str) -> None:
     put back into the queue since, and have another worker."""
     with contextlib.suppress(Lost):
         store.change_state(run.id, "failed", holding=run.claim, reason=reason, ended_at=datetime.now(UTC))
+        keep_record(store, run.id, curves=True)
 
 
 def _listen(store: Store, run: Run) -> Run:

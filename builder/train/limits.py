@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
@@ -20,8 +20,13 @@ GB = 2**30
 # What a process may have beyond its limit once it has failed, so that there is room to say why.
 _LAST_WORDS_BYTES = 256 * 2**20
 _CONTAINER = Path("/sys/fs/cgroup/memory.max")
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NO_ROOM_WORDS = re.compile(r"no space left|disk is full|disk quota|file too large|failed writing file|unexpected pos")
+# Why nothing can be written, and what helps, as the beginning of a sentence.
+FULL = {
+    "disk": "The disk is full; free some space on it",
+    "quota": "The disk quota of this user is used up; free some space of it",
+    "size": "A file became larger than a file may be here; raise that limit (ulimit -f)",
+}
+_NO_ROOM_WORDS = re.compile(r"no space left|disk is full|failed writing file|unexpected pos")
 _NO_MEMORY_WORDS = re.compile(r"not enough memory|can't allocate memory|bad_alloc|MemoryError|cannot allocate memory")
 
 
@@ -206,12 +211,18 @@ def taken(folder: Path) -> int:
     return found
 
 
-def no_room(error: BaseException) -> bool:
-    """Whether an error, or what led to it, says that the disk is full."""
-    return any(
-        (isinstance(found, OSError) and found.errno in _NO_ROOM) or _NO_ROOM_WORDS.search(str(found).lower())
-        for found in _chain(error)
-    )
+def no_room(error: BaseException) -> Literal["", "disk", "quota", "size"]:
+    """Whether an error, or what led to it, says that there is no room: the "disk" is full, a "quota" is used up, or a
+    file has reached the "size" that it may have."""
+    for found in _chain(error):
+        number, words = getattr(found, "errno", None), str(found).lower()
+        if number == errno.EDQUOT or "disk quota" in words:
+            return "quota"
+        if number == errno.EFBIG or "file too large" in words:
+            return "size"
+        if number == errno.ENOSPC or _NO_ROOM_WORDS.search(words):
+            return "disk"
+    return ""
 
 
 def no_memory(error: BaseException | str) -> bool:

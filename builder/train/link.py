@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import shutil
 import threading
 import time
 from functools import cache, partial
@@ -17,6 +16,7 @@ import psutil
 from builder import log
 from builder.graph import read, write
 from builder.store import Lost, Missing, Run, Store, StoreError
+from builder.store.runs import remove_folder
 from builder.train import checkpoints
 from builder.train.changes import ChangeLog
 from builder.train.energy import Meter
@@ -261,7 +261,8 @@ class Link(Watch):
             self.log("store", problem=repr(error))
 
     def _give_up(self) -> None:
-        """End at once: the run was deleted, so there is nobody to train for and nowhere to write to."""
+        """End at once: the run was deleted, so there is nobody to train for and nowhere to write to. Or the database
+        was; then the folder stays, and the run can be listed again."""
         clear(self.folder)
         os._exit(0)
 
@@ -318,9 +319,7 @@ def _process() -> psutil.Process:
 
 
 def clear(folder: Path) -> None:
-    """Remove the folder of a run that was deleted, even while something is still being written into it."""
-    for _ in range(100):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.01)
+    """Remove what was written into the folder of a run that was deleted. Where its document is there, nobody has
+    deleted the run, or whoever did is about to remove the rest: it is the database that was lost."""
+    if not (folder / "project.json").exists():
+        remove_folder(folder)

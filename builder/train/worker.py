@@ -29,21 +29,24 @@ from builder.store import Lost, Missing, Run, Store, StoreError, here, open_stor
 from builder.train import checkpoints
 from builder.train.cluster import RAY
 from builder.train.forkserver import serve
-from builder.train.limits import Reserve, RunLimits, confine, loosen, no_memory, no_room
+from builder.train.limits import FULL, Reserve, RunLimits, confine, loosen, no_memory, no_room
 from builder.train.link import LOG, Link, clear
 from builder.train.loop import DivergedError, Loop, TrainingError, Watch, begin
 from builder.train.observe import culprit
 from builder.train.observe.observer import Observer
 from builder.train.origin import FILE
+from builder.train.records import keep_record
 from builder.train.reproduce import note_machine
 from builder.train.teaching import teach, within
 from builder.train.trained import TrainedRun, evaluate, save_evaluation
+from builder.train.weight_files import CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Through: TypeAlias = Callable[[Link], Watch]
 
+RESUME = "Resume, or netloom runs resume"
 # How long a run that has ended tries to say so where the store cannot be written to.
 TELL_S = 20.0
 BEAT_S = 5.0
@@ -71,7 +74,7 @@ def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: 
         return 0
     except Exception as error:
         loosen()
-        state, why = "failed", reason(error, limits)
+        state, why = "failed", reason(error, limits, folder)
         checkpoints.tidy(folder)
         told("error", message=why, traceback=traceback.format_exc())
     ended.set()
@@ -87,6 +90,7 @@ def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: 
         print(why or state, file=sys.stderr, flush=True)
         raise
     told("end", state=state, reason=why)
+    keep_record(store, run_id, curves=True)
     return 1 if state == "failed" else 0
 
 
@@ -114,18 +118,29 @@ def _tell(store: Store, run_id: str, claim: str | None, state: str, reason: str)
             time.sleep(0.25)
 
 
-def reason(error: Exception, limits: RunLimits) -> str:
-    """Why a run failed, in a sentence."""
+def reason(error: Exception, limits: RunLimits, folder: Path) -> str:
+    """Why a run failed, in a sentence, and what helps."""
     import torch
 
     if isinstance(error, torch.OutOfMemoryError):
         return "The GPU's memory is full; make batches or layers smaller, or train on the CPU."
     if no_memory(error):
         return limits.too_much_memory
-    if no_room(error):
-        return "The disk is full; free some space on it, and resume the run, which goes on from its last checkpoint."
+    if full := no_room(error):
+        return f"{FULL[full]}, and resume the run ({RESUME} {folder.name[:8]}): {_goes_on(folder)}."
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return first[:500]
+
+
+def _goes_on(folder: Path) -> str:
+    """What a run does that is resumed: it has a checkpoint, or was cut off before the first one."""
+    try:
+        step = checkpoints.last_step(folder)
+    except CheckpointError:
+        return "its last checkpoint is damaged, and it goes on from the one before, if there is one"
+    if step is None:
+        return "it begins anew, as it had no checkpoint yet"
+    return f"it goes on from its last checkpoint, that of step {step:,}"
 
 
 def _beat(store: Store, run: Run, ended: threading.Event) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 from builder.store import Store, StoreError
 from builder.ui import session
 from builder.ui.live import Live
+from builder.ui.recovering import recovering
 from builder.ui.session import Closed
 from builder.ui.style import nothing_yet
 from builder.ui.words import ago, plain
@@ -19,6 +20,8 @@ def with_project(draw: Callable[[Live], None]) -> None:
     found = session.current()
     if isinstance(found, Live):
         draw(found)
+    elif recovering(session.store()) and found is None:
+        return  # what there was is not lost, and stands first
     elif found is None:
         nothing_yet()
     else:

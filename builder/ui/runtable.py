@@ -11,7 +11,7 @@ import streamlit as st
 from builder import train
 from builder.store import Run, Store, StoreError
 from builder.text import size
-from builder.train import continuing, kept, repeating
+from builder.train import continuing, kept, records, repeating
 from builder.train.compare import document, metrics, test
 from builder.train.energy import sentence
 from builder.train.queue import places
@@ -20,6 +20,7 @@ from builder.ui.asking import ask, delete, extend
 from builder.ui.comparing import comparing
 from builder.ui.handing import hand_over
 from builder.ui.live import Live
+from builder.ui.recovering import recovering
 from builder.ui.results import measured
 from builder.ui.sweeping import sweeping
 from builder.ui.trouble import guard
@@ -51,6 +52,8 @@ def runtable(live: Live) -> None:
         sweeping(live)
         return
     runs = live.store.runs(limit=LIMIT)
+    if recovering(live.store) and not runs:
+        return
     if not runs:
         st.markdown("#### No runs yet")
         st.caption(
@@ -236,7 +239,7 @@ def _describe(store: Store, run: Run) -> None:
         notes = st.text_area("Notes", run.notes, max_chars=20_000, height=160)
         if st.form_submit_button("Keep", type="primary"):
             values: dict[str, Any] = {"title": title.strip() or run.title, "tags": tags.split(","), "notes": notes}
-            ask(lambda: store.update_run(run.id, **values), "")
+            ask(lambda: records.describe(store, run.id, **values), "")
 
 
 def _repeated(store: Store, run: Run) -> None:

@@ -30,6 +30,7 @@ from builder.train import ACTIVE, checkpoints, control, limits, processes, refre
 from builder.train.loop import begin
 from builder.ui.live import Live
 from tests.networks import chain
+from tests.train.disks import fill, small_disk
 from tests.train.hasty import NAME, WORKER
 from tests.train.runs import Recorder, check_curves, moons, trained_here, until
 from tests.train.test_resuming import same
@@ -291,24 +292,8 @@ def test_checkpoints_that_were_never_pointed_to_do_not_push_out_the_one_that_is(
 @pytest.fixture
 def tight(tmp_path: Path) -> Iterator[Path]:
     """A data folder on a disk of 24 MiB."""
-    folder = tmp_path / "tight"
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(path: Path) -> None:
-    """Write until not a byte is left."""
-    with path.open("ab", buffering=0) as file:
-        for size in (1 << 20, 1 << 12, 1):
-            with contextlib.suppress(OSError):
-                while file.write(b"x" * size):
-                    pass
+    with small_disk(tmp_path / "tight", 24) as folder:
+        yield folder
 
 
 def test_a_full_disk_fails_a_run_in_words_and_loses_nothing(tight: Path, monkeypatch: pytest.MonkeyPatch) -> None:

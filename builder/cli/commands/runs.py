@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
-from builder.cli.choose import find_run, find_trained
+from builder.cli.choose import REBUILD, find_run, find_trained
 from builder.cli.command import Command, Context
 from builder.cli.commands.data import action
 from builder.cli.past import ACTIONS
@@ -37,6 +37,7 @@ class Runs(Command):
     def run(self, asked: Namespace, context: Context) -> int:
         from builder.store import open_store
         from builder.train import ACTIVE, refresh
+        from builder.train.recovery import offer
 
         store = open_store(context.home)
         if asked.action in ACTIONS:
@@ -47,7 +48,11 @@ class Runs(Command):
             (run.id[:_ID_SHOWN], moment(run.created_at), run.state, _steps(run), _best(run), short(run.title, 40))
             for run in found
         ]
-        text = table(head, rows, right=("best loss",)) if rows else "No runs yet; start one with netloom train."
+        lost = offer(store)
+        nothing = "No runs are listed." if lost else "No runs yet; start one with netloom train."
+        text = table(head, rows, right=("best loss",)) if rows else nothing
+        if lost:
+            context.note(f"{lost} {REBUILD}")
         context.answer([_value(run) for run in found], text)
         return 0
 

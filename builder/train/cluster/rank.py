@@ -45,7 +45,7 @@ def work(order: dict[str, Any]) -> tuple[str, str] | None:
         loop = _loop(order, home, folder)
     except Exception as error:
         traceback.print_exc()
-        problem = worker.reason(error, limits)
+        problem = worker.reason(error, limits, folder)
     ranks: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(ranks, {"host": socket.gethostname(), "pid": os.getpid(), "problem": problem})
     if dist.get_rank() == 0:
@@ -95,7 +95,7 @@ def _lead(loop: SharedLoop, run_id: str, claim: str, home: Path, folder: Path, l
         traceback.print_exc()
         worker.note(folder / LOG, "error", message=str(error), traceback=traceback.format_exc())
         checkpoints.tidy(folder)
-        return "failed", worker.reason(error, limits)
+        return "failed", worker.reason(error, limits, folder)
     finally:
         reserve.release()
         store.close()
