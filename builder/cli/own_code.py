@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.command import Failure
+from builder.cli.own_training import training_facts
 from builder.errors import UsageError
 from builder.text import plain
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from builder.compile.importers import TrainingFacts
 
 EXAMPLES = "example_inputs"
 _SPELLING = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_][\w.]*)")
@@ -30,8 +33,10 @@ def is_own(text: str) -> bool:
     return _SPELLING.fullmatch(text) is not None and not Path(text).exists()
 
 
-def record(text: str, shapes: list[str], target: Path) -> str:
-    """Run what `text` names and write the network that it gives as a program; returns what the network is called.
+def record(text: str, shapes: list[str], target: Path) -> tuple[str, TrainingFacts | None]:
+    """Run what `text` names and write the network that it gives as a program.
+
+    Returns what the network is called, and how it works while it is trained, where that can be recorded, too.
 
     Raises:
         Failure: it cannot be imported, gives no module, or cannot be recorded; it says what to do.
@@ -47,8 +52,9 @@ def record(text: str, shapes: list[str], target: Path) -> str:
         warnings.simplefilter("ignore")  # of libraries about themselves
         for name in ("torch.export", "torch._dynamo", "torch.fx.experimental.symbolic_shapes"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        torch.export.save(_recorded(model, given, text), target)
-    return type(model).__name__
+        program = _recorded(model, given, text)
+        torch.export.save(program, target)
+        return type(model).__name__, training_facts(model, program, lambda: _recorded(model, given, text))
 
 
 def _recorded(model: nn.Module, given: tuple[torch.Tensor, ...], text: str) -> Any:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from builder.check.outputs import scales
-
 if TYPE_CHECKING:
     from torch import nn
 
@@ -31,9 +29,6 @@ def weights(model: nn.Module) -> bytes:
 def preprocess(trained: Trained) -> dict[str, Any]:
     """What `encode.py` needs, and which field each argument of the network reads."""
     found = {**trained.data.preprocess, "target": trained.decoding, "arguments": trained.fields}
-    # Where an answer is of probabilities or their logarithms: what it is, of each that the network gives.
-    if known := scales(trained.project, trained.data.schema):
-        found["scales"] = known
     if trained.decoding["kind"] == "generated":  # real pictures are not asked for
         found["fields"] = [field for field in found["fields"] if field["name"] in trained.fields]
     return found

@@ -18,8 +18,9 @@ from builder.ui.live import Live
 from builder.ui.networks import standing
 from builder.ui.words import plain
 
-# Layers of two types that have a weight of the same shape: the words that come in, and those that are answered.
-SHARING = {"Embedding": ("Embedding", "Linear"), "Linear": ("Linear", "Embedding")}
+# Layers of several types that have a weight of the same shape: the words that come in, and those that are answered.
+_MATRICES = ("Linear", "Embedding", "TransposedLinear")
+SHARING = dict.fromkeys(_MATRICES, _MATRICES)
 
 
 def inspector(live: Live, network: str, selected: list[str]) -> None:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from builder.compile import module
+from builder.compile.importers.base import ONNX
 from builder.graph import read, write
 from builder.store import Store, open_store, weights
 from tests.cli.conftest import Console, Trained
@@ -44,7 +45,7 @@ def test_document_and_weights(console: Console, file: Path, network: nn.Module, 
     answer = console("import", file, "--to", target, "--json")
     assert answer.code == 0, answer.err
     assert answer.value["file"] == str(target)
-    assert answer.value["remarks"] == []
+    assert answer.value["remarks"] == [ONNX]
     drawn = module(read(target))
     drawn.load_state_dict(load_file(tmp_path / "drawn.safetensors"))
     rows = torch.randn(5, 4)

@@ -102,8 +102,8 @@ def _read(asked: Namespace) -> Imported:
         return read_model(existing(asked.file), asked.name)
     with TemporaryDirectory() as folder:
         target = Path(folder) / "model.pt2"
-        called = record(asked.file, asked.input, target)
-        return read_model(target, asked.name or called)
+        called, facts = record(asked.file, asked.input, target)
+        return read_model(target, asked.name or called, facts)
 
 
 def _targets(document: Path, *, force: bool) -> tuple[Path, Path]:

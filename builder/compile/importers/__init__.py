@@ -5,9 +5,9 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from builder.compile.importers.base import Imported, Unreadable
+from builder.compile.importers.base import Imported, TrainingFacts, Unreadable
 
-__all__ = ["Imported", "Unreadable", "read_model"]
+__all__ = ["Imported", "TrainingFacts", "Unreadable", "read_model"]
 
 # Files that people take for models, by how they begin; no ONNX file begins like that.
 ZIP, JSON = b"PK\x03\x04", (b"{", b"[")
@@ -18,10 +18,10 @@ PICKLED = (
 )
 
 
-def read_model(path: str | Path, name: str = "") -> Imported:
+def read_model(path: str | Path, name: str = "", facts: TrainingFacts | None = None) -> Imported:
     """The network of a file, which is told by its content: of torch.export, Keras, or else ONNX.
 
-    `name` is what the project is called.
+    `name` is what the project is called, `facts` what is known of a program's module besides.
 
     Raises:
         Unreadable: one sentence that says what is wrong and where.
@@ -31,7 +31,7 @@ def read_model(path: str | Path, name: str = "") -> Imported:
     from builder.compile.importers.torch_export import looks_like_pt2
 
     if looks_like_pt2(Path(path)):
-        return read_pt2(path, name)
+        return read_pt2(path, name, facts)
     if not looks_like_keras(Path(path)):
         from builder.compile.importers.onnx import import_file
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,30 @@ if TYPE_CHECKING:
 
 # What is said where equal tensors of a file are taken to be equal by chance, as fresh ones are.
 UNTIED = "Some layers of repeated blocks hold equal weights in the file; here each has weights of its own."
+
+
+# What is said of a file that holds a network as it answers: nothing in it tells what was done in training alone.
+EVALUATION = (
+    "The file holds the network as it answers. What acts in training alone and leaves no trace in such a file, such as "
+    "dropout inside attention, sampling and auxiliary outputs, is missing: add it before you train further."
+)
+ONNX = (
+    "An ONNX file holds the network as it answers: dropout and whatever else acts in training alone is missing, and "
+    "tables of positions may be cut to the length that was recorded. Add what you need before you train further."
+)
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """What is known of a module besides its program: how it works while it is trained.
+
+    `attention` holds the dropout of each `scaled_dot_product_attention` in the order of the program, `modules` that of
+    each nn.MultiheadAttention by its path; `remarks` say what has no place in a document.
+    """
+
+    attention: tuple[float, ...] = ()
+    modules: Mapping[str, float] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 class Unreadable(ValueError):  # noqa: N818  (that is what the file is)

@@ -33,7 +33,6 @@ class Bundle(Format):
                 "model.py": trained.source.encode(),
                 "predict.py": python("builder.export", "predict.py").encode(),
                 "preprocess.json": as_json(preprocess(trained)),
-                "probability.py": python("builder.nn", "probability.py").encode(),
                 "project.json": dumps(whole(trained)).encode(),
                 "weights.safetensors": weights(trained.model),
             }
@@ -72,7 +71,6 @@ A row has {columns}{more}, as in `example.json`. {_answer(trained)}
 | `model.py` | the network as PyTorch source, exactly as it was trained |
 | `weights.safetensors` | its trained weights |
 | `encode.py`, `preprocess.json` | from raw rows to tensors, with what was fitted on the training data |
-| `probability.py` | from what the network gives to logits, where it ends in a softmax or a sigmoid |
 | `predict.py` | loads these and predicts; import `load` and `predict` from it to use them in code of your own |
 | `example.json` | a row that the network was not trained on |
 | `project.json` | the project, to be opened in Netloom again |

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+_DROPS = re.compile(r"dropout|pdrop")
 COUNTED = "num_batches_tracked"
 _LISTED = 6
 
@@ -50,6 +52,12 @@ def read_folder(path: str | Path, name: str = "") -> Imported:
     remarks = list(taken.remarks)
     if not taken.fit.complete:
         remarks.insert(0, taken.fit.sentence())
+    rates = {
+        key: value for key, value in folder.config.items() if _DROPS.search(key) and type(value) is float and value
+    }
+    if rates:
+        listed = ", ".join(f"{plain(key)[:60]} {value:g}" for key, value in sorted(rates.items()))
+        remarks.append(f"Dropout in training ({listed}) is not taken; set it in the layers before you train further.")
     return Imported(project, taken.weights, tuple(remarks))
 
 

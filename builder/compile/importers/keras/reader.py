@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,9 @@ FAMILIES = (activations, merging, normalization, passing, places, reshaping, seq
 # What an axis gets whose length Keras leaves open.
 OPEN_LENGTH = 64
 KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
+# What training alone asks of a layer.
+_ASIDE = ("kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint",
+          "embeddings_regularizer", "gamma_regularizer", "beta_regularizer")  # fmt: skip
 # Layers that do not mind in which order the numbers of a flattened image come, and hand them on.
 _PASSING = frozenset({"Dropout", "ReLU", "LeakyReLU", "ELU", "GaussianNoise", "BatchNormalization", "Activation"})
 # Where Keras keeps the layers of a model: now, and in its first versions of the format.
@@ -90,15 +94,48 @@ def _imported(raw: Any, weights: Weights | None) -> Imported:
     sheet = _drawn(config, job, weights)
     networks = {"main": sheet.network(), **job.networks}
     project = Project(name=plain(config.name)[:200] or "Keras", networks=networks)
+    project = _thawed(project, job)
     analysis = analyse(project)
     if analysis.errors:
         raise Unreadable(f"The model cannot be drawn: {plain(analysis.errors[0].message)}")
     project, tensors = merged(project, sheet.weights)
+    for remark in _training(config):
+        job.remark(remark)
     if weights is None:
         job.remark("The file holds no weights, so they start at random.")
     else:
         fits(project, tensors)
     return grouped(Imported(project, tensors, tuple(job.remarks)))
+
+
+def _training(config: ModelConfig) -> list[str]:
+    """What the configuration says of training that has no place in a document, each once."""
+    counts: Counter[str] = Counter()
+    waiting = [config]
+    while waiting:
+        for layer in waiting.pop().layers.values():
+            counts.update(name for name in _ASIDE if layer.config.get(name))
+            waiting += [layer.model] if layer.model is not None else []
+    return [
+        f"{name.replace('_', ' ').capitalize()} of {count} layer{'s'[: count != 1]} is not taken; the trained answers "
+        "are the same, but further training goes without it."
+        for name, count in sorted(counts.items())
+    ]
+
+
+def _thawed(project: Project, job: Job) -> Project:
+    """The project with its layers trainable where Keras has all of them frozen, as nothing could learn then."""
+    nodes = [node for network in project.networks.values() for node in network.nodes.values()]
+    if not any(node.frozen for node in nodes) or not analyse(project).errors:
+        return project
+    job.remark("All layers are frozen in the file (trainable is false); here all of them can be trained.")
+    networks = {
+        name: network.with_nodes(
+            {key: node.model_copy(update={"frozen": False}) for key, node in network.nodes.items()}
+        )
+        for name, network in project.networks.items()
+    }
+    return project.model_copy(update={"networks": networks})
 
 
 def _drawn(config: ModelConfig, job: Job, weights: Weights | None) -> Sheet:

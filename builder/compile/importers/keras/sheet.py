@@ -184,6 +184,8 @@ class Sheet:
             raise self.owner.refuse(f"cannot be drawn: {found.refusal}")
         self.count(found.parameters)
         if found.parameters:
+            if self.owner.config.get("trainable") is False:
+                self.nodes[key] = node.model_copy(update={"frozen": True})
             self.tie(key, found.weights)
         return [Value(key, port.name, found.outputs[port.name], **rest) for port in layer.outputs()]
 

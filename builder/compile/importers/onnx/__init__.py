@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from builder.check import analyse
-from builder.compile.importers.base import Imported, Unreadable
+from builder.compile.importers.base import ONNX, Imported, Unreadable
 from builder.compile.importers.onnx.drawing import BATCH, Constant, Drawing, Refusal, Tensor, Value
 from builder.compile.importers.onnx.folding import computed
 from builder.compile.importers.onnx.operators import OPERATORS, Call, elementwise
 from builder.compile.importers.onnx.patterns import activations
 from builder.compile.importers.onnx.projections import gather
 from builder.compile.importers.onnx.reading import LIMIT, Entry, Graph, Operator, read, short
+from builder.compile.importers.onnx.tying import owner, share, untransposed
 from builder.compile.importers.repeats import grouped
 from builder.compile.placing import place
 from builder.graph import Network, Project
@@ -60,7 +61,9 @@ class _Import:
         self.graph = graph
         self.name = plain(name)[:200] or graph.name or "Imported network"
         self.draw = Drawing()
-        self.values: dict[str, Value] = {key: Constant(value, key) for key, value in graph.tensors.items()}
+        tables = untransposed(graph.tensors)
+        self.draw.tables |= {key: value for key, value in tables.items() if value.dtype == np.float32}
+        self.values: dict[str, Value] = {key: Constant(value, key) for key, value in tables.items()}
         self.readers: dict[str, list[Operator]] = {}
         for item in graph.operators:
             for key in item.inputs:
@@ -158,11 +161,8 @@ class _Import:
             found = computed(item, arrays)
             if found is None:
                 raise Refusal("it has no input that depends on the network's inputs")
-            first = inputs[0] if inputs else None
-            origin = first.weight if item.type in ("Identity", "Expand") and isinstance(first, Constant) else ""
-            self.values.update(
-                (key, Constant(array, origin)) for key, array in zip(item.outputs, found, strict=False) if key
-            )
+            for key, array in zip(item.outputs, found, strict=False):
+                self.values |= {key: Constant(array, owner(self.draw.tables, array))} if key else {}
             return
         if item.type not in OPERATORS:
             raise Refusal("no layer stands for it where its inputs are computed")
@@ -229,11 +229,14 @@ class _Import:
         """The document without the nodes that lead nowhere, checked, and its weights as tensors."""
         import torch
 
+        share(self.draw)
         self.draw.prune()
         attention = gather(self.draw, untie=True)
         self.draw.prune()
         for key, name in attention.items():
             self.draw.rename(key, name or "attention")
+        if all(item.type != "Dropout" for item in self.graph.operators):
+            self.draw.remark(ONNX)
         nodes = self.draw.nodes
         if len(nodes) > MAX_NODES:
             raise Unreadable(f"This network would have {len(nodes):,} nodes; a document holds {MAX_NODES:,}.")

@@ -19,6 +19,7 @@ import numpy as np
 from builder.check.context import fits
 from builder.check.measure import measure
 from builder.compile.importers.base import Unreadable
+from builder.compile.importers.onnx.tying import stretch
 from builder.graph import Edge, Node, is_identifier
 from builder.layers import TensorSpec
 from builder.layers.base import parse
@@ -107,6 +108,7 @@ class Drawing:
     remarks: list[str] = field(default_factory=list)
     shared: dict[tuple[str, str], str] = field(default_factory=dict)
     products: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)  # by the port that gives each
+    tables: dict[str, Array] = field(default_factory=dict)  # the file's own tensors that are learned, whole
     shown: dict[tuple[object, ...], Tensor] = field(default_factory=dict)  # masks as attention takes them
 
     def remark(self, text: str) -> None:
@@ -360,18 +362,30 @@ class Drawing:
         if not learned and short and np.isfinite(flat).all() and (whole or float(np.abs(flat).max(initial=0)) < 1e30):
             typed = [_typed(number) for number in (flat[:1] if same else flat)]
             made = self.draw("Constant", _anything(like), name or "constant", values=", ".join(typed), shape=sizes)
+        elif (cut := stretch(self.tables.get(value.weight, data), numbers)) is not None:
+            made = self._stretch(value.weight, cut, like, name, sizes)
         else:
-            made = self.draw(
-                *("Learned", _anything(like), name or "constant"),
-                shape=sizes,
-                weights={"weight": data.astype(np.float32)},
-                frozen=not learned,
-                start="zeros",
-                weight=value.weight,
-            )
+            made = self._learned(data, like, name, frozen=not learned, weight=value.weight)
         if whole:
             made = self.draw("Cast", made, "cast", to="int")
         return Tensor(made.ref, made.spec, tuple(axes), value.array.dtype == bool)
+
+    def _learned(self, data: Array, like: Tensor, name: str, *, frozen: bool, weight: str) -> Tensor:
+        weights = {"weight": data.astype(np.float32, copy=False)}
+        params: dict[str, Any] = {"shape": list(data.shape), "start": "zeros"}
+        given = _anything(like)
+        return self.draw("Learned", given, name or "constant", weights=weights, frozen=frozen, weight=weight, **params)
+
+    def _stretch(self, weight: str, cut: list[tuple[int, int]], like: Tensor, name: str, sizes: list[int]) -> Tensor:
+        """The whole of a table of the file, such as that of all positions, and behind it what is used of it."""
+        base = self.tables[weight]
+        parts = [(size, *one) for size, one in zip(base.shape, cut, strict=True) if size > 1]
+        made = self._learned(base.reshape([size for size, _, _ in parts]), like, name, frozen=False, weight=weight)
+        for axis, (size, start, length) in enumerate(parts, 1):
+            if length < size:
+                ends = ({"start": start} if start else {}) | ({"end": start + length} if start + length < size else {})
+                made = self.draw("Slice", made, f"{name or 'constant'}.slice", axis=axis, **ends)
+        return made if list(made.spec.shape[1:]) == sizes else self.reshaped(made, sizes)
 
     def aligned(self, values: Sequence[Value]) -> tuple[list[Tensor], tuple[tuple[int, ...], ...]]:
         """Several tensors with their axes side by side, ready for a layer, and the axes of what comes out.

@@ -11,6 +11,7 @@ import numpy as np
 
 from builder.compile.importers.onnx.drawing import BATCH, Array, Refusal
 from builder.compile.importers.onnx.reading import Operator
+from builder.compile.importers.onnx.tying import rows
 
 MOST = 2**27
 _ERF = np.vectorize(math.erf, otypes=[np.float64])
@@ -59,8 +60,8 @@ def _kept(found: Array, x: Array) -> Array:
     if math.prod(found.shape) > MOST:
         raise Refusal("it makes more numbers than can be kept")
     if found.dtype.kind == "f":
-        return found.astype(np.float32)
-    return found if found.dtype == bool else found.astype(np.int64)
+        return found.astype(np.float32, copy=False)  # a view stays one: see tying.py
+    return found if found.dtype == bool else found.astype(np.int64, copy=False)
 
 
 def _virtual(known: Known) -> list[Array] | None:
@@ -156,6 +157,12 @@ def _slice(known: Known) -> Array:
     return found
 
 
+def _gather(known: Known) -> Array:
+    axis = known.axis()
+    view = rows(known.x, known.array(1), axis) if axis >= 0 else None
+    return np.take(known.x, known.array(1), axis=axis) if view is None else view
+
+
 def _range(known: Known) -> Array:
     first, last, by = (known.number(place) for place in range(3))
     if not by or (last - first) / by > MOST:
@@ -199,7 +206,7 @@ _OTHERS: dict[str, Callable[[Known], Any]] = {
     "Cast": _cast,
     "Shape": lambda known: np.asarray(known.x.shape[known.get("start") : known.get("end")], np.int64),
     "Size": lambda known: np.asarray(known.x.size, np.int64),
-    "Gather": lambda known: np.take(known.x, known.array(1), axis=known.axis()),
+    "Gather": _gather,
     "Concat": lambda known: np.concatenate([np.asarray(item) for item in known.given], axis=known.axis()),
     "Reshape": _reshape,
     "Transpose": lambda known: np.transpose(known.x, known.get("perm")),

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builder.compile.importers.base import Imported, Unreadable
+from builder.compile.importers.base import Imported, TrainingFacts, Unreadable
 from builder.compile.importers.torch_export.archive import looks_like_pt2, read
 from builder.text import plain
 
 __all__ = ["import_file", "looks_like_pt2"]
 
 
-def import_file(path: str | Path, name: str = "") -> Imported:
-    """A document and its weights from an exported program.
+def import_file(path: str | Path, name: str = "", facts: TrainingFacts | None = None) -> Imported:
+    """A document and its weights from an exported program; `facts` are what is known of its module besides.
 
     Raises:
         Unreadable: the file is no exported program, or holds what cannot be drawn.
@@ -24,7 +24,7 @@ def import_file(path: str | Path, name: str = "") -> Imported:
     path = Path(path)
     archive = read(path)
     try:
-        reader = Reader(archive, parse(archive))
+        reader = Reader(archive, parse(archive), facts)
         draw = reader.drawn()
         return finished(draw, reader.owners, plain(name or path.stem)[:200] or "Imported network")
     except RecursionError:

@@ -21,8 +21,12 @@ def _attention(op: Aten) -> Any:
         mask, causal = None, True
     width = (q.shape if isinstance(q, Tensor) else op.tensor("query").shape)[-1]
     scale = op.number("scale", 1 / math.sqrt(width))
+    rate = round(op.number("dropout_p", 0.0), 9)
     if mask is None and all(isinstance(one, Tensor) and _headed(one) for one in (q, k, v)):
-        return [layer(op.draw, Heads(q, k, v, scale, causal), q, op.name)]  # type: ignore[arg-type]
+        heads = Heads(q, k, v, scale, causal, rate)  # type: ignore[arg-type]
+        return [layer(op.draw, heads, op.tensor("query"), op.name)]
+    if rate:
+        op.draw.remark("Dropout inside attention with a mask is not taken; the answers are the same.")
     return spelled(op.layer, q, k, v, mask, scale, causal)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from builder.compile.importers.onnx.drawing import BATCH, Constant, Refusal
+from builder.compile.importers.onnx.tying import rows
 from builder.compile.importers.torch_export.archive import KINDS
 
 MOST = 2**27
@@ -59,8 +61,10 @@ def computed(kind: str, args: Mapping[str, Any]) -> list[Any]:
     packet = getattr(torch.ops.aten, kind)
     try:
         with torch.no_grad():
-            _bounded(packet, given)
-            found = packet(**given)
+            found = _looked_up(kind, args)
+            if found is None:
+                _bounded(packet, given)
+                found = packet(**given)
     except Refusal:
         raise
     except Exception as error:  # what PyTorch refuses, it refuses by any class
@@ -72,6 +76,15 @@ def computed(kind: str, args: Mapping[str, Any]) -> list[Any]:
         if isinstance(found, list)
         else [_constant(part, origin) for part in parts]
     )
+
+
+def _looked_up(kind: str, args: Mapping[str, Any]) -> Any:
+    """Rows of a table that follow each other, as positions are, as a view of it."""
+    table, places = args.get("weight"), args.get("indices")
+    if kind != "embedding" or not isinstance(table, Constant) or not isinstance(places, Constant):
+        return None
+    found = rows(table.array, places.array)
+    return None if found is None else _view(found)
 
 
 def _origin(kind: str, args: Mapping[str, Any]) -> str:
@@ -114,15 +127,24 @@ def _bounded(packet: Any, given: dict[str, Any]) -> None:
 
 
 def _plain(kind: str, name: str, value: Any) -> Any:
-    import torch
-
     if isinstance(value, Constant):
-        return torch.from_numpy(np.array(value.array, order="C"))
+        return _view(value.array)
     if isinstance(value, list):
         return [_plain(kind, name, part) for part in value]
     if type(value) is int and value and value % BATCH == 0:
         return value // BATCH
     return value
+
+
+def _view(array: np.ndarray[Any, Any]) -> Any:
+    """The numbers as a tensor, in the same memory: what only moves them gives a view, by which they are known again."""
+    import torch
+
+    if any(step < 0 for step in array.strides):
+        array = np.array(array, order="C")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of arrays that are not to be written to, to which nothing here writes
+        return torch.from_numpy(array)
 
 
 def _dtype(kind: int) -> Any:
@@ -139,5 +161,6 @@ def _constant(value: Any, origin: str = "") -> Constant:
         raise Refusal("it gives no tensor")
     array = value.detach().numpy()
     if array.dtype.kind == "f":
-        array = array.astype(np.float32)
-    return Constant(array if array.dtype == bool or array.dtype.kind == "f" else array.astype(np.int64), origin)
+        array = array.astype(np.float32, copy=False)
+    known = array.dtype == bool or array.dtype.kind == "f"
+    return Constant(array if known else array.astype(np.int64, copy=False), origin)

@@ -9,6 +9,7 @@ import numpy as np
 
 from builder.compile.importers.onnx.drawing import Constant, Refusal, Tensor, Value
 from builder.compile.importers.onnx.operators import KINDS
+from builder.compile.importers.onnx.operators.normalization import momentum
 from builder.compile.importers.torch_export.table import Aten, States, aten, placed
 
 
@@ -160,9 +161,11 @@ def _batch_norm(op: Aten) -> Any:
             "num_batches_tracked": np.zeros((), np.int64),
         }
         ready, epsilon = op.draw.straight(tensor), op.number("eps", 1e-5)
-        return [op.draw.draw(f"BatchNorm{kind}", ready, op.name, affine=False, epsilon=epsilon, weights=stored)]
+        params = {"affine": False, "epsilon": epsilon, **momentum(op.number("momentum", 0.1))}
+        return [op.draw.draw(f"BatchNorm{kind}", ready, op.name, weights=stored, **params)]
     weight, bias = weight or _or(op, "weight", size, 1.0), bias or _or(op, "bias", size, 0.0)
-    return op.layer("BatchNormalization", tensor, weight, bias, mean, variance, epsilon=op.number("eps", 1e-5))
+    given = {"epsilon": op.number("eps", 1e-5), "momentum": 1 - op.number("momentum", 0.1)}
+    return op.layer("BatchNormalization", tensor, weight, bias, mean, variance, **given)
 
 
 @aten("layer_norm", "native_layer_norm", "rms_norm", "_fused_rms_norm")

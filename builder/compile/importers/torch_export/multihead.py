@@ -24,6 +24,12 @@ def of(item: Operator) -> Module | None:
     return next((module for module in item.stack if module.kind.endswith(".MultiheadAttention")), None)
 
 
+def _dropped(item: Operator) -> float:
+    """The share of weights that an operator drops where the program was recorded in training."""
+    rate = item.args.get("dropout_p" if item.type == "scaled_dot_product_attention" else "p")
+    return float(rate) if item.type in ("scaled_dot_product_attention", "dropout") and isinstance(rate, float) else 0.0
+
+
 @dataclass
 class Multihead:
     """The operators of one use of the module."""
@@ -35,6 +41,7 @@ class Multihead:
     tensors: Mapping[str, Array]
     compute: Callable[[Operator], None]
     needed: set[str]
+    dropout: float = 0.0
 
     def draw(self, draw: Drawing) -> bool:
         """Draw the layer and enter what it gives; False where the module does what no layer does.
@@ -70,6 +77,8 @@ class Multihead:
         kind = "CrossAttention" if len(ready) > 1 else "MultiHeadAttention" if biased else "SelfAttention"
         params: dict[str, Any] = {"heads": heads} | ({"causal": True} if causal else {})
         params |= {} if biased else {"bias": False}
+        rate = next((rate for item in self.items if (rate := _dropped(item))), self.dropout)
+        params |= {"dropout": round(rate, 9)} if 0 < rate < 1 else {}
         parts: dict[str, Array] = {}
         for leaf in ("weight", "bias")[: 1 + biased]:
             rows = np.split(weights[f"in_proj_{leaf}"], 3)

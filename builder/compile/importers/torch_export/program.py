@@ -81,7 +81,8 @@ class Entry:
 class Program:
     """What an archive says. `weights` maps a value of the graph to the tensor's name in the modules.
 
-    `values` are inputs that are no tensors, and `widths` the length of the last axis of each tensor.
+    `values` are inputs that are no tensors, and `widths` the length of the last axis of each tensor; `frozen` are
+    parameters that take no gradient.
     """
 
     operators: tuple[Operator, ...]
@@ -91,6 +92,7 @@ class Program:
     buffers: frozenset[str]
     values: dict[str, Any] = field(default_factory=dict)
     widths: dict[str, int] = field(default_factory=dict)
+    frozen: frozenset[str] = frozenset()
 
 
 def _refs(value: Any) -> list[Ref]:
@@ -154,7 +156,11 @@ def _program(archive: Archive) -> Program:
         raise Unreadable(f"This program has more than {MAX_INPUTS} inputs or outputs, which is too many to draw.")
     operators = tuple(_operator(node) for node in graph["nodes"])
     _ordered(operators, {*weights, *values, *(entry.name for entry in inputs)})
-    return Program(operators, tuple(inputs), tuple(outputs), weights, frozenset(buffers), values, _widths(graph))
+    learned = [name for name in weights if name not in buffers]
+    frozen = frozenset(name for name in learned if graph["tensor_values"][name].get("requires_grad") is False)
+    return Program(
+        operators, tuple(inputs), tuple(outputs), weights, frozenset(buffers), values, _widths(graph), frozen
+    )
 
 
 def _widths(graph: dict[str, Any]) -> dict[str, int]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from builder.compile.importers.base import Unreadable
+from builder.compile.importers.base import TrainingFacts, Unreadable
 from builder.compile.importers.onnx.drawing import BATCH, Constant, Drawing, Refusal, Tensor
 from builder.compile.importers.onnx.projections import gather
+from builder.compile.importers.onnx.tying import share
 from builder.compile.importers.torch_export import attention, layers, multihead, numbers, shapes, signals  # noqa: F401  (they fill the table)
+from builder.compile.importers.torch_export.accounting import account
 from builder.compile.importers.torch_export.archive import Archive, named
 from builder.compile.importers.torch_export.folding import FOLDED, arithmetic, computed
 from builder.compile.importers.torch_export.program import Entry, Module, Operator, Program, Ref
@@ -34,8 +36,11 @@ _ALIASES = {"_to_copy": "to", "special_erf": "erf", "arctan": "atan", "silu_": "
 class Reader:
     """One program on its way to a drawing. `owners` says which modules were at work for each node."""
 
-    def __init__(self, archive: Archive, program: Program) -> None:
-        self.archive, self.program = archive, program
+    def __init__(self, archive: Archive, program: Program, facts: TrainingFacts | None = None) -> None:
+        self.archive, self.program, self.facts = archive, program, facts
+        attending = [item.name for item in program.operators if item.type == "scaled_dot_product_attention"]
+        known = facts.attention if facts and len(facts.attention) == len(attending) else ()
+        self.dropped = dict(zip(attending, known, strict=False))
         self.draw = Drawing()
         self.owners: dict[str, tuple[Module, ...]] = {}
         self.values: dict[str, Any] = dict(program.values)
@@ -61,10 +66,11 @@ class Reader:
             self._output(name, number)
         for (root, *_), shown in self.draw.shown.items():
             self._beside(shown.ref, str(root))
-        self._share()
+        share(self.draw)
         self.draw.prune()
         gather(self.draw)
         self.draw.prune()
+        account(self.draw, self.program, self.archive.tensors, needed, self.facts)
         return self.draw
 
     def _batch(self) -> int:
@@ -215,8 +221,9 @@ class Reader:
             if module in other.stack and other.name in needed and not _on_lengths(other)
         ]
         known = set(self.draw.nodes)
+        dropout = self.facts.modules.get(module.path, 0.0) if self.facts else 0.0
         whole = multihead.Multihead(
-            module, items, self.program, self.values, self.archive.tensors, self._operator, needed
+            module, items, self.program, self.values, self.archive.tensors, self._operator, needed, dropout
         )
         try:
             drawn = whole.draw(self.draw)
@@ -242,6 +249,8 @@ class Reader:
             return computed(kind, args)
         if kind not in OPERATORS:
             raise Refusal("no layer stands for it where its inputs are computed")
+        if item.name in self.dropped:
+            args["dropout_p"] = self.dropped[item.name]
         op = Aten(kind, _name(item), args, self.draw, self.batch, self._wanted(item))
         return OPERATORS[kind](op)
 
@@ -269,7 +278,9 @@ class Reader:
         array = self.archive.tensors[own]
         if value.name in self.program.buffers:
             return Constant(array)
-        return Constant(array, _weight_name(own, item))
+        name = _weight_name(own, item)
+        self.draw.tables.setdefault(name, array)
+        return Constant(array, name)
 
     def _output(self, name: str, number: int) -> None:
         value = self.values.get(name)
@@ -297,32 +308,6 @@ class Reader:
             key = ref.partition(".")[0]
             self.owners[key] = self.owners[root.partition(".")[0]]
             ref = self.draw.sources[key]["in"]
-
-    def _share(self) -> None:
-        """Nodes that use the very same weights share them."""
-        homes: dict[tuple[str, int], str] = {}
-        for key, parts in self.draw.weights.items():
-            node = self.draw.nodes[key]
-            learned = {part: array for part, array in parts.items() if not part.startswith(("running_", "num_batches"))}
-            marks = {part: _address(array) for part, array in learned.items()}
-            found = {
-                homes[part, mark] for part, mark in marks.items() if (part, mark) in homes and learned[part].size > 1
-            }
-            if node.shares is None and len(found) == 1:
-                (other,) = found
-                theirs = self.draw.weights[other]
-                same = {part for part in learned if part in theirs and theirs[part].shape == learned[part].shape}
-                if all(_address(theirs[part]) == marks[part] for part in same):
-                    self.draw.nodes[key] = node.model_copy(update={"shares": self.draw.nodes[other].shares or other})
-                else:
-                    self.draw.remark(f"Weights of {key} are those of {other} in the program; here each has its own.")
-            for part, mark in marks.items():
-                homes.setdefault((part, mark), key)
-
-
-def _address(array: Any) -> int:
-    found: int = array.__array_interface__["data"][0]
-    return found
 
 
 def _parts(value: Any) -> list[Any]:

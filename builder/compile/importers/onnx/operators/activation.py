@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from builder.compile.importers.onnx.drawing import Refusal, Value
+from builder.compile.importers.onnx.drawing import Refusal, Tensor, Value
 from builder.compile.importers.onnx.operators.base import (
     OPERATORS,
     Call,
@@ -98,11 +98,21 @@ def _softmax(call: Call) -> list[Value]:
     return [elementwise(call.draw, call.type if call.type == "Softmax" else "LogSoftmax", tensor, call.name, **params)]
 
 
-@operator("Identity", "Dropout")
+@operator("Identity")
 def _same(call: Call) -> list[Value | None]:
+    return [call.inputs[0]]
+
+
+@operator("Dropout")
+def _dropout(call: Call) -> list[Value | None]:
+    """Dropout, which does nothing while it answers, and is kept as a network is to be trained further."""
     if call.wanted[1:] and any(call.wanted[1:]):
         raise Refusal("the mask of a dropout is random")
-    return [call.inputs[0], None]
+    value, rate = call.inputs[0], call.number(1)
+    rate = round(float(call.get("ratio", 0.5)) if rate is None else rate, 9)
+    if not isinstance(value, Tensor) or not 0 < rate < 1 or value.spec.dtype != "float":
+        return [value, None]
+    return [elementwise(call.draw, "Dropout", value, call.name, rate=rate), None]
 
 
 @operator("Cast", "CastLike")

@@ -13,6 +13,15 @@ from builder.compile.importers.onnx.operators.base import (
 )
 
 
+def momentum(share: float) -> dict[str, float]:
+    """How fast running statistics follow, as a layer's parameter where it is not the usual one.
+
+    A share of 0 stands for the mean of all batches, which no layer keeps.
+    """
+    found = round(share, 7)  # files hold it as float32
+    return {"momentum": found} if 0 < found <= 1 and found != 0.1 else {}
+
+
 @operator("BatchNormalization")
 def _batch_norm(call: Call) -> list[Value | None]:
     tensor = call.draw.straight(call.tensor())
@@ -27,6 +36,7 @@ def _batch_norm(call: Call) -> list[Value | None]:
         *(f"BatchNorm{kind}", tensor, call.base(1)),
         epsilon=round(float(call.get("epsilon", 1e-5)), 12),
         weights={**stored, "num_batches_tracked": np.zeros((), np.int64)},
+        **momentum(1 - float(call.get("momentum", 0.9))),
     )
     return [made, None, None, None, None]
 

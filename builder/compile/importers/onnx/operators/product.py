@@ -17,7 +17,7 @@ def linear(call: Call, tensor: Tensor, weight: Array, bias: Array | None, name: 
     tensor = call.draw.last(tensor)
     if tensor.spec.kind not in ("vector", "sequence", "image"):
         raise Refusal(f"a linear layer does not take {tensor.spec}")
-    weights = {"weight": np.ascontiguousarray(weight)} | ({} if bias is None else {"bias": bias.reshape(-1)})
+    weights = {"weight": weight} | ({} if bias is None else {"bias": bias.reshape(-1)})
     made = call.draw.draw(
         *("Linear", tensor, name), units=weight.shape[0], bias=bias is not None, weights=weights, weight=origin
     )
@@ -39,7 +39,8 @@ def _gemm(call: Call) -> list[Value]:
         bias = np.broadcast_to(bias.reshape(-1) * np.float32(beta), (weight.shape[0],)).copy()
     constant = call.constant(1)
     origin = constant.weight if constant and turned and alpha == 1 else ""
-    return [linear(call, call.tensor(), weight * np.float32(alpha), bias, call.base(1), origin)]
+    weight = weight if alpha == 1 else weight * np.float32(alpha)
+    return [linear(call, call.tensor(), weight, bias, call.base(1), origin)]
 
 
 @operator("MatMul")

@@ -1,0 +1,385 @@
+"""What a model does in training is kept by an import, or said once: tables, ties, dropout, statistics, freezing."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+from torch.nn.utils import parametrizations
+
+from builder.check import analyse
+from builder.cli.own_code import record
+from builder.compile import module
+from builder.compile.importers import Imported, read_model
+from builder.compile.importers.base import EVALUATION, ONNX
+from builder.compile.importers.keras import read_keras
+from builder.compile.importers.onnx import import_bytes
+from builder.export.tracing import quiet
+
+WORDS = torch.randint(0, 20, (3, 6), generator=torch.Generator().manual_seed(0))
+STEPS, ROWS = torch.randn(3, 6, 8), torch.randn(3, 8)
+
+
+class LearnedPositions(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.last = nn.Parameter(torch.randn(1, 32, 8)), nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.last(x + self.table[:, : x.size(1)])
+
+
+class LookedUpPositions(nn.Module):
+    """As GPT-2 has them, and from the third place on, as OPT has them."""
+
+    def __init__(self, first: int = 0) -> None:
+        super().__init__()
+        self.words, self.places, self.first = nn.Embedding(20, 8), nn.Embedding(34, 8), first
+
+    def forward(self, tokens: torch.Tensor) -> Any:
+        x = self.words(tokens) + self.places(torch.arange(tokens.size(1)) + self.first)
+        return x @ self.words.weight.T  # tied, but written as a product
+
+
+class TwoStretches(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.last = nn.Parameter(torch.randn(32, 8)), nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.last((x + self.table[:6]) * self.table[10:16, :])
+
+
+class TiedAutoencoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.shift = nn.Linear(8, 3), nn.Parameter(torch.randn(8))
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return F.linear(torch.tanh(self.encoder(x)), self.encoder.weight.t(), self.shift)
+
+
+class SquareAutoencoder(nn.Module):
+    """Both layers have a bias of the same shape, which sharing by names would take along."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.shift = nn.Linear(8, 8), nn.Parameter(torch.randn(8))
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return F.linear(torch.tanh(self.encoder(x)), self.encoder.weight.t(), self.shift)
+
+
+class Variational(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean, self.spread, self.decoder = nn.Linear(8, 3), nn.Linear(8, 3), nn.Linear(3, 8)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        mean, spread = self.mean(x), self.spread(x)
+        return self.decoder(mean + torch.randn_like(mean) * torch.exp(spread / 2) if self.training else mean)
+
+
+class Auxiliary(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.side, self.head = nn.Linear(8, 8), nn.Linear(8, 2), nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        x = F.relu(self.body(x))
+        return (self.head(x), self.side(x)) if self.training else self.head(x)
+
+
+class Attention(nn.Module):
+    """Two layers, one of PyTorch's own and one by hand, each with dropout on its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = nn.MultiheadAttention(8, 2, dropout=0.3, batch_first=True)
+        self.project, self.head = nn.Linear(8, 24), nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        x = self.own(x, x, x)[0]
+        q, k, v = (part.view(*x.shape[:2], 2, 4).transpose(1, 2) for part in self.project(x).chunk(3, -1))
+        x = F.scaled_dot_product_attention(q, k, v, dropout_p=0.25 if self.training else 0.0)
+        return self.head(x.transpose(1, 2).flatten(2))
+
+
+class WeightNorm(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = parametrizations.weight_norm(nn.Linear(8, 8)), nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.last(F.relu(self.first(x)))
+
+
+class Statistics(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, momentum=0.02, eps=1e-3)
+        self.plain, self.last = nn.BatchNorm2d(3, affine=False, momentum=0.3), nn.Linear(3, 2)
+        self.conv.requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.last(self.plain(self.norm(self.conv(x))).mean((2, 3)))
+
+
+def by_pt2(model: nn.Module, x: torch.Tensor, path: Path) -> Imported:
+    """The import of a program that was recorded after model.eval(), which answers as the model does."""
+    with quiet():
+        program = torch.export.export(model.eval(), (x,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+        torch.export.save(program, path / "model.pt2")
+    found = read_model(path / "model.pt2")
+    drawn = module(found.project).eval()
+    drawn.load_state_dict(found.weights)
+    torch.testing.assert_close(drawn(x), model(x), atol=1e-5, rtol=1e-5)
+    return found
+
+
+def learned(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("make", "x"),
+    [
+        (LearnedPositions, STEPS),
+        (TwoStretches, STEPS),
+        (LookedUpPositions, WORDS),
+        (lambda: LookedUpPositions(2), WORDS),
+        (TiedAutoencoder, ROWS),
+        (Attention, STEPS),
+    ],
+)
+def test_all_parameters_of_a_program_are_here_and_no_more(
+    make: Callable[[], nn.Module], x: torch.Tensor, tmp_path: Path
+) -> None:
+    model = make()
+    found = by_pt2(model, x, tmp_path)
+    assert learned(module(found.project)) == learned(model)
+    assert analyse(found.project).totals.parameters == learned(model)
+    assert found.remarks == (EVALUATION,)
+
+
+def test_tied_weights_learn_together(tmp_path: Path) -> None:
+    model = TiedAutoencoder()
+    drawn = module(by_pt2(model, ROWS, tmp_path).project)
+    drawn.load_state_dict(by_pt2(model, ROWS, tmp_path).weights)
+    for one in (model, drawn):
+        one(ROWS).square().sum().backward()
+    gradients = [{p.shape: p.grad for p in one.parameters()} for one in (model, drawn)]
+    for shape, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][shape], gradient)
+
+
+def test_what_cannot_be_tied_is_said(tmp_path: Path) -> None:
+    found = by_pt2(SquareAutoencoder(), ROWS, tmp_path)
+    assert sum("transposed in the file; here each has its own" in remark for remark in found.remarks) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (Variational, "2 parameters of the program (spread.weight, spread.bias: 27 numbers) have no place here"),
+        (Auxiliary, "2 parameters of the program (side.weight, side.bias: 18 numbers) have no place here"),
+        (WeightNorm, "(weight normalization); trained further, these are trained without it"),
+    ],
+)
+def test_parameters_without_a_place_are_named_once(make: Callable[[], nn.Module], said: str, tmp_path: Path) -> None:
+    found = by_pt2(make(), ROWS, tmp_path)
+    assert sum(said in remark for remark in found.remarks) == 1
+    assert found.remarks[-1] == EVALUATION
+
+
+def test_statistics_follow_as_fast_and_what_is_frozen_stays_so(tmp_path: Path) -> None:
+    model = Statistics()
+    drawn = module(by_pt2(model, torch.randn(3, 1, 8, 8), tmp_path).project)
+    norms = [part for part in drawn.modules() if isinstance(part, nn.BatchNorm2d)]
+    assert [(part.momentum, part.eps, part.affine) for part in norms] == [(0.02, 1e-3, True), (0.3, 1e-5, False)]
+    trained = {tuple(p.shape) for p in drawn.parameters() if p.requires_grad}
+    assert trained == {tuple(p.shape) for p in model.parameters() if p.requires_grad}
+    everything = model.requires_grad_(False)
+    found = by_pt2(everything, torch.randn(3, 1, 8, 8), tmp_path)
+    assert "All parameters are frozen in the program; here all of them can be trained." in found.remarks
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[type[nn.Module], torch.Tensor], Imported]:
+    """`netloom import MODULE:FUNCTION` of one of the models here."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def taken(kind: type[nn.Module], x: torch.Tensor) -> Imported:
+        here = importlib.import_module(__name__)
+        monkeypatch.setattr(here, "example_inputs", x, raising=False)
+        called, facts = record(f"{__name__}:{kind.__name__}", [], tmp_path / "own.pt2")
+        assert called == kind.__name__
+        assert facts is not None
+        return read_model(tmp_path / "own.pt2", called, facts)
+
+    return taken
+
+
+def test_an_own_module_keeps_its_dropout_inside_attention(
+    own: Callable[[type[nn.Module], torch.Tensor], Imported],
+) -> None:
+    found = own(Attention, STEPS)
+    nodes = [node for network in found.project.networks.values() for node in network.nodes.values()]
+    rates = {node.type: node.params.get("dropout") for node in nodes if "Attention" in node.type}
+    assert rates == {"MultiHeadAttention": 0.3, "DotProductAttention": 0.25}
+    assert found.remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [(Variational, "draws random numbers (randn_like)"), (Auxiliary, "gives 2 outputs, and 1 while it answers")],
+)
+def test_an_own_module_is_compared_with_itself_in_training(
+    kind: type[nn.Module], said: str, own: Callable[[type[nn.Module], torch.Tensor], Imported]
+) -> None:
+    found = own(kind, ROWS)
+    assert sum(said in remark for remark in found.remarks) == 1
+    assert EVALUATION not in found.remarks
+    assert own(TiedAutoencoder, ROWS).remarks == ()
+
+
+def file_of(nodes: list[Any], source: tuple[str, int, list[Any]], **tensors: np.ndarray) -> bytes:
+    """An ONNX file that makes y of its only input."""
+    ends = [helper.make_tensor_value_info(*source), helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    graph = helper.make_graph(
+        nodes, "g", ends[:1], ends[1:], [numpy_helper.from_array(value, name) for name, value in tensors.items()]
+    )
+    made: bytes = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString()
+    return made
+
+
+RNG = np.random.default_rng(0)
+MATRIX = RNG.standard_normal((8, 3)).astype(np.float32)
+TABLE = RNG.standard_normal((1, 32, 8)).astype(np.float32)
+WIDE = RNG.standard_normal((20, 8)).astype(np.float32)
+node = helper.make_node
+ROW, STEP, TOKEN = (
+    ("x", TensorProto.FLOAT, ["N", 8]),
+    ("x", TensorProto.FLOAT, ["N", 6, 8]),
+    ("x", TensorProto.INT64, ["N", 6]),
+)
+FILES = {
+    "turned by an operator": (
+        file_of(
+            [node("MatMul", ["x", "w"], ["a"]), node("Transpose", ["w"], ["t"], perm=[1, 0]),
+             node("MatMul", ["a", "t"], ["y"])], ROW, w=MATRIX,
+        ), MATRIX.size,
+    ),
+    "written a second time, turned": (
+        file_of([node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "v"], ["y"])], ROW,
+                w=MATRIX, v=MATRIX.T.copy()),
+        MATRIX.size,
+    ),
+    "used twice": (
+        file_of([node("MatMul", ["x", "w"], ["a"]), node("Tanh", ["a"], ["b"]), node("MatMul", ["b", "w"], ["y"])], ROW,
+                w=WIDE[:8]),
+        64,
+    ),
+    "a stretch of a table": (
+        file_of([node("Slice", ["p", "s", "e", "ax"], ["q"]), node("Add", ["x", "q"], ["y"])], STEP,
+                p=TABLE, s=np.array([2]), e=np.array([8]), ax=np.array([1])),
+        TABLE.size,
+    ),
+    "places of a table, and words as they come and go": (
+        file_of([node("Gather", ["w", "x"], ["a"]), node("Gather", ["p", "i"], ["b"]), node("Add", ["a", "b"], ["c"]),
+                 node("Transpose", ["w"], ["t"], perm=[1, 0]), node("MatMul", ["c", "t"], ["y"])], TOKEN,
+                w=WIDE, p=TABLE[0], i=np.arange(6)[None]),
+        WIDE.size + TABLE.size,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_all_parameters_of_an_onnx_file_are_here_and_no_more(name: str) -> None:
+    content, numbers = FILES[name]
+    found = import_bytes(content)
+    model = module(found.project).eval()
+    model.load_state_dict(found.weights)
+    assert learned(model) == numbers
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    whole = "int" in session.get_inputs()[0].type
+    x = WORDS if whole else STEPS if "a stretch" in name else ROWS
+    wanted = session.run(None, {"x": x.numpy()})[0]
+    np.testing.assert_allclose(model(x).detach().numpy(), wanted, atol=1e-5)
+    assert found.remarks == (ONNX,)
+
+
+def test_dropout_and_momentum_of_an_onnx_file_are_kept() -> None:
+    ones = np.ones(8, np.float32)
+    content = file_of(
+        [
+            node("MatMul", ["x", "w"], ["a"]),
+            node("BatchNormalization", ["a", "s", "b", "m", "v"], ["c"], momentum=0.99, epsilon=1e-3),
+            node("Dropout", ["c", "r"], ["d"]),
+            node("MatMul", ["d", "w"], ["y"]),
+        ],
+        ROW, w=WIDE[:8], s=ones, b=ones, m=ones, v=ones, r=np.array(0.3, np.float32),
+    )  # fmt: skip
+    found = import_bytes(content)
+    parts = list(module(found.project).modules())
+    assert [part.momentum for part in parts if isinstance(part, nn.BatchNorm1d)] == [0.01]
+    assert [round(part.p, 6) for part in parts if isinstance(part, nn.Dropout)] == [0.3]
+    assert found.remarks == ()
+
+
+def test_fresh_weights_that_happen_to_be_equal_are_not_tied() -> None:
+    content = file_of(
+        [node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "v"], ["y"])],
+        ROW, w=np.ones((8, 3), np.float32), v=np.ones((3, 8), np.float32),
+    )  # fmt: skip
+    assert learned(module(import_bytes(content).project)) == 48
+
+
+def test_keras_says_what_training_asked_and_keeps_what_is_frozen(tmp_path: Path) -> None:
+    def dense(name: str, **config: Any) -> dict[str, Any]:
+        config = {"name": name, "units": 4, "activation": "relu", "use_bias": True, **config}
+        return {"class_name": "Dense", "config": config}
+
+    penalty = {"class_name": "L2", "config": {"l2": 0.01}}
+    layers = [
+        {"class_name": "InputLayer", "config": {"batch_shape": [None, 4], "name": "x"}},
+        dense("first", trainable=False, kernel_regularizer=penalty),
+        dense("second", kernel_regularizer=penalty),
+    ]
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps({"class_name": "Sequential", "config": {"name": "plain", "layers": layers}}))
+    found = read_keras(path)
+    assert sum("Kernel regularizer of 2 layers is not taken" in remark for remark in found.remarks) == 1
+    assert [key for key, one in found.project.main_network.nodes.items() if one.frozen] == ["first"]
+    layers[2]["config"]["trainable"] = False
+    path.write_text(json.dumps({"class_name": "Sequential", "config": {"name": "plain", "layers": layers}}))
+    found = read_keras(path)
+    assert sum("All layers are frozen" in remark for remark in found.remarks) == 1
+    assert not any(one.frozen for one in found.project.main_network.nodes.values())
+
+
+def test_a_program_that_was_recorded_in_training_keeps_its_dropout(tmp_path: Path) -> None:
+    class Dropped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.drop = nn.Linear(8, 2), nn.Dropout(0.4)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return self.drop(self.first(x))
+
+    with quiet():
+        torch.export.save(torch.export.export(Dropped().train(), (ROWS,)), tmp_path / "x.pt2")
+    found = read_model(tmp_path / "x.pt2")
+    assert [part.p for part in module(found.project).modules() if isinstance(part, nn.Dropout)] == [0.4]
+    assert EVALUATION not in found.remarks
