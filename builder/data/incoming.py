@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data import forms, limits, maps, readers, records, stored
+from builder.data.decoded_size import refuse_long_lines_in, row_bytes
 from builder.data.schema import DataError
 
 if TYPE_CHECKING:
@@ -179,7 +180,10 @@ class _Parquet(Incoming):
 
         try:
             with self._open() as file:
-                self._about = parquet.ParquetFile(file).metadata
+                opened = parquet.ParquetFile(file)
+                self._about, self._row_bytes = opened.metadata, row_bytes(opened)
+        except MemoryError:
+            raise
         except Exception as error:
             # Arrow raises many kinds of errors on damaged files; each means the same to a person.
             raise readers.no_parquet(error, filename) from None
@@ -193,8 +197,8 @@ class _Parquet(Incoming):
         self._refuse(self.rows, self.columns)
 
     def memory(self) -> int:
-        """What the whole table would take as numbers."""
-        return (self.rows or 0) * int(self.columns) * 8
+        """What the whole table would take once it is decoded, going by its first rows."""
+        return int((self.rows or 0) * self._row_bytes)
 
     def frames(self, types: dict[str, tuple[str, Any]] | None, tell: Tell) -> Iterator[pd.DataFrame]:
         from pyarrow import parquet
@@ -224,6 +228,8 @@ class _Text(Incoming):
         if self._encoding == "utf-8-sig":
             self._encoding = self._checked()
         self._json = records._BEGIN.match(self._head.decode(self._encoding, "replace")) is not None
+        with self._open() as file:
+            refuse_long_lines_in(file, filename)
 
     def _checked(self) -> str:
         """UTF-8, or Windows-1252 if it is not that."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from builder.data.decoded_size import refuse_long_lines, whole_table
 from builder.data.forms import encoding_of
 from builder.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
 from builder.data.records import records
@@ -81,10 +82,10 @@ def _parquet(data: bytes, filename: str) -> pd.DataFrame:
                 "upload a part of it."
             )
         # What pandas once wrote beside the columns (an index, types of its own) is not to be trusted, nor needed.
-        table = file.read().replace_schema_metadata(None)
+        table = whole_table(file, len(data), filename).replace_schema_metadata(None)
         table.validate(full=True)
         return plain_table(table.to_pandas())
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except Exception as error:
         # Arrow raises many kinds of errors on damaged files; each means the same to a person.
@@ -101,7 +102,13 @@ def no_parquet(error: Exception, filename: str) -> DataError:
 
 
 def _reason(said: str) -> str:
-    """What pandas says of a broken line, in words that say how to mend it."""
+    """What pandas says of a broken line, in words that say how to mend it.
+
+    Raises:
+        MemoryError: it says that there is no memory, which is no fault of the file's form.
+    """
+    if "out of memory" in said:
+        raise MemoryError(said)
     found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", said)
     if not found:
         return said.removeprefix("Error tokenizing data. C error: ")
@@ -115,6 +122,7 @@ def _reason(said: str) -> str:
 def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
     import pandas as pd
 
+    refuse_long_lines(text, filename)
     separator = _separator(text)
     rows = _sample(text, separator)
     if rows and len(rows[0]) > MAX_COLUMNS:

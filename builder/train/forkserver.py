@@ -111,13 +111,13 @@ class ForkServer:
                 self._ready = self._asking.recv(1, socket.MSG_DONTWAIT) == b"r"
         return self._ready and self.alive()
 
-    def fork(self) -> Forked:
-        """A process that waits for a line on its standard input.
+    def fork(self, channel: socket.socket | None = None) -> Forked:
+        """A process that waits for a line on its standard input. Where a channel is given, that is its standard input.
 
         Raises:
             GoneError: the server is.
         """
-        return _ask(self._asking)
+        return _ask(self._asking, channel)
 
 
 def sibling() -> Forked:
@@ -129,6 +129,14 @@ def sibling() -> Forked:
     if _asking is None:
         raise GoneError("This process was not forked.")
     return _ask(_asking)
+
+
+def disown() -> None:
+    """Take from this process what it could ask for others like it by: those would not be confined as it is."""
+    global _asking
+    if _asking is not None:
+        _asking.close()
+        _asking = None
 
 
 class _Child(NamedTuple):
@@ -198,11 +206,11 @@ def _end(asking: socket.socket, process: subprocess.Popen[bytes], starter: int) 
     asking.close()
 
 
-def _ask(asking: socket.socket) -> Forked:
+def _ask(asking: socket.socket, channel: socket.socket | None = None) -> Forked:
     (read, write), (status, told) = os.pipe(), os.pipe()
     try:
         try:
-            socket.send_fds(asking, [b"f"], [read, told])
+            socket.send_fds(asking, [b"f"], [read if channel is None else channel.fileno(), told])
         finally:
             os.close(read)
             os.close(told)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 import streamlit as st
 
 from builder.compile.importers import Imported, Unreadable
-from builder.graph import DocumentError, Project, loads
+from builder.confined import read_models
+from builder.graph import DocumentError
 from builder.store import Store, StoreError
 from builder.ui.trouble import guard
 from builder.ui.words import plain
@@ -24,7 +24,6 @@ FORMATS = (
     "(BERT, DistilBERT, GPT-2, ViT). Nothing in a file is ever executed; PyTorch's older `.pt` and `.pth` "
     "files are programs, so they are not taken."
 )
-NEITHER = "This is neither a Keras model nor a Netloom project, which is a JSON object with name and networks."
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,6 @@ def bring_all(store: Store, files: Mapping[str, bytes]) -> Brought:
     Raises:
         DocumentError, Unreadable, StoreError: as `bring` does.
     """
-    from builder.train import adopt, pretrained
-
     if len(files) == 1:
         ((name, content),) = files.items()
         if not name.endswith(".safetensors"):
@@ -85,8 +82,7 @@ def bring_all(store: Store, files: Mapping[str, bytes]) -> Brought:
         folder.mkdir()
         for name, content in files.items():
             (folder / Path(name).name).write_bytes(content)
-        found = pretrained.read_folder(folder)
-    return Brought(adopt(store, found), _sentence(found), found.remarks)
+        return _kept(store, *read_models(folder))
 
 
 def bring(store: Store, filename: str, content: bytes) -> Brought:
@@ -97,46 +93,22 @@ def bring(store: Store, filename: str, content: bytes) -> Brought:
         Unreadable: the model cannot be imported.
         StoreError: it cannot be kept.
     """
-    from builder.compile.importers import read_model
-    from builder.train import adopt
-
     kind = Path(filename).suffix.lower()
     name = (Path(filename).stem.strip() or "Imported")[:200]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"model{kind if kind.removeprefix('.') in KINDS else ''}"
         path.write_bytes(content)
-        project = _document(path, content) if kind == ".json" else None
-        found = Imported(project) if project else read_model(path, name)
-    if project:
+        return _kept(store, *read_models(path, name))
+
+
+def _kept(store: Store, found: Imported, is_document: bool) -> Brought:
+    """What was read as a project of this store."""
+    from builder.train import adopt
+
+    if is_document:
+        project = found.project
         return Brought(store.create_project(project), f"{plain(project.name)} is one of your projects now.")
     return Brought(adopt(store, found), _sentence(found), found.remarks)
-
-
-def _document(path: Path, content: bytes) -> Project | None:
-    """The Netloom project in a JSON file, or None where a Keras model is in it.
-
-    Raises:
-        DocumentError: there is neither.
-    """
-    from builder.compile.importers.keras import looks_like_keras
-
-    try:
-        return loads(content)
-    except DocumentError:
-        if looks_like_keras(path):
-            return None
-        if _foreign(content):
-            raise DocumentError(NEITHER) from None
-        raise
-
-
-def _foreign(content: bytes) -> bool:
-    """Whether this is JSON of something else altogether, of which no field is worth a sentence."""
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
-        return False
-    return not isinstance(value, dict) or "networks" not in value
 
 
 def _sentence(found: Imported) -> str:

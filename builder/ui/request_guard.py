@@ -23,6 +23,8 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from builder.ui.upload_quota import UploadQuota
+
 if TYPE_CHECKING:
     from streamlit.starlette import App
 
@@ -143,7 +145,7 @@ async def opened_in_browser(_app: App) -> AsyncIterator[None]:
 
 def middleware() -> list[Middleware]:
     """What stands before Streamlit's own handling of each request, the outermost first."""
-    return [Middleware(RequestGuard)]
+    return [Middleware(RequestGuard), Middleware(UploadQuota)]
 
 
 def _with_headers(scope: Scope, send: Send, host: str) -> Send:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from builder import train
+from builder import confined, train
 from builder.store import Store, StoreError, database_url, home, open_store
 from builder.ui.live import Live
 
@@ -142,6 +142,7 @@ def warm() -> threading.Thread:
 def _import_heavy(known: Store) -> None:
     # First, as it takes the longest; and it is a process of its own, which gives way to the pages.
     train.warm(known)
+    confined.warm()
 
     from builder import explain, layers
 

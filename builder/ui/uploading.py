@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from builder.confined import Description, Look
 from builder.data import DataError, DatasetInfo, schema
 from builder.data.fetching import FetchError, allowed, asked_for, download, fetch_dataset
 from builder.data.limits import MAX_FILE_BYTES
-from builder.data.uploads import Reader, Source, add_source, fitting, open_source, reader_for
+from builder.data.uploads import Reader
 from builder.data.uploads.base import Question
 from builder.data.uploads.naming import called
 from builder.graph import DataChoice
@@ -24,6 +25,9 @@ from builder.text import plain as line
 from builder.ui import session
 from builder.ui.trouble import guard
 from builder.ui.words import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_UPLOAD_MIB = 200
 HEIGHT, ROW = 252, 72  # pixels of the table that shows the first rows, and of three questions side by side
@@ -70,19 +74,19 @@ def _form(store: Store) -> None:
     key = " ".join(file.file_id for file in files)
     try:
         with st.spinner("Looking at what it is …"):
-            source = _source(key, files)
-            readers = fitting(source)
-        reader = _reader(key, readers) if readers else reader_for(source)
-        answers = _asked(key, source, reader)
-        st.markdown(f":material/school: **{plain(reader.learned(source, answers))}**")
-        notes = reader.noted(source, answers)[:NOTED]
+            look = _look(key, files)
+            readers = look.kinds()
+        reader = _reader(key, readers) if readers else look.reader()
+        described = look.described(reader, _asked(key, look, reader))
+        st.markdown(f":material/school: **{plain(described.learned)}**")
+        notes = described.notes[:NOTED]
         for note in notes:
             st.warning(plain(note), icon=":material/warning:")
-        _preview(reader, source, answers, max(ROW, HEIGHT - ROW * ((len(answers) > ACROSS) + len(notes))))
+        _preview(described.preview(), max(ROW, HEIGHT - ROW * ((len(described.answers) > ACROSS) + len(notes))))
     except DataError as error:
         st.error(plain(str(error)), icon=":material/report:")
         return
-    _add(store, key, source, reader, answers)
+    _add(store, key, look, reader, described)
 
 
 @dataclass(frozen=True)
@@ -140,16 +144,17 @@ def _fetch(typed: str, tell: Callable[[float, str], None]) -> list[Fetched]:
         return [Fetched(path.relative_to(base).as_posix(), f"{typed} {path.name}", path.read_bytes()) for path in paths]
 
 
-def _source(key: str, files: Sequence[Any]) -> Source:
+def _look(key: str, files: Sequence[Any]) -> Look:
     """What was dropped, looked at once."""
     known = st.session_state.get("upload")
     if known is None or known[0] != key:
+        if known is not None:
+            known[1].close()
         contents: dict[str, bytes] = {}
         for number, file in enumerate(files):
             contents[file.name if file.name not in contents else f"{number} {file.name}"] = file.getvalue()
-        source = open_source(contents, called(list(contents)))
-        st.session_state["upload"] = known = (key, source)
-    found: Source = known[1]
+        st.session_state["upload"] = known = (key, Look(contents, called(list(contents))))
+    found: Look = known[1]
     return found
 
 
@@ -164,7 +169,7 @@ def _reader(key: str, readers: list[Reader]) -> Reader:
     return reader
 
 
-def _asked(key: str, source: Source, reader: Reader) -> dict[str, Any]:
+def _asked(key: str, look: Look, reader: Reader) -> dict[str, Any]:
     """The answers to what this kind of data asks."""
     names = f"ask {key} {reader.name} "
     given = {
@@ -173,14 +178,14 @@ def _asked(key: str, source: Source, reader: Reader) -> dict[str, Any]:
         if isinstance(name, str) and name.startswith(names)
     }
     answers: dict[str, Any] = {}
-    questions = reader.questions(source, {name: value for name, value in given.items() if value is not None})
+    questions = look.questions(reader, {name: value for name, value in given.items() if value is not None})
     columns = st.columns(ACROSS)
     for place, question in enumerate(questions):
         with columns[place % ACROSS]:
             answer = _ask(question, f"{names}{question.name}")
         if (answer is not None or question.optional) and answer != []:
             answers[question.name] = answer
-    return reader.answered(source, answers)
+    return answers
 
 
 def _ask(question: Question, key: str) -> Any:
@@ -208,8 +213,7 @@ def _choice(value: Any, question: Question) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else line(str(value))
 
 
-def _preview(reader: Reader, source: Source, answers: Mapping[str, Any], height: int) -> None:
-    rows = reader.preview(source, answers)
+def _preview(rows: pd.DataFrame, height: int) -> None:
     shown: dict[str, Any] = {
         name: st.column_config.ImageColumn(name) for name in rows.columns if str(name).startswith("picture")
     }
@@ -225,34 +229,35 @@ def _preview(reader: Reader, source: Source, answers: Mapping[str, Any], height:
     )
 
 
-def _add(store: Store, key: str, source: Source, reader: Reader, answers: Mapping[str, Any]) -> None:
+def _add(store: Store, key: str, look: Look, reader: Reader, described: Description) -> None:
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    name = left.text_input("Name", placeholder=line(source.filename), max_chars=200, key=f"name {key}")
+    name = left.text_input("Name", placeholder=line(look.filename), max_chars=200, key=f"name {key}")
     if not right.button("Add it", type="primary", width="stretch", icon=":material/add:"):
         return
     bar = st.progress(0.0, "Looking at it")
     try:
-        info = add_source(
-            source,
+        info = look.add(
             store.home,
             name=name.strip(),
             kind=reader.name,
-            options={name: answers.get(name) for name in _to_say(reader, source, answers)},
+            options=_said(described),
             tell=lambda share, what: _show(bar, share, what),
         )
     except DataError as error:
         bar.empty()
         st.error(plain(str(error)), icon=":material/report:")
         return
+    look.close()
     st.session_state.pop("upload", None)
     st.session_state["dataset"] = info.name
     st.rerun()
 
 
-def _to_say(reader: Reader, source: Source, answers: Mapping[str, Any]) -> list[str]:
-    """The questions that were answered, if with nothing, where that is an answer."""
-    asked = reader.questions(source, answers)
-    return [one.name for one in asked if one.optional or answers.get(one.name) is not None]
+def _said(described: Description) -> dict[str, Any]:
+    """What was answered, if with nothing, where that is an answer."""
+    answers = described.answers
+    asked = described.questions
+    return {one.name: answers.get(one.name) for one in asked if one.optional or answers.get(one.name) is not None}
 
 
 def _show(bar: Any, share: float, what: str) -> None:

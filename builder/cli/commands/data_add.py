@@ -17,7 +17,8 @@ from builder.errors import UsageError
 from builder.text import plain
 
 if TYPE_CHECKING:
-    from builder.data.uploads import Reader, Source
+    from builder.confined import Look
+    from builder.data.uploads import Reader
     from builder.data.uploads.base import Question
 
 
@@ -76,21 +77,24 @@ def _fetched(asked: Namespace, folder: Path) -> list[Path]:
 
 
 def _add(asked: Namespace, context: Context, files: list[Path]) -> int:
-    from builder.data.uploads import add_source, fitting, open_source, reader_for, with_target
+    from builder.confined import Look
+    from builder.data.uploads import with_target
 
-    content, filename = _content(files)
-    source = open_source(content, filename)
-    reader = reader_for(source, asked.kind, asked.target)
-    options = _options(asked.option, reader, source)
-    if asked.look:
-        return _look(source, reader, fitting(source), with_target(reader, options, asked.target), context)
-    tell = _Progress()
+    look = Look(*_content(files))
     try:
-        info = add_source(
-            source, context.home, name=asked.name, target=asked.target, kind=reader.name, options=options, tell=tell
-        )
+        reader = look.reader(asked.kind, asked.target)
+        options = _options(asked.option, reader, look)
+        if asked.look:
+            return _look(look, reader, with_target(reader, options, asked.target), context)
+        tell = _Progress()
+        try:
+            info = look.add(
+                context.home, name=asked.name, target=asked.target, kind=reader.name, options=options, tell=tell
+            )
+        finally:
+            tell.end()
     finally:
-        tell.end()
+        look.close()
     context.answer(asdict(info), f"Added {plain(info.title)!r} as {info.name}: {plain(info.summary)}.")
     return 0
 
@@ -116,7 +120,7 @@ def _content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
     return files, called(list(files), paths[0].resolve().parent.name)
 
 
-def _options(texts: list[str], reader: Reader, source: Source) -> dict[str, Any]:
+def _options(texts: list[str], reader: Reader, look: Look) -> dict[str, Any]:
     """What was typed, as values of the kinds that the reader asks for."""
     typed: dict[str, str] = {}
     for text in texts:
@@ -127,7 +131,7 @@ def _options(texts: list[str], reader: Reader, source: Source) -> dict[str, Any]
     asked: dict[str, Question] = {}
     for _ in range(2):  # what is asked may depend on what was answered
         answers = {name: _value(value, asked.get(name)) for name, value in typed.items()}
-        asked = {question.name: question for question in reader.questions(source, answers)}
+        asked = {question.name: question for question in look.questions(reader, answers)}
     return {name: _value(value, asked.get(name)) for name, value in typed.items()}
 
 
@@ -149,21 +153,21 @@ def _value(text: str, question: Question | None) -> Any:
     return text
 
 
-def _look(source: Source, reader: Reader, kinds: list[Reader], options: Mapping[str, Any], context: Context) -> int:
-    answers = reader.answered(source, options)
-    questions = reader.questions(source, answers)
+def _look(look: Look, reader: Reader, options: Mapping[str, Any], context: Context) -> int:
+    kinds, described = look.kinds(), look.described(reader, options, preview=False)
+    answers, questions = described.answers, described.questions
     asked = [{**asdict(question), "answer": answers.get(question.name)} for question in questions]
-    learned = plain(reader.learned(source, answers))
+    learned = plain(described.learned)
     value = {
         "kind": reader.name,
         "kinds": [one.name for one in kinds],
         "about": reader.about,
         "learned": learned,
-        "notes": reader.noted(source, answers),
+        "notes": described.notes,
         "questions": asked,
     }
-    lines = [f"{plain(source.filename)}: {reader.title.lower()} (--kind {reader.name})", learned]
-    lines += [f"! {plain(note)}" for note in reader.noted(source, answers)]
+    lines = [f"{plain(look.filename)}: {reader.title.lower()} (--kind {reader.name})", learned]
+    lines += [f"! {plain(note)}" for note in described.notes]
     others = [one.name for one in kinds if one.name != reader.name]
     if others:
         lines.append(f"It can be read as {', '.join(others)}, too.")

@@ -84,6 +84,7 @@ def _read(asked: Namespace) -> Imported:
     """The model of a file, or of the person's own code."""
     from builder.cli.own_code import is_own, record
     from builder.compile.importers import read_model
+    from builder.confined import read_models
     from builder.data.fetching import asked_for, fetch_model
     from builder.train import pretrained
 
@@ -91,15 +92,15 @@ def _read(asked: Namespace) -> Imported:
     if wanted is not None and wanted.kind == "hub":
         with TemporaryDirectory(prefix="netloom-") as folder:
             found = fetch_model(wanted.name, Path(folder), lambda share, what: None, server=False)
-            return pretrained.read_folder(found, asked.name)
+            return read_models(found, asked.name)[0]
     if pretrained.is_folder(asked.file):
         if asked.input:
             raise UsageError("--input is for MODULE:FUNCTION; a folder says itself what goes in.")
-        return pretrained.read_folder(asked.file, asked.name)
+        return read_models(Path(asked.file), asked.name)[0]
     if not is_own(asked.file):
         if asked.input:
             raise UsageError("--input is for MODULE:FUNCTION; a file says itself what goes in.")
-        return read_model(existing(asked.file), asked.name)
+        return read_models(existing(asked.file), asked.name)[0]
     with TemporaryDirectory() as folder:
         target = Path(folder) / "model.pt2"
         called, facts = record(asked.file, asked.input, target)

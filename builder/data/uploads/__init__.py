@@ -30,7 +30,7 @@ from builder.data.uploads.source import Content, Source, open_source
 from builder.graph import DataChoice, write_bytes
 
 __all__ = ["Reader", "Source", "add_file", "add_source", "find_upload", "fitting", "open_source", "read_upload",
-           "readers", "remove", "uploaded"]  # fmt: skip
+           "reader_for", "readers", "remove", "title_for", "uploaded"]  # fmt: skip
 
 
 def add_file(
@@ -75,9 +75,7 @@ def add_source(
     reader = reader_for(source, kind, target)
     given = with_target(reader, options or {}, target)
     answers = reader.answered(source, given)
-    title = _title(source.filename, name)
-    if not name:
-        title = _unused(title, {info.title for info in uploaded(home)})
+    title = title_for(source.filename, name, home)
     with _new_folder(home) as folder:
         kept = reader.keep(source, answers, folder, tell)
         refuse_few(kept.rows)
@@ -277,6 +275,12 @@ def _nothing_fits(source: Source) -> str:
         f"from (found: {held or 'nothing'}); pictures, sounds and texts lie in one folder per class, or have "
         "a table beside them."
     )
+
+
+def title_for(filename: str, name: str, home: Path) -> str:
+    """What an upload is called: as it is said, else as its file, numbered where that is taken."""
+    title = _title(filename, name)
+    return title if name else _unused(title, {info.title for info in uploaded(home)})
 
 
 def _title(filename: str, name: str) -> str:

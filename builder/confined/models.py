@@ -1,0 +1,107 @@
+"""Models and documents of other people, read in a confined process: the document comes back as JSON, which is checked
+once more, and the weights as safetensors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from builder.compile.importers import Imported, Unreadable
+from builder.confined.process import GB, MODELS, EndedError, Process, RefusedError
+from builder.data.fetching import FetchError
+from builder.errors import UsageError
+from builder.graph import DocumentError, Project, dumps, loads
+
+NEITHER = "This is neither a Keras model nor a Netloom project, which is a JSON object with name and networks."
+_REFUSALS = {"DocumentError": DocumentError, "FetchError": FetchError, "UsageError": UsageError}
+# Beside what the file itself takes: torch and what belongs to it.
+_TORCH_BYTES = GB // 4
+
+
+def read_models(path: Path, name: str = "") -> tuple[Imported, bool]:
+    """The network of a file, or of a folder that Hugging Face's libraries wrote; and whether it was a document of
+    Netloom's own.
+
+    Raises:
+        DocumentError, Unreadable: one sentence that says what is wrong and where.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    files = [path] if path.is_file() else [found for found in path.rglob("*") if found.is_file()]
+    with TemporaryDirectory(prefix="netloom-") as folder:
+        weights = Path(folder) / "weights.safetensors"
+        request = {"do": "model", "path": str(path.absolute()), "name": name, "weights": str(weights)}
+        try:
+            process = Process(_TORCH_BYTES + sum(found.stat().st_size for found in files), MODELS)
+            try:
+                answer = process.ask(request)
+            finally:
+                process.close()
+            tensors = load_file(weights) if weights.exists() else {}
+            # The file goes with its folder, so each tensor needs memory of its own.
+            kept = {key: tensor.clone() for key, tensor in tensors.items()}
+        except RefusedError as error:
+            raise _REFUSALS.get(error.kind, Unreadable)(str(error)) from None
+        except EndedError as error:
+            raise Unreadable(f"The model cannot be read: {error}.") from None
+        except SafetensorError:
+            raise Unreadable("The weights of this model cannot be kept.") from None
+    others = {key: tuple(value) if isinstance(value, list) else value for key, value in answer["others"].items()}
+    return Imported(loads(answer["project"].encode()), kept, **others), bool(answer["document"])
+
+
+def read_into(path: Path, name: str, weights: Path) -> dict[str, Any]:
+    """In the confined process: the document as text, and the weights in a file where there are any."""
+    document = _document(path) if path.suffix.lower() == ".json" else None
+    found = _model(path, name) if document is None else Imported(document)
+    if found.weights:
+        from safetensors.torch import save_file
+
+        from builder.train.checkpoints import separate
+
+        save_file(separate(found.weights), weights)
+    others = {one.name: getattr(found, one.name) for one in fields(found) if one.name not in ("project", "weights")}
+    return {
+        "project": dumps(found.project),
+        "others": json.loads(json.dumps(others)),
+        "document": document is not None,
+    }
+
+
+def _model(path: Path, name: str) -> Imported:
+    from builder.compile.importers import read_model
+    from builder.train import pretrained
+
+    return pretrained.read_folder(path, name) if path.is_dir() else read_model(path, name)
+
+
+def _document(path: Path) -> Project | None:
+    """The Netloom project in a JSON file, or None where a Keras model is in it.
+
+    Raises:
+        DocumentError: there is neither.
+    """
+    from builder.compile.importers.keras import looks_like_keras
+
+    content = path.read_bytes()
+    try:
+        return loads(content)
+    except DocumentError:
+        if looks_like_keras(path):
+            return None
+        if _is_foreign(content):
+            raise DocumentError(NEITHER) from None
+        raise
+
+
+def _is_foreign(content: bytes) -> bool:
+    """Whether this is JSON of something else altogether, of which no field is worth a sentence."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return not isinstance(value, dict) or "networks" not in value
