@@ -139,8 +139,8 @@ def _metrics(found: Evaluation, run: Run | None = None) -> None:
             title, text = measured(name, found.metrics[name], run)
             with st.container(border=True, width=METRIC_WIDTH, gap=None):
                 st.metric(title, text, help=HELP.get(name))
-                for line in _beside(found, name):
-                    st.caption(line)
+                if lines := _beside(found, name):
+                    st.caption("  \n".join(lines))
     if found.reference is not None:
         st.caption(REFERENCE_HELP)
 

@@ -194,7 +194,7 @@ def test_a_part_is_chosen_by_dragging_and_saved_as_a_picture(page: Page) -> None
 
 def test_a_changed_setting_is_a_line_with_a_label(page: Page) -> None:
     points = {"train/loss": part(0, [3.0, 2.0, 1.0, 0.5])}  # steps 10 to 40, epochs 1 to 4
-    changes = [
+    changes: list[dict[str, Any]] = [
         {"text": "learning rate 0.01 → 0.001", "step": 20, "at": 1030},
         {"text": "learning rate 0.001 → 0.0001", "step": 22, "at": 1036},
         {"text": "learning rate 1 → 2", "step": 9_000, "at": 9_000},  # beyond what is shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from builder.cli.files import force_argument
 from builder.cli.job import IMAGE, write_job
 from builder.cli.rate import find_rate
 from builder.cli.recipe import list_settings, with_settings
-from builder.cli.text import measures
+from builder.cli.text import measured
 from builder.errors import UsageError
 from builder.text import plain
 
@@ -223,6 +224,8 @@ def _report(store: Store, run: Run, interrupted: bool, context: Context) -> int:
         "epochs": run.epoch,
         "steps": run.step,
         "test": metrics,
+        "reference": asdict(result.reference) if result and result.reference else None,
+        "intervals": result.intervals if result else {},
         "folder": str(store.run_folder(run.id)),
     }
     if run.state == "failed":
@@ -231,6 +234,6 @@ def _report(store: Store, run: Run, interrupted: bool, context: Context) -> int:
             context.note(plain(run.reason))
             return FAILED
         raise Failure(f"The run failed: {run.reason}")
-    test = f"; test: {measures(metrics)}" if metrics else ""
+    test = f"\n{measured(result)}" if result and metrics else ""
     context.answer(value, f"{run.id} {run.state}{test}")
     return INTERRUPTED if interrupted else 0
