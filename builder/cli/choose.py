@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from builder.cli.command import Failure
+from builder.cli.text import number
 from builder.errors import UsageError
 from builder.text import plain
 
@@ -22,7 +24,8 @@ _LISTED = 8
 
 
 def find_run(store: Store, wanted: str) -> Run:
-    """The run whose id begins with `wanted`; "last" is the newest. Its state is looked at afresh.
+    """The run whose id begins with `wanted`; "last" is the newest, and where that is a trial the best of its sweep, as
+    is said on standard error. Its state is looked at afresh.
 
     Raises:
         UsageError: there is none, or more than one.
@@ -34,13 +37,38 @@ def find_run(store: Store, wanted: str) -> Run:
     if not runs:
         lost = offer(store)
         raise UsageError(f"{lost} {REBUILD}" if lost else "There are no runs yet; start one with netloom train.")
-    found = runs[:1] if wanted == LAST else [run for run in runs if wanted and run.id.startswith(wanted.lower())]
+    if wanted == LAST:
+        return refresh(store, _last(store, runs[0]))
+    found = [run for run in runs if wanted and run.id.startswith(wanted.lower())]
     if not found:
         raise UsageError(f"There is no run {wanted[:60]!r}; netloom runs lists them.")
     if len(found) > 1:
         ids = ", ".join(run.id for run in found[:_LISTED])
         raise UsageError(f"{len(found)} runs begin with {wanted[:60]!r}; write more of the id: {ids}.")
     return refresh(store, found[0].id)
+
+
+def _last(store: Store, newest: Run) -> str:
+    """The run that is meant by the newest one: a sweep makes many, of which the last made is any."""
+    from builder.store import Missing
+    from builder.train import sweeps
+
+    if newest.sweep_id is None:
+        return newest.id
+    try:
+        sweep = store.sweep(newest.sweep_id)
+    except Missing:  # it was deleted, and its runs are runs like all others
+        return newest.id
+    trials = store.trials(sweep.id)
+    best = sweeps.best(sweep, trials)
+    run_id = best.run_id if best is not None and best.run_id else newest.id
+    if best is not None and run_id == best.run_id:
+        result = f"{sweep.plan['metric']} {number(best.value or 0.0)}"
+        which = f"trial {best.number + 1}, the best of {len(trials)} ({result})"
+    else:
+        which = "the newest trial, as none has a result"
+    print(f"last is run {run_id[:8]}: {which} of the sweep {plain(sweep.title)!r}.", file=sys.stderr, flush=True)
+    return run_id
 
 
 def find_trained(store: Store, wanted: str, checkpoint: str = "") -> TrainedRun:

@@ -25,6 +25,7 @@ from builder.train.limits import Guard, RunLimits, resident
 from builder.train.loop import Loop, TrainingError, Watch
 from builder.train.observe.observer import Observer
 from builder.train.pace import Pace
+from builder.train.spacing import Spacing
 from builder.train.trial import TrialWatch
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ POLL_S = 0.1
 ASK_S = 0.2
 FLUSH_S = 0.25
 HEARTBEAT_S = 1.0
-CHECKPOINT_EVERY_S = 5.0
+# A run saves itself this often; where that takes more than this share of its time more seldom, but at last then.
+CHECKPOINT_EVERY_S, CHECKPOINT_SHARE, CHECKPOINT_AT_LAST_S = 5.0, 0.05, 600.0
 LOG = "log.jsonl"
 
 
@@ -57,7 +59,7 @@ class Link(Watch):
         self._closed = threading.Event()
         self._facts: dict[str, Any] = {}
         self._state: dict[str, Any] = {"epoch": 0, "step": 0}
-        self._checkpoint_at = time.monotonic()
+        self._spacing = Spacing(CHECKPOINT_EVERY_S, CHECKPOINT_AT_LAST_S, CHECKPOINT_SHARE)
         self._best_step = -1
         self._speed = Pace()
         self._resting = False
@@ -85,7 +87,8 @@ class Link(Watch):
         self._facts |= self._changes.facts()
         self.observer.begin(loop, run.summary.get("warnings", []), self.store.points(self.run_id))
         if loop.step == 0:
-            keep(self.folder, 0, 0, loop.model.state_dict())
+            with self._spacing.writing():
+                keep(self.folder, 0, 0, loop.model.state_dict())
         self._thread.start()
 
     def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
@@ -106,7 +109,7 @@ class Link(Watch):
             raise TrainingError(self._problem)
         if self._late():
             return False
-        if time.monotonic() - self._checkpoint_at > CHECKPOINT_EVERY_S:
+        if self._spacing.due():
             self.checkpoint(loop)
         return True
 
@@ -120,7 +123,8 @@ class Link(Watch):
         self._note_best(loop)
         self.observer.epoch_done(loop)
         if due(loop.epoch):
-            keep(self.folder, loop.epoch, loop.step, loop.model.state_dict())
+            with self._spacing.writing():
+                keep(self.folder, loop.epoch, loop.step, loop.model.state_dict())
 
     def _note_best(self, loop: Loop) -> None:
         best = {"loss": loop.best.value, "epoch": loop.best.epoch, "step": loop.best.step}
@@ -152,16 +156,16 @@ class Link(Watch):
         Raises:
             Lost: the run is not this worker's any more, and another may write to its folder.
         """
-        loop.flush(self)
-        if not self._write() and self._claim is not None:
-            self.store.held(self.run_id, self._claim)
-        if loop.best.weights and loop.best.step != self._best_step:
-            measure = f"validation_{loop.monitor}"
-            facts = {"epoch": loop.best.epoch, "step": loop.best.step, measure: loop.best.value}
-            checkpoints.save_best(self.folder, loop.best.weights, facts)
-            self._best_step = loop.best.step
-        checkpoints.save(self.folder, loop.step, loop.checkpoint())
-        self._checkpoint_at = time.monotonic()
+        with self._spacing.writing(checkpoint=True):
+            loop.flush(self)
+            if not self._write() and self._claim is not None:
+                self.store.held(self.run_id, self._claim)
+            if loop.best.weights and loop.best.step != self._best_step:
+                measure = f"validation_{loop.monitor}"
+                facts = {"epoch": loop.best.epoch, "step": loop.best.step, measure: loop.best.value}
+                checkpoints.save_best(self.folder, loop.best.weights, facts)
+                self._best_step = loop.best.step
+            checkpoints.save(self.folder, loop.step, loop.checkpoint())
         self.log("checkpoint", step=loop.step, epoch=loop.epoch)
 
     def close(self) -> None:

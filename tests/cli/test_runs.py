@@ -11,6 +11,7 @@ import pytest
 
 from builder.graph import Project, apply, dumps, read, write
 from builder.store import Store, open_store
+from builder.train import sweeps
 from tests.cli.conftest import Console
 from tests.store.states import put
 from tests.train.runs import moons
@@ -96,3 +97,25 @@ def test_a_sweep_from_the_command_line(console: Console, home: Path, tmp_path: P
     assert read(best).training.learning_rate == 0.05
     assert "trial 2  complete" in answer.err
     assert len(console("sweep", "--list", "--json", "--home", home).value) == 1
+
+
+def test_last_after_a_sweep_is_its_best_trial_and_says_so(console: Console, store: Store) -> None:
+    project = moons()
+    project_id = store.create_project(project)
+    sweep = store.create_sweep(project_id, project, sweeps.plan(project, {"training.seed": {"choices": [1, 2, 3]}}))
+    ids = [store.create_run(project_id, project, trial=(sweep.id, number, {})).id for number in range(3)]
+    said = console("runs", "describe", "last", "--notes", "early")
+    assert f"last is run {ids[2][:8]}: the newest trial, as none has a result of the sweep 'Moons'." in said.err
+    for number, (run_id, loss) in enumerate(zip(ids, (0.5, 0.125, 0.25), strict=True)):
+        put(store, run_id, "finished")
+        trial = store.trials(sweep.id)[number]
+        assert store.end_trial(sweep.id, trial, "complete", loss, run=store.run(run_id))
+    said = console("runs", "describe", "last", "--notes", "Best", "--json")
+    assert said.value["run"] == ids[1]
+    assert said.err == f"last is run {ids[1][:8]}: trial 2, the best of 3 (loss 0.125) of the sweep 'Moons'.\n"
+    assert store.run(ids[1]).notes == "Best"
+    store.delete_sweep(sweep.id)
+    said = console("runs", "describe", "last", "--notes", "Newest", "--json")
+    assert (said.value["run"], said.err) == (ids[2], "")
+    later = kept(store, project, "Later", 1.0)
+    assert console("runs", "describe", "last", "--notes", "x", "--json").value["run"] == later

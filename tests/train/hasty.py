@@ -19,6 +19,7 @@ def worker(home: str) -> None:
     from builder.train import link
 
     link.CHECKPOINT_EVERY_S, link.HEARTBEAT_S, link.FLUSH_S, link.POLL_S, link.ASK_S = 0.1, 0.1, 0.02, 0.01, 0.01
+    link.CHECKPOINT_SHARE = 0.5
     sys.argv = ["worker", home]
     runpy.run_module("builder.train.worker", run_name="__main__")
 
