@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from builder.data import Schema
 from builder.graph import DataChoice, Edge, Network, Node, Project, Training
 
 IMAGE = ("Input", {"field": "image", "kind": "image", "shape": [1, 8, 8]})
@@ -57,3 +58,22 @@ def network(
 def networks(**made: Network) -> Project:
     """A project of several networks, one of them called main."""
     return Project(name="Test", networks=made)
+
+
+def of_every_field(schema: Schema, outputs: int, **rest: Any) -> Project:
+    """A network that reads every field of the data: features as they are, tokens through an embedding."""
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {}
+    edges: list[tuple[str, str]] = []
+    for number, field in enumerate(schema.inputs):
+        nodes[f"input_{number}"] = ("Input", field.parameters())
+        last = f"input_{number}"
+        if field.kind == "tokens":
+            nodes[f"embedding_{number}"] = ("Embedding", {"vocabulary": field.vocabulary, "dim": 3})
+            nodes[f"flatten_{number}"] = ("Flatten", {})
+            edges += [(last, f"embedding_{number}"), (f"embedding_{number}", f"flatten_{number}")]
+            last = f"flatten_{number}"
+        edges.append((last, f"concat.{'abcdef'[number]}"))
+    nodes["concat"] = ("Concat", {"axis": 1, "count": len(schema.inputs)})
+    nodes |= {"head": ("Linear", {"units": outputs}), "y": ("Output", {})}
+    edges += [("concat", "head"), ("head", "y")]
+    return project(nodes, edges, **rest)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from builder.data.coercion import ISO, ISO_DATE, LARGEST, is_grouped, is_nothing, number
 from builder.data.encode import EncodeError, boolean
 from builder.data.labels import Labels
-from builder.data.readers import ISO_DATE
+from builder.data.readers import dated
 from builder.data.schema import DataError
 
 if TYPE_CHECKING:
@@ -16,12 +17,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-LARGEST = 1e100  # the square of a number must not be infinite
-_NOTHING = ("", "na", "n/a", "nan", "nat", "null", "none", "#n/a")
 
-
-def numbers(values: pd.Series, name: str, warnings: list[str]) -> np.ndarray | None:
-    """A column as numbers (R,), not a number where one is missing; None where nothing finite is in it.
+def numbers(values: pd.Series, name: str, warnings: list[str], decimal: str = ".") -> np.ndarray | None:
+    """A column as numbers (R,), not a number where one is missing; None where nothing finite is in it. `decimal` is the
+    mark of a file whose cells stayed texts.
 
     Raises:
         DataError: it holds dates, or texts none of which is a number.
@@ -32,10 +31,13 @@ def numbers(values: pd.Series, name: str, warnings: list[str]) -> np.ndarray | N
         raise DataError(f"The column {name!r} holds dates, which cannot be read as numbers; read it as dates.")
     if pd.api.types.is_numeric_dtype(values):
         return _finite(values.to_numpy(dtype=np.float64, na_value=np.nan), name, warnings)
-    texts = values.astype("string").str.strip().str.lower()
-    said = texts.notna() & ~texts.isin(_NOTHING)
-    found = pd.to_numeric(texts.where(said), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    wrong = int((said.to_numpy() & np.isnan(found)).sum())
+    codes, texts = pd.factorize(values.astype("string"))
+    cells = pd.Index(texts).tolist()
+    grouped = is_grouped(cells, decimal)
+    meanings = [None if is_nothing(cell) else number(cell, decimal, grouped) for cell in cells]
+    found = np.array([*(np.nan if one is None else one for one in meanings), np.nan])[codes]
+    said = np.array([*(not is_nothing(cell) for cell in cells), False])[codes]
+    wrong = int((said & np.isnan(found)).sum())
     if wrong == int(said.sum()):
         raise DataError(f"The column {name!r} holds no numbers; read it as a category, or ignore it.")
     if wrong:
@@ -72,7 +74,7 @@ def dates(values: pd.Series, name: str, warnings: list[str]) -> pd.Series:
     wanted = f"The column {name!r} holds no dates such as 2024-05-31; read it as something else, or ignore it."
     if pd.api.types.is_numeric_dtype(values):
         raise DataError(wanted)
-    found = pd.Series(pd.to_datetime(values.astype("string"), errors="coerce", format="ISO8601", utc=True))
+    found = dated(values.astype("string"), ISO)
     wrong = int((found.isna() & values.notna()).sum())
     if wrong == int(values.notna().sum()):
         raise DataError(wanted)
@@ -92,7 +94,8 @@ def days(values: pd.Series) -> pd.Series:
     """Days since 1970."""
     import pandas as pd
 
-    found: pd.Series = (values - pd.Timestamp(0, tz=values.dt.tz)).dt.total_seconds() / 86_400
+    known = values.dt.floor("us")  # which is all that Python knows of, in prediction
+    found: pd.Series = (known - pd.Timestamp(0, tz=values.dt.tz)).dt.total_seconds() / 86_400
     return found
 
 

@@ -24,7 +24,8 @@ PAD, UNKNOWN, START, END = 0, 1, 2, 3  # the last two only where an answer is wr
 TEXTS = ("words", "letters", "bpe")  # encodings that part a text into tokens, and read it from its beginning
 IGNORE = -100  # a place that has no target, as cross-entropy in PyTorch leaves it out
 _LARGEST = 1e30  # well within float32: a number far outside of what was seen in training must not become infinite
-_MISSING = {"", "na", "n/a", "nan", "nat", "null", "none", "#n/a"}
+# What stands for a missing number, date, or yes and no, in letters of any case.
+NOTHING = frozenset({"", "na", "n/a", "nan", "nat", "null", "none", "#n/a"})
 _DAY = 86_400
 _MONTH = re.compile(r"\d{4}-\d{2}")
 _WORD = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
@@ -186,23 +187,30 @@ def date_part(value: Any, part: str, name: str) -> float:
     It is taken as UTC if it names no zone.
     """
     text = str(value).strip()
-    if value is None or text.lower() in _MISSING:
+    if value is None or text.lower() in NOTHING:
         return math.nan
-    try:
-        moment = datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)
-    except ValueError:
-        raise EncodeError(f"The column {name!r} takes dates such as 2024-05-31, received {text[:60]!r}.") from None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    found = iso_moment(text)
+    if found is None:
+        raise EncodeError(f"The column {name!r} takes dates such as 2024-05-31, received {text[:60]!r}.")
     if part in ("year", "month", "day", "hour", "minute"):
-        return float(getattr(moment, part))
-    parts = {"weekday": moment.weekday(), "quarter": (moment.month + 2) // 3, "yearday": moment.timetuple().tm_yday}
-    return float(parts[part]) if part in parts else moment.timestamp() / _DAY
+        return float(getattr(found, part))
+    parts = {"weekday": found.weekday(), "quarter": (found.month + 2) // 3, "yearday": found.timetuple().tm_yday}
+    return float(parts[part]) if part in parts else found.timestamp() / _DAY
+
+
+def iso_moment(text: str) -> datetime | None:
+    """A date or time in ISO form, taken as UTC if it names no zone; None where there is none."""
+    try:
+        found = datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _number(value: Any, column: dict[str, Any]) -> float:
     if isinstance(value, str):
         text = value.strip().lower()
-        value = None if text in _MISSING else {"true": 1.0, "false": 0.0}.get(text, value)
+        value = None if text in NOTHING else {"true": 1.0, "false": 0.0}.get(text, value)
     if value is None:
         return math.nan
     if column.get("boolean"):
@@ -219,7 +227,7 @@ def _number(value: Any, column: dict[str, Any]) -> float:
 def boolean(value: Any, name: str) -> float:
     """1 for what means yes, 0 for what means no, not a number where nothing is said."""
     text = "" if value is None else str(value).strip().lower()
-    if text in _MISSING:
+    if text in NOTHING:
         return math.nan
     if text in _YES or text in _NO:
         return float(text in _YES)
@@ -231,6 +239,8 @@ def category(column: dict[str, Any], value: Any) -> str:
     text = _category(value)
     if column.get("numeric"):
         text = numeral(text)
+    elif column.get("logical"):
+        text = logical(text)
     return str(column["fill"]) if not text and "fill" in column else alias(column, text)
 
 
@@ -244,9 +254,14 @@ def alias(column: dict[str, Any], text: str) -> str:
     return text
 
 
+def logical(text: str) -> str:
+    """True and False as they are written everywhere; all else as it is."""
+    return {"true": "True", "false": "False"}.get(text.strip().lower(), text)
+
+
 def numeral(text: str) -> str:
     """A number as the name of a category: 3 for 3, 3.0 and " 3 "."""
-    if text.strip().lower() in _MISSING:
+    if text.strip().lower() in NOTHING:
         return ""
     try:
         number = float({"true": "1", "false": "0"}.get(text.strip().lower(), text))

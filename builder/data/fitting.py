@@ -87,6 +87,8 @@ def category_reading(labels: Labels, rows: np.ndarray, settings: Settings) -> Fi
     reading: Fitted = {"numeric": True} if settings.get("numeric") else {}
     if settings.get("aliases"):
         reading["aliases"] = dict(settings["aliases"])
+    if set(labels.names) - {""} and set(labels.names) <= {"True", "False", ""}:
+        reading["logical"] = True  # which files write as true, TRUE or True
     if settings.get("impute") == "constant":
         reading["fill"] = str(settings["fill"])
     elif settings.get("impute") == "most_frequent":

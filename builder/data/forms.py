@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import struct
 
+from builder.data.dialect import encoding_of as encoding_of
+
 HEAD_BYTES = 512
 PICTURE, SOUND, TEXT, NPY, IDX, PARQUET, EXCEL = "picture", "sound", "text", "npy", "idx", "parquet", "excel"
 ZIP, GZIP, EMPTY = "zip", "gzip", "empty"
@@ -84,18 +86,3 @@ def _is_text(head: bytes) -> bool:
         return True
     odd = sum(byte < 32 and byte not in b"\t\n\r\f\x1a\x1b" for byte in head)
     return odd * 20 <= len(head)
-
-
-def encoding_of(data: bytes) -> str:
-    """The encoding that a text is in, by its mark or by where its zero bytes stand; UTF-8 where nothing tells more."""
-    if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
-        return "utf-32"
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    head = data[: HEAD_BYTES // 2 * 2]
-    even, odd = head[::2].count(0), head[1::2].count(0)
-    if len(head) >= 8 and odd > len(head) // 5 and not even:
-        return "utf-16-le"
-    if len(head) >= 8 and even > len(head) // 5 and not odd:
-        return "utf-16-be"
-    return "utf-8-sig"

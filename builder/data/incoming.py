@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -13,6 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data import forms, limits, maps, readers, records, stored
+from builder.data.coercion import GROUPED, ISO
+from builder.data.dialect import LATIN, dialect_of, has_no_header, sample
 from builder.data.decoded_size import refuse_long_lines_in, row_bytes
 from builder.data.schema import DataError
 
@@ -28,13 +29,15 @@ _LOGICAL = "logical"  # true, false and missing, which are kept as texts
 
 @dataclass
 class _Kind:
-    """What a column holds, as far as it was read. `exact` are the types of its numbers."""
+    """What a column holds, as far as it was read. `exact` are the types of its numbers, `written` how its dates or its
+    numbers are written."""
 
     kinds: set[str] = field(default_factory=set)
     exact: list[np.dtype] = field(default_factory=list)
+    written: set[str] = field(default_factory=set)
     last: Any = None
 
-    def see(self, values: pd.Series) -> None:
+    def see(self, values: pd.Series, decimal: str) -> None:
         """Take note of a stretch of the column."""
         import pandas as pd
 
@@ -44,8 +47,9 @@ class _Kind:
             if pd.api.types.is_numeric_dtype(values):
                 self.exact.append(np.dtype(np.float64) if values.dtype == object else _exact(values))
             return
-        found = readers._column(values)
+        found = readers._column(values, decimal)
         self.last = found.dtype
+        self.written |= {found.attrs["written"]} if "written" in found.attrs else set()
         if pd.api.types.is_bool_dtype(found):
             self.kinds.add(_BOOLEAN)
         elif pd.api.types.is_numeric_dtype(found):
@@ -68,7 +72,7 @@ class _Kind:
         if kinds == {_NUMBER}:
             alike = len(set(self.exact)) == 1
             return _NUMBER, self.exact[0] if alike else np.dtype(np.float64)
-        if kinds == {_DATE}:
+        if kinds == {_DATE} and len(self.written) <= 1:
             return _DATE, self.last
         return (_LOGICAL if kinds <= {_BOOLEAN, _LOGICAL} else _TEXT), "string"
 
@@ -83,6 +87,7 @@ class Incoming:
     """A file that is a table too large to be read at once. `rows` are known only where the file says them."""
 
     rows: int | None = None
+    decimal = "."
 
     def __init__(self, content: bytes | Path, filename: str) -> None:
         self.content, self.filename = content, filename
@@ -102,7 +107,7 @@ class Incoming:
         frame = next(self._read(None, readers_silent), None)
         if frame is None:
             raise DataError(f"{self.filename[:100]!r} has column names but no rows; put the rows below them.")
-        return readers.plain_table(frame.head(SAMPLE))
+        return readers.plain_table(frame.head(SAMPLE), self.decimal)
 
     def keep(self, path: Path, tell: Tell) -> int:
         """Write the table as an Arrow file. Returns how many rows it has.
@@ -113,26 +118,30 @@ class Incoming:
         import pyarrow as pa
 
         stored.lean()
-        types, rows = self._types(tell)
+        kinds, rows = self._kinds(tell)
+        types = {name: kind.settled() for name, kind in kinds.items()}
+        written = {name: next(iter(kind.written)) for name, kind in kinds.items() if len(kind.written) == 1}
         maps.refuse_full(path.parent, sum(_width(kind, dtype) for kind, dtype in types.values()) * rows)
-        schema, written = None, 0
+        schema, count = None, 0
         with pa.OSFile(str(path), "wb") as file:
             writer = None
             for frame in self._read(types, lambda share, what: tell(0.45 + 0.45 * share, what)):
-                plain = _plain(frame, types)
+                plain = _plain(frame, types, written, self.decimal)
                 if writer is None:
-                    schema = pa.Schema.from_pandas(plain, preserve_index=False)
+                    schema = stored.with_attributes(
+                        pa.Schema.from_pandas(plain, preserve_index=False), written, self.decimal
+                    )
                     writer = pa.ipc.new_file(file, schema)
                 writer.write_table(pa.Table.from_pandas(plain, schema=schema, preserve_index=False))
-                written += len(plain)
+                count += len(plain)
                 del plain, frame
             if writer is not None:
                 writer.close()
-        if not written:
+        if not count:
             raise DataError(f"{self.filename[:100]!r} has column names but no rows; put the rows below them.")
-        return written
+        return count
 
-    def _types(self, tell: Tell) -> tuple[dict[str, tuple[str, Any]], int]:
+    def _kinds(self, tell: Tell) -> tuple[dict[str, _Kind], int]:
         """What each column holds, and how many rows there are."""
         kinds: dict[str, _Kind] = {}
         rows = 0
@@ -140,8 +149,8 @@ class Incoming:
             rows += len(frame)
             self._refuse(rows, frame.shape[1])
             for name, values in frame.items():
-                kinds.setdefault(str(name), _Kind()).see(values)
-        return {name: kind.settled() for name, kind in kinds.items()}, rows
+                kinds.setdefault(str(name), _Kind()).see(values, self.decimal)
+        return kinds, rows
 
     def _read(self, types: dict[str, tuple[str, Any]] | None, tell: Tell) -> Iterator[pd.DataFrame]:
         """As `frames`, with errors in words."""
@@ -244,7 +253,7 @@ class _Text(Incoming):
                 self.notes.append(
                     "The file is not UTF-8 and was read as Windows-1252; look whether its accents are right."
                 )
-                return readers.LATIN
+                return LATIN
         return "utf-8-sig"
 
     def frames(self, types: dict[str, tuple[str, Any]] | None, tell: Tell) -> Iterator[pd.DataFrame]:
@@ -262,35 +271,32 @@ class _Text(Incoming):
 
         head = self._head.decode(self._encoding, "replace")
         head = head[: head.rfind("\n") + 1] or head
-        separator = readers._separator(head)
-        sample = readers._sample(head, separator)
-        headless = readers._headless(sample)
-        decimal = separator == ";" and readers._DECIMAL_COMMA.search(head[: readers._SAMPLE_CHARACTERS])
-        width = max(1, len(sample[0]) if sample else 1)
-        columns = [f"column {number}" for number in range(1, width + 1)]
+        found = dialect_of(head)
+        self.decimal = found.decimal
+        rows = sample(head, found)
+        headless = has_no_header(rows)
         if headless and not self.notes:
             self.notes.append("The first line looks like data, not like column names, so the columns were numbered.")
-        names = columns if headless else readers._names(pd.read_csv(io.StringIO(head), sep=separator, nrows=0).columns)
+        names = readers.named(rows, headless)
+        if names is None:
+            raise DataError(f"{self.filename[:100]!r} cannot be read as CSV: its first line has no column names.")
         # A text is read as it stands: what looks like a number in one stretch may be a code in another.
-        plain = {place: str for place, name in enumerate(names) if types and types[name][0] in (_TEXT, _DATE)}
-        found = pd.read_csv(
+        plain = [name for name in names if types and types.get(name, ("",))[0] in (_TEXT, _DATE)]
+        frames = pd.read_csv(
             file,
             encoding=self._encoding,
-            sep=separator,
-            header=None if headless else 0,
             names=names,
-            decimal="," if decimal else ".",
-            skipinitialspace=True,
-            low_memory=False,
-            quoting=csv.QUOTE_MINIMAL,
-            dtype={names[place]: kind for place, kind in plain.items()} or None,
-            chunksize=_rows_at_once(width),
+            dtype=dict.fromkeys(plain, str) or None,
+            chunksize=_rows_at_once(len(names)),
+            **readers.csv_options(found, headless),
         )
-        with found:
-            for frame in found:
+        with frames:
+            for frame in frames:
+                frame = readers.without_last(frame, names)
                 if not isinstance(frame.index, pd.RangeIndex):
                     raise DataError(f"{self.filename[:100]!r} has rows with more fields than there are column names.")
-                yield frame.reset_index(drop=True)
+                columns = {name: readers.stripped(frame[name], found.decimal, as_texts=name in plain) for name in names}
+                yield pd.DataFrame(columns).reset_index(drop=True)
 
     def _records(self, file: IO[bytes], types: dict[str, tuple[str, Any]] | None) -> Iterator[pd.DataFrame]:
 
@@ -378,28 +384,32 @@ def _width(kind: str, dtype: Any) -> int:
     return np.dtype(dtype).itemsize if kind in (_NUMBER, _BOOLEAN) else 8
 
 
-def _plain(frame: pd.DataFrame, types: dict[str, tuple[str, Any]]) -> pd.DataFrame:
+def _plain(
+    frame: pd.DataFrame, types: dict[str, tuple[str, Any]], written: dict[str, str], decimal: str
+) -> pd.DataFrame:
     """A stretch of rows in the types that the whole table has."""
     import pandas as pd
 
     found = {}
     for name, (kind, dtype) in types.items():
         if name in frame.columns:
-            found[name] = _as(frame[name], kind, dtype)
+            found[name] = _as(frame[name], kind, dtype, written.get(name, ISO), decimal)
         else:
             found[name] = pd.Series(np.nan if kind == _NUMBER else None, index=frame.index, dtype=dtype)
     return pd.DataFrame(found)
 
 
-def _as(values: pd.Series, kind: str, dtype: Any) -> pd.Series:
+def _as(values: pd.Series, kind: str, dtype: Any, written: str, decimal: str) -> pd.Series:
     import pandas as pd
 
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.dtype.categories.dtype)
+    if kind == _NUMBER and pd.api.types.is_string_dtype(values):
+        return readers.as_numbers(values, decimal, grouped=written == GROUPED).astype(dtype)
     if kind in (_NUMBER, _BOOLEAN):
-        return readers._column(values).astype(dtype)
+        return readers._column(values, decimal).astype(dtype)
     if kind == _DATE and not pd.api.types.is_datetime64_any_dtype(values):
-        return pd.to_datetime(readers._texts(values), errors="coerce", format="ISO8601", utc=True).astype(dtype)
+        return readers.dated(readers._texts(values), written).astype(dtype)
     if kind == _DATE:
         return pd.to_datetime(values, utc=True).astype(dtype)
     return readers._texts(values)

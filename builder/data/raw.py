@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from builder.data.coercion import GROUPED
 from builder.data.encode import IGNORE, features, hot, scaled, width, words
 from builder.data.fitting import LENGTH_LIMIT, fit_category, fit_number, fit_pixels, fit_text, fit_windows
 from builder.data.fitting import Fitted as Fitted
@@ -172,12 +173,14 @@ class Images(Raw):
 class Table(Raw):
     """Columns by name, each R numbers (not a number where missing) or R categories. `dates` tells of numbers that were
     made from a date: its column, and the part of it, as `builder.data.encode.date_part` knows it; `booleans` of those
-    that mean yes and no. `settings` are by column."""
+    that mean yes and no; `written` how the cells of dates and of grouped numbers were written, as
+    `builder.data.coercion` names it. `settings` are by column."""
 
     numbers: dict[str, np.ndarray] = field(default_factory=dict)
     categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
     dates: dict[str, tuple[str, str]] = field(default_factory=dict)
     booleans: frozenset[str] = frozenset()
+    written: dict[str, str] = field(default_factory=dict)
 
     def row(self, index: int) -> dict[str, Any]:
         row: dict[str, Any] = {}
@@ -193,6 +196,10 @@ class Table(Raw):
             column = fit_number(name, values[rows], self.settings.get(date or name, {}))
             if date:
                 column["date"], column["part"] = date, part
+                if date in self.written:
+                    column["form"] = self.written[date]
+            elif self.written.get(name) == GROUPED:
+                column["grouped"] = True
             if name in self.booleans:
                 column["boolean"] = True
             columns.append(column)
@@ -287,7 +294,8 @@ class TaggedTexts(Texts):
             return super().fit(rows)
         # A tag is asked for each word, wherever its sentence is, so that none is cut.
         length = min(max(map(len, self.parted)), LENGTH_LIMIT)
-        return {"name": self.name, **fit_text([self.parted[row] for row in rows.tolist()], {"length": length})}
+        fitted = fit_text([self.parted[row] for row in rows.tolist()], {"length": length})
+        return {"name": self.name, **fitted, "parted": True}
 
     def tagged(self, length: int) -> np.ndarray:
         """The number of each word's tag (R, length); `IGNORE` where there is no word."""

@@ -6,13 +6,26 @@ import csv
 import io
 import re
 from contextlib import suppress
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from builder.data import dialect
+from builder.data.coercion import GROUPED, are_grouped, date_forms, moment, number
+from builder.data.dialect import (
+    BOOLEANS,
+    LATIN,
+    MISSING_MARKS,
+    Dialect,
+    FileError,
+    column_names,
+    dialect_of,
+    has_no_header,
+    numbered_names,
+    refuse_empty,
+    sample,
+)
 from builder.data.decoded_size import refuse_long_lines, whole_table
-from builder.data.forms import encoding_of
 from builder.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
 from builder.data.records import records
 from builder.data.schema import DataError
@@ -22,16 +35,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLE_FORMS = ("text", "parquet", "excel")
-LATIN = "cp1252"
-_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
-ISO_DATE = r"\d{4}-\d{2}(-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?"
-_DECIMAL_COMMA = re.compile(r"(?:^|;)-?\d+,\d+(?:;|$)", re.MULTILINE)
-# Dates as people write them, and numbers in groups of three digits, such as 31.12.2024 and 1,234.50.
-_WRITTEN_DATE = r"(?:\d{1,2}\.\d{1,2}\.\d{4}|\d{1,2}/\d{1,2}/\d{4})"
-_GROUPED, _SURELY = r"[+-]?\d{1,3}(?:,\d{3})*(?:\.\d+)?", r",\d{3}[,.]"
-_QUOTED = re.compile(r'"[^"]*"')
-_SAMPLE_LINES = 200
-_SAMPLE_CHARACTERS = 2**16
 
 
 def read_table(data: bytes, form: str, filename: str, sheet: str = "") -> tuple[pd.DataFrame, list[str]]:
@@ -123,65 +126,77 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
     import pandas as pd
 
     refuse_long_lines(text, filename)
-    separator = _separator(text)
-    rows = _sample(text, separator)
+    found = dialect_of(text)
+    rows = sample(text, found)
     if rows and len(rows[0]) > MAX_COLUMNS:
         raise DataError(f"{filename[:100]!r} has {len(rows[0]):,} columns; at most {MAX_COLUMNS:,} can be read.")
-    headless = _headless(rows)
-    options: dict[str, Any] = {
-        "sep": separator,
-        "header": None if headless else 0,
-        "decimal": "," if separator == ";" and _DECIMAL_COMMA.search(text[:_SAMPLE_CHARACTERS]) else ".",
-        "skipinitialspace": True,
-        "low_memory": False,  # in parts, a column may become numbers here and texts there
-    }
+    headless = has_no_header(rows)
+    names = named(rows, headless)
     try:
-        table = _parse(text, options)
+        table = pd.read_csv(io.BytesIO(text.encode()), names=names, **csv_options(found, headless))
+        table = without_last(table, names)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError, OverflowError) as error:
         reason = _reason(" ".join(str(error).split())[:150].rstrip(". "))
         raise DataError(f"{filename[:100]!r} cannot be read as CSV: {reason}.") from None
     if not isinstance(table.index, pd.RangeIndex):
         raise DataError(f"{filename[:100]!r} has rows with more fields than there are column names.")
     if headless:
-        table.columns = pd.Index([f"column {number}" for number in range(1, table.shape[1] + 1)])
         notes.append("The first line looks like data, not like column names, so the columns were numbered.")
-    return plain_table(table)
+    return plain_table(table, found.decimal, written=True)
 
 
-def _parse(text: str, options: dict[str, Any]) -> pd.DataFrame:
-    """The table. In tab-separated text a quote is mostly just a quote: where taking it for more would glue lines
-    together that are whole by themselves, it is taken for what it is."""
+def named(rows: list[list[str]], headless: bool) -> list[str] | None:
+    """What the columns of a file are called, by its first lines; None where these cannot be parsed."""
+    if not rows:
+        return None
+    return numbered_names(max(map(len, rows))) if headless else column_names(rows[0])
+
+
+def csv_options(dialect: Dialect, headless: bool) -> dict[str, Any]:
+    """What pandas needs to know to read cells as `builder.data.rowfile` does, to the same bits."""
+    return {
+        "sep": dialect.separator,
+        "header": None if headless else 0,
+        "decimal": dialect.decimal,
+        "quoting": dialect.quoting,
+        "skipinitialspace": True,
+        "low_memory": False,  # in parts, a column may become numbers here and texts there
+        "na_values": sorted(MISSING_MARKS),
+        "keep_default_na": False,
+        **_exact_floats(),
+    }
+
+
+def _exact_floats() -> dict[str, Any]:
+    """What makes pandas read the number that Python does, not one that is off in its last bit: since 3.1 it always
+    does, and deprecates the option."""
     import pandas as pd
 
-    def parse(quoting: Literal[0, 3]) -> pd.DataFrame:
-        table: pd.DataFrame = pd.read_csv(io.BytesIO(data), quoting=quoting, **options)
-        return table
+    release = tuple(int(part) for part in pd.__version__.split(".")[:2])
+    return {"float_precision": "round_trip"} if release < (3, 1) else {}
 
-    data = text.encode()
-    if options["sep"] != "\t":
-        return parse(csv.QUOTE_MINIMAL)
-    counts = {line.count("\t") for line in io.StringIO(text, newline=None) if line.strip()}
-    if len(counts) > 1:
-        return parse(csv.QUOTE_MINIMAL)
-    whole = parse(csv.QUOTE_NONE)
-    try:
-        quoted = parse(csv.QUOTE_MINIMAL)
-    except pd.errors.ParserError:
-        return whole
-    return whole if len(quoted) < len(whole) else quoted
+
+def without_last(table: pd.DataFrame, names: list[str] | None) -> pd.DataFrame:
+    """The table without the empty column behind a separator at the end of each line, which the header does not name."""
+    import pandas as pd
+
+    if names is None or isinstance(table.index, pd.RangeIndex) or table.index.nlevels > 1:
+        return table
+    if not len(names) or table.iloc[:, -1].notna().any():
+        return table
+    table = table.reset_index().iloc[:, : len(names)]
+    table.columns = pd.Index(names)
+    return table
 
 
 def _decode(data: bytes, filename: str, notes: list[str]) -> str:
     text, encoding = decoded(data, filename)
     if encoding == LATIN:
         notes.append("The file is not UTF-8 and was read as Windows-1252; look whether its accents are right.")
-    if not text.strip():
-        raise DataError(f"{filename[:100]!r} is empty; choose the file that holds the data.")
-    if "\x00" in text:
-        line = text.count("\n", 0, text.index("\x00")) + 1
-        raise DataError(
-            f"{filename[:100]!r} holds a NUL character in line {line:,}, so it is no CSV text; save it again as CSV."
-        )
+    try:
+        refuse_empty(text, filename)
+    except FileError as error:
+        raise DataError(str(error)) from None
     return text
 
 
@@ -191,59 +206,10 @@ def decoded(data: bytes, filename: str) -> tuple[str, str]:
     Raises:
         DataError: it is none.
     """
-    encoding = encoding_of(data)
     try:
-        return data.decode(encoding), encoding
-    except UnicodeDecodeError as error:
-        # One byte per letter can be read from anything, so it has to look like text: no control characters at all.
-        if encoding == "utf-8-sig" and not _CONTROL.search(data):
-            with suppress(UnicodeDecodeError):
-                return data.decode(LATIN), LATIN
-        cut = error.start > len(data) - 4
-        wrong = "ends in the middle of a letter" if cut else f"has {data[error.start]:#04x} there, which is no letter"
-        named = encoding.removesuffix("-sig").upper()
-        raise DataError(
-            f"{filename[:100]!r} is not {named} text at byte {error.start:,}: it {wrong}; "
-            f"{'copy it again to its end' if cut else 'save it as CSV UTF-8 and upload it again'}."
-        ) from None
-
-
-def _separator(text: str) -> str:
-    first = _QUOTED.sub("", next(line for line in io.StringIO(text, newline=None) if line.strip()))
-    return max(",;\t|", key=first.count)
-
-
-def _sample(text: str, separator: str) -> list[list[str]]:
-    """The fields of the first lines."""
-    lines = islice((line for line in io.StringIO(text, newline=None) if line.strip()), _SAMPLE_LINES)
-    try:
-        return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)]
-    except csv.Error:
-        return []
-
-
-def _headless(rows: list[list[str]]) -> bool:
-    """Whether the first line is data: a name above numbers would say that it is not, and then it has to be numbers
-    itself, or one of its texts has to come again and again below itself, or to be a sentence above sentences."""
-    if len(rows) < 2:
-        return False
-    again = False
-    for place, name in enumerate(rows[0]):
-        below = [row[place] for row in rows[1:] if len(row) > place and row[place]]
-        if name and below and not _is_number(name):
-            if all(map(_is_number, below)):
-                return False
-            again = again or below.count(name) > 1 or (_ends(name) and 2 * sum(map(_ends, below)) > len(below))
-    return again or all(map(_is_number, filter(None, rows[0])))
-
-
-def _ends(text: str) -> bool:
-    """Whether a text ends as sentences do, and names of columns do not."""
-    return text[-1:] in tuple(".!?…。！？")
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?", text) is not None
+        return dialect.decoded(data, filename)
+    except FileError as error:
+        raise DataError(str(error)) from None
 
 
 def _names(columns: Any) -> list[str]:
@@ -257,15 +223,59 @@ def _names(columns: Any) -> list[str]:
     return names
 
 
-def plain_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with nothing in it but numbers, booleans, dates and texts, so that it can be counted and stored."""
+def plain_table(table: pd.DataFrame, decimal: str = ".", *, written: bool = False) -> pd.DataFrame:
+    """The table with nothing in it but numbers, booleans, dates and texts, so that it can be counted and stored.
+
+    Where the cells were `written` by people, blanks around them do not count. How dates and grouped numbers were
+    written is kept in `attrs["written"]`, by column, for the rows that are predicted for.
+    """
     import pandas as pd
 
     names = _names(table.columns)
-    return pd.DataFrame({name: _column(table.iloc[:, place]) for place, name in enumerate(names)})
+    columns = [table.iloc[:, place] for place in range(len(names))]
+    if written:
+        columns = [stripped(values, decimal) for values in columns]
+    found = [_column(values, decimal) for values in columns]
+    plain = pd.DataFrame(dict(zip(names, found, strict=True)))
+    forms = {name: form for name, values in zip(names, found, strict=True) if (form := values.attrs.get("written"))}
+    for name in names:
+        plain[name].attrs.clear()
+    plain.attrs = {**({"written": forms} if forms else {}), **({"decimal": decimal} if decimal != "." else {})}
+    return plain
 
 
-def _column(values: pd.Series) -> pd.Series:
+def stripped(values: pd.Series, decimal: str = ".", *, as_texts: bool = False) -> pd.Series:
+    """A column of texts without blanks around its cells, which kept pandas from seeing numbers and marks in them; it
+    stays one of texts where that is settled."""
+    import pandas as pd
+
+    if not pd.api.types.is_string_dtype(values) or pd.api.types.is_numeric_dtype(values):
+        return values
+    texts = {text: text.strip() for text in values.dropna().unique() if isinstance(text, str)}
+    # Beside whole numbers beyond 64 bits, pandas itself takes a mark for a text.
+    if all(text == plain and text not in MISSING_MARKS for text, plain in texts.items()):
+        return values
+    known = {plain for plain in texts.values() if plain not in MISSING_MARKS}
+    meanings: dict[str, Any] = {text: plain if plain in known else None for text, plain in texts.items()}
+    if not as_texts and all(number(plain, decimal) is not None and plain not in BOOLEANS for plain in known):
+        return as_numbers(values, decimal)
+    if not as_texts and known <= set(BOOLEANS):
+        found = [BOOLEANS.get(str(meanings[text])) if isinstance(text, str) else None for text in values]
+        return pd.Series(found, index=values.index)
+    return values.map(meanings.get, na_action="ignore").astype("string")
+
+
+def as_numbers(values: pd.Series, decimal: str = ".", *, grouped: bool = False) -> pd.Series:
+    """A column of texts as numbers; not a number where one is missing or is none."""
+    import pandas as pd
+
+    codes, texts = pd.factorize(values)
+    meanings = [number(text, decimal, grouped) for text in pd.Index(texts).tolist()]
+    found = np.array([*(np.nan if one is None else one for one in meanings), np.nan])[codes]
+    return pd.Series(found, index=values.index)
+
+
+def _column(values: pd.Series, decimal: str = ".") -> pd.Series:
     import pandas as pd
 
     kinds = pd.api.types
@@ -283,7 +293,7 @@ def _column(values: pd.Series) -> pd.Series:
     if len(known) and kinds.infer_dtype(known, skipna=True) in ("decimal", "integer", "mixed-integer-float"):
         with suppress(OverflowError):  # whole numbers of more digits than any float has stay texts
             return pd.Series([np.nan if pd.isna(value) else float(value) for value in values], dtype=np.float64)
-    return _dates(_numbers(_texts(values)))
+    return _dates(_numbers(_texts(values), decimal))
 
 
 def _texts(values: pd.Series) -> pd.Series:
@@ -298,27 +308,42 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _numbers(values: pd.Series) -> pd.Series:
+def _numbers(values: pd.Series, decimal: str) -> pd.Series:
     """Texts that are numbers in groups of three digits, as numbers, where no cell can be meant otherwise."""
-    import pandas as pd
-
     known = values.dropna()
-    if known.empty or not known.head(100).str.fullmatch(_GROUPED).all() or not known.str.fullmatch(_GROUPED).all():
+    if not are_grouped(known.head(100).tolist(), decimal, surely=False):
         return values
-    plain = values.str.replace(",", "") if known.str.contains(_SURELY).any() else None
-    return values if plain is None else pd.Series(plain.astype("Float64").to_numpy(np.float64, na_value=np.nan))
+    texts = known.unique().tolist()
+    if not are_grouped(texts, decimal):
+        return values
+    return _noted(as_numbers(values, decimal, grouped=True), GROUPED)
 
 
 def _dates(values: pd.Series) -> pd.Series:
     """Texts that are dates as dates: in ISO form, or in one that each cell can be read by and that no other can be."""
     import pandas as pd
 
+    if not pd.api.types.is_string_dtype(values):  # but numbers were made of it
+        return values
     known = values.dropna()
-    first, found = known.head(100), []
-    if not known.empty and pd.api.types.is_string_dtype(values):  # and not made numbers of
-        iso = bool(first.str.fullmatch(ISO_DATE).all())
-        forms = ("ISO8601",) if iso else ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
-        if iso or first.str.fullmatch(_WRITTEN_DATE).all():
-            found = [pd.to_datetime(values, errors="coerce", format=form, utc=True) for form in forms]
-    whole = [dates for dates in found if dates.notna().sum() == len(known)]
-    return whole[0] if len(whole) == 1 else values
+    if not date_forms(known.head(100).tolist()):
+        return values
+    texts = known.unique().tolist()
+    forms = date_forms(texts)
+    return values if len(forms) != 1 else _noted(dated(values, forms[0]), forms[0])
+
+
+def dated(values: pd.Series, form: str) -> pd.Series:
+    """A column of texts as dates; missing where one is none."""
+    import pandas as pd
+
+    codes, texts = pd.factorize(values)
+    moments = [moment(text, form) for text in pd.Index(texts).tolist()]
+    found = pd.Series(pd.to_datetime(pd.Series([*moments, None], dtype=object), utc=True)).take(codes)
+    return found.set_axis(values.index)
+
+
+def _noted(values: pd.Series, form: str) -> pd.Series:
+    """A column that says how it was written."""
+    values.attrs["written"] = form
+    return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 import numpy as np
 
 from builder.data import cells, maps
+from builder.data.coercion import LARGEST
 from builder.data.labels import Labels
 from builder.data.schema import DataError
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ARROW = "table.arrow"
+_ATTRIBUTES = b"netloom"
 _AT_ONCE = 65_536  # rows of texts that are in memory at a time
 
 
@@ -43,6 +46,12 @@ class StoredTable:
             return cls(path, pa.ipc.open_file(pa.memory_map(str(path))).read_all())
         except (OSError, pa.ArrowException):
             raise DataError("What was kept of this upload is damaged; remove it, and upload the file again.") from None
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """How its columns were written, as tables of pandas have it."""
+        known = (self.table.schema.metadata or {}).get(_ATTRIBUTES)
+        return dict(json.loads(known)) if known else {}
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -90,7 +99,7 @@ class StoredTable:
         if not (types.is_floating(column.type) or types.is_integer(column.type)) or not self.holds(name):
             return False
         found = pc.min_max(column).as_py()
-        return all(abs(one) <= cells.LARGEST for one in found.values())
+        return all(abs(one) <= LARGEST for one in found.values())
 
     def items(self) -> Iterator[tuple[str, pd.Series]]:
         """Each column in turn."""
@@ -209,6 +218,12 @@ class Strings(Sequence[str]):
                 yield from (texts[row - start] for row in rows[low:high].tolist())
 
 
+def with_attributes(schema: pa.Schema, written: dict[str, str], decimal: str) -> pa.Schema:
+    """A schema that says how the columns of its table were written."""
+    attributes = json.dumps({"written": written, "decimal": decimal}).encode()
+    return schema.with_metadata({**(schema.metadata or {}), _ATTRIBUTES: attributes})
+
+
 def lean() -> None:
     """Have Arrow take its memory from the system as it needs it: its own allocator reserves a GiB, which counts as
     memory of a run. What makes numpy's arrays of Arrow's does not heed this where it needs memory."""
@@ -260,5 +275,5 @@ def _unmasked(chunk: pa.Array) -> np.ndarray:
 
 
 def _finite(found: np.ndarray) -> np.ndarray:
-    wrong = abs(found) > cells.LARGEST
+    wrong = abs(found) > LARGEST
     return np.where(wrong, np.nan, found) if wrong.any() else found

@@ -11,6 +11,7 @@ from builder.data import cells, stored
 from builder.data.aliases import aliases_of, with_aliases
 from builder.data.cells import odd_one
 from builder.data.choices import COLUMNS, PARTS, refuse_unknown
+from builder.data.coercion import LARGEST
 from builder.data.labels import Labels
 from builder.data.mixed import Categories, Several
 from builder.data.plan import Plan, choices_of, few, plans, targets_of
@@ -139,7 +140,7 @@ def _class_target(values: pd.Series, name: str, numeric: bool) -> dict[str, Any]
 
 
 def _number_target(numbers: np.ndarray, name: str) -> dict[str, Any]:
-    if not (abs(numbers) < cells.LARGEST).all():
+    if not (abs(numbers) < LARGEST).all():
         raise DataError(f"The column {name!r} holds infinite or far too large numbers; remove those rows.")
     if numbers.min() == numbers.max():
         raise DataError(f"The column {name!r} has the same value in every row, so there is nothing to predict.")
@@ -148,7 +149,7 @@ def _number_target(numbers: np.ndarray, name: str) -> dict[str, Any]:
 
 def _parts(known: pd.DataFrame, inputs: list[Plan], warnings: list[str], rest: Mapping[str, Any]) -> list[Raw]:
     """The fields that columns become: one of features, one of numbers for an embedding, one of each text."""
-    table = Table(name="features", **rest)
+    table = Table(name="features", written=dict(known.attrs.get("written", {})), **rest)
     indexed: dict[str, Labels] = {}
     settings: dict[str, Any] = {}
     own: list[Raw] = []
@@ -201,7 +202,7 @@ def _add_numbers(
         table.numbers[name] = stored.numbers(known, name, cells.yes_and_no(values, name), "yes")
         table.booleans |= {name}
         return
-    found = cells.numbers(values, name, warnings)
+    found = cells.numbers(values, name, warnings, known.attrs.get("decimal", "."))
     if found is not None:
         table.numbers[name] = stored.numbers(known, name, found, "" if cells.stands(values) else "numbers")
 

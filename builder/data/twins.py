@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from builder.data.mixed import Several
-from builder.data.raw import Fitted, Images, Texts
+from builder.data.raw import Fitted, Images, Raw, Texts
 
 
 @dataclass
@@ -24,4 +24,9 @@ class Twins(Several):
             fitted = replace(first, pixels=np.concatenate([first.pixels[rows], second.pixels[rows]])).fit(both)
         else:
             return super().fits(rows)
-        return [{**fitted, "name": part.name} for part in self.parts]
+        return [{**fitted, "name": part.name, **_column(part)} for part in self.parts]
+
+
+def _column(part: Raw) -> Fitted:
+    """The column that a text came from, under which a row may give it too."""
+    return {"column": part.column} if isinstance(part, Texts) and part.column else {}

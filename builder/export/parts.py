@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -26,11 +27,17 @@ def weights(model: nn.Module) -> bytes:
     return save({name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()})
 
 
+# What reads files and encodes rows, each after those that it imports.
+ENCODING = ("encode.py", "coercion.py", "dialect.py", "rowfile.py")
+_OWN_IMPORT = re.compile(r"^from builder\.data\.(\w+) import (?:\([^)]*\)|[^(\n]*)\n", re.MULTILINE)
+
+
 def preprocess(trained: Trained) -> dict[str, Any]:
     """What `encode.py` needs, and which field each argument of the network reads."""
     found = {**trained.data.preprocess, "target": trained.decoding, "arguments": trained.fields}
-    if trained.decoding["kind"] == "generated":  # real pictures are not asked for
-        found["fields"] = [field for field in found["fields"] if field["name"] in trained.fields]
+    # What the network does not read is not asked for: another column, or real pictures where it makes them.
+    rebuilt = {found["fields"][0]["name"]} if trained.decoding["kind"] == "input" else set()
+    found["fields"] = [field for field in found["fields"] if field["name"] in {*trained.fields, *rebuilt}]
     return found
 
 
@@ -48,10 +55,14 @@ def as_json(value: Any) -> bytes:
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def python(package: str, name: str) -> str:
-    """A source file of Netloom's own, without the remarks that its type checker needs here."""
+def python(package: str, name: str, *, alone: bool = False) -> str:
+    """A source file of Netloom's own, without the remarks that its type checker needs here. What it imports of its
+    neighbours stands beside it, or before it where it is to be run `alone`."""
     text = files(package).joinpath(name).read_text(encoding="utf-8")
-    return "".join(line.partition("  # type: ignore")[0].rstrip() + "\n" for line in text.splitlines())
+    text = "".join(line.partition("  # type: ignore")[0].rstrip() + "\n" for line in text.splitlines())
+    if alone:
+        return re.sub(r"\n{4,}", "\n\n\n", _OWN_IMPORT.sub("", text))
+    return _OWN_IMPORT.sub(lambda found: found[0].replace("builder.data.", "", 1), text).replace("`builder.data.", "`")
 
 
 def pack(members: dict[str, bytes]) -> bytes:

@@ -1,11 +1,11 @@
 """Predict with a network that was trained in Netloom: python predict.py [FILE]
 
-FILE is JSON (one row, or a list of rows) or CSV (a header, then one row a line), with the columns that example.json
-shows; without FILE, example.json itself is read. Prints JSON. Needs torch, safetensors and numpy.
+FILE is JSON (one row, a list of rows, or a row a line) or CSV (a header, then one row a line), with the columns that
+example.json shows; without FILE, example.json itself is read. Prints JSON: an answer for each row, which says under
+"unknown" which categories training did not have, and under "unreadable" which cells are taken as missing because they
+cannot be read. Needs torch, safetensors and numpy.
 """
 
-import csv
-import io
 import json
 import sys
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from encode import PAD, EncodeError, encode_rows, last_places, restore_rows, spans, write, written  # type: ignore[import-not-found]
 from model import Main  # type: ignore[import-not-found]
+from rowfile import FileError, read_rows, reported, summary, unknown_categories  # type: ignore[import-not-found]
 from safetensors.torch import load_file
 
 HERE = Path(__file__).resolve().parent
@@ -60,7 +61,7 @@ def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dic
             places = last_places(arrays[preprocess["arguments"][0]])
             output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)
         answers += decode(preprocess, output, arrays)
-    return answers
+    return reported(answers, unknown=unknown_categories(preprocess, rows))  # type: ignore[no-any-return]
 
 
 def texts(network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[str, Any]) -> list[str]:
@@ -200,31 +201,24 @@ def labelled(preprocess: dict[str, Any], output: torch.Tensor, row: int, arrays:
 
 
 def read(path: Path, preprocess: dict[str, Any]) -> Any:
-    """The rows of a JSON or CSV file; in CSV, the cell of an image or a series holds a list, written as JSON."""
-    text = path.read_text(encoding="utf-8-sig")
-    if path.suffix.lower() != ".csv":
-        return json.loads(text)
-    written = ("image", "series", "log_mel")
-    lists = {field["name"] for field in preprocess["fields"] if field["encoding"] in written}
-    return [
-        {name: json.loads(cell) if name in lists else cell for name, cell in row.items()}
-        for row in csv.DictReader(io.StringIO(text))
-    ]
+    """The rows of a JSON or CSV file, or the row of a JSON file that holds one by itself. In CSV, the cell of an image
+    or a series holds a list, written as JSON."""
+    found = read_rows(path.read_bytes(), path.name, preprocess)
+    return found.rows[0] if found.one else found.rows
 
 
 def main() -> int:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "example.json"
     try:
         network, preprocess = load()
-        found = read(path, preprocess)
-        rows = found if isinstance(found, list) else [found]
-        if not all(isinstance(row, dict) for row in rows):
-            raise EncodeError("A row is an object with a value for each column, as in example.json.")
-        answers = predict(network, preprocess, rows)
-    except (EncodeError, OSError, ValueError) as error:
+        found = read_rows(path.read_bytes(), path.name, preprocess)
+        answers = reported(predict(network, preprocess, found.rows), unreadable=found.unreadable)
+    except (EncodeError, FileError, OSError, ValueError) as error:
         print(f"{path}: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(answers if isinstance(found, list) else answers[0], indent=1, ensure_ascii=False))
+    for remark in (*found.notes, *summary(answers)):
+        print(remark, file=sys.stderr)
+    print(json.dumps(answers[0] if found.one else answers, indent=1, ensure_ascii=False))
     return 0
 
 

@@ -14,6 +14,7 @@ from builder.compile import input_fields, module, source
 from builder.data import Prepared, prepare
 from builder.data.encode import last_places
 from builder.data.kept import as_kept
+from builder.data.rowfile import reported, unknown_categories
 from builder.graph import Project, read, write_bytes
 from builder.store import Store, open_store
 from builder.train import checkpoints, moments
@@ -182,16 +183,28 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
 
 
 def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Answers for raw rows, as they come from a file or a form.
+    """Answers for raw rows, as they come from a file or a form; each says under "unknown" which categories of its row
+    training did not have.
 
     Raises:
         DataError: a row lacks a column, or holds what the data cannot take.
     """
-    import torch
-
+    rows = list(rows)
     encoded = [trained.data.encode(row, trained.fields) for row in rows]
     if not encoded:
         return []
+    return reported(_answers(trained, encoded), unknown=unknown_categories(read_fields(trained), rows))
+
+
+def read_fields(trained: TrainedRun) -> dict[str, Any]:
+    """The preprocessing of the fields that the network reads."""
+    preprocess = trained.data.preprocess
+    return {**preprocess, "fields": [field for field in preprocess["fields"] if field["name"] in trained.fields]}
+
+
+def _answers(trained: TrainedRun, encoded: list[dict[str, torch.Tensor]]) -> list[dict[str, Any]]:
+    import torch
+
     inputs = {name: torch.cat([row[name] for row in encoded]) for name in trained.fields}
     if isinstance(trained.objective, SequenceToSequence):
         return [{"prediction": text} for text in trained.objective.write(trained.output, trained.data, inputs)]

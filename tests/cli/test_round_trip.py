@@ -173,6 +173,12 @@ def test_a_table_of_ones_own(console: Console, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("a,b\n6,1\n0,1\n")
     said = console("predict", "last", tmp_path / "new.csv", "--home", home, "--json").value
     assert [row["prediction"] for row in said] == ["yes", "no"]
+    (tmp_path / "new.csv").write_bytes("more;b; a\r\nx;1;6,0\r\ny;?;6\r\nz;1; 0\r\n".encode("utf-16"))
+    found = console("predict", "last", tmp_path / "new.csv", "--home", home, "--json")
+    assert [found.value[place] for place in (0, 2)] == said
+    assert found.value[1]["unreadable"] == {"b": "?"}
+    assert "Column 'b': 1 of 3 rows" in found.err
+    assert "unreadable" not in console("predict", "last", tmp_path / "new.csv", "--home", home).out
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

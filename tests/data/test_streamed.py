@@ -16,6 +16,7 @@ import torch
 
 from builder.data import DataError, Prepared, prepare, statistics
 from builder.data.overview import columns
+from builder.data.raw import Table
 from builder.data.uploads import add_file, remove
 from builder.graph import DataChoice
 
@@ -115,6 +116,26 @@ def test_by_stretches_gives_the_same_bits(
     filename: str, written: Callable[[pd.DataFrame], bytes], tmp_path: Path, small: Callable[[float], None]
 ) -> None:
     same(*both(written(table()), filename, tmp_path, small, seed=3))
+
+
+def test_cells_as_people_write_them(tmp_path: Path, small: Callable[[float], None]) -> None:
+    """Dates such as 31.12.2024, decimal commas, groups of three digits, and blanks around cells."""
+    made = table()
+    prices = [f"{1_000 + place * 7.25:,.2f}".translate(str.maketrans(",.", ".,")) for place in range(ROWS)]
+    made = made.assign(
+        day=pd.date_range("2020-01-01", periods=ROWS, freq="D").strftime("%d.%m.%Y"),
+        price=prices,
+        label=made["label"].fillna("no"),
+        size=[f" {value:.6f} ".replace(".", ",") if place % 5 else " NA " for place, value in enumerate(made["size"])],
+    )
+    text = made.to_csv(index=False, sep=";")
+    one, other = both(text.encode(), "a.csv", tmp_path, small, seed=3)
+    same(one, other)
+    assert isinstance(other.raw, Table)
+    assert {"price", "size", "day (days)"} <= set(other.raw.numbers)
+    assert other.raw.numbers["price"][3] == 1_021.75
+    assert np.isnan(other.raw.numbers["size"][5])
+    assert other.raw.numbers["day (days)"][40] == (pd.Timestamp("2020-02-10") - pd.Timestamp(0)).days
 
 
 @pytest.mark.parametrize(

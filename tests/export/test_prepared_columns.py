@@ -18,7 +18,7 @@ from builder.train import fit_here, predict
 from tests.data.samples import csv
 from tests.data.test_columns import EVERYTHING, mixed
 from tests.export import bare
-from tests.networks import project
+from tests.networks import of_every_field
 
 TOLERANCE = 1e-6
 
@@ -30,21 +30,7 @@ def _project(home: Path, target: dict[str, Any], outputs: int, objective: str) -
     choice = DataChoice(dataset=info.name, options={"columns": columns})
     found = schema(choice, home)
     assert found is not None
-    nodes: dict[str, tuple[str, dict[str, Any]]] = {}
-    edges: list[tuple[str, str]] = []
-    for number, field in enumerate(found.inputs):
-        nodes[f"input_{number}"] = ("Input", field.parameters())
-        last = f"input_{number}"
-        if field.kind == "tokens":
-            nodes[f"embedding_{number}"] = ("Embedding", {"vocabulary": field.vocabulary, "dim": 3})
-            nodes[f"flatten_{number}"] = ("Flatten", {})
-            edges += [(last, f"embedding_{number}"), (f"embedding_{number}", f"flatten_{number}")]
-            last = f"flatten_{number}"
-        edges.append((last, f"concat.{'abcdef'[number]}"))
-    nodes["concat"] = ("Concat", {"axis": 1, "count": len(found.inputs)})
-    nodes |= {"head": ("Linear", {"units": outputs}), "y": ("Output", {})}
-    edges += [("concat", "head"), ("head", "y")]
-    return project(nodes, edges, data=choice, training=Training(epochs=2, objective=objective, batch_size=16))
+    return of_every_field(found, outputs, data=choice, training=Training(epochs=2, objective=objective, batch_size=16))
 
 
 @pytest.mark.parametrize("task", ["class", "numbers"])

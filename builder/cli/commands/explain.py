@@ -161,7 +161,7 @@ def _example(trained: TrainedRun, asked: Namespace) -> int | dict[str, Any]:
     """
     if asked.file is None:
         return int(trained.data.split["test"][0]) if asked.example is None else int(asked.example)
-    rows = read_rows(asked.file, trained.data.preprocess)
+    rows = read_rows(asked.file, trained.data.preprocess).rows
     if len(rows) != 1 or asked.example is not None:
         told = f"{asked.file[:80]!r} holds {len(rows)} rows" if len(rows) != 1 else "--example names another row"
         raise UsageError(f"{told}; explain takes one example at a time.")

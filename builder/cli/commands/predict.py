@@ -22,14 +22,21 @@ class Predict(Command):
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
-        parser.add_argument("file", metavar="FILE", help="CSV with a header, or JSON: one row or a list; - for stdin")
+        parser.add_argument(
+            "file", metavar="FILE", help="CSV with a header, or JSON: one row, a list or a row a line; - for stdin"
+        )
 
     def run(self, asked: Namespace, context: Context) -> int:
+        from builder.data.rowfile import reported, summary
         from builder.store import open_store
+        from builder.text import plain
+        from builder.train.trained import read_fields
 
         trained = find_trained(open_store(context.home), asked.run)
-        rows = read_rows(asked.file, trained.data.preprocess)
-        answers = _answers(trained, rows)
+        found = read_rows(asked.file, read_fields(trained))
+        answers = reported(_answers(trained, found.rows), unreadable=found.unreadable)
+        for remark in (*found.notes, *summary(answers)):
+            context.note(plain(remark))
         lines = [(place, _said(answer["prediction"]), _share(answer)) for place, answer in enumerate(answers, 1)]
         context.answer(answers, table(("row", "prediction", "probability"), lines, right=("row", "probability")))
         return 0

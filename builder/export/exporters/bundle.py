@@ -9,7 +9,7 @@ from typing import Any
 from builder.export.base import Batch, Format, Trained
 from builder.export.compare import run
 from builder.export.generator import whole
-from builder.export.parts import as_json, pack, preprocess, python, rows, weights
+from builder.export.parts import ENCODING, as_json, pack, preprocess, python, rows, weights
 from builder.graph import dumps
 
 
@@ -25,18 +25,17 @@ class Bundle(Format):
 
     def content(self, trained: Trained) -> bytes:
         (example,) = rows(trained, 1)
-        return pack(
-            {
-                "README.md": _readme(trained, example).encode(),
-                "encode.py": python("builder.data", "encode.py").encode(),
-                "example.json": as_json(example),
-                "model.py": trained.source.encode(),
-                "predict.py": python("builder.export", "predict.py").encode(),
-                "preprocess.json": as_json(preprocess(trained)),
-                "project.json": dumps(whole(trained)).encode(),
-                "weights.safetensors": weights(trained.model),
-            }
-        )
+        members = {
+            "README.md": _readme(trained, example).encode(),
+            **{name: python("builder.data", name).encode() for name in ENCODING},
+            "example.json": as_json(example),
+            "model.py": trained.source.encode(),
+            "predict.py": python("builder.export", "predict.py").encode(),
+            "preprocess.json": as_json(preprocess(trained)),
+            "project.json": dumps(whole(trained)).encode(),
+            "weights.safetensors": weights(trained.model),
+        }
+        return pack(dict(sorted(members.items())))
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
         from safetensors.torch import load
@@ -66,11 +65,17 @@ A neural network that was made with Netloom. It runs without Netloom, on Python 
 
 A row has {columns}{more}, as in `example.json`. {_answer(trained)}
 
+A CSV file is read as Netloom read the training data: with commas, semicolons, tabs or | between the cells, in UTF-8,
+UTF-16 or Windows-1252, with decimal points or commas, its columns in any order. An answer says under `unknown` which
+categories of its row were not in the training data, and under `unreadable` which cells are taken as missing because
+they cannot be read; a summary of both goes to standard error.
+
 | file | what it is |
 |---|---|
 | `model.py` | the network as PyTorch source, exactly as it was trained |
 | `weights.safetensors` | its trained weights |
-| `encode.py`, `preprocess.json` | from raw rows to tensors, with what was fitted on the training data |
+| `rowfile.py`, `dialect.py`, `coercion.py` | from a file to rows, as Netloom reads it |
+| `encode.py`, `preprocess.json` | from rows to tensors, with what was fitted on the training data |
 | `predict.py` | loads these and predicts; import `load` and `predict` from it to use them in code of your own |
 | `example.json` | a row that the network was not trained on |
 | `project.json` | the project, to be opened in Netloom again |

@@ -13,7 +13,7 @@ from typing import Any
 
 from builder.export.base import Batch, ExportError, Format, Trained
 from builder.export.compare import run
-from builder.export.parts import as_json, pack, preprocess, python, rows, weights
+from builder.export.parts import ENCODING, as_json, pack, preprocess, python, rows, weights
 
 EXAMPLES = 3
 WIDTH = 110
@@ -66,15 +66,21 @@ def _notebook(trained: Trained) -> dict[str, Any]:
         ),
         _text("## The network", "Exactly as it was trained."),
         _code(trained.source),
-        _text("## From raw rows to tensors", "With what was fitted on the training data."),
-        _code(python("builder.data", "encode.py")),
+        _text(
+            "## From a file or raw rows to tensors", "As the training data was read, and with what was fitted on it."
+        ),
+        *(_code(python("builder.data", name, alone=True)) for name in ENCODING),
         _code(f"preprocess = {_literal(preprocess(trained))}"),
         _text("## The trained weights"),
         _code(
             "from safetensors.torch import load_file\n\n"
             f"network = Main()\nnetwork.load_state_dict({LOADS})\nnetwork.eval()"
         ),
-        _text("## Predict", "These rows were not used in training; put your own in their place."),
+        _text(
+            "## Predict",
+            "These rows were not used in training; put your own in their place, or read a CSV or JSON file: "
+            "`rows = read_rows(open(name, 'rb').read(), name, preprocess).rows`.",
+        ),
         _code(_prediction()),
         _code(f"rows = {_literal(rows(trained, EXAMPLES))}"),
         _code("for answer in predict(network, preprocess, rows):\n    print(answer)"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from builder.data import cells
 from builder.data.mixed import Categories, Several
 from builder.data.raw import Raw
 from builder.data.schema import DataError
@@ -88,12 +89,12 @@ class Ratings(Tabular):
         if twice:
             warnings.append(f"{twice:,} rows rate what the same user rated before; both ratings are used.")
         rest: dict[str, Any] = {"target": ratings[:, None], "target_kind": "number"}
-        fields = tuple(
-            Categories(name=name, columns={chosen[name]: [_named(value) for value in known[chosen[name]]]}, **rest)
-            for name in ("user", "item")
-        )
+        fields = tuple(_named(name, chosen[name], known[chosen[name]], rest) for name in ("user", "item"))
         return Several(name="", target_name=chosen["rating"], parts=fields, warnings=warnings, given=given, **rest)
 
 
-def _named(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def _named(field: str, column: str, values: pd.Series, rest: dict[str, Any]) -> Categories:
+    """Users or items as categories; those that are numbers are named in one way, however a file writes them."""
+    labels, numeric = cells.labels(values, column)
+    settings = {column: {"numeric": True}} if numeric else {}
+    return Categories(name=field, columns={column: labels}, settings=settings, **rest)

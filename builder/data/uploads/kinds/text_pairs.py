@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _PAIRED = re.compile(r"(?i).*[^a-z](1|2|a|b|one|two)|.*[a-z](1|2)|premise|hypothesis|first|second|left|right|one|other")
+_FIELDS = ("first", "second")
 
 
 class TextPairs(Tabular):
@@ -66,8 +67,14 @@ class TextPairs(Tabular):
         target = target_of(known[chosen["target"]], chosen["task"], title)
         rest = {"target": target["target"], "target_kind": target["target_kind"]}
         fields = tuple(
-            Texts(name=name, texts=[str(value) for value in known[chosen[name]]], **rest)
-            for name in ("first", "second")
+            # A column that is called like the other field would be read for it.
+            Texts(
+                name=name,
+                column="" if chosen[name] in _FIELDS else chosen[name],
+                texts=[str(value) for value in known[chosen[name]]],
+                **rest,
+            )
+            for name in _FIELDS
         )
         return Twins(name="", parts=fields, warnings=warnings, given=parts_of_rows(parts, known), **target)
 

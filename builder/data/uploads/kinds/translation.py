@@ -70,6 +70,7 @@ class Translation(Tabular):
         groups = np.unique(np.array(texts, dtype=object).astype(str), return_inverse=True)[1]
         return Pairs(
             name="text",
+            column=text,
             target=np.arange(len(known)),
             target_kind="sequence",
             target_name=answer,

@@ -1,0 +1,390 @@
+"""Rows to predict for are read as import reads training data: the same cells, in any dialect, become the same bits."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builder.data import Prepared, add_file, prepare
+from builder.data.coercion import date_forms, moment, number
+from builder.data.dialect import MISSING_MARKS, FileError, has_no_header
+from builder.data.encode import EncodeError, encode_rows
+from builder.data.readers import read_table
+from builder.data.rowfile import RowFile, read_rows, reported, summary, unknown_categories
+from builder.graph import DataChoice
+from tests.data.brought import BROUGHT
+
+ROWS = 90
+COLORS = ("red", "grün", "a,b", 'say "x"', "two\nlines", "it's; so", "x|y", "tab\there")
+# What each column is read as, and how it is preprocessed; the rest is as it looks.
+COLUMNS: dict[str, dict[str, Any]] = {
+    "size": {"indicator": True},
+    "price": {"scale": "quantile"},
+    "count": {"scale": "log1p", "impute": "most_frequent"},
+    "code": {"kind": "category"},
+    "half": {"kind": "category", "encode": "index"},
+    "color": {"kind": "category"},
+    "shelf": {"kind": "category", "encode": "hash", "buckets": 7},
+    "paid": {"kind": "boolean"},
+    "flag": {"kind": "category"},
+    "sold": {},
+    "when": {"parts": ["days", "weekday", "hour", "quarter"]},
+    "note": {"kind": "text"},
+    "letters": {"kind": "text", "tokens": "characters"},
+}
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How a file is written."""
+
+    separator: str = ","
+    decimal: str = "."
+    grouped: bool = False
+    dates: str = "iso"
+    encoding: str = "utf-8"
+    newline: str = "\n"
+    blanks: bool = False
+    trailing: bool = False
+    quote_all: bool = False
+    missing: str = ""
+    true: str = "True"
+    shuffled: bool = False
+    extra: bool = False
+
+
+DIALECTS = {
+    "plain": Writing(),
+    "blanks after commas": Writing(blanks=True),
+    "semicolons and decimal commas": Writing(";", ",", newline="\r\n", encoding="utf-8-sig"),
+    "semicolons and grouped numbers": Writing(";", ",", grouped=True, dates="%d.%m.%Y", encoding="cp1252"),
+    "tabs": Writing("\t", encoding="utf-16", missing="NA"),
+    "tabs and decimal commas": Writing("\t", ",", missing="null"),
+    "bars": Writing("|", missing="N/A", blanks=True, trailing=True),
+    "everything in quotes": Writing(quote_all=True, grouped=True, missing="None"),
+    "other spelling": Writing(true="TRUE", dates="%d/%m/%Y", missing="NaN", newline="\r", quote_all=True),
+    "another order": Writing(shuffled=True, extra=True, encoding="utf-16-le", true="true"),
+    "separators at the end": Writing(trailing=True, missing="n/a"),
+}
+
+
+def rows(count: int = ROWS, dated: bool = True) -> list[dict[str, Any]]:
+    """Cells of every kind; None where one is missing."""
+    draw, found = random.Random(7), []
+    for place in range(count):
+        row: dict[str, Any] = {
+            "size": draw.choice([draw.gauss(0, 3), draw.random() * 1e-7, 1 / 3, 0.1 + 0.2]),
+            "price": round(draw.uniform(800, 3_000_000), 2),
+            "count": draw.randrange(40),
+            "code": draw.choice([1, 2, 30]),
+            "half": draw.choice([0.5, 1.5, 22.25]),
+            "color": draw.choice(COLORS),
+            "shelf": draw.choice("ABC"),
+            "paid": draw.choice([True, False]),
+            "flag": draw.choice([True, False]),
+            "sold": draw.choice([True, False]),
+            "when": datetime(2023, 1, 25) + timedelta(days=place, hours=(place % 24) * dated),
+            "note": f"word {place % 9} is not {draw.choice(['good', 'bad', 'so-so'])}, or is it?",
+            "letters": draw.choice(["abc", "xyz äö", "q"]) + str(place % 5),
+            "label": "yes" if draw.random() < 0.5 else "no",
+        }
+        for name in row:
+            if name not in ("label", "sold") and draw.random() < 0.08:
+                row[name] = None
+        found.append(row)
+    return found
+
+
+def cell(value: Any, how: Writing) -> str:
+    if value is None:
+        return how.missing
+    if isinstance(value, bool):
+        return how.true if value else {"True": "False", "TRUE": "FALSE", "true": "false"}[how.true]
+    if isinstance(value, datetime):
+        return value.isoformat() if how.dates == "iso" else value.strftime(how.dates)
+    if isinstance(value, float):
+        text = f"{value:,.2f}" if how.grouped and value > 1_000 else repr(value)
+        swap = {",": ".", ".": ","} if how.decimal == "," else {}
+        return "".join(swap.get(letter, letter) for letter in text)
+    return str(value)
+
+
+def write(found: list[dict[str, Any]], how: Writing) -> bytes:
+    names = list(found[0])
+    if how.shuffled:
+        random.Random(1).shuffle(names)
+    text = io.StringIO(newline="")
+    end = how.separator * how.trailing
+    writer = csv.writer(
+        text,
+        delimiter=how.separator,
+        lineterminator=end + how.newline,
+        quoting=csv.QUOTE_ALL if how.quote_all else csv.QUOTE_MINIMAL,
+    )
+    writer.writerow([*names, *["more"] * how.extra])
+    writer.writerows([*(cell(row[name], how) for name in names), *["surplus"] * how.extra] for row in found)
+    written = text.getvalue()
+    if how.blanks:  # only between cells, so not within what is enclosed by quotes
+        inside, parts = False, []
+        for letter in written:
+            inside ^= letter == '"'
+            parts.append(letter + " " if letter == how.separator and not inside else letter)
+        written = "".join(parts)
+    return written.encode(how.encoding)
+
+
+def added(content: bytes, home: Path, columns: dict[str, Any] | None = None) -> Prepared:
+    info = add_file(content, "goods.csv", home, kind="table", target="label")
+    return prepare(DataChoice(dataset=info.name, options=dict[str, Any](columns=columns or COLUMNS)), home)
+
+
+def encoded(content: bytes, data: Prepared) -> dict[str, np.ndarray]:
+    preprocess = json.loads(json.dumps(data.preprocess))  # as it travels
+    return encode_rows(preprocess, read_rows(content, "goods.csv", preprocess).rows)
+
+
+def assert_equal_bits(content: bytes, data: Prepared) -> None:
+    arrays = encoded(content, data)
+    assert arrays.keys() == data.inputs.keys()
+    for name, array in arrays.items():
+        assert array.tobytes() == data.inputs[name].numpy().tobytes(), name
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Prepared]:
+    """Data of a plain file, with times of day or without."""
+    home = tmp_path_factory.mktemp("home")
+    return {dated: added(write(rows(dated=dated), Writing()), home) for dated in (True, False)}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_file_of_any_dialect_encodes_to_the_bits_of_its_import(
+    name: str, home: Path, plain: dict[bool, Prepared]
+) -> None:
+    """Import and prediction see the very same file; or training read that, and people predict for a plain one; or the
+    other way around, for a file that another program wrote."""
+    how = DIALECTS[name]
+    dated = how.dates == "iso"
+    found = rows(dated=dated)
+    data = added(write(found, replace(how, extra=False)), home)
+    assert data.schema.rows == ROWS
+    assert_equal_bits(write(found, how), data)
+    assert_equal_bits(write(found, Writing()), data)
+    assert_equal_bits(write(found, how), plain[dated])
+
+
+@pytest.mark.parametrize("filename", BROUGHT)
+def test_rows_of_every_kind_of_data_encode_to_the_bits_of_training(filename: str, home: Path) -> None:
+    info = add_file(BROUGHT[filename][0](), filename, home)
+    data = prepare(DataChoice(dataset=info.name), home)
+    found = [
+        {name: np.asarray(value).tolist() if isinstance(value, np.ndarray) else value for name, value in row.items()}
+        for row in data.raw.rows(0, 3)
+    ]
+    contents = {"json": json.dumps(found), "jsonl": "\n".join(map(json.dumps, found))}
+    for form, separator in (("csv", ","), ("tsv", "\t")):
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, delimiter=separator, quoting=csv.QUOTE_NONNUMERIC)
+        writer.writerow(found[0])
+        writer.writerows(
+            [json.dumps(cell) if isinstance(cell, list) else cell for cell in row.values()] for row in found
+        )
+        contents[form] = text.getvalue()
+    for form, content in contents.items():
+        arrays = encode_rows(data.preprocess, read_rows(content.encode(), f"rows.{form}", data.preprocess).rows)
+        for name, array in arrays.items():
+            assert array.tobytes() == data.inputs[name][:3].numpy().tobytes(), (form, name)
+
+
+# ---------------------------------------------------------------- single cells
+
+
+CELLS = st.one_of(
+    st.floats(allow_nan=False).map(repr),
+    st.integers(-(10**19), 10**19).map(str),
+    st.sampled_from(
+        [*sorted(MISSING_MARKS), "inf", "-Infinity", "1e400", "1.", ".5", "+7", "007", "1_000", "0x10", "1e"]
+    ),
+    st.sampled_from(
+        ["true", "TRUE", "yes", "no", "?", "-", " ", "١٢", "1,234.5", "12,000", "2024-05-31", "31.12.2024"]
+    ),
+    st.text("ab ,;\t|\"'\n\r.0é", max_size=6),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.tuples(CELLS, CELLS), min_size=3, max_size=12), st.sampled_from([",", ";", "\t", "|"]), st.booleans()
+)
+def test_cells_of_any_kind_are_read_as_import_reads_them(
+    pairs: list[tuple[str, str]], separator: str, quoted: bool
+) -> None:
+    """Columns of whatever comes, which import makes numbers, dates, yes and no, or texts of."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=separator, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
+    writer.writerows([("first", "second", "third"), *((*pair, "x") for pair in pairs)])
+    try:
+        table, _ = read_table(text.getvalue().encode(), "text", "x.csv")
+    except ValueError:
+        return  # such as one row of nothing but marks
+    if "column 1" in table or len(table) != len(pairs):
+        return
+    for name in ("first", "second"):
+        values, written = table[name], table.attrs.get("written", {}).get(name)
+        if values.dtype.kind == "M":
+            column: dict[str, Any] = {"type": "date", "form": written}
+        elif values.dtype.kind in "fiu":
+            column = {"type": "number", "median": 0.0, "mean": 0.0, "std": 1.0, "grouped": written == "grouped"}
+        elif values.dtype.kind == "b":
+            column = {"type": "category", "values": ["False", "True"], "logical": True}
+        else:
+            column = {"type": "category", "values": [], "logical": set(values.dropna()) <= {"True", "False"}}
+        kind = column["type"]
+        field = {"name": "all", "encoding": "table", "columns": [{"name": name, **column}]}
+        if kind == "date":
+            field["columns"] = [{"name": "days", "type": "number", "part": "days", "date": name, "form": written}]
+        read = read_rows(text.getvalue().encode(), "x.csv", {"fields": [field]}).rows
+        for row, value in zip(read, values, strict=True):
+            missing = pd.isna(value)
+            if kind == "number":
+                same = row[name] is None if missing or abs(value) > 1e100 else row[name] == float(value)
+            elif kind == "date":
+                same = row[name] is None if missing else datetime.fromisoformat(row[name]) == value
+            else:
+                cell = row[name] and (row[name].capitalize() if column["logical"] else row[name])
+                same = cell is None if missing else cell == str(value)
+            assert same, (name, row[name], value, column)
+
+
+@pytest.mark.parametrize(
+    ("cell", "decimal", "grouped", "value"),
+    [
+        ("1.5", ".", False, 1.5), ("1,5", ",", False, 1.5), (" +7 ", ".", False, 7.0), ("1e-3", ".", False, 0.001),
+        ("1.5", ",", False, None), ("1,5", ".", False, None), ("1_000", ".", False, None), ("0x10", ".", False, None),
+        ("1,234.5", ".", True, 1234.5), ("1.234,5", ",", True, 1234.5), ("12,34", ".", True, None),
+        ("TRUE", ".", False, 1.0), ("", ".", False, None), ("nan", ".", False, None),
+    ],
+)  # fmt: skip
+def test_a_number(cell: str, decimal: str, grouped: bool, value: float | None) -> None:
+    assert number(cell, decimal, grouped) == value
+
+
+def test_dates_that_can_be_read_in_two_ways() -> None:
+    assert date_forms(["1.2.2024", "31.12.2023"]) == ["%d.%m.%Y"]
+    assert date_forms(["1/2/2024", "31/12/2023"]) == ["%d/%m/%Y"]
+    assert date_forms(["1/2/2024", "3/4/2024"]) == ["%d/%m/%Y", "%m/%d/%Y"]
+    assert date_forms(["1/2/2024", "2024-05-31"]) == []
+    assert moment("31/2/2024", "%d/%m/%Y") is None
+
+
+# ---------------------------------------------------------------- what is reported and refused
+
+
+def goods(home: Path, how: Writing | None = None) -> Prepared:
+    return added(write(rows(dated=how is None), how or Writing()), home)
+
+
+def edited(data: Prepared, change: dict[int, dict[str, Any]], *names: str) -> RowFile:
+    """The first rows of the file with other cells, `names` its only columns where some are named."""
+    found = [{name: cell(value, Writing()) for name, value in row.items()} for row in rows()[:10]]
+    for place, cells in change.items():
+        found[place] |= cells
+    kept = [{name: row[name] for name in names or row} for row in found]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, kept[0])
+    writer.writeheader()
+    writer.writerows(kept)
+    return read_rows(text.getvalue().encode(), "new.csv", data.preprocess)
+
+
+def test_what_training_never_saw_and_what_cannot_be_read_is_reported(home: Path) -> None:
+    data = goods(home)
+    found = edited(data, {2: {"color": "blue"}, 3: {"size": "abc", "color": "blue", "code": "7"}, 4: {"when": "later"}})
+    assert [found.rows[place]["size"] for place in (3,)] == [None]
+    assert found.unreadable[3:5] == [{"size": "abc"}, {"when": "later"}]
+    unknown = unknown_categories(data.preprocess, found.rows)
+    assert unknown[2:4] == [{"color": "blue"}, {"color": "blue", "code": "7"}]
+    assert not any(unknown[:2] + unknown[4:])
+    answers = reported([{"prediction": place} for place in range(10)], unknown=unknown, unreadable=found.unreadable)
+    assert answers[0] == {"prediction": 0}
+    assert answers[3] == {
+        "prediction": 3, "unknown": {"color": "blue", "code": "7"}, "unreadable": {"size": "abc"},
+    }  # fmt: skip
+    told = summary(answers)
+    assert any(line.startswith("Column 'color': 2 of 10 rows") and "'blue' (2)" in line for line in told)
+    assert any(line.startswith("Column 'size': 1 of 10 rows") and "'abc'" in line for line in told)
+    assert len(told) == 4
+
+
+def test_a_column_that_is_not_there_or_is_another(home: Path) -> None:
+    data = goods(home)
+    with pytest.raises(EncodeError, match=r"^'new.csv' has no column 'price', 'when'; it has 'size', 'count', 'code'"):
+        edited(data, {}, *(name for name in COLUMNS if name not in ("price", "when")))
+    with pytest.raises(EncodeError, match="The column 'price' takes numbers, received 'a lot'"):
+        edited(data, {place: {"price": "a lot"} for place in range(10)})
+    with pytest.raises(EncodeError, match="The column 'paid' takes yes or no, received 'maybe'"):
+        edited(data, {3: {"paid": "maybe"}})
+
+
+def test_dates_are_read_in_the_form_of_training_where_they_could_mean_two(home: Path) -> None:
+    how = Writing(dates="%d/%m/%Y")
+    american = goods(home / "a", replace(how, dates="%m/%d/%Y"))
+    for data, month in ((goods(home / "b", how), 4), (american, 3)):
+        ((first, second),) = [
+            [row["when"] for row in edited(data, {place: {"when": "03/04/2023"} for place in range(10)}).rows[:2]]
+        ]
+        assert first == second
+        assert datetime.fromisoformat(str(first)).month == month
+    with pytest.raises(EncodeError, match="can be read in two ways"):
+        edited(goods(home / "c"), {place: {"when": "03/04/2023"} for place in range(10)})
+
+
+def test_files_without_column_names(home: Path) -> None:
+    lines = [f"{place % 7},{place * 0.37:.3f},{place % 3},{'yes' if place % 7 > 3 else 'no'}" for place in range(60)]
+    info = add_file("\n".join(lines).encode(), "x.csv", home, target="column 4")
+    data = prepare(DataChoice(dataset=info.name), home)
+    for content in (lines, lines[5:6], [line.rpartition(",")[0] for line in lines[:9]]):
+        found = read_rows("\n".join(content).encode(), "x.csv", data.preprocess)
+        start = 5 if len(content) == 1 else 0
+        assert len(found.rows) == len(content)
+        array = encode_rows(data.preprocess, found.rows)["features"]
+        assert array.tobytes() == data.inputs["features"][start : start + len(content)].numpy().tobytes()
+    named = ["column 2,column 1,column 3", "0.37,1,1"]
+    array = encode_rows(data.preprocess, read_rows("\n".join(named).encode(), "x.csv", data.preprocess).rows)[
+        "features"
+    ]
+    assert array.tobytes() == data.inputs["features"][1:2].numpy().tobytes()
+    assert has_no_header([["1", "2"], ["3", "4"]])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"size,price\n1,2\n1,2,3\n", "line 3 has 3 cells where 2 were expected"),
+        (b"size,price\n", "has no rows"),
+        (b" \n", "is empty"),
+        (b"size\x00,price\n1,2\n", "NUL character in line 1"),
+        (bytes(range(256)), "is not UTF-8 text"),
+        (b'[{"size": 1}, 2]', "row 2 of 'new.csv' is not one"),
+        (b'{"size": NaN}', "NaN is not a number in JSON"),
+        (b"[[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_file_that_cannot_be_read_gets_a_sentence(content: bytes, said: str) -> None:
+    preprocess = {"fields": [{"name": "all", "encoding": "table", "columns": [{"name": "size", "type": "number"}]}]}
+    name = "new.csv" if content[:1] not in b"[{" else "new.json"
+    with pytest.raises(FileError) as caught:
+        read_rows(content, name, preprocess)
+    assert said.replace("new.csv", name) in str(caught.value)
