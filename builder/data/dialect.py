@@ -103,7 +103,10 @@ def refuse_empty(text: str, name: str) -> None:
 
 def dialect_of(text: str) -> Dialect:
     """How a text, or the beginning of one, writes its cells."""
-    first = _QUOTED.sub("", next((line for line in _text_lines(text) if line.strip()), ""))
+    line = next((line for line in _text_lines(text) if line.strip()), "")
+    whole = next((line for line in _QUOTED.sub("", text[:SAMPLE_CHARACTERS]).splitlines() if line.strip()), "")
+    # A name in quotes may go on in the next line; a mark of inches is not one that opens quotes.
+    first = next((one for one in (_QUOTED.sub("", line), whole) if any(mark in one for mark in SEPARATORS)), "")
     separator = max(SEPARATORS, key=first.count)
     if separator not in first:  # of a single column: what its cells hold separates nothing
         separator = min(SEPARATORS, key=_QUOTED.sub("", text).count)
@@ -112,10 +115,9 @@ def dialect_of(text: str) -> Dialect:
 
 
 def sample(text: str, dialect: Dialect) -> list[list[str]]:
-    """The cells of the first lines."""
-    lines = islice((line for line in _text_lines(text) if line.strip()), SAMPLE_LINES)
+    """The cells of the first records, without blanks around them."""
     try:
-        return [[cell.strip() for cell in cells] for _, cells in _parsed(lines, dialect)]
+        return [[cell.strip() for cell in cells] for _, cells in islice(records(text, dialect), SAMPLE_LINES)]
     except csv.Error:
         return []
 
@@ -126,7 +128,17 @@ def records(text: str, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     Raises:
         csv.Error: it cannot be parsed.
     """
-    return _parsed(io.StringIO(text, newline=""), dialect)
+    csv.field_size_limit(2**31 - 1)  # a picture or a sound stands in one cell
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=dialect.separator,
+        quoting=dialect.quoting,
+        skipinitialspace=True,
+        quotechar='"',
+    )
+    for cells in reader:
+        if len(cells) > 1 or (cells and cells[0].strip()):
+            yield reader.line_num, cells
 
 
 def has_no_header(rows: list[list[str]]) -> bool:
@@ -169,16 +181,6 @@ def looks_like_number(text: str) -> bool:
 
 def _text_lines(text: str) -> Iterator[str]:
     return iter(io.StringIO(text, newline=None))
-
-
-def _parsed(lines: Iterator[str], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(2**31 - 1)  # a picture or a sound stands in one cell
-    reader = csv.reader(
-        lines, delimiter=dialect.separator, quoting=dialect.quoting, skipinitialspace=True, quotechar='"'
-    )
-    for cells in reader:
-        if len(cells) > 1 or (cells and cells[0].strip()):
-            yield reader.line_num, cells
 
 
 def _is_quoted(text: str, separator: str) -> bool:
