@@ -13,8 +13,8 @@ import numpy as np
 
 from builder.data import forms, limits, maps, readers, records, stored
 from builder.data.coercion import GROUPED, ISO
-from builder.data.dialect import LATIN, dialect_of, has_no_header, sample
 from builder.data.decoded_size import refuse_long_lines_in, row_bytes
+from builder.data.dialect import LATIN, dialect_of, has_no_header, sample
 from builder.data.schema import DataError
 
 if TYPE_CHECKING:

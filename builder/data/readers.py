@@ -12,6 +12,7 @@ import numpy as np
 
 from builder.data import dialect
 from builder.data.coercion import GROUPED, are_grouped, date_forms, moment, number
+from builder.data.decoded_size import refuse_long_lines, whole_table
 from builder.data.dialect import (
     BOOLEANS,
     LATIN,
@@ -25,7 +26,6 @@ from builder.data.dialect import (
     refuse_empty,
     sample,
 )
-from builder.data.decoded_size import refuse_long_lines, whole_table
 from builder.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
 from builder.data.records import records
 from builder.data.schema import DataError
