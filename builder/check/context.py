@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from builder.check.faults import fault
 from builder.check.issue import Issue
 from builder.check.measure import Measured, measure
 from builder.check.views import cyclic, digraph, execution_order
@@ -26,6 +27,10 @@ BYTES_PER_WEIGHT = 4
 BYTES_PER_TRAINED_WEIGHT = 16
 # In how many different ways the networks of a project may be used; each is measured.
 MAX_USES = 500
+# How deep they may stand in each other: each is measured within the one around it, on one stack with all of a page.
+MAX_DEPTH = 150
+# Counts stop here, the largest that PyTorch, a database and a float can all hold: repetitions multiply without end.
+MOST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class Context:
     """A network as the rules see it.
 
     `values` are those of its parameters, `given` is what comes in at its Inputs by node, where another network says so,
-    `around` are the networks that it stands in, from the outermost.
+    `around` are the networks that it stands in, from the outermost. `faults` are what Netloom itself failed at;
+    `before` is this network as it was last looked at, from which comes what could not be found out now.
     """
 
     project: Project
@@ -73,6 +79,8 @@ class Context:
     parameter_errors: dict[str, str] = field(default_factory=dict)
     measured: dict[str, Measured] = field(default_factory=dict)
     inner: dict[str, Context] = field(default_factory=dict)
+    before: Context | None = None
+    faults: list[Issue] = field(default_factory=list)
 
     @property
     def network(self) -> Network:
@@ -107,10 +115,24 @@ class Context:
     @cached_property
     def nodes(self) -> dict[str, NodeFacts]:
         """The facts of each node whose inputs are known."""
-        return {key: self._facts(key, found) for key, found in self.measured.items() if found.refusal is None}
+        found: dict[str, NodeFacts] = {}
+        for key, measured in self.measured.items():
+            if measured.refusal is None:
+                try:
+                    found[key] = self._facts(key, measured)
+                except Exception as error:
+                    self.fail(error, f"count the weights of {self.label(key)}", key)
+        return found
 
     @cached_property
     def totals(self) -> Totals:
+        try:
+            return self._totals()
+        except Exception as error:
+            self.fail(error, f"add up what {self.name} takes")
+            return self.before.totals if self.before else Totals()
+
+    def _totals(self) -> Totals:
         nodes = self.nodes
         parameters = sum(facts.parameters for facts in nodes.values())
         trainable = sum(facts.trainable for facts in nodes.values())
@@ -118,12 +140,12 @@ class Context:
         kept = sum(facts.activation_bytes for facts in nodes.values())
         weights = (parameters - trainable) * BYTES_PER_WEIGHT + trainable * BYTES_PER_TRAINED_WEIGHT
         return Totals(
-            layers=sum(self._layers(key) for key in self.layers),
-            parameters=parameters,
-            trainable=trainable,
-            flops=sum(facts.flops for facts in nodes.values()),
-            activation_bytes=kept,
-            memory_bytes=weights + self.project.training.batch_size * (kept + sum(map(_bytes, inputs))),
+            layers=bounded(sum(self._layers(key) for key in self.layers)),
+            parameters=bounded(parameters),
+            trainable=bounded(trainable),
+            flops=bounded(sum(facts.flops for facts in nodes.values())),
+            activation_bytes=bounded(kept),
+            memory_bytes=bounded(weights + self.project.training.batch_size * (kept + sum(map(_bytes, inputs)))),
         )
 
     def of_type(self, layer_class: type[Layer]) -> list[str]:
@@ -163,19 +185,38 @@ class Context:
         values: dict[str, object] = {"severity": "error", **rest}
         return Issue(code=code, message=message, network=self.name, node=node, **values)  # type: ignore[arg-type]
 
+    def fail(self, error: Exception, doing: str, node: str | None = None) -> None:
+        """Note what Netloom itself failed at."""
+        self.faults.append(fault(error, doing, self.name, node))
+
     def look(self) -> None:
-        """Read and measure every node."""
+        """Read and measure every node. One that Netloom fails at is taken as it was before."""
         for key in self.network.nodes:
-            self._parse(key)
+            try:
+                self._parse(key)
+            except Exception as error:
+                self._keep(error, "read", key)
         for key in self.order:
-            self._measure(key)
+            try:
+                self._measure(key)
+            except Exception as error:
+                self._keep(error, "measure", key)
+
+    def _keep(self, error: Exception, doing: str, key: str) -> None:
+        self.fail(error, f"{doing} {self.label(key)}", key)
+        before = self.before
+        if before is None or key not in before.layers or before.network.nodes[key].type != self.network.nodes[key].type:
+            return
+        self.layers.setdefault(key, before.layers[key])
+        if key in before.measured and before.measured[key].refusal is None:
+            self.measured[key] = before.measured[key]
 
     def _parse(self, key: str, specs: dict[str, TensorSpec] | None = None) -> None:
         node = self.network.nodes[key]
         first = next(iter(specs.values()), None) if specs else None
         try:
             layer = parse(node, self.values, first.size if first else None)
-        except (ParameterError, IndexError) as error:
+        except ParameterError as error:
             self.parameter_errors[key] = str(error)
             self.layers.pop(key, None)
             return
@@ -209,6 +250,8 @@ class Context:
         """What the network does for which a node stands."""
         if layer.network not in self.project.networks or layer.network in (*self.around, self.name):
             return Measured()  # see builder.check.rules.networks
+        if len(self.around) >= MAX_DEPTH:
+            return Measured(refusal=f"networks stand in each other more than {MAX_DEPTH} deep", code="depth")
         given = {node: specs[port] for port, node in layer.looks.inputs}
         inner = self.family.use(layer.network, layer.values, given, (*self.around, self.name))
         if inner is None:
@@ -226,11 +269,11 @@ class Context:
         copies = 1 if layer.shared else times
         return Measured(
             known,
-            inside.parameters * copies,
-            inside.flops * times,
-            inside.activation_bytes * times,
-            frozen=(inside.parameters - inside.trainable) * copies,
-            weights=(((layer.network, layer.repeat, layer.shared, id(inner)), (inside.parameters * copies,)),),
+            bounded(inside.parameters * copies),
+            bounded(inside.flops * times),
+            bounded(inside.activation_bytes * times),
+            frozen=bounded((inside.parameters - inside.trainable) * copies),
+            weights=(((layer.network, layer.repeat, layer.shared, id(inner)), (bounded(inside.parameters * copies),)),),
         )
 
     def _facts(self, key: str, found: Measured) -> NodeFacts:
@@ -241,21 +284,29 @@ class Context:
     def _layers(self, key: str) -> int:
         layer = self.layers[key]
         if isinstance(layer, Subnetwork):
-            return self.inner[key].totals.layers * layer.repeat if key in self.inner else 1
+            return bounded(self.inner[key].totals.layers * layer.repeat) if key in self.inner else 1
         return int(not isinstance(layer, (Input, Output)))
 
 
 class Family:
     """The networks of a project in each way in which they are used, each looked at once."""
 
-    def __init__(self, project: Project, schema: Schema | None) -> None:
-        self.project, self.schema = project, schema
+    def __init__(self, project: Project, schema: Schema | None, before: Mapping[str, Context] | None = None) -> None:
+        self.project, self.schema, self.before = project, schema, before or {}
         self._uses: dict[object, Context] = {}
 
     @property
     def contexts(self) -> list[Context]:
         """All that were looked at, each after those that stand in it."""
         return list(self._uses.values())
+
+    def settle(self) -> list[Issue]:
+        """Work out all that is asked for later, and let go of what was before. Returns what Netloom failed at."""
+        self.before = {}
+        for context in self.contexts:
+            _ = context.totals
+            context.before = None
+        return [issue for context in self.contexts for issue in context.faults]
 
     def use(
         self,
@@ -271,10 +322,16 @@ class Family:
         if key not in self._uses:
             if len(self._uses) >= MAX_USES:
                 return None
-            context = Context(self.project, name, self.schema, self, own, given or {}, around)
+            before = self.before.get(name)
+            context = Context(self.project, name, self.schema, self, own, given or {}, around, before=before)
             context.look()
             self._uses[key] = context
         return self._uses[key]
+
+
+def bounded(count: int) -> int:
+    """A count, or the most that is counted to."""
+    return min(count, MOST)
 
 
 def fits(spec: TensorSpec, kinds: Iterable[str]) -> bool:
@@ -283,7 +340,7 @@ def fits(spec: TensorSpec, kinds: Iterable[str]) -> bool:
 
 
 def _bytes(spec: TensorSpec) -> int:
-    return (8 if spec.dtype == "int" else 4) * _count(tuple(length or 1 for length in spec.shape[1:]))
+    return bounded((8 if spec.dtype == "int" else 4) * _count(tuple(length or 1 for length in spec.shape[1:])))
 
 
 def _count(shape: tuple[int, ...]) -> int:

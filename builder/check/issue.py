@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Severity = Literal["error", "warning", "hint"]
@@ -19,7 +19,10 @@ class Fix:
 
 @dataclass(frozen=True)
 class Issue:
-    """One finding. `node` and `port` say where; both are None where it concerns the whole network."""
+    """One finding. `node` and `port` say where; both are None where it concerns the whole network.
+
+    `detail` is for the log: the traceback, where Netloom itself failed (see builder.check.faults).
+    """
 
     code: str
     severity: Severity
@@ -28,6 +31,7 @@ class Issue:
     node: str | None = None
     port: str | None = None
     fix: Fix | None = None
+    detail: str = field(default="", compare=False, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         fix = {"title": self.fix.title, "edit": self.fix.edit} if self.fix else None

@@ -52,7 +52,9 @@ def measure(layer: Layer, specs: Specs) -> Measured:
     except (Exception, SystemExit) as error:
         if layer.own_code:
             return Measured(refusal=explained(error))
-        if not isinstance(error, _REFUSALS_RAISED):
+        if isinstance(error, SystemExit):
+            raise RuntimeError("it ends the process") from error
+        if isinstance(error, RecursionError) or not isinstance(error, _REFUSALS_RAISED):
             raise
         return Measured(refusal=_translate(str(error)))
     weights = tuple((name, tuple(parameter.shape)) for name, parameter in module.named_parameters())

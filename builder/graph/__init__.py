@@ -15,7 +15,7 @@ from builder.graph.document import (
 )
 from builder.graph.editor import Editor, EditorState, wire
 from builder.graph.edits import Edit, EditError, apply
-from builder.graph.files import DocumentError, dumps, loads, parse, read, to_json, write, write_bytes
+from builder.graph.files import DocumentError, checked, dumps, loads, parse, read, to_json, write, write_bytes
 from builder.graph.training import Training
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Value",
     "apply",
     "blank",
+    "checked",
     "dumps",
     "is_identifier",
     "loads",

@@ -25,6 +25,8 @@ DEFAULT_TARGET_PORT = "in"
 MAX_NODES = 2_000
 MAX_EDGES = 20_000
 MAX_PARAMS_BYTES = 65_536
+# As deep as a document is written and read on the stack of a page, with room to spare.
+MAX_PARAMS_DEPTH = 64
 MAX_NETWORKS = 200
 # The type of a node that stands for another network of the project.
 SUBNETWORK = "Subnetwork"
@@ -85,7 +87,19 @@ def _plain(params: dict[str, JsonValue]) -> dict[str, JsonValue]:
         raise ValueError("NaN and infinity are no numbers in a document") from None
     if size > MAX_PARAMS_BYTES:
         raise ValueError(f"the settings of one layer take at most {MAX_PARAMS_BYTES:,} bytes")
+    if size > 2 * MAX_PARAMS_DEPTH and _is_deep(params):
+        raise ValueError(f"the settings of one layer are nested at most {MAX_PARAMS_DEPTH} deep")
     return params
+
+
+def _is_deep(value: JsonValue) -> bool:
+    """Whether lists and objects lie deeper in each other than is allowed; without a call for each, as they may lie
+    deeper than Python's stack is."""
+    level: list[JsonValue] = [value]
+    for _ in range(MAX_PARAMS_DEPTH):
+        inside = (part for part in level if isinstance(part, (dict, list)))
+        level = [inner for part in inside for inner in (part.values() if isinstance(part, dict) else part)]
+    return any(isinstance(part, (dict, list)) for part in level)
 
 
 Identifier = Annotated[str, AfterValidator(_identifier)]

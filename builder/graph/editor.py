@@ -15,6 +15,7 @@ from typing import Any, Literal
 from builder.graph.composition import COMPOSITIONS
 from builder.graph.document import Project
 from builder.graph.edits import Edit, EditError, apply
+from builder.graph.files import oversize
 
 HISTORY = 200
 MAX_CLIENTS = 50
@@ -114,6 +115,9 @@ class Editor:
             project = apply(self._project, edit)
             if project == self._project:
                 return False
+            # What was there once fits again, so Undo and Redo need not ask.
+            if sentence := oversize(project, self._project):
+                raise EditError(sentence)
             self._undo = [*self._undo[-HISTORY + 1 :], self._project]
             self._redo = []
             # What networks there are, no browser works out by itself: all take the snapshot.
@@ -122,10 +126,17 @@ class Editor:
             return True
 
     def replace(self, project: Project) -> bool:
-        """Put another document in place (an import, an old version) as one step that can be undone."""
+        """Put another document in place (an import, an old version) as one step that can be undone.
+
+        Raises:
+            EditError: it is too large; the document is as it was.
+        """
         with self.lock:
             if project == self._project:
                 return False
+            # What was there once fits again, so Undo and Redo need not ask.
+            if sentence := oversize(project, self._project):
+                raise EditError(sentence)
             self._undo = [*self._undo[-HISTORY + 1 :], self._project]
             self._redo = []
             self._take(project, None)

@@ -103,7 +103,10 @@ def _value(node: ast.expr, names: Mapping[str, Number], size: Callable[[int], in
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
         values = [_value(value, names, size) for value in node.args]
         if node.func.id == SIZE and size is not None and len(values) == 1 and isinstance(values[0], int):
-            return size(values[0])
+            try:
+                return size(values[0])
+            except (ValueError, IndexError) as error:
+                raise ExpressionError(f"{ast.unparse(node)[:60]!r} has no value: {error}") from None
         if node.func.id in FUNCTIONS and values:
             try:
                 return _bounded(FUNCTIONS[node.func.id](*values))

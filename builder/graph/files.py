@@ -16,6 +16,8 @@ from builder.graph.training import written
 from builder.text import no_json
 
 MAX_BYTES = 20 * 2**20
+# The canonical text has at most so many bytes for one of JSON without spaces: lines are indented by 70 at most.
+INDENTED = 40
 
 
 class DocumentError(ValueError):
@@ -52,14 +54,42 @@ def dumps(project: Project) -> str:
     return json.dumps(to_json(project), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def loads(text: str | bytes) -> Project:
-    """Read a document.
+def oversize(project: Project, before: Project | None = None) -> str:
+    """Why a document is too large to be written and read again, or nothing. One that was too large `before` may stay so
+    as long as it does not grow."""
+    if len(project.model_dump_json().encode()) * INDENTED <= MAX_BYTES:
+        return ""  # most are, and this takes a tenth of the time
+    size = len(dumps(project).encode())
+    if size <= MAX_BYTES or (before is not None and size <= len(dumps(before).encode())):
+        return ""
+    return (
+        f"This would make the document {size:,} bytes large; Netloom keeps at most {MAX_BYTES:,}. Shorten or remove "
+        "notes, remarks and layers."
+    )
+
+
+def checked(project: Project) -> str:
+    """The canonical text of a document that can be read again.
+
+    Raises:
+        DocumentError: it could not be; the message says why.
+    """
+    if sentence := oversize(project):
+        raise DocumentError(sentence)
+    text = dumps(project)
+    loads(text)
+    return text
+
+
+def loads(text: str | bytes, limit: int | None = MAX_BYTES) -> Project:
+    """Read a document of at most `limit` bytes; of any size where that is None, as where it was written before.
 
     Raises:
         DocumentError: one sentence that says what is wrong and where.
     """
-    if len(text) > MAX_BYTES:
-        raise DocumentError(f"This document has {len(text):,} bytes; Netloom reads at most {MAX_BYTES:,}.")
+    size = len(text) if isinstance(text, bytes) else len(text.encode(errors="surrogatepass"))
+    if limit is not None and size > limit:
+        raise DocumentError(f"This document has {size:,} bytes; Netloom reads at most {limit:,}.")
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except UnicodeDecodeError:
@@ -112,8 +142,12 @@ def read(path: str | Path) -> Project:
 
 
 def write(path: str | Path, project: Project) -> None:
-    """Write a document so that a reader finds the old file or the new one, never half of either."""
-    write_bytes(path, dumps(project).encode())
+    """Write a document so that a reader finds the old file or the new one, never half of either.
+
+    Raises:
+        DocumentError: it could not be read again; nothing is written.
+    """
+    write_bytes(path, checked(project).encode())
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:

@@ -88,10 +88,16 @@ class TensorSpec:
         return kinds.get(len(self.shape), "any")
 
     def size(self, axis: int) -> int:
-        """The length of an axis other than the batch axis."""
+        """The length of an axis other than the batch axis.
+
+        Raises:
+            ValueError: there is no such axis, or it is the batch axis.
+        """
+        if not -len(self.shape) <= axis < len(self.shape):
+            raise ValueError(f"{self} has no axis {axis}; its axes are 0 to {len(self.shape) - 1}")
         length = self.shape[axis]
         if length is None:
-            raise ValueError("the batch axis has no fixed length")
+            raise ValueError(f"axis {axis} of {self} is the batch axis N, which has no fixed length")
         return length
 
     def __str__(self) -> str:

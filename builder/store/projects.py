@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import exists, func, insert, select, update
 
-from builder.graph import DocumentError, Project, dumps, loads
+from builder.graph import DocumentError, Project, checked, dumps, loads
+from builder.graph.files import MAX_BYTES
 from builder.store.database import Database, Missing, StoreError
 from builder.store.history import Change, Saved, append, record
 from builder.store.schema import projects, versions
@@ -64,10 +65,11 @@ class Projects:
         """Keep a new project, under an id that it had before where there is one. Returns its id.
 
         Raises:
+            StoreError: it could not be opened again, as it is too large.
             Missing: there is a project of this id already.
         """
         project_id = str(uuid.UUID(project_id)) if project_id else str(uuid.uuid4())
-        now, text = utc_now(), dumps(project)
+        now, text = utc_now(), _text(project)
         with self.db.writing() as connection:
             connection.execute(
                 insert(projects).values(
@@ -136,6 +138,8 @@ class Projects:
             ).first()
             if found is None:
                 raise StoreError("This project was deleted meanwhile; save it under another name.")
+            if len(text) > MAX_BYTES and len(text) > len(found.document):
+                raise StoreError(f"This project would have more than {MAX_BYTES:,} bytes; remove some of its notes.")
             if found.stamp != stamp:
                 raise Conflict("This project was changed by another Netloom meanwhile; nothing was overwritten.")
             connection.execute(
@@ -211,8 +215,15 @@ class Projects:
             raise StoreError(f"There is no version {number} of this project any more.")
 
 
+def _text(project: Project) -> str:
+    try:
+        return checked(project)
+    except DocumentError as error:
+        raise StoreError(f"This project cannot be kept: {error}") from error
+
+
 def _document(text: str) -> Project:
     try:
-        return loads(text)
+        return loads(text, limit=None)  # earlier Netlooms kept larger ones, which have to be opened to become smaller
     except DocumentError as error:
         raise StoreError(f"What is stored of this project cannot be read: {error}") from error

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from builder.check import Analysis, analyse
+from builder.check import Analysis, Issue, analyse, unknown
 from builder.data import Schema
 from builder.graph import Project
 
@@ -25,11 +26,17 @@ class _Asked:
 
 class Analyses:
     """Keeps the last analysis. The lock is held to see who makes it, never while it is made: a tab waits for nothing
-    but the analysis that it asks for, and an edit for none."""
+    but the analysis that it asks for, and an edit for none.
 
-    def __init__(self) -> None:
+    `report` is told of what Netloom itself failed at.
+    """
+
+    def __init__(self, report: Callable[[Issue], None]) -> None:
         self._lock = threading.Lock()
         self._last: _Asked | None = None
+        # What is not known now for such a failure is taken from here.
+        self._before: Analysis | None = None
+        self._report = report
 
     def of(self, project: Project, schema: Schema | None) -> Analysis:
         """The analysis of a project with this schema of its data."""
@@ -43,8 +50,17 @@ class Analyses:
         return asked.answer.result()
 
     def _make(self, asked: _Asked) -> None:
+        before = self._before
         try:
-            asked.answer.set_result(analyse(asked.project, asked.schema))
+            try:
+                found = analyse(asked.project, asked.schema, before)
+            except Exception as error:  # it raises nothing; yet all of the page hangs on it
+                found = unknown(asked.project, asked.schema, before, error)
+            self._before = found
+            for issue in found.issues:
+                if issue.detail:
+                    self._report(issue)
+            asked.answer.set_result(found)
         except BaseException as error:
             with self._lock:
                 if self._last is asked:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitAPIException
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -51,14 +52,14 @@ def _page(live: Live) -> None:
     # First, as edits that were made while the server was away wait for it.
     with left:
         _canvas(live, key)
-    with bar:
-        _bar(live, look.name)
+    _bar(live, look.name, bar)
     with right:
+        # Each by itself: where one fails, Undo on the canvas and the versions are the way back.
         tabs(
             {
                 "Layer": lambda: _layer(live, look.name, _selected(key, look.name)),
-                "Code": lambda: _code(live),
-                "Versions": lambda: _versions(live),
+                "Code": guard()(lambda: _code(live)),
+                "Versions": guard()(lambda: _versions(live)),
             },
             f"beside {live.id}",
             HEIGHT - 60,
@@ -66,20 +67,22 @@ def _page(live: Live) -> None:
 
 
 def _layer(live: Live, network: str, selected: list[str]) -> None:
-    formula(live, network)
-    inspector(live, network, selected)
+    with guard():
+        formula(live, network)
+    with guard():
+        inspector(live, network, selected)
 
 
-def _bar(live: Live, network: str) -> None:
-    name, data, objective, tools = st.columns([1.6, 1.2, 1.1, 1.9], vertical_alignment="bottom")
+def _bar(live: Live, network: str, place: DeltaGenerator) -> None:
+    name, data, objective, tools = place.columns([1.6, 1.2, 1.1, 1.9], vertical_alignment="bottom")
     project = live.project
-    with name:
+    with name, guard():
         naming = bound(live, "bar/name", project.name, _rename, renews=True)
         st.text_input("Project", project.name, max_chars=200, **naming)
         refused(naming)
-    with data:
+    with data, guard():
         choose_data(live, "bar/data")
-    with objective:
+    with objective, guard():
         known = project.training.objective if project.training.objective in OBJECTIVES else "classification"
         names = list(OBJECTIVES)
         st.selectbox(
@@ -90,14 +93,16 @@ def _bar(live: Live, network: str) -> None:
             **bound(live, "bar/objective", known, _choose_objective),
         )
     with tools, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
-        library(live, network)
-        share(live)
+        with guard():
+            library(live, network)
+        with guard():
+            share(live)
         ready = not live.analysis().errors and bool(project.data.dataset)
         if st.button("Train", type="primary" if ready else "secondary", icon=":material/play_arrow:", width="stretch"):
             st.switch_page("pages/train.py")
     problem = live.problem or live.data_problem()
     if problem:
-        st.error(problem)
+        place.error(problem)
 
 
 def _rename(name: str) -> Edit:

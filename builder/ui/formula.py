@@ -7,8 +7,7 @@ from itertools import count
 
 import streamlit as st
 
-from builder.check import analyse
-from builder.compile.formula import FormulaError, network_of, text_of
+from builder.compile.formula import FormulaError, network_of, text_of, trouble
 from builder.graph import Edit, EditError, Network, Project
 from builder.layers import Layer, form, registry
 from builder.ui.live import Live
@@ -89,16 +88,9 @@ def _message(typed: str, callable_: Mapping[str, Network]) -> Network | None:
     st.success(
         f"{layers} layer{'s'[: layers != 1]}. Takes {plain(inputs)}; gives {outputs} tensor{'s'[: outputs != 1]}."
     )
-    trouble = _trouble(made, callable_)
-    if trouble:
-        st.caption(f":material/info: On an example of its inputs: {plain(trouble)}")
+    if sentence := trouble(made, callable_):
+        st.caption(f":material/info: On an example of its inputs: {plain(sentence)}")
     return made
-
-
-def _trouble(made: Network, callable_: Mapping[str, Network]) -> str:
-    """The first thing that the check finds wrong, where the network gets what its Inputs say."""
-    alone = Project(name="Typed", networks={**callable_, "typed_network": made}, main="typed_network")
-    return next((issue.message for issue in analyse(alone).errors if issue.code in ("shape", "kind", "batch_axis")), "")
 
 
 def _edit(project: Project, name: str, made: Network, *, new: bool) -> Edit:

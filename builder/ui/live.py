@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from builder import log as logs
 from builder.check import Analysis
 from builder.data import DataError, Schema, schema
 from builder.graph import Edit, Editor, EditorState, Network, Project
@@ -41,6 +44,10 @@ def _fields_differ(one: Network, other: Network) -> bool:
     )
 
 
+# How many different failures one open project leaves in the log.
+MAX_LOGGED = 100
+
+
 @dataclass(frozen=True)
 class View:
     """An open project at one moment: what its editor holds, and whether all of it is in the store."""
@@ -70,7 +77,8 @@ class Live:
         # Grows with each change that a form on the page did not make itself, to renew the form's widgets.
         self.generation = 0
         self.problem = ""
-        self._analyses = Analyses()
+        self._analyses = Analyses(lambda issue: self.log("analysis", issue.detail))
+        self._logged: set[str] = set()
         self._open()
 
     def _open(self) -> None:
@@ -159,18 +167,28 @@ class Live:
     def schema(self, project: Project | None = None) -> Schema | None:
         """The fields of the data that a project chooses, this one as it is now where none is given; None where none is
         chosen or it cannot be read (see `data_problem`). The first call reads the data."""
-        try:
-            return schema((project or self.project).data, self.store.home)
-        except DataError:
-            return None
+        return self._data(project or self.project)[0]
 
     def data_problem(self) -> str:
         """Why the chosen data cannot be read, or nothing."""
+        return self._data(self.project)[1]
+
+    def _data(self, project: Project) -> tuple[Schema | None, str]:
         try:
-            schema(self.project.data, self.store.home)
+            return schema(project.data, self.store.home), ""
         except DataError as error:
-            return str(error)
-        return ""
+            return None, str(error)
+        except Exception as error:  # data that Netloom fails at takes no canvas away
+            self.log("data", "".join(traceback.format_exception(error)))
+            return None, f"Netloom itself failed to read this data ({type(error).__name__})."
+
+    def log(self, where: str, details: str) -> None:
+        """Keep the details of what Netloom itself failed at, once: pages are drawn over and over."""
+        if details in self._logged or len(self._logged) > MAX_LOGGED:
+            return
+        self._logged.add(details)
+        with contextlib.suppress(OSError):
+            logs.write(self.store.home / logs.ERRORS, "error", where=where, traceback=details)
 
     def analysis(self, project: Project | None = None) -> Analysis:
         """Issues and shapes of the project as it is now, or as a page has seen it. The lock is not taken."""
@@ -196,6 +214,10 @@ class Live:
         except StoreError as error:
             self.problem = str(error)  # the next edit tries again
             return [f"Not saved: {error}"]
+        except Exception as error:
+            self.log("save", "".join(traceback.format_exception(error)))
+            self.problem = f"Netloom itself failed to save this ({type(error).__name__})."
+            return [f"Not saved: {self.problem}"]
         return []
 
     def _reopened(self, error: Conflict) -> str:

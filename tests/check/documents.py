@@ -44,6 +44,17 @@ def digits(*between: tuple[str, dict[str, Any]], **rest: Any) -> Project:
     return chain(IMAGE, *between, ("Flatten", {}), linear(), **rest)
 
 
+def repeated(times: int) -> Project:
+    """A network that stands so many times in another, which stands as many times in main."""
+    twice = {"repeat": times, "shared": True}
+    body = ("Subnetwork", {"network": "inner", **twice})
+    inner = network({"input_1": TABLE, "identity_1": ("Identity", {}), "output_1": ("Output", {})})
+    block = network({"input_1": TABLE, "inner_1": body, "output_1": ("Output", {})})
+    stack = ("Subnetwork", {"network": "block", **twice})
+    main = network({"input_1": TABLE, "block_1": stack, "linear_1": linear(), "output_1": ("Output", {})})
+    return networks(main=main, block=block, inner=inner)
+
+
 def augmented(kind: str) -> Training:
     return Training(augment=(Augment(kind=kind),))
 
@@ -346,6 +357,7 @@ CASES: dict[str, Case] = {
     ),
     "a GAN without a picture": Case("gan_wiring", "output_2", gan("output_1"), gan(), NOISY),
     "memory": Case("memory", None, chain(TABLE, linear(10**6), linear(10**6)), COMPLETE),
+    "repeated too often": Case("layers", None, repeated(1000), repeated(10)),
     "nothing to learn": Case("nothing_to_learn", None, FROZEN, COMPLETE),
     "ten classes for two": Case(
         "objective", None, net(1, "binary_classification"), net(10, "classification"), schema(TEN)

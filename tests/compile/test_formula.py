@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from builder.check import analyse
+from builder.cli import main
 from builder.compile import module, source
 from builder.compile.formula import FormulaError, network_of, text_of
 from builder.compile.formula.names import NODE_FIELDS, callables
 from builder.compile.formula.reading import MAX_LENGTH
-from builder.graph import Editor, Network, Project, apply
+from builder.graph import Editor, Network, Project, apply, read, write
 from builder.graph.document import MAX_NODES
 from builder.layers import registry
 from builder.layers.base import SAMPLES, TensorSpec
@@ -379,3 +380,26 @@ def test_a_network_is_replaced_in_one_step_that_can_be_undone() -> None:
 def test_a_power_of_a_number_is_its_exponential() -> None:
     (scaled,) = (node for node in network_of("2 ** x").nodes.values() if node.type == "ScaleShift")
     assert scaled.params["scale"] == math.log(2)
+
+
+def test_what_is_typed_with_a_mistake_is_written_and_opens_with_its_issue(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """size(0) asks for the number of examples, which is no number of units: the document that held it did not open."""
+    document, lines = tmp_path / "document.json", tmp_path / "lines.txt"
+    write(document, chain(VECTOR, ("Linear", {"units": 4})))
+    lines.write_text("Linear(x, units=size(0))\n")
+    assert main(["formula", str(document), "--network", "typed", "--write", str(lines)]) == 0
+    assert "the batch axis N, which has no fixed length" in capsys.readouterr().out
+    found = analyse(read(document))
+    assert [issue.code for issue in found.issues if issue.network == "typed"][:1] == ["parameter"]
+
+
+def test_what_could_not_be_opened_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document, lines = tmp_path / "document.json", tmp_path / "lines.txt"
+    write(document, chain(VECTOR, ("Linear", {"units": 4})))
+    before = document.read_bytes()
+    lines.write_text("\n".join(f"a{number} = Linear(x, units={number + 1})" for number in range(40)))
+    monkeypatch.setattr("builder.graph.files.MAX_BYTES", len(before) + 500)
+    assert main(["formula", str(document), "--network", "typed", "--write", str(lines)]) != 0
+    assert document.read_bytes() == before

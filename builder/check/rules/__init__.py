@@ -64,5 +64,6 @@ RULES: tuple[Rule, ...] = (
     objectives.Distillation(),
     augmenting.Augmenting(),
     sizes.Memory(),
+    sizes.Repeated(),
     sizes.Trainable(),
 )

@@ -23,7 +23,7 @@ class Formula(Command):
         )
 
     def run(self, asked: Namespace, context: Context) -> int:
-        from builder.compile.formula import FormulaError, network_of, text_of
+        from builder.compile.formula import FormulaError, network_of, text_of, trouble
         from builder.graph import EditError, apply, read, write
 
         project = read(asked.file)
@@ -42,7 +42,10 @@ class Formula(Command):
             write(asked.file, apply(project, edit))
         except (FormulaError, EditError) as error:
             raise Failure(str(error)) from None
-        context.answer({"network": name, "file": asked.file}, f"Wrote the network {name} into {asked.file}.")
+        said = f"Wrote the network {name} into {asked.file}."
+        sentence = trouble(made, others)
+        problem = f" On an example of its inputs: {sentence}" if sentence else ""
+        context.answer({"network": name, "file": asked.file, "problem": sentence}, said + problem)
         return 0
 
 

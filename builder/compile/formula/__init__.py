@@ -2,6 +2,7 @@
 
 from builder.compile.formula.names import FormulaError
 from builder.compile.formula.reading import network_of
+from builder.compile.formula.trial import trouble
 from builder.compile.formula.writing import text_of
 
-__all__ = ["FormulaError", "network_of", "text_of"]
+__all__ = ["FormulaError", "network_of", "text_of", "trouble"]

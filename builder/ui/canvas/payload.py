@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from functools import cache, lru_cache
+from collections.abc import Callable, Collection
+from functools import cache, lru_cache, partial
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 
-from builder.check import Analysis, Context, NodeFacts
+from builder.check import Analysis, Context, Issue, NodeFacts
+from builder.check.faults import fault
 from builder.data import Schema
 from builder.graph import Edge, Project, wire
 from builder.layers import GROUPS, Layer, Port, registry
@@ -16,6 +17,8 @@ from builder.layers.subnetwork import Subnetwork, interface
 from builder.ui.canvas.about import about
 from builder.ui.live import Live
 from builder.ui.networks import Shown, standing, users
+
+Part = TypeVar("Part")
 
 # What the palette shows of a group before one asks for the rest: what most networks are made of.
 COMMON = frozenset(
@@ -46,9 +49,17 @@ def payload(
     view = live.view
     project, state = view.project, view.state
     analysis = live.analysis(project)
-    layers, version = palette(live.schema(project))
     # Another tab may have removed the network since this one decided what to show.
     name = shown.name if shown.name in project.networks else project.main
+    parts = _Parts(name)
+    catalogue: tuple[list[dict[str, Any]], str] = ([], "")
+    layers, version = parts.get("list the layers", lambda: palette(live.schema(project)), catalogue)
+    known = parts.get("list the networks", lambda: networks(project, name), _bare(project))
+    told = parts.get("describe the layer", lambda: about(analysis.networks.get(name, analysis.context), wish), None)
+    facts = parts.get("show what is known of the layers", lambda: derived(analysis, name, parts), _nothing(analysis))
+    facts["issues"] += [issue.as_json() for issue in parts.faults]
+    for issue in parts.faults:
+        live.log("canvas", issue.detail)
     return {
         "document": live.id,
         "epoch": state.epoch,
@@ -61,9 +72,9 @@ def payload(
         "wish": shown.wish,
         "network": wire(project, name),
         "main": project.main,
-        "networks": networks(project, name),
-        "derived": derived(analysis, name),
-        "about": about(analysis.networks.get(name, analysis.context), wish),
+        "networks": known,
+        "derived": facts,
+        "about": told,
         "palette": None if version in palettes else layers,
         "palette_version": version,
         "can_undo": state.can_undo,
@@ -71,6 +82,33 @@ def payload(
         "saved": view.saved,
         "height": height,
     }
+
+
+class _Parts:
+    """What is told beside the document. A part that Netloom fails at leaves the rest, and the canvas, as they are."""
+
+    def __init__(self, network: str) -> None:
+        self.network = network
+        self.faults: list[Issue] = []
+
+    def get(self, doing: str, make: Callable[[], Part], otherwise: Part) -> Part:
+        try:
+            return make()
+        except Exception as error:
+            self.faults.append(fault(error, doing, self.network))
+            return otherwise
+
+
+def _bare(project: Project) -> list[dict[str, Any]]:
+    """The networks by their names alone."""
+    return [{"name": name, "used": True, "may_stand": False, "inputs": [], "outputs": []} for name in project.networks]
+
+
+def _nothing(analysis: Analysis) -> dict[str, Any]:
+    """Issues without shapes."""
+    totals = dict.fromkeys(("parameters", "flops", "memory_bytes", "layers"), 0)
+    issues = [issue.as_json() for issue in analysis.issues]
+    return {"nodes": {}, "edges": {}, "issues": issues, "data": False, "totals": totals}
 
 
 def networks(project: Project, shown: str) -> list[dict[str, Any]]:
@@ -84,7 +122,7 @@ def networks(project: Project, shown: str) -> list[dict[str, Any]]:
     return found
 
 
-def derived(analysis: Analysis, shown: str) -> dict[str, Any]:
+def derived(analysis: Analysis, shown: str, parts: _Parts) -> dict[str, Any]:
     """Facts for nodes and edges of the network that is shown, the issues of all, and the totals of main."""
     context = analysis.networks.get(shown, analysis.context)
     wrong: set[tuple[str | None, str | None]] = {
@@ -93,7 +131,12 @@ def derived(analysis: Analysis, shown: str) -> dict[str, Any]:
     totals = analysis.totals
     nodes = context.nodes
     return {
-        "nodes": {key: _node(layer, nodes.get(key)) for key, layer in context.layers.items()},
+        "nodes": {
+            key: parts.get(
+                f"describe {context.label(key)}", partial(_node, layer, nodes.get(key)), _plain(nodes.get(key))
+            )
+            for key, layer in context.layers.items()
+        },
         "edges": {edge.target: _edge(context, edge, wrong) for edge in context.network.edges},
         "issues": [issue.as_json() for issue in analysis.issues],
         "data": bool(analysis.context.project.data.dataset),
@@ -148,8 +191,12 @@ def _fitting(schema: Schema | None) -> dict[str, Any]:
     return {"Input": field.parameters(), **vocabulary}
 
 
+def _plain(facts: NodeFacts | None) -> dict[str, Any]:
+    return {"summary": "", "parameters": facts.parameters if facts else None}
+
+
 def _node(layer: Layer, facts: NodeFacts | None) -> dict[str, Any]:
-    known: dict[str, Any] = {"summary": layer.brief(), "parameters": facts.parameters if facts else None}
+    known = {**_plain(facts), "summary": layer.brief()}
     default = _layer(type(layer).__name__)
     inputs, outputs = _ports(layer.inputs()), _ports(layer.outputs())
     if inputs != default["inputs"]:
