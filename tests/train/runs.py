@@ -132,6 +132,9 @@ def _train(store: Store, run: Run, through: Callable[[Link], Watch] | None = Non
         patch.setattr(worker, "_beat", lambda *told: None)  # it ends the process where the run is given to another
         # It ends those that a run leaves behind: here also the server that workers are forked from, and a test's own.
         patch.setattr(Guard, "_children", lambda guard: [])
+        # Whoever looks after runs in this process knows workers by their command, which this process does not have.
+        alive = control._alive
+        patch.setattr(control, "_alive", lambda run: run.pid == os.getpid() or alive(run))
         worker.main(str(store.home), run.id, run.claim, declared(), through)
 
 
