@@ -62,6 +62,7 @@ class Attack:
     """A private copy of a network, and how it is attacked: rows are one line of numbers each, see `continuous`."""
 
     def __init__(self, trained: Trained, method: str, seed: int, output: str = "") -> None:
+        from builder.compile.logits import with_logits
         from builder.explain.continuous import BRIGHTNESS, Space
 
         if method not in METHODS:
@@ -72,7 +73,8 @@ class Attack:
         self.space = Space(trained.project, trained.data)
         self.pictures = self.space.unit == BRIGHTNESS
         self.aim, self.asked = aim_of(trained, output), output
-        self.model: nn.Module = deepcopy(trained.model).to("cpu").float().eval().requires_grad_(False)
+        scorer = with_logits(trained.project, trained.model, trained.data.schema)
+        self.model: nn.Module = deepcopy(scorer).to("cpu").float().eval().requires_grad_(False)
 
     def output(self, flat: torch.Tensor) -> torch.Tensor:
         """The network's answers (N, …) to lines (N, D); several outputs side by side."""

@@ -113,7 +113,10 @@ class Flow:
 
 def flow_obstacle(trained: Trained) -> str:
     """Why no flow can be had for a network, in a sentence; empty where it can."""
-    return nothing_to_explain(trained.project) or unmet(NEEDS, trained.project, trained.model)
+    from builder.compile.logits import with_logits
+
+    scorer = with_logits(trained.project, trained.model, trained.data.schema)
+    return nothing_to_explain(trained.project) or unmet(NEEDS, trained.project, scorer)
 
 
 def flow(

@@ -114,7 +114,7 @@ def _targets(trained: Trained, inputs: dict[str, torch.Tensor], asked: Asked) ->
     for start in range(0, rows, 64):
         some = _taken(inputs, list(range(start, min(start + 64, rows))))
         with torch.no_grad():
-            output = answers(trained.project, trained.model, some)
+            output = answers(trained.project, trained.model, some, trained.data.schema)
         for place in range(len(output)):
             one = {name: values[place : place + 1] for name, values in some.items()}
             found.append(choose(asked, output[place : place + 1], trained.data, one, training.objective, training))

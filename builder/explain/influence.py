@@ -309,10 +309,12 @@ def _against(trained: Trained, row: int, against: Against | None) -> Against:
 
 def _begun(trained: Trained, progress: Any, stages: int) -> tuple[Rows, np.ndarray]:
     """What looks at rows, and the rows of the training data that are looked at."""
+    from builder.compile.logits import with_logits
     from builder.explain.rowwise import Rows
 
     objective = trained.objective.configured(trained.project.training, trained.data, "cpu")
-    work = Rows(trained.model, objective, trained.data, trained.fields, progress)
+    scorer = with_logits(trained.project, trained.model, trained.data.schema)
+    work = Rows(scorer, objective, trained.data, trained.fields, progress)
     rows = trained.data.split["train"].numpy()
     if len(rows) > MOST_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))

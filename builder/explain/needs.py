@@ -64,8 +64,9 @@ def nothing_to_explain(project: Project) -> str:
     )
 
 
-def every_node(project: Project) -> Iterator[Node]:
-    """The nodes of the main network and of all networks that stand within it, each network once."""
+def every_node(project: Project, left_out: frozenset[tuple[str, str]] = frozenset()) -> Iterator[Node]:
+    """The nodes of the main network and of all networks that stand within it, each network once. Without those that
+    are `left_out`, each a network and an id."""
     seen, waiting = set(), [project.main]
     while waiting:
         name = waiting.pop()
@@ -73,9 +74,30 @@ def every_node(project: Project) -> Iterator[Node]:
             continue
         seen.add(name)
         for node in project.networks[name].nodes.values():
+            if (name, node.id) in left_out:
+                continue
             yield node
             if node.type == SUBNETWORK:
                 waiting.append(str(node.params.get("network", "")))
+
+
+def left_out(project: Project, model: nn.Module) -> frozenset[tuple[str, str]]:
+    """The activations that are left out as their logits are explained, each by its network and its id. One in a network
+    that stands in several places is none of them, as it acts elsewhere."""
+    from builder.compile.logits import LeftOut
+
+    found = set()
+    stands = [str(node.params.get("network")) for node in every_node(project) if node.type == SUBNETWORK]
+    for path, module in model.named_modules():
+        if not isinstance(module, LeftOut):
+            continue
+        *around, key = (name for name in path.split(".") if not name.isdigit())
+        network = project.main
+        for name in around:
+            network = str(project.networks[network].nodes[name].params.get("network"))
+        if stands.count(network) < 2:
+            found.add((network, key))
+    return frozenset(found)
 
 
 def _gradients(project: Project, model: nn.Module) -> str:
@@ -98,7 +120,7 @@ def _smooth_path(project: Project, model: nn.Module) -> str:
 def _rescaled(project: Project, model: nn.Module) -> str:
     if project.training.objective in (*REBUILDING, "siamese"):
         return f"what is explained is a distance, and its rule does not hold for that square; {ELSE}"
-    for node in every_node(project):
+    for node in every_node(project, left_out(project, model)):
         if node.type == SUBNETWORK:
             if node.params.get("shared") and node.params.get("repeat", 1) != 1:
                 return (
@@ -122,7 +144,7 @@ ELSE = "use Integrated Gradients instead."
 def _relevance(project: Project, model: nn.Module) -> str:
     if project.training.objective in (*REBUILDING, "segmentation", *JOINED):
         return f"it passes one number back, and this network answers with many at once; {ELSE}"
-    for node in every_node(project):
+    for node in every_node(project, left_out(project, model)):
         if node.type == SUBNETWORK or node.type in MERGING:
             return f"its rule holds for one layer behind the other, and {_name(node)} joins several; {ELSE}"
         if node.type not in RELEVANT:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from builder.data import Example, Prepared
+    from builder.data import Example, Prepared, Schema
     from builder.explain.subject import Subject
     from builder.explain.target import Asked
     from builder.graph import Project
@@ -54,7 +54,9 @@ def methods(trained: Trained) -> list[Method]:
 
 def applicable(project: Project, model: nn.Module, method: str) -> str:
     """Why a method does not fit a network, or would be wrong on it without saying so, in a sentence; empty: it fits."""
-    return nothing_to_explain(project) or registry()[method].obstacle(project, model)
+    from builder.compile.logits import with_logits
+
+    return nothing_to_explain(project) or registry()[method].obstacle(project, with_logits(project, model))
 
 
 def explain(
@@ -128,7 +130,7 @@ def subject_of(
     inputs, example = read(data, asked.row_or_raw)
     if data.schema.target.kind == "sequence":
         inputs, example = written_by_itself(project, model, data, inputs, example)
-    output = answers(project, model, inputs)
+    output = answers(project, model, inputs, data.schema)
     chosen = choose(asked.target, output, data, inputs, project.training.objective, project.training)
     subject = Subject(project, model, data, inputs, chosen, baseline, seed=asked.seed, progress=asked.progress)
     return subject, example, output
@@ -213,8 +215,10 @@ def _worked_out(
     )
 
 
-def answers(project: Project, model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """The network's answers to some examples, (N, …).
+def answers(
+    project: Project, model: nn.Module, inputs: Mapping[str, torch.Tensor], schema: Schema | None = None
+) -> torch.Tensor:
+    """The network's answers to some examples, (N, …), as logits where it tells classes.
 
     Raises:
         ExplainError: the answer is not finite.
@@ -222,7 +226,9 @@ def answers(project: Project, model: nn.Module, inputs: Mapping[str, torch.Tenso
     import torch
 
     from builder.compile import input_fields
+    from builder.compile.logits import with_logits
 
+    model = with_logits(project, model, schema)
     with torch.no_grad():
         found = model(*[inputs[name] for name in input_fields(project)])
     if isinstance(found, tuple) and project.training.objective in JOINED:

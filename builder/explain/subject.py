@@ -16,6 +16,7 @@ from torch import nn
 
 from builder import layers
 from builder.compile import input_fields, input_nodes
+from builder.compile.logits import with_logits
 from builder.data import Prepared
 from builder.data.encode import PAD
 from builder.explain.baselines import USUAL, Asked, choose
@@ -95,7 +96,8 @@ class Subject:
         self.baseline, self.compared, self._of_example = chosen.values, chosen.words, chosen.of_example
 
     def _look_at(self, model: nn.Module) -> None:
-        self.model = deepcopy(model).to("cpu", torch.float32).eval().requires_grad_(False)
+        scorer = with_logits(self.project, model, self.data.schema)
+        self.model = deepcopy(scorer).to("cpu", torch.float32).eval().requires_grad_(False)
         self.entries: dict[str, Entry] = {}
         self._points: list[Point] | None = None
         self.idle: torch.Tensor | None = None  # zero of every row, which depends on all points
@@ -111,7 +113,7 @@ class Subject:
         self.expected += rows
 
     def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The network's answer (N, …) to rows by field.
+        """The network's answer (N, …) to rows by field, as logits where it tells classes.
 
         Before each, `progress` is told the share that is done; what it raises ends the work.
         """

@@ -21,6 +21,7 @@ from builder.explain.target import VALUING
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from builder.explain.continuous import Space
     from builder.explain.run import Progress, Trained
@@ -73,6 +74,13 @@ def refusal(trained: Trained) -> str:
     return obstacle(trained.project, trained.data)
 
 
+def _scorer(trained: Trained) -> nn.Module:
+    """The network with logits for answers, where it tells classes."""
+    from builder.compile.logits import with_logits
+
+    return with_logits(trained.project, trained.model, trained.data.schema)
+
+
 def widths(trained: Trained) -> dict[str, int]:
     """How many numbers each inner node has to look at, by path; "" stands for the answer.
 
@@ -82,7 +90,7 @@ def widths(trained: Trained) -> dict[str, int]:
 
     from builder.explain.nodes import inner_nodes, port
 
-    model, found = deepcopy(trained.model).eval(), dict[str, int]()
+    model, found = deepcopy(_scorer(trained)).eval(), dict[str, int]()
     nodes = {node.path: port(trained.project, node) for node in inner_nodes(trained.project, trained.model)}
 
     def told(path: str, place: int) -> Callable[..., None]:
@@ -165,7 +173,7 @@ class _Maker:
 
         self.trained, self.path, self.unit = trained, path, unit
         self.space: Space = Space(trained.project, trained.data)
-        self.model = deepcopy(trained.model).to("cpu").float().eval().requires_grad_(False)
+        self.model = deepcopy(_scorer(trained)).to("cpu").float().eval().requires_grad_(False)
         self.title, self.port, self.seen = "the answer", 0, None
         # Whether it is a number that the data has, and so is told as the data has it.
         self.own = not path and trained.project.training.objective == "regression"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from builder.check.outputs import scales
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -35,6 +37,9 @@ _OWN_IMPORT = re.compile(r"^from builder\.data\.(\w+) import (?:\([^)]*\)|[^(\n]
 def preprocess(trained: Trained) -> dict[str, Any]:
     """What `encode.py` needs, and which field each argument of the network reads."""
     found = {**trained.data.preprocess, "target": trained.decoding, "arguments": trained.fields}
+    # Where an answer is of probabilities or their logarithms: what it is, of each that the network gives.
+    if known := scales(trained.project, trained.data.schema):
+        found["scales"] = known
     # What the network does not read is not asked for: another column, or real pictures where it makes them.
     rebuilt = {found["fields"][0]["name"]} if trained.decoding["kind"] == "input" else set()
     found["fields"] = [field for field in found["fields"] if field["name"] in {*trained.fields, *rebuilt}]

@@ -8,12 +8,14 @@ cannot be read. Needs torch, safetensors and numpy.
 
 import json
 import sys
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import torch
 from encode import PAD, EncodeError, encode_rows, last_places, restore_rows, spans, write, written  # type: ignore[import-not-found]
 from model import Main  # type: ignore[import-not-found]
+from probability import logits  # type: ignore[import-not-found]
 from rowfile import FileError, read_rows, reported, summary, unknown_categories  # type: ignore[import-not-found]
 from safetensors.torch import load_file
 
@@ -38,8 +40,7 @@ def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dic
         if preprocess["target"]["kind"] == "sequence":
             answers += [{"prediction": text} for text in texts(network, preprocess, arrays)]
             continue
-        with torch.no_grad():
-            output = network(*[torch.from_numpy(arrays[name]) for name in preprocess["arguments"]])
+        output = outputs(network, preprocess, arrays)
         if preprocess["target"]["kind"] == "generated":
             made = restore_rows(preprocess["target"]["field"], output.numpy())
             answers += [{"prediction": one} for one in made]
@@ -64,14 +65,23 @@ def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dic
     return reported(answers, unknown=unknown_categories(preprocess, rows))  # type: ignore[no-any-return]
 
 
+def outputs(network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[str, Any]) -> Any:
+    """What the network gives, a tensor or several, as logits where it tells classes: it may end in a softmax."""
+    with torch.no_grad():
+        output = network(*[torch.from_numpy(arrays[name]) for name in preprocess["arguments"]])
+    known = preprocess.get("scales") or [None]
+    if not isinstance(output, tuple):
+        return logits(output, *known[0]) if known[0] else output
+    return tuple(logits(one, *how) if how else one for one, how in zip_longest(output, known))
+
+
 def texts(network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[str, Any]) -> list[str]:
     """The answers that a network writes, each token the likeliest after those that it has written before."""
     begun = preprocess["fields"][-1]
 
     def scores(so_far: Any) -> Any:
         given = {**arrays, begun["name"]: so_far.copy()}
-        with torch.no_grad():
-            return network(*[torch.from_numpy(given[name]) for name in preprocess["arguments"]]).numpy()
+        return outputs(network, preprocess, given).numpy()
 
     tokens = write(begun["length"], len(arrays[begun["name"]]), scores)
     return [written(begun, line) for line in tokens.tolist()]

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from builder.layers.base import Call, Kind, Layer, Port, TensorSpec
+from builder.layers.probability import Probabilities
 
 KINDS: tuple[Kind, ...] = ("vector", "sequence", "image", "volume")
 
@@ -97,6 +98,12 @@ class Sigmoid(_Activation):
     summary = "Squeezes every number between 0 and 1"
     keywords = ("logistic", "gate", "probability")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html"
+    makes_probabilities = True
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return Probabilities("sigmoid")
 
 
 class Tanh(_Activation):
@@ -174,6 +181,12 @@ class Hardsigmoid(_Activation):
     summary = "A cheap sigmoid made of straight lines"
     keywords = ("mobilenet", "gate", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardsigmoid.html"
+    makes_probabilities = True
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return Probabilities("sigmoid", removable=False)
 
 
 class Hardtanh(_Activation):
@@ -263,6 +276,12 @@ class LogSigmoid(_Activation):
     summary = "The logarithm of the sigmoid, always negative"
     keywords = ("logistic", "log probability")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LogSigmoid.html"
+    makes_probabilities = True
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return Probabilities("sigmoid", log=True)
 
 
 class Threshold(_Activation):
@@ -331,6 +350,10 @@ class _OverAxis(_Activation):
             raise ValueError(f"axis={self.axis} is not an axis of {specs['in']}; take a smaller one, or leave it empty")
         return Call(f"nn.{type(self).__name__}", (), {"dim": -1 if self.axis is None else self.axis})
 
+    def along(self, out: TensorSpec) -> int:
+        """The axis counted from the front."""
+        return len(out.shape) - 1 if self.axis is None else self.axis
+
     def brief(self) -> str:
         return "" if self.axis is None else f"axis {self.axis}"
 
@@ -343,6 +366,12 @@ class Softmax(_OverAxis):
     summary = "Turns numbers into shares that add up to 1, over the last axis"
     keywords = ("probability", "classification", "normalize")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax.html"
+    makes_probabilities = True
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return Probabilities("softmax", self.along(out))
 
 
 class Softmin(_OverAxis):
@@ -353,6 +382,12 @@ class Softmin(_OverAxis):
     summary = "Turns numbers into shares that add up to 1, the largest share for the smallest number"
     keywords = ("probability", "distance", "normalize")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmin.html"
+    makes_probabilities = True
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return Probabilities("softmax", self.along(out), removable=False)
 
 
 class LogSoftmax(_OverAxis):
@@ -363,6 +398,12 @@ class LogSoftmax(_OverAxis):
     summary = "The logarithms of the shares that softmax gives"
     keywords = ("probability", "log probability", "classification")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LogSoftmax.html"
+    makes_probabilities = True
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return Probabilities("softmax", self.along(out), log=True)
 
 
 class Softmax2d(_Activation):
@@ -373,6 +414,12 @@ class Softmax2d(_Activation):
     summary = "At each place of an image, shares of the channels that add up to 1"
     keywords = ("probability", "segmentation", "channels")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax2d.html"
+    makes_probabilities = True
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("image",)),)
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return Probabilities("softmax", 1)

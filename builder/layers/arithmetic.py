@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from builder.layers.base import SAMPLES, Call, Example, Layer, Port, TensorSpec
 from builder.layers.operation import Axis, OneAxis, broadcast, floats, place
+from builder.layers.probability import Probabilities
+
+# What is cut off by at most this much, to keep logarithms finite, are probabilities still.
+MARGIN = 0.01
 
 
 class Function(Layer):
@@ -74,6 +79,16 @@ class Function(Layer):
 
     def brief(self) -> str:
         return self.function
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        one = given.get("in")
+        if one is None or self.function != ("exp" if one.log else "log"):
+            return None
+        if self.least is None:
+            return replace(one, log=not one.log)
+        return replace(one, log=True, removable=False) if not one.log and self.least <= MARGIN else None
 
 
 class Power(Layer):
@@ -160,6 +175,13 @@ class Clamp(Layer):
 
     def brief(self) -> str:
         return " … ".join("" if limit is None else f"{limit:g}" for limit in (self.low, self.high))
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        one = given.get("in")
+        wide = (self.low is None or self.low <= MARGIN) and (self.high is None or self.high >= 1 - MARGIN)
+        return replace(one, removable=False) if one and not one.log and wide else None
 
 
 class Normalize(OneAxis, Layer):

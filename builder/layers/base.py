@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from builder.graph import Node
 from builder.graph.expression import SIZE, ExpressionError, Number, evaluate
+from builder.layers.probability import Probabilities
 from builder.text import plain
 
 if TYPE_CHECKING:
@@ -190,6 +191,8 @@ class Layer(BaseModel):
     differentiable: ClassVar[bool] = True
     # Whether its module is written by the author of the document, so that anything may go wrong in it.
     own_code: ClassVar[bool] = False
+    # Whether it makes probabilities, or their logarithms, out of any numbers; `probabilities` says which.
+    makes_probabilities: ClassVar[bool] = False
 
     @classmethod
     def refusal(cls) -> str:
@@ -216,6 +219,15 @@ class Layer(BaseModel):
             ValueError: no module fits these shapes; the message says why.
         """
         raise NotImplementedError
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        """What its only output of the shape `out` says about probabilities; None: they are not any.
+
+        `given` says the same of the inputs that are some, by port, and `specs` their shapes.
+        """
+        return None
 
     def brief(self) -> str:
         """The parameters that matter, in a few characters, for the node on the canvas."""

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from builder.layers.base import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
+from builder.layers.probability import Probabilities, reshaped
 
 Size = Annotated[int, Field(ge=-1, le=100_000_000)]
 
@@ -134,3 +135,8 @@ class Unflatten(Layer):
 
     def brief(self) -> str:
         return f"axis {self.axis}: {' × '.join(map(str, self.sizes))}"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return reshaped(given.get("in"), specs["in"].shape, out.shape)

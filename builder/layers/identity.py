@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from builder.layers.base import Call, Layer, TensorSpec
+from builder.layers.probability import Probabilities
 
 
 class Identity(Layer):
@@ -18,3 +19,8 @@ class Identity(Layer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("nn.Identity")
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return given.get("in")

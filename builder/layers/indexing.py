@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from builder.layers.base import SAMPLES, Call, Example, Layer, Port, TensorSpec
 from builder.layers.operation import Axis, OneAxis, listed, place
+from builder.layers.probability import Probabilities, without
 
 _AXIS = "The axis, counted from 1 after the batch axis, or from -1, which is the last"
 Part = Annotated[int, Field(ge=-1, le=1_000_000)]
@@ -154,6 +155,11 @@ class Slice(OneAxis, Layer):
         step = f":{self.step}" if self.step > 1 else ""
         return f"{self.start}:{'' if self.end is None else self.end}{step}, axis {self.axis}"
 
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return without(given.get("in"), place(self.axis, specs["in"]), keep=True)
+
 
 class Select(OneAxis, Layer):
     """The part at one place of an axis, which goes, such as (N, T, D) -> (N, D)."""
@@ -184,6 +190,11 @@ class Select(OneAxis, Layer):
 
     def brief(self) -> str:
         return f"{self.index}, axis {self.axis}"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return without(given.get("in"), place(self.axis, specs["in"]), keep=self.keep)
 
 
 class IndexSelect(OneAxis, Layer):

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from builder.layers.base import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
 from builder.layers.operation import Axis, broadcast, listed, place
+from builder.layers.probability import Probabilities, averaged
 
 
 class _Merge(Layer):
@@ -82,6 +83,12 @@ class Concat(_Merge):
     def brief(self) -> str:
         return f"axis {self.axis}"
 
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        found = [given.get(port.name) for port in self.inputs()]
+        return found[0] if len(set(found)) == 1 and found[0] and found[0].family == "sigmoid" else None
+
 
 class Stack(_Any):
     """Equal shapes on a new axis, such as (N, D) and (N, D) -> (N, 2, D)."""
@@ -132,6 +139,11 @@ class Average(_Any):
     summary = "The mean of two or more branches, place by place"
     keywords = ("mean", "ensemble")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.mean.html"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return averaged([given.get(port.name) for port in self.inputs()])
 
 
 class _Pair(Layer):

@@ -9,6 +9,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from builder.layers.base import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
+from builder.layers.probability import Probabilities
 
 
 class _Norm(Layer):
@@ -232,6 +233,11 @@ class _Dropout(_Norm):
 
     def brief(self) -> str:
         return f"{self.rate:.0%}" if self.rate * 100 == round(self.rate * 100) else str(self.rate)
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return given.get("in")
 
 
 class Dropout(_Dropout):

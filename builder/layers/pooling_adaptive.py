@@ -9,6 +9,7 @@ from pydantic import Field
 
 from builder.layers.base import Call, Kind, Layer, Port, TensorSpec
 from builder.layers.convolution import RANKS
+from builder.layers.probability import Probabilities, averaged
 
 
 class _Adaptive(Layer):
@@ -114,6 +115,12 @@ class GlobalAvgPool(_Global):
     summary = "One number per channel: the mean over all places"
     keywords = ("gap", "mean", "head")
     url = "https://arxiv.org/abs/1312.4400"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        one = given.get("in")
+        return averaged([one]) if one is not None and one.axis in (0, 1) else None
 
 
 class GlobalMaxPool(_Global):

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from builder.layers.base import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
 from builder.layers.operation import Axis, OneAxis, place
+from builder.layers.probability import Probabilities, averaged, permuted, reshaped, without
 
 Size = Annotated[int, Field(ge=-1, le=100_000_000)]
 
@@ -29,6 +30,11 @@ class Flatten(Layer):
         if len(specs["in"].shape) == 1:
             return Call("Unsqueeze", (1,))  # one number per example is a row of one
         return Call("nn.Flatten")
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return reshaped(given.get("in"), specs["in"].shape, out.shape)
 
 
 class Reshape(Layer):
@@ -62,6 +68,11 @@ class Reshape(Layer):
 
     def brief(self) -> str:
         return "N, " + ", ".join(str(size) for size in self.shape)
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return reshaped(given.get("in"), specs["in"].shape, out.shape)
 
 
 class Permute(Layer):
@@ -97,6 +108,11 @@ class Permute(Layer):
     def brief(self) -> str:
         return "N, " + ", ".join(str(axis) for axis in self.order)
 
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return permuted(given.get("in"), self.order)
+
 
 class Transpose(Layer):
     """Two axes swapped, such as (N, T, D) -> (N, D, T)."""
@@ -125,6 +141,14 @@ class Transpose(Layer):
 
     def brief(self) -> str:
         return f"{self.axis} ↔ {self.other}"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        order = list(range(len(out.shape)))
+        one, other = place(self.axis, specs["in"]), place(self.other, specs["in"], "other")
+        order[one], order[other] = other, one
+        return permuted(given.get("in"), order[1:])
 
 
 class FlattenAxes(Layer):
@@ -158,6 +182,11 @@ class FlattenAxes(Layer):
     def brief(self) -> str:
         return f"{self.first} … {self.last}"
 
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return reshaped(given.get("in"), specs["in"].shape, out.shape)
+
 
 class Squeeze(OneAxis, Layer):
     """Without an axis of length 1, such as (N, T, 1) -> (N, T)."""
@@ -184,6 +213,11 @@ class Squeeze(OneAxis, Layer):
             )
         return Call("Squeeze", (axis,))
 
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return reshaped(given.get("in"), specs["in"].shape, out.shape)
+
 
 class Unsqueeze(OneAxis, Layer):
     """With one axis of length 1 more, such as (N, D) -> (N, 1, D)."""
@@ -206,6 +240,11 @@ class Unsqueeze(OneAxis, Layer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("Unsqueeze", (place(self.axis, TensorSpec((*specs["in"].shape, 1))),))
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return reshaped(given.get("in"), specs["in"].shape, out.shape)
 
 
 class _Reduction(Layer):
@@ -232,6 +271,11 @@ class Mean(_Reduction):
     summary = "The average over one axis, such as the steps of a sequence"
     keywords = ("average", "pooling", "reduce")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.mean.html"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return averaged([without(given.get("in"), self.axis, keep=self.keep)])
 
 
 class Max(_Reduction):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from builder.layers.base import Call, Layer, Port, TensorSpec
+from builder.layers.probability import Probabilities
 
 
 class ConditionalRandomField(Layer):
@@ -15,6 +16,7 @@ class ConditionalRandomField(Layer):
     summary = "Makes the scores of labels at every step agree with the labels before and after"
     keywords = ("crf", "tagging", "named entities", "ner", "part of speech", "labels", "marginals", "sequence")
     url = "https://repository.upenn.edu/handle/20.500.14332/6188"
+    makes_probabilities = True
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("sequence",), "A score for each label at each step, (N, T, K)"),)
@@ -24,3 +26,8 @@ class ConditionalRandomField(Layer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("ConditionalRandomField", (specs["in"].size(2),))
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return Probabilities("softmax", 2, log=True, removable=False)

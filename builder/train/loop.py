@@ -291,10 +291,13 @@ class Loop:
         return self._average.in_place() if self._average is not None else nullcontext()
 
     def best_model(self) -> nn.Module:
-        """The model with the weights to use, on the CPU in evaluation mode: the best so far, or the last."""
+        """The network as it is drawn with the weights to use, on the CPU in evaluation mode: the best so far, or the
+        last."""
+        from builder.compile.logits import drawn
+
         if self.best.weights and self.training.keep == "best":
             self.model.load_state_dict(self.best.weights)
-        return lay(self.model.cpu(), False).eval()
+        return drawn(lay(self.model.cpu(), False)).eval()
 
     @property
     def schedule(self) -> Schedule:
@@ -477,9 +480,12 @@ def begin(project: Project, text: str, data: Prepared, first: Path | None = None
     """
     import torch
 
+    from builder.compile.logits import with_logits
+
     training = project.training
     torch.manual_seed(training.seed)
     objective, model = OBJECTIVES[training.objective], module(text)
     if first is not None:
         load_first(project, model, first)
+    model = with_logits(project, model, data.schema)
     return (objective.loop() or kind)(model, objective, data, input_fields(project), training, choose(training.device))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from builder.check.outputs import scales as output_scales
 from builder.compile import input_fields, module
 from builder.data import DataError, schema
 from builder.graph import DocumentError, Project, read, write_bytes
@@ -30,11 +31,13 @@ CLASSIFIERS = ("classification", OBJECTIVE)
 
 @dataclass(frozen=True)
 class Taught:
-    """The files of a teacher, and the fields that its network reads, in order."""
+    """The files of a teacher, the fields that its network reads, in order, and on which scale and of which family its
+    answer is, where that is no logits."""
 
     weights: Path
     source: Path
     fields: tuple[str, ...]
+    scale: tuple[str, str] | None = None
 
 
 def find(store: Store, project: Project, about: Mapping[str, Any] | None = None) -> Taught | None:
@@ -68,7 +71,7 @@ def find(store: Store, project: Project, about: Mapping[str, Any] | None = None)
     except CheckpointError as error:
         raise StartError(f"{error} Nothing can learn from it.") from None
     _refuse(store, project, teacher)
-    return Taught(weights, folder / "model.py", tuple(input_fields(teacher)))
+    return Taught(weights, folder / "model.py", tuple(input_fields(teacher)), next(iter(output_scales(teacher)), None))
 
 
 def _refuse(store: Store, project: Project, teacher: Project) -> None:
@@ -99,7 +102,7 @@ def freeze(taught: Taught, folder: Path) -> None:
     """Put a teacher into a run's folder, so that nothing that happens to the earlier run reaches this one."""
     shutil.copyfile(taught.weights, folder / WEIGHTS)
     shutil.copyfile(taught.source, folder / SOURCE)
-    write_bytes(folder / ABOUT, json.dumps({"fields": taught.fields}).encode())
+    write_bytes(folder / ABOUT, json.dumps({"fields": taught.fields, "scale": taught.scale}).encode())
 
 
 def within(folder: Path) -> Taught | None:
@@ -107,7 +110,8 @@ def within(folder: Path) -> Taught | None:
     if not (folder / WEIGHTS).exists():
         return None
     told = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    return Taught(folder / WEIGHTS, folder / SOURCE, tuple(told["fields"]))
+    scale = told.get("scale")  # runs from before there were any lack it
+    return Taught(folder / WEIGHTS, folder / SOURCE, tuple(told["fields"]), tuple(scale) if scale else None)
 
 
 class Teacher:
@@ -119,13 +123,16 @@ class Teacher:
         self.model.load_state_dict(read_weights(taught.weights))
         self.model.to(device).eval().requires_grad_(False)
         self._places = [fields.index(name) for name in taught.fields]
+        self._scale = taught.scale
 
     def __call__(self, inputs: list[torch.Tensor]) -> torch.Tensor:
         import torch
 
+        from builder.nn.probability import logits
+
         with torch.no_grad():
             found: torch.Tensor = self.model(*[inputs[place] for place in self._places])
-        return found.float()
+        return logits(found.float(), *self._scale) if self._scale else found.float()
 
 
 def teach(loop: Loop, taught: Taught | None) -> Loop:

@@ -10,12 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from builder.check.outputs import asked, scales
 from builder.compile import input_fields, module, source
-from builder.data import Prepared, prepare
+from builder.data import DataError, Prepared, prepare, schema
 from builder.data.encode import last_places
 from builder.data.kept import as_kept
 from builder.data.rowfile import reported, unknown_categories
-from builder.graph import Project, read, write_bytes
+from builder.graph import DocumentError, Project, read, write_bytes
 from builder.store import Store, open_store
 from builder.train import checkpoints, moments
 from builder.train.loop import Watch, begin
@@ -39,17 +40,27 @@ if TYPE_CHECKING:
 EVALUATION = "evaluation.json"
 # In it, the checksum of the weights that were measured.
 WEIGHTS = "weights"
+# In it, what it goes by: since then, losses and probabilities come from a network's logits, also where it gives
+# probabilities itself.
+READS, LOGITS = "reads", "logits"
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """What evaluation, explanation and export read. `model` is on the CPU in evaluation mode."""
+    """What evaluation, explanation and export read. `model` is the network as it is drawn, on the CPU in evaluation
+    mode; `scorer` is the same network with logits for answers, see `builder.compile.logits`."""
 
     project: Project
     source: str
     model: nn.Module
     data: Prepared
     run: Run | None = None
+
+    @cached_property
+    def scorer(self) -> nn.Module:
+        from builder.compile.logits import with_logits
+
+        return with_logits(self.project, self.model, self.data.schema)
 
     @cached_property
     def objective(self) -> Objective:
@@ -74,7 +85,10 @@ class TrainedRun:
         return input_fields(self.project)
 
     def output(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The network's answer to rows given by field, (N, …); several outputs are put side by side."""
+        """The network's answer to rows given by field, (N, …), as logits where it tells classes.
+
+        Several outputs are put side by side.
+        """
         import torch
 
         rows = len(next(iter(inputs.values())))
@@ -82,7 +96,7 @@ class TrainedRun:
         with torch.no_grad():
             for start in range(0, rows, EVALUATION_BATCH):
                 part = slice(start, start + EVALUATION_BATCH)
-                parts.append(joined(self.model(*[inputs[name][part] for name in self.fields])))
+                parts.append(joined(self.scorer(*[inputs[name][part] for name in self.fields])))
         return torch.cat(parts)
 
     def output_of(self, split: str) -> torch.Tensor:
@@ -135,7 +149,7 @@ def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
 def save_evaluation(folder: Path, found: Evaluation) -> None:
     """Keep how the weights in use did on the test split, with their checksum: it says of which weights that is true."""
     measured = checkpoints.weights_file(folder, checkpoints.chosen(folder))
-    text = json.dumps({**found.as_json(), WEIGHTS: recorded(measured)})
+    text = json.dumps({**found.as_json(), WEIGHTS: recorded(measured), READS: LOGITS})
     write_bytes(folder / EVALUATION, text.encode())
 
 
@@ -160,6 +174,25 @@ def evaluation(store: Store, run_id: str) -> Evaluation | None:
         check_weights(weights)
         if measured and recorded(weights) != measured:
             return None
+    again = _measured_again(store, run_id, folder) if value.pop(READS, "") != LOGITS else None
+    return again or _read_evaluation(value)
+
+
+def _measured_again(store: Store, run_id: str, folder: Path) -> Evaluation | None:
+    """The evaluation of a run from before a network's own softmax or sigmoid was seen, whose loss and probabilities had
+    another one applied; None where it has none, or its weights or its data are not there any more."""
+    try:
+        project = read(folder / "project.json")
+        if not scales(project, None if asked(project, None) else schema(project.data, store.home)):
+            return None
+        found = evaluate(load_run(store, run_id))
+        save_evaluation(folder, found)
+    except (CheckpointError, DataError, DocumentError, FileNotFoundError):
+        return None
+    return found
+
+
+def _read_evaluation(value: dict[str, Any]) -> Evaluation:
     value["classes"] = tuple(value["classes"])
     value["worst"] = [Worst(**item) for item in value["worst"]]
     value["reference"] = Reference(**value["reference"]) if value.get("reference") else None

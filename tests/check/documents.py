@@ -280,7 +280,33 @@ CASES: dict[str, Case] = {
         chain(("Input", {"kind": "image", "shape": [10**6, 10**6, 10**6]}), ("Flatten", {})),
         DIGITS,
     ),
-    "softmax": Case("softmax_before_loss", "softmax_1", chain(TABLE, linear(), ("Softmax", {})), COMPLETE),
+    "softmax that is scaled": Case(
+        "output_scale",
+        "scaleshift_1",
+        chain(TABLE, linear(), ("Softmax", {}), ("ScaleShift", {"scale": 5.0})),
+        chain(TABLE, linear(), ("ScaleShift", {"scale": 5.0}), ("Softmax", {})),
+    ),
+    "softmax along the width": Case(
+        "output_scale",
+        "softmax_1",
+        chain(COLOURS, ("Conv2d", {}), ("Softmax", {}), training=Training(objective="segmentation")),
+        chain(COLOURS, ("Conv2d", {}), ("Softmax", {"axis": 1}), training=Training(objective="segmentation")),
+    ),
+    "sigmoids for classes": Case(
+        "output_scale", "sigmoid_1", chain(TABLE, linear(), ("Sigmoid", {})), chain(TABLE, linear(), ("Softmax", {}))
+    ),
+    "softmax for labels": Case(
+        "output_scale",
+        "softmax_1",
+        chain(TABLE, linear(), ("Softmax", {}), training=Training(objective="multi_label")),
+        chain(TABLE, linear(), ("Sigmoid", {}), training=Training(objective="multi_label")),
+    ),
+    "softmax of one number": Case(
+        "output_scale",
+        "softmax_1",
+        chain(TABLE, linear(1), ("Softmax", {}), training=Training(objective="binary_classification")),
+        chain(TABLE, linear(1), ("Sigmoid", {}), training=Training(objective="binary_classification")),
+    ),
     "unknown field": Case(
         "field",
         "input_1",

@@ -187,14 +187,14 @@ def test_what_is_in_it(name: str) -> None:
     assert found.namelist() == sorted(found.namelist())
     assert set(found.namelist()) == {
         "README.md", "coercion.py", "dialect.py", "encode.py", "example.json", "model.py", "predict.py",
-        "preprocess.json", "project.json", "rowfile.py", "weights.safetensors",
+        "preprocess.json", "probability.py", "project.json", "rowfile.py", "weights.safetensors",
     }  # fmt: skip
     assert found.read("model.py").decode() == run.source
     assert loads(found.read("project.json").decode()) == run.project
     weights = load(found.read("weights.safetensors"))
     for key, value in run.model.state_dict().items():
         assert torch.equal(weights[key], value)
-    for name in ("predict.py", "encode.py", "coercion.py", "dialect.py", "rowfile.py"):
+    for name in ("predict.py", "encode.py", "coercion.py", "dialect.py", "rowfile.py", "probability.py"):
         assert "type: ignore" not in found.read(name).decode()
         assert "builder" not in found.read(name).decode()
     assert b"python predict.py" in found.read("README.md")

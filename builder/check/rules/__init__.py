@@ -51,7 +51,7 @@ RULES_INSIDE: tuple[Rule, ...] = (
 # And what the main one, which is trained, needs besides.
 RULES: tuple[Rule, ...] = (
     *RULES_INSIDE,
-    flow.SoftmaxBeforeLoss(),
+    flow.OutputScales(),
     data.Fields(),
     data.ObjectiveFitsTarget(),
     data.Width(),

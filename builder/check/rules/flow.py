@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from math import isqrt, prod
 from typing import Any
 
-from builder.check import fixes
+from builder.check import fixes, outputs
 from builder.check.context import Context, Totals, fits
 from builder.check.issue import Fix, Issue
 from builder.graph import Edge
 from builder.layers import KIND_NAMES, TensorSpec
-from builder.layers.activation import Softmax
 from builder.layers.attention import MultiHeadAttention, TransformerEncoderBlock
-from builder.layers.io import Input, Output
+from builder.layers.code import Code
+from builder.layers.io import Input
 from builder.layers.merge import Add, Multiply
 
 
@@ -104,40 +104,20 @@ def _project(context: Context, edges: dict[str, Edge], specs: dict[str, TensorSp
     return None
 
 
-# Objectives whose loss applies a softmax.
-CROSS_ENTROPY = (
-    "classification",
-    "language_modelling",
-    "segmentation",
-    "tagging",
-    "class_and_tags",
-    "seq2seq",
-    "distillation",
-)
-
-
-class SoftmaxBeforeLoss:
-    """Cross-entropy takes logits; a softmax before it slows learning."""
+class OutputScales:
+    """Whether each answer is on the scale that it seems to be on; see `builder.check.outputs`."""
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
-        if context.project.training.objective not in CROSS_ENTROPY:
-            return
-        for output in context.of_type(Output):
-            edge = context.incoming[output].get("in")
-            if edge is None or not isinstance(context.layers.get(edge.source_node), Softmax):
+        wanted = outputs.asked(context.project, context.schema)
+        for output, one in zip(context.network.ports("Output"), wanted, strict=False):
+            found = outputs.reading(context, output, one) if one is not None else None
+            if found is None:
                 continue
-            before = context.incoming[edge.source_node].get("in")
-            edits: list[dict[str, Any]] = [
-                {"kind": "remove", "nodes": [edge.source_node], "edges": [], "network": context.name}
-            ]
-            if before:
-                connect = {"kind": "connect", "source": before.source, "target": output, "network": context.name}
-                edits.append(connect)
-            yield context.issue(
-                "softmax_before_loss",
-                f"{context.label(edge.source_node)} stands before the Output, but the loss applies a softmax itself; "
-                "with two of them the network learns slowly.",
-                edge.source_node,
-                severity="warning",
-                fix=Fix("Remove the softmax", {"kind": "batch", "edits": edits}),
-            )
+            if found.doubt:
+                yield context.issue("output_scale", f"{found.doubt}.", found.node, severity="warning")
+            elif isinstance(context.layers.get(found.node), Code):
+                message = (
+                    f"{context.label(found.node)} is Python code, so its answer is taken for logits; if it ends in a "
+                    "softmax or a sigmoid, leave that out there, and put such a layer behind it."
+                )
+                yield context.issue("output_scale", message, found.node, severity="hint")

@@ -26,8 +26,12 @@ class LayerActivation(Layered):
         import torch
         from captum.attr import LayerActivation as Captum
 
+        from builder.compile.logits import LeftOut
+
         node, tapped = self.place(subject)
         method = Captum(lambda _: subject.score(subject.inputs), tapped.place)
         found = method.attribute(torch.zeros(1, 1))
+        if isinstance(tapped.inner, LeftOut):  # what is explained are logits, but it gives what it is drawn to give
+            found = tapped.inner.drawn(found)
         text = f"These are the numbers that {node.title} gives. They say what it sees, not what the answer rests on."
         return Result({}, nodes={node.path: found[0].double().numpy()}, remarks=(Remark("caution", text),))

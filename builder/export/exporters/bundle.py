@@ -32,6 +32,7 @@ class Bundle(Format):
             "model.py": trained.source.encode(),
             "predict.py": python("builder.export", "predict.py").encode(),
             "preprocess.json": as_json(preprocess(trained)),
+            "probability.py": python("builder.nn", "probability.py").encode(),
             "project.json": dumps(whole(trained)).encode(),
             "weights.safetensors": weights(trained.model),
         }
@@ -76,6 +77,7 @@ they cannot be read; a summary of both goes to standard error.
 | `weights.safetensors` | its trained weights |
 | `rowfile.py`, `dialect.py`, `coercion.py` | from a file to rows, as Netloom reads it |
 | `encode.py`, `preprocess.json` | from rows to tensors, with what was fitted on the training data |
+| `probability.py` | from what the network gives to logits, where it ends in a softmax or a sigmoid |
 | `predict.py` | loads these and predicts; import `load` and `predict` from it to use them in code of your own |
 | `example.json` | a row that the network was not trained on |
 | `project.json` | the project, to be opened in Netloom again |

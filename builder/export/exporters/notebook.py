@@ -20,8 +20,8 @@ WIDTH = 110
 NOTEBOOK, WEIGHTS = "network.ipynb", "weights.safetensors"
 LOADS = f'load_file("{WEIGHTS}")'
 # What is taken from predict.py; the rest of it reads files.
-PREDICTION = ("BATCH", "LIKELIEST", "predict", "texts", "decode", "rebuilt", "labelled", "actions", "both", "labels",
-              "pairs", "several")  # fmt: skip
+PREDICTION = ("BATCH", "LIKELIEST", "predict", "outputs", "texts", "decode", "rebuilt", "labelled", "actions", "both",
+              "labels", "pairs", "several")  # fmt: skip
 
 
 class Notebook(Format):
@@ -70,6 +70,7 @@ def _notebook(trained: Trained) -> dict[str, Any]:
             "## From a file or raw rows to tensors", "As the training data was read, and with what was fitted on it."
         ),
         *(_code(python("builder.data", name, alone=True)) for name in ENCODING),
+        _code(python("builder.nn", "probability.py")),
         _code(f"preprocess = {_literal(preprocess(trained))}"),
         _text("## The trained weights"),
         _code(
@@ -127,7 +128,7 @@ def _markdown(text: str) -> str:
 def _prediction() -> str:
     """The functions of predict.py that turn rows into answers."""
     text = python("builder.export", "predict.py")
-    parts = ["from typing import Any\n\nimport torch\n"]
+    parts = ["from itertools import zip_longest\nfrom typing import Any\n\nimport torch\n"]
     for node in ast.parse(text).body:
         targets = node.targets if isinstance(node, ast.Assign) else [node]
         if any(getattr(target, "id", getattr(target, "name", "")) in PREDICTION for target in targets):

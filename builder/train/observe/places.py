@@ -37,9 +37,11 @@ def places(project: Project, model: nn.Module) -> list[Place]:
 def _walk(
     project: Project, network: Network, model: nn.Module, path: str, around: tuple[str, ...], title: str, name: str
 ) -> Iterator[Place]:
+    from builder.compile.logits import LeftOut
+
     for key, part in model.named_children():
         node = network.nodes.get(key)
-        if node is None:
+        if node is None or isinstance(part, LeftOut):  # what is left out does nothing while the network learns
             continue
         ids, here = (*around, key), f"{path}{key}"
         long, short = f"{title}{label(node)}", f"{name}{plain(node.title) or key}"

@@ -1,0 +1,628 @@
+"""The same network with and without its final softmax or sigmoid gives equal answers everywhere."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from builder import export
+from builder.check import analyse
+from builder.check.outputs import OutputScale, readings
+from builder.compile import module, source
+from builder.compile.logits import LeftOut, drawn, with_logits
+from builder.data import Prepared, prepare
+from builder.explain import explain
+from builder.explain.answering import answered
+from builder.explain.influence import influence
+from builder.explain.robustness import robustness
+from builder.graph import DataChoice, Edge, Network, Node, Project, Training, write
+from builder.nn.probability import logits
+from builder.store import open_store
+from builder.templates import templates
+from builder.train import TrainedRun, checkpoints, evaluate, evaluation, fit_here, predict
+from builder.train.batches import measure
+from builder.train.loop import begin
+from builder.train.objectives.base import joined
+from builder.train.teaching import Teacher
+from tests.networks import TABLE, chain, network, networks, project
+
+ROWS = 40
+# By template: the options of its data, and of each Output the axis of its classes, 0 for probabilities by themselves.
+KINDS: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
+    "breast_cancer": ({}, (1,)),
+    "breast_cancer_binary": ({}, (0,)),
+    "scenes_labels": ({"rows": 60}, (0,)),
+    "requests_tagger": ({}, (2,)),
+    "shapes_unet": ({"rows": 60}, (1,)),
+    "tales": ({}, (2,)),
+    "dates_gru": ({}, (2,)),
+    "commands_joint": ({}, (1, 2)),
+    "shapes_two_outputs": ({"rows": 60}, (1, -1)),
+    "cartpole_reinforce": ({}, (1,)),
+    "cartpole_ppo": ({}, (1, -1)),
+}
+Layers = list[tuple[str, dict[str, Any]]]
+
+
+def endings(axis: int) -> dict[str, Layers]:
+    """What may stand behind logits, by name: each gives probabilities or their logarithms."""
+    if axis == 0:
+        return {
+            "sigmoid": [("Sigmoid", {})],
+            "log sigmoid": [("LogSigmoid", {})],
+            "moved": [("Sigmoid", {}), ("Identity", {}), ("Dropout", {})],
+            "log of it": [("Sigmoid", {}), ("Function", {"function": "log"})],
+            "clamped": [("Sigmoid", {}), ("Clamp", {"low": 0.0, "high": 1.0})],
+            "nested": [("Subnetwork", {})],
+        }
+    over = {"axis": axis}
+    return {
+        "softmax": [("Softmax", over)],
+        "log softmax": [("LogSoftmax", over)],
+        "moved": [("Softmax", over), ("Identity", {}), ("Dropout", {})],
+        "log of it": [("Softmax", over), ("Function", {"function": "log"})],
+        "exp of log": [("LogSoftmax", over), ("Function", {"function": "exp"})],
+        "clamped": [("Softmax", over), ("Clamp", {"low": 0.0, "high": 1.0})],
+        "nested": [("Subnetwork", {})],
+    }
+
+
+def ended(document: Project, output: str, layers: Layers, axis: int) -> Project:
+    """The document with these layers before an Output of its main network."""
+    main, edges = document.main_network, list(document.main_network.edges)
+    place = next(number for number, edge in enumerate(edges) if edge.target_node == output)
+    last, nodes = edges[place], dict(main.nodes)
+    before = last.source
+    for number, (kind, params) in enumerate(layers, 1):
+        key = f"{output}_end_{number}"
+        nodes[key] = Node(id=key, type=kind, params=params)
+        edges.append(Edge(source=before, target=key))
+        before = key
+        if kind == "Subnetwork":
+            outside = analyse(document).edge_spec(last)
+            assert outside is not None
+            inner = inside(outside.shape[1:], axis)
+            nodes[key] = Node(id=key, type=kind, params={"network": f"end_{output}"})
+            document = document.model_copy(update={"networks": {**document.networks, f"end_{output}": inner}})
+    edges[place] = last.model_copy(update={"source": before})
+    return document.with_network(document.main, main.model_copy(update={"nodes": nodes, "edges": tuple(edges)}))
+
+
+def inside(shape: tuple[int | None, ...], axis: int) -> Network:
+    """A network that is nothing but a softmax or a sigmoid."""
+    end: tuple[str, dict[str, Any]] = ("Sigmoid", {}) if axis == 0 else ("Softmax", {"axis": axis})
+    given = ("Input", {"kind": "tensor", "shape": list(shape)})
+    return network({"input_1": given, "end_1": end, "output_1": ("Output", {})})
+
+
+@cache
+def data_of(name: str) -> Prepared:
+    return prepare(templates()[name].project.data.model_copy(update={"options": options(name)}))
+
+
+def options(name: str) -> dict[str, Any]:
+    return {**templates()[name].project.data.options, **KINDS[name][0]}
+
+
+@cache
+def plain(name: str) -> TrainedRun:
+    """A template with logits for answers, with weights by chance that make it sure of some of them."""
+    document = templates()[name].project
+    document = document.model_copy(update={"data": document.data.model_copy(update={"options": options(name)})})
+    torch.manual_seed(3)
+    model = module(source(document)).eval()
+    with torch.no_grad():
+        output = next(iter(document.main_network.ports("Output")))
+        last = next(edge.source_node for edge in document.main_network.edges if edge.target_node == output)
+        for weight in model.get_submodule(last).parameters():
+            weight.mul_(6)
+    return TrainedRun(document, source(document), model, data_of(name))
+
+
+@cache
+def other(name: str, ending: str) -> TrainedRun:
+    """The same network with that ending at each Output that tells classes."""
+    run = plain(name)
+    document = run.project
+    for output, axis in zip(list(document.main_network.ports("Output")), KINDS[name][1], strict=True):
+        if axis >= 0:
+            document = ended(document, output, endings(axis)[ending], axis)
+    text = source(document)
+    model = module(text)
+    model.load_state_dict(run.model.state_dict())
+    return TrainedRun(document, text, model.eval(), run.data)
+
+
+def same(found: Any, expected: Any, where: str = "", tolerance: float = 1e-5) -> None:
+    """Equal, where numbers may differ by a little."""
+    if isinstance(expected, dict):
+        assert list(found) == list(expected), where
+        for key in expected:
+            same(found[key], expected[key], f"{where}.{key}", tolerance)
+    elif isinstance(expected, (list, tuple)):
+        assert len(found) == len(expected), where
+        for place, (one, two) in enumerate(zip(found, expected, strict=True)):
+            same(one, two, f"{where}[{place}]", tolerance)
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=tolerance, abs=tolerance, nan_ok=True), where
+    elif isinstance(expected, np.ndarray):
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance, err_msg=where)
+    else:
+        assert found == expected, where
+
+
+def pairs(*, all_endings: bool = False) -> list[Any]:
+    """The kinds of answers with some endings of each."""
+    found = []
+    for name in KINDS:
+        known = list(endings(max(KINDS[name][1][0], 0)))
+        found += [pytest.param(name, ending, id=f"{name}-{ending}") for ending in (known if all_endings else known[:2])]
+    return found
+
+
+@pytest.mark.parametrize(("name", "ending"), pairs(all_endings=True))
+def test_the_network_that_is_worked_with_gives_logits(name: str, ending: str) -> None:
+    one, two = plain(name), other(name, ending)
+    assert one.scorer is one.model
+    assert two.scorer is not two.model
+    assert drawn(two.scorer) is two.model
+    inputs = [one.data.inputs[field][:5] for field in one.fields]
+    with torch.no_grad():
+        expected, found = joined(one.model(*inputs)), joined(two.scorer(*inputs))
+        left = joined(two.model(*inputs))
+    assert not torch.allclose(left, expected, atol=1e-2)
+    if ending == "clamped":  # computed from the probabilities, so only their shares are the same
+        return
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(("name", "ending"), pairs())
+def test_loss_gradient_and_measures_are_equal(name: str, ending: str) -> None:
+    if name.startswith("cartpole"):
+        pytest.skip("an agent is measured by its episodes")
+    found = []
+    for run in (plain(name), other(name, ending)):
+        objective = run.objective.configured(run.project.training, run.data, "cpu")
+        model = with_logits(run.project, module(run.source), run.data.schema).eval()
+        model.load_state_dict(run.model.state_dict())
+        rows = run.data.split["train"][:ROWS]
+        inputs, target = [run.data.inputs[field][rows] for field in run.fields], objective.goal(run.data)[rows]
+        loss = objective.loss(joined(model(*inputs)), target)
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+        found.append((loss.item(), [one.numpy() for one in gradients], measure(model, objective, inputs, target)))
+    assert len(found[0][1]) > 1
+    same(found[1], found[0])
+
+
+@pytest.mark.parametrize(("name", "ending"), pairs())
+def test_evaluations_and_predictions_are_equal(name: str, ending: str) -> None:
+    one, two = plain(name), other(name, ending)
+    same(two.calibration, one.calibration, "calibration")
+    if not name.startswith("cartpole"):
+        same(evaluate(two).as_json(), evaluate(one).as_json(), "evaluation", 1e-4)
+    rows = [one.data.row(int(row)) for row in one.data.split["test"][:6]]
+    same(predict(two, rows), predict(one, rows), "prediction")
+
+
+@pytest.mark.parametrize(("name", "ending"), pairs())
+def test_explanations_are_of_the_same_number(name: str, ending: str) -> None:
+    one, two = plain(name), other(name, ending)
+    row = int(one.data.split["test"][0])
+    same(vars(answered(two, row).prediction), vars(answered(one, row).prediction), "answer")
+    assert answered(two, row).target == answered(one, row).target
+    if name in ("breast_cancer", "breast_cancer_binary", "scenes_labels", "shapes_two_outputs"):
+        found = [explain(run, "saliency", row, proofs=False) for run in (one, two)]
+        same(found[1].answer, found[0].answer, "F")
+        same(found[1].attributions, found[0].attributions, "attributions")
+
+
+def answers_of(run: TrainedRun, format_: str, folder: Path) -> list[dict[str, Any]]:
+    """What a file says of the first test rows, without Netloom."""
+    content = export.content(run, format_)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        archive.extractall(folder)
+    rows = [run.data.row(int(row)) for row in run.data.split["test"][:3]]
+    plain_rows = json.loads(json.dumps(rows, default=lambda value: value.tolist()))
+    if format_ == "bundle":
+        (folder / "rows.json").write_text(json.dumps(plain_rows))
+        told = subprocess.run(
+            [sys.executable, "predict.py", "rows.json"], cwd=folder, capture_output=True, text=True, check=True
+        )
+        found: list[dict[str, Any]] = json.loads(told.stdout)
+        return found
+    space: dict[str, Any] = {"print": lambda *_: None}
+    for cell in json.loads((folder / "network.ipynb").read_text())["cells"]:
+        if cell["cell_type"] == "code":
+            code = "".join(cell["source"]).replace('"weights.safetensors"', repr(str(folder / "weights.safetensors")))
+            exec(compile(code, "cell", "exec", dont_inherit=True), space)
+    made: list[dict[str, Any]] = space["predict"](space["network"], space["preprocess"], plain_rows)
+    return made
+
+
+def worded(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return json.loads(json.dumps(answers, default=lambda value: value.tolist()))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("name", [*KINDS])
+def test_a_notebook_answers_as_the_app_does(name: str, tmp_path: Path) -> None:
+    ending = "sigmoid" if KINDS[name][1][0] == 0 else "softmax"
+    run = other(name, ending)
+    rows = [run.data.row(int(row)) for row in run.data.split["test"][:3]]
+    same(answers_of(run, "notebook", tmp_path), worded(predict(plain(name), rows)), "notebook")
+
+
+@pytest.mark.parametrize("name", ["breast_cancer_binary"])
+def test_the_bundle_answers_as_the_app_does_in_a_process_of_its_own(name: str, tmp_path: Path) -> None:
+    ending = "log sigmoid" if KINDS[name][1][0] == 0 else "log softmax"
+    run = other(name, ending)
+    rows = [run.data.row(int(row)) for row in run.data.split["test"][:3]]
+    found = answers_of(run, "bundle", tmp_path)
+    same(found, worded(predict(plain(name), rows)), "bundle")
+    # And what it says is what the network says: its own output, exponentiated.
+    with torch.no_grad():
+        said = run.model(*[run.data.inputs[field][run.data.split["test"][:3]] for field in run.fields]).exp()
+    shares = [list(answer["probabilities"].values())[-1] for answer in found]
+    assert shares == pytest.approx(said[:, -1].tolist(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "breast_cancer_binary"])
+def test_attacks_and_influence_are_equal(name: str) -> None:
+    one, two = plain(name), other(name, "sigmoid" if KINDS[name][1][0] == 0 else "softmax")
+    found = [robustness(run, "pgd", strengths=(0.0, 0.2), rows=20) for run in (one, two)]
+    same(found[1].scores, found[0].scores, "attack")
+    row = int(one.data.split["test"][0])
+    told = [influence(run, row) for run in (one, two)]
+    same(told[1].influences, told[0].influences, "influence", 1e-4)
+    assert (told[1].answer, told[1].looked_by) == (told[0].answer, told[0].looked_by)
+
+
+def frozen_teacher(folder: Path, run: TrainedRun) -> Any:
+    from safetensors.torch import save_file
+
+    from builder.check.outputs import scales
+    from builder.train.teaching import Taught
+
+    save_file(run.model.state_dict(), folder / "weights.safetensors")
+    (folder / "model.py").write_text(run.source, encoding="utf-8")
+    scale = next(iter(scales(run.project)), None)
+    return Taught(folder / "weights.safetensors", folder / "model.py", tuple(run.fields), scale)
+
+
+def test_a_teacher_that_ends_in_a_softmax_teaches_the_same(tmp_path: Path) -> None:
+    from builder.train.objectives import OBJECTIVES
+    from builder.train.teaching import freeze, within
+
+    losses = []
+    for place, run in enumerate((plain("breast_cancer"), other("breast_cancer", "softmax"))):
+        folder, kept = tmp_path / str(place), tmp_path / f"kept {place}"
+        folder.mkdir()
+        kept.mkdir()
+        freeze(frozen_teacher(folder, run), kept)
+        taught = within(kept)
+        assert taught is not None
+        rows = run.data.split["train"][:ROWS]
+        inputs, training = [run.data.inputs[field][rows] for field in run.fields], Training(objective="distillation")
+        objective: Any = OBJECTIVES["distillation"].configured(training, run.data, "cpu")
+        objective.teacher = Teacher(taught, run.fields, "cpu")
+        _, goal = objective.drawn(inputs, run.data.target[rows], ())
+        output = torch.randn(ROWS, 2, generator=torch.Generator().manual_seed(0))
+        losses.append(objective.loss(output, goal).item())
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def gan(*end: tuple[str, dict[str, Any]]) -> Project:
+    """The template of a GAN whose discriminator ends so."""
+    document = templates()["digits_gan"].project
+    inner = document.networks["discriminator"]
+    edges, nodes = list(inner.edges), dict(inner.nodes)
+    output = next(iter(inner.ports("Output")))
+    place = next(number for number, edge in enumerate(edges) if edge.target_node == output)
+    before = edges[place].source
+    for number, (kind, params) in enumerate(end):
+        nodes[f"end_{number}"] = Node(id=f"end_{number}", type=kind, params=params)
+        edges.append(Edge(source=before, target=f"end_{number}"))
+        before = f"end_{number}"
+    edges[place] = edges[place].model_copy(update={"source": before})
+    made = inner.model_copy(update={"nodes": nodes, "edges": tuple(edges)})
+    return document.with_network("discriminator", made)
+
+
+@pytest.mark.parametrize("end", [[("Sigmoid", {})], [("Sigmoid", {}), ("Clamp", {"low": 0.0, "high": 1.0})]])
+def test_a_discriminator_may_end_in_a_sigmoid(end: Layers) -> None:
+    data = prepare(templates()["digits_gan"].project.data)
+    found = []
+    for document in (gan(), gan(*end)):
+        loop: Any = begin(document, source(document), data)
+        found.append(loop.evaluate("validation"))
+        torch.manual_seed(1)
+        inputs, target = loop._train
+        found[-1]["turns"] = float(loop.optimizer.step(inputs[0][:64], target[:64], None))
+    same(found[1], found[0])
+
+
+IMAGE = ("Input", {"field": "image", "kind": "image", "shape": [3, 8, 8]})
+SIXTEEN: Layers = [("Linear", {"units": 16}), ("ReLU", {}), ("Linear", {"units": 4})]
+
+
+def only(document: Project) -> tuple[OutputScale, int, bool]:
+    """How the only answer is read: its scale, how many layers are left out, and whether there is a doubt."""
+    (found,) = readings(document)
+    assert found is not None
+    return found.scale, len(found.removed), bool(found.doubt)
+
+
+SEGMENTS = Training(objective="segmentation")
+LABELS = Training(objective="multi_label")
+CONV: tuple[str, dict[str, Any]] = ("Conv2d", {"filters": 4})
+GRAPHS: dict[str, tuple[Project, tuple[OutputScale, int, bool]]] = {
+    "nothing": (chain(TABLE, *SIXTEEN), (OutputScale.LOGITS, 0, False)),
+    "a softmax in the middle": (
+        chain(TABLE, *SIXTEEN, ("Softmax", {}), ("Linear", {"units": 4})),
+        (OutputScale.LOGITS, 0, False),
+    ),
+    "two softmaxes": (chain(TABLE, *SIXTEEN, ("Softmax", {}), ("Softmax", {})), (OutputScale.PROBABILITIES, 1, False)),
+    "softmin": (chain(TABLE, *SIXTEEN, ("Softmin", {})), (OutputScale.PROBABILITIES, 0, False)),
+    "hard sigmoid": (
+        chain(TABLE, *SIXTEEN, ("Hardsigmoid", {}), training=LABELS),
+        (OutputScale.PROBABILITIES, 0, False),
+    ),
+    "scaled": (chain(TABLE, *SIXTEEN, ("Softmax", {}), ("ScaleShift", {"scale": 3.0})), (OutputScale.LOGITS, 0, True)),
+    "cut too far": (
+        chain(TABLE, *SIXTEEN, ("Softmax", {}), ("Clamp", {"low": 0.2, "high": 0.8})),
+        (OutputScale.LOGITS, 0, True),
+    ),
+    "exp of no logarithm": (
+        chain(TABLE, *SIXTEEN, ("Softmax", {}), ("Function", {"function": "exp"})),
+        (OutputScale.LOGITS, 0, True),
+    ),
+    "reshaped and back": (
+        chain(TABLE, *SIXTEEN, ("Softmax", {}), ("Reshape", {"shape": [2, 2]}), ("Flatten", {})),
+        (OutputScale.LOGITS, 0, True),
+    ),
+    "squeezed": (
+        chain(TABLE, *SIXTEEN, ("Reshape", {"shape": [4, 1]}), ("Softmax", {"axis": 1}), ("Squeeze", {})),
+        (OutputScale.PROBABILITIES, 1, False),
+    ),
+    "channels last": (
+        chain(
+            IMAGE,
+            CONV,
+            ("Permute", {"order": [2, 3, 1]}),
+            ("Softmax", {}),
+            ("Permute", {"order": [3, 1, 2]}),
+            training=SEGMENTS,
+        ),
+        (OutputScale.PROBABILITIES, 1, False),
+    ),
+    "swapped": (
+        chain(
+            IMAGE,
+            CONV,
+            ("Transpose", {"axis": 1, "other": 3}),
+            ("LogSoftmax", {}),
+            ("Transpose", {"axis": 1, "other": 3}),
+            training=SEGMENTS,
+        ),
+        (OutputScale.LOG_PROBABILITIES, 1, False),
+    ),
+    "softmax2d": (chain(IMAGE, CONV, ("Softmax2d", {}), training=SEGMENTS), (OutputScale.PROBABILITIES, 1, False)),
+    "another axis": (chain(IMAGE, CONV, ("Softmax", {}), training=SEGMENTS), (OutputScale.LOGITS, 0, True)),
+    "the last place": (
+        chain(
+            TABLE, ("Reshape", {"shape": [5, 6]}), ("Linear", {"units": 4}), ("Softmax", {}), ("Select", {"index": -1})
+        ),
+        (OutputScale.PROBABILITIES, 1, False),
+    ),
+    "the mean of all places": (
+        chain(TABLE, ("Reshape", {"shape": [5, 6]}), ("Linear", {"units": 4}), ("Softmax", {}), ("Mean", {})),
+        (OutputScale.PROBABILITIES, 0, False),
+    ),
+    "the mean of logarithms": (
+        chain(TABLE, ("Reshape", {"shape": [5, 6]}), ("Linear", {"units": 4}), ("LogSoftmax", {}), ("Mean", {})),
+        (OutputScale.LOGITS, 0, True),
+    ),
+    "a map and its mean": (
+        chain(IMAGE, CONV, ("Softmax2d", {}), ("GlobalAvgPool", {})),
+        (OutputScale.PROBABILITIES, 0, False),
+    ),
+    "sigmoids for classes": (chain(TABLE, *SIXTEEN, ("Sigmoid", {})), (OutputScale.PROBABILITIES, 0, True)),
+    "a softmax for labels": (
+        chain(TABLE, *SIXTEEN, ("LogSoftmax", {}), training=LABELS),
+        (OutputScale.LOG_PROBABILITIES, 0, True),
+    ),
+    "numbers, not logits": (
+        chain(TABLE, *SIXTEEN, ("Softmax", {}), training=LABELS.model_copy(update={"objective": "classification"})),
+        (OutputScale.PROBABILITIES, 1, False),
+    ),
+    "an average of two": (
+        project(
+            {
+                "input_1": TABLE,
+                "linear_1": ("Linear", {"units": 4}),
+                "linear_2": ("Linear", {"units": 4}),
+                "softmax_1": ("Softmax", {}),
+                "softmax_2": ("Softmax", {}),
+                "average_1": ("Average", {}),
+                "output_1": ("Output", {}),
+            },
+            [
+                *(("input_1", "linear_1"), ("input_1", "linear_2"), ("linear_1", "softmax_1")),
+                *(("linear_2", "softmax_2"), ("softmax_1", "average_1.a"), ("softmax_2", "average_1.b")),
+                ("average_1", "output_1"),
+            ],
+        ),
+        (OutputScale.PROBABILITIES, 0, False),
+    ),
+    "two heads side by side": (
+        project(
+            {
+                "input_1": TABLE,
+                "linear_1": ("Linear", {"units": 2}),
+                "linear_2": ("Linear", {"units": 2}),
+                "sigmoid_1": ("Sigmoid", {}),
+                "sigmoid_2": ("Sigmoid", {}),
+                "concat_1": ("Concat", {}),
+                "output_1": ("Output", {}),
+            },
+            [
+                *(("input_1", "linear_1"), ("input_1", "linear_2"), ("linear_1", "sigmoid_1")),
+                *(("linear_2", "sigmoid_2"), ("sigmoid_1", "concat_1.a"), ("sigmoid_2", "concat_1.b")),
+                ("concat_1", "output_1"),
+            ],
+            training=LABELS,
+        ),
+        (OutputScale.PROBABILITIES, 2, False),
+    ),
+    "read by two": (
+        project(
+            {
+                "input_1": TABLE,
+                "linear_1": ("Linear", {"units": 4}),
+                "softmax_1": ("Softmax", {}),
+                "linear_2": ("Linear", {"units": 4}),
+                "output_1": ("Output", {}),
+                "output_2": ("Output", {"name": "other"}),
+            },
+            [
+                *(("input_1", "linear_1"), ("linear_1", "softmax_1"), ("softmax_1", "output_1")),
+                *(("softmax_1", "linear_2"), ("linear_2", "output_2")),
+            ],
+        ),
+        (OutputScale.PROBABILITIES, 0, False),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_scale_is_read_from_the_graph(name: str) -> None:
+    document, expected = GRAPHS[name]
+    assert only(document) == expected
+    assert any(issue.code == "output_scale" for issue in analyse(document).issues) == expected[2]
+    text = source(document)
+    model = module(text).eval()
+    model_ = with_logits(document, model)
+    inputs = torch.randn(6, *document.main_network.nodes["input_1"].params["shape"])  # type: ignore[misc]
+    with torch.no_grad():
+        (said, *_), (scores, *_) = (
+            found if isinstance(found, tuple) else (found,) for found in (model(inputs), model_(inputs))
+        )
+    log = expected[0] == OutputScale.LOG_PROBABILITIES
+    shares = said.exp() if log else said
+    if expected[0] == OutputScale.LOGITS:
+        assert model_ is model
+    elif document.training.objective == "multi_label":
+        torch.testing.assert_close(scores.sigmoid(), shares, rtol=1e-5, atol=1e-6)
+    else:
+        torch.testing.assert_close(scores.softmax(1), shares / shares.sum(1, keepdim=True), rtol=1e-5, atol=1e-6)
+    left = [part for part in model_.modules() if isinstance(part, LeftOut)]
+    assert len(left) == expected[1]
+    assert dict(model_.state_dict()).keys() == dict(model.state_dict()).keys()
+    assert not any(isinstance(part, LeftOut) for part in model.modules()), "the network itself stays as it is"
+
+
+def nests(**node: Any) -> Project:
+    """A network whose softmax stands in a network within it."""
+    inner = network(
+        {
+            "input_1": ("Input", {"kind": "vector", "shape": [4]}),
+            "linear_1": ("Linear", {"units": 4}),
+            "softmax_1": ("Softmax", {}),
+            "output_1": ("Output", {}),
+        }
+    )
+    main = network(
+        {
+            "input_1": TABLE,
+            "linear_1": ("Linear", {"units": 4}),
+            "head_1": ("Subnetwork", {"network": "head", **node}),
+            "output_1": ("Output", {}),
+        }
+    )
+    return networks(main=main, head=inner)
+
+
+@pytest.mark.parametrize(("node", "left_out"), [({}, 1), ({"repeat": 2}, 0), ({"repeat": 2, "shared": True}, 0)])
+def test_a_softmax_within_a_network_that_is_repeated_stays(node: dict[str, Any], left_out: int) -> None:
+    document = nests(**node)
+    assert only(document) == (OutputScale.PROBABILITIES, left_out, False)
+    model = module(source(document)).eval()
+    inputs = torch.randn(5, 30)
+    scores = with_logits(document, model)(inputs)
+    torch.testing.assert_close(scores.softmax(1), model(inputs))
+
+
+@pytest.mark.parametrize("kind", ["regression", "reconstruction", "dqn", "ranking"])
+def test_what_is_no_logit_stays_as_it_is(kind: str) -> None:
+    document = chain(TABLE, *SIXTEEN, ("Sigmoid", {}), training=Training(objective=kind))
+    model = module(source(document))
+    assert with_logits(document, model) is model
+    assert not any(issue.code == "output_scale" for issue in analyse(document).issues)
+
+
+@pytest.mark.parametrize("family", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("scale", list(OutputScale))
+def test_logits_from_probabilities_are_finite_and_those_of_torch(family: str, scale: OutputScale) -> None:
+    x = torch.cat([torch.linspace(-8, 8, 33), torch.tensor([-300.0, -30.0, 30.0, 300.0])]).reshape(1, -1)
+    logs = x.log_softmax(1) if family == "softmax" else nn.functional.logsigmoid(x)
+    given = {"logits": x, "probabilities": logs.exp(), "log_probabilities": logs}[scale].requires_grad_()
+    found = logits(given, scale, family)
+    assert found.isfinite().all()
+    found.sum().backward()  # type: ignore[no-untyped-call]
+    assert given.grad is not None
+    assert given.grad.isfinite().all()
+    again = (found.softmax(1), x.softmax(1)) if family == "softmax" else (found.sigmoid(), x.sigmoid())
+    torch.testing.assert_close(*again, rtol=1e-5, atol=1e-7)
+
+
+def moons(*end: tuple[str, dict[str, Any]]) -> Project:
+    layers: Layers = [("Linear", {"units": 8}), ("ReLU", {}), ("Linear", {"units": 2}), *end]
+    given = ("Input", {"field": "features", "kind": "vector", "shape": [2]})
+    how = Training(epochs=2, batch_size=64, learning_rate=0.05, device="cpu")
+    return chain(given, *layers, data=DataChoice(dataset="moons"), training=how)
+
+
+@pytest.mark.parametrize("end", ["Softmax", "LogSoftmax"])
+def test_training_is_the_same_to_the_last_bit(end: str) -> None:
+    one, two = fit_here(moons()), fit_here(moons((end, {})))
+    assert all(torch.equal(two.model.state_dict()[name], value) for name, value in one.model.state_dict().items())
+    inputs = two.data.inputs["features"][:4]
+    with torch.no_grad():
+        said = two.model(inputs) if end == "Softmax" else two.model(inputs).exp()
+        torch.testing.assert_close(said, one.model(inputs).softmax(1))
+    evaluated = evaluate(two)
+    assert evaluated == evaluate(one)
+    assert evaluated.metrics["accuracy"] > 0.8
+
+
+def test_a_run_from_before_is_measured_anew(tmp_path: Path) -> None:
+    """One whose loss had a second softmax applied: its folder says what its network ends in."""
+    document = moons(("Softmax", {}))
+    store = open_store(tmp_path)
+    run = store.create_run(store.create_project(document), document, "Before")
+    trained, folder = fit_here(document, tmp_path), Path(store.run_folder(run.id))
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "project.json", document)
+    (folder / "model.py").write_text(trained.source)
+    checkpoints.save_best(folder, dict(trained.model.state_dict()), {})
+    right = evaluate(trained)
+    wrong = {**right.as_json(), "metrics": {**right.metrics, "loss": 0.5}}
+    (folder / "evaluation.json").write_text(json.dumps(wrong))
+    found = evaluation(store, run.id)
+    assert found is not None
+    same(found.as_json(), json.loads(json.dumps(right.as_json())))
+    assert json.loads((folder / "evaluation.json").read_text())["metrics"] == pytest.approx(right.metrics)
+    checkpoints.weights_file(folder, checkpoints.chosen(folder)).unlink()
+    assert evaluation(store, run.id) is not None, "it is measured once"
+    store.close()
