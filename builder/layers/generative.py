@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from builder.layers.base import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
+from builder.layers.operation import floats
+from builder.layers.probability import Probabilities
 
 
 class Reparameterise(Layer):
@@ -53,10 +55,16 @@ class GradientReversal(Layer):
     coefficient: float = Field(1.0, ge=0, le=1_000_000, description="By how much the turned gradient is multiplied")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        floats(specs)  # whole numbers have no gradient
         return Call("GradientReversal", (self.coefficient,))
 
     def brief(self) -> str:
         return f"−{self.coefficient:g}"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return given.get("in")
 
 
 class GaussianNoise(Layer):
@@ -75,6 +83,11 @@ class GaussianNoise(Layer):
 
     def brief(self) -> str:
         return f"σ {self.std:g}"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return given.get("in")
 
 
 class VectorQuantizer(Layer):

@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import Field
 
 from builder.layers.base import SAMPLES, Call, Example, Layer, Port, TensorSpec
+from builder.layers.operation import floats
+from builder.layers.probability import Probabilities
 
 
 class _VisionBlock(Layer):
@@ -30,10 +32,16 @@ class DropPath(Layer):
     rate: float = Field(0.1, ge=0, lt=1, description="The share of examples for which the branch is left out")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        floats(specs)  # what is scaled up while training would be whole numbers afterwards
         return Call("DropPath", (self.rate,))
 
     def brief(self) -> str:
         return f"{self.rate:g}"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return given.get("in")
 
 
 class SqueezeExcite(_VisionBlock):

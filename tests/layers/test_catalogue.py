@@ -5,22 +5,29 @@ from __future__ import annotations
 import copy
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from torch import nn
 
 from builder.check import Analysis, analyse
+from builder.check.context import fits
+from builder.check.measure import measure
 from builder.compile import module, source
 from builder.graph import Node, Project, dumps, loads
-from builder.layers import GROUPS, Call, Example, ParameterError, TensorSpec, form, parse, registry, resolve
+from builder.layers import GROUPS, Call, Example, Layer, ParameterError, TensorSpec, form, parse, registry, resolve
 from builder.layers.base import SAMPLES, Kind
 from builder.layers.code import ALLOW
 from builder.layers.io import Input, Output
+from builder.layers.probability import Probabilities
 from tests.networks import project
+
+# What stands for the two types that a tensor on an edge may have.
+TYPES = {torch.float32: "float", torch.int64: "int"}
 
 
 def input_params(spec: TensorSpec, high: int = 1_000) -> dict[str, Any]:
@@ -170,6 +177,81 @@ def gradients_flow_and_a_step_is_taken(case: Case) -> None:
         assert any(not torch.equal(before[key], value) for key, value in built.state_dict().items())
 
 
+def types_and_shapes_hold_in_both_modes(case: Case) -> None:
+    """Of real and of whole numbers alike, a layer gives what is promised, in training and after it, or is refused."""
+    layer = parse(case.document.main_network.nodes["layer_1"])
+    ports = layer.inputs()
+    own = tuple(case.example.inputs[port.name].dtype for port in ports)
+    kinds: tuple[Literal["float", "int"], ...] = ("float", "int")
+    one_other = [(*own[:place], kind, *own[place + 1 :]) for place in range(len(own)) for kind in kinds]
+    for types in dict.fromkeys([own, *one_other, *((kind,) * len(own) for kind in kinds)]):
+        specs = {port.name: replace(case.example.inputs[port.name], dtype=kind) for port, kind in zip(
+            ports, types, strict=True)}  # fmt: skip
+        promised = measure(layer, tuple(specs.items()))
+        if promised.refusal is not None or not all(fits(specs[port.name], port.kinds) for port in ports):
+            assert types != own
+            continue
+        built = layer.build(specs).build()
+        inputs = tensors(case.name, replace(case.example, inputs=specs, high=min(case.example.high, 4)))
+        for training in (True, False):
+            found = run(built.train(training), inputs)
+            assert [(TYPES[one.dtype], tuple(one.shape)) for one in found] == [
+                (spec.dtype, (3, *spec.shape[1:])) for spec in promised.outputs.values()
+            ], f"{types}, training={training}"
+
+
+def is_distribution(value: torch.Tensor, axis: int) -> bool:
+    sums = value.sum(axis)
+    return value.shape[axis] > 1 and bool((value >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-4)
+
+
+def holds(says: Probabilities, output: torch.Tensor) -> bool:
+    """Whether an output is what a layer says of it."""
+    value = output.exp() if says.log else output
+    if says.family == "sigmoid":
+        return bool(((value >= 0) & (value <= 1)).all())
+    return is_distribution(value, says.axis) or value.shape[says.axis] == 1
+
+
+def given_probabilities(spec: TensorSpec) -> Iterator[Probabilities]:
+    """What a tensor of this shape might be."""
+    for log in (False, True):
+        yield Probabilities("sigmoid", log=log)
+        for axis in range(1, len(spec.shape)):
+            yield Probabilities("softmax", axis, log)
+
+
+def probabilities_are_what_is_said_of_them(case: Case) -> None:
+    """A layer that makes probabilities says so, and one that says so of what passes keeps its word."""
+    layer = parse(case.document.main_network.nodes["layer_1"])
+    specs, facts = dict(case.example.inputs), case.analysis.nodes["layer_1"]
+    if len(facts.outputs) != 1 or any(spec.dtype == "int" for spec in (*specs.values(), *facts.outputs.values())):
+        assert not layer.makes_probabilities
+        return
+    (out,), built = facts.outputs.values(), layer.build(specs).build().eval()
+    made, says = [run(built, case.tensors())[0] for _ in range(2)], layer.probabilities({}, specs, out)
+    assert (says is not None) == layer.makes_probabilities
+    if says is not None:
+        assert all(holds(says, value) for value in made)
+        return
+    axes = range(1, made[0].dim())
+    assert not any(all(is_distribution(value, axis) for value in made) for axis in axes), "it makes probabilities"
+    if type(layer).probabilities is Layer.probabilities:
+        return
+    for given in given_probabilities(next(iter(specs.values()))):
+        says = layer.probabilities(dict.fromkeys(specs, given), specs, out)
+        if says is None:
+            continue
+        x = [torch.randn(3, *(spec.size(axis) for axis in range(1, len(spec.shape)))) for spec in specs.values()]
+        values = [one.sigmoid() if given.family == "sigmoid" else one.softmax(given.axis) for one in x]
+        output = run(built, [value.log() if given.log else value for value in values])[0]
+        assert holds(says, output), f"{given} becomes {says}"
+        if says.removable and says.log == given.log:  # the same is said of logits, before they become probabilities
+            moved = run(built, x)[0]
+            again = moved.sigmoid() if says.family == "sigmoid" else moved.softmax(says.axis)
+            torch.testing.assert_close(again.log() if says.log else again, output)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_layer_is_what_it_says(case: Case) -> None:
     """All that is looked at with one module, in one test: what a test costs is more than most of the looks."""
@@ -178,6 +260,8 @@ def test_a_layer_is_what_it_says(case: Case) -> None:
     meta_shape_is_the_real_shape(case)
     examples_of_a_batch_stay_apart(case)
     code_gives_equal_outputs(case)
+    types_and_shapes_hold_in_both_modes(case)
+    probabilities_are_what_is_said_of_them(case)
     if registry()[case.name].differentiable:  # what chooses has no gradient
         gradients_flow_and_a_step_is_taken(case)
 
