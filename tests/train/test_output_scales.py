@@ -14,20 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from builder import export
 from builder.check import analyse
-from builder.check.outputs import OutputScale, readings
 from builder.compile import module, source
-from builder.compile.logits import LeftOut, drawn, with_logits
+from builder.compile.logits import drawn, with_logits
 from builder.data import Prepared, prepare
 from builder.explain import explain
 from builder.explain.answering import answered
 from builder.explain.influence import influence
 from builder.explain.robustness import robustness
 from builder.graph import DataChoice, Edge, Network, Node, Project, Training, write
-from builder.nn.probability import logits
 from builder.store import open_store
 from builder.templates import templates
 from builder.train import TrainedRun, checkpoints, evaluate, evaluation, fit_here, predict
@@ -35,7 +32,7 @@ from builder.train.batches import measure
 from builder.train.loop import begin
 from builder.train.objectives.base import joined
 from builder.train.teaching import Teacher
-from tests.networks import TABLE, chain, network, networks, project
+from tests.networks import chain, network
 
 ROWS = 40
 # By template: the options of its data, and of each Output the axis of its classes, 0 for probabilities by themselves.
@@ -350,240 +347,6 @@ def test_a_discriminator_may_end_in_a_sigmoid(end: Layers) -> None:
         inputs, target = loop._train
         found[-1]["turns"] = float(loop.optimizer.step(inputs[0][:64], target[:64], None))
     same(found[1], found[0])
-
-
-IMAGE = ("Input", {"field": "image", "kind": "image", "shape": [3, 8, 8]})
-SIXTEEN: Layers = [("Linear", {"units": 16}), ("ReLU", {}), ("Linear", {"units": 4})]
-
-
-def only(document: Project) -> tuple[OutputScale, int, bool]:
-    """How the only answer is read: its scale, how many layers are left out, and whether there is a doubt."""
-    (found,) = readings(document)
-    assert found is not None
-    return found.scale, len(found.removed), bool(found.doubt)
-
-
-SEGMENTS = Training(objective="segmentation")
-LABELS = Training(objective="multi_label")
-CONV: tuple[str, dict[str, Any]] = ("Conv2d", {"filters": 4})
-GRAPHS: dict[str, tuple[Project, tuple[OutputScale, int, bool]]] = {
-    "nothing": (chain(TABLE, *SIXTEEN), (OutputScale.LOGITS, 0, False)),
-    "a softmax in the middle": (
-        chain(TABLE, *SIXTEEN, ("Softmax", {}), ("Linear", {"units": 4})),
-        (OutputScale.LOGITS, 0, False),
-    ),
-    "two softmaxes": (chain(TABLE, *SIXTEEN, ("Softmax", {}), ("Softmax", {})), (OutputScale.PROBABILITIES, 1, False)),
-    "softmin": (chain(TABLE, *SIXTEEN, ("Softmin", {})), (OutputScale.PROBABILITIES, 0, False)),
-    "hard sigmoid": (
-        chain(TABLE, *SIXTEEN, ("Hardsigmoid", {}), training=LABELS),
-        (OutputScale.PROBABILITIES, 0, False),
-    ),
-    "scaled": (chain(TABLE, *SIXTEEN, ("Softmax", {}), ("ScaleShift", {"scale": 3.0})), (OutputScale.LOGITS, 0, True)),
-    "cut too far": (
-        chain(TABLE, *SIXTEEN, ("Softmax", {}), ("Clamp", {"low": 0.2, "high": 0.8})),
-        (OutputScale.LOGITS, 0, True),
-    ),
-    "exp of no logarithm": (
-        chain(TABLE, *SIXTEEN, ("Softmax", {}), ("Function", {"function": "exp"})),
-        (OutputScale.LOGITS, 0, True),
-    ),
-    "reshaped and back": (
-        chain(TABLE, *SIXTEEN, ("Softmax", {}), ("Reshape", {"shape": [2, 2]}), ("Flatten", {})),
-        (OutputScale.LOGITS, 0, True),
-    ),
-    "squeezed": (
-        chain(TABLE, *SIXTEEN, ("Reshape", {"shape": [4, 1]}), ("Softmax", {"axis": 1}), ("Squeeze", {})),
-        (OutputScale.PROBABILITIES, 1, False),
-    ),
-    "channels last": (
-        chain(
-            IMAGE,
-            CONV,
-            ("Permute", {"order": [2, 3, 1]}),
-            ("Softmax", {}),
-            ("Permute", {"order": [3, 1, 2]}),
-            training=SEGMENTS,
-        ),
-        (OutputScale.PROBABILITIES, 1, False),
-    ),
-    "swapped": (
-        chain(
-            IMAGE,
-            CONV,
-            ("Transpose", {"axis": 1, "other": 3}),
-            ("LogSoftmax", {}),
-            ("Transpose", {"axis": 1, "other": 3}),
-            training=SEGMENTS,
-        ),
-        (OutputScale.LOG_PROBABILITIES, 1, False),
-    ),
-    "softmax2d": (chain(IMAGE, CONV, ("Softmax2d", {}), training=SEGMENTS), (OutputScale.PROBABILITIES, 1, False)),
-    "another axis": (chain(IMAGE, CONV, ("Softmax", {}), training=SEGMENTS), (OutputScale.LOGITS, 0, True)),
-    "the last place": (
-        chain(
-            TABLE, ("Reshape", {"shape": [5, 6]}), ("Linear", {"units": 4}), ("Softmax", {}), ("Select", {"index": -1})
-        ),
-        (OutputScale.PROBABILITIES, 1, False),
-    ),
-    "the mean of all places": (
-        chain(TABLE, ("Reshape", {"shape": [5, 6]}), ("Linear", {"units": 4}), ("Softmax", {}), ("Mean", {})),
-        (OutputScale.PROBABILITIES, 0, False),
-    ),
-    "the mean of logarithms": (
-        chain(TABLE, ("Reshape", {"shape": [5, 6]}), ("Linear", {"units": 4}), ("LogSoftmax", {}), ("Mean", {})),
-        (OutputScale.LOGITS, 0, True),
-    ),
-    "a map and its mean": (
-        chain(IMAGE, CONV, ("Softmax2d", {}), ("GlobalAvgPool", {})),
-        (OutputScale.PROBABILITIES, 0, False),
-    ),
-    "sigmoids for classes": (chain(TABLE, *SIXTEEN, ("Sigmoid", {})), (OutputScale.PROBABILITIES, 0, True)),
-    "a softmax for labels": (
-        chain(TABLE, *SIXTEEN, ("LogSoftmax", {}), training=LABELS),
-        (OutputScale.LOG_PROBABILITIES, 0, True),
-    ),
-    "numbers, not logits": (
-        chain(TABLE, *SIXTEEN, ("Softmax", {}), training=LABELS.model_copy(update={"objective": "classification"})),
-        (OutputScale.PROBABILITIES, 1, False),
-    ),
-    "an average of two": (
-        project(
-            {
-                "input_1": TABLE,
-                "linear_1": ("Linear", {"units": 4}),
-                "linear_2": ("Linear", {"units": 4}),
-                "softmax_1": ("Softmax", {}),
-                "softmax_2": ("Softmax", {}),
-                "average_1": ("Average", {}),
-                "output_1": ("Output", {}),
-            },
-            [
-                *(("input_1", "linear_1"), ("input_1", "linear_2"), ("linear_1", "softmax_1")),
-                *(("linear_2", "softmax_2"), ("softmax_1", "average_1.a"), ("softmax_2", "average_1.b")),
-                ("average_1", "output_1"),
-            ],
-        ),
-        (OutputScale.PROBABILITIES, 0, False),
-    ),
-    "two heads side by side": (
-        project(
-            {
-                "input_1": TABLE,
-                "linear_1": ("Linear", {"units": 2}),
-                "linear_2": ("Linear", {"units": 2}),
-                "sigmoid_1": ("Sigmoid", {}),
-                "sigmoid_2": ("Sigmoid", {}),
-                "concat_1": ("Concat", {}),
-                "output_1": ("Output", {}),
-            },
-            [
-                *(("input_1", "linear_1"), ("input_1", "linear_2"), ("linear_1", "sigmoid_1")),
-                *(("linear_2", "sigmoid_2"), ("sigmoid_1", "concat_1.a"), ("sigmoid_2", "concat_1.b")),
-                ("concat_1", "output_1"),
-            ],
-            training=LABELS,
-        ),
-        (OutputScale.PROBABILITIES, 2, False),
-    ),
-    "read by two": (
-        project(
-            {
-                "input_1": TABLE,
-                "linear_1": ("Linear", {"units": 4}),
-                "softmax_1": ("Softmax", {}),
-                "linear_2": ("Linear", {"units": 4}),
-                "output_1": ("Output", {}),
-                "output_2": ("Output", {"name": "other"}),
-            },
-            [
-                *(("input_1", "linear_1"), ("linear_1", "softmax_1"), ("softmax_1", "output_1")),
-                *(("softmax_1", "linear_2"), ("linear_2", "output_2")),
-            ],
-        ),
-        (OutputScale.PROBABILITIES, 0, False),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", GRAPHS)
-def test_the_scale_is_read_from_the_graph(name: str) -> None:
-    document, expected = GRAPHS[name]
-    assert only(document) == expected
-    assert any(issue.code == "output_scale" for issue in analyse(document).issues) == expected[2]
-    text = source(document)
-    model = module(text).eval()
-    model_ = with_logits(document, model)
-    inputs = torch.randn(6, *document.main_network.nodes["input_1"].params["shape"])  # type: ignore[misc]
-    with torch.no_grad():
-        (said, *_), (scores, *_) = (
-            found if isinstance(found, tuple) else (found,) for found in (model(inputs), model_(inputs))
-        )
-    log = expected[0] == OutputScale.LOG_PROBABILITIES
-    shares = said.exp() if log else said
-    if expected[0] == OutputScale.LOGITS:
-        assert model_ is model
-    elif document.training.objective == "multi_label":
-        torch.testing.assert_close(scores.sigmoid(), shares, rtol=1e-5, atol=1e-6)
-    else:
-        torch.testing.assert_close(scores.softmax(1), shares / shares.sum(1, keepdim=True), rtol=1e-5, atol=1e-6)
-    left = [part for part in model_.modules() if isinstance(part, LeftOut)]
-    assert len(left) == expected[1]
-    assert dict(model_.state_dict()).keys() == dict(model.state_dict()).keys()
-    assert not any(isinstance(part, LeftOut) for part in model.modules()), "the network itself stays as it is"
-
-
-def nests(**node: Any) -> Project:
-    """A network whose softmax stands in a network within it."""
-    inner = network(
-        {
-            "input_1": ("Input", {"kind": "vector", "shape": [4]}),
-            "linear_1": ("Linear", {"units": 4}),
-            "softmax_1": ("Softmax", {}),
-            "output_1": ("Output", {}),
-        }
-    )
-    main = network(
-        {
-            "input_1": TABLE,
-            "linear_1": ("Linear", {"units": 4}),
-            "head_1": ("Subnetwork", {"network": "head", **node}),
-            "output_1": ("Output", {}),
-        }
-    )
-    return networks(main=main, head=inner)
-
-
-@pytest.mark.parametrize(("node", "left_out"), [({}, 1), ({"repeat": 2}, 0), ({"repeat": 2, "shared": True}, 0)])
-def test_a_softmax_within_a_network_that_is_repeated_stays(node: dict[str, Any], left_out: int) -> None:
-    document = nests(**node)
-    assert only(document) == (OutputScale.PROBABILITIES, left_out, False)
-    model = module(source(document)).eval()
-    inputs = torch.randn(5, 30)
-    scores = with_logits(document, model)(inputs)
-    torch.testing.assert_close(scores.softmax(1), model(inputs))
-
-
-@pytest.mark.parametrize("kind", ["regression", "reconstruction", "dqn", "ranking"])
-def test_what_is_no_logit_stays_as_it_is(kind: str) -> None:
-    document = chain(TABLE, *SIXTEEN, ("Sigmoid", {}), training=Training(objective=kind))
-    model = module(source(document))
-    assert with_logits(document, model) is model
-    assert not any(issue.code == "output_scale" for issue in analyse(document).issues)
-
-
-@pytest.mark.parametrize("family", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("scale", list(OutputScale))
-def test_logits_from_probabilities_are_finite_and_those_of_torch(family: str, scale: OutputScale) -> None:
-    x = torch.cat([torch.linspace(-8, 8, 33), torch.tensor([-300.0, -30.0, 30.0, 300.0])]).reshape(1, -1)
-    logs = x.log_softmax(1) if family == "softmax" else nn.functional.logsigmoid(x)
-    given = {"logits": x, "probabilities": logs.exp(), "log_probabilities": logs}[scale].requires_grad_()
-    found = logits(given, scale, family)
-    assert found.isfinite().all()
-    found.sum().backward()  # type: ignore[no-untyped-call]
-    assert given.grad is not None
-    assert given.grad.isfinite().all()
-    again = (found.softmax(1), x.softmax(1)) if family == "softmax" else (found.sigmoid(), x.sigmoid())
-    torch.testing.assert_close(*again, rtol=1e-5, atol=1e-7)
 
 
 def moons(*end: tuple[str, dict[str, Any]]) -> Project:
