@@ -130,13 +130,13 @@ def test_explain_adds_up(console: Console, trained: Trained) -> None:
 def test_explain_obeys_a_baseline_steps_layers_and_neurons(console: Console, trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "own.json").write_text(json.dumps(rows(1)[0]))
     command = ("explain", "last", "--method", "integrated_gradients", "--example", 7, "--home", trained.home)
-    for asked, words in (
+    for asked, named in (
         ("blur", "compared with the picture itself, blurred"),
         ("class:3", "compared with the mean of the training pictures of the class 3"),
         (f"file:{tmp_path / 'own.json'}", "compared with a row of one's own"),
     ):
         text = console(*command, "--baseline", asked, "--steps", 24)
-        assert words in text.out.splitlines()[0], text.err
+        assert named in text.out.splitlines()[0], text.err
         assert "with 24 steps" in text.out
     flow = console("explain", "last", "--method", "flow", "--baseline", "white", "--home", trained.home)
     assert "compared with a white picture" in flow.out.splitlines()[0]

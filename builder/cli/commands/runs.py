@@ -28,7 +28,9 @@ class Runs(Command):
     summary = "list the runs"
 
     def arguments(self, parser: ArgumentParser) -> None:
-        parser.epilog = "Wherever a run is asked for, the beginning of its id is enough. last is the newest, or of a sweep its best."
+        parser.epilog = (
+            "RUN is a run's id, the beginning of one, or last: the newest run, or the best one of a sweep that is newer."
+        )
         actions = parser.add_subparsers(dest="action", metavar="list|" + "|".join(ACTIONS))
         action(actions, "list", "list the runs (the default)")
         for name, found in ACTIONS.items():
