@@ -29,7 +29,7 @@ class Runs(Command):
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.epilog = (
-            "RUN is a run's id, the beginning of one, or last: the newest run, or the best one of a sweep that is newer."
+            "RUN is a run's id, the beginning of one, or last: the newest run, or the best of a sweep that is newer."
         )
         actions = parser.add_subparsers(dest="action", metavar="list|" + "|".join(ACTIONS))
         action(actions, "list", "list the runs (the default)")
