@@ -28,7 +28,7 @@ from builder.explain.directions import (
     halves,
     spread,
 )
-from builder.explain.nodes import InnerNode, find, inner_nodes
+from builder.explain.nodes import InnerNode, acting_nodes, find
 from builder.explain.run import Question, Trained, subject_of
 
 if TYPE_CHECKING:
@@ -150,7 +150,9 @@ def obstacle(trained: Trained) -> str:
 
 def usual_nodes(trained: Trained) -> list[InnerNode]:
     """The nodes that are looked at where none are chosen: a few through which everything passes, from first to last."""
-    every = [node for node in inner_nodes(trained.project, trained.model) if "." not in node.path]
+    from builder.compile.logits import with_logits
+
+    every = acting_nodes(trained.project, with_logits(trained.project, trained.model, trained.data.schema))
     known = [node for node in every[:-1] if node.cut and node.type not in PASSING] or every[:-1]
     if len(known) <= MOST_NODES:
         return known

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from builder.explain.base import ExplainError
 from builder.explain.layered import Layered
 from builder.explain.needs import CONVOLVING
-from builder.explain.nodes import InnerNode, inner_nodes
+from builder.explain.nodes import InnerNode, acting_nodes, inner_nodes
 
 if TYPE_CHECKING:
     from builder.explain.subject import Subject
@@ -29,7 +29,7 @@ class FeatureMaps(Layered):
 
         facts = measured(subject.project).nodes
         every = inner_nodes(subject.project, subject.model)
-        for node in reversed([node for node in every if "." not in node.path][:-1]):
+        for node in reversed(acting_nodes(subject.project, subject.model)[:-1]):
             spec = next(iter(facts[node.key].outputs.values()), None)
             if spec and len(spec.shape) == 4 and spec.shape[2:] != (1, 1) and self.pictures(subject, node):
                 return node

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from builder.explain.base import LAYERS, Explainer, ExplainError, Integrating, Result
 from builder.explain.explanation import Remark
-from builder.explain.nodes import InnerNode, find, inner_nodes
+from builder.explain.nodes import InnerNode, acting_nodes, find
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ class Layered(Explainer):
 
     def usual(self, subject: Subject) -> InnerNode:
         """The last node before the answer through which everything passes."""
-        nodes = [node for node in inner_nodes(subject.project, subject.model) if "." not in node.path]
+        nodes = acting_nodes(subject.project, subject.model)
         if not nodes:
             raise ExplainError("This network has no layer to look at.")
         known = [node for node in nodes[:-1] if node.cut and node.type not in ("Dropout", "Embedding")]

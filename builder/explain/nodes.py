@@ -75,6 +75,21 @@ def _repetitions(module: nn.Module) -> list[tuple[str, nn.Module]]:
     return [(f"{place}.", part) for place, part in module.named_children()]
 
 
+def acting_nodes(project: Project, model: nn.Module) -> list[InnerNode]:
+    """The nodes of the main network itself, of which the last gives what is explained: without the activation that is
+    left out where logits are explained, and what stands behind it."""
+    import networkx as nx
+
+    from builder.check.views import digraph
+    from builder.compile.logits import LeftOut
+
+    every = [node for node in inner_nodes(project, model) if "." not in node.path]
+    graph = digraph(project.main_network)
+    left_out = {node.key for node in every if isinstance(getattr(model, node.key), LeftOut)}
+    behind = left_out.union(*(nx.descendants(graph, key) for key in left_out))
+    return [node for node in every if node.key not in behind]
+
+
 def find(project: Project, model: nn.Module, path: str) -> InnerNode:
     """The node of a path.
 

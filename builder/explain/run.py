@@ -44,9 +44,11 @@ class Trained(Protocol):
 
 def methods(trained: Trained) -> list[Method]:
     """All methods, and for this network whether they are available or why not."""
-    found = []
+    from builder.compile.logits import with_logits
+
+    found, scorer = [], with_logits(trained.project, trained.model, trained.data.schema)
     for explainer in registry().values():
-        reason = applicable(trained.project, trained.model, explainer.name)
+        reason = applicable(trained.project, scorer, explainer.name)
         described = (explainer.name, explainer.title, explainer.summary, explainer.url)
         found.append(Method(*described, not reason, reason, explainer.group, explainer.layered))
     return found

@@ -6,6 +6,7 @@ import io
 import zipfile
 from typing import Any
 
+from builder.check.outputs import scales
 from builder.export.base import Batch, Format, Trained
 from builder.export.compare import run
 from builder.export.generator import whole
@@ -64,7 +65,7 @@ A neural network that was made with Netloom. It runs without Netloom, on Python 
     python predict.py rows.json      # one row, or a list of rows
     python predict.py rows.csv       # a header, then one row a line
 
-A row has {columns}{more}, as in `example.json`. {_answer(trained)}
+A row has {columns}{more}, as in `example.json`. {_answer(trained)}{_scale(trained)}
 
 A CSV file is read as Netloom read the training data: with commas, semicolons, tabs or | between the cells, in UTF-8,
 UTF-16 or Windows-1252, with decimal points or commas, its columns in any order. An answer says under `unknown` which
@@ -84,6 +85,12 @@ they cannot be read; a summary of both goes to standard error.
 
 Made and checked with {_versions()}.
 """
+
+
+def _scale(trained: Trained) -> str:
+    """What the network itself gives, where that is not logits."""
+    known = [how[0].replace("_", "-") for how in scales(trained.project, trained.data.schema) if how]
+    return f" The network itself, in `model.py`, gives {' and '.join(dict.fromkeys(known))}." if known else ""
 
 
 def _answer(trained: Trained) -> str:
