@@ -20,8 +20,8 @@ def fault(
     return Issue(
         code=CODE,
         severity=severity,
-        message=f"Netloom itself failed to {doing} ({cause}). What was known before is shown; change or remove it, and "
-        "please report this.",
+        message=f"Netloom itself failed to {doing} ({cause}). What was known before is shown. Please report this"
+        f"{'; another layer or other parameters may help meanwhile' if node else ''}.",
         network=network,
         node=node,
         detail="".join(traceback.format_exception(error))[-MAX_DETAIL:],

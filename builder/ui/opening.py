@@ -11,7 +11,7 @@ from builder.ui import session
 from builder.ui.live import Live
 from builder.ui.recovering import recovering
 from builder.ui.session import Closed
-from builder.ui.style import nothing_yet
+from builder.ui.style import narrow, nothing_yet
 from builder.ui.words import ago, plain
 
 
@@ -30,6 +30,7 @@ def with_project(draw: Callable[[Live], None]) -> None:
 
 def closed(found: Closed) -> None:
     """What stands in the place of a project that cannot be opened, with the way out: Home, or an older version."""
+    narrow()
     st.error(plain(found.reason), icon=":material/link_off:")
     if st.button("Go to Home", type="primary", icon=":material/home:"):
         st.switch_page("pages/home.py")

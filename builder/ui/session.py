@@ -15,7 +15,7 @@ from builder import confined, train
 from builder.store import Store, StoreError, database_url, home, open_store
 from builder.ui.live import Live
 
-NONE = "There is no project of this address. It may have been deleted, or the link may be incomplete."
+NONE = "There is no project at this address. It may have been deleted, or the link may be incomplete."
 # What the first pages do without. The last are for the Explain page: Captum, which takes Matplotlib with it; what torch
 # loads as it first works out the shape of a convolution, SymPy among it, or a slope; and pandas for the first table.
 HEAVY = (

@@ -167,7 +167,7 @@ def test_a_link_opens_its_project_and_says_where_it_is_gone(store: Store) -> Non
     app = opened("design", project=older)
     assert app.query_params["project"] == older
     assert not app.error
-    assert "no project of this address" in opened("design", project="gone").error[0].value
+    assert "no project at this address" in opened("design", project="gone").error[0].value
 
 
 def test_a_link_with_a_copy_inside_asks_first(store: Store) -> None:

@@ -17,7 +17,7 @@ from builder.ui import session
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("design", "data", "train", "runs", "explain")
-NOTHING = "There is no project of this address"
+NOTHING = "There is no project at this address"
 
 
 @pytest.fixture
