@@ -11,6 +11,7 @@ from builder.errors import UsageError
 from builder.text import plain
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from pathlib import Path
 
     from builder.data import DatasetInfo
@@ -21,6 +22,16 @@ LAST = "last"
 REBUILD = "netloom runs rebuild does that."
 _ALL = 1_000_000
 _LISTED = 8
+
+
+def prepare_argument(parser: ArgumentParser, default: str) -> None:
+    """The option that says how inputs are prepared."""
+    parser.add_argument(
+        "--prepare",
+        choices=("none", "scale", "standardize"),
+        help="how numbers and pixels are prepared: none feeds them as they are, scale brings them to 0 to 1, "
+        f"standardize to mean 0 and deviation 1 by the training rows (default: {default})",
+    )
 
 
 def find_run(store: Store, wanted: str) -> Run:

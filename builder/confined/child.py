@@ -136,7 +136,7 @@ class Asked:
         """Read a model, and leave its weights in a file."""
         from builder.confined.models import read_into
 
-        return read_into(Path(request["path"]), request["name"], Path(request["weights"]))
+        return read_into(Path(request["path"]), request["name"], Path(request["weights"]), request.get("prepare"))
 
 
 def _preload_data() -> None:

@@ -13,7 +13,7 @@ from builder.compile.importers import Imported, Unreadable
 from builder.confined.process import GB, MODELS, EndedError, Process, RefusedError
 from builder.data.fetching import FetchError
 from builder.errors import UsageError
-from builder.graph import DocumentError, Project, dumps, loads
+from builder.graph import DocumentError, Preparation, Project, dumps, loads
 
 NEITHER = "This is neither a Keras model nor a Netloom project, which is a JSON object with name and networks."
 _REFUSALS = {"DocumentError": DocumentError, "FetchError": FetchError, "UsageError": UsageError}
@@ -21,9 +21,9 @@ _REFUSALS = {"DocumentError": DocumentError, "FetchError": FetchError, "UsageErr
 _TORCH_BYTES = GB // 4
 
 
-def read_models(path: Path, name: str = "") -> tuple[Imported, bool]:
+def read_models(path: Path, name: str = "", prepare: Preparation | None = None) -> tuple[Imported, bool]:
     """The network of a file, or of a folder that Hugging Face's libraries wrote; and whether it was a document of
-    Netloom's own.
+    Netloom's own. `prepare` is how its inputs are prepared, where a person says so.
 
     Raises:
         DocumentError, Unreadable: one sentence that says what is wrong and where.
@@ -35,6 +35,7 @@ def read_models(path: Path, name: str = "") -> tuple[Imported, bool]:
     with TemporaryDirectory(prefix="netloom-") as folder:
         weights = Path(folder) / "weights.safetensors"
         request = {"do": "model", "path": str(path.absolute()), "name": name, "weights": str(weights)}
+        request |= {"prepare": prepare} if prepare else {}
         try:
             process = Process(_TORCH_BYTES + sum(found.stat().st_size for found in files), MODELS)
             try:
@@ -50,14 +51,19 @@ def read_models(path: Path, name: str = "") -> tuple[Imported, bool]:
             raise Unreadable(f"The model cannot be read: {error}.") from None
         except SafetensorError:
             raise Unreadable("The weights of this model cannot be kept.") from None
-    others = {key: tuple(value) if isinstance(value, list) else value for key, value in answer["others"].items()}
+    others: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in answer["others"].items()
+    }
     return Imported(loads(answer["project"].encode()), kept, **others), bool(answer["document"])
 
 
-def read_into(path: Path, name: str, weights: Path) -> dict[str, Any]:
+def read_into(path: Path, name: str, weights: Path, prepare: Preparation | None = None) -> dict[str, Any]:
     """In the confined process: the document as text, and the weights in a file where there are any."""
     document = _document(path) if path.suffix.lower() == ".json" else None
-    found = _model(path, name) if document is None else Imported(document)
+    found = _model(path, name, prepare) if document is None else Imported(document)
+    if document is not None and prepare:
+        data = document.data.model_copy(update={"prepare": prepare})
+        found = Imported(document.model_copy(update={"data": data}))
     if found.weights:
         from safetensors.torch import save_file
 
@@ -72,11 +78,13 @@ def read_into(path: Path, name: str, weights: Path) -> dict[str, Any]:
     }
 
 
-def _model(path: Path, name: str) -> Imported:
+def _model(path: Path, name: str, prepare: Preparation | None) -> Imported:
     from builder.compile.importers import read_model
     from builder.train import pretrained
 
-    return pretrained.read_folder(path, name) if path.is_dir() else read_model(path, name)
+    if path.is_dir():
+        return pretrained.read_folder(path, name, prepare)
+    return read_model(path, name, prepare=prepare)
 
 
 def _document(path: Path) -> Project | None:

@@ -149,13 +149,14 @@ class Episodes(Table):
     def fit(self, rows: np.ndarray) -> Fitted:
         """Scales that the environment declares, as an agent comes to see what no example shows."""
         declared = self.environment.columns if self.environment else {}
+        plain = self.settings.get("scale") == "none"
         columns: list[dict[str, Any]] = [
             {
                 "name": name,
                 "type": "number",
                 "median": declared[name][0],
-                "mean": declared[name][0],
-                "std": declared[name][1],
+                "mean": 0.0 if plain else declared[name][0],
+                "std": 1.0 if plain else declared[name][1],
             }
             for name in self.numbers
         ]

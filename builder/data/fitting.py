@@ -160,6 +160,8 @@ def _byte_pairs(texts: Iterable[str], vocabulary: int, lower: bool) -> tuple[Fit
 def fit_pixels(pixels: np.ndarray, rows: np.ndarray, top: float, settings: Settings) -> Fitted:
     """How pictures (R, C, H, W) from 0 to `top` are scaled: all alike, channel by channel, or not by the data."""
     kind = settings.get("normalise", "dataset")
+    if isinstance(kind, Mapping):
+        return _as_given(kind, top)
     if kind in ("unit", "none"):
         return {"scale": 1 / top if kind == "unit" else 1.0, "mean": 0.0, "std": 1.0}
     if kind == "channel":
@@ -172,6 +174,15 @@ def fit_pixels(pixels: np.ndarray, rows: np.ndarray, top: float, settings: Setti
         }
     mean, std = moments(pixels, rows)
     return {"scale": 1 / top, "mean": mean / top, "std": divisor(std / top, 1.0)}
+
+
+def _as_given(moments: Settings, top: float) -> Fitted:
+    """Pictures as an imported network asks: what is said of pixels from 0 to 255 holds for those from 0 to `top`."""
+
+    def each(values: list[float]) -> float | list[list[list[float]]]:
+        return values[0] if len(values) == 1 else [[[value]] for value in values]
+
+    return {"scale": moments["rescale"] * 255 / top, "mean": each(moments["mean"]), "std": each(moments["std"])}
 
 
 def fit_channels(values: np.ndarray, scale: str) -> Fitted:

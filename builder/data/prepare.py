@@ -19,6 +19,7 @@ from builder.data.encoding import encoded
 from builder.data.mixed import Several
 from builder.data.noise import OPTION, with_noise
 from builder.data.pairs import Pairs
+from builder.data.preparation import with_preparation
 from builder.data.prepared import Prepared
 from builder.data.quality.repeats import without_repeats
 from builder.data.raw import Characters, Images, Raw, TaggedTexts
@@ -91,7 +92,10 @@ def _prepare(key: str, home: str) -> Prepared:
     preprocess: dict[str, Any] = maps.remembered(
         kept,
         f"fitted-{maps.key(key)}",
-        lambda: {"fields": raw.fits(parts["train"]), "target": _fit_target(raw, parts)},
+        lambda: {
+            "fields": raw.fits(parts["train"]),
+            "target": _fit_target(raw, parts, choice.prepare == "standardize"),
+        },
     )
     fitted = preprocess["fields"]
     inputs, files = encoded(preprocess, raw)
@@ -151,6 +155,8 @@ def read(choice: DataChoice, home: Path) -> Raw:
     """
     if not choice.dataset:
         raise DataError("No data is chosen; choose a dataset first.")
+    if choice.prepare != "standardize":
+        return with_preparation(read(choice.model_copy(update={"prepare": "standardize"}), home), choice.prepare)
     if FIELDS in choice.options:
         settings = field_choices(choice.options[FIELDS])
         options = {name: value for name, value in choice.options.items() if name != FIELDS}
@@ -174,7 +180,15 @@ def read(choice: DataChoice, home: Path) -> Raw:
         raise DataError(f"{dataset.title}: the option {where[:60]!r}: {item['msg'].lower()}.") from None
 
 
-def _fit_target(raw: Raw, parts: Split) -> dict[str, Any]:
+def _fit_target(raw: Raw, parts: Split, standardized: bool) -> dict[str, Any]:
+    found = _target_of(raw, parts)
+    for part in () if standardized else (found, *found.get("parts", ())):
+        if part["kind"] == "number":  # in the units in which a network from elsewhere answers
+            part.update(mean=[0.0] * len(part["mean"]), std=[1.0] * len(part["std"]))
+    return found
+
+
+def _target_of(raw: Raw, parts: Split) -> dict[str, Any]:
     if isinstance(raw, TaggedTexts) and raw.target_kind == "class_and_tags":
         named = {"classes": list(raw.classes), "tags": list(raw.tag_names)}
         return {"kind": "class_and_tags", "name": raw.target_name, **named}

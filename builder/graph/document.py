@@ -279,12 +279,31 @@ class Network(Frozen):
         return key in self.nodes and self.nodes[key].type == kind
 
 
+class Moments(Frozen):
+    """How a network's pictures were prepared elsewhere: pixels from 0 to 255 times `rescale`, less the mean of their
+    channel, divided by its standard deviation. One number stands for all channels."""
+
+    rescale: Annotated[float, Field(gt=0, le=1e6)] = 1 / 255
+    mean: Annotated[tuple[Value, ...], Field(strict=False, min_length=1, max_length=64)] = (0.0,)
+    std: Annotated[
+        tuple[Annotated[float, Field(gt=0, le=1e9)], ...], Field(strict=False, min_length=1, max_length=64)
+    ] = (1.0,)
+
+
+# What is done to numbers and pixels for which nothing is set by column or by field.
+Preparation = Literal["standardize", "scale", "none"]
+
+
 class DataChoice(Frozen):
     """The dataset, and how it is split. `options` belong to the dataset (for a table, say, its target column).
 
     `split` is how rows are parted, "auto" as the data asks for. With `folds`, the test rows are those of `fold`, from 0
     on, out of so many that hold every row once, and `test` is not read. `gap` rows are left out between parts that
     follow each other in time. Of rows that are alike in all they hold, `duplicates` keeps all, or drops all but one.
+
+    `prepare` is what is done to numbers and pixels, where nothing is set for their column or field: they are
+    standardized by the training rows, scaled to 0 to 1, or left as they are; or pictures are prepared as an imported
+    network asks. Numbers that are predicted are standardized with the inputs, and else stay in their own units.
     """
 
     dataset: Annotated[str, Field(max_length=200)] = ""
@@ -296,6 +315,7 @@ class DataChoice(Frozen):
     fold: Annotated[int, Field(ge=0, lt=100)] = 0
     gap: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     duplicates: Literal["keep", "drop"] = "keep"
+    prepare: Preparation | Moments = "standardize"
     options: Params = {}
 
     @model_validator(mode="after")

@@ -43,7 +43,7 @@ def to_json(project: Project) -> dict[str, Any]:
             if not note["folded"]:
                 del note["folded"]  # documents from before there was this keep their bytes
     value["training"] = written(value["training"])
-    for key in ("split", "folds", "fold", "gap", "duplicates"):
+    for key in ("split", "folds", "fold", "gap", "duplicates", "prepare"):
         if value["data"][key] == DataChoice.model_fields[key].default:
             del value["data"][key]  # documents from before there were these keep their bytes
     return value

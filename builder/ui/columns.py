@@ -12,6 +12,7 @@ from builder.data.choices import COLUMNS, FIELDS, ColumnKind, Part, Role
 from builder.data.fitting import BPE_VOCABULARY, BUCKETS, LENGTH_LIMIT, VOCABULARY_LIMIT
 from builder.data.mixed import Several
 from builder.data.overview import Column, columns
+from builder.data.preparation import IMPORTED, scale_of
 from builder.data.raw import Images, Series, Texts
 from builder.data.settings import taken
 from builder.data.split import method_of
@@ -89,7 +90,8 @@ def _read_as(data: Prepared) -> list[dict[str, Any]]:
 
 def _table(live: Live | None, found: list[Column]) -> None:
     """All columns; where there is a project, an editor of them."""
-    rows = [_row(column) for column in found]
+    scale = scale_of(live.project.data.prepare if live else "standardize")
+    rows = [_row(column, scale) for column in found]
     if live is None:
         st.dataframe(rows, hide_index=True, width="stretch", height=_height(found), placeholder="")
         return
@@ -143,12 +145,12 @@ def _height(found: list[Column]) -> int:
     return 35 * (min(len(found), 20) + 1) + 3
 
 
-def _row(column: Column) -> dict[str, Any]:
+def _row(column: Column, scale: str) -> dict[str, Any]:
     choice, kind = column.choice, column.kind
     numeric, learned = kind in ("number", "boolean", "date"), column.role == "input"
     chosen = {"scale": choice.scale, "encode": choice.encode, "tokens": choice.tokens}
     setting = "scale" if numeric else "encode" if kind == "category" else "tokens"
-    defaults = {"scale": "standard", "encode": "onehot", "tokens": "words"}
+    defaults = {"scale": scale, "encode": "onehot", "tokens": "words"}
     prepared = next(
         label for label, pair in _PREPARED.items() if pair == (setting, chosen[setting] or defaults[setting])
     )
@@ -302,6 +304,8 @@ def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
         setting, labels = ("normalise", _NORMALISED) if "normalise" in known else (
             "scale", {label: value for label, value in _SCALES.items() if value in ("standard", "minmax", "none")}
         )  # fmt: skip
+        if isinstance(settings.get(setting), Mapping):  # of an imported network, see builder.data.preparation
+            labels = {IMPORTED: settings[setting], **labels}
         names = list(labels)
         shown = _name(labels, settings.get(setting)) or names[0]
 

@@ -23,6 +23,7 @@ from builder.ui.augmenting import augmented
 from builder.ui.finding import finding
 from builder.ui.forms import choose_data
 from builder.ui.live import Live
+from builder.ui.preparing import preparation
 from builder.ui.settings import choose, field
 from builder.ui.starting import fits, start_from
 from builder.ui.where import workers
@@ -35,6 +36,7 @@ def recipe(live: Live) -> None:
     """Everything that is chosen before a run, and what it will cost."""
     with st.container(border=True):
         choose_data(live, "training/data")
+        preparation(live)
         choose(live, "objective", {name: found.title for name, found in train.OBJECTIVES.items()}, renews=True)
         start_from(live)
         chosen = OPTIMIZERS[live.project.training.optimizer]

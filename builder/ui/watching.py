@@ -268,7 +268,9 @@ def _curves(live: Live, run: Run, per_epoch: int) -> None:
         download(found, run.id)
     measures, scale = _measures(run, found), _objective(run).scale
     if scale and any(name.startswith("mae") for name, _ in measures):
-        st.caption(scale)
+        frozen = document(live.store, run.id)
+        plain_target = frozen is not None and frozen.data.prepare != "standardize"
+        st.caption("Curves and measures are of the target in its own unit." if plain_target else scale)
     said = "The first points appear in a moment." if run.state in train.ACTIVE else "It ended before its first points."
     plot(found, f"{run.id} {run.started_at}", measures, per_epoch, view, said, changes_of(run))
 

@@ -18,7 +18,7 @@ from builder.cli.command import Context
 from builder.cli.commands.train import _first_weights
 from builder.compile import module, source
 from builder.compile.importers import Unreadable
-from builder.graph import Project, apply
+from builder.graph import Moments, Project, apply
 from builder.store import open_store
 from builder.templates import architectures
 from builder.train import StartError, looked_at, starting_from
@@ -346,3 +346,31 @@ def test_a_run_starts_from_a_folder(tmp_path: Path, capsys: pytest.CaptureFixtur
     model = module(source(begun))
     load_first(begun, model, first_weights(store, start))
     assert torch.equal(model.state_dict()["words.weight"], weights["bert.embeddings.word_embeddings.weight"])
+
+
+def test_pictures_are_prepared_as_the_folder_says_and_dropout_is_named(tmp_path: Path) -> None:
+    config = {
+        "model_type": "vit", "hidden_size": DIM, "image_size": 8, "patch_size": 4, "num_hidden_layers": 1,
+        "num_attention_heads": HEADS, "intermediate_size": HIDDEN, "hidden_dropout_prob": 0.1,
+    }  # fmt: skip
+    shapes = {
+        "vit.embeddings.cls_token": (1, 1, DIM),
+        "vit.embeddings.position_embeddings": (1, 5, DIM),
+        "vit.embeddings.patch_embeddings.projection.weight": (DIM, 3, 4, 4),
+        "vit.embeddings.patch_embeddings.projection.bias": (DIM,),
+    }
+    folder = written(tmp_path / "vit", config, drawn(shapes))
+    found = read_folder(folder)
+    assert found.project.data.prepare == "scale"
+    assert found.remarks[0].startswith("Inputs: pixels are fed from 0 to 1. The file does not say how")
+    assert sum("Dropout in training (hidden_dropout_prob 0.1) is not taken" in remark for remark in found.remarks) == 1
+    (folder / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}')
+    found = read_folder(folder)
+    assert found.project.data.prepare == Moments(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    assert found.remarks[0] == (
+        "Inputs: pixels × 0.00392157, less 0.5, 0.4, 0.3, divided by 0.2, 0.3, 0.4. The file says so."
+    )
+    assert read_folder(folder, prepare="none").project.data.prepare == "none"
+    (folder / "preprocessor_config.json").write_text("[]")
+    with pytest.raises(Unreadable, match=r"preprocessor_config.json holds no settings"):
+        read_folder(folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from builder.cli.choose import prepare_argument
 from builder.cli.command import Command, Context
 from builder.cli.files import existing, force_argument, new_file
 from builder.errors import UsageError
@@ -42,6 +43,7 @@ class Import(Command):
         parser.add_argument(
             "--to", metavar="DOCUMENT", help="write DOCUMENT.json (else it becomes a project of the app)"
         )
+        prepare_argument(parser, "as the file says, or else pixels from 0 to 1 and numbers as they are")
         parser.add_argument("--name", metavar="NAME", default="", help="what it is called (else as the file)")
         force_argument(parser)
 
@@ -49,8 +51,11 @@ class Import(Command):
         targets = _targets(Path(asked.to), force=asked.force) if asked.to else None
         if len(asked.name) > 200:
             raise UsageError("A name has at most 200 characters.")
+        from builder.graph import to_json
+
         found = _read(asked)
         value = {"name": found.project.name, "remarks": list(found.remarks), "weights": len(found.weights)}
+        value["prepare"] = to_json(found.project)["data"].get("prepare", "standardize")
         if targets:
             from safetensors.torch import save
 
@@ -92,19 +97,19 @@ def _read(asked: Namespace) -> Imported:
     if wanted is not None and wanted.kind == "hub":
         with TemporaryDirectory(prefix="netloom-") as folder:
             found = fetch_model(wanted.name, Path(folder), lambda share, what: None, server=False)
-            return read_models(found, asked.name)[0]
+            return read_models(found, asked.name, asked.prepare)[0]
     if pretrained.is_folder(asked.file):
         if asked.input:
             raise UsageError("--input is for MODULE:FUNCTION; a folder says itself what goes in.")
-        return read_models(Path(asked.file), asked.name)[0]
+        return read_models(Path(asked.file), asked.name, asked.prepare)[0]
     if not is_own(asked.file):
         if asked.input:
             raise UsageError("--input is for MODULE:FUNCTION; a file says itself what goes in.")
-        return read_models(existing(asked.file), asked.name)[0]
+        return read_models(existing(asked.file), asked.name, asked.prepare)[0]
     with TemporaryDirectory() as folder:
         target = Path(folder) / "model.pt2"
         called, facts = record(asked.file, asked.input, target)
-        return read_model(target, asked.name or called, facts)
+        return read_model(target, asked.name or called, facts, asked.prepare)
 
 
 def _targets(document: Path, *, force: bool) -> tuple[Path, Path]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder.cli.choose import find_dataset, find_run
+from builder.cli.choose import find_dataset, find_run, prepare_argument
 from builder.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
 from builder.cli.files import force_argument
 from builder.cli.job import IMAGE, write_job
@@ -34,6 +34,7 @@ class Train(Command):
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", nargs="?", help="a document")
         parser.add_argument("--data", metavar="N", help="a dataset instead of the document's own")
+        prepare_argument(parser, "as the document says")
         parser.add_argument(
             "--epochs", type=whole(0, 10_000), metavar="N", help="how often all rows are seen; 0: measure only"
         )
@@ -152,7 +153,10 @@ def _project(document: Project, asked: Namespace, context: Context) -> Project:
     if asked.data is not None:
         name = find_dataset(context.home, asked.data).name
         if name != data.dataset:  # options, and how rows are split, go by what is in the data that was
-            data = DataChoice(dataset=name, seed=data.seed, validation=data.validation, test=data.test)
+            own = {key: getattr(data, key) for key in ("seed", "validation", "test", "prepare")}
+            data = DataChoice(dataset=name).model_copy(update=own)
+    if asked.prepare is not None:
+        data = data.model_copy(update={"prepare": asked.prepare})
     if not data.dataset:
         raise Failure("This document names no data; choose some with --data.")
     project = document.model_copy(update={"training": training, "data": data})
@@ -193,6 +197,8 @@ def _first_weights(store: Store, project: Project, wanted: str, context: Context
 def _tell_start(store: Store, project: Project, context: Context) -> None:
     """Say which layers start from weights that exist; a network with errors has its own sentences later."""
     from builder.compile import CompileError, source
+    from builder.data import schema
+    from builder.data.preparation import kinds_of, told
     from builder.train import looked_at
 
     try:
@@ -201,6 +207,10 @@ def _tell_start(store: Store, project: Project, context: Context) -> None:
         return
     if found is not None:
         context.note(found.sentence())
+    if found is not None or project.data.prepare != "standardize":
+        sentence = told(project.data.prepare, kinds_of(schema(project.data, context.home)))
+        if sentence:
+            context.note(sentence)
 
 
 def kept(store: Store, document: Project) -> str:

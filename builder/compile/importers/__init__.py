@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 from builder.compile.importers.base import Imported, TrainingFacts, Unreadable
+from builder.compile.importers.preparation import stated
+from builder.graph import Preparation
 
 __all__ = ["Imported", "TrainingFacts", "Unreadable", "read_model"]
 
@@ -18,29 +21,34 @@ PICKLED = (
 )
 
 
-def read_model(path: str | Path, name: str = "", facts: TrainingFacts | None = None) -> Imported:
+def read_model(
+    path: str | Path, name: str = "", facts: TrainingFacts | None = None, prepare: Preparation | None = None
+) -> Imported:
     """The network of a file, which is told by its content: of torch.export, Keras, or else ONNX.
 
-    `name` is what the project is called, `facts` what is known of a program's module besides.
+    `name` is what the project is called, `facts` what is known of a program's module besides, `prepare` how its inputs
+    are prepared, where a person says so.
 
     Raises:
         Unreadable: one sentence that says what is wrong and where.
     """
+    return stated(_read(Path(path), name, facts), prepare)
+
+
+def _read(path: Path, name: str, facts: TrainingFacts | None) -> Imported:
     from builder.compile.importers.keras import looks_like_keras, read_keras
     from builder.compile.importers.torch_export import import_file as read_pt2
     from builder.compile.importers.torch_export import looks_like_pt2
 
-    if looks_like_pt2(Path(path)):
+    if looks_like_pt2(path):
         return read_pt2(path, name, facts)
-    if not looks_like_keras(Path(path)):
+    if not looks_like_keras(path):
         from builder.compile.importers.onnx import import_file
 
-        _refuse_others(Path(path))
+        _refuse_others(path)
         return import_file(path, name)
-    found = read_keras(Path(path))
-    if not name:
-        return found
-    return Imported(found.project.model_copy(update={"name": name}), found.weights, found.remarks)
+    found = read_keras(path)
+    return replace(found, project=found.project.model_copy(update={"name": name})) if name else found
 
 
 def _refuse_others(path: Path) -> None:

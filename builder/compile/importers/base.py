@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from builder.graph import Project
+from builder.graph import Moments, Preparation, Project
 
 if TYPE_CHECKING:
     import torch
@@ -45,8 +45,12 @@ class Unreadable(ValueError):  # noqa: N818  (that is what the file is)
 
 @dataclass(frozen=True)
 class Imported:
-    """A document, its weights by the names of `module(project).state_dict()`, and remarks on what was left out."""
+    """A document, its weights by the names of `module(project).state_dict()`, and remarks on what was left out.
+
+    `prepare` is how the file says that inputs are prepared, where it says so.
+    """
 
     project: Project
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    prepare: Preparation | Moments | None = None

@@ -63,7 +63,7 @@ def _grouped(found: Imported, untie: bool) -> Imported:
         return found
     project = work.project.with_network(work.project.main, place(work.project.main_network))
     remarks = tuple(dict.fromkeys((*found.remarks, *((UNTIED,) if work.untied else ()))))
-    result = Imported(project, work.weights, remarks)
+    result = Imported(project, work.weights, remarks, found.prepare)
     return result if _fits(result, analysis.totals.parameters + work.untied) else found
 
 

@@ -19,7 +19,13 @@ from builder.text import plain
 
 Tell = Callable[[float, str], None]
 _NAME = re.compile(r"([\w.-]+(?:/[\w.-]+)?)(?::([\w.-]+))?(?:\[([\w.-]+)\])?", re.ASCII)
-WEIGHTS = ("config.json", "model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
+WEIGHTS = (
+    "config.json",
+    "preprocessor_config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*.safetensors",
+)
 
 
 def fetch_dataset(name: str, folder: Path, tell: Tell, *, server: bool) -> Path:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 CONFIG, ONE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+PROCESSOR = "preprocessor_config.json"
 _MAX_JSON = 20 * 2**20
 # What layer norms were called when models were first converted from TensorFlow.
 _OLD = {".gamma": ".weight", ".beta": ".bias"}
@@ -44,6 +45,14 @@ class Folder:
         except (SafetensorError, OSError) as error:
             raise Unreadable(f"{self.files[name].name} cannot be read: {str(error)[:200]}.") from None
         return found
+
+    def processor(self) -> dict[str, Any] | None:
+        """How pictures are prepared; None where the folder does not say it.
+
+        Raises:
+            Unreadable: the file is damaged.
+        """
+        return _json(self.path, PROCESSOR) if (self.path / PROCESSOR).is_file() else None
 
 
 def is_folder(path: str | Path) -> bool:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from builder.compile import module, source
 from builder.compile.importers import Imported, Unreadable
-from builder.graph import Project
+from builder.compile.importers.preparation import of_processor, stated
+from builder.graph import Preparation, Project
 from builder.store import Store, weights
 from builder.text import plain
 from builder.train.checkpoints import separate
@@ -40,8 +41,9 @@ class Taken:
     remarks: tuple[str, ...]
 
 
-def read_folder(path: str | Path, name: str = "") -> Imported:
-    """The network of a folder as a document, with its weights.
+def read_folder(path: str | Path, name: str = "", prepare: Preparation | None = None) -> Imported:
+    """The network of a folder as a document, with its weights; `prepare` is how inputs are prepared, where a person
+    says so, and else as the folder's preprocessor_config.json has it.
 
     Raises:
         Unreadable: one sentence that says what is wrong and where.
@@ -58,7 +60,10 @@ def read_folder(path: str | Path, name: str = "") -> Imported:
     if rates:
         listed = ", ".join(f"{plain(key)[:60]} {value:g}" for key, value in sorted(rates.items()))
         remarks.append(f"Dropout in training ({listed}) is not taken; set it in the layers before you train further.")
-    return Imported(project, taken.weights, tuple(remarks))
+    said = folder.processor()
+    return stated(
+        Imported(project, taken.weights, tuple(remarks), None if said is None else of_processor(said)), prepare
+    )
 
 
 def take(project: Project, folder: Folder) -> Taken:

@@ -32,7 +32,7 @@ from builder.compile.importers.keras.container import (
 from builder.compile.importers.keras.sheet import Job, Sheet, Use, Value, fits, free, is_value
 from builder.compile.importers.keras.table import LAYERS, OPERATIONS
 from builder.compile.importers.repeats import grouped
-from builder.graph import Project
+from builder.graph import Preparation, Project
 from builder.graph.document import SUBNETWORK
 from builder.layers.subnetwork import interface
 from builder.text import plain
@@ -105,7 +105,14 @@ def _imported(raw: Any, weights: Weights | None) -> Imported:
         job.remark("The file holds no weights, so they start at random.")
     else:
         fits(project, tensors)
-    return grouped(Imported(project, tensors, tuple(job.remarks)))
+    prepare: Preparation | None = "none" if _prepares(config) else None
+    return grouped(Imported(project, tensors, tuple(job.remarks), prepare))
+
+
+def _prepares(config: ModelConfig) -> bool:
+    """Whether the model itself begins by scaling all that comes in, so that it takes numbers and pixels as they are."""
+    first = [layer for ref in config.inputs for layer, _ in config.consumers(Ref(ref.layer))]
+    return bool(first) and all(layer.kind in ("Rescaling", "Normalization") for layer in first)
 
 
 def _training(config: ModelConfig) -> list[str]:

@@ -18,6 +18,7 @@ from builder.compile.importers.onnx.patterns import activations
 from builder.compile.importers.onnx.projections import gather
 from builder.compile.importers.onnx.reading import LIMIT, Entry, Graph, Operator, read, short
 from builder.compile.importers.onnx.tying import owner, share, untransposed
+from builder.compile.importers.preparation import of_export
 from builder.compile.importers.repeats import grouped
 from builder.compile.placing import place
 from builder.graph import Network, Project
@@ -250,7 +251,8 @@ class _Import:
             for key, parts in self.draw.weights.items()
             for part, array in parts.items()
         }
-        return grouped(Imported(project, weights, tuple(self.draw.remarks)), untie=True)
+        prepare = of_export(self.graph.preprocess)
+        return grouped(Imported(project, weights, tuple(self.draw.remarks), prepare), untie=True)
 
 
 _FOLDED = {

@@ -63,6 +63,7 @@ class Graph:
     inputs: tuple[Entry, ...]
     outputs: tuple[str, ...]
     tensors: dict[str, np.ndarray[Any, Any]]
+    preprocess: str = ""
 
 
 def text(value: str | bytes) -> str:
@@ -112,6 +113,7 @@ def read(content: bytes) -> Graph:
         tuple(inputs),
         tuple(text(item.name) for item in graph.output),
         tensors,
+        next((text(item.value) for item in model.metadata_props if item.key == "preprocess"), ""),
     )
 
 

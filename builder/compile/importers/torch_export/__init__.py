@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from builder.compile.importers.base import Imported, TrainingFacts, Unreadable
@@ -17,6 +18,7 @@ def import_file(path: str | Path, name: str = "", facts: TrainingFacts | None = 
     Raises:
         Unreadable: the file is no exported program, or holds what cannot be drawn.
     """
+    from builder.compile.importers.preparation import of_export
     from builder.compile.importers.torch_export.finishing import finished
     from builder.compile.importers.torch_export.program import parse
     from builder.compile.importers.torch_export.reader import Reader
@@ -26,7 +28,8 @@ def import_file(path: str | Path, name: str = "", facts: TrainingFacts | None = 
     try:
         reader = Reader(archive, parse(archive), facts)
         draw = reader.drawn()
-        return finished(draw, reader.owners, plain(name or path.stem)[:200] or "Imported network")
+        found = finished(draw, reader.owners, plain(name or path.stem)[:200] or "Imported network")
+        return replace(found, prepare=of_export(archive.preprocess))
     except RecursionError:
         raise Unreadable("The program is nested too deeply to be drawn.") from None
     except MemoryError:

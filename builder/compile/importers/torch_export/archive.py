@@ -23,6 +23,7 @@ from builder.data.limits import MAX_RATIO
 from builder.text import plain
 
 MODEL = "models/model.json"
+PREPROCESS = "extra/preprocess.json"
 WEIGHTS = ("data/weights/", "model_weights_config.json")
 CONSTANTS = ("data/constants/", "model_constants_config.json")
 MAX_MEMBERS = 50_000
@@ -48,13 +49,15 @@ Array = np.ndarray[Any, Any]
 class Archive:
     """A program as it is written, and its tensors by the names that its modules have for them.
 
-    `places` says which member of the file a tensor is made of: two names with one place are tied.
+    `places` says which member of the file a tensor is made of: two names with one place are tied. `preprocess` is what
+    Netloom writes beside the programs that it exports.
     """
 
     model: dict[str, Any]
     tensors: dict[str, Array]
     places: dict[str, str]
     refused: dict[str, str] = field(default_factory=dict)
+    preprocess: str = ""
 
 
 def named(text: object) -> str:
@@ -121,7 +124,7 @@ def _read(members: _Members) -> Archive:
                 tensors[name] = _tensor(members.raw(place), entry["tensor_meta"], name, order)
                 meta = entry["tensor_meta"]
                 places[name] = f"{place} {meta['sizes']} {meta['strides']} {meta['storage_offset']}"
-    return Archive(model, tensors, places, refused)
+    return Archive(model, tensors, places, refused, members.text(PREPROCESS, MAX_JSON_BYTES))
 
 
 @contextmanager
@@ -212,8 +215,8 @@ class _Members:
             self._known[name] = data
         return self._known[name]
 
-    def text(self, name: str) -> str:
-        if name not in self._infos or self._infos[name].file_size > 100:
+    def text(self, name: str, most: int = 100) -> str:
+        if name not in self._infos or self._infos[name].file_size > most:
             return ""
         return self.raw(name).decode("utf-8", "replace").strip()
 
