@@ -47,7 +47,7 @@ class Completeness:
     """How far the parts add up: `sum` of all parts against F(x) − F(baseline), with `delta` between them.
 
     `relative_error` is |delta| over |F(x) − F(baseline)|, or None where both are next to nothing. `promised` says
-    whether the method claims that they add up.
+    whether the method claims that they add up, and `by_construction` that they do so however wrong each of them is.
     """
 
     sum: float
@@ -57,11 +57,12 @@ class Completeness:
     relative_error: float | None
     steps: int | None
     promised: bool
+    by_construction: bool = False
 
     @property
     def word(self) -> str:
-        """How far the parts can be relied on, by `relative_error` alone; empty where they need not add up."""
-        if self.relative_error is None or not self.promised:
+        """How well the parts add up, by `relative_error` alone; empty where they need not, or cannot help it."""
+        if self.relative_error is None or not self.promised or self.by_construction:
             return ""
         return next((word for word, bound in WITHIN if self.relative_error <= bound), "unreliable")
 
@@ -103,6 +104,26 @@ class Randomised:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How far a method that draws at random is off: the standard errors of the means of `repeats` independent
+    estimates, added up over the parts, relative to the sum of their sizes; None where there is but one estimate.
+    `enumerated`: nothing was drawn, as every case was tried."""
+
+    repeats: int
+    standard_error: float | None
+    enumerated: bool
+
+
+@dataclass(frozen=True)
+class CrossCheck:
+    """Spearman's rank correlation of the parts, summed up over `groups`, with those of another method."""
+
+    title: str
+    spearman: float
+    groups: int
+
+
+@dataclass(frozen=True)
 class Proofs:
     """What an explanation can be held to. The same `seed` gives the same proofs."""
 
@@ -110,22 +131,36 @@ class Proofs:
     faithfulness: Faithfulness | None
     seed: int
     randomised: Randomised | None = None
+    sampling: Sampling | None = None
+    cross_check: CrossCheck | None = None
 
 
 @dataclass(frozen=True)
 class Remark:
-    """One judgement: a level and a sentence."""
+    """One judgement: a level and a sentence. `check` names what was checked; empty where nothing was."""
 
     level: Level
     sentence: str
+    check: str = ""
+
+
+# What a verdict is called where it does not say more.
+TITLES: dict[Level, str] = {"good": "Checks passed", "caution": "Read with care", "poor": "Checks failed"}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How far the explanation can be trusted: the worst of its remarks, and all of them in words."""
+    """What the checks of an explanation found: the worst of its remarks, and all of them in words. `badge` says in a
+    few words what was checked, and never that the model is right."""
 
     level: Level
     sentence: str
+    badge: str = ""
+
+    @property
+    def title(self) -> str:
+        """What stands on the badge."""
+        return self.badge or TITLES[self.level]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from builder.explain.subject import Subject
 ORDERS, FEWEST_ORDERS = 39, 19
 STEPS, FEWEST_STEPS = 24, 10
 FLOPS = 5 * 10**10
+EXACT = 5
 
 
 def faithfulness(
@@ -37,7 +38,8 @@ def faithfulness(
     own = np.argsort(-weight, kind="stable")
     random = np.random.default_rng(seed)
     many, steps = _effort(subject.flops)
-    exhaustive = factorial(min(units, 10)) <= many
+    # Of few parts all orders are tried, as these pass through no more than 2^parts sets.
+    exhaustive = units <= EXACT or factorial(min(units, 10)) <= many
     others = list(permutations(range(units))) if exhaustive else [random.permutation(units) for _ in range(many)]
     counts = np.unique(np.linspace(0, units, min(units, steps) + 1).round().astype(int))
     orders = np.array([own, *others])

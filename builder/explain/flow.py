@@ -12,8 +12,10 @@ from builder.explain import kept
 from builder.explain.base import ExplainError
 from builder.explain.baselines import USUAL
 from builder.explain.explanation import WITHIN, Level, Prediction, Target, Verdict
+from builder.explain.model_check import model_check
 from builder.explain.needs import nothing_to_explain, unmet
 from builder.explain.run import Progress, Question, Trained, subject_of
+from builder.explain.verdict import with_model
 
 if TYPE_CHECKING:
     from builder.explain.baselines import Asked as Baseline
@@ -159,6 +161,8 @@ def flow(
         return replace(before, checkpoint=checkpoint)
     followed = follow(subject, max_steps, tolerance)
     error = worst(followed.cuts)
+    verdict = _verdict(followed.answer - followed.ground, error, len(followed.cuts), followed.steps)
+    quality = model_check(trained.project, trained.model, trained.data, weights, subject.flops)
     found = Flow(
         method=METHOD,
         title=TITLE,
@@ -174,7 +178,7 @@ def flow(
         relative_error=error,
         word=_word(error),
         steps=followed.steps,
-        verdict=_verdict(followed.answer - followed.ground, error, len(followed.cuts), followed.steps),
+        verdict=with_model(verdict, quality),
         options=options,
         weights=weights,
         checkpoint=checkpoint,

@@ -15,6 +15,8 @@ from builder.explain.axes import Axes, axes_of
 from builder.explain.base import ExplainError, UnknownChoiceError, registry
 from builder.explain.explanation import Target
 from builder.explain.gathered import BATCHED, Gathered, gather
+from builder.explain.measuring import measured
+from builder.explain.model_check import model_check
 from builder.explain.options import explainer_of, written
 from builder.explain.run import Progress, Trained, methods
 from builder.explain.spans import spans_of
@@ -58,8 +60,8 @@ class Overall:
     `axes` say what theirs stand for.
     `groups` names the answers that were explained, `counts` says how many rows each has. `each` (N, …) are the maps of
     the single rows, where they are few. `converged` is the share of rows whose parts add up to 1 % (None: no promise).
-    `compared` says what the rows were compared with, `about` of which layer or neuron the parts are, and `options` are
-    those of the method.
+    `compared` says what the rows were compared with, `model` what is wrong with the model, `about` of which layer or
+    neuron the parts are, and `options` are those of the method.
     """
 
     method: str
@@ -79,6 +81,7 @@ class Overall:
     axes: dict[str, Axes] = field(default_factory=dict)
     converged: float | None = None
     compared: str = ""
+    model: str = ""
     about: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
@@ -91,7 +94,8 @@ class Overall:
         within = f" in {self.about}" if self.about else ""
         compared = f", compared with {self.compared}" if self.compared else ""
         rows = f"{len(self.rows)} of {self.there} {which}{chance}"
-        told = f"{self.title} of {self.quantity}{within}{compared}, over {rows}."
+        warned = f" {self.model}" if self.model else ""
+        told = f"{self.title} of {self.quantity}{within}{compared}, over {rows}.{warned}"
         if self.converged is None:
             return told
         return f"{told} The parts add up within {CONVERGED:.0%} in {self.converged:.0%} of them."
@@ -152,7 +156,8 @@ def overall(
     chosen, there = _sample(trained, which, list(worst), rows or usual_rows(trained, name), seed)
     asked = {"overall": which, "version": 5, "method": name, "target": target, "rows": chosen, "seed": seed}
     asked["options"] = {option: _hashed(value) for option, value in sorted(options.items())}
-    key = kept.key(kept.weights_hash(trained.model), {"data": _fingerprint(trained)}, asked)
+    weights = kept.weights_hash(trained.model)
+    key = kept.key(weights, {"data": _fingerprint(trained)}, asked)
     before = kept.load_as(Overall, folder, key) if folder else None
     if before is not None:
         return before
@@ -167,6 +172,8 @@ def overall(
     converged = None if error is None else float((error <= CONVERGED).mean())
     found = replace(found, which=which, there=there, seed=seed, rows=listed, converged=converged)
     found = replace(found, compared=gathered.compared, about=gathered.about, options=written(explainer))
+    quality = model_check(trained.project, trained.model, trained.data, weights, measured(trained.project).totals.flops)
+    found = replace(found, model=quality.sentence if quality else "")
     found = replace(found, quantity=_quantity(gathered.targets), seconds=perf_counter() - started)
     if folder:
         kept.save(folder, key, found)

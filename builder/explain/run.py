@@ -14,7 +14,8 @@ from builder.explain.aims import JOINED
 from builder.explain.base import Comparing, Explainer, ExplainError, Method, Result, registry
 from builder.explain.baselines import USUAL
 from builder.explain.baselines import Asked as Baseline
-from builder.explain.explanation import Completeness, Explanation, Proofs
+from builder.explain.explanation import Completeness, Explanation, Proofs, Sampling
+from builder.explain.model_check import ModelCheck, model_check
 from builder.explain.needs import nothing_to_explain
 from builder.explain.options import baseline_of, explainer_of, written
 
@@ -162,7 +163,8 @@ def _explained(
     before = kept.load(asked.folder, name) if asked.folder else None
     if before is not None:
         return replace(before, checkpoint=asked.checkpoint)
-    found = _worked_out(explainer, subject, model, example, output, asked)
+    quality = model_check(project, model, data, weights, subject.flops) if asked.proofs else None
+    found = _worked_out(explainer, subject, model, example, output, asked, quality)
     found = replace(found, weights=weights, checkpoint=asked.checkpoint, seconds=perf_counter() - started)
     if asked.folder:
         kept.save(asked.folder, name, found)
@@ -170,30 +172,50 @@ def _explained(
 
 
 def _worked_out(
-    explainer: Explainer, subject: Subject, model: nn.Module, example: Example, output: torch.Tensor, asked: Question
+    explainer: Explainer,
+    subject: Subject,
+    model: nn.Module,
+    example: Example,
+    output: torch.Tensor,
+    asked: Question,
+    quality: ModelCheck | None,
 ) -> Explanation:
     """Run the method, and hold it to its proofs."""
     from builder.explain.axes import axes_of
     from builder.explain.columns import by_column
+    from builder.explain.cross_check import cross_check
     from builder.explain.examples import labels
     from builder.explain.faithfulness import faithfulness
     from builder.explain.randomised import randomised
     from builder.explain.target import predict
-    from builder.explain.verdict import judge, on_completeness, on_faithfulness, on_infidelity, on_randomised
+    from builder.explain.verdict import (
+        judge,
+        on_completeness,
+        on_cross_check,
+        on_faithfulness,
+        on_infidelity,
+        on_randomised,
+        on_sampling,
+    )
 
     target, data = subject.target, subject.data
     # A method may change its copy of the network; proofs are held against the network itself.
     judged = subject.on(model)
     result = explainer.run(subject)
     judged.done, judged.expected = subject.done, subject.expected
+    sampling = _sampling(judged, result)
     completeness, remarks = _completeness(explainer, judged, result), [*result.remarks]
     if completeness:
         remarks.insert(0, on_completeness(completeness))
-    faithful = None
+    if sampling:
+        remarks.insert(0, on_sampling(sampling))
+    faithful, agreement = None, None
     if asked.proofs and result.attributions and explainer.of_answer:
         faithful = faithfulness(judged, result.attributions, signed=explainer.signed, seed=asked.seed)
         remarks.append(on_faithfulness(faithful))
         remarks += [remark for remark in [on_infidelity(faithful) if faithful else None] if remark]
+        agreement = cross_check(explainer, judged, result.attributions)
+        remarks += [on_cross_check(agreement)] if agreement else []
     forgotten = randomised(explainer, judged, model, result) if asked.randomise else None
     if forgotten is not None:
         remarks.append(on_randomised(forgotten))
@@ -205,8 +227,8 @@ def _worked_out(
         attributions=by_column(data, result.attributions),
         labels=labels(data, example),
         example=example,
-        proofs=Proofs(completeness, faithful, asked.seed, forgotten),
-        verdict=judge(remarks),
+        proofs=Proofs(completeness, faithful, asked.seed, forgotten, sampling, agreement),
+        verdict=judge(remarks, quality),
         options=written(explainer),
         attention=result.attention,
         nodes=result.nodes,
@@ -255,4 +277,28 @@ def _completeness(explainer: Explainer, subject: Subject, result: Result) -> Com
     delta, gap = total - (answer - ground), abs(answer - ground)
     nothing = max(gap, abs(delta)) <= TINY * max(1.0, abs(answer), abs(ground))
     error = None if nothing else abs(delta) / gap if gap else float("inf")
-    return Completeness(total, answer, ground, delta, error, result.steps, explainer.adds_up)
+    return Completeness(
+        total,
+        answer,
+        ground,
+        delta,
+        error,
+        result.steps,
+        explainer.adds_up,
+        explainer.fits_anyway and not result.enumerated,
+    )
+
+
+def _sampling(subject: Subject, result: Result) -> Sampling | None:
+    """How far independent estimates of the parts differ; None of a method that draws nothing."""
+    from builder.explain.faithfulness import parts_of
+    from builder.explain.sampling import standard_error
+
+    if not result.repeats:
+        return Sampling(0, None, enumerated=True) if result.enumerated else None
+    count = len(next(iter(result.repeats.values())))
+    each = [
+        parts_of(subject, {name: values[place] for name, values in result.repeats.items()}, signed=True)
+        for place in range(count)
+    ]
+    return Sampling(count, standard_error(np.stack(each)), enumerated=False)

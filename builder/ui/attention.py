@@ -14,12 +14,12 @@ from builder.explain import AttentionMaps, Explanation
 from builder.explain.drawing.attention import left_out, lines, patches
 from builder.explain.drawing.drawn import Drawn, How, drawn, kind_of
 from builder.explain.drawing.scale import AGAINST, FOR, bound, rgb
-from builder.explain.explanation import Level, Stream
+from builder.explain.explanation import Stream, Verdict
 from builder.explain.heads import BRACKETS, about, figures
 from builder.ui.attention_parts import called, drawing, grid, grid_svg, sides, weights_table
-from builder.ui.attributing import COLOURS, ICONS, WORDS, leads_to
+from builder.ui.attributing import COLOURS, ICONS, leads_to
 from builder.ui.charts import MARGIN
-from builder.ui.deciding import BEGINNING, BELIEVED, named, seen
+from builder.ui.deciding import BEGINNING, named, seen
 from builder.ui.taking import chart, exports
 from builder.ui.words import plain
 
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 
 ROUTING = "Information routing, not importance"
 MOST_NAMED, MOST_BARS = 3, 24
-HELD: dict[Level, str] = {
-    "good": "can be relied on",
-    "caution": "are to be read with care",
-    "poor": "are not to be relied on",
-}
 MEAN = -1
 RAW, WEIGHTED = "As it is", "Weighted by its gradient"
 
@@ -94,7 +89,7 @@ def _sentence(words: Explanation, heads: Explanation | None) -> str:
         said = "Where it reads from gives no reason for this answer"
     listed = _ranked(heads.attention) if heads is not None and heads.attention is not None else []
     if heads is None or not listed:
-        return f"{said}. {BELIEVED[words.verdict.level]}"
+        return f"{said}. {plain(words.verdict.title)}."
     (layer, head), effect = listed[0]
     joint = "; it came" if words.verdict.level == "poor" else ","
     which = f"{joint} most of all through head {head + 1} of layer {layer + 1}. Without that head"
@@ -104,15 +99,20 @@ def _sentence(words: Explanation, heads: Explanation | None) -> str:
     return (
         f"{said}{which} the {number} of **{plain(seen(words.target.name)[:60])}** "
         f"{'falls' if effect > 0 else 'rises'} from {heads.answer:.3g} to {heads.answer - effect:.3g}. "
-        f"{_believed(kind, words.verdict.level, heads.verdict.level)}"
+        f"{_believed(kind, words.verdict, heads.verdict)}"
     )
 
 
-def _believed(kind: str, words: Level, heads: Level) -> str:
-    """How far what is said of the steps and of the heads is to be believed."""
-    if words == heads:
-        return f"Both {HELD[words]}."
-    return f"The {kind} {HELD[words]}; the heads {HELD[heads]}."
+def _believed(kind: str, words: Verdict, heads: Verdict) -> str:
+    """What was checked of the steps and of the heads, and what came of it."""
+    if words.title == heads.title:
+        return f"{kind.capitalize()} and heads: {_within(heads.title)}."
+    return f"{kind.capitalize()}: {_within(words.title)}; heads: {_within(heads.title)}."
+
+
+def _within(title: str) -> str:
+    """What stands on a badge, within a sentence."""
+    return plain(f"{title[:1].lower()}{title[1:]}")
 
 
 def _of_words(found: Explanation) -> bool:
@@ -174,7 +174,7 @@ def _trust(found: Explanation) -> None:
     faithful = found.proofs.faithfulness
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.badge(WORDS[level], icon=ICONS[level], color=COLOURS[level])
+            st.badge(plain(found.verdict.title), icon=ICONS[level], color=COLOURS[level])
             if faithful is not None:
                 st.markdown(f"ahead of **{1 - faithful.chance:.0%}** of random orders", width="content")
             order = found.attention.order if found.attention else None

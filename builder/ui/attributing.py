@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 COLOURS: dict[Level, Literal["green", "orange", "red"]] = {"good": "green", "caution": "orange", "poor": "red"}
 ICONS = {"good": ":material/verified:", "caution": ":material/info:", "poor": ":material/warning:"}
-WORDS = {"good": "Can be relied on", "caution": "Read with care", "poor": "Do not rely on this"}
 MEANT = (
     "Adds up: how far all parts together are off the change that they explain. Ahead of random orders: taking parts "
     "away, the strongest first, changes the answer sooner than this share of random orders. Infidelity: how badly the "
-    "parts foretell what leaving some of them out does, from 0 (they foretell it) to 1."
+    "parts foretell what leaving some of them out does, from 0 (they foretell it) to 1. Sampling error: the standard "
+    "error of parts that are estimated at random. Another method's name: the rank correlation of its parts with these. "
+    "All of these say how faithful the explanation is to the model, and not whether the model is right."
 )
 CURVES = {
     "deletion": ("taken away", "213, 94, 0"),
@@ -124,18 +125,23 @@ def trust(found: Explanation) -> None:
     """How far it can be trusted: a word, the numbers behind it, and the sentences."""
     completeness, faithful, forgotten = found.proofs.completeness, found.proofs.faithfulness, found.proofs.randomised
     told = []
-    if completeness is not None and completeness.promised and completeness.relative_error is not None:
+    if completeness is not None and completeness.word and completeness.relative_error is not None:
         told.append(f"adds up within **{completeness.relative_error:.2%}**")
     if faithful is not None:
         told.append(f"ahead of **{1 - faithful.chance:.0%}** of random orders")
         if faithful.infidelity is not None:
             told.append(f"infidelity **{faithful.infidelity:.2f}**")
+    sampling, other = found.proofs.sampling, found.proofs.cross_check
+    if sampling is not None and sampling.standard_error is not None:
+        told.append(f"sampling error **{sampling.standard_error:.1%}**")
+    if other is not None:
+        told.append(f"{other.title} **{other.spearman:+.2f}**")
     if forgotten is not None:
         told.append(f"**{forgotten.spearman:+.2f}** like shuffled weights")
     level = found.verdict.level
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.badge(WORDS[level], icon=ICONS[level], color=COLOURS[level])
+            st.badge(plain(found.verdict.title), icon=ICONS[level], color=COLOURS[level])
             st.markdown(" · ".join(told), width="content", help=MEANT if told else None)
         st.caption(plain(found.verdict.sentence))
 

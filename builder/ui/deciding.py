@@ -16,17 +16,11 @@ from builder.explain import Explanation
 from builder.explain.axes import NODE, Axes
 from builder.explain.base import registry
 from builder.explain.drawing.drawn import kind_of, told_columns
-from builder.explain.explanation import Level
 from builder.ui.words import plain
 
 MOST_NAMED = 3
 # A part is named beside the strongest if it has at least this share of its size; one against it, if it has this.
 NEAR, OPPOSED = 0.5, 0.3
-BELIEVED: dict[Level, str] = {
-    "good": "This can be relied on.",
-    "caution": "Read it with care.",
-    "poor": "Do not rely on this.",
-}
 DOWN, ACROSS = ("upper", "middle", "lower"), ("left", "middle", "right")
 # A picture or a series is looked at in so many pieces to a side; the strongest is only named if it holds this share.
 PIECES, STRETCHES, CLEAR = 3, 8, 0.2
@@ -62,7 +56,7 @@ def decided(found: Explanation) -> str:
     # What people named themselves keeps its letters as they are.
     begun = f"{said[:1].upper()}{said[1:]}" if said.startswith(OURS) else said
     compared = f", compared with {plain(found.compared)}" if found.compared else ""
-    return f"{begun}{compared}. {BELIEVED[found.verdict.level]}"
+    return f"{begun}{compared}. {plain(found.verdict.title)}."
 
 
 def named(names: Sequence[str]) -> str:

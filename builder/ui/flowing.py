@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from builder.ui.views import Look
 
 LEVELS = {"good": st.success, "caution": st.warning, "poor": st.error}
-WORDS = {"good": "Can be relied on", "caution": "Read with care", "poor": "Do not rely on this"}
 KEY = "flow network"
 
 _HTML = '<div class="graph" role="group" aria-label="The graph"></div><div class="told" hidden></div>'
@@ -99,7 +98,7 @@ def flowing(look: Look) -> None:
             icon=":material/route:",
         )
     path = _where(found)
-    LEVELS[found.verdict.level](f"**{WORDS[found.verdict.level]}.** {plain(found.verdict.sentence)}")
+    LEVELS[found.verdict.level](f"**{plain(found.verdict.title)}.** {plain(found.verdict.sentence)}")
     _graph(look, found, path)
     _downloads(look, found, path)
     _cuts(found, path)

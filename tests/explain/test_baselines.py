@@ -152,7 +152,7 @@ def test_the_baseline_stands_in_every_headline_and_in_what_is_kept(tmp_path: Pat
     other = explain(run, "occlusion", 3, baseline=run.data.row(8), folder=tmp_path)
     assert first.ground != other.ground, "a row of one's own is part of the question"
     assert "compared" not in explain(run, "saliency", 3).headline
-    assert "20 training rows" in explain(run, "gradient_shap", 3, proofs=False).headline
+    assert "128 training rows" in explain(run, "gradient_shap", 3, proofs=False).headline
 
 
 def test_the_flow_on_the_graph_begins_at_the_chosen_baseline() -> None:

@@ -128,7 +128,7 @@ def test_a_page_holds_everything_and_no_markup_of_others(found: Explanation) -> 
     page = html(found)
     body = page[page.index("</head>") :]
     assert "<img src=x" not in body
-    assert "Can be relied on" in body
+    assert "Checks passed" in body
     assert "src=" not in body.replace("img src=x", "")
 
 

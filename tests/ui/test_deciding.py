@@ -73,7 +73,7 @@ def of_words(values: list[float], **more: Any) -> str:
     ],
 )
 def test_words_are_named_as_they_weigh_and_padding_is_not(values: list[float], said: str) -> None:
-    assert of_words(values) == f"{said} This can be relied on."
+    assert of_words(values) == f"{said} Checks passed."
 
 
 def test_a_number_is_raised_and_lowered() -> None:
@@ -88,7 +88,7 @@ def test_what_has_no_sign_only_matters() -> None:
 
 @pytest.mark.parametrize(
     ("level", "belief"),
-    [("good", "This can be relied on."), ("caution", "Read it with care."), ("poor", "Do not rely on this.")],
+    [("good", "Checks passed."), ("caution", "Read with care."), ("poor", "Checks failed.")],
 )
 def test_belief_follows_the_verdict(level: Level, belief: str) -> None:
     assert of_words([1.0, 0.0, 0.0, 0.0, 0.0], level=level).endswith(f"**navigate**. {belief}")

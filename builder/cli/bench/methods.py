@@ -91,13 +91,13 @@ def _cost(run: TrainedRun, name: str, repeats: int, *, beside: bool) -> MethodCo
     options = OPTIONS.get(name, {})
     explainer = registry()[name].model_validate(options)
     counted: list[float] = []
-    counting = _subject(run, explainer.baseline)
+    counting = _subject(run)
     counting.progress = counted.append
     result = explainer.run(counting)
     plain = _plain(run, counting, name, result) if beside else None
     ours, proven, theirs, passes = [list[float]() for _ in range(4)]
     for repeat in range(repeats + 1):
-        subject = _subject(run, explainer.baseline)
+        subject = _subject(run)
         taken = [
             _seconds(_passes(run)) / PASSES,
             _seconds(partial(explainer.run, subject)),
@@ -114,10 +114,10 @@ def _cost(run: TrainedRun, name: str, repeats: int, *, beside: bool) -> MethodCo
     )
 
 
-def _subject(run: TrainedRun, baseline: str = "usual") -> Subject:
+def _subject(run: TrainedRun) -> Subject:
     from builder.explain.run import Question, subject_of
 
-    return subject_of(run.project, run.model, run.data, Question("", ROW), baseline)[0]
+    return subject_of(run.project, run.model, run.data, Question("", ROW))[0]
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -180,9 +180,9 @@ def _calls(model: nn.Module, subject: Subject, result: Result) -> dict[str, Call
         "saliency": lambda: attr.Saliency(model).attribute(x_grad, **given),
         "input_x_gradient": lambda: attr.InputXGradient(model).attribute(x_grad, **given),
         "smoothgrad": lambda: attr.NoiseTunnel(attr.Saliency(model)).attribute(x_grad, **tunnel, **given),
-        "gradient_shap": lambda: attr.GradientShap(model).attribute(x, rows[:20], n_samples=steps, **given),
+        "gradient_shap": lambda: attr.GradientShap(model).attribute(x, rows[:128], n_samples=steps, **given),
         "deep_lift": lambda: attr.DeepLift(model).attribute(x_grad, **against),
-        "deep_lift_shap": lambda: attr.DeepLiftShap(model).attribute(x_grad, rows[:16], **given),
+        "deep_lift_shap": lambda: attr.DeepLiftShap(model).attribute(x_grad, rows[:64], **given),
         "guided_backprop": lambda: attr.GuidedBackprop(model).attribute(x_grad, **given),
         "deconvolution": lambda: attr.Deconvolution(model).attribute(x_grad, **given),
         "lrp": lambda: attr.LRP(_ruled(model)).attribute(x_grad, **given),
@@ -191,7 +191,7 @@ def _calls(model: nn.Module, subject: Subject, result: Result) -> dict[str, Call
             x, feature_mask=_mask(subject, 64), **against
         ),
         "feature_permutation": lambda: attr.FeaturePermutation(model).attribute(
-            torch.cat([x, rows[:8]]), feature_mask=_mask(subject, 64), **given
+            torch.cat([x, rows[:32]]), feature_mask=_mask(subject, 64), **given
         ),
         "shapley": lambda: attr.ShapleyValues(model).attribute(x, feature_mask=_mask(subject, 5), **against),
         "shapley_sampling": lambda: attr.ShapleyValueSampling(model).attribute(

@@ -152,7 +152,9 @@ def told_columns(found: Explanation, name: str) -> list[str]:
 def explains_the_way(found: Explanation) -> bool:
     """Whether its parts add up, so that they make a way from the baseline to the answer."""
     completeness = found.proofs.completeness
-    return completeness is not None and completeness.word in ("exact", "converged", "approximate")
+    if completeness is None:
+        return False
+    return completeness.by_construction or completeness.word in ("exact", "converged", "approximate")
 
 
 def _told(label: str, columns: dict[str, Any]) -> str:

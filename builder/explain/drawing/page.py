@@ -42,7 +42,6 @@ function paint() {
 dark.addEventListener("change", paint);
 addEventListener("load", paint);
 """
-WORDS = {"good": "Can be relied on", "caution": "Read with care", "poor": "Do not rely on this"}
 
 
 def write_html(found: Explanation, path: Path) -> None:
@@ -64,7 +63,7 @@ def html(found: Explanation) -> str:
         f"<p>{escape(found.headline)}</p>",
         f'<p class="faint">Row {found.example.row}{truth} · weights {escape(found.checkpoint)} '
         f"{found.weights[:12]}</p>",
-        f'<div class="verdict"><b>{WORDS[found.verdict.level]}.</b> {escape(found.verdict.sentence)}</div>',
+        f'<div class="verdict"><b>{escape(found.verdict.title)}.</b> {escape(found.verdict.sentence)}</div>',
         *_pictures(found),
     ]
     title = escape(f"Why it answers {found.prediction.text[:60]}")

@@ -75,7 +75,7 @@ def _heading(found: Explanation) -> Image.Image:
     lines = [
         f"It answers {found.prediction.text[:70]}",
         *_wrapped(found.headline[:200]),
-        *_wrapped(f"{found.verdict.level}: {found.verdict.sentence}"),
+        *_wrapped(f"{found.verdict.title}: {found.verdict.sentence}"),
     ]
     sheet = _empty(EDGE + ROW * len(lines) + 10)
     for place, line in enumerate(lines):

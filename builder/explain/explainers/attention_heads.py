@@ -102,7 +102,7 @@ def _remark(order: HeadOrder | None) -> Remark:
         return Remark("caution", "There is but one head, so there is nothing to compare it with.")
     text = f"of {order.orders} random orders of taking heads away, {order.chance:.0%} change the answer as soon"
     if order.chance <= RARE:
-        return Remark("good", f"These heads matter more than others: {text}.")
+        return Remark("good", f"These heads matter more than others: {text}.", "heads")
     if order.chance <= FAIR:
         return Remark("caution", f"These heads matter somewhat more than others: {text}.")
     return Remark("poor", f"These heads matter no more than others taken away together: {text}.")

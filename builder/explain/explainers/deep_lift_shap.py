@@ -23,7 +23,7 @@ class DeepLiftShap(Explainer):
     needs = ("gradients", "rescaled")
     adds_up = True
 
-    references: int = Field(16, ge=2, le=512, description="How many rows of the training split stand for nothing")
+    references: int = Field(64, ge=2, le=512, description="How many rows of the training split stand for nothing")
 
     def run(self, subject: Subject) -> Result:
         import torch

@@ -25,7 +25,7 @@ class FeaturePermutation(Explainer):
     sums = False
 
     groups: int = Field(64, ge=1, le=1024, description="At most so many groups, of neighbours")
-    others: int = Field(8, ge=2, le=256, description="From how many other examples each group is taken")
+    others: int = Field(32, ge=2, le=256, description="From how many other examples each group is taken")
 
     def run(self, subject: Subject) -> Result:
         from captum.attr import FeaturePermutation as Captum

@@ -28,7 +28,7 @@ class GradientShap(Explainer):
     needs = ("gradients", "smooth_path")
     adds_up = True
 
-    references: int = Field(20, ge=1, le=512, description="How many rows of the training split stand for nothing")
+    references: int = Field(128, ge=1, le=512, description="How many rows of the training split stand for nothing")
     max_samples: int = Field(2048, ge=1, le=16384, description="Samples are added up to here until the parts add up")
 
     def run(self, subject: Subject) -> Result:

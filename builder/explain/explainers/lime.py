@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from builder.explain.subject import Subject
 
 FLOPS = 2 * 10**10
-LEAST = 5
+LEAST, EACH = 5, 48
 # Below this share of the answers' spread, the simple model tells little of the network.
 FITS, FITS_SOMEWHAT = 0.8, 0.5
 
@@ -42,7 +42,7 @@ class Lime(Comparing):
         from builder.explain.sampling import REPEATS, generator, repeated
 
         parts = Groups(subject, self.groups)
-        wanted = self.samples or int(min(16 * parts.count, FLOPS // max(1, subject.flops)))
+        wanted = self.samples or int(min(EACH * parts.count, FLOPS // max(1, subject.flops)))
         each = max(LEAST * parts.count, -(-wanted // REPEATS), 2)
         subject.expect(each * REPEATS)
         estimates, tried = [], []
@@ -68,4 +68,5 @@ def _fit(choices: torch.Tensor, answers: torch.Tensor, near: torch.Tensor, *, we
     whole = float(near @ spread.square())
     share = 1 - float(near @ rest.square()) / whole if whole > 0 else 1.0
     level: Level = "good" if share >= FITS else "caution" if share >= FITS_SOMEWHAT else "poor"
-    return Remark(level, f"The simple model accounts for {max(0.0, share):.0%} of how the answers differ nearby.")
+    text = f"The simple model accounts for {max(0.0, share):.0%} of how the answers differ nearby."
+    return Remark(level, text, "fit")

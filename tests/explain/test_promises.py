@@ -1,0 +1,242 @@
+"""A verdict says what was checked: it is faithful to the model at best, and never that the model is right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from builder.data import prepare
+from builder.data.uploads import add_file
+from builder.explain import explain, methods
+from builder.explain.base import registry
+from builder.explain.cross_check import cross_check
+from builder.explain.drawing.page import html
+from builder.explain.explanation import Sampling, Verdict
+from builder.explain.flow import flow
+from builder.explain.model_check import ModelCheck, is_at_chance
+from builder.explain.overall import overall
+from builder.explain.run import Question, subject_of
+from builder.explain.verdict import judge, on_faithfulness, on_sampling, with_model
+from builder.graph import DataChoice, Training
+from builder.train import TrainedRun, fit_here
+from builder.train.objectives.base import Evaluation, Reference
+from builder.ui.deciding import decided
+from tests.explain.models import QUICK, trained
+from tests.networks import chain
+
+ROWS = 240
+
+
+def classifier(lines: list[str], home: Path, *, epochs: int) -> TrainedRun:
+    info = add_file("\n".join(lines).encode(), "table.csv", home, target="target")
+    choice = DataChoice(dataset=info.name)
+    field = prepare(choice, home).schema.inputs[0]
+    source = ("Input", {"field": field.name, "kind": "vector", "shape": list(field.shape)})
+    training = Training(epochs=epochs, learning_rate=0.02)
+    return fit_here(
+        chain(
+            source, ("Linear", {"units": 16}), ("ReLU", {}), ("Linear", {"units": 2}), data=choice, training=training
+        ),
+        home,
+    )
+
+
+@pytest.fixture(scope="module")
+def random_labels(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    random = np.random.default_rng(0)
+    lines = [",".join([*(f"x{place}" for place in range(6)), "target"])]
+    for _ in range(ROWS):
+        lines.append(
+            ",".join([*(f"{value:.4f}" for value in random.normal(size=6)), ("no", "yes")[random.integers(2)]])
+        )
+    return classifier(lines, tmp_path_factory.mktemp("home"), epochs=12)
+
+
+@pytest.fixture(scope="module")
+def leaking(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    """What is to be predicted stands in one of the columns as another word."""
+    random = np.random.default_rng(1)
+    lines = ["age,size,outcome,target"]
+    for _ in range(ROWS):
+        dead = random.integers(2)
+        numbers = f"{random.normal() + dead:.4f},{random.normal():.4f}"
+        lines.append(f"{numbers},{('left', 'stayed')[dead]},{('no', 'yes')[dead]}")
+    return classifier(lines, tmp_path_factory.mktemp("home"), epochs=8)
+
+
+def test_no_explanation_of_a_network_that_learned_nothing_is_called_good(random_labels: TrainedRun) -> None:
+    row = int(random_labels.data.split["test"][0])
+    for method in methods(random_labels):
+        if not method.available:
+            continue
+        found = explain(random_labels, method.name, row, **QUICK.get(method.name, {}))
+        assert found.verdict.level != "good", method.name
+        assert "does not measurably beat a trivial predictor on" in found.verdict.sentence
+        assert "majority class: 0." in found.verdict.sentence
+        assert found.verdict.title.endswith("the model does not beat the majority class"), method.name
+    found = explain(random_labels, "integrated_gradients", row)
+    assert found.verdict.title.startswith("Faithful to the model, but "), "in the same breath"
+    for text in (decided(found), html(found)):
+        assert "the model does not beat the majority class" in text
+    assert "does not beat" in flow(random_labels, row).verdict.title
+    assert "does not measurably beat" in overall(random_labels, rows=3).sentence
+
+
+def test_a_column_that_gives_the_target_away_is_named(leaking: TrainedRun) -> None:
+    found = explain(leaking, "integrated_gradients", int(leaking.data.split["test"][0]))
+    assert found.verdict.level == "caution"
+    assert "The input 'outcome' gives the target away" in found.verdict.sentence
+    assert found.verdict.title.endswith("an input gives the target away")
+    assert "an input gives the target away" in decided(found)
+
+
+def test_a_network_that_learned_something_is_faithful_to_itself() -> None:
+    found = explain(trained("table"), "integrated_gradients", 3)
+    assert (found.verdict.level, found.verdict.title) == ("good", "Faithful to the model")
+    unchecked = explain(trained("table"), "saliency", 3, proofs=False)
+    assert (unchecked.verdict.level, unchecked.verdict.title) == ("caution", "Not checked")
+
+
+def test_chance_is_told_by_measures_that_are_fair_to_a_constant_answer() -> None:
+    def measured(intervals: dict[str, tuple[float, float]], trivial: dict[str, float]) -> Evaluation:
+        middle = {name: sum(pair) / 2 for name, pair in intervals.items()}
+        return Evaluation("test", 100, middle, reference=Reference("Majority class", trivial), intervals=intervals)
+
+    assert is_at_chance(measured({"accuracy": (0.45, 0.6), "macro_f1": (0.5, 0.6)}, {"accuracy": 0.5, "macro_f1": 0.3}))
+    assert not is_at_chance(measured({"accuracy": (0.55, 0.6)}, {"accuracy": 0.5}))
+    # Where one class is rare, accuracy does not tell, and the area under the ROC curve does.
+    rare = measured({"accuracy": (0.9, 0.99), "roc_auc": (0.7, 0.9)}, {"accuracy": 0.95, "roc_auc": 0.5})
+    assert not is_at_chance(rare)
+    assert not is_at_chance(measured({"mae": (1.0, 2.0)}, {"mae": 2.5}))
+    assert is_at_chance(measured({"mae": (1.0, 3.0)}, {"mae": 2.5}))
+    assert not is_at_chance(measured({}, {})), "nothing is known"
+
+
+def test_what_is_wrong_with_the_model_stands_beside_any_verdict() -> None:
+    check = ModelCheck(50, at_chance=True, measured="accuracy 0.5 (majority class: 0.5)", trivial="majority class")
+    assert with_model(Verdict("good", "It adds up."), check).level == "caution"
+    assert with_model(Verdict("poor", "It does not."), check).level == "poor"
+    assert with_model(Verdict("good", "It adds up."), replace(check, at_chance=False)).level == "good"
+    assert judge([], check).title == "Read with care; the model does not beat the majority class"
+
+
+@pytest.mark.parametrize("method", ["kernel_shap", "shapley_sampling"])
+def test_sampling_methods_tell_their_error_and_are_exact_only_if_all_was_tried(method: str) -> None:
+    """On 12 groups, so that the truth is known: what is told is about as large as the error that is made."""
+    run = trained("image")
+    exact = explain(run, "shapley", 3, groups=12, proofs=False)
+    assert exact.proofs.sampling == Sampling(0, None, enumerated=True)
+    options: dict[str, Any] = {"samples": 200} if method == "kernel_shap" else {"orders": 8}
+    truth = _by_group(run, exact.attributions, 12)
+    told, made = [], []
+    for seed in range(8):
+        found = explain(run, method, 3, groups=12, seed=seed, proofs=False, **options)
+        sampling, completeness = found.proofs.sampling, found.proofs.completeness
+        assert sampling is not None
+        assert completeness is not None
+        assert sampling.standard_error is not None
+        assert completeness.relative_error is not None
+        assert completeness.relative_error < 1e-3, "it sums up, however wrong the parts are"
+        assert completeness.word == ""
+        assert "by construction" in found.verdict.sentence
+        assert "exact" not in found.verdict.sentence
+        told.append(sampling.standard_error)
+        made.append(float(np.abs(_by_group(run, found.attributions, 12) - truth).sum() / np.abs(truth).sum()))
+    # The mean size of an error of deviation σ is √(2/π) σ.
+    assert 0.5 < np.mean(made) / (np.sqrt(2 / np.pi) * np.mean(told)) < 2
+    few = explain(run, method, 3, groups=5, proofs=False)
+    same = explain(run, "shapley", 3, groups=5, proofs=False)
+    np.testing.assert_allclose(few.attributions["image"], same.attributions["image"], atol=1e-6)
+    assert few.proofs.sampling is not None
+    assert few.proofs.sampling.enumerated
+    assert "these Shapley values are exact" in few.verdict.sentence
+
+
+def _by_group(run: TrainedRun, attributions: dict[str, np.ndarray], groups: int) -> np.ndarray:
+    from builder.explain.groups import Groups
+
+    labels = Groups(subject_of(run.project, run.model, run.data, Question("", 3))[0], groups).labels["image"]
+    return np.array([attributions["image"][labels == group].sum() for group in range(groups)])
+
+
+def test_every_method_that_draws_tells_how_far_two_draws_may_differ() -> None:
+    run = trained("table")
+    drawing = ("smoothgrad", "gradient_shap", "feature_permutation", "lime", "kernel_shap", "shapley_sampling")
+    for method in drawing:
+        found = explain(run, method, 3, proofs=False)
+        sampling = found.proofs.sampling
+        assert sampling is not None, method
+        assert sampling.repeats > 1, method
+        assert sampling.standard_error is not None, method
+        assert f"{sampling.repeats} repeats" in found.verdict.sentence
+    assert explain(run, "integrated_gradients", 3, proofs=False).proofs.sampling is None
+    once = explain(run, "shapley_sampling", 3, orders=1, proofs=False)
+    assert "not known how far they are off" in once.verdict.sentence
+    assert on_sampling(Sampling(4, 0.5, enumerated=False)).level == "poor"
+
+
+def test_up_to_five_parts_all_orders_are_tried() -> None:
+    """Against all 120 orders by hand, on a network whose parts act together."""
+    run = trained("table")
+    subject = subject_of(run.project, run.model, run.data, Question("", 3))[0]
+    (name,) = subject.specs
+    kept = np.argsort(-np.abs(registry()["occlusion"].model_validate({}).run(subject).attributions[name]))[:5]
+    # Only five columns differ from the baseline, and only they are parts.
+    for place in set(range(subject.inputs[name].shape[1])) - set(kept.tolist()):
+        subject.inputs[name][0, place] = subject.baseline[name][0, place]
+    from builder.explain.faithfulness import faithfulness
+
+    labels = np.full(subject.inputs[name].shape[1], -1)
+    labels[kept] = range(5)
+    subject.units = lambda _: labels  # type: ignore[method-assign, assignment]
+    parts = registry()["occlusion"].model_validate({}).run(subject).attributions
+    proof = faithfulness(subject, parts, signed=True, seed=0)
+    assert proof is not None
+    assert (proof.units, proof.orders, proof.exhaustive) == (5, 120, True)
+
+    def gain(order: tuple[int, ...]) -> float:
+        curves = []
+        for start, end in ((subject.inputs, subject.baseline), (subject.baseline, subject.inputs)):
+            values = start[name].clone()
+            scores = [float(subject.score({name: values}))]
+            for part in order:
+                values[0, kept[part]] = end[name][0, kept[part]]
+                scores.append(float(subject.score({name: values})))
+            curves.append(np.trapezoid(scores, dx=1 / 5))
+        return float(curves[1] - curves[0])
+
+    weight = np.array([parts[name][kept[part]] for part in range(5)])
+    own = gain(tuple(np.argsort(-weight, kind="stable").tolist()))
+    as_good = sum(gain(order) >= own - 1e-5 for order in permutations(range(5)))
+    assert proof.chance == pytest.approx(as_good / 120, abs=1 / 120)
+    assert f"{120 - as_good} of 120 possible orders" in on_faithfulness(proof).sentence
+
+
+def test_a_method_that_another_contradicts_is_read_with_care() -> None:
+    run = trained("image")
+    subject = subject_of(run.project, run.model, run.data, Question("", 3))[0]
+    for method in ("integrated_gradients", "occlusion", "saliency"):
+        kind = registry()[method].model_validate({})
+        parts = kind.run(subject.on(run.model)).attributions
+        agreeing = cross_check(kind, subject.on(run.model), parts)
+        assert agreeing is not None
+        assert agreeing.title == ("Integrated Gradients" if method == "occlusion" else "Feature ablation")
+        if kind.signed:
+            against = cross_check(kind, subject.on(run.model), {name: -values for name, values in parts.items()})
+            assert against is not None
+            assert against.spearman == pytest.approx(-agreeing.spearman, abs=1e-9)
+    found = explain(run, "integrated_gradients", 3)
+    assert found.proofs.cross_check is not None
+    assert found.proofs.cross_check.spearman > 0.3
+    assert "orders the parts alike" in found.verdict.sentence
+    from builder.explain.explanation import CrossCheck
+    from builder.explain.verdict import on_cross_check
+
+    remark = on_cross_check(CrossCheck("Feature ablation", 0.29, 20))
+    assert remark.level == "caution"
+    assert "Feature ablation disagrees (rank correlation +0.29" in remark.sentence
