@@ -110,8 +110,18 @@ def within(folder: Path) -> Taught | None:
     if not (folder / WEIGHTS).exists():
         return None
     told = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    scale = told.get("scale")  # runs from before there were any lack it
+    scale = told["scale"] if "scale" in told else _scale_of_before(folder)
     return Taught(folder / WEIGHTS, folder / SOURCE, tuple(told["fields"]), tuple(scale) if scale else None)
+
+
+def _scale_of_before(folder: Path) -> tuple[str, str] | None:
+    """The scale of a teacher that was frozen before scales were: as the run says that it was taken from, if it is
+    there, and else that of logits."""
+    try:
+        teacher = Path(read(folder / "project.json").training.teacher.removeprefix(RUN)).name
+        return next(iter(output_scales(read(folder.parent / teacher / "project.json"))), None)
+    except (OSError, DocumentError):
+        return None
 
 
 class Teacher:

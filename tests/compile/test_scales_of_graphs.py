@@ -13,6 +13,7 @@ from builder.check.outputs import OutputScale, readings
 from builder.compile import module, source
 from builder.compile.logits import LeftOut, with_logits
 from builder.graph import Project, Training
+from builder.layers.code import ALLOW
 from builder.nn.probability import logits
 from tests.networks import TABLE, chain, network, networks, project
 
@@ -195,6 +196,17 @@ def test_the_scale_is_read_from_the_graph(name: str) -> None:
     assert len(left) == expected[1]
     assert dict(model_.state_dict()).keys() == dict(model.state_dict()).keys()
     assert not any(isinstance(part, LeftOut) for part in model.modules()), "the network itself stays as it is"
+
+
+def test_python_code_at_the_end_is_taken_for_logits_and_people_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ALLOW, "1")
+    text = "class Own(nn.Module):\n    def forward(self, x):\n        return x.softmax(1)\n"
+    document = chain(TABLE, *SIXTEEN, ("Code", {"source": text}))
+    assert only(document) == (OutputScale.LOGITS, 0, False)
+    (hint,) = [issue for issue in analyse(document).issues if issue.code == "output_scale"]
+    assert (hint.severity, hint.node) == ("hint", "code_1")
+    put_behind = chain(TABLE, *SIXTEEN, ("Code", {"source": text}), ("Softmax", {}))
+    assert not [issue for issue in analyse(put_behind).issues if issue.code == "output_scale"]
 
 
 def nests(**node: Any) -> Project:

@@ -31,7 +31,7 @@ from builder.train import TrainedRun, checkpoints, evaluate, evaluation, fit_her
 from builder.train.batches import measure
 from builder.train.loop import begin
 from builder.train.objectives.base import joined
-from builder.train.teaching import Teacher
+from builder.train.teaching import ABOUT, Teacher, freeze, within
 from tests.networks import chain, network
 
 ROWS = 40
@@ -63,6 +63,7 @@ SLOW = (
 # What a document may say about losses: it holds for logits, so also where the network ends in something else.
 PRICED = {"label_smoothing": 0.1, "class_weights": "balanced", "positive_weight": "balanced"}
 MATRIX = [name for name in KINDS if name != "digits_cnn"]  # which is a classification like another
+TEACHER = "00000000-0000-4000-8000-000000000000"
 Layers = list[tuple[str, dict[str, Any]]]
 
 
@@ -338,7 +339,6 @@ def frozen_teacher(folder: Path, run: TrainedRun) -> Any:
 
 def test_a_teacher_that_ends_in_a_softmax_teaches_the_same(tmp_path: Path) -> None:
     from builder.train.objectives import OBJECTIVES
-    from builder.train.teaching import freeze, within
 
     losses = []
     for place, run in enumerate((plain("breast_cancer"), other("breast_cancer", "softmax"))):
@@ -356,6 +356,25 @@ def test_a_teacher_that_ends_in_a_softmax_teaches_the_same(tmp_path: Path) -> No
         output = torch.randn(ROWS, 2, generator=torch.Generator().manual_seed(0))
         losses.append(objective.loss(output, goal).item())
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_a_teacher_that_was_frozen_before_scales_were_is_read_from_its_run(tmp_path: Path) -> None:
+    run = other("breast_cancer", "softmax")
+    kept, teacher = tmp_path / "student", tmp_path / TEACHER
+    kept.mkdir()
+    teacher.mkdir()
+    freeze(frozen_teacher(teacher, run), kept)
+    told = json.loads((kept / ABOUT).read_text())
+    assert told.pop("scale") == ["probabilities", "softmax"]
+    (kept / ABOUT).write_text(json.dumps(told))
+    learning = Training(objective="distillation", teacher=f"run:{TEACHER}")
+    write(kept / "project.json", run.project.model_copy(update={"training": learning}))
+    for there, scale in ((False, None), (True, ("probabilities", "softmax"))):
+        if there:
+            write(teacher / "project.json", run.project)
+        taught = within(kept)
+        assert taught is not None
+        assert taught.scale == scale
 
 
 def gan(*end: tuple[str, dict[str, Any]]) -> Project:
