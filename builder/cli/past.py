@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from builder.cli.choose import find_run
 from builder.cli.command import FAILED, INTERRUPTED, Context, Failure, whole
 from builder.cli.files import force_argument, new_file, new_folder
+from builder.cli.owner import terminal_owner
 from builder.cli.text import number, table
 from builder.errors import UsageError
 from builder.text import plain
@@ -56,7 +57,7 @@ def _again(store: Store, asked: Namespace, context: Context) -> int:
     from builder.train.repeating import again, compared
 
     run = find_run(store, asked.run)
-    repeated, interrupted = follow(store, again(store, run.id), context)
+    repeated, interrupted = follow(store, again(store, run.id, owner=terminal_owner()), context)
     if interrupted:
         return INTERRUPTED
     if repeated.state != "finished":
@@ -71,7 +72,7 @@ def _extend(store: Store, asked: Namespace, context: Context) -> int:
 
     run = find_run(store, asked.run)
     try:
-        extend(store, run.id, asked.epochs)
+        extend(store, run.id, asked.epochs, owner=terminal_owner())
     except ValueError as error:
         raise Failure(str(error)) from None
     return _followed(store, run.id, context)
@@ -82,7 +83,7 @@ def _resume(store: Store, asked: Namespace, context: Context) -> int:
 
     run = find_run(store, asked.run)
     try:
-        resume(store, run.id)
+        resume(store, run.id, owner=terminal_owner())
     except ValueError as error:
         raise Failure(str(error)) from None
     return _followed(store, run.id, context)
@@ -95,7 +96,8 @@ def _branch(store: Store, asked: Namespace, context: Context) -> int:
     at = int(asked.at) if asked.at.isdigit() else asked.at
     values = {"epochs": asked.epochs, "learning_rate": asked.learning_rate}
     try:
-        made = branch(store, run.id, at, training={key: value for key, value in values.items() if value is not None})
+        training = {key: value for key, value in values.items() if value is not None}
+        made = branch(store, run.id, at, training=training, owner=terminal_owner())
     except ValueError as error:
         raise Failure(str(error).splitlines()[0]) from None
     return _followed(store, made, context)

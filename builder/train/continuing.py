@@ -18,7 +18,7 @@ from builder.train.origin import RUN, StartError, starting_from
 DOCUMENT = "project.json"
 
 
-def extend(store: Store, run_id: str, epochs: int) -> None:
+def extend(store: Store, run_id: str, epochs: int, *, owner: str | None = None) -> None:
     """Train a run that ended for more epochs than it was asked for, from its last checkpoint.
 
     Early stopping, if it ended the run, ends it no more: whoever asks for more wants it. A schedule that falls is drawn
@@ -43,11 +43,17 @@ def extend(store: Store, run_id: str, epochs: int) -> None:
     changed = _changed(project, {"epochs": total, "early_stopping": None})
     history = [*run.about.get("extended", ()), {"at": done, "epochs": total}]
     prepare = partial(write, folder / DOCUMENT, changed)
-    enter(store, run, reopen=True, about={"extended": history}, prepare=prepare)
+    enter(store, run, owner=owner, reopen=True, about={"extended": history}, prepare=prepare)
 
 
 def branch(
-    store: Store, run_id: str, at: int | str, *, title: str = "", training: Mapping[str, Any] | None = None
+    store: Store,
+    run_id: str,
+    at: int | str,
+    *,
+    title: str = "",
+    training: Mapping[str, Any] | None = None,
+    owner: str | None = None,
 ) -> str:
     """Start another run from the weights that a run had after epoch `at`, or from its "best" or "last" ones.
 
@@ -65,7 +71,8 @@ def branch(
     place = f"epoch {epoch}" if epoch is not None else f"its {at} weights"
     about = {"branch": {"run": run_id, "at": at, "title": run.title}}
     name = title or f"{plain(run.title)[:120]}, from {place}"
-    return start(store, run.project_id, project, title=name, owner=run.owner, about=about, weights=file)
+    owner = run.owner if owner is None else owner
+    return start(store, run.project_id, project, title=name, owner=owner, about=about, weights=file)
 
 
 def _weights(folder: Path, at: int | str) -> tuple[Path, int | None]:

@@ -115,8 +115,9 @@ def start(
     return run_id
 
 
-def resume(store: Store, run_id: str) -> None:
-    """Go on with a run that failed or was stopped, from its last checkpoint or else from the start.
+def resume(store: Store, run_id: str, *, owner: str | None = None) -> None:
+    """Go on with a run that failed or was stopped, from its last checkpoint or else from the start, in the turns of
+    whoever asks for it; else of whose it was.
 
     Raises:
         ValueError: the run is still going, or has finished.
@@ -125,25 +126,27 @@ def resume(store: Store, run_id: str) -> None:
     run = refresh(store, run_id)
     if run.state not in ("failed", "stopped"):
         raise ValueError(f"This run is {run.state}; only a run that failed or was stopped can be resumed.")
-    enter(store, run)
+    enter(store, run, owner=owner)
 
 
 def enter(
     store: Store,
     run: Run,
     *,
+    owner: str | None = None,
     reopen: bool = False,
     about: dict[str, Any] | None = None,
     prepare: Callable[[], object] | None = None,
 ) -> None:
-    """Let a run that ended take its place in the queue again; one that finished only where it is said to `reopen`.
+    """Let a run that ended take its place in the queue again, in the turns of `owner` (else of whose it was); one that
+    finished only where it is said to `reopen`.
     `about` is added to what is known of it, and `prepare` is called, both in the same step.
 
     Raises:
         StoreError: as many runs wait as may wait, it goes on already, or it went on and ended since `run` was read.
     """
     known = {**(about or {}), **({"halted": False} if run.about.get("halted") else {})}
-    store.enqueue(run, reopen=reopen, about=known, limits=limits(), prepare=prepare)
+    store.enqueue(run, reopen=reopen, owner=owner, about=known, limits=limits(), prepare=prepare)
     keep_record(store, run.id)
     advance(store)
 

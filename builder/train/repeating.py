@@ -70,7 +70,7 @@ class Repetition:
         return f"{text} What differs: {why}." if why else f"{text} Nothing that Netloom knows of differs."
 
 
-def again(store: Store, run_id: str) -> str:
+def again(store: Store, run_id: str, *, owner: str | None = None) -> str:
     """Start a run that was, once more, from its folder. Returns the new run's id.
 
     Raises:
@@ -84,9 +84,8 @@ def again(store: Store, run_id: str) -> str:
     about = {"again": run_id}
     title = f"{run.title[:180]}, again"
     weights = first if first.exists() else None
-    return start(
-        store, run.project_id, read(folder / DOCUMENT), title=title, owner=run.owner, about=about, weights=weights
-    )
+    owner = run.owner if owner is None else owner
+    return start(store, run.project_id, read(folder / DOCUMENT), title=title, owner=owner, about=about, weights=weights)
 
 
 def compared(store: Store, original: Run, repeated: Run) -> Repetition:

@@ -83,9 +83,13 @@ def plan(
     }
 
 
-def begin(store: Store, project_id: str, project: Project, made: dict[str, Any], *, title: str = "") -> str:
-    """Start a sweep over a document as `plan` made it. Returns the sweep's id."""
-    sweep = store.create_sweep(project_id, project, made, title=title or f"{project.name}: {_words(made)}")
+def begin(
+    store: Store, project_id: str, project: Project, made: dict[str, Any], *, title: str = "", owner: str = ""
+) -> str:
+    """Start a sweep over a document as `plan` made it, whose trials take turns as runs of `owner`. Returns the sweep's
+    id."""
+    title = title or f"{project.name}: {_words(made)}"
+    sweep = store.create_sweep(project_id, project, made, title=title, owner=owner)
     control.tend(store)
     return sweep.id
 
@@ -127,15 +131,17 @@ def stop(store: Store, sweep_id: str) -> None:
         control.tend(store)
 
 
-def resume(store: Store, sweep_id: str, *, more: int = 0) -> None:
-    """Take up a sweep that was stopped, or let one that finished make `more` trials.
+def resume(store: Store, sweep_id: str, *, more: int = 0, owner: str | None = None) -> None:
+    """Take up a sweep that was stopped, or let one that finished make `more` trials, in the turns of `owner`; else of
+    whose it was.
 
     Raises:
         StoreError: there is no such sweep, or someone else changed it at the same moment.
     """
     sweep = store.sweep(sweep_id)
     made = {**sweep.plan, "trials": sweep.plan["trials"] + min(more, left(sweep))}
-    if not store.change_sweep(sweep, plan=made, state="running", reason="", ended_at=None):
+    values = {"plan": made, "state": "running", "reason": "", "ended_at": None}
+    if not store.change_sweep(sweep, owner=sweep.owner if owner is None else owner, **values):
         raise StoreError("This sweep was changed by someone else at the same moment; look at it and try again.")
     control.tend(store)
 
@@ -325,13 +331,13 @@ def _settle(store: Store, sweep: Sweep, trial: Trial) -> None:
         store.end_trial(sweep.id, trial, state, value, reason, run=run)
     elif run.reason.startswith(PRUNED):
         store.end_trial(sweep.id, trial, "pruned", value, run.reason, run=run)
-    elif _goes_on(store, run):
+    elif _goes_on(store, sweep, run):
         return
     else:
         store.end_trial(sweep.id, trial, "failed", None, run.reason or "It was stopped.", run=run)
 
 
-def _goes_on(store: Store, run: Run) -> bool:
+def _goes_on(store: Store, sweep: Sweep, run: Run) -> bool:
     """Take up a trial that was cut off: its worker was killed, or its sweep was stopped with it. It is counted in the
     step that puts it back, or a worker that dies at once would be found before that, and taken up for ever."""
     tries = int(run.about.get("retries", 0))
@@ -340,7 +346,7 @@ def _goes_on(store: Store, run: Run) -> bool:
     if not cut and not halted:
         return False
     with contextlib.suppress(StoreError):  # no room at the moment, or another process was faster
-        control.enter(store, run, about={"retries": tries + bool(cut)})
+        control.enter(store, run, owner=sweep.owner, about={"retries": tries + bool(cut)})
     return True
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from builder.store import Run, Store, StoreError
 from builder.train import StartError, continuing
+from builder.ui import identity
 
 REFUSALS = (ValueError, StoreError, OSError, StartError)
 
@@ -31,7 +32,7 @@ def extend(store: Store, run: Run) -> None:
     )
     epochs = st.number_input("More epochs", 1, 10_000, 10, key=f"more {run.id}")
     if st.button("Go on", type="primary", key=f"extend {run.id}"):
-        ask(lambda: continuing.extend(store, run.id, int(epochs)), "It goes on.")
+        ask(lambda: continuing.extend(store, run.id, int(epochs), owner=identity.owner()), "It goes on.")
 
 
 def delete(store: Store, run: Run) -> bool:

@@ -15,7 +15,7 @@ from builder.graph.optimizing import OPTIMIZERS
 from builder.store import StoreError
 from builder.text import size
 from builder.train.fitting import misfits
-from builder.ui import session
+from builder.ui import identity, session
 from builder.ui.advanced import advanced
 from builder.ui.agents import agent
 from builder.ui.aims import aims
@@ -119,7 +119,7 @@ def _start(live: Live, analysis: Analysis) -> None:
 
 def _begin(live: Live, project: Project) -> None:
     try:
-        run_id = train.start(live.store, live.id, project, workers=workers())
+        run_id = train.start(live.store, live.id, project, workers=workers(), owner=identity.owner())
     except (CompileError, DataError, StoreError, train.StartError, OSError) as error:
         st.error(str(error))
     else:

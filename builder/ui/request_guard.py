@@ -23,6 +23,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from builder.ui.identity import BrowserCookie
 from builder.ui.upload_quota import UploadQuota
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ async def opened_in_browser(_app: App) -> AsyncIterator[None]:
 
 def middleware() -> list[Middleware]:
     """What stands before Streamlit's own handling of each request, the outermost first."""
-    return [Middleware(RequestGuard), Middleware(UploadQuota)]
+    return [Middleware(RequestGuard), Middleware(BrowserCookie), Middleware(UploadQuota)]
 
 
 def _with_headers(scope: Scope, send: Send, host: str) -> Send:

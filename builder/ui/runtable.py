@@ -15,7 +15,7 @@ from builder.train import continuing, kept, records, repeating
 from builder.train.compare import document, metrics, test
 from builder.train.energy import sentence
 from builder.train.queue import places
-from builder.ui import notice, session
+from builder.ui import identity, notice, session
 from builder.ui.asking import ask, delete, extend
 from builder.ui.comparing import comparing
 from builder.ui.handing import hand_over
@@ -203,7 +203,7 @@ def _one(live: Live, run: Run) -> None:
     with branch.popover("Branch", icon=":material/alt_route:", width="stretch"):
         _branch(store, run)
     if again.button("Run again", icon=":material/replay:", width="stretch", key=f"again {run.id}", disabled=not ended):
-        ask(lambda: repeating.again(store, run.id), "It runs again from its folder.")
+        ask(lambda: repeating.again(store, run.id, owner=identity.owner()), "It runs again from its folder.")
     with names.popover("Name", icon=":material/edit:", width="stretch"):
         _describe(store, run)
     with away.popover("Delete", icon=":material/delete:", width="stretch"):
@@ -229,7 +229,10 @@ def _branch(store: Store, run: Run) -> None:
     wanted = st.number_input("Learning rate", 1e-7, 10.0, rate, format="%g", key=f"branch rate {run.id}")
     if st.button("Start the branch", type="primary", key=f"branch {run.id}"):
         asked = {"epochs": int(epochs), "learning_rate": float(wanted)}
-        ask(lambda: continuing.branch(store, run.id, at, training=asked), "The branch has started.")
+        ask(
+            lambda: continuing.branch(store, run.id, at, training=asked, owner=identity.owner()),
+            "The branch has started.",
+        )
 
 
 def _describe(store: Store, run: Run) -> None:

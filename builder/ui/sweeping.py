@@ -16,6 +16,7 @@ from builder.train.compare import shown
 from builder.train.spaces import MAX_CHOICES, POINTS, Parameter, SpaceError, checked, grid, searchable
 from builder.train.spread import of_sweep
 from builder.train.trial import PRUNERS
+from builder.ui import identity
 from builder.ui.charts import MARGIN
 from builder.ui.comparing import COLOURS, FLAT, called, parallel, varied
 from builder.ui.live import Live
@@ -85,7 +86,7 @@ def _new(live: Live) -> None:
             else:
                 settings |= {"metric": metric, "backend": backend}
                 project, made = live.project, sweeps.plan(live.project, space, **settings)
-            st.session_state["sweep"] = sweeps.begin(live.store, live.id, project, made)
+            st.session_state["sweep"] = sweeps.begin(live.store, live.id, project, made, owner=identity.owner())
         except (SpaceError, StoreError) as error:
             st.error(str(error))
         else:
@@ -203,6 +204,13 @@ def _goes_on(store: Store, sweep: Sweep, trials: list[Trial]) -> bool:
     return sweep.state == "running" or (bool(left) and any(run.id in left for run in store.active_runs()))
 
 
+def _resume(store: Store, sweep_id: str, more: int = 0) -> None:
+    try:
+        sweeps.resume(store, sweep_id, more=more, owner=identity.owner())
+    except StoreError as error:
+        st.toast(plain(str(error)), icon=":material/error:")
+
+
 def _controls(live: Live, sweep: Sweep) -> None:
     one, two, _ = st.columns(3)
     store = live.store
@@ -221,12 +229,12 @@ def _controls(live: Live, sweep: Sweep) -> None:
             icon=":material/play_arrow:",
             key="go on",
             width="stretch",
-            on_click=sweeps.resume,
+            on_click=_resume,
             args=(store, sweep.id),
         )
     elif sweep.plan["kind"] == "search":
         count = min(10, sweeps.left(sweep))
-        more: dict[str, Any] = {"on_click": sweeps.resume, "args": (store, sweep.id), "kwargs": {"more": count}}
+        more: dict[str, Any] = {"on_click": _resume, "args": (store, sweep.id), "kwargs": {"more": count}}
         title = f"{count} more trials" if count else "The whole grid was tried"
         one.button(title, icon=":material/add:", key="more trials", width="stretch", disabled=not count, **more)
     else:

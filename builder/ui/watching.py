@@ -18,7 +18,7 @@ from builder.train import queue
 from builder.train.changes import changes_of
 from builder.train.compare import document
 from builder.train.objectives import Objective
-from builder.ui import asking, session
+from builder.ui import asking, identity, session
 from builder.ui.curves import Curves, choose_view, download, extend, sparkline
 from builder.ui.curves.plot import plot
 from builder.ui.layering import layers
@@ -156,7 +156,7 @@ def _further(live: Live, run: Run) -> None:
 def _resume(live: Live, run_id: str) -> None:
     st.session_state.pop("not resumed", None)
     try:
-        train.resume(live.store, run_id)
+        train.resume(live.store, run_id, owner=identity.owner())
     except (ValueError, StoreError, OSError) as error:
         st.session_state["not resumed"] = (run_id, str(error))
 

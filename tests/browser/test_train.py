@@ -112,7 +112,9 @@ def test_pause_reload_second_browser_continue_rate_stop(browser: Browser, page: 
     page.get_by_role("button", name="Start training").click()
     expect(page.locator(CURVE).first).to_be_visible()
     page.get_by_role("button", name="Pause").click()
-    step = wait_for(server, project_id, "paused", 3).step
+    paused = wait_for(server, project_id, "paused", 3)
+    step = paused.step
+    assert paused.owner.startswith("browser "), "known by the cookie that it was given"
     expect(page.get_by_role("heading", name="Paused")).to_be_visible()
     page.reload()
     expect(page.get_by_role("heading", name="Paused")).to_be_visible()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
 from builder.cli.files import force_argument, new_file
+from builder.cli.owner import terminal_owner
 from builder.cli.text import number, table
 from builder.errors import UsageError
 from builder.text import plain
@@ -65,7 +66,7 @@ class Sweeping(Command):
             new_file(asked.write_best, force=asked.force)
         if asked.resume:
             sweep_id = _find(store, asked.resume).id
-            sweeps.resume(store, sweep_id)
+            sweeps.resume(store, sweep_id, owner=terminal_owner())
         else:
             project = _document(asked)
             if asked.parameters:
@@ -109,7 +110,7 @@ def _begin(store: Store, project: Project, asked: Namespace) -> str:
             made = sweeps.plan(project, _space(asked.space), **search, **common)
     except SpaceError as error:
         raise UsageError(str(error)) from None
-    return sweeps.begin(store, project_id, project, made)
+    return sweeps.begin(store, project_id, project, made, owner=terminal_owner())
 
 
 def _space(name: str) -> Any:

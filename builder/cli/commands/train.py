@@ -11,6 +11,7 @@ from builder.cli.choose import find_dataset, find_run, prepare_argument
 from builder.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
 from builder.cli.files import force_argument
 from builder.cli.job import IMAGE, write_job
+from builder.cli.owner import terminal_owner
 from builder.cli.rate import find_rate
 from builder.cli.recipe import list_settings, with_settings
 from builder.cli.text import measured
@@ -102,7 +103,7 @@ class Train(Command):
         _tell_start(store, project, context)
         if asked.job is not None:
             return write_job(project, _workers(asked), asked.job, asked.image, context, force=asked.force)
-        run_id = train.start(store, kept(store, document), project, workers=_workers(asked))
+        run_id = train.start(store, kept(store, document), project, workers=_workers(asked), owner=terminal_owner())
         context.note(f"Run {run_id} of {plain(project.name)!r}; Ctrl-C stops it.")
         run, interrupted = follow(store, run_id, context)
         return _report(store, run, interrupted, context)

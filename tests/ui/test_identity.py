@@ -1,0 +1,268 @@
+"""Whoever submits a run is known, by a browser's cookie or as a user of a terminal, and takes turns with others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from http.cookies import SimpleCookie
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import streamlit as st
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
+
+from builder.cli import main
+from builder.cli.owner import terminal_owner
+from builder.compile import module, source
+from builder.graph import write
+from builder.store import Full, Store, open_store
+from builder.train import checkpoints, control, start
+from builder.train.queue import limits
+from builder.ui.identity import COOKIE, HEADER, BrowserCookie
+from builder.ui.request_guard import middleware
+from tests.store.states import put, put_sweep
+from tests.train.runs import moons
+
+PAGES = Path(__file__).parents[2] / "pages"
+ANN, BEN = "a" * 32, "b" * 32
+Browser = Callable[[str], None]
+
+
+@pytest.fixture
+def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Nothing here is trained: what is submitted waits."""
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    monkeypatch.setattr("builder.train.keep", lambda store: None)
+    monkeypatch.setattr(control, "advance", lambda store: None)
+    return open_store(home)
+
+
+@pytest.fixture
+def browser(monkeypatch: pytest.MonkeyPatch) -> Browser:
+    """Sets whose browser it is that asks for the pages which are drawn from now on."""
+
+    def asks(cookie: str, **headers: str) -> None:
+        client = SimpleNamespace(cookies={COOKIE: cookie}, headers=list(headers.items()), remote_ip=None)
+        monkeypatch.setattr("streamlit.runtime.context._get_client_context", lambda: client)
+
+    return asks
+
+
+def page(name: str, project_id: str, chosen: Sequence[str] = ()) -> AppTest:
+    """A page about a project, with runs chosen in the table of all."""
+    app = AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=60)
+    app.query_params["project"] = project_id
+    app.session_state["chosen runs"] = list(chosen)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def press(app: AppTest, label: str) -> None:
+    next(item for item in app.button if item.label == label).click().run()
+    assert not app.exception
+    assert not app.error, [item.value for item in app.error]
+
+
+def ended(store: Store, project_id: str, state: str) -> str:
+    """A run of nobody with a checkpoint."""
+    run = store.create_run(project_id, moons(), state)
+    folder = store.run_folder(run.id)
+    folder.mkdir(parents=True)
+    write(folder / "project.json", moons())
+    weights = dict(module(source(moons())).state_dict())
+    checkpoints.save(folder, 3, checkpoints.Checkpoint(weights, {"step": 3}))
+    put(store, run.id, state, total_steps=40, step=20, epoch=2)
+    return run.id
+
+
+def test_every_way_to_submit_from_a_page_carries_the_browser(
+    store: Store, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETLOOM_WAITING_EACH", "99")
+    project_id = store.create_project(moons(epochs=1))
+    browser(ANN)
+    press(page("train", project_id), "Start training")
+    [first] = store.runs()
+    assert re.fullmatch(r"browser [0-9a-f]{16}", first.owner), first.owner
+    assert ANN not in first.owner
+    ann = first.owner
+
+    browser(BEN)
+    put(store, first.id, "failed")
+    press(page("train", project_id), "Resume")
+    ben = store.run(first.id).owner
+    assert ben.startswith("browser ")
+    assert ben != ann
+
+    put(store, first.id, "finished", total_steps=40, epoch=1)
+    weights = dict(module(source(moons())).state_dict())
+    checkpoints.save(store.run_folder(first.id), 3, checkpoints.Checkpoint(weights, {"step": 3}))
+    browser(ANN)
+    press(page("train", project_id), "Go on")
+    assert (store.run(first.id).state, store.run(first.id).owner) == ("waiting", ann)
+
+    put(store, first.id, "finished")
+    browser(BEN)
+    press(page("runs", project_id, chosen=[first.id]), "Run again")
+    press(page("runs", project_id, chosen=[first.id]), "Start the branch")
+    for kind in ("again", "branch"):
+        [made] = [run for run in store.runs() if run.about.get(kind)]
+        assert made.owner == ben, kind
+
+    app = page("runs", project_id)
+    app.segmented_control(key="runs part").set_value("sweeps").run()
+    app.segmented_control(key="sweep kind").set_value("seeds").run()
+    press(app, "Start the sweep")
+    [sweep] = store.sweeps()
+    assert sweep.owner == ben
+    assert {run.owner for run in store.runs() if run.sweep_id} == {ben}
+    put_sweep(store, sweep.id, "stopped")
+    app.run()
+    browser(ANN)
+    app.button(key="go on").click().run()
+    assert not app.exception
+    assert (store.sweep(sweep.id).state, store.sweep(sweep.id).owner) == ("running", ann)
+
+
+def test_every_way_to_submit_from_a_terminal_carries_its_user(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETLOOM_WAITING_EACH", "99")
+    monkeypatch.setenv("NETLOOM_HOST", "desk/1234")
+    monkeypatch.setenv("LOGNAME", "ann")
+    monkeypatch.setattr("builder.cli.follow.follow", lambda store, run_id, context: (store.run(run_id), False))
+    monkeypatch.setattr("builder.cli.commands.sweep._follow", lambda *told: False)
+    assert terminal_owner() == "ann@desk"
+    document = tmp_path / "moons.json"
+    write(document, moons(epochs=1))
+    project_id = store.create_project(moons())
+    home = ("--home", str(store.home))
+    assert main([*home, "train", str(document)]) == 0
+    assert [run.owner for run in store.runs()] == ["ann@desk"]
+    assert main([*home, "sweep", str(document), "--seeds", "2"]) == 1  # no trial has a result yet
+    assert [sweep.owner for sweep in store.sweeps()] == ["ann@desk"]
+    for state, words in (
+        ("failed", ("resume", "RUN")),
+        ("finished", ("extend", "RUN", "--epochs", "2")),
+        ("finished", ("branch", "RUN", "--at", "last")),
+        ("finished", ("again", "RUN")),
+    ):
+        before = {run.id for run in store.runs()}
+        run_id = ended(store, project_id, state)
+        assert store.run(run_id).owner == ""
+        main([*home, "runs", *(run_id if word == "RUN" else word for word in words)])
+        new = [run for run in store.runs() if run.id not in before and run.state == "waiting"]
+        assert [run.owner for run in new] == ["ann@desk"], words
+
+
+def test_a_terminal_of_a_nameless_user_or_a_long_name_has_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETLOOM_HOST", "h" * 120)
+    monkeypatch.setenv("LOGNAME", "u" * 40)
+    long = terminal_owner()
+    assert len(long) == 64
+    monkeypatch.setenv("LOGNAME", "u" * 41)
+    assert terminal_owner() != long, "what is cut off tells them apart as well"
+
+    def nameless() -> str:
+        raise OSError("no such user")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert terminal_owner().split("@")[0].isdigit()
+
+
+def test_one_with_fifty_runs_does_not_keep_another_waiting(
+    store: Store, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ann's fifty were there first; Ben's two come between hers, and a terminal has its turn as well."""
+    monkeypatch.setenv("NETLOOM_WAITING_EACH", "60")
+    monkeypatch.setenv("NETLOOM_WORKERS", "1")
+    project = moons(epochs=1)
+    project_id = store.create_project(project)
+    browser(ANN)
+    press(page("train", project_id), "Start training")
+    ann = store.runs()[0].owner
+    for _ in range(49):
+        start(store, project_id, project, owner=ann)
+    browser(BEN)
+    for _ in range(2):
+        press(page("train", project_id), "Start training")
+    ben = store.runs()[0].owner
+    start(store, project_id, project, owner=terminal_owner())
+    served = []
+    for _ in range(6):
+        run = store.claim_next(limits())
+        assert run is not None
+        assert store.claim_next(limits()) is None, "one place"
+        served.append(run.owner)
+        store.change_state(run.id, "finished", holding=run.claim)
+    assert served == [ann, ben, terminal_owner(), ann, ben, ann]
+
+
+def test_limits_act_on_each_alone_and_places_are_shared(
+    store: Store, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"WORKERS": "3", "RUNS_EACH": "1", "WAITING_EACH": "1"}.items():
+        monkeypatch.setenv(f"NETLOOM_{name}", value)
+    project_id = store.create_project(moons(epochs=1))
+    owners = []
+    for cookie in (ANN, BEN):
+        browser(cookie)
+        for _ in range(2):
+            press(page("train", project_id), "Start training")
+        owners.append(store.runs()[0].owner)
+        app = page("train", project_id)
+        next(item for item in app.button if item.label == "Start training").click().run()
+        assert "You have 2 runs that train or wait; at most 1 can train and 1 wait." in app.error[0].value
+    taken = [store.claim_next(limits()) for _ in range(3)]
+    assert [run and run.owner for run in taken] == [*owners, None], "one each, though a third place is free"
+    with pytest.raises(Full):
+        start(store, project_id, moons(epochs=1), owner=owners[0])
+
+
+def test_a_proxy_that_knows_people_says_who_asks(
+    store: Store, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project_id = store.create_project(moons(epochs=1))
+    for cookie, named, expected in (
+        (ANN, "ann@example.org", "user ann@example.org"),
+        (BEN, "ann@example.org", "user ann@example.org"),
+        (BEN, "", "browser "),
+    ):
+        monkeypatch.setenv(HEADER, "X-Forwarded-User")
+        browser(cookie, **{"X-Forwarded-User": named})
+        press(page("train", project_id), "Start training")
+        assert store.runs()[0].owner.startswith(expected)
+    monkeypatch.delenv(HEADER)
+    browser(ANN, **{"X-Forwarded-User": "ann"})
+    press(page("train", project_id), "Start training")
+    assert store.runs()[0].owner.startswith("browser "), "nobody is believed who was not asked"
+
+
+def test_a_browser_gets_its_cookie_with_its_first_page_and_keeps_it() -> None:
+    assert any("BrowserCookie" in repr(one) for one in middleware())
+    app = Starlette(
+        routes=[Route("/{path:path}", lambda request: HTMLResponse("x"))], middleware=[Middleware(BrowserCookie)]
+    )
+    ask = {"accept": "text/html,application/xhtml+xml"}
+    with TestClient(app) as client:
+        assert "set-cookie" not in client.get("/static/a.js", headers={"accept": "*/*"}).headers
+        given = SimpleCookie(client.get("/", headers=ask).headers["set-cookie"])[COOKIE]
+        assert re.fullmatch(r"[0-9a-f]{32}", given.value)
+        assert (given["httponly"], given["samesite"], given["path"], given["secure"]) == (True, "Lax", "/", "")
+        assert int(given["max-age"]) > 30 * 24 * 3600
+        assert "set-cookie" not in client.get("/", headers=ask).headers, "it is sent back, and stays"
+        client.cookies.clear()
+        other = SimpleCookie(client.get("/", headers=ask).headers["set-cookie"])[COOKIE]
+        assert other.value != given.value
+        forged = client.get("/", headers={**ask, "cookie": f"{COOKIE}=<script>"})
+        assert "set-cookie" in forged.headers, "what is none is exchanged"
+    with TestClient(app, base_url="https://netloom.example") as client:
+        assert "Secure" in client.get("/", headers=ask).headers["set-cookie"]
