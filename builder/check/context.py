@@ -263,7 +263,7 @@ class Context:
             return Measured()  # its own issues say why
         first = next(iter(specs.values()), None)
         if layer.repeat > 1 and next(iter(known.values()), None) != first:
-            gives = ", ".join(map(str, known.values()))
+            gives = ", ".join(str(spec) if first is None else spec.beside(first) for spec in known.values())
             return Measured(refusal=f"repeated, it must give what it takes, but it gives {gives}", code="repeat")
         times, inside = layer.repeat, inner.totals
         copies = 1 if layer.shared else times

@@ -6,8 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.command import whole
-from builder.cli.rows import read_rows
-from builder.errors import UsageError
+from builder.cli.rows import read_row
 
 if TYPE_CHECKING:
     from builder.train import TrainedRun
@@ -44,8 +43,5 @@ def method_options(trained: TrainedRun, asked: Namespace) -> dict[str, Any]:
     baseline = found.get("baseline", "")
     if baseline.startswith(FROM_FILE):
         path = baseline.removeprefix(FROM_FILE)
-        rows = read_rows(path, trained.data.preprocess)
-        if len(rows) != 1:
-            raise UsageError(f"--baseline {path[:80]!r} holds {len(rows)} rows; a baseline is one row.")
-        found["baseline"] = rows[0]
+        found["baseline"] = read_row(path, trained.data.preprocess)
     return found

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.command import Failure
+from builder.errors import UsageError
+from builder.text import plain
 
 if TYPE_CHECKING:
     from builder.data.rowfile import RowFile
@@ -29,6 +31,24 @@ def read_rows(name: str, preprocess: Mapping[str, Any]) -> RowFile:
         return rowfile.read_rows(_bytes(name), "standard input" if name == STDIN else name, preprocess)
     except (FileError, EncodeError) as error:
         raise Failure(str(error)) from None
+
+
+def read_row(name: str, preprocess: Mapping[str, Any]) -> dict[str, Any]:
+    """The only row of a file, what is odd about it told on standard error.
+
+    Raises:
+        Failure: it cannot be read.
+        UsageError: it holds several rows.
+    """
+    from builder.data.rowfile import reported, summary, unknown_categories
+
+    found = read_rows(name, preprocess)
+    if len(found.rows) != 1:
+        raise UsageError(f"{name[:80]!r} holds {len(found.rows):,} rows, and one is taken at a time; leave one in it.")
+    unknown = unknown_categories(preprocess, found.rows)
+    for remark in (*found.notes, *summary(reported([{}], unknown=unknown, unreadable=found.unreadable))):
+        print(plain(remark), file=sys.stderr, flush=True)
+    return found.rows[0]
 
 
 def _bytes(name: str) -> bytes:

@@ -1,6 +1,6 @@
 """Data: built-in datasets, uploads, splits, preprocessing. Torch and pandas are imported when first needed."""
 
-from builder.data.prepare import bigram_entropy, datasets, prepare, schema
+from builder.data.prepare import bigram_entropy, datasets, prepare, schema, with_dataset_id
 from builder.data.prepared import Prepared
 from builder.data.quality import Quality, statistics
 from builder.data.registry import builtin
@@ -24,4 +24,5 @@ __all__ = [
     "remove",
     "schema",
     "statistics",
+    "with_dataset_id",
 ]

@@ -13,6 +13,7 @@ from builder.data.prepared import Prepared
 from builder.data.quality import Report, statistics
 from builder.data.registry import builtin
 from builder.data.schema import DatasetInfo
+from builder.data.uploads import identified
 from builder.graph import DataChoice, write_bytes
 from builder.text import plain
 
@@ -105,6 +106,7 @@ def save_card(folder: Path, data: Prepared, choice: DataChoice, home: Path) -> P
         OSError: it cannot be written.
     """
     path = folder / FILE
+    choice = choice if choice.dataset in builtin() else identified(choice, home)
     unnamed = DatasetInfo(choice.dataset, choice.dataset, "", "", "", builtin=False)
     info = next((info for info in datasets(home) if info.name == choice.dataset), unnamed)
     made = card(info, data, choice, statistics(data).remarks)

@@ -28,12 +28,19 @@ from builder.data.schema import DataError, DatasetInfo, Schema, TargetSpec
 from builder.data.settings import with_columns, with_fields
 from builder.data.several import encode_several, fit_several
 from builder.data.split import Split, split
-from builder.data.uploads import find_upload, read_upload, uploaded
-from builder.graph import DataChoice
+from builder.data.uploads import find_upload, identified, read_upload, uploaded
+from builder.graph import DataChoice, Project
 from builder.store.home import home as default_home
 
 if TYPE_CHECKING:
     import torch
+
+
+def with_dataset_id(project: Project, home: Path) -> Project:
+    """The document with the id of an upload that its data calls by its title: a title may come again, and what is kept
+    has to find the same data then."""
+    data = project.data if project.data.dataset in builtin() else identified(project.data, home)
+    return project if data == project.data else project.model_copy(update={"data": data})
 
 
 def datasets(home: Path | None = None) -> list[DatasetInfo]:
@@ -66,13 +73,12 @@ def prepare(choice: DataChoice, home: Path | None = None) -> Prepared:
 def choice_key(choice: DataChoice, home: Path | None) -> tuple[str, str]:
     """What a choice is remembered by: built-in data is the same in every data folder. An upload may have been removed
     since, by this process or another."""
-    said = json.dumps(choice.model_dump(mode="json"), sort_keys=True)
-    if choice.dataset in builtin():
-        return said, ""
+    own = choice.dataset not in builtin()
     home = home or default_home()
-    if choice.dataset:
+    if own and choice.dataset:
         find_upload(choice.dataset, home)
-    return said, str(home)
+        choice = identified(choice, home)
+    return json.dumps(choice.model_dump(mode="json"), sort_keys=True), str(home) if own else ""
 
 
 @lru_cache(maxsize=256)

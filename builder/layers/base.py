@@ -104,6 +104,12 @@ class TensorSpec:
     def __str__(self) -> str:
         return "(" + ", ".join("N" if length is None else str(length) for length in self.shape) + ")"
 
+    def beside(self, other: TensorSpec) -> str:
+        """The shape, with the type of the numbers where that alone tells it from another."""
+        if self.shape != other.shape or self.dtype == other.dtype:
+            return str(self)
+        return f"{self} of {'whole' if self.dtype == 'int' else 'real'} numbers"
+
 
 # What one example of a kind may look like.
 SAMPLES: dict[Kind, TensorSpec] = {

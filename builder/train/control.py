@@ -20,7 +20,7 @@ import psutil
 from builder import log
 from builder.check import Analysis, analyse
 from builder.compile import CompileError, source
-from builder.data import schema
+from builder.data import schema, with_dataset_id
 from builder.graph import Project, write, write_bytes
 from builder.graph.optimizing import SCHEDULES
 from builder.store import Lost, Run, Store
@@ -84,6 +84,7 @@ def start(
     if workers:
         cluster.check(project, workers)
         about = {**(about or {}), "backend": cluster.RAY, "workers": workers}
+    project = with_dataset_id(project, store.home)
     analysis: Analysis = analyse(project, schema(project.data, store.home))
     if analysis.errors:
         raise CompileError(analysis.errors)

@@ -10,9 +10,10 @@ import streamlit as st
 
 from builder.check.fields import field_edits
 from builder.data import DataError, DatasetInfo, datasets, schema
+from builder.data.carrying import carried, preprocessing
 from builder.graph import Edit
 from builder.ui.live import Live
-from builder.ui.words import told_apart
+from builder.ui.words import plain, told_apart
 
 
 def bound(live: Live, name: str, shown: Any, edit: Callable[[Any], Edit], *, renews: bool = False) -> dict[str, Any]:
@@ -66,18 +67,24 @@ def choose_data(live: Live, name: str) -> None:
 
 
 def data_edit(live: Live, name: str, infos: Mapping[str, DatasetInfo]) -> Edit:
-    """Choose data, with the objective that it asks for; options belong to the data that was.
+    """Choose data, with the objective that it asks for. How columns and fields are preprocessed is kept as far as it
+    fits, and a remark says what does not.
 
     Inputs that read no field yet, such as those of an import, read the one that they fit.
     """
-    # How rows are split goes by columns of the data that was, so the new data is asked.
+    # What is predicted and how rows are split goes by columns of the data that was, so the new data is asked.
     data: dict[str, Any] = {"dataset": name, "options": {}, "split": "auto", "folds": None, "fold": 0, "gap": 0}
     edit: Edit = {"kind": "project", "data": data}
     if name not in infos:
         return edit
+    before = live.project.data.model_copy(update={**data, "options": preprocessing(live.project.data.options)})
+    kept, remarks = carried(before, name, live.store.home)
+    for remark in remarks:
+        st.toast(plain(remark))
+    data["options"] = kept.options
     edit = {**edit, "training": {"objective": infos[name].task}}
     try:
-        found = schema(live.project.data.model_copy(update=data), live.store.home)
+        found = schema(kept, live.store.home)
     except DataError:
         return edit  # the page says what is wrong with the data
     return {"kind": "batch", "edits": [edit, *field_edits(live.project, found)]}

@@ -11,6 +11,7 @@ import streamlit as st
 
 from builder.compile.importers import Imported, Unreadable
 from builder.confined import read_models
+from builder.data import with_dataset_id
 from builder.graph import DocumentError
 from builder.store import Store, StoreError
 from builder.ui.trouble import guard
@@ -106,7 +107,7 @@ def _kept(store: Store, found: Imported, is_document: bool) -> Brought:
     from builder.train import adopt
 
     if is_document:
-        project = found.project
+        project = with_dataset_id(found.project, store.home)
         return Brought(store.create_project(project), f"{plain(project.name)} is one of your projects now.")
     return Brought(adopt(store, found), _sentence(found), found.remarks)
 

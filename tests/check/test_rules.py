@@ -13,6 +13,7 @@ import pytest
 from builder.check import Issue, analyse, validate
 from builder.check.measure import measure
 from builder.check.rules import RULES
+from builder.data import FieldSpec, Schema
 from builder.graph import Project, apply
 from builder.layers import Call, Layer, TensorSpec
 from tests.check.documents import CASES, IMAGES, TALES, TEXTS, Case, digits, linear, loose
@@ -193,6 +194,23 @@ def test_issue_as_json_holds_what_the_canvas_needs() -> None:
 )
 def test_good_documents_have_no_issue(document: Project, schema: object) -> None:
     assert validate(document, schema) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("vocabulary", "said"), [(80, "80"), (1_234, "1,234")])
+def test_two_vocabularies_are_told_apart(vocabulary: int, said: str) -> None:
+    data = Schema((FieldSpec("text", "tokens", (12,), vocabulary),), TEXTS.target, 90)
+    document = chain(TOKENS, ("Embedding", {"vocabulary": vocabulary}), ("Flatten", {}), linear(2))
+    (issue,) = [issue for issue in validate(document, data) if issue.code == "field"]
+    assert issue.message.endswith(
+        "is declared as tokens (N, 12) with a vocabulary of 50, but the field text of the data is tokens (N, 12) with "
+        f"a vocabulary of {said}."
+    )
+
+
+def test_tensors_of_one_shape_are_told_apart_by_their_type() -> None:
+    real, whole = TensorSpec((None, 12)), TensorSpec((None, 12), "int")
+    assert (real.beside(whole), whole.beside(real)) == ("(N, 12) of real numbers", "(N, 12) of whole numbers")
+    assert real.beside(TensorSpec((None, 3), "int")) == real.beside(real) == "(N, 12)"
 
 
 def test_messages_are_as_reviewed() -> None:

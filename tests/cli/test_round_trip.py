@@ -164,20 +164,28 @@ def test_a_table_of_ones_own(console: Console, tmp_path: Path) -> None:
         ("ReLU", {}),
         ("Linear", {"units": 2}),
         training=Training(epochs=30, learning_rate=0.05, batch_size=16),
+        data=DataChoice(
+            dataset="wine", options={"columns": {"a": {"scale": "minmax"}, "alcohol": {"scale": "none"}}}, seed=3
+        ),
     )
     write(document, network)
     answer = console("train", document, "--data", "Punkte", "--home", home, "--json")
     assert answer.code == 0, answer.err
     assert answer.value["test"]["accuracy"] > 0.9
-    assert read(Path(answer.value["folder"]) / "project.json").data.dataset == added["name"]
+    found = read(Path(answer.value["folder"]) / "project.json").data
+    assert (found.dataset, found.options, found.seed) == (added["name"], {"columns": {"a": {"scale": "minmax"}}}, 3)
+    assert "What the document says of the column 'alcohol' does not fit the new data and is left out" in answer.err
+    by_title = network.model_copy(update={"data": DataChoice(dataset="Punkte")})
+    write(document, by_title)
+    assert console("check", document, "--home", home).code == 0
     (tmp_path / "new.csv").write_text("a,b\n6,1\n0,1\n")
     said = console("predict", "last", tmp_path / "new.csv", "--home", home, "--json").value
     assert [row["prediction"] for row in said] == ["yes", "no"]
     (tmp_path / "new.csv").write_bytes("more;b; a\r\nx;1;6,0\r\ny;?;6\r\nz;1; 0\r\n".encode("utf-16"))
-    found = console("predict", "last", tmp_path / "new.csv", "--home", home, "--json")
-    assert [found.value[place] for place in (0, 2)] == said
-    assert found.value[1]["unreadable"] == {"b": "?"}
-    assert "Column 'b': 1 of 3 rows" in found.err
+    reported = console("predict", "last", tmp_path / "new.csv", "--home", home, "--json")
+    assert [reported.value[place] for place in (0, 2)] == said
+    assert reported.value[1]["unreadable"] == {"b": "?"}
+    assert "Column 'b': 1 of 3 rows" in reported.err
     assert "unreadable" not in console("predict", "last", tmp_path / "new.csv", "--home", home).out
 
 

@@ -83,10 +83,14 @@ class Fields:
         if field is None or layer.field != field.name:
             said = f"the field {layer.field!r}, which the data does not have" if layer.field else "no field of the data"
             return f"{context.label(key)} reads {said}; the data has: {names}."
-        return (
-            f"{context.label(key)} is declared as {layer.kind} {layer.spec()}, "
-            f"but the field {field.name} of the data is {field.kind} {_shape(field)}."
-        )
+        declared, there = f"{layer.kind} {layer.spec()}", f"{field.kind} {_shape(field)}"
+        if layer.vocabulary != field.vocabulary:
+            declared, there = declared + _tokens(layer.vocabulary), there + _tokens(field.vocabulary)
+        return f"{context.label(key)} is declared as {declared}, but the field {field.name} of the data is {there}."
+
+
+def _tokens(vocabulary: int | None) -> str:
+    return "" if vocabulary is None else f" with a vocabulary of {vocabulary:,}"
 
 
 def _shape(field: Any) -> str:

@@ -13,7 +13,7 @@ from builder.cli.choose import find_trained
 from builder.cli.command import Command, Context, whole
 from builder.cli.files import force_argument, new_file
 from builder.cli.method_options import method_arguments, method_options
-from builder.cli.rows import read_rows
+from builder.cli.rows import read_row
 from builder.cli.text import number, short, table
 from builder.errors import UsageError
 from builder.text import plain
@@ -161,11 +161,9 @@ def _example(trained: TrainedRun, asked: Namespace) -> int | dict[str, Any]:
     """
     if asked.file is None:
         return int(trained.data.split["test"][0]) if asked.example is None else int(asked.example)
-    rows = read_rows(asked.file, trained.data.preprocess).rows
-    if len(rows) != 1 or asked.example is not None:
-        told = f"{asked.file[:80]!r} holds {len(rows)} rows" if len(rows) != 1 else "--example names another row"
-        raise UsageError(f"{told}; explain takes one example at a time.")
-    return rows[0]
+    if asked.example is not None:
+        raise UsageError("--example names another row than --file; explain takes one example at a time.")
+    return read_row(asked.file, trained.data.preprocess)
 
 
 def _method(trained: TrainedRun, wanted: str | None) -> str:

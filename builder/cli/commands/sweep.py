@@ -87,6 +87,7 @@ def _document(asked: Namespace) -> Project:
 
 def _begin(store: Store, project: Project, asked: Namespace) -> str:
     from builder.cli.commands.train import kept
+    from builder.data import with_dataset_id
     from builder.train import cluster, sweeps
     from builder.train.spaces import SpaceError
 
@@ -95,6 +96,7 @@ def _begin(store: Store, project: Project, asked: Namespace) -> str:
         raise UsageError("Say one of --space FILE, --folds K and --seeds N.")
     if not project.data.dataset:
         raise Failure("This document names no data; write some into it first.")
+    project = with_dataset_id(project, store.home)
     common: dict[str, Any] = {"metric": asked.metric, "direction": asked.direction or "", "parallel": asked.at_once}
     if asked.backend == cluster.RAY:
         cluster.check(project, 1)

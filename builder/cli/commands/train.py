@@ -81,12 +81,13 @@ class Train(Command):
             raise UsageError("Name a document to train, or ask for --settings.")
         from builder import train
         from builder.cli.follow import follow
+        from builder.data import with_dataset_id
         from builder.graph import read
         from builder.store import open_store
         from builder.train.device import choose
         from builder.train.processes import warm
 
-        document = read(asked.file)
+        document = with_dataset_id(read(asked.file), context.home)
         if not asked.find_rate and asked.job is None:
             warm(context.home)  # a process of its own imports everything while this one does
         project = _project(document, asked, context)
@@ -142,7 +143,8 @@ def _project(document: Project, asked: Namespace, context: Context) -> Project:
     """
     from builder.check.fields import field_edits
     from builder.data import schema
-    from builder.graph import DataChoice, apply
+    from builder.data.carrying import carried
+    from builder.graph import apply
 
     fields = {"epochs": asked.epochs, "seed": asked.seed, "device": asked.device}
     training = document.training.model_copy(update={key: value for key, value in fields.items() if value is not None})
@@ -153,9 +155,10 @@ def _project(document: Project, asked: Namespace, context: Context) -> Project:
     data = document.data
     if asked.data is not None:
         name = find_dataset(context.home, asked.data).name
-        if name != data.dataset:  # options, and how rows are split, go by what is in the data that was
-            own = {key: getattr(data, key) for key in ("seed", "validation", "test", "prepare")}
-            data = DataChoice(dataset=name).model_copy(update=own)
+        if name != data.dataset:
+            data, remarks = carried(data, name, context.home)
+            for remark in remarks:
+                context.note(plain(remark))
     if asked.prepare is not None:
         data = data.model_copy(update={"prepare": asked.prepare})
     if not data.dataset:

@@ -134,11 +134,12 @@ class Look:
         """Columns of text that stand in an upload's table and are not read, as objects; empty where one is missing. Its
         rows are all of the table's, which may be more than are used."""
         from builder.data.registry import builtin
+        from builder.data.uploads import find_upload
 
         if self.home is None or self.choice is None or self.choice.dataset in builtin():
             return {}
         # Of a table larger than memory, columns that are not read stay unread.
-        path = self.home / "data" / self.choice.dataset / "table.parquet"
+        path = find_upload(self.choice.dataset, self.home) / "table.parquet"
         if not path.is_file() or path.stat().st_size > LARGEST_TABLE:
             return {}
         import pandas as pd

@@ -29,7 +29,8 @@ from builder.data.uploads.joining import reads, tables_in_parts
 from builder.data.uploads.source import Content, Source, open_source
 from builder.graph import DataChoice, write_bytes
 
-__all__ = ["Reader", "Source", "add_file", "add_source", "find_upload", "fitting", "open_source", "read_upload",
+__all__ = ["Reader", "Source", "add_file", "add_source", "find_upload", "fitting", "identified",
+           "open_source", "read_upload",
            "reader_for", "readers", "remove", "title_for", "uploaded"]  # fmt: skip
 
 
@@ -198,7 +199,7 @@ def read_upload(choice: DataChoice, home: Path) -> Raw:
         raw.warnings[:0] = meta.get("notes", [])
         if raw.given is not None and not raw.contiguous and (none := int((raw.given == NO_PART).sum())):
             raw.warnings.append(f"{none:,} rows are in no part of the split that is given, and are left out.")
-        raw.folder, raw.identity = folder, maps.key(choice.dataset, options, columns)
+        raw.folder, raw.identity = folder, maps.key(folder.name, options, columns)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ArrowException) as error:
         if isinstance(error, DataError):
             raise
@@ -222,18 +223,44 @@ def _over(before: Any, said: Any) -> Any:
 
 
 def find_upload(name: str, home: Path) -> Path:
-    """The folder of an upload.
+    """The folder of an upload, by its id, or by its title where no other has that.
 
     Raises:
-        DataError: there is none of this name.
+        DataError: there is none of this name, or several are called so.
     """
     try:
         folder = home / "data" / str(uuid.UUID(name))
     except ValueError:
-        raise DataError(f"There is no dataset {name[:80]!r}.") from None
+        folder = home / "data" / _id_of(name, home)
     if not (folder / "meta.json").exists():
         raise DataError("This upload is not there any more; upload it again, or choose other data.")
     return folder
+
+
+def identified(choice: DataChoice, home: Path) -> DataChoice:
+    """The choice with the id of an upload that it calls by its title, which another may have tomorrow; as it is where
+    there is none such."""
+    if not choice.dataset:
+        return choice
+    try:
+        name = find_upload(choice.dataset, home).name
+    except DataError:
+        return choice
+    return choice if name == choice.dataset else choice.model_copy(update={"dataset": name})
+
+
+def _id_of(title: str, home: Path) -> str:
+    """The id of the only upload with this title.
+
+    Raises:
+        DataError: there is none, or there are several.
+    """
+    ids = [info.name for info in uploaded(home) if info.title == title]
+    if not ids:
+        raise DataError(f"There is no dataset {title[:80]!r}.")
+    if len(ids) > 1:
+        raise DataError(f"{len(ids)} datasets are called {title[:80]!r}; write one of their ids: {', '.join(ids[:8])}.")
+    return ids[0]
 
 
 def _nothing_fits(source: Source) -> str:

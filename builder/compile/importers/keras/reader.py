@@ -251,7 +251,9 @@ def _nested(
         if wanted.spec.dtype == "int" and value.spec.dtype != "int":
             value = sheet.add("Cast", {"to": "int"}, value)
         if wanted.spec != value.spec:
-            raise layer.refuse(f"is given {value.spec}, but its Input takes {wanted.spec}")
+            raise layer.refuse(
+                f"is given {value.spec.beside(wanted.spec)}, but its Input takes {wanted.spec.beside(value.spec)}"
+            )
         taken.append(value)
     key = free(layer.name, sheet.nodes)
     sheet.several(SUBNETWORK, {"network": name}, *taken, key=key)
