@@ -146,21 +146,30 @@ class Remark:
 
 # What a verdict is called where it does not say more.
 TITLES: dict[Level, str] = {"good": "Checks passed", "caution": "Read with care", "poor": "Checks failed"}
+FAITHFUL = ("Faithful to the model", TITLES["good"])
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What the checks of an explanation found: the worst of its remarks, and all of them in words. `badge` says in a
-    few words what was checked, and never that the model is right."""
+    few words what was checked, and never that the model is right; `model` says what is wrong with the model itself."""
 
     level: Level
     sentence: str
     badge: str = ""
+    model: str = ""
+
+    @property
+    def checked(self) -> str:
+        """What came of the checks, without the model."""
+        return self.badge or TITLES[self.level]
 
     @property
     def title(self) -> str:
-        """What stands on the badge."""
-        return self.badge or TITLES[self.level]
+        """What came of the checks, and what is wrong with the model, in one breath."""
+        if not self.model:
+            return self.checked
+        return f"{self.checked}, but {self.model}" if self.checked in FAITHFUL else f"{self.checked}; {self.model}"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from builder.explain.explanation import (
+    FAITHFUL,
     LEVELS,
     TITLES,
     Completeness,
@@ -35,31 +36,20 @@ def judge(remarks: Iterable[Remark], model: ModelCheck | None = None) -> Verdict
     listed = list(remarks)
     level = _worst(remark.level for remark in listed)
     passed = {remark.check for remark in listed if remark.check and remark.level == "good"}
-    badge = ""
+    badge = TITLES[level]
     if level == "good" and not passed:
         level, badge = "caution", "Not checked"
     elif level == "good":
-        badge = "Faithful to the model" if FAITHFULNESS in passed else "Checks passed"
-    sentences = [remark.sentence for remark in listed]
-    if model is not None and not model.passed:
-        badge = _joined(level, badge or TITLES[level], model)
-        level = _worst([level, "caution"])
-        sentences.insert(0, model.sentence)
-    return Verdict(level, " ".join(sentences), badge)
+        badge = FAITHFUL[0 if FAITHFULNESS in passed else 1]
+    return with_model(Verdict(level, " ".join(remark.sentence for remark in listed), badge), model)
 
 
 def with_model(verdict: Verdict, model: ModelCheck | None) -> Verdict:
-    """A verdict of another kind, with what is wrong with the model."""
+    """A verdict with what is wrong with the model."""
     if model is None or model.passed:
         return verdict
     level = _worst([verdict.level, "caution"])
-    badge = _joined(verdict.level, verdict.title, model)
-    return Verdict(level, f"{model.sentence} {verdict.sentence}", badge)
-
-
-def _joined(level: Level, badge: str, model: ModelCheck) -> str:
-    """What stands on a badge, with what is wrong with the model in the same breath."""
-    return f"{badge}, but {model.title}" if level == "good" else f"{badge}; {model.title}"
+    return Verdict(level, f"{model.sentence} {verdict.sentence}".strip(), verdict.checked, model.title)
 
 
 def _worst(levels: Iterable[Level]) -> Level:

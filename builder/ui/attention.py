@@ -17,7 +17,7 @@ from builder.explain.drawing.scale import AGAINST, FOR, bound, rgb
 from builder.explain.explanation import Stream, Verdict
 from builder.explain.heads import BRACKETS, about, figures
 from builder.ui.attention_parts import called, drawing, grid, grid_svg, sides, weights_table
-from builder.ui.attributing import COLOURS, ICONS, leads_to
+from builder.ui.attributing import badges, leads_to
 from builder.ui.charts import MARGIN
 from builder.ui.deciding import BEGINNING, named, seen
 from builder.ui.taking import chart, exports
@@ -170,11 +170,10 @@ def _ranked(maps: AttentionMaps) -> list[tuple[tuple[int, int], float]]:
 
 def _trust(found: Explanation) -> None:
     """A word and a sentence on how far it is to be believed."""
-    level = found.verdict.level
     faithful = found.proofs.faithfulness
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.badge(plain(found.verdict.title), icon=ICONS[level], color=COLOURS[level])
+            badges(found.verdict)
             if faithful is not None:
                 st.markdown(f"ahead of **{1 - faithful.chance:.0%}** of random orders", width="content")
             order = found.attention.order if found.attention else None

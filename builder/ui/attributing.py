@@ -8,7 +8,7 @@ import streamlit as st
 
 from builder.explain import GROUPS, Explanation, InnerNode, Method
 from builder.explain.base import registry
-from builder.explain.explanation import Level
+from builder.explain.explanation import Level, Verdict
 from builder.ui.attributions import attributions
 from builder.ui.baseline_picker import tell_unused
 from builder.ui.deciding import decided
@@ -121,6 +121,15 @@ def _indented(node: InnerNode) -> str:
     return f"{' · ' * (len(way) - 1)}{plain(node.title)}{f' ({node.path})' if len(way) > 1 else ''}"
 
 
+def badges(verdict: Verdict) -> None:
+    """What came of the checks, and beside it what is wrong with the model."""
+    icon, colour = ICONS[verdict.level], COLOURS[verdict.level]
+    st.badge(plain(verdict.checked), icon=icon, color=colour, help=plain(verdict.sentence))
+    if verdict.model:
+        begun = f"{verdict.model[:1].upper()}{verdict.model[1:]}"
+        st.badge(plain(begun), icon=":material/warning:", color=colour)
+
+
 def trust(found: Explanation) -> None:
     """How far it can be trusted: a word, the numbers behind it, and the sentences."""
     completeness, faithful, forgotten = found.proofs.completeness, found.proofs.faithfulness, found.proofs.randomised
@@ -138,10 +147,9 @@ def trust(found: Explanation) -> None:
         told.append(f"{other.title} **{other.spearman:+.2f}**")
     if forgotten is not None:
         told.append(f"**{forgotten.spearman:+.2f}** like shuffled weights")
-    level = found.verdict.level
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.badge(plain(found.verdict.title), icon=ICONS[level], color=COLOURS[level])
+            badges(found.verdict)
             st.markdown(" · ".join(told), width="content", help=MEANT if told else None)
         st.caption(plain(found.verdict.sentence))
 

@@ -16,7 +16,7 @@ from builder.text import plain as line
 from builder.train.moments import moments
 from builder.train.trained import with_weights
 from builder.ui import session
-from builder.ui.attributing import COLOURS, ICONS
+from builder.ui.attributing import COLOURS, badges
 from builder.ui.attributions import knows_signs, legend
 from builder.ui.deciding import answer_text, seen
 from builder.ui.scrubbing import choose_method, show
@@ -152,8 +152,9 @@ def _answer(one: Explanation) -> None:
     share = one.prediction.probabilities.get(one.target.name)
     given = f", {plain(seen(one.target.name))} {share:.1%}" if share is not None else ""
     st.caption(f"Answers **{answer_text(one)}**{given}.")
-    level = one.verdict.level
-    st.badge(plain(one.verdict.title), icon=ICONS[level], color=COLOURS[level], help=plain(one.verdict.sentence))
+    if one.compared:
+        st.caption(f"Compared with {plain(one.compared)}.")
+    badges(one.verdict)
 
 
 def _points(found: Comparison, titles: tuple[str, str]) -> None:

@@ -15,7 +15,7 @@ from builder.explain.comparing import bounds
 from builder.explain.drawing import figures, words
 from builder.explain.drawing.drawn import along, cells, kind_of
 from builder.explain.what_if import WhatIf, asked, raw_row, what_if
-from builder.ui.attributing import COLOURS, ICONS
+from builder.ui.attributing import badges
 from builder.ui.attributions import knows_signs, legend
 from builder.ui.deciding import answer_text, seen
 from builder.ui.editing import edited, forget
@@ -176,9 +176,8 @@ def _parts(found: WhatIf, key: str) -> None:
         st.caption("This method says nothing about the input; choose one that does under On the input.")
     for column, (title, one) in zip(st.columns(2), (("Before", found.before), ("After", found.after)), strict=True):
         with column:
-            st.badge(
-                f"{title}: {plain(one.verdict.title)}", icon=ICONS[one.verdict.level], color=COLOURS[one.verdict.level]
-            )
+            st.markdown(f"**{title}**")
+            badges(one.verdict)
             st.caption(plain(one.verdict.sentence))
 
 

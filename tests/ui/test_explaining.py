@@ -145,6 +145,24 @@ def test_where_there_is_no_attention_nothing_leads_to_it() -> None:
     assert "leads to attention" not in [item.key for item in opened(TABLE).button]
 
 
+def test_the_baseline_and_the_steps_are_chosen_beside_the_example_and_named_in_the_headline() -> None:
+    app = opened(TABLE)
+    (run_id,) = {str(item.key).partition(" ")[2] for item in app.selectbox if str(item.key).startswith("baseline ")}
+    app.selectbox(key=f"baseline {run_id}").set_value("class").run()
+    last = app.selectbox(key=f"baseline class {run_id}").options[-1]
+    app.selectbox(key=f"baseline class {run_id}").set_value(last).run()
+    app.number_input(key=f"steps {run_id}").set_value(12).run()
+    (said,) = [item.value for item in app.markdown if item.value.startswith("#### ")]
+    assert f"compared with the mean of the training rows of the class {last}" in said
+    assert any("with 12 steps" in item.value for item in app.caption)
+    app.segmented_control(key="view").set_value("overall").run()
+    assert any(f"rows of the class {last}, over" in item.value.replace("\\", "") for item in app.caption)
+    app.segmented_control(key="view").set_value("input").run()
+    app.button_group(key="input method Gradients").set_value("saliency").run()
+    assert any("does not use the chosen baseline and steps" in item.value for item in app.caption)
+    assert not app.exception
+
+
 def test_damaged_weights_get_a_sentence() -> None:
     (weights,) = [
         Path(open_store().run_folder(run.id)) / "best.safetensors"
