@@ -47,13 +47,16 @@ class OutputScale(StrEnum):
 
 @dataclass(frozen=True)
 class Asked:
-    """What an objective makes of an answer: shares of classes along an axis, or a probability of each number."""
+    """What an objective makes of an answer with so many axes: shares of classes along one of them, or a probability of
+    each number."""
 
     family: Kind
     axis: int = 1
+    axes: int = 2
 
 
-_CLASSES, _STEPS, _LABELS = Asked("softmax"), Asked("softmax", 2), Asked("sigmoid")
+_CLASSES, _LABELS = Asked("softmax"), Asked("sigmoid")
+_STEPS, _PIXELS = Asked("softmax", 2, 3), Asked("softmax", 1, 4)
 # Of each objective its answers, in the order of the Outputs; None, or nothing, for numbers that are no logits.
 ASKED: dict[str, tuple[Asked | None, ...]] = {
     "classification": (_CLASSES,),
@@ -64,7 +67,7 @@ ASKED: dict[str, tuple[Asked | None, ...]] = {
     "tagging": (_STEPS,),
     "seq2seq": (_STEPS,),
     "class_and_tags": (_CLASSES, _STEPS),
-    "segmentation": (_CLASSES,),
+    "segmentation": (_PIXELS,),
     "gan": (None, _LABELS),
     "reinforce": (_CLASSES,),
     "ppo": (_CLASSES, None),
@@ -139,9 +142,10 @@ def _types(project: Project) -> Iterator[type[Layer] | None]:
 def reading(context: Context, output: str, wanted: Asked) -> Reading:
     """How the answer at an Output of a main network is read by an objective that makes this of it."""
     edge = context.incoming[output].get("in")
-    if edge is None:
-        return Reading("")
-    place, spec = Place(context), context.spec(edge)
+    spec = context.spec(edge) if edge is not None else None
+    if edge is None or spec is None or len(spec.shape) != wanted.axes:
+        return Reading("")  # another rule says so, where the data is known
+    place = Place(context)
     found, source = place.behind(edge), context.layers.get(edge.source_node)
     shared = _readers(context, edge) > 1 or (source is not None and len(source.outputs()) > 1)
     if found is None:
@@ -165,12 +169,12 @@ def reading(context: Context, output: str, wanted: Asked) -> Reading:
     )
 
 
-def _mismatch(context: Context, edge: Edge, known: Probabilities, wanted: Asked, spec: TensorSpec | None) -> str:
+def _mismatch(context: Context, edge: Edge, known: Probabilities, wanted: Asked, spec: TensorSpec) -> str:
     """Why probabilities are not those that the objective tells; empty where they are."""
     name = context.label(edge.source_node)
-    if known.family == "softmax" and spec is not None and spec.shape[known.axis] == 1:
+    if known.family == "softmax" and spec.shape[known.axis] == 1:
         return f"{name} gives shares of a single number, which are always 1; use a Sigmoid in its place, or nothing"
-    if known.family == wanted.family:
+    if known.family == wanted.family or spec.shape[wanted.axis] == 1:
         return ""
     if wanted.family == "softmax":
         return (

@@ -108,9 +108,10 @@ GRAPHS: dict[str, tuple[Project, tuple[OutputScale, int, bool]]] = {
         chain(TABLE, *SIXTEEN, ("LogSoftmax", {}), training=LABELS),
         (OutputScale.LOG_PROBABILITIES, 0, True),
     ),
-    "numbers, not logits": (
-        chain(TABLE, *SIXTEEN, ("Softmax", {}), training=LABELS.model_copy(update={"objective": "classification"})),
-        (OutputScale.PROBABILITIES, 1, False),
+    "a picture, where no data says what it is": (chain(IMAGE, CONV, ("Sigmoid", {})), (OutputScale.LOGITS, 0, False)),
+    "a single number, where no data says what it is": (
+        chain(TABLE, ("Linear", {"units": 1}), ("Sigmoid", {})),
+        (OutputScale.PROBABILITIES, 0, False),
     ),
     "an average of two": (
         project(
