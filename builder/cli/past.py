@@ -32,6 +32,7 @@ class Action:
 
 
 def _compare(store: Store, asked: Namespace, context: Context) -> int:
+    from builder.train.caveats import caveats_of
     from builder.train.compare import difference, document
     from builder.train.compare import table as rows_of
 
@@ -47,6 +48,8 @@ def _compare(store: Store, asked: Namespace, context: Context) -> int:
     for run, change in zip(runs[1:], found, strict=True):
         if change is not None and change.lines():
             lines += ["", f"From {runs[0].id[:8]} to {run.id[:8]}:", *map(plain, change.lines())]
+    for run in runs:
+        lines += [f"! {run.id[:8]}: {plain(one.message)}" for one in caveats_of(run)]
     value = {"rows": rows, "differences": [change.as_json() if change else None for change in found]}
     context.answer(value, "\n".join(lines))
     return 0

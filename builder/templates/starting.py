@@ -6,6 +6,7 @@ from builder.check import analyse
 from builder.check.fields import reading_edits
 from builder.data import DataError, Schema, prepare, schema
 from builder.data.choices import FIELDS
+from builder.data.defaults import default_training
 from builder.graph import DataChoice, Edit, EditError, Project, apply
 from builder.store.home import home as default_home
 from builder.templates import Template, templates
@@ -109,8 +110,9 @@ def start(template: Template, choice: DataChoice, name: str, home: object = None
     rate = int(prepare(choice, home).preprocess["fields"][0].get("rate") or RATE) if _is_sound(found) else RATE
     project = template.project
     objective = _OBJECTIVES.get(found.target.kind, project.training.objective)
+    training = {"objective": objective, **default_training(choice.dataset, home)}
     edits: list[Edit] = [
-        {"kind": "project", "name": name, "data": choice.model_dump(mode="json"), "training": {"objective": objective}},
+        {"kind": "project", "name": name, "data": choice.model_dump(mode="json"), "training": training},
         *_renamed(project, found),
     ]
     try:

@@ -14,6 +14,7 @@ from typing import Any
 from builder.graph import DocumentError, Network, Project, read
 from builder.store import Points, Run, Store
 from builder.text import natural
+from builder.train.caveats import caveats_of
 from builder.train.changes import changes_of
 from builder.train.continuing import DOCUMENT
 from builder.train.objectives import OBJECTIVES
@@ -22,6 +23,7 @@ from builder.train.origin import RUN
 BATCH_LOSSES = ("batch_loss", "weighted_loss", "turns_loss")
 AXES = ("step", "epoch", "time")
 CHANGED = "changed during the run"
+CAVEATS = "caveats"
 _ABSENT = "–"
 
 
@@ -152,13 +154,15 @@ def table(store: Store, runs: Sequence[Run], baseline: str | None = None) -> lis
     measures = [metrics(run) for run in runs]
     names = list(dict.fromkeys(name for found in measures for name in found))
     base = next((found for run, found in zip(runs, measures, strict=True) if run.id == baseline), None)
-    changed = [changes_of(run) for run in runs]
+    changed, noted = [changes_of(run) for run in runs], [caveats_of(run) for run in runs]
     rows = []
     for run, column, found in zip(runs, columns, measures, strict=True):
         row: dict[str, Any] = {"run": run.id, "title": run.title, "state": run.state}
         row |= {path: shown(column.get(path)) for path in paths}
         if any(changed):
             row[CHANGED] = "; ".join(change.short + f" at step {change.step:,}" for change in changes_of(run))
+        if any(noted):
+            row[CAVEATS] = "; ".join(one.code.replace("_", " ") for one in caveats_of(run))
         for name in names:
             row[name] = found.get(name)
             if base is not None:

@@ -16,6 +16,7 @@ from builder.data import DataError, Prepared, prepare, schema
 from builder.data.encode import last_places
 from builder.data.kept import as_kept
 from builder.data.rowfile import reported, unknown_categories
+from builder.data.severe import Caveat, caveats, severe
 from builder.graph import DocumentError, Project, read, write_bytes
 from builder.store import Store, open_store
 from builder.train import checkpoints, moments
@@ -197,6 +198,7 @@ def _read_evaluation(value: dict[str, Any]) -> Evaluation:
     value["worst"] = [Worst(**item) for item in value["worst"]]
     value["reference"] = Reference(**value["reference"]) if value.get("reference") else None
     value["intervals"] = {name: tuple(pair) for name, pair in value.get("intervals", {}).items()}
+    value["caveats"] = [Caveat(**item) for item in value.get("caveats", [])]
     return Evaluation(**value)
 
 
@@ -212,7 +214,8 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
     else:
         found = objective.further(found, output, trained.output, trained.data, rows)
         found = replace(found, samples=found.samples or samples(trained, rows))
-    return judged(objective, found, output, trained.data, rows, trained.calibration)
+    found = judged(objective, found, output, trained.data, rows, trained.calibration)
+    return replace(found, caveats=caveats(severe(trained.data, trained.project.data)))
 
 
 def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from builder.data.kept import keep_fitted
 from builder.graph import Project, read
 from builder.store import Lost, Missing, Run, Store, StoreError, here, open_store
 from builder.train import checkpoints
+from builder.train.caveats import facts
 from builder.train.cluster import RAY
 from builder.train.forkserver import serve
 from builder.train.limits import FULL, Reserve, RunLimits, confine, loosen, no_memory, no_room
@@ -195,7 +196,7 @@ def carry_out(
         measured = evaluate(trained)
         save_evaluation(folder, measured)
         save_card(folder, loop.data, project.data, store.home)
-        link.tell(test=measured.metrics)
+        link.tell(test=measured.metrics, **facts(measured.caveats))
     except DivergedError as error:
         raise TrainingError(_culprit(error, link, project, folder, text)) from None
     finally:

@@ -8,7 +8,9 @@ from typing import Any, get_args
 import streamlit as st
 
 from builder.data import DataError, DatasetInfo, Prepared
+from builder.data.aliases import aliases_of
 from builder.data.choices import COLUMNS, FIELDS, ColumnKind, Part, Role
+from builder.data.defaults import default_choice
 from builder.data.fitting import BPE_VOCABULARY, BUCKETS, LENGTH_LIMIT, VOCABULARY_LIMIT
 from builder.data.mixed import Several
 from builder.data.overview import Column, columns
@@ -46,13 +48,14 @@ _SPLITS = {
     "auto": "As the data asks", "random": "By chance", "stratified": "Stratified", "group": "By group",
     "time": "By time", "given": "As given",
 }  # fmt: skip
+_SHOWN = 8  # labels that are treated as others
 _GIVEN = "The data says which rows these are"
 
 
 def data_schema(store: Store, live: Live | None, info: DatasetInfo, data: Prepared | None) -> None:
     """The columns of the data that is shown, and where the project uses it, the way to change what they mean."""
     used = live if live and live.project.data.dataset == info.name else None
-    choice = used.project.data if used else DataChoice(dataset=info.name)
+    choice = used.project.data if used else default_choice(info.name, store.home)
     try:
         found = columns(choice, store.home)
     except DataError as error:
@@ -63,6 +66,7 @@ def data_schema(store: Store, live: Live | None, info: DatasetInfo, data: Prepar
         return
     if found:
         _table(used, found)
+    _alias_notes(choice)
     if used is None:
         if data is not None and not found:
             st.dataframe(_read_as(data), hide_index=True, width="stretch")
@@ -76,6 +80,15 @@ def data_schema(store: Store, live: Live | None, info: DatasetInfo, data: Prepar
     if data is not None:
         _fields(used, data, info)
     _split(used, data)
+
+
+def _alias_notes(choice: DataChoice) -> None:
+    """Labels that are treated as others."""
+    said: Any = choice.options.get(COLUMNS)
+    for name, aliases in aliases_of(said if isinstance(said, dict) else {}).items():
+        shown = ", ".join(f"{plain(one)} as {plain(other)}" for one, other in list(aliases.items())[:_SHOWN])
+        more = f", and {len(aliases) - _SHOWN:,} more" if len(aliases) > _SHOWN else ""
+        st.caption(f"In {plain(name)}, treated as the same: {shown}{more}.")
 
 
 def _read_as(data: Prepared) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from builder.data import DataError, DatasetInfo, Prepared, Quality, datasets, prepare, remove, statistics
 from builder.data.card import card, findings, markdown, summary
+from builder.data.defaults import default_choice
 from builder.graph import DataChoice
 from builder.store import Store
 from builder.ui.augmenting import augmenting
@@ -71,7 +72,8 @@ def _chosen(infos: Mapping[str, DatasetInfo], used: str) -> str:
 
 
 def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
-    choice = live.project.data if live and live.project.data.dataset == info.name else DataChoice(dataset=info.name)
+    used = live is not None and live.project.data.dataset == info.name
+    choice = live.project.data if live and used else default_choice(info.name, store.home)
     title, use = st.columns([1, 1.7], vertical_alignment="top")
     with title:
         st.subheader(plain(info.title), anchor=False)

@@ -17,6 +17,7 @@ from builder.store import StoreError, VersionRow
 from builder.train import OBJECTIVES
 from builder.ui.canvas import canvas
 from builder.ui.canvas.payload import payload
+from builder.ui.caveats import data_caveats
 from builder.ui.forms import bound, choose_data, refused
 from builder.ui.formula import formula
 from builder.ui.inspector import inspector
@@ -103,6 +104,8 @@ def _bar(live: Live, network: str, place: DeltaGenerator) -> None:
     problem = live.problem or live.data_problem()
     if problem:
         place.error(problem)
+    with place, guard():
+        data_caveats(live, "design")
 
 
 def _rename(name: str) -> Edit:

@@ -11,6 +11,7 @@ import streamlit as st
 from builder.check.fields import field_edits
 from builder.data import DataError, DatasetInfo, datasets, schema
 from builder.data.carrying import carried, preprocessing
+from builder.data.defaults import default_training, with_defaults
 from builder.graph import Edit
 from builder.ui.live import Live
 from builder.ui.words import plain, told_apart
@@ -81,8 +82,9 @@ def data_edit(live: Live, name: str, infos: Mapping[str, DatasetInfo]) -> Edit:
     kept, remarks = carried(before, name, live.store.home)
     for remark in remarks:
         st.toast(plain(remark))
-    data["options"] = kept.options
-    edit = {**edit, "training": {"objective": infos[name].task}}
+    kept = with_defaults(kept, live.store.home)
+    data |= {name: getattr(kept, name) for name in ("options", "split", "gap", "duplicates")}
+    edit = {**edit, "training": {"objective": infos[name].task, **default_training(name, live.store.home)}}
     try:
         found = schema(kept, live.store.home)
     except DataError:

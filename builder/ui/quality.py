@@ -10,6 +10,7 @@ import streamlit as st
 
 from builder.check.fields import reading_edits
 from builder.data import DataError, DatasetInfo, Prepared, schema
+from builder.data.defaults import default_data, default_training, settle, take_back
 from builder.data.quality import Finding, Plot, Report, report
 from builder.graph import DataChoice, Edit
 from builder.store import Store
@@ -17,7 +18,6 @@ from builder.text import number
 from builder.ui.charts import MARGIN, TRAIN, VALIDATION, series_chart
 from builder.ui.live import Live
 from builder.ui.pictures import enlarged
-from builder.ui.uploading import beginning
 from builder.ui.words import plain
 
 if TYPE_CHECKING:
@@ -38,10 +38,12 @@ def quality(store: Store, live: Live | None, info: DatasetInfo, choice: DataChoi
     used = live if live and live.project.data.dataset == info.name else None
     _verdict(found)
     _mended(used)
-    if used is None and any(one.fix for one in found.findings):
-        st.caption(f"{beginning(info)}, and one click makes each of these mends; the file itself stays as it is.")
+    if used is None:
+        _settled(store, info)
+        if any(one.fix for one in found.findings):
+            st.caption("One click makes each of these fixes for new projects; the file itself stays as it is.")
     for place, finding in enumerate(found.findings):
-        _finding(store, used, data, finding, place)
+        _finding(store, used, info, data, finding, place)
     with st.expander(f"What was looked for ({len(found.checked)})", icon=":material/checklist:"):
         st.markdown("\n".join(f"- {title}" for title in found.checked))
         if found.looked_at < found.rows:
@@ -103,7 +105,18 @@ def _mended(live: Live | None) -> None:
         st.rerun()
 
 
-def _finding(store: Store, live: Live | None, data: Prepared, finding: Finding, place: int) -> None:
+def _settled(store: Store, info: DatasetInfo) -> None:
+    """That new projects take over fixes which were made before any used this data, and the way back."""
+    if not default_data(info.name, store.home) and not default_training(info.name, store.home):
+        return
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    left.success("New projects with this data take over the fixes that were made here.", icon=":material/check:")
+    if right.button("Take them back", icon=":material/undo:", width="stretch"):
+        take_back(info.name, store.home)
+        st.rerun()
+
+
+def _finding(store: Store, live: Live | None, info: DatasetInfo, data: Prepared, finding: Finding, place: int) -> None:
     with st.container(border=True):
         left, right = st.columns([2.3, 1], vertical_alignment="center")
         left.markdown(f"{SIGNS[finding.severity][0]} &nbsp;**{plain(finding.message)}**")
@@ -111,7 +124,7 @@ def _finding(store: Store, live: Live | None, data: Prepared, finding: Finding, 
             left.caption(plain(finding.advice))
         if finding.fix is not None:
             with right:
-                _fix(store, live, finding, place)
+                _fix(store, live, info, finding, place)
         if finding.plot or finding.rows or finding.pairs:
             with st.expander("Look", icon=":material/search:", expanded=place == 0):
                 if finding.plot:
@@ -122,13 +135,13 @@ def _finding(store: Store, live: Live | None, data: Prepared, finding: Finding, 
                     st.caption(plain(finding.method))
 
 
-def _fix(store: Store, live: Live | None, finding: Finding, place: int) -> None:
+def _fix(store: Store, live: Live | None, info: DatasetInfo, finding: Finding, place: int) -> None:
     if finding.fix is None:
         return
     made: dict[str, Any] = {"width": "stretch", "key": f"mend {finding.code} {place}", "icon": ":material/build:"}
     title = plain(finding.fix.title)
     if live is None:
-        st.button(title, disabled=True, help="Use this data in a project first; the mend is an edit of it.", **made)
+        _fix_for_all(store, info, title, finding, made)
         return
     if _is_made(live, finding.fix.edit):
         made["icon"] = ":material/check:"
@@ -140,6 +153,23 @@ def _fix(store: Store, live: Live | None, finding: Finding, place: int) -> None:
             st.error(plain(str(error)))
         else:
             st.session_state["mended"] = (live.id, live.view.state.revision, finding.fix.title)
+            st.rerun()
+
+
+def _fix_for_all(store: Store, info: DatasetInfo, title: str, finding: Finding, made: dict[str, Any]) -> None:
+    """The fix of a finding in data that the open project does not use: new projects take it over."""
+    edit = finding.fix.edit if finding.fix is not None else {}
+    training = default_training(info.name, store.home)
+    if "data" not in edit and all(training.get(name) == value for name, value in edit.get("training", {}).items()):
+        st.button(
+            title, disabled=True, help="New projects take it over already.", **{**made, "icon": ":material/check:"}
+        )
+    elif st.button(title, help="New projects with this data take it over.", **made):
+        try:
+            settle(info.name, edit, store.home)
+        except ValueError as error:
+            st.error(plain(str(error)))
+        else:
             st.rerun()
 
 

@@ -20,6 +20,7 @@ from builder.ui.advanced import advanced
 from builder.ui.agents import agent
 from builder.ui.aims import aims
 from builder.ui.augmenting import augmented
+from builder.ui.caveats import data_caveats
 from builder.ui.finding import finding
 from builder.ui.forms import choose_data
 from builder.ui.live import Live
@@ -37,6 +38,7 @@ def recipe(live: Live) -> None:
     with st.container(border=True):
         choose_data(live, "training/data")
         preparation(live)
+        data_caveats(live, "train")
         choose(live, "objective", {name: found.title for name, found in train.OBJECTIVES.items()}, renews=True)
         start_from(live)
         chosen = OPTIMIZERS[live.project.training.optimizer]

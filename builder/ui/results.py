@@ -16,6 +16,7 @@ from builder.store import Run
 from builder.text import number
 from builder.train import Evaluation, Reference
 from builder.train.changes import changes_of
+from builder.ui.caveats import score_caveats
 from builder.ui.charts import confusion_chart, residual_charts, series_chart
 from builder.ui.episodes import episodes
 from builder.ui.live import Live
@@ -112,6 +113,7 @@ def results(live: Live, run: Run) -> None:
         return
     st.markdown("### In episodes that it never met" if found.episodes else "### On the test rows")
     _metrics(found, run)
+    score_caveats(found.caveats)
     for change in changes_of(run):
         st.caption(change.sentence())
     if found.episodes:

@@ -13,12 +13,12 @@ from streamlit.delta_generator import DeltaGenerator
 
 from builder.confined import Description, Look
 from builder.data import DataError, DatasetInfo, schema
+from builder.data.defaults import default_choice
 from builder.data.fetching import FetchError, allowed, asked_for, download, fetch_dataset
 from builder.data.limits import MAX_FILE_BYTES
 from builder.data.uploads import Reader
 from builder.data.uploads.base import Question
 from builder.data.uploads.naming import called
-from builder.graph import DataChoice
 from builder.store import Store
 from builder.templates.starting import NETWORKS, start, starters
 from builder.text import plain as line
@@ -271,7 +271,7 @@ def beginning(info: DatasetInfo) -> str:
 
 def start_network(store: Store, info: DatasetInfo, *, used: bool = False) -> None:
     """A choice of templates that are made to fit this data, and open as a new project."""
-    choice = DataChoice(dataset=info.name)
+    choice = default_choice(info.name, store.home)
     try:
         found = schema(choice, store.home)
     except DataError:

@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builder.data import DataError, Prepared, add_file, prepare, statistics
+from builder.data import DataError, Prepared, add_file, prepare, remove, statistics
 from builder.data.aliases import meant, merged, normal
+from builder.data.defaults import default_choice, settle, take_back
 from builder.data.encode import encode_rows
 from builder.data.quality import report
 from builder.data.quality.finding import Finding
 from builder.data.severe import caveats, high_findings
 from builder.graph import DataChoice
+from builder.templates import templates
+from builder.templates.starting import start
+from builder.train.trained import evaluate, fit_here
 from tests.data.brought import png
 from tests.data.crafted import lines, packed
 
@@ -193,3 +197,59 @@ def test_columns_from_which_the_target_follows_are_found(home: Path, kind: str) 
     found = _found(choice, home)
     assert found["gives_away"].columns == ("tells",)
     assert not _found(_mended(choice, found["gives_away"]), home)
+
+
+# ---------------------------------------------------------------- where they are shown, and what new projects take over
+
+
+def _leaking(home: Path) -> str:
+    rows = (f"{row * 7 % 50},{'yn'[row % 2]},{row % 2}" for row in range(80))
+    return add_file(lines("n,alive,label", rows), "a.csv", home, target="label").name
+
+
+def test_new_projects_take_over_what_was_fixed_before_there_were_any(home: Path) -> None:
+    name = _leaking(home)
+    fix = _found(DataChoice(dataset=name), home)["gives_away"].fix
+    assert fix is not None
+    settle(name, fix.edit, home)
+    settle(name, {"kind": "project", "training": {"class_weights": "balanced"}, "data": {"seed": 7}}, home)
+    choice = default_choice(name, home)
+    assert choice.options == {"columns": {"alive": {"role": "ignore"}}}
+    assert choice.seed == 0  # a seed belongs to a project
+    assert "gives_away" not in _found(choice, home)
+    project = start(templates()["breast_cancer"], choice, "a", home)
+    assert project is not None
+    assert project.data == choice
+    assert project.training.class_weights == "balanced"
+    # What was chosen before, and data that is the same for all, are left alone.
+    assert prepare(DataChoice(dataset=name), home).schema.inputs[0].shape == (4,)
+    settle("wine", {"data": {"duplicates": "drop"}}, home)
+    assert default_choice("wine", home).duplicates == "drop"
+    take_back("wine", home)
+    assert default_choice("wine", home) == DataChoice(dataset="wine")
+    with pytest.raises(ValueError, match="epochs"):
+        settle(name, {"training": {"epochs": -3}}, home)
+    kept = home / "data" / "defaults" / f"{name}.json"
+    assert kept.exists()
+    remove(name, home)
+    assert not kept.exists()
+    with pytest.raises(DataError):
+        settle(name, fix.edit, home)
+
+
+def test_a_damaged_file_of_defaults_harms_nothing(home: Path) -> None:
+    name = _leaking(home)
+    settle(name, {"data": {"duplicates": "drop"}}, home)
+    for content in ("", "[1]", '{"data": {"split": "no such"}, "training": {}}', '{"data": 3, "training": {}}'):
+        (home / "data" / "defaults" / f"{name}.json").write_text(content)
+        assert default_choice(name, home) == DataChoice(dataset=name)
+
+
+def test_a_score_carries_what_makes_it_untrue(home: Path) -> None:
+    choice = DataChoice(dataset=_leaking(home))
+    project = start(templates()["breast_cancer"], choice, "a", home)
+    assert project is not None
+    training = project.training.model_copy(update={"epochs": 1, "device": "cpu"})
+    found = evaluate(fit_here(project.model_copy(update={"training": training}), home))
+    assert [one.code for one in found.caveats] == ["gives_away"]
+    assert "'alive'" in json.loads(json.dumps(found.as_json()))["caveats"][0]["message"]

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from builder.check import analyse
 from builder.data import add_file, schema
+from builder.data.defaults import default_choice
 from builder.data.quality import Plot
 from builder.graph import Augment, DataChoice, Project, Training
 from builder.store import Store, open_store
@@ -125,13 +126,42 @@ def test_every_pick_in_the_list_counts() -> None:
         assert app.subheader[0].value == title
 
 
-def test_mends_wait_until_a_project_uses_the_data(home: Path) -> None:
-    faulty(home)
+def test_fixes_before_any_project_are_taken_over_by_new_ones(home: Path) -> None:
+    store, choice = open_store(home), faulty(home)
     app = opened("Quality")
-    next(item for item in app.radio if item.label == "Datasets").set_value(_upload(home)).run()
-    mends = [button for button in app.button if button.label == "Keep one of each"]
-    assert mends
-    assert all(button.disabled for button in mends)
+    next(button for button in app.button if button.label == "Keep one of each").click().run()
+    assert not app.exception
+    assert any("take over the fixes" in item.value for item in app.success)
+    assert not any("repeat another row exactly" in item.value for item in app.markdown)
+    assert default_choice(choice.dataset, home).duplicates == "drop"
+    next(button for button in app.button if button.key == "start breast_cancer").click().run()
+    made = project_of(store)
+    assert (made.data.dataset, made.data.duplicates) == (choice.dataset, "drop")
+
+
+def leaking(home: Path) -> DataChoice:
+    """A table with a column that gives the target away."""
+    random = np.random.default_rng(0)
+    label = np.arange(200) % 2
+    table = pd.DataFrame({"a": random.normal(size=200) + label, "alive": np.array(["n", "y"])[label], "label": label})
+    table["b"] = random.normal(size=200)
+    content = table.to_csv(index=False).encode()
+    return DataChoice(dataset=add_file(content, "leak.csv", home, target="label").name)
+
+
+@pytest.mark.parametrize("page", ["design", "train"])
+def test_a_leak_stands_beside_the_choice_of_data_and_is_fixed_there(home: Path, page: str) -> None:
+    store, choice = open_store(home), leaking(home)
+    project = start(templates()["breast_cancer"], choice, "leak", home)
+    assert project is not None
+    store.create_project(project)
+    app = AppTest.from_file(str(PAGE.with_name(f"{page}.py")), default_timeout=60).run()
+    assert not app.exception
+    assert any("'alive' all but gives the target away" in item.value for item in app.error)
+    next(button for button in app.button if button.label == "Leave out 'alive'").click().run()
+    assert not app.exception
+    assert not app.error
+    assert project_of(store).data.options["columns"] == {"alive": {"role": "ignore"}}
 
 
 def _upload(home: Path) -> str:

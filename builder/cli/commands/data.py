@@ -62,11 +62,12 @@ def _list(asked: Namespace, context: Context) -> int:
 
 def _show(asked: Namespace, context: Context) -> int:
     from builder.data import prepare, statistics
-    from builder.graph import DataChoice
+    from builder.data.defaults import default_choice
 
     info = find_dataset(context.home, asked.name)
-    data = prepare(DataChoice(dataset=info.name), context.home)
-    quality = statistics(data)
+    choice = default_choice(info.name, context.home)
+    data = prepare(choice, context.home)
+    quality = statistics(data, choice)
     value = {
         **asdict(info),
         "rows": quality.rows,

@@ -23,6 +23,14 @@ def report_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="a built-in name, or the id or name of an added one")
     parser.add_argument("--html", action="store_true", help="write a page that stands by itself")
     parser.add_argument("--card", action="store_true", help="write the dataset card as Markdown instead (or --json)")
+    parser.add_argument(
+        "--fix",
+        metavar="FINDING",
+        action="append",
+        default=[],
+        help="make the fix of a finding for new projects with this data, such as gives_away; repeatable",
+    )
+    parser.add_argument("--take-back", action="store_true", help="have new projects take over no fixes any more")
     parser.add_argument("--quick", action="store_true", help="leave out what takes longest")
 
 
@@ -30,19 +38,55 @@ def report_data(asked: Namespace, context: Context) -> int:
     """Look for everything that is wrong with a dataset."""
     from builder.data import prepare
     from builder.data.card import card, findings, markdown
+    from builder.data.defaults import default_choice, take_back
     from builder.data.quality import report
-    from builder.graph import DataChoice
 
     info = find_dataset(context.home, asked.name)
-    choice = DataChoice(dataset=info.name)
+    if asked.take_back:
+        take_back(info.name, context.home)
+    choice = default_choice(info.name, context.home)
     data = prepare(choice, context.home)
     found = report(data, choice, context.home, heavy=not asked.quick)
+    if asked.fix:
+        for code in asked.fix:
+            _settle(info, code, found, context)
+        choice = default_choice(info.name, context.home)
+        data = prepare(choice, context.home)
+        found = report(data, choice, context.home, heavy=not asked.quick)
     if asked.card:
         made = card(info, data, choice, findings(found))
         context.answer(made, markdown(made))
         return 0
     context.answer({"name": info.name, **found.as_json()}, _page(info, found) if asked.html else _text(info, found))
     return 0
+
+
+def _settle(info: DatasetInfo, code: str, found: Report, context: Context) -> None:
+    """Have new projects take over the fixes of the findings of a code.
+
+    Raises:
+        UsageError: there is no such finding, or it has no fix.
+    """
+    from builder.data.defaults import default_data, settle
+    from builder.errors import UsageError
+
+    fixes = [one.fix for one in found.findings if one.code == code and one.fix is not None]
+    if not fixes:
+        known = ", ".join(dict.fromkeys(one.code for one in found.findings if one.fix is not None))
+        raise UsageError(f"There is no finding {code[:60]!r} with a fix; there is {known or 'none'}.")
+    for fix in fixes:
+        edit = fix.edit
+        # Of several columns each fix says what it would change alone; together they hold for all.
+        if "options" in edit.get("data", {}):
+            before = default_data(info.name, context.home).get("options", {})
+            options = {**before, **edit["data"]["options"]}
+            columns = {**before.get("columns", {}), **edit["data"]["options"].get("columns", {})}
+            edit = {
+                **edit,
+                "data": {**edit["data"], "options": {**options, **({"columns": columns} if columns else {})}},
+            }
+        settle(info.name, edit, context.home)
+        context.note(f"New projects with {plain(info.title)!r} take over: {plain(fix.title)}.")
 
 
 def _text(info: DatasetInfo, found: Report) -> str:
@@ -52,7 +96,7 @@ def _text(info: DatasetInfo, found: Report) -> str:
         if one.rows or one.pairs:
             lines.append(f"   rows {_rows(one)}")
         if one.fix:
-            lines.append(f"   mend: {plain(one.fix.title)}")
+            lines.append(f"   fix: {plain(one.fix.title)} (--fix {one.code})")
     return "\n".join(lines if found.findings else [*lines, "", "Nothing was found."])
 
 

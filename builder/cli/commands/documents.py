@@ -127,6 +127,7 @@ def analysed(path: Path, context: Context) -> tuple[Analysis, list[dict[str, Any
     """
     from builder.check import analyse
     from builder.data import DataError, schema
+    from builder.data.severe import high_findings
     from builder.graph import read
 
     project = read(path)
@@ -136,6 +137,10 @@ def analysed(path: Path, context: Context) -> tuple[Analysis, list[dict[str, Any
     except DataError as error:
         shape = None
         problem = [{"code": "data", "severity": "error", "message": str(error), "node": None, "port": None}]
+    problem += [
+        {"code": f"data_{one.code}", "severity": "warning", "message": one.message, "node": None, "port": None}
+        for one in high_findings(project.data, context.home)
+    ]
     analysis = analyse(project, shape)
     return analysis, problem + [issue.as_json() for issue in analysis.issues]
 

@@ -86,6 +86,7 @@ def _lines(run: Run, result: Evaluation) -> list[str]:
     from builder.train.changes import changes_of
 
     lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} rows of {result.split}", measured(result)]
+    lines += [f"! {plain(one.message)}" for one in result.caveats]
     lines += [change.sentence() for change in changes_of(run)]
     if result.report:
         by_class = "class" in result.report[0]

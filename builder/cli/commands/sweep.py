@@ -162,6 +162,7 @@ def _line(sweep: Sweep, trial: Trial) -> str:
 def _report(store: Store, sweep_id: str, asked: Namespace, context: Context, interrupted: bool) -> int:
     from dataclasses import asdict
 
+    from builder.data.severe import high_findings
     from builder.graph import loads, write
     from builder.train import sweeps
     from builder.train.spaces import assign
@@ -169,6 +170,7 @@ def _report(store: Store, sweep_id: str, asked: Namespace, context: Context, int
 
     sweep, trials = store.sweep(sweep_id), store.trials(sweep_id)
     found = sweeps.best(sweep, trials)
+    caveats = high_findings(loads(sweep.document).data, context.home)
     spreads = of_sweep(store, sweep) if sweep.plan["kind"] != "search" else []
     value = {
         "sweep": sweep.id,
@@ -177,13 +179,15 @@ def _report(store: Store, sweep_id: str, asked: Namespace, context: Context, int
         "best": asdict(found) if found else None,
         "importance": sweeps.importance(sweep, trials) if sweep.plan["kind"] == "search" else {},
         "spread": [asdict(item) for item in spreads],
+        "caveats": [one.message for one in caveats],
     }
     lines = [item.sentence() for item in spreads]
     if found is not None and not spreads:
         lines = [f"Best: {_line(sweep, found)}"]
     if found is not None and asked.write_best:
         write(asked.write_best, assign(loads(sweep.document), found.assigned))
-    context.answer(value, "\n".join(lines or ["No trial has a result."]))
+    lines = [*(lines or ["No trial has a result."]), *(f"! {plain(one.message)}" for one in caveats)]
+    context.answer(value, "\n".join(lines))
     return INTERRUPTED if interrupted else 0 if found else FAILED
 
 

@@ -82,6 +82,7 @@ class Train(Command):
         from builder import train
         from builder.cli.follow import follow
         from builder.data import with_dataset_id
+        from builder.data.severe import high_findings
         from builder.graph import read
         from builder.store import open_store
         from builder.train.device import choose
@@ -102,6 +103,8 @@ class Train(Command):
         if asked.start is not None:
             project = train.starting_from(project, _first_weights(store, project, asked.start, context))
         _tell_start(store, project, context)
+        for finding in high_findings(project.data, context.home):
+            context.note(f"! {plain(finding.message)}")
         if asked.job is not None:
             return write_job(project, _workers(asked), asked.job, asked.image, context, force=asked.force)
         run_id = train.start(store, kept(store, document), project, workers=_workers(asked), owner=terminal_owner())
@@ -144,21 +147,24 @@ def _project(document: Project, asked: Namespace, context: Context) -> Project:
     from builder.check.fields import field_edits
     from builder.data import schema
     from builder.data.carrying import carried
+    from builder.data.defaults import default_training, with_defaults
     from builder.graph import apply
 
-    fields = {"epochs": asked.epochs, "seed": asked.seed, "device": asked.device}
-    training = document.training.model_copy(update={key: value for key, value in fields.items() if value is not None})
-    try:
-        training = with_settings(training, asked.settings)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    data = document.data
+    data, training = document.data, document.training
     if asked.data is not None:
         name = find_dataset(context.home, asked.data).name
         if name != data.dataset:
             data, remarks = carried(data, name, context.home)
             for remark in remarks:
                 context.note(plain(remark))
+            data = with_defaults(data, context.home)
+            training = training.model_copy(update=default_training(name, context.home))
+    fields = {"epochs": asked.epochs, "seed": asked.seed, "device": asked.device}
+    training = training.model_copy(update={key: value for key, value in fields.items() if value is not None})
+    try:
+        training = with_settings(training, asked.settings)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     if asked.prepare is not None:
         data = data.model_copy(update={"prepare": asked.prepare})
     if not data.dataset:
@@ -240,6 +246,7 @@ def _report(store: Store, run: Run, interrupted: bool, context: Context) -> int:
         "test": metrics,
         "reference": asdict(result.reference) if result and result.reference else None,
         "intervals": result.intervals if result else {},
+        "caveats": [asdict(one) for one in result.caveats] if result else [],
         "folder": str(store.run_folder(run.id)),
     }
     if run.state == "failed":
@@ -249,5 +256,6 @@ def _report(store: Store, run: Run, interrupted: bool, context: Context) -> int:
             return FAILED
         raise Failure(f"The run failed: {run.reason}")
     test = f"\n{measured(result)}" if result and metrics else ""
-    context.answer(value, f"{run.id} {run.state}{test}")
+    notes = [f"! {plain(one.message)}" for one in result.caveats] if result else []
+    context.answer(value, "\n".join([f"{run.id} {run.state}{test}", *notes]))
     return INTERRUPTED if interrupted else 0

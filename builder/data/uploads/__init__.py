@@ -24,7 +24,7 @@ from builder.data.readers import TABLE_FORMS
 from builder.data.schema import DataError, DatasetInfo
 from builder.data.settings import with_columns
 from builder.data.split import refuse_few
-from builder.data.uploads.base import TASKS, Reader, Tell, fitting, readers, silent, stored_options
+from builder.data.uploads.base import DEFAULTS, TASKS, Reader, Tell, fitting, readers, silent, stored_options
 from builder.data.uploads.joining import reads, tables_in_parts
 from builder.data.uploads.source import Content, Source, open_source
 from builder.graph import DataChoice, write_bytes
@@ -177,7 +177,9 @@ def remove(name: str, home: Path) -> None:
     Raises:
         DataError: there is none of this name.
     """
-    shutil.rmtree(find_upload(name, home))
+    folder = find_upload(name, home)
+    (home / "data" / DEFAULTS / f"{folder.name}.json").unlink(missing_ok=True)
+    shutil.rmtree(folder)
 
 
 def read_upload(choice: DataChoice, home: Path) -> Raw:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Answers = Mapping[str, Any]
 Tell = Callable[[float, str], None]  # how far an import is, from 0 to 1, and what is being done
 PREVIEWED = 8
+DEFAULTS = "defaults"  # the folder beside uploads of what new projects take over of data sets
 _REFUSED = 0.005
 TASKS = {
     "class": "classification",

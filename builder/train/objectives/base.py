@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from builder.data import Prepared, Schema
+    from builder.data.severe import Caveat
     from builder.graph import Training
     from builder.train.augmented import Augmented, Goal
     from builder.train.loop import Loop
@@ -82,6 +83,8 @@ class Evaluation:
     # What has to be beaten, and the 95 % confidence interval (low, high) of each measure that has one.
     reference: Reference | None = None
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    # What makes these figures untrue, as it was found in the data.
+    caveats: list[Caveat] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         from dataclasses import asdict

@@ -1,0 +1,40 @@
+"""What makes results untrue, beside the choice of data and beside test scores, wherever the data is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from builder.data.severe import Caveat, high_findings
+from builder.ui.live import Live
+from builder.ui.quality import data_change
+from builder.ui.words import plain
+
+_REPORT = ":material/report:"
+
+
+def data_caveats(live: Live, page: str) -> None:
+    """The findings of severity high in the project's data, each with its fix, on the page of this name."""
+    for place, finding in enumerate(high_findings(live.project.data, live.store.home)):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.error(f"**Test scores would be untrue.** {plain(finding.message)}", icon=_REPORT)
+            if finding.fix is None:
+                continue
+            key = f"caveat {page} {live.id} {place} {finding.code}"
+            if st.button(plain(finding.fix.title), icon=":material/build:", help=plain(finding.advice), key=key):
+                try:
+                    live.apply(data_change(live.store, live, finding.fix.edit))
+                except ValueError as error:
+                    st.error(plain(str(error)))
+                else:
+                    st.rerun()
+
+
+def score_caveats(found: Sequence[Caveat]) -> None:
+    """What has to be known beside the score of a run."""
+    if not found:
+        return
+    lines = [f"- {plain(caveat.message)}" for caveat in found] if len(found) > 1 else [plain(found[0].message)]
+    head = "**This score says little about new data.**"
+    st.error("\n".join([head, "", *lines] if len(lines) > 1 else [f"{head} {lines[0]}"]), icon=_REPORT)
