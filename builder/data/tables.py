@@ -37,6 +37,8 @@ def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Ra
     """
     refuse_unknown(options, OPTIONS, repr(title[:60]))
     choices, warnings = choices_of(table, options), list[str]()
+    if options.get("separator") is not None and options.get("task") != LABELS:
+        warnings.append(f"The option separator is not used, as it belongs to the task {LABELS}.")
     targets = targets_of(table, options, choices)
     timed = [name for name in choices if choices[name].role == "time" and name in table.columns]
     alone = options.get("task") == LABELS and len(targets) == 1  # there, an empty cell is one without labels

@@ -18,7 +18,7 @@ def data_caveats(live: Live, page: str) -> None:
     """The findings of severity high in the project's data, each with its fix, on the page of this name."""
     for place, finding in enumerate(high_findings(live.project.data, live.store.home)):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.error(f"**Test scores would be untrue.** {plain(finding.message)}", icon=_REPORT)
+            st.error(f"**Test scores will be misleading.** {plain(finding.message)}", icon=_REPORT)
             if finding.fix is None:
                 continue
             key = f"caveat {page} {live.id} {place} {finding.code}"
@@ -36,5 +36,5 @@ def score_caveats(found: Sequence[Caveat]) -> None:
     if not found:
         return
     lines = [f"- {plain(caveat.message)}" for caveat in found] if len(found) > 1 else [plain(found[0].message)]
-    head = "**This score says little about new data.**"
+    head = "**These scores are misleading.**"
     st.error("\n".join([head, "", *lines] if len(lines) > 1 else [f"{head} {lines[0]}"]), icon=_REPORT)

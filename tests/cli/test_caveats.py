@@ -14,6 +14,17 @@ from tests.data.crafted import lines
 SAID = "'alive' all but gives the target away"
 
 
+def test_folders_of_a_split_are_added_together(console: Console, tmp_path: Path) -> None:
+    for part, rows in (("train", range(60)), ("test", range(60, 80))):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "rows.csv").write_bytes(lines("n,label", (f"{row},{'pq'[row % 2]}" for row in rows)))
+    for files in (("train", "test"), ("train/rows.csv", "test/rows.csv")):
+        added = console("data", "add", *(tmp_path / name for name in files), "--json")
+        assert added.code == 0, added.err
+        assert console("data", "show", added.value["name"], "--json").value["splits"]["test"] == 20
+    assert "Did you mean 'ratings'" in console("data", "add", tmp_path / "train", "--kind", "rating").err
+
+
 def test_a_leak_is_said_from_the_document_to_the_comparison(console: Console, tmp_path: Path) -> None:
     rows = (f"{row * 7 % 50},{'yn'[row % 2]},{row % 2}" for row in range(80))
     (tmp_path / "leak.csv").write_bytes(lines("n,alive,label", rows))

@@ -164,10 +164,6 @@ def test_a_leak_stands_beside_the_choice_of_data_and_is_fixed_there(home: Path, 
     assert project_of(store).data.options["columns"] == {"alive": {"role": "ignore"}}
 
 
-def _upload(home: Path) -> str:
-    return next(path.name for path in (home / "data").iterdir())
-
-
 def test_augmentations_are_declared_set_and_taken_away(home: Path) -> None:
     store = open_store(home)
     store.create_project(templates()["digits_cnn"].project)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -109,15 +111,34 @@ def _content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
         return paths[0], paths[0].name or paths[0].resolve().name
     files: dict[str, bytes] = {}
     left = MAX_FILE_BYTES + 1
-    for path in paths:
+    for name, path in _named(paths).items():
         try:
             with path.open("rb") as file:
                 content = file.read(left)
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}.") from None
         left -= len(content)
-        files[path.name if path.name not in files else path.as_posix()] = content
+        files[name] = content
     return files, called(list(files), paths[0].resolve().parent.name)
+
+
+def _named(paths: list[Path]) -> dict[str, Path]:
+    """Files, and those in folders, by their names; where two have one name, such as train/x.csv and test/x.csv, by
+    their paths below a common folder. Links and hidden files in folders are passed over."""
+    found: list[tuple[str, Path]] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append((path.name, path))
+            continue
+        for inside in sorted(path.rglob("*")):
+            below = inside.relative_to(path)
+            if inside.is_file() and not inside.is_symlink() and not any(part.startswith(".") for part in below.parts):
+                found.append(((Path(path.resolve().name) / below).as_posix(), inside))
+    often = Counter(name for name, _ in found)
+    if len(often) == len(found):
+        return dict(found)
+    base = Path(os.path.commonpath([path.resolve().parent for _, path in found]))
+    return {path.resolve().relative_to(base).as_posix(): path for _, path in found}
 
 
 def _options(texts: list[str], reader: Reader, look: Look) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.data import maps
-from builder.data.choices import COLUMNS
+from builder.data.choices import COLUMNS, nearest
 from builder.data.parts import NO_PART, file_parts
 from builder.data.raw import Raw
 from builder.data.readers import TABLE_FORMS
@@ -144,7 +144,8 @@ def reader_for(source: Source, kind: str = "", target: str | None = None) -> Rea
     """
     if kind:
         if kind not in readers():
-            raise DataError(f"There is no kind of data {kind[:60]!r}; there is {', '.join(readers())}.")
+            known = ", ".join(readers())
+            raise DataError(f"There is no kind of data {kind[:60]!r}; there is {known}.{nearest(kind, readers())}")
         if source.large is not None and not readers()[kind].takes_large:
             raise DataError(
                 f"{source.filename[:100]!r} is larger than fits into memory, and only tables can be; bring a part of "

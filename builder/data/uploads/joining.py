@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from builder.data.parts import NAMES, FileParts, file_parts, is_split, part_in, path_of
@@ -55,6 +56,10 @@ def joined(source: Tables) -> tuple[pd.DataFrame, list[str]]:
 
 def tables_in_parts(names: Sequence[str]) -> FileParts:
     """The part of each of the files that say one; none where these are no split."""
+    with suppress(DataError):  # some of the files may be in no part
+        every = file_parts(names)
+        if every.parts and len(names) <= MOST_FILES:
+            return every
     named = {name: _part(name) for name in names}
     told = [name for name, part in named.items() if part is not None]
     if not is_split(named[name] for name in told) or len(told) > MOST_FILES:
