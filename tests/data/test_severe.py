@@ -121,16 +121,16 @@ def test_labels_of_other_targets_are_looked_at_as_well(home: Path, task: str) ->
 
 
 def test_aliases_of_an_input_are_applied_where_it_is_predicted(home: Path) -> None:
-    rows = (f"{'red' if r % 4 else ' Red '},{'pq'[r % 3 == 0]},{r}" for r in range(60))
+    rows = (f"{'red' if r % 4 else 'RED'},{'pq'[r % 3 == 0]},{r}" for r in range(60))
     choice = DataChoice(
         dataset=add_file(lines("colour,y,n", rows), "a.csv", home, target="y").name,
-        options={"columns": {"colour": {"aliases": {"Red ": "red"}}}},
+        options={"columns": {"colour": {"aliases": {"RED": "red"}}}},
     )
     data = prepare(choice, home)
     column = next(one for one in data.preprocess["fields"][0]["columns"] if one["name"] == "colour")
     assert column["values"] == ["red"]
-    assert column["aliases"] == {"Red ": "red"}
-    rows_of = [{"colour": colour, "n": 3.0} for colour in ("red", "Red ", "blue")]
+    assert column["aliases"] == {"RED": "red"}
+    rows_of = [{"colour": colour, "n": 3.0} for colour in ("red", "RED", "blue")]
     made = encode_rows(json.loads(json.dumps(data.preprocess)), rows_of)["features"]
     assert made[0].tolist() == made[1].tolist() != made[2].tolist()
     with pytest.raises(DataError, match="takes no 'aliases'"):
