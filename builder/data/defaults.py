@@ -16,7 +16,7 @@ from builder.data.uploads.base import DEFAULTS
 from builder.graph import DataChoice, Training, write_bytes
 from builder.store.home import home as default_home
 
-_OF_A_PROJECT = ("dataset", "seed", "validation", "test", "folds", "fold")  # and of no data set
+_OF_A_PROJECT = ("dataset", "seed", "validation", "test", "folds", "fold", "prepare")  # and of no data set
 
 
 def default_choice(name: str, home: Path | None = None) -> DataChoice:
