@@ -11,7 +11,7 @@ import pytest
 
 from builder.data import DataError, Prepared, add_file, prepare, remove, statistics
 from builder.data.aliases import meant, merged, normal
-from builder.data.defaults import default_choice, settle, take_back
+from builder.data.defaults import default_choice, settle, take_back, with_defaults
 from builder.data.encode import encode_rows
 from builder.data.quality import report
 from builder.data.quality.finding import Finding
@@ -221,6 +221,13 @@ def test_new_projects_take_over_what_was_fixed_before_there_were_any(home: Path)
     assert project is not None
     assert project.data == choice
     assert project.training.class_weights == "balanced"
+    # What a document says itself comes before it, setting by setting.
+    own = DataChoice(dataset=name, seed=3, options={"columns": {"alive": {"encode": "hash"}, "n": {"scale": "none"}}})
+    assert with_defaults(own, home).options["columns"] == {
+        "alive": {"role": "ignore", "encode": "hash"},
+        "n": {"scale": "none"},
+    }
+    assert with_defaults(own, home).seed == 3
     # What was chosen before, and data that is the same for all, are left alone.
     assert prepare(DataChoice(dataset=name), home).schema.inputs[0].shape == (4,)
     settle("wine", {"data": {"duplicates": "drop"}}, home)
