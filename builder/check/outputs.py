@@ -88,6 +88,8 @@ class Reading:
     removed: tuple[str, ...] = ()
     shared: bool = False
     doubt: str = ""
+    # Along which axis its shares would have to lie, where they lie along another.
+    axis: int | None = None
 
     @property
     def plain(self) -> bool:
@@ -157,7 +159,7 @@ def reading(context: Context, output: str, wanted: Asked) -> Reading:
             f"{name} gives shares along axis {known.axis}, but the classes lie along axis {wanted.axis}, so its "
             f"numbers are taken for logits; set its axis to {wanted.axis}"
         )
-        return Reading(edge.source_node, shared=shared, doubt=doubt)
+        return Reading(edge.source_node, shared=shared, doubt=doubt, axis=wanted.axis)
     removable = known.removable and _readers(context, edge) == 1 and known.family == wanted.family
     return Reading(
         edge.source_node,

@@ -114,7 +114,13 @@ class OutputScales:
             if found is None:
                 continue
             if found.doubt:
-                yield context.issue("output_scale", f"{found.doubt}.", found.node, severity="warning")
+                layer = context.layers.get(found.node)
+                fix = (
+                    fixes.set_params(context.name, found.node, {"axis": found.axis}, f"Set axis to {found.axis}")
+                    if found.axis is not None and layer is not None and "axis" in type(layer).model_fields
+                    else None
+                )
+                yield context.issue("output_scale", f"{found.doubt}.", found.node, severity="warning", fix=fix)
             elif isinstance(context.layers.get(found.node), Code):
                 message = (
                     f"{context.label(found.node)} is Python code, so its answer is taken for logits; if it ends in a "
