@@ -12,11 +12,11 @@ from builder.data.raw import Images, Raw, Series, Table
 from builder.data.schema import DataError, Schema
 from builder.graph import Moments, Preparation
 
-# What people choose from, and what it does.
+# What people choose from; `told` says what it does.
 PREPARATIONS: Mapping[Preparation, str] = {
-    "standardize": "Standardize: mean 0 and deviation 1 over the training rows",
-    "scale": "Scale: from 0 to 1, numbers by the training rows",
-    "none": "None: as they are in the data",
+    "standardize": "Standardize",
+    "scale": "Scale to 0 to 1",
+    "none": "As they are in the data",
 }
 IMPORTED = "As the imported network asks"
 _SCALES = {"standardize": "standard", "scale": "minmax", "none": "none"}
