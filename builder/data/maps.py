@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Mapped:
     path: Path
     shape: tuple[int, ...]
     dtype: np.dtype
-    descriptor: int  # open for as long as this process lives, as the file may be removed meanwhile
+    descriptor: int  # open for as long as this is held, as the file may be removed meanwhile
 
     @classmethod
     def open(cls, path: Path, shape: Sequence[int], dtype: str) -> Mapped:
@@ -54,8 +55,9 @@ class Mapped:
         OSError: there is no such file, or it is shorter than it should be.
         """
         found = cls(path, tuple(shape), np.dtype(dtype), os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+        close = weakref.finalize(found, os.close, found.descriptor)
         if os.fstat(found.descriptor).st_size != found.nbytes:
-            os.close(found.descriptor)
+            close()
             raise OSError(f"{path} is cut short")
         return found
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from builder.data.encode import encode_rows
 from builder.data.encoding import encoded
 from builder.data.mixed import Several
 from builder.data.noise import OPTION, with_noise
+from builder.data.once import once
 from builder.data.pairs import Pairs
 from builder.data.preparation import with_preparation
 from builder.data.prepared import Prepared
@@ -28,7 +28,8 @@ from builder.data.schema import DataError, DatasetInfo, Schema, TargetSpec
 from builder.data.settings import with_columns, with_fields
 from builder.data.several import encode_several, fit_several
 from builder.data.split import Split, split
-from builder.data.uploads import find_upload, identified, read_upload, uploaded
+from builder.data.uploads import find_upload, has_upload, identified, read_upload, uploaded
+from builder.data.uploads import remove as remove_upload
 from builder.graph import DataChoice, Project
 from builder.store.home import home as default_home
 
@@ -67,6 +68,7 @@ def prepare(choice: DataChoice, home: Path | None = None) -> Prepared:
     Raises:
         DataError: there is no such data, its options are wrong, or it is too small to split.
     """
+    _prepare.forget(_is_gone)  # another process may have removed what this one has mapped
     return _prepare(*choice_key(choice, home))
 
 
@@ -81,12 +83,28 @@ def choice_key(choice: DataChoice, home: Path | None) -> tuple[str, str]:
     return json.dumps(choice.model_dump(mode="json"), sort_keys=True), str(home) if own else ""
 
 
-@lru_cache(maxsize=256)
+def remove(name: str, home: Path) -> None:
+    """Delete an upload. What this process has prepared of it goes, too: its files are allocated while they are mapped.
+
+    Raises:
+        DataError: there is none of this name.
+    """
+    remove_upload(name, home)
+    for kept in (_schema, _prepare):
+        kept.forget(_is_gone)
+
+
+def _is_gone(key: str, home: str) -> bool:
+    """Whether data was an upload that is not there any more."""
+    return bool(home) and not has_upload(str(json.loads(key)["dataset"]), Path(home))
+
+
+@once(256)
 def _schema(key: str, home: str) -> Schema:
     return _prepare(key, home).schema
 
 
-@lru_cache(maxsize=4)
+@once(4)
 def _prepare(key: str, home: str) -> Prepared:
     import torch
 

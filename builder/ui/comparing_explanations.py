@@ -99,6 +99,11 @@ def _load(home: Path, run_id: str, written: float) -> TrainedRun:
     return train.load_run(session.store(), run_id)
 
 
+def forget_loaded() -> None:
+    """Let go of the runs that are in memory, with their data."""
+    _load.clear()
+
+
 def _agreement(found: Comparison) -> None:
     """The two numbers that say how alike they are, and how strong that is."""
     agree = found.agreement

@@ -20,6 +20,7 @@ from builder.ui.forms import data_edit
 from builder.ui.live import Live
 from builder.ui.quality import quality, reported, shown_cell
 from builder.ui.results import preview, varied
+from builder.ui.trouble import show_error
 from builder.ui.uploading import start_network, upload
 from builder.ui.words import plain, told_apart
 
@@ -83,7 +84,7 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
     try:
         data = prepare(choice, store.home)
     except DataError as error:
-        st.error(plain(str(error)), icon=":material/report:")
+        show_error(error, icon=":material/report:")
         data = None
     told.caption(plain(summary(info, data, choice) if data else info.summary))
     section = st.segmented_control(
@@ -192,7 +193,12 @@ def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
         st.markdown(f"**Delete {plain(info.title)}?**")
         st.caption("Projects that use it can be opened still, but not trained until the file is added again.")
         if st.button("Delete it", icon=":material/delete:", width="stretch"):
+            from builder.ui import comparing_explanations, explaining
+
             remove(info.name, store.home)
+            # Runs that were loaded with it would keep its files allocated.
+            explaining.forget_loaded()
+            comparing_explanations.forget_loaded()
             st.session_state.pop("dataset", None)
             st.rerun()
 

@@ -25,6 +25,7 @@ from builder.ui.episodes import chosen_step
 from builder.ui.live import Live
 from builder.ui.own import own_example
 from builder.ui.results import show_example
+from builder.ui.trouble import show_error
 from builder.ui.views import VIEWS, Look, written_at
 from builder.ui.words import at, plain, told_apart
 
@@ -63,16 +64,16 @@ def explaining(live: Live) -> None:
         try:
             loaded = _load(live.store.home, run_id, checkpoint, _written(live, run_id))
         except (DataError, StoreError, OSError, CheckpointError) as error:
-            st.error(str(error))
+            show_error(error)
             return
         refused = [method for method in loaded.methods if not method.available]
         if len(refused) == len(loaded.methods):
-            st.info(f"This network cannot be explained: {refused[0].reason}")
+            st.info(f"This network cannot be explained: {plain(refused[0].reason)}")
             return
         try:
             row = _row(live, loaded.trained)
         except (DataError, CheckpointError) as error:
-            st.error(str(error))
+            show_error(error)
             return
         target = _target(loaded.trained, row)
         options = picked_baseline(loaded.trained)
@@ -117,6 +118,11 @@ def _load(home: Path, run_id: str, checkpoint: str, written: float) -> Loaded:
     trained = train.load_run(session.store(), run_id, checkpoint)
     nodes = inner_nodes(trained.project, trained.model)
     return Loaded(trained, tuple(methods(trained)), tuple(nodes))
+
+
+def forget_loaded() -> None:
+    """Let go of the runs that are in memory, with their data."""
+    _load.clear()
 
 
 def _row(live: Live, trained: TrainedRun) -> Row:
@@ -191,7 +197,7 @@ def _answer_and_view(
     try:
         answer = answered(trained, row, target)
     except (ExplainError, DataError) as error:
-        st.error(str(error))
+        show_error(error)
         return
     _answer(trained, answer)
     folder = Path(live.store.run_folder(trained.run.id)) if trained.run else None
@@ -212,14 +218,14 @@ def _answer_and_view(
     )
     view = views[str(name)]
     if reasons[view.name]:
-        st.info(reasons[view.name], icon=":material/block:")
+        st.info(plain(reasons[view.name]), icon=":material/block:")
         return
     st.caption(f"{view.summary} Explained: {plain(answer.target.quantity)}." if view.of_answer else view.summary)
     try:
         with st.spinner("Explaining …"):
             view.draw(look)
     except (ExplainError, DataError, StoreError, OSError) as error:
-        st.error(str(error))
+        show_error(error)
 
 
 def _method(loaded: Loaded) -> str:

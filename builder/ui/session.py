@@ -14,7 +14,9 @@ import streamlit as st
 from builder import confined, train
 from builder.store import Store, StoreError, database_url, home, open_store
 from builder.ui.live import Live
+from builder.ui.open_projects import OpenProjects
 
+_HELD = "the project that this tab looks at"  # which is open as long as its session lives
 NONE = "There is no project at this address. It may have been deleted, or the link may be incomplete."
 # What the first pages do without. The last are for the Explain page: Captum, which takes Matplotlib with it; what torch
 # loads as it first works out the shape of a convolution, SymPy among it, or a slope; and pandas for the first table.
@@ -39,7 +41,7 @@ class _Server:
     def __init__(self) -> None:
         self.store = open_store()
         train.keep(self.store)
-        self.projects: dict[str, Live] = {}
+        self.projects = OpenProjects()
 
 
 # Held here, and not by st.cache_resource, which every client may have emptied, for all: with `clear_cache`, a message
@@ -77,17 +79,13 @@ def live(project_id: str) -> Live:
         StoreError: there is no such project.
     """
     server = _server()
-    found = server.projects.get(project_id)
-    if found is None:
-        # Reading a document may take long, and nobody waits for that of another. Of two who read the same one, both
-        # get the first.
-        found = server.projects.setdefault(project_id, Live(server.store, project_id))
-    return found
+    return server.projects.get(project_id, lambda: Live(server.store, project_id))
 
 
 def forget(project_id: str) -> None:
     """Close a project that was deleted. This tab looks at none then."""
-    _server().projects.pop(project_id, None)
+    _server().projects.close(project_id)
+    st.session_state.pop(_HELD, None)
     if st.session_state.get("project") == project_id:
         del st.session_state["project"]
     if st.query_params.get("project") == project_id:
@@ -126,7 +124,10 @@ def current() -> Live | Closed | None:
     st.query_params["project"] = chosen
     try:
         # Another server, or the command line, may have deleted what is open here.
-        return live(chosen) if store().has_project(chosen) else Closed(chosen, NONE)
+        if not store().has_project(chosen):
+            return Closed(chosen, NONE)
+        st.session_state[_HELD] = found = live(chosen)
+        return found
     except StoreError as error:
         return Closed(chosen, str(error))
 

@@ -29,9 +29,8 @@ from builder.data.uploads.joining import reads, tables_in_parts
 from builder.data.uploads.source import Content, Source, open_source
 from builder.graph import DataChoice, write_bytes
 
-__all__ = ["Reader", "Source", "add_file", "add_source", "find_upload", "fitting", "identified",
-           "open_source", "read_upload",
-           "reader_for", "readers", "remove", "title_for", "uploaded"]  # fmt: skip
+__all__ = ["Reader", "Source", "add_file", "add_source", "find_upload", "fitting", "has_upload", "identified",
+           "open_source", "read_upload", "reader_for", "readers", "remove", "title_for", "uploaded"]  # fmt: skip
 
 
 def add_file(
@@ -264,6 +263,15 @@ def _id_of(title: str, home: Path) -> str:
     if len(ids) > 1:
         raise DataError(f"{len(ids)} datasets are called {title[:80]!r}; write one of their ids: {', '.join(ids[:8])}.")
     return ids[0]
+
+
+def has_upload(name: str, home: Path) -> bool:
+    """Whether there is an upload of this name."""
+    try:
+        find_upload(name, home)
+    except DataError:
+        return False
+    return True
 
 
 def _nothing_fits(source: Source) -> str:

@@ -1,0 +1,72 @@
+"""Results that are worked out once, however many ask for them at the same time, and of which the last few are kept."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from typing import Any, Generic, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Once(Generic[P, T]):
+    """A function of positional arguments whose last `size` results are kept. Unlike with functools.lru_cache, whoever
+    asks for what another thread is about to work out waits for it, instead of doing the same beside it."""
+
+    def __init__(self, function: Callable[P, T], size: int) -> None:
+        self._function, self._size = function, size
+        self._kept: OrderedDict[Hashable, T] = OrderedDict()
+        self._making: dict[Hashable, Future[T]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        if kwargs:
+            raise TypeError("Arguments are given by their places.")
+        with self._lock:
+            if args in self._kept:
+                self._kept.move_to_end(args)
+                return self._kept[args]
+            waited_for = self._making.get(args)
+            if waited_for is None:
+                mine = self._making[args] = Future()
+        if waited_for is not None:
+            return waited_for.result()
+        try:
+            made = self._function(*args, **kwargs)
+        except BaseException as error:
+            with self._lock:
+                self._making.pop(args, None)
+            mine.set_exception(error)
+            raise
+        with self._lock:
+            # Where it was forgotten meanwhile, it is for those who have asked before, and for nobody else.
+            if self._making.get(args) is mine:
+                del self._making[args]
+                self._kept[args] = made
+                while len(self._kept) > self._size:
+                    self._kept.popitem(last=False)
+        mine.set_result(made)
+        return made
+
+    def forget(self, wanted: Callable[..., bool]) -> None:
+        """Let go of the results for whose arguments this holds."""
+        with self._lock:
+            for held in (self._kept, self._making):
+                for args in [args for args in held if wanted(*_as_tuple(args))]:
+                    del held[args]  # type: ignore[attr-defined]
+
+    def cache_clear(self) -> None:
+        """Let go of all results."""
+        self.forget(lambda *args: True)
+
+
+def once(size: int) -> Callable[[Callable[P, T]], Once[P, T]]:
+    """A decorator that makes a function such a one."""
+    return lambda function: Once(function, size)
+
+
+def _as_tuple(args: Hashable) -> tuple[Any, ...]:
+    return args if isinstance(args, tuple) else (args,)
