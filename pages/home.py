@@ -13,6 +13,7 @@ from builder.ui.projects import more
 from builder.ui.recovering import recovering
 from builder.ui.sharing import offered
 from builder.ui.style import narrow
+from builder.ui.trouble import show_error
 from builder.ui.words import ago, count, plain
 
 navigation.ensure()
@@ -67,7 +68,7 @@ def loaded(row: ProjectRow) -> Project | None:
     try:
         return store.load(row.id).project
     except StoreError as error:
-        st.error(str(error))
+        show_error(error)
         return None
 
 

@@ -56,7 +56,7 @@ class Once(Generic[P, T]):
         with self._lock:
             for held in (self._kept, self._making):
                 for args in [args for args in held if wanted(*_as_tuple(args))]:
-                    del held[args]  # type: ignore[attr-defined]
+                    del held[args]
 
     def cache_clear(self) -> None:
         """Let go of all results."""

@@ -23,6 +23,7 @@ from builder.train.origin import RUN
 from builder.ui.forms import bound, refused
 from builder.ui.live import Live
 from builder.ui.settings import field
+from builder.ui.trouble import show_error
 from builder.ui.words import at, plain, told_apart
 
 ALIKE, BALANCED, OWN = "alike", "balanced", "own"
@@ -221,4 +222,4 @@ def _teacher(live: Live) -> None:
     try:
         teaching.find(live.store, live.project)
     except train.StartError as error:
-        st.error(plain(str(error)))
+        show_error(error)

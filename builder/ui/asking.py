@@ -9,6 +9,8 @@ import streamlit as st
 from builder.store import Run, Store, StoreError
 from builder.train import StartError, continuing
 from builder.ui import identity
+from builder.ui.trouble import show_error
+from builder.ui.words import plain
 
 REFUSALS = (ValueError, StoreError, OSError, StartError)
 
@@ -18,10 +20,10 @@ def ask(act: Callable[[], object], said: str) -> None:
     try:
         act()
     except REFUSALS as error:
-        st.error(str(error))
+        show_error(error)
     else:
         if said:
-            st.toast(said)
+            st.toast(plain(said))
         st.rerun()
 
 

@@ -18,6 +18,7 @@ from builder.ui.live import Live
 from builder.ui.panels import painted
 from builder.ui.pictures import enlarged
 from builder.ui.quality import shown_cell
+from builder.ui.trouble import show_error
 from builder.ui.uploading import beginning
 from builder.ui.words import plain
 
@@ -110,10 +111,10 @@ def _one(live: Live, data: Prepared, names: list[str], place: int, one: Augment)
         problem = misfit(one, data.schema, names)
         settings = parsed(one)
     except DataError as error:
-        st.error(plain(str(error)))
+        show_error(error)
         return
     if problem:
-        st.error(plain(problem))
+        show_error(problem)
     title.caption(plain(settings.summary))
     for field in form(type(settings)):
         _setting(live, place, one, settings, field)
@@ -177,7 +178,7 @@ def _preview(live: Live, data: Prepared, names: list[str]) -> None:
     try:
         versions = previewed(data, names, declared, row, VERSIONS, seed)
     except DataError as error:
-        st.error(plain(str(error)))
+        show_error(error)
         return
     shown = [(example, ""), *versions]
     if example.text:

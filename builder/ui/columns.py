@@ -24,6 +24,7 @@ from builder.ui.forms import bound, refused
 from builder.ui.live import Live
 from builder.ui.spectra import read_as
 from builder.ui.targeting import LABELS, SEVERAL, reading_edit, targeting, targets_of
+from builder.ui.trouble import show_error
 from builder.ui.uploading import beginning
 from builder.ui.words import plain
 
@@ -59,7 +60,7 @@ def data_schema(store: Store, live: Live | None, info: DatasetInfo, data: Prepar
     try:
         found = columns(choice, store.home)
     except DataError as error:
-        st.error(plain(str(error)))
+        show_error(error)
         if used and COLUMNS in choice.options and st.button("Take back what was set for columns"):
             used.apply(reading_edit(used, {"options": _without(choice.options, COLUMNS)}))
             st.rerun()

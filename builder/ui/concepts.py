@@ -15,6 +15,7 @@ from builder.explain.drawing.scale import AGAINST, FOR
 from builder.ui.charts import MARGIN
 from builder.ui.influence import CARD, show_row
 from builder.ui.taking import chart
+from builder.ui.trouble import show_error
 from builder.ui.views import progress
 from builder.ui.words import plain
 
@@ -110,7 +111,7 @@ def _wanted(data: Prepared) -> Wanted | None:
     try:
         rows = numbers(text_of)
     except ExplainError as error:
-        st.error(str(error))
+        show_error(error)
         return None
     return Wanted("rows", rows=rows) if rows else None
 

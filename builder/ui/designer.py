@@ -27,8 +27,8 @@ from builder.ui.networks import shown
 from builder.ui.sharing import share
 from builder.ui.style import narrow
 from builder.ui.tabs import tabs
-from builder.ui.trouble import guard
-from builder.ui.words import ago
+from builder.ui.trouble import guard, show_error
+from builder.ui.words import ago, plain
 
 HEIGHT = 690
 # Another tab or another person may have changed the project; how often this tab looks.
@@ -103,7 +103,7 @@ def _bar(live: Live, network: str, place: DeltaGenerator) -> None:
             st.switch_page("pages/train.py")
     problem = live.problem or live.data_problem()
     if problem:
-        place.error(problem)
+        show_error(problem, place)
     with place, guard():
         data_caveats(live, "design")
 
@@ -178,7 +178,7 @@ def _code(live: Live) -> None:
     except CompileError as error:
         st.info("The code appears as soon as the network has no errors.")
         for issue in error.issues[:8]:
-            st.caption(f":material/error: {issue.message}")
+            st.caption(f":material/error: {plain(issue.message)}")
 
 
 def _versions(live: Live) -> None:
@@ -209,4 +209,4 @@ def _version(live: Live, row: VersionRow) -> None:
                 live.replace(live.store.version(live.id, row.number))
                 st.rerun(scope="fragment")
         except StoreError as error:
-            st.error(str(error))
+            show_error(error)

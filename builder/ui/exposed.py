@@ -14,6 +14,7 @@ from builder.layers.form import numeric
 from builder.ui.fields import read_number, write
 from builder.ui.forms import bound, refused
 from builder.ui.live import Live
+from builder.ui.words import plain
 
 TEXT = (
     "Numbers that the network exposes, such as `width`: where a number is typed in it, `width * 4` may stand, and each "
@@ -23,7 +24,7 @@ TEXT = (
 
 def exposed(live: Live, name: str) -> None:
     """The form for the parameters of a network."""
-    st.markdown(f"**Parameters of {name}**")
+    st.markdown(f"**Parameters of {plain(name)}**")
     st.caption(TEXT)
     network = live.project.networks.get(name, Network())
     for parameter, default in network.parameters.items():

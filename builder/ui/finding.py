@@ -11,8 +11,7 @@ import streamlit as st
 from builder.train.rate_finder import LIMIT_S, Rates, look_for_rate, read_rates, refusal
 from builder.ui.charts import MARGIN, TRAIN, VALIDATION
 from builder.ui.live import Live
-from builder.ui.trouble import guard
-from builder.ui.words import plain
+from builder.ui.trouble import guard, show_error
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -43,7 +42,7 @@ def _found(live: Live, folder: str, going: bool) -> None:
     if going and rates.done:
         st.rerun()  # the whole page, so that nobody looks any more
     if rates.problem:
-        st.error(plain(rates.problem))
+        show_error(rates.problem)
         return
     if rates.rates:
         chart = chart_of(rates)

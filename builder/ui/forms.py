@@ -14,6 +14,7 @@ from builder.data.carrying import carried, preprocessing
 from builder.data.defaults import default_training, with_defaults
 from builder.graph import Edit
 from builder.ui.live import Live
+from builder.ui.trouble import show_error
 from builder.ui.words import plain, told_apart
 
 
@@ -48,7 +49,7 @@ def refused(arguments: Mapping[str, Any]) -> None:
     """Say why the last change of the widget with these arguments was refused, if it was."""
     key, sentence = st.session_state.get("refusal", ("", ""))
     if key == arguments["key"]:
-        st.error(sentence)
+        show_error(sentence)
 
 
 def choose_data(live: Live, name: str) -> None:

@@ -12,7 +12,7 @@ from builder.graph import Edit, EditError, Network, Project
 from builder.layers import Layer, form, registry
 from builder.ui.live import Live
 from builder.ui.networks import standing
-from builder.ui.trouble import guard
+from builder.ui.trouble import guard, show_error
 from builder.ui.words import plain
 
 EXAMPLE = """width = 64
@@ -54,7 +54,7 @@ def _dialog(live: Live, shown: str, key: str) -> None:
     # The key holds what the text was made of: it is renewed when the network is changed elsewhere.
     typed = st.text_area("Lines", text, height=260, help=HELP, key=f"{key} {which} {hash(text)}")
     if problem:
-        st.warning(problem)
+        st.warning(plain(problem))
     made = _message(typed, callable_)
     done, listed = st.columns([1, 2], vertical_alignment="center")
     with done:
@@ -80,7 +80,7 @@ def _message(typed: str, callable_: Mapping[str, Network]) -> Network | None:
     try:
         made = network_of(typed, callable_)
     except FormulaError as error:
-        st.error(plain(str(error)))
+        show_error(error)
         return None
     layers = sum(node.type not in ("Input", "Output") for node in made.nodes.values())
     inputs = ", ".join(made.ports("Input")) or "nothing"
@@ -109,7 +109,7 @@ def _commit(live: Live, edit: Edit, key: str) -> None:
     try:
         live.apply(edit)
     except EditError as error:
-        st.error(plain(str(error)))
+        show_error(error)
         return
     st.session_state.pop(key, None)
     st.toast("Made; drag it from the palette like any other layer." if edit["kind"] == "create_network" else "Changed.")

@@ -14,7 +14,7 @@ from builder.confined import read_models
 from builder.data import with_dataset_id
 from builder.graph import DocumentError
 from builder.store import Store, StoreError
-from builder.ui.trouble import guard
+from builder.ui.trouble import guard, show_error
 from builder.ui.words import plain
 
 KINDS = ("onnx", "pt2", "keras", "json", "safetensors")
@@ -58,7 +58,7 @@ def ask(store: Store, open_project: Callable[[str], None]) -> None:
             with below, st.spinner("Reading its layers and weights …"):
                 st.session_state["brought"] = bring_all(store, {file.name: file.getvalue() for file in files})
         except (Unreadable, DocumentError, StoreError, OSError) as error:
-            below.error(plain(str(error)))
+            show_error(error, below)
             return
     found: Brought = st.session_state["brought"]
     head.success(found.sentence, icon=":material/check_circle:")

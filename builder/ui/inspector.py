@@ -16,6 +16,7 @@ from builder.ui.fields import editor, read_number, write
 from builder.ui.forms import bound, refused
 from builder.ui.live import Live
 from builder.ui.networks import standing
+from builder.ui.trouble import show_error
 from builder.ui.words import plain
 
 # Layers of several types that have a weight of the same shape: the words that come in, and those that are answered.
@@ -27,7 +28,7 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
     """Show and change the selected node of a network; with none, what the network exposes."""
     project = live.project  # another tab may change it meanwhile, so all of the form is about this one
     if network not in project.networks:
-        st.caption(f"The network {network} was removed meanwhile.")
+        st.caption(f"The network {plain(network)} was removed meanwhile.")
         return
     nodes = project.networks[network].nodes
     chosen = [key for key in selected if key in nodes]
@@ -41,7 +42,7 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
     node = nodes[chosen[0]]
     layer = registry().get(node.type)
     if layer is None:
-        st.warning(f"This Netloom has no layer of the type {node.type[:60]}.")
+        st.warning(f"This Netloom has no layer of the type {plain(node.type[:60])}.")
         return
     st.markdown(f"**{layer.title}** &nbsp; `{node.id}`")
     st.caption(f"{layer.summary}." + (f" [Read more]({layer.url})" if layer.url else ""))
@@ -144,7 +145,7 @@ class _Place:
         for sentence in filter(None, re.split(rf"; (?=(?:{fields})[.:])", error)):
             found = re.match(rf"({fields})[^:]*: (.)(.*)", sentence, re.DOTALL)
             if (found[1] if found else "") == field:
-                st.error(plain(f"{found[2].upper()}{found[3]}" if found else sentence))
+                show_error(f"{found[2].upper()}{found[3]}" if found else sentence)
 
     def about(self) -> None:
         node = self.node

@@ -16,7 +16,7 @@ from builder.store import LibraryRow, Store, StoreError, Taken
 from builder.templates.shelf import blocks, summary
 from builder.ui.live import Live
 from builder.ui.picture import picture
-from builder.ui.trouble import guard
+from builder.ui.trouble import guard, show_error
 from builder.ui.words import ago, count, plain
 
 COLUMNS = 3
@@ -83,7 +83,7 @@ def _own(store: Store, name: str) -> Card | None:
         origin, earlier = f"Published {ago(row.updated_at)}{times}", tuple(store.earlier(name))
         return Card(name, "", origin, row.summary, store.bundle(name), mine=True, number=row.number, earlier=earlier)
     except StoreError as error:
-        st.error(str(error))
+        show_error(error)
         return None
 
 
@@ -113,7 +113,7 @@ def _publishing(live: Live, shown: str) -> None:
         args=(live, chosen, key),
     )
     if st.session_state.get("library taken") == (chosen, name.strip()):
-        st.warning(f"There is a {name.strip()} in the library already. It is kept as an earlier version.")
+        st.warning(f"There is a {plain(name)} in the library already. It is kept as an earlier version.")
         st.button(
             "Put this one in its place",
             icon=":material/sync:",

@@ -12,6 +12,7 @@ from builder.ui.live import Live
 from builder.ui.recovering import recovering
 from builder.ui.session import Closed
 from builder.ui.style import narrow, nothing_yet
+from builder.ui.trouble import show_error
 from builder.ui.words import ago, plain
 
 
@@ -31,7 +32,7 @@ def with_project(draw: Callable[[Live], None]) -> None:
 def closed(found: Closed) -> None:
     """What stands in the place of a project that cannot be opened, with the way out: Home, or an older version."""
     narrow()
-    st.error(plain(found.reason), icon=":material/link_off:")
+    show_error(found.reason, icon=":material/link_off:")
     if st.button("Go to Home", type="primary", icon=":material/home:"):
         st.switch_page("pages/home.py")
     _older(session.store(), found.id)
@@ -51,6 +52,6 @@ def _older(store: Store, project_id: str) -> None:
             try:
                 store.restore_version(project_id, row.number)
             except StoreError as error:
-                st.error(plain(str(error)))
+                show_error(error)
             else:
                 st.rerun()

@@ -8,6 +8,7 @@ from builder.graph import Project, dumps
 from builder.store import ProjectRow, Store, StoreError
 from builder.train import ACTIVE
 from builder.ui import session
+from builder.ui.trouble import show_error
 
 
 def more(store: Store, row: ProjectRow, project: Project) -> None:
@@ -32,7 +33,7 @@ def _rename(project_id: str, name: str) -> None:
     except (ValueError, StoreError) as error:
         said = [str(error)]
     if said:
-        st.error(" ".join(said))
+        show_error(" ".join(said))
     else:
         st.rerun()
 

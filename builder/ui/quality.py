@@ -18,6 +18,7 @@ from builder.text import number
 from builder.ui.charts import MARGIN, TRAIN, VALIDATION, series_chart
 from builder.ui.live import Live
 from builder.ui.pictures import enlarged
+from builder.ui.trouble import show_error
 from builder.ui.words import plain
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _fix(store: Store, live: Live | None, info: DatasetInfo, finding: Finding, p
         try:
             live.apply(data_change(store, live, finding.fix.edit))
         except ValueError as error:
-            st.error(plain(str(error)))
+            show_error(error)
         else:
             st.session_state["mended"] = (live.id, live.view.state.revision, finding.fix.title)
             st.rerun()

@@ -27,8 +27,9 @@ from builder.ui.live import Live
 from builder.ui.preparing import preparation
 from builder.ui.settings import choose, field
 from builder.ui.starting import fits, start_from
+from builder.ui.trouble import show_error
 from builder.ui.where import workers
-from builder.ui.words import count, plain
+from builder.ui.words import count
 
 EVALUATE = "Measure the weights as they are on the test rows, without training"
 
@@ -71,14 +72,14 @@ def _estimate(live: Live, analysis: Analysis) -> None:
     totals = analysis.totals
     problem = live.data_problem()
     if problem:
-        st.error(problem)
+        show_error(problem)
     for issue in analysis.errors[:6]:
-        st.error(issue.message)
+        show_error(issue.message)
         if issue.fix and st.button(issue.fix.title, key=f"fix {issue.code} {issue.node} {issue.port}"):
             live.apply(issue.fix.edit)
             st.rerun()
     for sentence in _misfits(live):
-        st.error(plain(sentence))
+        show_error(sentence)
     if not analysis.errors:
         st.caption(
             f"{totals.trainable:,} parameters to train · {count(totals.flops)} FLOPs per example · "
@@ -123,7 +124,7 @@ def _begin(live: Live, project: Project) -> None:
     try:
         run_id = train.start(live.store, live.id, project, workers=workers(), owner=identity.owner())
     except (CompileError, DataError, StoreError, train.StartError, OSError) as error:
-        st.error(str(error))
+        show_error(error)
     else:
         session.choose(live.id, run_id)
         st.rerun()

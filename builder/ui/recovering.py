@@ -6,6 +6,7 @@ import streamlit as st
 
 from builder.store import Store, StoreError
 from builder.train import recovery
+from builder.ui.trouble import show_error
 from builder.ui.words import plain
 
 _SAID = "list rebuilt"
@@ -30,7 +31,7 @@ def _rebuild(store: Store) -> None:
         with st.spinner("Reading the folders …"):
             found = recovery.rebuild(store)
     except (StoreError, OSError) as error:
-        st.error(plain(str(error)))
+        show_error(error)
         return
     st.session_state[_SAID] = found.sentence()
     st.rerun()

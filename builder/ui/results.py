@@ -23,6 +23,7 @@ from builder.ui.live import Live
 from builder.ui.panels import embedding_chart, painted, panels, samples, separation_charts, tagged
 from builder.ui.pictures import enlarged
 from builder.ui.tabs import tabs
+from builder.ui.trouble import show_error
 from builder.ui.words import plain
 
 METRICS = {
@@ -105,7 +106,7 @@ def results(live: Live, run: Run) -> None:
     try:
         found = train.evaluation(live.store, run.id)
     except train.CheckpointError as error:
-        st.error(plain(str(error)))
+        show_error(error)
         return
     if found is None:
         if run.state in ("finished", "stopped"):
@@ -261,7 +262,7 @@ def _worst(live: Live, run: Run, found: Evaluation) -> None:
     try:
         data = prepare(read(Path(live.store.run_folder(run.id)) / "project.json").data, live.store.home)
     except DataError as error:
-        st.error(str(error))
+        show_error(error)
         return
     if not found.worst:
         made = "What is made out of noise has no right answer, so there are no worst examples."
@@ -337,7 +338,7 @@ def take_away(live: Live, run: Run) -> None:
             name = export.filename(trained, kind.name)
             st.session_state["taken"] = (run.id, kind.name, file, name, report.verdict())
         except (DataError, export.ExportError, OSError) as error:
-            st.error(f"The file could not be made: {error}")
+            show_error(f"The file could not be made: {error}")
     ready = st.session_state.get("taken")
     if ready and ready[:2] == (run.id, kind.name):
         _, _, file, name, verdict = ready
@@ -350,7 +351,7 @@ def take_away(live: Live, run: Run) -> None:
             type="primary",
             icon=":material/download:",
         )
-        st.caption(verdict)
+        st.caption(plain(verdict))
     source = (folder / "model.py").read_text()
     with st.expander("The source that was trained"):
         st.code(source, language="python")

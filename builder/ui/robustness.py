@@ -17,7 +17,7 @@ from builder.explain.robustness import Robustness, attacked, robustness
 from builder.text import plain as line
 from builder.ui.attributing import COLOURS, ICONS
 from builder.ui.taking import chart
-from builder.ui.trouble import guard
+from builder.ui.trouble import guard, show_error
 from builder.ui.views import progress
 from builder.ui.what_if import ABOVE, AFTER, BEFORE, on_scale
 from builder.ui.words import plain
@@ -58,7 +58,7 @@ def robustness_view(look: Look) -> None:
         st.markdown("#### Many rows")
         _many(look, str(method), int(size))
     except (ExplainError, DataError) as error:
-        st.error(str(error))
+        show_error(error)
 
 
 def _one(look: Look, method: str) -> None:
@@ -73,13 +73,13 @@ def _one(look: Look, method: str) -> None:
         )
     finally:
         shown.empty()
-    one, other = plain(found.before.text[:60]), plain(found.after.text[:60])
+    one, other, unit = plain(found.before.text[:60]), plain(found.after.text[:60]), plain(found.unit)
     if found.least is None:
-        st.info(f"It answers **{one}**, and no change up to {found.largest:g} {found.unit} that was tried turns that.")
+        st.info(f"It answers **{one}**, and no change up to {found.largest:g} {unit} that was tried turns that.")
     else:
         st.markdown(f"It answers **{one}**. A change of **{found.least:.3g}** makes it say **:orange[{other}]**.")
         st.caption(
-            f"The least strength found that {found.turned}; in {found.unit}. No single value moves by more than that, "
+            f"The least strength found that {found.turned}; in {unit}. No single value moves by more than that, "
             "and there may be smaller changes that this attack does not find."
         )
     axes = axes_of(look.trained.data)

@@ -12,7 +12,7 @@ from builder.graph.sharing import fold, unfold
 from builder.store import Store, StoreError
 from builder.ui.live import Live
 from builder.ui.picture import picture
-from builder.ui.trouble import guard
+from builder.ui.trouble import guard, show_error
 from builder.ui.words import plain
 
 PARAMETER = "open"
@@ -42,7 +42,7 @@ def _share(live: Live) -> None:
         )
         st.code(link, language=None, wrap_lines=True, height=140)
     except DocumentError as error:
-        st.info(str(error))
+        st.info(plain(str(error)))
         st.download_button("Save as JSON", dumps(project), "project.json", "application/json")
 
 
@@ -64,7 +64,7 @@ def offered(store: Store, open_project: Callable[[str], None]) -> None:
         try:
             project = unfold(text)
         except DocumentError as error:
-            st.error(str(error))
+            show_error(error)
             if st.button("Close", key="open/close"):
                 _forget()
             return
@@ -84,7 +84,7 @@ def _offer(store: Store, project: Project, open_project: Callable[[str], None]) 
                 try:
                     made = store.create_project(project)
                 except StoreError as error:
-                    st.error(str(error))
+                    show_error(error)
                     return
                 del st.query_params[PARAMETER]
                 open_project(made)

@@ -17,6 +17,7 @@ from builder.train.origin import RUN, WEIGHTS
 from builder.ui.forms import bound
 from builder.ui.importing import MAX_UPLOAD_MIB
 from builder.ui.live import Live
+from builder.ui.trouble import show_error
 from builder.ui.words import at, plain, told_apart
 
 SHOWN_RUNS = 20
@@ -59,7 +60,7 @@ def _from_files(live: Live) -> None:
                 (Path(place) / Path(file.name).name).write_bytes(file.getvalue())
             start, taken = pretrained.keep(live.store, live.project, place)
     except (Unreadable, train.StartError, CompileError, StoreError) as error:
-        st.error(plain(str(error)))
+        show_error(error)
         return
     live.apply({"kind": "project", "training": {"start": start}})
     for remark in taken.remarks:
@@ -87,7 +88,7 @@ def fits(live: Live, analysis: Analysis) -> bool:
     try:
         found = train.looked_at(live.store, project, source(project, analysis))
     except (CompileError, train.StartError, StoreError) as error:
-        st.error(plain(str(error)))
+        show_error(error)
         return False
     if found is not None:
         (st.caption if found.complete else st.warning)(plain(found.sentence()))

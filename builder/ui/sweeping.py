@@ -21,7 +21,7 @@ from builder.ui.charts import MARGIN
 from builder.ui.comparing import COLOURS, FLAT, called, parallel, varied
 from builder.ui.live import Live
 from builder.ui.results import heading
-from builder.ui.trouble import guard
+from builder.ui.trouble import guard, show_error
 from builder.ui.where import on_cluster
 from builder.ui.words import at, plain, told_apart
 
@@ -88,7 +88,7 @@ def _new(live: Live) -> None:
                 project, made = live.project, sweeps.plan(live.project, space, **settings)
             st.session_state["sweep"] = sweeps.begin(live.store, live.id, project, made, owner=identity.owner())
         except (SpaceError, StoreError) as error:
-            st.error(str(error))
+            show_error(error)
         else:
             st.rerun()
 
@@ -259,7 +259,7 @@ def _best(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
         except (SpaceError, EditError) as error:
             said = [str(error)]
         if said:
-            st.error(" ".join(said))
+            show_error(" ".join(said))
         else:
             st.toast("The document has these values now; Undo on the Design page takes them back.")
 

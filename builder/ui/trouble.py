@@ -10,9 +10,11 @@ from functools import cache
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from builder import log
 from builder.store import home
+from builder.ui.words import plain
 
 
 @contextlib.contextmanager
@@ -23,12 +25,18 @@ def guard() -> Iterator[None]:
         yield
     except Exception as error:
         if type(error).__module__.partition(".")[0] == "builder":
-            st.error(str(error))
+            show_error(error)
             return
         kept = _keep(home(), error)
         where = f" The details are in {kept}." if kept else ""
         name = type(error).__name__
-        st.error(f"Netloom itself failed here ({name}). Your work is saved; reload the page to go on.{where}")
+        show_error(f"Netloom itself failed here ({name}). Your work is saved; reload the page to go on.{where}")
+
+
+def show_error(problem: object, place: DeltaGenerator | None = None, *, icon: str | None = None) -> None:
+    """Show what is wrong: an error, or a sentence. It may quote a document, a file or a run of somebody else, so
+    nothing in it is read as markup: a picture in it would be fetched from wherever it says as soon as it is shown."""
+    (st if place is None else place).error(plain(str(problem)), icon=icon)
 
 
 @cache

@@ -23,7 +23,7 @@ from builder.store import Store
 from builder.templates.starting import NETWORKS, start, starters
 from builder.text import plain as line
 from builder.ui import session
-from builder.ui.trouble import guard
+from builder.ui.trouble import guard, show_error
 from builder.ui.words import plain
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _form(store: Store) -> None:
             st.warning(plain(note), icon=":material/warning:")
         _preview(described.preview(), max(ROW, HEIGHT - ROW * ((len(described.answers) > ACROSS) + len(notes))))
     except DataError as error:
-        st.error(plain(str(error)), icon=":material/report:")
+        show_error(error, icon=":material/report:")
         return
     _add(store, key, look, reader, described)
 
@@ -115,7 +115,7 @@ def from_the_web() -> list[Fetched]:
         try:
             found = _fetch(typed, lambda share, what: _tell(bar, share, what))
         except DataError as error:
-            st.error(plain(str(error)), icon=":material/report:")
+            show_error(error, icon=":material/report:")
             return []
         finally:
             bar.empty()
@@ -245,7 +245,7 @@ def _add(store: Store, key: str, look: Look, reader: Reader, described: Descript
         )
     except DataError as error:
         bar.empty()
-        st.error(plain(str(error)), icon=":material/report:")
+        show_error(error, icon=":material/report:")
         return
     look.close()
     st.session_state.pop("upload", None)
@@ -288,7 +288,7 @@ def start_network(store: Store, info: DatasetInfo, *, used: bool = False) -> Non
                 with st.spinner("Making it fit this data …"):
                     project = start(template, choice, info.title, store.home)
                 if project is None:
-                    st.error("This template cannot be made to fit that data; choose another one.")
+                    show_error("This template cannot be made to fit that data; choose another one.")
                     continue
                 session.choose(store.create_project(project))
                 st.switch_page("pages/design.py")

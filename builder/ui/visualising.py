@@ -17,7 +17,7 @@ from builder.text import plain as on_one_line
 from builder.ui.attributing import COLOURS, ICONS
 from builder.ui.influence import CARD, show_row
 from builder.ui.taking import chart
-from builder.ui.trouble import guard
+from builder.ui.trouble import guard, show_error
 from builder.ui.views import progress
 from builder.ui.words import plain
 
@@ -57,7 +57,7 @@ def visualising_view(look: Look) -> None:
             shown.empty()
         _drawn(look, found)
     except (ExplainError, DataError) as error:
-        st.error(str(error))
+        show_error(error)
 
 
 def _chosen(look: Look, known: dict[str, int]) -> tuple[str, int]:

@@ -25,7 +25,7 @@ from builder.ui.layering import layers
 from builder.ui.live import Live
 from builder.ui.saying import saying
 from builder.ui.tabs import tabs
-from builder.ui.trouble import guard
+from builder.ui.trouble import guard, show_error
 from builder.ui.warned import warned
 from builder.ui.words import count, plain
 
@@ -72,10 +72,10 @@ def _above(live: Live, run: Run, active: bool) -> None:
     with controls:
         _controls(live, run)
     if run.state == "failed":
-        st.error(run.reason)
+        show_error(run.reason)
     for problem in (live.problem, "" if active else _refusal(run.id)):
         if problem:
-            st.error(problem)
+            show_error(problem)
     done = run.step / run.total_steps if run.total_steps else float(not active)
     st.progress(min(done, 1.0), _progress(run, live))
     _facts(run)

@@ -20,7 +20,7 @@ from builder.ui.attributions import knows_signs, legend
 from builder.ui.deciding import answer_text, seen
 from builder.ui.editing import edited, forget
 from builder.ui.taking import chart, exports
-from builder.ui.trouble import guard
+from builder.ui.trouble import guard, show_error
 from builder.ui.views import progress
 from builder.ui.words import plain
 
@@ -46,7 +46,7 @@ def what_if_view(look: Look) -> None:
     try:
         first = look.explanation()
     except (ExplainError, DataError) as error:
-        st.error(str(error))
+        show_error(error)
         return
     key = f"what if {look.trained.run.id if look.trained.run else ''} {_named(look.row)}"
     left, right = st.columns([1, 1.7], gap="medium")
@@ -65,7 +65,7 @@ def what_if_view(look: Look) -> None:
             _shares(found, key)
             _parts(found, key)
     except (ExplainError, DataError) as error:
-        right.error(str(error))
+        show_error(error, right)
 
 
 def _named(row: Any) -> str:

@@ -1,0 +1,100 @@
+"""No page reads what other people wrote as markup: held here over the source, and in tests/browser on every page."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted([*(ROOT / "builder" / "ui").rglob("*.py"), *(ROOT / "pages").glob("*.py")])
+# What Streamlit reads as Markdown, whole or in its label.
+SHOWS = {
+    "badge", "button", "caption", "checkbox", "exception", "expander", "header", "info", "markdown", "metric",
+    "popover", "progress", "radio", "spinner", "status", "subheader", "success", "text_input", "title", "toast",
+    "toggle", "warning", "write",
+}  # fmt: skip
+# Attributes that hold sentences, which may quote a document, a file or a run.
+QUOTING = {"message", "reason", "problem", "caveat"}
+
+
+def calls(tree: ast.AST, names: set[str]) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in names:
+            yield node
+
+
+def bare(node: ast.AST, caught: set[str]) -> Iterator[ast.AST]:
+    """Whatever in an expression quotes somebody and is not escaped."""
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("plain", "len", "isinstance")
+    ):
+        return
+    if isinstance(node, ast.Compare):
+        return  # what is compared is not shown
+    if (isinstance(node, ast.Name) and node.id in caught) or (isinstance(node, ast.Attribute) and node.attr in QUOTING):
+        yield node
+    for part in [node.body, node.orelse] if isinstance(node, ast.IfExp) else ast.iter_child_nodes(node):
+        yield from bare(part, caught)
+
+
+def complaints(source: str) -> list[str]:
+    tree = ast.parse(source)
+    caught = {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.name}
+    found = [f"{node.lineno}: show_error shows what is wrong" for node in calls(tree, {"error", "exception"})]
+    for call in calls(tree, SHOWS):
+        shown = [*call.args[:1], *(known.value for known in call.keywords if known.arg in ("label", "help", "body"))]
+        found += [
+            f"{call.lineno}: {ast.unparse(part)} is not escaped by plain()"
+            for one in shown
+            for part in bare(one, caught)
+        ]
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_people_wrote_is_escaped(path: Path) -> None:
+    allowed = path.name == "trouble.py"
+    found = [text for text in complaints(path.read_text(encoding="utf-8")) if not (allowed and "show_error" in text)]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "st.error('a')",
+        "place.error(problem)",
+        "try: a()\nexcept E as error: st.warning(str(error))",
+        "try: a()\nexcept E as error: st.toast(f'Not done: {error}')",
+        "st.caption(f':material/error: {issue.message}')",
+        "st.info(refused[0].reason if refused else '')",
+        "st.button('a', help=run.reason)",
+    ],
+)
+def test_the_test_sees_it(source: str) -> None:
+    assert complaints(source)
+
+
+HOSTILE = (
+    "![x](http://evil.example/a.png) [y](http://evil.example) <img src=http://evil.example> <http://evil.example> "
+    "http://evil.example www.evil.example mail@evil.example $x$ :red[z] :material/star: :smile: `c` **b** _i_ # h "
+    "\\ ~~s~~"
+)
+
+
+def test_an_error_is_shown_as_it_is_written() -> None:
+    def page(text: str) -> None:
+        from builder.ui.trouble import show_error
+
+        show_error(ValueError(text))
+
+    (shown,) = AppTest.from_function(page, args=(HOSTILE,)).run().error
+    kept = shown.value.replace("\u2060", "")
+    for letter in "![]()<>`*_$:#~":
+        assert all(kept[place - 1] == "\\" for place, found in enumerate(kept) if found == letter), letter
+    assert kept.replace("\\", "") == HOSTILE.replace("\\", "")
