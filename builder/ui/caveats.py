@@ -9,6 +9,7 @@ import streamlit as st
 from builder.data.severe import Caveat, high_findings
 from builder.ui.live import Live
 from builder.ui.quality import data_change
+from builder.ui.trouble import show_error
 from builder.ui.words import plain
 
 _REPORT = ":material/report:"
@@ -18,7 +19,7 @@ def data_caveats(live: Live, page: str) -> None:
     """The findings of severity high in the project's data, each with its fix, on the page of this name."""
     for place, finding in enumerate(high_findings(live.project.data, live.store.home)):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.error(f"**Test scores will be misleading.** {plain(finding.message)}", icon=_REPORT)
+            show_error(finding.message, head="Test scores will be misleading.", icon=_REPORT)
             if finding.fix is None:
                 continue
             key = f"caveat {page} {live.id} {place} {finding.code}"
@@ -26,7 +27,7 @@ def data_caveats(live: Live, page: str) -> None:
                 try:
                     live.apply(data_change(live.store, live, finding.fix.edit))
                 except ValueError as error:
-                    st.error(plain(str(error)))
+                    show_error(error)
                 else:
                     st.rerun()
 
@@ -35,6 +36,4 @@ def score_caveats(found: Sequence[Caveat]) -> None:
     """What has to be known beside the score of a run."""
     if not found:
         return
-    lines = [f"- {plain(caveat.message)}" for caveat in found] if len(found) > 1 else [plain(found[0].message)]
-    head = "**These scores are misleading.**"
-    st.error("\n".join([head, "", *lines] if len(lines) > 1 else [f"{head} {lines[0]}"]), icon=_REPORT)
+    show_error([caveat.message for caveat in found], head="These scores are misleading.", icon=_REPORT)

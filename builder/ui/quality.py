@@ -169,7 +169,7 @@ def _fix_for_all(store: Store, info: DatasetInfo, title: str, finding: Finding, 
         try:
             settle(info.name, edit, store.home)
         except ValueError as error:
-            st.error(plain(str(error)))
+            show_error(error)
         else:
             st.rerun()
 

@@ -33,10 +33,18 @@ def guard() -> Iterator[None]:
         show_error(f"Netloom itself failed here ({name}). Your work is saved; reload the page to go on.{where}")
 
 
-def show_error(problem: object, place: DeltaGenerator | None = None, *, icon: str | None = None) -> None:
-    """Show what is wrong: an error, or a sentence. It may quote a document, a file or a run of somebody else, so
-    nothing in it is read as markup: a picture in it would be fetched from wherever it says as soon as it is shown."""
-    (st if place is None else place).error(plain(str(problem)), icon=icon)
+def show_error(
+    problem: object, place: DeltaGenerator | None = None, *, head: str = "", icon: str | None = None
+) -> None:
+    """Show what is wrong: an error, a sentence, or a list of them, below a head of our own.
+
+    It may quote a document, a file or a run of somebody else, so nothing in it is read as markup: a picture in it would
+    be fetched from wherever it says as soon as it is shown.
+    """
+    lines = [plain(str(one)) for one in (problem if isinstance(problem, list) else [problem])]
+    above = [f"**{head}**"] if head else []
+    text = "\n".join([*above, "", *(f"- {line}" for line in lines)]) if len(lines) > 1 else " ".join([*above, *lines])
+    (st if place is None else place).error(text, icon=icon)
 
 
 @cache
