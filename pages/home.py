@@ -100,8 +100,10 @@ def card(column: DeltaGenerator, begin: Template | Architecture, text: str) -> N
 narrow()
 st.title("Netloom")
 st.markdown("Draw a neural network, train it, see why it answers as it does, and take it away as plain PyTorch.")
-recovering(store)
+lost = recovering(store)
 offered(store, open_project)
 new_project()
-recent(store.list_projects(limit=12))
+projects = store.list_projects(limit=12)
+if projects or not lost:
+    recent(projects)
 gallery()

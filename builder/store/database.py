@@ -118,8 +118,8 @@ class Database:
     def _sentence(self, found: str) -> str:
         if "not a database" in found or "malformed" in found:
             return (
-                f"The database {self._where} is damaged; put a backup in its place. Without one, move it away: Netloom "
-                "then makes a new one, and offers to rebuild the list of runs from their folders."
+                f"The database {self._where} is damaged; stop Netloom and put a backup in its place. Without one, move "
+                "it away: Netloom then makes a new one, and offers to rebuild the list of runs from their folders."
             )
         line = (found.splitlines() or ["unknown error"])[0].rstrip(".")
         hint = next((hint for words, hint in _HINTS.items() if words in line), "")

@@ -181,14 +181,18 @@ def keep(store: Store) -> threading.Thread:
 
 
 def _keep(known: weakref.ref[Store]) -> None:
+    told = ""
     while (store := known()) is not None:
         try:
             tend(store)
+            told = ""
         except Exception as error:  # the database may be locked for a moment, or its folder gone
             if not store.home.exists():
                 return
-            with contextlib.suppress(OSError):
-                log.write(store.home / log.ERRORS, "error", where="keep", problem=repr(error))
+            if repr(error) != told:  # once, as the same goes on until somebody mends it
+                told = repr(error)
+                with contextlib.suppress(OSError):
+                    log.write(store.home / log.ERRORS, "error", where="keep", problem=told)
             time.sleep(KEEP_S * 2)
         del store
         time.sleep(KEEP_S)

@@ -98,7 +98,9 @@ def test_leaving_and_entering_the_line(store: Store, waiting: dict[str, Run]) ->
     assert store.leave_line(run.id)
     assert not store.leave_line(run.id)
     assert (store.run(run.id).state, store.run(run.id).reason) == ("stopped", "It was stopped before its turn came.")
+    store.command(run.id, "pause")  # of the worker that it does not have any more
     store.enqueue(store.run(run.id))
+    assert store.take_commands(run.id) == []
     found = store.run(run.id)
     assert (found.state, found.reason, found.ended_at) == ("waiting", "", None)
     assert line(store)[-1] == "a1", "at the end of its owner's"
