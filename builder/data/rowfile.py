@@ -25,6 +25,7 @@ from builder.data.coercion import (
 from builder.data.dialect import (
     LATIN,
     MISSING_MARKS,
+    SAMPLE_LINES,
     Dialect,
     FileError,
     column_names,
@@ -185,7 +186,7 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
     names = _header(lines, wanted)
     body = lines if names == numbered_names(len(names)) and column_names(lines[0][1]) != names else lines[1:]
     for line, cells in body:
-        if any(cells[len(names) :]):
+        if any(map(str.strip, cells[len(names) :])):
             raise FileError(
                 f"{name[:100]!r} cannot be read as CSV: line {line} has {len(cells)} cells where {len(names)} were "
                 "expected; put quotes around text that holds the separator."
@@ -213,6 +214,10 @@ class _Wanted:
 
     columns: dict[str, dict[str, Any]] = field(default_factory=dict)
     any_of: list[tuple[str, ...]] = field(default_factory=list)
+
+    def numbered(self) -> bool:
+        """Whether the file of the training data named no columns, so that numbers stand for them."""
+        return all(any(map(_NUMBERED.fullmatch, names)) for names in self.any_of)
 
     def given(self, places: Mapping[str, int], name: str, body: Sequence[Any]) -> list[str]:
         """Those that a file has.
@@ -252,14 +257,14 @@ def _wanted_columns(preprocess: Mapping[str, Any]) -> _Wanted:
 
 def _header(lines: Sequence[tuple[int, list[str]]], wanted: _Wanted) -> list[str]:
     """The names of a file's columns: those of its first line, or numbers where that is data, as in import."""
-    first = lines[0][1]
+    first = [cell.strip() for cell in lines[0][1]]
     names = column_names(first)
-    while names and not first[len(names) - 1] and all(len(cells) < len(names) or not cells[len(names) - 1]
-                                                      for _, cells in lines):  # fmt: skip
+    while names and not any(cells[len(names) - 1].strip() for _, cells in lines if len(cells) >= len(names)):
         names.pop()  # behind the last separator of each line there is nothing
-    if any(name in wanted.columns for name in names) or not all(map(_NUMBERED.fullmatch, wanted.columns)):
+    if any(name in wanted.columns for name in names) or not wanted.numbered():
         return names
-    data = has_no_header([cells for _, cells in lines[:200]]) or any(map(looks_like_number, first))
+    head = [[cell.strip() for cell in cells] for _, cells in lines[:SAMPLE_LINES]]
+    data = has_no_header(head) or any(map(looks_like_number, first))
     return numbered_names(len(names)) if data else names
 
 

@@ -21,6 +21,7 @@ from builder.data import Prepared, add_file, prepare
 from builder.data.coercion import date_forms, moment, number
 from builder.data.dialect import MISSING_MARKS, FileError, has_no_header
 from builder.data.encode import EncodeError, encode_rows
+from builder.data.pairs import BEGUN
 from builder.data.readers import read_table
 from builder.data.rowfile import RowFile, read_rows, reported, summary, unknown_categories
 from builder.graph import DataChoice
@@ -206,6 +207,28 @@ def test_rows_of_every_kind_of_data_encode_to_the_bits_of_training(filename: str
         arrays = encode_rows(data.preprocess, read_rows(content.encode(), f"rows.{form}", data.preprocess).rows)
         for name, array in arrays.items():
             assert array.tobytes() == data.inputs[name][:3].numpy().tobytes(), (form, name)
+
+
+@pytest.mark.parametrize("filename", ["people.jsonl", "numbers.tsv", "questions.csv", "stars.csv"])
+def test_the_file_that_was_imported_is_a_file_of_rows(filename: str, home: Path) -> None:
+    """Under its own names of columns, whatever the fields are called that were made of them."""
+    content = BROUGHT[filename][0]()
+    data = prepare(DataChoice(dataset=add_file(content, filename, home).name), home)
+    read = read_rows(content, filename, data.preprocess).rows
+    assert len(read) == data.schema.rows
+    for name, array in encode_rows(data.preprocess, read).items():
+        if name != BEGUN:
+            assert array.tobytes() == data.inputs[name].numpy().tobytes(), name
+
+
+def test_numbers_that_name_users_are_read_as_numbers(home: Path) -> None:
+    lines = ["user,item,rating", *(f"{place % 7:03},{place % 5}.0,{place % 4}" for place in range(60))]
+    content = "\n".join(lines).encode()
+    data = prepare(DataChoice(dataset=add_file(content, "stars.csv", home, kind="ratings").name), home)
+    for written in (content, content.replace(b".0,", b","), b"item;user\n" + b"0,0;0\n1,0;1\n"):
+        for name, array in encode_rows(data.preprocess, read_rows(written, "x.csv", data.preprocess).rows).items():
+            assert array.min() > 0, "each is known"
+            assert array.tobytes() == data.inputs[name][: len(array)].numpy().tobytes(), name
 
 
 # ---------------------------------------------------------------- single cells
