@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,12 +15,14 @@ from builder.data.schema import DataError
 
 Aliases = Mapping[str, str]
 AnyRaw = TypeVar("AnyRaw", bound=Raw)
+_BETWEEN = re.compile(r"(?<=[^\W_])[-_]+(?=[^\W_])")
 _PUNCTUATION = " \t.,;:!?…'\"`´’"
 
 
 def normal(label: str) -> str:
-    """A label without what people write in several ways: case, spaces, and punctuation behind it."""
-    return " ".join(unicodedata.normalize("NFKC", label).casefold().split()).rstrip(_PUNCTUATION)
+    """A label without what people write in several ways: case, marks between words, and punctuation behind it."""
+    words = _BETWEEN.sub(" ", unicodedata.normalize("NFKC", label).casefold()).split()
+    return " ".join(words).rstrip(_PUNCTUATION)
 
 
 def meant(label: str, aliases: Aliases) -> str:

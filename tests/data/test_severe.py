@@ -73,7 +73,9 @@ def test_labels_that_training_never_has_are_found_and_treated_as_the_same(home: 
     assert left.fix is None  # nothing in training is like it
     assert "Nothing in training is called 'bird'" in left.advice
     # What is unseen is also said where data is shown at a glance.
-    assert any("that no training row has" in remark for remark in statistics(prepare(choice, home), choice).remarks)
+    remarks = statistics(prepare(choice, home), choice).remarks
+    assert any("that no training row has" in remark for remark in remarks)
+    assert not any("stand in no" in remark for remark in remarks if "'Cat.'" in remark)
 
 
 def test_labels_by_folder_are_treated_as_the_same(home: Path) -> None:
@@ -139,7 +141,8 @@ def test_aliases_of_an_input_are_applied_where_it_is_predicted(home: Path) -> No
 
 def test_spellings_and_chains() -> None:
     assert {normal(text) for text in ("Two  Words", "two words.", " TWO words !", "two\twords")} == {"two words"}
-    assert normal("C++") != normal("C#")
+    assert normal("Two_words") == normal("two-words") == "two words"
+    assert len({normal(text) for text in ("C++", "C#", "-1", "1", "_", "a_")}) == 6
     assert meant("a", {"a": "b", "b": "c"}) == "c"
     assert meant("a", {"a": "b", "b": "a"}) in ("a", "b")  # and it ends
     assert merged(["A", "a", "b"], {"A": "a"})[1].tolist() == [0, 0, 1]

@@ -84,8 +84,9 @@ def _stand(names: list[str]) -> str:
 
 
 def _unmeasured(look: Look, names: list[str]) -> dict[str, list[str]]:
-    """The classes that lack rows to measure on, by what they lack."""
+    """The classes that lack rows to measure on, by what they lack. Those that training lacks are told elsewhere."""
     target = look.data.target
+    trained = set(np.unique(target[look.data.split["train"]].numpy()).tolist())
     held = (np.unique(target[look.data.split[part]].numpy()) for part in ("validation", "test"))
     validated, tested = (set(found.tolist()) for found in held)
     places = {name: place for place, name in enumerate(look.classes)}
@@ -97,7 +98,7 @@ def _unmeasured(look: Look, names: list[str]) -> dict[str, list[str]]:
             (True, False): "in no test row",
             (False, True): "in no validation row",
         }.get(inside)
-        if where:
+        if where and places[name] in trained:
             found.setdefault(where, []).append(name)
     return found
 
