@@ -17,6 +17,9 @@ from builder.explain.attack import LARGEST, METHODS, Attack, search
 from builder.explain.attack_aims import Numbers
 from builder.explain.base import ExplainError, UnknownChoiceError
 from builder.explain.explanation import Prediction, Verdict
+from builder.explain.measuring import measured
+from builder.explain.model_check import model_check
+from builder.explain.verdict import with_model
 
 if TYPE_CHECKING:
     import torch
@@ -132,6 +135,10 @@ def robustness(
     if before is not None:
         return replace(before, checkpoint=checkpoint)
     found = _measured(attack, inputs, attack.aim.truth(trained.data.target[chosen]), steps, progress)
+    flops = measured(trained.project).totals.flops
+    quality = model_check(trained.project, trained.model, trained.data, weights, flops)
+    # A network at chance withstands any attack.
+    found = replace(found, verdict=with_model(found.verdict, quality))
     found = replace(
         found, split=split, output=output, weights=weights, checkpoint=checkpoint, seconds=perf_counter() - started
     )

@@ -15,7 +15,7 @@ from builder.explain.axes import LEGIBLE, Axes, axes_of
 from builder.explain.drawing import figures
 from builder.explain.robustness import Robustness, attacked, robustness
 from builder.text import plain as line
-from builder.ui.attributing import COLOURS, ICONS
+from builder.ui.attributing import badges
 from builder.ui.taking import chart
 from builder.ui.trouble import guard, show_error
 from builder.ui.views import progress
@@ -178,8 +178,7 @@ def _many(look: Look, method: str, rows: int) -> None:
         shown.empty()
     st.markdown(sentence(found))
     with st.container(horizontal=True, vertical_alignment="center"):
-        level = found.verdict.level
-        st.badge(plain(found.verdict.title), icon=ICONS[level], color=COLOURS[level])
+        badges(found.verdict)
         st.caption(plain(found.verdict.sentence), width="content")
     table: dict[str, list[Any]] = {"strength": list(found.strengths), found.measure: list(found.scores)}
     table |= {"at random": list(found.chance)}

@@ -20,6 +20,7 @@ from builder.explain.explanation import Sampling, Verdict
 from builder.explain.flow import flow
 from builder.explain.model_check import ModelCheck, is_at_chance
 from builder.explain.overall import overall
+from builder.explain.robustness import robustness
 from builder.explain.run import Question, subject_of
 from builder.explain.verdict import judge, on_faithfulness, on_sampling, with_model
 from builder.graph import DataChoice, Training
@@ -85,6 +86,7 @@ def test_no_explanation_of_a_network_that_learned_nothing_is_called_good(random_
         assert "the model does not beat the majority class" in text
     assert "does not beat" in flow(random_labels, row).verdict.title
     assert "does not measurably beat" in overall(random_labels, rows=3).sentence
+    assert "does not beat" in robustness(random_labels, rows=20, strengths=(0.5,)).verdict.title
 
 
 def test_a_column_that_gives_the_target_away_is_named(leaking: TrainedRun) -> None:
