@@ -134,10 +134,11 @@ def test_no_command_runs_it(home: Path, marker: Path, tmp_path: Path, capsys: py
         ("summary", document),
         ("train", document),
         ("formula", document),
-        ("import", document, "--to", tmp_path / "one.json"),
         ("import", script, "--to", tmp_path / "two.json"),
     ):
         assert main(["--home", str(home), *map(str, words)]) == 1, words
+    # A document is copied as it is.
+    assert main(["--home", str(home), "import", str(document), "--to", str(tmp_path / "one.json")]) == 0
     said = capsys.readouterr()
     assert (said.out + said.err).count("off here") >= 4
     assert not marker.exists()
