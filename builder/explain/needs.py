@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # What is linear for a network in evaluation mode, whatever its options are.
 LINEAR = frozenset(
-    "Input Output Identity Linear Embedding CategoricalEmbedding HashedEmbedding NumericalEmbedding "
+    "Input Output Identity Linear TransposedLinear Embedding CategoricalEmbedding HashedEmbedding NumericalEmbedding "
     "PositionalEmbedding SinusoidalEncoding Conv1d Conv2d Conv3d CausalConv1d "
     "ConvTranspose1d ConvTranspose2d ConvTranspose3d "
     "DepthwiseConv2d SeparableConv2d PatchEmbedding BatchNorm1d BatchNorm2d BatchNorm3d ScaleShift "

@@ -16,9 +16,9 @@ from builder.explain.explainers.shapley import values
 from builder.explain.faithfulness import faithfulness
 from builder.explain.subject import Subject
 from builder.explain.target import choose
-from builder.graph import DataChoice, Project, Training
+from builder.graph import DataChoice, Project, Training, apply
 from builder.train import fit_here
-from tests.explain.models import network, trained
+from tests.explain.models import begun, network, trained
 from tests.networks import chain
 
 CSV_ROWS = 120
@@ -336,3 +336,17 @@ def test_an_error_leaves_nothing_behind(method: str) -> None:
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
     assert all(value.requires_grad and value.grad is None for value in model.parameters())
+
+
+def test_deep_lift_adds_up_through_weights_that_are_used_both_ways() -> None:
+    made = network(
+        "breast_cancer",
+        *(("Linear", {"units": 8}), ("Tanh", {}), ("TransposedLinear", {"units": 30})),
+        *(("ReLU", {}), ("Linear", {"units": 2})),
+    )
+    made = apply(made, {"kind": "update", "node": "transposedlinear_1", "shares": "linear_1"})
+    found = explain(begun(made), "deep_lift", 1)
+    proof = found.proofs.completeness
+    assert proof is not None
+    assert proof.relative_error is not None
+    assert proof.relative_error < 1e-4
