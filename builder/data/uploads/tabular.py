@@ -126,6 +126,8 @@ class Tabular(Reader):
         split = chosen.pop("split")
         parts = None if split is None else given_of(table[split], split)
         raw = self.from_table(without(table, split), chosen, title, parts)
+        if parts is not None and raw.given is None:  # rather than to split by chance in silence
+            raise DataError(f"{self.title!r} cannot be split by a column; choose no split column.")
         if split is None and "split" not in meta["options"] and (name := split_column(table)):
             raw.warnings.append(
                 f"The column {name!r} says how rows are split, and is not used; add the file again, or set the option "
