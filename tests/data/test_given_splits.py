@@ -380,6 +380,13 @@ def test_what_was_added_before_is_split_as_it_was_and_says_so(home: Path) -> Non
     assert again.raw.given is not None
 
 
+def test_classes_of_before_that_are_parts_say_so(home: Path) -> None:
+    """Data that was added before parts were known, and data whose parts somebody wants to predict."""
+    table = lines("n,set", (f"{row},{('train', 'test')[row % 2]}" for row in range(60)))
+    data = _add((table, "a.csv"), home, target="set", split=None)
+    assert any("rather the parts of a split" in note for note in data.warnings)
+
+
 def test_rows_of_no_part_are_counted(home: Path) -> None:
     table = lines("n,kind,set", (f"{row},{'pq'[row % 2]},{('train', 'test', '')[row % 3]}" for row in range(60)))
     data = _add((table, "a.csv"), home)

@@ -18,7 +18,7 @@ from typing import Any
 
 from builder.data import maps
 from builder.data.choices import COLUMNS, nearest
-from builder.data.parts import NO_PART, file_parts
+from builder.data.parts import NO_PART, file_parts, is_split, part_of
 from builder.data.raw import Raw
 from builder.data.readers import TABLE_FORMS
 from builder.data.schema import DataError, DatasetInfo
@@ -199,6 +199,11 @@ def read_upload(choice: DataChoice, home: Path) -> Raw:
         raw = readers()[known].raw(folder, meta, options)
         raw = raw if columns is None else with_columns(raw, columns)
         raw.warnings[:0] = meta.get("notes", [])
+        if raw.given is None and raw.target_kind == "class" and is_split(map(part_of, raw.classes)):
+            raw.warnings.append(
+                f"The classes are {', '.join(map(repr, raw.classes))}, which are rather the parts of a split; if they "
+                "are, add the files again."
+            )
         if raw.given is not None and not raw.contiguous and (none := int((raw.given == NO_PART).sum())):
             raw.warnings.append(f"{none:,} rows are in no part of the split that is given, and are left out.")
         raw.folder, raw.identity = folder, maps.key(folder.name, options, columns)
