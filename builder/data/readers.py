@@ -128,8 +128,8 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
     refuse_long_lines(text, filename)
     found = dialect_of(text)
     rows = sample(text, found)
-    if rows and len(rows[0]) > MAX_COLUMNS:
-        raise DataError(f"{filename[:100]!r} has {len(rows[0]):,} columns; at most {MAX_COLUMNS:,} can be read.")
+    if (columns := max(map(len, rows), default=0)) > MAX_COLUMNS:  # in any line: pandas takes minutes for a wide one
+        raise DataError(f"{filename[:100]!r} has {columns:,} columns; at most {MAX_COLUMNS:,} can be read.")
     headless = has_no_header(rows)
     names = named(rows, headless)
     try:

@@ -87,6 +87,7 @@ GREEDY = {
     "texts.parquet": lambda: long_texts(dictionary=False),
     "zeros.parquet": lambda: table(**{f"c{place}": np.zeros(100_000) for place in range(80)}),
     "line.csv": lambda: b"a,b\n" + b"1," * 12_000_000,
+    "wide.csv": lambda: b"a,b\n" + b"1," * 300_000,
     "quote.csv": lambda: b'a,b\n1,"' + b"x" * 24_000_000,
     "nested.json": lambda: b"[" * 3_000_000,
     "pictures.zip": lambda: zipped({f"{kind}/1.png": picture(50_000, 50_000) for kind in "ab"}, zipfile.ZIP_STORED),
