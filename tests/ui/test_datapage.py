@@ -214,6 +214,25 @@ def test_two_uploads_of_one_name_are_told_apart(home: Path) -> None:
     assert len(set(labels)) == len(labels)
 
 
+def test_other_data_takes_what_was_set_of_columns_that_it_has(home: Path) -> None:
+    """What it does not take is told, and what is predicted is asked of the new data."""
+    names = []
+    for place, head in enumerate(("size,color,kind", "size,shade,sort")):
+        rows = (f"{row % 7},{'rgb'[row % 3]},{'pq'[row % 2]}" for row in range(60))
+        names.append(add_file("\n".join([head, *rows]).encode(), f"goods {place}.csv", home).name)
+    said = {"columns": {"size": {"scale": "minmax"}, "color": {"impute": "most_frequent"}, "kind": {"role": "target"}}}
+    store = open_store(home)
+    store.create_project(
+        chain(TABLE, ("Linear", {"units": 2}), data=DataChoice.model_validate({"dataset": names[0], "options": said}))
+    )
+    app = AppTest.from_file(str(PAGE.with_name("design.py")), default_timeout=60).run()
+    next(one for one in app.selectbox if one.label == "Data").select(names[1]).run()
+    assert not app.exception
+    found = project_of(store).data
+    assert (found.dataset, found.options) == (names[1], {"columns": {"size": {"scale": "minmax"}}})
+    assert ["column 'color' does not fit" in toast.value for toast in app.toast] == [True]
+
+
 def test_a_network_is_started_for_the_data_that_is_shown(home: Path) -> None:
     store, (older, newer) = open_store(home), (brought(home, "sales.csv", 60), brought(home, "sales.csv", 80))
     app = opened("Look")
