@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builder.data import dialect
-from builder.data.coercion import GROUPED, are_grouped, date_forms, moment, number
+from builder.data.coercion import GROUPED, ISO, ISO_DATE, are_grouped, date_forms, moment, number
 from builder.data.decoded_size import refuse_long_lines, whole_table
 from builder.data.dialect import (
     BOOLEANS,
@@ -251,10 +251,11 @@ def stripped(values: pd.Series, decimal: str = ".", *, as_texts: bool = False) -
 
     if not pd.api.types.is_string_dtype(values) or pd.api.types.is_numeric_dtype(values):
         return values
-    texts = {text: text.strip() for text in values.dropna().unique() if isinstance(text, str)}
+    held = distinct(values)
     # Beside whole numbers beyond 64 bits, pandas itself takes a mark for a text.
-    if all(text == plain and text not in MISSING_MARKS for text, plain in texts.items()):
+    if all(text == text.strip() and text not in MISSING_MARKS for text in held):
         return values
+    texts = {text: text.strip() for text in held}
     known = {plain for plain in texts.values() if plain not in MISSING_MARKS}
     meanings: dict[str, Any] = {text: plain if plain in known else None for text, plain in texts.items()}
     if not as_texts and all(number(plain, decimal) is not None and plain not in BOOLEANS for plain in known):
@@ -265,12 +266,17 @@ def stripped(values: pd.Series, decimal: str = ".", *, as_texts: bool = False) -
     return values.map(meanings.get, na_action="ignore").astype("string")
 
 
+def distinct(values: pd.Series) -> list[str]:
+    """The texts in a column, each once."""
+    return [text for text in np.asarray(values.dropna().unique(), dtype=object).tolist() if isinstance(text, str)]
+
+
 def as_numbers(values: pd.Series, decimal: str = ".", *, grouped: bool = False) -> pd.Series:
     """A column of texts as numbers; not a number where one is missing or is none."""
     import pandas as pd
 
     codes, texts = pd.factorize(values)
-    meanings = [number(text, decimal, grouped) for text in pd.Index(texts).tolist()]
+    meanings = [number(text, decimal, grouped) for text in pd.Index(texts).to_numpy(dtype=object).tolist()]
     found = np.array([*(np.nan if one is None else one for one in meanings), np.nan])[codes]
     return pd.Series(found, index=values.index)
 
@@ -313,8 +319,7 @@ def _numbers(values: pd.Series, decimal: str) -> pd.Series:
     known = values.dropna()
     if not are_grouped(known.head(100).tolist(), decimal, surely=False):
         return values
-    texts = known.unique().tolist()
-    if not are_grouped(texts, decimal):
+    if not are_grouped(distinct(values), decimal):
         return values
     return _noted(as_numbers(values, decimal, grouped=True), GROUPED)
 
@@ -326,11 +331,15 @@ def _dates(values: pd.Series) -> pd.Series:
     if not pd.api.types.is_string_dtype(values):  # but numbers were made of it
         return values
     known = values.dropna()
-    if not date_forms(known.head(100).tolist()):
+    likely = date_forms(known.head(100).tolist())
+    if not likely:
         return values
-    texts = known.unique().tolist()
-    forms = date_forms(texts)
-    return values if len(forms) != 1 else _noted(dated(values, forms[0]), forms[0])
+    texts = distinct(values)
+    forms = likely if likely == [ISO] and all(map(re.compile(ISO_DATE).fullmatch, texts)) else date_forms(texts)
+    if len(forms) != 1:
+        return values
+    found = dated(values, forms[0])
+    return values if int(found.notna().sum()) < len(known) else _noted(found, forms[0])
 
 
 def dated(values: pd.Series, form: str) -> pd.Series:
@@ -338,7 +347,7 @@ def dated(values: pd.Series, form: str) -> pd.Series:
     import pandas as pd
 
     codes, texts = pd.factorize(values)
-    moments = [moment(text, form) for text in pd.Index(texts).tolist()]
+    moments = [moment(text, form) for text in pd.Index(texts).to_numpy(dtype=object).tolist()]
     found = pd.Series(pd.to_datetime(pd.Series([*moments, None], dtype=object), utc=True)).take(codes)
     return found.set_axis(values.index)
 

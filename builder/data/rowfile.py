@@ -289,8 +289,11 @@ def _column_values(
             column, cells, [_number_of(cell, dialect.decimal, grouped) for cell in cells], unreadable
         )
     if kind == "date":
-        form = _date_form(column, [cell for cell in known if not is_nothing(cell)])
+        form = str(column.get("form") or DATE_FORMS[0])
         dates = [_date_of(cell, form) for cell in cells]
+        if any(date is None and not is_nothing(cell) for date, cell in zip(dates, cells, strict=True)):
+            form = _date_form(column, [cell for cell in known if not is_nothing(cell)])
+            dates = [_date_of(cell, form) for cell in cells]
         if not any(dates):
             _refuse_other(column, known, "dates such as 2024-05-31")
         return _with_unreadable(column, cells, dates, unreadable)
