@@ -28,7 +28,7 @@ BYTES_PER_TRAINED_WEIGHT = 16
 # In how many different ways the networks of a project may be used; each is measured.
 MAX_USES = 500
 # How deep they may stand in each other: each is measured within the one around it, on one stack with all of a page.
-MAX_DEPTH = 150
+MAX_DEPTH = 100
 # Counts stop here, the largest that PyTorch, a database and a float can all hold: repetitions multiply without end.
 MOST = 2**63 - 1
 
@@ -59,7 +59,7 @@ class Totals:
     memory_bytes: int = 0
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Context:
     """A network as the rules see it.
 
@@ -231,20 +231,27 @@ class Context:
         if isinstance(layer, Input):
             self.measured[key] = Measured({"out": self.given.get(key, layer.spec())})
             return
-        specs = self.specs(key)
-        ports = layer.inputs()
-        if any(port.name not in specs or not fits(specs[port.name], port.kinds) for port in ports):
-            return
-        specs = {port.name: specs[port.name] for port in ports}
-        if asks_for_size(self.network.nodes[key]):
+        specs = self._arriving(key, layer)
+        if specs is not None and asks_for_size(self.network.nodes[key]):
             self._parse(key, specs)
             layer = self.layers.get(key)
+            # By its parameters a layer may have other ports now.
+            specs = self._arriving(key, layer) if layer else None
+        if specs is None:
+            return
         if isinstance(layer, Subnetwork):
             self.measured[key] = self._measure_inside(key, layer, specs)
         elif isinstance(layer, Output):
             self.measured[key] = Measured()
         elif layer is not None:
             self.measured[key] = measure(layer, tuple(specs.items()))
+
+    def _arriving(self, key: str, layer: Layer) -> dict[str, TensorSpec] | None:
+        """What flows into each port that a layer has, or None where something is missing or does not fit."""
+        specs, ports = self.specs(key), layer.inputs()
+        if any(port.name not in specs or not fits(specs[port.name], port.kinds) for port in ports):
+            return None
+        return {port.name: specs[port.name] for port in ports}
 
     def _measure_inside(self, key: str, layer: Subnetwork, specs: dict[str, TensorSpec]) -> Measured:
         """What the network does for which a node stands."""

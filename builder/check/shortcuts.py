@@ -12,6 +12,7 @@ import torch
 
 _ADDMM = torch.ops.aten.addmm.default
 _MM = torch.ops.aten.mm.default
+_TRILINEAR = torch.ops.aten._trilinear.default
 # What kind of numbers an operation gave that works number by number, by the operation and all but the shape.
 _kinds: dict[tuple[Any, ...], torch.dtype] = {}
 
@@ -24,9 +25,33 @@ def result(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             found = _MM(a, b)
             if bias.shape == found.shape[1:]:
                 return found
+    if function is _TRILINEAR and not kwargs and all(map(_plain, args[:3])):
+        return _trilinear(*args)
     if torch.Tag.pointwise in function.tags and not function._schema.is_mutable:
         return _numberwise(function, args, kwargs)
     return function(*args, **kwargs)
+
+
+def _trilinear(
+    one: torch.Tensor,
+    two: torch.Tensor,
+    three: torch.Tensor,
+    expand_one: list[int],
+    expand_two: list[int],
+    expand_three: list[int],
+    summed: list[int],
+    unrolled: int = 1,
+) -> torch.Tensor:
+    """The product of three tensors, each with axes of length one put in, summed over some axes. PyTorch takes the units
+    of a bilinear layer one by one for it: half a millisecond each, and a layer may have a million."""
+    shapes = []
+    for tensor, places in ((one, expand_one), (two, expand_two), (three, expand_three)):
+        shape = list(tensor.shape)
+        for place in places:
+            shape.insert(place, 1)
+        shapes.append(shape)
+    whole = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
+    return one.new_empty([length for axis, length in enumerate(whole) if axis not in summed])
 
 
 def _numberwise(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from builder.check.rules import RULES, RULES_INSIDE, Rule
 from builder.compile import CompileError, source
 from builder.graph import DocumentError, EditError, Network, Project, apply, dumps, loads, parse
 from builder.layers import registry
-from tests.networks import TABLE, chain, digits_mlp, network, networks
+from tests.networks import TABLE, chain, digits_mlp, network, networks, project
 
 DOCUMENT = digits_mlp()
 FAILURES = (KeyError("boom"), AssertionError("boom"), ZeroDivisionError("boom"), RecursionError("boom"), MemoryError())
@@ -179,8 +180,9 @@ def test_a_deep_network_is_measured_from_a_deep_page() -> None:
     def deeper(levels: int) -> Analysis:
         return deeper(levels - 1) if levels else analyse(nested(MAX_DEPTH, {}))
 
-    assert not faults(deeper(150))
-    assert deeper(150).totals.layers == 1
+    found = deeper(150)
+    assert [issue.message for issue in faults(found)] == []
+    assert found.totals.layers == 1
 
 
 def test_networks_that_stand_in_each_other_unused_are_measured_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +205,34 @@ def test_an_axis_without_a_length_is_an_issue(axis: int) -> None:
     assert "has no value" in errors[0].message
     assert ("batch axis" if axis in (0, -2) else "has no axis") in errors[0].message
     assert not analyse(chain(TABLE, ("Linear", {"units": "size(1) * 2"}))).errors
+
+
+@pytest.mark.parametrize("layer", ["Stack", "Add", "Concat", "Maximum"])
+def test_ports_that_follow_from_a_size_are_asked_for(layer: str) -> None:
+    """size(1) inputs of a layer that has two edges: what it takes was looked up before it was known."""
+    edges = [("input_1", "layer_1.a"), ("input_1", "layer_1.b"), ("layer_1", "output_1")]
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
+        "input_1": ("Input", {"shape": [4]}),
+        "layer_1": (layer, {"count": "size(1)"}),
+        "output_1": ("Output", {}),
+    }
+    found = analyse(project(nodes, edges))
+    assert {(issue.code, issue.node, issue.port) for issue in found.errors} == {
+        ("missing_input", "layer_1", "c"),
+        ("missing_input", "layer_1", "d"),
+    }
+
+
+def test_a_million_units_are_measured_at_once() -> None:
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
+        "input_1": TABLE,
+        "bilinear_1": ("Bilinear", {"units": 1_000_000}),
+        "output_1": ("Output", {}),
+    }
+    edges = [("input_1", "bilinear_1.a"), ("input_1", "bilinear_1.b"), ("bilinear_1", "output_1")]
+    start = time.process_time()
+    assert analyse(project(nodes, edges)).nodes["bilinear_1"].parameters == 1_000_000 * (30 * 30 + 1)
+    assert time.process_time() - start < 2.0
 
 
 def layered(depth: int) -> Any:
