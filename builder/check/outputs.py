@@ -207,10 +207,21 @@ class Place:
     def __init__(self, context: Context, prefix: str = "", around: Callable[[str], Found | None] | None = None) -> None:
         self.context, self.prefix, self.around = context, prefix, around
         self._known: dict[tuple[str, str], Found | None] = {}
+        self._is_walked = False
 
     def behind(self, edge: Edge) -> Found | None:
         """What flows along an edge."""
-        key = (edge.source_node, edge.source_port)
+        if not self._is_walked:
+            self._is_walked = True
+            # From the Inputs on: from the end, a chain of some hundred layers would be deeper than the stack.
+            for node in self.context.order:
+                for port in layer.outputs() if (layer := self.context.layers.get(node)) else ():
+                    self._port(node, port.name)
+        return self._port(edge.source_node, edge.source_port)
+
+    def _port(self, node: str, port: str) -> Found | None:
+        """What comes out of a port of a node."""
+        key = (node, port)
         if key not in self._known:
             self._known[key] = None  # of a network that feeds itself, nothing is known
             self._known[key] = self._given_by(*key)
