@@ -15,7 +15,7 @@ from typing import Any, Literal
 from builder.graph.composition import COMPOSITIONS
 from builder.graph.document import Project
 from builder.graph.edits import Edit, EditError, apply
-from builder.graph.files import oversize
+from builder.graph.files import storage_problem
 
 HISTORY = 200
 MAX_CLIENTS = 50
@@ -116,7 +116,7 @@ class Editor:
             if project == self._project:
                 return False
             # What was there once fits again, so Undo and Redo need not ask.
-            if sentence := oversize(project, self._project):
+            if sentence := storage_problem(project, self._project):
                 raise EditError(sentence)
             self._undo = [*self._undo[-HISTORY + 1 :], self._project]
             self._redo = []
@@ -135,7 +135,7 @@ class Editor:
             if project == self._project:
                 return False
             # What was there once fits again, so Undo and Redo need not ask.
-            if sentence := oversize(project, self._project):
+            if sentence := storage_problem(project, self._project):
                 raise EditError(sentence)
             self._undo = [*self._undo[-HISTORY + 1 :], self._project]
             self._redo = []

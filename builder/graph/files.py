@@ -54,12 +54,15 @@ def dumps(project: Project) -> str:
     return json.dumps(to_json(project), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def oversize(project: Project, before: Project | None = None) -> str:
-    """Why a document is too large to be written and read again, or nothing. One that was too large `before` may stay so
-    as long as it does not grow."""
-    if len(project.model_dump_json().encode()) * INDENTED <= MAX_BYTES:
-        return ""  # most are, and this takes a tenth of the time
-    size = len(dumps(project).encode())
+def storage_problem(project: Project, before: Project | None = None) -> str:
+    """Why a document cannot be written and read again, such as its size; empty where it can. One that was too large
+    `before` may stay so as long as it does not grow."""
+    try:
+        if len(project.model_dump_json().encode()) * INDENTED <= MAX_BYTES:
+            return ""  # most are, and this takes a tenth of the time
+        size = len(dumps(project).encode())
+    except ValueError:  # a lone surrogate, which UTF-8 does not have
+        return "This document holds half a character, which cannot be stored; type it again."
     if size <= MAX_BYTES or (before is not None and size <= len(dumps(before).encode())):
         return ""
     return (
@@ -74,7 +77,7 @@ def checked(project: Project) -> str:
     Raises:
         DocumentError: it could not be; the message says why.
     """
-    if sentence := oversize(project):
+    if sentence := storage_problem(project):
         raise DocumentError(sentence)
     text = dumps(project)
     loads(text)

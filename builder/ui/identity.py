@@ -32,7 +32,7 @@ def owner() -> str:
     named = plain(st.context.headers.get(header) or "") if header else ""
     if named:
         return f"user {named}" if len(named) <= _MAX_OWNER - 5 else f"user {named[:40]} {_short(named)}"
-    cookie = st.context.cookies.get(COOKIE, "")
+    cookie = str(st.context.cookies.get(COOKIE, ""))
     if _VALUE.fullmatch(cookie):
         return f"browser {_short(cookie)}"
     context = get_script_run_ctx()
