@@ -95,6 +95,10 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
 
 
 def _kind(annotation: Any) -> tuple[FieldKind, tuple[str, ...]]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        # Names, or a value that is more than a form can ask for: then the form offers the names.
+        named = [part for part in get_args(annotation) if get_origin(part) is Literal]
+        annotation = named[0] if len(named) == 1 else annotation
     if get_origin(annotation) is Literal:
         return "choice", get_args(annotation)
     if get_origin(annotation) is tuple:

@@ -177,7 +177,7 @@ def test_exact_match_equals_a_slow_loop() -> None:
 def test_the_command_line_lists_answers() -> None:
     found = evaluated()
     assert found.report
-    lines = "\n".join(lines_of(cast(Run, SimpleNamespace(title="Dates", id="1")), found)).splitlines()
+    lines = "\n".join(lines_of(cast(Run, SimpleNamespace(title="Dates", id="1", summary={})), found)).splitlines()
     first = found.report[0]
     (shown,) = [line for line in lines if line and line.split()[0] == f"{first['row']:,}"][:1]
     assert str(first["expected"]) in shown

@@ -26,6 +26,7 @@ from builder.train import checkpoints, control, start
 from builder.train.queue import limits
 from builder.ui.identity import COOKIE, HEADER, BrowserCookie
 from builder.ui.request_guard import middleware
+from builder.ui.words import plain
 from tests.store.states import put, put_sweep
 from tests.train.runs import moons
 
@@ -220,7 +221,7 @@ def test_limits_act_on_each_alone_and_places_are_shared(
         owners.append(store.runs()[0].owner)
         app = page("train", project_id)
         next(item for item in app.button if item.label == "Start training").click().run()
-        assert "You have 2 runs that train or wait; at most 1 can train and 1 wait." in app.error[0].value
+        assert plain("You have 2 runs that train or wait; at most 1 can train and 1 wait.") in app.error[0].value
     taken = [store.claim_next(limits()) for _ in range(3)]
     assert [run and run.owner for run in taken] == [*owners, None], "one each, though a third place is free"
     with pytest.raises(Full):

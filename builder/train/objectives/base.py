@@ -28,8 +28,9 @@ EVALUATION_BATCH = 512
 WORST = 20
 Settings = Mapping[str, float]
 RISING = (
-    "accuracy", "word_accuracy", "dice", "iou", "roc_auc", "r2", "entity_f1", "macro_f1", "micro_f1", "return",
-    "reward", "subset_accuracy", "f1",
+    "accuracy", "balanced_accuracy", "word_accuracy", "token_accuracy", "subset_accuracy", "exact_match", "precision",
+    "recall", "f1", "macro_f1", "micro_f1", "entity_f1", "entity_precision", "entity_recall", "roc_auc", "pr_auc",
+    "mean_average_precision", "dice", "iou", "r2", "explained", "return", "reward",
 )  # fmt: skip
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
