@@ -290,6 +290,7 @@ def _import_heavy() -> None:
     import torch.optim.adam
     import torch.utils.flop_counter
 
+    import builder.compile.logits  # noqa: F401
     from builder.check.eager import spare_the_compiler, step_as_it_is
     from builder.data.registry import builtin
     from builder.layers import registry
