@@ -102,7 +102,7 @@ def _branch(store: Store, asked: Namespace, context: Context) -> int:
         training = {key: value for key, value in values.items() if value is not None}
         made = branch(store, run.id, at, training=training, owner=terminal_owner())
     except ValueError as error:
-        raise Failure(str(error).splitlines()[0]) from None
+        raise UsageError(str(error).splitlines()[0]) from None
     return _followed(store, made, context)
 
 

@@ -222,7 +222,8 @@ def _fold(raw: Raw, choice: DataChoice, method: str) -> Parts:
 
 def _folds_of_training(raw: Raw, choice: DataChoice) -> Parts:
     """Folds of the rows that the data does not give as the test, which no fold ever sees."""
-    assert raw.given is not None
+    if raw.given is None:
+        raise DataError("This data does not say how it is split, so it has no given test rows to leave out of folds.")
     rows = np.flatnonzero((raw.given != TEST) & (raw.given != NO_PART))
     refuse_few(len(rows))
     groups, times = (None if values is None else values[rows] for values in (raw.groups, raw.times))
