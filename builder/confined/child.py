@@ -24,7 +24,7 @@ from builder.train.limits import loosen, no_memory, size
 
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG: with the server that has forked it, a process ends
 # What is refused in words by what reads the files; the asking side raises the same.
-SENTENCES = ("UsageError", "DocumentError", "FetchError", "Unreadable", "DataError")
+SENTENCES = ("UsageError", "DocumentError", "FetchError", "Unreadable", "DataError", "StartError", "CompileError")
 OUT_OF_MEMORY = "Reading it takes more than {limit} of memory; bring a part of it, or raise NETLOOM_UPLOAD_MEMORY_GB."
 
 
@@ -138,12 +138,32 @@ class Asked:
 
         return read_into(Path(request["path"]), request["name"], Path(request["weights"]), request.get("prepare"))
 
+    def answer_take(self, request: wire.Message, blobs: list[bytes]) -> Any:
+        """Leave in a file the weights that a drawn network takes from a folder."""
+        from builder.confined.models import take_into
+
+        return take_into(request["project"], Path(request["path"]), Path(request["weights"]))
+
+    def answer_picture(self, request: wire.Message, blobs: list[bytes]) -> Any:
+        """The pixels of one picture."""
+        from builder.confined.examples import as_json
+        from builder.data.images import picture
+
+        return as_json(picture(blobs[0], request["filename"], request["side"]))
+
+    def answer_sound(self, request: wire.Message, blobs: list[bytes]) -> Any:
+        """The first samples of one sound."""
+        from builder.confined.examples import as_json
+        from builder.data.uploads.soundfiles import read_sound
+
+        return as_json(read_sound(blobs[0], request["filename"], request["rate"])[: request["most"]])
+
 
 def _preload_data() -> None:
     """Import what readers of data need, so that each process that is forked has it at once."""
     from builder.data.uploads import readers
 
-    for name in ("openpyxl", "pandas", "PIL.Image", "pyarrow.ipc", "pyarrow.parquet", "soundfile"):
+    for name in ("openpyxl", "pandas", "PIL.Image", "pyarrow.ipc", "pyarrow.parquet", "scipy.signal", "soundfile"):
         import_module(name)
     import_module("builder.confined.forms")
     import_module("PIL.Image").init()

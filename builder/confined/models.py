@@ -4,19 +4,29 @@ once more, and the weights as safetensors."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from builder.compile import source
 from builder.compile.importers import Imported, Unreadable
 from builder.confined.process import GB, MODELS, EndedError, Process, RefusedError
 from builder.data.fetching import FetchError
 from builder.errors import UsageError
 from builder.graph import DocumentError, Preparation, Project, dumps, loads
+from builder.store import Store
+from builder.store import weights as kept_weights
+from builder.train.origin import WEIGHTS, StartError
 
 NEITHER = "This is neither a Keras model nor a Netloom project, which is a JSON object with name and networks."
-_REFUSALS = {"DocumentError": DocumentError, "FetchError": FetchError, "UsageError": UsageError}
+_REFUSALS = {
+    "DocumentError": DocumentError,
+    "FetchError": FetchError,
+    "UsageError": UsageError,
+    "StartError": StartError,
+}
 # Beside what the file itself takes: torch and what belongs to it.
 _TORCH_BYTES = GB // 4
 
@@ -31,30 +41,78 @@ def read_models(path: Path, name: str = "", prepare: Preparation | None = None) 
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    files = [path] if path.is_file() else [found for found in path.rglob("*") if found.is_file()]
     with TemporaryDirectory(prefix="netloom-") as folder:
         weights = Path(folder) / "weights.safetensors"
         request = {"do": "model", "path": str(path.absolute()), "name": name, "weights": str(weights)}
         request |= {"prepare": prepare} if prepare else {}
         try:
-            process = Process(_TORCH_BYTES + sum(found.stat().st_size for found in files), MODELS)
-            try:
-                answer = process.ask(request)
-            finally:
-                process.close()
+            answer = _asked(request, path)
             tensors = load_file(weights) if weights.exists() else {}
             # The file goes with its folder, so each tensor needs memory of its own.
             kept = {key: tensor.clone() for key, tensor in tensors.items()}
         except RefusedError as error:
             raise _REFUSALS.get(error.kind, Unreadable)(str(error)) from None
-        except EndedError as error:
-            raise Unreadable(f"The model cannot be read: {error}.") from None
         except SafetensorError:
             raise Unreadable("The weights of this model cannot be kept.") from None
     others: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in answer["others"].items()
     }
     return Imported(loads(answer["project"].encode()), kept, **others), bool(answer["document"])
+
+
+def keep_folder(store: Store, project: Project, path: Path) -> tuple[str, tuple[str, ...]]:
+    """Keep in the data folder what a drawn network takes from a folder that Hugging Face's libraries wrote. Returns
+    what a document says to start from it, and remarks on what was left out.
+
+    Raises:
+        Unreadable: this architecture is not known, or a file is damaged, or takes too much memory or time.
+        StartError: none of the tensors fits the network.
+        CompileError: the network has errors.
+        StoreError: the weights cannot be kept.
+    """
+    with TemporaryDirectory(prefix="netloom-") as folder:
+        taken = Path(folder) / "weights.safetensors"
+        request = {"do": "take", "path": str(path.absolute()), "project": dumps(project), "weights": str(taken)}
+        try:
+            answer = _asked(request, path)
+        except RefusedError as error:
+            if error.kind == "CompileError":
+                source(project)  # says the same with the issues themselves, which no sentence carries
+            raise _REFUSALS.get(error.kind, Unreadable)(str(error)) from None
+        if not taken.is_file() or taken.stat().st_size > kept_weights.MAX_BYTES:
+            raise Unreadable("The weights of this folder cannot be kept.")
+        digest = kept_weights.keep(store.home, taken.read_bytes())
+    return f"{WEIGHTS}{digest}", tuple(str(remark) for remark in answer["remarks"])
+
+
+def _asked(request: Mapping[str, Any], path: Path) -> Any:
+    """What a confined process of their own answers about a file or a folder.
+
+    Raises:
+        RefusedError: it says why not.
+        Unreadable: it took too much memory or time, or has crashed.
+    """
+    files = [path] if path.is_file() else [found for found in path.rglob("*") if found.is_file()]
+    try:
+        process = Process(_TORCH_BYTES + sum(found.stat().st_size for found in files), MODELS)
+        try:
+            return process.ask(request)
+        finally:
+            process.close()
+    except EndedError as error:
+        raise Unreadable(f"The model cannot be read: {error}.") from None
+
+
+def take_into(project: str, path: Path, weights: Path) -> dict[str, Any]:
+    """In the confined process: the weights that a document's network takes from a folder, in a file."""
+    from safetensors.torch import save_file
+
+    from builder.train import pretrained
+    from builder.train.checkpoints import separate
+
+    taken = pretrained.take(loads(project.encode()), pretrained.open_folder(path))
+    save_file(separate(taken.weights), weights)
+    return {"remarks": list(taken.remarks)}
 
 
 def read_into(path: Path, name: str, weights: Path, prepare: Preparation | None = None) -> dict[str, Any]:

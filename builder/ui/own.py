@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
-from builder.data import Prepared
+from builder.confined import read_picture, read_sound
+from builder.data import DataError, Prepared
 from builder.data.encode import as_text, sized
-from builder.data.images import FORMATS, picture
-from builder.data.uploads.soundfiles import read_sound
+from builder.data.images import FORMATS
 from builder.explain.axes import Axes, axes_of
 from builder.ui.pictures import enlarged
 from builder.ui.words import plain
 
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
 # The longest side of a picture that can be drawn by hand, and the most steps of a series that can be typed.
 DRAWN, TYPED = 64, 4096
 HEIGHT = 360
+READ = "own file"  # in the session: what was read last
 MAX_UPLOAD_MIB = 50  # of one picture or one sound
 
 _HTML = """
@@ -40,6 +45,15 @@ button { font: 0.85rem var(--st-font); color: var(--st-text-color); background: 
 button:hover, button[aria-pressed=true] { border-color: var(--st-primary-color); color: var(--st-primary-color); }
 button:focus-visible { outline: 2px solid var(--st-primary-color); }
 """
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What was read last, or why it was refused."""
+
+    key: tuple[str, str]
+    values: np.ndarray | None
+    refusal: str
 
 
 def own_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -95,8 +109,9 @@ def _picture(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
     if file is None:
         st.caption("Until one is uploaded, the row's picture stands here.")
         return begun
-    pixels = picture(file.getvalue(), file.name, max(height, width, 256)).astype(np.float32)
-    found = np.clip(sized(pixels, channels, height, width) / 255, 0, 1).transpose(1, 2, 0)
+    side = max(height, width, 256)
+    pixels = _read(file, f"{key} {side}", lambda content, called: read_picture(content, called, side))
+    found = np.clip(sized(pixels.astype(np.float32), channels, height, width) / 255, 0, 1).transpose(1, 2, 0)
     st.image(enlarged(found.squeeze()), width=160)
     return _raw(found, field)
 
@@ -146,7 +161,7 @@ def _sound(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
     elif way == "Record":
         file = st.audio_input("A sound", key=f"{key} record")
     if file is not None:
-        sound = read_sound(file.getvalue(), file.name, rate)[:samples]
+        sound = _read(file, key, lambda content, called: read_sound(content, called, rate, samples))
         begun = np.zeros((samples, 1))
         begun[: len(sound), 0] = sound
     elif way != ways[0]:
@@ -154,6 +169,25 @@ def _sound(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
     st.audio(begun[:, 0], sample_rate=rate)
     st.caption(f"Cut, or filled with silence, to {samples / rate:.3g} seconds.")
     return begun
+
+
+def _read(file: UploadedFile, key: str, read: Callable[[bytes, str], np.ndarray]) -> np.ndarray:
+    """What an uploaded file holds. It is read once and not with each run of the page, also where it is refused.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    before = st.session_state.get(READ)
+    if before is None or before.key != (key, file.file_id):
+        values, refusal = None, ""
+        try:
+            values = read(file.getvalue(), file.name)
+        except DataError as error:
+            refusal = str(error)
+        before = st.session_state[READ] = _Read((key, file.file_id), values, refusal)
+    if before.values is None:
+        raise DataError(before.refusal)
+    return before.values
 
 
 def _columns(field: Mapping[str, Any], start: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from builder import train
 from builder.check import Analysis
 from builder.compile import CompileError, source
 from builder.compile.importers import Unreadable
+from builder.confined import keep_folder
 from builder.store import Missing, Run, Store, StoreError, weights
 from builder.train import checkpoints
 from builder.train.origin import RUN, WEIGHTS
@@ -52,18 +53,16 @@ def _from_files(live: Live) -> None:
     )
     if not st.button("Take what fits", disabled=not files, type="primary"):
         return
-    from builder.train import pretrained
-
     try:
         with TemporaryDirectory(prefix="netloom-") as place, st.spinner("Reading its weights …"):
             for file in files:
                 (Path(place) / Path(file.name).name).write_bytes(file.getvalue())
-            start, taken = pretrained.keep(live.store, live.project, place)
+            start, remarks = keep_folder(live.store, live.project, Path(place))
     except (Unreadable, train.StartError, CompileError, StoreError) as error:
         show_error(error)
         return
     live.apply({"kind": "project", "training": {"start": start}})
-    for remark in taken.remarks:
+    for remark in remarks:
         st.toast(plain(remark))
     st.rerun()
 

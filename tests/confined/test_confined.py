@@ -123,7 +123,8 @@ def test_what_would_be_gigabytes_is_refused_in_words(
 
 
 def test_memory_beyond_the_limit_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NETLOOM_UPLOAD_MEMORY_GB", "0.2")
+    monkeypatch.setenv("NETLOOM_UPLOAD_MEMORY_GB", "0.3")
+    assert Look({"a.csv": TABLE}, "a.csv").kinds()
     rows = b"a,b,y\n" + b"".join(b"%d,%d,text %d\n" % (number, number, number) for number in range(900_000))
     with pytest.raises(DataError, match="memory"):
         Look({"a.csv": rows}, "a.csv").kinds()

@@ -20,9 +20,11 @@ from builder.data import schema
 from builder.graph import DataChoice, Project, dumps
 from builder.store import Store, open_store, weights
 from builder.train import adopt
+from builder.train.pretrained import folder as folders
 from tests.networks import digits_mlp
 from tests.store.states import put
 from tests.train.runs import trained_here
+from tests.train.test_pretrained import BERT, bert_weights, small_bert, written
 
 ROOT = Path(__file__).parents[2]
 KERAS = ROOT / "tests" / "compile" / "keras" / "mlp.json"
@@ -237,3 +239,29 @@ def test_what_one_tab_could_not_resume_is_no_trouble_of_another(store: Store) ->
     assert any("only a run that failed" in item.value for item in one.error)
     other.run()
     assert not other.error
+
+
+def test_the_train_page_takes_weights_from_a_folder_and_refuses_a_hostile_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    brought, project_id = bert_weights(), store.create_project(small_bert(4))
+    folder = written(tmp_path / "tiny", BERT, brought)
+    files = [(path.name, path.read_bytes(), "application/octet-stream") for path in sorted(folder.iterdir())]
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("The folder is read in the process of the web server.")
+
+    monkeypatch.setattr(folders, "_json", refuse)
+    shown = app("train")
+    uploader = next(item for item in shown.file_uploader if item.label == "Its files")
+    uploader.set_value([(name, b"[" * 10**6 if name == "config.json" else own, kind) for name, own, kind in files])
+    button(shown.run(), "Take what fits").click().run()
+    assert not shown.exception
+    assert "config.json cannot be read (RecursionError)." in [item.value.replace("\\", "") for item in shown.error]
+    assert store.load(project_id).project.training.start == ""
+    next(item for item in shown.file_uploader if item.label == "Its files").set_value(files)
+    button(shown.run(), "Take what fits").click().run()
+    assert not shown.exception
+    start = store.load(project_id).project.training.start
+    found = load_file(weights.path(store.home, start.removeprefix("weights:")))
+    assert torch.equal(found["words.weight"], brought["bert.embeddings.word_embeddings.weight"])

@@ -183,6 +183,7 @@ def _first_weights(store: Store, project: Project, wanted: str, context: Context
         UsageError: there is neither such a file nor such a run.
         StartError, Unreadable: a folder holds no weights that fit.
     """
+    from builder.confined import keep_folder
     from builder.store import weights
     from builder.train import pretrained
 
@@ -190,8 +191,8 @@ def _first_weights(store: Store, project: Project, wanted: str, context: Context
         return ""
     path = Path(wanted)
     if pretrained.is_folder(path):
-        start, taken = pretrained.keep(store, project, path)
-        for remark in taken.remarks:
+        start, remarks = keep_folder(store, project, path)
+        for remark in remarks:
             context.note(remark)
         return start
     if path.suffix != ".safetensors" and not path.is_file():

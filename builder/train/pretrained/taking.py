@@ -13,11 +13,9 @@ from builder.compile import module, source
 from builder.compile.importers import Imported, Unreadable
 from builder.compile.importers.preparation import of_processor, stated
 from builder.graph import Preparation, Project
-from builder.store import Store, weights
 from builder.text import plain
-from builder.train.checkpoints import separate
 from builder.train.observe.places import Place, places
-from builder.train.origin import WEIGHTS, Fit, fit
+from builder.train.origin import Fit, fit
 from builder.train.pretrained.documents import document
 from builder.train.pretrained.families import BLOCKS, FAMILIES, Family, Layer, Source
 from builder.train.pretrained.folder import Folder, open_folder
@@ -100,19 +98,6 @@ def take(project: Project, folder: Folder) -> Taken:
         more = f" and {len(spare) - _LISTED} more" if len(spare) > _LISTED else ""
         remarks.append(f"Nothing here asks for {plain(', '.join(spare[:_LISTED]))}{more}.")
     return Taken({name: found[name] for name in told.names}, told, tuple(dict.fromkeys(remarks)))
-
-
-def keep(store: Store, project: Project, path: str | Path) -> tuple[str, Taken]:
-    """Keep what a drawn network takes from a folder in the data folder. Returns what a document says to start from it.
-
-    Raises:
-        Unreadable, StartError, CompileError: as `take` does.
-        StoreError: it cannot be kept.
-    """
-    from safetensors.torch import save
-
-    taken = take(project, open_folder(path))
-    return f"{WEIGHTS}{weights.keep(store.home, save(separate(taken.weights)))}", taken
 
 
 def family(folder: Folder) -> Family:
