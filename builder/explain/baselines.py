@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 USUAL = "usual"
 # Baselines are fitted to so many rows of the training split at most.
 ROWS = 2048
+# A typical row is looked for among so many.
+TYPICAL = 256
 # A picture is blurred by so much of its shorter side: what is finer is gone.
 BLUR = 1 / 8
 Asked = str | Mapping[str, Any]
@@ -326,6 +328,19 @@ def choose(asked: Asked, data: Prepared, inputs: Mapping[str, torch.Tensor]) -> 
     if len(set(words.values())) == 1:
         return Chosen(values, next(iter(words.values())), wanted.of_example)
     return Chosen(values, "; ".join(f"{text} ({field})" for field, text in words.items()), wanted.of_example)
+
+
+def typical_row(data: Prepared, fields: Iterable[str]) -> int:
+    """The number of the training row that lies nearest to the usual baselines, among the first few."""
+    import torch
+
+    rows = data.split["train"][:TYPICAL]
+    apart = torch.zeros(len(rows))
+    for source in _sources(data, list(fields), {}):
+        values, middle = data.inputs[source.spec.name][rows], BASELINES[USUAL].make(source)
+        far = (values != middle).float() if source.spec.kind == "tokens" else (values - middle).square()
+        apart += far.flatten(1).mean(1)
+    return int(rows[apart.argmin()])
 
 
 def brightest(data: Prepared, name: str) -> float:

@@ -6,41 +6,57 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from builder.explain.baselines import BASELINES, USUAL, offered
+from builder.explain.baselines import BASELINES, USUAL, offered, typical_row
 from builder.explain.options import UNUSED, taken
+from builder.ui.own import own_example
 from builder.ui.words import plain
 
 if TYPE_CHECKING:
     from builder.explain import Method
+    from builder.explain.baselines import Asked
     from builder.train import TrainedRun
 
 MEANT = (
     "What stands for “nothing”: the parts say what sets the example apart from this. Another baseline asks another "
     "question, so compare explanations only if they share it."
 )
+# The one choice that is no baseline of the data.
+CUSTOM = "custom"
 STEPS = "Steps on the path from the baseline to the example. Automatic: as many as the sum of the parts needs."
 
 
 def picked_baseline(trained: TrainedRun) -> dict[str, Any]:
-    """The options that were chosen, without those that are left as usual."""
+    """The options that were chosen, without those that are left as usual.
+
+    Raises:
+        DataError: what was uploaded for a custom row cannot be read.
+    """
     run_id = trained.run.id if trained.run else ""
-    known = {one.name: one for one in offered(trained.data, trained.fields)}
+    titles = {one.name: one.title for one in offered(trained.data, trained.fields)} | {CUSTOM: "Custom row"}
     with st.expander("Baseline and steps", icon=":material/tune:"):
         name = st.selectbox(
-            "Baseline", list(known), format_func=lambda name: known[name].title, key=f"baseline {run_id}", help=MEANT
+            "Baseline", list(titles), format_func=titles.__getitem__, key=f"baseline {run_id}", help=MEANT
         )
-        chosen = str(name)
-        if BASELINES[chosen].name == "class":
-            classes = trained.data.schema.target.classes
-            chosen = f"class:{st.selectbox('Class', classes, key=f'baseline class {run_id}')}"
-        elif BASELINES[chosen].name == "row":
-            last = trained.data.schema.rows - 1
-            chosen = f"row:{st.number_input('Row number', 0, last, 0, key=f'baseline row {run_id}')}"
+        chosen = _completed(trained, str(name), run_id)
         steps = st.number_input(
             "Integration steps", 1, 4096, None, placeholder="Automatic", key=f"steps {run_id}", help=STEPS
         )
     found: dict[str, Any] = {} if chosen == USUAL else {"baseline": chosen}
     return found | ({"n_steps": int(steps)} if steps is not None else {})
+
+
+def _completed(trained: TrainedRun, name: str, run_id: str) -> Asked:
+    """A baseline with what it needs beside its name: a class, the number of a row, or the row itself."""
+    if name == CUSTOM:
+        row = typical_row(trained.data, trained.fields)
+        st.caption(f"It begins as row {row} of the data, which is near the usual baseline. Change what you like.")
+        return own_example(trained.data, trained.data.row(row), f"baseline {run_id} {row}")
+    if BASELINES[name].name == "class":
+        return f"class:{st.selectbox('Class', trained.data.schema.target.classes, key=f'baseline class {run_id}')}"
+    if BASELINES[name].name == "row":
+        last = trained.data.schema.rows - 1
+        return f"row:{st.number_input('Row number', 0, last, 0, key=f'baseline row {run_id}')}"
+    return name
 
 
 def tell_unused(method: Method, options: dict[str, Any]) -> None:

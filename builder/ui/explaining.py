@@ -76,7 +76,11 @@ def explaining(live: Live) -> None:
             show_error(error)
             return
         target = _target(loaded.trained, row)
-        options = picked_baseline(loaded.trained)
+        try:
+            options = picked_baseline(loaded.trained)
+        except DataError as error:
+            show_error(error)
+            return
     with right:
         _answer_and_view(live, loaded, checkpoint, row, target, options)
 

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import streamlit as st
+import torch
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from builder import train
+from builder.explain.baselines import Chosen, choose, typical_row
 from builder.explain.drawing.drawn import cells
 from builder.explain.explanation import TITLES
 from builder.store import open_store
@@ -161,6 +164,57 @@ def test_the_baseline_and_the_steps_are_chosen_beside_the_example_and_named_in_t
     app.button_group(key="input method Gradients").set_value("saliency").run()
     assert any("does not use the chosen baseline and steps" in item.value for item in app.caption)
     assert not app.exception
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_a_row_of_ones_own_is_the_baseline_as_it_was_entered(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[Chosen] = []
+
+    def noted(*given: Any) -> Chosen:
+        compared.append(choose(*given))
+        return compared[-1]
+
+    monkeypatch.setattr("builder.explain.subject.choose", noted)
+    app = opened(name)
+    (run_id,) = {str(item.key).partition(" ")[2] for item in app.selectbox if str(item.key).startswith("baseline ")}
+    picker = app.selectbox(key=f"baseline {run_id}")
+    assert picker.options[-1] == "Custom row"
+    picker.set_value("custom").run()
+    run = train.load_run(open_store(), run_id)
+    number = typical_row(run.data, run.fields)
+    entered, key = run.data.row(number), f"own baseline {run_id} {number}"
+    assert all(torch.equal(compared[-1].values[one], run.data.inputs[one][number : number + 1]) for one in run.fields)
+    if name == TABLE:
+        box = next(item for item in app.number_input if str(item.key).startswith(key))
+        entered[str(box.label).replace("\\", "")] = 3 * float(box.value or 1)
+        box.set_value(3 * float(box.value or 1)).run()
+    elif name == TEXT:
+        entered["text"] = "play some music"
+        app.text_area(key=f"{key} text").set_value(entered["text"]).run()
+    else:
+        buffer = io.BytesIO()
+        Image.new("L", (8, 8), 255).save(buffer, "PNG")
+        app.segmented_control(key=f"{key} image way").set_value("Upload").run()
+        app.file_uploader(key=f"{key} image file").set_value(("white.png", buffer.getvalue(), "image/png")).run()
+        entered["image"] = np.full((1, 8, 8), 1 / run.data.preprocess["fields"][0]["scale"])
+    assert not app.exception
+    assert not app.error, [item.value for item in app.error]
+    for field, values in run.data.encode(entered, run.fields).items():
+        assert not torch.equal(values, run.data.inputs[field][number : number + 1])
+        assert torch.equal(compared[-1].values[field], values)
+    (said,) = [item.value for item in app.markdown if item.value.startswith("#### ")]
+    assert "compared with a row of one's own" in said
+
+
+def test_a_row_of_ones_own_that_cannot_be_read_is_refused_in_words() -> None:
+    app = opened(IMAGE)
+    (run_id,) = {str(item.key).partition(" ")[2] for item in app.selectbox if str(item.key).startswith("baseline ")}
+    app.selectbox(key=f"baseline {run_id}").set_value("custom").run()
+    (way,) = [item for item in app.segmented_control if str(item.key).startswith("own baseline ")]
+    way.set_value("Upload").run()
+    app.file_uploader[0].set_value(("torn.png", b"no picture", "image/png")).run()
+    assert not app.exception
+    assert any("is no picture that can be read" in item.value for item in app.error), [item.value for item in app.error]
 
 
 def test_damaged_weights_get_a_sentence() -> None:
