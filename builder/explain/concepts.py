@@ -28,6 +28,8 @@ from builder.explain.directions import (
     halves,
     spread,
 )
+from builder.explain.measuring import measured
+from builder.explain.model_check import model_check
 from builder.explain.nodes import InnerNode, acting_nodes, find
 from builder.explain.run import Question, Trained, subject_of
 
@@ -116,7 +118,8 @@ class ConceptScore:
 
 @dataclass(frozen=True)
 class Concepts:
-    """A concept at several nodes for several answers. `rows` are those of the concept, as far as they were used."""
+    """A concept at several nodes for several answers. `rows` are those of the concept, as far as they were used;
+    `model` says what is wrong with the network itself."""
 
     concept: str
     rows: tuple[int, ...]
@@ -126,6 +129,7 @@ class Concepts:
     scores: tuple[ConceptScore, ...]
     weights: str = ""
     seconds: float = 0.0
+    model: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values, with each verdict in words."""
@@ -240,6 +244,7 @@ def concepts(
     for node in places:
         scores += _at(trained, node, names, sides, repeats, seed, told)
     scores = [_judged(score, len(scores)) for score in scores]
+    quality = model_check(trained.project, trained.model, trained.data, weights, measured(trained.project).totals.flops)
     made = Concepts(
         wanted.title,
         tuple(int(row) for row in sides[0]),
@@ -249,6 +254,7 @@ def concepts(
         tuple(scores),
         weights,
         perf_counter() - started,
+        quality.sentence if quality else "",
     )
     if folder:
         kept.save(folder, name, made)

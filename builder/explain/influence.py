@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from builder.explain.base import ExplainError
-from builder.explain.explanation import Level
+from builder.explain.explanation import Level, Verdict
 from builder.explain.measuring import measured
+from builder.explain.model_check import ModelCheck, model_check
 from builder.explain.relearning import Tried, judged, relearn
 from builder.explain.saying import said_of
+from builder.explain.verdict import with_model
 from builder.explain.way import Stage, Trained, kept_of, way
 from builder.train.weight_files import read_weights
 
@@ -53,7 +55,8 @@ class Lesson:
 @dataclass(frozen=True)
 class Influence:
     """What taught a network its answer to one example. `lessons_for` lowered the loss of it most, the strongest first,
-    `lessons_against` raised it. `influences` are those of all `rows` that were looked at, of `training_rows`."""
+    `lessons_against` raised it. `influences` are those of all `rows` that were looked at, of `training_rows`. `model`
+    says in a few words what is wrong with the network itself."""
 
     row: int
     answer: str
@@ -72,6 +75,7 @@ class Influence:
     verdict: str
     weights: str = ""
     seconds: float = 0.0
+    model: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -149,6 +153,8 @@ def influence(
     if before is not None:
         return before
     found = _influence(trained, inputs, example.row, chosen, way(trained, folder, checkpoint), most, seed, progress)
+    judged_by = with_model(Verdict(found["level"], found["verdict"]), _quality(trained, weights))
+    found |= {"level": judged_by.level, "verdict": judged_by.sentence, "model": judged_by.model}
     made = Influence(**found, label=example.target, weights=weights, seconds=perf_counter() - started)
     if folder:
         kept.save(folder, name, made)
@@ -190,6 +196,7 @@ def suspects(
         Lesson(int(rows[place]), float(total[place]), float(losses[place]), *told[number])
         for number, place in enumerate(order[:most])
     ]
+    quality = _quality(trained, weights)
     made = Suspects(
         rows[order],
         total[order],
@@ -198,7 +205,7 @@ def suspects(
         tuple(stage for stage, _ in stages),
         _looked_by(work),
         len(trained.data.split["train"]),
-        _told_of(len(stages)),
+        f"{quality.sentence if quality else ''} {_told_of(len(stages))}".strip(),
         weights,
         perf_counter() - started,
         tuple(label for label, _, _ in told),
@@ -207,6 +214,11 @@ def suspects(
     if folder:
         kept.save(folder, name, made)
     return made
+
+
+def _quality(trained: Trained, weights: str) -> ModelCheck | None:
+    """Whether the network is worth believing: what taught one at chance taught it nothing."""
+    return model_check(trained.project, trained.model, trained.data, weights, measured(trained.project).totals.flops)
 
 
 def refuse(trained: Trained) -> None:

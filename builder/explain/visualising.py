@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from builder.explain.base import ExplainError
 from builder.explain.explanation import Verdict
+from builder.explain.measuring import measured
+from builder.explain.model_check import model_check
 from builder.explain.target import VALUING
+from builder.explain.verdict import with_model
 
 if TYPE_CHECKING:
     import torch
@@ -145,7 +148,8 @@ def visualised(
     if before is not None:
         return replace(before, checkpoint=checkpoint)
     found = replace(maker.run(seeds, steps, seed, progress), weights=weights, checkpoint=checkpoint)
-    found = replace(found, seconds=perf_counter() - started)
+    quality = model_check(trained.project, trained.model, trained.data, weights, measured(trained.project).totals.flops)
+    found = replace(found, verdict=with_model(found.verdict, quality), seconds=perf_counter() - started)
     if folder:
         kept.save(folder, name, found)
     return found

@@ -12,6 +12,7 @@ from builder.explain.answering import answered
 from builder.explain.concepts import FEWEST, URL, WORDS, Concepts, ConceptScore, Wanted, concepts, numbers, usual_nodes
 from builder.explain.concepts import obstacle as unfit
 from builder.explain.drawing.scale import AGAINST, FOR
+from builder.ui.attributing import ICONS
 from builder.ui.charts import MARGIN
 from builder.ui.influence import CARD, show_row
 from builder.ui.taking import chart
@@ -133,6 +134,8 @@ def _of_column(data: Prepared, columns: list[str]) -> Wanted | None:
 
 def _shown(look: Look, found: Concepts) -> None:
     st.markdown(f"#### {plain(found.concept)}")
+    if found.model:
+        st.warning(plain(found.model), icon=ICONS["caution"])
     for score in found.scores:
         title, colour, icon = SIGNS[score.word]
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from builder.explain.drawing.scale import AGAINST, FOR
-from builder.explain.explanation import TITLES
+from builder.explain.explanation import Verdict
 from builder.explain.influence import URL, Influence, Lesson, Suspects, influence, suspects
 from builder.explain.influence import obstacle as unfit
 from builder.explain.way import Stage
 from builder.text import number
-from builder.ui.attributing import COLOURS, ICONS
+from builder.ui.attributing import badges
 from builder.ui.charts import MARGIN, TRAIN
 from builder.ui.results import show_example
 from builder.ui.taking import chart
@@ -56,7 +56,7 @@ def _taught(look: Look) -> None:
     )
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.badge(TITLES[found.level], icon=ICONS[found.level], color=COLOURS[found.level])
+            badges(Verdict(found.level, found.verdict, model=found.model))
             st.markdown(_numbers(found), width="content")
         st.caption(plain(found.verdict))
     key = f"influence {found.against}"

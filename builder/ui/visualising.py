@@ -14,7 +14,7 @@ from builder.explain.axes import Axes, axes_of
 from builder.explain.drawing import figures
 from builder.explain.visualising import Visualised, refusal, visualised, widths
 from builder.text import plain as on_one_line
-from builder.ui.attributing import COLOURS, ICONS
+from builder.ui.attributing import badges
 from builder.ui.influence import CARD, show_row
 from builder.ui.taking import chart
 from builder.ui.trouble import guard, show_error
@@ -85,8 +85,7 @@ def _drawn(look: Look, found: Visualised) -> None:
         f"training rows **{found.highest:.4g}** (their mean {found.mean:.3g} ± {found.deviation:.2g})."
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        level = found.verdict.level
-        st.badge(plain(found.verdict.title), icon=ICONS[level], color=COLOURS[level])
+        badges(found.verdict)
         st.caption(plain(found.verdict.sentence), width="content")
     table = {"what": ["made"] * len(found.reached) + [f"row {row}" for row in found.rows_most]}
     chart(

@@ -14,15 +14,18 @@ from builder.data import prepare
 from builder.data.uploads import add_file
 from builder.explain import explain, methods
 from builder.explain.base import registry
+from builder.explain.concepts import Wanted, concepts
 from builder.explain.cross_check import cross_check
 from builder.explain.drawing.page import html
 from builder.explain.explanation import Sampling, Verdict
 from builder.explain.flow import flow
+from builder.explain.influence import influence, suspects
 from builder.explain.model_check import ModelCheck, is_at_chance
 from builder.explain.overall import overall
 from builder.explain.robustness import robustness
 from builder.explain.run import Question, subject_of
 from builder.explain.verdict import judge, on_faithfulness, on_sampling, with_model
+from builder.explain.visualising import visualised
 from builder.graph import DataChoice, Training
 from builder.train import TrainedRun, fit_here
 from builder.train.objectives.base import Evaluation, Reference
@@ -87,6 +90,24 @@ def test_no_explanation_of_a_network_that_learned_nothing_is_called_good(random_
     assert "does not beat" in flow(random_labels, row).verdict.title
     assert "does not measurably beat" in overall(random_labels, rows=3).sentence
     assert "does not beat" in robustness(random_labels, rows=20, strengths=(0.5,)).verdict.title
+
+
+def test_what_taught_it_what_it_looks_for_and_its_concepts_name_a_network_at_chance(random_labels: TrainedRun) -> None:
+    taught = influence(random_labels, int(random_labels.data.split["test"][0]))
+    assert taught.model == "the model does not beat the majority class"
+    assert taught.level != "good"
+    made = visualised(random_labels, steps=4, seeds=1)
+    assert made.verdict.model == taught.model
+    known = concepts(random_labels, Wanted("class", name="yes"), repeats=5)
+    for said in (taught.verdict, suspects(random_labels).sentence, made.verdict.sentence, known.model):
+        assert "does not measurably beat a trivial predictor on" in said
+
+
+def test_nothing_is_said_of_a_network_that_learned_something() -> None:
+    run = trained("table")
+    taught, ranked = influence(run, int(run.data.split["test"][0])), suspects(run)
+    assert (taught.model, visualised(run, steps=4, seeds=1).verdict.model) == ("", "")
+    assert all(text.startswith("By ") for text in (taught.verdict, ranked.sentence))
 
 
 def test_a_column_that_gives_the_target_away_is_named(leaking: TrainedRun) -> None:

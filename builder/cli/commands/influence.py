@@ -148,4 +148,5 @@ def _concepts(found: Found) -> list[str]:
     counts = (
         f"{len(found.rows):,} rows with it (of {found.found:,}), {found.others:,} without; {found.repeats} directions"
     )
-    return [f"{plain(found.concept)}: {counts}", "", table(head, rows), "", *(one.sentence for one in found.scores)]
+    said = [*([plain(found.model)] if found.model else []), *(one.sentence for one in found.scores)]
+    return [f"{plain(found.concept)}: {counts}", "", table(head, rows), "", *said]
