@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from builder.data import prepare
 from builder.explain import ExplainError, explain, inner_nodes, methods
 from builder.explain.base import Comparing, Integrating, registry
-from builder.explain.baselines import BASELINES, choose, offered
+from builder.explain.baselines import BASELINES, TYPICAL, choose, offered, typical_row
 from builder.explain.drawing.page import html
 from builder.explain.flow import flow
 from builder.explain.kept import FOLDER
@@ -208,3 +208,19 @@ def test_a_dataset_without_classes_has_no_class_to_compare_with() -> None:
     data = prepare(DataChoice(dataset="diabetes"))
     with pytest.raises(ExplainError, match="reads numbers of a table and does not tell classes; choose one of usual"):
         choose("class:a", data, {name: values[:1] for name, values in data.inputs.items()})
+
+
+@pytest.mark.parametrize("name", ["table", "image", "transformer"])
+def test_no_training_row_lies_nearer_to_the_usual_baseline_than_the_typical_one(name: str) -> None:
+    run = trained(name)
+    ((field, values),) = run.data.inputs.items()
+    middle = choose("usual", run.data, {field: values[:1]}).values[field]
+    first = run.data.split["train"][:TYPICAL].tolist()
+    whole = values.dtype == torch.int64
+    apart = {
+        row: float(((values[row] != middle[0]) if whole else (values[row] - middle[0])).double().norm())
+        for row in first
+    }
+    typical = typical_row(run.data, run.fields)
+    assert apart[typical] == pytest.approx(min(apart.values()))
+    assert max(apart.values()) > apart[typical]
