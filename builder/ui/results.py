@@ -150,7 +150,7 @@ def _metrics(found: Evaluation, run: Run | None = None) -> None:
 
 def _beside(found: Evaluation, name: str) -> list[str]:
     """The interval of a metric and the reference to beat, as far as they are known."""
-    _, style = _titled(name.partition(" (")[0])
+    style = _titled(name.partition(" (")[0])[1].replace(".4g", ".3g")  # so that both ends fit beside each other
     lines = []
     if name in found.intervals:
         low, high = found.intervals[name]
