@@ -101,8 +101,10 @@ def _branch(store: Store, asked: Namespace, context: Context) -> int:
     try:
         training = {key: value for key, value in values.items() if value is not None}
         made = branch(store, run.id, at, training=training, owner=terminal_owner())
+    except UsageError:  # there are no such weights
+        raise
     except ValueError as error:
-        raise UsageError(str(error).splitlines()[0]) from None
+        raise Failure(str(error).splitlines()[0]) from None
     return _followed(store, made, context)
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from builder.errors import UsageError
 from builder.graph import Project, read, write
 from builder.store import Store, StoreError
 from builder.text import plain
@@ -16,6 +17,10 @@ from builder.train.kept import series
 from builder.train.origin import RUN, StartError, starting_from
 
 DOCUMENT = "project.json"
+
+
+class UnknownWeightsError(StartError, UsageError):
+    """A run has no weights of the epoch or name to branch from; the message lists those that it has."""
 
 
 def extend(store: Store, run_id: str, epochs: int, *, owner: str | None = None) -> None:
@@ -78,7 +83,9 @@ def branch(
 def _weights(folder: Path, at: int | str) -> tuple[Path, int | None]:
     if isinstance(at, str):
         if at not in ("best", "last"):
-            raise StartError(f"A run has best and last weights and those of some epochs, received {at[:30]!r}.")
+            raise UnknownWeightsError(
+                f"A run has best and last weights and those of some epochs, received {at[:30]!r}."
+            )
         try:
             return checkpoints.weights_file(folder, at), None
         except FileNotFoundError as error:
@@ -86,7 +93,9 @@ def _weights(folder: Path, at: int | str) -> tuple[Path, int | None]:
     found = {kept.epoch: kept.path for kept in series(folder)}
     if at not in found:
         there = ", ".join(map(str, found)) or "none"
-        raise StartError(f"No weights are kept of epoch {at}; there are those of {there}, the best and the last.")
+        raise UnknownWeightsError(
+            f"No weights are kept of epoch {at}; there are those of {there}, the best and the last."
+        )
     return found[at], at
 
 
