@@ -123,7 +123,9 @@ def _example(text: str) -> torch.Tensor:
 
     found = _SHAPE.fullmatch(text)
     if found is None:
-        raise UsageError(f"{text[:60]!r} is no shape; write the lengths of its axes, such as 1x3x224x224 or 1x64:int.")
+        raise UsageError(
+            f"{text[:60]!r} is not a shape; write the lengths of its axes, such as 1x3x224x224 or 1x64:int."
+        )
     shape = [int(part) for part in found["shape"].split("x")]
     if torch.Size(shape).numel() > 2**27:
         raise UsageError(f"{text[:60]!r} is too large for an example.")

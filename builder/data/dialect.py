@@ -80,7 +80,9 @@ def decoded(data: bytes, name: str) -> tuple[str, str]:
             with suppress(UnicodeDecodeError):
                 return data.decode(LATIN), LATIN
         cut = error.start > len(data) - 4
-        wrong = "ends in the middle of a letter" if cut else f"has {data[error.start]:#04x} there, which is no letter"
+        wrong = (
+            "ends in the middle of a letter" if cut else f"has {data[error.start]:#04x} there, which is not a character"
+        )
         named = encoding.removesuffix("-sig").upper()
         raise FileError(
             f"{name[:100]!r} is not {named} text at byte {error.start:,}: it {wrong}; "
@@ -97,7 +99,7 @@ def refuse_empty(text: str, name: str) -> None:
     if "\x00" in text:
         line = text.count("\n", 0, text.index("\x00")) + 1
         raise FileError(
-            f"{name[:100]!r} holds a NUL character in line {line:,}, so it is no CSV text; save it again as CSV."
+            f"{name[:100]!r} holds a NUL character in line {line:,}, so it is not CSV text; save it again as CSV."
         )
 
 

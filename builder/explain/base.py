@@ -125,7 +125,7 @@ class Comparing(Explainer):
     baseline: str | dict[str, Any] = Field(
         "usual",
         description="What the example is compared with: usual, zero, mean, median, class:NAME, black, white, blur, "
-        "padding or row:NUMBER, as far as it fits the input, or a row of one's own",
+        "padding or row:NUMBER, as far as it fits the input, or a row of your own",
     )
 
 

@@ -303,7 +303,7 @@ def choose(asked: Asked, data: Prepared, inputs: Mapping[str, torch.Tensor]) -> 
     """
     if not isinstance(asked, str):
         own = data.encode(asked, list(inputs))
-        return Chosen({name: own[name] for name in inputs}, "a row of one's own")
+        return Chosen({name: own[name] for name in inputs}, "a row of your own")
     name, _, argument = asked.partition(":")
     sources = _sources(data, list(inputs), inputs, argument)
     wanted = BASELINES.get(name)

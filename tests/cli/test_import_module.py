@@ -80,7 +80,7 @@ def test_a_class_with_whole_numbers(console: Console, own: Path) -> None:
     ("words", "said"),
     [
         (["own_models:Words"], "--input"),
-        (["own_models:Words", "--input", "2by7"], "no shape"),
+        (["own_models:Words", "--input", "2by7"], "is not a shape"),
         (["own_models:Words", "--input", "2x7"], "cannot record"),
         (["own_models:nothing"], "nothing called 'nothing'"),
         (["own_models:broken"], "KeyError"),

@@ -133,7 +133,7 @@ def test_explain_obeys_a_baseline_steps_layers_and_neurons(console: Console, tra
     for asked, named in (
         ("blur", "compared with the picture itself, blurred"),
         ("class:3", "compared with the mean of the training pictures of the class 3"),
-        (f"file:{tmp_path / 'own.json'}", "compared with a row of one's own"),
+        (f"file:{tmp_path / 'own.json'}", "compared with a row of your own"),
     ):
         text = console(*command, "--baseline", asked, "--steps", 24)
         assert named in text.out.splitlines()[0], text.err

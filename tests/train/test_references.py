@@ -213,3 +213,13 @@ def test_rows_in_time_stay_beside_each_other() -> None:
     data = prepare(DataChoice(dataset="sine"))
     blocks = blocks_of(data, np.arange(100, 300))
     assert all((np.diff(block) == 1).all() for block in blocks)
+
+
+def test_large_rows_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mean of a million large pictures is taken over as many as fit, evenly spaced."""
+    monkeypatch.setattr(trivial, "NUMBERS", 20)
+    values = torch.arange(400.0).reshape(100, 4)
+    found = trivial.mean_of(values, torch.arange(100), torch.arange(3))
+    assert torch.equal(found.output, values[[0, 24, 49, 74, 99]].mean(0).expand(3, -1))
+    monkeypatch.setattr(trivial, "NUMBERS", 1)  # one row is read even where it is larger
+    assert torch.equal(trivial.mean_of(values, torch.arange(100), torch.arange(3)).output[0], values[0])

@@ -203,7 +203,7 @@ def test_a_row_of_ones_own_is_the_baseline_as_it_was_entered(name: str, monkeypa
         assert not torch.equal(values, run.data.inputs[field][number : number + 1])
         assert torch.equal(compared[-1].values[field], values)
     (said,) = [item.value for item in app.markdown if item.value.startswith("#### ")]
-    assert "compared with a row of one's own" in said
+    assert "compared with a row of your own" in said
 
 
 def test_a_row_of_ones_own_that_cannot_be_read_is_refused_in_words() -> None:

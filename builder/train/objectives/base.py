@@ -225,7 +225,9 @@ class Objective(ABC):
 
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
         """How the trivial predictor does on `rows`. It is calibrated on the validation rows, as a network is."""
-        found, validation = self.trivial(data, rows), data.split["validation"]
+        from builder.train.streaming import measured
+
+        found, validation = self.trivial(data, rows), measured(data, "validation")
         if found is None:
             return None
         tuned = self.trivial(data, validation) if self.calibrates else None

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 BIGRAM_VOCABULARY = 4_096
 # Training windows among which a season is looked for, and training rows whose inputs are read: there may be very many.
 SEASON_ROWS, INPUT_ROWS = 2_000, 20_000
+# The most numbers that are read for a mean or for frequencies, as rows may be large pictures or masks.
+NUMBERS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def base_rates(data: Prepared, rows: torch.Tensor) -> Trivial:
 
 def pixel_majority(data: Prepared, rows: torch.Tensor) -> Trivial:
     """Class frequencies as logits (N, classes, H, W) of every pixel."""
-    found = log_frequencies(data.target[data.split["train"]].long(), len(data.schema.target.classes))
+    train = _some(data.split["train"], NUMBERS // data.target[0].numel())
+    found = log_frequencies(data.target[train].long(), len(data.schema.target.classes))
     return Trivial("Majority class", found[:, None, None].expand(len(rows), -1, *data.target.shape[1:]))
 
 
@@ -112,7 +115,7 @@ def mean(data: Prepared, rows: torch.Tensor, quantile: float | None = None) -> T
 
 def mean_of(values: torch.Tensor, train: torch.Tensor, rows: torch.Tensor) -> Trivial:
     """The mean (N, …) of the training rows `train` of `values` (R, …)."""
-    found = values[_some(train, INPUT_ROWS)].mean(0)
+    found = values[_some(train, min(INPUT_ROWS, NUMBERS // values[0].numel()))].mean(0)
     return Trivial("Training mean", found.expand(len(rows), *found.shape))
 
 
@@ -148,10 +151,10 @@ def forecast(data: Prepared, rows: torch.Tensor) -> Trivial | None:
 
 
 def _some(rows: torch.Tensor, most: int) -> torch.Tensor:
-    """At most so many of the rows, evenly spaced."""
+    """At most `most` of the rows (and at least one), evenly spaced."""
     import torch
 
-    return rows[torch.linspace(0, len(rows) - 1, min(len(rows), most)).long()]
+    return rows[torch.linspace(0, len(rows) - 1, min(len(rows), max(1, most))).long()]
 
 
 def _forecast_channel(raw: object) -> int | None:
