@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TOP_LEVEL = {"README.md", "LICENSE", "pyproject.toml", "app.py", "builder", "pages", "tests"}
+TOP_LEVEL = {
+    "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "pyproject.toml", "app.py",
+    "builder", "pages", "tests",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
