@@ -2,8 +2,8 @@
 
 from streamlit.starlette import App
 
-from builder.ui.navigation import navigate
-from builder.ui.request_guard import middleware, opened_in_browser
+from netloom.ui.shell.navigation import navigate
+from netloom.ui.shell.request_guard import middleware, opened_in_browser
 
 if __name__ == "__main__":
     navigate()

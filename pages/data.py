@@ -1,10 +1,10 @@
 """Data: what there is, what it looks like, and bringing one's own."""
 
-from builder.ui import navigation, session
-from builder.ui.datapage import datapage
-from builder.ui.live import Live
-from builder.ui.opening import closed
-from builder.ui.style import narrow
+from netloom.ui.components.style import narrow
+from netloom.ui.data.page import datapage
+from netloom.ui.shell import navigation, session
+from netloom.ui.shell.live import Live
+from netloom.ui.shell.opening import closed
 
 navigation.ensure()
 

@@ -1,8 +1,8 @@
 """The canvas, with an inspector and the code beside it."""
 
-from builder.ui import navigation
-from builder.ui.designer import designer
-from builder.ui.opening import with_project
+from netloom.ui.design.page import designer
+from netloom.ui.shell import navigation
+from netloom.ui.shell.opening import with_project
 
 navigation.ensure()
 

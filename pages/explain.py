@@ -1,9 +1,9 @@
 """Why a trained network answers as it does."""
 
-from builder.ui import navigation
-from builder.ui.explaining import explaining
-from builder.ui.opening import with_project
-from builder.ui.style import narrow
+from netloom.ui.components.style import narrow
+from netloom.ui.explain.page import explaining
+from netloom.ui.shell import navigation
+from netloom.ui.shell.opening import with_project
 
 navigation.ensure()
 

@@ -3,18 +3,18 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from builder.graph import Project, blank
-from builder.store import ProjectRow, StoreError
-from builder.templates import Architecture, Template, architectures, templates
-from builder.ui import navigation, session
-from builder.ui.importing import import_button
-from builder.ui.picture import picture
-from builder.ui.projects import more
-from builder.ui.recovering import recovering
-from builder.ui.sharing import offered
-from builder.ui.style import narrow
-from builder.ui.trouble import show_error
-from builder.ui.words import ago, count, plain
+from netloom.document import Project, blank
+from netloom.store import ProjectRow, StoreError
+from netloom.templates import Architecture, Template, architectures, templates
+from netloom.ui.components.network_thumbnail import picture
+from netloom.ui.components.style import narrow
+from netloom.ui.components.words import ago, count, plain
+from netloom.ui.home.importing import import_button
+from netloom.ui.home.project_menu import more
+from netloom.ui.home.sharing import offered
+from netloom.ui.shell import navigation, session
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.recovery import recovering
 
 navigation.ensure()
 

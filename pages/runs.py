@@ -1,9 +1,9 @@
 """All runs: found, compared, continued; and sweeps."""
 
-from builder.ui import navigation
-from builder.ui.opening import with_project
-from builder.ui.runtable import runtable
-from builder.ui.style import narrow
+from netloom.ui.components.style import narrow
+from netloom.ui.runs.page import runtable
+from netloom.ui.shell import navigation
+from netloom.ui.shell.opening import with_project
 
 navigation.ensure()
 

@@ -1,11 +1,11 @@
 """Train a project and watch it."""
 
-from builder.ui import navigation
-from builder.ui.opening import with_project
-from builder.ui.style import narrow
-from builder.ui.training import training
+from netloom.ui.components.style import narrow
+from netloom.ui.shell import navigation
+from netloom.ui.shell.opening import with_project
+from netloom.ui.train.page import train_page
 
 navigation.ensure()
 
 narrow()
-with_project(training)
+with_project(train_page)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from builder.data import Schema
-from builder.graph import DataChoice, Edge, Network, Node, Project, Training
+from netloom.data import Schema
+from netloom.document import DataChoice, Edge, Network, Node, Project, Training
 
 IMAGE = ("Input", {"field": "image", "kind": "image", "shape": [1, 8, 8]})
 TABLE = ("Input", {"field": "features", "kind": "vector", "shape": [30]})

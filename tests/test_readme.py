@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from builder.cli.commands import registry as commands
-from builder.cli.entry import parser
-from builder.errors import UsageError
+from netloom.cli.commands import registry as commands
+from netloom.cli.entry import parser
+from netloom.core.errors import UsageError
 from tests.cli.conftest import called
 
 ROOT = Path(__file__).parents[1]
@@ -39,11 +39,11 @@ def words(line: str) -> list[str]:
 
 def counted() -> dict[str, tuple[str, Callable[[], int]]]:
     """Each number that the README states: the sentence it stands in, and how it is counted."""
-    from builder.data import datasets
-    from builder.explain.base import registry as explainers
-    from builder.layers import registry as layers
-    from builder.templates import architectures, templates
-    from builder.templates.shelf import blocks
+    from netloom.data import datasets
+    from netloom.explain.core.explainer import registry as explainers
+    from netloom.layers import registry as layers
+    from netloom.templates import architectures, templates
+    from netloom.templates.shelf import blocks
 
     return {
         "templates": (r"(\d+) templates with data", lambda: len(templates())),
@@ -81,7 +81,7 @@ def test_every_command_is_in_it() -> None:
 
 
 def test_every_export_format_is_in_it() -> None:
-    from builder.export import formats
+    from netloom.export import formats
 
     (line,) = [line for line in SHELL.splitlines() if line.startswith("netloom export")]
     assert {item.name for item in formats()} == set(re.findall(r"[a-z0-9]+", line.split("--format")[1])) - {

@@ -44,5 +44,5 @@ def test_the_top_level_holds_what_it_should() -> None:
 
 def test_the_layer_in_the_readme_is_one_that_exists() -> None:
     shown = (ROOT / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "builder" / "layers").glob("*.py")]
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "builder" / "netloom" / "layers").glob("*.py")]
     assert any(shown.strip() in source for source in sources)

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from playwright.sync_api import FloatRect, Locator, Page, TimeoutError, expect
 
-from builder.cli.bench.server import Server
-from builder.graph import Project, blank
-from builder.templates import templates
+from netloom.cli.bench.server import Server
+from netloom.document import Project, blank
+from netloom.templates import templates
 
 # Waits until nothing on the canvas moves any more: neither the view nor a layer.
 STILL = """

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
-from builder.cli.bench.browser import started
+from netloom.cli.bench.browser import started
 
 T = TypeVar("T")
 

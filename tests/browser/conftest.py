@@ -20,7 +20,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from builder.cli.bench.server import Server
+from netloom.cli.bench.server import Server
 from tests.browser.chromium import launched
 
 VIEWPORT = ViewportSize(width=1440, height=900)

@@ -10,9 +10,9 @@ import re
 import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
-from builder.cli.bench.server import Server
-from builder.graph import Project, loads
-from builder.layers import registry
+from netloom.cli.bench.server import Server
+from netloom.document import Project, loads
+from netloom.layers import registry
 from tests.browser.canvas import Canvas, new_project, use_data, use_template
 
 pytestmark = pytest.mark.browser

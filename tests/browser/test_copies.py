@@ -7,7 +7,7 @@ import json
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from builder.cli.bench.server import Server
+from netloom.cli.bench.server import Server
 from tests.browser.canvas import new_project, use_template
 from tests.browser.conftest import listen
 

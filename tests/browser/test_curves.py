@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-import builder.ui.curves
-from builder.ui.curves.plot import HTML
+import netloom.ui.components.curves
+from netloom.ui.components.curves.plot import HTML
 
 pytestmark = pytest.mark.browser
-FOLDER = Path(builder.ui.curves.__file__).parent / "served"
+FOLDER = Path(netloom.ui.components.curves.__file__).parent / "served"
 VIEW = {"x": "Epoch", "smoothing": 0.0, "log_x": False, "log_y": False}
 LINES = [["batches", "train/batch_loss", "train"], ["train", "train/loss", "train"]]
 DATA: dict[str, Any] = {

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from builder.cli.bench.server import Server
-from builder.graph import Project, dumps
+from netloom.cli.bench.server import Server
+from netloom.document import Project, dumps
 from tests.browser.canvas import Canvas, new_project, use_data, use_template
 from tests.browser.conftest import listen
 

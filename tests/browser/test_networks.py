@@ -7,8 +7,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from builder.cli.bench.server import Server
-from builder.graph import Project
+from netloom.cli.bench.server import Server
+from netloom.document import Project
 from tests.browser.canvas import Canvas, choose, new_project, use_template
 
 pytestmark = pytest.mark.browser

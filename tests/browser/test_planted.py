@@ -10,14 +10,14 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from builder import train
-from builder.cli.bench.server import Server
-from builder.data import add_file, schema
-from builder.graph import DataChoice, Network, Node, Note, Project, Training
-from builder.store import Store
-from builder.templates.starting import start, starters
+from netloom import runs
+from netloom.cli.bench.server import Server
+from netloom.data import add_file, schema
+from netloom.document import DataChoice, Network, Node, Note, Project, Training
+from netloom.store import Store
+from netloom.templates.starting import start, starters
+from tests.runs.examples import until_state
 from tests.store.states import put
-from tests.train.runs import until_state
 
 pytestmark = pytest.mark.browser
 
@@ -121,7 +121,7 @@ def test_looking_at_what_others_wrote_fetches_nothing(page: Page, server: Server
     whole = project(store, choice, port)
     project_id = store.create_project(whole)
     # Real workers: the server looks after all runs of its store, and takes this process for none.
-    run_id, failed = (train.start(store, project_id, whole) for _ in range(2))
+    run_id, failed = (runs.start(store, project_id, whole) for _ in range(2))
     for run in (run_id, failed):
         until_state(store, run, "finished", 120)
     put(store, failed, "failed", reason=planted(port, "reason"))

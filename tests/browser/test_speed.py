@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from builder.cli.bench.canvas import BUDGET_BYTES, BUDGET_FRAMES, BUDGET_MS
+from netloom.cli.bench.canvas import BUDGET_BYTES, BUDGET_FRAMES, BUDGET_MS
 from tests.cli.command import netloom
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.long]

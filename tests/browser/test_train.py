@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from builder.cli.bench.server import Server
-from builder.explain.base import registry
-from builder.graph import Editor
-from builder.store import Run
-from builder.templates import templates
-from builder.train import refresh
-from builder.ui.attention import ROUTING
+from netloom.cli.bench.server import Server
+from netloom.document import Editor
+from netloom.explain.core.explainer import registry
+from netloom.runs import refresh
+from netloom.store import Run
+from netloom.templates import templates
+from netloom.ui.explain.attention import ROUTING
 from tests.browser.canvas import choose
 from tests.browser.conftest import listen
 

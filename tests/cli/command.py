@@ -32,7 +32,7 @@ def environment() -> dict[str, str]:
 
 
 def words(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "builder.cli", *map(str, arguments)]
+    return [sys.executable, "-m", "netloom.cli", *map(str, arguments)]
 
 
 def netloom(*arguments: object) -> Answer:

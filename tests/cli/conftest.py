@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.cli import main
+from netloom.cli import main
 from tests.cli.command import Answer
 
 

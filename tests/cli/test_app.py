@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.cli.commands.app import ADDRESS, OPTIONS, arguments, script
-from builder.train.processes import COMMAND
+from netloom.cli.commands.app import ADDRESS, OPTIONS, arguments, script
+from netloom.runs.processes import COMMAND
 from tests.cli.command import environment, words
 from tests.cli.conftest import Console
 

@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 import torch
 
-from builder.check import analyse
-from builder.check.measure import measure
-from builder.cli.bench.checking import BUDGET_S, large
-from builder.cli.bench.forward import TWINS, count
-from builder.cli.bench.peers import Peer, begun, installed
-from builder.cli.bench.ratio import ratio
-from builder.cli.bench.running import _shares
-from builder.cli.bench.tasks import small_mlp, tasks
-from builder.cli.command import USAGE
-from builder.compile import module
-from builder.data import prepare
-from builder.templates import architectures
+from netloom.cli.bench.checking import BUDGET_S, large
+from netloom.cli.bench.forward import TWINS, count
+from netloom.cli.bench.peers import Peer, begun, installed
+from netloom.cli.bench.ratio import ratio
+from netloom.cli.bench.running import _shares
+from netloom.cli.bench.tasks import small_mlp, tasks
+from netloom.cli.command import USAGE
+from netloom.compile import module
+from netloom.data import prepare
+from netloom.templates import architectures
+from netloom.validation import analyse
+from netloom.validation.measure import measure
 from tests.cli.command import netloom
 from tests.cli.conftest import Console
 
@@ -61,8 +61,8 @@ def test_pictures_are_asked_for(console: Console) -> None:
 
 
 def test_counting_takes_nothing_away_from_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builder.cli.bench.running.SETTLE_S", 0.0)
-    monkeypatch.setattr("builder.train.energy.find_spec", lambda name: None)
+    monkeypatch.setattr("netloom.cli.bench.running.SETTLE_S", 0.0)
+    monkeypatch.setattr("netloom.runs.energy.find_spec", lambda name: None)
     task = small_mlp(epochs=3)
     recorded, observed, saved, steps_s = _shares(task, task.epochs)
     assert steps_s > 0
@@ -78,7 +78,7 @@ def test_each_library_trains_the_same_network(one: Peer) -> None:
 
 
 def test_the_canvas_without_its_tools(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builder.cli.bench.canvas.find_spec", lambda name: None)
+    monkeypatch.setattr("netloom.cli.bench.canvas.find_spec", lambda name: None)
     value = console("bench", "--only", "canvas", "--json").value["canvas"]
     assert value["unmeasured"].endswith("brings.")
 

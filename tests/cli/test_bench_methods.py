@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from builder.cli.bench.methods import MethodCost, _begun, _cost, _pictures, _plain, _subject
-from builder.explain import methods
-from builder.explain.base import registry
-from builder.train import TrainedRun
+from netloom.cli.bench.methods import MethodCost, _begun, _cost, _pictures, _plain, _subject
+from netloom.explain import methods
+from netloom.explain.core.explainer import registry
+from netloom.runs import TrainedRun
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from builder.cli.bench import streaming
-from builder.data import limits
+from netloom.cli.bench import streaming
+from netloom.data import limits
 
 
 def test_it_is_measured_beside_the_same_data_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:

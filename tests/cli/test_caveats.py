@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builder.data.defaults import default_choice
-from builder.graph import write
-from builder.templates import templates
-from builder.templates.starting import start
+from netloom.data.preparation.project_defaults import default_choice
+from netloom.document import write
+from netloom.templates import templates
+from netloom.templates.starting import start
 from tests.cli.conftest import Console
 from tests.data.crafted import lines
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from builder.cli.commands import registry
-from builder.graph import Project, dumps, read, write
-from builder.templates import architectures, templates
+from netloom.cli.commands import registry
+from netloom.document import Project, dumps, read, write
+from netloom.templates import architectures, templates
 from tests.cli.command import environment, netloom
 from tests.cli.conftest import Console
 from tests.networks import IMAGE, chain, digits_mlp
@@ -43,7 +43,7 @@ def test_help_of_each(console: Console, name: str) -> None:
 
 
 def test_explain_lists_no_padding() -> None:
-    from builder.cli.commands.explain import _parts
+    from netloom.cli.commands.explain import _parts
 
     values = np.array([0.5, -2.0, 0.0, 9.0])
     assert _parts(values, ("how", "to", "", "")) == [("1 to", -2.0), ("0 how", 0.5)]
@@ -52,7 +52,7 @@ def test_explain_lists_no_padding() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from builder.cli import main; main(['--help']); "
+        "import sys; from netloom.cli import main; main(['--help']); "
         "heavy = {'torch', 'streamlit', 'numpy', 'pandas', 'sklearn', 'sqlalchemy', 'pydantic', 'networkx', 'captum'}; "
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
@@ -139,7 +139,7 @@ def test_code(console: Console, tmp_path: Path) -> None:
 
 
 def test_a_pipe_that_closes() -> None:
-    line = f'"{sys.executable}" -m builder.cli templates | true'
+    line = f'"{sys.executable}" -m netloom.cli templates | true'
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=environment(), check=False)
     assert done.stderr == ""
 
@@ -175,7 +175,7 @@ def test_runs_of_an_empty_folder(console: Console) -> None:
 
 @pytest.mark.parametrize("place", ["before", "after", "equals", "environment"])
 def test_home_may_stand_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    from builder.cli import main
+    from netloom.cli import main
 
     home = tmp_path / "chosen"
     monkeypatch.setenv("NETLOOM_HOME", str(home if place == "environment" else tmp_path / "other"))

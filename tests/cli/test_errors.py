@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from builder.cli.command import as_json
-from builder.graph import dumps
+from netloom.cli.command import as_json
+from netloom.document import dumps
 from tests.cli.command import netloom
 from tests.cli.conftest import Console, Trained
 from tests.networks import digits_mlp
@@ -266,7 +266,7 @@ def test_errors_of_our_own_are_sentences_and_kept(
     def broken(self: object, asked: object, context: object) -> int:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("builder.cli.commands.runs.Runs.run", broken)
+    monkeypatch.setattr("netloom.cli.commands.runs.Runs.run", broken)
     answer = console("runs")
     assert answer.code == 1
     sentence(answer.err)

@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
-from builder.compile import module
-from builder.compile.importers.base import ONNX
-from builder.graph import read, write
-from builder.store import Store, open_store, weights
+from netloom.compile import module
+from netloom.compile.importers.imported_model import ONNX
+from netloom.document import read, write
+from netloom.store import Store, open_store, weights
 from tests.cli.conftest import Console, Trained
 
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from builder.compile import module
-from builder.graph import read
+from netloom.compile import module
+from netloom.document import read
 from tests.cli.conftest import Console
 
 OWN = """

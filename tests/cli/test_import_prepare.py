@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from builder.data import prepare
-from builder.graph import DataChoice, read
+from netloom.data import prepare
+from netloom.document import DataChoice, read
 from tests.cli.conftest import Console
 from tests.compile.test_import_prepare import written
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from builder.graph import Project, loads, write
+from netloom.document import Project, loads, write
 from tests.cli.conftest import Console
-from tests.train.runs import moons
+from tests.runs.examples import moons
 
 # Fields of KubeRay 1.0 and later that are written, and those that it requires.
 # https://github.com/ray-project/kuberay/blob/master/ray-operator/apis/ray/v1/rayjob_types.go and raycluster_types.go

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.graph import read, write
-from builder.templates.shelf import blocks
+from netloom.document import read, write
+from netloom.templates.shelf import blocks
 from tests.cli.conftest import Console
 from tests.compile.published import resnet18
 from tests.networks import digits_mlp

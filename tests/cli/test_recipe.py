@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from builder.cli.recipe import with_settings
-from builder.graph import Training, write
-from builder.graph.optimizing import OPTIMIZERS, SCHEDULES
+from netloom.cli.training_options import with_settings
+from netloom.document import Training, write
+from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 from tests.cli.conftest import Console
-from tests.train.runs import moons
+from tests.runs.examples import moons
 
 
 def test_names_say_where_a_value_belongs() -> None:

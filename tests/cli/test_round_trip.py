@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from builder.cli.commands.train import kept
-from builder.data import prepare
-from builder.graph import DataChoice, Training, read, write
-from builder.store import open_store
+from netloom.cli.commands.train import kept
+from netloom.data import prepare
+from netloom.document import DataChoice, Training, read, write
+from netloom.store import open_store
 from tests.cli.command import environment, words
 from tests.cli.conftest import Console, Trained
 from tests.networks import chain

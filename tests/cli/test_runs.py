@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from builder.graph import Project, apply, dumps, read, write
-from builder.store import Store, open_store
-from builder.train import sweeps
+from netloom.document import Project, apply, dumps, read, write
+from netloom.runs import sweeps
+from netloom.store import Store, open_store
 from tests.cli.conftest import Console
+from tests.runs.examples import moons
 from tests.store.states import put
-from tests.train.runs import moons
 
 
 @pytest.fixture

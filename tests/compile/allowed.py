@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-import builder.nn
+import netloom.nn
 
 IMPORTS = {"math", "torch", "torch.nn", "torch.nn.functional"}
 
@@ -13,7 +13,7 @@ def check(text: str) -> ast.Module:
     """The tree of `text`; fail unless it imports torch and math alone, and builds nothing but its own classes and
     modules that exist."""
     tree = ast.parse(text)
-    own = builder.nn.__all__
+    own = netloom.nn.__all__
     made = {node.name for node in tree.body if isinstance(node, ast.ClassDef)} - set(own)
     for node in tree.body:
         assert isinstance(node, (ast.Expr, ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef)), ast.dump(node)
@@ -76,7 +76,7 @@ def _check_call(call: ast.Call, made: set[str], names: set[str]) -> None:
         assert isinstance(call.args[0], (ast.List, ast.ListComp))
         return
     else:
-        assert (head == "nn" and rest.isidentifier()) or target in builder.nn.__all__ or target in made, target
+        assert (head == "nn" and rest.isidentifier()) or target in netloom.nn.__all__ or target in made, target
     for value in (*call.args, *(word.value for word in call.keywords)):
         _check_value(value, names, target)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from builder.graph import Project, apply
+from netloom.document import Project, apply
 from tests.networks import network, networks
 
 Step = tuple[str, dict[str, Any]]

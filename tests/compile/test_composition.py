@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from builder.check import analyse, validate, with_shapes
-from builder.compile import module, source
-from builder.graph import Edge, EditError, Network, Node, Project, apply
-from builder.layers.form import numeric
+from netloom.compile import module, source
+from netloom.document import Edge, EditError, Network, Node, Project, apply
+from netloom.layers.form import numeric
+from netloom.validation import analyse, validate, with_shapes
 from tests.compile.published import OUT, gpt2, resnet18
 from tests.networks import network, networks, project
 

@@ -13,17 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from builder.check import analyse
-from builder.cli import main
-from builder.compile import module, source
-from builder.compile.formula import FormulaError, network_of, text_of
-from builder.compile.formula.names import NODE_FIELDS, callables
-from builder.compile.formula.reading import MAX_LENGTH
-from builder.graph import Editor, Network, Project, apply, read, write
-from builder.graph.document import MAX_NODES
-from builder.layers import registry
-from builder.layers.base import SAMPLES, TensorSpec
-from builder.templates import architectures, templates
+from netloom.cli import main
+from netloom.compile import module, source
+from netloom.compile.formula import FormulaError, network_of, text_of
+from netloom.compile.formula.names import NODE_FIELDS, callables
+from netloom.compile.formula.parser import MAX_LENGTH
+from netloom.document import Editor, Network, Project, apply, read, write
+from netloom.document.project import MAX_NODES
+from netloom.layers import registry
+from netloom.layers.layer import SAMPLES, TensorSpec
+from netloom.templates import architectures, templates
+from netloom.validation import analyse
 from tests.layers.test_catalogue import CASES, Case
 from tests.networks import chain, network, networks
 
@@ -400,6 +400,6 @@ def test_what_could_not_be_opened_is_not_written(tmp_path: Path, monkeypatch: py
     write(document, chain(VECTOR, ("Linear", {"units": 4})))
     before = document.read_bytes()
     lines.write_text("\n".join(f"a{number} = Linear(x, units={number + 1})" for number in range(40)))
-    monkeypatch.setattr("builder.graph.files.MAX_BYTES", len(before) + 500)
+    monkeypatch.setattr("netloom.document.files.MAX_BYTES", len(before) + 500)
     assert main(["formula", str(document), "--network", "typed", "--write", str(lines)]) != 0
     assert document.read_bytes() == before

@@ -15,12 +15,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from builder.check import analyse
-from builder.compile import CompileError, module, source
-from builder.graph import DocumentError, apply, loads
-from builder.layers import FormField, form, registry
-from builder.layers.base import SAMPLES, Kind
-from builder.layers.io import RANKS, Input, Output
+from netloom.compile import CompileError, module, source
+from netloom.document import DocumentError, apply, loads
+from netloom.layers import FormField, form, registry
+from netloom.layers.io import RANKS, Input, Output
+from netloom.layers.layer import SAMPLES, Kind
+from netloom.validation import analyse
 from tests.compile.allowed import check
 from tests.networks import TABLE, chain
 

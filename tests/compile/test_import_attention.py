@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import nn
 
-from builder.compile import input_nodes, module
-from builder.compile.importers import read_model
-from builder.compile.importers.base import Imported
-from builder.export.tracing import quiet
+from netloom.compile import input_nodes, module
+from netloom.compile.importers import read_model
+from netloom.compile.importers.imported_model import Imported
+from netloom.export.tracing import quiet
 from tests.compile.spelled import HEADS, STEPS, WIDTH, Biased, Multihead, Readers, Shared, Writers
 
 pytestmark = pytest.mark.usefixtures("operators")

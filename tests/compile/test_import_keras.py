@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from builder.check import analyse
-from builder.compile import module
-from builder.compile.importers.base import Imported, Unreadable
-from builder.compile.importers.keras import looks_like_keras, read_keras
-from builder.graph import Network
+from netloom.compile import module
+from netloom.compile.importers.imported_model import Imported, Unreadable
+from netloom.compile.importers.keras import looks_like_keras, read_keras
+from netloom.document import Network
+from netloom.validation import analyse
 
 HERE = Path(__file__).parent / "keras"
 MODELS = sorted(path.stem for path in HERE.glob("*.keras"))

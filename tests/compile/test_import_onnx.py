@@ -19,11 +19,11 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from builder.check import validate
-from builder.compile import module
-from builder.compile.importers.base import Imported, Unreadable
-from builder.compile.importers.onnx import import_bytes
-from builder.graph import dumps, loads
+from netloom.compile import module
+from netloom.compile.importers.imported_model import Imported, Unreadable
+from netloom.compile.importers.onnx import import_bytes
+from netloom.document import dumps, loads
+from netloom.validation import validate
 
 pytestmark = pytest.mark.usefixtures("operators")
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from builder import export
-from builder.compile.importers import Unreadable, read_model
-from builder.compile.importers.preparation import of_export, of_processor
-from builder.data import DataError, prepare
-from builder.export.tracing import quiet
-from builder.graph import DataChoice, Moments, Preparation, dumps, loads
+from netloom import export
+from netloom.compile.importers import Unreadable, read_model
+from netloom.compile.importers.preparation import of_export, of_processor
+from netloom.data import DataError, prepare
+from netloom.document import DataChoice, Moments, Preparation, dumps, loads
+from netloom.export.tracing import quiet
 from tests.explain.models import fresh
 
 PIXELS = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))

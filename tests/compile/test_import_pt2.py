@@ -17,11 +17,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from builder.check import validate
-from builder.compile import module
-from builder.compile.importers import Imported, Unreadable, read_model
-from builder.export.tracing import quiet
-from builder.graph import SUBNETWORK, dumps, loads, read
+from netloom.compile import module
+from netloom.compile.importers import Imported, Unreadable, read_model
+from netloom.document import SUBNETWORK, dumps, loads, read
+from netloom.export.tracing import quiet
+from netloom.validation import validate
 
 
 class BasicBlock(nn.Module):
@@ -355,7 +355,7 @@ def test_a_batch_that_is_another_axis(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["digits_resnet", "tales_gpt", "same_digits_siamese"])
 def test_what_was_exported_comes_back(name: str, tmp_path: Path) -> None:
-    project = read(Path(__file__).parents[2] / "builder" / "templates" / f"{name}.json")
+    project = read(Path(__file__).parents[2] / "builder" / "netloom" / "templates" / f"{name}.json")
     network = made(lambda: module(project))
     inputs = []
     for node in sorted((n for n in project.main_network.nodes.values() if n.type == "Input"), key=lambda n: n.id):

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from builder.check import analyse
-from builder.compile import input_nodes, module
-from builder.compile.importers import read_model
-from builder.export.exporters import onnx, pt2
-from builder.export.tracing import names
-from builder.graph import Project
-from builder.templates import templates
+from netloom.compile import input_nodes, module
+from netloom.compile.importers import read_model
+from netloom.document import Project
+from netloom.export.formats import onnx, pt2
+from netloom.export.tracing import names
+from netloom.templates import templates
+from netloom.validation import analyse
 
 # Those that need operators which few networks have: the top experts, windows and their spectrum, parts that are empty.
 SPECIAL = ("intents_experts", "intents_mamba", "spoken_cnn", "clicks_deepfm", "dates_gru")
@@ -65,7 +65,7 @@ def back(name: str, suffix: str, path: Path, monkeypatch: pytest.MonkeyPatch) ->
     made = network(project)
     kind: Any = pt2 if suffix == ".pt2" else onnx
     # Data and what it is encoded with take no part in this; the formats' own tests have both.
-    monkeypatch.setattr("builder.export.tracing.sample", lambda _, count: tuple(rows(project, count).values()))
+    monkeypatch.setattr("netloom.export.tracing.sample", lambda _, count: tuple(rows(project, count).values()))
     monkeypatch.setattr(kind, "preprocess", lambda _: {})
     writer: Any = pt2.Pt2() if suffix == ".pt2" else onnx.Onnx()
     file = path / f"{name}{suffix}"

@@ -18,14 +18,14 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils import parametrizations
 
-from builder.check import analyse
-from builder.cli.own_code import record
-from builder.compile import module
-from builder.compile.importers import Imported, read_model
-from builder.compile.importers.base import EVALUATION, ONNX
-from builder.compile.importers.keras import read_keras
-from builder.compile.importers.onnx import import_bytes
-from builder.export.tracing import quiet
+from netloom.cli.custom_module import record
+from netloom.compile import module
+from netloom.compile.importers import Imported, read_model
+from netloom.compile.importers.imported_model import EVALUATION, ONNX
+from netloom.compile.importers.keras import read_keras
+from netloom.compile.importers.onnx import import_bytes
+from netloom.export.tracing import quiet
+from netloom.validation import analyse
 
 WORDS = torch.randint(0, 20, (3, 6), generator=torch.Generator().manual_seed(0))
 STEPS, ROWS = torch.randn(3, 6, 8), torch.randn(3, 8)

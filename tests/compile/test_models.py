@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from builder.compile import module
-from builder.graph import Project, apply
+from netloom.compile import module
+from netloom.document import Project, apply
 from tests.networks import IMAGE, TABLE, TOKENS, chain, digits_mlp, project
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from builder.compile import module, source
+from netloom.compile import module, source
 from tests.compile.allowed import check
 from tests.compile.published import OUT, gpt2, resnet18
 from tests.networks import network, networks

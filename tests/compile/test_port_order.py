@@ -14,14 +14,14 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from builder import export
-from builder.compile import input_nodes, module, output_nodes
-from builder.compile.formula import network_of, text_of
-from builder.compile.importers import Imported, read_model
-from builder.export.tracing import quiet
-from builder.graph import SUBNETWORK, Network, Project, apply, dumps, loads, wire
-from builder.graph.edits import EditError
-from builder.train.compare import difference
+from netloom import export
+from netloom.compile import input_nodes, module, output_nodes
+from netloom.compile.formula import network_of, text_of
+from netloom.compile.importers import Imported, read_model
+from netloom.document import SUBNETWORK, Network, Project, apply, dumps, loads, wire
+from netloom.document.edits import EditError
+from netloom.export.tracing import quiet
+from netloom.runs.comparison import difference
 from tests.explain.models import begun
 from tests.networks import project
 

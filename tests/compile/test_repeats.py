@@ -16,15 +16,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from builder.check import analyse
-from builder.compile import module
-from builder.compile.importers.base import Imported
-from builder.compile.importers.onnx import import_bytes
-from builder.compile.importers.repeats import grouped
-from builder.graph import Project, apply, dumps, loads
-from builder.graph.document import SUBNETWORK
-from builder.graph.expression import evaluate
-from builder.templates import architectures
+from netloom.compile import module
+from netloom.compile.importers.imported_model import Imported
+from netloom.compile.importers.onnx import import_bytes
+from netloom.compile.importers.repeats import grouped
+from netloom.document import Project, apply, dumps, loads
+from netloom.document.expression import evaluate
+from netloom.document.project import SUBNETWORK
+from netloom.templates import architectures
+from netloom.validation import analyse
 from tests.networks import network, networks
 
 pytestmark = pytest.mark.usefixtures("operators")

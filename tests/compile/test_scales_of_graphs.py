@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from builder.check import analyse
-from builder.check.outputs import OutputScale, readings
-from builder.compile import module, source
-from builder.compile.logits import LeftOut, with_logits
-from builder.graph import Project, Training
-from builder.layers.code import ALLOW
-from builder.nn.probability import logits
+from netloom.compile import module, source
+from netloom.compile.logit_network import LeftOut, with_logits
+from netloom.document import Project, Training
+from netloom.layers.code import ALLOW
+from netloom.nn.probability import logits
+from netloom.validation import analyse
+from netloom.validation.output_scales import OutputScale, readings
 from tests.networks import TABLE, chain, network, networks, project
 
 Layers = list[tuple[str, dict[str, Any]]]

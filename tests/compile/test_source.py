@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from builder.compile import CompileError, input_nodes, module, output_nodes, source
-from builder.graph import Edge, Network, Node, Project, apply, dumps, is_identifier, loads
-from builder.templates import templates
+from netloom.compile import CompileError, input_nodes, module, output_nodes, source
+from netloom.document import Edge, Network, Node, Project, apply, dumps, is_identifier, loads
+from netloom.templates import templates
 from tests.compile.allowed import check
 from tests.networks import IMAGE, TABLE, chain, digits_mlp, project
 

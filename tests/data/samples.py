@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from builder.data import DataError, Prepared, add_file, prepare
-from builder.graph import DataChoice
+from netloom.data import DataError, Prepared, add_file, prepare
+from netloom.document import DataChoice
 
 ROWS = 80
 HOSTILE = ["</script><b>", "../../etc/passwd", "a\"b'c", "line\nbreak", "' OR 1=1 --", "{{x}}", "ünïcødé 漢字"]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from builder.data import DataError, FieldSpec, Schema, TargetSpec, prepare
-from builder.data.augment import Augmenter, augmentations, misfit, parsed, previewed, suited
-from builder.data.augment.base import Facts, Random
-from builder.data.augment.pictures import turned
-from builder.data.encode import PAD, UNKNOWN
-from builder.graph import Augment, DataChoice, Training, dumps, loads
+from netloom.data import DataError, FieldSpec, Schema, TargetSpec, prepare
+from netloom.data.augmentation import Augmenter, augmentations, misfit, parsed, previewed, suited
+from netloom.data.augmentation.augmentation import Facts, Random
+from netloom.data.augmentation.images import turned
+from netloom.data.preparation.encode import PAD, UNKNOWN
+from netloom.document import Augment, DataChoice, Training, dumps, loads
 from tests.networks import digits_mlp
 
 PICTURE = Facts(FieldSpec("image", "image", (3, 12, 10)), {"encoding": "image", "mean": 0.4, "std": 0.25, "scale": 1.0})

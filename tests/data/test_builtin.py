@@ -15,13 +15,13 @@ import torch
 from sklearn import datasets as sklearn_datasets
 from sklearn.preprocessing import StandardScaler
 
-from builder.data import DataError, Prepared, bigram_entropy, builtin, datasets, prepare, schema, statistics
-from builder.data.encode import IGNORE
-from builder.data.environment import Episodes
-from builder.data.mixed import Categories, Matrices, Several
-from builder.data.raw import Characters, Images, Raw, Series, Table, Texts
-from builder.data.split import split
-from builder.graph import DataChoice
+from netloom.data import DataError, Prepared, bigram_entropy, builtin, datasets, prepare, schema, statistics
+from netloom.data.environment import Episodes
+from netloom.data.multi_field import Categories, Matrices, Several
+from netloom.data.preparation.encode import IGNORE
+from netloom.data.raw_dataset import Characters, Images, Raw, Series, Table, Texts
+from netloom.data.splits.split import split
+from netloom.document import DataChoice
 from tests.data.samples import whole
 
 NAMES = list(builtin())

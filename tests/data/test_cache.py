@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from builder.data import DataError, add_file, datasets, prepare, remove, schema
-from builder.data.uploads import find_upload
-from builder.graph import DataChoice
+from netloom.data import DataError, add_file, datasets, prepare, remove, schema
+from netloom.data.uploads import find_upload
+from netloom.document import DataChoice
 from tests.data.samples import columns, csv, pack, pictures
 
 
 def test_importing_loads_nothing_heavy() -> None:
     code = (
-        "import sys, builder.data\nfrom builder.data import datasets, builtin\nbuiltin()\n"
+        "import sys, netloom.data\nfrom netloom.data import datasets, builtin\nbuiltin()\n"
         "print([name for name in ('torch', 'sklearn', 'pandas', 'PIL', 'pyarrow', 'scipy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -81,7 +81,7 @@ def test_what_was_kept_may_be_damaged(home: Path, kept: str, content: bytes | No
 
 def test_names_are_kept_whatever_the_machine_calls_usual(home: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from builder.data import add_file, datasets\n"
+        "import sys; from pathlib import Path; from netloom.data import add_file, datasets\n"
         f"title = {'Größe 漢字'!a}\n"
         "info = add_file(Path(sys.argv[1]), 'x.csv', Path(sys.argv[2]), name=title)\n"
         "print([i.title for i in datasets(Path(sys.argv[2])) if not i.builtin][0].encode())"
@@ -98,8 +98,8 @@ def test_names_are_kept_whatever_the_machine_calls_usual(home: Path) -> None:
 
 def test_large_data_is_encoded_in_parts_that_fit_together(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = prepare(DataChoice(dataset="digits", seed=11), home)
-    monkeypatch.setattr(sys.modules["builder.data.encoding"], "CHUNK", 100)
-    sys.modules["builder.data.prepare"]._prepare.cache_clear()
+    monkeypatch.setattr(sys.modules["netloom.data.preparation.encoded_arrays"], "CHUNK", 100)
+    sys.modules["netloom.data.prepare"]._prepare.cache_clear()
     parts = prepare(DataChoice(dataset="digits", seed=11), home)
     assert whole is not parts
     assert (whole.inputs["image"] == parts.inputs["image"]).all()

@@ -15,12 +15,12 @@ from sklearn import preprocessing
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import make_pipeline
 
-from builder.data import DataError, Prepared, add_file, prepare
-from builder.data.encode import encode_rows, restore_rows
-from builder.data.mixed import Categories, Several
-from builder.data.overview import columns as overview
-from builder.data.raw import Table, Texts
-from builder.graph import DataChoice, Project, blank, dumps, loads
+from netloom.data import DataError, Prepared, add_file, prepare
+from netloom.data.multi_field import Categories, Several
+from netloom.data.preparation.encode import encode_rows, restore_rows
+from netloom.data.quality.overview import columns as overview
+from netloom.data.raw_dataset import Table, Texts
+from netloom.document import DataChoice, Project, blank, dumps, loads
 from tests.data.samples import ROWS, columns, csv, read
 
 RANDOM = np.random.default_rng(3)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builder.data import DataError, Prepared, builtin
-from builder.data.encode import EncodeError, date_part, encode, encode_rows, words
+from netloom.data import DataError, Prepared, builtin
+from netloom.data.preparation.encode import EncodeError, date_part, encode, encode_rows, words
 from tests.data.samples import columns, csv, pack, pictures, read, whole
 
 FILE = Path(encode.__code__.co_filename)
@@ -29,7 +29,7 @@ builtins.__import__ = limited
 module = runpy.run_path(sys.argv[1])
 request = json.load(sys.stdin)
 arrays = module["encode"](request["preprocess"], request["row"])
-assert not {"torch", "pandas", "builder"} & set(sys.modules)
+assert not {"torch", "pandas", "netloom"} & set(sys.modules)
 print(json.dumps({name: [str(array.dtype), array.tolist()] for name, array in arrays.items()}))
 """
 

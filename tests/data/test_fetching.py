@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.data.fetching import FetchError, allowed, asked_for, download, fetch_dataset, fetch_model
-from builder.data.fetching.address import public, resolve
-from builder.data.fetching.hub import _refused
+from netloom.data.downloads import FetchError, allowed, asked_for, download, fetch_dataset, fetch_model
+from netloom.data.downloads.address import public, resolve
+from netloom.data.downloads.hub import _refused
 from tests.cli.conftest import Console
 from tests.cli.conftest import console as console
 
@@ -151,7 +151,7 @@ def test_no_address_of_this_network_is_spoken_to(server: str, tmp_path: Path) ->
 def test_nor_where_a_machine_sends_one_on_to_it(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # 127.0.0.1 stands for a machine of the open internet here; where it sends one on to does not.
     known = public
-    monkeypatch.setattr("builder.data.fetching.address.public", lambda number: number == "127.0.0.1" or known(number))
+    monkeypatch.setattr("netloom.data.downloads.address.public", lambda number: number == "127.0.0.1" or known(number))
     with pytest.raises(FetchError, match=r"169\.254\.169\.254"):
         download(f"{server}/inside", tmp_path, lambda share, what: None, server=False)
     assert [path for path, _ in Handler.seen] == ["/inside"]
@@ -252,8 +252,8 @@ import io, sys
 from pathlib import Path
 import datasets
 from PIL import Image
-from builder.data import add_file
-from builder.data.fetching.hub import keep
+from netloom.data import add_file
+from netloom.data.downloads.hub import keep
 home = Path(sys.argv[1])
 silent = lambda share, what: None
 names = datasets.ClassLabel(names=["ham", "spam/ad"])

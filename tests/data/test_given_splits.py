@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from builder.data import DataError, Prepared, add_file, prepare
-from builder.data.parts import file_parts, given_of, part_in, part_of, split_column
-from builder.data.uploads import fitting, open_source, readers
-from builder.graph import DataChoice
+from netloom.data import DataError, Prepared, add_file, prepare
+from netloom.data.splits.given_splits import file_parts, given_of, part_in, part_of, split_column
+from netloom.data.uploads import fitting, open_source, readers
+from netloom.document import DataChoice
 from tests.data.brought import npz, png
 from tests.data.crafted import lines, packed
 

@@ -15,8 +15,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from builder.data import DataError, DatasetInfo, add_file, datasets, prepare, statistics
-from builder.graph import DataChoice
+from netloom.data import DataError, DatasetInfo, add_file, datasets, prepare, statistics
+from netloom.document import DataChoice
 from tests.data.crafted import directory_changed, flat, folders, huge_header, lines, linked, noise, packed, plain
 
 
@@ -115,7 +115,7 @@ def test_a_file_that_is_not_there(home: Path) -> None:
 
 
 def test_a_file_that_is_too_large(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builder.data.uploads.source.MAX_FILE_BYTES", 100)
+    monkeypatch.setattr("netloom.data.uploads.source.MAX_FILE_BYTES", 100)
     assert "at most" in _refused(plain(), "table.csv", home)
 
 

@@ -11,13 +11,13 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from builder.data import Prepared, prepare
-from builder.data.catalogue.paraphrases import MEANINGS
-from builder.data.catalogue.requests import VALUES
-from builder.data.encode import words
-from builder.data.mixed import Categories, Several
-from builder.data.raw import Images, Series, Table, TaggedTexts, Texts
-from builder.graph import DataChoice
+from netloom.data import Prepared, prepare
+from netloom.data.builtin.paraphrases import MEANINGS
+from netloom.data.builtin.requests import VALUES
+from netloom.data.multi_field import Categories, Several
+from netloom.data.preparation.encode import words
+from netloom.data.raw_dataset import Images, Series, Table, TaggedTexts, Texts
+from netloom.document import DataChoice
 
 
 def data(name: str, **options: int | float) -> Prepared:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from builder.data import Prepared, add_file, prepare
-from builder.data.augment.augmenter import Augmenter
-from builder.graph import Augment, DataChoice, Training
-from builder.train.objectives.segmentation import Segmentation
+from netloom.data import Prepared, add_file, prepare
+from netloom.data.augmentation.augmenter import Augmenter
+from netloom.document import Augment, DataChoice, Training
+from netloom.training.objectives.segmentation import Segmentation
 from tests.data import brought
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builder.data.encode import EncodeError, encode_rows
-from builder.data.encoding import encoded
-from builder.data.raw import Images
+from netloom.data.preparation.encode import EncodeError, encode_rows
+from netloom.data.preparation.encoded_arrays import encoded
+from netloom.data.raw_dataset import Images
 
 ROWS = 150  # more than are taken at once
 

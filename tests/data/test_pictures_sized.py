@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from builder.data import DataError, prepare
-from builder.data.encode import sized
-from builder.graph import DataChoice
+from netloom.data import DataError, prepare
+from netloom.data.preparation.encode import sized
+from netloom.document import DataChoice
 from tests.data.samples import pack, pictures, read
 
 RANDOM = np.random.default_rng(6)

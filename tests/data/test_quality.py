@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 import torch
 
-from builder.data import DataError, Prepared, add_file, bigram_entropy, builtin, prepare, statistics
-from builder.data.quality import CHECKS, Finding, Report, report, without_repeats
-from builder.data.quality.columns import purity, told
-from builder.data.quality.drift import chi_squared, ks
-from builder.data.quality.labels import doubts
-from builder.data.quality.near import near_texts
-from builder.graph import DataChoice, Project, apply, blank
+from netloom.data import DataError, Prepared, add_file, bigram_entropy, builtin, prepare, statistics
+from netloom.data.quality import CHECKS, Finding, Report, report, without_repeats
+from netloom.data.quality.columns import purity, told
+from netloom.data.quality.drift import chi_squared, ks
+from netloom.data.quality.labels import doubts
+from netloom.data.quality.near_duplicates import near_texts
+from netloom.document import DataChoice, Project, apply, blank
 from tests.data.brought import npz
 from tests.data.samples import ROWS, columns, csv, pack, picture, read, whole
 

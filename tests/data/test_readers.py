@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 import torch
 
-from builder.data import DataError, Prepared, add_file, prepare
-from builder.data.uploads import fitting, open_source, readers
-from builder.graph import DataChoice
+from netloom.data import DataError, Prepared, add_file, prepare
+from netloom.data.uploads import fitting, open_source, readers
+from netloom.document import DataChoice
 from tests.data import brought
 from tests.data.brought import BROUGHT, bars, conll, excel, idx, npz, people, png, tone
 from tests.data.crafted import lines, packed, plain

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from builder.data import DataError, add_file, datasets, prepare
-from builder.graph import DataChoice
+from netloom.data import DataError, add_file, datasets, prepare
+from netloom.document import DataChoice
 from tests.data import brought
 from tests.data.brought import BROUGHT, bars, excel, idx, npz, people, png
 from tests.data.crafted import folders, lines, linked, packed, plain
@@ -249,7 +249,7 @@ def test_a_folder_is_read_without_its_links(home: Path, tmp_path: Path) -> None:
 
 
 def test_more_pictures_than_other_files_are_allowed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builder.data.uploads.members.MAX_MEMBERS", 15)
+    monkeypatch.setattr("netloom.data.uploads.members.MAX_MEMBERS", 15)
     assert add_file(packed(folders(20)), "x.zip", home).rows == 20
     texts = packed({f"{'ab'[i % 2]}/{i}.txt": b"some words" for i in range(20)})
     assert "20 members" in _sentence(texts, home, "y")

@@ -17,14 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builder.data import Prepared, add_file, prepare
-from builder.data.coercion import date_forms, moment, number
-from builder.data.dialect import MISSING_MARKS, FileError, has_no_header
-from builder.data.encode import EncodeError, encode_rows
-from builder.data.pairs import BEGUN
-from builder.data.readers import read_table
-from builder.data.rowfile import RowFile, read_rows, reported, summary, unknown_categories
-from builder.graph import DataChoice
+from netloom.data import Prepared, add_file, prepare
+from netloom.data.preparation.encode import EncodeError, encode_rows
+from netloom.data.sequence_pairs import BEGUN
+from netloom.data.tables.coercion import date_forms, moment, number
+from netloom.data.tables.dialect import MISSING_MARKS, FileError, has_no_header
+from netloom.data.tables.readers import read_table
+from netloom.data.tables.row_file import RowFile, read_rows, reported, summary, unknown_categories
+from netloom.document import DataChoice
 from tests.data.brought import BROUGHT
 
 ROWS = 90

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from builder.data import DataError, Prepared, add_file, prepare
-from builder.data.uploads import fitting, open_source
-from builder.data.uploads.naming import called
-from builder.graph import DataChoice
+from netloom.data import DataError, Prepared, add_file, prepare
+from netloom.data.uploads import fitting, open_source
+from netloom.data.uploads.naming import called
+from netloom.document import DataChoice
 
 DAYS = pd.date_range("2024-01-01", periods=90)
 SHIFTS = {"north": 0, "south": 7, "west": 30}  # by how many days a series begins later than the first

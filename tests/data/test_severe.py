@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builder.data import DataError, Prepared, add_file, prepare, remove, statistics
-from builder.data.aliases import meant, merged, normal
-from builder.data.defaults import default_choice, settle, take_back, with_defaults
-from builder.data.encode import encode_rows
-from builder.data.quality import report
-from builder.data.quality.finding import Finding
-from builder.data.severe import caveats, high_findings
-from builder.graph import DataChoice
-from builder.templates import templates
-from builder.templates.starting import start
-from builder.train.trained import evaluate, fit_here
+from netloom.data import DataError, Prepared, add_file, prepare, remove, statistics
+from netloom.data.preparation.encode import encode_rows
+from netloom.data.preparation.label_aliases import meant, merged, normal
+from netloom.data.preparation.project_defaults import default_choice, settle, take_back, with_defaults
+from netloom.data.quality import report
+from netloom.data.quality.finding import Finding
+from netloom.data.quality.severe_findings import caveats, high_findings
+from netloom.document import DataChoice
+from netloom.runs.trained_run import evaluate, fit_here
+from netloom.templates import templates
+from netloom.templates.starting import start
 from tests.data.brought import png
 from tests.data.crafted import lines, packed
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from builder.data import DataError, Prepared, prepare
-from builder.data.encode import encode_rows
-from builder.data.raw import Series
-from builder.data.spectrum import empty_bands, log_mel_of
-from builder.graph import DataChoice
-from builder.nn.signal import LogMel
+from netloom.data import DataError, Prepared, prepare
+from netloom.data.preparation.encode import encode_rows
+from netloom.data.preparation.spectrogram import empty_bands, log_mel_of
+from netloom.data.raw_dataset import Series
+from netloom.document import DataChoice
+from netloom.nn.signal import LogMel
 
 LENGTH, RATE = 1_200, 4_000
 
@@ -94,7 +94,7 @@ def test_it_is_fitted_to_the_training_rows_alone_and_kept_as_plain_json() -> Non
 def test_what_cannot_be_is_refused_in_a_sentence(
     settings: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("builder.data.spectrum.MAX_CELLS", 60 * 1_201 * 1_024 - 1)
+    monkeypatch.setattr("netloom.data.preparation.spectrogram.MAX_CELLS", 60 * 1_201 * 1_024 - 1)
     with pytest.raises(DataError) as caught:
         spoken(**settings)
     assert said in str(caught.value)

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold
 
-from builder.data import DataError, builtin
-from builder.data.parts import NAMES
-from builder.data.raw import Table
-from builder.data.split import Split, split
-from builder.graph import DataChoice
+from netloom.data import DataError, builtin
+from netloom.data.raw_dataset import Table
+from netloom.data.splits.given_splits import NAMES
+from netloom.data.splits.split import Split, split
+from netloom.document import DataChoice
 
 ROWS = st.integers(40, 200)
 SEEDS = st.integers(0, 2**31 - 1)

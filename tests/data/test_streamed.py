@@ -14,11 +14,11 @@ import pyarrow as pa
 import pytest
 import torch
 
-from builder.data import DataError, Prepared, prepare, statistics
-from builder.data.overview import columns
-from builder.data.raw import Table
-from builder.data.uploads import add_file, remove
-from builder.graph import DataChoice
+from netloom.data import DataError, Prepared, prepare, statistics
+from netloom.data.quality.overview import columns
+from netloom.data.raw_dataset import Table
+from netloom.data.uploads import add_file, remove
+from netloom.document import DataChoice
 
 ROWS = 3_000
 
@@ -76,8 +76,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     def limit(mib: float) -> None:
         monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", str(mib))
-        monkeypatch.setattr("builder.data.incoming._rows_at_once", lambda columns: 512)
-        monkeypatch.setattr("builder.data.incoming._CELLS", 8 * 512 * 10)
+        monkeypatch.setattr("netloom.data.tables.streaming_import._rows_at_once", lambda columns: 512)
+        monkeypatch.setattr("netloom.data.tables.streaming_import._CELLS", 8 * 512 * 10)
 
     return limit
 
@@ -247,10 +247,10 @@ def test_what_cannot_be_is_said(
         add_file(as_csv(table(600)) + b"1,2,3,4,5,6,7,8,9,10,11\n", "a.csv", tmp_path)
     with pytest.raises(DataError, match="no Parquet file that can be read"):
         add_file(as_parquet(table(600))[:-100], "a.parquet", tmp_path)
-    monkeypatch.setattr("builder.data.limits.MAX_STREAMED_ROWS", 500)
+    monkeypatch.setattr("netloom.data.limits.MAX_STREAMED_ROWS", 500)
     with pytest.raises(DataError, match="more than 500 rows"):
         add_file(as_parquet(table(600)), "a.parquet", tmp_path)
-    monkeypatch.setattr("builder.data.limits.MAX_STREAMED_ROWS", 5_000)
+    monkeypatch.setattr("netloom.data.limits.MAX_STREAMED_ROWS", 5_000)
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1_000})())
     with pytest.raises(DataError, match="make room"):
         add_file(as_parquet(table(600)), "a.parquet", tmp_path)
@@ -261,7 +261,7 @@ RESERVED = r"""
 import re, sys
 from pathlib import Path
 import numpy as np
-from builder.data.stored import StoredTable
+from netloom.data.tables.arrow_table import StoredTable
 
 def private():
     return int(re.search(r"VmData:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024

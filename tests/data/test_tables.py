@@ -15,10 +15,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from builder.data import DataError, Prepared, add_file, prepare, statistics
-from builder.data import readers as reading
-from builder.data.raw import Table, Texts
-from builder.graph import DataChoice
+from netloom.data import DataError, Prepared, add_file, prepare, statistics
+from netloom.data.raw_dataset import Table, Texts
+from netloom.data.tables import readers as reading
+from netloom.document import DataChoice
 from tests.data.samples import HOSTILE, ROWS, columns, csv, parquet, read, try_to_read
 
 NUMBERS = np.random.default_rng(1).normal(size=ROWS)

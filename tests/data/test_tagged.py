@@ -13,12 +13,13 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from builder.data import Prepared, add_file, prepare
-from builder.data.encode import IGNORE, UNKNOWN, encode_rows
-from builder.explain.concepts import Wanted, _fits
-from builder.explain.examples import labels, read
-from builder.graph import DataChoice, Training
-from builder.train import OBJECTIVES, TrainedRun, fit_here, predict
+from netloom.data import Prepared, add_file, prepare
+from netloom.data.preparation.encode import IGNORE, UNKNOWN, encode_rows
+from netloom.document import DataChoice, Training
+from netloom.explain.concepts.concepts import Wanted, _fits
+from netloom.explain.core.examples import labels, read
+from netloom.runs import TrainedRun, fit_here, predict
+from netloom.training import OBJECTIVES
 from tests.data.crafted import packed
 from tests.networks import chain
 
@@ -185,7 +186,7 @@ def form() -> None:
     """The box in which a text is changed; runs by itself within Streamlit."""
     import streamlit as st
 
-    from builder.ui.own import typed
+    from netloom.ui.explain.custom_example import typed
 
     st.session_state.found = [typed(["@a", "b c", "."], "given"), typed("@a b", "plain")]
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from builder.data import DataError, add_file, prepare
-from builder.data.tables import table_to_raw
-from builder.graph import DataChoice
+from netloom.data import DataError, add_file, prepare
+from netloom.data.tables.table_dataset import table_to_raw
+from netloom.document import DataChoice
 
 TARGET = {"role": "target"}
 TABLE = pd.DataFrame(

@@ -8,9 +8,9 @@ from collections import Counter
 
 import torch
 
-from builder.data import bigram_entropy, prepare
-from builder.data.raw import Characters, Texts
-from builder.graph import DataChoice
+from netloom.data import bigram_entropy, prepare
+from netloom.data.raw_dataset import Characters, Texts
+from netloom.document import DataChoice
 
 
 def _plain(text: str) -> str:

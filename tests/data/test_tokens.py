@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
-from builder.data import DataError, builtin, prepare
-from builder.data.encode import PIECE, encode_rows, readable, tokens, unbyte
-from builder.data.fitting import fit_text
-from builder.data.raw import Texts
-from builder.graph import DataChoice
+from netloom.data import DataError, builtin, prepare
+from netloom.data.preparation.encode import PIECE, encode_rows, readable, tokens, unbyte
+from netloom.data.preparation.fitting import fit_text
+from netloom.data.raw_dataset import Texts
+from netloom.document import DataChoice
 
 LETTERS = [
     *"aeiou etaoin shrdlu",

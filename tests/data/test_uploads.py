@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 import torch
 
-from builder import text
-from builder.data import DataError, DatasetInfo, Prepared, add_file, datasets, prepare, remove, statistics
-from builder.data.card import summary
-from builder.data.raw import Table
-from builder.data.readers import read_table
-from builder.graph import DataChoice
+from netloom.core import text
+from netloom.data import DataError, DatasetInfo, Prepared, add_file, datasets, prepare, remove, statistics
+from netloom.data.quality.dataset_card import summary
+from netloom.data.raw_dataset import Table
+from netloom.data.tables.readers import read_table
+from netloom.document import DataChoice
 from tests.data.crafted import flat, folders, lines, noise, packed, plain
 
 

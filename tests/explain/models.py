@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from builder.data import prepare, schema
-from builder.graph import DataChoice, Project, Training
-from builder.train import TrainedRun, fit_here
+from netloom.data import prepare, schema
+from netloom.document import DataChoice, Project, Training
+from netloom.runs import TrainedRun, fit_here
 from tests.networks import chain
 
 Layer = tuple[str, dict[str, Any]]
@@ -180,8 +180,8 @@ def begun(project: Project) -> TrainedRun:
     """A network with weights that learned nothing."""
     import torch
 
-    from builder import compile as compiling
-    from builder.data import prepare
+    from netloom import compile as compiling
+    from netloom.data import prepare
 
     text = compiling.source(project)
     with torch.random.fork_rng(devices=[]):

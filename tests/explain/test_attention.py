@@ -12,18 +12,18 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from builder.compile import module
-from builder.data import Prepared, prepare
-from builder.explain import AttentionLayer, AttentionMaps, ExplainError, explain, explain_model, methods
-from builder.explain.drawing.attention import left_out, lines, patches
-from builder.explain.explanation import Stream
-from builder.explain.heads import about, figures
-from builder.explain.readable import readable
-from builder.explain.rollout import rollout, spearman
-from builder.explain.subject import Subject
-from builder.explain.target import choose
-from builder.graph import DataChoice, Project
-from builder.train import TrainedRun
+from netloom.compile import module
+from netloom.data import Prepared, prepare
+from netloom.document import DataChoice, Project
+from netloom.explain import AttentionLayer, AttentionMaps, ExplainError, explain, explain_model, methods
+from netloom.explain.attention.head_patterns import about, figures
+from netloom.explain.attention.rollout import rollout, spearman
+from netloom.explain.core.attention_capture import readable
+from netloom.explain.core.context import Subject
+from netloom.explain.core.explanation import Stream
+from netloom.explain.core.target_selection import choose
+from netloom.explain.plots.attention import left_out, lines, patches
+from netloom.runs import TrainedRun
 from tests.explain.models import network, source, trained
 from tests.networks import chain, project
 

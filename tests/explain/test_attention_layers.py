@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from builder.compile import module
-from builder.explain import applicable, explain_model
-from builder.explain.explainers.attention import look
-from builder.explain.explainers.attention_heads import without_heads
-from builder.explain.readable import captured, readable
-from builder.explain.rollout import rollout
-from builder.explain.run import Question, subject_of
-from builder.layers import Example, registry
+from netloom.compile import module
+from netloom.explain import applicable, explain_model
+from netloom.explain.attention.attention_maps import look
+from netloom.explain.attention.head_ablation import without_heads
+from netloom.explain.attention.rollout import rollout
+from netloom.explain.core.attention_capture import captured, readable
+from netloom.explain.core.run import Question, subject_of
+from netloom.layers import Example, registry
 from tests.explain.models import source, trained
 from tests.layers.test_catalogue import Case, tensors
 from tests.networks import chain, project
@@ -226,8 +226,8 @@ def dates() -> Any:
     """Dates, that are read by one field and written by another, without a trained network."""
     from types import SimpleNamespace
 
-    from builder.data import prepare
-    from builder.templates import templates
+    from netloom.data import prepare
+    from netloom.templates import templates
 
     made = templates()["dates_transformer"].project
     return SimpleNamespace(project=made, data=prepare(made.data))

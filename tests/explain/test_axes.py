@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builder.data import Example, Prepared, prepare
-from builder.explain import Explanation
-from builder.explain.axes import LEGIBLE, Axes, axes_of
-from builder.explain.comparing import bounds
-from builder.explain.drawing import many
-from builder.explain.drawing.drawn import along, drawn
-from builder.explain.drawing.scale import FOR, rgb
-from builder.explain.drawing.words import as_html
-from builder.explain.explanation import Prediction, Proofs, Target, Verdict
-from builder.explain.summing import parts_of, strongest
-from builder.graph import DataChoice
+from netloom.data import Example, Prepared, prepare
+from netloom.document import DataChoice
+from netloom.explain import Explanation
+from netloom.explain.core.axes import LEGIBLE, Axes, axes_of
+from netloom.explain.core.explanation import Prediction, Proofs, Target, Verdict
+from netloom.explain.dataset.aggregation import parts_of, strongest
+from netloom.explain.evidence.comparison import bounds
+from netloom.explain.plots import global_plots
+from netloom.explain.plots.colors import FOR, rgb
+from netloom.explain.plots.explanation_plots import along, drawn
+from netloom.explain.plots.text import as_html
 
 
 def data(name: str, **options: Any) -> Prepared:
@@ -108,7 +108,7 @@ def test_the_map_of_a_graph_names_its_nodes() -> None:
 def test_a_size_is_not_drawn_in_the_colour_that_means_against() -> None:
     made = data("molecules", rows=60)
     values = {spec.name: np.ones((2, *spec.shape)) for spec in made.schema.inputs}
-    (bar,) = many.bars(parts_of(made, values, [0, 1], ["a", "b"])).data
+    (bar,) = global_plots.bars(parts_of(made, values, [0, 1], ["a", "b"])).data
     assert bar.marker.color == rgb(FOR)
 
 

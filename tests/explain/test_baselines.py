@@ -13,17 +13,17 @@ import torch
 from captum.attr import IntegratedGradients, LayerConductance
 from scipy.ndimage import gaussian_filter
 
-from builder.data import prepare
-from builder.explain import ExplainError, explain, inner_nodes, methods
-from builder.explain.base import Comparing, Integrating, registry
-from builder.explain.baselines import BASELINES, TYPICAL, choose, offered, typical_row
-from builder.explain.drawing.page import html
-from builder.explain.flow import flow
-from builder.explain.kept import FOLDER
-from builder.explain.overall import overall
-from builder.graph import DataChoice
-from builder.train import TrainedRun
-from builder.ui.deciding import decided
+from netloom.data import prepare
+from netloom.document import DataChoice
+from netloom.explain import ExplainError, explain, inner_nodes, methods
+from netloom.explain.core.baselines import BASELINES, TYPICAL, choose, offered, typical_row
+from netloom.explain.core.cache import FOLDER
+from netloom.explain.core.explainer import Comparing, Integrating, registry
+from netloom.explain.dataset.global_attribution import overall
+from netloom.explain.flow.attribution_flow import flow
+from netloom.explain.plots.page import html
+from netloom.runs import TrainedRun
+from netloom.ui.explain.headline import decided
 from tests.explain.models import PROJECTS, QUICK, fresh, trained
 
 ARGUMENTS = {"class": "class:benign", "row": "row:7"}

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 from pydantic import JsonValue
 
-from builder.data import prepare
-from builder.data.uploads import add_file
-from builder.explain import explain, methods
-from builder.explain.base import registry
-from builder.explain.columns import by_column, column_names, column_places
-from builder.explain.comparing import Side, side_by_side
-from builder.explain.drawing.drawn import drawn
-from builder.explain.drawing.page import write_html
-from builder.explain.overall import overall
-from builder.explain.run import Question, subject_of
-from builder.explain.what_if import what_if
-from builder.graph import DataChoice, Training
-from builder.train import TrainedRun, fit_here
-from builder.ui.deciding import decided
+from netloom.data import prepare
+from netloom.data.uploads import add_file
+from netloom.document import DataChoice, Training
+from netloom.explain import explain, methods
+from netloom.explain.core.columns import by_column, column_names, column_places
+from netloom.explain.core.explainer import registry
+from netloom.explain.core.run import Question, subject_of
+from netloom.explain.dataset.global_attribution import overall
+from netloom.explain.evidence.comparison import Side, side_by_side
+from netloom.explain.plots.explanation_plots import drawn
+from netloom.explain.plots.page import write_html
+from netloom.explain.robustness.what_if import what_if
+from netloom.runs import TrainedRun, fit_here
+from netloom.ui.explain.headline import decided
 from tests.explain.models import QUICK, Layer
 from tests.networks import chain
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builder.data import add_file, prepare
-from builder.explain import ExplainError
-from builder.explain.concepts import Concepts, Wanted, concepts, numbers, rows_of
-from builder.explain.directions import direction_of
-from builder.graph import DataChoice
-from builder.train import TrainedRun
+from netloom.data import add_file, prepare
+from netloom.document import DataChoice
+from netloom.explain import ExplainError
+from netloom.explain.concepts.concept_activation_vectors import direction_of
+from netloom.explain.concepts.concepts import Concepts, Wanted, concepts, numbers, rows_of
+from netloom.runs import TrainedRun
 from tests.explain.models import trained, without_maxima
 from tests.explain.test_conformance import state
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from builder.explain import ExplainError, Explanation, explain, methods
-from builder.explain.subject import Subject
-from builder.explain.target import choose
-from builder.train import TrainedRun
+from netloom.explain import ExplainError, Explanation, explain, methods
+from netloom.explain.core.context import Subject
+from netloom.explain.core.target_selection import choose
+from netloom.runs import TrainedRun
 from tests.explain.models import PROJECTS, QUICK, trained
 
 

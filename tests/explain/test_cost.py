@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from builder.explain import explain
-from builder.explain.batched import SPANS, STEPS, integrated
-from builder.explain.faithfulness import faithfulness
-from builder.explain.influence import _begun
-from builder.explain.overall import overall
-from builder.explain.rowwise import Rows
-from builder.explain.run import Question, subject_of
-from builder.explain.subject import Subject
-from builder.train import TrainedRun
-from builder.ui.session import HEAVY
+from netloom.explain import explain
+from netloom.explain.attribution.adaptive_integrated_gradients import SPANS, STEPS, integrated
+from netloom.explain.core.context import Subject
+from netloom.explain.core.run import Question, subject_of
+from netloom.explain.dataset.global_attribution import overall
+from netloom.explain.evidence.faithfulness import faithfulness
+from netloom.explain.influence.influence import _begun
+from netloom.explain.influence.per_sample_gradients import Rows
+from netloom.runs import TrainedRun
+from netloom.ui.shell.session import HEAVY
 from tests.explain.models import begun, fresh, network, trained
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from builder.explain import explain, methods
-from builder.templates import templates
+from netloom.explain import explain, methods
+from netloom.templates import templates
 from tests.explain.models import QUICK, begun
 from tests.explain.test_conformance import check
 

@@ -14,17 +14,17 @@ import torch
 from captum.attr import LayerConductance
 from torch import nn
 
-from builder.compile import module, source
-from builder.data import prepare
-from builder.explain import ExplainError, explain, inner_nodes
-from builder.explain.drawing.flow import BOTH, context_at, drawn, numbers, shown
-from builder.explain.flow import Flow, flow, flow_obstacle
-from builder.explain.kept import FOLDER
-from builder.explain.run import Question, subject_of
-from builder.explain.tap import tap
-from builder.graph import DataChoice, Project, Training
-from builder.templates import templates
-from builder.train import TrainedRun
+from netloom.compile import module, source
+from netloom.data import prepare
+from netloom.document import DataChoice, Project, Training
+from netloom.explain import ExplainError, explain, inner_nodes
+from netloom.explain.core.activation_hook import tap
+from netloom.explain.core.cache import FOLDER
+from netloom.explain.core.run import Question, subject_of
+from netloom.explain.flow.attribution_flow import Flow, flow, flow_obstacle
+from netloom.explain.plots.flow import BOTH, context_at, drawn, numbers, shown
+from netloom.runs import TrainedRun
+from netloom.templates import templates
 from tests.explain.models import trained
 from tests.explain.test_conformance import state
 from tests.networks import network, networks, project

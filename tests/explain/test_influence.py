@@ -11,12 +11,12 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from builder.explain import ExplainError
-from builder.explain.influence import Influence, influence, suspects
-from builder.graph import Training
-from builder.train import TrainedRun, fit_here
-from builder.train.kept import keep
-from builder.train.loop import Watch, begin
+from netloom.document import Training
+from netloom.explain import ExplainError
+from netloom.explain.influence.influence import Influence, influence, suspects
+from netloom.runs import TrainedRun, fit_here
+from netloom.runs.snapshots import keep
+from netloom.training.loop import Watch, begin
 from tests.explain.models import Layer, network, trained, words
 from tests.explain.test_conformance import state
 

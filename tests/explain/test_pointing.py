@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builder.data import add_file, prepare
-from builder.explain import explain
-from builder.graph import DataChoice, Training
-from builder.train import TrainedRun, fit_here
+from netloom.data import add_file, prepare
+from netloom.document import DataChoice, Training
+from netloom.explain import explain
+from netloom.runs import TrainedRun, fit_here
 from tests.explain.models import Layer, without_maxima
 from tests.networks import chain
 

@@ -10,26 +10,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builder.data import prepare
-from builder.data.uploads import add_file
-from builder.explain import explain, methods
-from builder.explain.base import registry
-from builder.explain.concepts import Wanted, concepts
-from builder.explain.cross_check import cross_check
-from builder.explain.drawing.page import html
-from builder.explain.explanation import Sampling, Verdict
-from builder.explain.flow import flow
-from builder.explain.influence import influence, suspects
-from builder.explain.model_check import ModelCheck, is_at_chance
-from builder.explain.overall import overall
-from builder.explain.robustness import robustness
-from builder.explain.run import Question, subject_of
-from builder.explain.verdict import judge, on_faithfulness, on_sampling, with_model
-from builder.explain.visualising import visualised
-from builder.graph import DataChoice, Training
-from builder.train import TrainedRun, fit_here
-from builder.train.objectives.base import Evaluation, Reference
-from builder.ui.deciding import decided
+from netloom.data import prepare
+from netloom.data.uploads import add_file
+from netloom.document import DataChoice, Training
+from netloom.explain import explain, methods
+from netloom.explain.concepts.concepts import Wanted, concepts
+from netloom.explain.concepts.feature_visualization import visualised
+from netloom.explain.core.explainer import registry
+from netloom.explain.core.explanation import Sampling, Verdict
+from netloom.explain.core.run import Question, subject_of
+from netloom.explain.dataset.global_attribution import overall
+from netloom.explain.evidence.cross_check import cross_check
+from netloom.explain.evidence.model_check import ModelCheck, is_at_chance
+from netloom.explain.evidence.verdict import judge, on_faithfulness, on_sampling, with_model
+from netloom.explain.flow.attribution_flow import flow
+from netloom.explain.influence.influence import influence, suspects
+from netloom.explain.plots.page import html
+from netloom.explain.robustness.robustness import robustness
+from netloom.runs import TrainedRun, fit_here
+from netloom.training.objectives.objective import Evaluation, Reference
+from netloom.ui.explain.headline import decided
 from tests.explain.models import QUICK, trained
 from tests.networks import chain
 
@@ -181,7 +181,7 @@ def test_sampling_methods_tell_their_error_and_are_exact_only_if_all_was_tried(m
 
 
 def _by_group(run: TrainedRun, attributions: dict[str, np.ndarray], groups: int) -> np.ndarray:
-    from builder.explain.groups import Groups
+    from netloom.explain.core.groups import Groups
 
     labels = Groups(subject_of(run.project, run.model, run.data, Question("", 3))[0], groups).labels["image"]
     return np.array([attributions["image"][labels == group].sum() for group in range(groups)])
@@ -212,7 +212,7 @@ def test_up_to_five_parts_all_orders_are_tried() -> None:
     # Only five columns differ from the baseline, and only they are parts.
     for place in set(range(subject.inputs[name].shape[1])) - set(kept.tolist()):
         subject.inputs[name][0, place] = subject.baseline[name][0, place]
-    from builder.explain.faithfulness import faithfulness
+    from netloom.explain.evidence.faithfulness import faithfulness
 
     labels = np.full(subject.inputs[name].shape[1], -1)
     labels[kept] = range(5)
@@ -257,8 +257,8 @@ def test_a_method_that_another_contradicts_is_read_with_care() -> None:
     assert found.proofs.cross_check is not None
     assert found.proofs.cross_check.spearman > 0.3
     assert "orders the parts alike" in found.verdict.sentence
-    from builder.explain.explanation import CrossCheck
-    from builder.explain.verdict import on_cross_check
+    from netloom.explain.core.explanation import CrossCheck
+    from netloom.explain.evidence.verdict import on_cross_check
 
     remark = on_cross_check(CrossCheck("Feature ablation", 0.29, 20))
     assert remark.level == "caution"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from builder.explain import explain
-from builder.explain.drawing.drawn import drawn, kind_of
-from builder.explain.overall import overall
-from builder.explain.summing import _names
-from builder.templates import templates
-from builder.train import TrainedRun
+from netloom.explain import explain
+from netloom.explain.dataset.aggregation import _names
+from netloom.explain.dataset.global_attribution import overall
+from netloom.explain.plots.explanation_plots import drawn, kind_of
+from netloom.runs import TrainedRun
+from netloom.templates import templates
 from tests.explain.models import begun
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from builder.compile import module
-from builder.data import DataError, add_file, prepare
-from builder.explain import GROUPS, ExplainError, explain, explain_model, methods, registry
-from builder.graph import DataChoice, Training
-from builder.train import fit_here
+from netloom.compile import module
+from netloom.data import DataError, add_file, prepare
+from netloom.document import DataChoice, Training
+from netloom.explain import GROUPS, ExplainError, explain, explain_model, methods, registry
+from netloom.runs import fit_here
 from tests.explain.models import source, trained
 from tests.networks import chain, project
 

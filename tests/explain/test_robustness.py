@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from builder.explain import ExplainError
-from builder.explain.attack import METHODS, refusal
-from builder.explain.attack_aims import MOVED, aim_of, output_of
-from builder.explain.kept import FOLDER
-from builder.explain.robustness import attacked, robustness
-from builder.graph import DataChoice, Training
-from builder.train import TrainedRun, fit_here
+from netloom.document import DataChoice, Training
+from netloom.explain import ExplainError
+from netloom.explain.core.cache import FOLDER
+from netloom.explain.robustness.attack import METHODS, refusal
+from netloom.explain.robustness.attack_targets import MOVED, aim_of, output_of
+from netloom.explain.robustness.robustness import attacked, robustness
+from netloom.runs import TrainedRun, fit_here
 from tests.explain.models import network, trained
 from tests.explain.test_conformance import state
 from tests.networks import project

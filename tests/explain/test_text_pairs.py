@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builder.check import analyse
-from builder.data import add_file, schema
-from builder.explain import explain
-from builder.explain.answering import answered
-from builder.graph import DataChoice, Project, Training, apply
-from builder.templates.starting import start, starters
-from builder.train import fit_here
-from builder.train.objectives.siamese import ALIKE
+from netloom.data import add_file, schema
+from netloom.document import DataChoice, Project, Training, apply
+from netloom.explain import explain
+from netloom.explain.core.prediction import answered
+from netloom.runs import fit_here
+from netloom.templates.starting import start, starters
+from netloom.training.objectives.siamese import ALIKE
+from netloom.validation import analyse
 from tests.data import brought
 from tests.networks import project
 

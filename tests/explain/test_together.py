@@ -15,12 +15,13 @@ import pytest
 import torch
 from captum.attr import KernelShap, ShapleyValueSampling
 
-from builder.explain import explain, kept
-from builder.explain.attack import Attack, search
-from builder.explain.explainers.kernel_shap import fitted
-from builder.explain.explanation import Remark
-from builder.explain.rowwise import plain_attention
-from builder.explain.sampling import generator, kernel_coalitions, orders, standard_error
+from netloom.explain import explain
+from netloom.explain.attribution.kernel_shap import fitted
+from netloom.explain.core import cache
+from netloom.explain.core.explanation import Remark
+from netloom.explain.core.sampling import generator, kernel_coalitions, orders, standard_error
+from netloom.explain.influence.per_sample_gradients import plain_attention
+from netloom.explain.robustness.attack import Attack, search
 from tests.explain.models import QUICK, trained
 
 PATIENCE_S = 20.0
@@ -83,16 +84,17 @@ def test_attention_by_its_formula_is_used_by_several_at_once_and_put_back_by_the
 
 
 def test_explanations_are_written_and_pruned_by_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "MOST_FILES", 3)
+    monkeypatch.setattr(cache, "MOST_FILES", 3)
 
     def write(place: int) -> None:
         for number in range(25):
-            kept.save(tmp_path, f"{place}-{number}", Remark("good", "x"))
+            cache.save(tmp_path, f"{place}-{number}", Remark("good", "x"))
 
     # A second process does the same in the same folder.
     code = (
-        "from pathlib import Path; from builder.explain import kept; from builder.explain.explanation import Remark\n"
-        f"kept.MOST_FILES = 3\nfor number in range(60): kept.save(Path({str(tmp_path)!r}), f'o-{{number}}', "
+        "from pathlib import Path; from netloom.explain.core import cache\n"
+        "from netloom.explain.core.explanation import Remark\n"
+        f"cache.MOST_FILES = 3\nfor number in range(60): cache.save(Path({str(tmp_path)!r}), f'o-{{number}}', "
         "Remark('good', 'x'))"
     )
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as other:
@@ -100,10 +102,10 @@ def test_explanations_are_written_and_pruned_by_many_at_once(tmp_path: Path, mon
             list(pool.map(write, range(8)))
         _, said = other.communicate(timeout=60)
     assert other.returncode == 0, said
-    kept.save(tmp_path, "last", Remark("good", "y"))
-    files = list((tmp_path / kept.FOLDER).glob("*.npz"))
+    cache.save(tmp_path, "last", Remark("good", "y"))
+    files = list((tmp_path / cache.FOLDER).glob("*.npz"))
     assert len(files) <= 3 + 1
-    assert kept.load_as(Remark, tmp_path, "last") == Remark("good", "y")
+    assert cache.load_as(Remark, tmp_path, "last") == Remark("good", "y")
 
 
 def test_kernel_shap_and_shapley_sampling_are_those_of_captum_on_the_same_draws() -> None:

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from builder.data import add_file, prepare
-from builder.explain import explain, explain_model
-from builder.explain.explainers.shapley import values
-from builder.explain.faithfulness import faithfulness
-from builder.explain.subject import Subject
-from builder.explain.target import choose
-from builder.graph import DataChoice, Project, Training, apply
-from builder.train import fit_here
+from netloom.data import add_file, prepare
+from netloom.document import DataChoice, Project, Training, apply
+from netloom.explain import explain, explain_model
+from netloom.explain.attribution.shapley import values
+from netloom.explain.core.context import Subject
+from netloom.explain.core.target_selection import choose
+from netloom.explain.evidence.faithfulness import faithfulness
+from netloom.runs import fit_here
 from tests.explain.models import begun, network, trained
 from tests.networks import chain
 

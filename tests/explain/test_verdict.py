@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from builder.explain.explanation import Faithfulness
-from builder.explain.verdict import FEWEST_UNITS, judge, on_faithfulness, on_infidelity
+from netloom.explain.core.explanation import Faithfulness
+from netloom.explain.evidence.verdict import FEWEST_UNITS, judge, on_faithfulness, on_infidelity
 
 FAITHFUL = Faithfulness(
     units=20,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from builder.explain.what_if import asked, background, pixels, raw_picture, raw_row, what_if
+from netloom.explain.robustness.what_if import asked, background, pixels, raw_picture, raw_row, what_if
 from tests.explain.models import trained
 
 

@@ -18,11 +18,11 @@ import torch
 from safetensors.torch import load
 from torch import nn
 
-from builder import export
-from builder.export import compare, tracing
-from builder.export.exporters.notebook import NOTEBOOK
-from builder.graph import Project, loads
-from builder.train import TrainedRun, fit_here, predict
+from netloom import export
+from netloom.document import Project, loads
+from netloom.export import tracing, verification
+from netloom.export.formats.notebook import NOTEBOOK
+from netloom.runs import TrainedRun, fit_here, predict
 from tests.explain.models import network, source, trained
 from tests.export import bare
 from tests.networks import project
@@ -183,10 +183,10 @@ def test_networks_within_networks(name: str, kind: str, tmp_path: Path) -> None:
 @cache
 def nested(name: str) -> TrainedRun:
     """A template whose networks stand in each other, with fresh weights and some of its data."""
-    from builder.compile import module
-    from builder.compile import source as written
-    from builder.data import prepare
-    from builder.templates import templates
+    from netloom.compile import module
+    from netloom.compile import source as written
+    from netloom.data import prepare
+    from netloom.templates import templates
 
     made = templates()[name].project
     text = written(made)
@@ -261,7 +261,7 @@ def test_the_project_alone() -> None:
 
 def altered(run: TrainedRun) -> TrainedRun:
     """The same network with one weight a little off."""
-    from builder.compile import module
+    from netloom.compile import module
 
     model = module(run.source)
     model.load_state_dict(run.model.state_dict())
@@ -297,7 +297,7 @@ def test_a_file_that_does_not_run_is_not_handed_out(kind: str, tmp_path: Path, m
 
 
 def test_a_notebook_whose_cell_fails_is_not_handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builder.export.exporters.notebook._prediction", lambda: "def predict(*_):\n    1 / 0")
+    monkeypatch.setattr("netloom.export.formats.notebook._prediction", lambda: "def predict(*_):\n    1 / 0")
     with pytest.raises(export.ExportError, match=r"a cell of it does not run: ZeroDivisionError"):
         export.export(trained("table"), "notebook", tmp_path)
     assert not list(tmp_path.iterdir())
@@ -372,7 +372,7 @@ def test_what_cannot_be_written_is_said_in_a_sentence(model: nn.Module, kind: st
 )
 def test_the_measure(got: Any, wanted: Any, expected: float) -> None:
     tensors = [None if value is None else torch.tensor(value) for value in (got, wanted)]
-    assert compare._distance(*tensors) == pytest.approx(expected)
+    assert verification._distance(*tensors) == pytest.approx(expected)
 
 
 def test_a_file_that_mixes_the_examples_of_a_batch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,7 +380,7 @@ def test_a_file_that_mixes_the_examples_of_a_batch_is_found(monkeypatch: pytest.
     kind = export.registry()["bundle"]
 
     def mixing(_: object, content: bytes, batches: list[export.Batch]) -> list[export.Batch]:
-        answers = compare.run(run.model, batches)
+        answers = verification.run(run.model, batches)
         return [tuple(value.roll(1, 0) for value in answer) for answer in answers]
 
     monkeypatch.setattr(type(kind), "answers", mixing)

@@ -14,10 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from builder import export
-from builder.data import add_file
-from builder.graph import DataChoice, Project, Training, loads
-from builder.train import TrainedRun, fit_here, predict
+from netloom import export
+from netloom.data import add_file
+from netloom.document import DataChoice, Project, Training, loads
+from netloom.runs import TrainedRun, fit_here, predict
 from tests.explain.models import trained
 from tests.export import bare
 from tests.networks import chain
@@ -59,7 +59,7 @@ def assert_same(answers: list[dict[str, Any]], expected: list[dict[str, Any]]) -
 
 
 def test_the_environment_has_nothing_else(python: bare.Interpreter, tmp_path: Path) -> None:
-    for name in ("builder", "captum", "pandas", "sklearn", "scipy", "pydantic", "streamlit", "PIL"):
+    for name in ("netloom", "captum", "pandas", "sklearn", "scipy", "pydantic", "streamlit", "PIL"):
         done = python.run(tmp_path, "-c", f"import {name}")
         assert done.returncode == 1
         assert "ModuleNotFoundError" in done.stderr, name
@@ -187,16 +187,16 @@ def test_what_is_in_it(name: str) -> None:
     assert found.namelist() == sorted(found.namelist())
     assert set(found.namelist()) == {
         "README.md", "coercion.py", "dialect.py", "encode.py", "example.json", "model.py", "predict.py",
-        "preprocess.json", "probability.py", "project.json", "rowfile.py", "weights.safetensors",
+        "preprocess.json", "probability.py", "project.json", "row_file.py", "weights.safetensors",
     }  # fmt: skip
     assert found.read("model.py").decode() == run.source
     assert loads(found.read("project.json").decode()) == run.project
     weights = load(found.read("weights.safetensors"))
     for key, value in run.model.state_dict().items():
         assert torch.equal(weights[key], value)
-    for name in ("predict.py", "encode.py", "coercion.py", "dialect.py", "rowfile.py", "probability.py"):
+    for name in ("predict.py", "encode.py", "coercion.py", "dialect.py", "row_file.py", "probability.py"):
         assert "type: ignore" not in found.read(name).decode()
-        assert "builder" not in found.read(name).decode()
+        assert "netloom" not in found.read(name).decode()
     assert b"python predict.py" in found.read("README.md")
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import zipfile
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builder import export
-from builder.cli.rows import read_rows
-from builder.data import add_file, schema
-from builder.data.rowfile import reported
-from builder.export.parts import ENCODING, python
-from builder.graph import DataChoice, Training
-from builder.train import TrainedRun, fit_here, predict
+from netloom import export
+from netloom.cli.rows import read_rows
+from netloom.data import add_file, schema
+from netloom.data.tables.row_file import reported
+from netloom.document import DataChoice, Training
+from netloom.export.archive import ENCODING, python
+from netloom.runs import TrainedRun, fit_here, predict
 from tests.data.test_rowfile import COLUMNS, DIALECTS, Writing, rows, write
 from tests.export import bare
 from tests.networks import of_every_field
@@ -80,15 +82,15 @@ def test_both_report_what_training_never_saw_and_what_cannot_be_read(
 
 def test_what_is_exported_is_the_source_that_import_runs() -> None:
     """But for where its neighbours are imported from."""
-    for name in ENCODING:
-        ours = (Path(__file__).parents[2] / "builder" / "data" / name).read_text(encoding="utf-8")
-        assert python("builder.data", name) == ours.replace("builder.data.", "")
+    for path in ENCODING:
+        ours = files("netloom.data").joinpath(path).read_text(encoding="utf-8")
+        assert python("netloom.data", path) == re.sub(r"netloom\.data\.\w+\.", "", ours)
 
 
 def test_no_name_of_the_modules_is_another_one_in_a_notebook() -> None:
     """They are cells of one namespace there."""
     names: list[str] = []
-    for package, name in [*(("builder.data", name) for name in ENCODING), ("builder.export", "predict.py")]:
+    for package, name in [*(("netloom.data", name) for name in ENCODING), ("netloom.export", "predict.py")]:
         for node in ast.parse(python(package, name)).body:
             targets = node.targets if isinstance(node, ast.Assign) else [node]
             found = [getattr(one, "name", getattr(one, "id", "")) for one in targets]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from builder import export
+from netloom import export
 from tests.explain.models import trained
 
 
@@ -25,7 +25,7 @@ def test_every_format_introduces_itself() -> None:
 
 def test_listing_the_formats_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from builder import export; assert len(export.formats()) >= 7; "
+        "import sys; from netloom import export; assert len(export.formats()) >= 7; "
         "heavy = {'torch', 'onnx', 'onnxruntime', 'onnxscript', 'onnx_ir'}; "
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )

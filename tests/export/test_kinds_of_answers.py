@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from builder import export
-from builder.compile.importers import read_model
-from builder.data import prepare, schema
-from builder.graph import DataChoice, Training
-from builder.templates import templates
-from builder.train import TrainedRun, fit_here, predict
+from netloom import export
+from netloom.compile.importers import read_model
+from netloom.data import prepare, schema
+from netloom.document import DataChoice, Training
+from netloom.runs import TrainedRun, fit_here, predict
+from netloom.templates import templates
 from tests.export import bare
 
 pytestmark = pytest.mark.usefixtures("operators")
@@ -47,7 +47,7 @@ for name in sys.argv[1:]:
     for module in ("predict", "encode", "model"):
         sys.modules.pop(module, None)
     predict = importlib.import_module("predict")
-    assert not any(module.startswith("builder") for module in sys.modules)
+    assert not any(module.startswith("netloom") for module in sys.modules)
     with open(f"{name}/rows.json", encoding="utf-8") as file:
         found[name] = predict.predict(*predict.load(), json.load(file))
     sys.path.pop(0)

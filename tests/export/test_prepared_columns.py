@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from builder import export
-from builder.data import add_file, schema
-from builder.graph import DataChoice, Project, Training
-from builder.train import fit_here, predict
+from netloom import export
+from netloom.data import add_file, schema
+from netloom.document import DataChoice, Project, Training
+from netloom.runs import fit_here, predict
 from tests.data.samples import csv
 from tests.data.test_columns import EVERYTHING, mixed
 from tests.export import bare

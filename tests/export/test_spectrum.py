@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from builder import export
-from builder.explain import Trained, explain
-from builder.graph import DataChoice, Training
-from builder.train import fit_here, predict
+from netloom import export
+from netloom.document import DataChoice, Training
+from netloom.explain import Trained, explain
+from netloom.runs import fit_here, predict
 from tests.export import bare
 from tests.networks import chain
 

@@ -11,11 +11,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from builder import export, train
-from builder.cli import main
-from builder.store import open_store
-from builder.templates import templates
-from tests.train.runs import trained_here
+from netloom import export, runs
+from netloom.cli import main
+from netloom.store import open_store
+from netloom.templates import templates
+from tests.runs.examples import trained_here
 
 pytestmark = pytest.mark.usefixtures("operators")
 
@@ -38,8 +38,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     short = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 2})})
     project_id = store.create_project(short)
     with trained_here():
-        run = train.start(store, project_id, short)
-    assert train.wait(store, run, 120).state == "finished"
+        run = runs.start(store, project_id, short)
+    assert runs.wait(store, run, 120).state == "finished"
     store.close()
     return Kept(folder, project_id, run)
 
@@ -80,7 +80,7 @@ def test_the_command_hands_out_nothing_that_differs(
 def opened(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv("NETLOOM_HOME", str(kept.home))
     monkeypatch.delenv("NETLOOM_DATABASE_URL", raising=False)
-    monkeypatch.setattr("builder.train.warm", lambda store: None)  # no run comes next
+    monkeypatch.setattr("netloom.runs.warm", lambda store: None)  # no run comes next
     st.cache_resource.clear()
     st.cache_data.clear()
     root = Path(__file__).parents[2]

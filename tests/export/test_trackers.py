@@ -12,11 +12,11 @@ import pytest
 import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from builder.export.trackers import crc32c, write_mlflow, write_tensorboard, zipped
-from builder.graph import write
-from builder.store import Run, Store, open_store
+from netloom.document import write
+from netloom.export.trackers import crc32c, write_mlflow, write_tensorboard, zipped
+from netloom.store import Run, Store, open_store
+from tests.runs.examples import moons
 from tests.store.states import put
-from tests.train.runs import moons
 
 POINTS = [
     (10, 0, "train", "loss", 0.75, 1_700_000_000.25),

@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from builder.check import analyse
-from builder.compile import module, source
-from builder.explain import explain_model
-from builder.nn.attention import (
+from netloom.compile import module, source
+from netloom.explain import explain_model
+from netloom.nn.attention import (
     AdditiveAttention,
     AttentionPooling,
     CrossAttention,
@@ -22,8 +21,9 @@ from builder.nn.attention import (
     MultiHeadAttention,
     SelfAttention,
 )
-from builder.nn.position import AlibiBias, RelativeBuckets, RotaryPosition, SinusoidalEncoding
-from builder.nn.transformer import FeedForward, GatedFeedForward, TransformerBlock, TransformerDecoderBlock
+from netloom.nn.position import AlibiBias, RelativeBuckets, RotaryPosition, SinusoidalEncoding
+from netloom.nn.transformer import FeedForward, GatedFeedForward, TransformerBlock, TransformerDecoderBlock
+from netloom.validation import analyse
 from tests.explain.models import source as sample
 from tests.explain.models import trained
 from tests.networks import project

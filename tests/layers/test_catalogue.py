@@ -14,16 +14,16 @@ import pytest
 import torch
 from torch import nn
 
-from builder.check import Analysis, analyse
-from builder.check.context import fits
-from builder.check.measure import measure
-from builder.compile import module, source
-from builder.graph import Node, Project, dumps, loads
-from builder.layers import GROUPS, Call, Example, Layer, ParameterError, TensorSpec, form, parse, registry, resolve
-from builder.layers.base import SAMPLES, Kind
-from builder.layers.code import ALLOW
-from builder.layers.io import Input, Output
-from builder.layers.probability import Probabilities
+from netloom.compile import module, source
+from netloom.document import Node, Project, dumps, loads
+from netloom.layers import GROUPS, Call, Example, Layer, ParameterError, TensorSpec, form, parse, registry, resolve
+from netloom.layers.code import ALLOW
+from netloom.layers.io import Input, Output
+from netloom.layers.layer import SAMPLES, Kind
+from netloom.layers.probability import Probabilities
+from netloom.validation import Analysis, analyse
+from netloom.validation.context import fits
+from netloom.validation.measure import measure
 from tests.networks import project
 
 # What stands for the two types that a tensor on an edge may have.
@@ -148,7 +148,7 @@ def examples_of_a_batch_stay_apart(case: Case) -> None:
 
 def code_gives_equal_outputs(case: Case) -> None:
     text = case.source
-    assert "builder" not in text
+    assert "netloom" not in text
     space: dict[str, Any] = {}
     exec(compile(text, "model.py", "exec"), space)
     one, other = case.module.eval(), space["Main"]().eval()

@@ -14,17 +14,17 @@ import torch
 from streamlit.testing.v1 import AppTest
 from torch import nn
 
-from builder.check import analyse
-from builder.cli import main
-from builder.compile import CompileError, module, source
-from builder.compile.formula import FormulaError, network_of, text_of
-from builder.export import content
-from builder.graph import Node, Project, dumps, write
-from builder.layers import ParameterError, parse, registry
-from builder.layers.code import ALLOW, MARK, Code, loaded
-from builder.store import open_store
-from builder.train import fit_here, load_run
-from builder.ui.canvas.payload import palette
+from netloom.cli import main
+from netloom.compile import CompileError, module, source
+from netloom.compile.formula import FormulaError, network_of, text_of
+from netloom.document import Node, Project, dumps, write
+from netloom.export import content
+from netloom.layers import ParameterError, parse, registry
+from netloom.layers.code import ALLOW, MARK, Code, loaded
+from netloom.runs import fit_here, load_run
+from netloom.store import open_store
+from netloom.ui.design.canvas.payload import palette
+from netloom.validation import analyse
 from tests.compile import allowed
 from tests.layers.test_catalogue import without_nothing_to_learn as alone
 from tests.networks import TABLE, chain, network, networks
@@ -203,7 +203,7 @@ def test_where_it_is_on_the_class_is_what_a_person_would_write(on: None, monkeyp
     assert (analysis.totals.parameters, str(analysis.nodes["code_1"].outputs["sum"])) == (32, "(N, 8)")
     text = source(project)
     assert MARK in text.splitlines()
-    assert "builder" not in text
+    assert "netloom" not in text
     x, y = torch.randn(2, 8), torch.randn(2, 3)
     torch.manual_seed(0)
     found = module(text)(x, y)

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from builder.check.measure import measure
-from builder.layers import TensorSpec, registry
-from builder.nn import FractionalMaxPool  # type: ignore[attr-defined]
+from netloom.layers import TensorSpec, registry
+from netloom.nn import FractionalMaxPool  # type: ignore[attr-defined]
+from netloom.validation.measure import measure
 
 
 def pool(name: str, lengths: tuple[int, ...], **params: Any) -> nn.Module:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
-from builder.layers import TensorSpec, registry
-from builder.nn.generative import GaussianNoise, GradientReversal, Reparameterise, VectorQuantizer
+from netloom.layers import TensorSpec, registry
+from netloom.nn.generative import GaussianNoise, GradientReversal, Reparameterise, VectorQuantizer
 
 
 def test_divergence_is_that_of_torch() -> None:

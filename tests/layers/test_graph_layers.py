@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from builder.layers import TensorSpec, registry
-from builder.nn.graph_convolution import GraphAttention, GraphConvolution
+from netloom.layers import TensorSpec, registry
+from netloom.nn.graph_convolution import GraphAttention, GraphConvolution
 
 
 def graphs(batch: int = 2, vertices: int = 5) -> torch.Tensor:

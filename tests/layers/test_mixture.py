@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from builder.check import analyse
-from builder.nn.mixture import Experts, MixtureOfExperts
+from netloom.nn.mixture import Experts, MixtureOfExperts
+from netloom.validation import analyse
 from tests.networks import chain
 
 BENDS: dict[str, Any] = {

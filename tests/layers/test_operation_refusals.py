@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from builder.graph import Node
-from builder.layers import ParameterError, TensorSpec, parse
+from netloom.document import Node
+from netloom.layers import ParameterError, TensorSpec, parse
 
 
 def refusal(name: str, params: dict[str, Any], *specs: TensorSpec) -> str:

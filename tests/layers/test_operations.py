@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from builder.graph import Node
-from builder.layers import TensorSpec, parse, registry
+from netloom.document import Node
+from netloom.layers import TensorSpec, parse, registry
 
 Arrays = Callable[..., Any]
 BATCH = 3

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from builder.nn.sequence_convolution import CausalConv1d, TCNBlock, WaveNetBlock
+from netloom.nn.sequence_convolution import CausalConv1d, TCNBlock, WaveNetBlock
 
 
 def causal(x: torch.Tensor, convolution: nn.Conv1d, dilation: int) -> torch.Tensor:

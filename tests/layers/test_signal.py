@@ -11,8 +11,8 @@ import pytest
 import scipy.fft
 import torch
 
-from builder.layers import TensorSpec, registry
-from builder.nn.signal import DCT, MFCC, FFTMagnitude, LogMel, STFTMagnitude
+from netloom.layers import TensorSpec, registry
+from netloom.nn.signal import DCT, MFCC, FFTMagnitude, LogMel, STFTMagnitude
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from builder.check import analyse
-from builder.nn.state_space import S4D, DiagonalStateSpace, LinearRecurrence, Mamba, MambaBlock
+from netloom.nn.state_space import S4D, DiagonalStateSpace, LinearRecurrence, Mamba, MambaBlock
+from netloom.validation import analyse
 from tests.networks import chain
 
 

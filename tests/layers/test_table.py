@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from builder.layers import TensorSpec, registry
-from builder.nn.table import (
+from netloom.layers import TensorSpec, registry
+from netloom.nn.table import (
     CategoricalEmbedding,
     CrossInteraction,
     CrossNetwork,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from builder.nn.tagging import ConditionalRandomField
+from netloom.nn.tagging import ConditionalRandomField
 
 
 def field(labels: int) -> ConditionalRandomField:

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-import builder.nn as own
-from builder.check.measure import measure
-from builder.layers import TensorSpec, registry
-from builder.layers.base import SAMPLES
+import netloom.nn as own
+from netloom.layers import TensorSpec, registry
+from netloom.layers.layer import SAMPLES
+from netloom.validation.measure import measure
 
 # By name: parameters, what comes in (a kind, or shapes by port), and the module of torch.nn that it must equal.
 Inputs = str | dict[str, tuple[int, ...]]

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from builder.layers import Call, TensorSpec, registry
-from builder.nn.attention import PositionalEmbedding, TransformerEncoderBlock
-from builder.nn.vision import (
+from netloom.layers import Call, TensorSpec, registry
+from netloom.nn.attention import PositionalEmbedding, TransformerEncoderBlock
+from netloom.nn.vision import (
     ConvNeXtBlock,
     DropPath,
     InvertedResidual,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.graph import Project, blank
-from builder.store import Run, Store, open_store
-from builder.store.database import Database
+from netloom.document import Project, blank
+from netloom.store import Run, Store, open_store
+from netloom.store.database import Database
 from tests.store import postgres
 
 

@@ -1,4 +1,4 @@
-"""What builder/train/SCALING.md reckons with: `python -m tests.store.measures store|queue|worker|web`.
+"""What builder/netloom/runs/SCALING.md reckons with: `python -m tests.store.measures store|queue|worker|web`.
 
 Nothing here passes or fails; each line that is printed is a figure of the machine it ran on.
 """
@@ -20,9 +20,9 @@ from typing import Any
 
 import psutil
 
-from builder.graph import Project
-from builder.store import Limits, Point, Run, Store, open_store
-from builder.templates import templates
+from netloom.document import Project
+from netloom.store import Limits, Point, Run, Store, open_store
+from netloom.templates import templates
 from tests.store import postgres
 from tests.store.states import put
 
@@ -149,7 +149,7 @@ def writer(place: str, run_id: str, begin: str, seconds: str) -> None:
 
 def queue() -> None:
     """What looking after the runs costs with a thousand of them in the table, by what state they are in."""
-    from builder.train import control
+    from netloom.runs import control
 
     with _stores() as places:
         for name, place in places.items():
@@ -202,13 +202,13 @@ def _all(opened: Store, ids: list[str], *, state: str, heartbeat: bool = False, 
 
 def worker() -> None:
     """What workers are forked of, at rest, and a worker beside a small run: memory, time, rows, bytes."""
-    from builder import train
+    from netloom import runs
 
     _use("sqlite")
     with tempfile.TemporaryDirectory() as folder:
         opened = open_store(Path(folder))
-        train.warm(opened)
-        child = psutil.Process(train.processes._server(opened.home).pid)
+        runs.warm(opened)
+        child = psutil.Process(runs.processes._server(opened.home).pid)
         _settle(child)
         print(f"the server of workers at rest: {_mb(child)}")
         for name, epochs in (("digits_mlp", 20), ("digits_cnn", 5)):
@@ -217,14 +217,14 @@ def worker() -> None:
 
 
 def _trained(opened: Store, project: Project, epochs: int) -> None:
-    from builder import train
+    from netloom import runs
 
     training = project.training.model_copy(update={"epochs": epochs, "early_stopping": None})
     project = project.model_copy(update={"training": training})
     start = time.time()
-    run_id = train.start(opened, opened.create_project(project), project)
+    run_id = runs.start(opened, opened.create_project(project), project)
     peak, own, cpu = 0, 0, 0.0
-    while (run := train.refresh(opened, run_id)).state in train.ACTIVE:
+    while (run := runs.refresh(opened, run_id)).state in runs.ACTIVE:
         if run.pid:
             with suppress(psutil.Error):  # it has just ended
                 process = psutil.Process(run.pid)
@@ -267,10 +267,10 @@ def web() -> None:
     """The web server: memory at the start, for each session and project; CPU of pages beside a run, and of an edit."""
     from playwright.sync_api import sync_playwright
 
-    from builder import train
-    from builder.cli.bench.browser import chromium
-    from builder.cli.bench.canvas import CanvasTab, chain
-    from builder.cli.bench.server import Server
+    from netloom import runs
+    from netloom.cli.bench.browser import chromium
+    from netloom.cli.bench.canvas import CanvasTab, chain
+    from netloom.cli.bench.server import Server
 
     _use("sqlite")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -307,8 +307,8 @@ def web() -> None:
             project = project.model_copy(update={"training": training})
             opened = server.store
             mine = opened.create_project(project)
-            run_id = train.start(opened, mine, project)
-            while train.refresh(opened, run_id).step == 0:
+            run_id = runs.start(opened, mine, project)
+            while runs.refresh(opened, run_id).step == 0:
                 time.sleep(0.2)
             pages = []
             for count in (0, 1, 4):
@@ -323,8 +323,8 @@ def web() -> None:
                 share = (sum(process.cpu_times()[:2]) - start) / (time.time() - begun)
                 print(f"{count} pages watch a run: {share:.3f} cores of the server, {_mb(process)}", flush=True)
             for child in (run_id,):
-                train.stop(opened, child)
-                train.wait(opened, child, 60)
+                runs.stop(opened, child)
+                runs.wait(opened, child, 60)
         finally:
             browser.close()
             server.stop()

@@ -21,7 +21,7 @@ from typing import Any
 
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from builder.store.schema import metadata
+from netloom.store.schema import metadata
 
 # What installing may take. It happens once on a machine; where there is no network, apt gives up much sooner.
 INSTALL_S = 240

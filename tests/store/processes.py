@@ -19,8 +19,8 @@ import pytest
 import sqlalchemy.dialects.sqlite.pysqlite  # noqa: F401
 from sqlalchemy import Engine, event
 
-from builder.graph import blank
-from builder.store import Conflict, Limits, Lost, Point, Store, StoreError, open_store
+from netloom.document import blank
+from netloom.store import Conflict, Limits, Lost, Point, Store, StoreError, open_store
 from tests.store.states import put
 
 with contextlib.suppress(ImportError):

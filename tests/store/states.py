@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import update
 
-from builder.store import Store
-from builder.store.schema import runs, sweeps
+from netloom.store import Store
+from netloom.store.schema import runs, sweeps
 
 
 def put(store: Store, run_id: str, state: str, **values: Any) -> None:

@@ -11,9 +11,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-import builder.store
-from builder.store import Store, StoreError, home, open_store
-from builder.store.schema import HEAD, metadata
+import netloom.store
+from netloom.store import Store, StoreError, home, open_store
+from netloom.store.schema import HEAD, metadata
 from tests.networks import digits_mlp
 
 
@@ -36,7 +36,7 @@ def test_the_migrations_lead_to_the_tables(home: Path) -> None:
         assert compare_metadata(context, metadata) == []
         assert context.get_current_revision() == HEAD
     store.close()
-    folder = Path(builder.store.__file__).parent / "migrations"
+    folder = Path(netloom.store.__file__).parent / "migrations"
     assert ScriptDirectory(str(folder)).get_heads() == [HEAD]
 
 
@@ -163,7 +163,7 @@ def test_an_address_that_leads_nowhere(home: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_lock_held_for_too_long(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builder.store.database.BUSY_MS", 50)
+    monkeypatch.setattr("netloom.store.database.BUSY_MS", 50)
     store = open_store(home)
     connection = sqlite3.connect(home / "netloom.db", isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from builder.graph import Project
-from builder.store import Limits, Run, Store
-from builder.store.host import here, named
-from builder.train import control
+from netloom.document import Project
+from netloom.runs import control
+from netloom.store import Limits, Run, Store
+from netloom.store.host import here, named
 from tests.store import processes
 from tests.store.processes import Child
 

@@ -8,9 +8,9 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import update
 
-from builder.graph import Project, dumps
-from builder.graph.bundle import extract
-from builder.store import Missing, Store, StoreError, Taken, open_store, schema
+from netloom.document import Project, dumps
+from netloom.document.network_bundle import extract
+from netloom.store import Missing, Store, StoreError, Taken, open_store, schema
 from tests.networks import digits_mlp
 from tests.store.processes import Child, publish_until_killed
 

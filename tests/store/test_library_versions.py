@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from builder.check import analyse
-from builder.graph import Network, Project, dumps, loads
-from builder.graph.bundle import BundleError, exchange, extract, insert
-from builder.store import Missing, Store
-from builder.store.library import KEPT
+from netloom.document import Network, Project, dumps, loads
+from netloom.document.network_bundle import BundleError, exchange, extract, insert
+from netloom.store import Missing, Store
+from netloom.store.library import KEPT
+from netloom.validation import analyse
 from tests.networks import chain
 from tests.store.test_library import bundle
 

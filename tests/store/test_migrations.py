@@ -1,4 +1,4 @@
-"""Migrations bring any database to what `builder.store.schema` says, whole or not at all."""
+"""Migrations bring any database to what `netloom.store.schema` says, whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, inspect, text
 
-import builder.store
-from builder.graph import Project, blank, dumps
-from builder.store import Command, Store, StoreError, database_url, open_store, schema
-from builder.store.database import _engine
+import netloom.store
+from netloom.document import Project, blank, dumps
+from netloom.store import Command, Store, StoreError, database_url, open_store, schema
+from netloom.store.database import _engine
 from tests.store.processes import Child, die_migrating
 from tests.store.states import put
 
-SCRIPTS = str(Path(builder.store.__file__).parent / "migrations")
+SCRIPTS = str(Path(netloom.store.__file__).parent / "migrations")
 
 
 @pytest.fixture

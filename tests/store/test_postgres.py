@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from builder import train
-from builder.graph import Project
-from builder.store import Command, Run, Store
+from netloom import runs
+from netloom.document import Project
+from netloom.store import Command, Run, Store
 from tests.networks import digits_mlp
-from tests.train.runs import trained_here
+from tests.runs.examples import trained_here
 
 
 def trained(epochs: int) -> Project:
@@ -35,15 +35,15 @@ def reached(store: Store, run_id: str, epoch: int) -> Run:
 def test_a_run_is_steered_killed_and_resumed(postgres_store: Store) -> None:
     store = postgres_store
     project = trained(10_000)
-    first = train.start(store, store.create_project(project), project, owner="ann")
-    train.set_learning_rate(store, first, 0.0005)
+    first = runs.start(store, store.create_project(project), project, owner="ann")
+    runs.set_learning_rate(store, first, 0.0005)
     run = reached(store, first, 3)
     while run.summary.get("learning_rate") != 0.0005:
         assert run.state == "running", run.reason
         run = store.run(first)
     assert run.pid is not None
     os.kill(run.pid, signal.SIGKILL)
-    while train.refresh(store, first).state in train.ACTIVE:
+    while runs.refresh(store, first).state in runs.ACTIVE:
         time.sleep(0.05)
     assert "killed" in store.run(first).reason
 
@@ -51,12 +51,12 @@ def test_a_run_is_steered_killed_and_resumed(postgres_store: Store) -> None:
 
     def stop_further_on() -> str:
         before = reached(store, first, further)
-        train.stop(store, first)
+        runs.stop(store, first)
         return before.state
 
     with ThreadPoolExecutor(1) as beside, trained_here():
         stopping = beside.submit(stop_further_on)
-        train.resume(store, first)
+        runs.resume(store, first)
     assert stopping.result() == "running"
     assert store.run(first).state == "stopped"
     points = store.points(first)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from builder.graph import blank
-from builder.store import Run, Store, open_store
+from netloom.document import blank
+from netloom.store import Run, Store, open_store
 from tests.store import processes
 from tests.store.processes import BATCH, Child, batch, together
 from tests.store.states import put

@@ -12,10 +12,10 @@ from typing import get_args
 import pytest
 from sqlalchemy import func, select, update
 
-import builder.store.projects as module
-from builder.graph import Project, blank
-from builder.store import Conflict, Store, StoreError, history, open_store, schema
-from builder.ui.live import Live
+import netloom.store.projects as module
+from netloom.document import Project, blank
+from netloom.store import Conflict, Store, StoreError, history, open_store, schema
+from netloom.ui.shell.live import Live
 from tests.networks import digits_mlp
 
 HOSTILE = [

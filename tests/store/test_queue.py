@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from builder.graph import Project, Training
-from builder.store import Full, Limits, Missing, Run, Store, StoreError
+from netloom.document import Project, Training
+from netloom.store import Full, Limits, Missing, Run, Store, StoreError
 from tests.store.processes import claim, together
 from tests.store.states import put
 

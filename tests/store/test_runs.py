@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.graph import Project, blank
-from builder.store import Command, Lost, Point, Run, Store, StoreError, open_store
-from builder.store.states import BEFORE, STATES
+from netloom.document import Project, blank
+from netloom.store import Command, Lost, Point, Run, Store, StoreError, open_store
+from netloom.store.states import BEFORE, STATES
 from tests.store.states import put
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.graph import Node, blank
-from builder.store import Store, StoreError, home, open_store
+from netloom.document import Node, blank
+from netloom.store import Store, StoreError, home, open_store
 from tests.store.processes import Child, batch, open_as_stranger
 
 
@@ -146,7 +146,7 @@ def test_half_a_character_in_a_document(store: Store) -> None:
 def test_opening_imports_nothing_heavy(home: Path) -> None:
     heavy = ("torch", "streamlit", "pandas", "numpy", "sklearn", "alembic", "networkx")
     code = (
-        "import sys; from builder.store import open_store; open_store().list_projects(); "
+        "import sys; from netloom.store import open_store; open_store().list_projects(); "
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

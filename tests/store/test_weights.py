@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save
 
-from builder.store import Missing, StoreError, weights
+from netloom.store import Missing, StoreError, weights
 
 
 def made(value: float = 1.0) -> bytes:
@@ -102,5 +102,5 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(home: Path) -> None:
 
 
 def test_torch_is_not_needed() -> None:
-    code = "import sys, builder.store.weights; print('torch' in sys.modules)"
+    code = "import sys, netloom.store.weights; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b"False"

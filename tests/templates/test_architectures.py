@@ -7,11 +7,11 @@ import time
 import pytest
 import torch
 
-from builder.check import analyse
-from builder.compile import module
-from builder.graph import dumps, loads
-from builder.layers import registry
-from builder.templates import architectures
+from netloom.compile import module
+from netloom.document import dumps, loads
+from netloom.layers import registry
+from netloom.templates import architectures
+from netloom.validation import analyse
 
 # The papers', torchvision's, transformers' and PyTorch's DCGAN tutorial's.
 PUBLISHED = {

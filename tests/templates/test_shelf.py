@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from builder.check import analyse
-from builder.compile import module
-from builder.explain.drawing.curves import HEIGHT, WIDTH
-from builder.graph import Project, apply, dumps, loads, to_json
-from builder.templates import templates
-from builder.templates.shelf import blocks, summary
+from netloom.compile import module
+from netloom.document import Project, apply, dumps, loads, to_json
+from netloom.explain.plots.graph_geometry import HEIGHT, WIDTH
+from netloom.templates import templates
+from netloom.templates.shelf import blocks, summary
+from netloom.validation import analyse
 from tests.networks import network, networks
 
 # By block: how many weights it has for channels or a width of `c`, with its parameters at their defaults.

@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 from streamlit.components.v2 import manifest_scanner
 
-from builder.ui import session
+from netloom.ui.shell import session
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,7 +23,7 @@ def _components() -> Iterator[None]:
 def _no_spare_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages have a second worker import everything beforehand, for the next run. Here each test has a data folder of
     its own, so that every one of them would start a process that imports torch, is told no run and stays."""
-    monkeypatch.setattr("builder.train.warm", lambda store: None)
+    monkeypatch.setattr("netloom.runs.warm", lambda store: None)
 
 
 @pytest.fixture(autouse=True)

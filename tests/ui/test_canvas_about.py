@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from builder.check import Context, analyse
-from builder.graph import EditError, apply, blank, dumps, loads
-from builder.layers import registry
-from builder.store import open_store
-from builder.templates import templates
-from builder.ui.canvas.about import about
-from builder.ui.canvas.payload import palette, payload
-from builder.ui.live import Live
-from builder.ui.networks import Shown
+from netloom.document import EditError, apply, blank, dumps, loads
+from netloom.layers import registry
+from netloom.store import open_store
+from netloom.templates import templates
+from netloom.ui.design.canvas.about import about
+from netloom.ui.design.canvas.payload import palette, payload
+from netloom.ui.design.networks import Shown
+from netloom.ui.shell.live import Live
+from netloom.validation import Context, analyse
 
 
 @pytest.fixture(scope="module")

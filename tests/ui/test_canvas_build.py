@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-CANVAS = Path(__file__).parents[2] / "builder" / "ui" / "canvas"
+CANVAS = Path(__file__).parents[2] / "builder" / "netloom" / "ui" / "design" / "canvas"
 FRONTEND, BUILD = CANVAS / "frontend", CANVAS / "build"
 CONFIGURATION = ("package.json", "package-lock.json", "vite.config.ts", "tsconfig.json")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.ui.charts import confusion_chart, residual_charts
+from netloom.ui.components.charts import confusion_chart, residual_charts
 
 
 def test_mistakes_can_be_read_in_both_themes() -> None:

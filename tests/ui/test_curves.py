@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import streamlit as st
 
-from builder.ui.curves import Curve, Curves
-from builder.ui.curves.plot import MOST, TIMES, _forget, lines, unsent
+from netloom.ui.components.curves import Curve, Curves
+from netloom.ui.components.curves.plot import MOST, TIMES, _forget, lines, unsent
 
 
 @pytest.fixture(autouse=True)

@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 import streamlit as st
 
-from builder.data.environment import Environment
-from builder.data.registry import builtin
-from builder.graph import write
-from builder.graph.acting import USED, Agent
-from builder.graph.training import about
-from builder.store import open_store
-from builder.train import checkpoints, evaluate, fit_here
-from builder.ui.episodes import ENDS, _data, returns_chart
+from netloom.data.builtin_registry import builtin
+from netloom.data.environment import Environment
+from netloom.document import write
+from netloom.document.rl_settings import USED, Agent
+from netloom.document.training_settings import about
+from netloom.runs import evaluate, fit_here
+from netloom.store import open_store
+from netloom.training import checkpoints
+from netloom.ui.train.episodes import ENDS, _data, returns_chart
 from tests.store.states import put
-from tests.train.test_reinforcement import agent
+from tests.training.test_reinforcement import agent
 from tests.ui.test_pages import opened
 
 
@@ -78,7 +79,7 @@ def test_the_explain_page_explains_a_step_of_an_episode() -> None:
 
 
 def test_every_environment_can_be_drawn() -> None:
-    script = files("builder.ui").joinpath("episodes.js").read_text(encoding="utf-8")
+    script = files("netloom.ui").joinpath("episodes.js").read_text(encoding="utf-8")
     for kind in builtin().values():
         if issubclass(kind, Environment):
             assert kind.drawing in ENDS

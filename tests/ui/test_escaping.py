@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted([*(ROOT / "builder" / "ui").rglob("*.py"), *(ROOT / "pages").glob("*.py")])
+SOURCES = sorted([*(ROOT / "builder" / "netloom" / "ui").rglob("*.py"), *(ROOT / "pages").glob("*.py")])
 # What Streamlit reads as Markdown, whole or in its label.
 SHOWS = {
     "badge", "button", "caption", "checkbox", "exception", "expander", "header", "info", "markdown", "metric",
@@ -89,7 +89,7 @@ HOSTILE = (
 
 def test_an_error_is_shown_as_it_is_written() -> None:
     def page(text: str) -> None:
-        from builder.ui.trouble import show_error
+        from netloom.ui.shell.errors import show_error
 
         show_error(ValueError(text))
 

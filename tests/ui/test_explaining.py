@@ -17,16 +17,16 @@ import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from builder import train
-from builder.explain.baselines import Chosen, choose, typical_row
-from builder.explain.drawing.drawn import cells
-from builder.explain.explanation import TITLES
-from builder.store import open_store
-from builder.templates import templates
-from builder.ui.scrubbing import answers
-from builder.ui.taking import written
-from builder.ui.views import VIEWS, View
-from tests.train.runs import trained_here
+from netloom import runs
+from netloom.explain.core.baselines import Chosen, choose, typical_row
+from netloom.explain.core.explanation import TITLES
+from netloom.explain.plots.explanation_plots import cells
+from netloom.store import open_store
+from netloom.templates import templates
+from netloom.ui.components.figure_export import written
+from netloom.ui.explain.training_trajectory import answers
+from netloom.ui.explain.views import VIEWS, View
+from tests.runs.examples import trained_here
 
 PAGE = Path(__file__).parents[2] / "pages" / "explain.py"
 # Views that are opened on each kind of run; those on a table are all, as its network is the quickest.
@@ -47,7 +47,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         project = templates()[name].project
         short = project.model_copy(update={"name": name, "training": project.training.model_copy(update={"epochs": 1})})
         with trained_here():
-            run_id = train.start(store, store.create_project(short), short)
+            run_id = runs.start(store, store.create_project(short), short)
         assert store.run(run_id).state == "finished"
     return folder
 
@@ -100,7 +100,7 @@ def test_a_text_of_ones_own_is_answered_as_the_network_answers_it() -> None:
     assert not app.error
     store = open_store()
     (run,) = [run for row in store.list_projects(limit=9) if row.name == TEXT for run in store.runs(row.id)]
-    said = train.predict(train.load_run(store, run.id), [{"text": "how much money do I have"}])[0]["prediction"]
+    said = runs.predict(runs.load_run(store, run.id), [{"text": "how much money do I have"}])[0]["prediction"]
     answers = [item.value for item in app.markdown if item.value.startswith("### It answers")]
     assert answers[0].replace("\\", "").startswith(f"### It answers **{said}**")
 
@@ -174,13 +174,13 @@ def test_a_row_of_ones_own_is_the_baseline_as_it_was_entered(name: str, monkeypa
         compared.append(choose(*given))
         return compared[-1]
 
-    monkeypatch.setattr("builder.explain.subject.choose", noted)
+    monkeypatch.setattr("netloom.explain.core.context.choose", noted)
     app = opened(name)
     (run_id,) = {str(item.key).partition(" ")[2] for item in app.selectbox if str(item.key).startswith("baseline ")}
     picker = app.selectbox(key=f"baseline {run_id}")
     assert picker.options[-1] == "Custom row"
     picker.set_value("custom").run()
-    run = train.load_run(open_store(), run_id)
+    run = runs.load_run(open_store(), run_id)
     number = typical_row(run.data, run.fields)
     entered, key = run.data.row(number), f"own baseline {run_id} {number}"
     assert all(torch.equal(compared[-1].values[one], run.data.inputs[one][number : number + 1]) for one in run.fields)
@@ -261,11 +261,11 @@ def test_the_tag_of_each_word_can_be_explained() -> None:
 
         import streamlit as st
 
-        from builder.data import prepare
-        from builder.graph import DataChoice
-        from builder.templates import templates
-        from builder.train import OBJECTIVES
-        from builder.ui.explaining import _target
+        from netloom.data import prepare
+        from netloom.document import DataChoice
+        from netloom.templates import templates
+        from netloom.training import OBJECTIVES
+        from netloom.ui.explain.page import _target
 
         project = templates()["requests_tagger"].project
         data = prepare(DataChoice(dataset=project.data.dataset))
@@ -287,9 +287,9 @@ def test_the_tag_of_each_word_can_be_explained() -> None:
 
 def test_long_texts_of_a_row_stand_in_full_and_not_in_the_cells_of_a_table() -> None:
     def page() -> None:
-        from builder.data import Example
-        from builder.ui.explaining import _shown
-        from builder.ui.influence import show_row
+        from netloom.data import Example
+        from netloom.ui.explain.influence import show_row
+        from netloom.ui.explain.page import _shown
 
         _shown(Example(1, "", columns={"first": "put on some music by Ben", "age": 41.0}))
         show_row(Example(2, "", image=[[0.0, 1.0]], columns={"weight": 36.0}))

@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-import builder.check.context as context_module
-import builder.graph.files
-import builder.store.projects
-import builder.ui.analyses
-import builder.ui.designer
-import builder.ui.live
-from builder.check import analyse
-from builder.check.measure import measure
-from builder.check.rules import RULES
-from builder.graph import EditError, Project, blank, dumps
-from builder.layers import Example, TensorSpec, registry
-from builder.store import Store, StoreError, open_store
-from builder.templates import templates
-from builder.ui.canvas.payload import payload
-from builder.ui.live import Live
-from builder.ui.networks import Shown
+import netloom.document.files
+import netloom.store.projects
+import netloom.ui.design.page
+import netloom.ui.shell.analyses
+import netloom.ui.shell.live
+import netloom.validation.context as context_module
+from netloom.document import EditError, Project, blank, dumps
+from netloom.layers import Example, TensorSpec, registry
+from netloom.store import Store, StoreError, open_store
+from netloom.templates import templates
+from netloom.ui.design.canvas.payload import payload
+from netloom.ui.design.networks import Shown
+from netloom.ui.shell.live import Live
+from netloom.validation import analyse
+from netloom.validation.measure import measure
+from netloom.validation.rules import RULES
 from tests.networks import project
 
 ROOT = Path(__file__).parents[2]
@@ -144,16 +144,16 @@ def test_each_rule_may_fail(live: Live, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 PARTS: dict[str, tuple[Any, str]] = {
-    "all of the analysis": (builder.ui.analyses, "analyse"),
+    "all of the analysis": (netloom.ui.shell.analyses, "analyse"),
     "the order of layers": (context_module, "execution_order"),
     "the totals": (context_module.Context, "_totals"),
-    "the data": (builder.ui.live, "schema"),
-    "shapes": (builder.ui.canvas.payload, "derived"),
-    "the palette": (builder.ui.canvas.payload, "palette"),
-    "the networks": (builder.ui.canvas.payload, "networks"),
+    "the data": (netloom.ui.shell.live, "schema"),
+    "shapes": (netloom.ui.design.canvas.payload, "derived"),
+    "the palette": (netloom.ui.design.canvas.payload, "palette"),
+    "the networks": (netloom.ui.design.canvas.payload, "networks"),
     "a layer's ports": (registry()["Linear"], "inputs"),
     "a layer's line": (registry()["Linear"], "brief"),
-    "help": (builder.ui.canvas.payload, "about"),
+    "help": (netloom.ui.design.canvas.payload, "about"),
 }
 
 
@@ -206,8 +206,8 @@ WIDGETS = {
 @pytest.mark.parametrize("part", WIDGETS)
 def test_each_part_of_the_page_may_fail(part: str, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, Any]] = []
-    monkeypatch.setattr(builder.ui.designer, "canvas", lambda **named: told.append(named["data"]))
-    monkeypatch.setattr(builder.ui.designer, part, boom)
+    monkeypatch.setattr(netloom.ui.design.page, "canvas", lambda **named: told.append(named["data"]))
+    monkeypatch.setattr(netloom.ui.design.page, part, boom)
     app = AppTest.from_file(str(ROOT / "pages" / "design.py"), default_timeout=60)
     tab = {"source": "Code", "_versions": "Versions"}.get(part, "Versions" if part == "payload" else "Layer")
     app.session_state[f"beside {live.id}"] = tab
@@ -232,7 +232,7 @@ def large(notes: int, first: int = 0) -> dict[str, Any]:
 
 
 def limit(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    for module in (builder.graph.files, builder.store.projects):
+    for module in (netloom.document.files, netloom.store.projects):
         monkeypatch.setattr(module, "MAX_BYTES", size)
 
 

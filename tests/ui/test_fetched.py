@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from builder.data.fetching import FetchError
-from builder.data.uploads import open_source
-from builder.ui.uploading import _fetch, from_the_web
+from netloom.data.downloads import FetchError
+from netloom.data.uploads import open_source
+from netloom.ui.data.uploading import _fetch, from_the_web
 from tests.data.test_fetching import TABLE
 from tests.data.test_fetching import server as server
 

@@ -9,10 +9,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
-from builder.compile.formula import network_of, text_of
-from builder.graph import Project
-from builder.store import Store, open_store
-from builder.templates import templates
+from netloom.compile.formula import network_of, text_of
+from netloom.document import Project
+from netloom.store import Store, open_store
+from netloom.templates import templates
 
 ROOT = Path(__file__).parents[2]
 

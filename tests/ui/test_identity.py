@@ -17,18 +17,19 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from builder.cli import main
-from builder.cli.owner import terminal_owner
-from builder.compile import module, source
-from builder.graph import write
-from builder.store import Full, Store, open_store
-from builder.train import checkpoints, control, start
-from builder.train.queue import limits
-from builder.ui.identity import COOKIE, HEADER, BrowserCookie
-from builder.ui.request_guard import middleware
-from builder.ui.words import plain
+from netloom.cli import main
+from netloom.cli.owner import terminal_owner
+from netloom.compile import module, source
+from netloom.document import write
+from netloom.runs import control, start
+from netloom.runs.capacity import limits
+from netloom.store import Full, Store, open_store
+from netloom.training import checkpoints
+from netloom.ui.components.words import plain
+from netloom.ui.shell.identity import COOKIE, HEADER, BrowserCookie
+from netloom.ui.shell.request_guard import middleware
+from tests.runs.examples import moons
 from tests.store.states import put, put_sweep
-from tests.train.runs import moons
 
 PAGES = Path(__file__).parents[2] / "pages"
 ANN, BEN = "a" * 32, "b" * 32
@@ -40,7 +41,7 @@ def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """Nothing here is trained: what is submitted waits."""
     st.cache_resource.clear()
     st.cache_data.clear()
-    monkeypatch.setattr("builder.train.keep", lambda store: None)
+    monkeypatch.setattr("netloom.runs.keep", lambda store: None)
     monkeypatch.setattr(control, "advance", lambda store: None)
     return open_store(home)
 
@@ -139,8 +140,8 @@ def test_every_way_to_submit_from_a_terminal_carries_its_user(
     monkeypatch.setenv("NETLOOM_WAITING_EACH", "99")
     monkeypatch.setenv("NETLOOM_HOST", "desk/1234")
     monkeypatch.setenv("LOGNAME", "ann")
-    monkeypatch.setattr("builder.cli.follow.follow", lambda store, run_id, context: (store.run(run_id), False))
-    monkeypatch.setattr("builder.cli.commands.sweep._follow", lambda *told: False)
+    monkeypatch.setattr("netloom.cli.follow.follow", lambda store, run_id, context: (store.run(run_id), False))
+    monkeypatch.setattr("netloom.cli.commands.sweep._follow", lambda *told: False)
     assert terminal_owner() == "ann@desk"
     document = tmp_path / "moons.json"
     write(document, moons(epochs=1))

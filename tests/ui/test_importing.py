@@ -13,18 +13,18 @@ import torch
 from safetensors.torch import load_file, save
 from streamlit.testing.v1 import AppTest
 
-from builder import train
-from builder.compile import module
-from builder.compile.importers import Imported
-from builder.data import schema
-from builder.graph import DataChoice, Project, dumps
-from builder.store import Store, open_store, weights
-from builder.train import adopt
-from builder.train.pretrained import folder as folders
+from netloom import runs, training
+from netloom.compile import module
+from netloom.compile.importers import Imported
+from netloom.data import schema
+from netloom.document import DataChoice, Project, dumps
+from netloom.store import Store, open_store, weights
+from netloom.training import adopt
+from netloom.training.pretrained import folder as folders
 from tests.networks import digits_mlp
+from tests.runs.examples import trained_here
 from tests.store.states import put
-from tests.train.runs import trained_here
-from tests.train.test_pretrained import BERT, bert_weights, small_bert, written
+from tests.training.test_pretrained import BERT, bert_weights, small_bert, written
 
 ROOT = Path(__file__).parents[2]
 KERAS = ROOT / "tests" / "compile" / "keras" / "mlp.json"
@@ -54,8 +54,8 @@ def dialog() -> None:
     """What the dialog holds, as a page of its own: this kind of test cannot draw a dialog a second time."""
     import streamlit as st
 
-    from builder.ui import session
-    from builder.ui.importing import ask
+    from netloom.ui.home.importing import ask
+    from netloom.ui.shell import session
 
     ask(session.store(), lambda project_id: st.session_state.update(opened=project_id))
 
@@ -146,7 +146,7 @@ def test_an_onnx_file_brings_its_weights(store: Store) -> None:
     assert "its 6 weights are kept" in shown.success[0].value
     project_id = store.list_projects()[0].id
     project = store.load(project_id).project
-    assert train.brought(store, project_id) == [project.training.start]
+    assert training.brought(store, project_id) == [project.training.start]
     drawn = module(project)
     drawn.load_state_dict(load_file(weights.path(store.home, project.training.start.removeprefix("weights:"))))
     assert drawn(torch.tensor([[1.0, 10.0, 100.0]])).tolist() == [[531.0, 642.0]]
@@ -206,11 +206,11 @@ def test_evaluate_only_makes_a_run_and_leaves_the_document(store: Store) -> None
     (run,) = store.runs(project_id)
     assert run.state == "finished"
     assert store.load(project_id).project == before
-    found = train.evaluation(store, run.id)
+    found = runs.evaluation(store, run.id)
     assert found is not None
     torch.manual_seed(1)
     assert all(
-        torch.equal(value, train.load_run(store, run.id).model.state_dict()[name])
+        torch.equal(value, runs.load_run(store, run.id).model.state_dict()[name])
         for name, value in module(digits_mlp()).state_dict().items()
     )
     shown.run()
@@ -219,8 +219,8 @@ def test_evaluate_only_makes_a_run_and_leaves_the_document(store: Store) -> None
 
 
 def _read_image(store: Store, project_id: str) -> None:
-    from builder.check.fields import field_edits
-    from builder.graph import apply
+    from netloom.document import apply
+    from netloom.validation.fields import field_edits
 
     saved = store.load(project_id)
     project: Project = saved.project

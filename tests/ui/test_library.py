@@ -8,16 +8,16 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from builder.check import analyse
-from builder.graph import dumps
-from builder.graph.bundle import extract
-from builder.graph.sharing import fold
-from builder.store import Store, open_store
-from builder.templates import templates
-from builder.templates.shelf import blocks
-from builder.ui import session
-from builder.ui.sharing import address
-from builder.ui.words import plain
+from netloom.document import dumps
+from netloom.document.network_bundle import extract
+from netloom.document.sharing import fold
+from netloom.store import Store, open_store
+from netloom.templates import templates
+from netloom.templates.shelf import blocks
+from netloom.ui.components.words import plain
+from netloom.ui.home.sharing import address
+from netloom.ui.shell import session
+from netloom.validation import analyse
 from tests.compile.published import resnet18
 from tests.networks import digits_mlp
 from tests.store.states import put
@@ -49,8 +49,8 @@ def shelves(project_id: str) -> AppTest:
     """What the library's dialog shows. AppTest runs whole scripts alone, so it would close a dialog with each click."""
 
     def script(project_id: str) -> None:
-        from builder.ui import session
-        from builder.ui.library import _library
+        from netloom.ui.design.library import _library
+        from netloom.ui.shell import session
 
         _library(session.live(project_id), "main")
 

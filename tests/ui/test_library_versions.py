@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from builder.graph.bundle import extract
-from builder.store import Store
-from builder.ui import session
+from netloom.document.network_bundle import extract
+from netloom.store import Store
+from netloom.ui.shell import session
 from tests.networks import digits_mlp
 from tests.store.test_library import bundle
 from tests.ui.test_library import _fresh, shelves, store

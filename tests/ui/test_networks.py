@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from builder.graph import Network, Node, Project
-from builder.layers import FormField, form, registry
-from builder.store import open_store
-from builder.templates import templates
-from builder.ui.canvas.payload import COMMON, payload
-from builder.ui.fields import read_number, read_text
-from builder.ui.live import Live, _forms_differ
-from builder.ui.networks import Shown, _renamed, standing, users
+from netloom.document import Network, Node, Project
+from netloom.layers import FormField, form, registry
+from netloom.store import open_store
+from netloom.templates import templates
+from netloom.ui.components.fields import read_number, read_text
+from netloom.ui.design.canvas.payload import COMMON, payload
+from netloom.ui.design.networks import Shown, _renamed, standing, users
+from netloom.ui.shell.live import Live, _forms_differ
 
 
 def holding(**networks: str) -> Project:

@@ -6,10 +6,10 @@ import gc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from builder.graph import blank
-from builder.store import Store, open_store
-from builder.ui.live import Live
-from builder.ui.open_projects import KEPT, OpenProjects
+from netloom.document import blank
+from netloom.store import Store, open_store
+from netloom.ui.shell.live import Live
+from netloom.ui.shell.open_projects import KEPT, OpenProjects
 
 
 def opened(projects: OpenProjects, store: Store, project_id: str) -> Live:

@@ -9,12 +9,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from builder import train
-from builder.graph import EditError
-from builder.store import open_store
-from builder.templates import templates
-from builder.ui.words import plain
-from tests.train.runs import trained_here
+from netloom import runs
+from netloom.document import EditError
+from netloom.store import open_store
+from netloom.templates import templates
+from netloom.ui.components.words import plain
+from tests.runs.examples import trained_here
 
 PAGES = ("home", "design", "data", "train", "runs", "explain")
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     project = templates()[request.param].project
     short = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 2})})
     with trained_here():
-        run_id = train.start(store, store.create_project(short), short)
+        run_id = runs.start(store, store.create_project(short), short)
     assert store.run(run_id).state == "finished"
     return folder
 
@@ -75,7 +75,7 @@ def test_an_error_of_ours_is_a_sentence_and_kept(home: Path, monkeypatch: pytest
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("builder.ui.datapage.datapage", broken)
+    monkeypatch.setattr("netloom.ui.data.page.datapage", broken)
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     app.switch_page("pages/data.py").run()
     assert not app.exception
@@ -92,7 +92,7 @@ def test_an_error_in_a_callback_is_kept(home: Path, monkeypatch: pytest.MonkeyPa
     open_store(home).create_project(templates()["spirals"].project)
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     app.switch_page("pages/train.py").run()
-    monkeypatch.setattr("builder.ui.live.Live.apply", broken)
+    monkeypatch.setattr("netloom.ui.shell.live.Live.apply", broken)
     app.number_input[0].set_value(7).run()
     assert "in a callback" in (home / "errors.jsonl").read_text()
 
@@ -107,7 +107,7 @@ def test_a_refused_edit_is_said_and_nothing_is_lost(home: Path) -> None:
         raise EditError("That does not go.")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("builder.ui.live.Live.apply", refuse)
+        patch.setattr("netloom.ui.shell.live.Live.apply", refuse)
         app.number_input[0].set_value(7).run()
     assert [item.value for item in app.error] == [plain("That does not go.")]
     assert open_store(home).list_projects(limit=1)[0].name

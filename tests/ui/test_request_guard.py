@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from builder.cli.bench.server import Server
-from builder.ui.request_guard import host_name, is_known, is_same_origin, known_hosts
+from netloom.cli.bench.server import Server
+from netloom.ui.shell.request_guard import host_name, is_known, is_same_origin, known_hosts
 
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 

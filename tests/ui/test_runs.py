@@ -9,13 +9,13 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from builder.store import Store, open_store
-from builder.train import sweeps
-from builder.ui import session
-from builder.ui.comparing import parallel_chart
-from builder.ui.results import heading
+from netloom.runs import sweeps
+from netloom.store import Store, open_store
+from netloom.ui.runs.comparison import parallel_chart
+from netloom.ui.shell import session
+from netloom.ui.train.results import heading
+from tests.runs.examples import moons
 from tests.store.states import put, put_sweep
-from tests.train.runs import moons
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     st.cache_resource.clear()
     st.cache_data.clear()
-    monkeypatch.setattr("builder.train.keep", lambda store: None)  # these runs are told, not trained
+    monkeypatch.setattr("netloom.runs.keep", lambda store: None)  # these runs are told, not trained
     return open_store(home)
 
 
@@ -66,8 +66,8 @@ def test_measures_stand_beside_how_far_they_are_from_the_baseline(store: Store) 
 
 
 def _compared(ids: list[str]) -> None:
-    from builder.ui import session
-    from builder.ui.comparing import comparing
+    from netloom.ui.runs.comparison import comparing
+    from netloom.ui.shell import session
 
     store = session.store()
     comparing(store, [store.run(run_id) for run_id in ids])
@@ -131,7 +131,7 @@ def test_a_run_that_waits_says_where_it_stands(store: Store, monkeypatch: pytest
     put(store, going.id, "paused")
     for title in ("Second", "Third"):
         store.create_run(project_id, moons(), title)
-    monkeypatch.setattr("builder.train.control.tend", lambda store: None)
+    monkeypatch.setattr("netloom.runs.control.tend", lambda store: None)
     states = list(opened().dataframe[0].value["State"])
     assert states == ["Waiting · 2nd in line", "Waiting · next in line", "Paused"]
 

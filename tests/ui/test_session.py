@@ -10,10 +10,10 @@ import streamlit as st
 from sqlalchemy import update
 from streamlit.testing.v1 import AppTest
 
-from builder.graph import blank
-from builder.store import Store, open_store, schema
-from builder.templates import templates
-from builder.ui import session
+from netloom.document import blank
+from netloom.store import Store, open_store, schema
+from netloom.templates import templates
+from netloom.ui.shell import session
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("design", "data", "train", "runs", "explain")
@@ -126,7 +126,7 @@ def test_tabs_that_open_a_project_together_share_its_editor(store: Store) -> Non
 
 def test_nothing_that_must_be_one_is_kept_where_clients_can_clear_it() -> None:
     """`clear_cache` empties st.cache_resource and st.cache_data for all: only what can be made anew is kept there."""
-    for path in sorted((ROOT / "builder" / "ui").rglob("*.py")):
+    for path in sorted((ROOT / "builder" / "netloom" / "ui").rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         for part in text.split("@st.cache_resource")[1:]:
             name = part.partition("def ")[2].partition("(")[0]

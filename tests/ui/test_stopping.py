@@ -11,7 +11,7 @@ def page() -> None:
 
     import streamlit as st
 
-    from builder.ui import views
+    from netloom.ui.explain import views
 
     views.PATIENCE_S = views.SHOWN_EVERY_S = 0.0
     tell = views.progress(st.empty(), "Working …")

@@ -10,7 +10,7 @@ def page() -> None:
 
     import streamlit as st
 
-    from builder.ui.tabs import tabs
+    from netloom.ui.components.tabs import tabs
 
     tabs({"One": partial(st.caption, "first"), "Two": partial(st.caption, "second")}, "both")
 

@@ -13,11 +13,11 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
-from builder.cli.bench.server import Server
+from netloom.cli.bench.server import Server
 
 APP = """
 from streamlit.starlette import App
-from builder.ui.request_guard import middleware
+from netloom.ui.shell.request_guard import middleware
 app = App("page.py", middleware=middleware())
 """
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from builder.ui.words import plain
+from netloom.ui.components.words import plain
 
 # What a browser makes links of, escaped or not: https://github.com/syntax-tree/mdast-util-gfm-autolink-literal
 LINKS = (r"(?i)(https?://|www(?=\.))([-.\w]+)([^ \t\r\n]*)", r"(?<![^\s\W])([-.\w+]+)@([-\w]+(?:\.[-\w]+)+)")

@@ -1,0 +1,292 @@
+"""From an edit on the canvas to Python's label, in a real browser on the real app, and beside another canvas."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from netloom.cli.bench.browser import chromium
+from netloom.cli.bench.ratio import Ratio, ratio
+from netloom.cli.bench.server import Server
+from netloom.document import Edge, Network, Node, Project
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Frame, Page
+
+    from netloom.store import Store
+
+# What an edit may take from the pointer's release until its label is seen, in milliseconds, by the number of nodes.
+BUDGET_MS = {20: 120, 100: 160, 300: 300}
+# The median of so many may.
+BUDGET_EDITS = 20
+BUDGET_FRAMES = 50
+BUDGET_BYTES = 2_048
+PEER = Path(__file__).with_name("peer.py")
+PEER_NODES = 100
+# What a run needs to get going: meanwhile another worker is made ready for the next one.
+SETTLE_S = 5.0
+SETTLED_S = 0.3
+# Sets a clock going at the next release of the pointer, and stops it when the label of an edge is there.
+_WATCH = """
+(shape) => new Promise((done, failed) => {
+  setTimeout(() => failed(new Error('no answer')), 20000);
+  const root = window.__root ??= (() => {
+    const find = (node) => {
+      if (node.shadowRoot?.querySelector('[data-canvas]')) return node.shadowRoot;
+      for (const child of [...(node.shadowRoot?.children ?? []), ...node.children]) {
+        const found = find(child);
+        if (found) return found;
+      }
+      return null;
+    };
+    return find(document.body) ?? document;
+  })();
+  window.addEventListener('pointerup', () => {
+    const start = performance.now();
+    const look = () => root.querySelector(`[data-shape="${shape}"]`)
+      ? done(performance.now() - start) : requestAnimationFrame(look);
+    look();
+  }, { once: true, capture: true });
+})
+"""
+_PEER = """
+(id) => new Promise((done, failed) => {
+  const find = () => document.querySelector(`.react-flow__node[data-id="${id}"]`);
+  const start = performance.now();
+  const look = () => find()?.textContent.includes('*')
+    ? done(performance.now() - start) : requestAnimationFrame(look);
+  setTimeout(() => failed(new Error('no answer')), 20000);
+  find().dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true, view: window }));
+  look();
+})
+"""
+_FRAMES = """
+() => {
+  const frames = window.__frames = [];
+  let last = performance.now();
+  const tick = (now) => {
+    frames.push(now - last);
+    last = now;
+    if (window.__frames) requestAnimationFrame(tick);
+  };
+  requestAnimationFrame(tick);
+}
+"""
+
+
+class Unmeasured(RuntimeError):  # noqa: N818  (it is not wrong, only not measured)
+    """The canvas cannot be measured here; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class EditTime:
+    """What share of its budget an edit takes at a number of nodes."""
+
+    nodes: int
+    budget_ms: float
+    share: Ratio
+
+
+@dataclass(frozen=True)
+class CanvasTimes:
+    """How long an edit takes, how smoothly a node is dragged, and what an edit sends.
+
+    `peer` is how many times as long the other canvas takes, `training` how many times as long ours takes while a run
+    trains, `frames` are those drawn in a second of a drag, `sent` are the bytes of an edit's largest message.
+    """
+
+    edits: list[EditTime]
+    peer: Ratio
+    training: Ratio
+    frames: float
+    sent: int
+
+
+def measure_canvas(repeats: int) -> CanvasTimes:
+    """Measure `repeats` edits beside another canvas and beside a run, and as many alone as the budget is for.
+
+    Raises:
+        Unmeasured: Playwright, a Chromium or the other canvas is missing.
+    """
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(TemporaryDirectory(prefix="netloom-bench-")))
+        browser = stack.enter_context(_browser())
+        server, peer = stack.enter_context(_serving(home / "ours")), stack.enter_context(_serving(home / "peer", PEER))
+        edits = []
+        for nodes, budget in BUDGET_MS.items():
+            with CanvasTab(browser, server, nodes) as tab:
+                server.settle()
+                took = [tab.edit() for _ in range(BUDGET_EDITS)]
+                edits.append(EditTime(nodes, budget, ratio(took, [budget] * BUDGET_EDITS)))
+        with CanvasTab(browser, server, 300) as tab:
+            sent = tab.sent(5)
+            frames = tab.drag()
+        return CanvasTimes(
+            edits,
+            measure_peer(browser, server, peer, repeats),
+            measure_training(browser, server, repeats),
+            frames,
+            sent,
+        )
+
+
+class CanvasTab:
+    """A tab with a chain of layers open, in which layers are appended."""
+
+    def __init__(self, browser: Browser, server: Server, nodes: int) -> None:
+        project_id = server.store.create_project(chain(nodes))
+        self.page: Page = browser.new_page(viewport={"width": 1440, "height": 900})
+        self._sent: list[int] = []
+        self.page.on("websocket", lambda socket: socket.on("framesent", lambda data: self._sent.append(len(data))))
+        self.page.goto(f"{server.url}/design?project={project_id}")
+        self.page.locator('[data-shape="linear_1"]').wait_for()
+        self.page.locator('[data-node="input_1"]').click()
+        self._number = 0
+        self.edit()
+
+    def __enter__(self) -> CanvasTab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.page.close()
+
+    def edit(self) -> float:
+        """Append a layer from the palette. Returns the milliseconds until its edge's shape is seen."""
+        self._number += 1
+        watch: Any = self.page.evaluate_handle(f"() => ({{ promise: ({_WATCH})('tanh_{self._number}') }})")
+        self.page.locator('[data-layer="Tanh"]').click()
+        took = float(watch.evaluate("(value) => value.promise"))
+        self.page.locator('[data-canvas][data-pending="0"]').wait_for()
+        self.page.locator('[data-saved="true"]').wait_for()
+        return took
+
+    def sent(self, edits: int) -> int:
+        """The bytes of the largest message up while layers are appended."""
+        self.page.wait_for_timeout(1_000)
+        self._sent.clear()
+        for _ in range(edits):
+            self.edit()
+        return max(self._sent)
+
+    def drag(self) -> float:
+        """Drag a node about. Returns the frames that are drawn in a second."""
+        page = self.page
+        box = page.locator("[data-node]").first.bounding_box()  # those in view alone are drawn
+        if box is None:
+            raise Unmeasured("The canvas shows no node that could be dragged.")
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.evaluate(_FRAMES)
+        for step in range(90):
+            page.mouse.move(x + step * 3, y + (step % 10) * 4)
+        frames: list[float] = page.evaluate(
+            "() => { const found = window.__frames; window.__frames = null; return found; }"
+        )
+        page.mouse.up()
+        return 1000 * len(frames) / sum(frames)
+
+
+def measure_peer(browser: Browser, server: Server, peer: Server, repeats: int) -> Ratio:
+    """How many times as long the other canvas takes to show an answer, in turns with ours, both at 100 nodes."""
+    ours, theirs = [], []
+    other = browser.new_page(viewport={"width": 1440, "height": 900})
+    with CanvasTab(browser, server, PEER_NODES) as tab:
+        other.bring_to_front()
+        other.goto(peer.url)
+        frame = _peer_frame(other)
+        for number in range(repeats + 1):
+            other.bring_to_front()
+            answered = float(frame.evaluate(_PEER, f"n{number + 1}"))
+            other.wait_for_timeout(500)
+            tab.page.bring_to_front()
+            theirs.append(answered)
+            ours.append(tab.edit())
+    other.close()
+    return ratio(theirs[1:], ours[1:])  # the first ones warm both up
+
+
+def _peer_frame(page: Page) -> Frame:
+    page.frame_locator("iframe").first.locator(".react-flow__node").first.wait_for()
+    page.wait_for_timeout(2_000)
+    return next(frame for frame in page.frames if frame != page.main_frame)
+
+
+def measure_training(browser: Browser, server: Server, repeats: int) -> Ratio:
+    """How many times as long an edit takes while a run is under way as while it is paused, in turns."""
+    from netloom import runs
+    from netloom.templates import templates
+
+    store, project = server.store, templates()["digits_mlp"].project
+    long = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 10_000})})
+    busy: list[float] = []
+    idle: list[float] = []
+    with CanvasTab(browser, server, 20) as tab:
+        run_id = runs.start(store, store.create_project(long), long)
+        try:
+            end = time.monotonic() + 60
+            while not store.points(run_id).step and time.monotonic() < end:
+                time.sleep(0.1)
+            time.sleep(SETTLE_S)
+            for _ in range(repeats):
+                busy.append(tab.edit())
+                runs.pause(store, run_id)
+                _until(store, run_id, "paused")
+                idle.append(tab.edit())
+                runs.proceed(store, run_id)
+                _until(store, run_id, "running")
+        finally:
+            runs.stop(store, run_id)
+            runs.wait(store, run_id, 60)
+    return ratio(busy, idle)
+
+
+def _until(store: Store, run_id: str, state: str) -> None:
+    end = time.monotonic() + 10
+    while store.run(run_id).state != state and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(SETTLED_S)
+
+
+def chain(nodes: int) -> Project:
+    """Columns of linear layers."""
+    made: dict[str, Node] = {"input_1": Node(id="input_1", type="Input", at=(0.0, 0.0))}
+    edges, before = [], "input_1"
+    for number in range(1, nodes):
+        key = f"linear_{number}"
+        at = (float(260 * (number // 20)), float(110 * (number % 20)))
+        made[key] = Node(id=key, type="Linear", params={"units": 16 + number % 5}, at=at)
+        edges.append(Edge(source=before, target=key))
+        before = key
+    return Project(name=f"{nodes} nodes", networks={"main": Network(nodes=made, edges=tuple(edges))})
+
+
+@contextmanager
+def _browser() -> Iterator[Browser]:
+    missing = [name for name in ("playwright", "streamlit_flow") if find_spec(name) is None]
+    if missing:
+        raise Unmeasured(f"The canvas is measured with {' and '.join(missing)}, which pip install -e '.[test]' brings.")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = chromium(playwright)
+        if found is None:
+            raise Unmeasured("There is no Chromium; playwright install --with-deps chromium brings one.")
+        yield found
+        found.close()
+
+
+@contextmanager
+def _serving(home: Path, app: Path | None = None) -> Iterator[Server]:
+    home.mkdir()
+    server = Server(home, app) if app else Server(home)
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,82 @@
+"""The check of a large document against its budget."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from netloom.cli.bench.ratio import Ratio, ratio
+from netloom.document import Edge, Network, Node, Project, apply, dumps, loads
+
+# What the check of a document that was never seen, and of one edit in it, may take by the number of nodes.
+BUDGET_S = {300: (1.0, 0.25), 1_000: (1.0, 0.25)}
+WIDTH = 64
+
+
+@dataclass(frozen=True)
+class CheckTime:
+    """How much of its budget the check of a document takes, and that of an edit, after everything is imported."""
+
+    nodes: int
+    budget_s: float
+    share: Ratio
+    edit_budget_s: float
+    edit_share: Ratio
+
+
+def measure_check(repeats: int) -> list[CheckTime]:
+    """Read and analyse documents that have not been seen before, so that nothing is remembered from the last."""
+    from netloom.validation import analyse
+
+    analyse(large(0))
+    found = []
+    for place, (nodes, (budget, edit_budget)) in enumerate(BUDGET_S.items()):
+        took, edited = [], []
+        for repeat in range(1, repeats + 1):
+            text = dumps(large(place * repeats + repeat, nodes))
+            start = time.process_time()
+            project = loads(text)
+            analysis = analyse(project)
+            took.append(time.process_time() - start)
+            if analysis.errors:
+                raise ValueError(f"The document of the benchmark is wrong: {analysis.errors[0].message}")
+            start = time.process_time()
+            analyse(apply(project, {"kind": "set", "node": "wide_1", "params": {"units": 7 + repeat}}))
+            edited.append(time.process_time() - start)
+        share, edit_share = ratio(took, [budget] * repeats), ratio(edited, [edit_budget] * repeats)
+        found.append(CheckTime(nodes, budget, share, edit_budget, edit_share))
+    return found
+
+
+def large(variant: int, size: int = 300) -> Project:
+    """A residual network of `size` nodes in which no two blocks are equal, nor two variants."""
+    nodes: list[tuple[str, str, dict[str, Any]]] = [
+        ("input_1", "Input", {"field": "features", "kind": "vector", "shape": [WIDTH]})
+    ]
+    edges: list[tuple[str, str]] = []
+    before = "input_1"
+    for block in range(1, (size - 3) // 4 + 1):
+        names = [f"{kind}_{block}" for kind in ("wide", "act", "narrow", "add")]
+        wide, act, narrow, add = names
+        units = WIDTH + block + 1_000 * variant
+        nodes += [
+            (wide, "Linear", {"units": units}),
+            (act, "GELU", {}),
+            (narrow, "Linear", {"units": WIDTH}),
+            (add, "Add", {}),
+        ]
+        edges += [(before, wide), (wide, act), (act, narrow), (before, f"{add}.a"), (narrow, f"{add}.b")]
+        before = add
+    fill = size - len(nodes) - 1
+    for place in range(1, fill + 1):
+        nodes.append((f"tail_{place}", "Linear", {"units": WIDTH + place}))
+        edges.append((before, f"tail_{place}"))
+        before = f"tail_{place}"
+    nodes.append(("output_1", "Output", {}))
+    edges.append((before, "output_1"))
+    network = Network(
+        nodes={key: Node(id=key, type=kind, params=params) for key, kind, params in nodes},
+        edges=tuple(Edge(source=source, target=target) for source, target in edges),
+    )
+    return Project(name=f"Large {variant}", networks={"main": network})

@@ -1,0 +1,102 @@
+"""The attribution flow through a whole network against one call of Captum for each of its layers."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netloom.cli.bench.ratio import Ratio, ratio
+
+if TYPE_CHECKING:
+    from netloom.explain.core.context import Subject
+    from netloom.explain.core.nodes import InnerNode
+    from netloom.runs import TrainedRun
+
+TEMPLATES = ("digits_mlp", "digits_resnet", "digits_vit", "intents_transformer", "dates_gru")
+ROW = 1
+
+
+@dataclass(frozen=True)
+class FlowTime:
+    """How long Captum takes for all layers, of the flow's time; `steps` both take, and `layers` that there are."""
+
+    title: str
+    layers: int
+    edges: int
+    steps: int
+    flow_ms: float
+    captum_ms: float
+    faster: Ratio
+
+
+def measure_flow(repeats: int) -> list[FlowTime]:
+    """With fresh weights: neither takes another time for what a network learned. Both take as many steps."""
+    import torch
+
+    from netloom.compile import module, source
+    from netloom.data import prepare
+    from netloom.runs import TrainedRun
+    from netloom.templates import templates
+
+    found = []
+    for name in TEMPLATES:
+        project = templates()[name].project
+        torch.manual_seed(0)
+        run = TrainedRun(project, source(project), module(project).eval(), prepare(project.data))
+        found.append(_measure(run, repeats))
+    return found
+
+
+def _measure(run: TrainedRun, repeats: int) -> FlowTime:
+    from statistics import median
+
+    from netloom.explain import inner_nodes
+    from netloom.explain.flow.attribution_flow import MOST_STEPS, TOLERANCE
+    from netloom.explain.flow.path_integral import follow
+
+    # Layers that give whole numbers have no conductance, for Captum neither.
+    nodes = [node for node in inner_nodes(run.project, run.model) if _smooth(run, node)]
+    ours, theirs = [], []
+    followed = follow(_subject(run), MOST_STEPS, TOLERANCE)
+    for repeat in range(repeats + 1):
+        subjects = [_subject(run) for _ in (None, *nodes)]
+        start = time.process_time()
+        follow(subjects[-1], MOST_STEPS, TOLERANCE)
+        middle = time.process_time()
+        for subject, node in zip(subjects, nodes, strict=False):
+            _captum(subject, node, followed.steps)
+        if repeat:  # the first warms up
+            ours.append(middle - start)
+            theirs.append(time.process_time() - middle)
+    times = [1000 * median(times) for times in (ours, theirs)]
+    faster = ratio(theirs, ours)
+    return FlowTime(run.project.name, len(nodes), len(followed.edges), followed.steps, times[0], times[1], faster)
+
+
+def _subject(run: TrainedRun) -> Subject:
+    from netloom.explain.core.run import Question, subject_of
+
+    return subject_of(run.project, run.model, run.data, Question("flow", ROW))[0]
+
+
+def _smooth(run: TrainedRun, node: InnerNode) -> bool:
+    from netloom.explain import ExplainError
+    from netloom.explain.core.activation_hook import leads, tap
+
+    subject = _subject(run)
+    try:
+        return leads(subject, tap(subject, node))
+    except ExplainError:
+        return False
+
+
+def _captum(subject: Subject, node: InnerNode, steps: int) -> None:
+    """What people call for each layer, with as many steps as the flow takes."""
+    from captum.attr import LayerConductance
+
+    from netloom.explain.core.activation_hook import tap
+
+    tapped, points = tap(subject, node), subject.points
+    values, baselines = tuple(point.value for point in points), tuple(point.baseline for point in points)
+    LayerConductance(subject.point_score, tapped.place).attribute(values, baselines, n_steps=steps)

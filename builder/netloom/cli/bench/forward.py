@@ -1,0 +1,145 @@
+"""The time of a generated network's forward and backward pass beside that of one written by hand, in turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from netloom.cli.bench.ratio import Ratio, ratio
+from netloom.compile import module
+from netloom.templates import architectures
+
+STEPS = 128  # of GPT-2's 1,024, so that a measurement takes seconds
+
+
+@dataclass(frozen=True)
+class PassTime:
+    """How many times as long as the hand-written network ours takes, without and with the way back."""
+
+    title: str
+    forward: Ratio
+    training: Ratio
+
+
+def measure_passes(repeats: int) -> list[PassTime]:
+    """Measure each architecture that has a twin here, on one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return [_measured(name, twin, batch(), repeats) for name, (twin, batch) in TWINS.items()]
+    finally:
+        torch.set_num_threads(before)
+
+
+def _measured(name: str, twin: Callable[[], nn.Module], batch: Tensor, repeats: int) -> PassTime:
+    architecture = architectures()[name]
+    ours, theirs = module(architecture.project), twin()
+    if count(theirs) != architecture.parameters:
+        raise ValueError(f"The network by hand is not {architecture.title}: it has {count(theirs):,} parameters.")
+    found = {}
+    for way in (_forward, _training):
+        took: tuple[list[float], list[float]] = [], []
+        for repeat in range(repeats + 1):
+            for place, network in enumerate((ours, theirs)):
+                seconds = way(network, batch)
+                if repeat:  # the first ones warm both up
+                    took[place].append(seconds)
+        found[way] = ratio(*took)
+    return PassTime(architecture.title, found[_forward], found[_training])
+
+
+def count(network: nn.Module) -> int:
+    """The number of parameters, each once."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _forward(network: nn.Module, batch: Tensor) -> float:
+    network.eval()
+    start = time.process_time()
+    with torch.no_grad():
+        network(batch)
+    return time.process_time() - start
+
+
+def _training(network: nn.Module, batch: Tensor) -> float:
+    network.train()
+    network.zero_grad(set_to_none=True)
+    start = time.process_time()
+    network(batch).mean().backward()
+    return time.process_time() - start
+
+
+class BasicBlock(nn.Module):
+    """ResNet's, (N, C, H, W) -> (N, filters, H/stride, W/stride)."""
+
+    def __init__(self, channels: int, filters: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, filters, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(filters)
+        self.conv2 = nn.Conv2d(filters, filters, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(filters)
+        self.relu = nn.ReLU()
+        self.side = nn.Sequential()
+        if stride > 1:
+            self.side = nn.Sequential(nn.Conv2d(channels, filters, 1, stride, bias=False), nn.BatchNorm2d(filters))
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.norm2(self.conv2(self.relu(self.norm1(self.conv1(x)))))
+        out: Tensor = self.relu(inner + self.side(x))
+        return out
+
+
+class GPTBlock(nn.Module):
+    """GPT-2's, (N, T, D) -> (N, T, D)."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.query_key_value, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.feed_forward = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = self.query_key_value(self.norm1(x)).chunk(3, dim=-1)
+        query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
+        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.out(seen.transpose(1, 2).flatten(2))
+        out: Tensor = x + self.feed_forward(self.norm2(x))
+        return out
+
+
+class GPT(nn.Module):
+    """GPT-2 small, (N, T) -> (N, T, vocabulary)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.places = nn.Embedding(50_257, 768), nn.Parameter(torch.zeros(1, 1_024, 768))
+        self.blocks = nn.Sequential(*[GPTBlock(768, 12) for _ in range(12)])
+        self.norm = nn.LayerNorm(768)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = self.blocks(self.tokens(x) + self.places[:, : x.shape[1]])
+        return functional.linear(self.norm(found), self.tokens.weight)
+
+
+def resnet18() -> nn.Module:
+    """ResNet-18, (N, 3, 224, 224) -> (N, 1000)."""
+    layers: list[nn.Module] = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
+    layers.append(nn.MaxPool2d(3, 2, 1))
+    channels = 64
+    for filters, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        layers += [BasicBlock(channels, filters, stride), BasicBlock(filters, filters, 1)]
+        channels = filters
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1000))
+
+
+TWINS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Any]]] = {
+    "resnet18": (resnet18, lambda: torch.randn(2, 3, 224, 224)),
+    "gpt2": (GPT, lambda: torch.randint(0, 50_257, (1, STEPS))),
+}

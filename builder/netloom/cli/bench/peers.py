@@ -1,0 +1,181 @@
+"""Other libraries that train PyTorch networks, on the small network where what stands around a step counts most.
+
+Each trains as its documentation shows, with the same network, batches, shuffling and Adam, and tells loss and accuracy
+on the validation split after each epoch; what it would print, log or save besides is switched off. Those that can are
+measured with Adam fused as well, which their users have to know of.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from netloom.cli.bench.tasks import Task
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+EVALUATION_BATCH = 512
+Run = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A library to be measured: the package, what is promised of it (how many times as fast Netloom is; None: nothing),
+    and what makes a run of it."""
+
+    title: str
+    package: str
+    promised: float | None
+    make: Callable[[Task, dict[str, Any]], Run]
+
+
+def installed() -> list[Peer]:
+    """Those of the libraries that are here; `pip install -e ".[peers]"` brings them all."""
+    return [one for one in PEERS if find_spec(one.package) is not None]
+
+
+def begun(peer: Peer, task: Task, data: Prepared) -> Run:
+    """What trains a task's network with a library for the task's epochs, made ready but not begun."""
+    import torch
+
+    torch.manual_seed(0)
+    field = data.schema.inputs[0].name
+    split = {part: (data.inputs[field][rows], data.target[rows]) for part, rows in data.split.items()}
+    with quiet():
+        run = peer.make(task, split)
+
+    def quietly() -> None:
+        with quiet():
+            run()
+
+    return quietly
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what the libraries say of themselves."""
+    logger = logging.getLogger("lightning.pytorch")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(before)
+
+
+def _lightning(task: Task, split: dict[str, Any], fused: bool = False) -> Run:
+    import lightning
+    import torch
+    from torch.nn.functional import cross_entropy
+    from torch.utils.data import DataLoader, TensorDataset
+
+    class Module(lightning.LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = task.twin()
+
+        def training_step(self, batch: list[torch.Tensor], _: int) -> torch.Tensor:
+            loss = cross_entropy(self.model(batch[0]), batch[1])
+            self.log("loss", loss, on_step=False, on_epoch=True)
+            return loss
+
+        def validation_step(self, batch: list[torch.Tensor], _: int) -> None:
+            answer = self.model(batch[0])
+            self.log("validation_loss", cross_entropy(answer, batch[1]))
+            self.log("accuracy", (answer.argmax(1) == batch[1]).float().mean())
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.Adam(self.parameters(), lr=task.project.training.learning_rate, fused=fused or None)
+
+    train = DataLoader(TensorDataset(*split["train"]), task.project.training.batch_size, shuffle=True)
+    held = DataLoader(TensorDataset(*split["validation"]), EVALUATION_BATCH)
+    trainer = lightning.Trainer(
+        max_epochs=task.epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    module = Module()
+    return lambda: trainer.fit(module, train, held)
+
+
+def _skorch(task: Task, split: dict[str, Any], fused: bool = False) -> Run:
+    import torch
+    from skorch import NeuralNetClassifier
+    from skorch.dataset import Dataset
+    from skorch.helper import predefined_split
+
+    training = task.project.training
+    net = NeuralNetClassifier(
+        task.twin,
+        criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        optimizer__fused=fused or None,
+        lr=training.learning_rate,
+        batch_size=training.batch_size,
+        iterator_train__shuffle=True,
+        iterator_valid__batch_size=EVALUATION_BATCH,
+        train_split=predefined_split(Dataset(*split["validation"])),
+        max_epochs=task.epochs,
+        verbose=0,
+    )
+    return lambda: net.fit(*split["train"])
+
+
+def _keras(task: Task, split: dict[str, Any]) -> Run:
+    os.environ["KERAS_BACKEND"] = "torch"  # read when Keras is first imported
+    import keras
+
+    if keras.backend.backend() != "torch":
+        raise RuntimeError("Keras was imported before with another backend than torch.")
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            layers.Input((1, 8, 8)),
+            layers.Flatten(),
+            layers.Dense(128, activation="relu"),
+            layers.Dropout(0.2),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(10),
+        ]
+    )
+    training = task.project.training
+    model.compile(
+        optimizer=keras.optimizers.Adam(training.learning_rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    (x, y), held = ([part.numpy() for part in split["train"]], tuple(part.numpy() for part in split["validation"]))
+    return lambda: model.fit(
+        x,
+        y,
+        batch_size=training.batch_size,
+        epochs=task.epochs,
+        validation_data=held,
+        validation_batch_size=EVALUATION_BATCH,
+        verbose=0,
+    )
+
+
+PEERS = (
+    Peer("Lightning", "lightning", 3.0, _lightning),
+    Peer("Lightning, Adam fused", "lightning", None, partial(_lightning, fused=True)),
+    Peer("skorch", "skorch", 2.0, _skorch),
+    Peer("skorch, Adam fused", "skorch", None, partial(_skorch, fused=True)),
+    Peer("Keras on torch", "keras", 2.0, _keras),
+)

@@ -1,0 +1,82 @@
+"""A Streamlit app in a process of its own, as people run it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+
+from netloom.store import Store, open_store
+
+APP = Path(__file__).parents[3] / "app.py"
+IDLE_PERCENT = 20
+
+
+class Server:
+    """`streamlit run` on a free port, with a data folder of its own.
+
+    Another `app` than Netloom's runs in that folder, so that Netloom's settings are not its own.
+    """
+
+    def __init__(self, home: Path, app: Path = APP) -> None:
+        self.home, self.app = home, app
+        self.log = home / "server.log"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    @property
+    def store(self) -> Store:
+        """The server's own store, opened a second time."""
+        return open_store(self.home)
+
+    def start(self) -> None:
+        environment = {**os.environ, "NETLOOM_HOME": str(self.home)}
+        command = [sys.executable, "-m", "streamlit", "run", str(self.app), "--server.headless=true"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, f"--server.port={self.port}"],
+                cwd=APP.parent if self.app == APP else self.home,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait()
+
+    def settle(self) -> None:
+        """Wait until it idles, for a minute at most: it imports what later pages need while one looks at the first."""
+        process, end = psutil.Process(self.process.pid), time.monotonic() + 60
+        while process.cpu_percent(1.0) > IDLE_PERCENT and time.monotonic() < end:
+            pass
+
+    def kill(self) -> None:
+        """End the server without a chance to tidy up."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def _wait(self) -> None:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2):
+                    return
+            except OSError:
+                time.sleep(0.1)
+        raise TimeoutError(f"The app did not start; its log says: {self.log.read_text()[-2000:]}")

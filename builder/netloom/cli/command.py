@@ -1,0 +1,91 @@
+"""What a command is, and what it is given: the data folder, and a way to answer people and scripts alike."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from abc import ABC, abstractmethod
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+
+
+class Failure(Exception):  # noqa: N818  (it is what people did or have that fails, not the program)
+    """What was asked for cannot be done; the message is one sentence. `issues` lists what is wrong with a document."""
+
+    def __init__(self, message: str, *, code: int = FAILED, issues: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.issues = issues or []
+
+
+class Context:
+    """One call: `folder` is the data folder that was asked for, `json` whether the answer is for a script."""
+
+    def __init__(self, folder: Path | None, as_json: bool) -> None:
+        self.json = as_json
+        self._folder = folder
+
+    @property
+    def home(self) -> Path:
+        """The data folder."""
+        from netloom.store import home
+
+        return self._folder or home()
+
+    def answer(self, value: Any, text: str) -> None:
+        """Write the result to standard output: `value` as JSON for scripts, or else `text`."""
+        print(as_json(value) if self.json else text, flush=True)
+
+    def note(self, text: str) -> None:
+        """Write a remark to standard error, where it does not mix with the result."""
+        print(text, file=sys.stderr, flush=True)
+
+
+class Command(ABC):
+    """One command. A new file in `commands/` registers itself by its classes."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    @abstractmethod
+    def arguments(self, parser: ArgumentParser) -> None:
+        """Declare the arguments."""
+
+    @abstractmethod
+    def run(self, asked: Namespace, context: Context) -> int:
+        """Do it. Returns the exit code."""
+
+
+def as_json(value: Any) -> str:
+    """`value` as JSON that every parser reads: numbers that are not finite become null."""
+    return json.dumps(_finite(value), indent=1, allow_nan=False, default=str)
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """The type of an argument that is a whole number from `low` to `high`."""
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise ArgumentTypeError(f"takes a whole number from {low:,} to {high:,}, received {text[:40]!r}")
+        return value
+
+    return convert
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,124 @@
+"""`netloom app`: the app itself, in the browser."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from netloom.cli.command import Command, Context, Failure, whole
+from netloom.core.app_files import app_folder
+from netloom.core.errors import UsageError
+
+ADDRESS = "127.0.0.1"
+PORT = 8501
+# The settings of .streamlit/config.toml, which stands only in a clone, for an installed Netloom and any directory.
+OPTIONS: dict[str, str | int | bool] = {
+    "server.address": ADDRESS,
+    "server.enableXsrfProtection": True,
+    "server.maxUploadSize": 200,
+    "server.fileWatcherType": "none",
+    "runner.postScriptGC": False,
+    "logger.enableRich": False,
+    "client.showErrorDetails": "none",
+    "client.toolbarMode": "minimal",
+    "client.showSidebarNavigation": True,
+    "browser.gatherUsageStats": False,
+    "theme.baseRadius": "0.55rem",
+    "theme.buttonRadius": "0.55rem",
+    "theme.light.primaryColor": "#4f46e5",
+    "theme.light.backgroundColor": "#ffffff",
+    "theme.light.secondaryBackgroundColor": "#f4f4f8",
+    "theme.light.textColor": "#1c1c28",
+    "theme.light.borderColor": "#e3e3ea",
+    "theme.dark.primaryColor": "#818cf8",
+    "theme.dark.backgroundColor": "#12131a",
+    "theme.dark.secondaryBackgroundColor": "#1b1c26",
+    "theme.dark.textColor": "#e8e8ef",
+    "theme.dark.borderColor": "#2d2e3a",
+}
+
+
+class App(Command):
+    """Starts the web server, which then takes the place of this process."""
+
+    name = "app"
+    summary = "start the app and open it in the browser (the default)"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--host",
+            default=ADDRESS,
+            help=f"the address to listen at (else {ADDRESS}); other names that lead there are set with NETLOOM_HOSTS",
+        )
+        parser.add_argument("--port", type=whole(1, 65_535), default=PORT, help=f"the port (else {PORT})")
+        parser.add_argument("--headless", action="store_true", help="open no browser")
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        url = f"http://{f'[{asked.host}]' if ':' in asked.host else asked.host}:{asked.port}"
+        _probe(asked.host, asked.port, url)
+        command = arguments(asked.port, headless=asked.headless, host=asked.host)
+        environment = {**os.environ, "NETLOOM_HOME": str(context.home)}
+        context.answer({"url": url, "home": str(context.home)}, f"Netloom is starting at {url} (Ctrl-C ends it).")
+        if context.json:
+            os.dup2(2, 1)  # standard output is for the one answer above
+        if os.name == "posix":
+            os.execve(command[0], command, environment)
+        return subprocess.run(command, env=environment, check=False).returncode
+
+
+def arguments(port: int, *, headless: bool, host: str = ADDRESS) -> list[str]:
+    """The command line that starts the server; no file in the folder where it is typed stands for a module."""
+    options = {**OPTIONS, "server.address": host, "server.port": port, "server.showEmailPrompt": False}
+    if headless:
+        options["server.headless"] = True
+    flags = [f"--{name}={_written(value)}" for name, value in options.items()]
+    return [sys.executable, "-P", "-m", "streamlit", "run", str(script()), *flags]
+
+
+def script() -> Path:
+    """The app's script.
+
+    Raises:
+        Failure: it is not there.
+    """
+
+    folder = app_folder()
+    if not (folder / "app.py").exists() or not (folder / "pages").is_dir():
+        raise Failure(f"The app's pages are missing in {folder}; install Netloom again.")
+    return folder / "app.py"
+
+
+def _probe(host: str, port: int, url: str) -> None:
+    """Find out now, in a sentence, whether the port is free.
+
+    Raises:
+        UsageError: it is not for everyone, or the address is not one of this machine.
+        Failure: it is taken.
+    """
+    import socket
+
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError:
+        raise UsageError(f"The address {host[:80]!r} is not known; give one of this machine with --host.") from None
+    with socket.socket(family) as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(place)
+        except PermissionError:
+            raise UsageError(f"Port {port} is reserved for the system; choose one above 1023 with --port.") from None
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise UsageError(f"{host[:80]} is not an address of this machine; give one with --host.") from None
+            raise Failure(
+                f"Port {port} is taken, perhaps by a Netloom that runs already at {url}; choose another with --port."
+            ) from None
+
+
+def _written(value: str | int | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

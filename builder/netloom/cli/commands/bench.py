@@ -1,0 +1,270 @@
+"""`netloom bench`: how fast Netloom is, as ratios that are measured side by side."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netloom.cli.bench.ratio import Ratio
+from netloom.cli.command import Command, Context, whole
+from netloom.cli.text import table
+from netloom.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from netloom.cli.bench.running import Cost
+
+PARTS = ("training", "peers", "running", "pictures", "streaming", "forward", "check", "explaining", "canvas")
+# Those that train, which is measured as a worker does it.
+_TRAINING = ("training", "peers", "running", "pictures", "streaming", "forward")
+
+
+class Bench(Command):
+    """Compares the training loop with hand-written ones, the canvas with another, and both with their budgets."""
+
+    name = "bench"
+    summary = "measure training and networks against hand-written PyTorch, the check, and the canvas against another"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--repeats", type=whole(1, 1_000), default=9, metavar="N", help="how often (else 9)")
+        parser.add_argument("part", nargs="?", choices=PARTS, help="one part alone")
+        parser.add_argument("--only", choices=PARTS, help="the same")
+        parser.add_argument(
+            "--pictures", type=Path, metavar="FOLDER", help="MNIST's four IDX files, on which a LeNet is trained"
+        )
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        from netloom.training.device import KEEP_MEMORY
+
+        only = asked.part or asked.only
+        if only == "pictures" and asked.pictures is None:
+            raise UsageError("Say where MNIST's four IDX files are: --pictures FOLDER.")
+        if only in (None, *_TRAINING) and not KEEP_MEMORY.items() <= os.environ.items():
+            return self._as_a_worker_runs(asked, only)
+        import torch
+
+        torch.set_num_threads(1)
+        value: dict[str, object] = {"threads": 1, "torch": torch.__version__, "repeats": asked.repeats}
+        texts = []
+        for name in [only] if only else PARTS:
+            if name == "pictures":
+                if asked.pictures is None:
+                    continue
+                value[name], text = _pictures(asked.pictures, context)
+            else:
+                value[name], text = _MEASURED[name](asked.repeats, context)
+            texts.append(text)
+        context.answer(value, "\n\n".join(texts))
+        return 0
+
+    def _as_a_worker_runs(self, asked: Namespace, only: str | None) -> int:
+        """Again, in a process that keeps its memory as training's workers do; the loops by hand profit alike."""
+        from netloom.training.device import KEEP_MEMORY
+
+        command = [sys.executable, "-m", "netloom.cli", self.name, "--repeats", str(asked.repeats)]
+        command += [only] if only else []
+        command += ["--pictures", str(asked.pictures)] if asked.pictures else []
+        command += ["--json"] if asked.json else []
+        return subprocess.run(command, env={**os.environ, **KEEP_MEMORY}, check=False).returncode
+
+
+def _training(repeats: int, context: Context) -> tuple[object, str]:
+    from netloom.cli.bench.tasks import tasks
+    from netloom.cli.bench.training import measure_training
+
+    results = []
+    for task in tasks():
+        context.note(f"Training {task.title} …")
+        results.append(measure_training(task, repeats))
+    head = ("training throughput", "vs plain loop", "from–to", "vs fused loop", "from–to ")
+    rows = [(item.title, *_cells(item.plain), *_cells(item.fused)) for item in results]
+    return [asdict(item) for item in results], table(head, rows)
+
+
+def _peers(repeats: int, context: Context) -> tuple[object, str]:
+    from netloom.cli.bench.peers import PEERS
+    from netloom.cli.bench.tasks import small_mlp
+    from netloom.cli.bench.training import measure_peers
+
+    context.note("Training the digits MLP with other libraries …")
+    found = measure_peers(small_mlp(epochs=20), repeats)
+    rows = [(item.title, *_cells(item.faster), f"{item.promised:g}×" if item.promised else "") for item in found]
+    text = table(("Netloom's speed, of another library's", "times", "from–to", "promised"), rows)
+    missing = sorted({one.package for one in PEERS} - {one.package for one in PEERS if find_spec(one.package)})
+    if missing:
+        text += f"\nNot here: {', '.join(missing)}; pip install -e '.[peers]' brings them."
+    return [asdict(item) for item in found], text
+
+
+def _running(repeats: int, context: Context) -> tuple[object, str]:
+    from netloom.cli.bench.running import measure_cost, measure_start
+    from netloom.cli.bench.tasks import tasks
+
+    context.note("Training with and without being looked at …")
+    cost = [
+        measure_cost(task, min(repeats, 5)) for task in tasks() if task.title in ("digits MLP", "small Transformer")
+    ]
+    context.note("Starting and resuming runs …")
+    start = measure_start(min(repeats, 5))
+    parts = [(f"{item.title}: {name}", share) for item in cost for name, share in _parts(item)]
+    rows = [
+        (name, f"{share.median:.1%}", f"{share.low:.1%}–{share.high:.1%}", "" if "weights" in name else "2 %")
+        for name, share in parts
+    ]
+    for name, took, promised in (
+        ("start to the first point, of importing torch", start.first_point, "1× + 2 s"),
+        ("the same by the clock, whatever else runs here", start.first_point_clock, ""),
+        ("resume to the next point, of importing torch", start.resumed, "1× + 2 s"),
+        ("the same by the clock, whatever else runs here", start.resumed_clock, ""),
+    ):
+        rows.append((name, f"{took.median:.2f}×", f"{took.low:.2f}–{took.high:.2f}", promised))
+    value = {"cost": [asdict(item) for item in cost], "start": asdict(start)}
+    return value, table(("a run as people start it", "takes", "from–to", "promised"), rows)
+
+
+def _parts(item: Cost) -> list[tuple[str, Ratio]]:
+    return [
+        ("curves and heartbeat", item.recorded),
+        ("looking at its layers", item.observed),
+        ("keeping its weights", item.saved),
+    ]
+
+
+def _pictures(folder: Path, context: Context) -> tuple[object, str]:
+    from netloom.cli.bench.pictures import ACCURACY, BUDGET_S, measure_pictures
+
+    context.note("Training a LeNet on the pictures …")
+    found = measure_pictures(folder)
+    rows = [
+        ("accuracy on the test rows", f"{found.accuracy:.4f}", f"{ACCURACY:g}"),
+        ("reading, preparing, training and testing, by the clock", f"{found.clock_s:.0f} s", f"{BUDGET_S:g} s"),
+        ("the same, of the processor", f"{found.cpu_s:.0f} s", ""),
+        ("of which reading and preparing", f"{found.preparing_cpu_s:.1f} s", ""),
+        ("processes that wanted to run meanwhile", f"{found.load:.1f}", ""),
+    ]
+    return asdict(found), table((f"{found.rows:,} pictures", "", "promised"), rows)
+
+
+def _passes(repeats: int, context: Context) -> tuple[object, str]:
+    from netloom.cli.bench.forward import measure_passes
+
+    context.note("Passing data through ResNet-18 and GPT-2 …")
+    found = measure_passes(repeats)
+    head = ("generated network, of one by hand", "forward", "from–to", "and back", "from–to ")
+    rows = [(item.title, *_cells(item.forward), *_cells(item.training)) for item in found]
+    return [asdict(item) for item in found], table(head, rows)
+
+
+def _streaming(repeats: int, context: Context) -> tuple[object, str]:
+    from netloom.cli.bench.streaming import PROMISED, TIMES, measure_streaming
+
+    context.note(f"Training on data {TIMES} times larger than memory …")
+    found = measure_streaming(min(repeats, 5))
+    head = (f"{found.data_bytes / 2**20:,.0f} MiB of data in {found.memory_bytes / 2**20:,.0f} MiB", "speed", "from–to")
+    rows = [
+        (f"of data in memory, by the clock, to be at least {PROMISED:g}", *_cells(found.speed)),
+        ("of data in memory, by the processor's time", *_cells(found.processor)),
+    ]
+    return asdict(found), table(head, rows)
+
+
+def _check(repeats: int, context: Context) -> tuple[object, str]:
+    from netloom.cli.bench.checking import measure_check
+
+    context.note("Checking large documents …")
+    found = measure_check(repeats)
+    rows = []
+    for item in found:
+        rows.append((f"{item.nodes:,} nodes, of {item.budget_s:g} s", *_plain(item.share)))
+        rows.append((f"an edit at {item.nodes:,} nodes, of {item.edit_budget_s:g} s", *_plain(item.edit_share)))
+    return [asdict(item) for item in found], table(("check", "ratio", "from–to"), rows)
+
+
+def _explaining(repeats: int, context: Context) -> tuple[object, str]:
+    from netloom.cli.bench.explaining import measure_flow
+    from netloom.cli.bench.methods import measure_methods
+
+    context.note("Following answers through networks …")
+    found = measure_flow(repeats)
+    head = ("attribution flow", "takes", "Captum, layer by layer", "times", "from–to")
+    rows = [
+        (
+            f"{item.title}: {item.layers} layers, {item.steps} steps",
+            f"{item.flow_ms:.0f} ms",
+            f"{item.captum_ms:.0f} ms",
+            *_cells(item.faster),
+        )
+        for item in found
+    ]
+    context.note("Explaining by each method …")
+    costs = measure_methods(min(repeats, 5))
+    texts = [table(head, rows)]
+    for network in dict.fromkeys(cost.network for cost in costs):
+        top = (f"methods on {network}, in passes there and back", "takes", "with proofs", "rows", "Captum plainly", " ")
+        lines = [
+            (
+                cost.title,
+                f"{cost.passes.median:.1f}",
+                f"{cost.proven.median:.0f}",
+                f"{cost.rows:,}",
+                *(_cells(cost.captum) if cost.captum else ("–", "")),
+            )
+            for cost in costs
+            if cost.network == network
+        ]
+        texts.append(table(top, lines))
+    texts.append(
+        "Captum plainly: its time, of the method's; – where it has nothing of the kind, or refuses the network. Its "
+        "layer-wise relevance has no rule for the mean over places and would refuse the CNN: here it is given the ε "
+        "rule for it, as the method gives it."
+    )
+    value = {"flow": [asdict(item) for item in found], "methods": [asdict(cost) for cost in costs]}
+    return value, "\n\n".join(texts)
+
+
+def _canvas(repeats: int, context: Context) -> tuple[object, str]:
+    from netloom.cli.bench.canvas import BUDGET_BYTES, BUDGET_FRAMES, PEER_NODES, Unmeasured, measure_canvas
+
+    context.note("Editing on the canvas …")
+    try:
+        found = measure_canvas(repeats)
+    except Unmeasured as error:
+        return {"unmeasured": str(error)}, str(error)
+    rows = [(f"edit at {edit.nodes} nodes, of {edit.budget_ms:g} ms", *_plain(edit.share)) for edit in found.edits]
+    rows += [
+        (f"streamlit-flow-component at {PEER_NODES} nodes, of ours", *_cells(found.peer)),
+        ("edit while a run trains, of an idle one", *_cells(found.training)),
+        (f"frames a second in a drag, of {BUDGET_FRAMES}", f"{found.frames / BUDGET_FRAMES:.2f}", ""),
+        (f"bytes up per edit, of {BUDGET_BYTES:,}", f"{found.sent / BUDGET_BYTES:.2f}", ""),
+    ]
+    return asdict(found), table(("canvas", "ratio", "from–to"), rows)
+
+
+def _cells(found: Ratio) -> tuple[str, str]:
+    return f"{found.median:.2f}×", _span(found)
+
+
+def _plain(found: Ratio) -> tuple[str, str]:
+    return f"{found.median:.2f}", _span(found)
+
+
+def _span(found: Ratio) -> str:
+    return f"{found.low:.2f}–{found.high:.2f}"
+
+
+_MEASURED: dict[str, Callable[[int, Context], tuple[object, str]]] = {
+    "training": _training,
+    "peers": _peers,
+    "running": _running,
+    "streaming": _streaming,
+    "forward": _passes,
+    "check": _check,
+    "explaining": _explaining,
+    "canvas": _canvas,
+}

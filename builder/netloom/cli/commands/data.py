@@ -1,0 +1,107 @@
+"""`netloom data`: the datasets that there are, and new ones from files."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from netloom.cli.command import Command, Context
+from netloom.cli.commands.data_add import add_arguments, add_data
+from netloom.cli.commands.data_report import report_arguments, report_data
+from netloom.cli.selection import find_dataset
+from netloom.cli.text import number, short, table
+from netloom.core.text import plain
+
+if TYPE_CHECKING:
+    from netloom.data import DatasetInfo, Prepared, Quality
+
+CLASSES_SHOWN = 20
+COLUMN = ("column", "type", "missing", "distinct", "minimum", "mean", "maximum")
+
+
+class Data(Command):
+    """Lists, adds and shows datasets."""
+
+    name = "data"
+    summary = "list the datasets, add a file, or show one"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", metavar="list|add|show|report", required=True)
+        action(actions, "list", "list the built-in datasets and those that were added")
+        add_arguments(action(actions, "add", "add a file, several files that belong together, a folder or a zip"))
+        show = action(actions, "show", "show a dataset's fields, target, classes and columns")
+        show.add_argument("name", metavar="NAME", help="a built-in name, or the id or name of an added one")
+
+        report_arguments(action(actions, "report", "look for what is wrong with a dataset"))
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        actions = {"list": _list, "add": add_data, "show": _show, "report": report_data}
+        return actions[asked.action](asked, context)
+
+
+def action(actions: Any, name: str, summary: str) -> ArgumentParser:
+    """The parser of one action of a command that has several."""
+    from argparse import SUPPRESS
+
+    part: ArgumentParser = actions.add_parser(name, help=summary, description=f"{summary}.", allow_abbrev=False)
+    part.add_argument("--home", metavar="FOLDER", default=SUPPRESS, help=SUPPRESS)
+    part.add_argument("--json", action="store_true", default=SUPPRESS, help=SUPPRESS)
+    return part
+
+
+def _list(asked: Namespace, context: Context) -> int:
+    from netloom.data import datasets
+
+    found = datasets(context.home)
+    head = ("name", "kind", "task", "title", "summary")
+    rows = [(item.name, item.kind, item.task, short(item.title, 40), item.summary) for item in found]
+    context.answer([asdict(item) for item in found], table(head, rows))
+    return 0
+
+
+def _show(asked: Namespace, context: Context) -> int:
+    from netloom.data import prepare, statistics
+    from netloom.data.preparation.project_defaults import default_choice
+
+    info = find_dataset(context.home, asked.name)
+    choice = default_choice(info.name, context.home)
+    data = prepare(choice, context.home)
+    quality = statistics(data, choice)
+    value = {
+        **asdict(info),
+        "rows": quality.rows,
+        "inputs": [asdict(field) for field in data.schema.inputs],
+        "target": asdict(data.schema.target),
+        "splits": quality.splits,
+        "class_counts": quality.classes,
+        "column_facts": quality.columns,
+        "remarks": quality.remarks,
+        "fingerprint": data.fingerprint,
+    }
+    context.answer(value, "\n".join(_lines(info, data, quality)))
+    return 0
+
+
+def _lines(info: DatasetInfo, data: Prepared, quality: Quality) -> list[str]:
+    target = data.schema.target
+    lines = [f"{plain(info.title)} ({info.name}): {plain(info.summary)}"]
+    for field in data.schema.inputs:
+        size = f", {field.vocabulary:,} tokens" if field.vocabulary else ""
+        shape = ", ".join(("N", *map(str, field.shape)))
+        lines.append(f"input   {plain(field.name)}: {field.kind} ({shape}){size}")
+    lines.append(f"target  {plain(target.name)}: {target.kind.replace('_', ' ')}")
+    splits = ", ".join(f"{count:,} {name}" for name, count in quality.splits.items())
+    lines.append(f"rows    {quality.rows:,}: {splits}")
+    if quality.classes:
+        shown = [f"{short(name, 30)} {count:,}" for name, count in list(quality.classes.items())[:CLASSES_SHOWN]]
+        rest = len(quality.classes) - len(shown)
+        lines.append(f"classes {', '.join(shown)}{f', and {rest} more' if rest else ''}")
+    if quality.columns:
+        rows = [[_cell(column.get(name, "")) for name in COLUMN] for column in quality.columns]
+        lines += ["", table(COLUMN, rows, right=COLUMN[2:])]
+    return [*lines, *(f"! {plain(remark)}" for remark in quality.remarks)]
+
+
+def _cell(value: Any) -> str:
+    return number(value) if isinstance(value, (int, float)) else str(value)

@@ -1,0 +1,192 @@
+"""`netloom templates`, `check`, `summary` and `code`: what can be done with a document alone."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netloom.cli.command import FAILED, Command, Context
+from netloom.cli.files import force_argument, new_file
+from netloom.cli.text import issue_line, number, table
+from netloom.core.errors import UsageError
+from netloom.core.text import plain, size
+
+if TYPE_CHECKING:
+    from netloom.validation import Analysis
+    from netloom.validation import Context as Network
+
+
+class Templates(Command):
+    """Lists the documents to begin with, or writes one to a file."""
+
+    name = "templates"
+    summary = "list the templates and the published architectures, or write one to a file"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--write", nargs=2, metavar=("NAME", "FILE"), help="write a template to a new file")
+        force_argument(parser)
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        from netloom.document import write
+        from netloom.templates import Architecture, Template, architectures, templates
+
+        known: dict[str, Template | Architecture] = {**templates(), **architectures()}
+        if not asked.write:
+            fields = ("name", "title", "summary", "topic")
+            rows = [{field: getattr(item, field) for field in fields} for item in known.values()]
+            text = table(("name", "topic", "title"), [(row["name"], row["topic"], row["title"]) for row in rows])
+            context.answer(rows, text)
+            return 0
+        name, path = asked.write[0], Path(asked.write[1])
+        if name not in known:
+            raise UsageError(f"There is no template {name[:60]!r}; choose one of {', '.join(known)}.")
+        write(new_file(path, force=asked.force), known[name].project)
+        context.answer({"template": name, "file": str(path)}, f"Wrote {path}.")
+        return 0
+
+
+class Check(Command):
+    """Lists every issue of a document, one per line."""
+
+    name = "check"
+    summary = "list all that is wrong with a document"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        _file(parser)
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        analysis, issues = analysed(Path(asked.file), context)
+        errors = sum(issue["severity"] == "error" for issue in issues)
+        lines = [*map(issue_line, issues), "No errors." if not errors else f"{errors} error{'s'[: errors > 1]}."]
+        value = {"ok": not errors, "issues": issues, "totals": vars(analysis.totals)}
+        context.answer(value, "\n".join(lines))
+        return FAILED if errors else 0
+
+
+class Summary(Command):
+    """A table of the layers with their shapes and sizes."""
+
+    name = "summary"
+    summary = "show a document's layers, shapes, parameters and totals"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        _file(parser)
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        analysis, issues = analysed(Path(asked.file), context)
+        errors = [issue for issue in issues if issue["severity"] == "error"]
+        main = analysis.context
+        inner = {name: found for name, found in analysis.networks.items() if found is not main}
+        rows = _rows(main)
+        totals = analysis.totals
+        lines = [_table(rows), ""]
+        for found in inner.values():
+            values = ", ".join(f"{name} = {number(value)}" for name, value in found.values.items())
+            lines += [f"{found.name}{f' with {values}' if values else ''}:", _table(_rows(found)), ""]
+        lines += [
+            f"{totals.layers} layers, {totals.parameters:,} parameters ({totals.trainable:,} trained), "
+            f"{totals.flops:,} FLOPs an example, about {size(totals.memory_bytes)} to train",
+        ]
+        value = {
+            "name": main.project.name,
+            "nodes": rows,
+            "networks": {name: _rows(found) for name, found in inner.items()},
+            "totals": vars(totals),
+            "issues": issues,
+        }
+        context.answer(value, "\n".join(lines))
+        for issue in errors:
+            context.note(issue_line(issue))
+        return FAILED if errors else 0
+
+
+class Code(Command):
+    """The Python source of a network."""
+
+    name = "code"
+    summary = "write a document's network as PyTorch source"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        _file(parser)
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        from netloom.compile import source
+        from netloom.document import read
+
+        text = source(read(asked.file))
+        context.answer({"source": text}, text.rstrip("\n"))
+        return 0
+
+
+def analysed(path: Path, context: Context) -> tuple[Analysis, list[dict[str, Any]]]:
+    """A document's analysis and all its issues; where its data cannot be read, that is one of them.
+
+    Raises:
+        DocumentError: the file holds no document.
+    """
+    from netloom.data import DataError, schema
+    from netloom.data.quality.severe_findings import high_findings
+    from netloom.document import read
+    from netloom.validation import analyse
+
+    project = read(path)
+    problem: list[dict[str, Any]] = []
+    try:
+        shape = schema(project.data, context.home)
+    except DataError as error:
+        shape = None
+        problem = [{"code": "data", "severity": "error", "message": str(error), "node": None, "port": None}]
+    problem += [
+        {"code": f"data_{one.code}", "severity": "warning", "message": one.message, "node": None, "port": None}
+        for one in high_findings(project.data, context.home)
+    ]
+    analysis = analyse(project, shape)
+    return analysis, problem + [issue.as_json() for issue in analysis.issues]
+
+
+def _file(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a document, as the app and `netloom templates` write it")
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    head = ("node", "layer", "output", "parameters", "FLOPs")
+    cells = [(row["node"], row["type"], _shapes(row), *_sizes(row)) for row in rows]
+    return table(head, cells, right=("parameters", "FLOPs"))
+
+
+def _rows(network: Network) -> list[dict[str, Any]]:
+    nodes = network.network.nodes
+    order = [*network.order, *(key for key in nodes if key not in set(network.order))]
+    rows = []
+    for key in order:
+        facts = network.nodes.get(key)
+        rows.append(
+            {
+                "node": key,
+                "type": _type(network, key),
+                "title": nodes[key].title,
+                "outputs": {port: str(spec) for port, spec in facts.outputs.items()} if facts else {},
+                "parameters": facts.parameters if facts else None,
+                "flops": facts.flops if facts else None,
+            }
+        )
+    return rows
+
+
+def _type(network: Network, key: str) -> str:
+    """What a node is; one that stands for a network says for which, and how often."""
+    from netloom.layers.subnetwork import Subnetwork
+
+    layer = network.layers.get(key)
+    return layer.brief() if isinstance(layer, Subnetwork) else plain(network.network.nodes[key].type)
+
+
+def _shapes(row: dict[str, Any]) -> str:
+    """What a node gives; an Output gives nothing to other nodes."""
+    unknown = "?" if row["parameters"] is None or row["type"] != "Output" else ""
+    return "  ".join(row["outputs"].values()) or unknown
+
+
+def _sizes(row: dict[str, Any]) -> list[str]:
+    return ["?" if row[name] is None else number(row[name]) for name in ("parameters", "flops")]

@@ -1,0 +1,226 @@
+"""`netloom explain`: why a run's network answers an example as it does, and how far that can be trusted."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netloom.cli.command import Command, Context, whole
+from netloom.cli.explain_compare import asks_beside, beside, beside_arguments
+from netloom.cli.files import force_argument, new_file
+from netloom.cli.method_options import method_arguments, method_options
+from netloom.cli.rows import read_row
+from netloom.cli.selection import find_trained
+from netloom.cli.text import number, short, table
+from netloom.core.errors import UsageError
+from netloom.core.text import plain
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from netloom.explain import Explanation
+    from netloom.runs import TrainedRun
+
+PARTS_SHOWN = 12
+# The method whose answer is not parts but a flow through the graph; see netloom.cli.flow_export.
+FLOW = "flow"
+
+
+class Explain(Command):
+    """Explains one row of the run's data."""
+
+    name = "explain"
+    summary = "explain a run's answer to one example"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("run", metavar="RUN")
+        parser.add_argument(
+            "--method", metavar="M", help="such as integrated_gradients, or flow (else the first that fits)"
+        )
+        parser.add_argument(
+            "--list", action="store_true", help="list the methods, and for this run why one does not fit"
+        )
+        method_arguments(parser)
+        parser.add_argument(
+            "--checkpoint", metavar="C", help="the weights: best, last or the number of an epoch (else those in use)"
+        )
+        parser.add_argument("--randomise", action="store_true", help="also compare with networks of shuffled weights")
+        parser.add_argument("--example", metavar="I", type=whole(0, 2**63 - 1), help="a row (else the first of test)")
+        parser.add_argument("--file", metavar="FILE", help="an example of your own: a row as CSV or JSON; - for stdin")
+        parser.add_argument("--target", metavar="CLASS", help="the class to explain (else the network's answer)")
+        parser.add_argument("--seed", metavar="S", type=whole(0, 2**31 - 1), default=0, help="the seed of the proofs")
+        parser.add_argument(
+            "--to",
+            metavar="FILE",
+            help="also write it: .html (a page), .png (a picture) or .json; a flow: .svg, .csv or .json",
+        )
+        force_argument(parser)
+        beside_arguments(parser)
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        from netloom.cli.flow_export import flow_method, follow
+        from netloom.explain import explain, methods
+        from netloom.explain.core.options import SPOKEN
+        from netloom.store import open_store
+
+        _refuse_unused(asked)
+        write = None if asked.method == FLOW else _writer(asked.to)
+        to = new_file(asked.to, force=asked.force) if asked.to is not None else None
+        store = open_store(context.home)
+        trained = find_trained(store, asked.run, asked.checkpoint or "")
+        if asked.list:
+            found = [*methods(trained), flow_method(trained)]
+            rows = [(item.name, item.title, item.reason or "fits") for item in found]
+            text = table(("method", "title", "this run"), rows)
+            context.answer([asdict(item) for item in found], f"{text}\n\n{_baselines(trained)}")
+            return 0
+        example = _example(trained, asked)
+        folder = Path(store.run_folder(trained.run.id)) if trained.run else None
+        checkpoint = asked.checkpoint or trained.project.training.keep
+        if asks_beside(asked):
+            method, target = _method(trained, asked.method), _target(trained, asked.target)
+            context.answer(*beside(store, trained, asked, method, example, target))
+            return 0
+        if asked.method == FLOW:
+            options = method_options(trained, asked)
+            for name in options.keys() - {"baseline"}:
+                raise UsageError(f"The attribution flow takes no {SPOKEN[name]}: it looks at every layer at once.")
+            baseline, target = options.get("baseline", "usual"), _target(trained, asked.target)
+            context.answer(*follow(trained, example, target, folder, checkpoint, asked.to, baseline))
+            return 0
+        explained = explain(
+            trained,
+            _method(trained, asked.method),
+            example,
+            target=_target(trained, asked.target),
+            seed=asked.seed,
+            randomise=asked.randomise,
+            folder=folder,
+            checkpoint=checkpoint,
+            **method_options(trained, asked),
+        )
+        if write is not None and to is not None:
+            write(explained, to)
+        context.answer(explained.as_json(), "\n".join(_lines(explained)))
+        return 0
+
+
+def _baselines(trained: TrainedRun) -> str:
+    """The baselines that fit the network, as they are asked for."""
+    from netloom.explain.core.baselines import offered
+
+    names = [f"{one.name}:…" if one.argument else one.name for one in offered(trained.data, trained.fields)]
+    return f"baselines (--baseline): {', '.join([*names, 'file:…'])}"
+
+
+def _refuse_unused(asked: Namespace) -> None:
+    """Refuse options that would not be obeyed.
+
+    Raises:
+        UsageError: there is one.
+    """
+    many = [f"--{name}" for name in ("example", "file") if asked.over and getattr(asked, name) is not None]
+    if many:
+        raise UsageError(f"--over takes many rows, and {many[0]} names one; give one of the two.")
+    if asked.rows is not None and not asked.over:
+        raise UsageError("--rows says how many rows --over takes; give --over as well.")
+    if asked.to and asks_beside(asked):
+        raise UsageError("--to writes a single explanation; use --json for a comparison or many rows.")
+    if asked.randomise and (asks_beside(asked) or asked.method == FLOW):
+        raise UsageError("--randomise checks a single explanation by a method that is not the flow; leave it out here.")
+    if asked.method == FLOW and asks_beside(asked):
+        raise UsageError("The attribution flow is followed for a single row and cannot be compared; choose a method.")
+
+
+def _writer(path: str | None) -> Callable[[Explanation, Path], None] | None:
+    """What writes a file of this name.
+
+    Raises:
+        UsageError: its ending names no kind of file that can be written.
+    """
+    from netloom.explain.plots.page import write_html, write_json
+    from netloom.explain.plots.raster import write_png
+
+    if path is None:
+        return None
+    known = {".html": write_html, ".json": write_json, ".png": write_png}
+    write = known.get(Path(path).suffix.lower())
+    if write is None:
+        raise UsageError(f"--to {path[:80]!r}: the file must end in .html, .png or .json.")
+    return write
+
+
+def _example(trained: TrainedRun, asked: Namespace) -> int | dict[str, Any]:
+    """A row of the data by its number, or the row of a file.
+
+    Raises:
+        Failure: the file cannot be read, or holds more or less than one row.
+    """
+    if asked.file is None:
+        return int(trained.data.split["test"][0]) if asked.example is None else int(asked.example)
+    if asked.example is not None:
+        raise UsageError("--example names another row than --file; explain takes one example at a time.")
+    return read_row(asked.file, trained.data.preprocess)
+
+
+def _method(trained: TrainedRun, wanted: str | None) -> str:
+    """A method's name.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
+    from netloom.explain import methods
+
+    known = methods(trained)
+    if wanted is None:
+        return next(item.name for item in known if item.available)
+    if wanted not in [item.name for item in known]:
+        names = ", ".join([*(item.name for item in known), FLOW])
+        raise UsageError(f"There is no method {wanted[:60]!r}; choose one of {names}.")
+    return wanted
+
+
+def _target(trained: TrainedRun, wanted: str | None) -> str | int | None:
+    if wanted is None or wanted in trained.data.schema.target.classes:
+        return wanted
+    return int(wanted) if wanted.isdecimal() and len(wanted) < 10 else wanted
+
+
+def _lines(found: Explanation) -> list[str]:
+    truth = f", truth {found.example.target}" if found.example.target else ""
+    lines = [
+        plain(found.headline),
+        plain(f"row {found.example.row}: answer {found.prediction.text}{truth}"),
+        f"{found.verdict.level}: {plain(found.verdict.sentence)}",
+    ]
+    for name, values in (*found.attributions.items(), *found.nodes.items()):
+        rows = [(place, number(value)) for place, value in _parts(values, found.labels.get(name, ()))]
+        lines += ["", table((short(name), "part"), rows, right=("part",))]
+    if found.attention:
+        lines += ["", *(f"{layer.name}: {len(layer.weights)} heads" for layer in found.attention.layers)]
+        if not found.attributions:
+            lines.append("--json gives all attention weights.")
+    return lines
+
+
+def _parts(values: np.ndarray, labels: tuple[str, ...]) -> list[tuple[str, float]]:
+    """The parts that weigh most, by name, or by their place in the array; padding, which has no name, is none."""
+    import numpy as np
+
+    flat = values.ravel()
+    named = [bool(label) for label in labels] if values.shape == (len(labels),) else [True] * values.size
+    order = [place for place in np.argsort(-np.abs(flat), kind="stable") if named[place]][:PARTS_SHOWN]
+    return [(_place(int(index), values.shape, labels), float(flat[index])) for index in order]
+
+
+def _place(index: int, shape: tuple[int, ...], labels: tuple[str, ...]) -> str:
+    import numpy as np
+
+    place = [int(part) for part in np.unravel_index(index, shape)]
+    if len(place) == 1 and place[0] < len(labels):
+        return f"{place[0]} {labels[place[0]]}"
+    last: list[Any] = [labels[place[-1]]] if len(labels) == shape[-1] and len(place) == 2 else [place[-1]]
+    return ", ".join(map(str, [*place[:-1], *last]))

@@ -1,0 +1,57 @@
+"""`netloom formula`: a network as a few typed lines, and back."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from netloom.cli.command import Command, Context, Failure
+from netloom.core.errors import UsageError
+
+
+class Formula(Command):
+    """A network as lines that can be typed, or lines put in as a network."""
+
+    name = "formula"
+    summary = "write a network as a few lines, or make one of them"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE", help="a document, as the app and `netloom templates` write it")
+        parser.add_argument("--network", metavar="NAME", help="which of its networks; the main one if left out")
+        parser.add_argument(
+            "--write", metavar="TEXTFILE", help="put the network that TEXTFILE describes into FILE under NAME"
+        )
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        from netloom.compile.formula import FormulaError, network_of, text_of, trouble
+        from netloom.document import EditError, apply, read, write
+
+        project = read(asked.file)
+        name = asked.network or project.main
+        others = {other: found for other, found in project.networks.items() if other not in (name, project.main)}
+        try:
+            if not asked.write:
+                if name not in project.networks:
+                    raise UsageError(f"There is no network {name[:60]!r}; there are {', '.join(project.networks)}.")
+                text = text_of(project.networks[name], others)
+                context.answer({"network": name, "formula": text}, text.rstrip("\n"))
+                return 0
+            made = network_of(_text(asked.write), others)
+            kind = "replace_network" if name in project.networks else "create_network"
+            edit = {"kind": kind, "name": name, "content": made.model_dump(mode="json")}
+            write(asked.file, apply(project, edit))
+        except (FormulaError, EditError) as error:
+            raise Failure(str(error)) from None
+        said = f"Wrote the network {name} into {asked.file}."
+        sentence = trouble(made, others)
+        problem = f" On an example of its inputs: {sentence}" if sentence else ""
+        context.answer({"network": name, "file": asked.file, "problem": sentence}, said + problem)
+        return 0
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"{path} cannot be read: {reason}.") from None

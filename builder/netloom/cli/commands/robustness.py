@@ -1,0 +1,105 @@
+"""`netloom robustness`: how little it takes to change a run's answers."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netloom.cli.command import Command, Context, whole
+from netloom.cli.selection import find_trained
+from netloom.cli.text import number, short, table
+from netloom.core.errors import UsageError
+from netloom.core.text import plain
+
+if TYPE_CHECKING:
+    from netloom.explain.robustness.robustness import Robustness
+
+MOST_ROWS = 100_000
+
+
+class Robust(Command):
+    """Attacks rows of a run's data by the gradient."""
+
+    name = "robustness"
+    summary = "measure how little it takes to change a run's answers"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("run", metavar="RUN")
+        parser.add_argument("--method", choices=("fgsm", "pgd"), default="fgsm", help="the attack (else fgsm)")
+        parser.add_argument(
+            "--rows", metavar="N", type=whole(1, MOST_ROWS), default=200, help="how many rows (else 200)"
+        )
+        parser.add_argument(
+            "--split", choices=("train", "validation", "test"), default="test", help="of which (else test)"
+        )
+        parser.add_argument("--strengths", metavar="S,S,…", help="such as 0.01,0.05,0.1")
+        parser.add_argument(
+            "--example", metavar="I", type=whole(0, 2**63 - 1), help="attack one row instead, at the least"
+        )
+        parser.add_argument("--output", metavar="NAME", default="", help="of several outputs, which (else the first)")
+        parser.add_argument("--checkpoint", choices=("best", "last"), help="the weights (else those that the run uses)")
+        parser.add_argument("--seed", metavar="S", type=whole(0, 2**31 - 1), default=0, help="the seed of the rows")
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        from netloom.explain.core.explanation import as_plain
+        from netloom.explain.robustness.robustness import attacked, robustness
+        from netloom.store import open_store
+
+        store = open_store(context.home)
+        trained = find_trained(store, asked.run, asked.checkpoint or "")
+        if asked.example is not None:
+            one = attacked(trained, asked.example, asked.method, output=asked.output)
+            at = "no change up to" if one.least is None else "the least change that does it:"
+            line = f"row {one.row}: {one.before.text} becomes {one.after.text}; {at} "
+            context.answer(
+                as_plain(one), plain(f"{line}{number(one.largest if one.least is None else one.least)} {one.unit}")
+            )
+            return 0
+        found = robustness(
+            trained,
+            asked.method,
+            split=asked.split,
+            rows=asked.rows,
+            strengths=_strengths(asked.strengths),
+            seed=asked.seed,
+            output=asked.output,
+            folder=Path(store.run_folder(trained.run.id)) if trained.run else None,
+            checkpoint=asked.checkpoint or trained.project.training.keep,
+        )
+        context.answer(asdict(found), _text(found))
+        return 0
+
+
+def _strengths(text: str | None) -> tuple[float, ...]:
+    """Numbers with commas between them.
+
+    Raises:
+        UsageError: they are none.
+    """
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise UsageError(f"--strengths takes numbers such as 0.01,0.05,0.1, received {str(text)[:40]!r}.") from None
+
+
+def _text(found: Robustness) -> str:
+    classes = [name for name in found.by_class if len(found.by_class) <= 12]
+    head = ("strength", found.measure, "at random", *map(short, classes))
+    rows = [
+        tuple(
+            map(
+                number,
+                (strength, found.scores[place], found.chance[place], *(found.by_class[n][place] for n in classes)),
+            )
+        )
+        for place, strength in enumerate(found.strengths)
+    ]
+    lines = [
+        f"{found.title} on {found.rows} {found.split} rows; strength in {found.unit}",
+        table(head, rows, right=head),
+    ]
+    if found.half is not None:
+        lines.append(f"Half of what was right is wrong at {number(found.half)}.")
+    return "\n".join([*lines, f"{found.verdict.level}: {found.verdict.sentence}"])

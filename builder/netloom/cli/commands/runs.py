@@ -1,0 +1,135 @@
+"""`netloom runs` and `evaluate`: what was trained, and how well."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Any
+
+from netloom.cli.command import Command, Context
+from netloom.cli.commands.data import action
+from netloom.cli.run_actions import ACTIONS
+from netloom.cli.selection import REBUILD, find_run, find_trained
+from netloom.cli.text import measured, moment, number, short, table
+from netloom.core.text import plain
+
+if TYPE_CHECKING:
+    from netloom.store import Run
+    from netloom.training import Evaluation
+
+SPLITS = ("test", "validation", "train")
+CONFUSION_SHOWN = 15
+_ID_SHOWN = 8
+
+
+class Runs(Command):
+    """Lists the runs, the newest first."""
+
+    name = "runs"
+    summary = "list the runs"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.epilog = (
+            "RUN is a run's id, the beginning of one, or last: the newest run, or the best of a sweep that is newer."
+        )
+        actions = parser.add_subparsers(dest="action", metavar="list|" + "|".join(ACTIONS))
+        action(actions, "list", "list the runs (the default)")
+        for name, found in ACTIONS.items():
+            found.arguments(action(actions, name, found.summary))
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        from netloom.runs import ACTIVE, refresh
+        from netloom.runs.recovery import offer
+        from netloom.store import open_store
+
+        store = open_store(context.home)
+        if asked.action in ACTIONS:
+            return ACTIONS[asked.action].run(store, asked, context)
+        found = [refresh(store, run.id) if run.state in ACTIVE else run for run in store.runs()]
+        head = ("id", "started", "state", "step", "best loss", "title")
+        rows = [
+            (run.id[:_ID_SHOWN], moment(run.created_at), run.state, _steps(run), _best(run), short(run.title, 40))
+            for run in found
+        ]
+        lost = offer(store)
+        nothing = "No runs are listed." if lost else "No runs yet; start one with netloom train."
+        text = table(head, rows, right=("best loss",)) if rows else nothing
+        if lost:
+            context.note(f"{lost} {REBUILD}")
+        context.answer([_value(run) for run in found], text)
+        return 0
+
+
+class Evaluate(Command):
+    """Measures a run's best weights on a split of its data."""
+
+    name = "evaluate"
+    summary = "measure a run's network on rows that it was not trained on"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("run", metavar="RUN")
+        parser.add_argument("--split", choices=SPLITS, default=SPLITS[0], help="which rows (else test)")
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        from netloom.runs import evaluate, evaluation
+        from netloom.store import open_store
+
+        store = open_store(context.home)
+        run = find_run(store, asked.run)
+        # The worker measured the test split with these same weights when the run ended.
+        result = evaluation(store, run.id) if asked.split == SPLITS[0] and run.ended_at else None
+        result = result or evaluate(find_trained(store, run.id), asked.split)
+        context.answer({"run": run.id, **result.as_json()}, "\n".join(_lines(run, result)))
+        return 0
+
+
+def _lines(run: Run, result: Evaluation) -> list[str]:
+    from netloom.runs.setting_changes import changes_of
+
+    lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} rows of {result.split}", measured(result)]
+    lines += [f"! {plain(one.message)}" for one in result.caveats]
+    lines += [change.sentence() for change in changes_of(run)]
+    if result.report:
+        by_class = "class" in result.report[0]
+        head = ("class", "precision", "recall", "f1", "examples") if by_class else tuple(result.report[0])
+        rows = [[_cell(item[name]) for name in head] for item in result.report]
+        lines += ["", table(head, rows, right=head[1:] if by_class else ("row",))]
+    if result.confusion and len(result.confusion) <= CONFUSION_SHOWN:
+        names = [short(name, 20) for name in result.classes]
+        rows = [[name, *map(str, counts)] for name, counts in zip(names, result.confusion, strict=True)]
+        lines += ["", table(["truth \\ answer", *names], rows, right=names)]
+    for output in result.outputs or ():
+        told = f"{plain(output['name'])}: {output['objective'].lower()}, weight {output['weight']:g}"
+        lines += ["", told]
+    if result.worst:
+        head = ("row", "loss", "truth", "answer", "confidence")
+        worst = [
+            (item.row, number(item.loss), item.target, item.predicted, _cell(item.confidence)) for item in result.worst
+        ]
+        lines += ["", "The worst:", table(head, worst[:5], right=("row", "loss", "confidence"))]
+    return lines
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return number(value) if isinstance(value, (int, float)) else short(str(value), 30)
+
+
+def _value(run: Run) -> dict[str, Any]:
+    names = ("id", "project_id", "title", "state", "reason", "epoch", "step", "total_steps", "summary", "tags", "notes")
+    times = {name: getattr(run, name) for name in ("created_at", "started_at", "ended_at")}
+    return {
+        **{name: getattr(run, name) for name in names},
+        **{name: value.isoformat() if value else None for name, value in times.items()},
+    }
+
+
+def _steps(run: Run) -> str:
+    return f"{run.step}/{run.total_steps}" if run.total_steps else ""
+
+
+def _best(run: Run) -> str:
+    loss = (run.summary.get("best") or {}).get("loss")
+    return number(loss) if isinstance(loss, float) else ""

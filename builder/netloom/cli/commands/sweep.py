@@ -1,0 +1,220 @@
+"""`netloom sweep`: many runs of a document with other values, folds of its data, or other seeds."""
+
+from __future__ import annotations
+
+import json
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netloom.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
+from netloom.cli.files import force_argument, new_file
+from netloom.cli.owner import terminal_owner
+from netloom.cli.text import number, table
+from netloom.core.errors import UsageError
+from netloom.core.text import plain
+
+if TYPE_CHECKING:
+    from netloom.document import Project
+    from netloom.store import Store, Sweep, Trial
+
+LOOK_EVERY_S = 0.3
+SAMPLERS = ("tpe", "random", "grid")
+PRUNERS = ("none", "median", "hyperband")
+_ID_SHOWN = 8
+
+
+class Sweeping(Command):
+    """Starts a sweep, or takes one up, and shows its trials as they end."""
+
+    name = "sweep"
+    summary = "search parameters of a document, cross-validate it, or repeat it over seeds"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE", nargs="?", help="a document")
+        parser.add_argument(
+            "--space", metavar="JSON", help='what is searched, as {path: {"low", "high"} or {"choices"}}'
+        )
+        parser.add_argument("--folds", type=whole(2, 100), metavar="K", help="cross-validate instead")
+        parser.add_argument("--seeds", type=whole(2, 1_000), metavar="N", help="repeat over seeds instead")
+        parser.add_argument("--trials", type=whole(1, 10_000), default=20, metavar="N", help="how many (else 20)")
+        parser.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="how values are chosen (else tpe)")
+        parser.add_argument("--pruner", choices=PRUNERS, default="none", help="end what is not promising (else none)")
+        parser.add_argument("--metric", default="loss", metavar="NAME", help="measured on validation rows (else loss)")
+        parser.add_argument("--direction", choices=("minimize", "maximize"), help="else as the measure's name says")
+        parser.add_argument("--seed", type=whole(0, 2**31 - 1), default=0, metavar="S", help="the sampler's seed")
+        parser.add_argument("--at-once", type=whole(1, 64), default=1, metavar="N", help="trials at once (else 1)")
+        from netloom.cli.commands.train import add_backend
+
+        add_backend(parser)
+        parser.add_argument("--resume", metavar="SWEEP", help="take up a sweep that was stopped")
+        parser.add_argument("--list", action="store_true", help="list the sweeps")
+        parser.add_argument("--parameters", action="store_true", help="list what of the document can be searched")
+        parser.add_argument("--write-best", metavar="FILE", help="write the document with the best values")
+        force_argument(parser)
+        parser.epilog = "Ctrl-C stops the sweep; --resume takes it up again."
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        from netloom.runs import sweeps
+        from netloom.store import open_store
+
+        store = open_store(context.home)
+        if asked.list:
+            return _list(store, context)
+        if asked.write_best is not None:
+            new_file(asked.write_best, force=asked.force)
+        if asked.resume:
+            sweep_id = _find(store, asked.resume).id
+            sweeps.resume(store, sweep_id, owner=terminal_owner())
+        else:
+            project = _document(asked)
+            if asked.parameters:
+                return _parameters(project, context)
+            sweep_id = _begin(store, project, asked)
+        context.note(f"Sweep {sweep_id}; Ctrl-C stops it.")
+        interrupted = _follow(store, sweep_id, context)
+        return _report(store, sweep_id, asked, context, interrupted)
+
+
+def _document(asked: Namespace) -> Project:
+    from netloom.document import read
+
+    if asked.file is None:
+        raise UsageError("Name a document to search, or a sweep with --resume.")
+    return read(asked.file)
+
+
+def _begin(store: Store, project: Project, asked: Namespace) -> str:
+    from netloom.cli.commands.train import kept
+    from netloom.data import with_dataset_id
+    from netloom.runs import cluster, sweeps
+    from netloom.runs.search_space import SpaceError
+
+    wanted = [name for name in ("space", "folds", "seeds") if getattr(asked, name) is not None]
+    if len(wanted) != 1:
+        raise UsageError("Say one of --space FILE, --folds K and --seeds N.")
+    if not project.data.dataset:
+        raise Failure("This document names no data; write some into it first.")
+    project = with_dataset_id(project, store.home)
+    common: dict[str, Any] = {"metric": asked.metric, "direction": asked.direction or "", "parallel": asked.at_once}
+    if asked.backend == cluster.RAY:
+        cluster.check(project, 1)
+        common["backend"] = cluster.RAY
+    project_id = kept(store, project)
+    try:
+        if asked.folds:
+            project, made = sweeps.folds(project, asked.folds, **common)
+        elif asked.seeds:
+            project, made = sweeps.seeds(project, asked.seeds, **common)
+        else:
+            search = {"trials": asked.trials, "sampler": asked.sampler, "pruner": asked.pruner, "seed": asked.seed}
+            made = sweeps.plan(project, _space(asked.space), **search, **common)
+    except SpaceError as error:
+        raise UsageError(str(error)) from None
+    return sweeps.begin(store, project_id, project, made, owner=terminal_owner())
+
+
+def _space(name: str) -> Any:
+    """The space of a file, or as it is written on the command line.
+
+    Raises:
+        UsageError: it cannot be read, or is not JSON.
+    """
+    try:
+        text = name if name.lstrip().startswith("{") else Path(name).read_text(encoding="utf-8")
+        return json.loads(text)
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read: {error.strerror or error}.") from None
+    except ValueError as error:
+        raise UsageError(f"{name[:60]} is not a search space in JSON: {error}.") from None
+
+
+def _follow(store: Store, sweep_id: str, context: Context) -> bool:
+    """Show trials as they end. Returns whether Ctrl-C stopped the sweep."""
+    from netloom.runs import sweeps, tend
+
+    told: set[int] = set()
+    interrupted = False
+    while True:
+        try:
+            tend(store)
+            sweep = store.sweep(sweep_id)
+            for trial in store.trials(sweep_id):
+                if trial.state != "running" and trial.number not in told:
+                    told.add(trial.number)
+                    context.note(_line(sweep, trial))
+            if sweep.state != "running":
+                return interrupted
+            time.sleep(LOOK_EVERY_S)
+        except KeyboardInterrupt:
+            sweeps.stop(store, sweep_id)
+            interrupted = True
+
+
+def _line(sweep: Sweep, trial: Trial) -> str:
+    values = "  ".join(f"{path}={_cell(value)}" for path, value in trial.assigned.items())
+    result = "" if trial.value is None else f"  {sweep.plan['metric']} {number(trial.value)}"
+    reason = f"  {plain(trial.reason)}" if trial.reason else ""
+    return f"trial {trial.number + 1}  {trial.state}{result}  {values}{reason}"
+
+
+def _report(store: Store, sweep_id: str, asked: Namespace, context: Context, interrupted: bool) -> int:
+    from dataclasses import asdict
+
+    from netloom.data.quality.severe_findings import high_findings
+    from netloom.document import loads, write
+    from netloom.runs import sweeps
+    from netloom.runs.confidence_interval import of_sweep
+    from netloom.runs.search_space import assign
+
+    sweep, trials = store.sweep(sweep_id), store.trials(sweep_id)
+    found = sweeps.best(sweep, trials)
+    caveats = high_findings(loads(sweep.document).data, context.home)
+    spreads = of_sweep(store, sweep) if sweep.plan["kind"] != "search" else []
+    value = {
+        "sweep": sweep.id,
+        "state": sweep.state,
+        "trials": [asdict(trial) for trial in trials],
+        "best": asdict(found) if found else None,
+        "importance": sweeps.importance(sweep, trials) if sweep.plan["kind"] == "search" else {},
+        "spread": [asdict(item) for item in spreads],
+        "caveats": [one.message for one in caveats],
+    }
+    lines = [item.sentence() for item in spreads]
+    if found is not None and not spreads:
+        lines = [f"Best: {_line(sweep, found)}"]
+    if found is not None and asked.write_best:
+        write(asked.write_best, assign(loads(sweep.document), found.assigned))
+    lines = [*(lines or ["No trial has a result."]), *(f"! {plain(one.message)}" for one in caveats)]
+    context.answer(value, "\n".join(lines))
+    return INTERRUPTED if interrupted else 0 if found else FAILED
+
+
+def _parameters(project: Project, context: Context) -> int:
+    from netloom.runs.search_space import searchable
+
+    found = searchable(project)
+    rows = [(item.path, _cell(item.value), json.dumps(item.proposal)) for item in found]
+    value = {item.path: {"value": item.value, "proposal": item.proposal} for item in found}
+    context.answer(value, table(("path", "now", "a range to begin with"), rows))
+    return 0
+
+
+def _list(store: Store, context: Context) -> int:
+    rows = store.sweeps()
+    shown = [(row.id[:_ID_SHOWN], row.state, len(store.trials(row.id)), row.plan["trials"], row.title) for row in rows]
+    value = [{"id": row.id, "state": row.state, "title": row.title, "plan": row.plan} for row in rows]
+    context.answer(value, table(("id", "state", "made", "of", "title"), shown) if rows else "No sweeps yet.")
+    return 0
+
+
+def _find(store: Store, wanted: str) -> Sweep:
+    found = [row for row in store.sweeps() if wanted and row.id.startswith(wanted.lower())]
+    if len(found) != 1:
+        raise UsageError(f"{len(found) or 'No'} sweeps begin with {wanted[:60]!r}; netloom sweep --list shows them.")
+    return found[0]
+
+
+def _cell(value: Any) -> str:
+    return number(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,262 @@
+"""`netloom train`: a run from a document, followed to its end."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netloom.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
+from netloom.cli.files import force_argument
+from netloom.cli.job import IMAGE, write_job
+from netloom.cli.lr_finder import find_rate
+from netloom.cli.owner import terminal_owner
+from netloom.cli.selection import find_dataset, find_run, prepare_argument
+from netloom.cli.text import measured
+from netloom.cli.training_options import list_settings, with_settings
+from netloom.core.errors import UsageError
+from netloom.core.text import plain
+
+if TYPE_CHECKING:
+    from netloom.document import Project
+    from netloom.store import Run, Store
+
+
+FRESH = "fresh"
+
+
+class Train(Command):
+    """Starts a run in a process of its own, as the app does, and shows how it goes."""
+
+    name = "train"
+    summary = "train a document's network and measure it on the test split"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE", nargs="?", help="a document")
+        parser.add_argument("--data", metavar="N", help="a dataset instead of the document's own")
+        prepare_argument(parser, "as the document says")
+        parser.add_argument(
+            "--epochs", type=whole(0, 10_000), metavar="N", help="how often all rows are seen; 0: measure only"
+        )
+        parser.add_argument(
+            "--from",
+            dest="start",
+            metavar="RUN|WEIGHTS",
+            help='start from the best weights of a run (or "last"), from a safetensors file or a folder of Hugging '
+            "Face's, or from fresh weights",
+        )
+        parser.add_argument("--seed", type=whole(0, 2**31 - 1), metavar="S", help="the seed of weights and order")
+        add_backend(parser)
+        parser.add_argument(
+            "--workers", type=whole(1, 1_024), metavar="N", help="with --backend ray: how many train it (else 1)"
+        )
+        parser.add_argument(
+            "--job",
+            metavar="FILE",
+            help="with --backend ray: start nothing, and write a job that does: a RayJob for Kubernetes (FILE.yaml) or "
+            "a batch script for Slurm (FILE.sh)",
+        )
+        force_argument(parser)
+        parser.add_argument("--image", metavar="NAME", default=IMAGE, help="with --job: the image of its pods")
+        parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to train")
+        parser.add_argument(
+            "--set",
+            dest="settings",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="a setting of the recipe, such as optimizer=sgd, momentum=0.8, layer_rates.conv2d_1=0.1, or "
+            "class_weights=1,3; may stand more than once",
+        )
+        parser.add_argument(
+            "--find-rate", action="store_true", help="try learning rates in one short run, name the best, and end"
+        )
+        parser.add_argument("--settings", dest="listed", action="store_true", help="list all settings and end")
+
+    def run(self, asked: Namespace, context: Context) -> int:
+        if asked.listed:
+            return list_settings(context)
+        if asked.file is None:
+            raise UsageError("Name a document to train, or ask for --settings.")
+        from netloom import runs, training
+        from netloom.cli.follow import follow
+        from netloom.data import with_dataset_id
+        from netloom.data.quality.severe_findings import high_findings
+        from netloom.document import read
+        from netloom.runs.processes import warm
+        from netloom.store import open_store
+        from netloom.training.device import choose
+
+        document = with_dataset_id(read(asked.file), context.home)
+        if not asked.find_rate and asked.job is None:
+            warm(context.home)  # a process of its own imports everything while this one does
+        project = _project(document, asked, context)
+        if asked.backend == "local" or asked.find_rate:  # the machines of a cluster may have what this one lacks
+            try:
+                choose(project.training.device)
+            except ValueError as error:
+                raise Failure(str(error)) from None
+        if asked.find_rate:
+            return find_rate(project, context)
+        store = open_store(context.home)
+        if asked.start is not None:
+            project = training.starting_from(project, _first_weights(store, project, asked.start, context))
+        _tell_start(store, project, context)
+        for finding in high_findings(project.data, context.home):
+            context.note(f"! {plain(finding.message)}")
+        if asked.job is not None:
+            return write_job(project, _workers(asked), asked.job, asked.image, context, force=asked.force)
+        run_id = runs.start(store, kept(store, document), project, workers=_workers(asked), owner=terminal_owner())
+        context.note(f"Run {run_id} of {plain(project.name)!r}; Ctrl-C stops it.")
+        run, interrupted = follow(store, run_id, context)
+        return _report(store, run, interrupted, context)
+
+
+def add_backend(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--backend",
+        choices=("local", "ray"),
+        default="local",
+        help="who trains: this machine (else), or the Ray cluster at RAY_ADDRESS",
+    )
+
+
+def _workers(asked: Namespace) -> int:
+    """How many workers on a cluster; 0: this machine.
+
+    Raises:
+        UsageError: they were asked for without a cluster.
+    """
+    if asked.backend == "local":
+        if asked.workers is not None:
+            raise UsageError("--workers says how many train on a cluster; add --backend ray.")
+        if asked.job is not None:
+            raise UsageError("--job writes a job for a cluster; add --backend ray.")
+        return 0
+    return int(asked.workers or 1)
+
+
+def _project(document: Project, asked: Namespace, context: Context) -> Project:
+    """The document with what the command line says instead.
+
+    Raises:
+        UsageError: there is no such dataset.
+        Failure: there is no data to train on.
+    """
+    from netloom.data import schema
+    from netloom.data.preparation.project_defaults import default_training, with_defaults
+    from netloom.data.preparation.settings_transfer import carried
+    from netloom.document import apply
+    from netloom.validation.fields import field_edits
+
+    data, training = document.data, document.training
+    if asked.data is not None:
+        name = find_dataset(context.home, asked.data).name
+        if name != data.dataset:
+            data, remarks = carried(data, name, context.home)
+            for remark in remarks:
+                context.note(plain(remark))
+            data = with_defaults(data, context.home)
+            training = training.model_copy(update=default_training(name, context.home))
+    fields = {"epochs": asked.epochs, "seed": asked.seed, "device": asked.device}
+    training = training.model_copy(update={key: value for key, value in fields.items() if value is not None})
+    try:
+        training = with_settings(training, asked.settings)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if asked.prepare is not None:
+        data = data.model_copy(update={"prepare": asked.prepare})
+    if not data.dataset:
+        raise Failure("This document names no data; choose some with --data.")
+    project = document.model_copy(update={"training": training, "data": data})
+    for edit in field_edits(project, schema(data, context.home)):
+        project = apply(project, edit)
+    return project
+
+
+def _first_weights(store: Store, project: Project, wanted: str, context: Context) -> str:
+    """What --from means, as a document says it. A safetensors file is kept in the data folder, and so is what a network
+    of a known architecture takes from a folder of Hugging Face's.
+
+    Raises:
+        UsageError: there is neither such a file nor such a run.
+        StartError, Unreadable: a folder holds no weights that fit.
+    """
+    from netloom.sandbox import keep_folder
+    from netloom.store import weights
+    from netloom.training import pretrained
+
+    if wanted == FRESH:
+        return ""
+    path = Path(wanted)
+    if pretrained.is_folder(path):
+        start, remarks = keep_folder(store, project, path)
+        for remark in remarks:
+            context.note(remark)
+        return start
+    if path.suffix != ".safetensors" and not path.is_file():
+        return f"run:{find_run(store, wanted).id}"
+    try:
+        if path.stat().st_size > weights.MAX_BYTES:
+            raise Failure(f"{path} has more than {weights.MAX_BYTES:,} bytes, too many to be kept.")
+        return f"weights:{weights.keep(store.home, path.read_bytes())}"
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def _tell_start(store: Store, project: Project, context: Context) -> None:
+    """Say which layers start from weights that exist; a network with errors has its own sentences later."""
+    from netloom.compile import CompileError, source
+    from netloom.data import schema
+    from netloom.data.preparation.default_preprocessing import kinds_of, told
+    from netloom.training import looked_at
+
+    try:
+        found = looked_at(store, project, source(project)) if project.training.start else None
+    except CompileError:
+        return
+    if found is not None:
+        context.note(found.sentence())
+    if found is not None or project.data.prepare != "standardize":
+        sentence = told(project.data.prepare, kinds_of(schema(project.data, context.home)))
+        if sentence:
+            context.note(sentence)
+
+
+def kept(store: Store, document: Project) -> str:
+    """The id of the project that holds this very document, so that training it again adds a run and no project."""
+    for row in store.list_projects():
+        if row.name == document.name and store.load(row.id).project == document:
+            return row.id
+    return store.create_project(document)
+
+
+def _report(store: Store, run: Run, interrupted: bool, context: Context) -> int:
+    from netloom.runs import evaluation
+
+    result = evaluation(store, run.id)
+    metrics = result.metrics if result else {}
+    value: dict[str, Any] = {
+        "run": run.id,
+        "project": run.project_id,
+        "state": run.state,
+        "reason": run.reason,
+        "epochs": run.epoch,
+        "steps": run.step,
+        "test": metrics,
+        "reference": asdict(result.reference) if result and result.reference else None,
+        "intervals": result.intervals if result else {},
+        "caveats": [asdict(one) for one in result.caveats] if result else [],
+        "folder": str(store.run_folder(run.id)),
+    }
+    if run.state == "failed":
+        if context.json:
+            context.answer({**value, "error": run.reason}, "")
+            context.note(plain(run.reason))
+            return FAILED
+        raise Failure(f"The run failed: {run.reason}")
+    test = f"\n{measured(result)}" if result and metrics else ""
+    notes = [f"! {plain(one.message)}" for one in result.caveats] if result else []
+    context.answer(value, "\n".join([f"{run.id} {run.state}{test}", *notes]))
+    return INTERRUPTED if interrupted else 0

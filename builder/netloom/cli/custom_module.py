@@ -1,0 +1,134 @@
+"""A person's own PyTorch module, which is imported from their folder, run once, and recorded as a program."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import re
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netloom.cli.command import Failure
+from netloom.cli.custom_module_training import training_facts
+from netloom.core.errors import UsageError
+from netloom.core.text import plain
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from netloom.compile.importers import TrainingFacts
+
+EXAMPLES = "example_inputs"
+_SPELLING = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_][\w.]*)")
+_SHAPE = re.compile(r"(?P<shape>[1-9]\d{0,6}(x[1-9]\d{0,6}){0,5})(:(?P<kind>int|float|bool))?")
+_HOW = "give a shape for each with --input, such as --input 1x3x224x224 or --input 1x64:int for whole numbers"
+
+
+def is_own(text: str) -> bool:
+    """Whether an argument names something in Python and no file."""
+    return _SPELLING.fullmatch(text) is not None and not Path(text).exists()
+
+
+def record(text: str, shapes: list[str], target: Path) -> tuple[str, TrainingFacts | None]:
+    """Run what `text` names and write the network that it gives as a program.
+
+    Returns what the network is called, and how it works while it is trained, where that can be recorded, too.
+
+    Raises:
+        Failure: it cannot be imported, gives no module, or cannot be recorded; it says what to do.
+    """
+    import torch
+
+    model, inputs = _found(text)
+    given = tuple(_example(shape) for shape in shapes) or inputs
+    if not given:
+        raise UsageError(f"{text} does not say what goes in (it has no {EXAMPLES}); {_HOW}.")
+    model.eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of libraries about themselves
+        for name in ("torch.export", "torch._dynamo", "torch.fx.experimental.symbolic_shapes"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        program = _recorded(model, given, text)
+        torch.export.save(program, target)
+        return type(model).__name__, training_facts(model, program, lambda: _recorded(model, given, text))
+
+
+def _recorded(model: nn.Module, given: tuple[torch.Tensor, ...], text: str) -> Any:
+    """The program: for any number of examples where it can be followed so, or else for as many as were given."""
+    import torch
+
+    if all(value.dim() > 0 for value in given) and len({value.shape[0] for value in given}) == 1:
+        more = tuple(torch.cat([value] * (3 if value.shape[0] == 1 else 1)) for value in given)
+        shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in more)
+        with contextlib.suppress(Exception):  # some networks fix their batch; then the next try tells what is wrong
+            return torch.export.export(model, more, dynamic_shapes=shapes)
+    try:
+        return torch.export.export(model, given)
+    except Exception as error:  # what people's own code and the recording raise has any class
+        reason = plain(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)[:300]
+        raise Failure(f"torch.export cannot record {text} with these inputs: {reason}") from None
+
+
+def _found(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """The network, and the inputs that are given with it."""
+    import torch
+    from torch import nn
+
+    spelled = _SPELLING.fullmatch(text)
+    if spelled is None:
+        raise UsageError(f"{text!r} does not name something in Python; write module:function, such as models:make.")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    value: Any
+    try:
+        value = importlib.import_module(spelled["module"])
+    except ModuleNotFoundError as error:
+        raise UsageError(f"There is no module {error.name!r} in {folder} or among the installed packages.") from None
+    except Exception as error:
+        raise Failure(f"{spelled['module']} fails while it is imported: {_said(error)}") from None
+    examples = getattr(value, EXAMPLES, None)
+    for part in spelled["name"].split("."):
+        if not hasattr(value, part):
+            raise UsageError(f"{spelled['module']} has nothing called {spelled['name']!r}.")
+        value = getattr(value, part)
+        examples = getattr(value, EXAMPLES, examples)
+    try:
+        value = value if isinstance(value, nn.Module) else value() if callable(value) else value
+        examples = getattr(value, EXAMPLES, examples)
+        examples = examples() if callable(examples) else examples
+    except Exception as error:
+        raise Failure(f"{text} fails when it is called with nothing: {_said(error)}") from None
+    if not isinstance(value, nn.Module):
+        raise Failure(f"{text} gives a {type(value).__name__}, but a torch.nn.Module is needed.")
+    examples = (examples,) if isinstance(examples, torch.Tensor) else examples
+    if examples is not None and (
+        not isinstance(examples, tuple | list) or any(not isinstance(part, torch.Tensor) for part in examples)
+    ):
+        raise Failure(f"{EXAMPLES} of {text} has to be a tensor, or a tuple of tensors.")
+    return value, tuple(examples or ())
+
+
+def _said(error: Exception) -> str:
+    return plain(f"{type(error).__name__}: {error}")[:300]
+
+
+def _example(text: str) -> torch.Tensor:
+    """A tensor of a shape such as 1x3x224x224, or of whole numbers as in 1x64:int."""
+    import torch
+
+    found = _SHAPE.fullmatch(text)
+    if found is None:
+        raise UsageError(
+            f"{text[:60]!r} is not a shape; write the lengths of its axes, such as 1x3x224x224 or 1x64:int."
+        )
+    shape = [int(part) for part in found["shape"].split("x")]
+    if torch.Size(shape).numel() > 2**27:
+        raise UsageError(f"{text[:60]!r} is too large for an example.")
+    if found["kind"] in ("int", "bool"):
+        return torch.zeros(shape, dtype=torch.long if found["kind"] == "int" else torch.bool)
+    return torch.zeros(shape)

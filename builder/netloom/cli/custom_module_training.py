@@ -1,0 +1,89 @@
+"""How a person's own PyTorch module works while it is trained, as far as its program for answering does not tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.export import ExportedProgram
+
+    from netloom.compile.importers import TrainingFacts
+
+_ATTENTION = "scaled_dot_product_attention"
+# These are random in training and are drawn as layers, or their rate is handed on.
+_KEPT = (
+    "dropout",
+    "feature_dropout",
+    "alpha_dropout",
+    "native_dropout",
+    _ATTENTION,
+    "lstm",
+    "gru",
+    "rnn_tanh",
+    "rnn_relu",
+)
+
+
+def training_facts(
+    model: nn.Module, program: ExportedProgram, record: Callable[[], ExportedProgram]
+) -> TrainingFacts | None:
+    """What differs in a second program that `record` makes of the model in training; None where it cannot be made."""
+    from torch import nn
+
+    from netloom.compile.importers import TrainingFacts
+
+    model.train()
+    try:
+        training = record()
+    except Exception:  # people's own code may fail in training in any way, and answers all the same
+        return None
+    finally:
+        model.eval()
+    heads = {path: part.dropout for path, part in model.named_modules() if isinstance(part, nn.MultiheadAttention)}
+    return TrainingFacts(_attention(training), heads, tuple(_remarks(program, training)))
+
+
+def _attention(program: ExportedProgram) -> tuple[float, ...]:
+    """The dropout of each attention in the order of the program."""
+    return tuple(
+        float(node.kwargs.get("dropout_p", node.args[4] if len(node.args) > 4 else 0.0))
+        for node in program.graph.nodes
+        if node.op == "call_function" and _name(node.target) == _ATTENTION
+    )
+
+
+def _remarks(answering: ExportedProgram, training: ExportedProgram) -> list[str]:
+    found = []
+    more = _random(training) - _random(answering)
+    if more:
+        listed = ", ".join(f"{name} ({count}×)" if count > 1 else name for name, count in sorted(more.items()))
+        found.append(
+            f"In training, the module draws random numbers ({listed}) that it does not draw while it answers; that is "
+            "not taken, so add a layer for it, such as Sampling or Gaussian noise, before you train further."
+        )
+    outputs = [len(program.graph_signature.user_outputs) for program in (answering, training)]
+    if outputs[0] != outputs[1]:
+        found.append(
+            f"In training, the module gives {outputs[1]} outputs, and {outputs[0]} while it answers; only the latter "
+            "are taken."
+        )
+    return found
+
+
+def _random(program: ExportedProgram) -> Counter[str]:
+    import torch
+
+    return Counter(
+        name
+        for node in program.graph.nodes
+        if node.op == "call_function"
+        and torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+        and (name := _name(node.target)) not in _KEPT
+    )
+
+
+def _name(target: object) -> str:
+    return str(target).removeprefix("aten.").split(".")[0].rstrip("_")

@@ -1,0 +1,157 @@
+"""From the words of a command line to a command, and from what goes wrong to a sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+import warnings
+from argparse import SUPPRESS, Action, ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from netloom.cli.command import FAILED, INTERRUPTED, USAGE, Command, Context, Failure, as_json
+from netloom.cli.commands import registry
+from netloom.cli.text import issue_line
+from netloom.core import log
+from netloom.core.errors import UsageError
+from netloom.core.text import plain
+
+DEFAULT = "app"
+_WITH_VALUE = ("--home",)
+_GENERAL = ("--json", "-h", "--help", "--version")
+# The system's errors about a path that somebody wrote; others, such as a full disk, are not about the command.
+_WRONG_PATH = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+
+
+class _Version(Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: ArgumentParser, *rest: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"netloom {version('netloom')}")
+        parser.exit()
+
+
+class _Parser(ArgumentParser):
+    """Leaves it to others to say what was wrong, as scripts are told in JSON."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        raise UsageError(f"{self.prog}: error: {message}")
+
+
+def entry(argv: Sequence[str]) -> int:
+    """Carry out the command that `argv` names. Returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to fail
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    try:
+        asked = parser().parse_args(_completed(argv))
+    except SystemExit as end:
+        return int(end.code or 0)
+    except UsageError as error:
+        return _fail(Failure(str(error), code=USAGE), Context(None, "--json" in argv))
+    folder = Path(asked.home).expanduser().absolute() if asked.home else None
+    return _guarded(registry()[asked.command], asked, Context(folder, asked.json))
+
+
+def parser() -> ArgumentParser:
+    """The parser of all commands; `--home` and `--json` may stand before or after the command."""
+    main = _Parser(
+        "netloom",
+        description="Draw a neural network, train it, understand it, take it away.",
+        epilog="Without a command, the app is started. RUN is a run's id, the beginning of one, or last.",
+        allow_abbrev=False,
+    )
+    main.add_argument("--version", action=_Version, nargs=0, help="show the version and end")
+    _general(main, home=None, json=False)
+    commands = main.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in registry().values():
+        part = commands.add_parser(
+            command.name, help=command.summary, description=f"{command.summary}.", allow_abbrev=False
+        )
+        _general(part, home=SUPPRESS, json=SUPPRESS)
+        command.arguments(part)
+    return main
+
+
+def _general(part: ArgumentParser, *, home: str | None, json: str | bool) -> None:
+    part.add_argument("--home", metavar="FOLDER", default=home, help="the data folder (else NETLOOM_HOME)")
+    part.add_argument("--json", action="store_true", default=json, help="answer in JSON, for scripts")
+
+
+def _completed(argv: Sequence[str]) -> list[str]:
+    """`argv` with the command that is meant where none is named."""
+    place = 0
+    while place < len(argv):
+        word = argv[place]
+        if word in _WITH_VALUE:
+            place += 2
+        elif word in _GENERAL or word.partition("=")[0] in _WITH_VALUE:
+            place += 1
+        else:
+            break
+    if {"-h", "--help", "--version"} & set(argv[:place]):
+        return list(argv)
+    named = place < len(argv) and not argv[place].startswith("-")
+    return list(argv) if named else [*argv[:place], DEFAULT, *argv[place:]]
+
+
+def _guarded(command: Command, asked: Namespace, context: Context) -> int:
+    try:
+        return command.run(asked, context)
+    except KeyboardInterrupt:
+        context.note("Interrupted.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the answer has seen enough; what is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _fail(_failure(error, context, asked.command), context)
+
+
+def _fail(failure: Failure, context: Context) -> int:
+    sentence = plain(str(failure))
+    if context.json:
+        with contextlib.suppress(OSError):
+            print(as_json({"error": sentence, "issues": failure.issues}), flush=True)
+    context.note(sentence)
+    for issue in failure.issues:
+        context.note(issue_line(issue))
+    return failure.code
+
+
+def _failure(error: Exception, context: Context, command: str) -> Failure:
+    """What went wrong, as a sentence. Errors of Netloom's own classes are sentences already."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, OSError) and error.strerror:
+        code = USAGE if isinstance(error, _WRONG_PATH) else FAILED
+        return Failure(f"{error.filename or 'A file'}: {error.strerror}.", code=code)
+    if isinstance(error, UsageError):
+        return Failure(str(error), code=USAGE)
+    found = getattr(error, "issues", None)
+    if found:
+        count = f"{len(found)} error{'s' if len(found) > 1 else ''}"
+        return Failure(f"The network has {count}:", issues=[issue.as_json() for issue in found])
+    if type(error).__module__.partition(".")[0] == "netloom":
+        return Failure(str(error))
+    return Failure(f"Netloom itself failed ({type(error).__name__}: {str(error)[:200]}).{_logged(context, command)}")
+
+
+def _logged(context: Context, command: str) -> str:
+    """Keep the details of an error of ours; says where."""
+    try:
+        context.home.mkdir(parents=True, exist_ok=True)
+        path = context.home / log.ERRORS
+        log.write(path, "error", command=command, traceback=traceback.format_exc())
+    except OSError:
+        return ""
+    return f" The details are in {path}."

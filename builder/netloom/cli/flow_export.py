@@ -1,0 +1,81 @@
+"""`netloom explain --method flow`: how much of the answer goes along each edge, as JSON, CSV or a painted graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netloom.cli.text import number, table
+from netloom.core.errors import UsageError
+from netloom.core.text import plain
+from netloom.explain import Method
+from netloom.explain.core.explainer import LAYERS
+from netloom.explain.flow.attribution_flow import METHOD, SUMMARY, TITLE, URL, Flow, flow, flow_obstacle
+
+if TYPE_CHECKING:
+    from netloom.explain.core.baselines import Asked as Baseline
+    from netloom.explain.core.target_selection import Asked
+    from netloom.runs import TrainedRun
+
+ENDINGS = (".csv", ".svg", ".json")
+
+
+def flow_method(trained: TrainedRun) -> Method:
+    """The flow as it stands among the methods."""
+    reason = flow_obstacle(trained)
+    return Method(METHOD, TITLE, SUMMARY, URL, not reason, reason, LAYERS)
+
+
+def follow(
+    trained: TrainedRun,
+    example: int | Mapping[str, Any],
+    target: Asked,
+    folder: Path | None,
+    checkpoint: str,
+    to: str | None,
+    baseline: Baseline,
+) -> tuple[dict[str, Any], str]:
+    """The flow in plain JSON values and in words; written to the file `to`, where one is named.
+
+    Raises:
+        UsageError: the file's ending names no kind of file that can be written.
+    """
+    if to is not None and Path(to).suffix.lower() not in ENDINGS:
+        raise UsageError(f"--to {to[:80]!r}: a flow is written to a file that ends in .csv, .svg or .json.")
+    found = flow(trained, example, target=target, baseline=baseline, folder=folder, checkpoint=checkpoint)
+    if to is not None:
+        _write(trained, found, Path(to))
+    return found.as_json(), "\n".join(_lines(found))
+
+
+def _write(trained: TrainedRun, found: Flow, path: Path) -> None:
+    import json
+
+    from netloom.document import write_bytes
+    from netloom.explain.plots.flow import drawn, numbers
+
+    texts = {
+        ".csv": lambda: numbers(found),
+        ".svg": lambda: drawn(trained.project, found),
+        ".json": lambda: json.dumps(found.as_json(), indent=2),
+    }
+    write_bytes(path, texts[path.suffix.lower()]().encode())
+
+
+def _lines(found: Flow) -> list[str]:
+    rows = [
+        (
+            f"{edge.path}: " * bool(edge.path) + edge.source,
+            edge.target,
+            "" if edge.value is None else number(edge.value),
+        )
+        for edge in found.edges
+    ]
+    return [
+        plain(found.headline),
+        plain(f"row {found.row}: answer {found.prediction.text}"),
+        f"{found.verdict.level}: {plain(found.verdict.sentence)}",
+        "",
+        table(("from", "to", "flow"), rows, right=("flow",)),
+    ]

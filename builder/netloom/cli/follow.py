@@ -1,0 +1,102 @@
+"""Watching a run from a terminal: one line that is rewritten, or one line an epoch where the output is a file."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from netloom.cli.command import Context
+from netloom.cli.text import measures
+from netloom.core.text import between, plain
+
+if TYPE_CHECKING:
+    from netloom.store import Points, Run, Store
+
+LOOK_EVERY_S = 0.2
+BATCH_LOSS = "batch_loss"
+
+
+def follow(store: Store, run_id: str, context: Context) -> tuple[Run, bool]:
+    """Show a run until it ends. Ctrl-C asks it to stop, which saves what it has; a second one leaves it alone.
+
+    Returns the run as it ended, and whether it was interrupted.
+    """
+    from netloom.runs import stop
+
+    progress = _Progress(context)
+    try:
+        return _watch(store, run_id, progress), False
+    except KeyboardInterrupt:
+        progress.close()
+        stop(store, run_id)
+        context.note("Stopping; what is trained so far is being saved and measured.")
+    return _watch(store, run_id, progress), True
+
+
+def _watch(store: Store, run_id: str, progress: _Progress) -> Run:
+    from netloom.runs import ACTIVE, refresh
+
+    while True:
+        run = refresh(store, run_id)
+        progress.show(run, store.points(run_id, progress.last))
+        if run.state not in ACTIVE:
+            progress.close()
+            return run
+        time.sleep(LOOK_EVERY_S)
+
+
+class _Progress:
+    """What is known of a run so far, as a line."""
+
+    def __init__(self, context: Context) -> None:
+        self.last = 0
+        self._context = context
+        self._live = sys.stderr.isatty() and not context.json
+        self._loss = ""
+        self._validation = ""
+        self._width = 0
+        self._told = 0
+
+    def show(self, run: Run, points: Points) -> None:
+        """Take in new points; rewrite the line, or write one for each epoch that they complete."""
+        self.last = points.last
+        epochs: dict[int, dict[str, float]] = {}
+        losses: dict[int, str] = {}
+        for epoch, split, name, value in zip(points.epoch, points.split, points.name, points.value, strict=True):
+            if split == "validation":
+                epochs.setdefault(epoch, {})[name] = value
+            elif name == BATCH_LOSS:
+                self._loss = f"  loss {value:.4g}"
+            elif name == "loss":
+                losses[epoch] = f"  loss {value:.4g}"
+        for epoch, values in epochs.items():
+            self._validation = f"  validation {measures(values)}"
+            if not self._live:
+                name = f"epoch {epoch + 1}" if run.total_steps else "as it is"
+                self._context.note(f"{name}{losses.get(epoch, self._loss)}{self._validation}")
+        for notice in run.summary.get("warnings", [])[self._told :]:
+            self.close()
+            self._context.note(plain(f"{notice['severity'].capitalize()}: {notice['message']} {notice['fix']}"))
+            self._told += 1
+        if self._live:
+            self._rewrite(run)
+
+    def close(self) -> None:
+        """Leave the line as it is."""
+        if self._width:
+            print(file=sys.stderr, flush=True)
+            self._width = 0
+
+    def _rewrite(self, run: Run) -> None:
+        eta = run.summary.get("eta_range_s") if run.state == "running" else None
+        left = f"  {between(*eta)} left" if eta else ""
+        share = f" {run.step / run.total_steps:4.0%}" if run.total_steps else ""
+        line = f"{run.state}{share}{self._loss}{self._validation}{left}"[: _columns() - 1]
+        print("\r" + line.ljust(self._width), end="", file=sys.stderr, flush=True)
+        self._width = len(line)
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns

@@ -1,0 +1,44 @@
+"""`netloom train --job`: a run as a file that a cluster's own scheduler takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netloom.cli.command import Context
+from netloom.cli.files import new_file
+from netloom.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from netloom.document import Project
+
+IMAGE = "netloom"
+STARTS = {".yaml": "kubectl apply -f", ".yml": "kubectl apply -f", ".sh": "sbatch", ".sbatch": "sbatch"}
+
+
+def write_job(project: Project, workers: int, file: str, image: str, context: Context, *, force: bool = False) -> int:
+    """Write a RayJob or a batch script that trains `project`. Returns the exit code.
+
+    Raises:
+        UsageError: the file's ending says neither of the two.
+        CompileError, StartError: the project cannot be trained so.
+    """
+    from netloom.compile import CompileError
+    from netloom.data import schema
+    from netloom.document import write_bytes
+    from netloom.runs import cluster
+    from netloom.runs.cluster.manifest import rayjob, slurm
+    from netloom.validation import analyse
+
+    if Path(file).suffix not in STARTS:
+        raise UsageError(f"--job takes a name that ends in .yaml (Kubernetes) or .sh (Slurm), received {file!r}.")
+    path = new_file(file, force=force)
+    cluster.check(project, workers, here=False)
+    analysis = analyse(project, schema(project.data, context.home))
+    if analysis.errors:
+        raise CompileError(analysis.errors)
+    starts = STARTS[path.suffix]
+    text = slurm(project, workers) if starts == "sbatch" else rayjob(project, workers, image)
+    write_bytes(path, text.encode())
+    context.answer({"job": str(path), "workers": workers}, f"Wrote {path}; {starts} {path} starts it.")
+    return 0

@@ -1,0 +1,36 @@
+"""`netloom train --find-rate`: rates that were tried, and the one to begin with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netloom.cli.command import Context, Failure
+
+if TYPE_CHECKING:
+    from netloom.document import Project
+
+
+def find_rate(project: Project, context: Context) -> int:
+    """Try learning rates on a project's data, in this process.
+
+    Raises:
+        Failure: there is nothing to try.
+    """
+    from netloom.data import DataError, prepare
+    from netloom.runs import lr_finder
+    from netloom.training.loop import TrainingError
+
+    why = lr_finder.refusal(project)
+    if why:
+        raise Failure(why)
+    context.note("Trying learning rates on the training rows; nothing of it is kept.")
+    try:
+        found = lr_finder.find_rate(project, prepare(project.data, context.home))
+    except (DataError, TrainingError, ValueError) as error:
+        raise Failure(str(error)) from None
+    best = found.suggested
+    value = {"suggested": best, "rates": found.rates, "losses": found.losses}
+    now = f"; the document has {project.training.learning_rate:g}"
+    told = f"The loss falls fastest at {best:g}{now}." if best else f"The loss falls at no rate{now}."
+    context.answer(value, told)
+    return 0

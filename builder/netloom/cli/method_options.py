@@ -1,0 +1,47 @@
+"""The options of a method at the command line: the baseline, the steps, the layer and the neuron."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Any
+
+from netloom.cli.command import whole
+from netloom.cli.rows import read_row
+
+if TYPE_CHECKING:
+    from netloom.runs import TrainedRun
+
+FROM_FILE = "file:"
+
+
+def method_arguments(parser: ArgumentParser) -> None:
+    """The options that methods take."""
+    parser.add_argument("--node", metavar="PATH", help="the layer to look at, such as conv2d_1 or block_1.0.linear_1")
+    parser.add_argument("--neuron", metavar="PLACE", help="one number of that layer, such as 3 or 3,0,1")
+    parser.add_argument(
+        "--baseline",
+        metavar="B",
+        help="what the example is compared with: usual, zero, mean, median, class:NAME, black, white, blur, padding, "
+        "row:NUMBER or file:PATH (a row of your own), as far as it fits the input (default: usual)",
+    )
+    parser.add_argument(
+        "--steps",
+        metavar="N",
+        type=whole(1, 4096),
+        help="steps on the path from the baseline to the example, 1 to 4096 (default: as many as it needs)",
+    )
+
+
+def method_options(trained: TrainedRun, asked: Namespace) -> dict[str, Any]:
+    """Those that were given, as `explain` takes them.
+
+    Raises:
+        UsageError: the file of a baseline holds more or less than one row.
+    """
+    given = {"node": asked.node, "neuron": asked.neuron, "baseline": asked.baseline, "n_steps": asked.steps}
+    found: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    baseline = found.get("baseline", "")
+    if baseline.startswith(FROM_FILE):
+        path = baseline.removeprefix(FROM_FILE)
+        found["baseline"] = read_row(path, trained.data.preprocess)
+    return found

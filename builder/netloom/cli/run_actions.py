@@ -1,0 +1,226 @@
+"""What `netloom runs` does with runs that are there: compare them, go on with them, describe them, hand them over."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netloom.cli.command import FAILED, INTERRUPTED, Context, Failure, whole
+from netloom.cli.files import force_argument, new_file, new_folder
+from netloom.cli.owner import terminal_owner
+from netloom.cli.selection import find_run
+from netloom.cli.text import number, table
+from netloom.core.errors import UsageError
+from netloom.core.text import plain
+
+if TYPE_CHECKING:
+    from netloom.store import Store
+
+FORMATS = ("csv", "tensorboard", "mlflow")
+
+
+@dataclass(frozen=True)
+class Action:
+    """A word after `netloom runs`."""
+
+    summary: str
+    arguments: Callable[[ArgumentParser], None]
+    run: Callable[[Store, Namespace, Context], int]
+
+
+def _compare(store: Store, asked: Namespace, context: Context) -> int:
+    from netloom.runs.caveats import caveats_of
+    from netloom.runs.comparison import difference, document
+    from netloom.runs.comparison import table as rows_of
+
+    runs = [find_run(store, wanted) for wanted in asked.runs]
+    if len(runs) < 2:
+        raise UsageError("Name two runs or more to compare.")
+    rows = rows_of(store, runs, runs[0].id)
+    documents = [document(store, run.id) for run in runs]
+    found = [difference(documents[0], other) if documents[0] and other else None for other in documents[1:]]
+    names = [name for name in rows[0] if name != "run"]
+    cells = [[row["run"][:8], *(_cell(row[name]) for name in names)] for row in rows]
+    lines = [table(("run", *names), cells)]
+    for run, change in zip(runs[1:], found, strict=True):
+        if change is not None and change.lines():
+            lines += ["", f"From {runs[0].id[:8]} to {run.id[:8]}:", *map(plain, change.lines())]
+    for run in runs:
+        lines += [f"! {run.id[:8]}: {plain(one.message)}" for one in caveats_of(run)]
+    value = {"rows": rows, "differences": [change.as_json() if change else None for change in found]}
+    context.answer(value, "\n".join(lines))
+    return 0
+
+
+def _again(store: Store, asked: Namespace, context: Context) -> int:
+    from netloom.cli.follow import follow
+    from netloom.runs.reproduction import again, compared
+
+    run = find_run(store, asked.run)
+    repeated, interrupted = follow(store, again(store, run.id, owner=terminal_owner()), context)
+    if interrupted:
+        return INTERRUPTED
+    if repeated.state != "finished":
+        raise Failure(f"The repetition {repeated.id} {repeated.state}: {plain(repeated.reason)}")
+    found = compared(store, store.run(run.id), repeated)
+    context.answer({**found.as_json(), "sentence": found.sentence()}, found.sentence())
+    return 0 if found.same else FAILED
+
+
+def _extend(store: Store, asked: Namespace, context: Context) -> int:
+    from netloom.runs.continuation import extend
+
+    run = find_run(store, asked.run)
+    try:
+        extend(store, run.id, asked.epochs, owner=terminal_owner())
+    except ValueError as error:
+        raise Failure(str(error)) from None
+    return _followed(store, run.id, context)
+
+
+def _resume(store: Store, asked: Namespace, context: Context) -> int:
+    from netloom.runs import resume
+
+    run = find_run(store, asked.run)
+    try:
+        resume(store, run.id, owner=terminal_owner())
+    except ValueError as error:
+        raise Failure(str(error)) from None
+    return _followed(store, run.id, context)
+
+
+def _branch(store: Store, asked: Namespace, context: Context) -> int:
+    from netloom.runs.continuation import branch
+
+    run = find_run(store, asked.run)
+    at = int(asked.at) if asked.at.isdigit() else asked.at
+    values = {"epochs": asked.epochs, "learning_rate": asked.learning_rate}
+    try:
+        training = {key: value for key, value in values.items() if value is not None}
+        made = branch(store, run.id, at, training=training, owner=terminal_owner())
+    except UsageError:  # there are no such weights
+        raise
+    except ValueError as error:
+        raise Failure(str(error).splitlines()[0]) from None
+    return _followed(store, made, context)
+
+
+def _followed(store: Store, run_id: str, context: Context) -> int:
+    from netloom.cli.follow import follow
+
+    run, interrupted = follow(store, run_id, context)
+    if run.state == "failed":
+        raise Failure(f"The run failed: {run.reason}")
+    value = {"run": run.id, "state": run.state, "epochs": run.epoch, "steps": run.step}
+    context.answer(value, f"{run.id} {run.state} after {run.epoch} epochs")
+    return INTERRUPTED if interrupted else 0
+
+
+def _describe(store: Store, asked: Namespace, context: Context) -> int:
+    from netloom.runs.records import describe
+
+    run = find_run(store, asked.run)
+    wanted = {
+        "title": asked.title,
+        "notes": asked.notes,
+        "tags": asked.tags.split(",") if asked.tags is not None else None,
+    }
+    values = {key: value for key, value in wanted.items() if value is not None}
+    if not values:
+        raise UsageError("Say at least one of --title, --notes and --tags.")
+    describe(store, run.id, **values)
+    found = store.run(run.id)
+    value = {"run": run.id, "title": found.title, "notes": found.notes, "tags": found.tags}
+    context.answer(value, f"{found.id}  {plain(found.title)}  {', '.join(found.tags)}")
+    return 0
+
+
+def _rebuild(store: Store, asked: Namespace, context: Context) -> int:
+    from dataclasses import asdict
+
+    from netloom.runs import recovery
+
+    found = recovery.rebuild(store)
+    context.answer(asdict(found), found.sentence())
+    return FAILED if found.left_out else 0
+
+
+def _export(store: Store, asked: Namespace, context: Context) -> int:
+    from netloom.document import write_bytes
+    from netloom.export.trackers import mlflow_folder, write_mlflow, write_tensorboard
+    from netloom.runs.comparison import as_csv
+    from netloom.runs.comparison import table as rows_of
+
+    runs = [find_run(store, wanted) for wanted in asked.runs] or store.runs()
+    if asked.format == "csv":
+        path = new_file(asked.to, force=asked.force)
+        write_bytes(path, as_csv(rows_of(store, runs)).encode())
+        written = [path]
+    else:
+        folder = Path(asked.to)
+        homes = [folder / run.id if asked.format == "tensorboard" else mlflow_folder(run, folder) for run in runs]
+        for home in homes:
+            new_folder(home, force=asked.force)
+        written = [
+            write_tensorboard(store, run, home) if asked.format == "tensorboard" else write_mlflow(store, run, folder)
+            for run, home in zip(runs, homes, strict=True)
+        ]
+    context.answer([str(path) for path in written], "\n".join(map(str, written)))
+    return 0
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else number(value) if isinstance(value, float) else str(value)
+
+
+def _nothing(parser: ArgumentParser) -> None:
+    pass
+
+
+def _several(parser: ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="the first is what the others are compared with")
+
+
+def _single(parser: ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN")
+
+
+def _extending(parser: ArgumentParser) -> None:
+    _single(parser)
+    parser.add_argument("--epochs", type=whole(1, 10_000), required=True, metavar="N", help="how many more")
+
+
+def _branching(parser: ArgumentParser) -> None:
+    _single(parser)
+    parser.add_argument("--at", default="best", metavar="EPOCH", help="after which epoch; or best (else), or last")
+    parser.add_argument("--epochs", type=whole(1, 10_000), metavar="N")
+    parser.add_argument("--learning-rate", type=float, metavar="RATE")
+
+
+def _describing(parser: ArgumentParser) -> None:
+    _single(parser)
+    parser.add_argument("--title", metavar="TEXT")
+    parser.add_argument("--notes", metavar="TEXT")
+    parser.add_argument("--tags", metavar="A,B", help="in the place of those that it has")
+
+
+def _exporting(parser: ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="*", help="which (else all)")
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0])
+    parser.add_argument("--to", required=True, metavar="PATH", help="a file for csv, a folder for the others")
+    force_argument(parser)
+
+
+ACTIONS = {
+    "compare": Action("put runs side by side: what differs, and what came of it", _several, _compare),
+    "again": Action("do a run again from its folder, and compare the curves bit for bit", _single, _again),
+    "resume": Action("go on with a run that failed or was stopped, from its last checkpoint", _single, _resume),
+    "extend": Action("train a run that ended for more epochs", _extending, _extend),
+    "branch": Action("start another run from weights that were kept on the way", _branching, _branch),
+    "describe": Action("rename a run, tag it, write notes", _describing, _describe),
+    "rebuild": Action("list runs again whose folders are there, where the database was lost", _nothing, _rebuild),
+    "export": Action("write runs for a spreadsheet, TensorBoard or MLflow", _exporting, _export),
+}

@@ -1,0 +1,176 @@
+"""Calls in a formula: a layer of the catalogue, a network of the project, or a layer that is bound to a name."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+from netloom.compile.formula.graph_builder import Mistake
+from netloom.compile.formula.lines import Lines
+from netloom.compile.formula.names import NODE_FIELDS, Meaning, callables, nearest, parameter_of, plain_name
+from netloom.compile.formula.values import Blueprint, Number, Tensor, Value, constant, is_numeric
+from netloom.document import SUBNETWORK
+from netloom.layers import registry
+
+# What people write before a layer's name out of habit.
+_MODULES = frozenset({"nn", "torch", "F"})
+_EXTREMES = {"max": ("Maximum", "low"), "min": ("Minimum", "high")}
+
+
+class Calls(Lines):
+    """What has to do with calls; what a part of a line stands for, reading says."""
+
+    def value(self, node: ast.expr, name: str = "") -> Value:
+        """What an expression stands for."""
+        raise NotImplementedError
+
+    def call(self, node: ast.Call, name: str) -> Value:
+        """What a call stands for.
+
+        Raises:
+            Mistake: there is no such layer, or it does not take what it is given.
+        """
+        bound = self._bound(node.func)
+        if bound is not None:
+            if node.keywords:
+                raise Mistake(f"this {bound.kind} has its parameters already; call it with tensors alone")
+            return self.drawing.use(bound, self._tensors(node, bound.kind), name)
+        called = self._called(node.func)
+        extreme = self._extreme(called, node, name)
+        if extreme is not None:
+            return extreme
+        kind, fixed = self._meaning(called)
+        tensors = self._tensors(node, kind)
+        params, extras, named = self._keywords(node, kind, fixed)
+        if not tensors and not named and not self.drawing.takes_nothing(kind, params):
+            return Blueprint(kind, params, extras)
+        return self.drawing.node(kind, tensors, params, extras, name, named)
+
+    def _bound(self, called: ast.expr) -> Blueprint | None:
+        """A layer without tensors that is called here: by its name, or directly, as in Linear(units=8)(x)."""
+        found = self.value(called) if isinstance(called, ast.Call) else None
+        if isinstance(called, ast.Name):
+            found = self.names.get(called.id)
+        if isinstance(called, ast.Call) and not isinstance(found, Blueprint):
+            raise Mistake("a tensor cannot be called")
+        return found if isinstance(found, Blueprint) else None
+
+    def _called(self, called: ast.expr) -> str:
+        if isinstance(called, ast.Name):
+            return called.id
+        if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) and called.value.id in _MODULES:
+            return called.attr
+        raise Mistake("a layer is called by its name, such as Linear(x, units=64)")
+
+    def _extreme(self, called: str, node: ast.Call, name: str) -> Tensor | None:
+        """max(a, b) and max(a, 0), which are no layers of that name."""
+        if called not in _EXTREMES or len(node.args) < 2 or node.keywords:
+            return None
+        kind, limit = _EXTREMES[called]
+        values = [self.value(part) for part in node.args]
+        numbers = [value for value in values if isinstance(value, Number)]
+        tensors = [value for value in values if isinstance(value, Tensor)]
+        if len(values) == 2 and len(numbers) == 1 and len(tensors) == 1:
+            other = "high" if limit == "low" else "low"
+            return self.drawing.node("Clamp", tensors, {limit: numbers[0], other: None}, name=name)
+        return self.drawing.node(kind, [self.tensor(*pair) for pair in zip(node.args, values, strict=True)], name=name)
+
+    def _meaning(self, called: str) -> Meaning:
+        if called in self.drawing.networks:
+            return SUBNETWORK, {"network": called}
+        found = callables().get(plain_name(called))
+        if found is None:
+            known = [*callables(), *registry(), *self.drawing.networks]
+            raise Mistake(f"there is no layer {called[:60]!r}{nearest(called, known)}")
+        return found
+
+    def _tensors(self, node: ast.Call, kind: str) -> list[Tensor | None]:
+        tensors: list[Tensor | None] = []
+        for part in node.args:
+            if isinstance(part, ast.Starred):
+                self.fail(part, "write the tensors one by one")
+            if isinstance(part, ast.Constant) and part.value is None:
+                tensors.append(None)
+                continue
+            if isinstance(part, (ast.Tuple, ast.List)) and len(node.args) == 1:  # Concat([a, b])
+                tensors += [self.tensor(inner, self.value(inner)) for inner in part.elts]
+                continue
+            made = self.value(part)
+            if isinstance(made, Number):
+                fields = list(registry()[kind].model_fields)
+                hint = f"; write {fields[0]}={made.text[:40]}" if fields else ""
+                self.fail(part, f"{kind} takes tensors by place and numbers by name{hint}")
+            tensors.append(self.tensor(part, made))
+        return tensors
+
+    def _keywords(
+        self, node: ast.Call, kind: str, fixed: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor | None]]:
+        """The parameters, what else the node has, and tensors that are given by the name of their port."""
+        fields = registry()[kind].model_fields
+        inner = self.drawing.networks.get(str(fixed.get("network")))
+        exposed: dict[str, Any] = {}
+        params, extras = dict(fixed), dict[str, Any]()
+        named: dict[str, Tensor | None] = {}
+        for word in node.keywords:
+            name = parameter_of(fields, word.arg or "")
+            if word.arg is None:
+                self.fail(word.value, "write the parameters one by one")
+            if name in fields:
+                params[name] = self._literal(word.value)
+            elif inner is not None and word.arg in inner.parameters:
+                exposed[word.arg] = self._literal(word.value)
+            elif name in NODE_FIELDS:
+                extras[name] = self._shared(word.value) if name == "shares" else self._literal(word.value)
+            elif isinstance(word.value, ast.Constant) and word.value.value is None:
+                named[word.arg] = None
+            elif self._is_literal(word.value):
+                known = [*fields, *(inner.parameters if inner else ())]
+                has = ", ".join(known) or "none"
+                self.fail(word, f"{kind} has no parameter {name[:60]!r}{nearest(name, known)}; it has {has}")
+            else:
+                named[word.arg] = self.tensor(word.value, self.value(word.value))
+        if exposed:
+            if not isinstance(params.setdefault("values", {}), dict):
+                raise Mistake("values= takes names and numbers, such as {'width': 64}")
+            params["values"] = {**params["values"], **exposed}
+        return params, extras, named
+
+    def _shared(self, node: ast.expr) -> str:
+        """The node whose weights are used: by the name of what it gives, or by its id."""
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            return node.value
+        if isinstance(node, ast.Name):
+            found = self.names.get(node.id)
+            if isinstance(found, Blueprint) and found.first:
+                return found.first
+            return found.node if isinstance(found, Tensor) else node.id
+        self.fail(node, "shares= takes the name of another layer of this network")
+
+    def _is_literal(self, node: ast.expr) -> bool:
+        if isinstance(node, (ast.Constant, ast.Tuple, ast.List, ast.Dict)):
+            return True
+        return is_numeric(node, {**self.drawing.parameters, **self.numbers})
+
+    def _literal(self, node: ast.expr) -> Any:
+        """A parameter: a number, text, True, False, None, an expression, or several of them."""
+        number = constant(node)
+        if number is not None:
+            return number
+        if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, (bool, str))):
+            return node.value
+        if isinstance(node, (ast.Tuple, ast.List)):
+            return [self._literal(part) for part in node.elts]
+        if isinstance(node, ast.Dict):
+            keys = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
+            if not all(isinstance(key, str) for key in keys):
+                self.fail(node, "between { and } stand names in quotes, each with a colon and a number")
+            return {key: self._literal(part) for key, part in zip(keys, node.values, strict=True)}
+        if is_numeric(node, {**self.drawing.parameters, **self.numbers}):
+            return Number(self.source(node)).literal
+        if isinstance(node, ast.Name):
+            known = [*self.drawing.parameters, "True", "False", "None"]
+            hint = nearest(node.id, known) or "; write text in quotes, or the parameter as a line above"
+            self.fail(node, f"{node.id[:60]!r} is no parameter of this network{hint}")
+        self.fail(node, "a parameter is a number, text in quotes, True, False, None or an expression over parameters")

@@ -1,0 +1,80 @@
+"""The lines that are read: what their names stand for, and where in them a mistake is."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+
+from netloom.compile.formula.graph_builder import Drawing, Mistake
+from netloom.compile.formula.names import FormulaError
+from netloom.compile.formula.values import Blueprint, Number, Tensor, Value, substituted
+from netloom.document import Network
+from netloom.document.expression import MAX_LENGTH as EXPRESSION
+from netloom.document.files import explain
+
+
+class Lines:
+    """Typed lines with the drawing that is made of them."""
+
+    def __init__(self, text: str, networks: Mapping[str, Network]) -> None:
+        self.drawing = Drawing(networks)
+        self.names: dict[str, Value] = {}
+        self._lines = [line.encode() for line in text.split("\n")]
+
+    def tensor(self, node: ast.expr, value: Value) -> Tensor:
+        """The tensor that a value is.
+
+        Raises:
+            FormulaError: it is a number, or a layer.
+        """
+        if isinstance(value, Blueprint):
+            self.fail(
+                node, f"{value.kind} gets no tensor here; write {value.kind}(x), or give the layer a name to call"
+            )
+        if isinstance(value, Number):
+            self.fail(node, f"{value.text[:40]} is a number, and a tensor belongs here")
+        if not value.ports:
+            self.fail(node, "an Output gives nothing further")
+        return value
+
+    def source(self, node: ast.expr) -> str:
+        """An expression over numbers as it was typed, on one line."""
+        last, end = node.end_lineno or node.lineno, node.end_col_offset or 0
+        lines = self._lines[node.lineno - 1 : last]
+        text = b" ".join([*lines[:-1], lines[-1][:end]])[node.col_offset :].decode()
+        # Its names may stand for expressions themselves, which grow with each line: so both are measured.
+        if len(text) <= EXPRESSION and any(
+            isinstance(item, ast.Name) and item.id in self.numbers for item in ast.walk(node)
+        ):
+            text = substituted(node, self.numbers)
+        if len(text) > EXPRESSION:
+            self.fail(node, f"an expression over numbers has at most {EXPRESSION} characters")
+        return text if last == node.lineno else ast.unparse(ast.parse(text, mode="eval"))
+
+    @property
+    def numbers(self) -> dict[str, Number]:
+        """Names that stand for expressions over parameters."""
+        return {name: value for name, value in self.names.items() if isinstance(value, Number)}
+
+    @contextmanager
+    def at(self, node: ast.expr) -> Iterator[None]:
+        """Say of a mistake that it is here."""
+        try:
+            yield
+        except Mistake as error:
+            self.fail(node, str(error))
+        except ValidationError as error:
+            self.fail(node, explain(error).rstrip("."))
+
+    def fail(self, node: Any, message: str) -> NoReturn:
+        """Refuse what stands at a place.
+
+        Raises:
+            FormulaError: always.
+        """
+        before = self._lines[node.lineno - 1][: node.col_offset].decode(errors="ignore")
+        raise FormulaError(f"{message}.", node.lineno, len(before) + 1)

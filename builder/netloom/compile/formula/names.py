@@ -1,0 +1,100 @@
+"""What may be called in a formula: the layers of the catalogue by their names and by those that people know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+from netloom.layers import form, registry
+
+Meaning = tuple[str, Mapping[str, Any]]
+
+# How others call these layers; what is found by dropping capitals and underscores need not stand here.
+SYNONYMS = {
+    "attention": "SelfAttention",
+    "bmm": "MatMul",
+    "cat": "Concat",
+    "clip": "Clamp",
+    "concatenate": "Concat",
+    "conv1": "Conv1d",
+    "conv2": "Conv2d",
+    "dense": "Linear",
+    "div": "Divide",
+    "dotproduct": "Dot",
+    "fullyconnected": "Linear",
+    "globalaveragepool": "GlobalAvgPool",
+    "layernormalization": "LayerNorm",
+    "matrixproduct": "MatMul",
+    "maskedfill": "MaskFill",
+    "mul": "Multiply",
+    "parameter": "Learned",
+    "pow": "Power",
+    "selectseveral": "IndexSelect",
+    "sub": "Subtract",
+    "swapaxes": "Transpose",
+    "swish": "SiLU",
+    "view": "Reshape",
+}
+# How PyTorch and Keras call the parameters of some layers.
+PARAMETERS = {
+    "dim": ("axis", "axes"),
+    "embedding_dim": ("dim",),
+    "eps": ("epsilon",),
+    "filters": ("units",),
+    "groups": ("num_groups",),
+    "keepdim": ("keep",),
+    "negative_slope": ("slope",),
+    "num_embeddings": ("vocabulary",),
+    "num_groups": ("groups",),
+    "num_heads": ("heads",),
+    "num_layers": ("layers",),
+    "out_channels": ("filters",),
+    "out_features": ("units",),
+    "p": ("rate",),
+    "scale_factor": ("scale",),
+    "units": ("filters", "hidden_size"),
+    "upscale_factor": ("factor",),
+}
+# What every node has besides the parameters of its layer.
+NODE_FIELDS = ("title", "note", "frozen", "shares")
+
+
+class FormulaError(ValueError):
+    """What was typed is no network, or a network cannot be typed; the message is one sentence. Where it is about text,
+    it begins with the line and column."""
+
+    def __init__(self, message: str, line: int = 0, column: int = 1) -> None:
+        self.line, self.column = line, column
+        where = f"Line {line}, column {column}: " if line else ""
+        super().__init__(f"{where}{message if where else message[:1].upper() + message[1:]}")
+
+
+def plain_name(name: str) -> str:
+    """A name without what people write in different ways: layer_norm and LayerNorm are one."""
+    return name.lower().replace("_", "")
+
+
+@cache
+def callables() -> Mapping[str, Meaning]:
+    """What each plain name means: a layer, with parameters that the name itself gives."""
+    found: dict[str, Meaning] = {name: (kind, {}) for name, kind in SYNONYMS.items()}
+    functions = next(field for field in form(registry()["Function"]) if field.name == "function")
+    found |= {name: ("Function", {"function": name}) for name in functions.choices}
+    return found | {plain_name(name): (name, {}) for name in registry()}
+
+
+def parameter_of(fields: Iterable[str], name: str) -> str:
+    """The parameter among `fields` that is meant by a name, or the name itself."""
+    known = set(fields)
+    if name in known:
+        return name
+    return next((other for other in PARAMETERS.get(name, ()) if other in known), name)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """“ (did you mean …?)” with the nearest known name, or nothing."""
+    by_plain = {plain_name(other): other for other in known}
+    found = get_close_matches(plain_name(name), by_plain, n=1, cutoff=0.6)
+    return f" (did you mean {by_plain[found[0]]}?)" if found else ""

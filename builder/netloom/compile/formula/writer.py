@@ -1,0 +1,158 @@
+"""A network as typed lines."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from netloom.compile.formula.graph_builder import Drawing, Mistake
+from netloom.compile.formula.names import NODE_FIELDS, FormulaError, plain_name
+from netloom.compile.formula.operators import PAIRS, SIGNS
+from netloom.compile.formula.values import constant, is_numeric
+from netloom.document import SUBNETWORK, Network, Node
+from netloom.document.expression import FUNCTIONS, MAX_LENGTH, SIZE
+from netloom.layers import Layer, form, label, registry
+from netloom.validation import digraph, execution_order
+
+_SIGNS = {kind: SIGNS[sign] for sign, kind in PAIRS.items()}
+
+
+def text_of(network: Network, networks: Mapping[str, Network] = MappingProxyType({})) -> str:
+    """The lines that `network_of` reads as this network again, with its ids, but for places and notes on the canvas.
+
+    Raises:
+        FormulaError: it has a circle, or a layer that is not in the catalogue or has wrong parameters.
+    """
+    return _Writer(network, networks).text()
+
+
+class _Writer:
+    def __init__(self, network: Network, networks: Mapping[str, Network]) -> None:
+        self.network, self.networks = network, networks
+        self.drawing = Drawing(networks, dict(network.parameters))
+        self.layers = {key: self._layer(node) for key, node in network.nodes.items()}
+        self.names = self._names()
+        self.sources = {edge.target_node + "." + edge.target_port: edge for edge in network.edges}
+        for edge in network.edges:
+            for end, port, ports in (
+                (edge.source_node, edge.source_port, self.layers[edge.source_node].outputs()),
+                (edge.target_node, edge.target_port, self.layers[edge.target_node].inputs()),
+            ):
+                if port not in {known.name for known in ports}:
+                    raise FormulaError(
+                        f"{label(network.nodes[end])} has no port {port!r}; remove the edge to it first."
+                    )
+
+    def text(self) -> str:
+        order = execution_order(digraph(self.network))
+        if len(order) < len(self.network.nodes):
+            raise FormulaError("these layers feed each other in a circle, which cannot be typed; remove an edge first.")
+        nodes = self.network.nodes
+        answers = self._plain_answers()
+        inputs = [key for key in self.network.ports("Input") if key in order]
+        rest = [key for key in order if nodes[key].type != "Input" and key not in answers]
+        lines = [f"{name} = {value!r}" for name, value in self.network.parameters.items()]
+        lines += [self._line(key) for key in (*inputs, *rest)]
+        given = [self._source(key, "in") for key in answers]
+        if given or not any(node.type == "Output" for node in nodes.values()):
+            lines.append(f"return {', '.join(given)}".rstrip())
+        return "\n".join(lines) + "\n"
+
+    def _layer(self, node: Node) -> Layer:
+        try:
+            return self.drawing.layer(node)
+        except Mistake as error:
+            raise FormulaError(f"{label(node)}: {error}; mend it first.") from None
+
+    def _names(self) -> dict[str, str]:
+        """What each node is called in the text: its id, where that is free."""
+        taken, found = set(self.network.parameters), {}
+        for key in self.network.nodes:
+            name = key
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            found[key] = name
+        return found
+
+    def _plain_answers(self) -> list[str]:
+        """The Outputs, where a line with return gives them back as they are."""
+        keys = list(self.network.ports("Output"))
+        if keys != [f"output_{number}" for number in range(1, len(keys) + 1)]:
+            return []
+        taken: set[str] = set()
+        for number, key in enumerate(keys, 1):
+            node, edge = self.network.nodes[key], self.sources.get(f"{key}.in")
+            if edge is None or self._extras(node):
+                return []
+            plain = self._source(key, "in")
+            name = plain if "." not in plain and plain not in taken else f"output_{number}"
+            taken.add(name)
+            if node.params != ({"name": name[:64]} if keys[1:] else {}):
+                return []
+        return keys
+
+    def _line(self, key: str) -> str:
+        node = self.network.nodes[key]
+        name, ports = self.names[key], [port.name for port in self.layers[key].inputs()]
+        tensors = [self._source(key, port) for port in ports]
+        if node.type in _SIGNS and not node.params and not self._extras(node) and "None" not in tensors:
+            return f"{name} = {tensors[0]} {_SIGNS[node.type]} {tensors[1]}"
+        called, words = self._words(node)
+        return f"{name} = {called}({', '.join([*tensors, *words])})"
+
+    def _words(self, node: Node) -> tuple[str, list[str]]:
+        """What is called, and its parameters with their names."""
+        params, called = dict(node.params), node.type
+        inner = self.networks.get(str(params.get("network"))) if node.type == SUBNETWORK else None
+        words = []
+        if inner is not None:
+            called = str(params.pop("network"))
+            values = params.get("values")
+            known = set(inner.parameters) - set(registry()[SUBNETWORK].model_fields) - set(NODE_FIELDS)
+            if isinstance(values, dict) and values and set(values) <= known:
+                del params["values"]
+                words = [f"{name}={self._number(value)}" for name, value in values.items()]
+        fields = {field.name: field.kind for field in form(registry()[node.type])}
+        words += [f"{name}={self._value(value, fields[name])}" for name, value in params.items()]
+        return called, [*words, *self._extras(node)]
+
+    def _extras(self, node: Node) -> list[str]:
+        found = {"title": node.title, "note": node.note, "frozen": node.frozen, "shares": node.shares}
+        words = [f"{name}={value!r}" for name, value in found.items() if value and name != "shares"]
+        if node.shares:
+            other = self.names.get(node.shares)
+            words.append(f"shares={other if other == node.shares else repr(node.shares)}")
+        return words
+
+    def _source(self, key: str, port: str) -> str:
+        """What comes in at a port."""
+        edge = self.sources.get(f"{key}.{port}")
+        if edge is None:
+            return "None"
+        ports = [known.name for known in self.layers[edge.source_node].outputs()]
+        name = self.names[edge.source_node]
+        return name if edge.source_port == ports[0] else f"{name}.{edge.source_port}"
+
+    def _value(self, value: Any, kind: str) -> str:
+        if kind in ("int", "float", "ints", "values"):
+            if isinstance(value, dict):
+                return "{" + ", ".join(f"{key!r}: {self._number(part)}" for key, part in value.items()) + "}"
+            if isinstance(value, list):
+                return f"({', '.join(map(self._number, value))}{',' if len(value) == 1 else ''})"
+            return self._number(value)
+        return repr(value)
+
+    def _number(self, value: Any) -> str:
+        """A number, or an expression without quotes where it is read as one again."""
+        if not isinstance(value, str) or value != value.strip() or "\n" in value or len(value) > MAX_LENGTH:
+            return repr(value)
+        try:
+            tree = ast.parse(value, mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return repr(value)
+        shadowed = {plain_name(name) for name in (*FUNCTIONS, SIZE)} & set(self.names.values())
+        bare = constant(tree) is None and is_numeric(tree, self.network.parameters) and not shadowed
+        return value if bare and not isinstance(tree, ast.Constant) and "#" not in value else repr(value)

@@ -1,0 +1,300 @@
+"""What a Keras configuration says, in one form for Sequential and Functional models of Keras 2 and 3."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from netloom.compile.importers.imported_model import Unreadable
+from netloom.compile.importers.keras.container import named
+
+MODELS = ("Sequential", "Functional", "Model")
+MAX_CALLS = 2_000
+MAX_DEPTH = 16
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A tensor: which output of which call of which layer."""
+
+    layer: str
+    call: int = 0
+    output: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """A use of a layer, with what it is given: tensors as `Ref`, everything else as it stands."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+    def refs(self) -> list[Ref]:
+        """All tensors, in order."""
+        return list(_refs([*self.args, *self.kwargs.values()]))
+
+
+@dataclass(eq=False)
+class LayerConfig:
+    """A layer, its settings and its uses."""
+
+    kind: str
+    name: str
+    module: str
+    config: dict[str, Any]
+    calls: list[Call] = field(default_factory=list)
+    model: ModelConfig | None = None
+    old: bool = False
+
+    @property
+    def is_operation(self) -> bool:
+        """Whether it is a function of tensors rather than a layer."""
+        return ".ops" in self.module
+
+    @property
+    def label(self) -> str:
+        return f"The layer {named(self.name)} ({named(self.kind)[1:-1]})"
+
+    def refuse(self, why: str) -> Unreadable:
+        return Unreadable(f"{self.label} {why}.")
+
+    def whole(self, name: str, default: int | None = None) -> int:
+        value = self.config.get(name, default)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if type(value) is not int or abs(value) > 10**9:
+            raise self.refuse(f"needs a whole number for {name}, not {named(value)}")
+        return value
+
+    def number(self, name: str, default: float | None = None) -> float:
+        return self.real(self.config.get(name, default), name)
+
+    def real(self, value: object, name: str) -> float:
+        if isinstance(value, dict):  # a serialised array of one number
+            value = value.get("config", {}).get("value") if isinstance(value.get("config"), dict) else None
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise self.refuse(f"needs a number for {name}, not {named(value)}")
+        return float(value)
+
+    def flag(self, name: str, default: bool) -> bool:
+        return bool(self.config.get(name, default))
+
+    def wholes(self, name: str, rank: int, default: int | None = None) -> tuple[int, ...]:
+        """A number for each axis, where one may stand for all."""
+        value = self.config.get(name)
+        value = default if value is None else value
+        found = (value,) * rank if type(value) is int else tuple(value) if isinstance(value, list) else ()
+        if len(found) != rank or any(type(part) is not int or not 0 <= part <= 10**6 for part in found):
+            raise self.refuse(f"needs {rank} whole number{'s' if rank > 1 else ''} for {name}, not {named(value)}")
+        return found
+
+    def choice(self, name: str, default: str, *known: str) -> str:
+        value = self.config.get(name, default)
+        if value not in known:
+            raise self.refuse(f"has {name}={named(value)}, which is not among {', '.join(known)}")
+        return str(value)
+
+
+@dataclass(eq=False)
+class ModelConfig:
+    """A model: layers by name, and which tensors come in and go out."""
+
+    name: str
+    layers: dict[str, LayerConfig]
+    inputs: list[Ref]
+    outputs: list[Ref]
+
+    def consumers(self, ref: Ref) -> list[tuple[LayerConfig, Call]]:
+        """The uses of a tensor."""
+        found = ((layer, call) for layer in self.layers.values() for call in layer.calls)
+        return [(layer, call) for layer, call in found if ref in call.refs()]
+
+
+def model(raw: Any, depth: int = 0, old: bool | None = None) -> ModelConfig:
+    """The model that a configuration describes.
+
+    Raises:
+        Unreadable: it describes none, or one that no file of Keras would hold.
+    """
+    if depth > MAX_DEPTH:
+        raise Unreadable(f"The models lie more than {MAX_DEPTH} deep in each other.")
+    if not isinstance(raw, dict) or not isinstance(raw.get("class_name"), str) or "config" not in raw:
+        raise Unreadable("This is no Keras model; save the text of model.to_json(), or the model with model.save().")
+    kind, config = raw["class_name"], raw["config"]
+    if kind not in MODELS:
+        raise Unreadable(
+            f"The model is of the class {named(kind)}, whose code is not in the file; "
+            "only Sequential and Functional models can be imported."
+        )
+    if isinstance(config, list):  # a Sequential as Keras 2.1 wrote it
+        config = {"layers": config}
+    if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
+        raise Unreadable(f"The model {named(raw.get('name', kind))} has no list of layers; save it again.")
+    if old is None:
+        old = "module" not in raw and str(raw.get("keras_version", "2")).startswith(("1", "2"))
+    layers: dict[str, LayerConfig] = {}
+    for number, entry in enumerate(config["layers"]):
+        layer = _layer(entry, number, depth, old)
+        if layer.name in layers:
+            raise Unreadable(f"Two layers are called {named(layer.name)}; a model names each once.")
+        layers[layer.name] = layer
+    if sum(len(layer.calls) for layer in layers.values()) + len(layers) > 2 * MAX_CALLS:
+        raise Unreadable(f"The model has more than {MAX_CALLS:,} layers, too many for one document.")
+    name = str(config.get("name") or kind.lower())
+    if kind == "Sequential":
+        return _sequential(name, layers, config)
+    inputs, outputs = _ends(config.get("input_layers")), _ends(config.get("output_layers"))
+    if not inputs or not outputs:
+        raise Unreadable(f"The model {named(name)} does not say which tensors come in and go out; save it again.")
+    outputs = _counted(layers, outputs, old)
+    for ref in outputs:
+        if ref.layer not in layers:
+            raise Unreadable(f"The model {named(name)} gives out the layer {named(ref.layer)}, which it does not have.")
+    for ref in inputs:
+        if ref.layer not in layers or layers[ref.layer].kind != "InputLayer":
+            raise Unreadable(f"The model {named(name)} takes in {named(ref.layer)}, which is no InputLayer of it.")
+    return ModelConfig(name, layers, inputs, outputs)
+
+
+def _counted(layers: dict[str, LayerConfig], outputs: list[Ref], old: bool) -> list[Ref]:
+    """The outputs, with the uses of inner models counted from 0.
+
+    Keras counts the making of an inner model as its first use: Keras 3 where outputs name a Functional, Keras 2 in all
+    places.
+    """
+    made = {name for name, layer in layers.items() if layer.model is not None and layer.kind != "Sequential"}
+    if old:
+        named_uses: dict[str, int] = {}
+        for ref in [*outputs, *(ref for layer in layers.values() for call in layer.calls for ref in call.refs())]:
+            named_uses[ref.layer] = max(named_uses.get(ref.layer, 0), ref.call)
+        inner = [layer for layer in layers.values() if layer.model is not None]
+        made = {layer.name for layer in inner if named_uses.get(layer.name, 0) == len(layer.calls)}
+
+    def moved(part: Any) -> Any:
+        if isinstance(part, Ref):
+            return Ref(part.layer, part.call - 1, part.output) if part.layer in made and part.call else part
+        return [moved(each) for each in part] if isinstance(part, list) else part
+
+    if old and made:
+        for layer in layers.values():
+            layer.calls = [
+                Call(tuple(moved(arg) for arg in call.args), {key: moved(arg) for key, arg in call.kwargs.items()})
+                for call in layer.calls
+            ]
+    return [moved(ref) for ref in outputs]
+
+
+def _layer(entry: Any, number: int, depth: int, old: bool) -> LayerConfig:
+    if not isinstance(entry, dict) or not isinstance(entry.get("class_name"), str):
+        raise Unreadable(f"Layer {number + 1} of the configuration says no class; save the model again.")
+    config = entry.get("config")
+    kind, module = entry["class_name"], str(entry.get("module") or "")
+    if kind in MODELS:
+        inner = model(entry, depth + 1, old)
+        name = str(entry.get("name") or inner.name)
+        found = LayerConfig(kind, name, module, config if isinstance(config, dict) else {}, model=inner, old=old)
+    else:
+        if not isinstance(config, dict):
+            raise Unreadable(f"Layer {number + 1} ({named(kind)}) has no settings; save the model again.")
+        name = str(entry.get("name") or config.get("name") or f"layer_{number + 1}")
+        found = LayerConfig(kind, name, module, config, old=old)
+    nodes = entry.get("inbound_nodes", [])
+    if not isinstance(nodes, list):
+        raise found.refuse("does not say what it is given")
+    found.calls = [_call(node) for node in nodes]
+    return found
+
+
+def _call(node: Any) -> Call:
+    if isinstance(node, dict):  # Keras 3
+        args, kwargs = node.get("args", []), node.get("kwargs", {})
+        if not isinstance(args, list) or not isinstance(kwargs, dict):
+            raise Unreadable("A layer's inputs are not written as Keras writes them; save the model again.")
+        return Call(tuple(_tensors(part) for part in args), {key: _tensors(part) for key, part in kwargs.items()})
+    if isinstance(node, list) and node and isinstance(node[0], str):
+        node = [node]
+    if not isinstance(node, list) or not node or not all(_is_ref(part) for part in node):
+        raise Unreadable("A layer's inputs are not written as Keras writes them; save the model again.")
+    refs = [Ref(part[0], part[1], part[2]) for part in node]
+    kwargs = {}
+    for part in node:
+        given = part[3] if len(part) > 3 and isinstance(part[3], dict) else {}
+        kwargs |= {key: Ref(*value[:3]) if _is_ref(value) else value for key, value in given.items()}
+    return Call((refs[0] if len(refs) == 1 else refs,), kwargs)
+
+
+def _is_ref(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) >= 3
+        and isinstance(value[0], str)
+        and type(value[1]) is int
+        and type(value[2]) is int
+    )
+
+
+def _tensors(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_tensors(each) for each in part]
+    if isinstance(part, dict) and part.get("class_name") == "__keras_tensor__":
+        inner = part.get("config")
+        history = inner.get("keras_history") if isinstance(inner, dict) else None
+        if history is None or not _is_ref(history):
+            raise Unreadable("A tensor does not say where it comes from; save the model again.")
+        return Ref(*history[:3])
+    return part
+
+
+def _refs(parts: Any) -> Iterator[Ref]:
+    for part in parts:
+        if isinstance(part, Ref):
+            yield part
+        elif isinstance(part, list):
+            yield from _refs(part)
+        elif isinstance(part, dict):
+            yield from _refs(part.values())
+
+
+def _ends(raw: Any) -> list[Ref]:
+    if _is_ref(raw):
+        return [Ref(*raw[:3])]
+    if isinstance(raw, dict):
+        raw = list(raw.values())
+    return [ref for part in raw for ref in _ends(part)] if isinstance(raw, list) else []
+
+
+def _sequential(name: str, layers: dict[str, LayerConfig], config: dict[str, Any]) -> ModelConfig:
+    if not layers:
+        raise Unreadable(f"The Sequential model {named(name)} has no layers.")
+    first = next(iter(layers.values()))
+    if first.kind != "InputLayer":
+        inner = first.model.layers[first.model.inputs[0].layer].config if first.model else first.config
+        shape = next(
+            (
+                found
+                for found in (
+                    inner.get("batch_input_shape"),
+                    inner.get("batch_shape"),
+                    config.get("build_input_shape"),
+                )
+                if isinstance(found, list)
+            ),
+            None,
+        )
+        if shape is None:
+            raise Unreadable(
+                f"The Sequential model {named(name)} does not say what shape comes in; "
+                "put an Input first, or call the model once, and save it again."
+            )
+        key = "input"
+        while key in layers:
+            key += "_"
+        entry = LayerConfig("InputLayer", key, "", {"batch_shape": shape, "dtype": inner.get("dtype", "float32")})
+        layers = {key: entry, **layers}
+    chain = list(layers.values())
+    for before, layer in pairwise(chain):
+        layer.calls = [Call((Ref(before.name),))]
+    return ModelConfig(name, layers, [Ref(chain[0].name)], [Ref(chain[-1].name)])

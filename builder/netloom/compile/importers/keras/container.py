@@ -1,0 +1,204 @@
+"""The file itself: a zip of configuration and weights, or JSON alone. Nothing of it is trusted or unpacked to disk."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import h5py  # type: ignore[import-untyped]
+import numpy as np
+
+from netloom.compile.importers.imported_model import Unreadable
+from netloom.core.text import plain
+
+CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+MAX_MEMBERS = 10_000
+MAX_RATIO = 100
+# How much larger weights may become than their file, which half-precision ones do.
+MAX_GROWTH = 4
+MAX_CONFIG_BYTES = 32 * 2**20
+MAX_WEIGHTS_BYTES = 8 * 2**30
+# Below so many bytes nothing is a bomb.
+HARMLESS_BYTES = 65_536
+_ZIP = b"PK\x03\x04"
+_CHUNK = 2**20
+_DAMAGED = (
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, zlib.error, lzma.LZMAError),
+    *(struct.error, UnicodeError),
+)
+
+
+def named(text: object) -> str:
+    """A name out of a file, as a message may show it."""
+    return f"“{plain(str(text)[:200])[:60]}”"
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file begins as a zip does."""
+    with path.open("rb") as file:
+        return file.read(4) == _ZIP
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Any, Weights | None]]:
+    """The configuration of a Keras file, and its weights where it has any.
+
+    Raises:
+        Unreadable: the file is damaged, too large, or none of Keras.
+    """
+    try:
+        if not is_zip(path):
+            with path.open("rb") as file:
+                yield parsed(file.read(MAX_CONFIG_BYTES + 1)), None
+            return
+        with zipfile.ZipFile(path) as archive, TemporaryFile() as space:
+            members = _members(archive)
+            if CONFIG not in members:
+                raise Unreadable(f"The zip has no {CONFIG}, so it is no .keras file; save the model with model.save().")
+            config = parsed(_text(archive, members[CONFIG]))
+            if WEIGHTS not in members:
+                yield config, None
+                return
+            _copy(archive, members[WEIGHTS], space)
+            space.seek(0)
+            with _hdf5(space) as file:
+                yield config, Weights(file, max(HARMLESS_BYTES, MAX_GROWTH * members[WEIGHTS].file_size))
+    except _DAMAGED as error:
+        raise Unreadable(
+            f"The zip is damaged or incomplete ({plain(str(error))[:80]}); save the model again."
+        ) from None
+    except OSError as error:
+        reason = plain(error.strerror or str(error))[:80]
+        raise Unreadable(f"The file cannot be read ({reason}); check that it is there and complete.") from None
+
+
+def parsed(data: bytes) -> Any:
+    """JSON as data, within bounds."""
+    if len(data) > MAX_CONFIG_BYTES:
+        raise Unreadable(f"The configuration is larger than {MAX_CONFIG_BYTES // 2**20} MiB, which no model needs.")
+    try:
+        found = json.loads(data.decode("utf-8"))
+        return json.loads(found) if isinstance(found, str) else found  # some save the text of to_json() as JSON again
+    except RecursionError:
+        raise Unreadable("The configuration is nested too deeply to be a model.") from None
+    except ValueError:
+        raise Unreadable("The configuration is no JSON; save the text of model.to_json(), or model.save().") from None
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    infos = archive.infolist()
+    if len(infos) > MAX_MEMBERS:
+        raise Unreadable(f"The zip has {len(infos):,} members; a model has at most {MAX_MEMBERS:,}.")
+    found: dict[str, zipfile.ZipInfo] = {}
+    for info in infos:
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise Unreadable(f"The zip holds the link {named(info.filename)}; a model is made of plain files.")
+        if info.filename.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", info.filename):
+            raise Unreadable(f"The zip holds {named(info.filename)}, which points out of it; a model does not.")
+        if info.filename in found:
+            raise Unreadable(f"The zip holds {named(info.filename)} twice; save the model again.")
+        if info.flag_bits & 1:
+            raise Unreadable(f"{named(info.filename)} is encrypted; save the model without a password.")
+        if info.file_size > max(HARMLESS_BYTES, MAX_RATIO * info.compress_size):
+            raise Unreadable(
+                f"{named(info.filename)} would unpack to more than {MAX_RATIO} times its size; a model does not."
+            )
+        found[info.filename] = info
+    return found
+
+
+def _text(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    with archive.open(info) as file:
+        return file.read(MAX_CONFIG_BYTES + 1)
+
+
+def _copy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, space: IO[bytes]) -> None:
+    if info.file_size > MAX_WEIGHTS_BYTES:
+        raise Unreadable(f"The weights take more than {MAX_WEIGHTS_BYTES // 2**30} GiB, too much to be imported here.")
+    left = info.file_size
+    with archive.open(info) as file:
+        while chunk := file.read(_CHUNK):
+            left -= len(chunk)
+            if left < 0:
+                raise Unreadable("The zip holds more than it says; save the model again.")
+            space.write(chunk)
+
+
+def _hdf5(space: IO[bytes]) -> h5py.File:
+    try:
+        return h5py.File(space, "r")
+    except (OSError, RuntimeError, ValueError, KeyError):
+        raise Unreadable("The weights are no HDF5 or are damaged; save the model again with model.save().") from None
+
+
+class Weights:
+    """The weights in an HDF5 file. Only plain arrays within it are read; links out of it are refused."""
+
+    def __init__(self, group: h5py.Group, room: int, known: dict[int, np.ndarray] | None = None) -> None:
+        self._group = group
+        # All arrays together, each read once, take little more than the file: Keras does not compress them.
+        self._room = room
+        self._known: dict[int, np.ndarray] = {} if known is None else known
+
+    def inside(self, *names: str) -> Weights | None:
+        """What lies under a path, if anything does."""
+        group = self._group
+        for name in names:
+            found = self._member(group, name)
+            if not isinstance(found, h5py.Group):
+                return None
+            group = found
+        return Weights(group, self._room, self._known)
+
+    def __len__(self) -> int:
+        """How many variables lie here."""
+        holder = self.inside("vars")
+        return 0 if holder is None else len(holder._group)
+
+    def arrays(self) -> list[np.ndarray]:
+        """The variables that lie here, in Keras's order."""
+        holder = self.inside("vars")
+        return [] if holder is None else [holder._array(str(number)) for number in range(len(self))]
+
+    def _array(self, name: str) -> np.ndarray:
+        found = self._member(self._group, name)
+        try:
+            return self._read(found, name)
+        except Unreadable:
+            raise
+        except (OSError, RuntimeError, ValueError, TypeError, KeyError, MemoryError):
+            raise Unreadable("The weights are damaged; save the model again with model.save().") from None
+
+    def _read(self, found: Any, name: str) -> np.ndarray:
+        if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+            raise Unreadable(f"The weights hold {named(name)}, which is no plain array; save the model again.")
+        if found.dtype.kind not in "fiu":
+            raise Unreadable(f"Weights of the type {named(found.dtype)} are not known; save the model as float32.")
+        address = h5py.h5o.get_info(found.id).addr
+        if address not in self._known:
+            taken = sum(array.nbytes for array in self._known.values())
+            if taken + int(found.size or 0) * 4 > self._room:
+                raise Unreadable("The arrays of weights would unpack to much more than their file; save them again.")
+            self._known[address] = np.asarray(found[()], dtype=np.float32)
+        return self._known[address]
+
+    @staticmethod
+    def _member(group: h5py.Group, name: str) -> Any:
+        try:
+            link = group.get(name, getlink=True)
+            found = group[name] if isinstance(link, h5py.HardLink) else None
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError):
+            raise Unreadable("The weights are damaged; save the model again with model.save().") from None
+        if link is not None and found is None:
+            raise Unreadable(f"The weights hold the link {named(name)}; a model's weights are plain arrays.")
+        return found

@@ -1,0 +1,167 @@
+"""Normalisation, and fixed factors and constants."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from netloom.compile.importers.keras.container import named
+from netloom.compile.importers.keras.graph_builder import Use, Value
+from netloom.compile.importers.keras.operator_table import handles
+
+
+@handles("BatchNormalization")
+def _batch_norm(use: Use) -> Value:
+    layer, value = use.layer, use.value
+    axis = layer.config.get("axis", -1)
+    axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+    if type(axis) is not int or not value.axis(axis):
+        raise use.refuse(f"needs one axis of its tensor, not {named(axis)}")
+    keras = axis % value.rank
+    if keras == value.rank - 1:
+        value = use.sheet.first(value)
+    elif keras == 1 and value.rank < 5:
+        value = use.sheet.last(value)
+    else:
+        raise use.refuse("normalises along an axis in the middle, which has no layer here")
+    center, scale = layer.flag("center", True), layer.flag("scale", True)
+    momentum = min(1.0, max(1e-6, 1 - layer.number("momentum", 0.99)))
+    params = {
+        "momentum": round(momentum, 9),
+        "epsilon": layer.number("epsilon", 1e-3),
+        "affine": center or scale,
+    }
+    dimensions = max(1, value.rank - 2)
+    made = use.like(f"BatchNorm{dimensions}d", params, value)
+    arrays = use.arrays(count=2 + center + scale)
+    if arrays:
+        mean, variance = arrays[-2:]
+        weight = arrays[0] if scale else np.ones_like(mean)
+        bias = arrays[scale] if center else np.zeros_like(mean)
+        if value.order is not None and len(mean) == len(value.order):
+            mean, variance, weight, bias = (array[value.order] for array in (mean, variance, weight, bias))
+        affine = {"weight": weight, "bias": bias} if center or scale else {}
+        use.keep(made, running_mean=mean, running_var=variance, **affine)
+    if center != scale:
+        use.remark(f"has no {'factor' if center else 'constant'} in Keras; here it starts at {int(center)}.")
+    return made
+
+
+@handles("LayerNormalization", "RMSNormalization")
+def _layer_norm(use: Use) -> Value:
+    layer, value = use.layer, use.sheet.last(use.value)
+    raw = layer.config.get("axis", -1)
+    axes = sorted(value.axis(axis) for axis in (raw if isinstance(raw, list) else [raw]) if type(axis) is int)
+    if not axes or axes != list(range(value.rank - len(axes), value.rank)):
+        raise use.refuse(f"normalises over {named(raw)}, but only the last axes can be taken here")
+    if layer.config.get("rms_scaling"):
+        raise use.refuse("scales by the mean square in a way that has no layer here")
+    root = layer.kind == "RMSNormalization"
+    center, scale = not root and layer.flag("center", True), root or layer.flag("scale", True)
+    params = {
+        "epsilon": layer.number("epsilon", 1e-6 if root else 1e-3),
+        "axes": len(axes),
+        "affine": center or scale,
+    }
+    made = use.add("RMSNorm" if root else "LayerNorm", params, value, main=True)
+    arrays = use.arrays(count=center + scale)
+    if arrays:
+        lengths = tuple(value.spec.size(axis) for axis in axes)
+        weight = arrays[0] if scale else np.ones(lengths)
+        bias = arrays[scale] if center else np.zeros(lengths)
+        use.keep(made, weight=weight, **({} if root else {"bias": bias}))
+    return made
+
+
+@handles("GroupNormalization")
+def _group_norm(use: Use) -> Value:
+    layer, value = use.layer, use.value
+    axis = layer.config.get("axis", -1)
+    if type(axis) is not int or value.axis(axis) != value.axis(-1):
+        raise use.refuse("groups along an axis other than the last")
+    value = use.sheet.first(value)
+    groups = layer.whole("groups", 32)
+    center, scale = layer.flag("center", True), layer.flag("scale", True)
+    params = {
+        "groups": value.shape[0] if groups == -1 else groups,
+        "epsilon": layer.number("epsilon", 1e-3),
+        "affine": center or scale,
+    }
+    made = use.like("GroupNorm", params, value)
+    arrays = use.arrays(count=center + scale)
+    if arrays:
+        channels = value.shape[0]
+        weight = arrays[0] if scale else np.ones(channels)
+        use.keep(made, weight=weight, bias=arrays[scale] if center else np.zeros(channels))
+    return made
+
+
+@handles("UnitNormalization")
+def _unit(use: Use) -> Value:
+    raw = use.layer.config.get("axis", -1)
+    axes = raw if isinstance(raw, list) else [raw]
+    if len(axes) != 1 or type(axes[0]) is not int or not use.value.axis(axes[0]):
+        raise use.refuse("normalises over several axes, but here it can be one")
+    return use.like("Normalize", {"axis": use.value.axis(axes[0])}, use.value)
+
+
+@handles("Rescaling")
+def _rescaling(use: Use) -> Value:
+    scale, offset = (_numbers(use, name, default) for name, default in (("scale", 1.0), ("offset", 0.0)))
+    return _affine(use, use.value, scale, offset)
+
+
+@handles("Normalization")
+def _normalization(use: Use) -> Value:
+    layer, value = use.layer, use.value
+    axis = layer.config.get("axis", -1)
+    axes = [] if axis is None else axis if isinstance(axis, list) else [axis]
+    if len(axes) > 1 or (axes and value.axis(axes[0]) != value.axis(-1)):
+        raise use.refuse("has statistics along an axis other than the last")
+    if layer.config.get("mean") is not None:
+        mean, variance = _numbers(use, "mean", 0.0), _numbers(use, "variance", 1.0)
+    else:
+        arrays = use.arrays(count=(3, 2))
+        if not arrays:
+            raise use.refuse("has learned its statistics, which JSON alone does not hold; take the .keras file")
+        mean, variance = arrays[0].reshape(-1).astype(np.float64), arrays[1].reshape(-1).astype(np.float64)
+    spread = np.maximum(np.sqrt(np.maximum(variance, 0)), 1e-7)
+    if layer.flag("invert", False):
+        return _affine(use, value, spread, mean)
+    return _affine(use, value, 1 / spread, -mean / spread)
+
+
+def _numbers(use: Use, name: str, default: float) -> np.ndarray:
+    found = use.layer.config.get(name, default)
+    if isinstance(found, dict):
+        inner = found.get("config")
+        found = inner.get("value") if isinstance(inner, dict) else None
+    while isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    return np.array([use.layer.real(part, name) for part in (found if isinstance(found, list) else [found])])
+
+
+def _affine(use: Use, value: Value, scale: np.ndarray, offset: np.ndarray) -> Value:
+    """x·scale + offset, one number for all or one for each channel."""
+    if scale.size > 1 and np.all(scale == scale[0]):
+        scale = scale[:1]
+    if offset.size > 1 and np.all(offset == offset[0]):
+        offset = offset[:1]
+    if scale.size == offset.size == 1:
+        return use.like("ScaleShift", {"scale": float(scale[0]), "shift": float(offset[0])}, value)
+    if value.order is not None:
+        raise use.refuse("follows a Flatten in a way that is not known here")
+    made = value
+    for kind, numbers, neutral in (("Multiply", scale, 1), ("Add", offset, 0)):
+        if numbers.size == 1 and numbers[0] == neutral:
+            continue
+        count = value.keras[-1]
+        if numbers.size not in (1, count):
+            raise use.refuse(f"has {numbers.size} numbers for {count} channels")
+        if numbers.size > 1_000:
+            raise use.refuse("has numbers for more than 1,000 channels, too many to be typed into a layer")
+        shape = [1] * (value.rank - 1)
+        shape[0 if value.first else -1] = numbers.size
+        text = ", ".join(repr(float(number)) for number in numbers)
+        constant = use.add("Constant", {"values": text, "shape": shape}, value)
+        made = use.add(kind, {}, made, constant, main=kind == "Add", first=value.first)
+    return made

@@ -1,0 +1,47 @@
+"""Layers that act while training only, or not at all."""
+
+from __future__ import annotations
+
+from netloom.compile.importers.keras.graph_builder import Use, Value
+from netloom.compile.importers.keras.operator_table import handles
+
+
+@handles("Dropout", "GaussianDropout", "AlphaDropout")
+def _dropout(use: Use) -> Value:
+    kind = "AlphaDropout" if use.layer.kind == "AlphaDropout" else "Dropout"
+    if use.layer.kind == "GaussianDropout":
+        use.remark("Gaussian dropout becomes plain dropout of the same rate; the trained answers are the same.")
+    if use.layer.config.get("noise_shape"):
+        use.remark("the shape of its noise is not taken; each number is dropped on its own.")
+    return use.like(kind, {"rate": use.layer.number("rate")}, use.value)
+
+
+@handles("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
+def _channel_dropout(use: Use) -> Value:
+    value = use.sheet.first(use.value)
+    return use.like(f"Dropout{value.rank - 2}d", {"rate": use.layer.number("rate")}, value)
+
+
+@handles("GaussianNoise")
+def _noise(use: Use) -> Value:
+    return use.like("GaussianNoise", {"std": use.layer.number("stddev")}, use.value)
+
+
+@handles("ActivityRegularization", "Identity")
+def _identity(use: Use) -> Value:
+    return use.like("Identity", {}, use.value)
+
+
+@handles("Masking")
+def _masking(use: Use) -> Value:
+    use.remark("masks are not taken; steps that Keras would skip count like the others.")
+    return use.like("Identity", {}, use.value)
+
+
+@handles(
+    *("RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness"),
+    *("RandomHue", "RandomSaturation", "RandomSharpness", "RandomColorJitter", "RandomShear", "RandomErasing"),
+)
+def _augmentation(use: Use) -> Value:
+    use.remark("changes of the images while training are not taken; the trained answers are the same.")
+    return use.like("Identity", {}, use.value)

@@ -1,0 +1,212 @@
+"""Layers over sequences: embeddings, recurrent layers, attention, and wrappers around layers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from netloom.compile.importers.keras.config import LayerConfig
+from netloom.compile.importers.keras.container import named
+from netloom.compile.importers.keras.graph_builder import Use, Value, is_value
+from netloom.compile.importers.keras.operator_table import LAYERS, handles
+
+RECURRENT = {"LSTM": "LSTM", "GRU": "GRU", "SimpleRNN": "RNN"}
+MERGED = {"sum": "Add", "mul": "Multiply", "ave": "Average"}
+
+
+@handles("Embedding")
+def _embedding(use: Use) -> Value:
+    value = use.value
+    if value.spec.dtype != "int":
+        value = use.add("Cast", {"to": "int"}, value)
+    if use.layer.flag("mask_zero", False):
+        use.remark("masks are not taken; steps with the token 0 count like the others.")
+    if use.layer.config.get("quantization_config") or use.layer.config.get("lora_rank"):
+        raise use.refuse("is quantised or has LoRA weights, which cannot be taken; save it without")
+    params = {"vocabulary": use.layer.whole("input_dim"), "dim": use.layer.whole("output_dim")}
+    made = use.add("Embedding", params, value, main=True)
+    arrays = use.arrays(count=1)
+    if arrays:
+        use.keep(made, weight=arrays[0])
+    return made
+
+
+@handles(*RECURRENT)
+def _recurrent(use: Use) -> Value:
+    layer = use.layer
+    value = use.sheet.last(_only(use))
+    if layer.flag("go_backwards", False):
+        value = use.add("Flip", {"axes": [1]}, value)
+    params = _settings(use, layer)
+    out, state = use.sheet.several(RECURRENT[layer.kind], params, value, key=layer.name)
+    arrays = use.arrays("cell", count=2 + layer.flag("use_bias", True))
+    if arrays:
+        use.keep(out, **_gates(use, layer, arrays, ""))
+    return out if layer.flag("return_sequences", False) else state
+
+
+@handles("Bidirectional")
+def _bidirectional(use: Use) -> Value:
+    inner = _inner(use, "layer")
+    back = _inner(use, "backward_layer") if isinstance(use.layer.config.get("backward_layer"), dict) else inner
+    if inner.kind not in RECURRENT or back.kind != inner.kind:
+        raise use.refuse(f"wraps {named(inner.kind)}, but only LSTM, GRU and SimpleRNN can be taken in both directions")
+    same = ("units", "activation", "recurrent_activation", "use_bias", "return_sequences", "reset_after")
+    if any(inner.config.get(name) != back.config.get(name) for name in same) or inner.flag("go_backwards", False):
+        raise use.refuse("has different layers in its two directions, which have no layer here")
+    value = use.sheet.last(_only(use))
+    params = {**_settings(use, inner), "bidirectional": True}
+    out, state = use.sheet.several(RECURRENT[inner.kind], params, value, key=use.layer.name)
+    for part, suffix in (("forward_layer", ""), ("backward_layer", "_reverse")):
+        arrays = use.arrays(part, "cell", count=2 + inner.flag("use_bias", True))
+        if arrays:
+            use.keep(out, **_gates(use, inner, arrays, suffix))
+    made = out if inner.flag("return_sequences", False) else state
+    mode = use.layer.config.get("merge_mode", "concat")
+    if mode == "concat":
+        return made
+    if mode not in MERGED:
+        raise use.refuse("gives its two directions apart; here they are joined")
+    halves = use.sheet.several("Chunk", {"axis": -1, "count": 2}, made, key=f"{use.layer.name}_chunk")
+    return use.add(MERGED[mode], {}, *halves)
+
+
+def _only(use: Use) -> Value:
+    """The sequence, if nothing else is given."""
+    if use.layer.flag("return_state", False) or len(use.values) != 1 or any(map(is_value, use.kwargs.values())):
+        raise use.refuse("takes or gives its state, which a recurrent layer here keeps to itself")
+    return use.value
+
+
+def _settings(use: Use, layer: LayerConfig) -> dict[str, Any]:
+    kind = layer.kind
+    activation = layer.config.get("activation", "tanh")
+    if activation != "tanh" and not (kind == "SimpleRNN" and activation == "relu"):
+        raise use.refuse(f"has the activation {named(activation)}, but a recurrent layer here has tanh")
+    if kind != "SimpleRNN" and layer.config.get("recurrent_activation", "sigmoid") != "sigmoid":
+        raise use.refuse(f"has gates with {named(layer.config['recurrent_activation'])}, but here they have sigmoid")
+    if kind == "GRU" and not layer.flag("reset_after", True):
+        raise use.refuse("resets its state before the product (reset_after=False), but a GRU here does so after it")
+    if layer.flag("return_state", False):
+        raise use.refuse("gives its state, which a recurrent layer here keeps to itself")
+    if layer.config.get("dropout") or layer.config.get("recurrent_dropout"):
+        use.remark("dropout inside a recurrent layer is not taken; the trained answers are the same.")
+    if layer.flag("stateful", False):
+        use.remark("the state is not kept from batch to batch, but starts at zero.")
+    params: dict[str, Any] = {"hidden_size": layer.whole("units")}
+    return params | ({"nonlinearity": "relu"} if activation == "relu" else {})
+
+
+def _gates(use: Use, layer: LayerConfig, arrays: list[np.ndarray], suffix: str) -> dict[str, np.ndarray]:
+    """The weights of one direction, with the gates in PyTorch's order."""
+    units = layer.whole("units")
+    order = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "SimpleRNN": (0,)}[layer.kind]
+
+    def turned(array: np.ndarray) -> np.ndarray:
+        if array.shape[-1] != units * len(order):
+            raise use.refuse(f"has weights of the shape {array.shape}, which do not fit {units} units")
+        return np.concatenate([array[..., units * gate : units * (gate + 1)] for gate in order], axis=-1)
+
+    kernel, recurrent = turned(arrays[0]), turned(arrays[1])
+    bias = turned(arrays[2]) if len(arrays) > 2 else np.zeros(units * len(order), np.float32)
+    one, other = (bias[0], bias[1]) if bias.ndim == 2 else (bias, np.zeros_like(bias))
+    return {
+        f"weight_ih_l0{suffix}": kernel.T,
+        f"weight_hh_l0{suffix}": recurrent.T,
+        f"bias_ih_l0{suffix}": one,
+        f"bias_hh_l0{suffix}": other,
+    }
+
+
+def _inner(use: Use, name: str) -> LayerConfig:
+    """The layer that a wrapper holds."""
+    raw = use.layer.config.get(name)
+    raw = raw if isinstance(raw, dict) else {}
+    kind, config = raw.get("class_name"), raw.get("config")
+    if not isinstance(kind, str) or not isinstance(config, dict):
+        raise use.refuse("does not say which layer it wraps")
+    return replace(use.layer, kind=kind, config=config, module=str(raw.get("module") or ""))
+
+
+# Layers that do the same to each step whether they are wrapped or not.
+_EACH = (
+    *("Dense", "Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "Dropout", "LayerNormalization", "Rescaling"),
+    *("BatchNormalization", "Identity"),
+)
+
+
+@handles("TimeDistributed")
+def _time_distributed(use: Use) -> Value:
+    inner = _inner(use, "layer")
+    weights = use.weights.inside("layer") if use.weights is not None else None
+    value = use.sheet.last(use.value)
+    if inner.kind == "Flatten":
+        return use.add("Reshape", {"shape": [value.shape[0], -1]}, value, main=True)
+    axis = inner.config.get("axis", -1)
+    if inner.kind not in _EACH or axis not in (-1, [-1]):
+        raise use.refuse(f"applies {named(inner.kind)} to each step; only layers such as Dense can be taken so")
+    return LAYERS[inner.kind](replace(use, layer=inner, args=[value], weights=weights))
+
+
+@handles("MultiHeadAttention")
+def _attention(use: Use) -> Value:
+    layer = use.layer
+    given = [arg for arg in use.args if is_value(arg)]
+    by_name = {name: value for name, value in use.kwargs.items() if is_value(value)}
+    names = ["query", "value", "key"]
+    tensors = dict(zip(names, given, strict=False)) | by_name
+    if not {"query", "value"} <= set(tensors) or set(tensors) - set(names):
+        raise use.refuse("is given a mask or tensors in an order that is not known here")
+    turned = {name: use.sheet.last(value) for name, value in tensors.items()}
+    query, value = turned["query"], turned["value"]
+    if turned.get("key", value).reference != value.reference:
+        raise use.refuse("has keys other than its values, which has no layer here")
+    heads, width = layer.whole("num_heads"), layer.whole("key_dim")
+    axes = layer.config.get("attention_axes")
+    plain = (
+        query.rank == value.rank == 3
+        and layer.config.get("value_dim") in (None, width)
+        and layer.config.get("output_shape") in (None, [query.shape[-1]], query.shape[-1])
+        and axes in (None, 1, -2, [1], [-2])
+        and not layer.config.get("use_gate")
+        and layer.config.get("sliding_window") is None
+    )
+    if not plain:
+        raise use.refuse("has widths, axes, gates or a window that the attention here does not have")
+    if use.kwargs.get("return_attention_scores"):
+        raise use.refuse("gives its weights as well, which attention here keeps to itself")
+    causal, bias = bool(use.kwargs.get("use_causal_mask")), layer.flag("use_bias", True)
+    params: dict[str, Any] = {"heads": heads, "dropout": layer.number("dropout", 0.0), "bias": bias}
+    if heads * width != query.shape[-1]:
+        params["head_width"] = width
+    if query.reference == value.reference:
+        made = use.add("SelfAttention", {**params, "causal": causal}, query, main=True)
+    elif causal:
+        raise use.refuse("is causal over another sequence, which has no layer here")
+    else:
+        made = use.add("CrossAttention", params, query, value, main=True)
+    for path, name in (("query_dense", "q"), ("key_dense", "k"), ("value_dense", "v"), ("output_dense", "out")):
+        arrays = use.arrays(path, count=1 + bias)
+        if arrays:
+            kernel = arrays[0]
+            matrix = kernel.reshape(-1, kernel.shape[-1]) if name == "out" else kernel.reshape(kernel.shape[0], -1)
+            named_arrays = {f"{name}.weight": matrix.T, **({f"{name}.bias": arrays[1].reshape(-1)} if bias else {})}
+            use.keep(made, **named_arrays)
+    return made
+
+
+@handles("Attention")
+def _dot_product(use: Use) -> Value:
+    if use.layer.flag("use_scale", False) or use.layer.config.get("score_mode", "dot") != "dot":
+        raise use.refuse("learns a scale or has another score than a product, which has no layer here")
+    values = [use.sheet.last(value) for value in use.values]
+    if not 2 <= len(values) <= 3 or any(value.rank != 3 for value in values) or any(map(is_value, use.kwargs.values())):
+        raise use.refuse("needs a query, a value and perhaps a key, each a sequence")
+    if use.kwargs.get("use_causal_mask") or use.layer.flag("causal", False):
+        raise use.refuse("is causal, which this import does not know")
+    query, value, key = values[0], values[1], values[-1]
+    scores = use.add("MatMul", {"transpose_b": True}, query, key)
+    shares = use.add("Softmax", {}, scores)
+    return use.add("MatMul", {}, shares, value, main=True)

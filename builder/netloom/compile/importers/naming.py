@@ -1,0 +1,160 @@
+"""What the networks are called that are found in a file, and the nodes in them and for them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Container, Iterable, Sequence
+from itertools import count
+
+from netloom.document import Network, Node
+from netloom.document.project import SUBNETWORK, is_identifier
+
+_ATTENTION = frozenset({"MultiHeadAttention", "SelfAttention", "CrossAttention", "DotProductAttention", "Softmax"})
+_CONVOLUTIONS = ("Conv", "Depthwise", "Separable")
+_RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
+_PARAMETERS = {"repeat": "times", "filters": "width", "units": "width", "dim": "width", "kernel_size": "kernel"}
+
+
+class Names:
+    """The names of a file's modules, such as layer1.0.conv1, by the nodes that they became."""
+
+    def __init__(self, network: Network) -> None:
+        # Equal weights, such as those of fresh normalisations, are one in a file, under the name of the first.
+        times = Counter(node.title for node in network.nodes.values())
+        paths = {key: _path(node.title) for key, node in network.nodes.items() if times[node.title] == 1}
+        self.dotted = any(paths.values())
+        if not self.dotted:  # as in Keras, where a layer may be called conv2_block1_1_conv
+            paths = {key: tuple(key.split("_")) for key in network.nodes}
+        self.paths = {key: path for key, path in paths.items() if path}
+        # How many nodes lie in each module.
+        self.inside = Counter(path[:size] for path in self.paths.values() for size in range(len(path)))
+
+    def replace(self, nodes: Collection[str], key: str) -> None:
+        """A node takes the place of others."""
+        prefix = self.prefix(nodes)
+        for path in filter(None, [self.paths.pop(node, ()) for node in nodes]):
+            self.inside.subtract(path[:size] for size in range(len(path)))
+        if prefix:
+            self.paths[key] = prefix
+            self.inside.update(prefix[:size] for size in range(len(prefix)))
+
+    def prefix(self, nodes: Iterable[str]) -> tuple[str, ...]:
+        """The module to which all of these belong."""
+        paths = [self.paths[node] for node in nodes if node in self.paths]
+        return paths[0][:-1] if len(paths) == 1 else _common(paths)
+
+    def follows(self, nodes: Collection[str]) -> bool:
+        """Whether these nodes are what one module of the file became."""
+        prefix = self.prefix(nodes)
+        paths = [self.paths[key] for key in nodes if key in self.paths]
+        return bool(prefix) and sum(len(path) > len(prefix) for path in paths) == self.inside[prefix]
+
+    def use(self, nodes: Iterable[str], network: str, taken: Container[str]) -> tuple[str, str]:
+        """The id and title of the node that stands for a network, in the place of some nodes."""
+        prefix = self.prefix(nodes)
+        key, title = _identifier("_".join(prefix)), ".".join(prefix) if self.dotted else ""
+        if not is_identifier(key):
+            key, prefix, title = network, (), ""
+        for number in count(1):
+            name = key if number == 1 and prefix else f"{key[:56]}_{number}"
+            if name not in taken and is_identifier(name):
+                return name, title[:200]
+        raise AssertionError("there is always a number left")
+
+
+def _path(title: str) -> tuple[str, ...]:
+    """The module that a title names: of layer1.0.conv1 all, of /layer1/layer1.0/conv1/Conv all but the operator."""
+    if title.startswith("/"):
+        parts = [part for part in title.split("/") if part][:-1]
+        found: list[str] = []
+        for part in parts:
+            found = part.split(".") if found and part.startswith(".".join(found) + ".") else [*found, *part.split(".")]
+        return tuple(found)
+    return tuple(title.split(".")) if re.fullmatch(r"[\w.]+\.[\w.]+", title) else ()
+
+
+def _common(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    if not paths:
+        return ()
+    low, high = min(paths), max(paths)
+    size = next(
+        (place for place, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high))
+    )
+    return low[:size]
+
+
+def network_name(nodes: Sequence[Node], skips: bool, taken: Container[str]) -> str:
+    """What a pattern is called, after what it is made of; `skips`: whether what comes in is added to what goes out."""
+    base = _base(nodes, skips)
+    for number in count(1):
+        name = base if number == 1 else f"{base}_{number}"
+        if name not in taken:
+            return name
+    raise AssertionError("there is always a number left")
+
+
+def _base(nodes: Sequence[Node], skips: bool) -> str:
+    types = {node.type for node in nodes}
+    adds = "Add" in types
+    inner = " ".join(str(node.params.get("network", "")) for node in nodes if node.type == SUBNETWORK)
+    convolves = any(kind.startswith(_CONVOLUTIONS) for kind in types) or "conv" in inner
+    if (types & _ATTENTION or "attention" in inner) and types & {"LayerNorm", "RMSNorm"}:
+        return "encoder_layer"
+    if "inverted" in inner and adds:
+        return "inverted_residual"
+    if sum(node.type == SUBNETWORK for node in nodes) > 1:
+        return "stage"
+    if types & _RECURRENT:
+        return "recurrent_layer"
+    if convolves:
+        deep = any(node.type.startswith("Conv") and node.params.get("groups", 1) != 1 for node in nodes)
+        if deep:
+            return "inverted_residual" if adds else "inverted_block"
+        return ("residual_block" if skips else "projection_block") if adds else "conv_block"
+    if types & _ATTENTION:
+        return "attention_block"
+    if "Linear" in types:
+        return "residual_block" if adds else "dense_block"
+    return "block"
+
+
+def inner_ids(order: Sequence[str], network: Network, names: Names) -> dict[str, str]:
+    """Ids for the nodes of a pattern inside its network."""
+    prefix = names.prefix(order)
+    taken = {"input_1", "output_1"}
+    found: dict[str, str] = {}
+    for key in order:
+        path = names.paths.get(key, ())
+        own = path[len(prefix) :]
+        node = network.nodes[key]
+        base = _identifier("_".join(own)) if own and not node.title.startswith("/") else ""
+        if node.type == SUBNETWORK:  # its number is one among those of the whole, of which nothing is seen inside
+            base = re.sub(r"(_?\d+)+$", "", base)
+        if not is_identifier(base):
+            base = str(node.params.get("network", node.type)).lower()
+        name = base
+        for number in count(2):
+            if name not in taken and is_identifier(name):
+                break
+            name = f"{base[:56]}_{number}"
+        taken.add(name)
+        found[key] = name
+    return found
+
+
+def parameter_name(field: str, part: str, taken: Container[str]) -> str:
+    """What a number is called that differs between the uses of a network: as its field, or as in a network inside."""
+    base = re.sub(r"_\d+$", "", part) if field == "values" else _PARAMETERS.get(field, field)
+    if not is_identifier(base):
+        base = "number"
+    for number in count(1):
+        name = base if number == 1 else f"{base}_{number}"
+        if name not in taken:
+            return name
+    raise AssertionError("there is always a number left")
+
+
+def _identifier(text: str) -> str:
+    text = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", text)
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:48].strip("_")

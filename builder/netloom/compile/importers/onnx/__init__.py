@@ -1,0 +1,261 @@
+"""ONNX files as documents: each operator becomes the layers that compute the same. Nothing of a file is executed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from netloom.compile.importers.imported_model import ONNX, Imported, Unreadable
+from netloom.compile.importers.onnx.constant_folding import computed
+from netloom.compile.importers.onnx.graph_builder import BATCH, Constant, Drawing, Refusal, Tensor, Value
+from netloom.compile.importers.onnx.operators import OPERATORS, Call, elementwise
+from netloom.compile.importers.onnx.parser import LIMIT, Entry, Graph, Operator, read, short
+from netloom.compile.importers.onnx.patterns import activations
+from netloom.compile.importers.onnx.projections import gather
+from netloom.compile.importers.onnx.weight_tying import owner, share, untransposed
+from netloom.compile.importers.preparation import of_export
+from netloom.compile.importers.repeats import grouped
+from netloom.compile.placing import place
+from netloom.core.text import plain
+from netloom.document import Network, Project
+from netloom.document.project import MAX_NODES
+from netloom.validation import analyse
+
+# What an axis without a fixed length becomes, as a document's inputs have fixed lengths.
+IMAGE_SIDE, STEPS = 224, 64
+_ERRORS = (ValueError, TypeError, KeyError, IndexError, OverflowError, ZeroDivisionError, AttributeError, MemoryError)
+
+
+def import_file(path: str | Path, name: str = "") -> Imported:
+    """A document and its weights from an ONNX file.
+
+    Raises:
+        Unreadable: the file is no ONNX file, or holds what cannot be drawn.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > LIMIT:
+            raise Unreadable("An ONNX file has at most 2 GiB; this one has more.")
+        content = path.read_bytes()
+    except OSError as error:
+        raise Unreadable(f"{plain(str(path))[:200]} cannot be read: {error.strerror}.") from None
+    return import_bytes(content, name or plain(path.stem)[:200])
+
+
+def import_bytes(content: bytes, name: str = "") -> Imported:
+    """A document and its weights from the content of an ONNX file.
+
+    Raises:
+        Unreadable: it is no ONNX file, or holds what cannot be drawn.
+    """
+    return _Import(read(content), name).made()
+
+
+class _Import:
+    """One file on its way to a document."""
+
+    def __init__(self, graph: Graph, name: str) -> None:
+        self.graph = graph
+        self.name = plain(name)[:200] or graph.name or "Imported network"
+        self.draw = Drawing()
+        tables = untransposed(graph.tensors)
+        self.draw.tables |= {key: value for key, value in tables.items() if value.dtype == np.float32}
+        self.values: dict[str, Value] = {key: Constant(value, key) for key, value in tables.items()}
+        self.readers: dict[str, list[Operator]] = {}
+        for item in graph.operators:
+            for key in item.inputs:
+                self.readers.setdefault(key, []).append(item)
+        self.skipped: set[int] = set()
+
+    def made(self) -> Imported:
+        self._check()
+        for number, entry in enumerate(self.graph.inputs):
+            self._input(entry, number)
+        patterns = activations(self.graph.operators, self.graph.tensors, self.graph.opset, self.graph.outputs)
+        dead = self._unneeded(patterns)
+        self.readers = {key: [item for item in found if id(item) not in dead] for key, found in self.readers.items()}
+        for item in self.graph.operators:
+            if id(item) in dead or id(item) in self.skipped:
+                continue
+            try:
+                self._operator(item, patterns)
+            except Refusal as error:
+                raise Unreadable(f"The operator {item.type} ({short(item.name)!r}) cannot be taken: {error}.") from None
+            except _ERRORS as error:
+                text = plain(str(error))[:200]
+                raise Unreadable(
+                    f"The operator {item.type} ({short(item.name)!r}) is not as ONNX describes it: {text}."
+                ) from None
+        for number, key in enumerate(self.graph.outputs):
+            self._output(key, number)
+        return self._finished()
+
+    def _check(self) -> None:
+        known = set(OPERATORS) | _FOLDED
+        unknown = sorted({item.type for item in self.graph.operators} - known)
+        if unknown:
+            names = ", ".join(short(kind) for kind in unknown[:12])
+            more = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
+            raise Unreadable(f"No layer stands for these operators of the file: {names}{more}.")
+
+    def _unneeded(self, patterns: dict[str, Any]) -> set[int]:
+        """The operators on which no output depends, or for which an activation stands."""
+        makers = {key: item for item in self.graph.operators for key in item.outputs if key}
+        wanted, waiting = set(), list(self.graph.outputs)
+        while waiting:
+            key = waiting.pop()
+            item = makers.get(key)
+            if item is None or id(item) in wanted:
+                continue
+            wanted.add(id(item))
+            waiting += [patterns[key][2]] if key in patterns else list(item.inputs)
+        return {id(item) for item in self.graph.operators} - wanted
+
+    def _input(self, entry: Entry, number: int) -> None:
+        shape: list[int] = []
+        for axis, size in enumerate(entry.shape[1:], 1):
+            side = IMAGE_SIDE if len(entry.shape) == 4 and axis > 1 and not entry.whole else STEPS
+            if size is None:
+                self.draw.remark(
+                    f"Axis {axis} of the input {short(entry.name)!r} has any length in the file, and {side} here."
+                )
+            shape.append(size or side)
+        if entry.shape[0] not in (None, 1):
+            self.draw.remark(
+                f"The input {short(entry.name)!r} has a batch of {entry.shape[0]} in the file; here it has any size."
+            )
+        rank = len(shape)
+        kinds = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
+        kind = kinds.get(rank, "tensor") if not entry.whole else "tokens" if rank == 1 else "indices"
+        params: dict[str, Any] = {"kind": kind, "shape": shape}
+        if kind == "tokens":
+            tables = (
+                self.values.get(item.inputs[0]) for item in self.readers.get(entry.name, []) if item.type == "Gather"
+            )
+            sizes = [table.shape[0] for table in tables if isinstance(table, Constant) and table.array.ndim == 2]
+            params |= {"vocabulary": max(2, min(sizes))} if sizes else {}
+        try:
+            key = self.draw.node("Input", None, "input" if len(self.graph.inputs) == 1 else entry.name, **params)
+        except Refusal as error:
+            raise Unreadable(f"The input {short(entry.name)!r} cannot be drawn: {error}.") from None
+        self.values[entry.name] = self.draw.output(key)
+
+    def _operator(self, item: Operator, patterns: dict[str, Any]) -> None:
+        if item.outputs and item.outputs[0] in patterns:
+            kind, params, source = patterns[item.outputs[0]]
+            value = self._value(source)
+            if isinstance(value, Tensor):
+                self.values[item.outputs[0]] = elementwise(self.draw, kind, value, item.name, **params)
+                return
+        inputs = tuple(self._value(key) for key in item.inputs)
+        if item.type in ("Shape", "Size") and isinstance(inputs[0], Tensor):
+            shape = np.asarray(inputs[0].shape, np.int64)
+            shape = shape[item.attributes.get("start") : item.attributes.get("end")]
+            self.values[item.outputs[0]] = Constant(shape if item.type == "Shape" else np.asarray(math.prod(shape)))
+            return
+        if not any(isinstance(value, Tensor) for value in inputs):
+            arrays = [value.array if isinstance(value, Constant) else None for value in inputs]
+            found = computed(item, arrays)
+            if found is None:
+                raise Refusal("it has no input that depends on the network's inputs")
+            for key, array in zip(item.outputs, found, strict=False):
+                self.values |= {key: Constant(array, owner(self.draw.tables, array))} if key else {}
+            return
+        if item.type not in OPERATORS:
+            raise Refusal("no layer stands for it where its inputs are computed")
+        feeds = frozenset(other.type for other in self.readers.get(item.outputs[0], []))
+        wanted = tuple(bool(self.readers.get(key) or key in self.graph.outputs) for key in item.outputs)
+        call = Call(item.type, item.name, inputs, item.attributes, self.draw, self.graph.opset, wanted, feeds)
+        follower = self._bias(item, inputs)
+        if follower is not None:
+            call, item = follower
+        for key, value in zip(item.outputs, OPERATORS[call.type](call), strict=False):
+            if key and value is not None:
+                self.values[key] = value
+
+    def _bias(self, item: Operator, inputs: tuple[Value | None, ...]) -> tuple[Call, Operator] | None:
+        """A product with fixed weights and the constant that is added to it right after, as one linear layer."""
+        readers = self.readers.get(item.outputs[0], [])
+        if (
+            item.type != "MatMul"
+            or len(readers) != 1
+            or readers[0].type != "Add"
+            or item.outputs[0] in self.graph.outputs
+        ):
+            return None
+        weight = inputs[1]
+        other = next((key for key in readers[0].inputs if key != item.outputs[0]), "")
+        bias = self.values.get(other)
+        if not isinstance(weight, Constant) or weight.array.ndim != 2 or not isinstance(bias, Constant):
+            return None
+        if bias.shape != (weight.shape[1],):
+            return None
+        self.skipped.add(id(readers[0]))
+        return (
+            Call("BiasedMatMul", item.name, (inputs[0], weight, bias), {}, self.draw, self.graph.opset),
+            readers[0],
+        )
+
+    def _value(self, key: str) -> Value | None:
+        if not key:
+            return None
+        if key not in self.values:
+            raise Refusal(f"it reads {short(key)!r}, which nothing before it gives")
+        return self.values[key]
+
+    def _output(self, key: str, number: int) -> None:
+        value = self.values.get(key)
+        if value is None:
+            raise Unreadable(f"The output {short(key)!r} is given by nothing; the file is damaged.")
+        if isinstance(value, Constant):
+            self.draw.remark(f"The output {short(key)!r} is the same whatever comes in, so it was left out.")
+            return
+        try:
+            if value.axes[value.batch] == (0,) and value.batch != 0:
+                self.draw.remark(
+                    f"The output {short(key)!r} has the batch as axis {value.batch + 1} in the file, as the first here."
+                )
+                rest = [group for group in value.axes if group != (0,)]
+                value = replace(value, axes=((0,), *rest))
+            made = self.draw.straight(value)
+            self.draw.node("Output", made, "output", name=plain(key)[:64] or f"output {number + 1}")
+        except Refusal as error:
+            raise Unreadable(f"The output {short(key)!r} cannot be drawn: {error}.") from None
+
+    def _finished(self) -> Imported:
+        """The document without the nodes that lead nowhere, checked, and its weights as tensors."""
+        import torch
+
+        share(self.draw)
+        self.draw.prune()
+        attention = gather(self.draw, untie=True)
+        self.draw.prune()
+        for key, name in attention.items():
+            self.draw.rename(key, name or "attention")
+        if all(item.type != "Dropout" for item in self.graph.operators):
+            self.draw.remark(ONNX)
+        nodes = self.draw.nodes
+        if len(nodes) > MAX_NODES:
+            raise Unreadable(f"This network would have {len(nodes):,} nodes; a document holds {MAX_NODES:,}.")
+        network = Network(nodes=nodes, edges=tuple(self.draw.edges)).ordered(nodes, nodes)
+        project = Project(name=self.name, networks={"main": place(network)})
+        errors = analyse(project).errors
+        if errors:
+            raise Unreadable(f"The network was read, but not as a document that works: {plain(errors[0].message)}")
+        weights = {
+            f"{key}.{part}": torch.from_numpy(np.array(array, order="C"))
+            for key, parts in self.draw.weights.items()
+            for part, array in parts.items()
+        }
+        prepare = of_export(self.graph.preprocess)
+        return grouped(Imported(project, weights, tuple(self.draw.remarks), prepare), untie=True)
+
+
+_FOLDED = {
+    "Constant", "ConstantOfShape", "Shape", "Size", "Range", "Tile", "Trilu", "Mod", "Xor",
+}  # fmt: skip
+__all__ = ["BATCH", "import_bytes", "import_file"]

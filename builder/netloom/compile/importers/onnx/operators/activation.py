@@ -1,0 +1,126 @@
+"""Operators that treat one number at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from netloom.compile.importers.onnx.graph_builder import Refusal, Tensor, Value
+from netloom.compile.importers.onnx.operators.operator import OPERATORS, Call, Drawer, elementwise, operator
+
+
+def _activation(kind: str, **fields: tuple[str, Any]) -> Drawer:
+    """A layer that keeps the shape; `fields` are its parameters with ONNX's attribute and its default."""
+
+    def drawer(call: Call) -> list[Value]:
+        params = {name: call.get(attribute, default) for name, (attribute, default) in fields.items()}
+        return [elementwise(call.draw, kind, call.tensor(), call.name, **params)]
+
+    return drawer
+
+
+OPERATORS |= {
+    "Relu": _activation("ReLU"),
+    "LeakyRelu": _activation("LeakyReLU", slope=("alpha", 0.01)),
+    "Elu": _activation("ELU", alpha=("alpha", 1.0)),
+    "Celu": _activation("CELU", alpha=("alpha", 1.0)),
+    "Sigmoid": _activation("Sigmoid"),
+    "Tanh": _activation("Tanh"),
+    "Softplus": _activation("Softplus"),
+    "Softsign": _activation("Softsign"),
+    "HardSwish": _activation("Hardswish"),
+    "Mish": _activation("Mish"),
+    "Gelu": _activation("GELU", approximate=("approximate", "none")),
+}
+for _kind, _name in {
+    "Abs": "abs", "Neg": "neg", "Exp": "exp", "Log": "log", "Sqrt": "sqrt", "Reciprocal": "reciprocal", "Sin": "sin",
+    "Cos": "cos", "Tan": "tan", "Asin": "asin", "Acos": "acos", "Atan": "atan", "Sinh": "sinh", "Cosh": "cosh",
+    "Asinh": "asinh", "Erf": "erf", "Sign": "sign", "Floor": "floor", "Ceil": "ceil", "Round": "round",
+}.items():  # fmt: skip
+    OPERATORS[_kind] = _activation("Function", function=("", _name))
+
+
+@operator("Selu")
+def _selu(call: Call) -> list[Value]:
+    if abs(call.get("alpha", 1.6732632) - 1.6732632) > 1e-5 or abs(call.get("gamma", 1.0507010) - 1.0507010) > 1e-5:
+        raise Refusal("only SELU with its published constants can be drawn")
+    return [elementwise(call.draw, "SELU", call.tensor(), call.name)]
+
+
+@operator("HardSigmoid")
+def _hard_sigmoid(call: Call) -> list[Value]:
+    alpha, beta = call.get("alpha", 0.2), call.get("beta", 0.5)
+    if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
+        return [elementwise(call.draw, "Hardsigmoid", call.tensor(), call.name)]
+    scaled = elementwise(call.draw, "ScaleShift", call.tensor(), "", scale=alpha, shift=beta)
+    return [elementwise(call.draw, "Clamp", scaled, call.name, low=0.0, high=1.0)]
+
+
+@operator("Clip")
+def _clip(call: Call) -> list[Value]:
+    if call.opset < 11:
+        low, high = call.get("min", None), call.get("max", None)
+    else:
+        low, high = call.number(1), call.number(2)
+    low = None if low is None or low < -1e9 else low
+    high = None if high is None or high > 1e9 else high
+    if (low, high) == (0.0, 6.0):
+        return [elementwise(call.draw, "ReLU6", call.tensor(), call.name)]
+    if low is None and high is None:
+        return [call.tensor()]
+    return [elementwise(call.draw, "Clamp", call.tensor(), call.name, low=low, high=high)]
+
+
+@operator("PRelu")
+def _prelu(call: Call) -> list[Value]:
+    slope = call.needed(1)
+    tensor = call.draw.straight(call.tensor())
+    if slope.size > 1 and (tensor.rank < 2 or slope.size != tensor.length(1) or slope.size != max(slope.shape)):
+        raise Refusal("its slopes have to be one, or one for each channel")
+    weights = {"weight": slope.reshape(-1)}
+    return [call.draw.draw("PReLU", tensor, call.base(1), per_channel=slope.size > 1, weights=weights)]
+
+
+@operator("Softmax", "LogSoftmax")
+def _softmax(call: Call) -> list[Value]:
+    tensor = call.tensor()
+    axis = call.axis(-1 if call.opset >= 13 else 1)
+    if call.opset < 13 and axis != tensor.rank - 1:
+        raise Refusal("before opset 13 it works over several axes at once; export the network with a newer opset")
+    inner = call.draw.single(tensor, axis)
+    params = {} if inner == len(tensor.spec.shape) - 1 else {"axis": inner}
+    return [elementwise(call.draw, call.type if call.type == "Softmax" else "LogSoftmax", tensor, call.name, **params)]
+
+
+@operator("Identity")
+def _same(call: Call) -> list[Value | None]:
+    return [call.inputs[0]]
+
+
+@operator("Dropout")
+def _dropout(call: Call) -> list[Value | None]:
+    """Dropout, which does nothing while it answers, and is kept as a network is to be trained further."""
+    if call.wanted[1:] and any(call.wanted[1:]):
+        raise Refusal("the mask of a dropout is random")
+    value, rate = call.inputs[0], call.number(1)
+    rate = round(float(call.get("ratio", 0.5)) if rate is None else rate, 9)
+    if not isinstance(value, Tensor) or not 0 < rate < 1 or value.spec.dtype != "float":
+        return [value, None]
+    return [elementwise(call.draw, "Dropout", value, call.name, rate=rate), None]
+
+
+@operator("Cast", "CastLike")
+def _cast(call: Call) -> list[Value]:
+    tensor = call.tensor()
+    if call.type == "CastLike":
+        return [tensor]
+    to = int(call.get("to", 1))
+    if to == 9:
+        if tensor.boolean:
+            return [tensor]
+        made = elementwise(call.draw, "Compare", tensor, call.name, relation="!=", value=0.0)
+        return [replace(made, boolean=True)]
+    kind = "float" if to in (1, 10, 11, 16) else "int"
+    if tensor.spec.dtype == kind:
+        return [replace(tensor, boolean=False)]
+    return [elementwise(call.draw, "Cast", tensor, call.name, to=kind)]

@@ -1,0 +1,156 @@
+"""Operators that join tensors place by place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from netloom.compile.importers.onnx.graph_builder import BATCH, Constant, Refusal, Tensor, Value
+from netloom.compile.importers.onnx.operators.operator import Call, elementwise, operator
+
+
+def joined(call: Call, kind: str, values: Sequence[Value], ports: str = "abcdefghijklmnop", **params: Any) -> Tensor:
+    tensors, axes = call.draw.aligned(values)
+    if len({tensor.spec.dtype for tensor in tensors}) > 1 and kind not in ("Where", "Compare"):
+        tensors = [
+            call.draw.like(call.draw.draw("Cast", tensor, "cast", to="float"), tensor)
+            if tensor.spec.dtype == "int"
+            else tensor
+            for tensor in tensors
+        ]
+    if len(values) > 2 and kind in ("Add", "Multiply", "Maximum", "Minimum", "Average"):
+        params["count"] = len(values)
+    try:
+        made = call.draw.draw(kind, dict(zip(ports, tensors, strict=False)), call.name, **params)
+    except Refusal:
+        if kind == "Divide" or any(tensor.spec.dtype != "int" for tensor in tensors):
+            raise
+        real = [call.draw.draw("Cast", tensor, "cast", to="float") for tensor in tensors]
+        made = call.draw.draw(kind, dict(zip(ports, real, strict=False)), call.name, **params)
+        made = call.draw.draw("Cast", made, "cast", to="int")
+    return Tensor(made.ref, made.spec, axes)
+
+
+def _scaled(call: Call, tensor: Tensor, scale: float = 1.0, shift: float = 0.0) -> Tensor:
+    if (scale, shift) == (1.0, 0.0):
+        return tensor
+    made = elementwise(call.draw, "ScaleShift", tensor, call.name, scale=scale, shift=shift)
+    if (
+        tensor.spec.dtype == "int"
+        and made.spec.dtype == "float"
+        and float(scale).is_integer()
+        and float(shift).is_integer()
+    ):
+        return elementwise(call.draw, "Cast", made, "cast", to="int")
+    return made
+
+
+def _small(number: float | None) -> bool:
+    return number is not None and math.isfinite(number) and abs(number) <= 1e9
+
+
+def _grows(call: Call, tensor: Tensor, place: int) -> bool:
+    """Whether the constant makes the result larger than the tensor."""
+    other = call.inputs[place]
+    if not isinstance(other, Constant):
+        return True
+    shape = np.broadcast_shapes(tensor.shape, tuple(BATCH if size == BATCH else size for size in other.shape))
+    return tuple(shape) != tensor.shape
+
+
+@operator("Add", "Sub", "Mul", "Div", "Pow", "Sum", "Max", "Min", "Mean")
+def _arithmetic(call: Call) -> list[Value]:
+    kind, values = call.type, [value for value in call.inputs if value is not None]
+    if len(values) == 1:
+        return [call.tensor()]
+    if len(values) == 2:
+        for place in (0, 1):
+            number, other = call.number(place), values[1 - place]
+            if not isinstance(other, Tensor) or number is None or not _small(number) or _grows(call, other, place):
+                continue
+            found = _with_number(call, kind, other, number, first=place == 0)
+            if found is not None:
+                return [found]
+    name = {
+        **{"Add": "Add", "Sum": "Add", "Mul": "Multiply", "Sub": "Subtract", "Div": "Divide", "Pow": "Power"},
+        **{"Max": "Maximum", "Min": "Minimum", "Mean": "Average"},
+    }[kind]
+    params: dict[str, Any] = {"exponent": None} if name == "Power" else {}
+    result: Value = values[0]
+    if len(values) <= 2 or name == "Average":
+        return [joined(call, name, values, **params)]
+    for start in range(1, len(values), 15):
+        result = joined(call, name, [result, *values[start : start + 15]], **params)
+    return [result]
+
+
+def _with_number(call: Call, kind: str, tensor: Tensor, number: float, first: bool) -> Tensor | None:
+    if kind in ("Add", "Sum"):
+        return _scaled(call, tensor, shift=number)
+    if kind == "Mul":
+        return _scaled(call, tensor, scale=number)
+    if kind == "Sub":
+        return _scaled(call, tensor, -1.0 if first else 1.0, number if first else -number)
+    if kind == "Div" and not first and number and _small(1 / number) and tensor.spec.dtype == "float":
+        return _scaled(call, tensor, scale=1 / number)
+    if kind == "Div" and first:
+        return _scaled(call, elementwise(call.draw, "Function", tensor, call.name, function="reciprocal"), scale=number)
+    if kind == "Pow" and not first and abs(number) <= 64:
+        if number == 0.5:
+            return elementwise(call.draw, "Function", tensor, call.name, function="sqrt")
+        return elementwise(call.draw, "Power", tensor, call.name, exponent=number)
+    if kind == "Max":
+        return elementwise(call.draw, "Clamp", tensor, call.name, low=number, high=None)
+    if kind == "Min":
+        return elementwise(call.draw, "Clamp", tensor, call.name, low=None, high=number)
+    return None
+
+
+_RELATIONS = {"Less": "<", "LessOrEqual": "<=", "Equal": "==", "GreaterOrEqual": ">=", "Greater": ">"}
+_TURNED = {"<": ">", "<=": ">=", "==": "==", ">=": "<=", ">": "<"}
+
+
+@operator(*_RELATIONS)
+def _compare(call: Call) -> list[Value]:
+    relation = _RELATIONS[call.type]
+    for place in (1, 0):
+        number, other = call.number(place), call.inputs[1 - place]
+        if isinstance(other, Tensor) and number is not None and _small(number) and not _grows(call, other, place):
+            relation = _TURNED[relation] if place == 0 else relation
+            made = elementwise(call.draw, "Compare", other, call.name, relation=relation, value=number)
+            return [replace(made, boolean=True)]
+    values = [value for value in call.inputs if value is not None]
+    return [replace(joined(call, "Compare", values, relation=relation), boolean=True)]
+
+
+@operator("IsNaN")
+def _is_nan(call: Call) -> list[Value]:
+    """A number that is none is unequal to itself."""
+    tensor = call.tensor()
+    made = call.draw.draw("Compare", {"a": tensor, "b": tensor}, call.name, relation="!=")
+    return [replace(call.draw.like(made, tensor), boolean=True)]
+
+
+@operator("Not")
+def _not(call: Call) -> list[Value]:
+    return [
+        replace(elementwise(call.draw, "ScaleShift", call.tensor(), call.name, scale=-1.0, shift=1.0), boolean=True)
+    ]
+
+
+@operator("And", "Or")
+def _and(call: Call) -> list[Value]:
+    values = [value for value in call.inputs if value is not None]
+    return [replace(joined(call, "Minimum" if call.type == "And" else "Maximum", values), boolean=True)]
+
+
+@operator("Where")
+def _where(call: Call) -> list[Value]:
+    values = [value for value in call.inputs if value is not None]
+    tensors, axes = call.draw.aligned(values)
+    made = call.draw.draw("Where", dict(zip(("condition", "a", "b"), tensors, strict=True)), call.name)
+    return [Tensor(made.ref, made.spec, axes)]

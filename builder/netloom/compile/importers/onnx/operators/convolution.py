@@ -1,0 +1,149 @@
+"""Convolution and pooling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from netloom.compile.importers.onnx.graph_builder import Refusal, Tensor, Value
+from netloom.compile.importers.onnx.operators.operator import KINDS, Call, operator
+
+
+def _equal(values: Sequence[int], what: str) -> int:
+    if len(set(values)) != 1:
+        raise Refusal(f"its {what} is {', '.join(map(str, values))}, and the layer has one number for all axes")
+    return int(values[0])
+
+
+def _window(
+    call: Call, kernel: Sequence[int], tensor: Tensor, fill: float = 0.0
+) -> tuple[Tensor, list[int], list[int]]:
+    """The tensor with unequal borders added, the borders that are left, and the strides."""
+    axes = len(kernel)
+    strides = list(call.get("strides", [1] * axes))
+    dilations = list(call.get("dilations", [1] * axes))
+    pads = list(call.get("pads", [0] * 2 * axes))
+    mode = call.get("auto_pad", "NOTSET")
+    if mode in ("SAME_UPPER", "SAME_LOWER"):
+        pads = [0] * 2 * axes
+        for place in range(axes):
+            length = tensor.length(place + 2)
+            reach = (
+                (math.ceil(length / strides[place]) - 1) * strides[place] + dilations[place] * (kernel[place] - 1) + 1
+            )
+            total = max(0, reach - length)
+            small, large = total // 2, total - total // 2
+            pads[place], pads[place + axes] = (small, large) if mode == "SAME_UPPER" else (large, small)
+    elif mode == "VALID":
+        pads = [0] * 2 * axes
+    if len(pads) != 2 * axes or len(strides) != axes:
+        raise Refusal("its numbers do not fit its axes")
+    if pads[:axes] != pads[axes:]:
+        sides = tuple(value for place in reversed(range(axes)) for value in (pads[place], pads[place + axes]))
+        if fill == -math.inf:
+            raise Refusal("its borders differ, which a max pool cannot have")
+        tensor = call.draw.draw(f"ZeroPad{axes}d", tensor, "pad", sides=sides)
+        return tensor, [0] * axes, strides
+    return tensor, pads[:axes], strides
+
+
+@operator("Conv")
+def _convolution(call: Call) -> list[Value]:
+    tensor, weight, bias = call.draw.straight(call.tensor()), call.needed(1), call.weight(2)
+    if tensor.rank not in KINDS or weight.ndim != tensor.rank:
+        raise Refusal(f"a convolution over {tensor.rank - 2} axes cannot be drawn")
+    kernel = list(weight.shape[2:])
+    tensor, pads, strides = _window(call, kernel, tensor)
+    dilation = _equal(call.get("dilations", [1] * len(kernel)), "dilation")
+    params: dict[str, Any] = {"padding": pads[0]}
+    if len(set(pads)) > 1:
+        if all(2 * pad == dilation * (length - 1) for pad, length in zip(pads, kernel, strict=True)):
+            params = {"same": True}
+        else:
+            sides = tuple(pad for pad in reversed(pads) for _ in range(2))
+            tensor = call.draw.draw(f"ZeroPad{len(kernel)}d", tensor, "pad", sides=sides)
+            params = {"padding": 0}
+    params |= {"kernel_size": kernel[0]} if len(set(kernel)) == 1 else {"kernel_shape": tuple(kernel)}
+    stride = strides[0] if len(set(strides)) == 1 else 1
+    made = call.draw.draw(
+        *(f"Conv{KINDS[tensor.rank]}", tensor, call.base(1)),
+        filters=weight.shape[0],
+        stride=stride,
+        dilation=dilation,
+        groups=int(call.get("group", 1)),
+        bias=bias is not None,
+        weights={"weight": weight} | ({} if bias is None else {"bias": bias.reshape(-1)}),
+        weight=_origin(call),
+        **params,
+    )
+    if len(set(strides)) > 1:
+        for place, step in enumerate(strides, 2):
+            if step > 1:
+                made = call.draw.draw("Slice", made, "stride", axis=place, step=step)
+    return [made]
+
+
+def _origin(call: Call) -> str:
+    found = call.constant(1)
+    return found.weight if found else ""
+
+
+@operator("ConvTranspose")
+def _transposed(call: Call) -> list[Value]:
+    tensor, weight, bias = call.draw.straight(call.tensor()), call.needed(1), call.weight(2)
+    kernel = list(weight.shape[2:])
+    if tensor.rank not in KINDS or call.get("auto_pad", "NOTSET") != "NOTSET" or call.get("output_shape", []):
+        raise Refusal("only explicit borders of one to three axes can be drawn")
+    axes, groups = len(kernel), int(call.get("group", 1))
+    pads = call.get("pads", [0] * 2 * axes)
+    made = call.draw.draw(
+        *(f"ConvTranspose{KINDS[tensor.rank]}", tensor, call.base(1)),
+        filters=weight.shape[1] * groups,
+        kernel_shape=tuple(kernel) if len(set(kernel)) > 1 else (),
+        kernel_size=kernel[0],
+        stride=_equal(call.get("strides", [1] * axes), "stride"),
+        padding=_equal(pads, "padding"),
+        output_padding=_equal(call.get("output_padding", [0] * axes), "output padding"),
+        dilation=_equal(call.get("dilations", [1] * axes), "dilation"),
+        groups=groups,
+        bias=bias is not None,
+        weights={"weight": weight} | ({} if bias is None else {"bias": bias.reshape(-1)}),
+    )
+    return [made]
+
+
+@operator("MaxPool", "AveragePool")
+def _pool(call: Call) -> list[Value | None]:
+    tensor = call.draw.straight(call.tensor())
+    kernel = list(call.get("kernel_shape", []))
+    if call.wanted[1:] and any(call.wanted[1:]):
+        raise Refusal("the places of its maxima are asked for")
+    if tensor.rank not in KINDS or len(kernel) != tensor.rank - 2 or set(call.get("dilations", [1])) != {1}:
+        raise Refusal("only plain windows over one to three axes can be drawn")
+    most = call.type == "MaxPool"
+    tensor, pads, strides = _window(call, kernel, tensor, -math.inf if most else 0.0)
+    if not most and any(pads) and not call.get("count_include_pad", 0):
+        raise Refusal("its means leave out the border, which the layer cannot; use count_include_pad=True")
+    size = _equal(kernel, "window")
+    params: dict[str, Any] = {"kernel_size": size, "padding": _equal(pads, "padding")}
+    stride = _equal(strides, "stride")
+    params |= {"stride": stride} if stride != size else {}
+    params |= {"ceil_mode": True} if call.get("ceil_mode", 0) else {}
+    made = call.draw.draw(f"{'Max' if most else 'Avg'}Pool{KINDS[tensor.rank]}", tensor, call.name, **params)
+    return [made, None]
+
+
+@operator("GlobalAveragePool", "GlobalMaxPool")
+def _global(call: Call) -> list[Value]:
+    return [pooled(call, "Avg" if call.type == "GlobalAveragePool" else "Max", keep=True)]
+
+
+def pooled(call: Call, kind: str, keep: bool) -> Tensor:
+    """The mean or the largest number of each channel, with axes of length 1 in their places where these are kept."""
+    tensor = call.draw.straight(call.tensor())
+    places = tensor.rank - 2
+    if keep and "Conv" in call.feeds:
+        return call.draw.draw(f"Adaptive{kind}Pool{KINDS[tensor.rank]}", tensor, call.name, size=1)
+    made = call.draw.draw(f"Global{kind}Pool", tensor, call.name)
+    return Tensor(made.ref, made.spec, ((0,), (1,), *(((),) * places if keep else ())))

@@ -1,0 +1,156 @@
+"""Operators that take some of the numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from netloom.compile.importers.onnx.graph_builder import Constant, Refusal, Tensor, Value
+from netloom.compile.importers.onnx.operators.operator import FAR, Call, operator, placed
+from netloom.compile.importers.onnx.shapes import reshape
+
+
+@operator("Split")
+def _split(call: Call) -> list[Value]:
+    tensor = call.tensor()
+    axis = call.axis(0)
+    length, parts = tensor.length(axis), len(call.wanted)
+    sizes = call.whole(1, "split")
+    if sizes is None:
+        each = math.ceil(length / parts)
+        sizes = [min(each, length - each * place) for place in range(parts)]
+    if sum(sizes) != length or min(sizes) < 1 or len(sizes) != parts:
+        raise Refusal("its sizes do not add up")
+    if parts == 1:
+        return [tensor]
+    inner = call.draw.single(tensor, axis)
+    if parts > 16:
+        starts = np.cumsum([0, *sizes])
+        return [_slice(call, tensor, axis, int(a), int(b), 1) for a, b in pairwise(starts)]
+    if len(set(sizes)) == 1:
+        key = call.draw.node("Chunk", tensor, call.name, axis=inner, count=parts)
+    else:
+        key = call.draw.node("Split", tensor, call.name, axis=inner, sizes=tuple(sizes))
+    return [call.draw.like(call.draw.output(key, letter), tensor) for letter in "abcdefghijklmnop"[:parts]]
+
+
+def _slice(call: Call, tensor: Tensor, axis: int, start: int, end: int, step: int) -> Value:
+    length = tensor.length(axis)
+    taken = range(length)[slice(start if abs(start) < FAR * 4 else (length if start > 0 else 0), end, step)]
+    if taken == range(length):
+        return tensor
+    if not taken:
+        return Constant(np.empty([*tensor.shape[:axis], 0, *tensor.shape[axis + 1 :]], np.float32))
+    inner = call.draw.single(tensor, axis)
+    if step < 0:
+        made = call.draw.draw("IndexSelect", tensor, call.name, axis=inner, indices=tuple(taken))
+    else:
+        params: dict[str, Any] = {} if taken[-1] + step >= length else {"end": taken[-1] + 1}
+        params |= {"start": taken[0]} if taken[0] else {}
+        params |= {"step": step} if step > 1 else {}
+        made = call.draw.draw("Slice", tensor, call.name, axis=inner, **params)
+    return call.draw.like(made, tensor, tensor.boolean)
+
+
+@operator("Slice")
+def _slices(call: Call) -> list[Value]:
+    tensor = call.tensor()
+    starts, ends = call.whole(1, "starts") or [], call.whole(2, "ends") or []
+    axes = call.whole(3, "axes") or list(range(len(starts)))
+    steps = call.whole(4, "steps") or [1] * len(starts)
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        found = _slice(call, tensor, placed(axis, tensor.rank), start, end, step)
+        if not isinstance(found, Tensor):
+            return [found]  # nothing is left, whatever else is cut
+        tensor = found
+    return [tensor]
+
+
+@operator("Gather")
+def _gather(call: Call) -> list[Value]:
+    data, indices = call.inputs[0], call.inputs[1]
+    if isinstance(data, Constant) and isinstance(indices, Tensor):
+        return [_embedding(call, data, indices)]
+    tensor, places = call.tensor(), call.needed(1)
+    axis = call.axis(0)
+    if not tensor.axes[axis]:  # an axis of length 1 that stands nowhere yet
+        if places.ndim == 0:
+            return [replace(tensor, axes=(*tensor.axes[:axis], *tensor.axes[axis + 1 :]))]
+        raise Refusal("it repeats an axis of length 1")
+    inner, length = call.draw.single(tensor, axis), tensor.length(axis)
+    if places.size == 0 or places.min() < -length or places.max() >= length:
+        raise Refusal("it asks for places that are not there")
+    if places.ndim == 0:
+        if len(tensor.spec.shape) == 2:
+            made = call.draw.draw("Select", tensor, call.name, axis=inner, index=int(places))
+        else:
+            made = call.draw.draw("Select", tensor, call.name, axis=inner, index=int(places))
+        groups = [tuple(part - (part > inner) for part in group) for group in tensor.axes]
+        del groups[axis]
+        return [Tensor(made.ref, made.spec, tuple(groups))]
+    made = call.draw.draw(
+        "IndexSelect", tensor, call.name, axis=inner, indices=tuple(int(x) for x in places.reshape(-1))
+    )
+    found = call.draw.like(made, tensor)
+    shape = found.shape
+    return [reshape(call.draw, found, [*shape[:axis], *places.shape, *shape[axis + 1 :]], False)]
+
+
+def _embedding(call: Call, data: Constant, indices: Tensor) -> Tensor:
+    if data.array.ndim != 2 or call.get("axis", 0) != 0 or data.array.dtype != np.float32:
+        raise Refusal("only rows of a table can be looked up")
+    if indices.spec.dtype != "int":
+        raise Refusal("it looks up places that are no whole numbers")
+    ready = indices
+    rank = len(indices.spec.shape)
+    if rank != 2:
+        ready = call.draw.reshaped(indices, [math.prod(indices.size(axis) for axis in range(1, rank))])
+    made = call.draw.draw(
+        *("Embedding", ready, call.base(0)),
+        vocabulary=data.array.shape[0],
+        dim=data.array.shape[1],
+        weights={"weight": data.array},
+        weight=data.weight,
+    )
+    if rank != 2:
+        made = call.draw.reshaped(made, [*(indices.size(axis) for axis in range(1, rank)), data.array.shape[1]])
+    return Tensor(made.ref, made.spec, (*indices.axes, (rank,)))
+
+
+@operator("GatherElements")
+def _elements(call: Call) -> list[Value]:
+    tensor, indices = call.tensor(), call.tensor(1)
+    tensor, indices = call.draw.straight(tensor), call.draw.straight(indices)
+    given = {"in": tensor, "indices": indices}
+    return [call.draw.draw("GatherElements", given, call.name, axis=call.axis(0))]
+
+
+@operator("TopK")
+def _greatest(call: Call) -> list[Value]:
+    tensor = call.tensor()
+    counts = call.whole(1, "k")
+    axis = call.axis(-1)
+    if counts is None or len(counts) != 1:
+        raise Refusal("it does not say how many it takes")
+    params: dict[str, Any] = {"k": counts[0], "axis": call.draw.single(tensor, axis)}
+    params |= {} if call.get("largest", 1) else {"largest": False}
+    key = call.draw.node("TopK", tensor, call.name, **params)
+    return [call.draw.like(call.draw.output(key, port), tensor) for port in call.draw.ports(key)]
+
+
+@operator("ScatterElements")
+def _scattered(call: Call) -> list[Value]:
+    base, indices, values = call.inputs[0], call.tensor(1), call.tensor(2)
+    axis = call.axis(0, indices.rank)
+    if call.get("reduction", "none") != "none" or not isinstance(base, Constant) or base.filled:
+        raise Refusal("only numbers that are put into zeros can be drawn")
+    if indices.axes != values.axes:
+        indices, values = (call.draw.straight(one) for one in (indices, values))
+    given = {"in": values, "indices": indices}
+    inner = call.draw.single(values, axis)
+    made = call.draw.draw("Scatter", given, call.name, axis=inner, length=base.shape[axis])
+    return [call.draw.like(made, values)]

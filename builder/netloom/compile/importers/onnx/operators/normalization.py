@@ -1,0 +1,92 @@
+"""Normalisation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from netloom.compile.importers.onnx.graph_builder import Refusal, Value
+from netloom.compile.importers.onnx.operators.operator import KINDS, Call, elementwise, operator
+
+
+def momentum(share: float) -> dict[str, float]:
+    """How fast running statistics follow, as a layer's parameter where it is not the usual one.
+
+    A share of 0 stands for the mean of all batches, which no layer keeps.
+    """
+    found = round(share, 7)  # files hold it as float32
+    return {"momentum": found} if 0 < found <= 1 and found != 0.1 else {}
+
+
+@operator("BatchNormalization")
+def _batch_norm(call: Call) -> list[Value | None]:
+    tensor = call.draw.straight(call.tensor())
+    scale, bias, mean, var = (call.needed(place).reshape(-1) for place in range(1, 5))
+    if call.get("training_mode", 0):
+        raise Refusal("the file is of a network in training; export it after model.eval()")
+    kind = {2: "1d", 3: "1d", 4: "2d", 5: "3d"}.get(tensor.rank)
+    if kind is None:
+        raise Refusal(f"it does not take {tensor.rank} axes")
+    stored = {"weight": scale, "bias": bias, "running_mean": mean, "running_var": var}
+    made = call.draw.draw(
+        *(f"BatchNorm{kind}", tensor, call.base(1)),
+        epsilon=round(float(call.get("epsilon", 1e-5)), 12),
+        weights={**stored, "num_batches_tracked": np.zeros((), np.int64)},
+        **momentum(1 - float(call.get("momentum", 0.9))),
+    )
+    return [made, None, None, None, None]
+
+
+@operator("LayerNormalization", "RMSNormalization")
+def _layer_norm(call: Call) -> list[Value | None]:
+    tensor = call.tensor()
+    amount = tensor.rank - call.axis(-1)
+    tensor = call.draw.last(tensor, amount)
+    shape = tuple(tensor.length(axis) for axis in range(tensor.rank - amount, tensor.rank))
+    weights = {"weight": np.broadcast_to(call.needed(1), shape).copy()}
+    kind = "RMSNorm"
+    if call.type == "LayerNormalization":
+        kind, bias = "LayerNorm", call.weight(2)
+        weights["bias"] = np.zeros(shape, np.float32) if bias is None else np.broadcast_to(bias, shape).copy()
+    epsilon = round(float(call.get("epsilon", 1e-5)), 12)
+    made = call.draw.draw(kind, tensor, call.base(1), epsilon=epsilon, axes=amount, weights=weights)
+    return [call.draw.like(made, tensor), None, None]
+
+
+@operator("InstanceNormalization")
+def _instance_norm(call: Call) -> list[Value]:
+    tensor = call.draw.straight(call.tensor())
+    if tensor.rank not in KINDS:
+        raise Refusal(f"it does not take {tensor.rank} axes")
+    scale, bias = call.needed(1).reshape(-1), call.needed(2).reshape(-1)
+    learned = bool(np.any(scale != 1) or np.any(bias != 0))
+    weights = {"weight": scale, "bias": bias} if learned else None
+    epsilon = round(float(call.get("epsilon", 1e-5)), 12)
+    kind = f"InstanceNorm{KINDS[tensor.rank]}"
+    return [call.draw.draw(kind, tensor, call.base(1), epsilon=epsilon, affine=learned, weights=weights)]
+
+
+@operator("GroupNormalization")
+def _group_norm(call: Call) -> list[Value]:
+    tensor = call.draw.straight(call.tensor())
+    groups, channels = int(call.get("num_groups", 1)), tensor.length(1)
+    weights = {}
+    for part, place in (("weight", 1), ("bias", 2)):
+        found = call.needed(place).reshape(-1)
+        weights[part] = np.repeat(found, channels // found.size)
+    epsilon = round(float(call.get("epsilon", 1e-5)), 12)
+    return [call.draw.draw("GroupNorm", tensor, call.base(1), groups=groups, epsilon=epsilon, weights=weights)]
+
+
+@operator("LRN")
+def _response_norm(call: Call) -> list[Value]:
+    params = {"size": int(call.get("size", 5)), "alpha": round(call.get("alpha", 1e-4), 9)}
+    params |= {"beta": round(call.get("beta", 0.75), 9), "k": call.get("bias", 1.0)}
+    return [call.draw.draw("LocalResponseNorm", call.draw.straight(call.tensor()), call.name, **params)]
+
+
+@operator("LpNormalization")
+def _unit(call: Call) -> list[Value]:
+    if call.get("p", 2) != 2:
+        raise Refusal("only the length by squares can be drawn")
+    tensor = call.tensor()
+    return [elementwise(call.draw, "Normalize", tensor, call.name, axis=call.draw.single(tensor, call.axis()))]

@@ -1,0 +1,142 @@
+"""Weights, or tensors, times what comes in."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from netloom.compile.importers.onnx.attention import attended
+from netloom.compile.importers.onnx.graph_builder import Array, Constant, Refusal, Tensor, Value, padded
+from netloom.compile.importers.onnx.operators.operator import Call, operator
+
+
+def linear(call: Call, tensor: Tensor, weight: Array, bias: Array | None, name: str, origin: str = "") -> Tensor:
+    """`weight` is (units, features), as PyTorch keeps it."""
+    tensor = call.draw.last(tensor)
+    if tensor.spec.kind not in ("vector", "sequence", "image"):
+        raise Refusal(f"a linear layer does not take {tensor.spec}")
+    weights = {"weight": weight} | ({} if bias is None else {"bias": bias.reshape(-1)})
+    made = call.draw.draw(
+        *("Linear", tensor, name), units=weight.shape[0], bias=bias is not None, weights=weights, weight=origin
+    )
+    return call.draw.like(made, tensor)
+
+
+@operator("Gemm")
+def _gemm(call: Call) -> list[Value]:
+    alpha, beta = call.get("alpha", 1.0), call.get("beta", 1.0)
+    weight = call.needed(1)
+    if call.get("transA", 0) or weight.ndim != 2 or call.tensor().rank != 2:
+        raise Refusal("only rows times fixed weights can be drawn")
+    turned = bool(call.get("transB", 0))
+    weight = weight if turned else weight.T
+    bias = call.weight(2)
+    if bias is not None and bias.size not in (1, weight.shape[0]):
+        raise Refusal("its constant has to be one number for each unit")
+    if bias is not None:
+        bias = np.broadcast_to(bias.reshape(-1) * np.float32(beta), (weight.shape[0],)).copy()
+    constant = call.constant(1)
+    origin = constant.weight if constant and turned and alpha == 1 else ""
+    weight = weight if alpha == 1 else weight * np.float32(alpha)
+    return [linear(call, call.tensor(), weight, bias, call.base(1), origin)]
+
+
+@operator("MatMul")
+def _matmul(call: Call) -> list[Value]:
+    a, b = call.inputs[0], call.inputs[1]
+    if isinstance(a, Tensor) and isinstance(b, Constant) and b.array.ndim == 2:
+        return [linear(call, a, b.array.T, None, call.base(1))]
+    if isinstance(a, Tensor) and isinstance(b, Constant) and _spread(a, b):
+        return [_each(call, a, b)]
+    if not isinstance(a, Tensor):
+        a = call.draw.constant(_fixed(a), call.tensor(1))
+    if not isinstance(b, Tensor):
+        b = call.draw.constant(_fixed(b), a)
+    return [attended(call.draw, a, b, call.name) or product(call, a, b)]
+
+
+def _spread(a: Tensor, b: Constant) -> bool:
+    """Whether rows of all examples stand side by side and are multiplied by several fixed matrices, one each."""
+    return a.rank == 3 == len(b.shape) and 0 in a.axes[1] and len(a.axes[0]) < 2 and len(a.axes[2]) == 1
+
+
+def _each(call: Call, a: Tensor, b: Constant) -> Tensor:
+    """(E or 1, N·T, D) times E matrices, drawn as (N, E or 1, T, D) times them."""
+    lead, row, column = a.axes
+    rest = [part for part in row if part != 0]
+    if len(rest) > 1 or b.array.dtype != np.float32:
+        raise Refusal("its rows are made of more than two axes")
+    order = [lead[0] if lead else None, rest[0] if rest else None, column[0]]
+    given = {"a": call.draw.arranged(a, order), "b": call.draw.constant(b, _plain(a))}
+    made = call.draw.draw("MatMul", given, call.name)
+    rows = tuple(0 if part == 0 else 2 for part in row) if rest else (0,)
+    return Tensor(made.ref, made.spec, ((1,), rows, (3,)) if rest else ((1,), (0,), (3,)))
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """The tensor with the batch in front, and three axes of the file behind it."""
+    return Tensor(tensor.ref, tensor.spec, ((0,), (), (), ()))
+
+
+def _fixed(value: Value | None) -> Constant:
+    if not isinstance(value, Constant):
+        raise Refusal("an input is missing")
+    return value
+
+
+def product(call: Call, a: Tensor, b: Tensor) -> Tensor:
+    """The matrices of two tensors multiplied."""
+    rank = max(a.rank, b.rank)
+    if min(a.rank, b.rank) < 2:
+        raise Refusal("a product with a single row of numbers cannot be drawn")
+    a, b = padded(a, rank), padded(b, rank)
+    if a.batch != b.batch or a.batch >= rank - 2:
+        raise Refusal("the batch has to be the same axis in front of both matrices")
+    ends = [(tensor.axes[-2], tensor.axes[-1]) for tensor in (a, b)]
+    if any(len(group) > 1 for pair in ends for group in pair):
+        raise Refusal("its matrices are made of more than two axes")
+    parts: list[tuple[int, int]] = []
+    for axis in range(rank - 2):
+        width = max(sum(inner != 0 for inner in tensor.axes[axis]) for tensor in (a, b))
+        parts += [(axis, place) for place in range(width)]
+
+    def inner(tensor: Tensor, part: tuple[int, int]) -> int | None:
+        group = [axis for axis in tensor.axes[part[0]] if axis != 0]
+        return group[part[1]] if part[1] < len(group) else None
+
+    lead = next((one for one in (a, b) if all(inner(one, part) is not None for part in parts)), None)
+    if lead is not None:
+        parts.sort(key=lambda part: inner(lead, part) or 0)
+    made, params = {}, {}
+    for port, tensor, (row, column) in zip("ab", (a, b), ends, strict=True):
+        last = [row[0] if row else None, column[0] if column else None]
+        front = [inner(tensor, part) for part in parts]
+        turned = None not in last and [*front, *last[::-1]] == list(range(1, len(tensor.spec.shape)))
+        if turned:
+            params[f"transpose_{port}"] = True
+        made[port] = call.draw.arranged(tensor, [*front, *(last[::-1] if turned else last)])
+    result = call.draw.draw("MatMul", made, call.name, **params)
+    call.draw.products[result.ref] = (a, b)
+    numbers = {part: number for number, part in enumerate(parts, 1)}
+    axes: list[tuple[int, ...]] = []
+    for axis in range(rank - 2):
+        group = [numbers[part] for part in sorted(parts) if part[0] == axis]
+        if axis == a.batch:
+            longest = max((a, b), key=lambda tensor: len(tensor.axes[axis]))
+            group.insert(longest.axes[axis].index(0), 0)
+        axes.append(tuple(group))
+    return Tensor(result.ref, result.spec, (*axes, (len(parts) + 1,), (len(parts) + 2,)))
+
+
+@operator("Einsum")
+def _einsum(call: Call) -> list[Value]:
+    equation = str(call.get("equation", "")).replace(" ", "")
+    tensors = [call.draw.straight(call.tensor(place)) for place in range(len(call.inputs))]
+    ports = "abcd" if len(tensors) > 1 else ("in",)
+    return [call.draw.draw("Einsum", dict(zip(ports, tensors, strict=False)), call.name, equation=equation)]
+
+
+@operator("BiasedMatMul")
+def _biased(call: Call) -> list[Value]:
+    """A product and what is added to it; files know no operator of this name, the importer makes it."""
+    name = call.base(1) if call.base(1) != call.name else call.base(2)
+    return [linear(call, call.tensor(), call.needed(1).T, call.needed(2), name)]

@@ -1,0 +1,114 @@
+"""Operators that arrange the same numbers in another way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from netloom.compile.importers.onnx.graph_builder import Refusal, Tensor, Value
+from netloom.compile.importers.onnx.operators.operator import Call, operator, placed
+from netloom.compile.importers.onnx.shapes import broadcast_to, reshape
+
+
+@operator("Reshape")
+def _reshape(call: Call) -> list[Value]:
+    asked = call.whole(1, "shape")
+    return [reshape(call.draw, call.tensor(), asked or [], bool(call.get("allowzero", 0)))]
+
+
+@operator("Flatten")
+def _flatten(call: Call) -> list[Value]:
+    tensor, axis = call.tensor(), int(call.get("axis", 1))
+    axis = axis + call.tensor().rank if axis < 0 else axis
+    shape = tensor.shape
+    return [reshape(call.draw, tensor, [math.prod(shape[:axis]), math.prod(shape[axis:])], False)]
+
+
+@operator("Transpose")
+def _transpose(call: Call) -> list[Value]:
+    tensor = call.tensor()
+    order = call.get("perm", list(range(tensor.rank))[::-1])
+    if sorted(order) != list(range(tensor.rank)):
+        raise Refusal("its order does not name each axis once")
+    return [replace(tensor, axes=tuple(tensor.axes[axis] for axis in order))]
+
+
+@operator("Squeeze")
+def _squeeze(call: Call) -> list[Value]:
+    tensor = call.tensor()
+    axes = call.whole(1, "axes")
+    if axes is None:
+        axes = [axis for axis in range(tensor.rank) if tensor.length(axis) == 1]
+    gone = {placed(axis, tensor.rank) for axis in axes}
+    if any(tensor.length(axis) != 1 for axis in gone):
+        raise Refusal("an axis that goes has to have the length 1, and the batch has to stay")
+    return [reshape(call.draw, tensor, [size for axis, size in enumerate(tensor.shape) if axis not in gone], False)]
+
+
+@operator("Unsqueeze")
+def _unsqueeze(call: Call) -> list[Value]:
+    tensor = call.tensor()
+    axes = call.whole(1, "axes") or []
+    rank = tensor.rank + len(axes)
+    groups = list(tensor.axes)
+    for axis in sorted(placed(axis, rank) for axis in axes):
+        groups.insert(axis, ())
+    return [replace(tensor, axes=tuple(groups))]
+
+
+@operator("Expand")
+def _expand(call: Call) -> list[Value]:
+    asked = [int(size) for size in call.needed(1).reshape(-1)]
+    return [broadcast_to(call.draw, call.tensor(), asked, call.name)]
+
+
+@operator("Concat")
+def _concat(call: Call) -> list[Value]:
+    values = [value for value in call.inputs if value is not None]
+    first = next(value for value in values if isinstance(value, Tensor))
+    axis = call.axis(0, first.rank)
+    tensors = [
+        value if isinstance(value, Tensor) else call.draw.constant(value, first, value.weight) for value in values
+    ]
+    if axis in (first.batch,):
+        raise Refusal("it would mix the examples of a batch")
+    ready = []
+    for tensor in tensors:
+        if tensor.rank != first.rank or tensor.batch != first.batch:
+            raise Refusal("the batch is another axis in each of its inputs")
+        if any(
+            len(group) != 1 for place, group in enumerate(tensor.axes) if place != axis and group and 0 not in group
+        ):
+            raise Refusal("its axes are made of several")
+        ready.append(tensor)
+    others = [place for place in range(first.rank) if place not in (axis, first.batch)]
+    if len({tensor.axes for tensor in ready}) == 1 and len(first.axes[axis]) == 1:
+        inner, axes = first.axes[axis][0], first.axes
+    else:
+        if any(len(tensor.axes[tensor.batch]) != 1 for tensor in ready):
+            raise Refusal("the batch is mixed with another axis")
+        ready = [
+            call.draw.arranged(
+                tensor,
+                [
+                    tensor.axes[place][0] if tensor.axes[place] else None
+                    for place in range(first.rank)
+                    if place != first.batch
+                ],
+            )
+            for tensor in ready
+        ]
+        order = [first.batch, *sorted([*others, axis])]
+        numbers = {place: number for number, place in enumerate(order)}
+        axes = tuple((numbers[place],) for place in range(first.rank))
+        inner = numbers[axis]
+    if len(ready) == 1:
+        return [Tensor(ready[0].ref, ready[0].spec, axes)]
+    made = ready[0]
+    for start in range(1, len(ready), 15):
+        group = [made, *ready[start : start + 15]]
+        params = {"count": len(group)} if len(group) > 2 else {}
+        made = call.draw.draw(
+            *("Concat", dict(zip("abcdefghijklmnop", group, strict=False)), call.name), axis=inner, **params
+        )
+    return [Tensor(made.ref, made.spec, axes)]

@@ -1,0 +1,193 @@
+"""From bytes to an ONNX graph that is safe to walk: sizes are limited, nothing outside the file is read or executed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from netloom.compile.importers.imported_model import Unreadable
+from netloom.core.text import plain
+
+LIMIT = 2 * 2**30
+MAX_OPERATORS = 20_000
+MAX_INPUTS = 16
+MAX_AXES = 8
+MAX_LENGTH = 1_000_000
+# The names of ONNX's own operators, written in either way.
+DOMAINS = ("", "ai.onnx")
+_FLOATS = {
+    onnx.TensorProto.FLOAT,
+    onnx.TensorProto.FLOAT16,
+    onnx.TensorProto.DOUBLE,
+    onnx.TensorProto.BFLOAT16,
+}
+_WHOLE = {
+    onnx.TensorProto.BOOL,
+    *(onnx.TensorProto.UINT8, onnx.TensorProto.INT8, onnx.TensorProto.UINT16, onnx.TensorProto.INT16),
+    *(onnx.TensorProto.UINT32, onnx.TensorProto.INT32, onnx.TensorProto.UINT64, onnx.TensorProto.INT64),
+}
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator of the file, with its attributes as plain values."""
+
+    type: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An input of the file: None stands for an axis whose length is not fixed."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a file holds."""
+
+    opset: int
+    name: str
+    operators: tuple[Operator, ...]
+    inputs: tuple[Entry, ...]
+    outputs: tuple[str, ...]
+    tensors: dict[str, np.ndarray[Any, Any]]
+    preprocess: str = ""
+
+
+def text(value: str | bytes) -> str:
+    """A name from the file; one that is damaged comes as bytes."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def short(name: str) -> str:
+    """A name from the file as it may stand in a sentence."""
+    return plain(text(name))[:60]
+
+
+def read(content: bytes) -> Graph:
+    """The graph of a file.
+
+    Raises:
+        Unreadable: the file is damaged, too large, or needs other files.
+    """
+    if len(content) > LIMIT:
+        raise Unreadable("An ONNX file has at most 2 GiB; this one has more.")
+    try:
+        model = onnx.ModelProto.FromString(content)
+    except Exception:  # what the protocol buffers raise has no class of its own
+        raise Unreadable("This is no ONNX file, or it is damaged; export it again.") from None
+    graph = model.graph
+    if not graph.node and not graph.output:
+        raise Unreadable("This file holds no ONNX network; export it again.")
+    if len(graph.node) > MAX_OPERATORS:
+        raise Unreadable(f"This network has {len(graph.node):,} operators; at most {MAX_OPERATORS:,} can be taken.")
+    if graph.sparse_initializer:
+        raise Unreadable(
+            "The weights of this file are sparse tensors, which cannot be taken; export it with dense ones."
+        )
+    opset = next((item.version for item in model.opset_import if item.domain in DOMAINS), 0)
+    if not 7 <= opset <= 100:
+        raise Unreadable(f"This file is of ONNX opset {opset}; those from 7 on can be taken, so export it again.")
+    tensors = {text(item.name): array(item) for item in graph.initializer}
+    inputs = [_entry(item) for item in graph.input if text(item.name) not in tensors]
+    if not inputs or not graph.output:
+        raise Unreadable("This network has no input or no output, so that there is nothing to draw.")
+    if max(len(inputs), len(graph.output)) > MAX_INPUTS:
+        raise Unreadable(f"This network has more than {MAX_INPUTS} inputs or outputs, which is too many to draw.")
+    return Graph(
+        opset,
+        plain(text(graph.name))[:200],
+        tuple(_operator(item, number) for number, item in enumerate(graph.node)),
+        tuple(inputs),
+        tuple(text(item.name) for item in graph.output),
+        tensors,
+        next((text(item.value) for item in model.metadata_props if item.key == "preprocess"), ""),
+    )
+
+
+def array(tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
+    """A tensor of the file as an array.
+
+    Raises:
+        Unreadable: it lies in another file, or its size is not what it says.
+    """
+    name = short(tensor.name)
+    if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+        raise Unreadable(
+            f"The weights {name!r} lie in another file, which is not read; export the network as one file "
+            "(external_data=False)."
+        )
+    if tensor.data_type not in _FLOATS | _WHOLE:
+        raise Unreadable(f"The tensor {name!r} holds numbers of a kind that cannot be taken; export it as float32.")
+    dims = list(tensor.dims)
+    if len(dims) > MAX_AXES or any(not 0 <= size <= 2**40 for size in dims) or math.prod(dims) > LIMIT:
+        raise Unreadable(f"The tensor {name!r} claims an impossible shape; the file is damaged, so export it again.")
+    try:
+        found = np.asarray(numpy_helper.to_array(tensor))
+    except Exception:
+        raise Unreadable(
+            f"The tensor {name!r} does not hold as many numbers as its shape says; the file is damaged."
+        ) from None
+    if tensor.data_type in _FLOATS:
+        return found.astype(np.float32)
+    return found if found.dtype == bool else found.astype(np.int64)
+
+
+def _entry(item: onnx.ValueInfoProto) -> Entry:
+    name, kind = short(item.name), item.type.tensor_type
+    if not item.type.HasField("tensor_type") or not kind.HasField("shape"):
+        raise Unreadable(f"The input {name!r} has no shape; export the network with example inputs.")
+    if kind.elem_type not in _FLOATS | _WHOLE:
+        raise Unreadable(f"The input {name!r} holds neither numbers nor whole numbers, so that it cannot be drawn.")
+    shape: list[int | None] = []
+    for axis in kind.shape.dim:
+        fixed = axis.HasField("dim_value")
+        if fixed and not 1 <= axis.dim_value <= MAX_LENGTH:
+            raise Unreadable(
+                f"The input {name!r} has an axis of length {axis.dim_value}; 1 to {MAX_LENGTH:,} can be taken."
+            )
+        shape.append(axis.dim_value if fixed else None)
+    if not 2 <= len(shape) <= 6:
+        raise Unreadable(
+            f"The input {name!r} has {len(shape)} axes; the first is the batch, and one to five more can be drawn."
+        )
+    return Entry(text(item.name), tuple(shape), kind.elem_type in _WHOLE)
+
+
+def _operator(item: onnx.NodeProto, number: int) -> Operator:
+    known = item.domain in DOMAINS
+    attributes: dict[str, Any] = {}
+    for attribute in item.attribute if known else ():
+        attributes[text(attribute.name)] = _plain(attribute)
+    kind = text(item.op_type) if known else f"{text(item.domain)}.{text(item.op_type)}"
+    inputs, outputs = tuple(map(text, item.input)), tuple(map(text, item.output))
+    return Operator(kind, text(item.name) or f"{kind}_{number}", inputs, outputs, attributes)
+
+
+def _plain(attribute: onnx.AttributeProto) -> Any:
+    kind = attribute.type
+    if kind == onnx.AttributeProto.TENSOR:
+        return array(attribute.t)
+    if kind == onnx.AttributeProto.STRING:
+        return attribute.s.decode("utf-8", "replace")
+    if kind == onnx.AttributeProto.INT:
+        return int(attribute.i)
+    if kind == onnx.AttributeProto.FLOAT:
+        return float(attribute.f)
+    if kind == onnx.AttributeProto.INTS:
+        return [int(value) for value in attribute.ints]
+    if kind == onnx.AttributeProto.FLOATS:
+        return [float(value) for value in attribute.floats]
+    return None

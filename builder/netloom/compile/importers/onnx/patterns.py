@@ -1,0 +1,120 @@
+"""Activations that a file spells out, such as GELU by an error function, found by what they compute.
+
+The operators between one tensor and a result, with nothing but single numbers beside it, are one function of one
+number. Where it agrees everywhere with an activation of the catalogue, that layer stands for all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from netloom.compile.importers.onnx.constant_folding import computed
+from netloom.compile.importers.onnx.graph_builder import Array
+from netloom.compile.importers.onnx.parser import Operator
+
+_SCALAR = frozenset(
+    "Add Sub Mul Div Pow Erf Tanh Sigmoid Exp Log Sqrt Neg Clip Softplus Relu Max Min Abs Reciprocal Identity".split()
+)
+_ENDS = frozenset({"Mul", "Div", "Log", "Add", "Sub"})
+_POINTS = np.concatenate([np.linspace(-9, 9, 181), np.array([-3.0, 3.0, 0.013, -0.37])]).astype(np.float32)
+_DEPTH = 16
+
+# Untyped, as to check the types of such formulas of arrays takes several seconds.
+Curve = Callable[[Any], Any]
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+_tanh_gelu: Curve = lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))  # noqa: E731
+ACTIVATIONS: list[tuple[str, dict[str, Any], Curve]] = [
+    ("GELU", {}, lambda x: x * (1 + _erf(x / math.sqrt(2))) / 2),
+    ("GELU", {"approximate": "tanh"}, _tanh_gelu),
+    ("SiLU", {}, lambda x: x / (1 + np.exp(-x))),
+    ("Mish", {}, lambda x: x * np.tanh(np.logaddexp(x, 0))),
+    ("Hardswish", {}, lambda x: x * np.clip(x + 3, 0, 6) / 6),
+    ("Hardsigmoid", {}, lambda x: np.clip(x + 3, 0, 6) / 6),
+    ("Softsign", {}, lambda x: x / (1 + np.abs(x))),
+    ("LogSigmoid", {}, lambda x: -np.logaddexp(-x, 0)),
+    ("Tanhshrink", {}, lambda x: x - np.tanh(x)),
+]
+
+
+def activations(
+    operators: tuple[Operator, ...], numbers: Mapping[str, Array], opset: int, outputs: tuple[str, ...]
+) -> dict[str, tuple[str, dict[str, Any], str]]:
+    """By the name of a result: the layer that stands for it, its parameters, and the name of what goes in."""
+    makers = {name: item for item in operators for name in item.outputs if name}
+    order = {name: place for place, name in enumerate(makers)}
+    readers: dict[str, int] = dict.fromkeys(outputs, 1)
+    for item in operators:
+        for name in item.inputs:
+            readers[name] = readers.get(name, 0) + 1
+    fixed = {name for name, value in numbers.items() if value.size == 1 and value.dtype == np.float32}
+    constants = {item.outputs[0] for item in operators if item.type == "Constant" and item.outputs}
+    found: dict[str, tuple[str, dict[str, Any], str]] = {}
+    for item in operators:
+        if item.type not in _ENDS or not item.outputs:
+            continue
+        cone = _cone(item, makers, order, fixed | constants)
+        if cone is None:
+            continue
+        inside, source = cone
+        names = {operator.outputs[0] for operator in inside} - {item.outputs[0]}
+        reads = [name for operator in inside for name in operator.inputs]
+        if any(readers.get(name, 0) != reads.count(name) for name in names):
+            continue  # something else reads a part of it
+        values = _curve(inside[::-1], source, numbers, operators, opset)
+        if values is None:
+            continue
+        for layer, params, curve in ACTIVATIONS:
+            if np.allclose(values, curve(_POINTS.astype(np.float64)), rtol=1e-5, atol=2e-6):
+                found[item.outputs[0]] = (layer, params, source)
+                break
+    return found
+
+
+def _cone(
+    end: Operator, makers: Mapping[str, Operator], order: Mapping[str, int], fixed: set[str]
+) -> tuple[list[Operator], str] | None:
+    """The operators of one function of one number that ends here, in order from the back, and what goes in.
+
+    Several tensors may be what goes in; the nearest one to all that is outside is taken.
+    """
+    for depth in range(2, _DEPTH):
+        inside, edge = [end], {name for name in end.inputs if name and name not in fixed}
+        while len(inside) < depth and len(edge) > 0:
+            latest = max(edge, key=lambda name: order.get(name, -1))
+            maker = makers.get(latest)
+            if maker is None or maker.type not in _SCALAR or len(maker.outputs) != 1:
+                break
+            inside.append(maker)
+            edge = (edge - {latest}) | {name for name in maker.inputs if name and name not in fixed}
+        if len(edge) == 1 and len(inside) == depth and (end.type != "Mul" or len(inside) > 1):
+            source = next(iter(edge))
+            if sum(source in item.inputs for item in inside) > 1 or end.type == "Div" or end.type == "Log":
+                return inside, source
+    return None
+
+
+def _curve(
+    inside: list[Operator], source: str, numbers: Mapping[str, Array], operators: tuple[Operator, ...], opset: int
+) -> Array | None:
+    known: dict[str, Array] = {source: _POINTS}
+    for item in operators:
+        if item.type == "Constant" and item.outputs and item.attributes.get("value") is not None:
+            value = np.asarray(item.attributes["value"])
+            if value.size == 1:
+                known[item.outputs[0]] = value.reshape(())
+    for item in inside:
+        given = [None if not name else known.get(name, numbers.get(name)) for name in item.inputs]
+        if any(value is None and name for value, name in zip(given, item.inputs, strict=True)):
+            return None
+        given = [None if value is None else value.reshape(()) if value.size == 1 else value for value in given]
+        if item.type == "Clip" and opset < 11:
+            given = [given[0], *(np.asarray(item.attributes.get(side)) for side in ("min", "max"))]
+        made = computed(item, given)
+        if not made:
+            return None
+        known[item.outputs[0]] = made[0]
+    return known[inside[-1].outputs[0]]

@@ -1,0 +1,243 @@
+"""The file itself: a zip of JSON and raw numbers. Nothing of it is unpickled, run, or unpacked to disk."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import math
+import stat
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from netloom.compile.importers.imported_model import Unreadable
+from netloom.core.text import plain
+from netloom.data.limits import MAX_RATIO
+
+MODEL = "models/model.json"
+PREPROCESS = "extra/preprocess.json"
+WEIGHTS = ("data/weights/", "model_weights_config.json")
+CONSTANTS = ("data/constants/", "model_constants_config.json")
+MAX_MEMBERS = 50_000
+MAX_JSON_BYTES = 256 * 2**20
+MAX_WEIGHTS_BYTES = 8 * 2**30
+MAX_AXES = 8
+# Below so many bytes nothing is a bomb.
+HARMLESS_BYTES = 65_536
+# torch's numbers for the kinds of tensors, as numpy has them; bfloat16 is read as the upper half of a float.
+BFLOAT16 = 13
+KINDS = {1: "u1", 2: "i1", 3: "i2", 4: "i4", 5: "i8", 6: "f2", 7: "f4", 8: "f8", 12: "?", BFLOAT16: "u2"}
+_ZIP = b"PK\x03\x04"
+_AGAIN = "save it again with torch.export.save"
+_DAMAGED = (
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, zlib.error, lzma.LZMAError),
+    *(struct.error, UnicodeError, RuntimeError),
+)
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A program as it is written, and its tensors by the names that its modules have for them.
+
+    `places` says which member of the file a tensor is made of: two names with one place are tied. `preprocess` is what
+    Netloom writes beside the programs that it exports.
+    """
+
+    model: dict[str, Any]
+    tensors: dict[str, Array]
+    places: dict[str, str]
+    refused: dict[str, str] = field(default_factory=dict)
+    preprocess: str = ""
+
+
+def named(text: object) -> str:
+    """A name out of a file, as a message may show it."""
+    return f"“{plain(str(text)[:200])[:60]}”"
+
+
+def looks_like_pt2(path: Path) -> bool:
+    """Whether a file is an archive that torch.export wrote, of today or of earlier versions."""
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != _ZIP:
+                return False
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()[:MAX_MEMBERS]
+    except (OSError, ValueError, *_DAMAGED):
+        return False
+    return any(name.endswith((MODEL, "archive_format")) or _old(name) for name in names)
+
+
+def _old(name: str) -> bool:
+    return name.rpartition("/")[2] in ("serialized_exported_program.json", "serialized_state_dict.pt")
+
+
+def read(path: Path) -> Archive:
+    """What an archive holds.
+
+    Raises:
+        Unreadable: it is damaged, too large, of an older kind, or holds pickled objects.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _read(_Members(archive))
+    except _DAMAGED as error:
+        reason = plain(str(error))[:80]
+        raise Unreadable(f"The archive is damaged or incomplete ({reason}); {_AGAIN}.") from None
+    except OSError as error:
+        reason = plain(error.strerror or str(error))[:80]
+        raise Unreadable(f"The file cannot be read ({reason}); check that it is there and complete.") from None
+
+
+def _read(members: _Members) -> Archive:
+    if members.has_old:
+        raise Unreadable(
+            f"This program was written by an older PyTorch, as a pickle; {_AGAIN} of PyTorch 2.11 or later."
+        )
+    model = members.json(MODEL)
+    order = members.text("byteorder") or sys.byteorder
+    tensors: dict[str, Array] = {}
+    places: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    for folder, config in (WEIGHTS, CONSTANTS):
+        if not members.has(folder + config):
+            continue
+        entries = members.json(folder + config).get("config")
+        if not isinstance(entries, dict):
+            raise Unreadable(f"The list of weights, {config}, is not as torch.export writes it; {_AGAIN}.")
+        for name, entry in entries.items():
+            with _told(name):
+                if entry.get("use_pickle") or entry.get("tensor_meta") is None:
+                    refused[name] = "is a pickled object, which is never loaded"
+                    continue
+                place = f"{folder}{entry['path_name']}"
+                tensors[name] = _tensor(members.raw(place), entry["tensor_meta"], name, order)
+                meta = entry["tensor_meta"]
+                places[name] = f"{place} {meta['sizes']} {meta['strides']} {meta['storage_offset']}"
+    return Archive(model, tensors, places, refused, members.text(PREPROCESS, MAX_JSON_BYTES))
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Unreadable:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError):
+        raise Unreadable(f"The tensor {named(name)} is not written as torch.export writes it; {_AGAIN}.") from None
+
+
+def _tensor(data: bytes, meta: dict[str, Any], name: str, order: str) -> Array:
+    """Numbers of a file in their shape. Strides may only reach what the file holds."""
+    kind = meta["dtype"]
+    if kind not in KINDS:
+        raise Unreadable(f"The tensor {named(name)} holds numbers of a kind that cannot be taken; save it as float32.")
+    sizes, strides = [whole(size) for size in meta["sizes"]], [whole(step) for step in meta["strides"]]
+    offset = whole(meta["storage_offset"])
+    width = np.dtype(KINDS[kind])
+    flat = np.frombuffer(data, width.newbyteorder("<" if order.startswith("little") else ">"))
+    reach = offset + sum((size - 1) * step for size, step in zip(sizes, strides, strict=True))
+    count = math.prod(sizes)
+    if len(sizes) > MAX_AXES or min([0, offset, *sizes, *strides]) < 0 or count > max(len(flat), 1):
+        raise Unreadable(f"The tensor {named(name)} claims an impossible shape; the file is damaged, so {_AGAIN}.")
+    if count and not 0 <= reach < len(flat):
+        raise Unreadable(f"The tensor {named(name)} does not hold as many numbers as its shape says; {_AGAIN}.")
+    if not count:
+        return np.zeros(sizes, np.float32)
+    view = np.lib.stride_tricks.as_strided(
+        flat[offset:], sizes, [step * width.itemsize for step in strides], writeable=False
+    )
+    if kind == BFLOAT16:
+        return (view.astype(np.uint32) << 16).view(np.float32)
+    if width.kind == "f":
+        return np.ascontiguousarray(view, np.float32).reshape(sizes)
+    return np.ascontiguousarray(view, bool if width.kind == "b" else np.int64).reshape(sizes)
+
+
+def whole(value: Any) -> int:
+    """A length of the file, which is written as a number, or as an object around one."""
+    found = value.get("as_int") if isinstance(value, dict) else value
+    if type(found) is not int:
+        raise ValueError("no whole number")
+    return found
+
+
+class _Members:
+    """The members of a zip by their path under the one folder in which torch puts them."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._known: dict[str, bytes] = {}
+        infos = archive.infolist()
+        if len(infos) > MAX_MEMBERS:
+            raise Unreadable(f"The archive has {len(infos):,} members; a program has at most {MAX_MEMBERS:,}.")
+        self.has_old = any(_old(info.filename) for info in infos)
+        found = next((info.filename for info in infos if info.filename.endswith(MODEL)), None)
+        if found is None and not self.has_old:
+            raise Unreadable(f"The archive holds no {MODEL}, so it is no exported program; {_AGAIN}.")
+        root = (found or "").removesuffix(MODEL)
+        self._infos: dict[str, zipfile.ZipInfo] = {}
+        for info in infos:
+            if not info.filename.startswith(root):
+                continue
+            _check(info)
+            name = info.filename.removeprefix(root)
+            if name in self._infos:
+                raise Unreadable(f"The archive holds {named(name)} twice; {_AGAIN}.")
+            self._infos[name] = info
+        if sum(info.file_size for info in self._infos.values()) > MAX_WEIGHTS_BYTES:
+            size = MAX_WEIGHTS_BYTES // 2**30
+            raise Unreadable(f"The program takes more than {size} GiB, too much to be imported here.")
+
+    def has(self, name: str) -> bool:
+        return name in self._infos
+
+    def raw(self, name: str) -> bytes:
+        """A member as it is; one that several names share is read once."""
+        if name not in self._infos:
+            raise Unreadable(f"The archive has no {named(name)}, which its list of weights names; {_AGAIN}.")
+        if name not in self._known:
+            info = self._infos[name]
+            with self._archive.open(info) as file:
+                data = file.read(info.file_size + 1)
+            if len(data) != info.file_size:
+                raise Unreadable(f"{named(name)} does not hold as much as it says; {_AGAIN}.")
+            self._known[name] = data
+        return self._known[name]
+
+    def text(self, name: str, most: int = 100) -> str:
+        if name not in self._infos or self._infos[name].file_size > most:
+            return ""
+        return self.raw(name).decode("utf-8", "replace").strip()
+
+    def json(self, name: str) -> dict[str, Any]:
+        if self._infos[name].file_size > MAX_JSON_BYTES:
+            raise Unreadable(f"{named(name)} is larger than {MAX_JSON_BYTES // 2**20} MiB, which no program needs.")
+        try:
+            found = json.loads(self.raw(name))
+        except RecursionError:
+            raise Unreadable(f"{named(name)} is nested too deeply to be a program.") from None
+        except ValueError:
+            raise Unreadable(f"{named(name)} is no JSON; the file is damaged, so {_AGAIN}.") from None
+        if not isinstance(found, dict):
+            raise Unreadable(f"{named(name)} is not as torch.export writes it; {_AGAIN}.")
+        return found
+
+
+def _check(info: zipfile.ZipInfo) -> None:
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise Unreadable(f"The archive holds the link {named(info.filename)}; a program is made of plain files.")
+    if info.flag_bits & 1:
+        raise Unreadable(f"{named(info.filename)} is encrypted; save the program without a password.")
+    if info.file_size > max(HARMLESS_BYTES, MAX_RATIO * info.compress_size):
+        raise Unreadable(f"{named(info.filename)} would unpack to more than {MAX_RATIO} times its size.")

@@ -1,0 +1,41 @@
+"""Attention as one operator of PyTorch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from netloom.compile.importers.onnx.attention import Heads, is_causal, layer
+from netloom.compile.importers.onnx.graph_builder import Constant, Tensor
+from netloom.compile.importers.onnx.operators.attention import repeated, spelled
+from netloom.compile.importers.torch_export.operator_table import Aten, aten
+
+
+@aten("scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu")
+def _attention(op: Aten) -> Any:
+    q, k, v = op.value("query"), op.value("key"), op.value("value")
+    mask, causal = op.args.get("attn_mask"), op.flag("is_causal")
+    if op.flag("enable_gqa"):
+        k, v = (repeated(op.draw, one, q.shape[-3]) for one in (k, v))
+    if isinstance(mask, Constant) and is_causal(mask.array):
+        mask, causal = None, True
+    width = (q.shape if isinstance(q, Tensor) else op.tensor("query").shape)[-1]
+    scale = op.number("scale", 1 / math.sqrt(width))
+    rate = round(op.number("dropout_p", 0.0), 9)
+    if mask is None and all(isinstance(one, Tensor) and _headed(one) for one in (q, k, v)):
+        heads = Heads(q, k, v, scale, causal, rate)  # type: ignore[arg-type]
+        return [layer(op.draw, heads, op.tensor("query"), op.name)]
+    if rate:
+        op.draw.remark("Dropout inside attention with a mask is not taken; the answers are the same.")
+    return spelled(op.layer, q, k, v, mask, scale, causal)
+
+
+def _headed(tensor: Tensor) -> bool:
+    """(N, heads, T, width) with each axis for itself."""
+    return (
+        tensor.rank == 4
+        and tensor.axes[0] == (0,)
+        and all(len(group) == 1 for group in (tensor.axes[2], tensor.axes[3]))
+        and len(tensor.axes[1]) < 2
+        and tensor.spec.dtype == "float"
+    )

@@ -1,0 +1,166 @@
+"""Operators whose inputs are all known, computed while the file is read. What may be computed is listed here."""
+
+from __future__ import annotations
+
+import math
+import operator
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from netloom.compile.importers.onnx.graph_builder import BATCH, Constant, Refusal
+from netloom.compile.importers.onnx.weight_tying import rows
+from netloom.compile.importers.torch_export.archive import KINDS
+
+MOST = 2**27
+_MAKERS = "arange zeros ones full zeros_like ones_like full_like new_zeros new_ones new_full scalar_tensor eye linspace"
+_MOVERS = (
+    "view reshape _unsafe_view flatten unflatten squeeze unsqueeze permute transpose t movedim select slice narrow cat "
+    "stack expand expand_as repeat index_select gather flip roll tril triu alias clone contiguous detach "
+    "lift_fresh_copy split split_with_sizes chunk unbind repeat_interleave meshgrid lift_fresh numpy_T mT"
+)
+_MATHS = (
+    "add sub mul div rsub pow neg abs exp log sqrt rsqrt reciprocal sin cos tanh sigmoid floor ceil round eq ne lt "
+    "le gt ge logical_not logical_and logical_or bitwise_not bitwise_and bitwise_or where masked_fill cumsum sum mean "
+    "maximum minimum clamp outer remainder floor_divide matmul mm softmax log1p expm1 embedding index softplus "
+    "linalg_vector_norm fmod _weight_norm amax amin relu erf sign __and__ __or__ __xor__ all any"
+)
+FOLDED = frozenset(f"{_MAKERS} {_MOVERS} {_MATHS}".split())
+
+_MOVING = frozenset(_MOVERS.split())
+
+_ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "floordiv": operator.floordiv, "neg": operator.neg,
+    "truediv": operator.truediv, "mod": operator.mod, "eq": operator.eq, "ne": operator.ne, "le": operator.le,
+    "lt": operator.lt, "ge": operator.ge, "gt": operator.gt, "sym_max": max, "sym_min": min, "sym_not": operator.not_,
+    "sym_float": float, "sym_int": int, "and_": operator.and_, "or_": operator.or_,
+}  # fmt: skip
+
+
+def arithmetic(target: str) -> Callable[..., Any] | None:
+    """What an operator on single numbers, such as lengths, computes."""
+    head, _, name = target.rpartition(".")
+    return _ARITHMETIC.get(name) if head in ("_operator", "torch", "math", "torch.sym") else None
+
+
+def computed(kind: str, args: Mapping[str, Any]) -> list[Any]:
+    """What an operator makes of known numbers. Shapes with the batch in them are those of one example.
+
+    Raises:
+        Refusal: it cannot be computed, or would be too large.
+    """
+    import torch
+
+    if kind not in FOLDED:
+        raise Refusal("it has no input that depends on the network's inputs")
+    given = {name: _plain(kind, name, value) for name, value in args.items() if name not in _DROPPED}
+    if "dtype" in args and isinstance(args["dtype"], int):
+        given["dtype"] = _dtype(args["dtype"])
+    packet = getattr(torch.ops.aten, kind)
+    try:
+        with torch.no_grad():
+            found = _looked_up(kind, args)
+            if found is None:
+                _bounded(packet, given)
+                found = packet(**given)
+    except Refusal:
+        raise
+    except Exception as error:  # what PyTorch refuses, it refuses by any class
+        raise Refusal(f"PyTorch does not compute it ({str(error).splitlines()[0][:100]})") from None
+    origin = _origin(kind, args)
+    parts = list(found) if isinstance(found, tuple | list) else [found]
+    return (
+        [[_constant(part, origin) for part in parts]]
+        if isinstance(found, list)
+        else [_constant(part, origin) for part in parts]
+    )
+
+
+def _looked_up(kind: str, args: Mapping[str, Any]) -> Any:
+    """Rows of a table that follow each other, as positions are, as a view of it."""
+    table, places = args.get("weight"), args.get("indices")
+    if kind != "embedding" or not isinstance(table, Constant) or not isinstance(places, Constant):
+        return None
+    found = rows(table.array, places.array)
+    return None if found is None else _view(found)
+
+
+def _origin(kind: str, args: Mapping[str, Any]) -> str:
+    """The weights whose numbers a result has, moved about but not changed, so that they can be trained on."""
+    if kind not in _MOVING and kind != "embedding":
+        return ""
+    names = {value.weight for value in args.values() if isinstance(value, Constant) and value.weight}
+    return names.pop() if len(names) == 1 else ""
+
+
+_DROPPED = frozenset({"device", "layout", "pin_memory", "memory_format", "dtype", "non_blocking", "copy", "implicit"})
+
+
+def _bounded(packet: Any, given: dict[str, Any]) -> None:
+    """Refuse what would take much memory, by its shape alone."""
+    import torch
+
+    def shadow(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value.to("meta")
+        return [shadow(part) for part in value] if isinstance(value, list) else value
+
+    for value in given.values():
+        if isinstance(value, int) and abs(value) > 2**62:
+            continue
+        if isinstance(value, list) and all(type(part) is int for part in value) and math.prod(value) > MOST:
+            raise Refusal("it makes more numbers than can be kept")
+    if packet is torch.ops.aten.arange or packet is torch.ops.aten.linspace or packet is torch.ops.aten.eye:
+        sizes = [value for value in given.values() if isinstance(value, int | float)]
+        if any(abs(size) > 2**24 for size in sizes) or 0 < abs(given.get("step", 1)) < 1e-3:
+            raise Refusal("it makes more numbers than can be kept")
+        return
+    try:
+        found = packet(**{name: shadow(value) for name, value in given.items()})
+    except NotImplementedError:
+        return
+    parts = found if isinstance(found, tuple | list) else [found]
+    if any(isinstance(part, torch.Tensor) and part.numel() > MOST for part in parts):
+        raise Refusal("it makes more numbers than can be kept")
+
+
+def _plain(kind: str, name: str, value: Any) -> Any:
+    if isinstance(value, Constant):
+        return _view(value.array)
+    if isinstance(value, list):
+        return [_plain(kind, name, part) for part in value]
+    if type(value) is int and value and value % BATCH == 0:
+        return value // BATCH
+    return value
+
+
+def _view(array: np.ndarray[Any, Any]) -> Any:
+    """The numbers as a tensor, in the same memory: what only moves them gives a view, by which they are known again."""
+    import torch
+
+    if any(step < 0 for step in array.strides):
+        array = np.array(array, order="C")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of arrays that are not to be written to, to which nothing here writes
+        return torch.from_numpy(array)
+
+
+def _dtype(kind: int) -> Any:
+    import torch
+
+    name = np.dtype(KINDS[kind]).name if kind in KINDS and kind != 13 else "float32"
+    return getattr(torch, "float32" if name.startswith("float") else name)
+
+
+def _constant(value: Any, origin: str = "") -> Constant:
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        raise Refusal("it gives no tensor")
+    array = value.detach().numpy()
+    if array.dtype.kind == "f":
+        array = array.astype(np.float32, copy=False)
+    known = array.dtype == bool or array.dtype.kind == "f"
+    return Constant(array if known else array.astype(np.int64, copy=False), origin)

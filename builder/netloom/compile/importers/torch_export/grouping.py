@@ -1,0 +1,366 @@
+"""Modules that occur repeatedly as networks: what the source wrote once is drawn once.
+
+Modules are taken from the innermost to the outermost. Uses of one class that differ only in numbers become one network,
+whose parameters are those numbers; uses one after the other become a repetition.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from netloom.compile.importers.onnx.graph_builder import Array
+from netloom.compile.importers.torch_export.parametrization import free, parameters_of, with_names, without_numbers
+from netloom.compile.importers.torch_export.program import Module
+from netloom.document import Edge, Node
+from netloom.document.project import MAX_NETWORKS, SUBNETWORK, Network
+from netloom.layers import TensorSpec
+
+KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
+# Modules of PyTorch that are made of several layers; all others of it are one layer.
+_LARGE = frozenset({"TransformerEncoderLayer", "TransformerDecoderLayer"})
+_HOLDERS = frozenset({"Sequential", "ModuleList", "TransformerEncoder", "TransformerDecoder", "Transformer"})
+
+
+@dataclass
+class Item:
+    """A node on its way into a network: what it reads by port, its weights, and the modules that it is part of."""
+
+    node: Node
+    label: str
+    reads: dict[str, str]
+    weights: dict[str, Array]
+    stack: tuple[Module, ...]
+
+
+@dataclass
+class Group:
+    """One use of a module: its nodes, what comes in, what goes out."""
+
+    module: Module
+    items: dict[str, Item]
+    coming: list[str]
+    going: list[str]
+    signature: tuple[Any, ...] = ()
+    numbers: list[Any] = field(default_factory=list)
+    height: int = 1
+
+
+class Grouping:
+    """A flat network that is being put together from networks."""
+
+    def __init__(self, items: dict[str, Item], specs: Mapping[str, TensorSpec]) -> None:
+        self.items, self.specs = items, dict(specs)
+        self.networks: dict[str, Network] = {}
+        self.remarks: list[str] = []
+        self.blocked = self._blocked()
+
+    def grouped(self) -> None:
+        """Put modules together until there is no more to put together."""
+        wanted = self._wanted()
+        heights = self._heights(wanted)
+        for height in sorted(set(heights.values())):
+            found: dict[tuple[Any, ...], list[Group]] = {}
+            for call in [call for call, own in heights.items() if own == height]:
+                group = self._group(call, wanted[call])
+                if group is not None:
+                    key = (group.module.kind, group.signature)
+                    found.setdefault(key, []).append(group)
+            for groups in found.values():
+                if len(self.networks) < MAX_NETWORKS - 1:
+                    self._network(groups)
+        repeated(self.items, self.specs)
+
+    def _wanted(self) -> dict[str, Module]:
+        """The uses of modules that become networks: of a class that is used twice, or a holder of several such."""
+        calls: dict[str, Module] = {}
+        for item in self.items.values():
+            for module in item.stack:
+                calls.setdefault(module.call, module)
+        sizes = Counter(module.call for item in self.items.values() for module in item.stack)
+        calls = {call: module for call, module in calls.items() if sizes[call] > 1 and call not in self.blocked}
+        classes = Counter(module.kind for module in calls.values() if _is_block(module))
+        found = {call: module for call, module in calls.items() if _is_block(module) and classes[module.kind] > 1}
+        inside: dict[str, set[str]] = {}
+        for item in self.items.values():
+            for outer, inner in zip(item.stack, item.stack[1:], strict=False):
+                if inner.call in found:
+                    inside.setdefault(outer.call, set()).add(inner.call)
+        stages = [
+            call for call, module in calls.items() if module.name == "Sequential" and len(inside.get(call, ())) > 1
+        ]
+        return found | ({call: calls[call] for call in stages} if len(stages) > 1 else {})
+
+    def _heights(self, wanted: Mapping[str, Module]) -> dict[str, int]:
+        heights: dict[str, int] = dict.fromkeys(wanted, 1)
+        for item in self.items.values():
+            calls = [module.call for module in item.stack if module.call in wanted]
+            for above, call in enumerate(reversed(calls), 1):
+                heights[call] = max(heights[call], above)
+        return heights
+
+    def _blocked(self) -> set[str]:
+        """Modules whose nodes share weights with nodes that are not those of another use of the same class."""
+        found: set[str] = set()
+        for item in self.items.values():
+            if item.node.shares is None:
+                continue
+            mine = {module.call: module.kind for module in item.stack}
+            theirs = {module.call: module.kind for module in self.items[item.node.shares].stack}
+            for own, others in ((mine, theirs), (theirs, mine)):
+                kinds = [kind for call, kind in others.items() if call not in own]
+                found |= {call for call, kind in own.items() if call not in others and kind not in kinds}
+        return found
+
+    def _group(self, call: str, module: Module) -> Group | None:
+        """The nodes of one use of a module, where they can stand for themselves."""
+        inside = {key: item for key, item in self.items.items() if call in {part.call for part in item.stack}}
+        if not inside:
+            return None
+        repeated(inside, self.specs, self.items)
+        for key in [key for key in self.items if call in {part.call for part in self.items[key].stack}]:
+            if key not in inside:
+                del self.items[key]
+        if len(inside) < 2 or not self._apart(inside):
+            return None
+        coming = _unique(ref for item in inside.values() for ref in item.reads.values() if _home(ref) not in inside)
+        going = _unique(
+            ref
+            for key, item in self.items.items()
+            if key not in inside
+            for ref in item.reads.values()
+            if _home(ref) in inside
+        )
+        if not coming or not going:
+            return None
+        order = {key: place for place, key in enumerate(inside)}
+        going.sort(key=lambda ref: (order[_home(ref)], ref))
+        group = Group(module, inside, coming, going)
+        group.signature, group.numbers = self._signature(group)
+        return group
+
+    def _apart(self, inside: Mapping[str, Item]) -> bool:
+        """Whether no way leads out of these nodes and back into them."""
+        tainted: set[str] = set()
+        for key, item in self.items.items():
+            homes = {_home(ref) for ref in item.reads.values()}
+            if key in inside:
+                if homes & tainted:
+                    return False
+            elif homes & (inside.keys() | tainted):
+                tainted.add(key)
+        return True
+
+    def _signature(self, group: Group) -> tuple[tuple[Any, ...], list[Any]]:
+        """What a group is but for its numbers, and these numbers."""
+        places = {key: f"#{place}" for place, key in enumerate(group.items)}
+        places |= {ref: f"<{place}" for place, ref in enumerate(group.coming)}
+        numbers: list[Any] = []
+
+        def named(ref: str) -> str:
+            key, dot, port = ref.partition(".")
+            return places[ref] if ref in places else f"{places[key]}{dot}{port}"
+
+        parts = []
+        for item in group.items.values():
+            shares = item.node.shares
+            inner = places.get(shares, "") if shares else ""  # another use of the module is no difference
+            params = without_numbers(item.node.params, numbers)
+            reads = tuple((port, named(ref)) for port, ref in item.reads.items())
+            weights = () if item.node.type == SUBNETWORK else tuple(sorted(item.weights))
+            parts.append((item.node.type, str(params), reads, inner, item.node.frozen, weights))
+        return (tuple(parts), tuple(named(ref) for ref in group.going)), numbers
+
+    def _network(self, groups: list[Group]) -> None:
+        """One network for groups that differ only in numbers, and a node for each of them."""
+        first = groups[0]
+        name = _network_name(groups, self.networks)
+        columns = list(zip(*(group.numbers for group in groups), strict=True))
+        parameters, exchanged = parameters_of([item.node.params for item in first.items.values()], columns)
+        if len(parameters) > 64:
+            for group in groups:
+                self._network([group])
+            return
+        names = _names(first)
+        self.networks[name] = self._content(first, names, parameters, exchanged)
+        made: dict[str, tuple[str, int]] = {}
+        ports = self.networks[name]
+        inputs, outputs = list(ports.ports("Input").values()), list(ports.ports("Output").values())
+        for number, group in enumerate(groups):
+            values = {key: columns[place][number] for key, place in parameters.items()}
+            params: dict[str, Any] = {"network": name} | ({"values": values} if values else {})
+            self._replace(group, params, names, inputs, outputs, made)
+
+    def _content(
+        self, group: Group, names: Mapping[str, str], parameters: Mapping[str, int], exchanged: Mapping[int, str]
+    ) -> Network:
+        nodes: dict[str, Node] = {}
+        edges: list[Edge] = []
+        ports: dict[str, str] = {}
+        for number, ref in enumerate(group.coming, 1):
+            key = f"input_{number}"
+            nodes[key] = Node(id=key, type="Input", params=_input(self.specs[ref]))
+            ports[ref] = key
+        numbers = iter(count())
+        for key, item in group.items.items():
+            params = with_names(item.node.params, numbers, exchanged)
+            shares = names.get(item.node.shares or "")
+            nodes[names[key]] = item.node.model_copy(
+                update={"id": names[key], "params": params, "title": "", "shares": shares}
+            )
+            for port, ref in item.reads.items():
+                home, dot, way = ref.partition(".")
+                source = ports[ref] if ref in ports else f"{names[home]}{dot}{way}"
+                edges.append(Edge(source=source, target=f"{names[key]}.{port}"))
+        for number, ref in enumerate(group.going, 1):
+            key = f"output_{number}"
+            home, dot, way = ref.partition(".")
+            nodes[key] = Node(id=key, type="Output", params={"name": key} if len(group.going) > 1 else {})
+            edges.append(Edge(source=f"{names[home]}{dot}{way}", target=key))
+        values = {key: group.numbers[place] for key, place in parameters.items()}
+        return Network(parameters=values, nodes=nodes, edges=tuple(edges))
+
+    def _replace(
+        self,
+        group: Group,
+        params: dict[str, Any],
+        names: Mapping[str, str],
+        inputs: list[str],
+        outputs: list[str],
+        made: dict[str, tuple[str, int]],
+    ) -> None:
+        """Put one node in the place of a group's nodes."""
+        keys = list(group.items)
+        key = keys[-1]
+        shares = self._shared(group, made)
+        inner = dict(zip(keys, names.values(), strict=True))
+        weights = {
+            f"{inner[own]}.{part}": array for own, item in group.items.items() for part, array in item.weights.items()
+        }
+        at = next(place for place, module in enumerate(group.items[key].stack) if module.call == group.module.call)
+        node = Node(id=key, type=SUBNETWORK, params=params, shares=shares)
+        made |= {own: (key, place) for place, own in enumerate(keys)}
+        moved = {ref: key if port == "out" else f"{key}.{port}" for ref, port in zip(group.going, outputs, strict=True)}
+        reads = dict(zip(inputs, group.coming, strict=True))
+        whole = Item(node, group.module.path, reads, weights, group.items[key].stack[:at])
+        self.specs |= {moved[ref]: self.specs[ref] for ref in group.going}
+        kept = {
+            own: whole if own == key else item for own, item in self.items.items() if own == key or own not in inner
+        }
+        self.items.clear()
+        self.items.update(kept)
+        for item in self.items.values():
+            item.reads = {port: moved.get(ref, ref) for port, ref in item.reads.items()}
+
+    def _shared(self, group: Group, made: Mapping[str, tuple[str, int]]) -> str | None:
+        """The other use of the network with which a group shares all its weights, place by place."""
+        keys = list(group.items)
+        found: set[str | None] = set()
+        for place, item in enumerate(group.items.values()):
+            if item.node.shares in keys or not item.weights:
+                continue
+            other = made.get(item.node.shares or "")
+            found.add(other[0] if other is not None and other[1] == place else None)
+        if None in found and len(found) > 1:
+            self.remarks.append(
+                f"Some weights of {group.module.path} are shared in the program; here each has its own."
+            )
+        return found.pop() if len(found) == 1 else None
+
+
+def repeated(inside: dict[str, Item], specs: dict[str, TensorSpec], around: dict[str, Item] | None = None) -> None:
+    """Uses of one network, one after the other with nothing else reading what is between, become a repetition."""
+    everything = inside if around is None else around
+    for key in list(inside):
+        if key not in inside:
+            continue
+        chain = [key]
+        while (following := _follower(chain[-1], inside, everything, specs)) is not None:
+            chain.append(following)
+        if len(chain) < 2:
+            continue
+        first, last = inside[chain[0]], inside[chain[-1]]
+        weights = {
+            f"{number}.{part}": array for number, own in enumerate(chain) for part, array in inside[own].weights.items()
+        }
+        node = last.node.model_copy(update={"params": {**last.node.params, "repeat": len(chain)}})
+        label = first.label.rpartition(".")[0] if first.label.rpartition(".")[2].isdigit() else first.label
+        whole = Item(node, label, first.reads, weights, last.stack)
+        for own in chain[:-1]:
+            del inside[own]
+        inside[chain[-1]] = whole
+        if around is not None:
+            around[chain[-1]] = whole
+            for own in chain[:-1]:
+                del around[own]
+
+
+def _follower(
+    key: str, inside: Mapping[str, Item], everything: Mapping[str, Item], specs: Mapping[str, TensorSpec]
+) -> str | None:
+    """The node that continues a repetition of the same network."""
+    item = inside[key]
+    if item.node.type != SUBNETWORK or "repeat" in item.node.params or item.node.shares is not None:
+        return None
+    readers = [own for own, other in everything.items() if key in {_home(ref) for ref in other.reads.values()}]
+    if len(readers) != 1 or readers[0] not in inside:
+        return None
+    other = inside[readers[0]]
+    same = other.node.type == SUBNETWORK and other.node.params == item.node.params and other.node.shares is None
+    if not same or other.reads.get("in") != key or sum(_home(ref) == key for ref in other.reads.values()) != 1:
+        return None
+    rest = {port: ref for port, ref in item.reads.items() if port != "in"}
+    if rest != {port: ref for port, ref in other.reads.items() if port != "in"}:
+        return None
+    used = any(entry.node.shares in (key, readers[0]) for entry in everything.values())
+    return readers[0] if not used and specs[item.reads["in"]] == specs[key] == specs[readers[0]] else None
+
+
+def _is_block(module: Module) -> bool:
+    own = not module.kind.startswith("torch.nn.")
+    return module.name in _LARGE or (own and module.name not in _HOLDERS)
+
+
+def _home(ref: str) -> str:
+    return ref.partition(".")[0]
+
+
+def _unique(found: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(found))
+
+
+def called(item: Item, label: str) -> str:
+    """What a node is called; a mere number says nothing without what it numbers."""
+    if label and not label[0].isdigit():
+        return label
+    kind = item.node.params["network"] if item.node.type == SUBNETWORK else item.node.type
+    return f"{kind}_{label}" if label else str(kind)
+
+
+def _network_name(groups: list[Group], taken: Mapping[str, Any]) -> str:
+    module = groups[0].module
+    if module.name in _HOLDERS:
+        return free(module.path.rpartition(".")[2].rstrip("0123456789_") or "stage", {**taken, "main": None})
+    return free(module.name, {**taken, "main": None})
+
+
+def _names(group: Group) -> dict[str, str]:
+    """What a group's nodes are called within their network."""
+    taken: dict[str, str] = dict.fromkeys(
+        [f"input_{number}" for number in range(1, 65)] + [f"output_{number}" for number in range(1, 65)], ""
+    )
+    names: dict[str, str] = {}
+    for key, item in group.items.items():
+        label = item.label.removeprefix(f"{group.module.path}.")
+        names[key] = free(called(item, "" if label == group.module.path else label), taken)
+        taken[names[key]] = key
+    return names
+
+
+def _input(spec: TensorSpec) -> dict[str, Any]:
+    shape = [int(size or 1) for size in spec.shape[1:]]
+    kind = KINDS.get(len(shape), "tensor") if spec.dtype == "float" else "tokens" if len(shape) == 1 else "indices"
+    return {"kind": kind, "shape": shape}

@@ -1,0 +1,184 @@
+"""nn.MultiheadAttention, which torch.export spells out in two dozen operators, as the one layer that it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from netloom.compile.importers.onnx.attention import is_causal
+from netloom.compile.importers.onnx.graph_builder import Array, Constant, Drawing, Refusal, Tensor
+from netloom.compile.importers.torch_export.program import Module, Operator, Program, Ref
+
+_USUAL = frozenset(
+    "transpose linear unflatten unsqueeze squeeze contiguous select view reshape permute mul "
+    "scaled_dot_product_attention div bmm baddbmm softmax dropout mean split split_with_sizes chunk expand clone zeros "
+    "masked_fill add full to alias".split()
+)
+
+
+def of(item: Operator) -> Module | None:
+    """The nn.MultiheadAttention that an operator belongs to."""
+    return next((module for module in item.stack if module.kind.endswith(".MultiheadAttention")), None)
+
+
+def _dropped(item: Operator) -> float:
+    """The share of weights that an operator drops where the program was recorded in training."""
+    rate = item.args.get("dropout_p" if item.type == "scaled_dot_product_attention" else "p")
+    return float(rate) if item.type in ("scaled_dot_product_attention", "dropout") and isinstance(rate, float) else 0.0
+
+
+@dataclass
+class Multihead:
+    """The operators of one use of the module."""
+
+    module: Module
+    items: Sequence[Operator]
+    program: Program
+    values: dict[str, Any]
+    tensors: Mapping[str, Array]
+    compute: Callable[[Operator], None]
+    needed: set[str]
+    dropout: float = 0.0
+
+    def draw(self, draw: Drawing) -> bool:
+        """Draw the layer and enter what it gives; False where the module does what no layer does.
+
+        Nothing is drawn then, so that its operators can be drawn one by one.
+        """
+        weights = self._weights()
+        given = self._going()
+        roots = self._roots()
+        if (
+            len(given) != 1
+            or not roots
+            or "in_proj_weight" not in weights
+            or "out_proj.weight" not in weights
+            or ("in_proj_bias" in weights) != ("out_proj.bias" in weights)
+            or set(weights) - {"in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias"}
+            or any(item.type not in _USUAL for item in self.items)
+        ):
+            return False
+        sources = [self.values[root] for root in roots]
+        first = self._batch_first(set(roots))
+        ready = [self._straight(draw, source, first) for source in sources]
+        mask = self._mask()
+        heads = self._heads(weights["in_proj_weight"].shape[1])
+        if mask is None or heads is None or any(one is None for one in ready) or (mask and len(ready) > 1):
+            return False
+        made = self._layer(draw, ready, heads, mask, weights)
+        self.values[given[0]] = made if first else replace(made, axes=((1,), (0,), (2,)))
+        return True
+
+    def _layer(self, draw: Drawing, ready: list[Any], heads: int, causal: bool, weights: Mapping[str, Array]) -> Tensor:
+        biased = "in_proj_bias" in weights
+        kind = "CrossAttention" if len(ready) > 1 else "MultiHeadAttention" if biased else "SelfAttention"
+        params: dict[str, Any] = {"heads": heads} | ({"causal": True} if causal else {})
+        params |= {} if biased else {"bias": False}
+        rate = next((rate for item in self.items if (rate := _dropped(item))), self.dropout)
+        params |= {"dropout": round(rate, 9)} if 0 < rate < 1 else {}
+        parts: dict[str, Array] = {}
+        for leaf in ("weight", "bias")[: 1 + biased]:
+            rows = np.split(weights[f"in_proj_{leaf}"], 3)
+            parts |= {f"{name}.{leaf}": rows[place] for place, name in enumerate("qkv")}
+            parts[f"out.{leaf}"] = weights[f"out_proj.{leaf}"]
+        inputs = dict(zip(("in", "memory"), ready, strict=False))
+        return draw.draw(kind, inputs, self.module.path, weights=parts, **params)
+
+    def _weights(self) -> dict[str, Array]:
+        """The module's weights by the names that it has for them."""
+        found: dict[str, Array] = {}
+        for item in self.items:
+            for name in item.reads():
+                own = self.program.weights.get(name, "")
+                if own in self.tensors and name not in self.program.buffers:
+                    found[own.removeprefix(f"{self.module.path}.")] = self.tensors[own]
+        return found
+
+    def _going(self) -> list[str]:
+        """What is read of it outside."""
+        mine = {item.name for item in self.items}
+        others = [other for other in self.program.operators if other.name in self.needed - mine]
+        read = {name for other in others for name in other.reads()}
+        return [name for item in self.items for name in item.names() if name in read | set(self.program.outputs)]
+
+    def _roots(self) -> list[str]:
+        """What is attended with, and to where that is another sequence; empty where it is not so."""
+        makers = {name: item for item in self.items for name in item.names()}
+        found: list[str] = []
+        for item in self.items:
+            weight = item.args.get("weight")
+            if item.type != "linear" or not isinstance(weight, Ref):
+                continue
+            if self.program.weights.get(weight.name, "").endswith("out_proj.weight"):
+                continue
+            name = item.args["input"].name
+            while name in makers:
+                name = makers[name].reads()[0]
+            found.append(name)
+        if not found or any(not isinstance(self.values.get(name), Tensor) for name in found):
+            return []
+        if len(set(found)) == 1:
+            return found[:1]
+        return [found[0], found[-1]] if len(set(found[1:])) == 1 and found[0] != found[-1] else []
+
+    def _batch_first(self, roots: set[str]) -> bool:
+        return any(
+            item.type == "transpose" and item.reads()[0] in roots and {item.args["dim0"], item.args["dim1"]} == {0, 1}
+            for item in self.items
+        )
+
+    def _straight(self, draw: Drawing, value: Tensor, first: bool) -> Tensor | None:
+        """What comes in as (N, T, D)."""
+        if value.rank != 3 or value.batch != (0 if first else 1) or value.spec.dtype != "float":
+            return None
+        if not first:
+            value = replace(value, axes=(value.axes[1], value.axes[0], value.axes[2]))
+        try:
+            return draw.straight(value)
+        except Refusal:
+            return None
+
+    def _mask(self) -> bool | None:
+        """Whether each step sees only those before it, or None where it is something else."""
+        causal = False
+        for item in self.items:
+            mask = None
+            if item.type == "scaled_dot_product_attention":
+                causal, mask = bool(item.args.get("is_causal", False)), item.args.get("attn_mask")
+            elif item.type == "baddbmm":
+                mask = item.args["self"]
+            elif item.type in ("add", "masked_fill"):
+                return None
+            if isinstance(mask, Ref):
+                value = self._known(mask.name)
+                if not isinstance(value, Constant) or not is_causal(value.array):
+                    return None
+                causal = True
+        return causal
+
+    def _known(self, name: str) -> Any:
+        """A value that does not depend on what comes in."""
+        makers = {made: item for item in self.items for made in item.names()}
+        if name in makers and name not in self.values:
+            for read in makers[name].reads():
+                if not isinstance(self._known(read), Constant):
+                    return None
+            self.compute(makers[name])
+        if name in self.program.weights:
+            own = self.program.weights[name]
+            return Constant(self.tensors[own]) if own in self.tensors else None
+        return self.values.get(name)
+
+    def _heads(self, width: int) -> int | None:
+        """How many heads share the width, by the width of one."""
+        for item in self.items:
+            if item.type in ("scaled_dot_product_attention", "bmm", "baddbmm"):
+                name = next(
+                    iter([ref for key in ("query", "batch1", "self") if isinstance(ref := item.args.get(key), Ref)])
+                )
+                each = self.program.widths.get(name.name, 0)
+                return width // each if each and width % each == 0 else None
+        return None

@@ -1,0 +1,199 @@
+"""One operator as it is drawn, and the table of those that can be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from netloom.compile.importers.onnx.graph_builder import BATCH, Array, Constant, Drawing, Refusal, Tensor, Value
+from netloom.compile.importers.onnx.operators import OPERATORS as LAYERS
+from netloom.compile.importers.onnx.operators import Call
+
+# The opset whose operators do what PyTorch's do.
+OPSET = 20
+
+
+@dataclass(frozen=True)
+class Aten:
+    """One operator: its arguments by name, what it is called, and how many examples it was recorded with.
+
+    `batch` is 0 where the program leaves the number of examples open.
+    """
+
+    type: str
+    name: str
+    args: dict[str, Any]
+    draw: Drawing
+    batch: int = 0
+    wanted: tuple[bool, ...] = (True,)
+    module: str = ""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        value = self.args.get(name)
+        return default if value is None else value
+
+    def value(self, name: str = "self") -> Value:
+        """An argument that is a tensor, known or not."""
+        found = self.args.get(name)
+        if isinstance(found, bool | int | float):
+            return Constant(np.asarray(found, np.float32 if isinstance(found, float) else np.int64))
+        if not isinstance(found, Tensor | Constant):
+            raise Refusal(f"its argument {name} is missing")
+        return found
+
+    def tensor(self, name: str = "self") -> Tensor:
+        found = self.args.get(name)
+        if not isinstance(found, Tensor):
+            raise Refusal(f"its argument {name} has to be computed from the network's inputs")
+        return found
+
+    def fixed(self, name: str) -> Array | None:
+        """Numbers that the file holds, or None where the argument is left out."""
+        found = self.args.get(name)
+        if isinstance(found, Tensor):
+            raise Refusal(f"its argument {name} has to be fixed in the file")
+        return found.array if isinstance(found, Constant) else None
+
+    def whole(self, name: str, default: int = 0) -> int:
+        found = self.get(name, default)
+        if type(found) is not int:
+            raise Refusal(f"its argument {name} is no whole number")
+        return found
+
+    def number(self, name: str, default: float = 0.0) -> float:
+        found = self.get(name, default)
+        found = found.scalar if isinstance(found, Constant) else found
+        if not isinstance(found, int | float):
+            raise Refusal(f"its argument {name} has to be a fixed number")
+        return float(found)
+
+    def ints(self, name: str, default: Sequence[int] = ()) -> list[int]:
+        found = self.get(name, list(default))
+        found = [found] if isinstance(found, int) else found
+        if not isinstance(found, list) or any(type(part) is not int for part in found):
+            raise Refusal(f"its argument {name} is no list of whole numbers")
+        return found
+
+    def window(self, name: str, axes: int, default: Sequence[int] = ()) -> list[int]:
+        """One number for each axis, which may be written once for all."""
+        found = self.ints(name, default) or list(default)
+        found = found * axes if len(found) == 1 else found
+        if len(found) != axes:
+            raise Refusal(f"its argument {name} does not fit its axes")
+        return found
+
+    def axis(self, name: str = "dim", default: int = -1, tensor: Tensor | None = None, more: int = 0) -> int:
+        rank = (tensor or self.tensor()).rank + more
+        return placed(self.whole(name, default), rank)
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        return bool(self.get(name, default))
+
+    def layer(self, kind: str, *inputs: Value | None, **attributes: Any) -> Sequence[Value | None]:
+        """What an operator of ONNX that computes the same is drawn as."""
+        attributes = {key: value for key, value in attributes.items() if value is not None}
+        wanted = attributes.pop("wanted", (True,))
+        feeds = attributes.pop("feeds", frozenset())
+        given = tuple(self.fitted(inputs))
+        return LAYERS[kind](Call(kind, self.name, given, attributes, self.draw, OPSET, wanted, feeds))
+
+    def call(self, kind: str, *inputs: Value | None) -> Call:
+        """This operator as one of ONNX."""
+        return Call(kind, self.name, inputs, {}, self.draw, OPSET)
+
+    def fitted(self, inputs: Sequence[Value | None]) -> list[Value | None]:
+        """Fixed numbers that were repeated for each of the recorded examples, once."""
+        first = max((one for one in inputs if isinstance(one, Tensor)), key=lambda one: one.rank, default=None)
+        if first is None or self.batch < 2:
+            return list(inputs)
+        return [self._once(one, first) if isinstance(one, Constant) else one for one in inputs]
+
+    def _once(self, value: Constant, like: Tensor) -> Constant:
+        place = like.batch - like.rank + len(value.shape)
+        if place < 0 or value.shape[place] != self.batch or like.axes[like.batch] != (0,):
+            return value
+        one = np.take(value.array, [0], place)
+        return replace(value, array=one, weight="") if np.array_equal(value.array, value.array * 0 + one) else value
+
+    def each(self, kind: str, tensor: Tensor | None = None, **params: Any) -> list[Value]:
+        """A layer that keeps the shape."""
+        tensor = self.tensor() if tensor is None else tensor
+        return [self.draw.like(self.draw.draw(kind, tensor, self.name, **params), tensor)]
+
+    def sizes(self, tensor: Tensor, asked: Sequence[int]) -> list[int]:
+        """A shape of the file with BATCH where it says how many examples it was recorded with."""
+        shape = list(asked)
+        if self.batch < 2 or any(size % BATCH == 0 for size in shape if size > 0):
+            return shape
+        total = math.prod(tensor.shape) // BATCH * self.batch
+        if -1 in shape:
+            known = -math.prod(shape)
+            shape = [total // known if size == -1 else size for size in shape] if known else shape
+        if math.prod(shape) != total:
+            return shape
+        flat = [part for group in tensor.axes for part in group]
+        front = math.prod(tensor.size(part) for part in flat[: flat.index(0)])
+        before = 1
+        for place, size in enumerate(shape):
+            if front % before == 0 and size % (front // before * self.batch) == 0:
+                shape[place] = size // self.batch * BATCH
+                return shape
+            before *= size
+        return shape
+
+
+@dataclass(frozen=True)
+class States:
+    """The last states of stacked recurrent layers, of which a layer of the catalogue gives those of the last."""
+
+    last: Tensor
+    count: int
+
+    def place(self, index: int) -> int:
+        """Where a state is among those of the last layer.
+
+        Raises:
+            Refusal: it is of another layer.
+        """
+        directions = self.last.length(0)
+        found = index - self.count + directions if index >= 0 else index + directions
+        if not 0 <= found < directions:
+            raise Refusal("it reads the last state of a layer below the last, which the layer does not give")
+        return found
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Complex numbers by their parts."""
+
+    real: Tensor
+    imaginary: Tensor
+
+
+Drawer = Callable[[Aten], Sequence[Any]]
+OPERATORS: dict[str, Drawer] = {}
+
+
+def aten(*names: str) -> Callable[[Drawer], Drawer]:
+    """Enter what draws some operators in the table."""
+
+    def enter(drawer: Drawer) -> Drawer:
+        OPERATORS.update(dict.fromkeys(names, drawer))
+        return drawer
+
+    return enter
+
+
+def placed(axis: int, rank: int) -> int:
+    """An axis counted from the front.
+
+    Raises:
+        Refusal: there is none.
+    """
+    if not -rank <= axis < rank:
+        raise Refusal(f"there is no axis {axis} among {rank}")
+    return axis % rank

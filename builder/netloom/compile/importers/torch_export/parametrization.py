@@ -1,0 +1,78 @@
+"""Networks that differ in numbers alone: which numbers become parameters, and what these are called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+from netloom.document import is_identifier
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def without_numbers(value: Any, numbers: list[Any]) -> Any:
+    """Parameters with a mark in the place of each number; the numbers are added to `numbers`."""
+    if _is_number(value):
+        numbers.append(value)
+        return f"?{type(value).__name__}"
+    if isinstance(value, list):
+        return [without_numbers(part, numbers) for part in value]
+    if isinstance(value, dict):
+        return {key: without_numbers(part, numbers) for key, part in sorted(value.items())}
+    return value
+
+
+def with_names(value: Any, numbers: Iterator[int], names: Mapping[int, str]) -> Any:
+    """The same parameters with names in the place of some numbers, in the order of `without_numbers`."""
+    if _is_number(value):
+        return names.get(next(numbers), value)
+    if isinstance(value, list):
+        return [with_names(part, numbers, names) for part in value]
+    if isinstance(value, dict):
+        return {key: with_names(part, numbers, names) for key, part in sorted(value.items())}
+    return value
+
+
+def parameters_of(
+    nodes: Sequence[Mapping[str, Any]], columns: list[tuple[Any, ...]]
+) -> tuple[dict[str, int], dict[int, str]]:
+    """A network's parameters with the place of the number that each is, and for each place of a number its name.
+
+    `nodes` are the parameters of its nodes.
+    """
+    titles: list[str] = []
+    for params in nodes:
+        for key, value in sorted(params.items()):
+            found: list[Any] = []
+            without_numbers(value, found)
+            inner = sorted(value) if key == "values" and isinstance(value, dict) else []
+            key = {"repeat": "repeats"}.get(key, key)  # which says in code how often a network follows itself
+            titles += inner if len(inner) == len(found) and inner else [key] * len(found)
+    parameters: dict[str, int] = {}
+    exchanged: dict[int, str] = {}
+    known: dict[tuple[Any, ...], str] = {}
+    for place, column in enumerate(columns):
+        if len(set(column)) == 1:
+            continue
+        mark = (column, titles[place])
+        if mark not in known:
+            known[mark] = free(titles[place], parameters)
+            parameters[known[mark]] = place
+        exchanged[place] = known[mark]
+    return parameters, exchanged
+
+
+def free(base: str, taken: Mapping[str, Any]) -> str:
+    """A name that is not taken yet."""
+    text = re.sub(r"[^a-z0-9]+", "_", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", base).lower()).strip("_")[:48].strip("_")
+    if not text or not text[0].isalpha():
+        text = f"block_{text}".rstrip("_")
+    for number in count(1):
+        found = text if number == 1 else f"{text}_{number}"
+        if found not in taken and is_identifier(found):
+            return found
+    raise AssertionError("there is always a number left")

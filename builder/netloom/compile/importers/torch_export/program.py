@@ -1,0 +1,270 @@
+"""From an archive's JSON to a program that is safe to walk: plain values alone, all names checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from netloom.compile.importers.imported_model import Unreadable
+from netloom.compile.importers.torch_export.archive import Archive, named, whole
+
+MAX_NODES = 20_000
+MAX_INPUTS = 16
+MAX_LENGTH = 1_000_000
+MAX_DEPTH = 64
+WHOLE = frozenset({1, 2, 3, 4, 5, 12})
+FLOATS = frozenset({6, 7, 8, 13})
+ATEN = "torch.ops.aten."
+_AGAIN = "save it again with torch.export.save"
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A value that an earlier operator, or an input, gives."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module of the source that was at work: where it stands there, which use of it this is, and its class."""
+
+    path: str
+    call: str
+    kind: str
+
+    @property
+    def name(self) -> str:
+        return self.kind.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator with its arguments by name: plain values, references, and lists of them."""
+
+    target: str
+    name: str
+    args: dict[str, Any]
+    outputs: tuple[str | tuple[str, ...], ...]
+    stack: tuple[Module, ...] = ()
+
+    @property
+    def type(self) -> str:
+        """The operator without its overload: torch.ops.aten.add.Tensor is add."""
+        text = self.target.removeprefix(ATEN)
+        return text.split(".")[0] if text != self.target else self.target
+
+    def names(self) -> list[str]:
+        """All that it gives."""
+        return [name for found in self.outputs for name in ((found,) if isinstance(found, str) else found)]
+
+    def reads(self) -> list[str]:
+        return [ref.name for value in self.args.values() for ref in _refs(value)]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An input: its axes with the length that they had when it was recorded, and which of them were left open."""
+
+    name: str
+    shape: tuple[int, ...]
+    open: tuple[bool, ...]
+    whole: bool
+
+    @property
+    def batch(self) -> int:
+        """Which axis is the batch: the first, or else the only one that was left open."""
+        return self.open.index(True) if self.open.count(True) == 1 else 0
+
+
+@dataclass(frozen=True)
+class Program:
+    """What an archive says. `weights` maps a value of the graph to the tensor's name in the modules.
+
+    `values` are inputs that are no tensors, and `widths` the length of the last axis of each tensor; `frozen` are
+    parameters that take no gradient.
+    """
+
+    operators: tuple[Operator, ...]
+    inputs: tuple[Entry, ...]
+    outputs: tuple[str, ...]
+    weights: dict[str, str]
+    buffers: frozenset[str]
+    values: dict[str, Any] = field(default_factory=dict)
+    widths: dict[str, int] = field(default_factory=dict)
+    frozen: frozenset[str] = frozenset()
+
+
+def _refs(value: Any) -> list[Ref]:
+    if isinstance(value, Ref):
+        return [value]
+    return [ref for part in value for ref in _refs(part)] if isinstance(value, list) else []
+
+
+def parse(archive: Archive) -> Program:
+    """The program of an archive.
+
+    Raises:
+        Unreadable: it is not written as torch.export writes it.
+    """
+    try:
+        return _program(archive)
+    except Unreadable:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError):
+        raise Unreadable(f"The program is not written as torch.export writes it; {_AGAIN}.") from None
+
+
+def _program(archive: Archive) -> Program:
+    module = archive.model["graph_module"]
+    graph, signature = module["graph"], module["signature"]
+    if len(graph["nodes"]) > MAX_NODES:
+        raise Unreadable(f"This program has {len(graph['nodes']):,} operators; at most {MAX_NODES:,} can be taken.")
+    weights: dict[str, str] = {}
+    buffers: set[str] = set()
+    values: dict[str, Any] = {}
+    inputs: list[Entry] = []
+    for spec in signature["input_specs"]:
+        ((kind, body),) = spec.items()
+        if kind == "user_input":
+            inner = body["arg"]
+            if "as_tensor" in inner:
+                inputs.append(_entry(str(inner["as_tensor"]["name"]), graph))
+            continue
+        if kind == "constant_input":
+            values[str(body["name"])] = _value(body["value"])
+            continue
+        key = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}.get(
+            kind
+        )
+        if key is None:
+            raise Unreadable(f"The program holds an object of Python ({named(kind)}), which is never loaded.")
+        name, own = str(body["arg"]["name"]), str(body[key])
+        weights[name] = own
+        if kind != "parameter":
+            buffers.add(name)
+    outputs = []
+    for spec in signature["output_specs"]:
+        ((kind, body),) = spec.items()
+        if kind == "user_output" and "as_tensor" in body["arg"]:
+            outputs.append(str(body["arg"]["as_tensor"]["name"]))
+        elif kind in ("buffer_mutation", "user_input_mutation"):
+            raise Unreadable("The program changes its own buffers or inputs; export it after model.eval().")
+    if not inputs or not outputs:
+        raise Unreadable("This program has no input or no output that is a tensor, so that there is nothing to draw.")
+    if max(len(inputs), len(outputs)) > MAX_INPUTS:
+        raise Unreadable(f"This program has more than {MAX_INPUTS} inputs or outputs, which is too many to draw.")
+    operators = tuple(_operator(node) for node in graph["nodes"])
+    _ordered(operators, {*weights, *values, *(entry.name for entry in inputs)})
+    learned = [name for name in weights if name not in buffers]
+    frozen = frozenset(name for name in learned if graph["tensor_values"][name].get("requires_grad") is False)
+    return Program(
+        operators, tuple(inputs), tuple(outputs), weights, frozenset(buffers), values, _widths(graph), frozen
+    )
+
+
+def _widths(graph: dict[str, Any]) -> dict[str, int]:
+    sizes = {str(name): meta["sizes"] for name, meta in graph["tensor_values"].items()}
+    return {name: found[-1]["as_int"] for name, found in sizes.items() if found and "as_int" in found[-1]}
+
+
+def _ordered(operators: tuple[Operator, ...], known: set[str]) -> None:
+    """Refuse a program whose operators read what comes later, or give one name twice."""
+    for item in operators:
+        for name in item.names():
+            if name in known:
+                raise Unreadable(f"The program gives {named(name)} twice; the file is damaged, so {_AGAIN}.")
+            known.add(name)
+    seen = known - {name for item in operators for name in item.names()}
+    for item in operators:
+        for name in item.reads():
+            if name not in seen:
+                raise Unreadable(f"{named(item.name)} reads {named(name)}, which nothing before it gives; {_AGAIN}.")
+        seen.update(item.names())
+
+
+def _entry(name: str, graph: dict[str, Any]) -> Entry:
+    meta = graph["tensor_values"][name]
+    shape, free = [], []
+    for size in meta["sizes"]:
+        expression = size.get("as_expr")
+        free.append(expression is not None)
+        shape.append(whole((expression or {}).get("hint") or 0) if expression is not None else whole(size))
+    if meta["dtype"] not in WHOLE | FLOATS:
+        raise Unreadable(f"The input {named(name)} holds numbers of a kind that cannot be drawn.")
+    if not 2 <= len(shape) <= 6:
+        raise Unreadable(
+            f"The input {named(name)} has {len(shape)} axes; the first is the batch, and one to five more can be drawn."
+        )
+    if any(not 1 <= size <= MAX_LENGTH for size, is_free in zip(shape, free, strict=True) if not is_free):
+        raise Unreadable(f"The input {named(name)} has an axis of an impossible length; 1 to {MAX_LENGTH:,} are taken.")
+    return Entry(name, tuple(shape), tuple(free), meta["dtype"] in WHOLE)
+
+
+def _operator(node: dict[str, Any]) -> Operator:
+    args = {str(item["name"]): _value(item["arg"]) for item in node["inputs"]}
+    name = str(node.get("name") or "")
+    return Operator(
+        str(node["target"]),
+        name,
+        args,
+        tuple(found for item in node["outputs"] if (found := _given(item)) is not None),
+        _stack(str(node.get("metadata", {}).get("nn_module_stack", ""))),
+    )
+
+
+def _given(item: dict[str, Any]) -> str | tuple[str, ...] | None:
+    ((kind, body),) = item.items()
+    if kind == "as_tensor":
+        return str(body["name"])
+    if kind == "as_tensors":
+        return tuple(str(part["name"]) for part in body)
+    if kind in ("as_sym_int", "as_sym_float", "as_sym_bool"):
+        return str(body["as_name"]) if "as_name" in body else None
+    return None
+
+
+def _value(arg: dict[str, Any]) -> Any:
+    """An argument as a plain value."""
+    ((kind, body),) = arg.items()
+    if kind == "as_none":
+        return None
+    if kind in ("as_int", "as_float", "as_bool", "as_string", "as_scalar_type"):
+        if not isinstance(body, int | float | str | bool):
+            raise ValueError(kind)
+        return float(body) if kind == "as_float" else body
+    if kind in ("as_ints", "as_floats", "as_bools"):
+        return [float(part) if kind == "as_floats" else whole(int(part)) for part in body]
+    if kind == "as_tensor":
+        return Ref(str(body["name"]))
+    if kind == "as_tensors":
+        return [Ref(str(part["name"])) for part in body]
+    if kind == "as_optional_tensors":
+        return [Ref(str(part["as_tensor"]["name"])) if "as_tensor" in part else None for part in body]
+    if kind in ("as_sym_int", "as_sym_float", "as_sym_bool"):
+        return _symbol(body)
+    if kind in ("as_sym_ints", "as_sym_floats", "as_sym_bools"):
+        return [_symbol(part) for part in body]
+    if kind in ("as_device", "as_layout", "as_memory_format"):
+        return None
+    return {"unknown": kind}
+
+
+def _symbol(body: dict[str, Any]) -> Any:
+    if "as_name" in body:
+        return Ref(str(body["as_name"]))
+    ((_, value),) = body.items()
+    if type(value) not in (int, float, bool):
+        raise ValueError("symbol")
+    return value
+
+
+def _stack(text: str) -> tuple[Module, ...]:
+    """The modules at work, from the outermost but one, as `key,path,class;...`."""
+    found = []
+    for part in text.split(";")[:MAX_DEPTH]:
+        key, _, rest = part.partition(",")
+        path, _, kind = rest.rpartition(",")
+        if key.startswith("L__self__") and path:
+            found.append(Module(path, key, kind))
+    return tuple(found)

@@ -1,0 +1,375 @@
+"""From a program to the drawing of its network: each operator becomes the layers that compute the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from netloom.compile.importers.imported_model import TrainingFacts, Unreadable
+from netloom.compile.importers.onnx.graph_builder import BATCH, Constant, Drawing, Refusal, Tensor
+from netloom.compile.importers.onnx.projections import gather
+from netloom.compile.importers.onnx.weight_tying import share
+from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill the table)
+    attention,
+    elementwise,
+    multihead,
+    shape_operators,
+    signals,
+    weighted_operators,
+)
+from netloom.compile.importers.torch_export.archive import Archive, named
+from netloom.compile.importers.torch_export.constant_folding import FOLDED, arithmetic, computed
+from netloom.compile.importers.torch_export.operator_table import OPERATORS, Aten, Spectrum, States
+from netloom.compile.importers.torch_export.program import Entry, Module, Operator, Program, Ref
+from netloom.compile.importers.torch_export.unused_parameters import account
+from netloom.core.text import plain
+
+# What an axis without a fixed length becomes, where the file does not say how long it was.
+STEPS = 64
+KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
+_ERRORS = (ValueError, TypeError, KeyError, IndexError, OverflowError, ZeroDivisionError, AttributeError, MemoryError)
+_CHECKS = frozenset(
+    "_assert_scalar _assert_async _assert_tensor_metadata sym_constrain_range sym_constrain_range_for_size".split()
+)
+# These give another look at the same numbers, so that what writes to one changes the other.
+_VIEWS = frozenset(
+    "view reshape _unsafe_view flatten unflatten squeeze unsqueeze permute transpose t movedim select slice narrow "
+    "expand expand_as split split_with_sizes chunk unbind alias detach contiguous view_as".split()
+)
+# Operators that are called otherwise in the table.
+_ALIASES = {"_to_copy": "to", "special_erf": "erf", "arctan": "atan", "silu_": "silu"}
+
+
+class Reader:
+    """One program on its way to a drawing. `owners` says which modules were at work for each node."""
+
+    def __init__(self, archive: Archive, program: Program, facts: TrainingFacts | None = None) -> None:
+        self.archive, self.program, self.facts = archive, program, facts
+        attending = [item.name for item in program.operators if item.type == "scaled_dot_product_attention"]
+        known = facts.attention if facts and len(facts.attention) == len(attending) else ()
+        self.dropped = dict(zip(attending, known, strict=False))
+        self.draw = Drawing()
+        self.owners: dict[str, tuple[Module, ...]] = {}
+        self.values: dict[str, Any] = dict(program.values)
+        self.batch = self._batch()
+        self.done: set[str] = set()
+        self.tried: set[str] = set()
+
+    def drawn(self) -> Drawing:
+        """The drawing, without what leads nowhere.
+
+        Raises:
+            Unreadable: an operator cannot be drawn; it says which and why.
+        """
+        self._check()
+        for entry in self.program.inputs:
+            self._input(entry)
+        needed = self._needed()
+        self._in_place(needed)
+        for item in self.program.operators:
+            if item.name in needed and item.name not in self.done and not self._multihead(item, needed):
+                self._operator(item)
+        for number, name in enumerate(self.program.outputs):
+            self._output(name, number)
+        for (root, *_), shown in self.draw.shown.items():
+            self._beside(shown.ref, str(root))
+        share(self.draw)
+        self.draw.prune()
+        gather(self.draw)
+        self.draw.prune()
+        account(self.draw, self.program, self.archive.tensors, needed, self.facts)
+        return self.draw
+
+    def _batch(self) -> int:
+        """How many examples the program was recorded with, or 0 where it takes any number."""
+        entries = self.program.inputs
+        if all(entry.open[entry.batch] for entry in entries):
+            return 0
+        sizes = {entry.shape[0] for entry in entries if not entry.open[entry.batch]}
+        if len(sizes) > 1 or any(entry.open[entry.batch] for entry in entries):
+            names = ", ".join(named(entry.name) for entry in entries)
+            raise Unreadable(
+                f"The inputs {names} differ in the length of their first axis, which has to be the batch in each; "
+                "export the program with a batch in front of every input."
+            )
+        return sizes.pop()
+
+    def _check(self) -> None:
+        """Refuse operators that nothing stands for, all of them at once."""
+        unknown = sorted(
+            {item.target.removeprefix("torch.ops.") for item in self.program.operators if not _known(item)}
+        )
+        if unknown:
+            names = ", ".join(plain(kind)[:60] for kind in unknown[:12])
+            more = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
+            raise Unreadable(f"No layer stands for these operators of the program: {names}{more}.")
+
+    def _needed(self) -> set[str]:
+        """The operators on which an output depends."""
+        makers = {name: item for item in self.program.operators for name in item.names()}
+        wanted: set[str] = set()
+        waiting = list(self.program.outputs)
+        while waiting:
+            item = makers.get(waiting.pop())
+            if item is not None and item.name not in wanted:
+                wanted.add(item.name)
+                waiting += item.reads()
+        # What writes to a value counts for all that reads the value later.
+        return wanted | {item.name for item in self.program.operators if _writes(item)}
+
+    def _in_place(self, needed: set[str]) -> None:
+        """Refuse what writes to a part of a tensor that is read by another name afterwards."""
+        family: dict[str, str] = {}
+
+        def root(name: str) -> str:
+            while family.get(name, name) != name:
+                name = family[name]
+            return name
+
+        last: dict[str, int] = {name: len(self.program.operators) for name in self.program.outputs}
+        for place, item in enumerate(self.program.operators):
+            if item.type in _VIEWS or (_writes(item) and item.reads()):
+                for name in item.names():
+                    family[name] = root(item.reads()[0]) if item.reads() else name
+            if item.name in needed:
+                last |= dict.fromkeys(item.reads(), place)
+        for place, item in enumerate(self.program.operators):
+            if not _writes(item) or not item.reads():
+                continue
+            source = item.reads()[0]
+            own = {source, *item.names()}
+            born = {name: at for at, other in enumerate(self.program.operators) for name in other.names()}
+            for name, at in last.items():
+                if at > place and name not in own and root(name) == root(source) and born.get(name, -1) < place:
+                    raise Unreadable(
+                        f"The operator {named(item.name)} ({item.type}) writes into a part of a tensor, which cannot "
+                        "be drawn; write the model without it, or put it together with torch.cat or torch.where."
+                    )
+
+    def _input(self, entry: Entry) -> None:
+        shape = []
+        for axis, (size, is_open) in enumerate(zip(entry.shape, entry.open, strict=True)):
+            if axis == entry.batch:
+                continue
+            length = size or STEPS
+            if is_open:
+                self.draw.remark(
+                    f"Axis {axis} of the input {named(entry.name)} has any length in the program, and {length} here."
+                )
+            shape.append(length)
+        if self.batch > 1:
+            self.draw.remark(f"The program is for {self.batch} examples at once; here it takes any number of them.")
+        rank = len(shape)
+        kind = KINDS.get(rank, "tensor") if not entry.whole else "tokens" if rank == 1 else "indices"
+        params: dict[str, Any] = {"kind": kind, "shape": shape}
+        if kind == "tokens":
+            params |= self._vocabulary(entry.name)
+        try:
+            key = self.draw.node("Input", None, "input" if len(self.program.inputs) == 1 else entry.name, **params)
+        except Refusal as error:
+            raise Unreadable(f"The input {named(entry.name)} cannot be drawn: {error}.") from None
+        found = self.draw.output(key)
+        if entry.batch:
+            self.draw.remark(
+                f"The batch is axis {entry.batch + 1} of the input {named(entry.name)} in the program, and "
+                "the first here."
+            )
+            axes = [(axis,) for axis in range(1, len(entry.shape))]
+            axes.insert(entry.batch, (0,))
+            found = replace(found, axes=tuple(axes))
+        self.values[entry.name] = found
+        self.owners[key] = ()
+
+    def _vocabulary(self, name: str) -> dict[str, int]:
+        """How many tokens there are, where a table is looked up by them."""
+        sizes = []
+        for item in self.program.operators:
+            table = item.args.get("weight")
+            if item.type == "embedding" and item.args.get("indices") == Ref(name) and isinstance(table, Ref):
+                found = self.archive.tensors.get(self.program.weights.get(table.name, ""))
+                sizes += [found.shape[0]] if found is not None and found.ndim == 2 else []
+        return {"vocabulary": max(2, min(sizes))} if sizes else {}
+
+    def _operator(self, item: Operator) -> None:
+        if item.name in self.done:
+            return
+        self.done.add(item.name)
+        known = set(self.draw.nodes)
+        kind = item.type.rstrip("_") if item.type not in OPERATORS else item.type
+        kind = _ALIASES.get(kind, kind)
+        try:
+            args = {name: self._filled(value, item) for name, value in item.args.items()}
+            found = self._given(item, kind, args)
+        except Refusal as error:
+            raise Unreadable(f"The operator {kind} ({_place(item)}) cannot be taken: {error}.") from None
+        except _ERRORS as error:
+            text = plain(str(error))[:200]
+            raise Unreadable(f"The operator {kind} ({_place(item)}) is not as PyTorch describes it: {text}.") from None
+        for name, value in zip(item.outputs, found, strict=False):
+            if isinstance(name, str):
+                self.values[name] = value
+            else:
+                self.values |= zip(name, value, strict=False)
+        if _writes(item) and item.reads():
+            self.values[item.reads()[0]] = found[0]
+        for key in self.draw.nodes:
+            if key not in known:
+                self.owners[key] = item.stack
+
+    def _multihead(self, item: Operator, needed: set[str]) -> bool:
+        """Draw a whole nn.MultiheadAttention where its first operator stands."""
+        module = multihead.of(item)
+        if module is None or module.call in self.tried or _on_lengths(item):
+            return False
+        self.tried.add(module.call)
+        items = [
+            other
+            for other in self.program.operators
+            if module in other.stack and other.name in needed and not _on_lengths(other)
+        ]
+        known = set(self.draw.nodes)
+        dropout = self.facts.modules.get(module.path, 0.0) if self.facts else 0.0
+        whole = multihead.Multihead(
+            module, items, self.program, self.values, self.archive.tensors, self._operator, needed, dropout
+        )
+        try:
+            drawn = whole.draw(self.draw)
+        except (Refusal, *_ERRORS):
+            drawn = False
+        stack = item.stack[: item.stack.index(module) + 1]
+        self.owners |= {key: stack for key in self.draw.nodes if key not in known}
+        if drawn:
+            self.done |= {other.name for other in items}
+        return drawn
+
+    def _given(self, item: Operator, kind: str, args: dict[str, Any]) -> Any:
+        if kind in _CHECKS:
+            return []
+        function = arithmetic(item.target)
+        if function is not None:
+            return [function(*args.values())]
+        if kind in ("sym_size", "sym_numel"):
+            value = args["self"]
+            shape = value.shape if isinstance(value, Tensor | Constant) else ()
+            return [shape[args["dim"]]]
+        if not any(isinstance(part, Tensor | States | Spectrum) for value in args.values() for part in _parts(value)):
+            return computed(kind, args)
+        if kind not in OPERATORS:
+            raise Refusal("no layer stands for it where its inputs are computed")
+        if item.name in self.dropped:
+            args["dropout_p"] = self.dropped[item.name]
+        op = Aten(kind, _name(item), args, self.draw, self.batch, self._wanted(item))
+        return OPERATORS[kind](op)
+
+    def _wanted(self, item: Operator) -> tuple[bool, ...]:
+        read = {name for other in self.program.operators for name in other.reads()} | set(self.program.outputs)
+        return tuple(bool(read & {name} if isinstance(name, str) else read & set(name)) for name in item.outputs)
+
+    def _filled(self, value: Any, item: Operator) -> Any:
+        """An argument with the values for which its references stand."""
+        if isinstance(value, list):
+            return [self._filled(part, item) for part in value]
+        if isinstance(value, dict):
+            raise Refusal("it has an argument of a kind that cannot be read")
+        if not isinstance(value, Ref):
+            return value
+        if value.name in self.values:
+            return self.values[value.name]
+        own = self.program.weights.get(value.name)
+        if own is None:
+            raise Refusal(f"it reads {named(value.name)}, which nothing before it gives")
+        if own in self.archive.refused:
+            raise Refusal(f"its weights {named(own)} are a pickled object, which is never loaded")
+        if own not in self.archive.tensors:
+            raise Refusal(f"its weights {named(own)} are not in the file")
+        array = self.archive.tensors[own]
+        if value.name in self.program.buffers:
+            return Constant(array)
+        name = _weight_name(own, item)
+        self.draw.tables.setdefault(name, array)
+        return Constant(array, name)
+
+    def _output(self, name: str, number: int) -> None:
+        value = self.values.get(name)
+        if not isinstance(value, Tensor):
+            self.draw.remark(f"The output {named(name)} is the same whatever comes in, so it was left out.")
+            return
+        try:
+            if value.axes[value.batch] == (0,) and value.batch != 0:
+                self.draw.remark(
+                    f"The output {named(name)} has the batch as axis {value.batch + 1} in the program, and the "
+                    "first here."
+                )
+                value = replace(value, axes=((0,), *(group for group in value.axes if group != (0,))))
+            made = self.draw.straight(value)
+            key = self.draw.node("Output", made, "output", name="output" if number == 0 else f"output {number + 1}")
+        except Refusal as error:
+            raise Unreadable(f"The output {named(name)} cannot be drawn: {error}.") from None
+        for new in self.draw.nodes:
+            self.owners.setdefault(new, ())
+        self.owners[key] = ()
+
+    def _beside(self, ref: str, root: str) -> None:
+        """A mask that several layers read belongs to the module from which it comes, not to the first that reads it."""
+        while ref != root:
+            key = ref.partition(".")[0]
+            self.owners[key] = self.owners[root.partition(".")[0]]
+            ref = self.draw.sources[key]["in"]
+
+
+def _parts(value: Any) -> list[Any]:
+    return [part for one in value for part in _parts(one)] if isinstance(value, list) else [value]
+
+
+def _writes(item: Operator) -> bool:
+    """Whether an operator writes its result over what it gets."""
+    return item.type.endswith("_") and not item.type.endswith("__")
+
+
+def _known(item: Operator) -> bool:
+    kind = item.type if item.type in OPERATORS else item.type.rstrip("_")
+    kind = _ALIASES.get(kind, kind)
+    return (
+        kind in OPERATORS
+        or kind in FOLDED
+        or kind in _CHECKS
+        or kind in ("sym_size", "sym_numel")
+        or arithmetic(item.target) is not None
+    )
+
+
+def _on_lengths(item: Operator) -> bool:
+    """Whether an operator computes with lengths alone, which several modules may read."""
+    return item.type == "sym_size" or arithmetic(item.target) is not None
+
+
+def _place(item: Operator) -> str:
+    path = item.stack[-1].path if item.stack else ""
+    return plain(f"{item.name} in {path}" if path else item.name)[:80]
+
+
+def _name(item: Operator) -> str:
+    """What a node is called: as the module that it stands for, or as the operator within a larger one."""
+    if not item.stack:
+        return item.type.strip("_")
+    module = item.stack[-1]
+    leaf = module.kind.startswith("torch.nn.") and module.name not in _LARGE
+    return module.path if leaf else f"{module.path}.{item.type.strip('_')}"
+
+
+_LARGE = frozenset(
+    "Sequential ModuleList MultiheadAttention TransformerEncoderLayer TransformerDecoderLayer TransformerEncoder "
+    "TransformerDecoder Transformer".split()
+)
+
+
+def _weight_name(own: str, item: Operator) -> str:
+    """The name of weights as the module that uses them has it, which differs where they are tied."""
+    if item.stack:
+        path = item.stack[-1].path
+        if item.stack[-1].kind.startswith("torch.nn.") and not own.startswith(f"{path}."):
+            return f"{path}.{own.rpartition('.')[2]}"
+    return own
+
+
+__all__ = ["BATCH", "Reader"]

@@ -1,0 +1,329 @@
+"""Operators that move numbers about: shapes, parts, and parts put together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from netloom.compile.importers.onnx.graph_builder import BATCH, Constant, Refusal, Tensor, Value
+from netloom.compile.importers.onnx.shapes import broadcast_to, reshape
+from netloom.compile.importers.torch_export.operator_table import Aten, States, aten, placed
+
+FAR = 2**31
+
+
+def _whole(values: Any) -> Constant:
+    return Constant(np.asarray(values, np.int64))
+
+
+def shaped(op: Aten, tensor: Tensor, asked: list[int]) -> list[Value]:
+    return [reshape(op.draw, tensor, op.sizes(tensor, asked), True)]
+
+
+@aten("view", "reshape", "_unsafe_view", "_reshape_alias")
+def _view(op: Aten) -> list[Value]:
+    if op.get("dtype") is not None:
+        raise Refusal("it reads numbers as those of another kind")
+    return shaped(op, op.tensor(), op.ints("size" if "size" in op.args else "shape"))
+
+
+@aten("view_as", "reshape_as")
+def _view_as(op: Aten) -> list[Value]:
+    return shaped(op, op.tensor(), list(op.value("other").shape))
+
+
+@aten("flatten")
+def _flatten(op: Aten) -> list[Value]:
+    tensor = op.tensor()
+    first, last = op.axis("start_dim", 0), op.axis("end_dim", -1)
+    shape = tensor.shape
+    return shaped(op, tensor, [*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]])
+
+
+@aten("unflatten")
+def _unflatten(op: Aten) -> list[Value]:
+    tensor, axis, sizes = op.tensor(), op.axis(), op.ints("sizes")
+    if -1 in sizes:
+        rest = -math.prod(sizes)
+        sizes = [tensor.length(axis) // rest if size == -1 else size for size in sizes]
+    return shaped(op, tensor, [*tensor.shape[:axis], *sizes, *tensor.shape[axis + 1 :]])
+
+
+@aten("squeeze")
+def _squeeze(op: Aten) -> Any:
+    tensor = op.tensor()
+    axes = op.ints("dim", range(tensor.rank))
+    axes = [placed(axis, tensor.rank) for axis in axes]
+    gone = [axis for axis in axes if tensor.length(axis) == 1]
+    return op.layer("Squeeze", tensor, axes=gone) if gone else [tensor]
+
+
+@aten("unsqueeze")
+def _unsqueeze(op: Aten) -> Any:
+    return op.layer("Unsqueeze", op.tensor(), axes=[op.axis(more=1)])
+
+
+@aten("permute")
+def _permute(op: Aten) -> Any:
+    rank = op.tensor().rank
+    return op.layer("Transpose", op.tensor(), perm=[placed(axis, rank) for axis in op.ints("dims")])
+
+
+@aten("transpose", "t", "numpy_T", "mT", "swapaxes", "adjoint")
+def _transpose(op: Aten) -> Any:
+    rank = op.tensor().rank
+    if rank < 2:
+        return [op.tensor()]
+    last = (rank - 2, rank - 1)
+    a, b = (op.axis("dim0"), op.axis("dim1")) if op.type == "transpose" else last
+    if op.type == "swapaxes":
+        a, b = op.axis("axis0"), op.axis("axis1")
+    order = list(range(rank))
+    order[a], order[b] = order[b], order[a]
+    return op.layer("Transpose", op.tensor(), perm=order)
+
+
+@aten("movedim")
+def _movedim(op: Aten) -> Any:
+    rank = op.tensor().rank
+    source = [placed(axis, rank) for axis in op.ints("source")]
+    target = [placed(axis, rank) for axis in op.ints("destination")]
+    if len(set(source)) != len(source) or sorted(set(target)) != sorted(target) or len(source) != len(target):
+        raise Refusal("its axes are not named once each")
+    moved = dict(zip(target, source, strict=True))
+    rest = iter([axis for axis in range(rank) if axis not in source])
+    return op.layer(
+        "Transpose", op.tensor(), perm=[moved[axis] if axis in moved else next(rest) for axis in range(rank)]
+    )
+
+
+@aten("select")
+def _select(op: Aten) -> Any:
+    states, index = op.args.get("self"), op.whole("index")
+    if isinstance(states, States) and op.whole("dim", 0) == 0:
+        return op.layer("Gather", states.last, _whole(states.place(index)), axis=0)
+    tensor, axis = op.tensor(), op.axis("dim", 0)
+    length = tensor.length(axis)
+    if not -length <= index < length:
+        raise Refusal("it asks for a place that is not there")
+    return op.layer("Gather", tensor, _whole(index % length), axis=axis)
+
+
+@aten("slice", "narrow")
+def _slice(op: Aten) -> Any:
+    tensor, axis = op.tensor(), op.axis("dim", 0)
+    start = op.whole("start", 0)
+    end = start + op.whole("length") if op.type == "narrow" else op.whole("end", FAR * 8)
+    if tensor.axes[axis] == (0,) and start == 0 and (end >= FAR - 1 or end == self_batch(op)):
+        return [tensor]
+    return op.layer("Slice", tensor, starts=[start], ends=[end], axes=[axis], steps=[op.whole("step", 1)])
+
+
+def self_batch(op: Aten) -> int:
+    """The number of examples as the file writes it."""
+    return op.batch or BATCH
+
+
+@aten("split", "split_with_sizes", "chunk", "unsafe_split", "tensor_split", "unsafe_chunk")
+def _split(op: Aten) -> list[Any]:
+    tensor, axis = op.tensor(), op.axis("dim", 0)
+    length = tensor.length(axis)
+    sizes = op.args.get("split_size", op.args.get("split_sizes", op.args.get("sections")))
+    if "chunk" in op.type:
+        sizes = math.ceil(length / max(1, op.whole("chunks", 1)))
+    if isinstance(sizes, int):
+        if op.type == "tensor_split" or sizes < 1:
+            raise Refusal("only parts of given lengths can be drawn")
+        sizes = [min(sizes, length - start) for start in range(0, length, sizes)] if length < BATCH else [length]
+    if not isinstance(sizes, list):
+        raise Refusal("it does not say how long its parts are")
+    return [list(op.layer("Split", tensor, axis=axis, split=sizes, wanted=(True,) * len(sizes)))]
+
+
+@aten("unbind")
+def _unbind(op: Aten) -> list[Any]:
+    tensor, axis = op.tensor(), op.axis("dim", 0)
+    if tensor.length(axis) > 64:
+        raise Refusal("it takes an axis apart into too many pieces")
+    return [[op.layer("Gather", tensor, _whole(place), axis=axis)[0] for place in range(tensor.length(axis))]]
+
+
+def _list(op: Aten) -> list[Value]:
+    values = op.get("tensors", [])
+    if not isinstance(values, list) or not any(isinstance(value, Tensor) for value in values):
+        raise Refusal("it puts nothing together")
+    return values
+
+
+@aten("cat", "concat", "concatenate")
+def _cat(op: Aten) -> Any:
+    values = [value for value in _list(op) if 0 not in value.shape]
+    first = next(value for value in values if isinstance(value, Tensor))
+    values = [
+        replace(value, array=value.array.astype(np.float32)) if isinstance(value, Constant) else value
+        for value in values
+    ]
+    return op.layer("Concat", *values, axis=op.axis("dim" if "dim" in op.args else "axis", 0, first))
+
+
+@aten("stack")
+def _stack(op: Aten) -> Any:
+    values = _list(op)
+    first = next(value for value in values if isinstance(value, Tensor))
+    axis = op.axis("dim", 0, first, more=1)
+    raised: list[Value] = []
+    for value in values:
+        if isinstance(value, Constant):
+            raised.append(Constant(np.expand_dims(value.array, axis)))
+        else:
+            raised += op.layer("Unsqueeze", value, axes=[axis])  # type: ignore[arg-type]
+    return op.layer("Concat", *raised, axis=axis)
+
+
+@aten("expand", "expand_as")
+def _expand(op: Aten) -> list[Value]:
+    tensor = op.tensor()
+    asked = list(op.value("other").shape) if op.type == "expand_as" else op.ints("size")
+    lead = len(asked) - tensor.rank
+    own = [*(1,) * lead, *tensor.shape]
+    sizes = [
+        mine if size == -1 or (mine == BATCH and size == op.batch) else size
+        for size, mine in zip(asked, own, strict=True)
+    ]
+    return [broadcast_to(op.draw, tensor, sizes, op.name)]
+
+
+@aten("repeat")
+def _repeat(op: Aten) -> list[Value]:
+    tensor, times = op.tensor(), op.ints("repeats")
+    found = Tensor(tensor.ref, tensor.spec, ((),) * (len(times) - tensor.rank) + tensor.axes, tensor.boolean)
+    for axis, number in enumerate(times):
+        if number == 1:
+            continue
+        if not found.axes[axis]:
+            sizes = [number if place == axis else size for place, size in enumerate(found.shape)]
+            found = broadcast_to(op.draw, found, sizes, op.name)
+        else:
+            made = op.draw.draw("Repeat", found, op.name, axis=op.draw.single(found, axis), times=number)
+            found = op.draw.like(made, found)
+    return [found]
+
+
+@aten("repeat_interleave")
+def _interleave(op: Aten) -> list[Value]:
+    tensor, axis = op.tensor(), op.axis("dim", 0)
+    times = op.whole("repeats", 1)
+    made = op.draw.draw("Repeat", tensor, op.name, axis=op.draw.single(tensor, axis), times=times, each=True)
+    return [op.draw.like(made, tensor)]
+
+
+@aten("index_select")
+def _index_select(op: Aten) -> Any:
+    return op.layer("Gather", op.tensor(), op.value("index"), axis=op.axis("dim", 0))
+
+
+@aten("index")
+def _index(op: Aten) -> Any:
+    """x[:, idx] with fixed places along one axis."""
+    tensor, places = op.tensor(), op.get("indices", [])
+    given = [axis for axis, value in enumerate(places) if value is not None]
+    if len(given) != 1 or not isinstance(places[given[0]], Constant) or places[given[0]].array.dtype == bool:
+        raise Refusal("only fixed places along one axis can be drawn")
+    return op.layer("Gather", tensor, places[given[0]], axis=given[0])
+
+
+@aten("gather")
+def _gather(op: Aten) -> Any:
+    return op.layer("GatherElements", op.tensor(), op.value("index"), axis=op.axis("dim", 0))
+
+
+@aten("roll", "flip")
+def _roll(op: Aten) -> list[Value]:
+    tensor = op.tensor()
+    inner = [op.draw.single(tensor, placed(axis, tensor.rank)) for axis in op.ints("dims")]
+    if op.type == "flip":
+        return op.each("Flip", tensor, axes=inner)
+    for axis, shift in zip(inner, op.ints("shifts"), strict=True):
+        tensor = op.draw.like(op.draw.draw("Roll", tensor, op.name, axis=axis, shift=shift), tensor)
+    return [tensor]
+
+
+@aten("pixel_shuffle", "pixel_unshuffle", "channel_shuffle")
+def _shuffle(op: Aten) -> list[Value]:
+    tensor = op.draw.straight(op.tensor())
+    if op.type == "channel_shuffle":
+        return [op.draw.draw("ChannelShuffle", tensor, op.name, groups=op.whole("groups", 1))]
+    kind, name = (
+        ("PixelShuffle", "upscale_factor") if op.type == "pixel_shuffle" else ("PixelUnshuffle", "downscale_factor")
+    )
+    return [op.draw.draw(kind, tensor, op.name, factor=op.whole(name, 1))]
+
+
+@aten(
+    *("pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d"),
+    *("replication_pad1d", "replication_pad2d", "replication_pad3d"),
+)
+def _pad(op: Aten) -> Any:
+    tensor, sides = op.tensor(), op.ints("pad" if "pad" in op.args else "padding")
+    mode = op.get(
+        "mode", "reflect" if "reflection" in op.type else "replicate" if "replication" in op.type else "constant"
+    )
+    mode = {"replicate": "edge", "circular": "wrap"}.get(mode, mode)
+    axes = len(sides) // 2
+    if len(sides) % 2 or axes > tensor.rank:
+        raise Refusal("its borders do not fit its axes")
+    if min(sides, default=0) < 0:
+        return _cropped(op, tensor, sides)
+    before, after = [0] * tensor.rank, [0] * tensor.rank
+    for number in range(axes):
+        before[-1 - number], after[-1 - number] = sides[2 * number], sides[2 * number + 1]
+    value = Constant(np.asarray(op.number("value", 0.0), np.float32))
+    return op.layer("Pad", tensor, _whole([*before, *after]), value, mode=mode)
+
+
+def _cropped(op: Aten, tensor: Tensor, sides: list[int]) -> Any:
+    """Borders that are taken away, where none is added."""
+    if max(sides) > 0:
+        raise Refusal("it adds some borders and takes others away")
+    for number in range(len(sides) // 2):
+        axis = tensor.rank - 1 - number
+        start, end = -sides[2 * number], tensor.length(axis) + sides[2 * number + 1]
+        (tensor,) = op.layer("Slice", tensor, starts=[start], ends=[end], axes=[axis], steps=[1])  # type: ignore[assignment]
+    return [tensor]
+
+
+@aten(
+    *("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_linear1d", "upsample_bilinear2d"),
+    *("upsample_bicubic2d", "upsample_trilinear3d"),
+)
+def _upsample(op: Aten) -> list[Value]:
+    tensor = op.draw.straight(op.tensor("input" if "input" in op.args else "self"))
+    mode = op.type.removeprefix("upsample_")[:-2]
+    params: dict[str, Any] = {"mode": "linear" if mode in ("bilinear", "trilinear") else mode}
+    if op.flag("align_corners"):
+        params["align_corners"] = True
+    scales, size = op.get("scale_factors"), op.get("output_size", op.get("size"))
+    if isinstance(scales, list) and scales and len(set(scales)) == 1:
+        params["scale"] = float(scales[0])
+    elif isinstance(size, list) and size:
+        params["size"] = op.ints("output_size" if "output_size" in op.args else "size")
+    elif isinstance(scales, list) and scales:
+        params["size"] = [int(tensor.length(axis) * factor) for axis, factor in enumerate(scales, 2)]
+    else:
+        raise Refusal("it does not say how large it becomes")
+    return [op.draw.draw("Upsample", tensor, op.name, **params)]
+
+
+@aten("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
+def _filled(op: Aten) -> list[Value]:
+    """One number in the shape of a tensor; what is the same for each example stands there once."""
+    shape = op.ints("size") if op.type.startswith("new") else list(op.tensor().shape)
+    shape = [1 if size % BATCH == 0 else size for size in shape]
+    if math.prod(shape) > 2**24:
+        raise Refusal("it makes more numbers than can be kept")
+    number = op.number("fill_value") if "full" in op.type else float("ones" in op.type)
+    whole = op.get("dtype", 7 if op.tensor().spec.dtype == "float" else 5) not in (6, 7, 8, 13)
+    return [Constant(np.full(shape, number, np.int64 if whole else np.float32))]

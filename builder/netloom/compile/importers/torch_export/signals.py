@@ -1,0 +1,77 @@
+"""Operators on signals: windows, the Fourier transform, the greatest numbers, and numbers put at places."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from netloom.compile.importers.onnx.graph_builder import Constant, Refusal, Tensor, Value
+from netloom.compile.importers.onnx.operators.spectrum import transformed, waves
+from netloom.compile.importers.torch_export.operator_table import Aten, Spectrum, aten
+
+
+@aten("unfold")
+def _windows(op: Aten) -> Any:
+    """Windows along an axis, which come behind all other axes."""
+    tensor, axis = op.tensor(), op.axis("dimension", 0)
+    size, step = op.whole("size", 1), op.whole("step", 1)
+    starts = np.arange(0, tensor.length(axis) - size + 1, step)
+    if size < 1 or not len(starts):
+        raise Refusal("its windows are longer than what they are cut from")
+    places = Constant(starts[:, None] + np.arange(size))
+    found = op.layer("Gather", tensor, places, axis=axis)[0]
+    order = [*range(axis + 1), *range(axis + 2, tensor.rank + 1), axis + 1]
+    return op.layer("Transpose", found, perm=order)
+
+
+@aten("fft_rfft")
+def _rfft(op: Aten) -> list[Spectrum]:
+    tensor = op.tensor()
+    length = tensor.length(-1)
+    if op.axis() != tensor.rank - 1 or op.whole("n", length) != length or op.get("norm") not in (None, "backward"):
+        raise Refusal("only the transform along the whole last axis, without a norm, can be drawn")
+    parts = [transformed(op.call("DFT"), tensor, part) for part in waves(length)]
+    return [Spectrum(*parts)]
+
+
+@aten("real", "imag", "abs")
+def _part(op: Aten) -> Any:
+    found = op.args.get("self")
+    if not isinstance(found, Spectrum):
+        return op.each("Function", function="abs") if op.type == "abs" else [op.tensor()]
+    if op.type != "abs":
+        return [found.real if op.type == "real" else found.imaginary]
+    squares = [op.layer("Mul", part, part)[0] for part in (found.real, found.imaginary)]
+    return op.layer("Sqrt", op.layer("Add", *squares)[0])
+
+
+@aten("topk")
+def _topk(op: Aten) -> Any:
+    count = Constant(np.asarray([op.whole("k", 1)]))
+    return op.layer(
+        "TopK", op.tensor(), count, axis=op.axis(), largest=int(op.flag("largest", True)), wanted=(True,) * 2
+    )
+
+
+@aten("scatter")
+def _scatter(op: Aten) -> Any:
+    values: Value = op.value("src" if "src" in op.args else "value")
+    indices, base = op.tensor("index"), op.value()
+    if isinstance(values, Constant):
+        raise Refusal("only numbers that are computed can be put at places")
+    return op.layer("ScatterElements", base, indices, values, axis=op.axis("dim", 0, indices))
+
+
+@aten("all", "any")
+def _every(op: Aten) -> list[Value]:
+    tensor = op.tensor()
+    if not tensor.boolean:
+        raise Refusal("only yes and no can be asked for all at once")
+    axes = [axis % tensor.rank for axis in op.ints("dim", range(tensor.rank))]
+    kind = "ReduceMin" if op.type == "all" else "ReduceMax"
+    (found,) = op.layer(kind, tensor, axes=axes, keepdims=int(op.flag("keepdim")))
+    if not isinstance(found, Tensor):
+        raise Refusal("it leaves nothing to draw")
+    return [replace(found, boolean=True)]

@@ -1,0 +1,105 @@
+"""What a program holds that its document does not: parameters that nothing reads, and what acts in training alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from netloom.compile.importers.imported_model import EVALUATION, TrainingFacts
+from netloom.compile.importers.onnx.graph_builder import Array, Drawing
+from netloom.compile.importers.onnx.weight_tying import owner
+from netloom.compile.importers.torch_export.program import Operator, Program
+from netloom.core.text import plain
+
+_LISTED = 3
+
+
+def account(
+    draw: Drawing, program: Program, tensors: Mapping[str, Array], needed: set[str], facts: TrainingFacts | None
+) -> None:
+    """Freeze what is frozen in the program, and remark what of its parameters has no place in the drawing."""
+    parameters = _parameters(program, tensors)
+    gone = _unplaced(draw, parameters)
+    read = {program.weights[name] for item in program.operators if item.name in needed
+            for name in item.reads() if name in program.weights}  # fmt: skip
+    unread = [name for name in gone if name not in read]
+    if unread:
+        verb = "has no place" if len(unread) == 1 else "have no place"
+        draw.remark(
+            f"{_counted(unread, parameters)} {verb} here, as no output depends on them: they act in training alone, "
+            "such as an auxiliary output or the spread from which an autoencoder samples."
+        )
+    folded = [name for name in gone if name in read]
+    if folded:
+        what = "weight normalization" if _normalizes(program.operators, needed) else "a product of several tensors"
+        draw.remark(
+            f"{_counted(folded, parameters)} {'stands' if len(folded) == 1 else 'stand'} here only in the weights "
+            f"that the program computes ({what}); trained further, these are trained without it."
+        )
+    _freeze(draw, program, parameters)
+    untold = () if any(map(_trains, program.operators)) else (EVALUATION,)
+    for remark in untold if facts is None else facts.remarks:
+        draw.remark(remark)
+
+
+def _trains(item: Operator) -> bool:
+    """Whether an operator shows that the program was recorded in training."""
+    return item.args.get("train") is True or bool(item.args.get("dropout_p"))
+
+
+def _parameters(program: Program, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """The program's parameters, one name for each place in memory."""
+    found: dict[int, tuple[str, Array]] = {}
+    for value, name in program.weights.items():
+        if value not in program.buffers and name in tensors:
+            array = tensors[name]
+            found.setdefault(array.__array_interface__["data"][0], (name, array))
+    return dict(found.values())
+
+
+def _unplaced(draw: Drawing, parameters: Mapping[str, Array]) -> list[str]:
+    arrays = [array for parts in draw.weights.values() for array in parts.values()]
+    homes = {owner(parameters, array) for array in arrays}
+    copies = [array for array in arrays if not owner(parameters, array)]
+    missing = [name for name in parameters if name not in homes]
+    return [name for name in missing if not any(_equal(copy, parameters[name]) for copy in copies)]
+
+
+def _equal(one: Array, other: Array) -> bool:
+    if one.size != other.size or one.dtype != other.dtype:
+        return False
+    if np.array_equal(one.reshape(-1), other.reshape(-1)):
+        return True
+    return one.ndim == 2 and one.shape == other.shape[::-1] and np.array_equal(one.T, other)
+
+
+def _counted(names: list[str], parameters: Mapping[str, Array]) -> str:
+    listed = plain(", ".join(names[:_LISTED]))[:200]
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    numbers = sum(parameters[name].size for name in names)
+    return f"{len(names)} parameter{'s'[: len(names) != 1]} of the program ({listed}{more}: {numbers:,} numbers)"
+
+
+def _normalizes(operators: Iterable[Operator], needed: set[str]) -> bool:
+    return any("weight_norm" in item.type for item in operators if item.name in needed)
+
+
+def _freeze(draw: Drawing, program: Program, parameters: Mapping[str, Array]) -> None:
+    """Nodes all of whose parameters take no gradient in the program are frozen, unless then nothing could learn."""
+    frozen = {program.weights[name] for name in program.frozen}
+    if not frozen:
+        return
+    still: dict[str, bool] = {}
+    for key, parts in draw.weights.items():
+        homes = {owner(parameters, array) for array in parts.values()} - {""}
+        if homes and not draw.nodes[key].frozen:
+            still[key] = homes <= frozen
+    if all(still.values()):
+        draw.remark("All parameters are frozen in the program; here all of them can be trained.")
+        return
+    for key in [key for key, value in still.items() if value]:
+        draw.nodes[key] = draw.nodes[key].model_copy(update={"frozen": True})
+
+
+__all__ = ["account"]

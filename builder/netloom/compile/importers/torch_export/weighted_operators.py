@@ -1,0 +1,341 @@
+"""Operators with weights, windows and sums: what networks are mostly made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from netloom.compile.importers.onnx.graph_builder import Constant, Refusal, Tensor, Value
+from netloom.compile.importers.onnx.operators import KINDS
+from netloom.compile.importers.onnx.operators.normalization import momentum
+from netloom.compile.importers.torch_export.operator_table import Aten, States, aten, placed
+
+
+def _whole(values: Any) -> Constant:
+    return Constant(np.asarray(values, np.int64))
+
+
+def _constant(op: Aten, name: str) -> Constant | None:
+    op.fixed(name)
+    found = op.args.get(name)
+    return found if isinstance(found, Constant) else None
+
+
+@aten("linear")
+def _linear(op: Aten) -> Any:
+    weight, bias = op.args.get("weight"), op.args.get("bias")
+    if not isinstance(weight, Constant):
+        raise Refusal("its weights have to be fixed in the file")
+    if weight.array.ndim != 2:
+        raise Refusal("its weights have to be a matrix")
+    turned = replace(weight, array=weight.array.T)
+    if bias is None:
+        return _unbiased(op, weight)
+    return op.layer("BiasedMatMul", op.tensor("input"), turned, bias)
+
+
+def _unbiased(op: Aten, weight: Constant) -> Any:
+    return op.layer("MatMul", op.tensor("input"), replace(weight, array=weight.array.T))
+
+
+@aten("addmm")
+def _addmm(op: Aten) -> Any:
+    weight = _constant(op, "mat2")
+    return op.layer(
+        *("Gemm", op.tensor("mat1"), weight, op.value("self")),
+        alpha=op.number("alpha", 1.0),
+        beta=op.number("beta", 1.0),
+    )
+
+
+@aten("matmul", "mm", "bmm")
+def _matmul(op: Aten) -> Any:
+    other = "other" if "other" in op.args else "mat2"
+    return op.layer("MatMul", op.value("self"), op.value(other))
+
+
+@aten("baddbmm")
+def _baddbmm(op: Aten) -> Any:
+    if op.number("alpha", 1.0) != 1 or op.number("beta", 1.0) != 1:
+        raise Refusal("only a plain product and sum can be drawn")
+    made = op.layer("MatMul", op.value("batch1"), op.value("batch2"))[0]
+    return op.layer("Add", made, op.value("self"))
+
+
+@aten("einsum")
+def _einsum(op: Aten) -> Any:
+    return op.layer("Einsum", *op.get("tensors", []), equation=op.get("equation", ""))
+
+
+@aten("conv1d", "conv2d", "conv3d", "convolution", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def _convolution(op: Aten) -> Any:
+    tensor, weight = op.tensor("input"), _constant(op, "weight")
+    if weight is None or weight.array.ndim not in KINDS or tensor.rank != weight.array.ndim:
+        raise Refusal("only a convolution over one to three axes with fixed weights can be drawn")
+    axes = weight.array.ndim - 2
+    strides, dilations = op.window("stride", axes, (1,)), op.window("dilation", axes, (1,))
+    padding, kernel = op.get("padding", [0]), weight.array.shape[2:]
+    if isinstance(padding, str):
+        total = [step * (size - 1) if padding == "same" else 0 for step, size in zip(dilations, kernel, strict=True)]
+        pads = [number // 2 for number in total] + [number - number // 2 for number in total]
+    else:
+        pads = op.window("padding", axes, (0,)) * 2
+    given = {"strides": strides, "dilations": dilations, "pads": pads, "group": op.whole("groups", 1)}
+    if op.type.startswith("conv_transpose") or op.flag("transposed"):
+        extra = op.window("output_padding", axes, (0,))
+        return op.layer("ConvTranspose", tensor, weight, op.args.get("bias"), output_padding=extra, **given)
+    return op.layer("Conv", tensor, weight, op.args.get("bias"), **given)
+
+
+@aten(
+    *("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d"),
+    *("max_pool2d_with_indices", "max_pool3d_with_indices"),
+)
+def _pool(op: Aten) -> Any:
+    tensor = op.tensor()
+    axes = int(op.type[op.type.index("pool") + 4])
+    if tensor.rank != axes + 2:
+        raise Refusal("it works on an example without a batch")
+    kernel = op.window("kernel_size", axes)
+    given: dict[str, Any] = {
+        "kernel_shape": kernel,
+        "strides": op.window("stride", axes, kernel),
+        "pads": op.window("padding", axes, (0,)) * 2,
+        "dilations": op.window("dilation", axes, (1,)),
+        "ceil_mode": int(op.flag("ceil_mode")),
+    }
+    if any(op.wanted[1:]):
+        raise Refusal("the places of its maxima are asked for")
+    if op.type.startswith("max"):
+        return op.layer("MaxPool", tensor, **given)
+    if op.get("divisor_override") is not None:
+        raise Refusal("its means are divided by a number of their own")
+    return op.layer("AveragePool", tensor, count_include_pad=int(op.flag("count_include_pad", True)), **given)
+
+
+@aten(
+    *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
+    *("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "_adaptive_avg_pool2d"),
+)
+def _adaptive(op: Aten) -> list[Any]:
+    tensor = op.draw.straight(op.tensor())
+    axes = tensor.rank - 2
+    kind = "Avg" if "avg" in op.type else "Max"
+    size = op.window("output_size", axes)
+    if any(op.wanted[1:]):
+        raise Refusal("the places of its maxima are asked for")
+    if len(set(size)) == 1:
+        return [op.draw.draw(f"Adaptive{kind}Pool{axes}d", tensor, op.name, size=size[0])]
+    lengths = tensor.shape[2:]
+    if any(length % part for length, part in zip(lengths, size, strict=True)):
+        raise Refusal("its windows differ in length")
+    kernel = [length // part for length, part in zip(lengths, size, strict=True)]
+    pool = "AveragePool" if kind == "Avg" else "MaxPool"
+    return list(op.layer(pool, tensor, kernel_shape=kernel, strides=kernel))
+
+
+# Normalisation.
+
+
+def _or(op: Aten, name: str, size: int, fill: float) -> Constant:
+    return _constant(op, name) or Constant(np.full(size, fill, np.float32))
+
+
+@aten("batch_norm", "_native_batch_norm_legit_no_training", "native_batch_norm")
+def _batch_norm(op: Aten) -> Any:
+    if op.flag("training"):
+        raise Refusal("the program is of a network in training; export it after model.eval()")
+    tensor, mean = op.tensor("input"), _constant(op, "running_mean")
+    if mean is None:
+        raise Refusal("it has no means of its own, and so would mix the examples of a batch")
+    size = mean.array.size
+    weight, bias = _constant(op, "weight"), _constant(op, "bias")
+    variance = _or(op, "running_var", size, 1.0)
+    if weight is None and bias is None:
+        kind = {2: "1d", 3: "1d", 4: "2d", 5: "3d"}[tensor.rank]
+        stored = {
+            "running_mean": mean.array,
+            "running_var": variance.array,
+            "num_batches_tracked": np.zeros((), np.int64),
+        }
+        ready, epsilon = op.draw.straight(tensor), op.number("eps", 1e-5)
+        params = {"affine": False, "epsilon": epsilon, **momentum(op.number("momentum", 0.1))}
+        return [op.draw.draw(f"BatchNorm{kind}", ready, op.name, weights=stored, **params)]
+    weight, bias = weight or _or(op, "weight", size, 1.0), bias or _or(op, "bias", size, 0.0)
+    given = {"epsilon": op.number("eps", 1e-5), "momentum": 1 - op.number("momentum", 0.1)}
+    return op.layer("BatchNormalization", tensor, weight, bias, mean, variance, **given)
+
+
+@aten("layer_norm", "native_layer_norm", "rms_norm", "_fused_rms_norm")
+def _layer_norm(op: Aten) -> Any:
+    tensor, shape = op.tensor("input"), op.ints("normalized_shape")
+    rms = "rms" in op.type
+    weight, bias = _constant(op, "weight"), _constant(op, "bias")
+    epsilon = op.number("eps", 1.1920928955078125e-07 if rms else 1e-5)
+    if weight is None and bias is None:
+        tensor = op.draw.last(tensor, len(shape))
+        kind = "RMSNorm" if rms else "LayerNorm"
+        return op.each(kind, tensor, affine=False, axes=len(shape), epsilon=epsilon)
+    weight = weight or Constant(np.ones(shape, np.float32))
+    kind = "RMSNormalization" if rms else "LayerNormalization"
+    axis = tensor.rank - len(shape)
+    return op.layer(kind, tensor, weight, bias, axis=axis, epsilon=epsilon)
+
+
+@aten("group_norm")
+def _group_norm(op: Aten) -> Any:
+    tensor = op.tensor("input")
+    if tensor.rank < 2:
+        raise Refusal("it has no channels")
+    size = tensor.length(1)
+    weight, bias = _or(op, "weight", size, 1.0), _or(op, "bias", size, 0.0)
+    epsilon = op.number("eps", 1e-5)
+    return op.layer("GroupNormalization", tensor, weight, bias, num_groups=op.whole("num_groups", 1), epsilon=epsilon)
+
+
+@aten("instance_norm")
+def _instance_norm(op: Aten) -> Any:
+    if not op.flag("use_input_stats", True):
+        raise Refusal("it uses means that it kept while training")
+    tensor = op.tensor("input")
+    weight, bias = _or(op, "weight", tensor.length(1), 1.0), _or(op, "bias", tensor.length(1), 0.0)
+    return op.layer("InstanceNormalization", tensor, weight, bias, epsilon=op.number("eps", 1e-5))
+
+
+# Sums over axes.
+
+_SUMS = {
+    "mean": "ReduceMean", "sum": "ReduceSum", "amax": "ReduceMax", "amin": "ReduceMin", "prod": "ReduceProd",
+    "logsumexp": "ReduceLogSumExp",
+}  # fmt: skip
+
+
+@aten(*_SUMS, "linalg_vector_norm", "norm")
+def _sum(op: Aten) -> Any:
+    kind = _SUMS.get(op.type)
+    if kind is None:
+        order = op.number("ord" if "ord" in op.args else "p", 2.0)
+        kind = {1.0: "ReduceL1", 2.0: "ReduceL2"}.get(order)
+    if kind is None:
+        raise Refusal("only lengths by sums or by squares can be drawn")
+    axes = op.ints("dim") or list(range(op.tensor().rank))
+    return op.layer(kind, op.tensor(), axes=axes, keepdims=int(op.flag("keepdim")))
+
+
+@aten("max", "min")
+def _largest(op: Aten) -> Any:
+    if "other" in op.args:
+        return op.layer("Max" if op.type == "max" else "Min", op.value(), op.value("other"))
+    if "dim" not in op.args:
+        raise Refusal("it would mix the examples of a batch")
+    keep, axis = int(op.flag("keepdim")), op.axis()
+    found: list[Any] = []
+    kind = "ReduceMax" if op.type == "max" else "ReduceMin"
+    found += op.layer(kind, op.tensor(), axes=[axis], keepdims=keep) if op.wanted[0] else [None]
+    if any(op.wanted[1:]):
+        found += op.layer("ArgMax" if op.type == "max" else "ArgMin", op.tensor(), axis=axis, keepdims=keep)
+    return found
+
+
+@aten("argmax", "argmin")
+def _choice(op: Aten) -> Any:
+    if op.args.get("dim") is None:
+        raise Refusal("it would mix the examples of a batch")
+    return op.layer(
+        "ArgMax" if op.type == "argmax" else "ArgMin", op.tensor(), axis=op.axis(), keepdims=int(op.flag("keepdim"))
+    )
+
+
+@aten("cumsum")
+def _running(op: Aten) -> Any:
+    return op.layer("CumSum", op.tensor(), _whole([op.axis()]))
+
+
+@aten("var", "std")
+def _spread(op: Aten) -> list[Value]:
+    tensor = op.tensor()
+    axes = sorted(placed(axis, tensor.rank) for axis in op.ints("dim") or range(tensor.rank))
+    inner = sorted(op.draw.single(tensor, axis) for axis in axes)
+    unbiased = op.number("correction", 1.0) == 1 if "correction" in op.args else op.flag("unbiased", True)
+    made = op.draw.draw("Var" if op.type == "var" else "Std", tensor, op.name, axes=inner, unbiased=unbiased)
+    left = [part for part in range(len(tensor.spec.shape)) if part not in inner]
+    new = {old: place for place, old in enumerate(left)}
+    keep = op.flag("keepdim")
+    groups = [
+        () if axis in axes else tuple(new[part] for part in group)
+        for axis, group in enumerate(tensor.axes)
+        if axis not in axes or keep
+    ]
+    return [Tensor(made.ref, made.spec, tuple(groups))]
+
+
+# Tables and sequences.
+
+
+@aten("embedding")
+def _embedding(op: Aten) -> Any:
+    return op.layer("Gather", op.value("weight"), op.value("indices"), axis=0)
+
+
+@aten("lstm", "gru", "rnn_tanh", "rnn_relu")
+def _recurrent(op: Aten) -> list[Any]:
+    tensor = op.tensor("input")
+    first, both, layers = op.flag("batch_first"), op.flag("bidirectional"), op.whole("num_layers", 1)
+    states = op.get("hx", [])
+    for state in states if isinstance(states, list) else [states]:
+        if isinstance(state, Tensor) or (isinstance(state, Constant) and state.filled):
+            raise Refusal("it starts from a state that is not zero")
+    if op.type == "lstm" and op.wanted[2:] and op.wanted[2]:
+        raise Refusal("its last memory is asked for, which the layer does not give")
+    kind = {"lstm": "LSTM", "gru": "GRU"}.get(op.type, "RNN")
+    weights = _recurrent_weights(op, layers, both)
+    size = weights["weight_hh_l0"].shape[1]
+    if first:
+        ready = op.draw.straight(tensor)
+    else:
+        ready = op.draw.straight(replace(tensor, axes=(tensor.axes[1], tensor.axes[0], tensor.axes[2])))
+    params: dict[str, Any] = {"hidden_size": size}
+    params |= {"layers": layers} if layers > 1 else {}
+    params |= {"bidirectional": True} if both else {}
+    params |= {"nonlinearity": "relu"} if op.type == "rnn_relu" else {}
+    rate = op.number("dropout", 0.0)
+    params |= {"dropout": round(rate, 9)} if 0 < rate < 1 and layers > 1 else {}
+    key = op.draw.node(kind, ready, op.name, weights=weights, **params)
+    sequence, state = op.draw.output(key), op.draw.output(key, "state")
+    out = sequence if first else replace(sequence, axes=((1,), (0,), (2,)))
+    return [out, _last_state(op, state, layers, both, size) if op.wanted[1:2] == (True,) else None, None]
+
+
+def _last_state(op: Aten, state: Tensor, layers: int, both: bool, size: int) -> Tensor | States:
+    """The last state in the shape (directions, N, H) that PyTorch gives for one layer."""
+    if both:
+        found = op.draw.reshaped(state, [2, size])
+        found = replace(found, axes=((1,), (0,), (2,)))
+    else:
+        found = replace(state, axes=((), (0,), (1,)))
+    return found if layers == 1 else States(found, layers * (1 + both))
+
+
+def _recurrent_weights(op: Aten, layers: int, both: bool) -> dict[str, Any]:
+    params = op.get("params", [])
+    has_bias = op.flag("has_biases", True)
+    parts = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if has_bias else [])]
+    names = [
+        f"{part}_l{layer}{suffix}"
+        for layer in range(layers)
+        for suffix in ("", "_reverse")[: 1 + both]
+        for part in parts
+    ]
+    if len(params) != len(names):
+        raise Refusal("it projects its states, or has other weights than PyTorch's own")
+    weights: dict[str, Any] = {}
+    for name, value in zip(names, params, strict=True):
+        if not isinstance(value, Constant):
+            raise Refusal("its weights have to be fixed in the file")
+        weights[name] = value.array
+        if not has_bias:
+            for part in ("bias_ih", "bias_hh"):
+                weights[name.replace(name[:9], part)] = np.zeros(weights[names[0]].shape[0], np.float32)
+    return weights

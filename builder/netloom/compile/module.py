@@ -1,0 +1,38 @@
+"""From source to a torch module."""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import sys
+import types
+from typing import TYPE_CHECKING
+
+from netloom.compile.source import CompileError, source
+from netloom.document import Project
+from netloom.layers.code import MARK, REFUSAL, allowed
+from netloom.validation import Issue
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def module(project: Project | str) -> nn.Module:
+    """The network as a torch module with fresh weights; a project, or source that `source` wrote.
+
+    Raises:
+        CompileError: the project has errors, or holds free Python, which is off here.
+    """
+    text = project if isinstance(project, str) else source(project)
+    if MARK in text.splitlines() and not allowed():
+        raise CompileError([Issue("own_code", "error", f"This network holds Python code: {REFUSAL}")])
+    name = "netloom_" + hashlib.sha256(text.encode()).hexdigest()[:16]
+    if name not in sys.modules:
+        loaded = types.ModuleType(name)
+        filename = f"<{name}>"
+        # Known to linecache, an error inside the network shows the line it comes from.
+        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+        exec(compile(text, filename, "exec"), loaded.__dict__)
+        sys.modules[name] = loaded
+    network: nn.Module = sys.modules[name].Main()
+    return network

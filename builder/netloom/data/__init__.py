@@ -1,0 +1,28 @@
+"""Data: built-in datasets, uploads, splits, preprocessing. Torch and pandas are imported when first needed."""
+
+from netloom.data.builtin_registry import builtin
+from netloom.data.preparation.prepare import bigram_entropy, datasets, prepare, remove, schema, with_dataset_id
+from netloom.data.preparation.prepared_data import Prepared
+from netloom.data.quality import Quality, statistics
+from netloom.data.schema import DataError, DatasetInfo, Example, FieldSpec, Schema, TargetSpec
+from netloom.data.uploads import add_file
+
+__all__ = [
+    "DataError",
+    "DatasetInfo",
+    "Example",
+    "FieldSpec",
+    "Prepared",
+    "Quality",
+    "Schema",
+    "TargetSpec",
+    "add_file",
+    "bigram_entropy",
+    "builtin",
+    "datasets",
+    "prepare",
+    "remove",
+    "schema",
+    "statistics",
+    "with_dataset_id",
+]

@@ -1,0 +1,8 @@
+"""Augmentation: training rows changed at random in ways that do not change what they mean."""
+
+from netloom.data.augmentation.augmentation import Augmentation, Mixed
+from netloom.data.augmentation.augmenter import Augmenter
+from netloom.data.augmentation.preview import previewed
+from netloom.data.augmentation.registry import augmentations, misfit, parsed, suited
+
+__all__ = ["Augmentation", "Augmenter", "Mixed", "augmentations", "misfit", "parsed", "previewed", "suited"]

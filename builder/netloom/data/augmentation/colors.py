@@ -1,0 +1,150 @@
+"""Pictures in other light: brightness, contrast, colour, noise, blur, and parts that are covered."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from netloom.data.augmentation.augmentation import CHANCE, Change, Facts, Random
+from netloom.data.schema import Kind
+
+if TYPE_CHECKING:
+    import torch
+
+# Luminance of red, green and blue, and the two axes of colour: https://en.wikipedia.org/wiki/YIQ
+_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+
+
+class _Light(Change):
+    kinds: ClassVar[tuple[Kind, ...]] = ("image",)
+
+
+class Brightness(_Light):
+    name = "brightness"
+    title = "Brightness and contrast"
+    summary = "Lighter or darker, with more or less contrast"
+    brightness: float = Field(
+        0.2, ge=0, le=1, description="How much is added or taken, of the range from black to white"
+    )
+    contrast: float = Field(0.2, ge=0, le=0.95, description="How much differences from the mean grow or shrink")
+
+    def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
+        rows = (len(values), 1, 1, 1)
+        added = random.uniform(rows, -self.brightness, self.brightness) * _on(facts.stretched(1.0), values)
+        grown = random.uniform(rows, 1 - self.contrast, 1 + self.contrast)
+        mean = values.mean((2, 3), keepdim=True)
+        return within(mean + (values - mean) * grown + added, facts)
+
+
+class Colour(_Light):
+    name = "colour"
+    title = "Colour"
+    summary = "More, less or other colours"
+    channels = 3
+    saturation: float = Field(0.3, ge=0, le=1, description="How much colours grow or fade")
+    hue: float = Field(10.0, ge=0, le=180, description="How far colours turn around the colour circle, in degrees")
+
+    def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
+        import torch
+
+        rows = len(values)
+        grown = random.uniform((rows,), 1 - self.saturation, 1 + self.saturation)
+        angle = torch.deg2rad(random.uniform((rows,), -self.hue, self.hue))
+        yiq = torch.tensor(_YIQ, device=values.device)
+        turn = torch.zeros(rows, 3, 3, device=values.device)
+        turn[:, 0, 0] = 1.0
+        turn[:, 1, 1] = turn[:, 2, 2] = grown * angle.cos()
+        turn[:, 1, 2], turn[:, 2, 1] = -grown * angle.sin(), grown * angle.sin()
+        matrix = torch.linalg.inv(yiq) @ turn @ yiq
+        black, unit = _on(facts.normalised(0.0), values), _on(facts.stretched(1.0), values)
+        pixels = torch.einsum("nij,njhw->nihw", matrix, (values - black) / unit)
+        return within(pixels * unit + black, facts)
+
+
+class GaussianNoise(_Light):
+    name = "gaussian_noise"
+    title = "Noise"
+    summary = "Grain, as of a camera in the dark"
+    amount: float = Field(0.05, gt=0, le=1, description="Its greatest deviation, of the range from black to white")
+
+    def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
+        deviation = random.uniform((len(values), 1, 1, 1), 0.0, self.amount) * _on(facts.stretched(1.0), values)
+        return within(values + random.normal(tuple(values.shape)) * deviation, facts)
+
+
+class Blur(_Light):
+    name = "blur"
+    title = "Blur"
+    summary = "Out of focus, by a Gaussian"
+    radius: float = Field(1.0, gt=0, le=5, description="Its greatest deviation, in pixels")
+    chance: float = CHANCE
+
+    def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
+        import torch
+
+        rows = len(values)
+        deviation = random.uniform((rows, 1), 0.1, max(self.radius, 0.1))
+        reach = min(math.ceil(3 * self.radius), *(side - 1 for side in values.shape[2:]))
+        places = torch.arange(-reach, reach + 1, device=values.device)
+        kernel = torch.exp(-(places**2) / (2 * deviation**2))
+        kernel = kernel / kernel.sum(1, keepdim=True)
+        blurred = _along(_along(values, kernel, 3), kernel, 2)
+        return blurred.where(random.chosen(rows, self.chance, 4), values)
+
+
+class Cutout(_Light):
+    """https://arxiv.org/abs/1708.04552, with the sizes and shapes of https://arxiv.org/abs/1708.04896"""
+
+    name = "cutout"
+    title = "Cutout"
+    summary = "Covers a rectangle, so that no single part of the picture decides"
+    smallest: float = Field(0.02, gt=0, le=0.9, description="The least area that is covered, as a share")
+    largest: float = Field(0.2, gt=0, le=0.9, description="The greatest area that is covered, as a share")
+    chance: float = CHANCE
+
+    def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
+        rows, _, height, width = values.shape
+        area = random.uniform((rows,), min(self.smallest, self.largest), self.largest) * height * width
+        ratio = random.uniform((rows,), math.log(0.3), math.log(1 / 0.3)).exp()
+        tall = (area * ratio).sqrt().round().clamp(1, height)
+        wide = (area / tall).round().clamp(1, width)
+        covered = _span(tall, height, random)[:, None, :, None] & _span(wide, width, random)[:, None, None, :]
+        covered = covered & random.chosen(rows, self.chance, 4)
+        return values.masked_fill(covered, 0.0)  # the mean of the training pictures
+
+
+def _span(length: torch.Tensor, side: int, random: Random) -> torch.Tensor:
+    """Which of `side` places lie in a stretch of the given lengths (N,) that may begin wherever it fits, (N, side)."""
+    import torch
+
+    start = (random.uniform((len(length),)) * (side - length + 1)).floor()
+    places = torch.arange(side, device=length.device)
+    return (places >= start[:, None]) & (places < (start + length)[:, None])
+
+
+def _along(values: torch.Tensor, kernel: torch.Tensor, axis: int) -> torch.Tensor:
+    """Each picture convolved with its own kernel (N, K) along an axis, edges repeated: a sum over shifted copies, which
+    is many times as fast as a convolution of N groups."""
+    import torch
+
+    reach, length = kernel.shape[1] // 2, values.shape[axis]
+    places = torch.arange(length, device=values.device)
+    total = torch.zeros_like(values)
+    for place in range(kernel.shape[1]):
+        shifted = values.index_select(axis, (places + place - reach).clamp(0, length - 1))
+        total += kernel[:, place].reshape(-1, 1, 1, 1) * shifted
+    return total
+
+
+def within(values: torch.Tensor, facts: Facts) -> torch.Tensor:
+    """No pixel is darker than black or lighter than white."""
+    black, white = facts.normalised(0.0), facts.normalised(1.0)
+    if isinstance(black, float):
+        return values.clamp(black, white)
+    return values.maximum(_on(black, values)).minimum(_on(white, values))
+
+
+def _on(value: Any, values: torch.Tensor) -> Any:
+    return value if isinstance(value, float) else value.to(values.device)

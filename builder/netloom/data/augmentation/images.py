@@ -1,0 +1,124 @@
+"""Pictures in other places: mirrored, cut, turned and scaled. What falls outside is filled with the nearest edge."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from netloom.data.augmentation.augmentation import CHANCE, Facts, Motion, Move, Random
+from netloom.data.schema import Kind
+
+if TYPE_CHECKING:
+    import torch
+
+
+class _Picture(Motion):
+    kinds: ClassVar[tuple[Kind, ...]] = ("image",)
+
+
+class _Flip(_Picture):
+    axis: ClassVar[int]
+    chance: float = CHANCE
+
+    def moves(self, values: torch.Tensor, facts: Facts, random: Random) -> Move:
+        chosen = random.chosen(len(values), self.chance, values.dim())
+        return lambda found, exact: found.where(~chosen, found.flip(self.axis))
+
+
+class HorizontalFlip(_Flip):
+    name = "horizontal_flip"
+    title = "Horizontal flip"
+    summary = "Left becomes right; not for letters and digits"
+    axis = 3
+
+
+class VerticalFlip(_Flip):
+    name = "vertical_flip"
+    title = "Vertical flip"
+    summary = "Top becomes bottom; for pictures taken from above"
+    axis = 2
+
+
+class Crop(_Picture):
+    """https://arxiv.org/abs/1512.03385, section 4.2"""
+
+    name = "crop"
+    title = "Random crop"
+    summary = "Moves the picture by a few pixels: it is padded, and a part of its size is cut out"
+    padding: float = Field(0.125, gt=0, le=0.5, description="How far it moves at most, as a share of the side")
+
+    def moves(self, values: torch.Tensor, facts: Facts, random: Random) -> Move:
+        import torch
+
+        rows, _, height, width = values.shape
+        down, right = (max(1, round(self.padding * side)) for side in (height, width))
+        top, left = random.whole((rows, 1), -down, down), random.whole((rows, 1), -right, right)
+        lines = (top + torch.arange(height, device=values.device)).clamp(0, height - 1)
+        columns = (left + torch.arange(width, device=values.device)).clamp(0, width - 1)
+
+        def move(found: torch.Tensor, exact: bool) -> torch.Tensor:
+            tall = found.gather(2, lines[:, None, :, None].expand_as(found))
+            return tall.gather(3, columns[:, None, None, :].expand_as(found))
+
+        return move
+
+
+class _Affine(_Picture):
+    def matrices(self, rows: int, random: Random) -> torch.Tensor:
+        """Where each point (x, y, 1) of the new picture comes from in pixels about the middle, (N, 2, 2)."""
+        raise NotImplementedError
+
+    def moves(self, values: torch.Tensor, facts: Facts, random: Random) -> Move:
+        import torch
+        from torch.nn import functional
+
+        rows, _, height, width = values.shape
+        matrix = self.matrices(rows, random)
+        # grid_sample measures both axes from -1 to 1, so that a turn in pixels needs their ratio.
+        ratio = height / width
+        scale = torch.tensor([[1.0, ratio], [1 / ratio, 1.0]], device=values.device)
+        theta = torch.cat([matrix * scale, torch.zeros(rows, 2, 1, device=values.device)], dim=2)
+        grid = functional.affine_grid(theta, [rows, 1, height, width], align_corners=False)
+
+        def move(found: torch.Tensor, exact: bool) -> torch.Tensor:
+            mode = "nearest" if exact else "bilinear"
+            moved = functional.grid_sample(found.float(), grid, mode, "border", align_corners=False)
+            return moved.to(found.dtype)
+
+        return move
+
+
+class Rotate(_Affine):
+    name = "rotate"
+    title = "Rotate"
+    summary = "Turns the picture about its middle"
+    degrees: float = Field(15.0, gt=0, le=180, description="How far it turns at most, either way")
+
+    def matrices(self, rows: int, random: Random) -> torch.Tensor:
+        return turned(random.uniform((rows,), -self.degrees, self.degrees))
+
+
+class Scale(_Affine):
+    name = "scale"
+    title = "Scale"
+    summary = "Makes what is shown larger or smaller"
+    smallest: float = Field(0.8, ge=0.2, le=1, description="The least size, as a multiple")
+    largest: float = Field(1.25, ge=1, le=5, description="The greatest size, as a multiple")
+
+    def matrices(self, rows: int, random: Random) -> torch.Tensor:
+        import torch
+
+        # By logarithms, so that half and twice the size are equally likely.
+        factor = random.uniform((rows, 1, 1), math.log(self.smallest), math.log(self.largest)).exp()
+        return torch.eye(2, device=factor.device) / factor
+
+
+def turned(degrees: torch.Tensor) -> torch.Tensor:
+    """The matrices (N, 2, 2) that turn a picture counter-clockwise by these angles (N,)."""
+    import torch
+
+    angle = torch.deg2rad(degrees)
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack([torch.stack([cos, -sin], dim=1), torch.stack([sin, cos], dim=1)], dim=1)

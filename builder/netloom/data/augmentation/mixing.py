@@ -1,0 +1,98 @@
+"""Two rows in one: the loss is taken against the targets of both, by their shares."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from netloom.data.augmentation.augmentation import Augmentation, Batch, Facts, Mixed, Random
+from netloom.data.schema import Kind
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Mixing(Augmentation):
+    """Mixes each row of a batch with another. Where several are declared, each batch draws one of them."""
+
+    def suits(self, facts: Facts) -> bool:
+        return facts.spec.kind in self.kinds
+
+
+class Mixup(Mixing):
+    """https://arxiv.org/abs/1710.09412"""
+
+    name = "mixup"
+    title = "Mixup"
+    summary = "Blends each example with another, and their targets likewise"
+    kinds: ClassVar[tuple[Kind, ...]] = ("image", "sequence", "vector")
+    alpha: float = Field(0.2, gt=0, le=10, description="Small: mostly one of both; 1: any blend is as likely")
+
+    def apply(self, batch: Batch, places: list[int], random: Random) -> None:
+        share, partner = _drawn(batch, self.alpha, random)
+        share = max(share, 1 - share)  # whose row it is makes no difference to what is learned, but to what is shown
+        batch.inputs = [share * values + (1 - share) * values[partner] for values in batch.inputs]
+        if batch.what == "input":
+            batch.target = share * batch.target + (1 - share) * batch.target[partner]
+        else:
+            batch.mixed = Mixed(share, partner)
+
+
+class Cutmix(Mixing):
+    """https://arxiv.org/abs/1905.04899"""
+
+    name = "cutmix"
+    title = "CutMix"
+    summary = "Puts a rectangle of another picture into each; targets count by their area"
+    kinds: ClassVar[tuple[Kind, ...]] = ("image",)
+    alpha: float = Field(1.0, gt=0, le=10, description="Small: mostly one of both; 1: any area is as likely")
+
+    def apply(self, batch: Batch, places: list[int], random: Random) -> None:
+        share, partner = _drawn(batch, self.alpha, random)
+        side = math.sqrt(1 - share)
+        middle = (float(random.numbers.random()), float(random.numbers.random()))
+        area = 0.0
+        for place in places:
+            values = batch.inputs[place]
+            inside = _rectangle(values.shape[2], values.shape[3], side, middle, values)
+            batch.inputs[place] = values[partner].where(inside, values)
+            if place == batch.follows and batch.what in ("mask", "input"):
+                batch.target = batch.target[partner].where(inside, batch.target)
+            area += float(_size(values.shape[2], side, middle[0]) * _size(values.shape[3], side, middle[1])) / (
+                values.shape[2] * values.shape[3] * len(places)
+            )
+        if batch.what not in ("mask", "input"):
+            batch.mixed = Mixed(1 - area, partner)
+
+
+def _drawn(batch: Batch, alpha: float, random: Random) -> tuple[float, torch.Tensor]:
+    """The share of each row's own, and whom it is mixed with: rows come in random order, so a turn of them is random
+    too, and none meets itself."""
+    import torch
+
+    rows = len(batch.target)
+    turn = int(random.numbers.integers(1, rows)) if rows > 1 else 0
+    partner = (torch.arange(rows, device=batch.target.device) + turn) % rows
+    return float(random.numbers.beta(alpha, alpha)), partner
+
+
+def _bounds(length: int, side: float, middle: float) -> tuple[int, int]:
+    """Where a rectangle begins and ends along an axis; what reaches beyond the picture is cut off."""
+    half = length * side / 2
+    return max(0, round(length * middle - half)), min(length, round(length * middle + half))
+
+
+def _size(length: int, side: float, middle: float) -> int:
+    start, end = _bounds(length, side, middle)
+    return end - start
+
+
+def _rectangle(height: int, width: int, side: float, middle: tuple[float, float], like: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    inside = torch.zeros(height, width, dtype=torch.bool, device=like.device)
+    (top, bottom), (left, right) = _bounds(height, side, middle[0]), _bounds(width, side, middle[1])
+    inside[top:bottom, left:right] = True
+    return inside

@@ -1,0 +1,78 @@
+"""What the network will see: one example, and what augmentations make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data.augmentation.augmenter import Augmenter
+from netloom.data.preparation.encode import PAD, UNKNOWN, restore_rows
+from netloom.data.schema import Example, FieldSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data.preparation.prepared_data import Prepared
+    from netloom.document import Augment
+
+
+def previewed(
+    data: Prepared, names: Sequence[str], declared: Sequence[Augment], row: int, count: int, seed: int = 0
+) -> list[tuple[Example, str]]:
+    """`count` augmented versions of a training row, each with what it was mixed with, if with anything.
+
+    Raises:
+        DataError: something is not well declared, or fits no field.
+    """
+    import torch
+
+    augmenter = Augmenter(declared, data, names)
+    train = data.split["train"]
+    others = train[np.random.default_rng((seed, row)).integers(len(train), size=count).tolist()].tolist()
+    found = []
+    for version, other in enumerate(others):
+        rows = torch.tensor([row, other])
+        inputs = [data.inputs[name][rows] for name in names]
+        values, target, mixed = augmenter(inputs, data.target[rows], (seed, version, 0))
+        note = ""
+        if mixed is not None:
+            note = f"{mixed.share:.0%} {data.target_text(row)}, {1 - mixed.share:.0%} {data.target_text(other)}"
+        example = data.example(row)
+        for name, value in zip(names, values, strict=True):
+            example = _shown(example, data, name, value[0])
+        if augmenter.what == "mask":
+            example = replace(example, mask=target[0].numpy())
+        found.append((example, note))
+    return found
+
+
+def _shown(example: Example, data: Prepared, name: str, value: torch.Tensor) -> Example:
+    """An example with another value of a field."""
+    fitted = next(field for field in data.preprocess["fields"] if field["name"] == name)
+    spec = next(field for field in data.schema.inputs if field.name == name)
+    if spec.kind == "tokens":
+        return _text(example, fitted, value.tolist())
+    restored = restore_rows(fitted, value[None].numpy())[0]
+    if spec.kind == "image":
+        picture = np.asarray(restored, dtype=np.float64) * fitted.get("scale", 1.0)
+        picture = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
+        images = {**example.images, name: picture} if example.images else {}
+        return replace(example, image=picture if example.image is not None else None, images=images)
+    if spec.kind == "sequence" and example.series is not None:
+        return replace(example, series=np.asarray(restored))
+    return replace(example, columns={**example.columns, **_columns(spec, restored)})
+
+
+def _columns(spec: FieldSpec, restored: Any) -> dict[str, Any]:
+    return restored if isinstance(restored, dict) else {spec.name: restored}
+
+
+def _text(example: Example, fitted: dict[str, Any], numbers: list[int]) -> Example:
+    if fitted["encoding"] not in ("words", "characters") or not example.text:
+        return example
+    words = [fitted["vocabulary"][number] if number != UNKNOWN else "▯" for number in numbers if number != PAD]
+    joint = " " if fitted["encoding"] == "words" else ""
+    return replace(example, text=joint.join(words), tokens=tuple(words), tags=())

@@ -1,0 +1,89 @@
+"""All augmentations by name, and those that a document declares."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from netloom.core.text import plain
+from netloom.data.augmentation.augmentation import Augmentation, Facts
+from netloom.data.schema import DataError, FieldSpec, Schema
+
+if TYPE_CHECKING:
+    from netloom.document import Augment
+
+
+@cache
+def augmentations() -> dict[str, type[Augmentation]]:
+    """Every augmentation, those of pictures first. A new file in this package registers itself by its classes."""
+    import netloom.data.augmentation as package
+
+    for module in iter_modules(package.__path__):
+        import_module(f"{package.__name__}.{module.name}")
+    order = ("image", "sequence", "tokens", "vector")
+    found = sorted(_named(Augmentation), key=lambda kind: order.index(kind.kinds[0]))
+    return {kind.name: kind for kind in found}
+
+
+def _named(kind: type[Augmentation]) -> list[type[Augmentation]]:
+    own = [kind] if "name" in vars(kind) else []
+    return own + [leaf for sub in kind.__subclasses__() for leaf in _named(sub)]
+
+
+def parsed(declared: Augment) -> Augmentation:
+    """The augmentation that a document declares.
+
+    Raises:
+        DataError: there is none of this kind, or a parameter is unknown or out of bounds.
+    """
+    kind = augmentations().get(declared.kind)
+    if kind is None:
+        raise DataError(f"There is no augmentation {declared.kind!r}; choose one of {', '.join(augmentations())}.")
+    try:
+        return kind.model_validate_json(json.dumps(declared.params))
+    except ValidationError as error:
+        item = error.errors(include_url=False)[0]
+        where = plain(".".join(str(part) for part in item["loc"])[:60])
+        raise DataError(f"{kind.title}: the parameter {where!r}: {item['msg'].lower()}.") from None
+
+
+def misfit(declared: Augment, schema: Schema, fields: list[str] | None = None) -> str:
+    """Why an augmentation does not fit the data, in a sentence, or nothing. `fields` are those that the network reads.
+
+    Raises:
+        DataError: it is not well declared.
+    """
+    found = parsed(declared)
+    read = [field for field in schema.inputs if fields is None or field.name in fields]
+    if declared.field and all(field.name != declared.field for field in read):
+        return f"{found.title} is meant for the field {declared.field!r}, which the network does not read."
+    wanted = [field for field in read if declared.field in ("", field.name)]
+    suited = [field for field in wanted if found.changes(field)]
+    kinds = "pictures in colour" if found.channels else " or ".join(_KINDS[kind] for kind in found.kinds)
+    if not suited:
+        return f"{found.title} is for {kinds}, and the network reads none."
+    if schema.target.kind in found.spoils:
+        return f"{found.title} would part the words from what is to be told of each; take it away."
+    if _mixes(found) and len(suited) < len(read):
+        return f"{found.title} blends whole examples, so every field has to be {kinds}; take it away."
+    return ""
+
+
+_KINDS = {"image": "pictures", "sequence": "series", "tokens": "texts", "vector": "tables"}
+
+
+def _mixes(found: Augmentation) -> bool:
+    from netloom.data.augmentation.mixing import Mixing
+
+    return isinstance(found, Mixing)
+
+
+def suited(field: FieldSpec, fitted: dict[str, Any]) -> list[type[Augmentation]]:
+    """The augmentations that can change a field."""
+    facts = Facts(field, fitted)
+    return [kind for kind in augmentations().values() if kind().suits(facts)]

@@ -1,0 +1,104 @@
+"""Series and sounds: louder, noisier, later, and with stretches of time or bands of frequency taken out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from netloom.data.augmentation.augmentation import Change, Facts, Random
+from netloom.data.schema import Kind
+
+if TYPE_CHECKING:
+    import torch
+
+
+class _Series(Change):
+    kinds: ClassVar[tuple[Kind, ...]] = ("sequence",)
+
+
+class Jitter(_Series):
+    name = "jitter"
+    title = "Jitter"
+    summary = "Adds noise to every number"
+    kinds: ClassVar[tuple[Kind, ...]] = ("sequence", "vector")
+    amount: float = Field(0.05, gt=0, le=5, description="Its deviation, in units of the training rows' own")
+
+    def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
+        return values + self.amount * random.normal(tuple(values.shape))
+
+
+class Scaling(_Series):
+    name = "scaling"
+    title = "Scaling"
+    summary = "Makes the whole series larger or smaller: a louder or softer sound"
+    amount: float = Field(0.1, gt=0, le=0.9, description="By how much at most, as a share")
+
+    def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
+        return values * random.uniform((len(values), 1, 1), 1 - self.amount, 1 + self.amount)
+
+
+class TimeShift(_Series):
+    name = "time_shift"
+    title = "Time shift"
+    summary = "Everything happens earlier or later; the gap is filled with the nearest value"
+    largest: float = Field(0.1, gt=0, le=0.9, description="How far at most, as a share of the length")
+
+    def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
+        import torch
+
+        rows, steps, _ = values.shape
+        reach = max(1, round(self.largest * steps))
+        shift = random.whole((rows, 1), -reach, reach)
+        places = (torch.arange(steps, device=values.device) - shift).clamp(0, steps - 1)
+        return values.gather(1, places[:, :, None].expand_as(values))
+
+
+class TimeMask(_Series):
+    """https://arxiv.org/abs/1904.08779"""
+
+    name = "time_mask"
+    title = "Time mask"
+    summary = "Takes out stretches of time: the mean stands there"
+    masks: int = Field(1, ge=1, le=10, description="How many stretches")
+    largest: float = Field(0.1, gt=0, le=0.9, description="The longest stretch, as a share of the length")
+
+    def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
+        for _ in range(self.masks):
+            values = values.masked_fill(stretch(len(values), values.shape[1], self.largest, random)[:, :, None], 0.0)
+        return values
+
+
+class FrequencyMask(_Series):
+    """https://arxiv.org/abs/1904.08779"""
+
+    name = "frequency_mask"
+    title = "Frequency mask"
+    summary = "Takes out bands of frequency: of a spectrogram its columns, of a waveform those of its spectrum"
+    masks: int = Field(1, ge=1, le=10, description="How many bands")
+    largest: float = Field(0.15, gt=0, le=0.9, description="The widest band, as a share of all frequencies")
+
+    def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
+        import torch
+
+        if values.shape[2] > 1:
+            for _ in range(self.masks):
+                hidden = stretch(len(values), values.shape[2], self.largest, random)
+                values = values.masked_fill(hidden[:, None, :], 0.0)
+            return values
+        spectrum = torch.fft.rfft(values, dim=1)
+        for _ in range(self.masks):
+            hidden = stretch(len(values), spectrum.shape[1], self.largest, random)
+            spectrum = spectrum.masked_fill(hidden[:, :, None], 0.0)
+        restored: torch.Tensor = torch.fft.irfft(spectrum, n=values.shape[1], dim=1)
+        return restored
+
+
+def stretch(rows: int, length: int, largest: float, random: Random) -> torch.Tensor:
+    """Which of `length` places lie in a stretch of up to `largest` of them, any length as likely, (N, length)."""
+    import torch
+
+    size = random.whole((rows, 1), 0, max(1, round(largest * length)))
+    start = (random.uniform((rows, 1)) * (length - size + 1)).floor()
+    places = torch.arange(length, device=start.device)
+    return (places >= start) & (places < start + size)

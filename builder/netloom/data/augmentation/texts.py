@@ -1,0 +1,60 @@
+"""Texts with words that are missing, others, or in another order. What stands behind a text's end is left alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from netloom.data.augmentation.augmentation import Change, Facts, Motion, Move, Random
+from netloom.data.preparation.encode import PAD, UNKNOWN
+from netloom.data.schema import Kind
+
+if TYPE_CHECKING:
+    import torch
+
+
+class TokenDropout(Change):
+    """https://arxiv.org/abs/1511.06349, section 3.1"""
+
+    name = "token_dropout"
+    title = "Token dropout"
+    summary = "Some words become unknown, or any other, so that no single word decides"
+    kinds: ClassVar[tuple[Kind, ...]] = ("tokens",)
+    share: float = Field(0.1, gt=0, le=0.9, description="The share of the words")
+    become: Literal["unknown", "another"] = Field("unknown", description="What stands in their place")
+
+    def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
+        shape = (values.shape[0], values.shape[1])
+        hit = (random.uniform(shape) < self.share) & (values != PAD)
+        if self.become == "unknown":
+            return values.masked_fill(hit, UNKNOWN)
+        largest = (facts.spec.vocabulary or UNKNOWN + 1) - 1
+        other = random.whole(shape, min(UNKNOWN + 1, largest), largest).to(values.dtype)
+        return other.where(hit, values)
+
+
+class WordSwap(Motion):
+    """https://arxiv.org/abs/1901.11196, with neighbours alone"""
+
+    name = "word_swap"
+    title = "Word swap"
+    summary = "Some words change places with their neighbours; their tags go along"
+    kinds: ClassVar[tuple[Kind, ...]] = ("tokens",)
+    spoils: ClassVar[tuple[str, ...]] = ("next_token", "sequence")
+    share: float = Field(0.1, gt=0, le=1, description="The share of the words")
+
+    def moves(self, values: torch.Tensor, facts: Facts, random: Random) -> Move:
+        import torch
+
+        rows, length = values.shape
+        places = torch.arange(length, device=values.device)
+        # Pairs begin at the first word in half of the rows, and at the second in the others.
+        first = random.whole((rows, 1), 0, 1)
+        leads = (places + first) % 2 == 0
+        swapped = leads & (random.uniform((rows, length)) < self.share) & (values != PAD)
+        swapped[:, :-1] &= values[:, 1:] != PAD
+        swapped[:, -1] = False
+        order = places + swapped.long()
+        order[:, 1:] -= swapped[:, :-1].long()
+        return lambda found, exact: found.gather(1, order)

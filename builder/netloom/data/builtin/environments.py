@@ -1,0 +1,95 @@
+"""Environments for agents that learn by acting: three of classic control, and a frozen lake."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from netloom.data.environment import Environment
+
+
+class CartPole(Environment):
+    """A pole on a cart, https://gymnasium.farama.org/environments/classic_control/cart_pole/."""
+
+    name = "cartpole"
+    title = "CartPole: balance a pole"
+    summary = "Push a cart to the left or the right so that the pole on it stays up; each step that it does counts 1"
+    gymnasium = "CartPole-v1"
+    actions = ("push left", "push right")
+    columns: ClassVar[dict[str, tuple[float, float]]] = {
+        "cart position": (0.0, 0.8),
+        "cart velocity": (0.0, 1.0),
+        "pole angle": (0.0, 0.21),
+        "pole velocity": (0.0, 2.0),
+    }
+    held = ("state", "steps_beyond_terminated")
+    drawing = "cart_pole"
+
+    def rule(self, seen: np.ndarray) -> int:
+        return int(seen[2] + 0.5 * seen[3] > 0)
+
+
+class Acrobot(Environment):
+    """Two links that hang from a joint, https://gymnasium.farama.org/environments/classic_control/acrobot/."""
+
+    name = "acrobot"
+    title = "Acrobot: swing up two links"
+    summary = "Drive the joint between two hanging links until the tip swings above the line; each step costs 1"
+    gymnasium = "Acrobot-v1"
+    actions = ("turn left", "let go", "turn right")
+    columns: ClassVar[dict[str, tuple[float, float]]] = {
+        "cosine of the first angle": (0.0, 1.0),
+        "sine of the first angle": (0.0, 1.0),
+        "cosine of the second angle": (0.0, 1.0),
+        "sine of the second angle": (0.0, 1.0),
+        "first velocity": (0.0, 4.0),
+        "second velocity": (0.0, 6.0),
+    }
+    drawing = "acrobot"
+
+    def rule(self, seen: np.ndarray) -> int:
+        return 2 if seen[4] < 0 else 0
+
+
+class MountainCar(Environment):
+    """A car in a valley, https://gymnasium.farama.org/environments/classic_control/mountain_car/."""
+
+    name = "mountain_car"
+    title = "MountainCar: gather speed"
+    summary = "A car too weak for the hill has to swing itself up out of a valley; each step costs 1"
+    gymnasium = "MountainCar-v0"
+    actions = ("push left", "roll", "push right")
+    columns: ClassVar[dict[str, tuple[float, float]]] = {"position": (-0.3, 0.9), "velocity": (0.0, 0.07)}
+    drawing = "mountain_car"
+
+    def rule(self, seen: np.ndarray) -> int:
+        return 2 if seen[1] >= 0 else 0
+
+
+class FrozenLake(Environment):
+    """A grid of ice with holes in it, https://gymnasium.farama.org/environments/toy_text/frozen_lake/.
+
+    What is seen is the square's number, row by row.
+    """
+
+    name = "frozen_lake"
+    title = "FrozenLake: over the ice"
+    summary = "Walk over 4 × 4 squares of ice from one corner to the gift in the other, around four holes"
+    gymnasium = "FrozenLake-v1"
+    actions = ("left", "down", "right", "up")
+    held = ("s", "lastaction")
+    drawing = "frozen_lake"
+    values: ClassVar[dict[str, list[str]]] = {"square": [str(number) for number in range(16)]}
+
+    slippery: bool = Field(False, description="Whether one slides to a side in two of three steps")
+
+    def settings(self) -> dict[str, Any]:
+        return {"is_slippery": self.slippery}
+
+    def seen(self, observation: np.ndarray) -> dict[str, Any]:
+        return {"square": str(int(observation))}
+
+    def rule(self, seen: np.ndarray) -> int:
+        return 1 if int(seen) % 2 else 2

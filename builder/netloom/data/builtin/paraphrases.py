@@ -1,0 +1,112 @@
+"""Pairs of requests that ask for the same or not, composed by a grammar that was written for Netloom."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from netloom.data.builtin.requests import VALUES
+from netloom.data.builtin_registry import Dataset, Rows
+from netloom.data.paired_fields import Twins
+from netloom.data.raw_dataset import Raw, Texts
+
+# What can be asked for, each in several ways. What stands in brackets is filled with the same values in all of them.
+MEANINGS = (
+    ("wake me up at {time} {date}", "set an alarm for {time} {date}", "I have to be up by {time} {date}",
+     "please ring at {time} {date}", "get me out of bed {date} at {time}"),
+    ("will it rain in {place} {date}", "do I need an umbrella in {place} {date}", "is rain coming to {place} {date}",
+     "in {place} {date}, will I get wet", "does the forecast for {place} speak of showers {date}"),
+    ("how warm is it in {place} {date}", "what is the temperature in {place} {date}",
+     "tell me how many degrees {place} has {date}", "is it hot or cold in {place} {date}",
+     "do people in {place} sweat or freeze {date}"),
+    ("book a train from {place} to {goal} {date}", "I want to go by train from {place} to {goal} {date}",
+     "get me a rail ticket to {goal} that leaves {place} {date}", "I have to reach {goal} {date} by rail from {place}",
+     "reserve a seat {date} on the train that runs from {place} to {goal}"),
+    ("fly from {place} to {goal} {date}", "find me a flight to {goal} {date}, leaving {place}",
+     "I need a plane that takes me from {place} to {goal} {date}", "by air to {goal} {date}, out of {place}",
+     "which airline goes from {place} to {goal} {date}"),
+    ("tell {person} that I am late for {time}", "let {person} know I will not be there on time at {time}",
+     "write to {person} that I am running behind and miss {time}",
+     "{person} should hear that {time} is too early for me",
+     "message {person} that I am delayed and cannot make {time}"),
+    ("call {person} at {time}", "phone {person} at {time}", "give {person} a ring at {time}",
+     "dial the number of {person} at {time}", "at {time} I want to speak with {person} on the telephone"),
+    ("meet {person} in {place} {date}", "I see {person} {date} in {place}, put it in my calendar",
+     "note that {person} and I come together in {place} {date}", "make an appointment with {person} in {place} {date}",
+     "plan some hours with {person} {date}, in {place}"),
+    ("cancel my meeting with {person} {date}", "I cannot see {person} {date}, call it off",
+     "take the appointment with {person} {date} out of my calendar", "drop what I planned with {person} {date}",
+     "no time for {person} {date} after all"),
+    ("a room in {place} {date}", "book a hotel in {place} {date}", "I need a bed for the night in {place} {date}",
+     "find me somewhere to sleep in {place} {date}", "where can I stay overnight in {place} {date}"),
+    ("am I free {date} at {time}", "do I have anything to do {date} at {time}",
+     "is there something in my calendar {date} at {time}", "is {date} at {time} still open for me",
+     "have I promised anyone {time} {date}"),
+    ("remind me of the birthday of {person} {date}", "{person} turns a year older {date}, do not let me forget",
+     "keep in mind for me that {person} has a cake coming {date}", "I must congratulate {person} {date}",
+     "a present for {person} is due {date}, tell me then"),
+    ("get me a taxi to {place} at {time}", "I need a cab to {place} at {time}",
+     "order a car that takes me to {place} at {time}", "have a driver bring me to {place} at {time}",
+     "at {time} somebody with a car should take me to {place}"),
+    ("play a song of {person}", "put on some music by {person}", "I want to hear {person} sing",
+     "let me listen to {person}", "something from the records of {person} please"),
+)  # fmt: skip
+_KINDS = {**VALUES, "goal": VALUES["place"]}
+
+
+class Paraphrases(Dataset):
+    """Two requests by row. Those that differ share their meaning but not all that they name, or the other way round.
+
+    No pair is there twice, nor the other way round; each phrasing is in all parts of the split.
+    """
+
+    name = "paraphrases"
+    title = "Do both ask for the same?"
+    kind = "text"
+    task = "classification"
+    summary = "Pairs of requests in different words: tell which ask for the same, of the same people, places and times"
+
+    rows: Rows = Field(4000, description="How many pairs")
+
+    def read(self) -> Raw:
+        random = np.random.default_rng(7)
+        made: dict[frozenset[str], tuple[str, str, int]] = {}
+        while len(made) < self.rows:
+            same = len(made) % 2
+            first, second = _pair(bool(same), random)
+            made.setdefault(frozenset((first, second)), (first, second, same))
+        target = np.array([same for _, _, same in made.values()])
+        texts = {
+            "first": [first for first, _, _ in made.values()],
+            "second": [second for _, second, _ in made.values()],
+        }
+        parts = tuple(Texts(name=name, target=target, target_kind="class", texts=own) for name, own in texts.items())
+        return Twins(
+            name="",
+            parts=parts,
+            target=target,
+            target_kind="class",
+            target_name="ask for",
+            classes=("different", "the same"),
+        )
+
+
+def _pair(same: bool, random: np.random.Generator) -> tuple[str, str]:
+    """Two requests that ask for the same, or nearly."""
+    meaning = int(random.integers(len(MEANINGS)))
+    one, other = random.choice(len(MEANINGS[meaning]), 2, replace=False)
+    values = {kind: str(random.choice(known)) for kind, known in VALUES.items()}
+    values["goal"] = str(random.choice([place for place in VALUES["place"] if place != values["place"]]))
+    first, second, changed = MEANINGS[meaning][one], MEANINGS[meaning][other], dict(values)
+    if same:
+        return first.format(**values), second.format(**values)
+    named = [kind for kind in values if f"{{{kind}}}" in first]
+    if "goal" in named and random.random() < 0.3:  # there and back are two journeys
+        changed["place"], changed["goal"] = values["goal"], values["place"]
+    elif random.random() < 0.5:
+        kind = named[int(random.integers(len(named)))]
+        changed[kind] = str(random.choice([value for value in _KINDS[kind] if value != values[kind]]))
+    else:
+        others = [place for place in range(len(MEANINGS)) if place != meaning]
+        second = str(random.choice(MEANINGS[int(random.choice(others))]))
+    return first.format(**values), second.format(**changed)

@@ -1,0 +1,90 @@
+"""A picture and a few numbers that only tell together what is asked."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from netloom.data.builtin.shapes import Shapes
+from netloom.data.builtin_registry import Dataset, Rows
+from netloom.data.multi_field import Several
+from netloom.data.raw_dataset import Images, Raw, Table
+
+# What a part of each shape weighs when it is sound, in grams: circle, square, triangle, cross.
+_WEIGHTS = (40.0, 60.0, 80.0, 100.0)
+
+
+class Parts(Dataset):
+    """Machine parts: a picture of each, its weight and its temperature, of which only the weight matters.
+
+    A part is sound where it weighs what its shape asks for; a faulty one weighs what another shape asks for.
+    """
+
+    name = "parts"
+    title = "Machine parts, seen and weighed"
+    kind = "image"
+    task = "classification"
+    summary = "A picture and two measurements: tell faulty parts, whose weight does not go with their shape"
+
+    rows: Rows = Field(2400, description="How many parts")
+
+    def read(self) -> Raw:
+        pictures = Shapes(rows=self.rows, size=20, noise=0.08).read()
+        random = np.random.default_rng(11)
+        faulty = random.integers(2, size=self.rows)
+        weighs_as = (pictures.target + faulty * random.integers(1, 4, size=self.rows)) % 4
+        weight = np.array(_WEIGHTS)[weighs_as] + random.normal(0, 4, self.rows)
+        numbers = {"weight": weight, "temperature": random.normal(20, 3, self.rows)}
+        if not isinstance(pictures, Images):
+            raise TypeError("shapes are pictures")
+        table = Table(name="measured", target=faulty, target_kind="class", numbers=numbers)
+        return Several(
+            name="",
+            target=faulty,
+            target_kind="class",
+            target_name="state",
+            classes=("sound", "faulty"),
+            parts=(pictures, table),
+        )
+
+
+class SameDigits(Dataset):
+    """Two handwritten digits. Pairs are drawn within pools, and no pool is in two parts of the split."""
+
+    name = "same_digits"
+    title = "Two digits: the same?"
+    kind = "image"
+    task = "classification"
+    summary = "Pairs of handwritten digits: tell whether both are the same digit; no picture of the test was ever seen"
+
+    rows: Rows = Field(3000, description="How many pairs")
+    pools: int = Field(20, ge=10, le=40, description="How many pools the pictures are parted into")
+
+    def read(self) -> Raw:
+        from netloom.data.builtin.scikit import Digits
+
+        digits = Digits().read()
+        if not isinstance(digits, Images):
+            raise TypeError("digits are pictures")
+        random = np.random.default_rng(7)
+        pool = random.permutation(len(digits)) % self.pools
+        groups, same = np.arange(self.rows) % self.pools, random.integers(2, size=self.rows)
+        first, second = np.empty(self.rows, dtype=np.int64), np.empty(self.rows, dtype=np.int64)
+        for row in range(self.rows):
+            members = np.flatnonzero(pool == groups[row])
+            first[row] = random.choice(members)
+            alike = (digits.target[members] == digits.target[first[row]]) == bool(same[row])
+            second[row] = random.choice(members[alike & (members != first[row])])
+        parts = tuple(
+            Images(name=name, target=same, target_kind="class", pixels=digits.pixels[rows], top=digits.top)
+            for name, rows in (("first", first), ("second", second))
+        )
+        return Several(
+            name="",
+            target=same,
+            target_kind="class",
+            target_name="pair",
+            classes=("different", "same"),
+            parts=parts,
+            groups=groups,
+        )

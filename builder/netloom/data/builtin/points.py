@@ -1,0 +1,84 @@
+"""Points in the plane whose classes no straight line parts."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from netloom.data.builtin_registry import Dataset, Rows
+from netloom.data.raw_dataset import Raw, Table
+
+
+def _table(points: np.ndarray, target: np.ndarray, noise: float, random: np.random.Generator) -> Raw:
+    points = points + random.normal(scale=noise, size=points.shape)
+    return Table(
+        name="features",
+        target=target.astype(np.int64),
+        target_kind="class",
+        target_name="colour",
+        classes=("blue", "orange"),
+        numbers={"x": points[:, 0], "y": points[:, 1]},
+    )
+
+
+class Spirals(Dataset):
+    """Two spirals, one within the other."""
+
+    name = "spirals"
+    title = "Two spirals"
+    kind = "table"
+    task = "classification"
+    summary = "Points on two spirals that wind around each other"
+
+    rows: Rows = Field(1000, description="How many points")
+    noise: float = Field(0.05, ge=0, le=2, description="How far points lie beside their spiral")
+    turns: float = Field(1.5, ge=0.25, le=5, description="How often each spiral winds around the middle")
+
+    def read(self) -> Raw:
+        random = np.random.default_rng(7)
+        target = np.arange(self.rows) % 2
+        radius = np.sqrt(random.uniform(0.02, 1, self.rows))
+        angle = radius * self.turns * 2 * np.pi + target * np.pi
+        points = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1) * 3
+        return _table(points, target, self.noise, random)
+
+
+class Moons(Dataset):
+    """Two half moons that interlock."""
+
+    name = "moons"
+    title = "Two moons"
+    kind = "table"
+    task = "classification"
+    summary = "Points on two half moons that reach into each other"
+
+    rows: Rows = Field(1000, description="How many points")
+    noise: float = Field(0.15, ge=0, le=2, description="How far points lie beside their moon")
+
+    def read(self) -> Raw:
+        random = np.random.default_rng(7)
+        target = np.arange(self.rows) % 2
+        angle = random.uniform(0, np.pi, self.rows)
+        x = np.where(target == 0, np.cos(angle), 1 - np.cos(angle))
+        y = np.where(target == 0, np.sin(angle), 0.5 - np.sin(angle))
+        return _table(np.stack([x, y], axis=1), target, self.noise, random)
+
+
+class Circles(Dataset):
+    """A circle in a circle."""
+
+    name = "circles"
+    title = "Two circles"
+    kind = "table"
+    task = "classification"
+    summary = "Points on a small circle within a larger one"
+
+    rows: Rows = Field(1000, description="How many points")
+    noise: float = Field(0.08, ge=0, le=2, description="How far points lie beside their circle")
+
+    def read(self) -> Raw:
+        random = np.random.default_rng(7)
+        target = np.arange(self.rows) % 2
+        angle = random.uniform(0, 2 * np.pi, self.rows)
+        radius = np.where(target == 0, 0.5, 1.0)
+        return _table(np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1), target, self.noise, random)

@@ -1,0 +1,88 @@
+"""Who likes what: made by models with a seed, so that what can be learned is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from netloom.data.builtin_registry import Dataset, Rows
+from netloom.data.multi_field import Categories, Several
+from netloom.data.raw_dataset import Raw
+
+_FACTORS = 3
+
+
+class Ratings(Dataset):
+    """Ratings by a latent factor model: what a user likes and what a film is, in a few numbers each."""
+
+    name = "ratings"
+    title = "Ratings of films"
+    kind = "table"
+    task = "regression"
+    summary = "Who gave which film how many stars: tell the stars of pairs that were not rated yet"
+
+    rows: Rows = Field(5000, description="How many ratings")
+    users: int = Field(100, ge=10, le=1_000, description="How many users")
+    films: int = Field(60, ge=10, le=1_000, description="How many films")
+    noise: float = Field(0.35, ge=0, le=2, description="How much a rating strays, in stars")
+
+    def read(self) -> Raw:
+        random = np.random.default_rng(7)
+        # No pair twice, so that no rating of the test was seen; where there are fewer pairs than rows, all of them.
+        pairs = random.permutation(self.users * self.films)[: self.rows]
+        rows, user, film = len(pairs), pairs // self.films, pairs % self.films
+        taste, made = random.normal(size=(self.users, _FACTORS)), random.normal(size=(self.films, _FACTORS))
+        mild, good = random.normal(0, 0.4, self.users), random.normal(0, 0.4, self.films)
+        stars = 3.2 + mild[user] + good[film] + 0.5 * (taste[user] * made[film]).sum(1)
+        stars = (stars + random.normal(0, self.noise, rows)).clip(1, 5).round(1)
+        rest: dict[str, Any] = {"target": stars[:, None], "target_kind": "number"}
+        users = Categories(name="user", columns={"user": [f"user {number:03}" for number in user]}, **rest)
+        films = Categories(name="film", columns={"film": [f"film {number:03}" for number in film]}, **rest)
+        return Several(name="", target_name="stars", parts=(users, films), **rest)
+
+
+_COLUMNS = {
+    "device": ("phone", "tablet", "laptop", "television"),
+    "hour": ("night", "morning", "noon", "afternoon", "evening"),
+    "weekday": ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
+    "site": ("news", "sport", "cooking", "travel", "music", "science", "garden", "games"),
+    "advertised": ("shoes", "books", "flights", "phones", "plants", "tickets", "tools", "tea", "bikes", "courses"),
+    "format": ("banner", "video", "text", "carousel"),
+}
+
+
+class Clicks(Dataset):
+    """Whether an advertisement was clicked: by each column a little, by pairs of them much more."""
+
+    name = "clicks"
+    title = "Clicks on advertisements"
+    kind = "table"
+    task = "classification"
+    summary = "Where and when an advertisement was shown: tell whether it is clicked, which pairs of columns decide"
+
+    rows: Rows = Field(6000, description="How many advertisements were shown")
+
+    def read(self) -> Raw:
+        random = np.random.default_rng(7)
+        sizes = [len(values) for values in _COLUMNS.values()]
+        # No combination twice, so that no row of the test was seen.
+        places = np.unravel_index(random.permutation(int(np.prod(sizes)))[: self.rows], sizes)
+        drawn = dict(zip(_COLUMNS, places, strict=True))
+        score = np.full(self.rows, -0.3)
+        vectors = {name: random.normal(size=(len(values), 4)) for name, values in _COLUMNS.items()}
+        for name, numbers in drawn.items():
+            score += random.normal(0, 0.4, len(_COLUMNS[name]))[numbers]
+        # Σ over pairs of columns of the scalar product of their vectors, as in a factorization machine.
+        chosen = np.stack([vectors[name][numbers] for name, numbers in drawn.items()], axis=1)  # (R, F, 4)
+        score += 0.25 * ((chosen.sum(1) ** 2).sum(1) - (chosen**2).sum((1, 2)))
+        clicked = random.uniform(size=self.rows) < 1 / (1 + np.exp(-score))
+        return Categories(
+            name="shown",
+            target=clicked.astype(np.int64),
+            target_kind="class",
+            target_name="clicked",
+            classes=("no", "yes"),
+            columns={name: [_COLUMNS[name][number] for number in numbers] for name, numbers in drawn.items()},
+        )

@@ -1,0 +1,85 @@
+"""Reviews that are for or against something, composed by a grammar that was written for Netloom."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from netloom.data.builtin_registry import Dataset, Rows
+from netloom.data.raw_dataset import Raw, Texts
+
+# What reviews are about. Each thing is a group of its own: the test asks about things that training never named.
+THINGS = {
+    "film": "plot actor scene ending dialogue camera", "novel": "chapter hero style page title preface",
+    "hotel": "room bed lobby breakfast pool view", "restaurant": "soup waiter table dessert menu wine",
+    "concert": "singer drummer stage sound encore hall", "phone": "screen battery case keyboard speaker charger",
+    "bicycle": "saddle brake frame gear tyre bell", "museum": "guide painting gallery ticket sculpture cafe",
+    "tent": "pole zip floor rope roof bag", "jacket": "collar pocket lining sleeve button fabric",
+    "course": "teacher lesson exercise handout exam forum", "train": "seat window carriage conductor toilet luggage",
+    "game": "level puzzle character map sound story", "camera": "lens flash strap shutter sensor grip",
+    "oven": "door grill timer tray fan light", "garden": "path pond bench rose fence lawn",
+    "lamp": "shade cable bulb stand switch base", "boat": "sail deck cabin anchor engine hull",
+    "play": "curtain costume monologue act set cast", "laptop": "hinge fan keypad port monitor mouse",
+    "chair": "leg cushion arm back wheel cover", "cake": "icing cream layer sponge filling crust",
+    "headset": "cushion cable microphone volume band plug", "watch": "dial strap hand buckle crown alarm",
+    "ferry": "deck crew cabin rail gangway horn", "app": "button login page setting update font",
+    "zoo": "cage keeper lion path pond shop", "spa": "sauna towel bath massage locker steam",
+    "shop": "clerk shelf till counter basket queue", "kettle": "spout lid handle switch cord base",
+}  # fmt: skip
+GOOD = (
+    "good great lovely excellent wonderful superb charming delightful brilliant pleasant perfect fine splendid "
+    "impressive fresh clever"
+).split()
+BAD = (
+    "bad poor awful terrible dreadful dull boring weak nasty horrible useless broken disappointing ugly tiring stale"
+).split()
+# A frame's sign says what it makes of the words in it: {x} is for or against as the frame says, {y} the contrary.
+FRAMES = (
+    "the {a} was {x}", "what a {x} {thing}", "the {a} is {x} and the {b} is {x}", "I found the {a} really {x}",
+    "a {x} {thing} with a {x} {a}", "the {a} was not {y}", "this {thing} is not {y} at all",
+    "nothing about the {a} was {y}", "I never saw a {thing} less {y}",
+    "at first the {a} seemed {y} but in the end it was {x}",
+    "they told me the {b} would be {y} , yet it was {x}", "although the {a} is {y} , the {thing} as a whole is {x}",
+    "no one can call this {thing} {y}", "far from {y} , the {a} was {x}", "the {a} , once {y} , is now {x}",
+    "everything from the {a} to the {b} was {x}", "I expected a {y} {thing} and got a {x} one",
+    "hardly a {y} {a} in the whole {thing}",
+)  # fmt: skip
+
+
+class Reviews(Dataset):
+    """Short reviews. Words alone do not tell: frames turn them round, as in "not bad" or "seemed good but was dull"."""
+
+    name = "reviews"
+    title = "Reviews, for or against"
+    kind = "text"
+    task = "classification"
+    summary = "Short reviews of thirty things: tell whether they are for or against; the test names new things"
+
+    rows: Rows = Field(2400, description="How many reviews")
+
+    def read(self) -> Raw:
+        random = np.random.default_rng(7)
+        things = list(THINGS)
+        made: dict[str, tuple[int, int]] = {}
+        while len(made) < self.rows:
+            group, side = int(random.integers(len(things))), int(random.integers(2))
+            made.setdefault(_review(things[group], side, random), (side, group))
+        return Texts(
+            name="text",
+            target=np.array([side for side, _ in made.values()]),
+            target_kind="class",
+            target_name="opinion",
+            classes=("against", "for"),
+            texts=list(made),
+            groups=np.array([group for _, group in made.values()]),
+        )
+
+
+def _review(thing: str, side: int, random: np.random.Generator) -> str:
+    """A review of a thing; `side` is 1 where it is for it."""
+    first, second = random.choice(THINGS[thing].split(), 2, replace=False)
+    same, contrary = (GOOD, BAD) if side else (BAD, GOOD)
+    text = str(random.choice(FRAMES)).replace("{thing}", thing).replace("{a}", first).replace("{b}", second)
+    while "{x}" in text:
+        text = text.replace("{x}", str(random.choice(same)), 1)
+    return text.replace("{y}", str(random.choice(contrary)))

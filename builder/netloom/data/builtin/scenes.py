@@ -1,0 +1,75 @@
+"""Pictures of which more than one thing is asked: several shapes at once, or a shape and how large it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from pydantic import Field
+
+from netloom.data.builtin.shapes import _CLASSES, Shapes
+from netloom.data.builtin_registry import Rows
+from netloom.data.raw_dataset import Images, Raw
+from netloom.data.schema import TargetSpec
+
+
+class Scenes(Shapes):
+    """None to three different shapes in one picture; each that is there is a label. They may touch."""
+
+    name = "scenes"
+    title = "Scenes of several shapes"
+    task = "multi_label"
+    summary = "Drawn pictures with none, one or several shapes: tell which of them are there"
+
+    rows: Rows = Field(2400, description="How many pictures")
+    size: int = Field(20, ge=16, le=96, description="Height and width in pixels")
+    noise: float = Field(0.05, ge=0, le=1, description="The noise of the ground, as its standard deviation")
+
+    def read(self) -> Raw:
+        random = np.random.default_rng(7)
+        labels = np.zeros((self.rows, len(_CLASSES)), dtype=np.uint8)
+        pixels = np.empty((self.rows, 1, self.size, self.size), dtype=np.float32)
+        for row in range(self.rows):
+            picture = random.normal(0.3, self.noise, (self.size, self.size))
+            shown = random.permutation(len(_CLASSES))[: random.choice(4, p=[0.1, 0.3, 0.35, 0.25])]
+            for number in shown:
+                picture[self._shape(_CLASSES[number], random)] += random.uniform(0.35, 0.6)
+            labels[row, shown] = 1
+            pixels[row, 0] = picture.clip(0, 1)
+        return Images(
+            name="image",
+            target=labels,
+            target_kind="labels",
+            target_name="shapes",
+            classes=_CLASSES,
+            pixels=pixels,
+            top=1.0,
+        )
+
+
+class ShapeFacts(Shapes):
+    """The pictures of one shape, and two things to tell of each: which shape it is, and how much of the picture it
+    covers."""
+
+    name = "shape_facts"
+    title = "Shapes: which, and how large"
+    task = "several_outputs"
+    summary = "Drawn shapes on a noisy ground: tell which shape it is, and how many percent of the picture it covers"
+
+    rows: Rows = Field(2000, description="How many pictures")
+
+    def read(self) -> Raw:
+        raw = super().read()
+        if raw.masks is None:
+            raise TypeError("shapes come with their masks")
+        covered = 100 * raw.masks.mean((1, 2))
+        parts = (TargetSpec("class", "shape", _CLASSES), TargetSpec("number", "area"))
+        return replace(
+            raw,
+            target=np.stack([raw.target.astype(np.float64), covered], axis=1),
+            target_kind="several",
+            target_name="shape, area",
+            classes=(),
+            target_parts=parts,
+            masks=None,
+        )

@@ -1,0 +1,39 @@
+"""A series to forecast."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from netloom.data.builtin_registry import Dataset, Rows
+from netloom.data.raw_dataset import Raw, Series
+
+
+class Sine(Dataset):
+    """Two sines and noise; the next value is to be told from the window before it."""
+
+    name = "sine"
+    title = "Noisy sine"
+    kind = "series"
+    task = "regression"
+    summary = "A sum of two sines with noise: tell the next value from the ones before"
+
+    rows: Rows = Field(1500, description="How many windows")
+    window: int = Field(32, ge=4, le=512, description="How many steps are seen")
+    noise: float = Field(0.1, ge=0, le=2, description="The noise, as its standard deviation")
+
+    def read(self) -> Raw:
+        random = np.random.default_rng(7)
+        time = np.arange(self.rows + self.window)
+        clean = np.sin(2 * np.pi * time / 25) + 0.5 * np.sin(2 * np.pi * time / 7.3)
+        values = clean + random.normal(scale=self.noise, size=len(time))
+        windows = np.lib.stride_tricks.sliding_window_view(values, self.window)[: self.rows, :, None]
+        return Series(
+            name="series",
+            target=values[self.window :, None],
+            target_kind="number",
+            target_name="next value",
+            windows=np.ascontiguousarray(windows),
+            contiguous=True,
+            gap=self.window,
+        )

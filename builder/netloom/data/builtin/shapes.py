@@ -1,0 +1,86 @@
+"""Pictures whose decisive pixels are known, to see whether an explanation finds them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from pydantic import Field
+
+from netloom.data.builtin_registry import Dataset, Rows
+from netloom.data.raw_dataset import Images, Raw
+
+_CLASSES = ("circle", "square", "triangle", "cross")
+
+
+class Shapes(Dataset):
+    """One shape, which is the label, and one small bright dot, which is not."""
+
+    name = "shapes"
+    title = "Shapes with known masks"
+    kind = "image"
+    task = "classification"
+    summary = "Drawn shapes on a noisy ground, with a decoy; the pixels that decide are known"
+
+    rows: Rows = Field(1200, description="How many pictures")
+    size: int = Field(24, ge=16, le=96, description="Height and width in pixels")
+    noise: float = Field(0.15, ge=0, le=1, description="The noise of the ground, as its standard deviation")
+
+    def read(self) -> Raw:
+        random = np.random.default_rng(7)
+        target = np.arange(self.rows) % len(_CLASSES)
+        pixels = np.empty((self.rows, 1, self.size, self.size), dtype=np.float32)
+        masks = np.empty((self.rows, self.size, self.size), dtype=bool)
+        for index, number in enumerate(target):
+            masks[index] = self._shape(_CLASSES[number], random)
+            picture = random.normal(0.3, self.noise, (self.size, self.size))
+            picture[masks[index]] += random.uniform(0.35, 0.6)
+            picture[self._decoy(random) & ~masks[index]] += 0.6
+            pixels[index, 0] = picture.clip(0, 1)
+        return Images(
+            name="image",
+            target=target.astype(np.int64),
+            target_kind="class",
+            target_name="shape",
+            classes=_CLASSES,
+            pixels=pixels,
+            top=1.0,
+            masks=masks,
+        )
+
+    def _grid(self, random: np.random.Generator, reach: float) -> tuple[np.ndarray, np.ndarray]:
+        """Coordinates around a random middle that keeps `reach` pixels from the border."""
+        middle = random.uniform(reach, self.size - 1 - reach, 2)
+        y, x = np.mgrid[: self.size, : self.size]
+        return y - middle[0], x - middle[1]
+
+    def _shape(self, name: str, random: np.random.Generator) -> np.ndarray:
+        reach = self.size * random.uniform(0.17, 0.26)
+        y, x = self._grid(random, reach)
+        if name == "circle":
+            return np.asarray(y**2 + x**2 <= reach**2)
+        if name == "square":
+            return np.asarray(np.maximum(abs(y), abs(x)) <= reach * 0.85)
+        if name == "triangle":
+            return np.asarray((y <= reach * 0.8) & (y >= -reach) & (abs(x) <= (y + reach) * 0.55))
+        return np.asarray((np.minimum(abs(y), abs(x)) <= reach * 0.3) & (np.maximum(abs(y), abs(x)) <= reach))
+
+    def _decoy(self, random: np.random.Generator) -> np.ndarray:
+        y, x = self._grid(random, 2)
+        return np.asarray(y**2 + x**2 <= 2.5)
+
+
+class ShapeMasks(Shapes):
+    """The same pictures, with a class for every pixel."""
+
+    name = "shape_masks"
+    title = "Shapes, pixel by pixel"
+    task = "segmentation"
+    summary = "Drawn shapes on a noisy ground, with a decoy: tell for each pixel which shape it belongs to"
+
+    def read(self) -> Raw:
+        raw = super().read()
+        if raw.masks is None:
+            raise TypeError("shapes come with their masks")
+        masks = np.where(raw.masks, raw.target[:, None, None] + 1, 0).astype(np.uint8)
+        return replace(raw, target=masks, target_kind="mask", classes=("ground", *_CLASSES), masks=None)

@@ -1,0 +1,66 @@
+"""Texts that were written for Netloom."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+from pydantic import Field
+
+from netloom.data.builtin_registry import Dataset
+from netloom.data.raw_dataset import Characters, Raw, Texts
+
+
+@cache
+def _text(name: str) -> str:
+    return files("netloom.data.builtin").joinpath(name).read_text(encoding="utf-8")
+
+
+class Intents(Dataset):
+    """What people say to an assistant, and what they want from it."""
+
+    name = "intents"
+    title = "Intents"
+    kind = "text"
+    task = "classification"
+    summary = "Short requests to an assistant, such as setting an alarm or asking for the weather"
+
+    def read(self) -> Raw:
+        requests: dict[str, list[str]] = json.loads(_text("intents.json"))
+        classes = tuple(sorted(requests))
+        pairs = [(text, number) for number, name in enumerate(classes) for text in requests[name]]
+        return Texts(
+            name="text",
+            target=np.array([number for _, number in pairs], dtype=np.int64),
+            target_kind="class",
+            target_name="intent",
+            classes=classes,
+            texts=[text for text, _ in pairs],
+        )
+
+
+class Tales(Dataset):
+    """Short tales, character by character."""
+
+    name = "tales"
+    title = "Tales, by character"
+    kind = "text"
+    task = "language_modelling"
+    summary = "Short tales: tell each next character from the ones before"
+
+    length: int = Field(64, ge=8, le=512, description="How many characters are seen at once")
+
+    def read(self) -> Raw:
+        text = _text("tales.txt")
+        rows = (len(text) - 1) // self.length
+        return Characters(
+            name="text",
+            target=np.arange(rows),
+            target_kind="next_token",
+            target_name="next character",
+            text=text,
+            length=self.length,
+            contiguous=True,
+        )

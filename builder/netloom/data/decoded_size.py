@@ -1,0 +1,109 @@
+"""How much a file holds once it is decoded, which a few bytes of a file can say of gigabytes. What holds too much is
+refused before it is in memory."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING
+
+from netloom.data import limits
+from netloom.data.schema import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+MAX_LINE_BYTES = 2**24  # of a table, which has at most some thousand columns
+_PROBED, _MOST_ROWS = 256, 65_536
+_AT_ONCE_BYTES = 2**26
+
+
+def row_bytes(file: parquet.ParquetFile) -> float:
+    """What a row takes in memory, by the first rows: at least what numbers would take."""
+    numbers = 8.0 * int(file.metadata.num_columns)
+    batch = next(file.iter_batches(batch_size=_PROBED, use_threads=False), None)
+    return max(numbers, decoded_bytes(batch) / batch.num_rows) if batch is not None and batch.num_rows else numbers
+
+
+def whole_table(file: parquet.ParquetFile, size: int, filename: str) -> pa.Table:
+    """The table of a file of so many bytes.
+
+    Raises:
+        DataError: it takes more memory than it may.
+    """
+    import pyarrow as pa
+
+    most = min(limits.MAX_UNPACKED_BYTES, max(limits.in_memory(), limits.MAX_RATIO * size))
+    rows = max(_PROBED, min(_MOST_ROWS, int(_AT_ONCE_BYTES // max(1.0, row_bytes(file)))))
+    if _least(file) > most:
+        raise _too_much(most, filename)
+    taken, batches = 0, []
+    for batch in file.iter_batches(batch_size=rows, use_threads=False):
+        taken += decoded_bytes(batch)
+        if taken > most:
+            raise _too_much(most, filename)
+        batches.append(batch)
+    return pa.Table.from_batches(batches, file.schema_arrow)
+
+
+def decoded_bytes(batch: pa.RecordBatch) -> int:
+    """What a stretch of rows takes once each cell has a value of its own: a dictionary holds long texts once."""
+    return sum(map(_decoded, batch.columns))
+
+
+def refuse_long_lines(text: str, filename: str) -> None:
+    """Raises:
+    DataError: a line is longer than the line of a table can be.
+    """
+    place = 0
+    while len(text) - place > MAX_LINE_BYTES:
+        end = max(text.rfind(mark, place, place + MAX_LINE_BYTES) for mark in "\n\r")
+        if end < 0:
+            raise _too_long(filename)
+        place = end + 1
+
+
+def refuse_long_lines_in(file: IO[bytes], filename: str) -> None:
+    """The same, of a file that is too large to be read at once."""
+    since = 0
+    while block := file.read(MAX_LINE_BYTES // 4):
+        end = max(block.rfind(b"\n"), block.rfind(b"\r"))
+        since = since + len(block) if end < 0 else len(block) - end - 1
+        if since > MAX_LINE_BYTES:
+            raise _too_long(filename)
+
+
+def _least(file: parquet.ParquetFile) -> int:
+    """What the columns of numbers take in any case."""
+    import pyarrow as pa
+
+    bits = sum(kind.bit_width for kind in file.schema_arrow.types if pa.types.is_primitive(kind))
+    return int(file.metadata.num_rows * bits // 8)
+
+
+def _too_much(most: int, filename: str) -> DataError:
+    return DataError(
+        f"{filename[:100]!r} would unpack to more than {most / 2**20:,.0f} MiB; at most {limits.MAX_RATIO} times its "
+        f"size or {limits.in_memory() / 2**20:,.0f} MiB are allowed; bring a part of it, or raise "
+        "NETLOOM_DATA_MEMORY_MB."
+    )
+
+
+def _too_long(filename: str) -> DataError:
+    return DataError(
+        f"{filename[:100]!r} has a line of more than {MAX_LINE_BYTES / 2**20:,.0f} MiB, which no table has; save it "
+        "with one row in each line."
+    )
+
+
+def _decoded(values: pa.Array) -> int:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = values.type
+    if not pa.types.is_dictionary(kind):
+        return int(values.nbytes)
+    held = kind.value_type
+    if pa.types.is_string(held) or pa.types.is_binary(held) or pa.types.is_large_string(held):
+        lengths = pc.take(pc.binary_length(values.dictionary), values.indices)
+        return int(pc.sum(lengths).as_py() or 0) + 8 * len(values)
+    return 8 * len(values)

@@ -1,0 +1,177 @@
+"""A file from an address on the web, streamed to disk, with limits on everything that the other side decides."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import os
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urljoin
+
+from netloom.core.text import plain
+from netloom.data.downloads.address import PRIVATE, FetchError, refuse_unless_allowed, resolve, split
+
+Tell = Callable[[float, str], None]
+MAX_REDIRECTS = 5
+# Seconds in which something has to come, and for all of it.
+SILENCE_S, WHOLE_S = 30.0, 3_600.0
+MAX_MB = 5_000
+_CHUNK = 2**18
+_MOVED = (301, 302, 303, 307, 308)
+
+
+def download(
+    address: str, folder: Path, tell: Tell, *, server: bool, private: bool = False, max_bytes: int | None = None
+) -> Path:
+    """Fetch a file into `folder`. `tell` hears how far it is. `private` allows addresses of this machine's network.
+
+    Raises:
+        FetchError: it may not be fetched, cannot be, or is too large; nothing is left in the folder then.
+    """
+    refuse_unless_allowed(server=server)
+    private = private or os.environ.get(PRIVATE) == "1"
+    limit = max_bytes if max_bytes is not None else most()
+    until = time.monotonic() + WHOLE_S
+    parts = split(address)
+    for _ in range(MAX_REDIRECTS + 1):
+        connection = _connected(parts, private)
+        try:
+            response = _asked(connection, parts)
+            if response.status not in _MOVED:
+                return _kept(response, parts, folder, tell, limit, until)
+            parts = _next(parts, response)
+        except (OSError, http.client.HTTPException) as error:
+            raise _broken(parts, error) from None
+        finally:
+            connection.close()
+    raise FetchError(f"{_shown(parts)} sends one on from address to address without end.")
+
+
+def most() -> int:
+    """How many bytes a file may have. NETLOOM_DOWNLOAD_MB says otherwise."""
+    try:
+        found = float(os.environ["NETLOOM_DOWNLOAD_MB"])
+    except (KeyError, ValueError):
+        found = MAX_MB
+    return int((found if 0 < found < 1e9 else MAX_MB) * 2**20)
+
+
+def _connected(parts: SplitResult, private: bool) -> http.client.HTTPConnection:
+    """A connection to the very address that was looked at: asked again, a name could lead elsewhere."""
+    host = str(parts.hostname)
+    secure = parts.scheme.lower() == "https"
+    port = parts.port or (443 if secure else 80)
+    numbers = resolve(host, port, private=private)
+    reached: socket.socket | None = None
+    problem: OSError | None = None
+    for _, number in numbers:
+        try:
+            reached = socket.create_connection((number, port), timeout=SILENCE_S)
+            break
+        except OSError as error:
+            problem = error
+    if reached is None:
+        raise _broken(parts, problem or OSError("it has no address"))
+    connection = http.client.HTTPConnection(host, port, timeout=SILENCE_S)
+    try:
+        if secure:
+            reached = ssl.create_default_context().wrap_socket(reached, server_hostname=host)
+    except OSError as error:
+        reached.close()
+        raise _broken(parts, error) from None
+    connection.sock = reached
+    return connection
+
+
+def _asked(connection: http.client.HTTPConnection, parts: SplitResult) -> http.client.HTTPResponse:
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    host = parts.netloc.rpartition("@")[2]
+    try:
+        connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
+    except (http.client.InvalidURL, UnicodeError):
+        raise FetchError(f"{_shown(parts)} holds letters that no address holds; copy it from the browser.") from None
+    for name, value in (("Host", host), ("Accept", "*/*"), ("Accept-Encoding", "identity"), ("User-Agent", "Netloom")):
+        connection.putheader(name, value)
+    connection.endheaders()
+    return connection.getresponse()
+
+
+def _next(parts: SplitResult, response: http.client.HTTPResponse) -> SplitResult:
+    """Where a machine sends one on to."""
+    where = response.getheader("Location")
+    if not where:
+        raise FetchError(f"{_shown(parts)} sends one on, but does not say where to.")
+    found = split(urljoin(parts.geturl(), where))
+    if parts.scheme.lower() == "https" and found.scheme.lower() != "https":
+        raise FetchError(f"{_shown(parts)} sends one on to an address that is not encrypted, which is refused.")
+    return found
+
+
+def _kept(
+    response: http.client.HTTPResponse, parts: SplitResult, folder: Path, tell: Tell, limit: int, until: float
+) -> Path:
+    if response.status != 200:
+        raise FetchError(
+            f"{_shown(parts)} answers {response.status} {plain(response.reason)[:60]}; look at the address."
+        )
+    said = response.getheader("Content-Length", "")
+    whole = int(said) if said.isdecimal() and len(said) < 19 else 0
+    if whole > limit:
+        raise _too_large(parts, limit)
+    path = folder / _name(parts)
+    count = 0
+    try:
+        with path.open("xb") as file:
+            while part := response.read1(_CHUNK):
+                if not count and part.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
+                    raise FetchError(f"{_shown(parts)} is a web page; look for the address of the file itself.")
+                count += len(part)
+                if count > limit:
+                    raise _too_large(parts, limit)
+                if time.monotonic() > until:
+                    raise FetchError(
+                        f"{_shown(parts)} was not here after {WHOLE_S / 60:g} minutes, so it was given up."
+                    )
+                file.write(part)
+                tell(min(count / whole, 1.0) if whole else 0.0, f"Fetching, {count / 2**20:,.0f} MiB so far")
+        if whole and count < whole:
+            raise FetchError(f"{_shown(parts)} broke off after {count:,} of {whole:,} bytes; try again.")
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _name(parts: SplitResult) -> str:
+    """What to call the file: its own name without anything that a path could be made of."""
+    own = unquote(parts.path.rstrip("/").rpartition("/")[2])
+    kept = "".join(letter for letter in plain(own) if letter.isalnum() or letter in "._- ()")[-100:].lstrip(". ")
+    return kept or "data"
+
+
+def _too_large(parts: SplitResult, limit: int) -> FetchError:
+    return FetchError(
+        f"{_shown(parts)} has more than {limit / 2**20:,.0f} MiB, which is the most that is fetched; "
+        "NETLOOM_DOWNLOAD_MB sets another limit."
+    )
+
+
+def _broken(parts: SplitResult, error: BaseException) -> FetchError:
+    if isinstance(error, FetchError):
+        return error
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return FetchError(f"{_shown(parts)} cannot prove who it is ({plain(error.verify_message)[:100]}).")
+    if isinstance(error, TimeoutError):
+        return FetchError(f"{_shown(parts)} does not answer; try again later, or fetch the file elsewhere and add it.")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return FetchError("The disk is full; free some space and try again.")
+    why = plain(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:100]
+    return FetchError(f"{_shown(parts)} cannot be reached ({why}); is this machine connected to the network?")
+
+
+def _shown(parts: SplitResult) -> str:
+    return plain(f"{parts.scheme}://{parts.netloc}{parts.path}")[:150]

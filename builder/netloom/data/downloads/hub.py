@@ -1,0 +1,153 @@
+"""Data sets and weights of the Hugging Face hub by their names, where its libraries are installed.
+
+Data sets that would run code of their own are refused by the library itself; of weights only safetensors are fetched.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from netloom.core.text import plain
+from netloom.data.downloads.address import FetchError, refuse_unless_allowed
+from netloom.data.limits import MAX_PICTURES, MAX_ROWS
+
+Tell = Callable[[float, str], None]
+_NAME = re.compile(r"([\w.-]+(?:/[\w.-]+)?)(?::([\w.-]+))?(?:\[([\w.-]+)\])?", re.ASCII)
+WEIGHTS = (
+    "config.json",
+    "preprocessor_config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*.safetensors",
+)
+
+
+def fetch_dataset(name: str, folder: Path, tell: Tell, *, server: bool) -> Path:
+    """Bring a data set of the hub into `folder`: a Parquet file, or a folder of pictures by class.
+
+    `name` is `owner/name`, with `:configuration` and `[split]` behind it where it has several; else it is train.
+
+    Raises:
+        FetchError: it may not be fetched, is not there, or holds what cannot be read here.
+    """
+    refuse_unless_allowed(server=server)
+    owner, configuration, part = _parts(name)
+    if find_spec("datasets") is None:
+        raise FetchError("The hub is asked by the package datasets, which is not here: pip install -e '.[hub]'.")
+    tell(0.0, f"Asking the hub for {owner}")
+    _quiet()
+    import datasets
+
+    _quiet()  # once more, as the libraries choose anew what they log
+
+    try:
+        found = datasets.load_dataset(owner, configuration or None, split=part or "train")
+    except Exception as error:  # the library's own, of its HTTP client, and of the many forms that it reads
+        raise _refused(owner, error) from None
+    return keep(found, folder, tell)
+
+
+def keep(found: Any, folder: Path, tell: Tell) -> Path:
+    """A data set of the hub as a file or a folder that is read like any other.
+
+    Raises:
+        FetchError: it is too large, or holds what cannot be read here.
+    """
+    import datasets
+
+    if len(found) > MAX_ROWS:
+        raise FetchError(f"It has {len(found):,} rows; at most {MAX_ROWS:,} are fetched from the hub.")
+    kinds = found.features
+    pictures = [name for name, kind in kinds.items() if isinstance(kind, datasets.Image)]
+    classes = [name for name, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)]
+    if pictures:
+        if len(classes) != 1:
+            raise FetchError("Pictures can be read where one column names their class; this has none, or several.")
+        return _by_class(found, pictures[0], classes[0], folder, tell)
+    for name in classes:
+        kind = kinds[name]
+        names = [None if number is None or number < 0 else kind.int2str(number) for number in found[name]]
+        found = found.remove_columns(name).add_column(name, names)
+    path = folder / "data.parquet"
+    tell(0.5, "Keeping its rows")
+    found.to_parquet(str(path))
+    return path
+
+
+def _by_class(found: Any, picture: str, label: str, folder: Path, tell: Tell) -> Path:
+    import datasets
+
+    if len(found) > MAX_PICTURES:
+        raise FetchError(f"It has {len(found):,} pictures; at most {MAX_PICTURES:,} are fetched from the hub.")
+    names, target = found.features[label], folder / "pictures"
+    found = found.cast_column(picture, datasets.Image(decode=False))
+    for number, row in enumerate(found):
+        own = re.sub(r"[^\w .-]", "_", names.int2str(row[label])).strip(". ") or "class"
+        (target / own).mkdir(parents=True, exist_ok=True)
+        content = row[picture]["bytes"]
+        if content is None:
+            raise FetchError("Its pictures are addresses of files elsewhere, which are not fetched.")
+        (target / own / f"{number:06}").with_suffix(".img").write_bytes(content)
+        if number % 500 == 0:
+            tell(number / len(found), "Keeping its pictures")
+    return target
+
+
+def fetch_model(name: str, folder: Path, tell: Tell, *, server: bool) -> Path:
+    """Bring the configuration and the weights of a network of the hub into `folder`.
+
+    Raises:
+        FetchError: it may not be fetched, is not there, or has no safetensors.
+    """
+    refuse_unless_allowed(server=server)
+    owner, _, _ = _parts(name)
+    if find_spec("huggingface_hub") is None:
+        raise FetchError("The hub is asked by the package huggingface_hub, which is not here: pip install -e '.[hub]'.")
+    tell(0.0, f"Asking the hub for {owner}")
+    _quiet()
+    from huggingface_hub import snapshot_download
+
+    _quiet()
+
+    target = folder / owner.rpartition("/")[2]
+    try:
+        snapshot_download(owner, allow_patterns=list(WEIGHTS), local_dir=target)
+    except Exception as error:  # the library's own, and those of its HTTP client
+        raise _refused(owner, error) from None
+    return target
+
+
+def _quiet() -> None:
+    """What goes wrong is said once, by us. Read when the libraries are first imported."""
+    for bars in ("HF_DATASETS_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        os.environ.setdefault(bars, "1")
+    for name in ("huggingface_hub", "datasets"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    match = _NAME.fullmatch(name)
+    if match is None or ".." in name:
+        raise FetchError(
+            f"{plain(name)[:100]!r} is no name of the hub; write hf:owner/name, :configuration or [split] behind it."
+        )
+    owner, configuration, part = match.groups()
+    return owner, configuration or "", part or ""
+
+
+def _refused(name: str, error: Exception) -> FetchError:
+    lines = str(error).strip().splitlines()
+    why = plain(lines[0] if lines else type(error).__name__)[:200].rstrip(".")
+    network = isinstance(error, OSError | ConnectionError) or "onnect" in type(error).__name__ + why
+    if network:
+        return FetchError(
+            f"The Hugging Face hub cannot be reached, so {name} was not fetched; is this machine connected to the "
+            "network, and the name right? Files that were fetched elsewhere can be added as they are."
+        )
+    return FetchError(f"The hub gave nothing for {name} ({why}).")

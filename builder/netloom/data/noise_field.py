@@ -1,0 +1,62 @@
+"""A field of noise beside a picture, out of which a generator makes pictures of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from netloom.data.multi_field import Several
+from netloom.data.raw_dataset import Fitted, Images, Raw, Table
+from netloom.data.schema import DataError, Example
+
+# The option of any pictures that asks for noise, the field that holds it, and how many numbers at most.
+OPTION, NOISE = "noise_size", "noise"
+MOST = 512
+_SEED = 20_141_226
+
+
+@dataclass
+class Noise(Table):
+    """Columns of standard normal numbers that are taken as they are; they say nothing to people."""
+
+    def fit(self, rows: np.ndarray) -> Fitted:
+        plain = {"type": "number", "median": 0.0, "mean": 0.0, "std": 1.0}
+        return {"name": self.name, "encoding": "table", "columns": [{"name": name, **plain} for name in self.numbers]}
+
+    def example(self, index: int, target: str) -> Example:
+        return Example(index, target)
+
+
+def with_noise(raw: Raw, size: Any) -> Raw:
+    """The same pictures, each with `size` numbers of noise beside it: always the same ones.
+
+    Raises:
+        DataError: this is no data of pictures, or `size` is no number from 1 to 512.
+    """
+    parts = raw.parts if isinstance(raw, Several) else (raw,)
+    if not any(isinstance(part, Images) for part in parts):
+        raise DataError("Noise can only stand beside pictures; take the option 'noise_size' away, or choose pictures.")
+    if type(size) is not int or not 1 <= size <= MOST:
+        raise DataError(f"The option 'noise_size' is how many numbers, from 1 to {MOST}; received {str(size)[:60]!r}.")
+    values = np.random.default_rng(_SEED).standard_normal((len(raw), size))
+    numbers = {f"{NOISE}_{place + 1}": values[:, place] for place in range(size)}
+    noise = Noise(name=NOISE, target=raw.target, target_kind=raw.target_kind, numbers=numbers)
+    return Several(
+        name="",
+        target=raw.target,
+        target_kind=raw.target_kind,
+        target_name=raw.target_name,
+        classes=raw.classes,
+        contiguous=raw.contiguous,
+        gap=raw.gap,
+        warnings=raw.warnings,
+        masks=raw.masks,
+        groups=raw.groups,
+        times=raw.times,
+        given=raw.given,
+        weights=raw.weights,
+        target_parts=raw.target_parts,
+        parts=(*parts, noise),
+    )

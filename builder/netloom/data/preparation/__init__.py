@@ -1,0 +1,1 @@
+"""From raw rows to tensors: fitting, encoding, and what is stored for a run."""

@@ -1,0 +1,67 @@
+"""All rows as arrays: in memory, or in files that are mapped where they would take too much of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data import limits
+from netloom.data.preparation import memmap_cache
+from netloom.data.preparation.encode import encode_rows
+from netloom.data.preparation.memmap_cache import Mapped
+from netloom.data.raw_dataset import in_memory
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data.raw_dataset import Raw
+
+CHUNK, CHUNK_BYTES = 4_096, 2**24  # rows that are encoded at once, and what they may take
+
+
+def encoded(preprocess: dict[str, Any], raw: Raw) -> tuple[dict[str, torch.Tensor], dict[str, Mapped]]:
+    """All rows by field, and the files of those that lie in one.
+
+    Raises:
+        DataError: the disk has no room for them.
+    """
+    import torch
+
+    fields = preprocess["fields"]
+    if raw.folder is None or not (raw.large or _bytes(raw, fields) > limits.in_memory()):
+        arrays = _filled(fields, raw, in_memory)
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}, {}
+    room = memmap_cache.Room(raw.folder, memmap_cache.key(raw.identity, len(raw), fields))
+    found = room.found()
+    if found is None:
+        try:
+            _filled(fields, raw, room.array)
+            found = room.finish()
+        except BaseException:
+            room.give_up()
+            raise
+    found = {field["name"]: found[field["name"]] for field in fields}
+    return {name: one.tensor() for name, one in found.items()}, found
+
+
+def _bytes(raw: Raw, fields: list[dict[str, Any]]) -> int:
+    """What all rows take, from what the first one does."""
+    first = encode_rows({"fields": fields}, [raw.row(0)])
+    return sum(array.nbytes for array in first.values()) * len(raw)
+
+
+def _filled(fields: list[dict[str, Any]], raw: Raw, room: Any) -> dict[str, np.ndarray]:
+    """All rows: column by column where the data can, else a part at a time, as lists of Python numbers take many times
+    the memory."""
+    found: dict[str, np.ndarray] = raw.encoded(fields, room)
+    others = [field for field in fields if field["name"] not in found]
+    count = len(raw) if others else 0
+    chunk = max(1, min(CHUNK, CHUNK_BYTES // max(1, _bytes(raw, others) // count))) if count else 1
+    for start in range(0, count, chunk):
+        rows = raw.rows(start, min(start + chunk, count))
+        for name, part in encode_rows({"fields": others}, rows).items():
+            if name not in found:
+                found[name] = room(name, (len(raw), *part.shape[1:]), part.dtype)
+            found[name][start : start + len(part)] = part
+    return {field["name"]: found[field["name"]] for field in fields}

@@ -1,0 +1,267 @@
+"""Arrays in files that are mapped into memory: what is worked out of an upload that is too large for memory.
+
+They lie in the folder of their upload, under a name that follows from what they were made of, so that a run, the page
+and the next run share them; they go with the upload. A few that were used last are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data.schema import DataError
+from netloom.document import write_bytes
+
+if TYPE_CHECKING:
+    import torch
+
+FOLDER = "maps"
+FORMAT = 1  # to be raised whenever the same rows would be encoded otherwise
+KEPT = 3  # how many encodings of one upload are kept
+UNUSED_S = 86_400.0  # how long a column that nobody reads is kept
+_INDEX = "index.json"
+
+
+def key(*parts: Any) -> str:
+    """A name for what is made of these parts, which are plain JSON."""
+    return hashlib.sha256(json.dumps([FORMAT, *parts], sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """An array in a file: where it is, and what it holds. It can be read without being mapped, by `read`."""
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    descriptor: int  # open for as long as this is held, as the file may be removed meanwhile
+
+    @classmethod
+    def open(cls, path: Path, shape: Sequence[int], dtype: str) -> Mapped:
+        """Raises:
+        OSError: there is no such file, or it is shorter than it should be.
+        """
+        found = cls(path, tuple(shape), np.dtype(dtype), os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+        close = weakref.finalize(found, os.close, found.descriptor)
+        if os.fstat(found.descriptor).st_size != found.nbytes:
+            close()
+            raise OSError(f"{path} is cut short")
+        return found
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    @property
+    def row_bytes(self) -> int:
+        """How long one row is."""
+        return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+
+    def tensor(self) -> torch.Tensor:
+        """The array as a tensor that is read from the file as it is looked at, and can not be written to."""
+        import torch
+
+        values = np.memmap(self.path, self.dtype, "r", shape=self.shape) if self.nbytes else np.empty(self.shape)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            return torch.from_numpy(values)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Rows from the file, in memory of their own: unlike a map, they leave nothing behind.
+
+        Raises:
+            OSError: the file is damaged.
+        """
+        found = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        view, place = found.reshape(-1).view(np.uint8).data, start * self.row_bytes
+        while view:
+            count = _read(self.descriptor, view, place)
+            if not count:
+                raise OSError(f"{self.path} is cut short")
+            view, place = view[count:], place + count
+        return found
+
+
+def _read(descriptor: int, view: memoryview, place: int) -> int:
+    if hasattr(os, "preadv"):
+        return os.preadv(descriptor, [view], place)
+    os.lseek(descriptor, place, os.SEEK_SET)
+    found = os.read(descriptor, len(view))
+    view[: len(found)] = found
+    return len(found)
+
+
+class Room:
+    """Room for arrays that are being made, in files of a folder that takes its name only when all are there."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder / FOLDER, f"rows-{name}"
+        self._made: dict[str, dict[str, Any]] = {}
+        self._arrays: list[np.memmap[Any, Any]] = []
+        self._own: Path | None = None
+
+    def found(self) -> dict[str, Mapped] | None:
+        """The arrays, if they were made before."""
+        folder = self.folder / self.name
+        try:
+            index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+            found = {name: Mapped.open(folder / one["file"], one["shape"], one["dtype"]) for name, one in index.items()}
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        with suppress(OSError):
+            os.utime(folder)
+        return found
+
+    def array(self, name: str, shape: Sequence[int], dtype: Any) -> np.ndarray:
+        """An array of zeros in a file.
+
+        Raises:
+            DataError: the disk has no room for it.
+        """
+        if self._own is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _forget_halves(self.folder)
+            self._own = Path(tempfile.mkdtemp(prefix=".half-", dir=self.folder))
+        kind = np.dtype(dtype)
+        wanted = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+        refuse_full(self.folder, wanted)
+        file = f"{len(self._made)}.bin"
+        self._made[name] = {"file": file, "shape": list(shape), "dtype": kind.str}
+        if not wanted:
+            (self._own / file).touch()
+            return np.zeros(shape, kind)
+        with (self._own / file).open("wb") as made:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(made.fileno(), 0, wanted)  # a disk that fills up later would end the process
+            else:
+                made.truncate(wanted)
+        found: np.memmap[Any, Any] = np.memmap(self._own / file, kind, "r+", shape=tuple(shape))
+        self._arrays.append(found)
+        return found
+
+    def finish(self) -> dict[str, Mapped]:
+        """The arrays, now that all are filled."""
+        if self._own is None:
+            raise ValueError("No array was made.")
+        while self._arrays:
+            self._arrays.pop().flush()
+        write_bytes(self._own / _INDEX, json.dumps(self._made).encode())
+        target = self.folder / self.name
+        try:
+            self._own.rename(target)
+        except OSError:  # somebody else has made the same meanwhile, or it is damaged
+            if self.found() is None:
+                shutil.rmtree(target, ignore_errors=True)
+                self._own.rename(target)
+            else:
+                shutil.rmtree(self._own, ignore_errors=True)
+        _forget(self.folder, target)
+        found = self.found()
+        if found is None:
+            raise DataError("What was written of this data could not be read again; look whether the disk is well.")
+        return found
+
+    def give_up(self) -> None:
+        """Remove what was begun."""
+        if self._own is not None:
+            shutil.rmtree(self._own, ignore_errors=True)
+
+
+def filled(folder: Path, parts: Sequence[Any], shape: Sequence[int], fill: Callable[[np.ndarray], Any]) -> np.ndarray:
+    """An array of float32 in a file: zeros, which `fill` changes where they were not filled before.
+
+    Raises:
+        DataError: the disk has no room for it.
+    """
+    room = Room(folder, key(*parts, list(shape)))
+    found = room.found()
+    if found is None:
+        try:
+            fill(room.array("values", shape, np.float32))
+            found = room.finish()
+        except BaseException:
+            room.give_up()
+            raise
+    return np.asarray(found["values"].tensor())
+
+
+def column(folder: Path, parts: Sequence[Any], values: np.ndarray) -> np.ndarray:
+    """The same numbers, in a file."""
+    path = folder / FOLDER / f"column-{key(*parts)}.npy"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _forget_columns(path.parent)
+        refuse_full(path.parent, values.nbytes)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".half-", delete=False) as file:
+            np.save(file, values)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(file.name, path)
+    with suppress(OSError):
+        os.utime(path)
+    found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return found
+
+
+def remembered(folder: Path | None, name: str, make: Callable[[], Any]) -> Any:
+    """What `make` works out, plain JSON, or what it did before under this name; without a folder, always anew."""
+    if folder is None:
+        return make()
+    path = folder / FOLDER / f"{name}.json"
+    with suppress(OSError, ValueError):  # it is not there yet, or was not written to its end
+        return json.loads(path.read_text(encoding="utf-8"))
+    found = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, json.dumps(found, ensure_ascii=False).encode())
+    return found
+
+
+def refuse_full(folder: Path, wanted: int) -> None:
+    """Raises:
+    DataError: the disk has no room for so many bytes.
+    """
+    free = shutil.disk_usage(folder).free
+    if wanted > free:
+        raise DataError(
+            f"This data needs {wanted / 2**30:,.1f} GiB on the disk, and {free / 2**30:,.1f} GiB are free; make room, "
+            "or bring a part of it."
+        )
+
+
+def _forget(folder: Path, but: Path) -> None:
+    """Remove encodings that were not used for the longest time. Whoever reads them still can."""
+    found = []
+    for path in folder.glob("rows-*"):
+        with suppress(OSError):
+            found.append((path.stat().st_mtime, path))
+    for _, path in sorted(found, reverse=True)[KEPT:]:
+        if path != but:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _forget_columns(folder: Path) -> None:
+    for path in folder.glob("column-*.npy"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > UNUSED_S:
+                path.unlink()
+
+
+def _forget_halves(folder: Path) -> None:
+    """Remove what a process that is gone has begun."""
+    for path in folder.glob(".half-*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > UNUSED_S:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

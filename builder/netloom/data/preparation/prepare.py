@@ -1,0 +1,284 @@
+"""From a document's choice of data to tensors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from netloom.data.builtin_registry import builtin
+from netloom.data.multi_field import Several
+from netloom.data.noise_field import OPTION, with_noise
+from netloom.data.preparation import memmap_cache
+from netloom.data.preparation.applied_settings import with_columns, with_fields
+from netloom.data.preparation.column_settings import COLUMNS, FIELDS, field_choices, refuse_unknown
+from netloom.data.preparation.default_preprocessing import with_preparation
+from netloom.data.preparation.encode import encode_rows
+from netloom.data.preparation.encoded_arrays import encoded
+from netloom.data.preparation.prepared_data import Prepared
+from netloom.data.preparation.single_flight import once
+from netloom.data.quality.deduplication import without_repeats
+from netloom.data.raw_dataset import Characters, Images, Raw, TaggedTexts
+from netloom.data.schema import DataError, DatasetInfo, Schema, TargetSpec
+from netloom.data.sequence_pairs import Pairs
+from netloom.data.splits.split import Split, split
+from netloom.data.tables.multi_target import encode_several, fit_several
+from netloom.data.uploads import find_upload, has_upload, identified, read_upload, uploaded
+from netloom.data.uploads import remove as remove_upload
+from netloom.document import DataChoice, Project
+from netloom.store.home import home as default_home
+
+if TYPE_CHECKING:
+    import torch
+
+
+def with_dataset_id(project: Project, home: Path) -> Project:
+    """The document with the id of an upload that its data calls by its title: a title may come again, and what is kept
+    has to find the same data then."""
+    data = project.data if project.data.dataset in builtin() else identified(project.data, home)
+    return project if data == project.data else project.model_copy(update={"data": data})
+
+
+def datasets(home: Path | None = None) -> list[DatasetInfo]:
+    """The built-in datasets, then those that were uploaded."""
+    own = [
+        DatasetInfo(dataset.name, dataset.title, dataset.kind, dataset.task, dataset.summary)
+        for dataset in builtin().values()
+    ]
+    return own + uploaded(home or default_home())
+
+
+def schema(choice: DataChoice, home: Path | None = None) -> Schema | None:
+    """The fields and target of the chosen data, or None where none is chosen. The first call reads the data.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return _schema(*choice_key(choice, home)) if choice.dataset else None
+
+
+def prepare(choice: DataChoice, home: Path | None = None) -> Prepared:
+    """The chosen data, split and preprocessed. The last few are kept in memory.
+
+    Raises:
+        DataError: there is no such data, its options are wrong, or it is too small to split.
+    """
+    _prepare.forget(_is_gone)  # another process may have removed what this one has mapped
+    return _prepare(*choice_key(choice, home))
+
+
+def choice_key(choice: DataChoice, home: Path | None) -> tuple[str, str]:
+    """What a choice is remembered by: built-in data is the same in every data folder. An upload may have been removed
+    since, by this process or another."""
+    own = choice.dataset not in builtin()
+    home = home or default_home()
+    if own and choice.dataset:
+        find_upload(choice.dataset, home)
+        choice = identified(choice, home)
+    return json.dumps(choice.model_dump(mode="json"), sort_keys=True), str(home) if own else ""
+
+
+def remove(name: str, home: Path) -> None:
+    """Delete an upload. What this process has prepared of it goes, too: its files are allocated while they are mapped.
+
+    Raises:
+        DataError: there is none of this name.
+    """
+    remove_upload(name, home)
+    for kept in (_schema, _prepare):
+        kept.forget(_is_gone)
+
+
+def _is_gone(key: str, home: str) -> bool:
+    """Whether data was an upload that is not there any more."""
+    return bool(home) and not has_upload(str(json.loads(key)["dataset"]), Path(home))
+
+
+@once(256)
+def _schema(key: str, home: str) -> Schema:
+    return _prepare(key, home).schema
+
+
+@once(4)
+def _prepare(key: str, home: str) -> Prepared:
+    import torch
+
+    choice = DataChoice.model_validate_json(key)
+    raw = read(choice, Path(home))
+    _give_back()
+    parts = split(raw, choice)
+    kept = raw.folder if raw.large else None
+    preprocess: dict[str, Any] = memmap_cache.remembered(
+        kept,
+        f"fitted-{memmap_cache.key(key)}",
+        lambda: {
+            "fields": raw.fits(parts["train"]),
+            "target": _fit_target(raw, parts, choice.prepare == "standardize"),
+        },
+    )
+    fitted = preprocess["fields"]
+    inputs, files = encoded(preprocess, raw)
+    if choice.duplicates == "drop":
+        if raw.large:
+            raise DataError("Duplicates cannot be looked for in data that is larger than memory; keep them.")
+        parts = without_repeats(parts, {name: tensor.numpy() for name, tensor in inputs.items()}, raw.target)
+    weights = None if raw.weights is None else raw.weights / (raw.weights[parts["train"]].mean() or 1.0)
+    return Prepared(
+        schema=Schema(raw.specs(fitted), _target_spec(raw, fitted[-1]), len(raw)),
+        inputs=inputs,
+        target=_target(raw, fitted[-1], preprocess["target"]),
+        split={name: torch.from_numpy(rows.astype(np.int64, copy=False)) for name, rows in parts.items()},
+        preprocess=preprocess,
+        fingerprint=memmap_cache.remembered(kept, f"fingerprint-{memmap_cache.key(raw.identity)}", raw.fingerprint),
+        raw=raw,
+        masks=None if raw.masks is None else torch.from_numpy(raw.masks),
+        weights=None if weights is None else torch.from_numpy(weights.astype(np.float32)),
+        files=files,
+    )
+
+
+def prepared_with(data: Prepared, preprocess: dict[str, Any]) -> Prepared:
+    """The same data, prepared with what was fitted at another time."""
+    raw, fitted = data.raw, preprocess["fields"]
+    inputs, files = encoded(preprocess, raw)
+    return replace(
+        data,
+        schema=Schema(raw.specs(fitted), _target_spec(raw, fitted[-1]), len(raw)),
+        inputs=inputs,
+        target=_target(raw, fitted[-1], preprocess["target"]),
+        preprocess=preprocess,
+        files=files,
+    )
+
+
+def _any_size(raw: Raw) -> Raw:
+    """Pictures that people brought came in any size, and so may those that are predicted for."""
+    for part in raw.parts if isinstance(raw, Several) else (raw,):
+        if isinstance(part, Images) and part.target_kind != "mask":
+            part.resized = True
+    return raw
+
+
+def _give_back() -> None:
+    """Let the machine have what Arrow keeps for itself of a table that was read, a third of what it took."""
+    arrow = sys.modules.get("pyarrow")
+    if arrow is not None:
+        arrow.default_memory_pool().release_unused()
+
+
+def read(choice: DataChoice, home: Path) -> Raw:
+    """The chosen data as it was read.
+
+    Raises:
+        DataError: there is no such data, or its options are wrong.
+    """
+    if not choice.dataset:
+        raise DataError("No data is chosen; choose a dataset first.")
+    if choice.prepare != "standardize":
+        return with_preparation(read(choice.model_copy(update={"prepare": "standardize"}), home), choice.prepare)
+    if FIELDS in choice.options:
+        settings = field_choices(choice.options[FIELDS])
+        options = {name: value for name, value in choice.options.items() if name != FIELDS}
+        return with_fields(read(choice.model_copy(update={"options": options}), home), settings)
+    if OPTION in choice.options:
+        options = {name: value for name, value in choice.options.items() if name != OPTION}
+        return with_noise(read(choice.model_copy(update={"options": options}), home), choice.options[OPTION])
+    dataset = builtin().get(choice.dataset)
+    if dataset is None:
+        return _any_size(read_upload(choice, home))
+    if COLUMNS in choice.options:
+        options = {name: value for name, value in choice.options.items() if name != COLUMNS}
+        return with_columns(read(choice.model_copy(update={"options": options}), home), choice.options[COLUMNS])
+    try:
+        return dataset.model_validate(choice.options).read()
+    except ValidationError as error:
+        item = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            refuse_unknown([where], dataset.model_fields, repr(dataset.title))
+        raise DataError(f"{dataset.title}: the option {where[:60]!r}: {item['msg'].lower()}.") from None
+
+
+def _fit_target(raw: Raw, parts: Split, standardized: bool) -> dict[str, Any]:
+    found = _target_of(raw, parts)
+    for part in () if standardized else (found, *found.get("parts", ())):
+        if part["kind"] == "number":  # in the units in which a network from elsewhere answers
+            part.update(mean=[0.0] * len(part["mean"]), std=[1.0] * len(part["std"]))
+    return found
+
+
+def _target_of(raw: Raw, parts: Split) -> dict[str, Any]:
+    if isinstance(raw, TaggedTexts) and raw.target_kind == "class_and_tags":
+        named = {"classes": list(raw.classes), "tags": list(raw.tag_names)}
+        return {"kind": "class_and_tags", "name": raw.target_name, **named}
+    if raw.target_kind == "several":
+        return fit_several(raw, parts["train"])
+    if raw.target_kind in ("class", "labels", "mask", "tags", "action"):
+        return {"kind": raw.target_kind, "name": raw.target_name, "classes": list(raw.classes)}
+    if raw.target_kind == "number":
+        train = raw.target[parts["train"]].astype(np.float64)
+        std = train.std(0)
+        std = np.where(std > 0, std, 1.0)
+        return {"kind": "number", "name": raw.target_name, "mean": train.mean(0).tolist(), "std": std.tolist()}
+    return {"kind": raw.target_kind, "name": raw.target_name}
+
+
+def _target_spec(raw: Raw, fitted: dict[str, Any]) -> TargetSpec:
+    shape = tuple(raw.target.shape[1:]) if raw.target_kind in ("number", "mask") else ()
+    if isinstance(raw, Pairs):
+        return TargetSpec(raw.target_kind, raw.target_name, shape=(fitted["length"],))
+    if isinstance(raw, TaggedTexts):
+        tags = raw.tag_names if raw.target_kind == "class_and_tags" else ()
+        return TargetSpec(raw.target_kind, raw.target_name, raw.classes, (fitted["length"],), tags)
+    return TargetSpec(raw.target_kind, raw.target_name, raw.classes, shape, parts=raw.target_parts)
+
+
+def _target(raw: Raw, fitted: dict[str, Any], target: dict[str, Any]) -> torch.Tensor:
+    import torch
+
+    if target["kind"] == "mask":  # a number for each pixel, which a byte mostly holds; losses widen a batch of them
+        return torch.from_numpy(raw.target.astype(np.uint8 if len(raw.classes) <= 256 else np.int64, copy=False))
+    if target["kind"] in ("class", "action"):
+        return torch.from_numpy(raw.target.astype(np.int64, copy=not raw.large))
+    if target["kind"] == "labels":
+        return torch.from_numpy(raw.target.astype(np.float32))
+    if target["kind"] == "several":
+        return torch.from_numpy(encode_several(raw.target, target))
+    if target["kind"] == "number":
+        scaled = (raw.target.astype(np.float64) - target["mean"]) / target["std"]
+        return torch.from_numpy(scaled.astype(np.float32))
+    if isinstance(raw, Pairs):
+        return torch.from_numpy(raw.answered(fitted))
+    if isinstance(raw, TaggedTexts):
+        tags = torch.from_numpy(raw.tagged(fitted["length"]))
+        classes = torch.from_numpy(raw.target.astype(np.int64)).unsqueeze(1)
+        return torch.cat([classes, tags], dim=1) if target["kind"] == "class_and_tags" else tags
+    if not isinstance(raw, Characters):
+        raise DataError("The next token can only be told for a text of characters.")
+    rows = [{raw.name: raw.following(index)} for index in range(len(raw))]
+    return torch.from_numpy(encode_rows({"fields": [fitted]}, rows)[raw.name])
+
+
+def bigram_entropy(prepared: Prepared) -> float:
+    """The cross-entropy in nats per token that the pairs of the training split alone reach on the test split.
+
+    Counts are smoothed by one half (Krichevsky and Trofimov). A language model has to do better.
+
+    Raises:
+        DataError: the data is no text whose next token is to be told.
+    """
+    if prepared.schema.target.kind != "next_token":
+        raise DataError("Only a text whose next token is to be told has pairs of tokens; choose such data.")
+    field = prepared.schema.inputs[0]
+    size = field.vocabulary or 1
+    counts = np.full((size, size), 0.5)
+    train, test = prepared.split["train"], prepared.split["test"]
+    before, after = prepared.inputs[field.name], prepared.target
+    np.add.at(counts, (before[train].numpy().ravel(), after[train].numpy().ravel()), 1)
+    shares = counts / counts.sum(1, keepdims=True)
+    return float(-np.log(shares[before[test].numpy().ravel(), after[test].numpy().ravel()]).mean())

@@ -1,0 +1,123 @@
+"""Data ready for training: tensors, split, and the way back to what people see."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from netloom.core.text import number
+from netloom.data.preparation.encode import IGNORE, TEXTS, EncodeError, encode, readable, unbyte
+from netloom.data.preparation.memmap_cache import Mapped
+from netloom.data.preparation.spectrogram import LOG_MEL, spectrogram
+from netloom.data.raw_dataset import Characters, Raw
+from netloom.data.schema import DataError, Example, Schema
+from netloom.data.tables.multi_target import told_several
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All rows, preprocessed with what was fitted on the training split alone.
+
+    `inputs` holds float32 or int64 tensors (R, …) by field. `target` is int64 (R,) for classes, float32 (R, k) for
+    numbers in units of the training targets' standard deviation, float32 (R, labels) of 0 and 1 for labels, float32
+    (R, targets) for several, of which a class is its number; int64 (R, T) for next tokens, for tags and for answers
+    that are texts (`IGNORE` behind the last one), int64 (R, H, W) for masks; where a class and tags are asked for, the
+    class stands before the tags, (R, 1 + T). `split` holds int64 row numbers. `masks` (R, H, W) says where the object
+    is that decides the label, where that is known; `weights` (R,) how much a row counts, on average one in training.
+    Inputs that are too large for memory are mapped from `files`, by field; they cannot be written to.
+    """
+
+    schema: Schema
+    inputs: dict[str, torch.Tensor]
+    target: torch.Tensor
+    split: dict[str, torch.Tensor]
+    preprocess: dict[str, Any]
+    fingerprint: str
+    raw: Raw
+    masks: torch.Tensor | None = None
+    weights: torch.Tensor | None = None
+    files: Mapping[str, Mapped] = dataclasses.field(default_factory=dict)
+
+    @property
+    def warnings(self) -> list[str]:
+        return self.raw.warnings
+
+    def row(self, index: int) -> dict[str, Any]:
+        """A raw row, as `encode` takes it."""
+        return self.raw.row(index)
+
+    def example(self, index: int) -> Example:
+        """A row as people see it, with its target in words."""
+        example = self.raw.example(index, self.target_text(index))
+        texts = [field for field in self.preprocess["fields"] if field["encoding"] in TEXTS]
+        for field in self.preprocess["fields"]:
+            if field["encoding"] == LOG_MEL:
+                example = replace(example, series=spectrogram(field, self.raw.row(index)[field["name"]]))
+            if len(texts) == 1 and (field["encoding"] in ("letters", "bpe") or "lower" in field):
+                return replace(example, tokens=tuple(readable(field, self.raw.row(index)[field["name"]])))
+        if len(texts) > 1:
+            row = self.raw.row(index)
+            example = replace(
+                example, words={field["name"]: tuple(readable(field, row[field["name"]])) for field in texts}
+            )
+        return example
+
+    def target_text(self, index: int) -> str:
+        """A row's target in words."""
+        target = self.schema.target
+        if target.kind in ("class", "action"):
+            return target.classes[int(self.target[index])]
+        if target.kind == "labels":
+            return ", ".join(name for name, on in zip(target.classes, self.target[index], strict=True) if on) or "none"
+        if target.kind == "several":
+            return told_several(self.target[index].tolist(), self.preprocess["target"])
+        if target.kind == "mask":
+            counts = self.target[index].flatten().bincount(minlength=len(target.classes)).tolist()
+            return ", ".join(name for name, count in zip(target.classes[1:], counts[1:], strict=True) if count)
+        if target.kind == "class_and_tags":
+            first, *tags = self.target[index].tolist()
+            return f"{target.classes[first]}: {' '.join(target.tags[number] for number in tags if number != IGNORE)}"
+        if target.kind == "tags":
+            return " ".join(target.classes[number] for number in self.target[index].tolist() if number != IGNORE)
+        if target.kind == "sequence":
+            return str(self.raw.example(index, "").answer)
+        if target.kind == "next_token" and isinstance(self.raw, Characters):
+            return self.raw.following(index)
+        return ", ".join(number(value) for value in self.restore(self.target[index]).flatten().tolist())
+
+    def encode(self, row: Mapping[str, Any], only: Collection[str] | None = None) -> dict[str, torch.Tensor]:
+        """A raw row as tensors (1, …), by field; where `only` names some, the row needs no others.
+
+        Raises:
+            DataError: the row lacks something, or holds what does not fit.
+        """
+        import torch
+
+        fields = [field for field in self.preprocess["fields"] if only is None or field["name"] in only]
+        try:
+            arrays = encode({**self.preprocess, "fields": fields}, dict(row))
+        except EncodeError as error:
+            raise DataError(str(error)) from None
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def restore(self, values: torch.Tensor) -> torch.Tensor:
+        """Numbers (…, k) as the network gives them, in the data's own units."""
+        import torch
+
+        target = self.preprocess["target"]
+        if target["kind"] != "number":
+            return values
+        return values * torch.tensor(target["std"]) + torch.tensor(target["mean"])
+
+    def decode(self, tokens: torch.Tensor) -> str:
+        """Token numbers (T,) as text."""
+        field = self.preprocess["fields"][0]
+        if field["encoding"] == "bpe":
+            return unbyte([field["vocabulary"][int(token)] for token in tokens])
+        joint = " " if field["encoding"] == "words" else ""
+        return joint.join(field["vocabulary"][int(token)] for token in tokens)

@@ -1,0 +1,89 @@
+"""A document's settings of its data brought to other data: what fits is kept, and what does not is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from netloom.data.preparation.column_settings import COLUMNS, FIELDS
+from netloom.data.preparation.prepare import read
+from netloom.data.schema import DataError
+from netloom.data.splits.split import split
+from netloom.document import DataChoice
+
+# What says how rows are parted beyond their shares, which need columns of the data.
+PARTING = ("split", "folds", "fold", "gap")
+_WITHOUT_COLUMNS = {name: getattr(DataChoice(), name) for name in PARTING}
+_SINGLE = {COLUMNS: "column", FIELDS: "field"}
+
+
+def carried(choice: DataChoice, dataset: str, home: Path) -> tuple[DataChoice, list[str]]:
+    """The choice with another dataset, and a sentence for each of its settings that this data does not take.
+
+    The target comes first, as the other settings depend on it.
+    """
+    found = choice.model_copy(update={"dataset": dataset, "options": {}, **_WITHOUT_COLUMNS})
+    whole = choice.model_copy(update={"dataset": dataset})
+    if whole == found:
+        return found, []
+    with suppress(DataError):
+        _try(whole, home)
+        return whole, []
+    remarks = []
+    for what, changed in _one_by_one(choice, found):
+        try:
+            trial = changed(found)
+            _try(trial, home)
+            found = trial
+        except DataError as error:
+            remarks.append(f"{what} does not fit the new data and is left out: {error}")
+    return found, remarks
+
+
+def preprocessing(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a document's options, those that say how columns and fields are read and scaled, or left out."""
+    found = {name: value for name, value in options.items() if name == FIELDS}
+    columns = options.get(COLUMNS)
+    if isinstance(columns, dict):
+        plain = {name: said for name, said in columns.items() if dict(said).get("role", "input") in ("input", "ignore")}
+        found |= {COLUMNS: plain} if plain else {}
+    return found
+
+
+def _one_by_one(choice: DataChoice, plain: DataChoice) -> Iterator[tuple[str, Any]]:
+    """Each setting with what it is called, and a function that adds it to a choice."""
+    options = dict(choice.options)
+    for name in sorted(options, key=lambda name: (name != "target", name != "task", name in _SINGLE)):
+        value = options[name]
+        if name in _SINGLE and isinstance(value, dict):
+            for one, settings in value.items():
+                yield (
+                    f"What the document says of the {_SINGLE[name]} {str(one)[:80]!r}",
+                    lambda before, name=name, one=one, settings=settings: _with_option(
+                        before, name, {**before.options.get(name, {}), one: settings}
+                    ),
+                )
+        else:
+            yield (
+                f"The option {name[:80]!r} of the document",
+                lambda before, name=name, value=value: _with_option(before, name, value),
+            )
+    parting = {name: getattr(choice, name) for name in PARTING}
+    if any(getattr(plain, name) != value for name, value in parting.items()):
+        yield (
+            f"The split {choice.split!r} of the document",
+            lambda before: before.model_copy(update=parting),
+        )
+
+
+def _with_option(choice: DataChoice, name: str, value: Any) -> DataChoice:
+    return choice.model_copy(update={"options": {**choice.options, name: value}})
+
+
+def _try(choice: DataChoice, home: Path) -> None:
+    """Raises:
+    DataError: the data does not take these settings.
+    """
+    split(read(choice, home), choice)

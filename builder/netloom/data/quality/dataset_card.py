@@ -1,0 +1,150 @@
+"""The dataset card: what a dataset is, in one page that can be taken along."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from netloom.core.text import plain
+from netloom.data.builtin_registry import builtin
+from netloom.data.preparation.prepare import datasets
+from netloom.data.preparation.prepared_data import Prepared
+from netloom.data.quality import Report, statistics
+from netloom.data.schema import DatasetInfo
+from netloom.data.uploads import identified
+from netloom.document import DataChoice, write_bytes
+
+FILE = "data_card.json"
+_SPLIT = {
+    "auto": "as the data asks", "random": "by chance", "stratified": "by chance within each class", "group": "by group",
+    "time": "by time", "given": "as given",
+}  # fmt: skip
+CLASSES = 50  # that are counted one by one
+
+
+def summary(info: DatasetInfo, data: Prepared, choice: DataChoice) -> str:
+    """What a dataset is in a line, with the target that a document chose."""
+    head, mark, _ = info.summary.partition("; predicts ")
+    return f"{head}{mark}{data.schema.target.name}" if mark and choice.options else info.summary
+
+
+def card(info: DatasetInfo, data: Prepared, choice: DataChoice, found: Sequence[str] | None = None) -> dict[str, Any]:
+    """Everything that the card says, as plain JSON. `found` is what the quality report says, where there is one."""
+    target, schema = data.schema.target, data.schema
+    return {
+        "name": info.title,
+        "id": info.name,
+        "source": "comes with Netloom" if info.name in builtin() else "added from a file",
+        "summary": summary(info, data, choice),
+        "notes": list(data.warnings),
+        "rows": schema.rows,
+        "fields": [
+            {
+                "name": field.name,
+                "kind": field.kind,
+                "shape": list(field.shape),
+                "vocabulary": field.vocabulary,
+                "columns": list(field.columns),
+            }
+            for field in schema.inputs
+        ],
+        "target": {"name": target.name, "kind": target.kind, "shape": list(target.shape)},
+        "classes": _classes(data),
+        "splits": {name: len(rows) for name, rows in data.split.items()},
+        "split_by": choice.split,
+        "repeats_left_out": schema.rows - sum(map(len, data.split.values())) if choice.duplicates == "drop" else 0,
+        "seed": choice.seed,
+        "preprocessing": [_preprocessing(field) for field in data.preprocess["fields"]],
+        "fingerprint": data.fingerprint,
+        "options": choice.options,
+        "findings": None if found is None else list(found),
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def markdown(made: Mapping[str, Any]) -> str:
+    """A card as Markdown. What people wrote is not read as markup."""
+    lines = [f"# {_text(made['name'])}", "", f"{_text(made['summary'])}", ""]
+    lines += [f"- **Source**: {_text(made['source'])}", f"- **Rows**: {made['rows']:,}"]
+    splits = ", ".join(f"{count:,} {name}" for name, count in made["splits"].items())
+    lines.append(
+        f"- **Splits**: {splits} ({_SPLIT.get(made['split_by'], _text(made['split_by']))}, seed {made['seed']})"
+    )
+    if made["repeats_left_out"]:
+        lines.append(f"- **Left out**: {made['repeats_left_out']:,} rows that repeat another")
+    lines.append(f"- **To predict**: {_text(made['target']['name'])} ({made['target']['kind'].replace('_', ' ')})")
+    lines.append(f"- **Fingerprint** (SHA-256): `{made['fingerprint']}`")
+    lines += [f"- **Note**: {_text(note)}" for note in made["notes"]]
+    lines += ["", "## Fields", "", "| Field | Kind | Shape | Preprocessing |", "| --- | --- | --- | --- |"]
+    for field, how in zip(made["fields"], made["preprocessing"], strict=False):
+        size = f", {field['vocabulary']:,} tokens" if field["vocabulary"] else ""
+        shape = " × ".join(map(str, field["shape"]))
+        lines.append(f"| {_text(field['name'])} | {field['kind']}{size} | {shape} | {_text(how['how'])} |")
+    if made["classes"]:
+        lines += ["", "## Classes", "", "| Class | Rows |", "| --- | ---: |"]
+        lines += [f"| {_text(name)} | {count:,} |" for name, count in list(made["classes"].items())[:CLASSES]]
+        rest = len(made["classes"]) - CLASSES
+        lines += [f"| and {rest:,} more | |"] if rest > 0 else []
+    if made["findings"] is not None:
+        lines += ["", "## Quality", ""]
+        lines += [f"- {_text(finding)}" for finding in made["findings"]] or ["Nothing was found."]
+    return "\n".join([*lines, "", f"Made by Netloom, {made['made_at']}.", ""])
+
+
+def findings(found: Report) -> list[str]:
+    """A quality report in short."""
+    return [f"{one.severity}: {one.message}" for one in found.findings]
+
+
+def save_card(folder: Path, data: Prepared, choice: DataChoice, home: Path) -> Path:
+    """Put the card of the data beside a run, with what is found at a glance.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = folder / FILE
+    choice = choice if choice.dataset in builtin() else identified(choice, home)
+    unnamed = DatasetInfo(choice.dataset, choice.dataset, "", "", "", builtin=False)
+    info = next((info for info in datasets(home) if info.name == choice.dataset), unnamed)
+    made = card(info, data, choice, statistics(data).remarks)
+    write_bytes(path, json.dumps(made, indent=1, ensure_ascii=False, default=str).encode())
+    return path
+
+
+def _classes(data: Prepared) -> dict[str, int]:
+    if data.schema.target.kind not in ("class", "action"):
+        return {}
+    import torch
+
+    used = torch.cat(list(data.split.values()))  # without rows that repeat another
+    counts = data.target[used].bincount(minlength=len(data.schema.target.classes)).tolist()
+    return dict(zip(data.schema.target.classes, counts, strict=False))
+
+
+def _preprocessing(field: Mapping[str, Any]) -> dict[str, Any]:
+    """How a field is brought to numbers, in words, with the numbers that were fitted where they are few."""
+    encoding = str(field["encoding"])
+    fitted = {name: field[name] for name in ("mean", "std", "scale", "length") if name in field}
+    words = {
+        "image": "pixels, less their mean, by their deviation over the training rows",
+        "series": "less their mean, by their deviation over the training rows",
+        "log_mel": "the log-mel spectrogram, each band less its mean, by its deviation over the training rows",
+        "table": "numbers standardised and filled, categories as columns of their own",
+        "words": "words that the training rows know, cut or padded to one length",
+        "characters": "letters that the training rows know",
+        "categories": "categories that the training rows know, as whole numbers",
+        "begun": "what is already written of an answer, by letters",
+    }
+    columns = field.get("columns")
+    if isinstance(columns, list) and columns:
+        fitted["columns"] = [column.get("name") for column in columns if isinstance(column, dict)]
+    return {"field": field["name"], "encoding": encoding, "how": words.get(encoding, encoding), "fitted": fitted}
+
+
+def _text(value: object) -> str:
+    """One line that is safe within Markdown and its tables."""
+    special = "\\`*_[]<>|#"
+    return "".join(f"\\{letter}" if letter in special else letter for letter in plain(str(value)))

@@ -1,0 +1,1 @@
+"""Tables: reading files, inferring columns, converting cells, and tables larger than memory."""

@@ -1,0 +1,169 @@
+"""The cells of a table's column read as a kind: as numbers, yes and no, dates, categories or texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from netloom.data.preparation.encode import EncodeError, boolean
+from netloom.data.schema import DataError
+from netloom.data.tables.categorical import Labels
+from netloom.data.tables.coercion import ISO, ISO_DATE, LARGEST, is_grouped, is_nothing, number
+from netloom.data.tables.readers import dated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+
+def numbers(values: pd.Series, name: str, warnings: list[str], decimal: str = ".") -> np.ndarray | None:
+    """A column as numbers (R,), not a number where one is missing; None where nothing finite is in it. `decimal` is the
+    mark of a file whose cells stayed texts.
+
+    Raises:
+        DataError: it holds dates, or texts none of which is a number.
+    """
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(values):
+        raise DataError(f"The column {name!r} holds dates, which cannot be read as numbers; read it as dates.")
+    if pd.api.types.is_numeric_dtype(values):
+        return _finite(values.to_numpy(dtype=np.float64, na_value=np.nan), name, warnings)
+    codes, texts = pd.factorize(values.astype("string"))
+    cells = pd.Index(texts).tolist()
+    grouped = is_grouped(cells, decimal)
+    meanings = [None if is_nothing(cell) else number(cell, decimal, grouped) for cell in cells]
+    found = np.array([*(np.nan if one is None else one for one in meanings), np.nan])[codes]
+    said = np.array([*(not is_nothing(cell) for cell in cells), False])[codes]
+    wrong = int((said & np.isnan(found)).sum())
+    if wrong == int(said.sum()):
+        raise DataError(f"The column {name!r} holds no numbers; read it as a category, or ignore it.")
+    if wrong:
+        warnings.append(f"{wrong:,} cells of {name!r} are no numbers and are taken as missing.")
+    return _finite(found, name, warnings)
+
+
+def yes_and_no(values: pd.Series, name: str) -> np.ndarray:
+    """A column as 1 for yes and 0 for no (R,), not a number where nothing is said.
+
+    Raises:
+        DataError: a cell says neither.
+    """
+    import pandas as pd
+
+    codes, found = pd.factorize(values)
+    try:
+        meanings = [boolean(value, name) for value in pd.Index(found).tolist()]
+    except EncodeError as error:
+        raise DataError(f"{error} Read it as a category, or ignore it.") from None
+    return np.array([*meanings, np.nan])[codes]
+
+
+def dates(values: pd.Series, name: str, warnings: list[str]) -> pd.Series:
+    """A column as dates.
+
+    Raises:
+        DataError: it holds numbers, or texts none of which is a date in ISO form.
+    """
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return values
+    wanted = f"The column {name!r} holds no dates such as 2024-05-31; read it as something else, or ignore it."
+    if pd.api.types.is_numeric_dtype(values):
+        raise DataError(wanted)
+    found = dated(values.astype("string"), ISO)
+    wrong = int((found.isna() & values.notna()).sum())
+    if wrong == int(values.notna().sum()):
+        raise DataError(wanted)
+    if wrong:
+        warnings.append(f"{wrong:,} cells of {name!r} are no dates and are taken as missing.")
+    return found
+
+
+def date_parts(values: pd.Series, parts: Sequence[str]) -> dict[str, np.ndarray]:
+    """Numbers from dates, as `netloom.data.preparation.encode.date_part` makes them."""
+    accessors = {"weekday": "day_of_week", "yearday": "day_of_year"}
+    found = {part: days(values) if part == "days" else getattr(values.dt, accessors.get(part, part)) for part in parts}
+    return {name: part.to_numpy(dtype=np.float64, na_value=np.nan) for name, part in found.items()}
+
+
+def days(values: pd.Series) -> pd.Series:
+    """Days since 1970."""
+    import pandas as pd
+
+    known = values.dt.floor("us")  # which is all that Python knows of, in prediction
+    found: pd.Series = (known - pd.Timestamp(0, tz=values.dt.tz)).dt.total_seconds() / 86_400
+    return found
+
+
+def labels(values: pd.Series, name: str) -> tuple[Labels, bool]:
+    """A column as categories, and whether these are numbers.
+
+    Raises:
+        DataError: it holds dates.
+    """
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(values):
+        raise DataError(f"The column {name!r} holds dates, which are no categories; read it as dates.")
+    numeric = bool(pd.api.types.is_numeric_dtype(values))
+    return Labels.of_column(values, numeric=numeric), numeric
+
+
+def texts(values: pd.Series) -> list[str]:
+    """A column as texts, empty where one is missing."""
+    return ["" if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
+
+
+def stands(values: pd.Series) -> bool:
+    """Whether a column holds numbers as such, which need not be read out of texts."""
+    import pandas as pd
+
+    return bool(pd.api.types.is_numeric_dtype(values))
+
+
+def odd_one(values: pd.Series, kinds: Sequence[str] = ("date", "number"), least: float = 0.9) -> str:
+    """Of a column at least so much of which are dates or numbers, the first cell that is none, as the end of a
+    sentence; "" for other columns."""
+    known = values.dropna().astype("string")
+    first = known.head(100)
+    for kind in kinds:
+        fits = _FITS[kind]
+        if fits(first).sum() < least * len(first):  # of a long column, all only where it pays
+            continue
+        odd = np.flatnonzero(~fits(known))
+        if 0 < len(odd) <= (1 - least) * len(known) + 1e-9:
+            row = int(np.flatnonzero(values.notna())[odd[0]]) + 1
+            more = f", nor are {len(odd) - 1:,} more" if len(odd) > 1 else ""
+            cells = "these cells" if more else "that cell"
+            cell = known.iloc[odd[0]][:40]
+            return f", as {cell!r} in row {row:,} is no {kind} like the others{more}; mend or empty {cells}"
+    return ""
+
+
+def _are_dates(texts: pd.Series) -> np.ndarray:
+    return texts.str.fullmatch(ISO_DATE).to_numpy(dtype=bool)
+
+
+def _are_numbers(texts: pd.Series) -> np.ndarray:
+    import pandas as pd
+
+    return pd.to_numeric(texts, errors="coerce").notna().to_numpy(dtype=bool)
+
+
+_FITS = {"date": _are_dates, "number": _are_numbers}
+
+
+def _finite(column: np.ndarray, name: str, warnings: list[str]) -> np.ndarray | None:
+    wrong = abs(column) > LARGEST
+    if not wrong.any():
+        return column
+    column = np.where(wrong, np.nan, column)
+    if np.isnan(column).all():
+        warnings.append(f"The column {name!r} holds no finite number and was left out.")
+        return None
+    warnings.append(f"Infinite or far too large numbers in {name!r} are taken as missing.")
+    return column

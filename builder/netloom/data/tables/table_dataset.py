@@ -1,0 +1,227 @@
+"""What a table means: the target, and numbers, categories or texts to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data.multi_field import Categories, Several
+from netloom.data.preparation.column_settings import COLUMNS, PARTS, refuse_unknown
+from netloom.data.preparation.label_aliases import aliases_of, with_aliases
+from netloom.data.raw_dataset import Raw, Table, Texts
+from netloom.data.schema import DataError
+from netloom.data.splits.roles import column_roles
+from netloom.data.tables import arrow_table, column_conversion
+from netloom.data.tables.categorical import Labels
+from netloom.data.tables.coercion import LARGEST
+from netloom.data.tables.column_conversion import odd_one
+from netloom.data.tables.column_inference import Plan, choices_of, few, plans, targets_of
+from netloom.data.tables.column_inference import default_target as default_target
+from netloom.data.tables.targets import LABELS, SEVERAL, labels_target, several_target
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_CLASSES = 1_000
+TASKS = ("classification", "regression", LABELS, SEVERAL)
+OPTIONS = ("target", "task", "text", "separator", COLUMNS)
+
+
+def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Raw:
+    """The rows that can be used, with a target of classes or numbers.
+
+    Raises:
+        DataError: an option is wrong, or there is nothing to learn from.
+    """
+    refuse_unknown(options, OPTIONS, repr(title[:60]))
+    choices, warnings = choices_of(table, options), list[str]()
+    if options.get("separator") is not None and options.get("task") != LABELS:
+        warnings.append(f"The option separator is not used, as it belongs to the task {LABELS}.")
+    targets = targets_of(table, options, choices)
+    timed = [name for name in choices if choices[name].role == "time" and name in table.columns]
+    alone = options.get("task") == LABELS and len(targets) == 1  # there, an empty cell is one without labels
+    known = _with_values(table, timed if alone else [*targets, *timed], warnings)
+    found = plans(known, options, choices, targets)
+    rest = {**_target(known, [found[name] for name in targets], options), **column_roles(known, found)}
+    warnings += [plan.reason for plan in found.values() if "only names the rows" in plan.reason]
+    warnings += [plan.reason for plan in found.values() if plan.reason and plan.reason not in warnings]
+    parts = _parts(known, [plan for plan in found.values() if plan.role == "input"], warnings, rest)
+    if not parts:
+        shown = ", ".join(map(repr, targets))
+        said = f"No column but {shown} can be learned from; numbers, categories or one text are needed."
+        raise DataError(" ".join([said, *warnings[:3]]))
+    aliases = aliases_of({name: found[name].choice for name in targets})
+    if len(parts) == 1:
+        parts[0].warnings = warnings
+        return with_aliases(parts[0], aliases)
+    return with_aliases(Several(name="", parts=tuple(parts), warnings=warnings, **rest), aliases)
+
+
+def _with_values(table: pd.DataFrame, names: list[str], warnings: list[str]) -> pd.DataFrame:
+    """The rows in which none of these columns is missing."""
+    for name in names:
+        known = table[name].notna()
+        if known.all():
+            continue
+        warnings.append(f"{int((~known).sum()):,} rows without a value in {name!r} were left out.")
+        table = table[known]
+        if not len(table):
+            raise DataError(f"The column {name!r} is empty, so there is nothing to predict; choose another.")
+    return table
+
+
+def _target(known: pd.DataFrame, targets: list[Plan], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What is to be predicted: classes, a number, several numbers side by side, labels, or several targets."""
+    task = options.get("task")
+    if task is not None and task not in TASKS:
+        raise DataError(f"The option task is {' or '.join(TASKS)}, received {str(task)[:40]!r}.")
+    if task == LABELS:
+        return labels_target(known, targets, options.get("separator"))
+    if task == SEVERAL:
+        return several_target(known, targets, _one_target)
+    if len(targets) == 1:
+        return _one_target(known[targets[0].name], targets[0], task)
+    for plan in targets:
+        if plan.kind not in ("number", "boolean"):
+            raise DataError(
+                f"Several targets have to be numbers, and {plan.name!r} is a {plan.kind}; keep one target, or make it "
+                "a number."
+            )
+    columns = [_number_target(_as_numbers(known[plan.name], plan.name), plan.name)["target"] for plan in targets]
+    name = ", ".join(plan.name for plan in targets)
+    return {"target": np.concatenate(columns, axis=1), "target_kind": "number", "target_name": name}
+
+
+def _one_target(values: pd.Series, plan: Plan, task: Any) -> dict[str, Any]:
+    import pandas as pd
+
+    name, kind = plan.name, plan.choice.kind
+    if kind in ("text", "date"):
+        raise DataError(f"A {kind} cannot be predicted from a table; read {name!r} as a number or a category.")
+    numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    if task == "regression" and kind is None and not numeric:
+        raise DataError(f"{name!r} holds no numbers, so it cannot be predicted by regression; choose classification.")
+    if kind == "number":
+        return _number_target(_as_numbers(values, name), name)
+    if kind is None and (
+        task == "regression" or (task is None and numeric and not few(values.to_numpy(dtype=np.float64)))
+    ):
+        return _number_target(values.to_numpy(dtype=np.float64), name)
+    return _class_target(values, name, bool(numeric))
+
+
+def _as_numbers(values: pd.Series, name: str) -> np.ndarray:
+    found = column_conversion.numbers(values, name, [])
+    if found is None or np.isnan(found).any():
+        raise DataError(f"The column {name!r} holds cells that are no numbers; mend them, or read it as a category.")
+    return found
+
+
+def _class_target(values: pd.Series, name: str, numeric: bool) -> dict[str, Any]:
+    import pandas as pd
+
+    codes, found = pd.factorize(values)
+    labels = [_label(value) for value in pd.Index(found).tolist()]
+    classes = sorted(
+        set(labels), key=lambda label: (not label.lstrip("-").isdigit(), len(label) if label.isdigit() else 0, label)
+    )
+    if len(classes) < 2:
+        raise DataError(
+            f"The column {name!r} has one value only, {classes[0][:60]!r}; at least two classes are needed."
+        )
+    if len(classes) > min(MAX_CLASSES, max(2, len(values) // 2)):
+        raise DataError(
+            f"The column {name!r} has {len(classes):,} different values in {len(values):,} rows, too many for classes; "
+            f"choose another target{', or regression' if numeric else ''}{odd_one(values)}."
+        )
+    places = {label: place for place, label in enumerate(classes)}
+    target = np.array([places[label] for label in labels], dtype=np.int64)[codes]
+    return {"target": target, "target_kind": "class", "target_name": name, "classes": tuple(classes)}
+
+
+def _number_target(numbers: np.ndarray, name: str) -> dict[str, Any]:
+    if not (abs(numbers) < LARGEST).all():
+        raise DataError(f"The column {name!r} holds infinite or far too large numbers; remove those rows.")
+    if numbers.min() == numbers.max():
+        raise DataError(f"The column {name!r} has the same value in every row, so there is nothing to predict.")
+    return {"target": numbers[:, None], "target_kind": "number", "target_name": name}
+
+
+def _parts(known: pd.DataFrame, inputs: list[Plan], warnings: list[str], rest: Mapping[str, Any]) -> list[Raw]:
+    """The fields that columns become: one of features, one of numbers for an embedding, one of each text."""
+    table = Table(name="features", written=dict(known.attrs.get("written", {})), **rest)
+    indexed: dict[str, Labels] = {}
+    settings: dict[str, Any] = {}
+    own: list[Raw] = []
+    texts = [plan for plan in inputs if plan.kind == "text"]
+    for plan in inputs:
+        name = plan.name
+        said = plan.choice.model_dump(mode="json", exclude_none=True, exclude={"kind", "role"})
+        found = arrow_table.sound(known, name) if plan.kind == "number" else None
+        if found is not None:
+            table.numbers[name], table.settings[name] = found, said
+            continue
+        values = known[name]
+        if plan.kind == "text":
+            field = "text" if len(texts) == 1 and "text" not in {one.name for one in inputs if one != plan} else name
+            field = _free(field, ["features", "categories"])
+            own.append(
+                Texts(name=field, column=name, texts=arrow_table.texts(known, name, values), settings=said, **rest)
+            )
+        elif plan.kind == "category":
+            labels, numeric = column_conversion.labels(values, name)
+            labels = arrow_table.labels(known, name, labels)
+            said |= {"numeric": True} if numeric else {}
+            if said.get("encode") == "own":
+                field = _free(name, ["features", "categories"])
+                own.append(Categories(name=field, columns={name: labels}, settings={name: said}, **rest))
+            elif said.get("encode") == "index":
+                indexed[name], settings[name] = labels, said
+            else:
+                table.categories = {**table.categories, name: labels}
+                table.settings[name] = said
+        else:
+            _add_numbers(table, plan, values, said, warnings, known)
+    whole: list[Raw] = [table] if table.numbers or table.categories else []
+    if indexed:
+        whole.append(Categories(name="categories", columns=indexed, settings=settings, **rest))
+    return whole + own
+
+
+def _add_numbers(
+    table: Table, plan: Plan, values: pd.Series, said: dict[str, Any], warnings: list[str], known: pd.DataFrame
+) -> None:
+    """A column of numbers, of yes and no, or of dates, whose parts are numbers."""
+    name = plan.name
+    table.settings[name] = said
+    if plan.kind == "date":
+        parts = column_conversion.date_parts(
+            column_conversion.dates(values, name, warnings), plan.choice.parts or PARTS
+        )
+        for part, column in parts.items():
+            own = _free(f"{name} ({part})", known.columns)
+            table.numbers[own], table.dates[own] = arrow_table.numbers(known, name, column, part), (name, part)
+        return
+    if plan.kind == "boolean" and plan.choice.kind:
+        table.numbers[name] = arrow_table.numbers(known, name, column_conversion.yes_and_no(values, name), "yes")
+        table.booleans |= {name}
+        return
+    found = column_conversion.numbers(values, name, warnings, known.attrs.get("decimal", "."))
+    if found is not None:
+        table.numbers[name] = arrow_table.numbers(
+            known, name, found, "" if column_conversion.stands(values) else "numbers"
+        )
+
+
+def _free(name: str, taken: Any) -> str:
+    while name in taken:
+        name += "'"
+    return name
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)[:200]

@@ -1,0 +1,111 @@
+"""Arrays from NPY and IDX files: their headers are checked before anything is read, and nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+from typing import Any
+
+import numpy as np
+
+from netloom.data import file_types
+from netloom.data.limits import MAX_FILE_BYTES, MAX_STORED_BYTES
+from netloom.data.schema import DataError
+from netloom.data.uploads.source import Source
+
+MAX_AXES = 5
+
+
+def read_array(source: Source, name: str) -> np.ndarray:
+    """A file as an array of numbers or texts.
+
+    Raises:
+        DataError: it is damaged, holds Python objects, or is too large.
+    """
+    limit = min(MAX_STORED_BYTES, MAX_FILE_BYTES * 2)
+    content = source.members.read(name, limit)
+    return _idx(content, name) if source.members.form(name) == file_types.IDX else _npy(content, name)
+
+
+def shape_of(source: Source, name: str) -> tuple[tuple[int, ...], str]:
+    """The shape and the type of an array, from its header alone.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    head = source.members.head(name)
+    if source.members.form(name) == file_types.IDX:
+        return _idx_shape(head, name), file_types.IDX_TYPES[head[2]][1:]
+    shape, _, dtype = _npy_header(io.BytesIO(head), name)
+    return shape, str(dtype)
+
+
+def _idx_shape(content: bytes, name: str) -> tuple[int, ...]:
+    axes = content[3]
+    if len(content) < 4 + 4 * axes:
+        raise DataError(f"{name[:100]!r} begins like an IDX file, but ends within its header.")
+    return struct.unpack_from(f">{axes}I", content, 4)
+
+
+def _idx(content: bytes, name: str) -> np.ndarray:
+    """http://yann.lecun.com/exdb/mnist/ describes the form."""
+    shape = _idx_shape(content, name)
+    dtype = np.dtype(file_types.IDX_TYPES[content[2]])
+    start, wanted = 4 + 4 * len(shape), math.prod(shape) * dtype.itemsize
+    if len(content) - start != wanted:
+        raise DataError(
+            f"{name[:100]!r} is an IDX file of shape {_shown(shape)}, which takes {wanted:,} bytes, but has "
+            f"{len(content) - start:,}; it is cut short or damaged; copy it again."
+        )
+    found = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    return found.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _npy_header(stream: io.BytesIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(stream, max_header_size=10_000)
+    except Exception:
+        # A damaged header raises many kinds of errors; each means the same to a person.
+        raise DataError(
+            f"{name[:100]!r} is no NPY array that can be read: its header is damaged; save it again with numpy.save."
+        ) from None
+    if dtype.hasobject:
+        raise DataError(
+            f"{name[:100]!r} holds Python objects, which is refused because opening them can run a program; "
+            "save it as an array of numbers or texts."
+        )
+    if dtype.names is not None:
+        raise DataError(f"{name[:100]!r} holds records with fields {dtype.names[:5]}; save it as CSV or Parquet.")
+    if dtype.kind not in "biufUS" or len(shape) > MAX_AXES:
+        raise DataError(f"{name[:100]!r} holds {dtype} of shape {_shown(shape)}; arrays of numbers or texts are read.")
+    return shape, fortran, dtype
+
+
+def _npy(content: bytes, name: str) -> np.ndarray:
+    stream = io.BytesIO(content)
+    shape, fortran, dtype = _npy_header(stream, name)
+    start, wanted = stream.tell(), math.prod(shape) * dtype.itemsize
+    if len(content) - start != wanted:
+        raise DataError(
+            f"{name[:100]!r} is an array of shape {_shown(shape)}, which takes {wanted:,} bytes, but has "
+            f"{len(content) - start:,}; it is cut short or damaged; copy it again."
+        )
+    if not wanted:
+        return np.zeros(shape, dtype)
+    found = np.frombuffer(content, dtype, offset=start).reshape(shape[::-1] if fortran else shape)
+    return found.T if fortran else found
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return " × ".join(f"{length:,}" for length in shape) or "a single number"
+
+
+def as_column(values: np.ndarray) -> Any:
+    """An array (R,) as the column of a table, texts as texts."""
+    import pandas as pd
+
+    texts = np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values
+    return pd.array(texts.astype(str), dtype="string") if texts.dtype.kind == "U" else texts

@@ -1,0 +1,115 @@
+"""Pictures in folders: the folder that a picture lies in is its class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data import file_types
+from netloom.data.raw_dataset import Images, Raw
+from netloom.data.schema import DataError
+from netloom.data.splits.given_splits import refuse_as_classes
+from netloom.data.uploads.filetables import stated_parts
+from netloom.data.uploads.images import GREY, SIZE, brought_to, load_arrays, read_pictures, set_given, thumbnails
+from netloom.data.uploads.members import PICTURE_SUFFIXES, parts_of
+from netloom.data.uploads.source import Source
+from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class PictureFolders(Reader):
+    """One folder per class."""
+
+    name = "picture_folders"
+    title = "Pictures in folders"
+    about = "A zip of pictures: the folder that a picture lies in is its class, such as cats/1.png and dogs/1.png."
+    kind = "image"
+
+    def likely(self, source: Source) -> float:
+        found = _pictures(source)
+        if len(set(_told(source, found)[0])) > 1:
+            return 0.7
+        return 0.01 if source.members.of(file_types.PICTURE) and not source.alone else 0.0  # to say what is wrong
+
+    def questions(self, source: Source, answers: Answers) -> list[Question]:
+        return [SIZE, GREY]
+
+    def learned(self, source: Source, answers: Answers) -> str:
+        classes = sorted(set(_told(source, _pictures(source))[0]))
+        return f"To tell which of {len(classes)} classes a picture belongs to: {', '.join(classes[:6])}" + (
+            ", …" if len(classes) > 6 else "."
+        )
+
+    def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
+        import pandas as pd
+
+        every = _pictures(source)
+        classes = dict(zip(every, _told(source, every)[0], strict=True))
+        names = spread(every, PREVIEWED)
+        return pd.DataFrame(
+            {"picture": thumbnails(source, names), "class": [classes[name] for name in names], "file": names}
+        )
+
+    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+        names = _pictures(source)
+        labels, parts = _told(source, names)
+        classes = sorted(set(labels))
+        if not names:
+            raise DataError(
+                "The zip holds no pictures (PNG, JPEG, BMP, GIF, WebP or TIFF) in folders, one folder per class."
+            )
+        refuse_as_classes([parts_of(name)[-2] for name in names] if len(classes) < 2 else classes, "picture")
+        if len(classes) < 2:
+            raise DataError(
+                "The zip needs pictures in at least two folders, one per class, such as cats/1.png and dogs/1.png."
+            )
+        pixels = read_pictures(source, names, tell)
+        numbers = {name: number for number, name in enumerate(classes)}
+        arrays: dict[str, Any] = {"pixels": pixels, "labels": np.array([numbers[label] for label in labels])}
+        if parts is not None:
+            arrays["parts"] = parts
+        tell(0.88, "Keeping them")
+        np.savez(folder / "images.npz", **arrays)
+        summary = f"{len(names):,} pictures of {len(classes)} classes"
+        return Kept(len(names), summary, extra={"classes": classes, "side": pixels.shape[1]})
+
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+        chosen = check_options(options, [SIZE, GREY], "", "Pictures")
+        arrays = load_arrays(folder)
+        raw = Images(
+            name="image",
+            target=arrays["labels"].astype(np.int64),
+            target_kind="class",
+            target_name="class",
+            classes=tuple(meta["classes"]),
+            pixels=brought_to(arrays["pixels"], chosen["size"], chosen["grey"]),
+        )
+        set_given(raw, arrays.get("parts"))
+        return raw
+
+
+def _pictures(source: Source) -> list[str]:
+    """The pictures in folders. One by its name alone counts, too, as reading it then says what is wrong with it."""
+    return [
+        name
+        for name in source.names
+        if len(parts_of(name)) > 1
+        and (name.lower().endswith(PICTURE_SUFFIXES) or source.members.form(name) == file_types.PICTURE)
+    ]
+
+
+def _told(source: Source, names: Sequence[str]) -> tuple[list[str], np.ndarray | None]:
+    """The class of each picture, the innermost folder that is no part of a split, and its part where one is said."""
+    told = stated_parts(source, names)
+    return [(told.rest(name)[-2:-1] or ("",))[0][:100] for name in names], told.of(names)
+
+
+def spread(names: Sequence[str], count: int) -> list[str]:
+    """Some of many names, from all over."""
+    step = max(1, len(names) // count)
+    return list(names[::step])[:count]

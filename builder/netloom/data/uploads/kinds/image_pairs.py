@@ -1,0 +1,151 @@
+"""Pairs of pictures with a label, such as same and different, for networks with twins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data import file_types
+from netloom.data.paired_fields import Twins
+from netloom.data.raw_dataset import Images, Raw
+from netloom.data.schema import DataError
+from netloom.data.splits.given_splits import NO_PART, file_parts
+from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
+from netloom.data.uploads.images import GREY, SIZE, brought_to, load_arrays, read_pictures, thumbnails
+from netloom.data.uploads.source import Source
+from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, target_of
+from netloom.data.uploads.upload_kind import (
+    PREVIEWED,
+    Answers,
+    Kept,
+    Question,
+    Reader,
+    Tell,
+    check_options,
+    with_default,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIRST = Question("first", "First file", "choice", "The column that names the first picture", when_added=True)
+SECOND = Question("second", "Second file", "choice", "The column that names the second picture", when_added=True)
+TARGET = Question("target", "Column to predict", "choice", "What is to be predicted from the pair")
+
+
+class PicturePairs(Reader):
+    """Two pictures by row of a table."""
+
+    name = "picture_pairs"
+    title = "Pairs of pictures"
+    about = "A zip of pictures and a table whose rows name two of them and say whether they belong together."
+    kind = "image"
+    target_question = "target"
+
+    def likely(self, source: Source) -> float:
+        pictures = source.members.of(file_types.PICTURE)
+        found = naming_table(source, pictures) if pictures else None
+        return 0.9 if found is not None and len(found.columns) == 2 and found.labels(*found.columns) else 0.0
+
+    def questions(self, source: Source, answers: Answers) -> list[Question]:
+        found = _naming(source)
+        naming = found.columns
+        first = str(answers.get("first", naming[0]))
+        second = next((column for column in naming if column != first), naming[-1])
+        named = (first, str(answers.get("second", second)))
+        labels, every = found.labels(*named), label_columns(found.table, named)
+        if not labels:
+            raise DataError(
+                f"{found.name[:100]!r} names two files by row, but has no other column that says what they are."
+            )
+        return [
+            with_default(FIRST, naming[0], naming),
+            with_default(SECOND, second, naming),
+            with_default(TARGET, labels[-1], every),
+            TASK,
+            SIZE,
+            GREY,
+            with_default(SPLIT, found.split, every),
+        ]
+
+    def learned(self, source: Source, answers: Answers) -> str:
+        return f"To tell {answers.get('target')!r} from two pictures, by the same network for both."
+
+    def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
+        import pandas as pd
+
+        table = self._rows(source, answers, []).head(PREVIEWED).reset_index(drop=True)
+        pictures = {
+            f"picture {place}": thumbnails(source, [str(name) for name in table[answers[column]]])
+            for place, column in enumerate(("first", "second"), 1)
+        }
+        return pd.concat([pd.DataFrame(pictures), table], axis=1)
+
+    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+        notes: list[str] = []
+        table = self._rows(source, answers, notes)
+        pairs = table[[answers["first"], answers["second"]]].to_numpy()
+        names = sorted({str(name) for name in pairs.ravel()})
+        pixels = read_pictures(source, names, tell)
+        place = {name: number for number, name in enumerate(names)}
+        tell(0.88, "Keeping them")
+        numbers = np.array([[place[str(name)] for name in row] for row in pairs])
+        arrays: dict[str, Any] = {"pixels": pixels, "pairs": numbers}
+        said = file_parts(names).of(names)
+        if said is not None:
+            arrays["parts"] = _of_both(said[numbers], notes)
+        np.savez(folder / "images.npz", **arrays)
+        labels = label_columns(table, [answers["first"], answers["second"]])
+        table[labels].to_parquet(folder / "labels.parquet")
+        summary = f"{len(table):,} pairs of {len(names):,} pictures; predicts {answers['target']}"
+        return Kept(len(table), summary, labels, notes, {"side": pixels.shape[1]})
+
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+        import pandas as pd
+
+        table = pd.read_parquet(folder / "labels.parquet")
+        asked = [
+            with_default(TARGET, meta["options"]["target"], list(table.columns)),
+            TASK,
+            SIZE,
+            GREY,
+            with_default(SPLIT, meta["options"].get("split"), list(table.columns)),
+        ]
+        chosen = check_options(options, asked, str(meta["title"]), "Pairs of pictures")
+        warnings: list[str] = []
+        known = known_rows(table, [chosen["target"]], warnings)
+        arrays = load_arrays(folder)
+        pixels = brought_to(arrays["pixels"], chosen["size"], chosen["grey"])
+        rows = known.index.to_numpy()
+        pairs = arrays["pairs"][rows]
+        target = target_of(known[chosen["target"]], chosen["task"], str(meta["title"]))
+        rest = {"target": target["target"], "target_kind": target["target_kind"]}
+        parts = tuple(
+            Images(name=name, pixels=pixels[pairs[:, place]], **rest) for place, name in enumerate(("first", "second"))
+        )
+        given = parts_said(known, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None)
+        return Twins(name="", parts=parts, warnings=warnings, given=given, **target)
+
+    def _rows(self, source: Source, answers: Answers, notes: list[str]) -> pd.DataFrame:
+        found = _naming(source)
+        notes += found.notes
+        return rows_of(found.table, [answers["first"], answers["second"]], source.members.of(file_types.PICTURE), notes)
+
+
+def _naming(source: Source) -> NamingTable:
+    found = naming_table(source, source.members.of(file_types.PICTURE))
+    if found is None or len(found.columns) < 2:
+        raise DataError("No table beside the pictures names two of them by row, each in a column of its own.")
+    return found
+
+
+def _of_both(parts: np.ndarray, notes: list[str]) -> np.ndarray:
+    """The part of each pair (R,) of pictures in parts (R, 2); a pair from two parts is in none, as training would see a
+    picture that is measured on."""
+    same = parts[:, 0] == parts[:, 1]
+    if not same.all():
+        notes.append(f"{int((~same).sum()):,} pairs of pictures from two parts of the split were left out.")
+    return np.where(same, parts[:, 0], NO_PART)

@@ -1,0 +1,131 @@
+"""Pictures with a table beside them that says a class or a number for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data import file_types
+from netloom.data.raw_dataset import Images, Raw
+from netloom.data.schema import DataError
+from netloom.data.splits.given_splits import file_parts
+from netloom.data.tables.table_dataset import default_target
+from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
+from netloom.data.uploads.images import GREY, SIZE, brought_to, load_arrays, read_pictures, set_given, thumbnails
+from netloom.data.uploads.source import Source
+from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, target_of
+from netloom.data.uploads.upload_kind import (
+    PREVIEWED,
+    Answers,
+    Kept,
+    Question,
+    Reader,
+    Tell,
+    check_options,
+    with_default,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE = Question("file", "File column", "choice", "Which names the picture of each row", when_added=True)
+TARGET = Question("target", "Column to predict", "choice", "What is to be predicted from a picture")
+
+
+class LabelledPictures(Reader):
+    """Pictures and a table of labels: classes, or numbers for regression."""
+
+    name = "labelled_pictures"
+    title = "Pictures and a table"
+    about = "A zip of pictures and a table (CSV, JSON, Parquet) that names each file and says its class or number."
+    kind = "image"
+    target_question = "target"
+
+    def likely(self, source: Source) -> float:
+        pictures = source.members.of(file_types.PICTURE)
+        found = naming_table(source, pictures) if pictures else None
+        return 0.8 if found is not None and found.labels(*found.columns[:1]) else 0.0
+
+    def questions(self, source: Source, answers: Answers) -> list[Question]:
+        found = self._naming(source)
+        file, table = str(answers.get("file", found.columns[0])), found.table
+        labels = found.labels(file)
+        if not labels:
+            raise DataError(f"{found.name[:100]!r} names files, but has no other column that says what they are.")
+        guess = default_target(table[labels])
+        return [
+            with_default(FILE, found.columns[0], found.columns),
+            with_default(TARGET, guess, label_columns(table, [file])),
+            TASK,
+            SIZE,
+            GREY,
+            with_default(SPLIT, found.split, label_columns(table, [file])),
+        ]
+
+    def learned(self, source: Source, answers: Answers) -> str:
+        return f"To tell {answers.get('target')!r} from a picture."
+
+    def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
+        import pandas as pd
+
+        table = self._rows(source, answers, []).head(PREVIEWED)
+        names = [str(name) for name in table[answers["file"]]]
+        pictures = pd.DataFrame({"picture": thumbnails(source, names)})
+        return pd.concat([pictures, table.reset_index(drop=True)], axis=1)
+
+    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+        notes: list[str] = []
+        table = self._rows(source, answers, notes)
+        names = [str(name) for name in table[answers["file"]]]
+        pixels = read_pictures(source, names, tell)
+        tell(0.88, "Keeping them")
+        arrays: dict[str, Any] = {"pixels": pixels}
+        parts = file_parts(names).of(names)
+        if parts is not None:
+            arrays["parts"] = parts
+        np.savez(folder / "images.npz", **arrays)
+        table.drop(columns=answers["file"]).to_parquet(folder / "labels.parquet")
+        labels = label_columns(table, [answers["file"]])
+        summary = f"{len(names):,} pictures; predicts {answers['target']}"
+        return Kept(len(names), summary, labels, notes, {"side": pixels.shape[1]})
+
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+        import pandas as pd
+
+        table = pd.read_parquet(folder / "labels.parquet")
+        asked = [
+            with_default(TARGET, meta["options"]["target"], list(table.columns)),
+            TASK,
+            SIZE,
+            GREY,
+            with_default(SPLIT, meta["options"].get("split"), list(table.columns)),
+        ]
+        chosen = check_options(options, asked, str(meta["title"]), "Pictures")
+        warnings: list[str] = []
+        known = known_rows(table, [chosen["target"]], warnings)
+        arrays = load_arrays(folder)
+        rows = known.index.to_numpy()
+        raw = Images(
+            name="image",
+            warnings=warnings,
+            pixels=brought_to(arrays["pixels"][rows], chosen["size"], chosen["grey"]),
+            **target_of(known[chosen["target"]], chosen["task"], str(meta["title"])),
+        )
+        set_given(raw, parts_said(known, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
+        return raw
+
+    def _naming(self, source: Source) -> NamingTable:
+        found = naming_table(source, source.members.of(file_types.PICTURE))
+        if found is None:
+            raise DataError(
+                "No table beside the pictures names them; it needs a column with the files' names, such as cat1.png."
+            )
+        return found
+
+    def _rows(self, source: Source, answers: Answers, notes: list[str]) -> pd.DataFrame:
+        found = self._naming(source)
+        notes += found.notes
+        return rows_of(found.table, [answers["file"]], source.members.of(file_types.PICTURE), notes)

@@ -1,0 +1,100 @@
+"""Who rated what, and how: rows of a user, an item and a rating."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data.multi_field import Categories, Several
+from netloom.data.raw_dataset import Raw
+from netloom.data.schema import DataError
+from netloom.data.tables import column_conversion
+from netloom.data.uploads.source import Source
+from netloom.data.uploads.tabular import Tabular, known_rows, no_number, numeric, parts_of_rows
+from netloom.data.uploads.upload_kind import Answers, Question
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_USER = re.compile(r"(?i)(user|customer|member|reviewer|person|reader|viewer|account)([ _-]?(id|name|no))?s?")
+_ITEM = re.compile(r"(?i)(item|movie|film|book|product|song|artist|track|game|article|asin|isbn|restaurant|anime)"
+                   r"([ _-]?(id|name|no|title))?s?")  # fmt: skip
+_RATING = re.compile(r"(?i)(ratings?|stars?|scores?|overall|points|preference)([ _-]?value)?")
+
+
+class Ratings(Tabular):
+    """User, item and rating."""
+
+    name = "ratings"
+    title = "Ratings"
+    about = "One rating on each row: a column of users, one of items such as films, and one with the rating."
+    kind = "table"
+    target_question = "rating"
+    asked = (
+        Question("user", "User", "choice", "Who rated"),
+        Question("item", "Item", "choice", "What was rated"),
+        Question("rating", "Rating", "choice", "The number that is to be predicted"),
+    )
+
+    def suits(self, table: pd.DataFrame) -> float:
+        found = [
+            any(pattern.fullmatch(str(name).strip()) for name in table.columns) for pattern in (_USER, _ITEM, _RATING)
+        ]
+        return 0.9 if all(found) and table.shape[1] <= 6 else 0.0
+
+    def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        columns = [str(name) for name in table.columns]
+        for place, (name, pattern) in enumerate((("user", _USER), ("item", _ITEM), ("rating", _RATING))):
+            named = [column for column in columns if pattern.fullmatch(column.strip()) and column not in found.values()]
+            rest = [column for column in columns if column not in found.values()] or columns
+            if name == "rating":
+                rest = [column for column in numeric(table) if column in rest] or rest
+            found[name] = answers.get(name) or (named or rest[min(0 if place < 2 else -1, len(rest) - 1) :])[0]
+        return found
+
+    def learned(self, source: Source, answers: Answers) -> str:
+        return (
+            f"To tell the {answers.get('rating')!r} that a {answers.get('user')!r} gives to a {answers.get('item')!r}."
+        )
+
+    def said(self, answers: Answers) -> str:
+        return f"{answers['rating']} that {answers['user']} gives to {answers['item']}"
+
+    def from_table(
+        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+    ) -> Raw:
+        chosen = options
+        columns = [chosen["user"], chosen["item"], chosen["rating"]]
+        if len(set(columns)) < 3:
+            raise DataError("The user, the item and the rating are three different columns.")
+        if chosen["rating"] not in numeric(table):
+            raise no_number(
+                table[chosen["rating"]],
+                f"{chosen['rating']!r} holds no numbers, so it is no rating; choose the column of ratings.",
+            )
+        warnings: list[str] = []
+        known = known_rows(table, columns, warnings)
+        ratings = known[chosen["rating"]].to_numpy(dtype=np.float64)
+        if not np.isfinite(ratings).all() or abs(ratings).max() > 1e100:
+            raise DataError(
+                f"The column {chosen['rating']!r} holds infinite or far too large numbers; remove those rows."
+            )
+        if ratings.min() == ratings.max():
+            raise DataError(f"Every rating is {ratings[0]:g}, so there is nothing to predict.")
+        given = parts_of_rows(parts, known)
+        twice = int(known.duplicated([chosen["user"], chosen["item"]]).sum())
+        if twice:
+            warnings.append(f"{twice:,} rows rate what the same user rated before; both ratings are used.")
+        rest: dict[str, Any] = {"target": ratings[:, None], "target_kind": "number"}
+        fields = tuple(_named(name, chosen[name], known[chosen[name]], rest) for name in ("user", "item"))
+        return Several(name="", target_name=chosen["rating"], parts=fields, warnings=warnings, given=given, **rest)
+
+
+def _named(field: str, column: str, values: pd.Series, rest: dict[str, Any]) -> Categories:
+    """Users or items as categories; those that are numbers are named in one way, however a file writes them."""
+    labels, numeric = column_conversion.labels(values, column)
+    settings = {column: {"numeric": True}} if numeric else {}
+    return Categories(name=field, columns={column: labels}, settings=settings, **rest)

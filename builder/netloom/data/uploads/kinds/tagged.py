@@ -1,0 +1,231 @@
+"""Words in columns with a tag each, as CoNLL's tasks have them: a word by line, an empty line between sentences."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data import file_types
+from netloom.data.limits import MAX_FILE_BYTES, MAX_ROWS
+from netloom.data.preparation.fitting import LENGTH_LIMIT, UNKNOWN_TOKENS
+from netloom.data.raw_dataset import Raw, TaggedTexts
+from netloom.data.schema import DataError
+from netloom.data.splits.given_splits import file_parts
+from netloom.data.tables.readers import decoded
+from netloom.data.uploads.images import set_given
+from netloom.data.uploads.source import Source
+from netloom.data.uploads.upload_kind import (
+    PREVIEWED,
+    Answers,
+    Kept,
+    Question,
+    Reader,
+    Tell,
+    check_options,
+    with_default,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TAG = re.compile(r"O|[BIESLUM]-\S{1,80}")
+_SAMPLE_LINES = 400
+_MOST_ODD = 0.1  # of the lines of a sample; reading them says what is wrong with those
+MAX_TAGS = 400
+COLUMN = Question("column", "Tag column", "whole", "Which column holds the tags, counted from 1; 0 is the last", low=0,
+                  high=30, default=0, when_added=True)  # fmt: skip
+Sentence = tuple[list[str], list[str]]
+
+
+class Tagged(Reader):
+    """Sentences whose words are tagged."""
+
+    name = "tagged"
+    title = "Tagged words (CoNLL)"
+    about = (
+        "A word on each line with its tag behind it, and an empty line between sentences, as in CoNLL's tasks; tags of "
+        "entities are O, B-kind and I-kind. The words stay as they are, none is split. Several files (train, dev, "
+        "test) in a zip are kept apart."
+    )
+    kind = "text"
+
+    def likely(self, source: Source) -> float:
+        files = _files(source)
+        return 0.95 if files else 0.0
+
+    def questions(self, source: Source, answers: Answers) -> list[Question]:
+        return [with_default(COLUMN, 0)]
+
+    def learned(self, source: Source, answers: Answers) -> str:
+        kinds = sorted({tag for _, tags in _sentences(source, answers, 200) for tag in tags} - {"O"})
+        return f"To tell the tag of every word of a text, such as {', '.join(kinds[:5]) or 'O'}."
+
+    def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
+        import pandas as pd
+
+        rows = _sentences(source, answers, PREVIEWED)
+        return pd.DataFrame(
+            {"words": [" ".join(found) for found, _ in rows], "tags": [" ".join(tags) for _, tags in rows]}
+        )
+
+    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+        import pandas as pd
+
+        files = _files(source) or source.members.of(file_types.TEXT)
+        told = file_parts(files)
+        notes: list[str] = []
+        texts: list[list[str]] = []
+        tags: list[str] = []
+        origin: list[str] = []
+        mended = Counter[str]()
+        for place, name in enumerate(files):
+            tell(0.1 + 0.7 * place / len(files), f"Reading {name}")
+            for found, marked in _read(source, name, answers, None):
+                texts.append(found)
+                tags.append(" ".join(_bio(marked, mended)))
+                origin.append(name)
+            if len(texts) > MAX_ROWS:
+                raise DataError(f"These files hold more than {MAX_ROWS:,} sentences; bring a part of them.")
+        if not texts:
+            raise DataError(f"{source.filename[:100]!r} has no sentences of words with tags.")
+        notes += [f"{count:,} tags {what}." for what, count in mended.items()]
+        table = pd.DataFrame({"words": texts, "tags": tags})
+        parts = told.of(origin)
+        if parts is not None:
+            table["part"] = parts
+        names = _tag_names(tags)
+        table.to_parquet(folder / "tagged.parquet")
+        kinds = sum(name != "O" for name in names)
+        cut = sum(len(found) > LENGTH_LIMIT for found in texts)
+        if cut:
+            notes.append(f"{cut:,} sentences have more than {LENGTH_LIMIT} words; those behind are not read.")
+        return Kept(len(table), f"{len(table):,} sentences, {kinds} tags besides O", ("text", "tags"), notes)
+
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+        import pandas as pd
+
+        check_options(options, [], str(meta["title"]), "Tagged words")
+        table = pd.read_parquet(folder / "tagged.parquet")
+        names = _tag_names(list(table["tags"]))
+        if len(names) < 2:
+            raise DataError(
+                f"Every word has the same tag, {names[0] if names else 'none'!r}, so there is nothing to tell."
+            )
+        # Of what was brought once, words were split as those of other texts are, and that is what networks learned.
+        parted = [list(found) for found in table["words"]] if "words" in table else []
+        raw = TaggedTexts(
+            name="text",
+            target=np.arange(len(table)),
+            target_kind="tags",
+            target_name="tags",
+            classes=names,
+            tag_names=names,
+            texts=[" ".join(found) for found in parted] or list(table["text"]),
+            parted=parted,
+            tags=[text.split() for text in table["tags"]],
+        )
+        set_given(raw, table["part"].to_numpy() if "part" in table else None)
+        return raw
+
+
+def _files(source: Source) -> list[str]:
+    """The files that look like words with tags."""
+    return [name for name in source.members.of(file_types.TEXT) if _looks_tagged(source, name)]
+
+
+def _looks_tagged(source: Source, name: str) -> bool:
+    try:
+        text = source.members.head(name).decode("utf-8", "ignore")
+    except DataError:
+        return False
+    lines = [line.split() for line in text.splitlines()[:_SAMPLE_LINES]]
+    lines = lines[:-1] or lines  # the last may be cut
+    full = [line for line in lines if line and not line[0].startswith("#")]
+    odd = sum(len(line) < 2 or not _TAG.fullmatch(line[-1]) for line in full)
+    return len(full) >= 3 and odd <= _MOST_ODD * len(full)
+
+
+def _sentences(source: Source, answers: Answers, count: int) -> list[Sentence]:
+    files = _files(source) or source.members.of(file_types.TEXT)
+    if not files:
+        raise DataError("Tagged words are a plain text, with a word and its tag on every line.")
+    return _read(source, files[0], answers, count)
+
+
+def _read(source: Source, name: str, answers: Answers, most: int | None) -> list[Sentence]:
+    """The sentences of a file, at most so many.
+
+    Raises:
+        DataError: a line has no tag.
+    """
+    text, _ = decoded(source.members.read(name, MAX_FILE_BYTES), name)
+    column = int(answers.get("column", 0) or 0)
+    found: list[Sentence] = []
+    begun: Sentence = ([], [])
+    width = 0  # of the lines of a sentence
+    for number, line in enumerate([*text.replace("\0", " ").splitlines(), ""], 1):
+        cells = line.split("\t") if "\t" in line else line.split()
+        cells = [cell.strip() for cell in cells]
+        if not any(cells) or cells[0] == "-DOCSTART-" or _is_comment(line, cells):
+            if begun[0]:
+                found.append(begun)
+                begun = ([], [])
+            if most is not None and len(found) >= most:
+                break
+            continue
+        if len(cells) < 2 or column > len(cells) or not cells[column - 1]:
+            raise DataError(
+                f"Line {number:,} of {name[:80]!r} has no tag behind its word: {line[:60]!r}; each line has a word and "
+                "a tag with a tab or a blank between them."
+            )
+        if begun[0] and len(cells) != width:
+            raise DataError(
+                f"Line {number:,} of {name[:80]!r} has {len(cells)} columns where the line before has {width}: "
+                f"{line[:60]!r}; each line of a sentence has as many."
+            )
+        width = len(cells)
+        begun[0].append((cells[0] if column != 1 else cells[1]) or UNKNOWN_TOKENS[1])
+        begun[1].append(cells[column - 1])
+    return found
+
+
+def _is_comment(line: str, cells: list[str]) -> bool:
+    """Whether a line is a remark, and no tagged #."""
+    return line.startswith("#") and (len(cells) == 1 or ("\t" not in line and not _TAG.fullmatch(cells[-1])))
+
+
+def _bio(tags: list[str], mended: Counter[str]) -> list[str]:
+    """Tags of entities in BIO; other tags, such as parts of speech, are left as they are."""
+    if not all(_TAG.fullmatch(tag) for tag in tags):
+        return [re.sub(r"\s", "_", tag)[:80] for tag in tags]
+    found: list[str] = []
+    before = "O"
+    for tag in tags:
+        mark, _, kind = tag.partition("-")
+        if mark in "SU" and kind:
+            mended["of single words (S- or U-) are taken as B-"] += 1
+            tag = f"B-{kind}"
+        elif mark in "ELM" and kind:
+            mended["within or at the end of an entity (E-, L- or M-) are taken as I-"] += 1
+            tag = f"I-{kind}"
+        if tag.startswith("I-") and before.partition("-")[2] != kind:
+            mended["that go on with no entity (I- after another kind or O) are taken as its begin, B-"] += 1
+            tag = f"B-{kind}"
+        found.append(tag)
+        before = tag
+    return found
+
+
+def _tag_names(tags: list[str]) -> tuple[str, ...]:
+    """All tags, O before the others."""
+    found = {tag for line in tags for tag in line.split()}
+    # An entity of several words may be met in training alone as one of a single word.
+    found |= {f"I-{tag[2:]}" for tag in found if tag.startswith("B-")}
+    if len(found) > MAX_TAGS:
+        raise DataError(f"There are {len(found):,} different tags; at most {MAX_TAGS} can be told apart.")
+    return tuple(sorted(found, key=lambda tag: (tag != "O", tag[2:] if tag[1:2] == "-" else tag, tag)))

@@ -1,0 +1,82 @@
+"""Texts that are answered by texts, such as sentences and their translations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data.preparation.fitting import LENGTH_LIMIT
+from netloom.data.raw_dataset import Raw
+from netloom.data.schema import DataError
+from netloom.data.sequence_pairs import Pairs
+from netloom.data.uploads.source import Source
+from netloom.data.uploads.tabular import Tabular, known_rows, parts_of_rows, textual
+from netloom.data.uploads.upload_kind import Answers, Question
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Translation(Tabular):
+    """Two columns of texts: the second is written from the first."""
+
+    name = "translation"
+    title = "Texts and answers"
+    about = (
+        "Two columns of text, or two texts on each line with a tab between them: the second is written from the first."
+    )
+    kind = "text"
+    target_question = "answer"
+    asked = (
+        Question("text", "Text", "choice", "What is read"),
+        Question("answer", "Answer", "choice", "What is written, character by character"),
+    )
+
+    def suits(self, table: pd.DataFrame) -> float:
+        texts = textual(table)
+        if len(texts) != 2 or table.shape[1] != 2:
+            return 0.0
+        varied = all(table[name].nunique() > 0.5 * len(table) for name in texts)
+        return 0.6 if varied else 0.0
+
+    def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
+        texts = textual(table)
+        text = answers.get("text") or (texts or [str(table.columns[0])])[0]
+        others = [name for name in texts if name != text] or [str(table.columns[-1])]
+        return {"text": text, "answer": others[0]}
+
+    def learned(self, source: Source, answers: Answers) -> str:
+        return f"To write {answers.get('answer')!r} from {answers.get('text')!r}, character by character."
+
+    def said(self, answers: Answers) -> str:
+        return f"writes {answers['answer']} from {answers['text']}"
+
+    def from_table(
+        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+    ) -> Raw:
+        chosen = options
+        text, answer = chosen["text"], chosen["answer"]
+        if text == answer:
+            raise DataError(f"{text!r} is both the text and its answer; choose two columns.")
+        warnings: list[str] = []
+        known = known_rows(table, [text, answer], warnings)
+        answered = [" ".join(str(value).split()) for value in known[answer]]
+        long = sum(len(value) >= LENGTH_LIMIT for value in answered)
+        if long:
+            warnings.append(f"{long:,} answers are longer than {LENGTH_LIMIT - 1} characters and are cut.")
+        texts = [str(value) for value in known[text]]
+        # All rows of one text are in one part of the split, so that no text of the test was seen in training.
+        groups = np.unique(np.array(texts, dtype=object).astype(str), return_inverse=True)[1]
+        return Pairs(
+            name="text",
+            column=text,
+            target=np.arange(len(known)),
+            target_kind="sequence",
+            target_name=answer,
+            texts=texts,
+            answers=answered,
+            groups=groups,
+            given=parts_of_rows(parts, known),
+            warnings=warnings,
+        )

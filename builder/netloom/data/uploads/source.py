@@ -1,0 +1,239 @@
+"""What was brought, as readers see it: files whose forms are known, and the tables among them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netloom.data import file_types
+from netloom.data.limits import MAX_FILE_BYTES, MAX_MEMBERS, MAX_PICTURES, MAX_UNPACKED_BYTES
+from netloom.data.schema import DataError
+from netloom.data.tables.readers import TABLE_FORMS, read_table
+from netloom.data.tables.spreadsheets import sheets
+from netloom.data.tables.streaming_import import Incoming, incoming
+from netloom.data.uploads.joining import PART, joined
+from netloom.data.uploads.members import PICTURE_SUFFIXES, Files, Members, Zip, gunzip
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Content = bytes | Path | Mapping[str, bytes]
+
+
+class Source:
+    """A file, several files, a folder or a zip. `names` are the files in it."""
+
+    def __init__(self, members: Members, filename: str, large: Incoming | None = None) -> None:
+        self.members, self.filename, self.large = members, filename, large
+        self.names = members.names
+        self._tables: dict[tuple[str, str], tuple[pd.DataFrame, list[str]]] = {}
+        self._refused: dict[tuple[str, str], str] = {}
+        self._once: dict[Hashable, Any] = {}
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is a single file."""
+        return len(self.names) == 1
+
+    def form(self) -> str:
+        """The form of the only file; "" where there are several."""
+        return self.members.form(self.names[0]) if self.alone else ""
+
+    def tables(self) -> list[str]:
+        """The files that may be tables."""
+        return self.members.of(*TABLE_FORMS)
+
+    def table(self, name: str = "", sheet: str = "") -> tuple[pd.DataFrame, list[str]]:
+        """A file as a table, and what had to be assumed while reading it. It is read once. Of a `large` file, these are
+        the first rows.
+
+        Raises:
+            DataError: it is no table.
+        """
+        name = name or self.names[0]
+        key = (name, sheet)
+        if self.large is not None and key not in self._tables:
+            self._tables[key] = self.large.sample(), self.large.notes
+        if key in self._refused:
+            raise DataError(self._refused[key])
+        if key not in self._tables:
+            try:
+                content = self.members.read(name, MAX_FILE_BYTES)
+                self._tables[key] = read_table(content, self.members.form(name), self._shown(name), sheet)
+            except DataError as error:
+                self._refused[key] = str(error)
+                raise
+        return self._tables[key]
+
+    def together(self) -> tuple[pd.DataFrame, list[str]]:
+        """The tables whose names or folders say of which part of the split they are, below each other, with the column
+        `PART`; and what has to be said of them. They are joined once.
+
+        Raises:
+            DataError: there are none, one cannot be read, or they do not have the same columns.
+        """
+        key = ("", PART)
+        if key in self._refused:
+            raise DataError(self._refused[key])
+        if key not in self._tables:
+            try:
+                self._tables[key] = joined(self)
+            except DataError as error:
+                self._refused[key] = str(error)
+                raise
+        return self._tables[key]
+
+    def once(self, key: Hashable, work_out: Callable[[], Any]) -> Any:
+        """What is worked out of these files a single time."""
+        if key not in self._once:
+            self._once[key] = work_out()
+        return self._once[key]
+
+    def sheets(self) -> list[str]:
+        """The names of a spreadsheet's sheets; none for other files."""
+        if self.form() != file_types.EXCEL:
+            return []
+        return sheets(self.members.read(self.names[0], MAX_FILE_BYTES), self.filename)
+
+    def _shown(self, name: str) -> str:
+        return self.filename if self.alone else name
+
+
+def open_source(content: Content, filename: str) -> Source:
+    """Look at what was brought.
+
+    Raises:
+        DataError: it is empty, too large, means harm, or is nothing that can be read.
+    """
+    if isinstance(content, Path) and content.is_dir():
+        return Source(_folder(content), filename)
+    if isinstance(content, Mapping):
+        if len(content) != 1:
+            return Source(_several(content), filename)
+        ((filename, only),) = content.items()
+        return open_source(only, filename)
+    found = _large(content, filename)
+    if found is not None:
+        return found
+    data = _bytes(content)
+    if not data.strip():
+        raise DataError(f"{filename[:100]!r} is empty; choose the file that holds the data.")
+    if file_types.form_of(data[: file_types.HEAD_BYTES]) == file_types.GZIP:
+        data = gunzip(data, filename, MAX_FILE_BYTES)
+    form = file_types.form_of(data[: file_types.HEAD_BYTES])
+    if form == file_types.ZIP:
+        members = Zip(data, filename)
+        if not _is_office(members.names):
+            _refuse_nested(members)
+            return Source(members, filename)
+    refuse_unknown(form, data, filename)
+    one = Files({filename: data})
+    if form == file_types.ZIP:
+        one._forms[filename] = _office(members.names, filename)
+    return Source(one, filename)
+
+
+def _large(content: bytes | Path, filename: str) -> Source | None:
+    """A file that is a table too large to be read at once."""
+    try:
+        if isinstance(content, Path):
+            with content.open("rb") as file:
+                head = file.read(file_types.HEAD_BYTES)
+        else:
+            head = content[: file_types.HEAD_BYTES]
+        found = incoming(content, file_types.form_of(head), filename)
+    except OSError as error:
+        raise DataError(
+            f"{content if isinstance(content, Path) else filename} cannot be read: {error.strerror}."
+        ) from None
+    return None if found is None else Source(Files({filename: content}), filename, found)
+
+
+def refuse_unknown(form: str, data: bytes, filename: str) -> None:
+    """Raises:
+    DataError: the file is none that can be read.
+    """
+    if form:
+        return
+    words = file_types.refusal(data[: file_types.HEAD_BYTES])
+    if words:
+        raise DataError(f"{filename[:100]!r} is {words}.")
+    raise DataError(
+        f"{filename[:100]!r} is none of the files that can be read: tables (CSV, Parquet, JSON, Excel), arrays (NPZ, "
+        "NPY, IDX), text, pictures or sounds in a zip; what it holds is not known."
+    )
+
+
+def _is_office(names: tuple[str, ...]) -> bool:
+    return "[Content_Types].xml" in names
+
+
+def _office(names: tuple[str, ...], filename: str) -> str:
+    if "xl/workbook.xml" in names:
+        return file_types.EXCEL
+    what = "a Word document" if "word/document.xml" in names else "an Office document that is no spreadsheet"
+    raise DataError(f"{filename[:100]!r} is {what}; save its table as .xlsx or CSV, or its text as a plain text file.")
+
+
+def _refuse_nested(members: Members) -> None:
+    for name in members.names:
+        if members.form(name) == file_types.ZIP:
+            raise DataError(
+                f"{name[:100]!r} in the zip is an archive or an Office document itself, which is refused; "
+                "unpack it first, or save it as CSV."
+            )
+
+
+def _several(files: Mapping[str, bytes]) -> Members:
+    if not files:
+        raise DataError("No file was given.")
+    if sum(map(len, files.values())) > MAX_FILE_BYTES:
+        raise DataError(f"The files are too large; together at most {MAX_FILE_BYTES / 2**20:,.0f} MiB can be read.")
+    members = Files(files)
+    for name in members.names:
+        if members.form(name) == file_types.ZIP:
+            raise DataError(f"{name[:100]!r} is a zip or a spreadsheet; add it alone, not together with others.")
+    return members
+
+
+def _folder(folder: Path) -> Members:
+    """The files in a folder of this machine; links and hidden files are passed over."""
+    files: dict[str, bytes | Path] = {}
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = Path(place) / name
+            inside = path.relative_to(folder)
+            if path.is_symlink() or not path.is_file() or any(part.startswith(".") for part in inside.parts):
+                continue
+            files[(Path(folder.name) / inside).as_posix()] = path
+            total += path.stat().st_size
+    pictures = sum(name.lower().endswith(PICTURE_SUFFIXES) for name in files)
+    if len(files) - pictures > MAX_MEMBERS or pictures > MAX_PICTURES or total > MAX_UNPACKED_BYTES:
+        raise DataError(
+            f"The folder holds {len(files):,} files of {total / 2**20:,.0f} MiB; at most {MAX_MEMBERS:,} files, or "
+            f"{MAX_PICTURES:,} pictures, of {MAX_UNPACKED_BYTES / 2**20:,.0f} MiB can be read."
+        )
+    if not files:
+        raise DataError(f"The folder {folder.name[:100]!r} is empty; choose the one that holds the data.")
+    members = Files(files)
+    for name in members.names:
+        if members.form(name) == file_types.ZIP:
+            raise DataError(f"{name[:100]!r} in the folder is an archive or an Office document; add it alone.")
+    return members
+
+
+def _bytes(content: bytes | Path) -> bytes:
+    """The bytes of an upload, of which no more than is allowed are ever read."""
+    if isinstance(content, Path):
+        path = content
+        try:
+            with path.open("rb") as file:
+                content = file.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise DataError(f"The file is too large; at most {MAX_FILE_BYTES / 2**20:,.0f} MiB can be read.")
+    return content

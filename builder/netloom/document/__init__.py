@@ -1,0 +1,53 @@
+"""The document: projects, networks, nodes and edges; edits and their history; files. Imports no torch."""
+
+from netloom.document.augmentation_settings import Augment
+from netloom.document.editor import Editor, EditorState, wire
+from netloom.document.edits import Edit, EditError, apply
+from netloom.document.files import DocumentError, checked, dumps, loads, parse, read, to_json, write, write_bytes
+from netloom.document.project import (
+    SUBNETWORK,
+    DataChoice,
+    Edge,
+    Moments,
+    Network,
+    Node,
+    Note,
+    Preparation,
+    Project,
+    Value,
+    blank,
+    is_identifier,
+)
+from netloom.document.training_settings import Training
+
+__all__ = [
+    "SUBNETWORK",
+    "Augment",
+    "DataChoice",
+    "DocumentError",
+    "Edge",
+    "Edit",
+    "EditError",
+    "Editor",
+    "EditorState",
+    "Moments",
+    "Network",
+    "Node",
+    "Note",
+    "Preparation",
+    "Project",
+    "Training",
+    "Value",
+    "apply",
+    "blank",
+    "checked",
+    "dumps",
+    "is_identifier",
+    "loads",
+    "parse",
+    "read",
+    "to_json",
+    "wire",
+    "write",
+    "write_bytes",
+]

@@ -1,0 +1,206 @@
+"""Edits: pure functions from a project and an edit, as JSON, to a new project.
+
+The canvas, the inspector, quick fixes and imports all speak these. Undo needs no inverse: the editor keeps the old
+value, which shares all that did not change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from netloom.document import ports
+from netloom.document.files import explain
+from netloom.document.network_edits import COMPOSITIONS, CompositionError
+from netloom.document.project import MAX_EDGES, Edge, Network, Node, Note, Project
+
+Edit = Mapping[str, Any]
+MAX_BATCH = 5_000
+
+_Placed = TypeVar("_Placed", Node, Note)
+
+
+class EditError(ValueError):
+    """An edit that does not apply; the message is one sentence for people."""
+
+
+def apply(project: Project, edit: Edit) -> Project:
+    """The project after `edit`.
+
+    Raises:
+        EditError: the edit is malformed, or names what is not there.
+    """
+    if not isinstance(edit, Mapping):
+        raise EditError("An edit is a JSON object with a kind.")
+    kind = edit.get("kind")
+    try:
+        json.dumps(dict(edit), ensure_ascii=False).encode()
+        if kind == "batch":
+            return _batch(project, edit)
+        if kind == "project":
+            return _project(project, edit)
+        if isinstance(kind, str) and kind in COMPOSITIONS:
+            composed = COMPOSITIONS[kind](project, edit)
+            Project.model_validate(composed.model_dump(mode="json"))  # one that cannot be read again would be lost
+            return composed
+        change = _NETWORK_EDITS.get(kind) if isinstance(kind, str) else None
+        if change is None:
+            raise EditError(f"There is no edit of the kind {kind!r}.")
+        name = edit.get("network", project.main)
+        if not isinstance(name, str) or name not in project.networks:
+            raise EditError(f"There is no network {name!r} in this project.")
+        changed = change(project.networks[name], edit)
+        return ports.rewired(project.with_network(name, changed), name, project.networks[name])
+    except CompositionError as error:
+        raise EditError(str(error)) from None
+    except ValidationError as error:
+        raise EditError(f"This edit was refused: {explain(error)}") from None
+    except UnicodeEncodeError:
+        raise EditError("This edit holds characters that are not text (lone surrogates).") from None
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise EditError(f"The edit {kind!r} is incomplete or malformed ({type(error).__name__}: {error}).") from None
+
+
+def _batch(project: Project, edit: Edit) -> Project:
+    edits = edit["edits"]
+    if len(edits) > MAX_BATCH:
+        raise EditError(f"One step holds at most {MAX_BATCH:,} edits.")
+    for part in edits:
+        if isinstance(part, Mapping) and part.get("kind") == "batch":
+            raise EditError("A batch of edits holds no other batch.")
+        project = apply(project, part)
+    return project
+
+
+def _project(project: Project, edit: Edit) -> Project:
+    value = {key: edit[key] for key in ("name", "notes") if key in edit}
+    for key in ("data", "training"):
+        if key in edit:
+            value[key] = {**getattr(project, key).model_dump(mode="json"), **edit[key]}
+    whole = {**project.model_dump(exclude={"networks"}, mode="json"), **value, "networks": {project.main: {}}}
+    checked = Project.model_validate(whole)
+    return checked.model_copy(update={"networks": project.networks})
+
+
+def _add(network: Network, edit: Edit) -> Network:
+    nodes = dict(network.nodes)
+    for value in edit.get("nodes", ()):
+        node = Node.model_validate(value)
+        if node.id in nodes:
+            raise EditError(f"There is already a node {node.id}.")
+        if node.id in network.notes:
+            raise EditError(f"There is already a note {node.id}.")
+        nodes[node.id] = node
+    network = _checked(network, nodes=nodes)
+    for value in edit.get("edges", ()):
+        network = _connect(network, value)
+    return network
+
+
+def _remove(network: Network, edit: Edit) -> Network:
+    nodes, targets = set(edit.get("nodes", ())), set(edit.get("edges", ()))
+    keep = {key: node for key, node in network.nodes.items() if key not in nodes}
+    edges = tuple(
+        edge
+        for edge in network.edges
+        if edge.target not in targets and edge.source_node in keep and edge.target_node in keep
+    )
+    return network.with_nodes(keep, edges)
+
+
+def _order(network: Network, edit: Edit) -> Network:
+    """Put Inputs or Outputs in another order, which is that of the arguments and results."""
+    for name, kind in (("inputs", "Input"), ("outputs", "Output")):
+        for key in edit.get(name, ()):
+            if key not in network.nodes or network.nodes[key].type != kind:
+                raise EditError(
+                    f"{str(key)[:60]!r} is not an {kind} of this network; it may have been removed meanwhile."
+                )
+    return network.ordered(edit.get("inputs"), edit.get("outputs"))
+
+
+def _move(network: Network, edit: Edit) -> Network:
+    nodes, notes = dict(network.nodes), dict(network.notes)
+    for key, at in edit["at"].items():
+        if key in nodes:
+            nodes[key] = _changed(nodes[key], at=at)
+        elif key in notes:
+            notes[key] = _changed(notes[key], at=at)
+        # A node that another tab removed meanwhile needs no place.
+    return network.model_copy(update={"nodes": nodes, "notes": notes})
+
+
+def _connect(network: Network, edit: Edit) -> Network:
+    edge = Edge(source=edit["source"], target=edit["target"])
+    for end in (edge.source_node, edge.target_node):
+        if end not in network.nodes:
+            raise EditError(f"There is no node {end} to connect.")
+    edges = tuple(other for other in network.edges if other.target != edge.target)
+    if len(edges) >= MAX_EDGES:
+        raise EditError(f"A network has at most {MAX_EDGES:,} edges.")
+    return network.model_copy(update={"edges": (*edges, edge)})
+
+
+def _set(network: Network, edit: Edit) -> Network:
+    node = _node(network, edit)
+    return _with_node(network, _changed(node, params={**node.params, **edit["params"]}))
+
+
+def _update(network: Network, edit: Edit) -> Network:
+    node = _node(network, edit)
+    update = {key: edit[key] for key in ("title", "frozen", "shares", "note") if key in edit}
+    return _with_node(network, _changed(node, **update))
+
+
+def _note(network: Network, edit: Edit) -> Network:
+    notes = dict(network.notes)
+    if edit["note"] is None:
+        notes.pop(edit["id"], None)
+    else:
+        notes[edit["id"]] = Note.model_validate(edit["note"])
+        if edit["id"] in network.nodes:
+            raise EditError(f"There is already a node {edit['id']}.")
+    return _checked(network, notes=notes)
+
+
+def _node(network: Network, edit: Edit) -> Node:
+    node = network.nodes.get(edit["node"])
+    if node is None:
+        raise EditError(f"There is no node {edit['node']!r}; it may have been removed meanwhile.")
+    return node
+
+
+def _with_node(network: Network, node: Node) -> Network:
+    return network.model_copy(update={"nodes": {**network.nodes, node.id: node}})
+
+
+def _changed(value: _Placed, **update: Any) -> _Placed:
+    """A copy with some fields exchanged, checked like one from a file."""
+    whole = {**value.model_dump(mode="json"), **update}
+    return type(value).model_validate(whole)
+
+
+def _checked(network: Network, **update: Any) -> Network:
+    """A copy with nodes or notes exchanged whose keys are checked; nodes that are models already are not read again."""
+    if len(update.get("nodes", ())) > len(network.nodes):
+        Network(nodes=update["nodes"])
+    if "notes" in update:
+        Network(notes=update["notes"])
+    if "nodes" in update:
+        network = network.with_nodes(update.pop("nodes"))
+    return network.model_copy(update=update)
+
+
+_NETWORK_EDITS: dict[str, Callable[[Network, Edit], Network]] = {
+    "add": _add,
+    "remove": _remove,
+    "move": _move,
+    "connect": _connect,
+    "order": _order,
+    "set": _set,
+    "update": _update,
+    "note": _note,
+}

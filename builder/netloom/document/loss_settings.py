@@ -1,0 +1,113 @@
+"""What single objectives take beside the rest, as the document says it. Titles and descriptions are what forms show."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from netloom.document.base_model import Frozen
+
+MAX_CLASSES = 10_000
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+ClassWeights = (
+    Literal["balanced"] | Annotated[tuple[Weight, ...], Field(strict=False, min_length=2, max_length=MAX_CLASSES)]
+)
+_RUN = re.compile(r"run:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _teacher(text: str) -> str:
+    if text and not _RUN.fullmatch(text):
+        raise ValueError("a teacher is an earlier run, named run:ID")
+    return text
+
+
+class Head(Frozen):
+    """How one of several outputs learns. Without an `objective`, as its target asks for; `weight` is its part in the
+    sum. Where classes count differently, `class_weights`, each row costs its loss times the weight of its class."""
+
+    objective: Annotated[str, Field(max_length=64)] = ""
+    weight: Weight = 1.0
+    class_weights: ClassWeights | None = None
+
+
+class Aiming(Frozen):
+    """Settings of which each is read by the objectives that name it in `takes`."""
+
+    positive_weight: (
+        Annotated[
+            Literal["balanced"] | Annotated[float, Field(gt=0, le=1e6)],
+            Field(
+                title="Weight of positives",
+                description="How much a label that applies counts beside one that does not (pos_weight); balanced: "
+                "negatives over positives in the training rows",
+            ),
+        ]
+        | None
+    ) = None
+    outputs: Annotated[
+        dict[Annotated[str, Field(max_length=200)], Head],
+        Field(max_length=50, title="Outputs", description="The objective and the weight of the loss of each target"),
+    ] = {}
+    teacher: Annotated[
+        str,
+        AfterValidator(_teacher),
+        Field(title="Teacher", description="The earlier run whose logits are learned from"),
+    ] = ""
+    temperature: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=100,
+            title="Temperature",
+            description="What the logits of both are divided by: the higher, the more the small probabilities count",
+        ),
+    ] = 4.0
+    teacher_share: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            title="Share of the teacher",
+            description="How much its soft targets count in the loss; the rest is cross-entropy with the labels",
+        ),
+    ] = 0.7
+    margin: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1e3,
+            title="Margin",
+            description="How far apart the embeddings of a pair that is not alike have to be before they cost nothing",
+        ),
+    ] = 1.0
+    contrastive_temperature: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=10,
+            title="Temperature (τ)",
+            description="What cosine similarities are divided by: the lower, the more the nearest negatives count",
+        ),
+    ] = 0.5
+    neighbours: Annotated[
+        int,
+        Field(ge=1, le=200, title="Neighbours (k)", description="How many training rows vote in the kNN evaluation"),
+    ] = 5
+    liked_from: (
+        Annotated[
+            float,
+            Field(
+                ge=-1e9,
+                le=1e9,
+                title="Liked from",
+                description="The rating from which an item counts as liked; empty: whatever was rated at all",
+            ),
+        ]
+        | None
+    ) = None
+    top_k: Annotated[
+        int,
+        Field(ge=1, le=1_000, title="Length of the list (k)", description="How many items are recommended to a user"),
+    ] = 10

@@ -1,0 +1,116 @@
+"""Bundles: a network with every network that it uses, as a document of its own, and putting one into a project."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from netloom.document.project import MAX_NETWORKS, SUBNETWORK, Network, Node, Project, is_identifier, misnamed
+
+NAMES = "A network's name is lower case, made of letters, digits and _, such as residual_block."
+
+
+class BundleError(ValueError):
+    """No bundle can be made or put in; the message is one sentence for people."""
+
+
+def extract(project: Project, name: str, called: str = "") -> Project:
+    """A network and all that it is made of, as a document whose main network it is, `called` otherwise if given.
+
+    Data, training and remarks stay behind: they belong to the project, not to the network.
+
+    Raises:
+        BundleError: there is no such network, it stands in itself, or the name is none or taken.
+    """
+    if name not in project.networks:
+        raise BundleError(f"There is no network {name[:60]!r} in this project.")
+    called = called or name
+    if not is_identifier(called):
+        raise BundleError(misnamed(called, NAMES))
+    order = innermost_first(project, name)
+    if called in order[:-1]:
+        raise BundleError(f"{name} uses another network that is called {called}; choose another name.")
+    networks = {called if key == name else key: project.networks[key] for key in reversed(order)}
+    if not project.networks[name].nodes:
+        raise BundleError(f"The network {name} is empty; there is nothing to keep of it yet.")
+    return Project(name=called, networks=networks, main=called)
+
+
+def insert(project: Project, bundle: Project) -> tuple[Project, dict[str, str]]:
+    """The project with the networks of a bundle, and what each is called there.
+
+    One that the project has already is used as it is; where another one has its name, it gets a number.
+
+    Raises:
+        BundleError: the bundle's network stands in itself, or the project has no room for it.
+    """
+    networks, names = dict(project.networks), dict[str, str]()
+    for key in innermost_first(bundle, bundle.main):
+        network = _renamed(bundle.networks[key], names)
+        places = (name for number in count(1) if (name := key if number == 1 else f"{key[:56]}_{number}"))
+        names[key] = next(
+            name for name in places if name not in networks or (name != project.main and networks[name] == network)
+        )
+        networks[names[key]] = network
+    if len(networks) > MAX_NETWORKS:
+        raise BundleError(f"A project has at most {MAX_NETWORKS} networks; with these it would have {len(networks)}.")
+    return project.model_copy(update={"networks": networks}), names
+
+
+def exchange(project: Project, old: Project, new: Project) -> Project:
+    """The project with the bundle `new` in the place of `old`, under the name that this has there. Networks that only
+    the old one used go with it.
+
+    Raises:
+        BundleError: the project has not all networks of `old` as they are, or the new one has no place in it.
+    """
+    same, names = insert(project, old)
+    if same != project:
+        raise BundleError(f"The network {old.main} was changed in this project, so it is left as it is.")
+    grown, given = insert(project, new)
+    target, networks = names[old.main], dict(grown.networks)
+    networks[target] = networks[given[new.main]]
+    if given[new.main] not in project.networks:
+        del networks[given[new.main]]
+    made = grown.model_copy(update={"networks": networks})
+    innermost_first(made, target)  # the old one may stand within the new one
+    for name in [names[key] for key in reversed(innermost_first(old, old.main)) if key != old.main]:
+        if name != made.main and not any(name in made.uses(other) for other in made.networks):
+            made = made.model_copy(
+                update={"networks": {key: found for key, found in made.networks.items() if key != name}}
+            )
+    return made
+
+
+def innermost_first(project: Project, name: str) -> list[str]:
+    """A network after all that it uses.
+
+    Raises:
+        BundleError: it stands in itself.
+    """
+    order: list[str] = []
+    around: list[str] = [name]
+    waiting = [iter(project.uses(name))]
+    while waiting:
+        inner = next(waiting[-1], None)
+        if inner is None:
+            waiting.pop()
+            order.append(around.pop())
+        elif inner in around:
+            raise BundleError(f"The network {inner} stands in itself; take it out there first.")
+        elif inner not in order:
+            around.append(inner)
+            waiting.append(iter(project.uses(inner)))
+    return order
+
+
+def _renamed(network: Network, names: dict[str, str]) -> Network:
+    """A network whose nodes stand for others of these names."""
+
+    def moved(node: Node) -> Node:
+        inner = node.params.get("network")
+        if node.type != SUBNETWORK or not isinstance(inner, str) or names.get(inner, inner) == inner:
+            return node
+        return node.model_copy(update={"params": {**node.params, "network": names[inner]}})
+
+    nodes = {key: moved(node) for key, node in network.nodes.items()}
+    return network.model_copy(update={"nodes": nodes})

@@ -1,0 +1,47 @@
+"""The ports of a network where it stands as a node: edges that follow them when they are called otherwise."""
+
+from __future__ import annotations
+
+from netloom.document.project import SUBNETWORK, Edge, EndKind, Network, Project
+
+
+def rewired(project: Project, name: str, before: Network) -> Project:
+    """The project with the edges at the nodes that stand for the network `name`, as its ports are now.
+
+    The first Input is the port `in` and the first Output `out`, so another order, or one that was removed, gives the
+    same Input another port. Its edges follow it; those of one that is gone are left only where no other has its port.
+    """
+    after = project.networks[name]
+    inputs, outputs = _moves(before, after, "Input"), _moves(before, after, "Output")
+    if not inputs and not outputs:
+        return project
+    for key, network in project.networks.items():
+        if name not in project.uses(key):
+            continue
+        standing = {
+            one.id for one in network.nodes.values() if one.type == SUBNETWORK and one.params["network"] == name
+        }
+        edges = tuple(edge for old in network.edges if (edge := _moved(old, standing, inputs, outputs)) is not None)
+        project = project.with_network(key, network.model_copy(update={"edges": edges}))
+    return project
+
+
+def _moves(before: Network, after: Network, kind: EndKind) -> dict[str, str]:
+    """What each port is called now that was called otherwise; nothing for one whose name another has."""
+    old, new = before.ports(kind), after.ports(kind)
+    kept = {port: new[key] for key, port in old.items() if key in new}
+    gone = {port: "" for key, port in old.items() if key not in new and port in kept.values()}
+    return {port: other for port, other in {**kept, **gone}.items() if port != other}
+
+
+def _moved(edge: Edge, standing: set[str], inputs: dict[str, str], outputs: dict[str, str]) -> Edge | None:
+    source, target = edge.source, edge.target
+    if edge.source_node in standing and edge.source_port in outputs:
+        source = _at(edge.source_node, outputs[edge.source_port])
+    if edge.target_node in standing and edge.target_port in inputs:
+        target = _at(edge.target_node, inputs[edge.target_port])
+    return Edge(source=source, target=target) if source and target else None
+
+
+def _at(node: str, port: str) -> str:
+    return f"{node}.{port}" if port else ""

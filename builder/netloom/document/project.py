@@ -1,0 +1,361 @@
+"""The document: a project holds named networks, a choice of data and the way to train.
+
+Everything here is frozen and plain JSON at heart. Two equal documents are written to the same bytes, and nothing
+else in Netloom keeps a second copy of what a document says.
+"""
+
+from __future__ import annotations
+
+import json
+import keyword
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, JsonValue, model_validator
+
+from netloom.core.text import natural
+from netloom.document.base_model import Frozen
+from netloom.document.training_settings import Training
+
+FORMAT = 1
+DEFAULT_SOURCE_PORT = "out"
+DEFAULT_TARGET_PORT = "in"
+MAX_NODES = 2_000
+MAX_EDGES = 20_000
+MAX_PARAMS_BYTES = 65_536
+# As deep as a document is written and read on the stack of a page, with room to spare.
+MAX_PARAMS_DEPTH = 64
+MAX_NETWORKS = 200
+# The type of a node that stands for another network of the project.
+SUBNETWORK = "Subnetwork"
+
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_PORT = re.compile(r"[a-z][a-z0-9_]{0,31}")
+# Names that the generated class needs for itself or inherits from torch.nn.Module.
+RESERVED = frozenset(
+    """
+    add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
+    extra_repr float forward functional get_buffer get_extra_state get_parameter get_submodule half ipu
+    load_state_dict math modules mtia named_buffers named_children named_modules named_parameters nn
+    parameters register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
+    register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+    register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
+    register_state_dict_pre_hook requires_grad_ self set_extra_state set_submodule share_memory state_dict
+    super to to_empty torch train training type xpu zero_grad
+    """.split()
+)
+
+
+def is_identifier(name: str) -> bool:
+    """Whether `name` may stand as a node's id: lower case, valid in Python, and free in the generated class."""
+    return bool(_IDENTIFIER.fullmatch(name)) and not keyword.iskeyword(name) and name not in RESERVED
+
+
+def misnamed(name: str, rule: str) -> str:
+    """What to say of a name that is no identifier: the `rule` for such names, or that this very one is taken."""
+    if not _IDENTIFIER.fullmatch(name):
+        return rule
+    return f"{name} means something in Python or PyTorch itself; choose another name, such as {name[:60]}_1."
+
+
+def _identifier(name: str) -> str:
+    if not is_identifier(name):
+        raise ValueError("an id is a lower-case Python name of at most 64 letters, digits and _, such as conv2d_1")
+    return name
+
+
+def _reference(text: str) -> str:
+    node, _, port = text.partition(".")
+    _identifier(node)
+    if "." in text and not _PORT.fullmatch(port):
+        raise ValueError("a port's name is lower case, such as out, or b")
+    return text
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value) or abs(value) > 1e7:
+        raise ValueError("a position on the canvas is a finite number of pixels")
+    return value
+
+
+def _plain(params: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    try:
+        size = len(json.dumps(params, allow_nan=False))
+    except ValueError:
+        raise ValueError("NaN and infinity are no numbers in a document") from None
+    if size > MAX_PARAMS_BYTES:
+        raise ValueError(f"the settings of one layer take at most {MAX_PARAMS_BYTES:,} bytes")
+    if size > 2 * MAX_PARAMS_DEPTH and _is_deep(params):
+        raise ValueError(f"the settings of one layer are nested at most {MAX_PARAMS_DEPTH} deep")
+    return params
+
+
+def _is_deep(value: JsonValue) -> bool:
+    """Whether lists and objects lie deeper in each other than is allowed; without a call for each, as they may lie
+    deeper than Python's stack is."""
+    level: list[JsonValue] = [value]
+    for _ in range(MAX_PARAMS_DEPTH):
+        inside = (part for part in level if isinstance(part, (dict, list)))
+        level = [inner for part in inside for inner in (part.values() if isinstance(part, dict) else part)]
+    return any(isinstance(part, (dict, list)) for part in level)
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
+Reference = Annotated[str, AfterValidator(_reference)]
+Pixels = Annotated[float, AfterValidator(_finite)]
+# JSON knows lists alone, so these two places take a list for a tuple.
+Position = Annotated[tuple[Pixels, Pixels], Field(strict=False)]
+Params = Annotated[dict[str, JsonValue], AfterValidator(_plain)]
+# What a remark or a frame is filled with; the canvas knows what they look like in the light and in the dark.
+Color = Literal["yellow", "green", "blue", "purple", "red", "grey"]
+EndKind = Literal["Input", "Output"]
+Title = Annotated[str, Field(max_length=200)]
+Value = Annotated[int, Field(ge=-(10**9), le=10**9)] | Annotated[float, Field(ge=-1e9, le=1e9)]
+
+
+class Node(Frozen):
+    """One layer of a network. `id` is its name in code; `title` is free text for people.
+
+    `shares` names another node of the same network whose weights this one uses.
+    """
+
+    id: Identifier
+    type: Annotated[str, Field(max_length=64)]
+    params: Params = {}
+    title: Title = ""
+    at: Position = (0.0, 0.0)
+    frozen: bool = False
+    shares: Identifier | None = None
+    note: Annotated[str, Field(max_length=5_000)] = ""
+
+
+class Edge(Frozen):
+    """A tensor's way from an output port to an input port. A port's name is left out where it is the default."""
+
+    source: Reference
+    target: Reference
+
+    @model_validator(mode="before")
+    @classmethod
+    def _canonical(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            value = dict(value)
+            for key, default in (("source", DEFAULT_SOURCE_PORT), ("target", DEFAULT_TARGET_PORT)):
+                if isinstance(value.get(key), str):
+                    value[key] = value[key].removesuffix(f".{default}")
+        return value
+
+    @property
+    def source_node(self) -> str:
+        return self.source.partition(".")[0]
+
+    @property
+    def source_port(self) -> str:
+        return self.source.partition(".")[2] or DEFAULT_SOURCE_PORT
+
+    @property
+    def target_node(self) -> str:
+        return self.target.partition(".")[0]
+
+    @property
+    def target_port(self) -> str:
+        return self.target.partition(".")[2] or DEFAULT_TARGET_PORT
+
+
+class Note(Frozen):
+    """A remark that lies on the canvas.
+
+    A `frame` is one that stands around layers: its text is their title, and it takes them along when it is moved. One
+    that is `folded` hides them.
+    """
+
+    text: Annotated[str, Field(max_length=20_000)]
+    at: Position = (0.0, 0.0)
+    width: Annotated[float, Field(ge=40, le=40_000)] = 200.0
+    height: Annotated[float, Field(ge=30, le=40_000)] = 100.0
+    color: Color = "yellow"
+    frame: bool = False
+    folded: bool = False
+
+
+class Network(Frozen):
+    """A graph of layers. Structure that is merely unfinished or wrong (a cycle, a loose end) is legal here;
+    `netloom.validation` names it.
+
+    `parameters` are exposed, with their defaults: expressions in the nodes read them, and whoever uses this network as
+    a node gives them other values.
+
+    `inputs` and `outputs` are the order of the Inputs and Outputs, which is that of `forward`'s arguments and results.
+    They are empty where this is the natural order of the ids, as in all documents from before there was another one.
+    """
+
+    parameters: Annotated[dict[Identifier, Value], Field(max_length=64)] = {}
+    inputs: Annotated[tuple[Identifier, ...], Field(strict=False, max_length=MAX_NODES)] = ()
+    outputs: Annotated[tuple[Identifier, ...], Field(strict=False, max_length=MAX_NODES)] = ()
+    nodes: dict[Identifier, Node] = {}
+    edges: Annotated[tuple[Edge, ...], Field(strict=False)] = ()
+    notes: dict[Identifier, Note] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_nodes(cls, value: Any) -> Any:
+        # In JSON a node's id stands once, as its key.
+        if isinstance(value, dict) and isinstance(value.get("nodes"), dict):
+            value = dict(value)
+            value["nodes"] = {
+                key: {"id": key, **node} if isinstance(node, dict) else node for key, node in value["nodes"].items()
+            }
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Network:
+        if len(self.nodes) > MAX_NODES:
+            raise ValueError(f"a network has at most {MAX_NODES} nodes, this one has {len(self.nodes)}")
+        if len(self.edges) > MAX_EDGES:
+            raise ValueError(f"a network has at most {MAX_EDGES:,} edges, this one has {len(self.edges):,}")
+        for key, node in self.nodes.items():
+            if key != node.id:
+                raise ValueError(f"the node under {key!r} calls itself {node.id!r}")
+        taken: set[str] = set()
+        for edge in self.edges:
+            for end in (edge.source_node, edge.target_node):
+                if end not in self.nodes:
+                    raise ValueError(f"an edge from {edge.source} to {edge.target} names {end}, which is no node")
+            if edge.target in taken:
+                raise ValueError(f"two edges lead to {edge.target}; an input port takes one")
+            taken.add(edge.target)
+        self._refuse_orders_of_others()
+        return self
+
+    def _refuse_orders_of_others(self) -> None:
+        for name, kind, order in (("inputs", "Input", self.inputs), ("outputs", "Output", self.outputs)):
+            wrong = next((key for key in order if not self._is(key, kind)), None)
+            if wrong is not None:
+                raise ValueError(f"{name} names {wrong}, which is not an {kind} of this network")
+            if len(set(order)) < len(order):
+                raise ValueError(f"{name} names a node twice; each {kind} has one place")
+
+    def order(self, kind: EndKind) -> list[str]:
+        """The Inputs or Outputs in the order of the arguments or results; those without a place follow by their ids."""
+        placed = [key for key in (self.inputs if kind == "Input" else self.outputs) if self._is(key, kind)]
+        others = sorted((key for key in self.nodes if self._is(key, kind) and key not in placed), key=natural)
+        return [*placed, *others]
+
+    def ports(self, kind: EndKind) -> dict[str, str]:
+        """The port that each Input or Output becomes where this network stands as a node.
+
+        The first Input is the port `in` and the first Output `out`, so that most edges need no port's name; the others
+        are called by their node's id.
+        """
+        first = DEFAULT_TARGET_PORT if kind == "Input" else DEFAULT_SOURCE_PORT
+        return {key: first if place == 0 else key[:32] for place, key in enumerate(self.order(kind))}
+
+    def ordered(self, inputs: Iterable[str] | None = None, outputs: Iterable[str] | None = None) -> Network:
+        """The same network with its Inputs or Outputs in this order; ids of other nodes are passed over.
+
+        An order that is natural is left out, so that equal networks are written to equal bytes.
+        """
+        found = (self._placed("Input", inputs), self._placed("Output", outputs))
+        if found == (self.inputs, self.outputs):
+            return self
+        return self.model_copy(update={"inputs": found[0], "outputs": found[1]})
+
+    def with_nodes(self, nodes: Mapping[str, Node], edges: Iterable[Edge] | None = None) -> Network:
+        """This network with other nodes: Inputs and Outputs that are new follow those that it has, in their order."""
+        update: dict[str, Any] = {"nodes": dict(nodes)}
+        if edges is not None:
+            update["edges"] = tuple(edges)
+        changed = self.model_copy(update=update)
+        return changed.ordered([*self.order("Input"), *nodes], [*self.order("Output"), *nodes])
+
+    def _placed(self, kind: EndKind, wanted: Iterable[str] | None) -> tuple[str, ...]:
+        current = self.order(kind)
+        order = list(dict.fromkeys(key for key in (*(wanted or ()), *current) if key in current))
+        return () if order == sorted(order, key=natural) else tuple(order)
+
+    def _is(self, key: str, kind: str) -> bool:
+        return key in self.nodes and self.nodes[key].type == kind
+
+
+class Moments(Frozen):
+    """How a network's pictures were prepared elsewhere: pixels from 0 to 255 times `rescale`, less the mean of their
+    channel, divided by its standard deviation. One number stands for all channels."""
+
+    rescale: Annotated[float, Field(gt=0, le=1e6)] = 1 / 255
+    mean: Annotated[tuple[Value, ...], Field(strict=False, min_length=1, max_length=64)] = (0.0,)
+    std: Annotated[
+        tuple[Annotated[float, Field(gt=0, le=1e9)], ...], Field(strict=False, min_length=1, max_length=64)
+    ] = (1.0,)
+
+
+# What is done to numbers and pixels for which nothing is set by column or by field.
+Preparation = Literal["standardize", "scale", "none"]
+
+
+class DataChoice(Frozen):
+    """The dataset, and how it is split. `options` belong to the dataset (for a table, say, its target column).
+
+    `split` is how rows are parted, "auto" as the data asks for. With `folds`, the test rows are those of `fold`, from 0
+    on, out of so many that hold every row once, and `test` is not read. `gap` rows are left out between parts that
+    follow each other in time. Of rows that are alike in all they hold, `duplicates` keeps all, or drops all but one.
+
+    `prepare` is what is done to numbers and pixels, where nothing is set for their column or field: they are
+    standardized by the training rows, scaled to 0 to 1, or left as they are; or pictures are prepared as an imported
+    network asks. Numbers that are predicted are standardized with the inputs, and else stay in their own units.
+    """
+
+    dataset: Annotated[str, Field(max_length=200)] = ""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    validation: Annotated[float, Field(gt=0, le=0.5)] = 0.15
+    test: Annotated[float, Field(gt=0, le=0.5)] = 0.15
+    split: Literal["auto", "random", "stratified", "group", "time", "given"] = "auto"
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None
+    fold: Annotated[int, Field(ge=0, lt=100)] = 0
+    gap: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    duplicates: Literal["keep", "drop"] = "keep"
+    prepare: Preparation | Moments = "standardize"
+    options: Params = {}
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> DataChoice:
+        if self.folds is not None and self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} is none of {self.folds} folds, which are counted from 0")
+        return self
+
+
+class Project(Frozen):
+    """One document: what the canvas shows, the code is made of, and a run freezes."""
+
+    format: Literal[1] = 1
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    networks: Annotated[dict[Identifier, Network], Field(min_length=1, max_length=MAX_NETWORKS)]
+    main: str = "main"
+    data: DataChoice = DataChoice()
+    training: Training = Training()
+    notes: Annotated[str, Field(max_length=100_000)] = ""
+
+    @model_validator(mode="after")
+    def _main_exists(self) -> Project:
+        if self.main not in self.networks:
+            raise ValueError(f"main names the network {self.main!r}, which is not in networks")
+        return self
+
+    @property
+    def main_network(self) -> Network:
+        return self.networks[self.main]
+
+    def uses(self, name: str) -> list[str]:
+        """The networks that stand as nodes in a network, each once."""
+        found = (node.params.get("network") for node in self.networks[name].nodes.values() if node.type == SUBNETWORK)
+        return list(dict.fromkeys(other for other in found if isinstance(other, str) and other in self.networks))
+
+    def with_network(self, name: str, network: Network) -> Project:
+        """This project with one network exchanged."""
+        return self.model_copy(update={"networks": {**self.networks, name: network}})
+
+
+def blank(name: str) -> Project:
+    """A new project with an empty main network."""
+    return Project(name=name, networks={"main": Network()})

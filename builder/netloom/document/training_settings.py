@@ -1,0 +1,343 @@
+"""How a network is trained, as the document says it. A field's title and description are what forms and help show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from netloom.document.augmentation_settings import Augment
+from netloom.document.loss_settings import Aiming, ClassWeights
+from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, Choice, checked
+from netloom.document.rl_settings import Agent
+
+_START = re.compile(r"weights:[0-9a-f]{64}|run:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PATH = re.compile(r"[a-z][a-z0-9_]{0,63}(\.[a-z0-9_]{1,64}){0,15}")
+
+
+def _start(text: str) -> str:
+    if text and not _START.fullmatch(text):
+        raise ValueError("training starts from nothing, from weights:DIGEST (64 hexadecimal digits), or from run:ID")
+    return text
+
+
+def _one_of(choices: Mapping[str, Choice]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in choices:
+            raise ValueError(f"there is no {name[:40]!r}; there are {', '.join(choices)}")
+        return name
+
+    return AfterValidator(check)
+
+
+def _settings_of(choices: Mapping[str, Choice]) -> AfterValidator:
+    def check(values: dict[str, bool | float]) -> dict[str, bool | float]:
+        checked(values, choices)
+        return values
+
+    return AfterValidator(check)
+
+
+def _path(text: str) -> str:
+    if not _PATH.fullmatch(text):
+        raise ValueError("a layer is named by its id, such as conv2d_1, or block_1.conv2d_1 within another network")
+    return text
+
+
+Start = Annotated[str, AfterValidator(_start)]
+Values = dict[str, bool | int | float]
+LayerPath = Annotated[str, AfterValidator(_path)]
+
+
+class Training(Aiming):
+    """How the network is trained. With 0 epochs it is only measured.
+
+    `start` is where its weights come from: nothing for fresh ones, weights:DIGEST for those that were imported, or
+    run:ID for the kept ones of an earlier run. `optimizer_settings` and `schedule_settings` may hold what another
+    choice has; it is not read. A path in `layer_rates` is a node's id, behind those of the nodes that it lies in.
+    """
+
+    objective: Annotated[str, Field(max_length=64)] = "classification"
+    optimizer: Annotated[
+        str, _one_of(OPTIMIZERS), Field(title="Optimizer", description="How weights follow from gradients")
+    ] = "adam"
+    optimizer_settings: Annotated[Values, _settings_of(OPTIMIZERS)] = {}
+    learning_rate: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=10,
+            title="Learning rate",
+            description="How far each step goes. Too high, and the loss jumps; too low, and it crawls",
+        ),
+    ] = 1e-3
+    weight_decay: Annotated[
+        float, Field(ge=0, le=1, title="Weight decay", description="Draws weights towards zero, against overfitting")
+    ] = 0.0
+    decay_matrices_only: Annotated[
+        bool, Field(title="Spare biases, norms and embeddings", description="No weight decay where it does no good")
+    ] = False
+    batch_size: Annotated[
+        int, Field(ge=1, le=65_536, title="Batch size", description="How many examples make one step")
+    ] = 64
+    accumulation: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=10_000,
+            title="Batches per step",
+            description="Gradients of so many batches are added up before a step: a large batch in little memory",
+        ),
+    ] = 1
+    epochs: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10_000,
+            title="Epochs",
+            description="How often every example is seen; 0: measure the weights as they are",
+        ),
+    ] = 20
+    schedule: Annotated[
+        str,
+        _one_of(SCHEDULES),
+        Field(title="Schedule", description="How the learning rate changes over the run"),
+    ] = "constant"
+    schedule_settings: Annotated[Values, _settings_of(SCHEDULES)] = {}
+    warmup: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1e6,
+            title="Warm-up",
+            description="Steps in which the learning rate rises from almost nothing; below 1, a share of all steps",
+        ),
+    ] = 0.0
+    seed: Annotated[int, Field(ge=0, lt=2**31, title="Seed", description="The same seed gives the same run")] = 0
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(title="Device", description="Where to train")] = "auto"
+    precision: Annotated[
+        Literal["float32", "bf16", "fp16"],
+        Field(
+            title="Precision",
+            description="Mixed precision is faster where the device has it; fp16 needs a GPU",
+        ),
+    ] = "float32"
+    compile: Annotated[
+        Literal["off", "auto"],
+        Field(
+            title="Compile",
+            description="Automatic: torch.compile is tried on the first steps, and kept where it is faster",
+        ),
+    ] = "off"
+    gradient_clip: (
+        Annotated[
+            float,
+            Field(
+                gt=0, le=1e6, title="Gradient clip", description="The greatest length of a gradient; empty: no limit"
+            ),
+        ]
+        | None
+    ) = None
+    gradient_clip_value: (
+        Annotated[
+            float,
+            Field(
+                gt=0,
+                le=1e6,
+                title="Clip each value",
+                description="The greatest size of any one number of a gradient; empty: no limit",
+            ),
+        ]
+        | None
+    ) = None
+    average: (
+        Annotated[
+            float,
+            Field(
+                gt=0,
+                lt=1,
+                title="Average the weights",
+                description="Measures and keeps a running mean of the weights (EMA), of which this share stays from "
+                "step to step, such as 0.999; empty: no mean",
+            ),
+        ]
+        | None
+    ) = None
+    label_smoothing: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            title="Label smoothing",
+            description="The share of every label that is spread over all classes, against answers that are too sure",
+        ),
+    ] = 0.0
+    class_weights: (
+        Annotated[
+            ClassWeights,
+            Field(
+                title="Class weights",
+                description="How much each class counts: balanced makes rare classes count as much as frequent ones",
+            ),
+        ]
+        | None
+    ) = None
+    regression_loss: Annotated[
+        Literal["mse", "mae", "huber", "quantile"],
+        Field(title="Loss", description="What an error costs"),
+    ] = "mse"
+    huber_delta: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1e3,
+            title="Outliers begin at",
+            description="Errors beyond, in standard deviations of the target, cost in proportion and not as squares",
+        ),
+    ] = 1.0
+    quantile: Annotated[
+        float,
+        Field(gt=0, lt=1, title="Quantile", description="The share of all targets that should lie below the answer"),
+    ] = 0.5
+    layer_rates: Annotated[
+        dict[LayerPath, Annotated[float, Field(ge=0, le=1_000)]],
+        Field(
+            max_length=500,
+            title="Learning rate by layer",
+            description="What the learning rate of a layer is multiplied by",
+        ),
+    ] = {}
+    layer_rate_decay: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            title="Learning rate by depth",
+            description="What it is multiplied by from a layer to the one before, so that the first learn slowest",
+        ),
+    ] = 1.0
+    early_stopping: (
+        Annotated[
+            int,
+            Field(
+                ge=1,
+                le=10_000,
+                title="Early stopping",
+                description="Epochs without a better validation loss, or measure that is chosen here; empty: never",
+            ),
+        ]
+        | None
+    ) = None
+    monitor: Annotated[
+        str,
+        Field(
+            max_length=64,
+            title="Best by",
+            description="The measure on the validation rows that says which weights are best",
+        ),
+    ] = "loss"
+    keep: Annotated[
+        Literal["best", "last"],
+        Field(
+            title="Weights to use",
+            description="Which weights are measured, explained, exported and started from",
+        ),
+    ] = "best"
+    start: Start = ""
+    agent: Agent = Agent()
+    augment: Annotated[
+        tuple[Augment, ...],
+        Field(
+            strict=False,
+            max_length=20,
+            title="Augmentation",
+            description="How training rows are changed at random, in this order",
+        ),
+    ] = ()
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> Training:
+        used = settings(OPTIMIZERS[self.optimizer], self.optimizer_settings)
+        if self.optimizer == "sgd" and used["nesterov"] and (used["momentum"] <= 0 or used["dampening"] > 0):
+            raise ValueError("Nesterov needs a momentum above 0, and no dampening")
+        return self
+
+
+def settings(choice: Choice, values: Mapping[str, float | bool]) -> dict[str, Any]:
+    """All settings of an optimizer or a schedule: what is chosen, or else as they are by default."""
+    return {name: values.get(name, default) for name, default in choice.settings.items()}
+
+
+# The fields that every document writes; those that came later are left out where they are as by default, so that older
+# documents keep their bytes.
+FIRST_FIELDS = frozenset(
+    """
+    objective optimizer learning_rate weight_decay batch_size epochs schedule seed device gradient_clip early_stopping
+    """.split()
+)
+
+
+def written(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a training section, as JSON, that a document writes."""
+    defaults = Training().model_dump(mode="json")
+    return {name: value for name, value in values.items() if name in FIRST_FIELDS or value != defaults[name]}
+
+
+@dataclass(frozen=True)
+class About:
+    """A field as forms and help show it. `above` and `below` say that a bound itself is refused."""
+
+    name: str
+    title: str
+    description: str
+    kind: Literal["whole", "number", "switch", "choice", "text", "other"]
+    default: Any
+    low: float | None = None
+    high: float | None = None
+    above: bool = False
+    below: bool = False
+    choices: tuple[str, ...] = ()
+    optional: bool = False
+
+
+_KINDS: dict[str, Literal["whole", "number", "switch", "text"]] = {
+    "integer": "whole",
+    "number": "number",
+    "boolean": "switch",
+    "string": "text",
+}
+
+
+@cache
+def _properties() -> dict[str, Any]:
+    """What the schema says of each field; it is the same for all, and takes a hundredth of a second."""
+    properties: dict[str, Any] = Training.model_json_schema()["properties"]
+    return properties
+
+
+@cache
+def about(name: str) -> About:
+    """What a field of the training section is called, and what it takes."""
+    schema = _properties()[name]
+    parts = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
+    found = {**(parts[0] if len(parts) == 1 else {}), **schema}
+    if len(parts) == 1:
+        found["title"] = parts[0].get("title", schema.get("title", name))
+    choices = tuple(map(str, found.get("enum", ())))
+    return About(
+        name,
+        found.get("title", name),
+        found.get("description", ""),
+        "choice" if choices else _KINDS.get(found.get("type", ""), "other"),
+        schema.get("default"),
+        found.get("exclusiveMinimum", found.get("minimum")),
+        found.get("exclusiveMaximum", found.get("maximum")),
+        "exclusiveMinimum" in found,
+        "exclusiveMaximum" in found,
+        choices,
+        len(parts) < len(schema.get("anyOf", parts)),
+    )

@@ -1,0 +1,42 @@
+"""Explanations that carry their own proof: why a trained network answers as it does. Torch is imported when needed."""
+
+from netloom.explain.core.explainer import GROUPS, Explainer, ExplainError, Method, registry
+from netloom.explain.core.explanation import (
+    AttentionLayer,
+    AttentionMaps,
+    Completeness,
+    Explanation,
+    Faithfulness,
+    Prediction,
+    Proofs,
+    Randomised,
+    Target,
+    Verdict,
+)
+from netloom.explain.core.nodes import InnerNode, inner_nodes
+from netloom.explain.core.run import Trained, applicable, explain, explain_model, methods
+
+__all__ = [
+    "GROUPS",
+    "AttentionLayer",
+    "AttentionMaps",
+    "Completeness",
+    "ExplainError",
+    "Explainer",
+    "Explanation",
+    "Faithfulness",
+    "InnerNode",
+    "Method",
+    "Prediction",
+    "Proofs",
+    "Randomised",
+    "Target",
+    "Trained",
+    "Verdict",
+    "applicable",
+    "explain",
+    "explain_model",
+    "inner_nodes",
+    "methods",
+    "registry",
+]

@@ -1,0 +1,1 @@
+"""Attention maps, rollout, relevance, and the ablation of heads."""

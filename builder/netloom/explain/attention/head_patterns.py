@@ -1,0 +1,77 @@
+"""What a head of attention is about, in numbers that are read off its map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from netloom.explain.attention.rollout import spearman
+from netloom.explain.core.explanation import AttentionLayer, AttentionMaps
+
+# How what stands for no word or place is written, such as the padding, the start of an answer or a class token.
+BRACKETS = "⟨"
+
+
+@dataclass(frozen=True)
+class HeadFigures:
+    """One head. `entropy`: how evenly it looks, from 0 (at one step) to 1 (at all that it may see alike). `distance`:
+    how many steps away it looks on average. `first`, `before`, `itself` and `special`: the share of its attention that
+    goes to the first step, the one before, itself, and to what is no word or place. Those that make no sense between
+    two sequences are None. `agreement`: Spearman's between what it looks at and what taking each step away does.
+    """
+
+    entropy: float
+    distance: float | None
+    first: float
+    before: float | None
+    itself: float | None
+    special: float
+    agreement: float | None
+
+
+def figures(maps: AttentionMaps, layer: AttentionLayer) -> list[HeadFigures]:
+    """Of each head of a layer, over the steps that are not padding."""
+    rows, columns = (side or maps.tokens for side in (layer.looking, layer.looked_at))
+    within = layer.streams[0] == layer.streams[1] and len(rows) == len(columns)
+    real = [np.array([bool(token) for token in side]) for side in (rows, columns)]
+    special = np.array([token.startswith(BRACKETS) for token in columns]) | ~real[1]
+    effects = maps.streams[layer.streams[1]].lost if maps.streams else None
+    return [_figures(weights, real, special, effects, within=within) for weights in layer.weights]
+
+
+def _figures(
+    weights: np.ndarray, real: list[np.ndarray], special: np.ndarray, effects: np.ndarray | None, *, within: bool
+) -> HeadFigures:
+    seeing = real[0] & (weights.sum(axis=1) > 0)
+    if not seeing.any():
+        return HeadFigures(0.0, None, 0.0, None, None, 0.0, None)
+    shares = weights[seeing] / weights[seeing].sum(axis=1, keepdims=True)  # (rows, S)
+    places = np.flatnonzero(seeing)
+    seen = (shares > 0).sum(axis=1)
+    spread = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1)
+    even = float((spread[seen > 1] / np.log(seen[seen > 1])).mean()) if (seen > 1).any() else 0.0
+    given, agreement = shares.mean(axis=0), None
+    if effects is not None:
+        known = np.isfinite(effects)
+        agreement = spearman(given[known], np.abs(effects[known])) if known.sum() > 1 else None
+    distance = before = itself = None
+    if within:
+        apart = np.abs(places[:, None] - np.arange(shares.shape[1]))
+        distance = float((shares * apart).sum(axis=1).mean())
+        itself = float(shares[np.arange(len(places)), places].mean())
+        later = places > 0
+        before = float(shares[later, places[later] - 1].mean()) if later.any() else 0.0
+    return HeadFigures(even, distance, float(given[0]), before, itself, float(given[special].sum()), agreement)
+
+
+def about(head: HeadFigures) -> str:
+    """What a head does most, in a few words."""
+    for share, text in ((head.before, "the step before"), (head.itself, "itself"), (head.first, "the first step")):
+        if share is not None and share >= 0.5:
+            return f"looks at {text} ({share:.0%})"
+    if head.special >= 0.5:
+        return f"looks at what is no word or place ({head.special:.0%})"
+    if head.entropy >= 0.9:
+        return "looks at all steps alike"
+    return "picks out few steps" if head.entropy <= 0.5 else "looks at some steps more than others"

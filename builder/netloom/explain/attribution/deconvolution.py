@@ -1,0 +1,23 @@
+"""Deconvolution: backwards through the layers, with the ReLU of the way forward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netloom.explain.attribution.modified_relu import Rectified
+
+
+class Deconvolution(Rectified):
+    """The gradient, of which each ReLU lets pass only what speaks for the answer, wherever it was active."""
+
+    name = "deconvolution"
+    title = "Deconvolution"
+    summary = "What in the input would excite the answer; known to depend little on what was learned"
+    url = "https://arxiv.org/abs/1311.2901"
+    shown_by = "Nie and others 2018"
+
+    def backprop(self) -> type[Any]:
+        from captum.attr import Deconvolution as Captum
+
+        found: type[Any] = Captum
+        return found

@@ -1,0 +1,23 @@
+"""Guided backpropagation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netloom.explain.attribution.modified_relu import Rectified
+
+
+class GuidedBackprop(Rectified):
+    """The gradient, of which each ReLU lets pass only what speaks for the answer and where it was active."""
+
+    name = "guided_backprop"
+    title = "Guided Backprop"
+    summary = "Sharp pictures of what excites the network; known to redraw edges rather than to explain"
+    url = "https://arxiv.org/abs/1412.6806"
+    shown_by = "Adebayo and others 2018"
+
+    def backprop(self) -> type[Any]:
+        from captum.attr import GuidedBackprop as Captum
+
+        found: type[Any] = Captum
+        return found

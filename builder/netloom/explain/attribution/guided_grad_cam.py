@@ -1,0 +1,43 @@
+"""Guided Grad-CAM: Grad-CAM's regions with the fine lines of guided backpropagation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netloom.explain.attribution.feature_maps import FeatureMaps
+from netloom.explain.attribution.modified_relu import WARNING
+from netloom.explain.core.explainer import Result
+from netloom.explain.core.explanation import Remark
+
+if TYPE_CHECKING:
+    from netloom.explain.core.context import Subject
+
+
+class GuidedGradCam(FeatureMaps):
+    """Grad-CAM, enlarged, times guided backpropagation."""
+
+    name = "guided_grad_cam"
+    title = "Guided Grad-CAM"
+    summary = "The regions of Grad-CAM with the fine lines of Guided Backprop"
+    url = "https://arxiv.org/abs/1610.02391"
+    needs = ("gradients", "feature_maps", "relu")
+    sums = False
+
+    def run(self, subject: Subject) -> Result:
+        from captum.attr import GuidedGradCam as Captum
+
+        from netloom.explain.core.context import Scalar
+        from netloom.explain.core.library_warnings import mute_captum
+
+        points = subject.points
+        node, tapped = self.place(subject)
+        values = tuple(point.value.clone().requires_grad_() for point in points)
+        mute_captum()
+        found = Captum(Scalar(subject), tapped.place).attribute(values, interpolate_mode="bilinear")
+        seen = self.pictures(subject, node)
+        kept = tuple(
+            part if point.field in seen and part.shape == point.value.shape else point.value * 0
+            for point, part in zip(points, found, strict=True)
+        )
+        text = f"Its lines are those of Guided Backprop. {WARNING}; only the regions are a reason."
+        return Result(subject.fold(kept), remarks=(Remark("caution", text),))

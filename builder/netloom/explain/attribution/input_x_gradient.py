@@ -1,0 +1,30 @@
+"""Input × gradient: what each part has, times how the answer reacts to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netloom.explain.core.explainer import Explainer, Result
+from netloom.explain.core.explanation import Remark
+
+if TYPE_CHECKING:
+    from netloom.explain.core.context import Subject
+
+
+class InputXGradient(Explainer):
+    """x · ∂F/∂x at the example; for tokens, summed over the embedding."""
+
+    name = "input_x_gradient"
+    title = "Input × Gradient"
+    summary = "The gradient times the value of each part; quick, and exact where the network is linear"
+    url = "https://arxiv.org/abs/1605.01713"
+    needs = ("gradients",)
+    sums = False
+
+    def run(self, subject: Subject) -> Result:
+        from captum.attr import InputXGradient as Captum
+
+        values = tuple(point.value.clone().requires_grad_() for point in subject.points)
+        found = Captum(subject.point_score).attribute(values)
+        remark = "The gradient holds for small changes only, so the parts need not add up to the answer."
+        return Result(subject.fold(found), remarks=(Remark("good", remark),))

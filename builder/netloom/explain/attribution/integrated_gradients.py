@@ -1,0 +1,46 @@
+"""Integrated Gradients, with as many steps as its sum needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from netloom.explain.core.explainer import Integrating, Result
+
+if TYPE_CHECKING:
+    from netloom.explain.core.context import Subject
+
+FIRST_STEPS = 32
+TOLERANCE = 0.01
+TINY = 1e-5
+
+
+class IntegratedGradients(Integrating):
+    """The gradients along the straight way from the baseline to the example, summed up."""
+
+    name = "integrated_gradients"
+    title = "Integrated Gradients"
+    summary = "How much each part adds to the answer on the way from nothing to this example; the parts add up"
+    needs = ("gradients", "smooth_path")
+    url = "https://arxiv.org/abs/1703.01365"
+    adds_up = True
+
+    max_steps: int = Field(1024, ge=1, le=4096, description="Steps are doubled up to here until the parts add up")
+
+    def run(self, subject: Subject) -> Result:
+        from captum.attr import IntegratedGradients as Captum
+
+        points = subject.points
+        values, baselines = tuple(point.value for point in points), tuple(point.baseline for point in points)
+        answer, ground = float(subject.score(subject.inputs)), subject.ground
+        method, steps = Captum(subject.point_score), self.n_steps or min(FIRST_STEPS, self.max_steps)
+        while True:
+            subject.expect(steps)
+            found = method.attribute(values, baselines=baselines, n_steps=steps, internal_batch_size=subject.rows)
+            delta = abs(sum(float(value.double().sum()) for value in found) - (answer - ground))
+            tolerable = max(TOLERANCE * abs(answer - ground), TINY * max(1.0, abs(answer), abs(ground)))
+            # Not "greater": a delta that is no number has to end as well.
+            if self.n_steps or not delta > tolerable or steps >= self.max_steps:
+                return Result(subject.fold(found), steps, ground=ground)
+            steps = min(2 * steps, self.max_steps)

@@ -1,0 +1,22 @@
+"""Integrated Gradients from a layer on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netloom.explain.attribution.layer_method import Integral
+
+
+class LayerIntegratedGradients(Integral):
+    """The gradients on the straight way from what the node gives for the baseline to what it gives for the example."""
+
+    name = "layer_integrated_gradients"
+    title = "Layer Integrated Gradients"
+    summary = "How much each number that a layer gives adds to the answer, beginning at that layer"
+    url = "https://arxiv.org/abs/1703.01365"
+
+    def integral(self) -> type[Any]:
+        from captum.attr import LayerIntegratedGradients as Captum
+
+        found: type[Any] = Captum
+        return found

@@ -1,0 +1,101 @@
+"""What the methods that look inside a network share: a node of the graph, and parts in the shape of its output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from netloom.explain.core.explainer import LAYERS, Explainer, ExplainError, Integrating, Result
+from netloom.explain.core.explanation import Remark
+from netloom.explain.core.nodes import InnerNode, acting_nodes, find
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.explain.core.activation_hook import Tapped
+    from netloom.explain.core.context import Subject
+
+FIRST_STEPS = 32
+TOLERANCE = 0.01
+
+
+class Layered(Explainer):
+    """A method that looks at one node of the graph."""
+
+    group = LAYERS
+    layered = True
+
+    node: str = Field(
+        "", max_length=400, description="The node, within other networks by its path such as block_1.0.linear_1"
+    )
+
+    def place(self, subject: Subject) -> tuple[InnerNode, Tapped]:
+        """The node that is asked for, or else one that fits, with a tap behind it.
+
+        Raises:
+            ExplainError: there is no such node, or it gives whole numbers.
+        """
+        from netloom.explain.core.activation_hook import leads, tap
+
+        node = find(subject.project, subject.model, self.node) if self.node else self.usual(subject)
+        tapped = tap(subject, node)
+        if "gradients" in self.needs and not leads(subject, tapped):
+            raise ExplainError(f"What {node.title} gives does not lead to the explained answer; choose another node.")
+        return node, tapped
+
+    def usual(self, subject: Subject) -> InnerNode:
+        """The last node before the answer through which everything passes."""
+        nodes = acting_nodes(subject.project, subject.model)
+        if not nodes:
+            raise ExplainError("This network has no layer to look at.")
+        known = [node for node in nodes[:-1] if node.cut and node.type not in ("Dropout", "Embedding")]
+        return (known or nodes)[-1]
+
+
+class Integral(Layered, Integrating):
+    """An integral along the way from the baseline to the example, which Captum takes for the numbers of a node."""
+
+    needs = ("gradients", "smooth_path")
+    adds_up = True
+
+    max_steps: int = Field(1024, ge=1, le=4096, description="Steps are doubled up to here until the parts add up")
+
+    def integral(self) -> type[Any]:
+        """Captum's class."""
+        raise NotImplementedError
+
+    def run(self, subject: Subject) -> Result:
+        points = subject.points
+        node, tapped = self.place(subject)
+        values, baselines = tuple(point.value for point in points), tuple(point.baseline for point in points)
+        method = self.integral()(subject.point_score, tapped.place)
+
+        def attribute(steps: int) -> torch.Tensor:
+            rows = max(4, subject.rows)
+            found = method.attribute(values, baselines=baselines, n_steps=steps, internal_batch_size=rows)
+            first: torch.Tensor = found[0] if isinstance(found, tuple) else found
+            return first
+
+        return self.refined(subject, node, attribute, subject.ground, self.max_steps)
+
+    def refined(
+        self, subject: Subject, node: InnerNode, attribute: Callable[[int], torch.Tensor], ground: float, most: int
+    ) -> Result:
+        """Attributions by as many steps as were asked for, or else as the sum needs: until it adds up, or, off the only
+        way, until it stays."""
+        answer = float(subject.score(subject.inputs))
+        steps, before = self.n_steps or min(FIRST_STEPS, most), float("inf")
+        while True:
+            subject.expect(steps)
+            found = attribute(steps).detach()
+            total = float(found.double().sum())
+            wanted = answer - ground if node.cut else before
+            # Not "greater": a sum that is no number has to end as well.
+            if self.n_steps or not abs(total - wanted) > TOLERANCE * max(abs(wanted), 1e-6) or steps >= most:
+                parts, gap = {node.path: found[0].double().numpy()}, answer - ground
+                text = f"Not all of the answer passes through {node.title}: of {gap:+.3g}, {total:+.3g} does."
+                remarks = () if node.cut else (Remark("caution", text),)
+                return Result({}, steps, nodes=parts, total=total, ground=ground, whole=node.cut, remarks=remarks)
+            steps, before = min(2 * steps, most), total

@@ -1,0 +1,88 @@
+"""Occlusion: take a part away and see what changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from netloom.explain.core.explainer import COVERING, Comparing, Result
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import FieldSpec
+    from netloom.explain.core.context import Subject
+
+WINDOWS_A_SIDE = 8
+SERIES_WINDOWS = 64
+
+
+class Occlusion(Comparing):
+    """F(x) − F(x without the part), for each part alone.
+
+    A part is a square of a picture, a column of a table, some steps of a series, or a token. Where windows overlap,
+    each pixel gets the mean over its windows, per pixel.
+    """
+
+    name = "occlusion"
+    title = "Occlusion"
+    summary = "How far the answer falls when each part alone is covered up; needs no gradients"
+    url = "https://arxiv.org/abs/1311.2901"
+    group = COVERING
+
+    window: int = Field(
+        0, ge=0, le=1024, description="The side of what is covered in a picture, or steps of a series; 0: by its size"
+    )
+
+    def run(self, subject: Subject) -> Result:
+        return Result({name: self._field(subject, name) for name in subject.specs})
+
+    def _field(self, subject: Subject, name: str) -> np.ndarray:
+        import torch
+
+        spec, value, baseline = subject.specs[name], subject.inputs[name], subject.baseline[name]
+        score = _score_of(subject, name)
+        if spec.kind in ("vector", "tokens"):
+            from captum.attr import FeatureAblation
+
+            units = subject.units(name)
+            # Captum counts from 0 and has no "none": padding forms a group of its own, which changes nothing.
+            mask = torch.from_numpy(units - units.min()).unsqueeze(0)
+            found = FeatureAblation(score).attribute(
+                value, baselines=baseline, feature_mask=mask, perturbations_per_eval=subject.rows
+            )
+            # A group's effect stands at each of its columns; shared out, the parts can be added.
+            sizes = np.bincount(mask[0].numpy().ravel())[mask[0].numpy()]
+            shared: np.ndarray = found[0].double().numpy() / sizes
+            return shared
+        from captum.attr import Occlusion as Captum
+
+        window, strides = self._window(spec)
+        found = Captum(score).attribute(
+            value, window, strides=strides, baselines=baseline, perturbations_per_eval=subject.rows
+        )
+        per_cell: np.ndarray = found[0].double().numpy() / np.prod(window)
+        return per_cell
+
+    def _window(self, spec: FieldSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """What is covered at once, and how far it moves."""
+        if spec.kind == "image":
+            channels, height, width = spec.shape
+            side = self.window or max(1, min(height, width) // WINDOWS_A_SIDE)
+            sides = (min(side, height), min(side, width))
+            return (channels, *sides), (channels, *(max(1, length // 2) for length in sides))
+        steps = min(self.window or -(-spec.shape[0] // SERIES_WINDOWS), spec.shape[0])
+        return (steps, 1), (max(1, steps // 2), 1)
+
+
+def _score_of(subject: Subject, name: str) -> Callable[[torch.Tensor], torch.Tensor]:
+    """F as a function of one field, with all others as they are."""
+
+    def score(value: torch.Tensor) -> torch.Tensor:
+        others = {other: rows.expand(len(value), *rows.shape[1:]) for other, rows in subject.inputs.items()}
+        return subject.score({**others, name: value})
+
+    return score

@@ -1,0 +1,31 @@
+"""Saliency: the size of the gradient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netloom.explain.core.explainer import Explainer, Result
+from netloom.explain.core.explanation import Remark
+
+if TYPE_CHECKING:
+    from netloom.explain.core.context import Subject
+
+
+class Saliency(Explainer):
+    """|∂F/∂x| at the example; for tokens, summed over the embedding."""
+
+    name = "saliency"
+    title = "Saliency"
+    summary = "How strongly the answer reacts to a small change of each part, in either direction"
+    needs = ("gradients",)
+    url = "https://arxiv.org/abs/1312.6034"
+    signed = False
+    sums = False
+
+    def run(self, subject: Subject) -> Result:
+        from captum.attr import Saliency as Captum
+
+        values = tuple(point.value.clone().requires_grad_() for point in subject.points)
+        found = Captum(subject.point_score).attribute(values, abs=True)
+        remark = "Saliency tells how the answer reacts to small changes; its parts are not meant to add up to it."
+        return Result(subject.fold(found), remarks=(Remark("good", remark),))

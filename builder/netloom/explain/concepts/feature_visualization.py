@@ -1,0 +1,402 @@
+"""What an inner number, or a class, answers to most: an input made to raise it, beside the rows of data that do.
+
+Activation maximisation (Erhan, Bengio, Courville and Vincent 2009) with the jitter and the blur of
+https://distill.pub/2017/feature-visualization/: the picture or series is moved by a little at random before each step,
+and now and then blurred, so that what is found is no noise that this one network sees. Of a table, what is far from
+the mean is pulled back. All stays within what makes sense, in tables and series within what training rows have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from netloom.explain.core.cost import measured
+from netloom.explain.core.explainer import ExplainError
+from netloom.explain.core.explanation import Verdict
+from netloom.explain.core.target_selection import VALUING
+from netloom.explain.evidence.model_check import model_check
+from netloom.explain.evidence.verdict import with_model
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from netloom.explain.core.run import Progress, Trained
+    from netloom.explain.robustness.continuous_inputs import Space
+
+STEPS, SEEDS, PACE = 160, 3, 0.08
+BLUR_EVERY, PULL = 8, 0.003
+# Only in the first part of the steps is anything jittered and blurred; the rest sharpens what was found.
+ROUGH = 0.75
+# The noise of the beginnings, in standard deviations.
+NOISE = 0.1
+ROWS, AT_ONCE, MOST_REAL = 2_048, 128, 4
+# From how many times the most of any training row an input is far from all that is real.
+FAR = 1.5
+
+
+@dataclass(frozen=True)
+class Visualised:
+    """Inputs that raise one number: of the node at `path`, or where that is empty of the answer, number `unit`.
+
+    Of a map or a sequence, its mean over all places. `made` are the inputs by field, one for each seed, in the data's
+    own units, as (seeds, …) or for a table as a list of values by column; `reached` what they make of the number.
+    `highest` is the most of `rows` training rows, `rows_most` those that come highest, with `real`, what they make of
+    it; `mean` and `deviation` are those of all of them. `told` says how the inputs were kept plausible.
+    """
+
+    path: str
+    title: str
+    unit: int
+    units: int
+    name: str
+    made: dict[str, Any]
+    reached: tuple[float, ...]
+    highest: float
+    mean: float
+    deviation: float
+    rows: int
+    rows_most: tuple[int, ...]
+    real: tuple[float, ...]
+    told: str
+    verdict: Verdict
+    weights: str = ""
+    checkpoint: str = ""
+    seconds: float = 0.0
+
+
+def refusal(trained: Trained) -> str:
+    """Why no input can be made for a network, in a sentence; empty where one can."""
+    from netloom.explain.robustness.continuous_inputs import obstacle
+
+    return obstacle(trained.project, trained.data)
+
+
+def _scorer(trained: Trained) -> nn.Module:
+    """The network with logits for answers, where it tells classes."""
+    from netloom.compile.logit_network import with_logits
+
+    return with_logits(trained.project, trained.model, trained.data.schema)
+
+
+def widths(trained: Trained) -> dict[str, int]:
+    """How many numbers each inner node has to look at, by path; "" stands for the answer.
+
+    Of maps these are the channels, else what stands last. Nodes that give whole numbers are left out.
+    """
+    import torch
+
+    from netloom.explain.core.nodes import inner_nodes, port
+
+    model, found = deepcopy(_scorer(trained)).eval(), dict[str, int]()
+    nodes = {node.path: port(trained.project, node) for node in inner_nodes(trained.project, trained.model)}
+
+    def told(path: str, place: int) -> Callable[..., None]:
+        def note(_: Any, __: Any, output: Any) -> None:
+            value = output[place] if isinstance(output, tuple) else output
+            if isinstance(value, torch.Tensor) and value.is_floating_point() and value.ndim > 1:
+                found[path] = value.shape[_axis(value)]
+
+        return note
+
+    for path, place in nodes.items():
+        model.get_submodule(path).register_forward_hook(told(path, place))
+    with torch.no_grad():
+        answer = model(*[trained.data.inputs[name][:1] for name in _arguments(trained)])
+    answer = answer[0] if isinstance(answer, tuple) else answer
+    return {
+        "": answer.shape[_axis(answer)] if answer.ndim > 1 else 1,
+        **{path: found[path] for path in nodes if path in found},
+    }
+
+
+def visualised(
+    trained: Trained,
+    path: str = "",
+    unit: int = 0,
+    *,
+    seeds: int = SEEDS,
+    steps: int = STEPS,
+    seed: int = 0,
+    folder: Path | None = None,
+    checkpoint: str = "",
+    progress: Progress | None = None,
+) -> Visualised:
+    """Make inputs that raise a number of the network, from as many beginnings as there are `seeds`.
+
+    In `folder`, that of the run, it is kept. `progress` is told the share that is done; what it raises ends the work.
+
+    Raises:
+        ExplainError: there is no such node or number, or no input can be made for this network.
+    """
+    from netloom.explain.core import cache
+
+    started = perf_counter()
+    if reason := refusal(trained):
+        raise ExplainError(f"No input can be made for this network: {reason}")
+    maker = _Maker(trained, path, unit)
+    weights = cache.weights_hash(trained.model)
+    question = {"visualised": path, "unit": unit, "seeds": seeds, "steps": steps, "seed": seed}
+    first = {name: trained.data.inputs[name][:1] for name in maker.space.parts}
+    name = cache.key(weights, first, {**question, "data": trained.data.fingerprint})
+    before = cache.load_as(Visualised, folder, name) if folder else None
+    if before is not None:
+        return replace(before, checkpoint=checkpoint)
+    found = replace(maker.run(seeds, steps, seed, progress), weights=weights, checkpoint=checkpoint)
+    quality = model_check(trained.project, trained.model, trained.data, weights, measured(trained.project).totals.flops)
+    found = replace(found, verdict=with_model(found.verdict, quality), seconds=perf_counter() - started)
+    if folder:
+        cache.save(folder, name, found)
+    return found
+
+
+def _arguments(trained: Trained) -> list[str]:
+    from netloom.compile import input_fields
+
+    return input_fields(trained.project)
+
+
+def _axis(value: torch.Tensor) -> int:
+    """Which axis numbers the units of an output (N, …)."""
+    return 1 if value.ndim > 3 else value.ndim - 1
+
+
+class _Maker:
+    """A private copy of a network, and the number of it that is raised."""
+
+    def __init__(self, trained: Trained, path: str, unit: int) -> None:
+        import torch
+
+        from netloom.explain.core.nodes import find, port
+        from netloom.explain.robustness.continuous_inputs import Space
+
+        self.trained, self.path, self.unit = trained, path, unit
+        self.space: Space = Space(trained.project, trained.data)
+        self.model = deepcopy(_scorer(trained)).to("cpu").float().eval().requires_grad_(False)
+        self.title, self.port, self.seen = "the answer", 0, None
+        # Whether it is a number that the data has, and so is told as the data has it.
+        self.own = not path and trained.project.training.objective == "regression"
+        self.shut, self.size = torch.zeros(0, dtype=torch.bool), 1.0
+        if path:
+            node = find(trained.project, trained.model, path)
+            self.title, self.port = node.title, port(trained.project, node)
+            self.model.get_submodule(path).register_forward_hook(self._note)
+        known = widths(trained)
+        if path not in known:
+            raise ExplainError(f"{self.title} gives whole numbers, which nothing can raise by a little.")
+        self.units = known[path]
+        if not 0 <= unit < self.units:
+            raise ExplainError(f"There is no number {unit} in {self.title}; it has 0 to {self.units - 1}.")
+
+    def _note(self, _: Any, __: Any, output: Any) -> None:
+        self.seen = output[self.port] if isinstance(output, tuple) else output
+
+    def score(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The number (N,) of rows by field."""
+        answer = self.model(*[inputs[name] for name in self.space.arguments])
+        answer = answer[0] if isinstance(answer, tuple) else answer
+        value = self.seen if self.path else answer
+        if value is None:
+            raise ExplainError(f"{self.title} does not run for what comes in.")
+        value = value if value.ndim > 1 else value.unsqueeze(1)
+        value = self.trained.data.restore(value) if self.own else value
+        chosen: torch.Tensor = value.select(_axis(value), self.unit)
+        return chosen.flatten(1).mean(1) if chosen.ndim > 1 else chosen
+
+    def run(self, seeds: int, steps: int, seed: int, progress: Progress | None) -> Visualised:
+        import torch
+
+        rows, real = self._real(progress)
+        best = real.argsort(descending=True)[:MOST_REAL]
+        # In deviations, so that the pull to the mean weighs the same for every number.
+        self.size = float(real.std(correction=0)) or 1.0
+        made = self._made(seeds, steps, seed, rows[best], progress)
+        with torch.no_grad():
+            reached = self.score(made)
+        order = reached.argsort(descending=True)
+        reached = reached[order]
+        highest, reach = float(real[best[0]]), float(reached[0])
+        shown = [self.space.shown({name: value[place : place + 1] for name, value in made.items()}) for place in order]
+        return Visualised(
+            path=self.path,
+            title=self.title,
+            unit=self.unit,
+            units=self.units,
+            name=self._name(),
+            made={name: _stacked([one[name] for one in shown]) for name in self.space.parts},
+            reached=tuple(reached.tolist()),
+            highest=highest,
+            mean=float(real.mean()),
+            deviation=float(real.std(correction=0)),
+            rows=len(rows),
+            rows_most=tuple(rows[best].tolist()),
+            real=tuple(real[best].tolist()),
+            told=self._told(steps),
+            verdict=_verdict(reach, highest, float(real.mean())),
+        )
+
+    def _name(self) -> str:
+        """The unit in words: the class, where the answer is a class's score."""
+        target = self.trained.data.schema.target
+        if not self.path and target.kind in ("class", "action") and self.units == len(target.classes):
+            valued = self.trained.project.training.objective in VALUING
+            return f"the {'value' if valued else 'score (logit)'} of {target.classes[self.unit]}"
+        if not self.path and target.kind == "mask" and self.units == len(target.classes):
+            return f"the mean score (logit) of {target.classes[self.unit]}"
+        if self.own:
+            return f"{target.name}{f' {self.unit + 1}' if self.units > 1 else ''}, in its own units"
+        return f"number {self.unit} of {self.title}" if self.units > 1 else self.title
+
+    def _told(self, steps: int) -> str:
+        kinds = {part.spec.kind for part in self.space.parts.values()}
+        parts = [f"{steps} steps of Adam from the mean of the training rows with a little noise"]
+        if bool(self.shut.any()):
+            parts[0] += f", and for {int(self.shut.sum())} seeds, where it is flat there, from a row that raises it"
+        if kinds & {"image", "sequence"}:
+            often = f"every {BLUR_EVERY}th step blurred"
+            parts.append(
+                f"moved at random by up to a sixteenth before each (jitter), {often}, but for the last quarter"
+            )
+        if "image" in kinds:
+            parts.append("no darker than black and no brighter than white")
+        if kinds & {"vector", "sequence"}:
+            parts.append("pulled to the mean, and held within what the training rows have")
+        return ", ".join(parts)
+
+    def _real(self, progress: Progress | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """What training rows make of the number: their places (R,), and it (R,)."""
+        import torch
+
+        rows = self.trained.data.split["train"]
+        rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:ROWS]]
+        found = []
+        with torch.no_grad():
+            for start in range(0, len(rows), AT_ONCE):
+                if progress is not None:
+                    progress(0.2 * start / len(rows))
+                some = rows[start : start + AT_ONCE]
+                found.append(self.score({name: self.trained.data.inputs[name][some] for name in self.space.parts}))
+        return rows, torch.cat(found)
+
+    def _made(
+        self, seeds: int, steps: int, seed: int, best: torch.Tensor, progress: Progress | None
+    ) -> dict[str, torch.Tensor]:
+        """Inputs by field (seeds, …) that raise the number."""
+        import torch
+
+        coin = torch.Generator().manual_seed(seed)
+        starts = self._starts(seeds, coin, best)
+        values = {name: value.clone().requires_grad_() for name, value in starts.items()}
+        adam = torch.optim.Adam(values.values(), lr=PACE)
+        for step in range(steps):
+            if progress is not None:
+                progress(0.2 + 0.8 * step / steps)
+            rough = step < ROUGH * steps
+            moved = {name: self._jittered(name, value, coin) if rough else value for name, value in values.items()}
+            pulled = [self._pull(name, values[name], starts[name]) for name in values]
+            loss = (
+                -self.score(moved).sum() / self.size + sum(pulled) + 0.0 * sum(value.sum() for value in values.values())
+            )
+            grads = torch.autograd.grad(loss, list(values.values()))
+            for value, grad in zip(values.values(), grads, strict=True):
+                value.grad = grad
+            adam.step()
+            with torch.no_grad():
+                for name, value in values.items():
+                    blur = rough and step % BLUR_EVERY == BLUR_EVERY - 1
+                    value.copy_(self._plausible(name, value, starts[name], blur=blur))
+        return {name: value.detach() for name, value in values.items()}
+
+    def _starts(self, seeds: int, coin: torch.Generator, best: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Beginnings by field (seeds, …). Where a number is flat, as that of a ReLU that is shut, there is no way up,
+        and a seed begins with one of the `best` training rows instead."""
+        import torch
+
+        starts = {name: self._start(name, seeds, coin) for name in self.space.parts}
+        values = [value.clone().requires_grad_() for value in starts.values()]
+        score = self.score(dict(zip(starts, values, strict=True))).sum() + 0.0 * sum(one.sum() for one in values)
+        grads = torch.autograd.grad(score, values)
+        self.shut = torch.cat([grad.flatten(1) for grad in grads], dim=1).abs().amax(1) == 0
+        rows = best[torch.arange(seeds) % len(best)]
+        return {
+            name: self.trained.data.inputs[name][rows].where(
+                self.shut.reshape(-1, *(1 for _ in value.shape[1:])), value
+            )
+            for name, value in starts.items()
+        }
+
+    def _start(self, name: str, seeds: int, coin: torch.Generator) -> torch.Tensor:
+        import torch
+
+        part, rows = self.space.parts[name], self.trained.data.inputs[name][self.trained.data.split["train"][:ROWS]]
+        mean = rows.mean(0, keepdim=True)
+        if part.spec.kind == "vector":  # a category is the one that is commonest, not a little of each
+            mean = mean.where(part.free, rows.median(0, keepdim=True).values)
+        noise = NOISE * torch.randn(seeds, *part.spec.shape, generator=coin)
+        return (mean + noise).clamp(part.least, part.most).where(part.free, mean)
+
+    def _jittered(self, name: str, value: torch.Tensor, coin: torch.Generator) -> torch.Tensor:
+        import torch
+
+        spec = self.space.parts[name].spec
+        axes = {"image": (2, 3), "sequence": (1,)}.get(spec.kind, ())
+        if not axes:
+            return value
+        far = [value.shape[axis] // 16 for axis in axes]
+        shifts = [int(torch.randint(-most, most + 1, (), generator=coin)) for most in far]
+        return value.roll(shifts, axes)
+
+    def _pull(self, name: str, value: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+        spec = self.space.parts[name].spec
+        return PULL * (0.0 if spec.kind == "image" else 1.0) * (value - start).square().sum()
+
+    def _plausible(self, name: str, value: torch.Tensor, start: torch.Tensor, *, blur: bool) -> torch.Tensor:
+        part = self.space.parts[name]
+        if blur and part.spec.kind != "vector":
+            value = _blurred(value, part.spec.kind == "image")
+        held = value.clamp(part.least, part.most)
+        return held.where(part.free, start)
+
+
+def _blurred(value: torch.Tensor, picture: bool) -> torch.Tensor:
+    """Pictures (N, C, H, W) or series (N, T, D), each place with a little of its neighbours."""
+    import torch
+    from torch.nn import functional
+
+    line = torch.tensor([0.15, 0.7, 0.15])
+    if picture:
+        channels = value.shape[1]
+        kernel = (line[:, None] * line).expand(channels, 1, 3, 3)
+        return functional.conv2d(functional.pad(value, (1, 1, 1, 1), "replicate"), kernel, groups=channels)
+    across = value.transpose(1, 2)
+    kernel = line.expand(across.shape[1], 1, 3)
+    return functional.conv1d(functional.pad(across, (1, 1), "replicate"), kernel, groups=across.shape[1]).transpose(
+        1, 2
+    )
+
+
+def _stacked(values: list[Any]) -> Any:
+    import numpy as np
+
+    return values if isinstance(values[0], dict) else np.stack(values)
+
+
+def _verdict(reached: float, highest: float, mean: float) -> Verdict:
+    """How near what was made is to what is real: measured from the mean of the rows, as a number may be negative."""
+    if reached < highest:
+        return Verdict(
+            "caution",
+            "A training row raises this number more than what was made, so the rows show better what it answers to.",
+        )
+    if reached - mean > FAR * (highest - mean):
+        return Verdict(
+            "caution",
+            "What was made raises this number far beyond any training row: it shows a direction in which the network "
+            "looks, and not a thing that it has met. Read it beside the rows.",
+        )
+    return Verdict("good", "What was made raises this number about as much as the rows of the data that raise it most.")

@@ -1,0 +1,1 @@
+"""What all explanation methods share: the explained target, baselines, options, results and their cache."""

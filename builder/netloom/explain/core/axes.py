@@ -1,0 +1,79 @@
+"""What the rows and columns of an input of numbers stand for: steps and channels, moments of a sound, or a graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.explain.core.segments import Spans, pieces
+
+if TYPE_CHECKING:
+    from netloom.data import Prepared
+
+NODE = "node"
+# A series of more steps than this is drawn in pieces, as nobody can tell its single steps apart.
+LEGIBLE = 256
+
+
+@dataclass(frozen=True)
+class Axes:
+    """A field (T, D): what one of its rows is called and what one of its columns, and how many rows are a second, 0
+    where there is no clock. `of_nodes`: its columns are the nodes of a graph as well."""
+
+    down: str = "step"
+    across: str = "channel"
+    rate: float = 0.0
+    of_nodes: bool = False
+
+    @property
+    def title(self) -> str:
+        """What stands at the axis along which the rows lie."""
+        return "Seconds" if self.rate else self.down.capitalize()
+
+    def names(self, width: int, known: tuple[str, ...] = ()) -> list[str]:
+        """What the columns are called; nodes are counted from 0, as everywhere in this app."""
+        named = [f"{NODE} {place}" if self.of_nodes else f"{self.across} {place + 1}" for place in range(width)]
+        return [*known[:width], *named[len(known) :]]
+
+    def along(self, steps: int) -> np.ndarray:
+        """Where each row lies along its axis, (T,)."""
+        found: np.ndarray = np.arange(steps) / (self.rate or 1.0)
+        return found
+
+    def steps(self, count: int) -> tuple[str, ...]:
+        """What so many rows are called where each is told by itself, counted as along the axis."""
+        return tuple(f"{place:.3g} s" if self.rate else f"{place:g}" for place in self.along(count).tolist())
+
+    def pieces(self, steps: int) -> Spans | None:
+        """The pieces in which so many rows are drawn; None where each is drawn by itself."""
+        return pieces(steps, self.rate) if steps > LEGIBLE else None
+
+    def drawn(self, values: np.ndarray) -> np.ndarray:
+        """Attributions (T, D) as they are drawn: the sum of each piece, (pieces, D), where there are too many."""
+        found = self.pieces(len(values))
+        return values if found is None else np.add.reduceat(values, found.starts, axis=0)
+
+
+def axes_of(data: Prepared) -> dict[str, Axes]:
+    """The axes of each field that has two."""
+    listed = [spec for spec in data.schema.inputs if spec.kind == "sequence" and len(spec.shape) == 2]
+    about = {field["name"]: field for field in data.preprocess["fields"]}
+    joined = _adjacency({spec.name: spec.shape for spec in listed})
+    if joined:
+        apart = {spec.name: "joined to" if spec.name == joined else "feature" for spec in listed}
+        return {name: Axes(NODE, across, of_nodes=name == joined) for name, across in apart.items()}
+    return {spec.name: Axes(rate=_rate(about.get(spec.name, {}))) for spec in listed}
+
+
+def _adjacency(shapes: dict[str, tuple[int, ...]]) -> str:
+    """The field that says which nodes are joined: it is square, and others have as many rows. Else empty."""
+    square = [name for name, (down, across) in shapes.items() if down == across and down > 1]
+    rows = {down for down, _ in shapes.values()}
+    return square[-1] if square and len(shapes) > 1 and len(rows) == 1 else ""
+
+
+def _rate(about: dict[str, Any]) -> float:
+    """How many rows of a sound are a second: its samples, or the windows of its spectrogram."""
+    return float(about.get("rate") or 0) / float(about.get("hop") or 1)

@@ -1,0 +1,50 @@
+"""The columns of a table as its reader knows them: a column is one part, however many numbers stand for it.
+
+A category is several numbers of which one is 1, a number may have another beside it that says whether it is missing,
+and a date becomes its year, month and so on. People change, hide and read columns, so all views and sums take these
+numbers together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data.preparation.encode import width
+
+if TYPE_CHECKING:
+    from netloom.data import FieldSpec, Prepared
+
+
+def column_names(data: Prepared, spec: FieldSpec) -> tuple[str, ...]:
+    """The columns of a field, in the order in which they stand; empty where the field is not a table."""
+    return tuple(dict.fromkeys(_owners(data, spec)))
+
+
+def column_places(data: Prepared, spec: FieldSpec) -> np.ndarray:
+    """Of each number of a vector (F,), the place of its column; of one without columns, each its own."""
+    owners = _owners(data, spec)
+    if not owners:
+        return np.arange(int(np.prod(spec.shape)))
+    places = {name: place for place, name in enumerate(dict.fromkeys(owners))}
+    return np.array([places[name] for name in owners])
+
+
+def by_column(data: Prepared, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Attributions (…, F) of tables summed up over the numbers of each column, (…, columns); others as they are."""
+    found = dict(values)
+    for spec in data.schema.inputs:
+        if spec.name in found and spec.kind == "vector":
+            places = column_places(data, spec)
+            found[spec.name] = found[spec.name] @ np.eye(int(places.max(initial=-1)) + 1)[places]
+    return found
+
+
+def _owners(data: Prepared, spec: FieldSpec) -> list[str]:
+    """The column that each number of a field belongs to; empty where the field is not a table."""
+    field: dict[str, Any] = next(field for field in data.preprocess["fields"] if field["name"] == spec.name)
+    if spec.kind != "vector" or field["encoding"] != "table":
+        return []
+    names = [(str(column.get("date") or column["name"]), width(column)) for column in field["columns"]]
+    return [name for name, size in names for _ in range(size)]

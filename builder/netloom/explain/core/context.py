@@ -1,0 +1,284 @@
+"""What is explained: one example and a private copy of the network, ready for every method.
+
+The copy is made per explanation and dropped with it, so that nothing a method does can reach the network in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy, deepcopy
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import torch
+from torch import nn
+
+from netloom import layers
+from netloom.compile import input_fields, input_nodes
+from netloom.compile.logit_network import with_logits
+from netloom.data import Prepared
+from netloom.data.preparation.encode import PAD
+from netloom.document import Project
+from netloom.explain.core.baselines import USUAL, Asked, choose
+from netloom.explain.core.columns import column_places
+from netloom.explain.core.cost import measured
+from netloom.explain.core.explanation import Target
+from netloom.explain.core.target_selection import select
+
+# How much of the network's inner values may lie in memory at once, and how many rows at most go through it.
+MEMORY_BYTES = 128 * 2**20
+MOST_ROWS = 128
+# Layers that make vectors of whole numbers, each place by itself; gradients start behind them.
+EMBEDDINGS = ("Embedding", "CategoricalEmbedding", "HashedEmbedding")
+# What reads tokens beside an embedding and stays as the example has it.
+BESIDE = ("PaddingMask",)
+Progress = Callable[[float], None]
+
+
+class Entry(nn.Module):
+    """An embedding through which vectors can be given in place of those of the tokens."""
+
+    def __init__(self, embedding: nn.Module) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.given: torch.Tensor | None = None
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.embedding(tokens) if self.given is None else self.given
+        return found
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place where gradients start: a field itself, or what an embedding makes of its tokens."""
+
+    field: str
+    entry: str | None
+    value: torch.Tensor
+    baseline: torch.Tensor
+
+
+class Subject:
+    """One example of a network, with a baseline that stands for nothing.
+
+    `inputs` and `baseline` hold tensors (1, …) by field, and `compared` says what the baseline is; F, the explained
+    number, is `score`. `rows` go through the network at once, and each takes `flops`.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        model: nn.Module,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor],
+        target: Target,
+        baseline: Asked = USUAL,
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> None:
+        self.project, self.data, self.target = project, data, target
+        self.targets: Sequence[Target] = ()  # of each row, where that is not the same for all
+        self.arguments = input_fields(project)
+        self.specs = {spec.name: spec for spec in data.schema.inputs if spec.name in self.arguments}
+        self.inputs = {name: inputs[name].detach().clone() for name in self.specs}
+        self.asked = baseline
+        self._compare()
+        self._look_at(model)
+        totals = measured(project).totals
+        self.rows = int(np.clip(MEMORY_BYTES // max(1, totals.activation_bytes), 4, MOST_ROWS))
+        self.flops = totals.flops
+        self.seed, self.progress, self.expected, self.done = seed, progress, 0, 0
+
+    def _compare(self) -> None:
+        chosen = choose(self.asked, self.data, self.inputs)
+        self.baseline, self.compared, self._of_example = chosen.values, chosen.words, chosen.of_example
+
+    def _look_at(self, model: nn.Module) -> None:
+        scorer = with_logits(self.project, model, self.data.schema)
+        self.model = deepcopy(scorer).to("cpu", torch.float32).eval().requires_grad_(False)
+        self.entries: dict[str, Entry] = {}
+        self._points: list[Point] | None = None
+        self.idle: torch.Tensor | None = None  # zero of every row, which depends on all points
+
+    def on(self, model: nn.Module) -> Subject:
+        """The same example on a private copy of another network, or of the same as it was."""
+        other = copy(self)
+        other._look_at(model)
+        return other
+
+    def expect(self, rows: int) -> None:
+        """Say how many rows more are going to pass through the network, so that `progress` can tell a share."""
+        self.expected += rows
+
+    def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The network's answer (N, …) to rows by field, as logits where it tells classes.
+
+        Before each, `progress` is told the share that is done; what it raises ends the work.
+        """
+        if self.progress is not None:
+            self.done += len(next(iter(inputs.values())))
+            self.progress(min(1.0, self.done / self.expected) if self.expected else 0.0)
+        found = self.model(*[inputs[name] for name in self.arguments])
+        if isinstance(found, tuple) and self.target.kind in ("distance", "head"):
+            return torch.cat([part.flatten(1) for part in found], dim=1)
+        output: torch.Tensor = found[0] if isinstance(found, tuple) else found
+        return output
+
+    def score(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """F of rows by field, (N,), without gradients and a few rows at a time."""
+        rows = len(next(iter(inputs.values())))
+        parts = []
+        with torch.no_grad():
+            for start in range(0, rows, self.rows):
+                part = {name: value[start : start + self.rows] for name, value in inputs.items()}
+                parts.append(select(self.target, self.forward(part), self.data, part))
+        return torch.cat(parts)
+
+    def turn(self, inputs: Mapping[str, torch.Tensor], target: Target) -> None:
+        """Look at other rows (N, …) and another target, with the same copy of the network."""
+        self.inputs = {name: inputs[name].detach().clone() for name in self.specs}
+        self.target, self.targets, self._points = target, (), None
+        if self._of_example:
+            self._compare()
+
+    def _selected(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """F (N,) of rows by field (N, …); with `targets`, each row's own."""
+        output = self.forward(inputs)
+        if not self.targets:
+            return select(self.target, output, self.data, inputs)
+        found, start = [], 0
+        for target, alike in groupby(self.targets):
+            rows = slice(start, start := start + len(list(alike)))
+            part = {name: value[rows] for name, value in inputs.items()}
+            found.append(select(target, output[rows], self.data, part))
+        return torch.cat(found)
+
+    @property
+    def points(self) -> list[Point]:
+        """Where gradients start: each field, or for tokens each embedding that reads it."""
+        if self._points is None:
+            self._points = [point for name in self.specs for point in self._points_of(name)]
+        return self._points
+
+    def _points_of(self, name: str) -> list[Point]:
+        if self.specs[name].kind != "tokens":
+            return [Point(name, None, self.inputs[name], self.baseline[name])]
+        found = []
+        for node in embeddings(self.project, name):
+            if node not in self.entries:
+                self.entries[node] = Entry(self.model.get_submodule(node))
+                setattr(self.model, node, self.entries[node])
+            with torch.no_grad():
+                vectors = [self.entries[node](rows[name]) for rows in (self.inputs, self.baseline)]
+            found.append(Point(name, node, *vectors))
+        return found
+
+    def point_score(self, *values: torch.Tensor) -> torch.Tensor:
+        """F (N,) of values (N, …) at the points, with gradients.
+
+        A field that does not reach the answer gets the gradient 0 instead of torch's refusal.
+        """
+        rows = len(values[0])
+        inputs = {name: value.expand(rows, *value.shape[1:]) for name, value in self.inputs.items()}
+        try:
+            for point, value in zip(self.points, values, strict=True):
+                if point.entry is None:
+                    inputs[point.field] = value
+                else:
+                    self.entries[point.entry].given = value
+            self.idle = torch.stack([0.0 * value.flatten(1).sum(1) for value in values]).sum(0)
+            return self._selected(inputs) + self.idle
+        finally:
+            self.idle = None
+            for entry in self.entries.values():
+                entry.given = None
+
+    def scores_of(self, values: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """F (N,) of values at the points without gradients, a few rows at a time."""
+        with torch.no_grad():
+            parts = [
+                self.point_score(*part)
+                for part in zip(*(torch.split(value, self.rows) for value in values), strict=True)
+            ]
+        return torch.cat(parts)
+
+    @property
+    def ground(self) -> float:
+        """F of the baseline as gradients see it: what reads tokens beside an embedding stays as in the example."""
+        return float(self.scores_of(tuple(point.baseline for point in self.points))[0])
+
+    def references(self, count: int) -> tuple[torch.Tensor, ...]:
+        """Values at the points of `count` rows of the training split, (count, …): what else could have come in."""
+        train = self.data.split["train"]
+        chosen = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(self.seed))[:count]]
+        found = []
+        for point in self.points:
+            rows = self.data.inputs[point.field][chosen]
+            with torch.no_grad():
+                found.append(rows if point.entry is None else self.entries[point.entry](rows))
+        return tuple(found)
+
+    def fold(self, found: tuple[torch.Tensor, ...]) -> dict[str, np.ndarray]:
+        """Attributions (1, …) at the points as arrays in the shape of each field; vectors of tokens are summed up."""
+        folded = {name: np.zeros(spec.shape) for name, spec in self.specs.items()}
+        for point, value in zip(self.points, found, strict=True):
+            array = value[0].detach().to(torch.float64)
+            folded[point.field] += (array if point.entry is None else array.flatten(1).sum(1)).numpy()
+        return folded
+
+    def units(self, name: str) -> np.ndarray:
+        """The parts of a field that go together, as numbers from 0 in its shape; -1 stands for padding.
+
+        A pixel goes with all its channels, and all numbers of a column with each other.
+        """
+        spec = self.specs[name]
+        if spec.kind == "image":
+            return np.broadcast_to(np.arange(spec.shape[1] * spec.shape[2]).reshape(spec.shape[1:]), spec.shape)
+        if spec.kind == "tokens" and spec.columns:
+            return np.arange(spec.shape[0])  # categories, of which 0 is one as well
+        if spec.kind == "tokens":
+            real = self.inputs[name][0].numpy() != PAD
+            return np.where(real, np.cumsum(real) - 1, -1)
+        if spec.kind == "vector":
+            return column_places(self.data, spec)
+        return np.arange(int(np.prod(spec.shape))).reshape(spec.shape)
+
+
+class Scalar(nn.Module):
+    """F as a module of the values at the points, for methods that set hooks on modules."""
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__()
+        self.subject = subject
+        _ = subject.points  # sets the entries, before anybody looks for modules
+        self.model = subject.model
+
+    def forward(self, *values: torch.Tensor) -> torch.Tensor:
+        return self.subject.point_score(*values)
+
+
+def label(project: Project, key: str) -> str:
+    """How people know a node."""
+    return layers.label(project.main_network.nodes[key])
+
+
+def readers(project: Project, field: str) -> list[str]:
+    """The nodes that read a field directly."""
+    network = project.main_network
+    sources = {key for key in input_nodes(project) if network.nodes[key].params.get("field") == field}
+    return sorted({edge.target_node for edge in network.edges if edge.source_node in sources})
+
+
+def embeddings(project: Project, field: str) -> list[str]:
+    """The embeddings that read a field of tokens, without those that lead nowhere and so are not in the code."""
+    import networkx as nx
+
+    from netloom.compile import output_nodes
+    from netloom.validation.graph_views import digraph
+
+    network = project.main_network
+    graph = digraph(network)
+    useful = {node for output in output_nodes(project) for node in nx.ancestors(graph, output)}
+    return [key for key in readers(project, field) if network.nodes[key].type in EMBEDDINGS and key in useful]

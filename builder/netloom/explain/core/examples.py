@@ -1,0 +1,110 @@
+"""The example that is explained: its tensors, and what people see of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data import Example, Prepared
+from netloom.data.preparation.encode import START, TEXTS, as_text, encode_rows, readable, sized, write, written
+from netloom.data.preparation.spectrogram import spectrogram
+from netloom.explain.core.columns import column_names
+from netloom.explain.core.explainer import UnknownChoiceError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from netloom.document import Project
+
+
+def read(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], Example]:
+    """Tensors (1, …) by field, and the example as people see it. A raw row has the number -1 and no target.
+
+    Raises:
+        ExplainError: there is no such row.
+        DataError: the raw row lacks something, or holds what the data cannot take.
+    """
+    if not isinstance(row_or_raw, Mapping):
+        row, rows = int(row_or_raw), data.schema.rows
+        if not 0 <= row < rows:
+            raise UnknownChoiceError(f"There is no example {row}; the data has 0 to {rows - 1}.")
+        return {name: values[row : row + 1] for name, values in data.inputs.items()}, data.example(row)
+    inputs = data.encode(row_or_raw)
+    parts: dict[str, Any] = {}
+    several = sum(field["encoding"] in TEXTS for field in data.preprocess["fields"]) > 1
+    for field in data.preprocess["fields"]:
+        shown = _shown(field, row_or_raw)
+        if several and field["encoding"] in TEXTS:
+            parts["words"] = {**parts.get("words", {}), field["name"]: shown["tokens"]}
+            shown = {"columns": {field["name"]: shown["text"]}}
+        shown["columns"] = parts.get("columns", {}) | shown.get("columns", {})
+        if "image" in shown:
+            shown["images"] = {**parts.get("images", {}), field["name"]: shown["image"]}
+        parts |= shown
+    return inputs, Example(-1, "", **parts)
+
+
+def written_by_itself(
+    project: Project, model: nn.Module, data: Prepared, inputs: Mapping[str, torch.Tensor], example: Example
+) -> tuple[dict[str, torch.Tensor], Example]:
+    """The example with the answer that the network writes to it in place of the true one, token by token."""
+    import torch
+
+    from netloom.compile import input_fields
+
+    field, names = data.preprocess["fields"][-1], input_fields(project)
+
+    def scores(so_far: np.ndarray) -> np.ndarray:
+        given = {**inputs, field["name"]: torch.from_numpy(so_far.copy())}
+        with torch.no_grad():
+            found: np.ndarray = model(*[given[name] for name in names]).numpy()
+        return found
+
+    text = written(field, write(field["length"], 1, scores)[0].tolist())
+    (begun,) = encode_rows({"fields": [field]}, [{field["name"]: text}]).values()
+    return {**inputs, field["name"]: torch.from_numpy(begun)}, replace(example, answer=text)
+
+
+def _shown(field: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A field of a raw row as an Example shows it."""
+    if field["encoding"] == "table":
+        names = [name if (name := column["name"]) in raw else column.get("date", name) for column in field["columns"]]
+        return {"columns": {name: raw.get(name) for name in dict.fromkeys(names)}}
+    if field["encoding"] == "categories":
+        return {"columns": {column["name"]: raw.get(column["name"]) for column in field["columns"]}}
+    if field["encoding"] == "begun":
+        return {"answer": str(raw.get(field["name"]) or "")}
+    value = raw[field["name"] if field["name"] in raw else field["column"]]
+    if field["encoding"] == "image":
+        picture = np.asarray(value, dtype=np.float64) * field["scale"]
+        if field.get("resized"):
+            picture = sized(picture if picture.ndim == 3 else picture[None], *field["shape"])
+        if picture.ndim == 3 and picture.shape == tuple(field["shape"]):
+            picture = picture.transpose(1, 2, 0)
+        return {"image": picture[:, :, 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture}
+    if field["encoding"] == "log_mel":
+        return {"series": spectrogram(field, value)}
+    if field["encoding"] == "series":
+        return {"series": np.asarray(value, dtype=np.float64).reshape(field["shape"])}
+    text = str(as_text(value))
+    tokens = text if field["encoding"] == "characters" else readable(dict(field), value)
+    return {"text": text, "tokens": tuple(tokens)}
+
+
+def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:
+    """Names for the places of each attribution: columns, channels, or the tokens as they were written."""
+    found: dict[str, tuple[str, ...]] = {}
+    for spec, field in zip(data.schema.inputs, data.preprocess["fields"], strict=True):
+        if spec.columns:
+            found[spec.name] = column_names(data, spec) or spec.columns
+        elif spec.kind == "tokens":
+            length = spec.shape[0]
+            begun = field["encoding"] == "begun"
+            own = example.words.get(spec.name, example.tokens)
+            shown = (field["vocabulary"][START], *example.answer)[:length] if begun else own[:length]
+            found[spec.name] = (*shown, *("" for _ in range(length - len(shown))))
+    return found

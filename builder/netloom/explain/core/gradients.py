@@ -1,0 +1,31 @@
+"""What the methods that follow gradients share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from netloom.document import Project
+
+
+def obstacle(project: Project, model: nn.Module) -> str:
+    """Why gradients cannot reach the inputs: tokens are numbers without one, so an embedding has to read them."""
+    from netloom.explain.core.context import BESIDE, EMBEDDINGS, embeddings, label, readers
+
+    network = project.main_network
+    for key, node in network.nodes.items():
+        if node.type != "Input" or node.params.get("kind") != "tokens":
+            continue
+        field = str(node.params.get("field", ""))
+        known = (*EMBEDDINGS, *BESIDE)
+        others = [other for other in readers(project, field) if network.nodes[other].type not in known]
+        if others:
+            return (
+                f"{label(project, others[0])} reads the tokens of {label(project, key)} without an Embedding, "
+                "and gradients need one; use Occlusion."
+            )
+        if not embeddings(project, field):
+            return f"The tokens of {label(project, key)} do not reach the answer; connect them through an Embedding."
+    return ""

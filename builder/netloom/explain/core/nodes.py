@@ -1,0 +1,121 @@
+"""The nodes of the graph inside a network that runs: by path, through networks within networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from netloom.document import SUBNETWORK
+from netloom.explain.core.explainer import UnknownChoiceError
+from netloom.explain.core.targets import JOINED
+from netloom.validation.rules.data import REBUILDING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from netloom.document import Network, Project
+
+
+@dataclass(frozen=True)
+class InnerNode:
+    """A node of the graph. `path` is that of its module: `conv2d_1`, or within a network `block_1.linear_1`, or within
+    the second of several repetitions `block_1.1.linear_1`. `cut`: all that is known of the input passes through it."""
+
+    path: str
+    key: str
+    network: str
+    type: str
+    title: str
+    cut: bool
+
+
+def inner_nodes(project: Project, model: nn.Module) -> list[InnerNode]:
+    """All nodes whose output leads to the answer, in the order in which they act; a network comes before its parts."""
+    # Where what comes in is compared with what comes out, it reaches the answer on a way of its own.
+    cut = project.training.objective not in REBUILDING
+    return list(_walk(project, project.main, model, "", cut=cut))
+
+
+def _walk(project: Project, name: str, model: nn.Module, prefix: str, *, cut: bool) -> Iterator[InnerNode]:
+    import networkx as nx
+
+    from netloom import layers
+    from netloom.compile import output_nodes
+    from netloom.validation.graph_views import digraph, execution_order
+
+    network = project.networks[name]
+    graph = digraph(network)
+    ends = {kind: [key for key, node in network.nodes.items() if node.type == kind] for kind in ("Input", "Output")}
+    if not prefix:
+        # What is explained is in the first answer, but where an objective reads all of them.
+        ends["Output"] = output_nodes(project)[: None if project.training.objective in JOINED else 1]
+    leading = set(ends["Output"]).union(*(nx.ancestors(graph, end) for end in ends["Output"]))
+    for key in execution_order(graph):
+        node, module = network.nodes[key], getattr(model, key, None)
+        if node.type in ("Input", "Output") or module is None or key not in leading:
+            continue
+        without = graph.copy()
+        without.remove_node(key)
+        reached = {other for source in ends["Input"] for other in nx.descendants(without, source) | {source}}
+        alone = cut and not reached.intersection(ends["Output"]) and len(_read(network, key)) < 2
+        yield InnerNode(f"{prefix}{key}", key, name, node.type, layers.label(node), alone)
+        if node.type == SUBNETWORK:
+            inner = str(node.params.get("network", ""))
+            for place, part in _repetitions(module):
+                yield from _walk(project, inner, part, f"{prefix}{key}.{place}", cut=alone)
+
+
+def _repetitions(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The networks that stand in one node; none where one runs several times, as its values are then several."""
+    if type(module).__name__ != "Repeated":
+        return [("", module)]
+    if getattr(module, "times", 1) > 1:
+        return []
+    return [(f"{place}.", part) for place, part in module.named_children()]
+
+
+def acting_nodes(project: Project, model: nn.Module) -> list[InnerNode]:
+    """The nodes of the main network itself, of which the last gives what is explained: without the activation that is
+    left out where logits are explained, and what stands behind it."""
+    import networkx as nx
+
+    from netloom.compile.logit_network import LeftOut
+    from netloom.validation.graph_views import digraph
+
+    every = [node for node in inner_nodes(project, model) if "." not in node.path]
+    graph = digraph(project.main_network)
+    left_out = {node.key for node in every if isinstance(getattr(model, node.key), LeftOut)}
+    behind = left_out.union(*(nx.descendants(graph, key) for key in left_out))
+    return [node for node in every if node.key not in behind]
+
+
+def find(project: Project, model: nn.Module, path: str) -> InnerNode:
+    """The node of a path.
+
+    Raises:
+        ExplainError: there is none.
+    """
+    known = {node.path: node for node in inner_nodes(project, model)}
+    if path not in known:
+        listed = ", ".join(list(known)[:20])
+        raise UnknownChoiceError(f"There is no node {path[:120]!r} in this network; choose one of {listed}.")
+    return known[path]
+
+
+def port(project: Project, node: InnerNode) -> int:
+    """Which of a node's outputs is looked at: the first that something reads."""
+    from netloom.layers import registry
+
+    network = project.networks[node.network]
+    layer, read = registry().get(node.type), _read(network, node.key)
+    if layer is None or node.type == SUBNETWORK:
+        return 0
+    params: dict[str, Any] = dict(network.nodes[node.key].params)
+    names = [found.name for found in layer.model_construct(**params).outputs()]
+    return next((place for place, name in enumerate(names) if name in read), 0)
+
+
+def _read(network: Network, key: str) -> set[str]:
+    """The ports of a node that something reads."""
+    return {edge.source_port for edge in network.edges if edge.source_node == key}

@@ -1,0 +1,66 @@
+"""The options of a method: those that it takes are obeyed, and others are refused in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from netloom.explain.core.baselines import USUAL
+from netloom.explain.core.baselines import Asked as Baseline
+from netloom.explain.core.explainer import Comparing, Explainer, UnknownChoiceError, registry
+
+# What options are called in sentences, and why a method that does not know one cannot obey it.
+SPOKEN = {"baseline": "baseline", "n_steps": "number of steps", "node": "layer", "neuron": "neuron"}
+# Why a method that does not know an option cannot obey it.
+UNUSED = {
+    "baseline": "it compares the example with no baseline that could be chosen",
+    "n_steps": "it follows no path from a baseline in steps",
+    "node": "it does not look at a layer",
+    "neuron": "it does not look at one number of a layer",
+}
+
+
+def explainer_of(method: str, options: Mapping[str, Any]) -> Explainer:
+    """A method with its options.
+
+    Raises:
+        UnknownChoiceError: there is no such method, or it does not take these options.
+    """
+    found = registry().get(method)
+    if found is None:
+        raise UnknownChoiceError(f"There is no method {method[:60]!r}; choose one of {', '.join(registry())}.")
+    for name in options:
+        if name in UNUSED and name not in found.model_fields:
+            others = [title for other, title in _titles().items() if name in registry()[other].model_fields]
+            raise UnknownChoiceError(
+                f"{found.title} takes no {SPOKEN[name]}: {UNUSED[name]}. Methods that take one: {', '.join(others)}."
+            )
+    try:
+        return found.model_validate(dict(options))
+    except ValidationError as error:
+        item = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in item["loc"])
+        raise UnknownChoiceError(f"{found.title}: the option {where[:60]}: {item['msg'].lower()}.") from None
+
+
+def taken(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some options that a method takes."""
+    explainer = registry().get(method)
+    return {key: value for key, value in options.items() if explainer and key in explainer.model_fields}
+
+
+def baseline_of(explainer: Explainer) -> Baseline:
+    """What a method compares with; the usual baseline where it does not compare."""
+    return explainer.baseline if isinstance(explainer, Comparing) else USUAL
+
+
+def written(explainer: Explainer) -> dict[str, Any]:
+    """The options as plain values; a baseline of one's own is said to be one."""
+    options = explainer.model_dump()
+    return options | ({"baseline": "own"} if isinstance(options.get("baseline"), dict) else {})
+
+
+def _titles() -> dict[str, str]:
+    return {name: explainer.title for name, explainer in registry().items()}

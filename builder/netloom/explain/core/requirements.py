@@ -1,0 +1,211 @@
+"""What a method needs of a network, and why a network does not have it: the one place that says which fits which.
+
+Some methods give wrong maps without saying so where a network is not made for them; here they are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from netloom.document import SUBNETWORK
+from netloom.explain.core.targets import JOINED
+from netloom.validation.rules.adversarial import OBJECTIVE
+from netloom.validation.rules.data import REBUILDING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from netloom.document import Node, Project
+
+# What is linear for a network in evaluation mode, whatever its options are.
+LINEAR = frozenset(
+    "Input Output Identity Linear TransposedLinear Embedding CategoricalEmbedding HashedEmbedding NumericalEmbedding "
+    "PositionalEmbedding SinusoidalEncoding Conv1d Conv2d Conv3d CausalConv1d "
+    "ConvTranspose1d ConvTranspose2d ConvTranspose3d "
+    "DepthwiseConv2d SeparableConv2d PatchEmbedding BatchNorm1d BatchNorm2d BatchNorm3d ScaleShift "
+    "Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout DropPath GaussianNoise GradientReversal "
+    "AvgPool1d AvgPool2d AvgPool3d AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d GlobalAvgPool "
+    "Flatten Reshape Permute Transpose FlattenAxes Unflatten Squeeze Unsqueeze Unfold Fold Mean Sum CumSum Difference "
+    "Add Subtract Concat Stack Average Split Chunk Slice Select IndexSelect Expand Repeat Flip Roll Pad SlidingWindow "
+    "ZeroPad1d ZeroPad2d ZeroPad3d ConstantPad1d ConstantPad2d ConstantPad3d ReflectionPad1d ReflectionPad2d "
+    "ReflectionPad3d ReplicationPad1d ReplicationPad2d ReplicationPad3d CircularPad1d CircularPad2d CircularPad3d "
+    "Upsample PixelShuffle PixelUnshuffle ChannelShuffle Constant Learned ConcatenateToken CausalMask PaddingMask "
+    "DCT Reparameterise".split()
+)
+# The bends for which DeepLift's rule holds in Captum, which knows them by their very class.
+RESCALED = frozenset("ReLU LeakyReLU ELU Sigmoid Tanh Softplus".split())
+# What passes relevance on unchanged or in proportion, one behind the other.
+RELEVANT = frozenset(
+    "Input Output Identity Linear Conv1d Conv2d BatchNorm1d BatchNorm2d ReLU Tanh Dropout Dropout2d Flatten Reshape "
+    "FlattenAxes MaxPool1d MaxPool2d AvgPool1d AvgPool2d AdaptiveAvgPool2d GlobalAvgPool GlobalMaxPool Embedding "
+    "Mean Max Permute Transpose".split()
+)
+POOLED = frozenset("MaxPool1d MaxPool2d MaxPool3d".split())
+MERGING = frozenset("Add Concat Stack Average Multiply Subtract Maximum Minimum Divide Blend".split())
+# Convolutions, whose values keep their places in a picture, alone or as the heart of a block.
+CONVOLVING = frozenset(
+    "Conv2d DepthwiseConv2d SeparableConv2d ResidualBlock InvertedResidual MBConv ConvNeXtBlock SqueezeExcite".split()
+)
+
+
+def unmet(needs: Iterable[str], project: Project, model: nn.Module) -> str:
+    """The first of the needs that a network does not meet, in a sentence; empty where it meets all."""
+    return next((reason for need in needs if (reason := NEEDS[need](project, model))), "")
+
+
+def nothing_to_explain(project: Project) -> str:
+    """Why no method explains this network, in a sentence; empty where some may."""
+    if project.training.objective != OBJECTIVE:
+        return ""
+    return (
+        "a GAN makes pictures out of noise, and the numbers of noise mean nothing to people, so there is nothing in "
+        "what comes in that an answer could be put down to."
+    )
+
+
+def every_node(project: Project, left_out: frozenset[tuple[str, str]] = frozenset()) -> Iterator[Node]:
+    """The nodes of the main network and of all networks that stand within it, each network once. Without those that
+    are `left_out`, each a network and an id."""
+    seen, waiting = set(), [project.main]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in project.networks:
+            continue
+        seen.add(name)
+        for node in project.networks[name].nodes.values():
+            if (name, node.id) in left_out:
+                continue
+            yield node
+            if node.type == SUBNETWORK:
+                waiting.append(str(node.params.get("network", "")))
+
+
+def left_out(project: Project, model: nn.Module) -> frozenset[tuple[str, str]]:
+    """The activations that are left out as their logits are explained, each by its network and its id. One in a network
+    that stands in several places is none of them, as it acts elsewhere."""
+    from netloom.compile.logit_network import LeftOut
+
+    found = set()
+    stands = [str(node.params.get("network")) for node in every_node(project) if node.type == SUBNETWORK]
+    for path, module in model.named_modules():
+        if not isinstance(module, LeftOut):
+            continue
+        *around, key = (name for name in path.split(".") if not name.isdigit())
+        network = project.main
+        for name in around:
+            network = str(project.networks[network].nodes[name].params.get("network"))
+        if stands.count(network) < 2:
+            found.add((network, key))
+    return frozenset(found)
+
+
+def _gradients(project: Project, model: nn.Module) -> str:
+    from netloom.explain.core.gradients import obstacle
+
+    return obstacle(project, model)
+
+
+def _smooth_path(project: Project, model: nn.Module) -> str:
+    """Whoever follows a path from the baseline to the example must not meet a step in it."""
+    for module in model.modules():
+        if type(module).__name__ == "MixtureOfExperts" and getattr(module, "top", 0) == 1:
+            return (
+                "its mixture of experts asks one expert at a time, so on the way from the baseline the answer jumps "
+                "from one expert to the next; use Saliency, Occlusion or Shapley sampling, or let it ask two experts."
+            )
+    return ""
+
+
+def _rescaled(project: Project, model: nn.Module) -> str:
+    if project.training.objective in (*REBUILDING, "siamese"):
+        return f"what is explained is a distance, and its rule does not hold for that square; {ELSE}"
+    for node in every_node(project, left_out(project, model)):
+        if node.type == SUBNETWORK:
+            if node.params.get("shared") and node.params.get("repeat", 1) != 1:
+                return (
+                    f"{_name(node)} runs several times with the same weights, which its rule cannot tell apart; {ELSE}"
+                )
+        elif node.type in POOLED:
+            return (
+                f"{_name(node)} takes maxima, and there its rule loses parts of the answer unless the baseline is zero "
+                f"all through; use average pooling or a stride, or {ELSE}"
+            )
+        elif node.type not in LINEAR and node.type not in RESCALED:
+            return (
+                f"its rule does not hold for {_name(node)}, and its parts would be wrong without a sign of it; {ELSE}"
+            )
+    return ""
+
+
+ELSE = "use Integrated Gradients instead."
+
+
+def _relevance(project: Project, model: nn.Module) -> str:
+    if project.training.objective in (*REBUILDING, "segmentation", *JOINED):
+        return f"it passes one number back, and this network answers with many at once; {ELSE}"
+    for node in every_node(project, left_out(project, model)):
+        if node.type == SUBNETWORK or node.type in MERGING:
+            return f"its rule holds for one layer behind the other, and {_name(node)} joins several; {ELSE}"
+        if node.type not in RELEVANT:
+            return f"it has no rule for {_name(node)}; {ELSE}"
+    for network in project.networks.values():
+        sources = [edge.source_node for edge in network.edges]
+        twice = next((key for key in sources if sources.count(key) > 1), None)
+        if twice is not None:
+            return (
+                f"its rule holds for one layer behind the other, and several read {_name(network.nodes[twice])}; {ELSE}"
+            )
+    return ""
+
+
+def _relu(project: Project, model: nn.Module) -> str:
+    from torch import nn
+
+    if any(isinstance(module, nn.ReLU) for module in model.modules()):
+        return ""
+    return "it changes how gradients pass a ReLU, and there is none, so it would show nothing but the plain gradient."
+
+
+def _feature_maps(project: Project, model: nn.Module) -> str:
+    pictures = [node for node in project.main_network.nodes.values() if node.params.get("kind") == "image"]
+    if not any(node.type == "Input" for node in pictures):
+        return "it looks at the places of a picture, and no picture comes in."
+    if not any(node.type in CONVOLVING for node in every_node(project)):
+        return "it has no convolution, whose values keep their places in the picture."
+    return ""
+
+
+def _attention(project: Project, model: nn.Module) -> str:
+    from netloom.explain.core.attention_capture import reads
+
+    if any(reads(module) or hasattr(module, "capture") for module in model.modules()):
+        return ""
+    return "it has no attention layer; add multi-head self-attention or a Transformer encoder block."
+
+
+def _softmax_attention(project: Project, model: nn.Module) -> str:
+    from netloom.explain.core.attention_capture import READABLE
+
+    reading = [module for module in model.modules() if hasattr(module, "capture")]
+    if all(type(module).__name__ in READABLE for module in reading):
+        return ""
+    return "one of its attention layers has no weights that its output is made of; look at its attention maps."
+
+
+def _name(node: Node) -> str:
+    from netloom import layers
+
+    return layers.label(node)
+
+
+NEEDS: dict[str, Callable[[Project, nn.Module], str]] = {
+    "gradients": _gradients,
+    "smooth_path": _smooth_path,
+    "rescaled": _rescaled,
+    "relevance": _relevance,
+    "relu": _relu,
+    "feature_maps": _feature_maps,
+    "attention": _attention,
+    "softmax_attention": _softmax_attention,
+}

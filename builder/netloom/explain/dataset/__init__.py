@@ -1,0 +1,1 @@
+"""Explanations of many examples, and of one example across checkpoints."""

@@ -1,0 +1,117 @@
+"""One example explained with all weights of a run, so that one sees the reason form during training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netloom.explain.core.explainer import ExplainError
+from netloom.explain.core.explanation import Explanation
+from netloom.explain.core.progress import portion
+from netloom.explain.core.run import Progress, explain
+from netloom.explain.core.target_selection import Asked
+from netloom.explain.evidence.comparison import Agreement, agree, bounds, shown
+
+if TYPE_CHECKING:
+    from netloom.runs import TrainedRun
+    from netloom.runs.weight_history import Moment
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The explanation with the weights of one moment, and how far it agrees with the final one."""
+
+    name: str
+    label: str
+    epoch: int | None
+    step: int
+    explanation: Explanation
+    agreement: Agreement
+
+    @property
+    def probability(self) -> float | None:
+        """What the network gives the explained class; None where the answer has no such share."""
+        return self.explanation.prediction.probabilities.get(self.explanation.target.name)
+
+
+@dataclass(frozen=True)
+class Scrubbed:
+    """All frames in the order of training. `bounds` end the colour scale that they share, by field or node."""
+
+    frames: tuple[Frame, ...]
+    bounds: dict[str, float]
+
+    @property
+    def final(self) -> Frame:
+        return self.frames[-1]
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row for each frame, as for a CSV file: the answer, the explained number, the agreement, how faithful."""
+        return [
+            {
+                "checkpoint": frame.name,
+                "epoch": frame.epoch,
+                "step": frame.step,
+                "answer": frame.explanation.prediction.text,
+                "probability": frame.probability,
+                "explained number": frame.explanation.answer,
+                "rank agreement": frame.agreement.spearman,
+                "strongest alike": f"{frame.agreement.overlap} of {frame.agreement.top}",
+                "orders that do as well": faithful.chance
+                if (faithful := frame.explanation.proofs.faithfulness)
+                else None,
+            }
+            for frame in self.frames
+        ]
+
+
+def scrub(
+    trained: TrainedRun,
+    folder: Path,
+    method: str,
+    row_or_raw: int | Mapping[str, Any],
+    *,
+    target: Asked = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    found_moments: Sequence[Moment] | None = None,
+    **options: Any,
+) -> Scrubbed:
+    """Explain an example with each of a run's weights; all explain one number, what the last weights answer if nothing
+    else is asked. What was worked out before comes from the run's folder.
+
+    Raises:
+        ExplainError: there are not two moments, or the method does not fit the network.
+    """
+    from netloom.runs.trained_run import with_weights
+    from netloom.runs.weight_history import moments
+
+    listed = list(moments(folder) if found_moments is None else found_moments)
+    if len(listed) < 2:
+        raise ExplainError(
+            "Only one set of weights was kept of this run, so nothing can be compared along its training. "
+            "Train for two epochs or more; of each some are kept."
+        )
+    found: dict[str, Explanation] = {}
+    for place, moment in enumerate([listed[-1], *listed[:-1]]):  # the last first: the others explain its answer
+        found[moment.name] = explain(
+            with_weights(trained, folder, moment.name),
+            method,
+            row_or_raw,
+            target=next(iter(found.values())).target if found else target,
+            seed=seed,
+            folder=folder,
+            checkpoint=moment.name,
+            progress=portion(progress, place, 1, len(listed)),
+            **options,
+        )
+        if progress is not None:
+            progress((place + 1) / len(listed))
+    last = found[listed[-1].name]
+    frames = tuple(
+        Frame(one.name, one.label, one.epoch, one.step, found[one.name], agree(found[one.name], last, chance=False))
+        for one in listed
+    )
+    return Scrubbed(frames, bounds([shown(frame.explanation) for frame in frames], frames[-1].explanation.axes))

@@ -1,0 +1,1 @@
+"""Whether an explanation can be trusted: faithfulness, randomization tests, agreement, and the verdict."""

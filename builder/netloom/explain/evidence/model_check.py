@@ -1,0 +1,154 @@
+"""Whether the explained network itself is worth believing: what it reaches on its test rows beside a trivial predictor,
+and whether a column gives the target away. A faithful explanation of a network at chance explains noise."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from netloom.compile import input_fields
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from netloom.data import Prepared
+    from netloom.document import Project
+    from netloom.training.objectives.objective import Evaluation
+
+# How much of the network's work measuring may take, and of how many test rows.
+FLOPS, FEWEST, MOST = 10**11, 60, 2_000
+# Measures by which a network that learned nothing is not better than the trivial predictor, the one to tell first. An
+# F1 or IoU is none of them: that of a constant answer is far below that of guesses.
+RISING = ("accuracy", "balanced_accuracy", "roc_auc", "r2", "word_accuracy", "pair_accuracy")
+FALLING = ("mae", "rmse", "mse", "loss")
+KNOWN = 64
+
+
+@dataclass(frozen=True)
+class ModelCheck:
+    """`at_chance`: no measure is better than that of the `trivial` predictor by more than the choice of `rows` test
+    rows could be off; `measured` says what both reach. `leaks` are columns that give the target away by themselves."""
+
+    rows: int
+    at_chance: bool
+    measured: str
+    trivial: str
+    leaks: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return not self.at_chance and not self.leaks
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong with the model, in words; empty where nothing is known to be."""
+        said = []
+        if self.at_chance:
+            said.append(
+                f"The model itself does not measurably beat a trivial predictor on {self.rows} test rows: "
+                f"{self.measured}. What it relies on says little about the world."
+            )
+        if self.leaks:
+            names = " and ".join(repr(name) for name in self.leaks[:3])
+            verb = "gives" if len(self.leaks) == 1 else "give"
+            said.append(
+                f"The input {names} {verb} the target away, so that the test score does not show what the model can do "
+                "without."
+            )
+        return " ".join(said)
+
+    @property
+    def title(self) -> str:
+        """The same in a few words, as they follow "faithful to the model"."""
+        if self.at_chance:
+            return f"the model does not beat the {self.trivial}"
+        return "an input gives the target away" if self.leaks else ""
+
+
+_LOCK = Lock()
+_FOUND: OrderedDict[tuple[str, str], ModelCheck] = OrderedDict()
+
+
+def model_check(project: Project, model: nn.Module, data: Prepared, weights: str, flops: int) -> ModelCheck | None:
+    """How good the network with these weights (their hash) is; `flops` are what one row takes. None where nothing can
+    be measured: an agent has no test rows. What was measured before is known by the weights and the data.
+
+    Two that ask at the same time both measure, as nobody is to wait for another.
+    """
+    key = (weights, data.fingerprint)
+    with _LOCK:
+        if key in _FOUND:
+            _FOUND.move_to_end(key)
+            return _FOUND[key]
+    found = _checked(project, model, data, flops)
+    if found is not None:
+        with _LOCK:
+            _FOUND[key] = found
+            while len(_FOUND) > KNOWN:
+                _FOUND.popitem(last=False)
+    return found
+
+
+def _checked(project: Project, model: nn.Module, data: Prepared, flops: int) -> ModelCheck | None:
+    import torch
+
+    from netloom.runs import TrainedRun, evaluate
+
+    test = data.split["test"]
+    if data.schema.target.kind == "action" or not len(test) or not len(data.split["train"]):
+        return None
+    most = max(FEWEST, min(MOST, FLOPS // max(1, flops)))
+    if len(test) > most:
+        chosen = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:most]
+        test = test[chosen.sort().values]
+    measured = TrainedRun(project, "", model, replace(data, split={**data.split, "test": test}))
+    found = evaluate(measured)
+    leaks = tuple(_leaking(data, input_fields(project)))
+    title = found.reference.title if found.reference else ""
+    trivial = f"{title[:1].lower()}{title[1:]}"
+    return ModelCheck(len(test), is_at_chance(found), _told(found, trivial), trivial, leaks)
+
+
+def is_at_chance(found: Evaluation) -> bool:
+    """Whether each measure that has an interval and a trivial reference could be as good by the choice of rows."""
+    known = _known(found)
+    return bool(known) and not any(_beats(found, name) for name in known)
+
+
+def _known(found: Evaluation) -> list[str]:
+    reference = found.reference.metrics if found.reference else {}
+    return [name for name in (*RISING, *FALLING) if name in found.intervals and name in reference]
+
+
+def _beats(found: Evaluation, name: str) -> bool:
+    low, high = found.intervals[name]
+    trivial = found.reference.metrics[name] if found.reference else float("nan")
+    return low > trivial if name in RISING else high < trivial
+
+
+def _told(found: Evaluation, trivial: str) -> str:
+    """The first measure of the network beside that of the trivial predictor."""
+    names = _known(found)
+    if found.reference is None or not names:
+        return ""
+    words = f"{names[0].replace('_', ' ')} {found.metrics[names[0]]:.3g}"
+    return f"{words} ({trivial}: {found.reference.metrics[names[0]]:.3g})"
+
+
+def _leaking(data: Prepared, fields: list[str]) -> list[str]:
+    """The columns among the inputs that give the target away, as the report on the data finds them."""
+    from netloom.data.quality.columns import GivesAway
+    from netloom.data.quality.quality_view import Look
+
+    read = {
+        str(column.get("date") or column["name"]): str(column["name"])
+        for field in data.preprocess["fields"]
+        if field["name"] in fields
+        for column in field.get("columns", ())
+    }
+    known = {*read, *read.values()}
+    if not known:
+        return []
+    return [name for finding in GivesAway().check(Look(data)) for name in finding.columns if name in known]

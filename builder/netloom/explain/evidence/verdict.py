@@ -1,0 +1,149 @@
+"""From proofs to words: what was checked of an explanation, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from netloom.explain.core.explanation import (
+    FAITHFUL,
+    LEVELS,
+    TITLES,
+    Completeness,
+    CrossCheck,
+    Faithfulness,
+    Level,
+    Randomised,
+    Remark,
+    Sampling,
+    Verdict,
+)
+from netloom.explain.evidence.model_check import ModelCheck
+
+SURE, LIKELY = 0.05, 0.25
+FEWEST_UNITS = 4
+# From where on more of what happens is missed than foretold.
+UNFAITHFUL = 0.5
+# Up to where the standard error of estimates is small beside the parts, and where it makes most of them worthless.
+STEADY, UNSTEADY = 0.05, 0.3
+# Below this rank correlation two methods contradict each other.
+AGREEING = 0.3
+FAITHFULNESS = "faithfulness"
+
+
+def judge(remarks: Iterable[Remark], model: ModelCheck | None = None) -> Verdict:
+    """The worst level, all sentences, and in a few words what was checked. What is wrong with the model itself stands
+    first: no explanation is better than what it explains."""
+    listed = list(remarks)
+    level = _worst(remark.level for remark in listed)
+    passed = {remark.check for remark in listed if remark.check and remark.level == "good"}
+    badge = TITLES[level]
+    if level == "good" and not passed:
+        level, badge = "caution", "Not checked"
+    elif level == "good":
+        badge = FAITHFUL[0 if FAITHFULNESS in passed else 1]
+    return with_model(Verdict(level, " ".join(remark.sentence for remark in listed), badge), model)
+
+
+def with_model(verdict: Verdict, model: ModelCheck | None) -> Verdict:
+    """A verdict with what is wrong with the model."""
+    if model is None or model.passed:
+        return verdict
+    level = _worst([verdict.level, "caution"])
+    return Verdict(level, f"{model.sentence} {verdict.sentence}".strip(), verdict.checked, model.title)
+
+
+def _worst(levels: Iterable[Level]) -> Level:
+    return LEVELS[max((LEVELS.index(level) for level in levels), default=1)]
+
+
+def on_completeness(proof: Completeness) -> Remark:
+    """How far the parts add up to what they explain."""
+    gap = proof.answer - proof.baseline_answer
+    if proof.relative_error is None:
+        sentence = "The answer for this example is the same as for the baseline, so there is nothing to share out."
+        return Remark("caution", sentence)
+    if proof.by_construction:
+        return Remark("good", "The parts add up by construction, however wrong each of them is, which proves nothing.")
+    shown = f"{_number(proof.sum)} of {_number(gap)}"
+    if not proof.promised:
+        text = f"Each part was taken away alone; together these effects make {shown} from the baseline to the answer,"
+        return Remark("good", f"{text} and the rest lies in how the parts act together.")
+    steps = f" with {proof.steps} steps" if proof.steps else ""
+    text = f"The parts add up to {shown} from the baseline to the answer (off by {_share(proof.relative_error)}{steps})"
+    if proof.word in ("exact", "converged"):
+        return Remark("good", f"{text}: {proof.word}.", "completeness")
+    if proof.word == "approximate":
+        return Remark("caution", f"{text}, so single parts are approximate.")
+    return Remark("poor", f"{text}: unreliable, so its parts cannot be relied on.")
+
+
+def on_randomised(proof: Randomised) -> Remark:
+    """Whether the explanation depends on what the network learned."""
+    shown = f"(Spearman {proof.spearman:+.2f} with {proof.draws} networks of shuffled weights)"
+    if proof.passed:
+        return Remark("good", f"It depends on what the network learned {shown}.", "randomization")
+    return Remark("poor", f"Much of it stays when the network forgets what it learned {shown}: it shows the input.")
+
+
+def on_faithfulness(proof: Faithfulness | None) -> Remark:
+    """How far the parts that are said to matter do, compared with chance."""
+    if proof is None:
+        return Remark("caution", "There are not two parts to put in order, so chance cannot be compared with.")
+    at_least = f"{round(proof.chance * proof.orders)} of {proof.orders} possible orders do as well"
+    if proof.units < FEWEST_UNITS:
+        text = f"With only {proof.units} parts, even the best order may be so by chance: {at_least}."
+        return Remark("caution", text)
+    better = f"{_beaten(proof)} of {proof.orders} {'possible' if proof.exhaustive else 'random'} orders"
+    if proof.chance <= SURE:
+        return Remark(
+            "good", f"Taking parts away in its order changes the answer sooner than {better}: faithful.", FAITHFULNESS
+        )
+    if proof.chance <= LIKELY:
+        text = f"Taking parts away in its order changes the answer sooner than {better}: only somewhat faithful."
+        return Remark("caution", text)
+    text = f"Taking parts away in its order changes the answer sooner than only {better}: hardly better than chance."
+    return Remark("poor", text)
+
+
+def on_infidelity(proof: Faithfulness) -> Remark | None:
+    """Whether the parts foretell what leaving several of them out does; nothing where they do, or have no sign."""
+    if proof.infidelity is None or proof.units < FEWEST_UNITS or proof.infidelity < UNFAITHFUL:
+        return None
+    text = f"Their sums hardly foretell what leaving several parts out does (infidelity {proof.infidelity:.2f})"
+    return Remark("caution", f"{text}, so parts act together: read the order, not the sizes.")
+
+
+def on_sampling(proof: Sampling) -> Remark:
+    """How far the parts are off because the method draws at random."""
+    if proof.enumerated:
+        return Remark("good", "Every choice of groups was tried, so these Shapley values are exact.", "sampling")
+    if proof.standard_error is None:
+        return Remark("caution", "The parts were estimated once, so it is not known how far they are off.")
+    shown = f"the standard error over {proof.repeats} repeats is {_share(proof.standard_error)} of the total"
+    if proof.standard_error <= STEADY:
+        return Remark("good", f"The parts are estimated at random: {shown}.", "sampling")
+    if proof.standard_error <= UNSTEADY:
+        return Remark("caution", f"The parts are estimated at random: {shown}, so small parts mean nothing.")
+    return Remark("poor", f"The parts are estimated at random: {shown}, so they mean little; take more samples.")
+
+
+def on_cross_check(proof: CrossCheck) -> Remark:
+    """Whether a method of another kind orders the parts alike."""
+    shown = f"(rank correlation {proof.spearman:+.2f} over {proof.groups} groups of parts)"
+    if proof.spearman >= AGREEING:
+        return Remark("good", f"{proof.title} orders the parts alike {shown}.", "agreement")
+    text = f"{proof.title} disagrees {shown}: the two answer different questions here, or one of them is misleading."
+    return Remark("caution", text)
+
+
+def _beaten(proof: Faithfulness) -> int:
+    as_good = proof.chance * proof.orders if proof.exhaustive else proof.chance * (proof.orders + 1) - 1
+    return proof.orders - round(as_good)
+
+
+def _number(value: float) -> str:
+    return f"{value:+.3g}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.2%}" if value < 0.1 else f"{value:.0%}"

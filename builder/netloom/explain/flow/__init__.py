@@ -1,0 +1,1 @@
+"""Attribution flow: how much of the prediction passes through every edge of the graph."""

@@ -1,0 +1,216 @@
+"""Attribution flow: how much of an answer goes along every edge of the graph, and whether that adds up everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from netloom.explain.core import cache
+from netloom.explain.core.baselines import USUAL
+from netloom.explain.core.explainer import ExplainError
+from netloom.explain.core.explanation import WITHIN, Level, Prediction, Target, Verdict
+from netloom.explain.core.requirements import nothing_to_explain, unmet
+from netloom.explain.core.run import Progress, Question, Trained, subject_of
+from netloom.explain.evidence.model_check import model_check
+from netloom.explain.evidence.verdict import with_model
+
+if TYPE_CHECKING:
+    from netloom.explain.core.baselines import Asked as Baseline
+    from netloom.explain.core.target_selection import Asked
+
+METHOD = "flow"
+TITLE = "Attribution flow"
+SUMMARY = "How much of the answer goes along each connection of the graph; at every cut it adds up"
+# The paper of conductance, which is what goes through a node.
+URL = "https://arxiv.org/abs/1805.12233"
+NEEDS = ("gradients", "smooth_path")
+MOST_STEPS = 1024
+TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class EdgeFlow:
+    """How much of the answer goes along an edge: from `source` to `target`, as the document names both ports.
+
+    `path` says in which use of a network: empty for the main one, `block_1`, or `block_1.0` for the first repetition.
+    `value` is None where nothing can go: whole numbers, masks, and what else does not follow the example.
+    """
+
+    path: str
+    source: str
+    target: str
+    value: float | None
+
+
+@dataclass(frozen=True)
+class NodeFlow:
+    """How much goes through a node: what comes in, or where nothing does, what starts there."""
+
+    path: str
+    key: str
+    network: str
+    type: str
+    title: str
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A cut through a network: all edges from what acts up to the node `after` to what acts later.
+
+    `sum` of what goes along them is to be `expected`: F(x) − F(baseline), or within a network what goes through it.
+    `relative_error` is the gap between the two over |F(x) − F(baseline)|; None where that is next to nothing.
+    """
+
+    path: str
+    after: str
+    edges: tuple[str, ...]
+    sum: float
+    expected: float
+    relative_error: float | None
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The flow of one answer through the whole graph. `answer` is F(x), `ground` F(baseline).
+
+    `direct` goes from the input to the answer beside the graph, where the answer is compared with the input.
+    `relative_error` is that of the worst cut, `word` what it means. `steps` is in how many steps the way was taken,
+    `compared` what the example was compared with.
+    """
+
+    method: str
+    title: str
+    target: Target
+    prediction: Prediction
+    row: int | None
+    answer: float
+    ground: float
+    edges: tuple[EdgeFlow, ...]
+    nodes: tuple[NodeFlow, ...]
+    cuts: tuple[Cut, ...]
+    direct: float
+    relative_error: float | None
+    word: str
+    steps: int
+    verdict: Verdict
+    options: dict[str, Any]
+    weights: str = ""
+    checkpoint: str = ""
+    seconds: float = 0.0
+    compared: str = ""
+
+    @property
+    def headline(self) -> str:
+        """What is followed, and from where."""
+        return f"{self.title} of {self.target.quantity}, compared with {self.compared}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole flow in plain JSON values."""
+        return asdict(self)
+
+
+def flow_obstacle(trained: Trained) -> str:
+    """Why no flow can be had for a network, in a sentence; empty where it can."""
+    from netloom.compile.logit_network import with_logits
+
+    scorer = with_logits(trained.project, trained.model, trained.data.schema)
+    return nothing_to_explain(trained.project) or unmet(NEEDS, trained.project, scorer)
+
+
+def flow(
+    trained: Trained,
+    row_or_raw: int | Mapping[str, Any],
+    *,
+    target: Asked = None,
+    max_steps: int = MOST_STEPS,
+    tolerance: float = TOLERANCE,
+    baseline: Baseline = USUAL,
+    folder: Path | None = None,
+    checkpoint: str = "",
+    progress: Progress | None = None,
+) -> Flow:
+    """Follow a trained network's answer to a row, or to a raw row, along all edges in one integral over a path.
+
+    `target`, `baseline`, `folder`, `checkpoint` and `progress` are as for `explain`. The way from the baseline to the
+    example is taken in ever smaller steps, where it needs them, until all cuts add up within `tolerance`, a share of
+    the change of the answer, or `max_steps` are taken.
+
+    Raises:
+        ExplainError: there is no such row or target, or the network does not allow it.
+        DataError: the raw row lacks something, or holds what the data cannot take.
+    """
+    from netloom.explain.core.target_selection import predict
+    from netloom.explain.flow.path_integral import follow
+
+    started = perf_counter()
+    obstacle = flow_obstacle(trained)
+    if obstacle:
+        raise ExplainError(f"{TITLE} cannot explain this network: {obstacle}")
+    asked = Question(METHOD, row_or_raw, target, progress=progress)
+    subject, example, output = subject_of(trained.project, trained.model, trained.data, asked, baseline)
+    weights, options = cache.weights_hash(trained.model), {"max_steps": max_steps, "tolerance": tolerance}
+    question = {"method": METHOD, "target": asdict(subject.target), "options": options, "row": example.row}
+    compared = {f"baseline of {name}": values for name, values in subject.baseline.items()}
+    name = cache.key(weights, {**subject.inputs, **compared}, question)
+    before = cache.load_as(Flow, folder, name) if folder else None
+    if before is not None:
+        return replace(before, checkpoint=checkpoint)
+    followed = follow(subject, max_steps, tolerance)
+    error = worst(followed.cuts)
+    verdict = _verdict(followed.answer - followed.ground, error, len(followed.cuts), followed.steps)
+    quality = model_check(trained.project, trained.model, trained.data, weights, subject.flops)
+    found = Flow(
+        method=METHOD,
+        title=TITLE,
+        target=subject.target,
+        prediction=predict(subject.target, output, trained.data, subject.inputs),
+        row=example.row,
+        answer=followed.answer,
+        ground=followed.ground,
+        edges=followed.edges,
+        nodes=followed.nodes,
+        cuts=followed.cuts,
+        direct=followed.direct,
+        relative_error=error,
+        word=_word(error),
+        steps=followed.steps,
+        verdict=with_model(verdict, quality),
+        options=options,
+        weights=weights,
+        checkpoint=checkpoint,
+        compared=subject.compared,
+        seconds=perf_counter() - started,
+    )
+    if folder:
+        cache.save(folder, name, found)
+    return found
+
+
+def worst(cuts: tuple[Cut, ...]) -> float | None:
+    """How far the worst of the cuts is off; None where there is nothing to share out."""
+    errors = [cut.relative_error for cut in cuts if cut.relative_error is not None]
+    # A sum that is no number is worse than all others, and `max` would not say so.
+    return max(errors, key=lambda error: (error != error, error)) if errors else None
+
+
+def _word(error: float | None) -> str:
+    return "" if error is None else next((word for word, bound in WITHIN if error <= bound), "unreliable")
+
+
+def _verdict(gap: float, error: float | None, cuts: int, steps: int) -> Verdict:
+    """How far the flow can be trusted, in a number and a word."""
+    if error is None:
+        return Verdict("caution", "The answer is the same as for the baseline, so there is nothing to share out.")
+    word = _word(error)
+    levels: dict[str, Level] = {"exact": "good", "converged": "good", "approximate": "caution"}
+    where = f"every cut of the graph ({cuts})" if cuts > 1 else "the only cut of the graph"
+    if word not in levels:
+        text = f"The flows do not add up: at the worst of {cuts} cuts they are off by {error:.1%} of {gap:+.3g}"
+        return Verdict("poor", f"{text} after {steps} steps: unreliable.")
+    shown = f"{error:.2%}" if error >= 5e-5 else "less than 0.01%"
+    text = f"The flows add up to {gap:+.3g} at {where}, off by at most {shown} with {steps} steps: {word}."
+    return Verdict(levels[word], text)

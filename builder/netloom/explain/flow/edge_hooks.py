@@ -1,0 +1,124 @@
+"""Taps on every edge of a network that runs: what goes along it from row to row, as far as the answer is concerned."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from netloom.explain.core.context import Subject
+from netloom.explain.core.cost import measured
+from netloom.validation import Context
+
+# An edge in one use of its network: where that stands (`block_1.0`, or empty for the main one), and what it leads to.
+Place = tuple[str, str]
+
+
+class Taps:
+    """Taps on all edges of a subject's own copy; one output that several nodes read is told apart by who reads it.
+
+    After `passed`, `flows` has what went along each edge from each row to the next, (rows − 1,), or None where no
+    gradient goes: whole numbers, masks, and whatever else does not follow the example. `whole` is the same by point.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject, self.context = subject, measured(subject.project)
+        self.flows: dict[Place, torch.Tensor | None] = {}
+        self.whole: list[torch.Tensor] = []
+        self._way: list[str] = []
+        self._rows, self._nothing = 0, torch.zeros(0, dtype=torch.float64)
+        _ = subject.points  # sets the entries for vectors of tokens, which have to stand before anything is tapped
+        self._tap_network(self.context, subject.model)
+
+    def passed(self, values: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """F (N,) of values (N, …) at the points."""
+        self._rows, self._way, self.flows = len(values[0]), [], {}
+        leaves = tuple(value.detach().clone().requires_grad_() for value in values)
+        self._nothing = torch.zeros(max(0, self._rows - 1), dtype=torch.float64)
+        self.whole = [self._nothing for _ in leaves]
+        for number, leaf in enumerate(leaves):
+            leaf.register_hook(partial(self._count_whole, number, leaf.detach()))  # type: ignore[no-untyped-call]
+        with torch.enable_grad():
+            score = self.subject.point_score(*leaves)
+            torch.autograd.grad(score.sum(), leaves, allow_unused=True)
+        return score.detach()
+
+    def _tap_network(self, context: Context, network: nn.Module) -> None:
+        """Put taps before each node of a network and behind its outputs, and the same within the networks in it."""
+        for key, incoming in context.incoming.items():
+            module = getattr(network, key, None)
+            if not isinstance(module, nn.Module):
+                continue
+            names = [incoming[port.name].target for port in context.layers[key].inputs() if port.name in incoming]
+            module.register_forward_pre_hook(partial(self._before, names))
+            if key in context.inner:
+                self._tap_inner(context.inner[key], key, module)
+        ends = [edge.target for key in context.network.ports("Output") for edge in context.incoming[key].values()]
+        network.register_forward_hook(partial(self._behind, ends))
+
+    def _tap_inner(self, inner: Context, key: str, module: nn.Module) -> None:
+        """A node that stands for a network: the way leads into it, once or once for each repetition.
+
+        Hooks act in the order in which they are set: what comes in is still outside, what goes out is still within.
+        """
+        module.register_forward_pre_hook(lambda *_: self._way.append(key))
+        if type(module).__name__ == "Repeated":
+            turns = _Turns()
+            module.register_forward_pre_hook(turns.start)
+            for part in module.children():
+                part.register_forward_pre_hook(lambda *_: self._way.append(turns.next()))
+                self._tap_network(inner, part)
+                part.register_forward_hook(self._leave)
+        else:
+            self._tap_network(inner, module)
+        module.register_forward_hook(self._leave)
+
+    def _leave(self, *_: Any) -> None:
+        self._way.pop()
+
+    def _before(self, names: list[str], module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(self._tap(name, value) for name, value in zip(names, given, strict=True))
+
+    def _behind(self, names: list[str], module: nn.Module, given: Any, found: Any) -> Any:
+        if isinstance(found, tuple):
+            return tuple(self._tap(name, value) for name, value in zip(names, found, strict=True))
+        return self._tap(names[0], found)
+
+    def _tap(self, name: str, value: torch.Tensor) -> torch.Tensor:
+        place = (".".join(self._way), name)
+        if not value.requires_grad:
+            self.flows[place] = None
+            return value
+        self.flows[place] = self._nothing  # stays so where the answer does not depend on it
+        tapped = value.view_as(value)  # a tensor of its own, whose gradient is that of this consumer alone
+        tapped.register_hook(partial(self._count, place, tapped.detach()))  # type: ignore[no-untyped-call]
+        return tapped
+
+    def _count(self, place: Place, value: torch.Tensor, gradient: torch.Tensor) -> None:
+        self.flows[place] = self._between(value, gradient)
+
+    def _count_whole(self, number: int, value: torch.Tensor, gradient: torch.Tensor) -> None:
+        self.whole[number] = self._between(value, gradient)
+
+    def _between(self, value: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        """The integral of the gradient along the values from each row to the next, by the trapezoid rule."""
+        values, gradients = value.reshape(self._rows, -1), gradient.reshape(self._rows, -1)
+        steps = values[1:] - values[:-1]
+        steps *= gradients[:-1] + gradients[1:]
+        return 0.5 * steps.sum(1).double()  # torch sums in pairs, so that single precision is enough
+
+
+class _Turns:
+    """Counts how often the parts of repeated networks take their turn."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def start(self, *_: Any) -> None:
+        self._number = 0
+
+    def next(self) -> str:
+        self._number += 1
+        return str(self._number - 1)

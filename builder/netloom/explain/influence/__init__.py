@@ -1,0 +1,1 @@
+"""Which training rows influenced a prediction."""

@@ -1,0 +1,228 @@
+"""Plotly figures of attributions: over pictures, beside columns, along series, and of a layer's numbers.
+
+Backgrounds are transparent, and no text has a colour of its own, so that each page can give its theme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from netloom.explain.core.axes import NODE, Axes
+from netloom.explain.plots.colors import AGAINST, DIVERGING, FOR, bound, rgb
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+Sign = Literal["both", "for", "against"]
+MOST_BARS, MOST_CHANNELS, MOST_NAMED = 15, 6, 20
+MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
+GREY = "rgba(130, 130, 140, 0.8)"
+
+
+def one_sign(values: np.ndarray, sign: Sign) -> np.ndarray:
+    """The values of one sign; the others are 0."""
+    if sign == "both":
+        return values
+    kept: np.ndarray = np.maximum(values, 0) if sign == "for" else np.minimum(values, 0)
+    return kept
+
+
+def picture(image: Any, title: str = "The picture") -> go.Figure:
+    """A picture (H, W) or (H, W, 3) with values from 0 to 1."""
+    import plotly.graph_objects as go
+
+    return _square(go.Figure(_pixels(np.clip(image, 0, 1))), title)
+
+
+def overlay(
+    values: np.ndarray,
+    image: Any = None,
+    *,
+    title: str = "",
+    opacity: float = 0.85,
+    sign: Sign = "both",
+    end: float | None = None,
+) -> go.Figure:
+    """Attributions (H, W) laid over the picture that they are of, in grey; the scale is centred on zero and the same
+    whichever `sign` is shown. `end`: where it ends, if not at the strongest of these."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    if image is not None:
+        shown = np.clip(np.asarray(image, dtype=np.float64), 0, 1)
+        figure.add_trace(_pixels(shown if shown.ndim == 2 else shown.mean(2)))
+    end = end or bound(values)
+    figure.add_trace(
+        go.Heatmap(
+            z=one_sign(values, sign),
+            zmin=-end,
+            zmax=end,
+            opacity=opacity,
+            hovertemplate="row %{y}, column %{x}: %{z:+.4g}<extra></extra>",
+            **_scale(end),
+        )
+    )
+    return _square(figure, title)
+
+
+def bars(values: np.ndarray, names: Sequence[str], *, unit: str = "") -> go.Figure:
+    """One bar for each part, from top to bottom."""
+    import plotly.graph_objects as go
+
+    keys = list(range(len(names)))  # two parts may be called alike
+    colours = [rgb(FOR) if value > 0 else rgb(AGAINST) for value in values]
+    trace = go.Bar(x=values, y=keys, orientation="h", marker_color=colours, customdata=list(names))
+    trace.hovertemplate = "%{customdata}: %{x:+.4g}<extra></extra>"
+    figure = go.Figure(trace)
+    figure.update_layout(height=max(136, 88 + 24 * len(keys)), margin=MARGIN, xaxis_title=unit or "Attribution")
+    return _listed(figure, names)
+
+
+def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float) -> go.Figure:
+    """The way from the baseline's answer to that of the example, part by part, from top to bottom."""
+    import plotly.graph_objects as go
+
+    shown = [f"baseline {start:.4g}", *names, f"answer {end:.4g}"]
+    keys = list(range(len(shown)))
+    trace = go.Waterfall(
+        orientation="h",
+        base=start,
+        x=[0.0, *map(float, values), 0.0],
+        y=keys,
+        measure=["absolute", *("relative" for _ in names), "total"],
+        increasing={"marker": {"color": rgb(FOR)}},
+        decreasing={"marker": {"color": rgb(AGAINST)}},
+        totals={"marker": {"color": "rgba(0, 0, 0, 0)"}},
+        connector={"line": {"color": GREY, "width": 1}},
+        customdata=[""] + [f"{value:+.4g}" for value in values] + [""],
+        text=[""] + [f"{value:+.3g}" for value in values] + [""],
+        textposition="outside",
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+    figure = go.Figure(trace)
+    # The bars of the two ends would start at 0, far from the way between them; a mark at each is enough.
+    figure.add_scatter(x=[start, end], y=[0, keys[-1]], mode="markers", marker={"color": GREY, "size": 11})
+    figure.update_layout(
+        height=96 + 26 * len(keys), margin=MARGIN, showlegend=False, xaxis_title="The explained number"
+    )
+    passed = [start, *(start + np.cumsum(values)), end]
+    room = 0.12 * (max(passed) - min(passed) or 1.0)
+    figure.update_xaxes(range=[min(passed) - room, max(passed) + room])
+    return _listed(figure, shown)
+
+
+def strongest(values: np.ndarray, names: Sequence[str], most: int = MOST_BARS) -> tuple[np.ndarray, list[str]]:
+    """The strongest parts, and all others as one."""
+    order = np.argsort(-np.abs(values), kind="stable")
+    if len(order) <= most + 1:
+        return values[order], [names[place] for place in order]
+    kept, rest = order[:most], order[most:]
+    shown = np.append(values[kept], values[rest].sum())
+    return shown, [*(names[place] for place in kept), f"{len(rest)} others"]
+
+
+def band(
+    values: np.ndarray, series: np.ndarray | None, channels: Sequence[str] = (), axes: Axes | None = None
+) -> go.Figure:
+    """A series (T, D) in a band of the colours of its attributions (T, D), a row for each channel; or the attributions
+    alone, as a map, where there are many channels or no series. A long one is coloured in pieces, each by its sum."""
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    steps, width = values.shape
+    axes = axes or Axes()
+    pieces, sums, along = axes.pieces(steps), axes.drawn(values), axes.along(steps)
+    end = bound(sums)
+    edges = along if pieces is None else np.append(along[list(pieces.starts)], along[-1])
+    each = values if pieces is None else np.repeat(sums, np.diff([*pieces.starts, steps]), axis=0)
+    names = [_short(name) for name in axes.names(width, tuple(channels))]
+    if series is None or width > MOST_CHANNELS:
+        heat = go.Heatmap(z=sums.T, x=edges, y=list(range(width)), zmin=-end, zmax=end, customdata=_named(names, sums))
+        heat.hovertemplate = f"{axes.title.lower()} %{{x:.4g}}, %{{customdata}}: %{{z:+.4g}}<extra></extra>"
+        figure = go.Figure(heat.update(**_scale(end)))
+        figure.update_layout(height=max(220, min(520, 90 + 22 * width)), margin=MARGIN, xaxis_title=axes.title)
+        # Of many rows only so many are named that the names do not meet.
+        few = list(range(0, width, -(-width // MOST_NAMED)))
+        figure.update_yaxes(tickmode="array", tickvals=few, ticktext=[names[place] for place in few])
+        figure.update_yaxes(showgrid=False, zeroline=False)
+        if axes.of_nodes:
+            figure.update_yaxes(autorange="reversed")
+        figure.update_xaxes(showgrid=False, zeroline=False, dtick=1 if axes.down == NODE and steps <= 30 else None)
+        return figure
+    figure = make_subplots(rows=width, cols=1, shared_xaxes=True, vertical_spacing=0.04)
+    for place in range(width):
+        line = series[:, place]
+        room = 0.08 * (float(np.ptp(line)) or 1.0)
+        low, high = float(line.min()) - room, float(line.max()) + room
+        colours = go.Heatmap(z=sums[None, :, place], x=edges, y=[low, high], zmin=-end, zmax=end)
+        colours.update(hoverinfo="skip", **(_scale(end) if place == 0 else {**_scale(end), "showscale": False}))
+        figure.add_trace(colours, place + 1, 1)
+        look = {"color": GREY, "width": 1.6 if pieces is None else 1.0}
+        drawn = go.Scatter(x=along, y=line, mode="lines", line=look, customdata=each[:, place])
+        what = "attribution" if pieces is None else "attribution of its piece"
+        drawn.hovertemplate = f"{axes.title.lower()} %{{x:.4g}}: %{{y:.4g}}, {what} %{{customdata:+.4g}}<extra></extra>"
+        figure.add_trace(drawn, place + 1, 1)
+        title = names[place] if width > 1 or channels else ""
+        figure.update_yaxes(range=[low, high], title_text=title, showgrid=False, row=place + 1, col=1)
+    figure.update_xaxes(showgrid=False, zeroline=False)
+    figure.update_xaxes(title_text=axes.title, row=width, col=1)
+    figure.update_layout(height=130 + 150 * width, margin=MARGIN, showlegend=False)
+    return figure
+
+
+def _named(names: Sequence[str], sums: np.ndarray) -> list[list[str]]:
+    return [[name] * len(sums) for name in names]
+
+
+def grid(values: np.ndarray, across: str, down: str) -> go.Figure:
+    """Any table of numbers (rows, columns) as a map."""
+    import plotly.graph_objects as go
+
+    end = bound(values)
+    figure = go.Figure(go.Heatmap(z=values, zmin=-end, zmax=end, **_scale(end)))
+    figure.update_layout(height=320, margin=MARGIN, xaxis_title=across, yaxis_title=down)
+    return figure
+
+
+def _scale(end: float) -> dict[str, Any]:
+    ticks = [-end, 0.0, end]
+    colorbar = {
+        "thickness": 9,
+        "outlinewidth": 0,
+        "len": 0.9,
+        "tickvals": ticks,
+        "ticktext": [f"{value:+.2g}" if value else "0" for value in ticks],
+    }
+    return {"colorscale": DIVERGING, "colorbar": colorbar}
+
+
+def _pixels(image: np.ndarray) -> Any:
+    import plotly.graph_objects as go
+
+    if image.ndim == 2:
+        return go.Heatmap(z=image, colorscale="gray", zmin=0, zmax=1, showscale=False, hoverinfo="skip")
+    return go.Image(z=(image * 255).astype(np.uint8), hoverinfo="skip")
+
+
+def _square(figure: go.Figure, title: str) -> go.Figure:
+    figure.update_layout(title={"text": title, "x": 0, "font": {"size": 15}}, height=380, margin=MARGIN)
+    figure.update_xaxes(visible=False, constrain="domain")
+    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x", constrain="domain")
+    return figure
+
+
+def _listed(figure: go.Figure, names: Sequence[str]) -> go.Figure:
+    ticks = [_short(name) for name in names]
+    places = list(range(len(ticks)))
+    figure.update_yaxes(range=[len(ticks) - 0.4, -0.6], tickmode="array", tickvals=places, ticktext=ticks)
+    figure.update_yaxes(automargin=True, showgrid=False)
+    return figure
+
+
+def _short(name: str) -> str:
+    """A label that Plotly does not read as markup."""
+    cut = name if len(name) <= 40 else f"{name[:39]}…"
+    return cut.replace("&", "&amp;").replace("<", "&lt;")

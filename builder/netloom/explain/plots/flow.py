@@ -1,0 +1,239 @@
+"""The attribution flow painted on the graph as it lies on the canvas: an SVG, and its numbers as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from netloom.core.text import plain
+from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
+from netloom.explain.plots.graph_geometry import HEIGHT, WIDTH, Point, Ways
+
+if TYPE_CHECKING:
+    from netloom.document import Project
+    from netloom.explain.flow.attribution_flow import Flow
+    from netloom.validation import Context
+
+MARGIN, FOOT, LEGEND = 28.0, 54.0, 380.0
+THINNEST, THICKEST = 1.8, 11.0
+LETTERS = 22
+FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
+
+
+@dataclass(frozen=True)
+class Ink:
+    """What the picture is drawn with: the text, the ground, the boxes, and lines along which nothing goes."""
+
+    text: str
+    ground: str
+    card: str
+    line: str
+
+
+LIGHT = Ink("#1f2430", "#ffffff", "#ffffff", "#9aa3b2")
+DARK = Ink("#e8eaf0", "#0e1117", "#1c2027", "#6b7484")
+# On a page: whichever of both it shows.
+BOTH = Ink("light-dark(#1f2430,#e8eaf0)", "none", "light-dark(#ffffff,#1c2027)", "light-dark(#9aa3b2,#6b7484)")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is painted: the flow along each edge by what it leads to, and through each node. `uses` is of how many
+    repetitions it is the mean."""
+
+    edges: Mapping[str, float | None]
+    nodes: Mapping[str, float | None]
+    uses: int
+
+
+def shown(flow: Flow, path: str = "") -> Shown:
+    """The flow in one use of a network by its path, or, for a node that repeats one, the mean of all repetitions."""
+    paths = [path]
+    if all(node.path != path for node in flow.nodes):
+        found = {node.path for node in flow.nodes}
+        paths = [way for way in found if way.rpartition(".")[0] == path and way.rpartition(".")[2].isdecimal()]
+    return Shown(
+        _mean([(edge.target, edge.value) for edge in flow.edges if edge.path in paths]),
+        _mean([(node.key, node.value) for node in flow.nodes if node.path in paths]),
+        len(paths),
+    )
+
+
+def _mean(values: list[tuple[str, float | None]]) -> dict[str, float | None]:
+    listed: dict[str, list[float]] = {}
+    for name, value in values:
+        listed.setdefault(name, []).extend([] if value is None else [value])
+    return {name: sum(found) / len(found) if found else None for name, found in listed.items()}
+
+
+def context_at(project: Project, path: str) -> Context:
+    """The network that stands at a path, as it is checked."""
+    from netloom.explain.core.cost import measured
+
+    context = measured(project)
+    for step in path.split("."):
+        context = context.inner.get(step, context)  # what is a number is a repetition of the same
+    return context
+
+
+def drawn(project: Project, flow: Flow, path: str = "", ink: Ink = LIGHT) -> str:
+    """The graph of the network at a path as SVG: width and colour of each edge, and colour of each node, by its flow.
+
+    All networks of a flow are painted on one scale: the largest size of what goes through any node of the main one.
+    """
+    context, values = context_at(project, path), shown(flow, path)
+    most = bound([node.value for node in flow.nodes if not node.path and node.value is not None])
+    ways = Ways(context)
+    left, top, right, bottom = ways.box
+    gap = abs(flow.answer - flow.ground)
+    edges = [
+        _edge(values.edges.get(edge.target), (edge.source, edge.target), ways.ways[edge.target], most, gap, ink)
+        for edge in sorted(context.network.edges, key=lambda edge: abs(values.edges.get(edge.target) or 0.0))
+        if edge.target in ways.ways
+    ]
+    boxes = [_box(context, key, at, values.nodes.get(key), most, gap, ink) for key, at in ways.places.items()]
+    numbers = [
+        _number(values.edges[edge.target], ways.middle(edge.target), ink)
+        for edge in context.network.edges
+        if ways.told_apart(edge) and values.edges.get(edge.target) is not None
+    ]
+    x, y, width = left - MARGIN, top - MARGIN, max(right - left, LEGEND) + 2 * MARGIN
+    height = bottom - top + 2 * MARGIN + FOOT
+    ground = f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" style="fill:{ink.ground}"/>'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
+        f'viewBox="{x:g} {y:g} {width:g} {height:g}" role="img" aria-label="{escape(_said(flow))}" '
+        f'font-family="{FONT}" style="max-width:100%;height:auto;fill:{ink.text}">'
+        f"{ground}{''.join(edges)}{''.join(boxes)}{''.join(numbers)}{_legend(left, bottom + MARGIN, most, ink)}</svg>"
+    )
+
+
+def _said(flow: Flow) -> str:
+    return f"Attribution flow of {plain(flow.target.quantity)}: {flow.answer - flow.ground:+.3g} from the baseline"
+
+
+def _colour(value: float) -> str:
+    return rgb(FOR if value > 0 else AGAINST)
+
+
+def amount(value: float | None, gap: float) -> str:
+    """A flow in words: the number, and its share of the whole."""
+    if value is None:
+        return "nothing that follows the example"
+    return f"{value:+.3g} ({value / gap:+.0%} of the change)" if gap else f"{value:+.3g}"
+
+
+def _edge(value: float | None, ends: tuple[str, str], way: str, most: float, gap: float, ink: Ink) -> str:
+    if value is None:
+        look = f"stroke:{ink.line};stroke-dasharray:4 5;stroke-width:{THINNEST}px"
+    elif abs(value) < most * 1e-6:
+        look = f"stroke:{ink.line};stroke-width:{THINNEST}px"
+    else:
+        width = THINNEST + (THICKEST - THINNEST) * min(1.0, abs(value) / most)
+        look = f"stroke:{_colour(value)};stroke-opacity:0.9;stroke-width:{width:.2f}px"
+    told = escape(f"{ends[0]} → {ends[1]}: {amount(value, gap)}")
+    return (
+        f'<g class="flow-edge"><title>{told}</title><path d="{way}" style="fill:none;{look}"/>'
+        f'<path d="{way}" style="fill:none;stroke:transparent;stroke-width:14px"/></g>'  # wide enough to be hit
+    )
+
+
+def _box(context: Context, key: str, at: Point, value: float | None, most: float, gap: float, ink: Ink) -> str:
+    node, (x, y), layer = context.network.nodes[key], at, context.layers.get(key)
+    title = plain(node.title or (layer.title if layer else node.type))  # as on the canvas
+    if node.type == "Input" and node.params.get("field"):
+        title += f": {plain(str(node.params['field']))}"  # of several inputs, which
+    share = 0.0 if value is None else min(1.0, abs(value) / most)
+    fill = f"fill:{_colour(value or 0.0)};fill-opacity:{0.78 * share:.3f}"
+    below = "—" if value is None else f"{value:+.3g}" + (f" · {value / gap:+.0%}" if gap else "")
+    if key in context.inner:
+        below += f" · {context.layers[key].brief()}"
+    told = escape(f"{title} ({key}): {amount(value, gap)}")
+    kind = "flow-node flow-network" if key in context.inner else "flow-node"
+    rect = f'width="{WIDTH:g}" height="{HEIGHT:g}" rx="9"'
+    card = f"fill:{ink.card};stroke:{ink.line}"
+    behind = f'<rect x="{x + 4:g}" y="{y + 4:g}" {rect} style="{card}"/>' if key in context.inner else ""
+    rect = f'x="{x:g}" y="{y:g}" {rect}'
+    return (
+        f'<g class="{kind}" data-key="{key}"><title>{told}</title>{behind}<rect {rect} style="{card}"/>'
+        f'<rect {rect} style="{fill}"/>'
+        f'<text x="{x + 12:g}" y="{y + 24:g}" font-size="13.5" font-weight="600"{_room(title)}>'
+        f"{escape(_fit(title))}</text>"
+        f'<text x="{x + 12:g}" y="{y + 44:g}" font-size="12.5">{escape(_fit(below, 28))}</text></g>'
+    )
+
+
+def _number(value: float | None, at: Point, ink: Ink) -> str:
+    text = f"{value:+.3g}"
+    width, (x, y) = 7.2 * len(text) + 8, at
+    look = f'rx="5" style="fill:{ink.card};fill-opacity:0.9"'
+    return (
+        f'<g style="pointer-events:none">'
+        f'<rect x="{x - width / 2:g}" y="{y - 10:g}" width="{width:g}" height="18" {look}/>'
+        f'<text x="{x:g}" y="{y + 4:g}" font-size="11.5" text-anchor="middle">{text}</text></g>'
+    )
+
+
+def _legend(x: float, y: float, most: float, ink: Ink) -> str:
+    """The scale: two wedges from nothing in the middle, with the numbers at their ends."""
+    stops, width = 10, 120.0
+    parts = []
+    for step in range(stops):
+        share = (step + 1) / stops
+        for side, colour in ((-1, AGAINST), (1, FOR)):
+            start = x + width + side * width * (step + (side < 0)) / stops
+            parts.append(
+                f'<rect x="{start:g}" y="{y + 8:g}" width="{width / stops:g}" height="10" '
+                f'style="fill:{rgb(colour)};fill-opacity:{0.78 * share:.2f}"/>'
+            )
+    texts = (
+        (x, "start", f"−{most:.3g} against"),
+        (x + width, "middle", "0"),
+        (x + 2 * width, "end", f"for +{most:.3g}"),
+    )
+    words = "".join(
+        f'<text x="{at:g}" y="{y + 34:g}" font-size="11.5" text-anchor="{anchor}">{text}</text>'
+        for at, anchor, text in texts
+    )
+    dashed = (
+        f'<path d="M{x + 2 * width + 24:g} {y + 13:g}h30" style="fill:none;stroke:{ink.line};stroke-dasharray:4 5"/>'
+        f'<text x="{x + 2 * width + 60:g}" y="{y + 17:g}" font-size="11.5">no gradient</text>'
+    )
+    return "".join(parts) + words + dashed
+
+
+def _room(title: str) -> str:
+    """So that a long title fits its box whatever the font: it is drawn as wide as the box and no wider."""
+    inner = WIDTH - 24
+    return f' textLength="{inner:g}" lengthAdjust="spacingAndGlyphs"' if len(title) >= LETTERS - 1 else ""
+
+
+def _fit(text: str, letters: int = LETTERS) -> str:
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
+
+
+def table(flow: Flow) -> list[dict[str, str | float | None]]:
+    """All flows and cuts, one row each."""
+    rows: list[dict[str, str | float | None]] = []
+    for edge in flow.edges:
+        rows.append({"kind": "edge", "path": edge.path, "from": edge.source, "to": edge.target, "flow": edge.value})
+    for node in flow.nodes:
+        rows.append({"kind": "node", "path": node.path, "from": node.key, "to": "", "flow": node.value})
+    for cut in flow.cuts:
+        rows.append({"kind": "cut", "path": cut.path, "from": cut.after, "to": " ".join(cut.edges), "flow": cut.sum})
+        rows[-1] |= {"expected": cut.expected, "relative_error": cut.relative_error}
+    return rows
+
+
+def numbers(flow: Flow) -> str:
+    """The same as CSV."""
+    buffer = io.StringIO()
+    names = ["kind", "path", "from", "to", "flow", "expected", "relative_error"]
+    writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table(flow))
+    return buffer.getvalue()

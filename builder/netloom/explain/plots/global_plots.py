@@ -1,0 +1,168 @@
+"""Pictures of what a network goes by over many examples: bars, points in swarms, and maps of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from netloom.explain.core.axes import Axes
+from netloom.explain.plots import figures
+from netloom.explain.plots.colors import FOR, rgb
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from netloom.explain.dataset.aggregation import Part
+    from netloom.explain.dataset.global_attribution import Overall
+
+SHOWN, GROUPS = 15, 6
+# From low to high: each is told from the next by its lightness too, and seen on white and on black.
+HEIGHTS = [[0, "#0072b2"], [0.5, "#8b8b93"], [1, "#d55e00"]]
+# Okabe and Ito's palette, without black and without what hardly shows on white.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+BINS = 60
+MOST_NAMED = 6
+ABOVE = {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"}
+
+
+def bars(parts: Sequence[Part], groups: Sequence[str] = ()) -> go.Figure:
+    """The mean size of each part, all in all; or stacked beside each other for some groups."""
+    import plotly.graph_objects as go
+
+    shown = list(parts[:SHOWN])
+    keys, names = list(range(len(shown))), [part.name for part in shown]
+    figure = go.Figure()
+    columns = [("", [part.mean for part in shown])]
+    colours: tuple[str, ...] = (rgb(FOR),)  # as all that has a size and no sign
+    if groups:
+        columns = [(group, [part.by_group.get(group, 0.0) for part in shown]) for group in groups[:GROUPS]]
+        colours = COLOURS
+    for (group, values), colour in zip(columns, colours, strict=False):
+        trace = go.Bar(x=values, y=keys, orientation="h", name=group, marker_color=colour, customdata=names)
+        trace.hovertemplate = "%{customdata}: %{x:.4g}<extra>" + group.replace("<", "&lt;") + "</extra>"
+        figure.add_trace(trace)
+    figure.update_layout(
+        height=90 + max(26, 9 * len(columns)) * len(shown),
+        margin=figures.MARGIN,
+        xaxis_title="Mean size of the attribution",
+        legend=ABOVE,
+        showlegend=bool(groups),
+    )
+    return figures._listed(figure, names)
+
+
+def swarm(parts: Sequence[Part]) -> go.Figure:
+    """A point for each example in the row of its part, moved aside where many lie; its colour is how high the value of
+    the part was among all examples."""
+    import plotly.graph_objects as go
+
+    shown = list(parts[:SHOWN])
+    spread = max((float(np.abs(part.points).max(initial=0.0)) for part in shown), default=1.0) or 1.0
+    figure = go.Figure()
+    ordered = [np.isfinite(part.levels).any() for part in shown]
+    for place, part in enumerate(shown):
+        known = np.isfinite(part.levels)
+        marker = {
+            "size": 5,
+            "opacity": 0.8,
+            "color": np.where(known, part.levels, 0.5),
+            "colorscale": HEIGHTS,
+            "cmin": 0,
+            "cmax": 1,
+            "showscale": place == 0 and any(ordered),
+            "colorbar": {
+                "thickness": 9, "outlinewidth": 0, "len": 0.9, "tickvals": [0, 1], "ticktext": ["low", "high"],
+                "title": {"text": "Value", "side": "right"},
+            },
+        }  # fmt: skip
+        y = place + aside(part.points / spread)
+        trace = go.Scatter(x=part.points, y=y, mode="markers", marker=marker, showlegend=False)
+        trace.hovertemplate = f"{figures._short(part.name)}: %{{x:+.4g}}<extra></extra>"
+        figure.add_trace(trace)
+    figure.add_vline(x=0, line={"color": figures.GREY, "width": 1})
+    figure.update_layout(height=90 + 26 * len(shown), margin=figures.MARGIN, xaxis_title="Attribution")
+    figure.update_yaxes(zeroline=False)
+    return figures._listed(figure, [part.name for part in shown])
+
+
+def aside(values: np.ndarray) -> np.ndarray:
+    """How far each point (N,), from -1 to 1, is moved aside so that those of one place stand beside each other."""
+    places = np.clip(((values + 1) / 2 * BINS).astype(int), 0, BINS)
+    moved, fullest = np.zeros(len(values)), 1
+    for place in np.unique(places):
+        met = np.nonzero(places == place)[0]
+        fullest = max(fullest, len(met))
+        steps = (np.arange(len(met)) + 1) // 2
+        moved[met] = np.where(np.arange(len(met)) % 2, steps, -steps)
+    found: np.ndarray = np.clip(moved / fullest * 0.8, -0.4, 0.4)
+    return found
+
+
+def maps(found: Overall, field: str, *, signed: bool) -> go.Figure:
+    """The mean map (H, W) of each group of pictures beside each other, on one scale."""
+    values = (found.maps if signed else found.sizes)[field]
+    flat = values.sum(1)  # (groups, H, W)
+    titles = [f"{figures._short(name)} ({count})" for name, count in zip(found.groups, found.counts, strict=True)]
+    return _grid(flat, titles, signed=signed)
+
+
+def single(values: np.ndarray, titles: Sequence[str]) -> go.Figure:
+    """Maps (N, C, H, W) of single rows beside each other, each on a scale of its own."""
+    flat = values.sum(1)
+    ends = np.abs(flat).max(axis=(1, 2), keepdims=True)
+    return _grid(flat / np.where(ends > 0, ends, 1.0), titles, signed=True, scale=False)
+
+
+def _grid(flat: np.ndarray, titles: Sequence[str], *, signed: bool, scale: bool = True) -> go.Figure:
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    across = min(5, len(flat))
+    down = -(-len(flat) // across)
+    figure = make_subplots(
+        rows=down, cols=across, subplot_titles=list(titles), horizontal_spacing=0.02, vertical_spacing=0.28 / down
+    )
+    end = float(np.abs(flat).max()) or 1.0
+    look = figures._scale(end)
+    if not signed:
+        look = {
+            "colorscale": [[0, rgb(FOR, 0.0)], [1, rgb(FOR)]],
+            "colorbar": {**look["colorbar"], "tickvals": [0, end], "ticktext": ["0", f"{end:.2g}"]},
+        }
+    for place, values in enumerate(flat):
+        heat = go.Heatmap(z=values, zmin=-end if signed else 0, zmax=end, showscale=scale and place == 0, **look)
+        heat.hovertemplate = "row %{y}, column %{x}: %{z:+.4g}<extra></extra>"
+        row, column = place // across + 1, place % across + 1
+        figure.add_trace(heat, row, column)
+        name = "y" if place == 0 else f"y{place + 1}"
+        figure.update_xaxes(visible=False, constrain="domain", row=row, col=column, scaleanchor=name)
+        figure.update_yaxes(visible=False, autorange="reversed", constrain="domain", row=row, col=column)
+    figure.update_layout(height=40 + 190 * down, margin=figures.MARGIN)
+    figure.update_annotations(font_size=13)
+    return figure
+
+
+def profile(found: Overall, field: str) -> go.Figure:
+    """The mean size along a series, (T, D), of each group; a long one in spans."""
+    import plotly.graph_objects as go
+
+    figure, spans, axes = go.Figure(), found.spans.get(field, ()), found.axes.get(field, Axes())
+    for place, (group, colour) in enumerate(zip(found.groups, COLOURS, strict=False)):
+        values = found.sizes[field][place].reshape(len(found.sizes[field][place]), -1).sum(1)
+        look = {"color": colour, "width": 2}
+        figure.add_scatter(x=spans or axes.along(len(values)), y=values, name=group, mode="lines", line=look)
+    figure.update_layout(
+        height=300,
+        margin=figures.MARGIN,
+        xaxis_title="Span" if spans else axes.title,
+        yaxis_title="Mean size",
+        showlegend=len(found.groups) > 1,
+        legend=ABOVE,
+    )
+    if spans:  # only so many are named that the names do not meet
+        few = list(spans[:: -(-len(spans) // MOST_NAMED)])
+        figure.update_xaxes(type="category", tickmode="array", tickvals=few, ticktext=few, tickangle=0)
+    figure.update_yaxes(rangemode="tozero")
+    return figure

@@ -1,0 +1,116 @@
+"""An explanation as one HTML file that needs nothing else: the answer, the pictures, how far they can be trusted."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netloom.document import write_bytes
+from netloom.explain.plots.colors import AGAINST, FOR, rgb
+from netloom.explain.plots.explanation_plots import How, drawn, explains_the_way
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from netloom.explain.core.explanation import Explanation
+
+STYLE = """
+:root{color-scheme:light dark;--text:light-dark(#1c1c28,#e8e8ef);--line:light-dark(#e3e3ea,#2d2e3a)}
+body{font:16px/1.5 system-ui,sans-serif;max-width:980px;margin:2rem auto;padding:0 1rem;color:var(--text);
+background:light-dark(#fff,#12131a)}
+h1{font-size:1.6rem;margin:0 0 .2rem}h2{font-size:1.05rem;margin:1.6rem 0 .2rem}
+p{margin:.3rem 0}.faint{opacity:.75;font-size:.9rem}
+.verdict{border:1px solid var(--line);border-radius:.6rem;padding:.7rem 1rem;margin:1rem 0}
+.pair{display:flex;flex-wrap:wrap}.pair>div{flex:1 1 320px;min-width:0}
+.swatch{display:inline-block;width:1em;height:1em;border-radius:4px;vertical-align:-.12em;margin:0 .35em 0 1em}
+"""
+# Plotly takes no colours from a page, so its text and lines are given those of the theme, also when that changes.
+SCRIPT = """
+const dark = matchMedia("(prefers-color-scheme: dark)");
+function paint() {
+  const [text, line] = dark.matches ? ["#e8e8ef", "#2d2e3a"] : ["#1c1c28", "#e3e3ea"];
+  for (const one of document.querySelectorAll(".js-plotly-plot")) {
+    const look = { "font.color": text };
+    for (const axis of Object.keys(one.layout).filter((name) => /^[xy]axis/.test(name))) {
+      look[`${axis}.gridcolor`] = look[`${axis}.zerolinecolor`] = line;
+    }
+    Plotly.relayout(one, look);
+  }
+}
+dark.addEventListener("change", paint);
+addEventListener("load", paint);
+"""
+
+
+def write_html(found: Explanation, path: Path) -> None:
+    """Write the page, with Plotly in it.
+
+    Raises:
+        OSError: it cannot be written there.
+    """
+    write_bytes(path, html(found).encode())
+
+
+def html(found: Explanation) -> str:
+    """The page as text."""
+    from plotly.offline import get_plotlyjs
+
+    truth = f" · truth: {escape(found.example.target)}" if found.example.target else ""
+    parts = [
+        f"<h1>It answers {escape(found.prediction.text)}</h1>",
+        f"<p>{escape(found.headline)}</p>",
+        f'<p class="faint">Row {found.example.row}{truth} · weights {escape(found.checkpoint)} '
+        f"{found.weights[:12]}</p>",
+        f'<div class="verdict"><b>{escape(found.verdict.title)}.</b> {escape(found.verdict.sentence)}</div>',
+        *_pictures(found),
+    ]
+    title = escape(f"Why it answers {found.prediction.text[:60]}")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
+        f"<script>{get_plotlyjs()}</script></head><body>{''.join(parts)}<script>{SCRIPT}</script></body></html>"
+    )
+
+
+def _pictures(found: Explanation) -> list[str]:
+    parts = []
+    for one in drawn(found, How(way=explains_the_way(found))):
+        if one.title:
+            parts.append(f"<h2>{escape(one.title)}</h2>")
+        if one.html:
+            parts.append(one.html)
+            continue
+        pair = [figure for figure in (one.beside, one.figure) if figure is not None]
+        parts.append(f'<div class="pair">{"".join(f"<div>{_figure(figure)}</div>" for figure in pair)}</div>')
+    off = found.target.kind == "error"
+    said = ("makes the error larger", "makes it smaller") if off else ("speaks for the answer", "speaks against it")
+    if parts:
+        swatch = '<span class="swatch" style="background:{}"></span>'
+        keys = "".join(f"{swatch.format(rgb(tone))}{text}" for tone, text in zip((FOR, AGAINST), said, strict=True))
+        parts.append(f'<p class="faint">{keys}</p>')
+    if found.attention is not None:
+        parts.append(f"<h2>Attention</h2><p>{_attention(found)}</p>")
+    return parts
+
+
+def _attention(found: Explanation) -> str:
+    layers = found.attention.layers if found.attention else ()
+    told = "; ".join(f"{escape(layer.title)}: {len(layer.weights)} heads" for layer in layers)
+    return f"{told}. A JSON file holds all their weights."
+
+
+def _figure(figure: go.Figure) -> str:
+    figure.update_layout(paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", template="none")
+    config = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"format": "svg"}}
+    return str(figure.to_html(full_html=False, include_plotlyjs=False, config=config))
+
+
+def write_json(found: Explanation, path: Path) -> None:
+    """Write everything as plain values.
+
+    Raises:
+        OSError: it cannot be written there.
+    """
+    write_bytes(path, json.dumps(found.as_json(), ensure_ascii=False, indent=1).encode())

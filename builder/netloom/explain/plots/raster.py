@@ -1,0 +1,182 @@
+"""An explanation as one PNG, without a browser: maps over pictures, coloured words, bars and bands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.explain.plots.colors import AGAINST, FOR, bound
+from netloom.explain.plots.explanation_plots import ends, kind_of, told_columns
+from netloom.explain.plots.figures import strongest
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from netloom.explain.core.explanation import Explanation
+
+WIDTH, EDGE, SIZE, ROW = 900, 24, 17, 27
+INK, FAINT = (28, 28, 40), (130, 130, 140)
+STRONGEST = 0.85
+
+
+def write_png(found: Explanation, path: Path) -> None:
+    """Write what `found` says about the input, or, where it says nothing about it, about its layers.
+
+    Raises:
+        OSError: it cannot be written there.
+    """
+    sheets = [_heading(found)]
+    pictures, listed = ends(found)
+    end = max(map(abs, listed), default=0.0)
+    for name, values in found.attributions.items():
+        kind = kind_of(found, name)
+        if len(found.attributions) > 1:
+            sheets.append(_title(name))
+        if kind == "picture":
+            sheets.append(_picture(values.sum(0), found.example.images.get(name, found.example.image), pictures))
+        elif kind == "text":
+            sheets.append(_words(found.labels[name], values, end))
+        elif kind == "bars":
+            sheets.append(_bars(values, told_columns(found, name), end))
+        else:
+            sheets.append(_map(values.reshape(len(values), -1).T))
+    for node, values in () if found.attributions else found.nodes.items():
+        maps = values.ndim == 3 and min(values.shape[1:]) > 1
+        numbers = [f"{node} {place}" for place in range(values.size)]
+        sheets.append(_picture(values.sum(0), None) if maps else _bars(values.ravel(), numbers))
+    height = sum(sheet.height for sheet in sheets) + EDGE
+    whole = _empty(height)
+    top = 0
+    for sheet in sheets:
+        whole.paste(sheet, (0, top))
+        top += sheet.height
+    whole.save(path, format="PNG")
+
+
+def coloured(values: np.ndarray, ground: np.ndarray | None = None, end: float | None = None) -> np.ndarray:
+    """Values (H, W) as colours (H, W, 3) from 0 to 1 over a grey ground (H, W), or over white. `end` is where the scale
+    ends, if not at the strongest."""
+    strength = (np.abs(values) / (end or bound(values)))[..., None] * STRONGEST
+    tones = [np.array([int(part) for part in tone.split(",")]) / 255 for tone in (FOR, AGAINST)]
+    beneath = np.ones((*values.shape, 1)) if ground is None else np.clip(ground, 0, 1)[..., None]
+    found: np.ndarray = beneath * (1 - strength) + np.where(values[..., None] > 0, *tones) * strength
+    return found
+
+
+def _empty(height: int) -> Image.Image:
+    from PIL import Image
+
+    return Image.new("RGB", (WIDTH, height), "white")
+
+
+def _heading(found: Explanation) -> Image.Image:
+    lines = [
+        f"It answers {found.prediction.text[:70]}",
+        *_wrapped(found.headline[:200]),
+        *_wrapped(f"{found.verdict.title}: {found.verdict.sentence}"),
+    ]
+    sheet = _empty(EDGE + ROW * len(lines) + 10)
+    for place, line in enumerate(lines):
+        _write(sheet, (EDGE, EDGE + place * ROW), line, INK if place == 0 else FAINT)
+    return sheet
+
+
+def _title(name: str) -> Image.Image:
+    sheet = _empty(ROW + 4)
+    _write(sheet, (EDGE, 0), " ".join(name.split())[:70], INK)
+    return sheet
+
+
+def _wrapped(text: str, letters: int = 98) -> list[str]:
+    from textwrap import wrap
+
+    return wrap(" ".join(text.split()), letters)
+
+
+def _picture(values: np.ndarray, image: Any, end: float | None = None) -> Image.Image:
+    """The picture and, beside it, the map over it."""
+    ground = None
+    if image is not None and np.asarray(image).shape[:2] == values.shape:
+        shown = np.asarray(image, dtype=np.float64)
+        ground = shown if shown.ndim == 2 else shown.mean(2)
+    side = (WIDTH - 3 * EDGE) // 2
+    times = max(1, side // max(values.shape))
+    sheet = _empty(values.shape[0] * times + EDGE)
+    if ground is not None:
+        sheet.paste(_pixels(np.clip(image, 0, 1), times), (EDGE, 0))
+    sheet.paste(_pixels(coloured(values, ground, end), times), (EDGE if ground is None else side + 2 * EDGE, 0))
+    return sheet
+
+
+def _pixels(values: np.ndarray, times: int) -> Image.Image:
+    from PIL import Image
+
+    numbers = (np.asarray(values) * 255).round().astype(np.uint8)
+    return Image.fromarray(numbers.repeat(times, 0).repeat(times, 1)).convert("RGB")
+
+
+def _map(values: np.ndarray) -> Image.Image:
+    """Channels (D, T) as rows of colour."""
+    wide = WIDTH - 2 * EDGE
+    columns = np.arange(wide) * values.shape[1] // wide
+    tall = max(4, min(90, 360 // len(values)))
+    shown = coloured(values)[:, columns].repeat(tall, 0)
+    sheet = _empty(len(shown) + EDGE)
+    sheet.paste(_pixels(shown, 1), (EDGE, 0))
+    return sheet
+
+
+def _bars(values: np.ndarray, names: list[str], end: float = 0.0) -> Image.Image:
+    from PIL import ImageDraw
+
+    shown, told = strongest(values, names)
+    sheet = _empty(ROW * len(shown) + EDGE)
+    draw, middle = ImageDraw.Draw(sheet), 620
+    reach, end = WIDTH - middle - 4 * EDGE, end or bound(shown)
+    for place, (value, name) in enumerate(zip(shown, told, strict=True)):
+        top = place * ROW
+        _write(sheet, (EDGE, top), name[:34], INK)
+        far = middle + int(reach * float(value) / end)
+        tone = tuple(int(part) for part in (FOR if value > 0 else AGAINST).split(","))
+        draw.rectangle((min(middle, far), top + 3, max(middle, far), top + ROW - 5), fill=tone)
+        _write(sheet, (WIDTH - 90, top), f"{value:+.3g}", FAINT)
+    return sheet
+
+
+def _words(labels: tuple[str, ...], values: np.ndarray, end: float = 0.0) -> Image.Image:
+    from PIL import ImageDraw
+
+    kept = [(_legible(label), float(value)) for label, value in zip(labels, values, strict=False) if label]
+    tones = coloured(np.array([[value for _, value in kept]]), end=end)[0] if kept else []
+    font, places, x, y = _font(), [], EDGE, 0
+    for label, _ in kept:
+        wide = int(font.getlength(label)) + 10
+        if x + wide > WIDTH - EDGE:
+            x, y = EDGE, y + ROW + 6
+        places.append((x, y, wide))
+        x += wide + 4
+    sheet = _empty(y + ROW + EDGE)
+    draw = ImageDraw.Draw(sheet)
+    for (label, _), (left, top, wide), tone in zip(kept, places, tones, strict=True):
+        draw.rounded_rectangle((left, top, left + wide, top + ROW), 5, fill=tuple(int(255 * part) for part in tone))
+        _write(sheet, (left + 5, top + 2), label, INK)
+    return sheet
+
+
+def _legible(label: str) -> str:
+    """A label by letters that the font has."""
+    return label.replace("\n", "↵").replace("⟨", "(").replace("⟩", ")")
+
+
+def _write(sheet: Image.Image, place: tuple[int, int], text: str, colour: tuple[int, int, int]) -> None:
+    from PIL import ImageDraw
+
+    ImageDraw.Draw(sheet).text(place, text, fill=colour, font=_font())
+
+
+def _font() -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(SIZE)

@@ -1,0 +1,1 @@
+"""Adversarial attacks, and what-if analysis of a single example."""

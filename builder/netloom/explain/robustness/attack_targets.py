@@ -1,0 +1,239 @@
+"""What an attack raises, by the kind of answer: the loss of each row, and what tells that an answer is another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netloom.explain.core.explainer import UnknownChoiceError
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+    from netloom.explain.core.run import Trained
+
+# A number has changed when it moved by so many standard deviations of the training targets.
+MOVED = 0.5
+# A picture's classes have changed when they did on this share of what the network had found.
+LOST = 0.5
+SEVERAL = "several_outputs"
+
+
+class Aim:
+    """Classes, by a score of each: the loss is the cross-entropy, and another answer is another class.
+
+    `measure` is what is told of many rows, `turned` what the least change of one row does.
+    """
+
+    measure = "accuracy"
+    turned = "turns the answer"
+    number = False
+    # A number can be pushed up and down; else there is one way, away from what is said.
+    ways: tuple[float, ...] = (0.0,)
+
+    def __init__(self, data: Prepared, classes: tuple[str, ...]) -> None:
+        self.data, self.classes = data, classes
+
+    def truth(self, target: torch.Tensor) -> torch.Tensor:
+        """What is true of rows, from the data's targets (N, …)."""
+        return target
+
+    def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        """(N,) of answers (N, …) and what is true (N, …)."""
+        from torch.nn import functional
+
+        return functional.cross_entropy(output, truth, reduction="none")
+
+    def pushed(self, output: torch.Tensor, way: float) -> torch.Tensor:
+        """(N,): what grows as a number goes the way +1 or -1."""
+        raise NotImplementedError
+
+    def said(self, output: torch.Tensor) -> torch.Tensor:
+        """What the network says of each row, in the form of what is true (N, …)."""
+        return output.argmax(1)
+
+    def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        """(N,): how much of an answer is right, or how far off a number is, in the data's own units."""
+        return (self.said(output) == truth).double().reshape(len(truth), -1).mean(1)
+
+    def differs(self, output: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+        """Which answers (N, …) are another than `own` (1, …), (N,)."""
+        return (self.said(output) != self.said(own)).reshape(len(output), -1).any(1)
+
+    def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The rows (N,) of each class by its name; of classes that no row has, there are none."""
+        found = {name: truth == number for number, name in enumerate(self.classes)}
+        return {name: rows for name, rows in found.items() if bool(rows.any())}
+
+
+class Binary(Aim):
+    """Two classes by one logit, for the second."""
+
+    def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        from torch.nn import functional
+
+        return functional.binary_cross_entropy_with_logits(output[:, 0], truth.float(), reduction="none")
+
+    def said(self, output: torch.Tensor) -> torch.Tensor:
+        return (output[:, 0] > 0).long()
+
+
+class Labels(Aim):
+    """Any number of labels, a logit each: binary cross-entropy, and another answer is one label more or less."""
+
+    measure = "labels right"
+    turned = "adds or takes away a label"
+
+    def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        from torch.nn import functional
+
+        return functional.binary_cross_entropy_with_logits(output, truth.float(), reduction="none").mean(1)
+
+    def said(self, output: torch.Tensor) -> torch.Tensor:
+        return (output > 0).float()
+
+    def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
+        found = {name: truth[:, number] > 0 for number, name in enumerate(self.classes)}
+        return {name: rows for name, rows in found.items() if bool(rows.any())}
+
+
+class Pixels(Aim):
+    """A class for each pixel, scores (N, C, H, W): the mean of their cross-entropies. An answer is another when half of
+    the pixels that it had found something in, or half of all where it had found nothing, have another class."""
+
+    measure = "pixels right"
+    turned = "gives half of the pixels in which it found something another class"
+
+    def truth(self, target: torch.Tensor) -> torch.Tensor:
+        return target.long()  # masks are held in bytes
+
+    def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        from torch.nn import functional
+
+        return functional.cross_entropy(output, truth, reduction="none").flatten(1).mean(1)
+
+    def differs(self, output: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        before = self.said(own)
+        looked = before > 0 if bool((before > 0).any()) else torch.ones_like(before, dtype=torch.bool)  # 0: the ground
+        other = (self.said(output) != before) & looked
+        return other.flatten(1).sum(1) >= LOST * looked.sum()
+
+    def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
+        """By the class that most of a picture's pixels have, other than the ground."""
+        import torch
+
+        counts = torch.stack([(truth == number).flatten(1).sum(1) for number in range(1, len(self.classes))], 1)
+        most = torch.where(counts.any(1), counts.argmax(1) + 1, 0)
+        return super().groups(most)
+
+
+class Numbers(Aim):
+    """Numbers: the squared error, and another answer is one that moved the first of them by half a deviation."""
+
+    measure = "mean absolute error"
+    turned = "moves it by half a deviation of the target"
+    number = True
+    ways = (1.0, -1.0)
+
+    def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        return (output - truth.reshape(output.shape)).square().flatten(1).sum(1)
+
+    def pushed(self, output: torch.Tensor, way: float) -> torch.Tensor:
+        return way * output.flatten(1)[:, 0]
+
+    def said(self, output: torch.Tensor) -> torch.Tensor:
+        return output
+
+    def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        apart = self.data.restore(output) - self.data.restore(truth.reshape(output.shape))
+        return apart.abs().flatten(1).mean(1).double()
+
+    def differs(self, output: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+        return (output - own).flatten(1)[:, 0].abs() >= MOVED
+
+    def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {}
+
+
+class One(Aim):
+    """One of several outputs that come side by side: columns `start` to `start + width` of an answer."""
+
+    def __init__(self, aim: Aim, place: int, start: int, width: int) -> None:
+        super().__init__(aim.data, aim.classes)
+        self.aim, self.place, self.start, self.width = aim, place, start, width
+        self.measure, self.turned, self.number, self.ways = aim.measure, aim.turned, aim.number, aim.ways
+
+    def _of(self, output: torch.Tensor) -> torch.Tensor:
+        return output[:, self.start : self.start + self.width]
+
+    def truth(self, target: torch.Tensor) -> torch.Tensor:
+        values = target[:, self.place]
+        return values.unsqueeze(1) if self.number else values.long()
+
+    def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        return self.aim.loss(self._of(output), truth)
+
+    def pushed(self, output: torch.Tensor, way: float) -> torch.Tensor:
+        return self.aim.pushed(self._of(output), way)
+
+    def said(self, output: torch.Tensor) -> torch.Tensor:
+        return self.aim.said(self._of(output))
+
+    def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        return self.aim.score(self._of(output), truth)
+
+    def differs(self, output: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+        return self.aim.differs(self._of(output), self._of(own))
+
+    def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
+        return self.aim.groups(truth)
+
+
+AIMS: dict[str, type[Aim]] = {
+    "classification": Aim,
+    "distillation": Aim,
+    "binary_classification": Binary,
+    "multi_label": Labels,
+    "segmentation": Pixels,
+    "regression": Numbers,
+}
+
+
+def aim_of(trained: Trained, output: str = "") -> Aim:
+    """What is attacked. Of several outputs, `output` says which by its name, the first if it is left out.
+
+    Raises:
+        ExplainError: there is no such output.
+    """
+    data, training = trained.data, trained.project.training
+    if training.objective == SEVERAL:
+        return _one(trained, output)
+    if output:
+        raise UnknownChoiceError(f"There is no output {output[:60]!r} to choose: this network has one.")
+    return AIMS[training.objective](data, data.schema.target.classes)
+
+
+def _one(trained: Trained, output: str) -> One:
+    from netloom.training.objectives import OBJECTIVES
+    from netloom.training.objectives.several_outputs import SeveralOutputs, view
+
+    made: Any = OBJECTIVES[SEVERAL]
+    described: SeveralOutputs = made.described(trained.project.training, trained.data.schema)
+    names = [part.name for part in described.parts]
+    wanted = output or names[0]
+    if wanted not in names:
+        raise UnknownChoiceError(f"There is no output {wanted[:60]!r}; choose one of {', '.join(names)}.")
+    place = names.index(wanted)
+    part, spec = described.parts[place], trained.data.schema.target.parts[place]
+    aim = AIMS[part.objective.name](view(trained.data, place), spec.classes)
+    return One(aim, place, part.start, part.width)
+
+
+def output_of(trained: Trained, asked: Any) -> str:
+    """Of several outputs, the one that what is explained is about, such as `shape` of "shape: circle"; else nothing."""
+    if trained.project.training.objective != SEVERAL or not isinstance(asked, str):
+        return ""
+    names = [part.name for part in trained.data.schema.target.parts]
+    return next((name for name in names if asked == name or asked.startswith(f"{name}: ")), "")

@@ -1,0 +1,169 @@
+"""Inputs of which there is a little more or less: pictures, numbers of tables, series. Tokens are none of them.
+
+All of them together are one row of numbers in which one is as much as another: brightness from 0 to 1 where all that
+comes in is pictures, else standard deviations of the training rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from netloom.compile import input_fields
+from netloom.data import FieldSpec, Prepared
+from netloom.data.preparation.encode import restore_rows, width
+from netloom.explain.core.baselines import brightest
+from netloom.explain.core.requirements import nothing_to_explain
+
+if TYPE_CHECKING:
+    from netloom.document import Project
+
+BRIGHTNESS, DEVIATIONS = "brightness, from 0 (black) to 1 (white)", "standard deviations of the training rows"
+SEEN_ROWS = 2_048
+
+
+def obstacle(project: Project, data: Prepared) -> str:
+    """Why what comes in cannot be changed by a little, in a sentence; empty where it can."""
+    if reason := nothing_to_explain(project):
+        return reason
+    specs = {spec.name: spec for spec in data.schema.inputs if spec.name in input_fields(project)}
+    for spec in specs.values():
+        if spec.kind == "tokens":
+            return (
+                f"{spec.name} is made of tokens, and between one token and the next there is nothing, so it cannot be "
+                "changed by a little; see under What if what other tokens do."
+            )
+        rows = data.inputs[spec.name][data.split["train"][:SEEN_ROWS]]
+        if spec.kind == "sequence" and bool(((rows == 0) | (rows == 1)).all()):
+            return f"{spec.name} is all yes and no, such as what hangs together, so it cannot be changed by a little."
+    if not any(bool(_free(data, spec).any()) for spec in specs.values()):
+        return "all of its columns are categories or yes and no, so none can be changed by a little."
+    return ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One field. Tensors are (1, …) in its shape: `scale`, by how much a step of one moves what the network takes;
+    `free`, what may be moved; `low` and `high`, between which values make sense; `least` and `most`, between which the
+    training rows lie. `pixel` is the brightest value of a picture before it is scaled."""
+
+    spec: FieldSpec
+    field: dict[str, Any]
+    scale: torch.Tensor
+    free: torch.Tensor
+    low: torch.Tensor
+    high: torch.Tensor
+    least: torch.Tensor
+    most: torch.Tensor
+    pixel: float
+
+    def shown(self, value: torch.Tensor) -> Any:
+        """A value (…) as the network takes it, in the data's own units: pictures (C, H, W) from 0 to 1, series, and of
+        a table a value by column."""
+        if self.spec.kind == "vector":
+            return restore_rows(self.field, value.unsqueeze(0).numpy())[0]
+        values = value.double().numpy() * np.array(self.field["std"]) + np.array(self.field["mean"])
+        return values / self.pixel if self.spec.kind == "image" else values
+
+
+class Space:
+    """The fields of a network as one row of numbers (N, D), in steps that are alike; see the head of this module."""
+
+    def __init__(self, project: Project, data: Prepared) -> None:
+        self.arguments = input_fields(project)
+        fields = {field["name"]: field for field in data.preprocess["fields"]}
+        specs = [spec for spec in data.schema.inputs if spec.name in self.arguments]
+        pictures = all(spec.kind == "image" for spec in specs)
+        self.unit = BRIGHTNESS if pictures else DEVIATIONS
+        self.parts = {spec.name: _part(data, spec, fields[spec.name], pictures=pictures) for spec in specs}
+        self.free = self._joined("free").bool()
+        self.low, self.high = self.flat_of(self._joined("low")), self.flat_of(self._joined("high"))
+
+    def _joined(self, name: str) -> torch.Tensor:
+        return torch.cat([getattr(part, name).flatten(1) for part in self.parts.values()], dim=1)
+
+    def flat_of(self, values: torch.Tensor) -> torch.Tensor:
+        """What the network takes (N, D), in steps."""
+        return values / self._joined("scale")
+
+    def flat(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Rows by field as one row each, (N, D)."""
+        return self.flat_of(torch.cat([inputs[name].flatten(1) for name in self.parts], dim=1))
+
+    def fields(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Rows (N, D) by field, as the network takes them."""
+        values = flat * self._joined("scale")
+        sizes = [int(np.prod(part.spec.shape)) for part in self.parts.values()]
+        pieces = torch.split(values, sizes, dim=1)
+        return {
+            name: piece.reshape(-1, *part.spec.shape)
+            for (name, part), piece in zip(self.parts.items(), pieces, strict=True)
+        }
+
+    def bound(self, flat: torch.Tensor) -> torch.Tensor:
+        """The nearest rows whose values make sense: no pixel is darker than black."""
+        return torch.minimum(torch.maximum(flat, self.low), self.high)
+
+    def shown(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+        """One row (1, …) by field in the data's own units."""
+        return {name: part.shown(inputs[name][0]) for name, part in self.parts.items()}
+
+    @property
+    def own(self) -> dict[str, float]:
+        """What a step of one is in the data's own units, by column or channel, where all steps are equally long."""
+        found: dict[str, float] = {}
+        for name, part in self.parts.items():
+            if self.unit == BRIGHTNESS or part.spec.kind == "image":
+                continue
+            if part.spec.kind == "vector":
+                columns = [column for column in part.field["columns"] if _plain(column)]
+                found |= {column["name"]: float(column["std"]) for column in columns}
+            else:
+                each = np.broadcast_to(np.array(part.field["std"], dtype=float).ravel(), part.spec.shape[-1:])
+                names = [name] if len(each) == 1 else [f"{name} {place + 1}" for place in range(len(each))]
+                found |= dict(zip(names, each.tolist(), strict=True))
+        return found
+
+
+def _plain(column: Mapping[str, Any]) -> bool:
+    """Whether a column is a number whose steps are equally long all over."""
+    return column["type"] == "number" and not any(column.get(key) for key in ("log", "quantiles", "boolean"))
+
+
+def _part(data: Prepared, spec: FieldSpec, field: dict[str, Any], *, pictures: bool) -> Part:
+    rows = data.inputs[spec.name][data.split["train"][:SEEN_ROWS]]
+    least, most = rows.amin(0, keepdim=True), rows.amax(0, keepdim=True)
+    low, high = torch.full_like(least, -torch.inf), torch.full_like(most, torch.inf)
+    scale, pixel = torch.ones_like(least), 1.0
+    if spec.kind == "image":
+        mean, std = (torch.tensor(field[key], dtype=torch.float32) for key in ("mean", "std"))
+        # Pictures that are taken as they are, from 0 to 255, are not scaled at all.
+        pixel = brightest(data, spec.name)
+        low, high = ((torch.full_like(least, end * pixel) - mean) / std for end in (0.0, 1.0))
+        scale = torch.full_like(least, pixel) / std if pictures else scale
+        least, most = low, high
+    elif spec.kind == "vector":
+        bent = torch.tensor(_each(field, lambda column: "quantiles" in column)).unsqueeze(0)
+        low, high = torch.where(bent, least, low), torch.where(bent, most, high)
+    return Part(spec, field, scale, _free(data, spec), low, high, least, most, pixel)
+
+
+def _free(data: Prepared, spec: FieldSpec) -> torch.Tensor:
+    """What may be moved by a little, (1, …): of a table its numbers, but not what stands for a category or a yes."""
+    free = torch.ones(1, *spec.shape, dtype=torch.bool)
+    field = next(field for field in data.preprocess["fields"] if field["name"] == spec.name)
+    if spec.kind == "vector" and "columns" in field:
+        number = _each(field, lambda column: column["type"] == "number" and not column.get("boolean"))
+        # The second place of a column says whether its number was missing.
+        seconds = [place > 0 for column in field["columns"] for place in range(width(column))]
+        free = torch.tensor(number).unsqueeze(0) & ~torch.tensor(seconds).unsqueeze(0)
+    return free
+
+
+def _each(field: Mapping[str, Any], holds: Any) -> list[bool]:
+    """What holds of each column, once for each number that it becomes."""
+    return [bool(holds(column)) for column in field["columns"] for _ in range(width(column))]

@@ -1,0 +1,264 @@
+"""How little it takes to change answers: attacks by the gradient, over the rows of a split and on one example.
+
+The attacks themselves stand in `attack`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.explain.core.cost import measured
+from netloom.explain.core.explainer import ExplainError, UnknownChoiceError
+from netloom.explain.core.explanation import Prediction, Verdict
+from netloom.explain.evidence.model_check import model_check
+from netloom.explain.evidence.verdict import with_model
+from netloom.explain.robustness.attack import LARGEST, METHODS, Attack, search
+from netloom.explain.robustness.attack_targets import Numbers
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.explain.core.run import Progress, Trained
+
+ROWS, AT_ONCE = 200, 64
+# In brightness, and in standard deviations.
+STRENGTHS = {
+    True: (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3),
+    False: (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0),
+}
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """What an attack does to the answers to `rows` rows of a split, at each of the `strengths`, in `unit`.
+
+    `scores` are the shares of what is right, or for numbers the mean absolute errors in the data's own units; `measure`
+    says which, and `output` of which of several outputs. `chance` is the same under random changes of that strength.
+    `by_class` splits it by the true class, of which there are `counts`. `half` is the strength at which half of what
+    was right at first is wrong; None where no strength does that. `own` is what a strength of one is in the data's own
+    units, by column.
+    """
+
+    method: str
+    title: str
+    split: str
+    rows: int
+    unit: str
+    measure: str
+    strengths: tuple[float, ...]
+    scores: tuple[float, ...]
+    chance: tuple[float, ...]
+    by_class: dict[str, tuple[float, ...]]
+    counts: dict[str, int]
+    half: float | None
+    own: dict[str, float]
+    verdict: Verdict
+    weights: str = ""
+    checkpoint: str = ""
+    seconds: float = 0.0
+    output: str = ""
+
+    @property
+    def shares(self) -> bool:
+        """Whether the scores are shares of what is right, and not how far off numbers are."""
+        return self.measure != Numbers.measure
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """One example under attack: `least` is the least strength found that changes the answer from `before` to `after`.
+    None where none up to `largest` does, and then `after` is at that. `turned` says in words what counts as changed.
+    `values` and `changed` are what comes in before and after by field, in the data's own units: pictures (C, H, W),
+    series (T, D), and of a table a value by column."""
+
+    method: str
+    title: str
+    row: int
+    unit: str
+    least: float | None
+    largest: float
+    before: Prediction
+    after: Prediction
+    values: dict[str, Any]
+    changed: dict[str, Any]
+    turned: str = ""
+
+
+def robustness(
+    trained: Trained,
+    method: str = "fgsm",
+    *,
+    split: str = "test",
+    rows: int = ROWS,
+    strengths: Sequence[float] = (),
+    seed: int = 0,
+    output: str = "",
+    folder: Path | None = None,
+    checkpoint: str = "",
+    progress: Progress | None = None,
+) -> Robustness:
+    """Attack as many rows of a split, drawn by the seed, at each of the strengths; of a network with several outputs,
+    the `output` of that name, or else the first.
+
+    In `folder`, that of the run, it is kept. `progress` is told the share that is done; what it raises ends the work.
+
+    Raises:
+        ExplainError: there is no such method, output or split, or the network cannot be attacked.
+    """
+    import torch
+
+    from netloom.explain.core import cache
+
+    started = perf_counter()
+    attack = Attack(trained, method, seed, output)
+    if split not in trained.data.split or not len(trained.data.split[split]):
+        raise UnknownChoiceError(
+            f"There is no split {split[:40]!r} with rows; choose one of {', '.join(trained.data.split)}."
+        )
+    steps = tuple(sorted({0.0, *map(float, strengths)})) if strengths else STRENGTHS[attack.pictures]
+    if not all(0 <= step < float("inf") for step in steps):
+        raise ExplainError("Strengths are numbers from 0 on.")
+    weights = cache.weights_hash(trained.model)
+    chosen = trained.data.split[split]
+    chosen = chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(seed))[:rows]]
+    inputs = {name: trained.data.inputs[name][chosen] for name in attack.space.parts}
+    question = {"robustness": method, "strengths": steps, "seed": seed, "split": split, "loss": attack.aim.measure}
+    question |= {"output": output} if output else {}
+    name = cache.key(weights, inputs, question)
+    before = cache.load_as(Robustness, folder, name) if folder else None
+    if before is not None:
+        return replace(before, checkpoint=checkpoint)
+    found = _measured(attack, inputs, attack.aim.truth(trained.data.target[chosen]), steps, progress)
+    flops = measured(trained.project).totals.flops
+    quality = model_check(trained.project, trained.model, trained.data, weights, flops)
+    # A network at chance withstands any attack.
+    found = replace(found, verdict=with_model(found.verdict, quality))
+    found = replace(
+        found, split=split, output=output, weights=weights, checkpoint=checkpoint, seconds=perf_counter() - started
+    )
+    if folder:
+        cache.save(folder, name, found)
+    return found
+
+
+def attacked(
+    trained: Trained,
+    row_or_raw: int | Mapping[str, Any],
+    method: str = "fgsm",
+    *,
+    output: str = "",
+    progress: Progress | None = None,
+) -> Attacked:
+    """The least change of one example that an attack finds to change the network's own answer to it; `output` as with
+    `robustness`.
+
+    Raises:
+        ExplainError: there is no such method, output or row, or the network cannot be attacked.
+        DataError: the raw row lacks something, or holds what the data cannot take.
+    """
+    from netloom.explain.core.examples import read
+
+    attack = Attack(trained, method, 0, output)
+    inputs, example = read(trained.data, row_or_raw)
+    inputs = {name: inputs[name] for name in attack.space.parts}
+    least, changed = search(attack, attack.space.flat(inputs), progress)
+    after = attack.space.fields(changed)
+    return Attacked(
+        method=method,
+        title=METHODS[method][0],
+        row=example.row,
+        unit=attack.space.unit,
+        least=least,
+        largest=LARGEST[attack.pictures],
+        before=attack.predicted(inputs),
+        after=attack.predicted(after),
+        values=attack.space.shown(inputs),
+        changed=attack.space.shown(after),
+        turned=attack.aim.turned,
+    )
+
+
+def _measured(
+    attack: Attack,
+    inputs: Mapping[str, torch.Tensor],
+    truth: torch.Tensor,
+    strengths: tuple[float, ...],
+    progress: Progress | None,
+) -> Robustness:
+    """All rows at all strengths, a few at a time."""
+    import torch
+
+    flat = attack.space.flat(inputs)
+    found, chance = torch.zeros(len(strengths), len(flat)), torch.zeros(len(strengths), len(flat))
+    for place, start, share in _pieces(len(strengths), len(flat)):
+        if progress is not None:
+            progress(share)
+        some = slice(start, start + AT_ONCE)
+        strength = torch.full((len(flat[some]),), strengths[place])
+        changed = attack.changed(flat[some], truth[some], strength)
+        random = attack.at_random(flat[some], strength, place * len(flat) + start)
+        with torch.no_grad():
+            found[place, some] = attack.aim.score(attack.output(changed), truth[some]).float()
+            chance[place, some] = attack.aim.score(attack.output(random), truth[some]).float()
+    groups = attack.aim.groups(truth)
+    scores = _means(found)
+    return Robustness(
+        method=attack.method,
+        title=METHODS[attack.method][0],
+        split="",
+        rows=len(flat),
+        unit=attack.space.unit,
+        measure=attack.aim.measure,
+        strengths=strengths,
+        scores=scores,
+        chance=_means(chance),
+        by_class={name: _means(found[:, where]) for name, where in groups.items()},
+        counts={name: int(where.sum()) for name, where in groups.items()},
+        half=None if attack.aim.number else _half(strengths, scores),
+        own=attack.space.own,
+        verdict=_verdict(attack, scores, _means(chance)),
+    )
+
+
+def _pieces(strengths: int, rows: int) -> Iterator[tuple[int, int, float]]:
+    """Each strength with each few rows, and the share that was done before."""
+    starts = range(0, rows, AT_ONCE)
+    for place in range(strengths):
+        for number, start in enumerate(starts):
+            yield place, start, (place * len(starts) + number) / (strengths * len(starts))
+
+
+def _means(values: torch.Tensor) -> tuple[float, ...]:
+    return tuple(values.double().mean(1).tolist())
+
+
+def _half(strengths: tuple[float, ...], share: tuple[float, ...]) -> float | None:
+    """Where the line of what is right crosses half of where it began."""
+    wanted = share[0] / 2
+    for place in range(1, len(share)):
+        if share[place] <= wanted < share[place - 1]:
+            part = (share[place - 1] - wanted) / (share[place - 1] - share[place])
+            return float(np.interp(part, [0, 1], strengths[place - 1 : place + 1]))
+    return None
+
+
+def _verdict(attack: Attack, share: tuple[float, ...], chance: tuple[float, ...]) -> Verdict:
+    """How far the curve can be trusted: an attack finds some way, and not the best."""
+    worse = [b - a for a, b in zip(share, chance, strict=True)]
+    worse = [-gap for gap in worse] if attack.aim.number else worse
+    if any(gap < -0.02 * max(1.0, abs(share[0])) for gap in worse):
+        return Verdict(
+            "poor",
+            "Random changes do more harm than the attack at some strength, so its gradients lead it astray; the "
+            "network looks more robust here than it is. Try PGD.",
+        )
+    bound = "An attack is one way and not the worst, so the network withstands this much at the very best"
+    if attack.method == "fgsm":
+        return Verdict("caution", f"{bound}; FGSM takes one step, and PGD usually finds more.")
+    return Verdict("good", f"{bound}; ten steps of PGD come close to what is known to be possible.")

@@ -1,0 +1,125 @@
+"""What if the example were another: two answers of one network, and what each rests on, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data import DataError
+from netloom.data.preparation.encode import sized
+from netloom.explain.core.baselines import brightest
+from netloom.explain.core.run import explain
+
+if TYPE_CHECKING:
+    from netloom.data import Prepared
+    from netloom.explain.core.explanation import Explanation, Target
+    from netloom.explain.core.run import Progress, Trained
+    from netloom.explain.core.target_selection import Asked
+
+# Targets that a network has but one of, so that none is asked for.
+ONLY = ("error", "distance", "raw")
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """The same number explained `before` and `after` a change. `moved` is by how much it went up, and `shares` the
+    probabilities of each class before and after."""
+
+    before: Explanation
+    after: Explanation
+    moved: float
+    shares: dict[str, tuple[float, float]]
+
+    @property
+    def another(self) -> bool:
+        """Whether the answer is another."""
+        return self.before.prediction.text != self.after.prediction.text
+
+
+def what_if(
+    trained: Trained,
+    row_or_raw: int | Mapping[str, Any],
+    changed: Mapping[str, Any],
+    method: str = "integrated_gradients",
+    *,
+    target: Asked = None,
+    folder: Path | None = None,
+    checkpoint: str = "",
+    progress: Progress | None = None,
+    **options: Any,
+) -> WhatIf:
+    """Explain an example and a changed raw row of it. What is explained is the same number in both: the one asked for,
+    or else what the network answers to the example before it is changed.
+
+    Raises:
+        ExplainError: there is no such method, row or target, or the method does not fit the network.
+        DataError: the changed row lacks something, or holds what the data cannot take.
+    """
+    given: dict[str, Any] = {"folder": folder, "checkpoint": checkpoint, "progress": progress, **options}
+    before = explain(trained, method, row_or_raw, target=target, **given)
+    after = explain(trained, method, changed, target=asked(before.target), **given)
+    names = dict.fromkeys((*before.prediction.probabilities, *after.prediction.probabilities))
+    one, other = before.prediction.probabilities, after.prediction.probabilities
+    # For text only the likeliest tokens are told, so one may be missing on one side.
+    shares = {name: (one.get(name, float("nan")), other.get(name, float("nan"))) for name in names}
+    return WhatIf(before, after, after.answer - before.answer, shares)
+
+
+def asked(target: Target) -> Asked:
+    """What `explain` is to be asked, to explain this number again."""
+    if target.kind in ONLY:
+        return None
+    if target.kind == "head":
+        return target.name
+    if target.position is not None:
+        return {"position": target.position, "token": target.index}
+    return target.index
+
+
+def raw_row(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> dict[str, Any]:
+    """The row as `Prepared.encode` takes it, in a dict of its own."""
+    return dict(row_or_raw) if isinstance(row_or_raw, Mapping) else dict(data.row(row_or_raw))
+
+
+def pixels(data: Prepared, name: str, raw: Mapping[str, Any]) -> np.ndarray:
+    """A picture (C, H, W) of a raw row with values from 0 to 1, in the size that the network takes.
+
+    Raises:
+        DataError: it is of another size.
+    """
+    field = _field(data, name)
+    found = np.asarray(raw[name], dtype=np.float32)
+    found = found[None] if found.ndim == 2 else found
+    if found.shape != tuple(field["shape"]) and found.ndim == 3 and found.shape[2] == field["shape"][0]:
+        found = found.transpose(2, 0, 1)
+    if field.get("resized"):
+        found = sized(found, *field["shape"])
+    if found.shape != tuple(field["shape"]):
+        raise DataError(f"The picture {name!r} is {found.shape}, and the network takes {tuple(field['shape'])}.")
+    return found * np.float32(field["scale"]) / brightest(data, name)
+
+
+def raw_picture(data: Prepared, name: str, picture: np.ndarray) -> np.ndarray:
+    """A picture (C, H, W) with values from 0 to 1, as a raw row holds it."""
+    field = _field(data, name)
+    found: np.ndarray = np.clip(picture, 0, 1) * np.float32(brightest(data, name)) / np.float32(field["scale"])
+    return found
+
+
+def background(data: Prepared, name: str) -> np.ndarray:
+    """The colour (C,), from 0 to 1, that stands for nothing: that of the edges of the training split's pictures."""
+    rows = data.inputs[name][data.split["train"][:512]]
+    field = _field(data, name)
+    shown = rows.numpy() * np.asarray(field["std"]) + np.asarray(field["mean"])
+    edges = np.concatenate([shown[:, :, 0], shown[:, :, -1], shown[:, :, :, 0], shown[:, :, :, -1]], axis=2)
+    found: np.ndarray = np.median(edges.transpose(1, 0, 2).reshape(shown.shape[1], -1), axis=1) / brightest(data, name)
+    return found
+
+
+def _field(data: Prepared, name: str) -> dict[str, Any]:
+    field: dict[str, Any] = next(field for field in data.preprocess["fields"] if field["name"] == name)
+    return field

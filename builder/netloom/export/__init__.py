@@ -1,0 +1,29 @@
+"""What people take away: one class per format, each tested to give the app's own answers."""
+
+from netloom.export.format import (
+    Batch,
+    ExportError,
+    Format,
+    Report,
+    Trained,
+    content,
+    destination,
+    export,
+    filename,
+    formats,
+    registry,
+)
+
+__all__ = [
+    "Batch",
+    "ExportError",
+    "Format",
+    "Report",
+    "Trained",
+    "content",
+    "destination",
+    "export",
+    "filename",
+    "formats",
+    "registry",
+]

@@ -1,0 +1,88 @@
+"""What several formats are made of: weights, rows and sources as bytes, and zips that never change without a reason."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.validation.output_scales import scales
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from netloom.export.format import Trained
+
+# Zip knows no earlier time; one that never changes makes equal networks equal files.
+TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+
+
+def weights(model: nn.Module) -> bytes:
+    """The state of a network as the bytes of a safetensors file."""
+    from safetensors.torch import save
+
+    return save({name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()})
+
+
+# What reads files and encodes rows, each after those that it imports.
+ENCODING = ("preparation/encode.py", "tables/coercion.py", "tables/dialect.py", "tables/row_file.py")
+_OWN_IMPORT = re.compile(r"^from netloom\.data\.\w+\.\w+ import (?:\([^)]*\)|[^(\n]*)\n", re.MULTILINE)
+_PACKAGE = re.compile(r"netloom\.data\.\w+\.")
+
+
+def preprocess(trained: Trained) -> dict[str, Any]:
+    """What `encode.py` needs, and which field each argument of the network reads."""
+    found = {**trained.data.preprocess, "target": trained.decoding, "arguments": trained.fields}
+    # Where an answer is of probabilities or their logarithms: what it is, of each that the network gives.
+    if known := scales(trained.project, trained.data.schema):
+        found["scales"] = known
+    # What the network does not read is not asked for: another column, or real pictures where it makes them.
+    rebuilt = {found["fields"][0]["name"]} if trained.decoding["kind"] == "input" else set()
+    found["fields"] = [field for field in found["fields"] if field["name"] in {*trained.fields, *rebuilt}]
+    return found
+
+
+def rows(trained: Trained, count: int) -> list[dict[str, Any]]:
+    """The first rows that the network was not trained on, as plain JSON values."""
+    found = [_plain(trained.data.row(int(row))) for row in trained.data.split["test"][:count]]
+    if trained.decoding["kind"] == "generated":
+        unread = trained.decoding["field"]["name"]
+        return [{name: value for name, value in row.items() if name != unread} for row in found]
+    return found
+
+
+def as_json(value: Any) -> bytes:
+    """A JSON file."""
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def python(package: str, name: str, *, alone: bool = False) -> str:
+    """A source file of Netloom's own, without the remarks that its type checker needs here. What it imports of its
+    neighbours stands beside it, or before it where it is to be run `alone`."""
+    text = files(package).joinpath(name).read_text(encoding="utf-8")
+    text = "".join(line.partition("  # type: ignore")[0].rstrip() + "\n" for line in text.splitlines())
+    if alone:
+        return re.sub(r"\n{4,}", "\n\n\n", _OWN_IMPORT.sub("", text))
+    return _PACKAGE.sub("", text)
+
+
+def pack(members: dict[str, bytes]) -> bytes:
+    """A zip of these files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name, TIMESTAMP)
+            info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+            archive.writestr(info, content)
+    return buffer.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value

@@ -1,0 +1,71 @@
+"""A drawing of the network as Mermaid text, which GitHub, GitLab and many wikis render."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netloom.core.text import plain
+from netloom.export.format import Format, Trained
+from netloom.export.graph_layout import Drawing, drawings
+
+if TYPE_CHECKING:
+    from netloom.document import Project
+
+LIMIT = 80
+# Besides letters and digits, what Mermaid and Markdown give no meaning to within quotes.
+HARMLESS = " ,()×…"
+# Where Mermaid still looks at what it has decoded ($$math$$, fa:fa-icon, \\n, <br>), an invisible letter ends that.
+JOINED, JOINER = "$:<\\", "#8288;"
+
+
+class Mermaid(Format):
+    """A flowchart. https://mermaid.js.org/syntax/flowchart.html"""
+
+    name = "mermaid"
+    title = "Mermaid"
+    summary = "The graph with titles and shapes as text, to paste into Markdown on GitHub, GitLab or a wiki"
+    suffix = ".mmd"
+    media_type = "text/vnd.mermaid"
+
+    def content(self, trained: Trained) -> bytes:
+        return flowchart(trained.project).encode()
+
+
+def flowchart(project: Project) -> str:
+    """A project's main network as a Mermaid flowchart, and those that it is made of; they may have errors."""
+    parts = drawings(project)
+    # Mermaid takes some words, such as "end", for its own, so nodes are numbered.
+    ids = {(drawn.name, key): f"n{place}" for place, (drawn, key) in enumerate(_keys(parts), 1)}
+    lines = ["flowchart TD"]
+    for number, drawn in enumerate(parts, 1):
+        if len(parts) > 1:
+            lines.append(f'    subgraph s{number}["{_safe(project.name if number == 1 else drawn.name)}"]')
+        for key, box in drawn.boxes.items():
+            brief = f"<br/>{_safe(box.brief)}" if box.brief else ""
+            lines.append(f'    {ids[drawn.name, key]}["{_safe(box.title)}{brief}"]')
+        for arrow in drawn.arrows:
+            shape = f'|"{_safe(arrow.shape)}"| ' if arrow.shape else ""
+            lines.append(f"    {ids[drawn.name, arrow.source]} --> {shape}{ids[drawn.name, arrow.target]}")
+        if len(parts) > 1:
+            lines.append("    end")
+    colours: dict[str, list[str]] = {}
+    for drawn, key in _keys(parts):
+        colours.setdefault(drawn.boxes[key].colour, []).append(ids[drawn.name, key])
+    for number, (colour, members) in enumerate(colours.items(), 1):
+        lines.append(f"    classDef c{number} fill:#f8fafc,stroke:{colour},color:#0f172a")
+        lines.append(f"    class {','.join(members)} c{number}")
+    return "\n".join(lines) + "\n"
+
+
+def _keys(parts: list[Drawing]) -> list[tuple[Drawing, str]]:
+    return [(drawn, key) for drawn in parts for key in drawn.boxes]
+
+
+def _safe(text: str) -> str:
+    """Text from people within quotes: all but letters and digits goes by its number, as Mermaid writes entities."""
+    text = plain(text)
+    text = text if len(text) <= LIMIT else text[: LIMIT - 1] + "…"
+    return "".join(
+        letter if letter.isalnum() or letter in HARMLESS else f"#{ord(letter)};{JOINER if letter in JOINED else ''}"
+        for letter in text
+    )

@@ -1,0 +1,136 @@
+"""A notebook with the source, the preprocessing and example rows, and the weights beside it."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import tempfile
+import traceback
+import zipfile
+from pprint import pformat
+from typing import Any
+
+from netloom.export.archive import ENCODING, as_json, pack, preprocess, python, rows, weights
+from netloom.export.format import Batch, ExportError, Format, Trained
+from netloom.export.verification import run
+
+EXAMPLES = 3
+WIDTH = 110
+NOTEBOOK, WEIGHTS = "network.ipynb", "weights.safetensors"
+LOADS = f'load_file("{WEIGHTS}")'
+# What is taken from predict.py; the rest of it reads files.
+PREDICTION = ("BATCH", "LIKELIEST", "predict", "outputs", "texts", "decode", "rebuilt", "labelled", "actions", "both",
+              "labels", "pairs", "several")  # fmt: skip
+
+
+class Notebook(Format):
+    """A notebook of format 4.5 and the weights, in one zip. https://nbformat.readthedocs.io/en/latest/format_description.html"""
+
+    name = "notebook"
+    title = "Notebook"
+    summary = "A Jupyter notebook with the source and example rows that loads the weights beside it and predicts"
+    suffix = ".notebook.zip"
+    media_type = "application/zip"
+    tolerance = 1e-5
+
+    def content(self, trained: Trained) -> bytes:
+        return pack({NOTEBOOK: as_json(_notebook(trained)), WEIGHTS: weights(trained.model)})
+
+    def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
+        """Those of the network that its code cells make, one after the other, as in Jupyter."""
+        space: dict[str, Any] = {"__name__": "__main__", "print": lambda *_: None}
+        with tempfile.TemporaryDirectory(prefix="netloom-notebook-") as folder:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                file = archive.extract(WEIGHTS, folder)
+                cells = json.loads(archive.read(NOTEBOOK))["cells"]
+            for place, cell in enumerate(cells):
+                if cell["cell_type"] != "code":
+                    continue
+                code = "".join(cell["source"]).replace(LOADS, f"load_file({file!r})")
+                try:
+                    exec(compile(code, f"<cell {place}>", "exec", dont_inherit=True), space)
+                except Exception as error:
+                    last = traceback.format_exception_only(error)[-1].strip()
+                    raise ExportError(f"The notebook was made, but a cell of it does not run: {last[:300]}.") from error
+        return run(space["network"], batches)
+
+
+def _notebook(trained: Trained) -> dict[str, Any]:
+    """The notebook as plain JSON values."""
+    cells = [
+        _text(
+            f"# {_markdown(trained.project.name)}",
+            "A neural network that was made with Netloom. This notebook runs without Netloom: "
+            "`pip install torch safetensors numpy`, and keep `weights.safetensors` beside it.",
+        ),
+        _text("## The network", "Exactly as it was trained."),
+        _code(trained.source),
+        _text(
+            "## From a file or raw rows to tensors", "As the training data was read, and with what was fitted on it."
+        ),
+        *(_code(python("netloom.data", path, alone=True)) for path in ENCODING),
+        _code(python("netloom.nn", "probability.py")),
+        _code(f"preprocess = {_literal(preprocess(trained))}"),
+        _text("## The trained weights"),
+        _code(
+            "from safetensors.torch import load_file\n\n"
+            f"network = Main()\nnetwork.load_state_dict({LOADS})\nnetwork.eval()"
+        ),
+        _text(
+            "## Predict",
+            "These rows were not used in training; put your own in their place, or read a CSV or JSON file: "
+            "`rows = read_rows(open(name, 'rb').read(), name, preprocess).rows`.",
+        ),
+        _code(_prediction()),
+        _code(f"rows = {_literal(rows(trained, EXAMPLES))}"),
+        _code("for answer in predict(network, preprocess, rows):\n    print(answer)"),
+    ]
+    for number, cell in enumerate(cells, 1):
+        cell["id"] = f"cell-{number}"
+    return {
+        "cells": cells,
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+def _text(*paragraphs: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "id": "", "metadata": {}, "source": _lines("\n\n".join(paragraphs))}
+
+
+def _code(text: str) -> dict[str, Any]:
+    cell: dict[str, Any] = {"cell_type": "code", "execution_count": None, "id": "", "metadata": {}, "outputs": []}
+    return {**cell, "source": _lines(text.strip("\n"))}
+
+
+def _lines(text: str) -> list[str]:
+    # Only what Python and JSON both take for the end of a line: a text may hold U+2028.
+    return [f"{line}\n" for line in text.split("\n")[:-1]] + text.split("\n")[-1:]
+
+
+def _literal(value: Any) -> str:
+    """Plain JSON values as Python code. It goes through JSON, so that nothing in it is more than that."""
+    return pformat(json.loads(json.dumps(value, allow_nan=False)), width=WIDTH, compact=True, sort_dicts=False)
+
+
+def _markdown(text: str) -> str:
+    """Text from people on one line of Markdown: nothing in it is read as markup."""
+    from netloom.compile.source import comment
+
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()<>#+-.!|~$:&" else letter for letter in comment(text))
+
+
+def _prediction() -> str:
+    """The functions of predict.py that turn rows into answers."""
+    text = python("netloom.export", "predict.py")
+    parts = ["from itertools import zip_longest\nfrom typing import Any\n\nimport torch\n"]
+    for node in ast.parse(text).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node]
+        if any(getattr(target, "id", getattr(target, "name", "")) in PREDICTION for target in targets):
+            parts.append(ast.get_source_segment(text, node) or "")
+    return "\n".join(part if "\n" not in part else f"\n{part}\n" for part in parts)

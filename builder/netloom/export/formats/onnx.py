@@ -1,0 +1,81 @@
+"""The network as ONNX, which many runtimes and languages read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netloom.export.archive import as_json, preprocess
+from netloom.export.format import Batch, ExportError, Format, Trained
+from netloom.export.onnx_decompositions import spelled
+from netloom.export.tracing import names, quiet, record
+from netloom.export.verification import cause
+
+if TYPE_CHECKING:
+    import torch
+
+# What protobuf, and with it one ONNX file, can hold.
+LIMIT = 2**31 - 1
+
+
+class Onnx(Format):
+    """A graph of ONNX operators for batches of any size. https://docs.pytorch.org/docs/stable/onnx.html
+
+    The preprocessing stands in the model's metadata as JSON, under `preprocess`.
+    """
+
+    name = "onnx"
+    title = "ONNX"
+    summary = "One file for ONNX Runtime and other engines in C++, C#, Java, JavaScript or Rust; takes encoded rows"
+    suffix = ".onnx"
+    media_type = "application/octet-stream"
+    tolerance = 1e-4
+
+    def content(self, trained: Trained) -> bytes:
+        import torch
+
+        size = sum(value.nbytes for value in trained.model.state_dict().values())
+        if size > LIMIT:
+            raise ExportError("One ONNX file holds at most 2 GiB, and the weights alone are larger; take the bundle.")
+        ins, outs = names(trained.project)
+        with quiet(), torch.no_grad():  # with gradients, PyTorch takes other ways through attention
+            # Recorded by torch.onnx itself, an LSTM would become a slow loop over its steps, not ONNX's own LSTM.
+            program = record(trained)
+            try:
+                program = spelled(program)
+                made = torch.onnx.export(
+                    program, dynamo=True, verbose=False, input_names=ins, output_names=outs,
+                    dynamic_shapes=tuple({0: "batch"} for _ in ins),
+                )  # fmt: skip
+            except Exception as error:  # the exporter raises whatever its parts raise
+                raise ExportError(f"PyTorch cannot write this network as ONNX: {cause(error)}.") from error
+            if made is None:
+                raise ExportError("PyTorch gave no ONNX program for this network.")
+            return _clean(made, as_json(preprocess(trained)).decode())
+
+    def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
+        import onnxruntime  # type: ignore[import-untyped]
+        import torch
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # what fails is raised as well
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        names = [item.name for item in session.get_inputs()]
+        return [
+            tuple(
+                torch.from_numpy(value)
+                for value in session.run(None, {name: value.numpy() for name, value in zip(names, batch, strict=True)})
+            )
+            for batch in batches
+        ]
+
+
+def _clean(program: torch.onnx.ONNXProgram, preprocess: str) -> bytes:
+    """The file: with names that are unique, with the preprocessing, and without the folders of this machine."""
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass, NameFixPass
+
+    model = program.model
+    NameFixPass()(model)  # a field may be called as a value inside is; inputs and outputs keep their names
+    ClearMetadataAndDocStringPass()(model)
+    model.metadata_props["preprocess"] = preprocess
+    content: bytes = program.model_proto.SerializeToString(deterministic=True)
+    return content

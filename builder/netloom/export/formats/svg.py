@@ -1,0 +1,116 @@
+"""A drawing of the network as SVG."""
+
+from __future__ import annotations
+
+import unicodedata
+from html import escape
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from netloom.core.text import plain
+from netloom.export.format import Format, Trained
+from netloom.export.graph_layout import HEIGHT, WIDTH, Box, Point, drawings, layout
+
+if TYPE_CHECKING:
+    from netloom.document import Project
+
+# How many letters fit into a box, a wide one counting twice.
+TITLE, BRIEF = 26, 34
+HEAD = 34.0
+
+
+class Svg(Format):
+    """Every layer with its title and every arrow with the shape of its tensor. Holds no script and loads nothing."""
+
+    name = "svg"
+    title = "Drawing"
+    summary = "The graph with titles and shapes as SVG, for papers, slides and web pages; any size stays sharp"
+    suffix = ".svg"
+    media_type = "image/svg+xml"
+
+    def content(self, trained: Trained) -> bytes:
+        return draw(trained.project).encode()
+
+
+def draw(project: Project) -> str:
+    """A project's main network as SVG, with the networks that it is made of beside it; they may have errors."""
+    parts = [(drawn, layout(drawn)) for drawn in drawings(project)]
+    width = max(sum(placed.width for _, placed in parts), WIDTH + 60)
+    height = max(placed.height for _, placed in parts) + HEAD
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" font-family="system-ui, Helvetica, Arial, sans-serif">',
+        f"<title>{_safe(project.name)}</title>",
+        f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
+        '<path d="M0 0L8 4L0 8z" fill="#64748b"/></marker></defs>',
+    ]
+    left = 0.0
+    for number, (drawn, placed) in enumerate(parts):
+        name = project.name if number == 0 else drawn.name
+        lines.append(f'<g transform="translate({left:.1f} {HEAD:.0f})">')
+        lines.append(_text(16, -10, 15, "#0f172a", _fit(name, int(placed.width / 10)), 'font-weight="600"'))
+        lines += [_way(points) for points in placed.ways]
+        lines += [_box(place, drawn.boxes[key]) for key, place in placed.places.items()]
+        ways = list(zip(placed.ways, drawn.arrows, strict=True))
+        said = {(arrow.source, arrow.shape) for points, arrow in ways if len(points) == 2}
+        lines += [
+            _shape(points, arrow.shape)
+            for points, arrow in ways
+            if arrow.shape and (len(points) == 2 or (arrow.source, arrow.shape) not in said)
+        ]  # what bends around others is the same tensor that a straight arrow beside it names
+        lines.append("</g>")
+        left += placed.width
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _box(middle: Point, box: Box) -> str:
+    x, y = middle[0] - WIDTH / 2, middle[1] - HEIGHT / 2
+    whole = f"{box.title}: {box.brief}" if box.brief else box.title
+    title_y = middle[1] - 4 if box.brief else middle[1] + 5
+    parts = [
+        f"<g><title>{_safe(whole)}</title>",
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{WIDTH:.0f}" height="{HEIGHT:.0f}" rx="8" fill="#f8fafc" '
+        f'stroke="{box.colour}" stroke-width="1.5"/>',
+        f'<rect x="{x + 6:.1f}" y="{y + 8:.1f}" width="4" height="{HEIGHT - 16:.0f}" rx="2" fill="{box.colour}"/>',
+        _text(x + 18, title_y, 13, "#0f172a", _fit(box.title, TITLE), 'font-weight="600"'),
+    ]
+    if box.brief:
+        parts.append(_text(x + 18, middle[1] + 14, 11, "#475569", _fit(box.brief, BRIEF)))
+    return "".join(parts) + "</g>"
+
+
+def _way(points: list[Point]) -> str:
+    """A curve that leaves and enters each point vertically."""
+    path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
+    for (x1, y1), (x2, y2) in pairwise(points):
+        middle = (y1 + y2) / 2
+        path += f"C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}"
+    return f'<path d="{path}" fill="none" stroke="#64748b" stroke-width="1.4" marker-end="url(#tip)"/>'
+
+
+def _shape(points: list[Point], shape: str) -> str:
+    """The shape at the last stretch of an arrow: many may leave one box, but few enter."""
+    (x1, y1), (x2, y2) = points[-2:]
+    halo = 'stroke="#ffffff" stroke-width="3" paint-order="stroke"'
+    return _text((x1 + x2) / 2 + 6, (y1 + y2) / 2 + 4, 11, "#334155", shape, halo)
+
+
+def _text(x: float, y: float, size: int, colour: str, text: str, more: str = "") -> str:
+    """Text from people, on one line."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" {more}>{_safe(text)}</text>'
+
+
+def _safe(text: str) -> str:
+    """Text from people for XML, whatever it holds."""
+    return escape(plain(text), quote=True)
+
+
+def _fit(text: str, letters: int) -> str:
+    """As much of a text as has room."""
+    text, room = plain(text), letters
+    for place, letter in enumerate(text):
+        room -= 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        if room < 0:
+            return text[: max(0, place - 1)].rstrip() + "…"
+    return text

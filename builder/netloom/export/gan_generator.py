@@ -1,0 +1,78 @@
+"""What is taken away of a GAN: the generator, as the discriminator is there for training alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from netloom.compile import input_fields, module, output_nodes, source
+from netloom.document import DataChoice, Network, Project, Training
+from netloom.document.project import SUBNETWORK
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from netloom.data import Prepared
+    from netloom.export.format import Trained
+    from netloom.training import Objective
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a trained network, as what exporters need of one."""
+
+    project: Project
+    source: str
+    model: nn.Module
+    data: Prepared
+    objective: Objective
+    fields: list[str]
+    decoding: dict[str, Any]
+    whole: Project
+
+
+def generator(trained: Trained) -> Part | None:
+    """The part of a GAN that makes the pictures, its first output; None where a network is no GAN."""
+    if trained.objective.name != "gan":
+        return None
+    project = _until(trained.project, output_nodes(trained.project)[0])
+    text = source(project)
+    model = module(text).eval()
+    state = trained.model.state_dict()
+    model.load_state_dict({name: state[name] for name in model.state_dict()})
+    return Part(
+        project, text, model, trained.data, trained.objective, input_fields(project), trained.decoding, whole(trained)
+    )
+
+
+def whole(trained: Trained) -> Project:
+    """The document that a network, or the network of which it is a part, was made from."""
+    return trained.whole if isinstance(trained, Part) else trained.project
+
+
+def _until(project: Project, output: str) -> Project:
+    """The project with what one output needs, and nothing else."""
+    main = project.main_network
+    needed, waiting = set[str](), [output]
+    while waiting:
+        key = waiting.pop()
+        if key not in needed:
+            needed.add(key)
+            waiting += [edge.source_node for edge in main.edges if edge.target_node == key]
+            waiting += [shares] if (shares := main.nodes[key].shares) else []
+    nodes = {key: node for key, node in main.nodes.items() if key in needed}
+    edges = tuple(edge for edge in main.edges if edge.target_node in needed)
+    networks = {**project.networks, project.main: main.with_nodes(nodes, edges)}
+    used, open_ = {project.main}, [project.main]
+    while open_:
+        inner = _inside(networks[open_.pop()]) - used
+        used |= inner
+        open_ += inner
+    kept = {name: network for name, network in networks.items() if name in used}
+    # What is asked of a whole GAN, such as a discriminator, is not asked of a part.
+    plain = {"training": Training(), "data": DataChoice()}
+    return project.model_copy(update={"networks": kept, **plain})
+
+
+def _inside(network: Network) -> set[str]:
+    return {str(node.params.get("network")) for node in network.nodes.values() if node.type == SUBNETWORK}

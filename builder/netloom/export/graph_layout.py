@@ -1,0 +1,196 @@
+"""Networks as boxes and arrows, placed so that no two boxes overlap and every arrow runs downwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import networkx as nx
+
+from netloom.core.text import natural, plain
+from netloom.layers import GROUPS, Layer, label
+from netloom.validation import Context, analyse, execution_order
+
+if TYPE_CHECKING:
+    from netloom.document import Project
+
+WIDTH, HEIGHT = 232.0, 52.0
+GAP_X, GAP_Y = 28.0, 52.0
+# A box pulls so much harder on its place than the bend of an arrow does; how often each row is settled.
+PULL, SWEEPS = 1_000.0, 8
+
+
+@dataclass(frozen=True)
+class Box:
+    """A layer: its title, what matters of its parameters, and the colour of its group."""
+
+    title: str
+    brief: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """A tensor's way between two boxes, and its shape where that is known."""
+
+    source: str
+    target: str
+    shape: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A network's boxes by node, in the order in which they are carried out, and its arrows."""
+
+    name: str
+    boxes: dict[str, Box]
+    arrows: list[Arrow]
+
+
+def drawings(project: Project) -> list[Drawing]:
+    """The main network, and then each network that it is made of, once. They may have errors."""
+    found: dict[str, Context] = {}
+    waiting = [analyse(project).context]
+    while waiting:
+        context = waiting.pop(0)
+        if found.setdefault(context.name, context) is context:
+            waiting += [context.inner[key] for key in context.network.nodes if key in context.inner]
+    return [_drawing(context) for context in found.values()]
+
+
+def _drawing(context: Context) -> Drawing:
+    network, order = context.network, context.order
+    boxes = {}
+    for key in (*order, *sorted(set(network.nodes) - set(order), key=natural)):
+        node, layer = network.nodes[key], context.layers.get(key)
+        title = label(node) if node.title or layer is None else layer.title
+        details = [layer.brief() if layer else "", "frozen" if node.frozen else ""]
+        boxes[key] = Box(title, plain(", ".join(filter(None, details))), _colour(layer))
+    arrows = []
+    for edge in network.edges:
+        port = edge.source_port if edge.source_port != "out" else ""
+        shape = " ".join(filter(None, [port, str(context.spec(edge) or "")]))
+        arrows.append(Arrow(edge.source_node, edge.target_node, shape))
+    return Drawing(context.name, boxes, arrows)
+
+
+def _colour(layer: Layer | None) -> str:
+    return GROUPS.get(layer.group, "#888888") if layer else "#888888"
+
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the middle of each box lies, the points between which each arrow runs, and the size of all."""
+
+    places: dict[str, Point]
+    ways: list[list[Point]]
+    width: float
+    height: float
+
+
+def layout(drawn: Drawing) -> Layout:
+    """Rows by the longest way from the top; an arrow over several rows bends around the boxes between.
+
+    Rows are ordered by the mean place of their neighbours, as in Sugiyama, Tagawa and Toda, 1981,
+    https://doi.org/10.1109/TSMC.1981.4308636
+    """
+    level = _levels(drawn)
+    rows: list[list[str]] = [[] for _ in range(max(level.values(), default=-1) + 1)]
+    for key in drawn.boxes:
+        rows[level[key]].append(key)
+    links: list[list[str]] = []
+    for number, arrow in enumerate(drawn.arrows):
+        between = range(level[arrow.source] + 1, level[arrow.target])
+        bends = [f"{number}:{row}" for row in between]  # no id holds a colon
+        for row, bend in zip(between, bends, strict=True):
+            rows[row].append(bend)
+        links.append([arrow.source, *bends, arrow.target])
+    x = _across(rows, links, set(drawn.boxes))
+    half = {key: WIDTH / 2 if key in drawn.boxes else GAP_X for key in x}
+    left = min((x[key] - half[key] for key in x), default=0.0) - GAP_X
+    right = max((x[key] + half[key] for key in x), default=WIDTH) + GAP_X
+    spots = {
+        key: (x[key] - left, row * (HEIGHT + GAP_Y) + (HEIGHT + GAP_Y) / 2)
+        for row, keys in enumerate(rows)
+        for key in keys
+    }
+    ways: list[list[Point]] = []
+    for first, *bends, last in links:
+        way = [(spots[first][0], spots[first][1] + HEIGHT / 2)]
+        way += [(spots[key][0], spots[key][1] + side * HEIGHT / 2) for key in bends for side in (-1, 1)]
+        ways.append([*way, (spots[last][0], spots[last][1] - HEIGHT / 2)])
+    places = {key: spots[key] for key in drawn.boxes}
+    return Layout(places, ways, right - left, max(1, len(rows)) * (HEIGHT + GAP_Y))
+
+
+def _levels(drawn: Drawing) -> dict[str, int]:
+    """The row of each node. What lies on a cycle, which only an unfinished network has, stands below the rest."""
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(drawn.boxes)
+    graph.add_edges_from((arrow.source, arrow.target) for arrow in drawn.arrows)
+    level: dict[str, int] = {}
+    for key in execution_order(graph):
+        level[key] = max((level[before] + 1 for before in graph.predecessors(key)), default=0)
+    for key in drawn.boxes:
+        if key not in level:
+            level[key] = max(level.values(), default=-1) + 1
+    return level
+
+
+def _across(rows: list[list[str]], links: list[list[str]], boxes: set[str]) -> dict[str, float]:
+    """Where each box and bend lies from left to right."""
+    above: dict[str, list[str]] = {}
+    below: dict[str, list[str]] = {}
+    for link in links:
+        for upper, lower in pairwise(link):
+            below.setdefault(upper, []).append(lower)
+            above.setdefault(lower, []).append(upper)
+    wide = {key: WIDTH if key in boxes else GAP_X for row in rows for key in row}
+    pull = {key: PULL if key in boxes else 1.0 for row in rows for key in row}
+    x: dict[str, float] = {}
+    for row in rows:
+        _settle(row, {}, x, wide, pull)
+    for sweep in range(2 * SWEEPS):
+        down = sweep % 2 == 0
+        near = above if down else below
+        for row in rows if down else rows[::-1]:
+            mean = {key: _mean([(x[other], pull[other]) for other in near[key]]) for key in row if near.get(key)}
+            if sweep < SWEEPS:
+                row.sort(key=lambda key, mean=mean: mean.get(key, x[key]))  # type: ignore[misc]
+            _settle(row, mean, x, wide, pull)
+    return x
+
+
+def _mean(weighted: list[tuple[float, float]]) -> float:
+    return sum(value * weight for value, weight in weighted) / sum(weight for _, weight in weighted)
+
+
+def _settle(
+    row: list[str],
+    wanted: Mapping[str, float],
+    x: dict[str, float],
+    wide: Mapping[str, float],
+    pull: Mapping[str, float],
+) -> None:
+    """Place a row in its order, without overlaps, as near to what is wanted as least squares can: pool neighbours that
+    want to pass each other. https://doi.org/10.1214/aoms/1177728423"""
+    offsets = [0.0]
+    for before, key in pairwise(row):
+        offsets.append(offsets[-1] + (wide[before] + wide[key]) / 2 + GAP_X)
+    middle = offsets[-1] / 2
+    pools: list[tuple[float, float, int]] = []  # the mean that a pool wants, its weight, how many it holds
+    for key, place in zip(row, offsets, strict=True):
+        pool = (wanted.get(key, x.get(key, place - middle)) - place, pull[key], 1)
+        while pools and pools[-1][0] > pool[0]:
+            mean, weight, count = pools.pop()
+            total = weight + pool[1]
+            pool = ((mean * weight + pool[0] * pool[1]) / total, total, count + pool[2])
+        pools.append(pool)
+    starts = [mean for mean, _, count in pools for _ in range(count)]
+    for key, start, place in zip(row, starts, offsets, strict=True):
+        x[key] = start + place

@@ -1,0 +1,206 @@
+"""A run's curves for other programs: an event file for TensorBoard, a folder in MLflow's layout. Neither is needed."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import struct
+import zipfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from netloom.core.text import plain
+from netloom.document import write_bytes
+from netloom.runs.comparison import document, metrics, settings
+from netloom.store import Run, Store
+
+FORMATS = ("tensorboard", "mlflow")
+_CASTAGNOLI = 0x82F63B78
+_MASK = 0xA282EAD8
+_STATUS = {"running": 1, "finished": 3, "failed": 4, "stopped": 5}
+
+
+def write_tensorboard(store: Store, run: Run, folder: Path) -> Path:
+    """Write a run's points as an event file into `folder`. Returns its path.
+
+    Records are framed as in https://www.tensorflow.org/tutorials/load_data/tfrecord; messages follow
+    https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/util/event.proto.
+    """
+    points = store.points(run.id)
+    start = min(points.at, default=run.created_at.timestamp())
+    records = [_record(_double(1, start) + _bytes(3, b"brain.Event:2"))]
+    for place in range(len(points.step)):
+        tag = f"{points.name[place]}/{points.split[place]}".encode()
+        value = _bytes(1, tag) + _float(2, points.value[place])
+        event = _double(1, points.at[place]) + _varint(2, points.step[place]) + _bytes(5, _bytes(1, value))
+        records.append(_record(event))
+    path = folder / f"events.out.tfevents.{int(start)}.netloom.{run.id}"
+    _write(path, b"".join(records))
+    return path
+
+
+def zipped(store: Store, runs: Sequence[Run], kind: str) -> bytes:
+    """Runs for TensorBoard or for MLflow, as `kind` says, in one archive whose only folder is what the program is told:
+    `tensorboard --logdir runs`, `MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri mlruns`."""
+    with TemporaryDirectory(prefix="netloom-") as place:
+        folder = Path(place) / ("runs" if kind == "tensorboard" else "mlruns")
+        for number, run in enumerate(runs, 1):
+            if kind == "tensorboard":
+                write_tensorboard(store, run, folder / f"{number:02d} {_safe(run.title)} {run.id[:8]}")
+            else:
+                write_mlflow(store, run, folder, address=folder.name)
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+            for path in sorted(folder.rglob("*")):
+                file.write(path, path.relative_to(place))
+        return archive.getvalue()
+
+
+def _safe(title: str) -> str:
+    """A title as a part of a file's name on any system."""
+    return re.sub(r"[^\w .-]+", "_", plain(title)).strip(" .")[:60] or "run"
+
+
+def write_mlflow(store: Store, run: Run, folder: Path, *, address: str = "") -> Path:
+    """Write a run into `folder` as MLflow's file store keeps it (`mlflow ui --backend-store-uri folder`), which newer
+    versions read only where MLFLOW_ALLOW_FILE_STORE is true.
+
+    Returns the run's folder. Values of YAML are written as JSON, which is YAML too. `address` is where the folder will
+    be found, if that is elsewhere.
+    """
+    address = address or folder.absolute().as_uri()
+    place = mlflow_folder(run, folder)
+    home, experiment, run_id = place.parent, place.parent.name, place.name
+    _yaml(
+        home / "meta.yaml",
+        artifact_location=f"{address}/{experiment}",
+        creation_time=_ms(run.created_at.timestamp()),
+        experiment_id=experiment,
+        last_update_time=_ms(run.created_at.timestamp()),
+        lifecycle_stage="active",
+        name=f"Netloom {run.project_id[:8]}",
+    )
+    _yaml(
+        place / "meta.yaml",
+        artifact_uri=f"{address}/{experiment}/{run_id}/artifacts",
+        end_time=_ms(run.ended_at.timestamp()) if run.ended_at else None,
+        entry_point_name="",
+        experiment_id=experiment,
+        lifecycle_stage="active",
+        run_id=run_id,
+        run_name=plain(run.title),
+        run_uuid=run_id,
+        source_name="netloom",
+        source_type=4,
+        source_version="",
+        start_time=_ms((run.started_at or run.created_at).timestamp()),
+        status=_STATUS.get(run.state, 1),
+        tags=[],
+        user_id=run.owner or "netloom",
+    )
+    (place / "artifacts").mkdir(parents=True, exist_ok=True)
+    _write_measures(store, run, place)
+    found = document(store, run.id)
+    for path, value in (settings(found) if found else {}).items():
+        _text(place / "params" / path, value if isinstance(value, str) else json.dumps(value))
+    tags = {"mlflow.runName": plain(run.title), "mlflow.note.content": run.notes, "netloom.tags": ", ".join(run.tags)}
+    for name, value in tags.items():
+        _text(place / "tags" / name, value)
+    return place
+
+
+def mlflow_folder(run: Run, folder: Path) -> Path:
+    """Where `write_mlflow` writes a run: `folder`/experiment/run."""
+    return folder / str(int(run.project_id.replace("-", "")[:15], 16)) / run.id.replace("-", "")
+
+
+def _write_measures(store: Store, run: Run, place: Path) -> None:
+    points = store.points(run.id)
+    lines: dict[str, list[str]] = {}
+    for at, value, step, split, name in zip(
+        points.at, points.value, points.step, points.split, points.name, strict=True
+    ):
+        lines.setdefault(f"{split}_{name}", []).append(f"{_ms(at)} {value!r} {step}\n")
+    end = run.ended_at.timestamp() if run.ended_at else max(points.at, default=0.0)
+    for name, value in metrics(run).items():
+        # The best on validation rows is no point of their curve.
+        title = name.replace("validation ", "best_validation_").replace(" ", "_")
+        lines.setdefault(title, []).append(f"{_ms(end)} {value!r} {run.step}\n")
+    for name, found in lines.items():
+        _write(place / "metrics" / name, "".join(found).encode())
+
+
+def _yaml(path: Path, **values: object) -> None:
+    _write(path, "".join(f"{key}: {json.dumps(value)}\n" for key, value in values.items()).encode())
+
+
+def _text(path: Path, text: str) -> None:
+    _write(path, text.encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, content)
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _record(data: bytes) -> bytes:
+    length = struct.pack("<Q", len(data))
+    return length + struct.pack("<I", _masked(length)) + data + struct.pack("<I", _masked(data))
+
+
+def _masked(data: bytes) -> int:
+    crc = crc32c(data)
+    return ((crc >> 15 | crc << 17) + _MASK) & 0xFFFFFFFF
+
+
+def crc32c(data: bytes) -> int:
+    """The checksum of Castagnoli, which zlib does not have (https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4)."""
+    table, crc = _table(), 0xFFFFFFFF
+    for byte in data:
+        crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
+    return crc ^ 0xFFFFFFFF
+
+
+@cache
+def _table() -> list[int]:
+    found = []
+    for number in range(256):
+        for _ in range(8):
+            number = number >> 1 ^ (_CASTAGNOLI if number & 1 else 0)
+        found.append(number)
+    return found
+
+
+def _key(field: int, wire: int) -> bytes:
+    return _plain_varint(field << 3 | wire)
+
+
+def _varint(field: int, value: int) -> bytes:
+    return _key(field, 0) + _plain_varint(value)
+
+
+def _double(field: int, value: float) -> bytes:
+    return _key(field, 1) + struct.pack("<d", value)
+
+
+def _float(field: int, value: float) -> bytes:
+    return _key(field, 5) + struct.pack("<f", value)
+
+
+def _bytes(field: int, value: bytes) -> bytes:
+    return _key(field, 2) + _plain_varint(len(value)) + value
+
+
+def _plain_varint(value: int) -> bytes:
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])

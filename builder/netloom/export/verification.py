@@ -1,0 +1,79 @@
+"""The network in a file against the network in the app, on rows that it was not trained on."""
+
+from __future__ import annotations
+
+import math
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from netloom.export.format import Batch, ExportError, Format, Trained
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+# Batches of five and of one: a file that fixed its batch, or mixes examples, fails on one of them.
+ROWS = 10
+SIZES = (5, 1)
+
+
+def difference(kind: Format, trained: Trained, content: bytes) -> float:
+    """The largest difference between an answer of the file and the app's.
+
+    It is taken relative to the largest number that the app answers to a batch, where that is more than 1, as float32
+    has seven digits.
+
+    Raises:
+        ExportError: the file cannot be loaded or run.
+    """
+    inputs = sample(trained, ROWS)
+    batches = [
+        tuple(value[start : start + size] for value in inputs) for size in SIZES for start in range(0, ROWS, size)
+    ]
+    expected = run(trained.model, batches)
+    try:
+        answers = kind.answers(content, batches)
+    except ExportError:
+        raise
+    except Exception as error:  # whatever a foreign runtime raises, the file is of no use
+        raise ExportError(f"{kind.title}: the file was made, but it does not run: {cause(error)}.") from error
+    pairs = zip(expected, answers, strict=True)
+    return max(_distance(got, wanted) for one, other in pairs for wanted, got in zip_longest(one, other))
+
+
+def sample(trained: Trained, count: int) -> Batch:
+    """The inputs of the first rows of the test split in the order of the network's arguments; over again if few."""
+    rows = trained.data.split["test"]
+    chosen = rows.repeat(-(-count // len(rows)))[:count]
+    return tuple(trained.data.inputs[name][chosen] for name in trained.fields)
+
+
+def run(network: nn.Module, batches: list[Batch]) -> list[Batch]:
+    """A network's answers to batches, each a tuple with one tensor per output."""
+    import torch
+
+    with torch.no_grad():
+        found = [network(*batch) for batch in batches]
+    return [tuple(answer) if isinstance(answer, (tuple, list)) else (answer,) for answer in found]
+
+
+def cause(error: BaseException) -> str:
+    """The root of what went wrong, as the end of a sentence on one line."""
+    from netloom.core.text import plain
+
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [plain(line) for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    return (text if len(text) <= 240 else text[:239] + "…").rstrip(".")
+
+
+def _distance(got: torch.Tensor | None, wanted: torch.Tensor | None) -> float:
+    """The largest distance; infinite where shapes differ or only one of both is a number."""
+    if got is None or wanted is None or got.shape != wanted.shape:
+        return math.inf
+    got, wanted = got.detach().double(), wanted.detach().double()
+    same = (got == wanted) | (got.isnan() & wanted.isnan())
+    apart = (got - wanted).abs().masked_fill(same, 0.0).nan_to_num(nan=math.inf, posinf=math.inf)
+    finite = wanted[wanted.isfinite()].abs()
+    return float(apart.max()) / max(1.0, float(finite.max()) if len(finite) else 1.0) if len(apart) else 0.0

@@ -1,0 +1,38 @@
+"""The catalogue of layers. One class is the declaration, the form, the schema and the code of a layer."""
+
+from netloom.layers.form import FormField, form
+from netloom.layers.layer import (
+    GROUPS,
+    KIND_NAMES,
+    Call,
+    Example,
+    Kind,
+    Layer,
+    ParameterError,
+    Port,
+    TensorSpec,
+    asks_for_size,
+    label,
+    parse,
+    registry,
+    resolve,
+)
+
+__all__ = [
+    "GROUPS",
+    "KIND_NAMES",
+    "Call",
+    "Example",
+    "FormField",
+    "Kind",
+    "Layer",
+    "ParameterError",
+    "Port",
+    "TensorSpec",
+    "asks_for_size",
+    "form",
+    "label",
+    "parse",
+    "registry",
+    "resolve",
+]

@@ -1,0 +1,264 @@
+"""Layers that calculate: functions of single numbers, and running totals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
+from netloom.layers.operation import Axis, OneAxis, broadcast, floats, place
+from netloom.layers.probability import Probabilities
+
+# What is cut off by at most this much, to keep logarithms finite, are probabilities still.
+MARGIN = 0.01
+
+
+class Function(Layer):
+    """f(x) for every number x."""
+
+    group = "Tensor operation"
+    title = "Function"
+    summary = "A function of your choice on every number, such as a square root or a sine"
+    keywords = (
+        *("elementwise", "abs", "exp", "exponential", "log", "logarithm", "sqrt", "square root", "rsqrt", "square"),
+        *("sin", "cos", "sign", "reciprocal", "inverse", "negate", "round", "floor", "ceil", "erf"),
+    )
+    url = "https://docs.pytorch.org/docs/stable/torch.html#pointwise-ops"
+
+    function: Literal[
+        "abs",
+        "neg",
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "log2",
+        "log10",
+        "sqrt",
+        "rsqrt",
+        "square",
+        "reciprocal",
+        "sin",
+        "cos",
+        "tan",
+        "asin",
+        "acos",
+        "atan",
+        "sinh",
+        "cosh",
+        "asinh",
+        "erf",
+        "sign",
+        "floor",
+        "ceil",
+        "round",
+    ] = Field("abs", description="What is calculated of each number")
+    least: float | None = Field(
+        None,
+        ge=-1e9,
+        le=1e9,
+        description="Smaller numbers are raised to this first; above 0 it keeps log and sqrt finite",
+    )
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        smooth = ("neg", "exp", "expm1", "square", "sin", "cos", "atan", "sinh", "cosh", "asinh", "erf")
+        stepped = ("abs", "sign", "floor", "ceil", "round")
+        positive = ("log", "log1p", "log2", "log10", "sqrt", "rsqrt", "reciprocal")
+        given = {"in": SAMPLES["sequence"]}
+        return [
+            *(Example({"function": name}, given) for name in (*smooth, *stepped)),
+            *(Example({"function": name, "least": 0.1}, given) for name in positive),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("Function", (self.function,), {} if self.least is None else {"least": self.least})
+
+    def brief(self) -> str:
+        return self.function
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        one = given.get("in")
+        if one is None or self.function != ("exp" if one.log else "log"):
+            return None
+        if self.least is None:
+            return replace(one, log=not one.log)
+        return replace(one, log=True, removable=False) if not one.log and self.least <= MARGIN else None
+
+
+class Power(Layer):
+    """x to the power p, or a to the power b; |x| and |a| where `absolute` is on."""
+
+    group = "Tensor operation"
+    title = "Power"
+    summary = "Every number raised to a power that you type or that comes in"
+    keywords = ("exponent", "pow", "square", "cube", "root")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.pow.html"
+
+    exponent: float | None = Field(
+        2.0, ge=-64, le=64, description="The power; where this is empty, it comes in at a second port"
+    )
+    absolute: bool = Field(False, description="Take |x| first; a negative number has no real power such as 0.5")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        vector, sequence = SAMPLES["vector"], SAMPLES["sequence"]
+        return [
+            Example({}, {"in": vector}),
+            Example({"exponent": 1.5, "absolute": True}, {"in": sequence}),
+            Example({"exponent": None, "absolute": True}, {"a": sequence, "b": sequence}),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in"),) if self.exponent is not None else (Port("a", doc="The base"), Port("b", doc="The power"))
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        broadcast(list(specs.values()))
+        args = () if self.exponent is None else (self.exponent,)
+        return Call("Power", args, {"absolute": True} if self.absolute else {})
+
+    def brief(self) -> str:
+        return "" if self.exponent is None else f"{self.exponent:g}"
+
+
+class ScaleShift(Layer):
+    """x·scale + shift, with numbers that are typed and not learned."""
+
+    group = "Tensor operation"
+    title = "Scale and shift"
+    summary = "Every number times one constant, plus another"
+    keywords = ("affine", "multiply by", "add constant", "rescale", "offset", "one minus", "temperature")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.add.html"
+
+    scale: float = Field(1.0, ge=-1e9, le=1e9, description="The factor; 0.1 makes every number a tenth of itself")
+    shift: float = Field(0.0, ge=-1e9, le=1e9, description="What is added after that")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        params = {"scale": -0.5, "shift": 1.0}
+        return [Example(params, {"in": SAMPLES[kind]}) for kind in ("vector", "sequence", "image")]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("ScaleShift", (self.scale, self.shift))
+
+    def brief(self) -> str:
+        return f"× {self.scale:g} + {self.shift:g}"
+
+
+class Clamp(Layer):
+    """min(max(x, low), high)."""
+
+    group = "Tensor operation"
+    title = "Clamp"
+    summary = "Keeps every number between two limits"
+    keywords = ("clip", "limit", "bound", "saturate")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.clamp.html"
+
+    low: float | None = Field(-1.0, ge=-1e9, le=1e9, description="Smaller numbers become this; empty for no limit")
+    high: float | None = Field(1.0, ge=-1e9, le=1e9, description="Greater numbers become this; empty for no limit")
+
+    @model_validator(mode="after")
+    def _limits(self) -> Clamp:
+        if self.low is None and self.high is None:
+            raise ValueError("a clamp needs a lower or an upper limit, or both")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"the lower limit {self.low:g} lies above the upper limit {self.high:g}; swap them")
+        return self
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("Clamp", (self.low, self.high))
+
+    def brief(self) -> str:
+        return " … ".join("" if limit is None else f"{limit:g}" for limit in (self.low, self.high))
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        one = given.get("in")
+        wide = (self.low is None or self.low <= MARGIN) and (self.high is None or self.high >= 1 - MARGIN)
+        return replace(one, removable=False) if one and not one.log and wide else None
+
+
+class Normalize(OneAxis, Layer):
+    """x / max(|x|₂, ε) along one axis."""
+
+    group = "Tensor operation"
+    title = "Normalise to length 1"
+    summary = "Scales the vectors along one axis to the length 1, so that only their direction counts"
+    keywords = ("l2", "unit", "normalize", "sphere", "cosine", "embedding")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.normalize.html"
+
+    epsilon: float = Field(1e-12, gt=0, le=1, description="The least length that is divided by")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        floats(specs)
+        return Call("Normalize", (place(self.axis, specs["in"]), self.epsilon))
+
+
+class CumSum(OneAxis, Layer):
+    """yₜ = x₁ + … + xₜ along one axis."""
+
+    group = "Tensor operation"
+    title = "Cumulative sum"
+    summary = "Running totals along one axis"
+    keywords = ("cumsum", "prefix", "running", "integrate", "accumulate")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.cumsum.html"
+
+    axis: Axis = Field(1, description="The axis, counted from 1 after the batch axis, or from -1, which is the last")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("CumSum", (place(self.axis, specs["in"]),))
+
+
+class CumProd(OneAxis, Layer):
+    """yₜ = x₁ · … · xₜ along one axis."""
+
+    group = "Tensor operation"
+    title = "Cumulative product"
+    summary = "Running products along one axis, such as growth or survival over time"
+    keywords = ("cumprod", "prefix", "running", "survival")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.cumprod.html"
+
+    axis: Axis = Field(1, description="The axis, counted from 1 after the batch axis, or from -1, which is the last")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("CumProd", (place(self.axis, specs["in"]),))
+
+
+class CumMax(OneAxis, Layer):
+    """yₜ = max(x₁, …, xₜ) along one axis."""
+
+    group = "Tensor operation"
+    title = "Cumulative maximum"
+    summary = "The greatest number so far along one axis"
+    keywords = ("cummax", "running", "record", "peak")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.cummax.html"
+
+    axis: Axis = Field(1, description="The axis, counted from 1 after the batch axis, or from -1, which is the last")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("CumMax", (place(self.axis, specs["in"]),))
+
+
+class Difference(OneAxis, Layer):
+    """yₜ = xₜ₊₁ − xₜ along one axis, which gets shorter by one."""
+
+    group = "Tensor operation"
+    title = "Difference of neighbours"
+    summary = "How much each step differs from the one before it"
+    keywords = ("diff", "derivative", "change", "delta", "stationary", "series")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.diff.html"
+
+    axis: Axis = Field(1, description="The axis, counted from 1 after the batch axis, or from -1, which is the last")
+    keep_length: bool = Field(False, description="Put a 0 in front, so that the axis stays as long as it is")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        axis = place(self.axis, specs["in"])
+        if specs["in"].size(axis) == 1 and not self.keep_length:
+            raise ValueError(f"axis {axis} of {specs['in']} has one step, which has no neighbour; take a longer axis")
+        return Call("Difference", (axis,), {"keep_length": True} if self.keep_length else {})

@@ -1,0 +1,295 @@
+"""Attention: every step looks at every other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
+
+# What a mask says to attention; its port takes it beside the sequence.
+MASK = "1 where a step is real, 0 where it is padding, (N, S); or for each pair of steps, (N, T, S)"
+Position = Literal["none", "rotary", "alibi", "buckets", "table"]
+
+
+def masks(length: int) -> TensorSpec:
+    """A mask for so many steps."""
+    return TensorSpec((None, length))
+
+
+def mask_port(masked: bool) -> tuple[Port, ...]:
+    """The port for a mask, where there is one."""
+    return (Port("mask", ("vector", "sequence"), MASK),) if masked else ()
+
+
+def key_port(masked: bool) -> tuple[Port, ...]:
+    """The port for a mask that cannot tell one query from another."""
+    return (Port("mask", ("vector",), "1 where a step is real, 0 where it is padding, (N, T)"),) if masked else ()
+
+
+def check_mask(specs: Mapping[str, TensorSpec], looking: str, seen: str) -> None:
+    """Refuse a mask that does not fit the sequences at two ports."""
+    mask, steps = specs.get("mask"), specs[seen].size(1)
+    pairs = (None, specs[looking].size(1), steps)
+    if mask is not None and mask.shape not in ((None, steps), pairs):
+        raise ValueError(
+            f"the mask {mask} does not fit; give one number per step, (N, {steps}), or {TensorSpec(pairs)}"
+        )
+
+
+def unlike(layer: Layer, **defaults: Any) -> dict[str, Any]:
+    """The layer's fields of these names that are not at the module's default."""
+    return {name: getattr(layer, name) for name, value in defaults.items() if getattr(layer, name) != value}
+
+
+class _Attention(Layer):
+    heads: int = Field(4, ge=1, le=1_024, description="How many attend side by side; must divide the width")
+    dropout: float = Field(0.0, ge=0, lt=1, description="The share of weights that is dropped while training")
+    causal: bool = Field(False, description="Each step sees only itself and what came before, as in text generation")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("sequence",), "(N, T, D)"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("sequence",)),)
+
+    def brief(self) -> str:
+        return f"{self.heads} heads{', causal' if self.causal else ''}"
+
+    def _options(self) -> dict[str, float | bool]:
+        return {key: value for key, value in (("dropout", self.dropout), ("causal", self.causal)) if value}
+
+
+class MultiHeadAttention(_Attention):
+    """(N, T, D) -> (N, T, D)."""
+
+    group = "Attention"
+    title = "Multi-head self-attention"
+    summary = "Every step of a sequence gathers from the steps that matter to it"
+    keywords: ClassVar[tuple[str, ...]] = ("attention", "transformer", "self-attention", "heads")
+    url = "https://arxiv.org/abs/1706.03762"
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("MultiHeadAttention", (specs["in"].size(2), self.heads), self._options())
+
+
+class TransformerEncoderBlock(_Attention):
+    """(N, T, D) -> (N, T, D)."""
+
+    group = "Attention"
+    title = "Transformer encoder block"
+    summary = "Self-attention and a feed-forward pair, each with a residual and a layer norm"
+    keywords: ClassVar[tuple[str, ...]] = ("attention", "transformer", "encoder", "bert", "gpt", "heads")
+    url = "https://arxiv.org/abs/1706.03762"
+
+    hidden: int = Field(128, ge=1, le=1_000_000, description="The width in the middle of the feed-forward pair")
+    norm_first: bool = Field(True, description="Normalise before each part, which trains more steadily, or after")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        options = self._options() | ({} if self.norm_first else {"norm_first": False})
+        return Call("TransformerEncoderBlock", (specs["in"].size(2), self.heads, self.hidden), options)
+
+
+class _SelfAttention(MultiHeadAttention):
+    bias: bool = Field(True, description="Whether the projections add a learned constant")
+    masked: bool = Field(False, description="Whether a second port takes a mask of what is padding")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        sequence = SAMPLES["sequence"]
+        return [
+            Example(inputs={"in": sequence}),
+            Example({"causal": True, "masked": True, "bias": False}, {"in": sequence, "mask": masks(8)}),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (*super().inputs(), *mask_port(self.masked))
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        check_mask(specs, "in", "in")
+        shared = unlike(self, bias=True, dropout=0.0, causal=False)
+        return Call("SelfAttention", (specs["in"].size(2), self.heads), {**self._special(), **shared})
+
+    def _special(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class SelfAttention(_SelfAttention):
+    """(N, T, D) -> (N, T, D), softmax(QKᵀ/√d + bias) V per head."""
+
+    title = "Self-attention with all options"
+    summary = "Self-attention in which shared keys, windows and positions can be combined, as in Llama or Mistral"
+    keywords = ("attention", "transformer", "heads", "llama", "mistral", "gqa", "rope", "alibi", "t5", "window", "mask")
+    url = "https://arxiv.org/abs/2302.13971"
+
+    kv_heads: int | None = Field(
+        None, ge=1, le=1_024, description="How many heads of keys and values the heads share; none: each has its own"
+    )
+    head_width: int | None = Field(None, ge=1, le=65_536, description="The width of a head; none: an even share of D")
+    window: int | None = Field(
+        None, ge=1, le=1_000_000, description="A step sees only those less than so many steps away; none: all"
+    )
+    position: Position = Field(
+        "none",
+        description="How places count: not at all, by turning queries and keys, by a slope per head, by T5's learned "
+        "buckets, or by a learned table",
+    )
+    base: float = Field(10000.0, ge=1, le=1e9, description="For rotary: the base of the falling frequencies")
+    buckets: int = Field(32, ge=4, le=4_096, description="For buckets: how many there are")
+    reach: int = Field(128, ge=1, le=100_000, description="For buckets and table: distances beyond it are alike")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        sequence = SAMPLES["sequence"]
+        llama = {"kv_heads": 2, "position": "rotary", "causal": True, "bias": False, "window": 3}
+        wide = {"head_width": 6, "position": "table", "reach": 3, "masked": True}
+        return [
+            Example(inputs={"in": sequence}),
+            Example(llama, {"in": sequence}),
+            Example(wide, {"in": sequence, "mask": masks(8)}),
+        ]
+
+    def brief(self) -> str:
+        shared = f" on {self.kv_heads}" if self.kv_heads else ""
+        parts = ["causal" if self.causal else "", "" if self.position == "none" else self.position]
+        parts.append(f"{self.window} steps" if self.window else "")
+        return ", ".join([f"{self.heads} heads{shared}", *(part for part in parts if part)])
+
+    def _special(self) -> dict[str, Any]:
+        return unlike(
+            self, kv_heads=None, head_width=None, window=None, position="none", base=10000.0, buckets=32, reach=128
+        )
+
+
+class MultiQueryAttention(_SelfAttention):
+    """(N, T, D) -> (N, T, D), one head of keys and values for all."""
+
+    title = "Multi-query attention"
+    summary = "Self-attention whose heads all share one head of keys and values, which saves memory"
+    keywords = ("mqa", "attention", "transformer", "heads", "shared", "palm", "falcon")
+    url = "https://arxiv.org/abs/1911.02150"
+
+    def _special(self) -> dict[str, Any]:
+        return {"kv_heads": 1}
+
+
+class GroupedQueryAttention(_SelfAttention):
+    """(N, T, D) -> (N, T, D), heads in groups that share keys and values."""
+
+    title = "Grouped-query attention"
+    summary = "Self-attention whose heads share keys and values in groups, between multi-head and multi-query"
+    keywords = ("gqa", "attention", "transformer", "heads", "shared", "llama", "mistral")
+    url = "https://arxiv.org/abs/2305.13245"
+
+    kv_heads: int = Field(2, ge=1, le=1_024, description="How many heads of keys and values; must divide heads")
+
+    def _special(self) -> dict[str, Any]:
+        return {"kv_heads": self.kv_heads}
+
+    def brief(self) -> str:
+        return f"{self.heads} heads on {self.kv_heads}{', causal' if self.causal else ''}"
+
+
+class SlidingWindowAttention(_SelfAttention):
+    """(N, T, D) -> (N, T, D), step i sees step j where |i - j| < window."""
+
+    title = "Sliding window attention"
+    summary = "Self-attention in which each step sees only its neighbours"
+    keywords = ("local", "attention", "transformer", "window", "longformer", "mistral")
+    url = "https://arxiv.org/abs/2004.05150"
+
+    window: int = Field(4, ge=1, le=1_000_000, description="A step sees only those less than so many steps away")
+
+    def _special(self) -> dict[str, Any]:
+        return {"window": self.window}
+
+    def brief(self) -> str:
+        return f"{super().brief()}, {self.window} steps"
+
+
+class RotaryAttention(_SelfAttention):
+    """(N, T, D) -> (N, T, D), queries and keys turned by angles that grow with their place."""
+
+    title = "Rotary attention (RoPE)"
+    summary = "Self-attention that knows how far apart two steps are, by turning queries and keys"
+    keywords = ("rope", "rotary", "position", "attention", "transformer", "llama", "roformer")
+    url = "https://arxiv.org/abs/2104.09864"
+
+    base: float = Field(10000.0, ge=1, le=1e9, description="The base of the falling frequencies")
+
+    def _special(self) -> dict[str, Any]:
+        return {"position": "rotary", **unlike(self, base=10000.0)}
+
+
+class AlibiAttention(_SelfAttention):
+    """(N, T, D) -> (N, T, D), softmax(QKᵀ/√d - slope·|i - j|) V."""
+
+    title = "ALiBi attention"
+    summary = "Self-attention that looks less at what is far, by a fixed slope per head"
+    keywords = ("alibi", "linear bias", "position", "attention", "transformer", "bloom")
+    url = "https://arxiv.org/abs/2108.12409"
+
+    def _special(self) -> dict[str, Any]:
+        return {"position": "alibi"}
+
+
+class RelativeAttention(_SelfAttention):
+    """(N, T, D) -> (N, T, D), softmax(QKᵀ/√d + b(i - j)) V with a learned b per head."""
+
+    title = "Relative position attention"
+    summary = "Self-attention with a learned bias for each distance between two steps, as in T5"
+    keywords = ("relative", "position", "bias", "t5", "bucket", "shaw", "attention", "transformer")
+    url = "https://arxiv.org/abs/1910.10683"
+
+    kind: Literal["buckets", "table"] = Field(
+        "buckets", description="Long distances share numbers as in T5, or each distance up to the reach has its own"
+    )
+    buckets: int = Field(32, ge=4, le=4_096, description="For buckets: how many there are")
+    reach: int = Field(128, ge=1, le=100_000, description="Distances beyond it are alike")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        table = {"kind": "table", "reach": 3}
+        return [*super().examples(), Example(table, {"in": SAMPLES["sequence"]})]
+
+    def _special(self) -> dict[str, Any]:
+        return {"position": self.kind, **unlike(self, buckets=32, reach=128)}
+
+
+class LinearAttention(Layer):
+    """(N, T, D) -> (N, T, D), φ(Q)(φ(K)ᵀV) divided by φ(Q)Σφ(K), φ = ELU + 1."""
+
+    group = "Attention"
+    title = "Linear attention"
+    summary = "Self-attention without the softmax, whose cost grows with the length and not with its square"
+    keywords = ("kernel", "fast", "attention", "transformer", "katharopoulos", "efficient", "long")
+    url = "https://arxiv.org/abs/2006.16236"
+
+    heads: int = Field(4, ge=1, le=1_024, description="How many attend side by side; must divide the width")
+    causal: bool = Field(False, description="Each step sees only itself and what came before, as in text generation")
+    bias: bool = Field(True, description="Whether the projections add a learned constant")
+    masked: bool = Field(False, description="Whether a second port takes a mask of what is padding")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        sequence = SAMPLES["sequence"]
+        return [
+            Example(inputs={"in": sequence}),
+            Example({"causal": True}, {"in": sequence}),
+            Example({"masked": True}, {"in": sequence, "mask": masks(8)}),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("sequence",), "(N, T, D)"), *key_port(self.masked))
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("sequence",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        check_mask(specs, "in", "in")
+        return Call("LinearAttention", (specs["in"].size(2), self.heads), unlike(self, bias=True, causal=False))
+
+    def brief(self) -> str:
+        return f"{self.heads} heads{', causal' if self.causal else ''}"

@@ -1,0 +1,167 @@
+"""Attention to another sequence, by queries, keys and values, and to all steps at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from netloom.layers.attention import check_mask, key_port, mask_port, masks, unlike
+from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
+
+
+class CrossAttention(Layer):
+    """(N, T, D) and (N, S, E) -> (N, T, D)."""
+
+    group = "Attention"
+    title = "Cross-attention"
+    summary = "Every step of one sequence gathers from the steps of another that matter to it"
+    keywords = ("attention", "encoder-decoder", "memory", "transformer", "heads", "context")
+    url = "https://arxiv.org/abs/1706.03762"
+
+    heads: int = Field(4, ge=1, le=1_024, description="How many attend side by side; must divide the width")
+    kv_heads: int | None = Field(
+        None, ge=1, le=1_024, description="How many heads of keys and values the heads share; none: each has its own"
+    )
+    head_width: int | None = Field(None, ge=1, le=65_536, description="The width of a head; none: an even share of D")
+    dropout: float = Field(0.0, ge=0, lt=1, description="The share of weights that is dropped while training")
+    bias: bool = Field(True, description="Whether the projections add a learned constant")
+    masked: bool = Field(False, description="Whether a third port takes a mask of the memory's padding")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        ports = {"in": SAMPLES["sequence"], "memory": TensorSpec((None, 5, 12))}
+        return [
+            Example(inputs=ports),
+            Example({"masked": True, "kv_heads": 2, "bias": False}, {**ports, "mask": masks(5)}),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        queries = Port("in", ("sequence",), "What looks, (N, T, D)")
+        return (queries, Port("memory", ("sequence",), "What is looked at, (N, S, E)"), *mask_port(self.masked))
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("sequence",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        check_mask(specs, "in", "memory")
+        options = unlike(self, kv_heads=None, head_width=None, bias=True, dropout=0.0)
+        return Call("CrossAttention", (specs["in"].size(2), specs["memory"].size(2), self.heads), options)
+
+    def brief(self) -> str:
+        return f"{self.heads} heads{f' on {self.kv_heads}' if self.kv_heads else ''}"
+
+
+class DotProductAttention(Layer):
+    """(N, T, D), (N, S, D) and (N, S, E) -> (N, T, E), softmax(QKᵀ/√d) V per head."""
+
+    group = "Attention"
+    title = "Dot-product attention"
+    summary = "Attention of queries, keys and values that are drawn by hand, with nothing to learn"
+    keywords = ("scaled", "attention", "query", "key", "value", "qkv", "transformer")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html"
+
+    heads: int = Field(1, ge=1, le=1_024, description="Into how many the features are shared out")
+    dropout: float = Field(0.0, ge=0, lt=1, description="The share of weights that is dropped while training")
+    causal: bool = Field(False, description="Each step sees only itself and what came before, as in text generation")
+    masked: bool = Field(False, description="Whether a fourth port takes a mask of the keys' padding")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        short = TensorSpec((None, 5, 16))
+        ports = {"q": SAMPLES["sequence"], "k": short, "v": TensorSpec((None, 5, 12))}
+        return [
+            Example(inputs={"q": short, "k": short, "v": short}),
+            Example({"heads": 4, "masked": True}, {**ports, "mask": masks(5)}),
+            Example({"heads": 2, "masked": True}, {**ports, "mask": TensorSpec((None, 8, 5))}),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (
+            Port("q", ("sequence",), "Queries: what looks, (N, T, D)"),
+            Port("k", ("sequence",), "Keys: what is looked at, (N, S, D)"),
+            Port("v", ("sequence",), "Values: what is gathered, (N, S, E)"),
+            *mask_port(self.masked),
+        )
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("sequence",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        q, k, v = specs["q"], specs["k"], specs["v"]
+        if q.size(2) != k.size(2):
+            raise ValueError(f"the queries {q} and the keys {k} must be equally wide; put a Linear before one of them")
+        if k.size(1) != v.size(1):
+            raise ValueError(f"the keys {k} and the values {v} must have equally many steps")
+        if self.causal and q.size(1) != k.size(1):
+            raise ValueError(f"causal needs as many queries as keys, but these are {q} and {k}; turn causal off")
+        check_mask(specs, "q", "k")
+        return Call("DotProductAttention", (self.heads,), unlike(self, dropout=0.0, causal=False))
+
+    def brief(self) -> str:
+        return f"{self.heads} heads{', causal' if self.causal else ''}"
+
+
+class AdditiveAttention(Layer):
+    """(N, T, D) and (N, S, E) -> (N, T, E), softmax(vᵀ tanh(Wq + Uk)) times the memory."""
+
+    group = "Attention"
+    title = "Additive attention"
+    summary = "Every step gathers from another sequence, by scores of a small network, as in early translation"
+    keywords = ("bahdanau", "attention", "seq2seq", "translation", "memory", "alignment", "rnn")
+    url = "https://arxiv.org/abs/1409.0473"
+
+    hidden: int = Field(64, ge=1, le=65_536, description="The width of the network that scores")
+    dropout: float = Field(0.0, ge=0, lt=1, description="The share of weights that is dropped while training")
+    masked: bool = Field(False, description="Whether a third port takes a mask of the memory's padding")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        ports = {"in": SAMPLES["sequence"], "memory": TensorSpec((None, 5, 12))}
+        return [Example(inputs=ports), Example({"masked": True}, {**ports, "mask": masks(5)})]
+
+    def inputs(self) -> tuple[Port, ...]:
+        queries = Port("in", ("sequence",), "What looks, (N, T, D)")
+        return (queries, Port("memory", ("sequence",), "What is looked at, (N, S, E)"), *mask_port(self.masked))
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("sequence",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        check_mask(specs, "in", "memory")
+        sizes = (specs["in"].size(2), specs["memory"].size(2), self.hidden)
+        return Call("AdditiveAttention", sizes, unlike(self, dropout=0.0))
+
+    def brief(self) -> str:
+        return f"{self.hidden} wide"
+
+
+class AttentionPooling(Layer):
+    """(N, T, D) -> (N, D), the sum of softmax(vᵀ tanh(Wx + b)) x over all steps."""
+
+    group = "Attention"
+    title = "Attention pooling"
+    summary = "One vector for a whole sequence, the mean of its steps weighed by how much each matters"
+    keywords = ("attention", "pool", "weighted mean", "summary", "hierarchical", "rnn", "sentence")
+    url = "https://aclanthology.org/N16-1174/"
+
+    hidden: int = Field(64, ge=1, le=65_536, description="The width of the network that scores")
+    masked: bool = Field(False, description="Whether a second port takes a mask of what is padding")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        sequence = SAMPLES["sequence"]
+        return [Example(inputs={"in": sequence}), Example({"masked": True}, {"in": sequence, "mask": masks(8)})]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("sequence",), "(N, T, D)"), *key_port(self.masked))
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("vector",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        check_mask(specs, "in", "in")
+        return Call("AttentionPooling", (specs["in"].size(2), self.hidden))
+
+    def brief(self) -> str:
+        return f"{self.hidden} wide"

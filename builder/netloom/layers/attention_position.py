@@ -1,0 +1,53 @@
+"""Where a step stands: numbers that are added to a sequence, or by which it is turned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from netloom.layers.attention import unlike
+from netloom.layers.layer import Call, Layer, Port, TensorSpec
+
+
+class SinusoidalEncoding(Layer):
+    """Adds sines and cosines of falling frequency, (N, T, D) -> (N, T, D)."""
+
+    group = "Attention"
+    title = "Sinusoidal encoding"
+    summary = "Adds waves that say where each step stands, for any length"
+    keywords = ("position", "positional", "encoding", "sine", "transformer")
+    url = "https://arxiv.org/abs/1706.03762"
+
+    base: float = Field(10000.0, ge=1, le=1e9, description="The slowest wave is about so many times slower")
+    scaled: bool = Field(False, description="Multiply the input by √D before, as the first Transformer does")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("sequence",), "(N, T, D)"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("sequence",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("SinusoidalEncoding", (), unlike(self, base=10000.0, scaled=False))
+
+
+class RotaryPosition(Layer):
+    """Turns pairs of features by angles that grow with the step, (N, T, D) -> (N, T, D)."""
+
+    group = "Attention"
+    title = "Rotary position"
+    summary = "Turns queries or keys that are drawn by hand, so that their product tells how far apart they are"
+    keywords = ("rope", "position", "rotary", "attention", "transformer")
+    url = "https://arxiv.org/abs/2104.09864"
+
+    base: float = Field(10000.0, ge=1, le=1e9, description="The base of the falling frequencies")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("sequence",), "(N, T, D), D even"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("sequence",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("RotaryPosition", (), unlike(self, base=10000.0))

@@ -1,0 +1,260 @@
+"""Convolutions: the same small filter at every place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
+
+# How many axes of an example lie beside its channels.
+RANKS: Mapping[Kind, int] = {"sequence": 1, "image": 2, "volume": 3}
+Length = Annotated[int, Field(ge=1, le=1_024)]
+Lengths = Annotated[tuple[Length, ...], Field(strict=False, max_length=3)]
+
+
+class _Filter(Layer):
+    kind: ClassVar[Kind]
+
+    filters: int = Field(32, ge=1, le=65_536, description="How many channels come out")
+    kernel_size: int = Field(3, ge=1, le=1_024, description="The length of the filter along each axis")
+    stride: int = Field(1, ge=1, le=1_024, description="How far the filter moves each time")
+    padding: int = Field(1, ge=0, le=1_024, description="Zeros added at each border")
+    dilation: int = Field(1, ge=1, le=1_024, description="The distance between the places that the filter looks at")
+    groups: int = Field(1, ge=1, le=65_536, description="Channels are split into this many groups that do not mix")
+    bias: bool = Field(True, description="Whether a learned constant is added to each channel")
+    kernel_shape: Lengths = Field((), description="The filter's length along each axis, such as 1, 7; empty: all equal")
+
+    @model_validator(mode="after")
+    def _kernel(self) -> _Filter:
+        rank = RANKS[self.kind]
+        if self.kernel_shape and len(self.kernel_shape) != rank:
+            raise ValueError(
+                f"kernel_shape has one number for each of {rank} axes, or is empty; it has {self._lengths}"
+            )
+        return self
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", (self.kind,)),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", (self.kind,)),)
+
+    @property
+    def _lengths(self) -> tuple[int, ...]:
+        return self.kernel_shape or (self.kernel_size,) * RANKS[self.kind]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        channels = specs["in"].size(1)
+        if channels % self.groups or self.filters % self.groups:
+            raise ValueError(
+                f"groups={self.groups} must divide the {channels} channels that come in and the {self.filters} filters"
+            )
+        options = self._options()
+        kwargs = {key: value for key, value in options.items() if value != _DEFAULTS[key]}
+        return Call(
+            f"nn.{type(self).__name__}", (channels, self.filters, self.kernel_shape or self.kernel_size), kwargs
+        )
+
+    def _options(self) -> dict[str, int | bool | str | tuple[int, ...]]:
+        names = ("stride", "padding", "dilation", "groups", "bias")
+        return {name: getattr(self, name) for name in names}
+
+    def brief(self) -> str:
+        return f"{self.filters} × {'×'.join(map(str, self._lengths))}"
+
+
+# What PyTorch takes where nothing is said.
+_DEFAULTS: Mapping[str, int | bool | str] = {
+    "stride": 1,
+    "padding": 0,
+    "output_padding": 0,
+    "dilation": 1,
+    "groups": 1,
+    "bias": True,
+    "padding_mode": "zeros",
+}
+
+
+class _Convolution(_Filter):
+    same: bool = Field(False, description="Pads so that the size stays, or is divided by stride; padding is not used")
+    padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = Field(
+        "zeros", description="What stands beyond the border: zeros, a mirror, the last value, or the other end"
+    )
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        call = super().build(specs)
+        added = call.kwargs.get("padding", 0)
+        borders = added if isinstance(added, tuple) else (int(added or 0),) * RANKS[self.kind]
+        for axis, border in enumerate(borders, 2):
+            length = specs["in"].size(axis)
+            if border > {"reflect": length - 1, "circular": length}.get(self.padding_mode, border):
+                raise ValueError(
+                    f"{self.padding_mode} cannot add {border} places at a border of length {length}; "
+                    "make padding smaller, or take zeros or replicate"
+                )
+        return call
+
+    def _options(self) -> dict[str, int | bool | str | tuple[int, ...]]:
+        options = super()._options() | {"padding_mode": self.padding_mode}
+        if self.same:
+            reach = [self.dilation * (length - 1) for length in self._lengths]
+            if any(value % 2 for value in reach):
+                raise ValueError(
+                    f"a filter of {'×'.join(map(str, self._lengths))} has no middle, so that it cannot keep the size; "
+                    "take an odd kernel_size, or set same to off"
+                )
+            halves = tuple(value // 2 for value in reach)
+            options["padding"] = halves[0] if len(set(halves)) == 1 else halves
+        return options
+
+
+class Conv1d(_Convolution):
+    """(N, C, L) -> (N, filters, L')."""
+
+    group = "Convolution"
+    title = "Conv 1D"
+    summary = "Filters that slide along a sequence laid out as (N, channels, length)"
+    keywords = ("cnn", "convolution", "filter", "temporal", "audio", "series")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv1d.html"
+    kind = "sequence"
+
+
+class Conv2d(_Convolution):
+    """(N, C, H, W) -> (N, filters, H', W')."""
+
+    group = "Convolution"
+    title = "Conv 2D"
+    summary = "Filters that slide over an image"
+    keywords = ("cnn", "convolution", "filter", "image", "vision")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html"
+    kind = "image"
+
+
+class Conv3d(_Convolution):
+    """(N, C, D, H, W) -> (N, filters, D', H', W')."""
+
+    group = "Convolution"
+    title = "Conv 3D"
+    summary = "Filters that slide through a volume or a video"
+    keywords = ("cnn", "convolution", "filter", "volume", "video", "voxel", "medical")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv3d.html"
+    kind = "volume"
+
+
+class _Transposed(_Filter):
+    kernel_size: int = Field(2, ge=1, le=1_024, description="The length of the filter along each axis")
+    stride: int = Field(2, ge=1, le=1_024, description="How many times larger it becomes along each axis")
+    padding: int = Field(0, ge=0, le=1_024, description="How much is cut off at each border")
+    output_padding: int = Field(0, ge=0, le=1_024, description="How much is added at one end; less than stride")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        for axis, length in enumerate(self._lengths, 2):
+            whole = (specs["in"].size(axis) - 1) * self.stride + self.dilation * (length - 1) + 1 + self.output_padding
+            if whole <= 2 * self.padding:
+                raise ValueError(f"padding={self.padding} would leave nothing of a length of {whole}; make it smaller")
+        return super().build(specs)
+
+    def _options(self) -> dict[str, int | bool | str | tuple[int, ...]]:
+        if self.output_padding >= max(self.stride, self.dilation):
+            raise ValueError(
+                f"output_padding={self.output_padding} must be less than stride={self.stride} or "
+                f"dilation={self.dilation}; make it smaller"
+            )
+        return super()._options() | {"output_padding": self.output_padding}
+
+
+class ConvTranspose1d(_Transposed):
+    """(N, C, L) -> (N, filters, L'), L' = (L − 1)·stride − 2·padding + dilation·(kernel − 1) + output_padding + 1."""
+
+    group = "Convolution"
+    title = "Transposed conv 1D"
+    summary = "A convolution run backwards, which makes a sequence (N, channels, length) longer"
+    keywords = ("deconvolution", "upsample", "upconv", "decoder", "generator", "audio")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose1d.html"
+    kind = "sequence"
+
+
+class ConvTranspose2d(_Transposed):
+    """(N, C, H, W) -> (N, filters, H', W'), each axis as in the transposed convolution of a sequence."""
+
+    group = "Convolution"
+    title = "Transposed conv 2D"
+    summary = "A convolution run backwards, which makes an image larger"
+    keywords = ("deconvolution", "upsample", "upconv", "decoder", "generator", "unet", "segmentation")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html"
+    kind = "image"
+
+
+class ConvTranspose3d(_Transposed):
+    """(N, C, D, H, W) -> (N, filters, D', H', W'), each axis as in the transposed convolution of a sequence."""
+
+    group = "Convolution"
+    title = "Transposed conv 3D"
+    summary = "A convolution run backwards, which makes a volume larger"
+    keywords = ("deconvolution", "upsample", "upconv", "decoder", "generator", "volume", "video")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose3d.html"
+    kind = "volume"
+
+
+class _PerChannel(Layer):
+    kernel_size: int = Field(3, ge=1, le=1_024, description="The length of the filter along each axis")
+    stride: int = Field(1, ge=1, le=1_024, description="How far the filter moves each time")
+    padding: int = Field(1, ge=0, le=1_024, description="Zeros added at each border")
+    dilation: int = Field(1, ge=1, le=1_024, description="The distance between the places that the filter looks at")
+    bias: bool = Field(True, description="Whether learned constants are added")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("image",)),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("image",)),)
+
+    def _options(self) -> dict[str, int | bool]:
+        names = ("stride", "padding", "dilation", "bias")
+        return {name: getattr(self, name) for name in names if getattr(self, name) != _DEFAULTS[name]}
+
+
+class DepthwiseConv2d(_PerChannel):
+    """(N, C, H, W) -> (N, C·multiplier, H', W'): each channel has filters of its own."""
+
+    group = "Convolution"
+    title = "Depthwise conv 2D"
+    summary = "Filters that look at one channel each, so that channels do not mix"
+    keywords = ("convolution", "mobilenet", "xception", "groups", "depthwise", "light")
+    url = "https://arxiv.org/abs/1610.02357"
+
+    multiplier: int = Field(1, ge=1, le=1_024, description="How many channels come out for each that comes in")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        channels = specs["in"].size(1)
+        args = (channels, channels * self.multiplier, self.kernel_size)
+        return Call("nn.Conv2d", args, {**self._options(), "groups": channels})
+
+    def brief(self) -> str:
+        return f"{self.kernel_size}×{self.kernel_size}{f', {self.multiplier} each' if self.multiplier > 1 else ''}"
+
+
+class SeparableConv2d(_PerChannel):
+    """(N, C, H, W) -> (N, filters, H', W'): a filter per channel, then a 1×1 convolution that mixes them."""
+
+    group = "Convolution"
+    title = "Separable conv 2D"
+    summary = "A convolution in two cheap steps: first each channel alone, then all channels at each place"
+    keywords = ("convolution", "mobilenet", "xception", "depthwise", "pointwise", "light")
+    url = "https://arxiv.org/abs/1610.02357"
+
+    filters: int = Field(32, ge=1, le=65_536, description="How many channels come out")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        image = {"in": SAMPLES["image"]}
+        return [Example(inputs=image), Example({"filters": 6, "stride": 2, "bias": False}, image)]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("SeparableConv2d", (specs["in"].size(1), self.filters, self.kernel_size), self._options())
+
+    def brief(self) -> str:
+        return f"{self.filters} × {self.kernel_size}×{self.kernel_size}"

@@ -1,0 +1,53 @@
+"""Layers in which every unit sees every feature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from netloom.layers.layer import Call, Layer, Port, TensorSpec
+
+
+class Linear(Layer):
+    """y = xWᵀ + b over the last axis, (N, …, D) -> (N, …, units)."""
+
+    group = "Dense"
+    title = "Linear"
+    summary = "Every unit a weighted sum of all features, over the last axis"
+    keywords = ("dense", "fully connected", "fc", "mlp", "projection", "head", "classifier")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html"
+
+    units: int = Field(64, ge=1, le=1_000_000, description="How many numbers come out")
+    bias: bool = Field(True, description="Whether a learned constant is added")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("vector", "sequence", "image")),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("nn.Linear", (specs["in"].size(-1), self.units), {} if self.bias else {"bias": False})
+
+    def brief(self) -> str:
+        return f"{self.units} units"
+
+
+class TransposedLinear(Layer):
+    """y = xW + b over the last axis, (N, …, D) -> (N, …, units), with W (D, units) as a Linear the other way has it."""
+
+    group = "Dense"
+    title = "Transposed linear"
+    summary = "A linear layer that can use the weights of one that leads the other way, as tied autoencoders do"
+    keywords = ("dense", "tied", "weight sharing", "autoencoder", "decoder", "transpose")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear.html"
+
+    units: int = Field(64, ge=1, le=1_000_000, description="How many numbers come out")
+    bias: bool = Field(True, description="Whether a learned constant is added")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("vector", "sequence", "image")),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("TransposedLinear", (specs["in"].size(-1), self.units), {} if self.bias else {"bias": False})
+
+    def brief(self) -> str:
+        return f"{self.units} units"

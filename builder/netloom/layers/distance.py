@@ -1,0 +1,72 @@
+"""Layers of torch.nn that read two tensors of features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field
+
+from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
+
+
+class _Pair(Layer):
+    kinds: ClassVar[tuple[Kind, ...]] = ("vector", "sequence", "image")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [Example(inputs={"a": SAMPLES[kind], "b": SAMPLES[kind]}) for kind in cls.kinds]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("a", self.kinds), Port("b", self.kinds))
+
+
+class PairwiseDistance(_Pair):
+    """(Σ |a − b + ε|ᵖ)^(1/p) over the last axis, which becomes 1 long: (N, D), (N, D) -> (N, 1)."""
+
+    group = "Merge"
+    title = "Pairwise distance"
+    summary = "How far apart two vectors lie"
+    keywords = ("euclidean", "l2", "manhattan", "compare", "siamese", "contrastive")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.PairwiseDistance.html"
+
+    p: float = Field(2.0, ge=1, le=100, description="The power: 1 is the city-block distance, 2 the straight line")
+    epsilon: float = Field(1e-6, gt=0, le=1, description="Added to each difference, so that slopes stay finite at zero")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        if specs["a"].shape != specs["b"].shape:
+            raise ValueError(f"{specs['a']} and {specs['b']} must be equal in shape to be compared")
+        kwargs = {"p": (self.p, 2.0), "eps": (self.epsilon, 1e-6)}
+        changed: dict[str, float | bool] = {key: value for key, (value, default) in kwargs.items() if value != default}
+        return Call("nn.PairwiseDistance", (), changed | {"keepdim": True})
+
+    def brief(self) -> str:
+        return f"p = {self.p:g}"
+
+
+class Bilinear(_Pair):
+    """y = aᵀ·A·b + c over the last axes, with a learned A for every unit: (N, D), (N, E) -> (N, units)."""
+
+    group = "Dense"
+    title = "Bilinear"
+    summary = "Every unit a weighted sum of all products of a feature of one input and one of the other"
+    keywords = ("dense", "product", "interaction", "two inputs")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Bilinear.html"
+
+    units: int = Field(64, ge=1, le=1_000_000, description="How many numbers come out")
+    bias: bool = Field(True, description="Whether a learned constant is added")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        vectors = {"a": SAMPLES["vector"], "b": TensorSpec((None, 7))}
+        sequences = {"a": SAMPLES["sequence"], "b": TensorSpec((None, 8, 5))}
+        return [Example({"units": 6}, vectors), Example({"units": 3, "bias": False}, sequences)]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        if specs["a"].shape[:-1] != specs["b"].shape[:-1]:
+            raise ValueError(f"{specs['a']} and {specs['b']} must be equal in all axes but the last")
+        args = (specs["a"].size(-1), specs["b"].size(-1), self.units)
+        return Call("nn.Bilinear", args, {} if self.bias else {"bias": False})
+
+    def brief(self) -> str:
+        return f"{self.units} units"

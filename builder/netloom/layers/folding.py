@@ -1,0 +1,142 @@
+"""Images as rows of patches and back, and one axis as several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
+from netloom.layers.probability import Probabilities, reshaped
+
+Size = Annotated[int, Field(ge=-1, le=100_000_000)]
+
+
+class _Patches(Layer):
+    kernel_size: int = Field(2, ge=1, le=1_024, description="The height and width of a patch")
+    stride: int | None = Field(None, ge=1, le=1_024, description="From one patch to the next; empty: side by side")
+    padding: int = Field(0, ge=0, le=1_024, description="Zeros added at each border of the image")
+    dilation: int = Field(1, ge=1, le=1_024, description="The distance between the pixels of a patch")
+
+    def _count(self, length: int) -> int:
+        """How many patches lie along an axis."""
+        reach = self.dilation * (self.kernel_size - 1) + 1
+        return max(0, (length + 2 * self.padding - reach) // (self.stride or self.kernel_size) + 1)
+
+    def _options(self) -> dict[str, int]:
+        options = {"dilation": (self.dilation, 1), "padding": (self.padding, 0)}
+        kwargs = {key: value for key, (value, default) in options.items() if value != default}
+        return {**kwargs, "stride": self.stride or self.kernel_size}
+
+    def brief(self) -> str:
+        return f"{self.kernel_size}×{self.kernel_size}"
+
+
+class Unfold(_Patches):
+    """(N, C, H, W) -> (N, C·k², L): each of the L patches of k×k pixels is a column."""
+
+    group = "Shape"
+    title = "Unfold"
+    summary = "Cuts an image into patches, each a column of numbers"
+    keywords = ("im2col", "patches", "sliding window", "blocks", "patch embedding")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Unfold.html"
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("image",)),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("sequence",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        if not (self._count(specs["in"].size(2)) and self._count(specs["in"].size(3))):
+            raise ValueError(f"a patch of {self.brief()} does not fit into {specs['in']}; make kernel_size smaller")
+        return Call("nn.Unfold", (self.kernel_size,), self._options())
+
+
+class Fold(_Patches):
+    """(N, C·k², L) -> (N, C, height, width): patches are laid side by side, and added where they overlap."""
+
+    group = "Shape"
+    title = "Fold"
+    summary = "Puts an image together from patches, adding them where they overlap"
+    keywords = ("col2im", "patches", "blocks", "reassemble")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Fold.html"
+
+    height: int = Field(8, ge=1, le=65_536, description="The height of the image")
+    width: int = Field(8, ge=1, le=65_536, description="The width of the image")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example(inputs={"in": TensorSpec((None, 12, 16))}),
+            Example({"height": 5, "width": 4, "stride": 1}, {"in": TensorSpec((None, 4, 12))}),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("sequence",), "(N, C·k², patches)"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("image",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        rows, columns = (self._count(length) for length in (self.height, self.width))
+        area = self.kernel_size**2
+        if specs["in"].size(1) % area or specs["in"].size(2) != rows * columns:
+            raise ValueError(
+                f"an image of {self.height}×{self.width} is made of {rows}×{columns} patches, so that (N, channels × "
+                f"{area}, {rows * columns}) is expected, received {specs['in']}; change its height, width or stride"
+            )
+        return Call("nn.Fold", ((self.height, self.width), self.kernel_size), self._options())
+
+    def brief(self) -> str:
+        return f"to {self.height}×{self.width}"
+
+
+class Unflatten(Layer):
+    """One axis of length A·B·… as several, such as (N, A·B) -> (N, A, B)."""
+
+    group = "Shape"
+    title = "Unflatten"
+    summary = "Splits one axis into several, such as 64 features into an 8 by 8 image"
+    keywords = ("reshape", "view", "split axis")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Unflatten.html"
+
+    axis: int = Field(1, ge=1, le=4, description="The axis that is split, counted from 1 after the batch")
+    sizes: Annotated[tuple[Size, ...], Field(strict=False, min_length=1, max_length=4)] = Field(
+        (1, -1), description="The lengths of the new axes; one may be -1, to be filled in"
+    )
+
+    @model_validator(mode="after")
+    def _fillable(self) -> Unflatten:
+        if self.sizes.count(-1) > 1 or 0 in self.sizes:
+            raise ValueError("sizes are positive numbers, and at most one -1")
+        return self
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        kinds: dict[Kind, tuple[int, list[int]]] = {
+            "vector": (1, [3, -1]),
+            "sequence": (2, [4, 4]),
+            "image": (1, [2, 2]),
+        }
+        return [Example({"axis": axis, "sizes": sizes}, {"in": SAMPLES[kind]}) for kind, (axis, sizes) in kinds.items()]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        if self.axis >= len(specs["in"].shape):
+            raise ValueError(f"axis={self.axis} is not an axis of {specs['in']}; take a smaller one")
+        length, known = specs["in"].size(self.axis), 1
+        for size in self.sizes:
+            known *= size if size > 0 else 1
+        if length % known or (-1 not in self.sizes and length != known):
+            listed = " × ".join(map(str, self.sizes))
+            raise ValueError(f"axis {self.axis} of {specs['in']} has the length {length}, which is not {listed}")
+        return Call("nn.Unflatten", (self.axis, self.sizes))
+
+    def brief(self) -> str:
+        return f"axis {self.axis}: {' × '.join(map(str, self.sizes))}"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return reshaped(given.get("in"), specs["in"].shape, out.shape)

@@ -1,0 +1,116 @@
+"""A layer's parameters as the fields of a form, read off its declaration."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from netloom.layers.layer import registry
+
+FieldKind = Literal["int", "float", "bool", "choice", "text", "ints", "values"]
+# For these, an expression over parameters may stand.
+EXPRESSIONS = ("int", "float", "ints", "values")
+
+
+@dataclass(frozen=True)
+class FormField:
+    """One parameter: how to show it, and what it may be. `optional` fields take None as well."""
+
+    name: str
+    kind: FieldKind
+    default: Any
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    optional: bool = False
+    exclusive_minimum: bool = False
+
+    @property
+    def label(self) -> str:
+        return self.name.replace("_", " ").capitalize()
+
+
+def form(declaration: type[BaseModel]) -> list[FormField]:
+    """The fields of a declaration, in the order in which they were written."""
+    return [_field(name, info) for name, info in declaration.model_fields.items()]
+
+
+def _field(name: str, info: Any) -> FormField:
+    annotation, optional = _without_none(info.annotation)
+    metadata = list(info.metadata)
+    if hasattr(annotation, "__metadata__"):
+        metadata += annotation.__metadata__
+        annotation = get_args(annotation)[0]
+    kind, choices = _kind(annotation)
+    low: list[Any] = [
+        item.ge if isinstance(item, annotated_types.Ge) else item.gt for item in metadata if _is_low(item)
+    ]
+    high: list[Any] = [
+        item.le if isinstance(item, annotated_types.Le) else item.lt for item in metadata if _is_high(item)
+    ]
+    return FormField(
+        name=name,
+        kind=kind,
+        default=None if info.default is PydanticUndefined else info.default,
+        description=info.description or "",
+        minimum=low[0] if low else None,
+        maximum=high[0] if high else None,
+        choices=choices,
+        optional=optional,
+        exclusive_minimum=any(isinstance(item, annotated_types.Gt) for item in metadata),
+    )
+
+
+def _is_low(item: Any) -> bool:
+    return isinstance(item, (annotated_types.Ge, annotated_types.Gt))
+
+
+def numeric(types: Iterable[str]) -> dict[str, list[str]]:
+    """By type of layer, the parameters for which an expression over numbers may stand; without types that none has."""
+    known = registry()
+    return {
+        kind: [field.name for field in form(known[kind]) if field.kind in EXPRESSIONS]
+        for kind in types
+        if kind in known
+    }
+
+
+def _is_high(item: Any) -> bool:
+    return isinstance(item, (annotated_types.Le, annotated_types.Lt))
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        parts = [part for part in get_args(annotation) if part is not type(None)]
+        if len(parts) == 1:
+            return parts[0], True
+    return annotation, False
+
+
+def _kind(annotation: Any) -> tuple[FieldKind, tuple[str, ...]]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        # Names, or a value that is more than a form can ask for: then the form offers the names.
+        named = [part for part in get_args(annotation) if get_origin(part) is Literal]
+        annotation = named[0] if len(named) == 1 else annotation
+    if get_origin(annotation) is Literal:
+        return "choice", get_args(annotation)
+    if get_origin(annotation) is tuple:
+        return "ints", ()
+    if get_origin(annotation) is dict:
+        return "values", ()
+    if annotation is bool:
+        return "bool", ()
+    if annotation is int:
+        return "int", ()
+    if annotation is float:
+        return "float", ()
+    if annotation is str:
+        return "text", ()
+    raise TypeError(f"a form has no field for {annotation}")

@@ -1,0 +1,38 @@
+"""Activations in which one half of the features lets the other through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from netloom.layers.activation import KINDS
+from netloom.layers.layer import Call, Layer, Port, TensorSpec
+
+
+class GLU(Layer):
+    """a·σ(b), where a and b are the two halves of one axis, which becomes half as long."""
+
+    group = "Activation"
+    title = "GLU"
+    summary = "One half of the features, let through as far as the other half's sigmoid says"
+    keywords = ("gate", "gated linear unit", "nonlinearity")
+    url = "https://arxiv.org/abs/1612.08083"
+
+    axis: int | None = Field(
+        None, ge=1, le=4, description="The axis that is halved, counted from 1 after the batch; empty: the last"
+    )
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", KINDS),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        axis = len(specs["in"].shape) - 1 if self.axis is None else self.axis
+        if axis >= len(specs["in"].shape):
+            raise ValueError(f"axis={axis} is not an axis of {specs['in']}; take a smaller one, or leave it empty")
+        if specs["in"].size(axis) % 2:
+            raise ValueError(f"axis {axis} of {specs['in']} has an odd length, which has no halves; make it even")
+        return Call("nn.GLU", (), {} if self.axis is None else {"dim": axis})
+
+    def brief(self) -> str:
+        return "" if self.axis is None else f"axis {self.axis}"

@@ -1,0 +1,129 @@
+"""What generative and adversarial networks need: noise, turned gradients and codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
+from netloom.layers.operation import floats
+from netloom.layers.probability import Probabilities
+
+
+class Reparameterise(Layer):
+    """mean + exp(log_variance / 2) · noise while training, mean otherwise; both ports and out are equal in shape."""
+
+    group = "Generative"
+    title = "Reparameterise"
+    summary = "Draws a latent vector from a mean and a variance, as a variational autoencoder does"
+    keywords = ("vae", "variational", "latent", "sample", "kl divergence", "information bottleneck", "noise")
+    url = "https://arxiv.org/abs/1312.6114"
+
+    coefficient: float = Field(
+        0.01, ge=0, le=1_000_000, description="How much the KL divergence from N(0, 1) counts beside the loss; β"
+    )
+
+    def inputs(self) -> tuple[Port, ...]:
+        kinds: tuple[Kind, ...] = ("vector", "sequence", "image")
+        return (
+            Port("mean", kinds, "The mean of each number"),
+            Port("log_variance", kinds, "The logarithm of its variance"),
+        )
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        mean, variance = specs["mean"], specs["log_variance"]
+        if mean.shape != variance.shape:
+            raise ValueError(
+                f"mean {mean} and log_variance {variance} must be equal in shape; give both layers as many units"
+            )
+        return Call("Reparameterise", (self.coefficient,))
+
+    def brief(self) -> str:
+        return f"β {self.coefficient:g}"
+
+
+class GradientReversal(Layer):
+    """y = x, ∂y/∂x = −coefficient; any shape."""
+
+    group = "Generative"
+    title = "Gradient reversal"
+    summary = "Changes nothing on the way forward, and turns the gradient round on the way back"
+    keywords = ("dann", "domain adaptation", "adversarial", "fairness")
+    url = "https://arxiv.org/abs/1409.7495"
+
+    coefficient: float = Field(1.0, ge=0, le=1_000_000, description="By how much the turned gradient is multiplied")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        floats(specs)  # whole numbers have no gradient
+        return Call("GradientReversal", (self.coefficient,))
+
+    def brief(self) -> str:
+        return f"−{self.coefficient:g}"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return given.get("in")
+
+
+class GaussianNoise(Layer):
+    """x + std · noise while training, x otherwise; any shape."""
+
+    group = "Generative"
+    title = "Gaussian noise"
+    summary = "Adds normal noise while training, so that small changes come to matter less"
+    keywords = ("noise", "denoising", "regularisation", "augmentation", "robust")
+    url = "https://keras.io/api/layers/regularization_layers/gaussian_noise/"
+
+    std: float = Field(0.1, ge=0, le=1_000_000, description="The standard deviation of the noise")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("GaussianNoise", (self.std,))
+
+    def brief(self) -> str:
+        return f"σ {self.std:g}"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return given.get("in")
+
+
+class VectorQuantizer(Layer):
+    """(N, T, D) -> out (N, T, D), codes (N, T); (N, C, H, W) -> out (N, C, H, W), codes (N, H, W)."""
+
+    group = "Generative"
+    title = "Vector quantizer"
+    summary = "Puts the nearest of some learned vectors in place of each vector, as VQ-VAE does"
+    keywords = ("vq-vae", "codebook", "discrete", "quantise", "tokens", "codes")
+    url = "https://arxiv.org/abs/1711.00937"
+    differentiable = False
+
+    codes: int = Field(256, ge=2, le=1_000_000, description="How many vectors there are to choose from")
+    commitment: float = Field(
+        0.25, ge=0, le=1_000_000, description="How much the distance of the input from its vector counts in the loss"
+    )
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("sequence", "image"), "(N, T, D) or (N, C, H, W)"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (
+            Port("out", ("sequence", "image"), "The vectors that were chosen"),
+            Port("codes", ("any",), "Their numbers, (N, T) or (N, H, W)"),
+        )
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        image = len(specs["in"].shape) == 4
+        commitment = {"commitment": self.commitment} if self.commitment != 0.25 else {}
+        first = {"channels_first": True} if image else {}
+        return Call("VectorQuantizer", (specs["in"].size(1 if image else 2), self.codes), {**commitment, **first})
+
+    def brief(self) -> str:
+        return f"{self.codes} codes"
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        kinds: tuple[Kind, ...] = ("sequence", "image")
+        return [Example({"codes": 7}, {"in": SAMPLES[kind]}) for kind in kinds]

@@ -1,0 +1,332 @@
+"""Layers that take parts of a tensor, by place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import ascii_lowercase
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
+from netloom.layers.operation import Axis, OneAxis, listed, place
+from netloom.layers.probability import Probabilities, without
+
+_AXIS = "The axis, counted from 1 after the batch axis, or from -1, which is the last"
+Part = Annotated[int, Field(ge=-1, le=1_000_000)]
+Index = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
+
+
+def _parts(count: int) -> tuple[Port, ...]:
+    return tuple(Port(letter, doc=f"Part {number}") for number, letter in enumerate(ascii_lowercase[:count], 1))
+
+
+def _place_in(index: int, length: int, spec: TensorSpec, axis: int) -> int:
+    """A place along an axis counted from 0; -1 is the last."""
+    if not -length <= index < length:
+        raise ValueError(
+            f"there is no place {index} among the {length} along axis {axis} of {spec}; take one from 0 to "
+            f"{length - 1}, or -1 for the last"
+        )
+    return index % length
+
+
+class Split(OneAxis, Layer):
+    """Parts of given sizes along one axis, each at a port of its own, such as (N, 5) -> (N, 2) and (N, 3)."""
+
+    group = "Tensor operation"
+    title = "Split"
+    summary = "Cuts one axis into parts of the sizes that you type"
+    keywords = ("cut", "divide", "separate", "parts", "branches")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.split.html"
+
+    sizes: Annotated[tuple[Part, ...], Field(strict=False, min_length=2, max_length=16)] = Field(
+        (1, -1), description="How long each part is; one entry may be -1, to be filled in"
+    )
+
+    @model_validator(mode="after")
+    def _fillable(self) -> Split:
+        if self.sizes.count(-1) > 1 or 0 in self.sizes:
+            raise ValueError("sizes are positive numbers, and at most one -1")
+        return self
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({"sizes": [4, 8]}, {"in": SAMPLES["vector"]}),
+            Example({"sizes": [1, -1, 3], "axis": 1}, {"in": SAMPLES["sequence"]}),
+        ]
+
+    def outputs(self) -> tuple[Port, ...]:
+        return _parts(len(self.sizes))
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        axis = place(self.axis, specs["in"])
+        length, known = specs["in"].size(axis), sum(size for size in self.sizes if size > 0)
+        sizes = tuple(length - known if size == -1 else size for size in self.sizes)
+        if sum(sizes) != length or min(sizes) < 1:
+            raise ValueError(
+                f"sizes={', '.join(map(str, self.sizes))} do not add up to the {length} along axis {axis}; "
+                "change a size, or make one -1 to be filled in"
+            )
+        return Call("Split", (sizes, axis))
+
+    def brief(self) -> str:
+        return f"{' + '.join(map(str, self.sizes))}, axis {self.axis}"
+
+
+class Chunk(OneAxis, Layer):
+    """Equal parts along one axis, each at a port of its own, such as (N, 6) -> (N, 3) and (N, 3)."""
+
+    group = "Tensor operation"
+    title = "Chunk"
+    summary = "Cuts one axis into equal parts"
+    keywords = ("split", "halves", "cut", "divide", "gate", "query key value")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.chunk.html"
+
+    count: int = Field(2, ge=2, le=16, description="How many equal parts there are")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({"count": 3}, {"in": SAMPLES["vector"]}),
+            Example({"axis": 1}, {"in": SAMPLES["sequence"]}),
+        ]
+
+    def outputs(self) -> tuple[Port, ...]:
+        return _parts(self.count)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        axis = place(self.axis, specs["in"])
+        length = specs["in"].size(axis)
+        if length % self.count:
+            raise ValueError(
+                f"the {length} along axis {axis} cannot be cut into {self.count} equal parts; take a count that "
+                "divides it, or Split with sizes of your own"
+            )
+        return Call("Split", ((length // self.count,) * self.count, axis))
+
+    def brief(self) -> str:
+        return f"{self.count} parts, axis {self.axis}"
+
+
+class Slice(OneAxis, Layer):
+    """x[start:end:step] along one axis, such as (N, T, D) -> (N, T', D)."""
+
+    group = "Tensor operation"
+    title = "Slice"
+    summary = "A stretch of one axis, from a start to an end, or every second or third place of it"
+    keywords = ("crop", "cut", "range", "narrow", "subsample", "stride")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.narrow.html"
+
+    axis: Axis = Field(1, description=_AXIS)
+    start: int = Field(
+        0,
+        ge=-1_000_000,
+        le=1_000_000,
+        description="The first place that is taken, counted from 0, or from -1 backwards",
+    )
+    end: int | None = Field(
+        None, ge=-1_000_000, le=1_000_000, description="The first place that is left out again; empty for all the rest"
+    )
+    step: int = Field(1, ge=1, le=1_000_000, description="Take every place, or every second, third and so on")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({"start": 2}, {"in": SAMPLES["vector"]}),
+            Example({"start": -5, "end": -1, "step": 2}, {"in": SAMPLES["sequence"]}),
+            Example({"axis": -1, "end": 3}, {"in": SAMPLES["image"]}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        axis = place(self.axis, specs["in"])
+        length = specs["in"].size(axis)
+        taken = range(length)[self.start : self.end : self.step]
+        if not taken:
+            end = length if self.end is None else self.end
+            raise ValueError(
+                f"from {self.start} to {end} there is nothing in the {length} places along axis {axis}; "
+                "take an end behind the start"
+            )
+        return Call("Slice", (axis, taken[0], taken[-1] + 1), {"step": self.step} if self.step > 1 else {})
+
+    def brief(self) -> str:
+        step = f":{self.step}" if self.step > 1 else ""
+        return f"{self.start}:{'' if self.end is None else self.end}{step}, axis {self.axis}"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return without(given.get("in"), place(self.axis, specs["in"]), keep=True)
+
+
+class Select(OneAxis, Layer):
+    """The part at one place of an axis, which goes, such as (N, T, D) -> (N, D)."""
+
+    group = "Tensor operation"
+    title = "Select"
+    summary = "One part of an axis, such as the last step of a sequence or its class token"
+    keywords = ("index", "pick", "last step", "first token", "cls", "take")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.select.html"
+
+    axis: Axis = Field(1, description=_AXIS)
+    index: int = Field(
+        0, ge=-1_000_000, le=1_000_000, description="The place that is taken, counted from 0; -1 is the last"
+    )
+    keep: bool = Field(False, description="Leave the axis there with a length of 1")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({"index": -1}, {"in": SAMPLES["sequence"]}),
+            Example({"axis": -1, "index": 2, "keep": True}, {"in": SAMPLES["image"]}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        axis = place(self.axis, specs["in"])
+        index = _place_in(self.index, specs["in"].size(axis), specs["in"], axis)
+        return Call("Select", (axis, index), {"keep": True} if self.keep else {})
+
+    def brief(self) -> str:
+        return f"{self.index}, axis {self.axis}"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return without(given.get("in"), place(self.axis, specs["in"]), keep=self.keep)
+
+
+class IndexSelect(OneAxis, Layer):
+    """The parts at several places of an axis, in the order in which they are typed."""
+
+    group = "Tensor operation"
+    title = "Select several"
+    summary = "The parts of an axis at the places that you type, in that order"
+    keywords = ("index select", "pick", "columns", "features", "channels", "reorder", "take")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.index_select.html"
+
+    indices: Annotated[tuple[Index, ...], Field(strict=False, min_length=1, max_length=10_000)] = Field(
+        (0,), description="The places that are taken, counted from 0; -1 is the last"
+    )
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({"indices": [3, 0, -1, 3]}, {"in": SAMPLES["vector"]}),
+            Example({"indices": [5, 2], "axis": 1}, {"in": SAMPLES["sequence"]}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        axis = place(self.axis, specs["in"])
+        length = specs["in"].size(axis)
+        return Call("IndexSelect", (axis, tuple(_place_in(index, length, specs["in"], axis) for index in self.indices)))
+
+    def brief(self) -> str:
+        shown = ", ".join(map(str, self.indices[:4])) + (" …" if len(self.indices) > 4 else "")
+        return f"{shown}, axis {self.axis}"
+
+
+class Gather(OneAxis, Layer):
+    """x at the places that come in, such as (N, T, D) and indices (N, K) -> (N, K, D)."""
+
+    group = "Tensor operation"
+    title = "Gather"
+    summary = "The parts of an axis at places that the network or the data gives, each example its own"
+    keywords = ("index", "lookup", "pick", "pointer", "batched", "take")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.gather.html"
+
+    axis: Axis = Field(1, description="The axis in whose place the axes of the indices come, counted from 1 after N")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        some, pairs = TensorSpec((None, 5), "int"), TensorSpec((None, 2, 3), "int")
+        return [
+            Example({}, {"in": SAMPLES["sequence"], "indices": some}, high=8),
+            Example({"axis": -1}, {"in": SAMPLES["vector"], "indices": some}, high=12),
+            Example({"axis": 2}, {"in": TensorSpec((None, 3, 4, 5)), "indices": pairs}, high=4),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return Port("in"), Port("indices", doc="Whole numbers from 0, (N, K)")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        axis = place(self.axis, specs["in"])
+        _whole(specs["indices"])
+        return Call("Gather", (axis,))
+
+
+class GatherElements(OneAxis, Layer):
+    """yₙⱼ = xₙ at the place iₙⱼ along one axis, number by number, such as (N, T, D) and (N, K, D) -> (N, K, D)."""
+
+    group = "Tensor operation"
+    title = "Gather elements"
+    summary = "Single numbers along one axis, at places that come in with as many axes as the tensor has"
+    keywords = ("index", "pick", "take along axis", "action value", "sort by")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.gather.html"
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({}, {"in": SAMPLES["vector"], "indices": TensorSpec((None, 1), "int")}, high=12),
+            Example({"axis": 1}, {"in": SAMPLES["sequence"], "indices": TensorSpec((None, 3, 16), "int")}, high=8),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return Port("in"), Port("indices", doc="Whole numbers from 0, with as many axes as the tensor")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        given, indices = specs["in"], specs["indices"]
+        axis = place(self.axis, given)
+        _whole(indices)
+        rest = {(len(one.shape), one.shape[:axis], one.shape[axis + 1 :]) for one in (given, indices)}
+        if len(rest) > 1:
+            raise ValueError(
+                f"{listed((given, indices))} must be equal in all axes but axis {axis}; to take whole parts, use Gather"
+            )
+        return Call("GatherElements", (axis,))
+
+
+class Scatter(OneAxis, Layer):
+    """yₙⱼ = xₙᵢ where the place of xₙᵢ is j, and 0 elsewhere, such as (N, K) at places (N, K) -> (N, length)."""
+
+    group = "Tensor operation"
+    title = "Scatter"
+    summary = "Puts numbers along one axis at places that come in, with zeros where none is put; the opposite of Gather"
+    keywords = ("index", "one hot", "sparse", "put", "mixture of experts", "routing", "unpool")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.scatter.html"
+
+    length: int = Field(8, ge=1, le=1_000_000, description="How long the axis becomes; each place lies below it")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example(
+                {"length": 20},
+                {"in": SAMPLES["vector"], "indices": TensorSpec(SAMPLES["vector"].shape, "int")},
+                high=20,
+            ),
+            Example(
+                {"axis": 1, "length": 9},
+                {"in": SAMPLES["sequence"], "indices": TensorSpec(SAMPLES["sequence"].shape, "int")},
+                high=9,
+            ),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return Port("in"), Port("indices", doc="Whole numbers from 0, a place for each number")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        given, indices = specs["in"], specs["indices"]
+        _whole(indices)
+        if given.shape != indices.shape:
+            raise ValueError(f"{listed((given, indices))} must have the same shape, as each number needs a place")
+        return Call("Scatter", (place(self.axis, given), self.length))
+
+    def brief(self) -> str:
+        return f"axis {self.axis}, to {self.length}"
+
+
+def _whole(indices: TensorSpec) -> None:
+    if indices.dtype != "int":
+        raise ValueError(f"indices {indices} hold real numbers, but places are whole; put a Cast to int before them")

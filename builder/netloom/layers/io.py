@@ -1,0 +1,78 @@
+"""Where data comes in, and what the objective reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from netloom.layers.layer import Call, Layer, Port, TensorSpec
+
+Axis = Annotated[int, Field(ge=1, le=1_000_000)]
+# How many axes one example has; a tensor and indices may have any number.
+RANKS = {"vector": 1, "sequence": 2, "image": 3, "volume": 4, "tokens": 1}
+WHOLE = ("tokens", "indices")
+
+
+class Input(Layer):
+    """A field of the dataset. Its shape stands in the document: a network can be drawn before its data is chosen."""
+
+    group = "Input and output"
+    title = "Input"
+    summary = "A field of the dataset, one example per row of the batch"
+    keywords = ("data", "features", "source")
+
+    field: str = Field("", max_length=200, description="The field of the dataset that comes in here")
+    kind: Literal["vector", "sequence", "image", "volume", "tokens", "tensor", "indices"] = Field(
+        "vector", description="What one example is; tensor and indices, which are whole numbers, have any shape"
+    )
+    shape: Annotated[tuple[Axis, ...], Field(strict=False, min_length=1, max_length=5)] = Field(
+        (16,), description="The shape of one example, without the batch axis: D; T, D; C, H, W; or T for tokens"
+    )
+    vocabulary: int | None = Field(
+        None, ge=2, le=10_000_000, description="For tokens: how many different ones there are"
+    )
+
+    @model_validator(mode="after")
+    def _rank(self) -> Input:
+        rank = RANKS.get(self.kind, len(self.shape))
+        if len(self.shape) != rank:
+            raise ValueError(f"the shape of kind {self.kind} has {rank} numbers, this one {len(self.shape)}")
+        return self
+
+    def inputs(self) -> tuple[Port, ...]:
+        return ()
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", (self.spec().kind,), "One example per row"),)
+
+    def spec(self) -> TensorSpec:
+        """The tensor that comes in, (N, *shape)."""
+        return TensorSpec((None, *self.shape), "int" if self.kind in WHOLE else "float")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("nn.Identity")
+
+    def brief(self) -> str:
+        return self.field or self.kind
+
+
+class Output(Layer):
+    """What the network answers: the objective and the explanations read it."""
+
+    group = "Input and output"
+    title = "Output"
+    summary = "The network's answer, which the objective reads"
+    keywords = ("result", "prediction", "logits", "target")
+
+    name: str = Field("output", min_length=1, max_length=64, description="The name of this answer")
+
+    def outputs(self) -> tuple[Port, ...]:
+        return ()
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("nn.Identity")
+
+    def brief(self) -> str:
+        return self.name

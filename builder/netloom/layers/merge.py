@@ -1,0 +1,201 @@
+"""Layers that join branches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import ascii_lowercase
+
+from pydantic import Field
+
+from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
+from netloom.layers.operation import Axis, broadcast, listed, place
+from netloom.layers.probability import Probabilities, averaged
+
+
+class _Merge(Layer):
+    count: int = Field(2, ge=2, le=16, description="How many branches come together")
+
+    def inputs(self) -> tuple[Port, ...]:
+        kinds: tuple[Kind, ...] = ("vector", "sequence", "image", "volume")
+        return tuple(Port(letter, kinds) for letter in ascii_lowercase[: self.count])
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call(type(self).__name__)
+
+    def brief(self) -> str:
+        return f"{self.count} branches" if self.count > 2 else ""
+
+
+class _Elementwise(_Merge):
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        broadcast([specs[port.name] for port in self.inputs()])
+        return super().build(specs)
+
+
+class _Any(_Elementwise):
+    def inputs(self) -> tuple[Port, ...]:
+        return tuple(Port(letter) for letter in ascii_lowercase[: self.count])
+
+
+class Add(_Elementwise):
+    """Elementwise sum of equal shapes."""
+
+    group = "Merge"
+    title = "Add"
+    summary = "The sum of two or more branches, as in a residual connection"
+    keywords = ("sum", "residual", "skip", "plus")
+    url = "https://arxiv.org/abs/1512.03385"
+
+
+class Multiply(_Elementwise):
+    """Elementwise product of equal shapes."""
+
+    group = "Merge"
+    title = "Multiply"
+    summary = "The product of two or more branches, as in a gate"
+    keywords = ("product", "gate", "times")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.mul.html"
+
+
+class Concat(_Merge):
+    """Side by side along one axis, such as (N, A) and (N, B) -> (N, A + B)."""
+
+    group = "Merge"
+    title = "Concat"
+    summary = "Two or more branches side by side along one axis"
+    keywords = ("join", "cat", "concatenate", "merge")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.cat.html"
+
+    axis: int = Field(1, ge=1, le=4, description="The axis along which they are joined, counted from 1 after the batch")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        shapes = [specs[port.name] for port in self.inputs()]
+        rank = len(shapes[0].shape)
+        if self.axis >= rank:
+            raise ValueError(f"axis={self.axis} is not an axis of {shapes[0]}")
+        rest = {(spec.shape[: self.axis], spec.shape[self.axis + 1 :]) for spec in shapes}
+        if len({len(spec.shape) for spec in shapes}) > 1 or len(rest) > 1:
+            raise ValueError(
+                f"{listed(shapes)} must be equal in all axes but axis {self.axis}, along which they are joined"
+            )
+        return Call("Concat", (self.axis,))
+
+    def brief(self) -> str:
+        return f"axis {self.axis}"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        found = [given.get(port.name) for port in self.inputs()]
+        return found[0] if len(set(found)) == 1 and found[0] and found[0].family == "sigmoid" else None
+
+
+class Stack(_Any):
+    """Equal shapes on a new axis, such as (N, D) and (N, D) -> (N, 2, D)."""
+
+    group = "Merge"
+    title = "Stack"
+    summary = "Two or more equal branches one behind the other on a new axis"
+    keywords = ("join", "new axis", "pile", "merge")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.stack.html"
+
+    axis: Axis = Field(1, description="Where the new axis stands, counted from 1 after the batch, or -1 for the end")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        shapes = [specs[port.name] for port in self.inputs()]
+        if len(set(shapes)) > 1:
+            raise ValueError(f"{listed(shapes)} must be equal in shape and type to be stacked")
+        return Call("Stack", (place(self.axis, TensorSpec((*shapes[0].shape, self.count))),))
+
+    def brief(self) -> str:
+        return f"axis {self.axis}"
+
+
+class Maximum(_Any):
+    """max(a, b, …), elementwise."""
+
+    group = "Merge"
+    title = "Maximum"
+    summary = "The greatest number of two or more branches, place by place"
+    keywords = ("max", "greatest", "larger", "maxout")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.maximum.html"
+
+
+class Minimum(_Any):
+    """min(a, b, …), elementwise."""
+
+    group = "Merge"
+    title = "Minimum"
+    summary = "The least number of two or more branches, place by place"
+    keywords = ("min", "least", "smaller")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.minimum.html"
+
+
+class Average(_Any):
+    """(a + b + …) / count, elementwise."""
+
+    group = "Merge"
+    title = "Average"
+    summary = "The mean of two or more branches, place by place"
+    keywords = ("mean", "ensemble")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.mean.html"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return averaged([given.get(port.name) for port in self.inputs()])
+
+
+class _Pair(Layer):
+    def inputs(self) -> tuple[Port, ...]:
+        return Port("a"), Port("b")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        broadcast([specs[port.name] for port in self.inputs()])
+        return Call(type(self).__name__)
+
+
+class Subtract(_Pair):
+    """a − b, elementwise."""
+
+    group = "Merge"
+    title = "Subtract"
+    summary = "The first branch minus the second"
+    keywords = ("minus", "difference", "sub")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.sub.html"
+
+
+class Divide(_Pair):
+    """a / (b + ε), elementwise."""
+
+    group = "Merge"
+    title = "Divide"
+    summary = "The first branch divided by the second"
+    keywords = ("quotient", "ratio", "over")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.div.html"
+
+    epsilon: float = Field(
+        0.0, ge=0, le=1, description="A small number added to the divisor, which keeps a positive one away from 0"
+    )
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        call = super().build(specs)
+        return Call(call.target, (self.epsilon,)) if self.epsilon else call
+
+
+class Blend(_Pair):
+    """g·a + (1 − g)·b, elementwise, for a gate g between 0 and 1."""
+
+    group = "Merge"
+    title = "Blend"
+    summary = "Two branches mixed by a third, as in a highway or a gated unit"
+    keywords = ("gate", "highway", "interpolate", "lerp", "mix")
+    url = "https://arxiv.org/abs/1505.00387"
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        whole = dict.fromkeys(("a", "b", "gate"), SAMPLES["sequence"])
+        return [Example(inputs=whole), Example(inputs=whole | {"gate": TensorSpec((None, 8, 1))})]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return Port("a"), Port("b"), Port("gate", doc="1 takes a, 0 takes b")

@@ -1,0 +1,314 @@
+"""Layers that steady training: normalisation and dropout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field
+
+from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
+from netloom.layers.probability import Probabilities
+
+
+class _Norm(Layer):
+    kinds: ClassVar[tuple[Kind, ...]]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", self.kinds),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", self.kinds if len(self.kinds) == 1 else ("any",)),)
+
+
+class _BatchNorm(_Norm):
+    momentum: float = Field(0.1, gt=0, le=1, description="How fast the running statistics follow the batches")
+    epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance, against division by zero")
+    affine: bool = Field(True, description="Whether a learned factor and constant follow, one of each per channel")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        defaults = {"eps": (self.epsilon, 1e-5), "momentum": (self.momentum, 0.1), "affine": (self.affine, True)}
+        kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
+        return Call(f"nn.{type(self).__name__}", (specs["in"].size(1),), kwargs)
+
+
+class BatchNorm1d(_BatchNorm):
+    """(N, D) or (N, C, L), normalised over the batch."""
+
+    group = "Normalisation"
+    title = "Batch norm 1D"
+    summary = "Each feature with mean 0 and variance 1 over the batch"
+    keywords = ("bn", "normalization", "normalise")
+    url = "https://arxiv.org/abs/1502.03167"
+    kinds = ("vector", "sequence")
+
+
+class BatchNorm2d(_BatchNorm):
+    """(N, C, H, W), normalised over the batch and all places."""
+
+    group = "Normalisation"
+    title = "Batch norm 2D"
+    summary = "Each channel of an image with mean 0 and variance 1 over the batch"
+    keywords = ("bn", "normalization", "normalise")
+    url = "https://arxiv.org/abs/1502.03167"
+    kinds = ("image",)
+
+
+class BatchNorm3d(_BatchNorm):
+    """(N, C, D, H, W), normalised over the batch and all places."""
+
+    group = "Normalisation"
+    title = "Batch norm 3D"
+    summary = "Each channel of a volume with mean 0 and variance 1 over the batch"
+    keywords = ("bn", "normalization", "video", "voxel")
+    url = "https://arxiv.org/abs/1502.03167"
+    kinds = ("volume",)
+
+
+class _InstanceNorm(_Norm):
+    epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance, against division by zero")
+    affine: bool = Field(False, description="Whether a learned factor and constant follow, one of each per channel")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        inputs = {"in": SAMPLES[cls.kinds[0]]}
+        return [Example(inputs=inputs), Example({"affine": True}, inputs)]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        if math.prod(specs["in"].size(axis) for axis in range(2, len(specs["in"].shape))) < 2:
+            raise ValueError(f"{specs['in']} has one place per channel, and a single number has no variance")
+        defaults = {"eps": (self.epsilon, 1e-5), "affine": (self.affine, False)}
+        kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
+        return Call(f"nn.{type(self).__name__}", (specs["in"].size(1),), kwargs)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """(N, C, L), each channel of each example normalised over its places."""
+
+    group = "Normalisation"
+    title = "Instance norm 1D"
+    summary = "Each channel of each sequence (N, channels, length) with mean 0 and variance 1"
+    keywords = ("in", "normalization", "series")
+    url = "https://arxiv.org/abs/1607.08022"
+    kinds = ("sequence",)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """(N, C, H, W), each channel of each example normalised over its places."""
+
+    group = "Normalisation"
+    title = "Instance norm 2D"
+    summary = "Each channel of each image with mean 0 and variance 1, as in style transfer"
+    keywords = ("in", "normalization", "style", "gan")
+    url = "https://arxiv.org/abs/1607.08022"
+    kinds = ("image",)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """(N, C, D, H, W), each channel of each example normalised over its places."""
+
+    group = "Normalisation"
+    title = "Instance norm 3D"
+    summary = "Each channel of each volume with mean 0 and variance 1"
+    keywords = ("in", "normalization", "medical", "video", "voxel")
+    url = "https://arxiv.org/abs/1607.08022"
+    kinds = ("volume",)
+
+
+class GroupNorm(_Norm):
+    """(N, C, …), each group of channels of each example normalised over its channels and places."""
+
+    group = "Normalisation"
+    title = "Group norm"
+    summary = "Groups of channels with mean 0 and variance 1 in each example, whatever the batch size"
+    keywords = ("gn", "normalization", "channels")
+    url = "https://arxiv.org/abs/1803.08494"
+    kinds = ("vector", "sequence", "image", "volume")
+
+    groups: int = Field(8, ge=1, le=65_536, description="How many groups the channels are split into")
+    epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance, against division by zero")
+    affine: bool = Field(True, description="Whether a learned factor and constant follow, one of each per channel")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [Example({"groups": 2}, {"in": SAMPLES[kind]}) for kind in cls.kinds]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        channels = specs["in"].size(1)
+        if channels % self.groups:
+            raise ValueError(f"groups={self.groups} must divide the {channels} channels that come in")
+        if math.prod(specs["in"].size(axis) for axis in range(1, len(specs["in"].shape))) == self.groups:
+            raise ValueError(
+                f"groups={self.groups} leaves a single number in each group, which has no variance; take fewer groups"
+            )
+        defaults = {"eps": (self.epsilon, 1e-5), "affine": (self.affine, True)}
+        kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
+        return Call("nn.GroupNorm", (self.groups, channels), kwargs)
+
+    def brief(self) -> str:
+        return f"{self.groups} groups"
+
+
+class _LastAxesNorm(_Norm):
+    kinds = ("vector", "sequence", "image", "volume")
+
+    def _shape(self, spec: TensorSpec, axes: int) -> int | tuple[int, ...]:
+        """The lengths of the last axes, as PyTorch takes them."""
+        if axes >= len(spec.shape):
+            raise ValueError(f"axes={axes} is more than the {len(spec.shape) - 1} axes that {spec} has after N")
+        shape = tuple(spec.size(axis) for axis in range(-axes, 0))
+        return shape if axes > 1 else shape[0]
+
+
+class LayerNorm(_LastAxesNorm):
+    """(N, …, D), normalised over the last axis."""
+
+    group = "Normalisation"
+    title = "Layer norm"
+    summary = "Each example, or each step, with mean 0 and variance 1 over its features"
+    keywords = ("ln", "normalization", "normalise", "transformer")
+    url = "https://arxiv.org/abs/1607.06450"
+
+    epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance, against division by zero")
+    axes: int = Field(1, ge=1, le=4, description="How many of the last axes are normalised together")
+    affine: bool = Field(True, description="Whether a learned factor and constant follow, one of each per feature")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        defaults = {"eps": (self.epsilon, 1e-5), "elementwise_affine": (self.affine, True)}
+        kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
+        return Call("nn.LayerNorm", (self._shape(specs["in"], self.axes),), kwargs)
+
+
+class RMSNorm(_LastAxesNorm):
+    """x / √(mean(x²) + ε) times a learned factor, over the last axis of (N, …, D)."""
+
+    group = "Normalisation"
+    title = "RMS norm"
+    summary = "Each example, or each step, with a mean square of 1 over its features; lighter than layer norm"
+    keywords = ("rms", "root mean square", "normalization", "transformer", "llama")
+    url = "https://arxiv.org/abs/1910.07467"
+
+    epsilon: float | None = Field(
+        None, gt=0, le=1, description="Added to the mean square; empty: the smallest step that numbers have at 1"
+    )
+    axes: int = Field(1, ge=1, le=4, description="How many of the last axes are normalised together")
+    affine: bool = Field(True, description="Whether a learned factor follows, one per feature")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        defaults = {"eps": (self.epsilon, None), "elementwise_affine": (self.affine, True)}
+        kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
+        return Call("nn.RMSNorm", (self._shape(specs["in"], self.axes),), kwargs)
+
+
+class LocalResponseNorm(_Norm):
+    """x / (k + α/size · Σ x²)^β, the sum over `size` neighbouring channels of (N, C, …)."""
+
+    group = "Normalisation"
+    title = "Local response norm"
+    summary = "Strong answers damp those of neighbouring channels at the same place, as in AlexNet"
+    keywords = ("lrn", "normalization", "alexnet", "channels")
+    url = "https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks"
+    kinds = ("sequence", "image", "volume")
+
+    size: int = Field(5, ge=1, le=1_024, description="How many neighbouring channels count")
+    alpha: float = Field(1e-4, ge=0, le=1_000, description="The weight of the squares, α")
+    beta: float = Field(0.75, ge=0, le=100, description="The power, β")
+    k: float = Field(1.0, gt=0, le=1_000, description="The constant added to the squares")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        defaults = {"alpha": (self.alpha, 1e-4), "beta": (self.beta, 0.75), "k": (self.k, 1.0)}
+        kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
+        return Call("nn.LocalResponseNorm", (self.size,), kwargs)
+
+    def brief(self) -> str:
+        return f"{self.size} channels"
+
+
+class _Dropout(_Norm):
+    rate: float = Field(0.5, ge=0, lt=1, description="The share of numbers that is set to zero")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call(f"nn.{type(self).__name__}", (self.rate,))
+
+    def brief(self) -> str:
+        return f"{self.rate:.0%}" if self.rate * 100 == round(self.rate * 100) else str(self.rate)
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return given.get("in")
+
+
+class Dropout(_Dropout):
+    """Same shape; in training, some numbers are set to zero and the others scaled up."""
+
+    group = "Normalisation"
+    title = "Dropout"
+    summary = "Forgets a random part of its input while training, against overfitting"
+    keywords = ("regularization", "overfitting", "noise")
+    url = "https://jmlr.org/papers/v15/srivastava14a.html"
+    kinds = ("vector", "sequence", "image", "volume")
+
+
+class _ChannelDropout(_Dropout):
+    rate: float = Field(0.5, ge=0, lt=1, description="The share of channels that is set to zero")
+
+
+class Dropout1d(_ChannelDropout):
+    """(N, C, L); in training, whole channels are set to zero and the others scaled up."""
+
+    group = "Normalisation"
+    title = "Channel dropout 1D"
+    summary = "Forgets whole channels of a sequence (N, channels, length) while training"
+    keywords = ("regularization", "spatial dropout", "overfitting")
+    url = "https://arxiv.org/abs/1411.4280"
+    kinds = ("sequence",)
+
+
+class Dropout2d(_ChannelDropout):
+    """(N, C, H, W); in training, whole channels are set to zero and the others scaled up."""
+
+    group = "Normalisation"
+    title = "Channel dropout 2D"
+    summary = "Forgets whole channels of an image while training"
+    keywords = ("regularization", "spatial dropout", "overfitting")
+    url = "https://arxiv.org/abs/1411.4280"
+    kinds = ("image",)
+
+
+class Dropout3d(_ChannelDropout):
+    """(N, C, D, H, W); in training, whole channels are set to zero and the others scaled up."""
+
+    group = "Normalisation"
+    title = "Channel dropout 3D"
+    summary = "Forgets whole channels of a volume while training"
+    keywords = ("regularization", "spatial dropout", "overfitting", "video")
+    url = "https://arxiv.org/abs/1411.4280"
+    kinds = ("volume",)
+
+
+class AlphaDropout(_Dropout):
+    """Same shape; in training, some numbers become SELU's lowest value, and mean and variance stay."""
+
+    group = "Normalisation"
+    title = "Alpha dropout"
+    summary = "Dropout for networks of SELUs: it keeps mean and variance"
+    keywords = ("regularization", "selu", "self-normalizing", "overfitting")
+    url = "https://arxiv.org/abs/1706.02515"
+    kinds = ("vector", "sequence", "image", "volume")
+
+    rate: float = Field(0.5, ge=0, lt=1, description="The share of numbers that is replaced")
+
+
+class FeatureAlphaDropout(_Dropout):
+    """(N, C, …); in training, whole channels become SELU's lowest value, and mean and variance stay."""
+
+    group = "Normalisation"
+    title = "Channel alpha dropout"
+    summary = "Channel dropout for networks of SELUs: it keeps mean and variance"
+    keywords = ("regularization", "selu", "self-normalizing", "spatial dropout")
+    url = "https://arxiv.org/abs/1706.02515"
+    kinds = ("sequence", "image", "volume")
+
+    rate: float = Field(0.5, ge=0, lt=1, description="The share of channels that is replaced")

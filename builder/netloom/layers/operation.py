@@ -1,0 +1,84 @@
+"""What the layers of tensor operations share: how axes are named, and what shapes must have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from netloom.layers.layer import TensorSpec
+
+
+def _not_the_batch(axis: int) -> int:
+    if axis == 0:
+        raise ValueError("axes are counted from 1, or from -1 backwards; axis 0 is the batch, which stays as it is")
+    return axis
+
+
+Axis = Annotated[int, Field(ge=-5, le=5), AfterValidator(_not_the_batch)]
+Axes = Annotated[tuple[Axis, ...], Field(strict=False, min_length=1, max_length=5)]
+Length = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class OneAxis(BaseModel):
+    """The parameter of layers that work along one axis; it stands before Layer among their bases."""
+
+    axis: Axis = Field(-1, description="The axis, counted from 1 after the batch axis, or from -1, which is the last")
+
+    def brief(self) -> str:
+        return f"axis {self.axis}"
+
+
+def place(axis: int, spec: TensorSpec, name: str = "axis") -> int:
+    """The axis counted from the front; the batch axis is 0 and refused.
+
+    Raises:
+        ValueError: the tensor has no such axis.
+    """
+    rank = len(spec.shape)
+    found = axis if axis > 0 else rank + axis
+    if rank == 1:
+        raise ValueError(f"{spec} has no axis after N; take a tensor of two or more axes")
+    if not 1 <= found < rank:
+        choice = f"take one from 1 to {rank - 1}, or -1 for the last" if rank > 2 else "its only one is 1"
+        raise ValueError(f"{name}={axis} is not an axis of {spec}; {choice}")
+    return found
+
+
+def places(axes: Sequence[int], spec: TensorSpec) -> tuple[int, ...]:
+    """Several axes counted from the front, in order.
+
+    Raises:
+        ValueError: the tensor has no such axis, or one is named twice.
+    """
+    found = sorted(place(axis, spec, "an axis") for axis in axes)
+    if len(set(found)) < len(found):
+        raise ValueError(f"the axes {', '.join(map(str, axes))} name one axis of {spec} twice; name each once")
+    return tuple(found)
+
+
+def floats(specs: Mapping[str, TensorSpec]) -> None:
+    """Refuse whole numbers.
+
+    Raises:
+        ValueError: an input has them.
+    """
+    if any(spec.dtype == "int" for spec in specs.values()):
+        raise ValueError("it computes with real numbers, but gets whole ones; put a Cast to float before it")
+
+
+def listed(specs: Sequence[TensorSpec]) -> str:
+    return " and ".join(str(spec) for spec in specs)
+
+
+def broadcast(specs: Sequence[TensorSpec]) -> None:
+    """Each axis has one length in all of the tensors, or is 1.
+
+    Raises:
+        ValueError: they do not fit each other.
+    """
+    if len({len(spec.shape) for spec in specs}) > 1 or any(
+        len({size for size in sizes if size != 1}) > 1 for sizes in zip(*(spec.shape for spec in specs), strict=True)
+    ):
+        raise ValueError(f"{listed(specs)} do not fit each other; make the branches equal in shape")

@@ -1,0 +1,298 @@
+"""Pooling: many places become one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+
+from netloom.layers.convolution import RANKS, Lengths
+from netloom.layers.layer import Call, Example, Kind, Layer, Port, TensorSpec
+
+
+class _Window(Layer):
+    kind: ClassVar[Kind]
+
+    kernel_size: int = Field(2, ge=1, le=1_024, description="The length of the window along each axis")
+    stride: int | None = Field(None, ge=1, le=1_024, description="How far the window moves; empty: its own length")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", (self.kind,)),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", (self.kind,)),)
+
+    def brief(self) -> str:
+        return "×".join([str(self.kernel_size)] * RANKS[self.kind])
+
+    def _check(self, spec: TensorSpec, padding: int = 0) -> None:
+        if padding * 2 > self.kernel_size:
+            raise ValueError(f"padding={padding} is more than half of kernel_size={self.kernel_size}")
+        if any(spec.size(axis) + 2 * padding < self.kernel_size for axis in range(2, len(spec.shape))):
+            lengths = "x".join(str(spec.size(axis)) for axis in range(1, len(spec.shape)))
+            raise ValueError(
+                f"the window is larger than its input of {lengths}, nothing would be left; take a smaller kernel_size"
+            )
+
+    def _stride(self) -> dict[str, int]:
+        return {"stride": self.stride} if self.stride is not None and self.stride != self.kernel_size else {}
+
+
+class _Padded(_Window):
+    padding: int = Field(0, ge=0, le=512, description="Border added at each side, at most half the window")
+
+    def _border(self) -> dict[str, int]:
+        return {"padding": self.padding} if self.padding else {}
+
+
+class _Pooling(_Padded):
+    ceil_mode: bool = Field(False, description="Whether a window that is cut off by the far border counts too")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        self._check(specs["in"], self.padding)
+        kwargs = self._stride() | self._border()
+        if self.ceil_mode:
+            kwargs["ceil_mode"] = True
+        return Call(f"nn.{type(self).__name__}", (self.kernel_size,), kwargs)
+
+
+class MaxPool2d(_Pooling):
+    """(N, C, H, W) -> (N, C, H', W'), the maximum of each window."""
+
+    group = "Pooling"
+    title = "Max pool 2D"
+    summary = "Keeps the strongest answer in each window of an image"
+    keywords = ("downsample", "maximum", "subsampling")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html"
+    kind = "image"
+
+
+class AvgPool2d(_Pooling):
+    """(N, C, H, W) -> (N, C, H', W'), the mean of each window."""
+
+    group = "Pooling"
+    title = "Average pool 2D"
+    summary = "Takes the mean of each window of an image"
+    keywords = ("downsample", "mean", "average", "subsampling")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html"
+    kind = "image"
+
+
+class MaxPool1d(_Pooling):
+    """(N, C, L) -> (N, C, L'), the maximum of each window."""
+
+    group = "Pooling"
+    title = "Max pool 1D"
+    summary = "Keeps the strongest answer in each window of a sequence (N, channels, length)"
+    keywords = ("downsample", "maximum", "temporal")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool1d.html"
+    kind = "sequence"
+
+
+class AvgPool1d(_Pooling):
+    """(N, C, L) -> (N, C, L'), the mean of each window."""
+
+    group = "Pooling"
+    title = "Average pool 1D"
+    summary = "Takes the mean of each window of a sequence (N, channels, length)"
+    keywords = ("downsample", "mean", "average", "temporal")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AvgPool1d.html"
+    kind = "sequence"
+
+
+class MaxPool3d(_Pooling):
+    """(N, C, D, H, W) -> (N, C, D', H', W'), the maximum of each window."""
+
+    group = "Pooling"
+    title = "Max pool 3D"
+    summary = "Keeps the strongest answer in each window of a volume"
+    keywords = ("downsample", "maximum", "video", "voxel")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool3d.html"
+    kind = "volume"
+
+
+class AvgPool3d(_Pooling):
+    """(N, C, D, H, W) -> (N, C, D', H', W'), the mean of each window."""
+
+    group = "Pooling"
+    title = "Average pool 3D"
+    summary = "Takes the mean of each window of a volume"
+    keywords = ("downsample", "mean", "average", "video", "voxel")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AvgPool3d.html"
+    kind = "volume"
+
+
+class _IndexedPooling(_Padded):
+    # The second output is whole numbers, and a maximum's place has no gradient.
+    differentiable: ClassVar[bool] = False
+
+    def outputs(self) -> tuple[Port, ...]:
+        doc = "Where each maximum stood, counted row by row within its channel"
+        return (Port("out", (self.kind,)), Port("indices", ("any",), doc))
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        self._check(specs["in"], self.padding)
+        name = type(self).__name__.removesuffix("Indices")
+        return Call(f"nn.{name}", (self.kernel_size,), {**self._stride(), **self._border(), "return_indices": True})
+
+
+class MaxPool1dIndices(_IndexedPooling):
+    """(N, C, L) -> the maximum of each window and where it stood, (N, C, L') each."""
+
+    group = "Pooling"
+    title = "Max pool 1D with indices"
+    summary = "Keeps the strongest answer in each window of a sequence, and tells where it stood"
+    keywords = ("downsample", "maximum", "argmax", "unpool")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool1d.html"
+    kind = "sequence"
+
+
+class MaxPool2dIndices(_IndexedPooling):
+    """(N, C, H, W) -> the maximum of each window and where it stood, (N, C, H', W') each."""
+
+    group = "Pooling"
+    title = "Max pool 2D with indices"
+    summary = "Keeps the strongest answer in each window of an image, and tells where it stood"
+    keywords = ("downsample", "maximum", "argmax", "unpool", "segnet", "autoencoder")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html"
+    kind = "image"
+
+
+class MaxPool3dIndices(_IndexedPooling):
+    """(N, C, D, H, W) -> the maximum of each window and where it stood, (N, C, D', H', W') each."""
+
+    group = "Pooling"
+    title = "Max pool 3D with indices"
+    summary = "Keeps the strongest answer in each window of a volume, and tells where it stood"
+    keywords = ("downsample", "maximum", "argmax", "unpool")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool3d.html"
+    kind = "volume"
+
+
+class _Unpooling(_Padded):
+    size: Lengths = Field(
+        (), description="The lengths that come out, where what was pooled was no multiple of the window; empty: as fits"
+    )
+
+    @model_validator(mode="after")
+    def _size(self) -> _Unpooling:
+        if self.size and len(self.size) != RANKS[self.kind]:
+            raise ValueError(f"size has one number for each of {RANKS[self.kind]} axes, or is empty")
+        return self
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        sizes: dict[Kind, tuple[int, ...]] = {"sequence": (4,), "image": (4, 4), "volume": (2, 3, 3)}
+        places = sizes[cls.kind]
+        high = 2 ** len(places)
+        for length in places:
+            high *= length
+        shape = (None, 2, *places)
+        inputs = {"in": TensorSpec(shape), "indices": TensorSpec(shape, "int")}
+        return [Example(inputs=inputs, high=high)]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", (self.kind,)), Port("indices", ("any",), "Where each number belongs, from a max pool"))
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        if specs["in"].shape != specs["indices"].shape or specs["indices"].dtype != "int":
+            raise ValueError(
+                f"indices {specs['indices']} must be whole numbers in the shape {specs['in']} of what comes in; "
+                "take both from the same max pool with indices"
+            )
+        stride = self.stride or self.kernel_size
+        lengths = [specs["in"].size(axis) for axis in range(2, len(specs["in"].shape))]
+        fitting = tuple((length - 1) * stride - 2 * self.padding + self.kernel_size for length in lengths)
+        if self.padding * 2 > self.kernel_size or min(fitting) < 1:
+            raise ValueError(f"padding={self.padding} is too much: {fitting} would come out; make it smaller")
+        for asked, length in zip(self.size, fitting, strict=bool(self.size)):
+            if abs(asked - length) >= stride:
+                raise ValueError(f"size={self.size} must be less than {stride} away from {fitting} along each axis")
+        return Call("MaxUnpool", (self.size or fitting,))
+
+
+class MaxUnpool1d(_Unpooling):
+    """(N, C, L) and indices -> (N, C, L'), zero where no maximum stood."""
+
+    group = "Pooling"
+    title = "Max unpool 1D"
+    summary = "Puts each number of a sequence back where its maximum stood, with zeros between"
+    keywords = ("upsample", "decoder", "inverse")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxUnpool1d.html"
+    kind = "sequence"
+
+
+class MaxUnpool2d(_Unpooling):
+    """(N, C, H, W) and indices -> (N, C, H', W'), zero where no maximum stood."""
+
+    group = "Pooling"
+    title = "Max unpool 2D"
+    summary = "Puts each number of an image back where its maximum stood, with zeros between"
+    keywords = ("upsample", "decoder", "inverse", "segnet")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxUnpool2d.html"
+    kind = "image"
+
+
+class MaxUnpool3d(_Unpooling):
+    """(N, C, D, H, W) and indices -> (N, C, D', H', W'), zero where no maximum stood."""
+
+    group = "Pooling"
+    title = "Max unpool 3D"
+    summary = "Puts each number of a volume back where its maximum stood, with zeros between"
+    keywords = ("upsample", "decoder", "inverse")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxUnpool3d.html"
+    kind = "volume"
+
+
+class _PowerPooling(_Window):
+    norm: int = Field(2, ge=1, le=16, description="The power p: 1 is a sum, 2 a root of squares; 1 or an even number")
+    ceil_mode: bool = Field(False, description="Whether a window that is cut off by the far border counts too")
+
+    @model_validator(mode="after")
+    def _even(self) -> _PowerPooling:
+        if self.norm > 1 and self.norm % 2:
+            raise ValueError(
+                f"an odd norm of {self.norm} has no root where a sum is negative; take 1 or an even number"
+            )
+        return self
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        self._check(specs["in"])
+        kwargs = self._stride()
+        if self.ceil_mode:
+            kwargs["ceil_mode"] = True
+        return Call(f"nn.{type(self).__name__}", (self.norm, self.kernel_size), kwargs)
+
+
+class LPPool1d(_PowerPooling):
+    """(N, C, L) -> (N, C, L'), (Σ xᵖ)^(1/p) over each window."""
+
+    group = "Pooling"
+    title = "Power pool 1D"
+    summary = "Takes the root of the summed powers of each window of a sequence (N, channels, length)"
+    keywords = ("downsample", "lp", "norm", "l2", "power average")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LPPool1d.html"
+    kind = "sequence"
+
+
+class LPPool2d(_PowerPooling):
+    """(N, C, H, W) -> (N, C, H', W'), (Σ xᵖ)^(1/p) over each window."""
+
+    group = "Pooling"
+    title = "Power pool 2D"
+    summary = "Takes the root of the summed powers of each window of an image"
+    keywords = ("downsample", "lp", "norm", "l2", "power average")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LPPool2d.html"
+    kind = "image"
+
+
+class LPPool3d(_PowerPooling):
+    """(N, C, D, H, W) -> (N, C, D', H', W'), (Σ xᵖ)^(1/p) over each window."""
+
+    group = "Pooling"
+    title = "Power pool 3D"
+    summary = "Takes the root of the summed powers of each window of a volume"
+    keywords = ("downsample", "lp", "norm", "l2", "power average")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LPPool3d.html"
+    kind = "volume"

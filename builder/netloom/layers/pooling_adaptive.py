@@ -1,0 +1,133 @@
+"""Pooling to a given size, or to one number per channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field
+
+from netloom.layers.convolution import RANKS
+from netloom.layers.layer import Call, Kind, Layer, Port, TensorSpec
+from netloom.layers.probability import Probabilities, averaged
+
+
+class _Adaptive(Layer):
+    kind: ClassVar[Kind]
+
+    size: int = Field(1, ge=1, le=4_096, description="How many places are left along each axis")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", (self.kind,)),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", (self.kind,)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call(f"nn.{type(self).__name__}", (self.size,))
+
+    def brief(self) -> str:
+        return "to " + "×".join([str(self.size)] * RANKS[self.kind])
+
+
+class AdaptiveAvgPool2d(_Adaptive):
+    """(N, C, H, W) -> (N, C, size, size) by means, whatever H and W are."""
+
+    group = "Pooling"
+    title = "Adaptive average pool 2D"
+    summary = "Means over windows chosen so that a fixed number of places is left"
+    keywords = ("downsample", "mean", "resize")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html"
+    kind = "image"
+
+
+class AdaptiveMaxPool2d(_Adaptive):
+    """(N, C, H, W) -> (N, C, size, size) by maxima, whatever H and W are."""
+
+    group = "Pooling"
+    title = "Adaptive max pool 2D"
+    summary = "Maxima over windows chosen so that a fixed number of places is left"
+    keywords = ("downsample", "maximum", "resize")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool2d.html"
+    kind = "image"
+
+
+class AdaptiveAvgPool1d(_Adaptive):
+    """(N, C, L) -> (N, C, size) by means, whatever L is."""
+
+    group = "Pooling"
+    title = "Adaptive average pool 1D"
+    summary = "Means over stretches of a sequence (N, channels, length) so that a fixed length is left"
+    keywords = ("downsample", "mean", "resize", "temporal")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool1d.html"
+    kind = "sequence"
+
+
+class AdaptiveMaxPool1d(_Adaptive):
+    """(N, C, L) -> (N, C, size) by maxima, whatever L is."""
+
+    group = "Pooling"
+    title = "Adaptive max pool 1D"
+    summary = "Maxima over stretches of a sequence (N, channels, length) so that a fixed length is left"
+    keywords = ("downsample", "maximum", "resize", "temporal")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool1d.html"
+    kind = "sequence"
+
+
+class AdaptiveAvgPool3d(_Adaptive):
+    """(N, C, D, H, W) -> (N, C, size, size, size) by means, whatever D, H and W are."""
+
+    group = "Pooling"
+    title = "Adaptive average pool 3D"
+    summary = "Means over parts of a volume chosen so that a fixed number of places is left"
+    keywords = ("downsample", "mean", "resize", "video", "voxel")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool3d.html"
+    kind = "volume"
+
+
+class AdaptiveMaxPool3d(_Adaptive):
+    """(N, C, D, H, W) -> (N, C, size, size, size) by maxima, whatever D, H and W are."""
+
+    group = "Pooling"
+    title = "Adaptive max pool 3D"
+    summary = "Maxima over parts of a volume chosen so that a fixed number of places is left"
+    keywords = ("downsample", "maximum", "resize", "video", "voxel")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool3d.html"
+    kind = "volume"
+
+
+class _Global(Layer):
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("image", "sequence", "volume"), "(N, channels, places…)"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("vector",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call(type(self).__name__)
+
+
+class GlobalAvgPool(_Global):
+    """(N, C, …) -> (N, C), the mean over all places."""
+
+    group = "Pooling"
+    title = "Global average pool"
+    summary = "One number per channel: the mean over all places"
+    keywords = ("gap", "mean", "head")
+    url = "https://arxiv.org/abs/1312.4400"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        one = given.get("in")
+        return averaged([one]) if one is not None and one.axis in (0, 1) else None
+
+
+class GlobalMaxPool(_Global):
+    """(N, C, …) -> (N, C), the maximum over all places."""
+
+    group = "Pooling"
+    title = "Global max pool"
+    summary = "One number per channel: the maximum over all places"
+    keywords = ("maximum", "head")
+    url = "https://arxiv.org/abs/1312.4400"

@@ -1,0 +1,69 @@
+"""Pooling by a fraction: windows at places drawn by chance, so that fewer places are lost than at every second one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+
+from netloom.layers.convolution import RANKS, Lengths
+from netloom.layers.layer import Call, Kind, Layer, Port, TensorSpec
+
+
+class _Fractional(Layer):
+    kind: ClassVar[Kind]
+
+    kernel_size: int = Field(2, ge=1, le=1_024, description="The length of the window along each axis")
+    ratio: float = Field(0.7, gt=0, lt=1, description="The share of the places that is left along each axis")
+    size: Lengths = Field((), description="How many places are left along each axis; empty: as the ratio says")
+
+    @model_validator(mode="after")
+    def _size(self) -> _Fractional:
+        if self.size and len(self.size) != RANKS[self.kind]:
+            raise ValueError(f"size has one number for each of {RANKS[self.kind]} axes, or is empty")
+        return self
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", (self.kind,)),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", (self.kind,)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        lengths = tuple(specs["in"].size(axis) for axis in range(2, len(specs["in"].shape)))
+        size = self.size or tuple(int(length * self.ratio) for length in lengths)
+        for length, left in zip(lengths, size, strict=True):
+            if left < 1:
+                raise ValueError(f"a ratio of {self.ratio:g} leaves nothing of a length of {length}; make it larger")
+            if left + self.kernel_size - 1 > length:
+                raise ValueError(
+                    f"{left} windows of kernel_size={self.kernel_size} need a length of {left + self.kernel_size - 1}, "
+                    f"not {length}; make the window or what is left smaller"
+                )
+        return Call("FractionalMaxPool", (self.kernel_size, size))
+
+    def brief(self) -> str:
+        return "to " + "×".join(str(length) for length in self.size) if self.size else f"to {self.ratio:.0%}"
+
+
+class FractionalMaxPool2d(_Fractional):
+    """(N, C, H, W) -> (N, C, H', W'), the maximum of each window."""
+
+    group = "Pooling"
+    title = "Fractional max pool 2D"
+    summary = "Maxima of windows of an image that lie elsewhere in each training step, and evenly in use"
+    keywords = ("downsample", "maximum", "random", "stochastic", "subsampling")
+    url = "https://arxiv.org/abs/1412.6071"
+    kind = "image"
+
+
+class FractionalMaxPool3d(_Fractional):
+    """(N, C, D, H, W) -> (N, C, D', H', W'), the maximum of each window."""
+
+    group = "Pooling"
+    title = "Fractional max pool 3D"
+    summary = "Maxima of windows of a volume that lie elsewhere in each training step, and evenly in use"
+    keywords = ("downsample", "maximum", "random", "stochastic", "video", "voxel")
+    url = "https://arxiv.org/abs/1412.6071"
+    kind = "volume"

@@ -1,0 +1,248 @@
+"""Layers that multiply tensors with each other or measure how near they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
+from netloom.layers.operation import OneAxis, broadcast, floats, listed, place
+
+
+class MatMul(Layer):
+    """(N, …, I, K) and (N, …, K, J) -> (N, …, I, J); a vector (N, K) stands for one row of a, or one column of b."""
+
+    group = "Tensor operation"
+    title = "Matrix product"
+    summary = "The matrices of two branches multiplied, each example with its own"
+    keywords = ("matmul", "bmm", "batched", "scores", "attention", "dot", "matrix multiplication")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.matmul.html"
+
+    transpose_a: bool = Field(False, description="Swap the last two axes of a first")
+    transpose_b: bool = Field(False, description="Swap the last two axes of b first, as for queries times keys")
+    scaled: bool = Field(False, description="Divide by √K, the root of the length that is summed over")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        left, right = TensorSpec((None, 4, 6)), TensorSpec((None, 6, 5))
+        return [
+            Example({}, {"a": left, "b": right}),
+            Example({"transpose_b": True, "scaled": True}, {"a": left, "b": TensorSpec((None, 5, 6))}),
+            Example({"transpose_a": True}, {"a": TensorSpec((None, 6, 4)), "b": right}),
+            Example({}, {"a": TensorSpec((None, 2, 4, 6)), "b": TensorSpec((None, 2, 6, 3))}),
+            Example({}, {"a": left, "b": TensorSpec((None, 6))}),
+            Example({"scaled": True}, {"a": TensorSpec((None, 6)), "b": right}),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return Port("a", doc="(N, …, I, K)"), Port("b", doc="(N, …, K, J)")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        floats(specs)
+        a, b = specs["a"], specs["b"]
+        ranks = len(a.shape), len(b.shape)
+        if ranks == (2, 2) or min(ranks) < 2:
+            raise ValueError(
+                f"{listed((a, b))} hold no matrices; one of them needs two axes after N, such as (N, I, K). "
+                "Dot product multiplies vectors"
+            )
+        if ranks[0] != ranks[1] and 2 not in ranks:
+            raise ValueError(f"{listed((a, b))} differ in their number of axes; give both the same, with Unsqueeze")
+        if ranks[0] == ranks[1]:
+            broadcast([TensorSpec(a.shape[:-2]), TensorSpec(b.shape[:-2])])
+        self._inner(a, b)
+        options = {"transpose_a": self.transpose_a, "transpose_b": self.transpose_b, "scaled": self.scaled}
+        return Call("MatMul", (), {key: True for key, value in options.items() if value})
+
+    def _inner(self, a: TensorSpec, b: TensorSpec) -> None:
+        if 2 in (len(a.shape), len(b.shape)) and max(len(a.shape), len(b.shape)) > 3:
+            raise ValueError(f"a vector goes with one matrix (N, I, K), but here are {listed((a, b))}; use Unsqueeze")
+        across = -2 if self.transpose_a and len(a.shape) > 2 else -1
+        down = -1 if self.transpose_b or len(b.shape) == 2 else -2
+        if a.size(across) != b.size(down):
+            raise ValueError(
+                f"a has {a.size(across)} columns and b has {b.size(down)} rows; the two must be equal, "
+                "so change a width or transpose one of them"
+            )
+
+    def brief(self) -> str:
+        names = "aᵀ" if self.transpose_a else "a", "bᵀ" if self.transpose_b else "b"
+        return f"{names[0]} · {names[1]}{' / √K' if self.scaled else ''}"
+
+
+_TERM = r"[A-Za-z]{1,8}"
+_EQUATION = re.compile(rf"{_TERM}(,{_TERM}){{0,3}}->{_TERM}")
+
+
+def _equation(text: str) -> str:
+    text = text.replace(" ", "")
+    if not _EQUATION.fullmatch(text):
+        raise ValueError("an equation is one to four groups of letters, an arrow and a group, such as nij,njk->nik")
+    left, _, result = text.partition("->")
+    terms = left.split(",")
+    batch = result[0]
+    if any(term[0] != batch or batch in term[1:] for term in (*terms, result)):
+        raise ValueError(
+            "the first letter is the batch: each group, also the last, begins with the same one, and has it only there"
+        )
+    if len(set(result)) < len(result):
+        raise ValueError("the group after the arrow names each letter once")
+    missing = sorted(set(result) - set(left))
+    if missing:
+        raise ValueError(f"the letter {missing[0]} after the arrow stands in no group before it")
+    return text
+
+
+class Einsum(Layer):
+    """Products and sums as an equation says, such as nij,njk->nik for (N, I, J) and (N, J, K) -> (N, I, K)."""
+
+    group = "Tensor operation"
+    title = "Einsum"
+    summary = "Products and sums over axes, written as an equation of letters"
+    keywords = ("einstein", "summation", "tensor product", "contraction", "matmul", "bilinear", "trace", "diagonal")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.einsum.html"
+
+    equation: Annotated[str, AfterValidator(_equation)] = Field(
+        "nij,njk->nik",
+        min_length=4,
+        max_length=64,
+        description="One group of letters per input, one letter per axis; n, the batch, comes first in each. Letters "
+        "that are missing after the arrow are summed over",
+    )
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        a, b, c = TensorSpec((None, 4, 6)), TensorSpec((None, 6, 5)), TensorSpec((None, 5))
+        return [
+            Example({"equation": "nij,njk->nik"}, {"a": a, "b": b}),
+            Example({"equation": "nij->nji"}, {"in": a}),
+            Example({"equation": "nii->ni"}, {"in": TensorSpec((None, 4, 4))}),
+            Example({"equation": "nij,njk,nk->ni"}, {"a": a, "b": b, "c": c}),
+            Example({"equation": "bij,bjk,bk,bi->b"}, {"a": a, "b": b, "c": c, "d": TensorSpec((None, 4))}),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        terms = self._terms()
+        names = "abcd" if len(terms) > 1 else ("in",)
+        return tuple(Port(name, doc=", ".join(term)) for name, term in zip(names, terms, strict=False))
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        floats(specs)
+        sizes: dict[str, int] = {}
+        for port, term in zip(self.inputs(), self._terms(), strict=True):
+            spec = specs[port.name]
+            if len(spec.shape) != len(term):
+                raise ValueError(
+                    f"{term} names {len(term)} axes, but input {port.name} is {spec} with {len(spec.shape)}; "
+                    "give one letter to each axis"
+                )
+            for axis, letter in enumerate(term[1:], 1):
+                size = spec.size(axis)
+                if sizes.setdefault(letter, size) != size:
+                    raise ValueError(
+                        f"the letter {letter} stands for {sizes[letter]} in one place and for {size} in another; "
+                        "equal letters need equal lengths"
+                    )
+        return Call("Einsum", (self.equation,))
+
+    def brief(self) -> str:
+        return self.equation
+
+    def _terms(self) -> list[str]:
+        return self.equation.partition("->")[0].split(",")
+
+
+class OuterProduct(Layer):
+    """(N, …, A) and (N, …, B) -> (N, …, A, B), each number of one times each number of the other."""
+
+    group = "Tensor operation"
+    title = "Outer product"
+    summary = "Each feature of one branch times each feature of the other"
+    keywords = ("bilinear", "crossing", "interaction", "tensor product", "pairs")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.outer.html"
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({}, {"a": TensorSpec((None, 4)), "b": TensorSpec((None, 5))}),
+            Example({}, {"a": TensorSpec((None, 3, 4)), "b": TensorSpec((None, 3, 5))}),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return Port("a", doc="(N, …, A)"), Port("b", doc="(N, …, B)")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        a, b = specs["a"], specs["b"]
+        if len(a.shape) < 2 or len(b.shape) < 2 or a.shape[:-1] != b.shape[:-1]:
+            raise ValueError(f"{listed((a, b))} must have a last axis each, and be equal in all axes before it")
+        return Call("OuterProduct")
+
+
+class _Comparison(OneAxis, Layer):
+    keep: bool = Field(False, description="Leave the axis there with a length of 1")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        image = TensorSpec((None, 3, 4, 5))
+        return [
+            Example({}, {"a": SAMPLES["vector"], "b": SAMPLES["vector"]}),
+            Example({"keep": True}, {"a": SAMPLES["sequence"], "b": SAMPLES["sequence"]}),
+            Example({"axis": 1}, {"a": image, "b": image}),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return Port("a"), Port("b")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        floats(specs)
+        broadcast([specs["a"], specs["b"]])
+        options = {"keep": True} if self.keep else {}
+        return Call(type(self).__name__, (place(self.axis, specs["a"]),), options)
+
+
+class Dot(_Comparison):
+    """Σ aᵢbᵢ over one axis, such as (N, D) and (N, D) -> (N)."""
+
+    group = "Tensor operation"
+    title = "Dot product"
+    summary = "How far two branches point the same way: their product, summed over one axis"
+    keywords = ("inner product", "similarity", "scalar product", "matching", "two towers")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.linalg.vecdot.html"
+
+
+class CosineSimilarity(_Comparison):
+    """a·b / (|a| |b|) over one axis, such as (N, D) and (N, D) -> (N)."""
+
+    group = "Tensor operation"
+    title = "Cosine similarity"
+    summary = "The cosine of the angle between two branches: 1 for the same way, -1 for the opposite"
+    keywords = ("angle", "similarity", "matching", "siamese", "two towers", "contrastive")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineSimilarity.html"
+
+
+class DistanceMatrix(Layer):
+    """(N, A, D) and (N, B, D) -> (N, A, B), the distance of each step of a from each step of b."""
+
+    group = "Tensor operation"
+    title = "Distance matrix"
+    summary = "How far each step of one sequence lies from each step of another"
+    keywords = ("cdist", "pairwise", "euclidean", "kernel", "rbf", "prototypes", "nearest")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.cdist.html"
+
+    squared: bool = Field(False, description="The square of the distance, which is smooth where two steps meet")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        given = {"a": TensorSpec((None, 4, 6)), "b": TensorSpec((None, 3, 6))}
+        return [Example({}, given), Example({"squared": True}, given)]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return Port("a", ("sequence",), "(N, A, D)"), Port("b", ("sequence",), "(N, B, D)")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        if specs["a"].size(2) != specs["b"].size(2):
+            raise ValueError(f"{listed((specs['a'], specs['b']))} must be equal in their last axis, the features")
+        return Call("DistanceMatrix", (), {"squared": True} if self.squared else {})

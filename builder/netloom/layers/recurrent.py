@@ -1,0 +1,156 @@
+"""Layers that read a sequence step by step, and single steps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
+
+
+class _Recurrent(Layer):
+    hidden_size: int = Field(64, ge=1, le=65_536, description="The width of the state")
+    layers: int = Field(1, ge=1, le=64, description="How many are stacked")
+    bidirectional: bool = Field(False, description="Read the sequence in both directions")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout between stacked layers")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        sequence = {"in": SAMPLES["sequence"]}
+        return [Example(inputs=sequence), Example({"hidden_size": 6, "layers": 2, "bidirectional": True}, sequence)]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("sequence",), "(N, T, D)"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (
+            Port("out", ("sequence",), "The state at every step, (N, T, H)"),
+            Port("state", ("vector",), "The last state, (N, H)"),
+        )
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        if self.dropout and self.layers == 1:
+            raise ValueError("dropout acts between stacked layers; set layers to 2 or more, or dropout to 0")
+        optional = {"bidirectional": self.bidirectional, "dropout": self.dropout}
+        kwargs = {key: value for key, value in optional.items() if value}
+        stacked = {"num_layers": self.layers} if self.layers > 1 else {}
+        args = (specs["in"].size(2), self.hidden_size)
+        return Call(type(self).__name__, args, {**stacked, "batch_first": True, **kwargs})
+
+    def brief(self) -> str:
+        times = f" × {self.layers}" if self.layers > 1 else ""
+        return f"{self.hidden_size} wide{times}{', both ways' if self.bidirectional else ''}"
+
+
+class LSTM(_Recurrent):
+    """(N, T, D) -> out (N, T, H), state (N, H); H doubles where bidirectional."""
+
+    group = "Recurrent"
+    title = "LSTM"
+    summary = "Reads a sequence with a memory that gates keep"
+    keywords = ("rnn", "recurrent", "memory", "sequence", "text", "series")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html"
+
+
+class GRU(_Recurrent):
+    """(N, T, D) -> out (N, T, H), state (N, H); H doubles where bidirectional."""
+
+    group = "Recurrent"
+    title = "GRU"
+    summary = "Reads a sequence with a lighter gated memory"
+    keywords = ("rnn", "recurrent", "memory", "sequence", "text", "series")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html"
+
+
+class RNN(_Recurrent):
+    """h = tanh(W·x + U·h + b) at every step: (N, T, D) -> out (N, T, H), state (N, H).
+
+    H doubles where bidirectional.
+    """
+
+    group = "Recurrent"
+    title = "RNN"
+    summary = "Reads a sequence with a plain state, which each step mixes with what comes in"
+    keywords = ("recurrent", "elman", "vanilla", "sequence", "series")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.RNN.html"
+
+    nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="What is applied to the state at every step")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        call = super().build(specs)
+        extra = {} if self.nonlinearity == "tanh" else {"nonlinearity": self.nonlinearity}
+        return Call(call.target, call.args, {**call.kwargs, **extra})
+
+
+class _Cell(Layer):
+    bias: bool = Field(True, description="Whether learned constants are added")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        ports = cls.model_validate({}).inputs()
+        inputs = {port.name: TensorSpec((None, 10)) for port in ports} | {"in": SAMPLES["vector"]}
+        return [Example(inputs=inputs), Example({"bias": False}, inputs)]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (
+            Port("in", ("vector",), "What comes in at this step, (N, D)"),
+            Port("state", ("vector",), "The state so far, (N, H)"),
+        )
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("vector",), "The new state, (N, H)"),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        args = (specs["in"].size(1), specs["state"].size(1))
+        return Call(f"nn.{type(self).__name__}", args, {} if self.bias else {"bias": False})
+
+
+class RNNCell(_Cell):
+    """h' = tanh(W·x + U·h + b), (N, D), (N, H) -> (N, H); H is the width of the state that is given."""
+
+    group = "Recurrent"
+    title = "RNN cell"
+    summary = "One step of a plain recurrent network, from a state to the next"
+    keywords = ("recurrent", "elman", "step", "state")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.RNNCell.html"
+
+    nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="What is applied to the new state")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        call = super().build(specs)
+        extra = {} if self.nonlinearity == "tanh" else {"nonlinearity": self.nonlinearity}
+        return Call(call.target, call.args, {**call.kwargs, **extra})
+
+
+class GRUCell(_Cell):
+    """(N, D), (N, H) -> (N, H); H is the width of the state that is given."""
+
+    group = "Recurrent"
+    title = "GRU cell"
+    summary = "One step of a GRU, from a state to the next"
+    keywords = ("recurrent", "gate", "step", "state")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.GRUCell.html"
+
+
+class LSTMCell(_Cell):
+    """(N, D), (N, H), (N, H) -> (N, H), (N, H); H is the width of the state that is given."""
+
+    group = "Recurrent"
+    title = "LSTM cell"
+    summary = "One step of an LSTM, from a state and a memory to the next"
+    keywords = ("recurrent", "gate", "step", "state", "memory")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html"
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (*super().inputs(), Port("memory", ("vector",), "The memory so far, (N, H)"))
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (*super().outputs(), Port("new_memory", ("vector",), "The new memory, (N, H)"))
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        if specs["state"].shape != specs["memory"].shape:
+            raise ValueError(f"state {specs['state']} and memory {specs['memory']} must be equal in shape")
+        args = (specs["in"].size(1), specs["state"].size(1))
+        return Call("LSTMCell", args, {} if self.bias else {"bias": False})

@@ -1,0 +1,283 @@
+"""Layers that make one number of the many along an axis, or put them in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from netloom.layers.layer import SAMPLES, Call, Example, Layer, Literals, Port, TensorSpec
+from netloom.layers.operation import Axes, OneAxis, floats, place, places
+
+
+class _Reduction(Layer):
+    real: ClassVar[bool] = True  # whether whole numbers are refused
+
+    axes: Axes = Field((-1,), description="The axes that go, counted from 1 after the batch axis, or from -1, the last")
+    keep: bool = Field(False, description="Leave the axes there with a length of 1")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({}, {"in": SAMPLES["vector"]}),
+            Example({"axes": [1]}, {"in": SAMPLES["sequence"]}),
+            Example({"axes": [-1, 2], "keep": True}, {"in": TensorSpec((None, 3, 4, 2))}),
+            Example({"axes": [1, 2, 3]}, {"in": TensorSpec((None, 3, 2, 2))}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        if self.real:
+            floats(specs)
+        options: dict[str, Literals] = dict(self._options(specs["in"]))
+        if self.keep:
+            options["keep"] = True
+        return Call(type(self).__name__, (places(self.axes, specs["in"]),), options)
+
+    def brief(self) -> str:
+        word = "axes" if len(self.axes) > 1 else "axis"
+        return f"{word} {', '.join(str(axis) for axis in self.axes)}"
+
+    def _options(self, spec: TensorSpec) -> Mapping[str, Literals]:
+        return {}
+
+
+class Sum(_Reduction):
+    """Σx over one or several axes, such as (N, T, D) -> (N, T)."""
+
+    group = "Tensor operation"
+    title = "Sum over axes"
+    summary = "The total over one or several axes"
+    keywords = ("total", "reduce", "add up", "pool")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.sum.html"
+
+    real = False
+
+
+class Min(_Reduction):
+    """The minimum over one or several axes, such as (N, T, D) -> (N, T)."""
+
+    group = "Tensor operation"
+    title = "Min over axes"
+    summary = "The least number over one or several axes"
+    keywords = ("minimum", "least", "reduce", "pool", "amin")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.amin.html"
+
+    real = False
+
+
+class Prod(_Reduction):
+    """∏x over one or several axes, such as (N, T, D) -> (N, T)."""
+
+    group = "Tensor operation"
+    title = "Product over axes"
+    summary = "All numbers over one or several axes multiplied"
+    keywords = ("multiply", "reduce", "prod")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.prod.html"
+
+    real = False
+
+
+class LogSumExp(_Reduction):
+    """log Σeˣ over one or several axes, such as (N, T, D) -> (N, T)."""
+
+    group = "Tensor operation"
+    title = "LogSumExp over axes"
+    summary = "A smooth maximum over one or several axes, which never overflows"
+    keywords = ("softmax", "soft maximum", "partition", "energy", "reduce")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.logsumexp.html"
+
+
+class _Spread(_Reduction):
+    unbiased: bool = Field(False, description="Divide by n - 1 instead of n, as for a sample of something larger")
+
+    def _options(self, spec: TensorSpec) -> Mapping[str, Literals]:
+        if not self.unbiased:
+            return {}
+        if all(spec.size(axis) == 1 for axis in places(self.axes, spec)):
+            raise ValueError("an unbiased spread needs two numbers or more; turn unbiased off or take other axes")
+        return {"unbiased": True}
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [*super().examples(), Example({"unbiased": True}, {"in": SAMPLES["sequence"]})]
+
+
+class Var(_Spread):
+    """The mean of (x − mean)² over one or several axes, such as (N, T, D) -> (N, T)."""
+
+    group = "Tensor operation"
+    title = "Variance over axes"
+    summary = "How far the numbers over one or several axes spread, squared"
+    keywords = ("var", "spread", "statistics", "reduce")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.var.html"
+
+
+class Std(_Spread):
+    """√ of the mean of (x − mean)² over one or several axes, such as (N, T, D) -> (N, T)."""
+
+    group = "Tensor operation"
+    title = "Standard deviation over axes"
+    summary = "How far the numbers over one or several axes spread around their mean"
+    keywords = ("std", "spread", "deviation", "statistics", "reduce", "minibatch discrimination")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.std.html"
+
+
+class Norm(_Reduction):
+    """Σ|x|, √Σx² or max |x| over one or several axes, such as (N, T, D) -> (N, T)."""
+
+    group = "Tensor operation"
+    title = "Norm over axes"
+    summary = "The length of the vectors along one or several axes"
+    keywords = ("length", "magnitude", "euclidean", "l1", "l2", "reduce", "capsule")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.linalg.vector_norm.html"
+
+    order: Literal["L1", "L2", "max"] = Field("L2", description="Sum of sizes, root of the sum of squares, or largest")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        orders = [Example({"order": order}, {"in": SAMPLES["image"]}) for order in ("L1", "max")]
+        return [*super().examples(), *orders]
+
+    def _options(self, spec: TensorSpec) -> Mapping[str, Literals]:
+        return {} if self.order == "L2" else {"order": self.order}
+
+    def brief(self) -> str:
+        return f"{self.order}, {super().brief()}"
+
+
+class _Masked(Layer):
+    @classmethod
+    def examples(cls) -> list[Example]:
+        mask = TensorSpec((None, 8), "int")
+        return [
+            Example({}, {"in": SAMPLES["sequence"], "mask": mask}, high=2),
+            Example({}, {"in": TensorSpec((None, 8, 2, 3)), "mask": mask}, high=2),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return Port("in", doc="(N, T, …)"), Port("mask", doc="(N, T), not 0 for the steps that count")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        given, mask = specs["in"], specs["mask"]
+        floats({"in": given})
+        if len(mask.shape) != 2 or given.shape[:2] != mask.shape:
+            raise ValueError(f"the mask of {given} must be {TensorSpec(given.shape[:2])}, but it is {mask}")
+        return Call(type(self).__name__)
+
+
+class MaskedMean(_Masked):
+    """Σ over t of maskₜxₜ / Σ maskₜ, (N, T, …) and a mask (N, T) -> (N, …); 0 where the mask keeps no step."""
+
+    group = "Tensor operation"
+    title = "Masked mean"
+    summary = "The average of the steps that a mask keeps, such as those that are no padding"
+    keywords = ("average", "pooling", "mask", "padding", "sentence embedding")
+    url = "https://arxiv.org/abs/1908.10084"
+
+
+class MaskedMax(_Masked):
+    """The maximum over the t with maskₜ ≠ 0, (N, T, …) and a mask (N, T) -> (N, …); 0 where the mask keeps no step."""
+
+    group = "Tensor operation"
+    title = "Masked max"
+    summary = "The greatest numbers among the steps that a mask keeps, such as those that are no padding"
+    keywords = ("maximum", "pooling", "mask", "padding", "sentence embedding")
+    url = "https://arxiv.org/abs/1908.10084"
+
+
+class _Choice(OneAxis, Layer):
+    differentiable = False
+
+    keep: bool = Field(False, description="Leave the axis there with a length of 1")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({}, {"in": SAMPLES["vector"]}),
+            Example({"axis": 1}, {"in": SAMPLES["sequence"]}),
+            Example({"axis": 2, "keep": True}, {"in": SAMPLES["image"]}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call(type(self).__name__, (place(self.axis, specs["in"]),), {"keep": True} if self.keep else {})
+
+
+class ArgMax(_Choice):
+    """The place of the maximum along one axis, counted from 0, such as (N, D) -> (N)."""
+
+    group = "Tensor operation"
+    title = "Place of the maximum"
+    summary = "Where along one axis the greatest number stands, as a whole number; no gradient passes"
+    keywords = ("argmax", "index", "winner", "class", "prediction")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.argmax.html"
+
+
+class ArgMin(_Choice):
+    """The place of the minimum along one axis, counted from 0, such as (N, D) -> (N)."""
+
+    group = "Tensor operation"
+    title = "Place of the minimum"
+    summary = "Where along one axis the least number stands, as a whole number; no gradient passes"
+    keywords = ("argmin", "index", "nearest", "codebook")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.argmin.html"
+
+
+class _Ranking(OneAxis, Layer):
+    differentiable = False  # the values have a gradient, their places have none
+
+    def outputs(self) -> tuple[Port, ...]:
+        return Port("values", doc="The numbers"), Port("indices", doc="Where they stood, whole numbers from 0")
+
+
+class TopK(_Ranking):
+    """The k greatest along one axis, greatest first, and their places, such as (N, D) -> (N, k) and (N, k)."""
+
+    group = "Tensor operation"
+    title = "Top k"
+    summary = "The greatest or least numbers along one axis, and where they stand"
+    keywords = ("topk", "best", "greatest", "k-max pooling", "beam", "routing")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.topk.html"
+
+    k: int = Field(1, ge=1, le=1_000_000, description="How many are taken")
+    largest: bool = Field(True, description="Take the greatest, or else the least")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({"k": 3}, {"in": SAMPLES["vector"]}),
+            Example({"k": 2, "axis": 1, "largest": False}, {"in": SAMPLES["sequence"]}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        axis = place(self.axis, specs["in"])
+        if self.k > specs["in"].size(axis):
+            raise ValueError(
+                f"k={self.k} numbers cannot be taken from the {specs['in'].size(axis)} along axis {axis}; lower k"
+            )
+        return Call("TopK", (self.k, axis), {} if self.largest else {"largest": False})
+
+    def brief(self) -> str:
+        return f"k {self.k}, axis {self.axis}"
+
+
+class Sort(_Ranking):
+    """The numbers along one axis in order, and where each of them stood, both of the shape of x."""
+
+    group = "Tensor operation"
+    title = "Sort"
+    summary = "The numbers along one axis in order, and where each of them stood"
+    keywords = ("order", "rank", "argsort", "sorted")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.sort.html"
+
+    descending: bool = Field(False, description="Begin with the greatest")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({}, {"in": SAMPLES["vector"]}),
+            Example({"axis": 1, "descending": True}, {"in": SAMPLES["sequence"]}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("Sort", (place(self.axis, specs["in"]),), {"descending": True} if self.descending else {})

@@ -1,0 +1,288 @@
+"""Layers that only change a tensor's shape, or take a mean or maximum over one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
+from netloom.layers.operation import Axis, OneAxis, place
+from netloom.layers.probability import Probabilities, averaged, permuted, reshaped, without
+
+Size = Annotated[int, Field(ge=-1, le=100_000_000)]
+
+
+class Flatten(Layer):
+    """(N, …) -> (N, D)."""
+
+    group = "Shape"
+    title = "Flatten"
+    summary = "All numbers of an example in one row"
+    keywords = ("vector", "reshape", "unroll")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Flatten.html"
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("vector",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        if len(specs["in"].shape) == 1:
+            return Call("Unsqueeze", (1,))  # one number per example is a row of one
+        return Call("nn.Flatten")
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return reshaped(given.get("in"), specs["in"].shape, out.shape)
+
+
+class Reshape(Layer):
+    """(N, …) -> (N, *shape)."""
+
+    group = "Shape"
+    title = "Reshape"
+    summary = "The same numbers in another shape"
+    keywords = ("view", "unflatten")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.reshape.html"
+
+    shape: Annotated[tuple[Size, ...], Field(strict=False, min_length=1, max_length=5)] = Field(
+        (-1,), description="The new shape without the batch axis; one entry may be -1, to be filled in"
+    )
+
+    @model_validator(mode="after")
+    def _fillable(self) -> Reshape:
+        if self.shape.count(-1) > 1 or 0 in self.shape:
+            raise ValueError("a shape is made of positive numbers, and at most one -1")
+        return self
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({"shape": [-1, 4]}, {"in": SAMPLES["vector"]}),
+            Example({"shape": [2, -1]}, {"in": SAMPLES["image"]}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("Reshape", (self.shape,))
+
+    def brief(self) -> str:
+        return "N, " + ", ".join(str(size) for size in self.shape)
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return reshaped(given.get("in"), specs["in"].shape, out.shape)
+
+
+class Permute(Layer):
+    """(N, A, B, …) with the axes after N in another order."""
+
+    group = "Shape"
+    title = "Permute"
+    summary = "The axes of an example in another order, such as 2, 1 to swap two"
+    keywords = ("transpose", "swap", "channels first", "channels last")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.permute.html"
+
+    order: Annotated[tuple[int, ...], Field(strict=False, min_length=1, max_length=4)] = Field(
+        (2, 1), description="The axes, counted from 1, in their new order"
+    )
+
+    @model_validator(mode="after")
+    def _order(self) -> Permute:
+        if sorted(self.order) != list(range(1, len(self.order) + 1)):
+            raise ValueError(f"an order names each axis from 1 to {len(self.order)} once")
+        return self
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        orders: dict[Kind, list[int]] = {"vector": [1], "sequence": [2, 1], "image": [3, 1, 2]}
+        return [Example({"order": order}, {"in": SAMPLES[kind]}) for kind, order in orders.items()]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        axes = len(specs["in"].shape) - 1
+        if axes != len(self.order):
+            raise ValueError(f"order={self.order} names {len(self.order)} axes, but {specs['in']} has {axes} after N")
+        return Call("Permute", (self.order,))
+
+    def brief(self) -> str:
+        return "N, " + ", ".join(str(axis) for axis in self.order)
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return permuted(given.get("in"), self.order)
+
+
+class Transpose(Layer):
+    """Two axes swapped, such as (N, T, D) -> (N, D, T)."""
+
+    group = "Shape"
+    title = "Transpose"
+    summary = "Two axes of an example swapped"
+    keywords = ("swap", "permute", "channels first", "channels last", "swapaxes")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.transpose.html"
+
+    axis: Axis = Field(-2, description="One of the axes, counted from 1 after the batch axis, or from -1, the last")
+    other: Axis = Field(-1, description="The other")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({}, {"in": SAMPLES["sequence"]}),
+            Example({"axis": 1, "other": 3}, {"in": TensorSpec((None, 3, 4, 5))}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        one, other = place(self.axis, specs["in"]), place(self.other, specs["in"], "other")
+        if one == other:
+            raise ValueError(f"axis={self.axis} and other={self.other} are the same axis of {specs['in']}; name two")
+        return Call("Transpose", (one, other))
+
+    def brief(self) -> str:
+        return f"{self.axis} ↔ {self.other}"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        order = list(range(len(out.shape)))
+        one, other = place(self.axis, specs["in"]), place(self.other, specs["in"], "other")
+        order[one], order[other] = other, one
+        return permuted(given.get("in"), order[1:])
+
+
+class FlattenAxes(Layer):
+    """Neighbouring axes as one, such as (N, T, H, D) -> (N, T, H·D)."""
+
+    group = "Shape"
+    title = "Flatten axes"
+    summary = "Some neighbouring axes joined into one, while the others stay"
+    keywords = ("merge axes", "merge heads", "reshape", "view", "unroll", "time distributed")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Flatten.html"
+
+    first: Axis = Field(
+        -2, description="The first of the axes, counted from 1 after the batch axis, or from -1 backwards"
+    )
+    last: Axis = Field(-1, description="The last of them")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({}, {"in": SAMPLES["sequence"]}),
+            Example({}, {"in": SAMPLES["image"]}),
+            Example({"first": 1, "last": 2}, {"in": SAMPLES["volume"]}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        first, last = place(self.first, specs["in"], "first"), place(self.last, specs["in"], "last")
+        if first >= last:
+            raise ValueError(f"axis {first} of {specs['in']} does not stand before axis {last}; swap them")
+        return Call("nn.Flatten", (first, last))
+
+    def brief(self) -> str:
+        return f"{self.first} … {self.last}"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return reshaped(given.get("in"), specs["in"].shape, out.shape)
+
+
+class Squeeze(OneAxis, Layer):
+    """Without an axis of length 1, such as (N, T, 1) -> (N, T)."""
+
+    group = "Shape"
+    title = "Squeeze"
+    summary = "Takes away an axis of length 1"
+    keywords = ("remove axis", "drop dimension", "reshape")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.squeeze.html"
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({}, {"in": TensorSpec((None, 5, 1))}),
+            Example({"axis": 1}, {"in": TensorSpec((None, 1, 4, 3))}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        axis = place(self.axis, specs["in"])
+        if specs["in"].size(axis) != 1:
+            raise ValueError(
+                f"axis {axis} of {specs['in']} has the length {specs['in'].size(axis)}, and only an axis of length 1 "
+                "can go; use Select to take one part of it"
+            )
+        return Call("Squeeze", (axis,))
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return reshaped(given.get("in"), specs["in"].shape, out.shape)
+
+
+class Unsqueeze(OneAxis, Layer):
+    """With one axis of length 1 more, such as (N, D) -> (N, 1, D)."""
+
+    group = "Shape"
+    title = "Unsqueeze"
+    summary = "Puts in an axis of length 1"
+    keywords = ("add axis", "new dimension", "expand dims", "reshape")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.unsqueeze.html"
+
+    axis: Axis = Field(1, description="Where the new axis stands, counted from 1 after the batch, or -1 for the end")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({}, {"in": SAMPLES["vector"]}),
+            Example({"axis": -1}, {"in": SAMPLES["sequence"]}),
+            Example({"axis": 2}, {"in": SAMPLES["image"]}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("Unsqueeze", (place(self.axis, TensorSpec((*specs["in"].shape, 1))),))
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return reshaped(given.get("in"), specs["in"].shape, out.shape)
+
+
+class _Reduction(Layer):
+    axis: int = Field(1, ge=1, le=4, description="The axis that goes, counted from 1 after the batch axis")
+    keep: bool = Field(False, description="Leave the axis there with a length of 1")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("sequence", "image", "volume")),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        if self.axis >= len(specs["in"].shape):
+            raise ValueError(f"axis={self.axis} is not an axis of {specs['in']}")
+        return Call(type(self).__name__, (self.axis,), {"keep": True} if self.keep else {})
+
+    def brief(self) -> str:
+        return f"axis {self.axis}"
+
+
+class Mean(_Reduction):
+    """The mean over one axis, such as (N, T, D) -> (N, D)."""
+
+    group = "Shape"
+    title = "Mean over an axis"
+    summary = "The average over one axis, such as the steps of a sequence"
+    keywords = ("average", "pooling", "reduce")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.mean.html"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return averaged([without(given.get("in"), self.axis, keep=self.keep)])
+
+
+class Max(_Reduction):
+    """The maximum over one axis, such as (N, T, D) -> (N, D)."""
+
+    group = "Shape"
+    title = "Max over an axis"
+    summary = "The greatest value along one axis, such as the steps of a sequence"
+    keywords = ("maximum", "pooling", "reduce")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.amax.html"

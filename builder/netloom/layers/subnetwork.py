@@ -1,0 +1,80 @@
+"""Another network of the project, standing as one layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import Field, PrivateAttr
+
+from netloom.document import Network, Value
+from netloom.layers.layer import Call, Example, Layer, Port, TensorSpec
+
+
+@dataclass(frozen=True)
+class Interface:
+    """How a network looks from outside: its ports, and the Input or Output for which each stands.
+
+    `titles` are what people call these, by their ids, where they gave them titles.
+    """
+
+    inputs: tuple[tuple[str, str], ...] = (("in", ""),)
+    outputs: tuple[tuple[str, str], ...] = (("out", ""),)
+    titles: tuple[tuple[str, str], ...] = ()
+
+
+def interface(network: Network) -> Interface:
+    """The ports of a network."""
+    inputs, outputs = network.ports("Input"), network.ports("Output")
+    return Interface(
+        tuple((port, node) for node, port in inputs.items()),
+        tuple((port, node) for node, port in outputs.items()),
+        tuple((node, title) for node in (*inputs, *outputs) if (title := network.nodes[node].title)),
+    )
+
+
+class Subnetwork(Layer):
+    """The network `network`, `repeat` times one after the other."""
+
+    group = "Network"
+    title = "Network"
+    summary = "Another network of this project as one layer, as often as wanted"
+    keywords = ("block", "module", "subgraph", "custom", "group", "repeat", "stack", "nested")
+
+    network: str = Field("", max_length=64, description="The network that stands here")
+    repeat: int = Field(1, ge=1, le=1_000, description="How many of it follow each other, each fed by the one before")
+    shared: bool = Field(False, description="All repetitions use the same weights")
+    values: dict[str, Value] = Field(
+        default_factory=dict, max_length=64, description="Other values for the network's parameters"
+    )
+    _looks: Interface = PrivateAttr(default_factory=Interface)
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        """None: what it does depends on the project around it; see tests/check/test_networks.py."""
+        return []
+
+    def looking(self, outside: Interface) -> Subnetwork:
+        """The same with the ports of the network for which it stands."""
+        copy = self.model_copy()
+        copy._looks = outside
+        return copy
+
+    @property
+    def looks(self) -> Interface:
+        """The ports of the network for which it stands."""
+        return self._looks
+
+    def inputs(self) -> tuple[Port, ...]:
+        titles = dict(self.looks.titles)
+        return tuple(Port(name, doc=node, label=titles.get(node, "")) for name, node in self.looks.inputs)
+
+    def outputs(self) -> tuple[Port, ...]:
+        titles = dict(self.looks.titles)
+        return tuple(Port(name, doc=node, label=titles.get(node, "")) for name, node in self.looks.outputs)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        raise ValueError("it is made of other layers; see netloom.compile")
+
+    def brief(self) -> str:
+        return f"{self.network}{f' × {self.repeat}' if self.repeat > 1 else ''}{' shared' if self.shared else ''}"

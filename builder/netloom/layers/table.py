@@ -1,0 +1,211 @@
+"""What is built for tables: vectors for columns, and products of columns with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
+
+Size = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class CategoricalEmbedding(Layer):
+    """Whole numbers (N, F) -> (N, F, dim)."""
+
+    group = "Table"
+    title = "Categorical embedding"
+    summary = "A learned vector for each value of each column of categories"
+    keywords = ("category", "columns", "entity embedding", "lookup", "tabular", "one-hot")
+    url = "https://arxiv.org/abs/1604.06737"
+
+    sizes: Annotated[tuple[Size, ...], Field(strict=False, min_length=1, max_length=1_024)] = Field(
+        (10, 10), description="How many categories each column has, one number for each column; they count from 0"
+    )
+    dim: int = Field(8, ge=1, le=65_536, description="The width of each vector")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("tokens",), "One whole number for each column, (N, F)"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("sequence",), "One vector for each column"),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        columns = specs["in"].size(1)
+        if columns != len(self.sizes):
+            raise ValueError(
+                f"sizes={self.sizes} is for {len(self.sizes)} columns, but {columns} come in; "
+                "give one number for each column"
+            )
+        return Call("CategoricalEmbedding", (self.sizes, self.dim))
+
+    def brief(self) -> str:
+        return f"{sum(self.sizes):,} × {self.dim}"
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [Example({"sizes": [4, 6, 5]}, {"in": TensorSpec((None, 3), "int")}, high=4)]
+
+
+class HashedEmbedding(Layer):
+    """Whole numbers (N, F) -> (N, F, dim), by the vector of x mod buckets."""
+
+    group = "Table"
+    title = "Hashed embedding"
+    summary = "A learned vector for any whole number, where numbers with the same remainder share one"
+    keywords = ("hashing trick", "buckets", "category", "unknown", "lookup", "tabular", "ids")
+    url = "https://arxiv.org/abs/0902.2206"
+
+    buckets: int = Field(1_000, ge=1, le=10_000_000, description="How many vectors there are")
+    dim: int = Field(8, ge=1, le=65_536, description="The width of each vector")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("tokens",), "Whole numbers of any size, (N, F)"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("sequence",), "One vector for each number"),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("HashedEmbedding", (self.buckets, self.dim))
+
+    def brief(self) -> str:
+        return f"{self.buckets:,} × {self.dim}"
+
+
+class NumericalEmbedding(Layer):
+    """x w + b with a w and a b for each column, (N, F) -> (N, F, dim)."""
+
+    group = "Table"
+    title = "Numerical embedding"
+    summary = "Makes each number of a row a vector, so that a Transformer can read the row"
+    keywords = ("feature tokenizer", "ft-transformer", "columns", "numbers", "tabular")
+    url = "https://arxiv.org/abs/2106.11959"
+
+    dim: int = Field(8, ge=1, le=65_536, description="The width of each vector")
+    bias: bool = Field(True, description="Whether a learned vector is added for each column")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("vector",), "One number for each column, (N, F)"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("sequence",), "One vector for each column"),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("NumericalEmbedding", (specs["in"].size(1), self.dim), {} if self.bias else {"bias": False})
+
+    def brief(self) -> str:
+        return f"{self.dim} wide"
+
+
+class FactorizationMachine(Layer):
+    """Σ over pairs i < j of vᵢ · vⱼ, (N, F, K) -> (N, 1), or (N, K) where the products are not added up."""
+
+    group = "Table"
+    title = "Factorization machine"
+    summary = "How well each pair of columns goes together, added up over all pairs"
+    keywords = ("fm", "deepfm", "interaction", "recommender", "click", "pairs", "bi-interaction")
+    url = "https://www.csie.ntu.edu.tw/~b97053/paper/Rendle2010FM.pdf"
+
+    give: Literal["sum", "products"] = Field("sum", description="One number for each row, or its K products")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("sequence",), "One vector for each column, (N, F, K)"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("vector",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("FactorizationMachine", (), {"total": False} if self.give == "products" else {})
+
+    def brief(self) -> str:
+        return "" if self.give == "sum" else self.give
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [Example({"give": give}, {"in": SAMPLES["sequence"]}) for give in ("sum", "products")]
+
+
+class PairwiseInteraction(Layer):
+    """vᵢ · vⱼ for each pair i < j, (N, F, K) -> (N, F (F − 1) / 2)."""
+
+    group = "Table"
+    title = "Pairwise interaction"
+    summary = "The scalar product of each pair of columns"
+    keywords = ("dlrm", "dot product", "interaction", "recommender", "pairs")
+    url = "https://arxiv.org/abs/1906.00091"
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("sequence",), "One vector for each column, (N, F, K)"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("vector",), "One number for each pair"),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        columns = specs["in"].size(1)
+        if columns < 2:
+            raise ValueError(f"{specs['in']} has one column, which makes no pair; give two or more")
+        return Call("PairwiseInteraction", (columns,))
+
+
+class _Cross(Layer):
+    rank: int | None = Field(
+        None, ge=1, le=65_536, description="Narrow the weights to this width in the middle, which saves many of them"
+    )
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("vector",)),)
+
+    def _options(self) -> dict[str, int]:
+        return {} if self.rank is None else {"rank": self.rank}
+
+
+class CrossNetwork(_Cross):
+    """xₗ₊₁ = x₀ · (W xₗ + b) + xₗ, (N, D) -> (N, D)."""
+
+    group = "Table"
+    title = "Cross network"
+    summary = "Multiplies features with each other, one degree more with each layer"
+    keywords = ("dcn", "deep and cross", "interaction", "polynomial", "recommender", "tabular")
+    url = "https://arxiv.org/abs/2008.13535"
+
+    layers: int = Field(2, ge=1, le=64, description="How many steps; products have up to one feature more than that")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("vector",), "(N, D)"),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("CrossNetwork", (specs["in"].size(1), self.layers), self._options())
+
+    def brief(self) -> str:
+        return f"{self.layers} layers{f' of rank {self.rank}' if self.rank else ''}"
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [Example({"rank": rank}, {"in": SAMPLES["vector"]}) for rank in (None, 3)]
+
+
+class CrossInteraction(_Cross):
+    """first · (W x + b) + x, first (N, D), in (N, D) -> (N, D)."""
+
+    group = "Table"
+    title = "Cross interaction"
+    summary = "One step of a cross network: the first features times a learned mix of the present ones"
+    keywords = ("dcn", "deep and cross", "gate", "polynomial", "recommender", "tabular")
+    url = "https://arxiv.org/abs/2008.13535"
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (
+            Port("first", ("vector",), "The features from the start, (N, D)"),
+            Port("in", ("vector",), "What the step before gave, (N, D)"),
+        )
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        first, spec = specs["first"], specs["in"]
+        if first.shape != spec.shape:
+            raise ValueError(f"first {first} and in {spec} are multiplied, so they must be equal in shape")
+        return Call("CrossInteraction", (spec.size(1),), self._options())
+
+    def brief(self) -> str:
+        return f"rank {self.rank}" if self.rank else ""

@@ -1,0 +1,377 @@
+"""Layers that choose, mask and make tensors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from math import isfinite, prod
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from netloom.layers.layer import SAMPLES, Call, Example, Layer, Literals, Port, TensorSpec
+from netloom.layers.operation import Length, broadcast, floats
+
+Shape = Annotated[tuple[Length, ...], Field(strict=False, min_length=1, max_length=5)]
+RELATIONS = {
+    "<": "less",
+    "<=": "less_equal",
+    "==": "equal",
+    "!=": "not_equal",
+    ">=": "greater_equal",
+    ">": "greater",
+}
+
+
+class Where(Layer):
+    """a where the condition is not 0, b elsewhere."""
+
+    group = "Tensor operation"
+    title = "Where"
+    summary = "Numbers of one branch where a condition holds, of another elsewhere"
+    keywords = ("if", "choose", "condition", "switch", "select", "mask")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.where.html"
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        sequence = SAMPLES["sequence"]
+        conditions = (TensorSpec((None, 8, 16), "int"), TensorSpec((None, 8, 1), "int"))
+        return [Example({}, {"condition": condition, "a": sequence, "b": sequence}, high=2) for condition in conditions]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return Port("condition", doc="Not 0 takes a, 0 takes b"), Port("a"), Port("b")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        broadcast([specs[port.name] for port in self.inputs()])
+        if specs["a"].dtype != specs["b"].dtype:
+            raise ValueError(
+                "one of a and b holds whole numbers and the other real ones; put a Cast before one of them"
+            )
+        return Call("Where")
+
+
+class Compare(Layer):
+    """1 where a relation holds, 0 elsewhere."""
+
+    group = "Tensor operation"
+    title = "Compare"
+    summary = "1 where one number is less than, equal to or greater than another, and 0 elsewhere"
+    keywords = ("less", "greater", "equal", "threshold", "condition", "relation", "mask", "binary")
+    url = "https://docs.pytorch.org/docs/stable/torch.html#comparison-ops"
+
+    differentiable = False
+
+    relation: Literal["<", "<=", "==", "!=", ">=", ">"] = Field(">", description="What is asked of the first number")
+    value: float | None = Field(
+        None, ge=-1e9, le=1e9, description="The number to compare with; where this is empty, a second port gives it"
+    )
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        vector, tokens = SAMPLES["vector"], SAMPLES["tokens"]
+        return [
+            *(Example({"relation": name}, {"a": vector, "b": vector}) for name in RELATIONS),
+            Example({"value": 0.5}, {"in": SAMPLES["image"]}),
+            Example({"relation": "!=", "value": 0.0}, {"in": tokens}, high=3),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("a"), Port("b")) if self.value is None else (Port("in"),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        broadcast([specs[port.name] for port in self.inputs()])
+        return Call("Compare", (RELATIONS[self.relation], *(() if self.value is None else (self.value,))))
+
+    def brief(self) -> str:
+        return f"a {self.relation} b" if self.value is None else f"{self.relation} {self.value:g}"
+
+
+class MaskFill(Layer):
+    """x where the mask is not 0 and a number elsewhere, or the other way round."""
+
+    group = "Tensor operation"
+    title = "Mask fill"
+    summary = "Puts one number wherever a mask says so, such as a very low one before a softmax"
+    keywords = ("masked fill", "padding", "attention mask", "ignore", "hide")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.Tensor.masked_fill_.html"
+
+    value: float = Field(-1e9, ge=-1e9, le=1e9, description="The number that is put in")
+    where: Literal["mask is 0", "mask is not 0"] = Field("mask is 0", description="Which places are filled")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        given = {"in": SAMPLES["sequence"], "mask": TensorSpec((None, 8), "int")}
+        full = {"in": SAMPLES["sequence"], "mask": TensorSpec((None, 1, 16), "int")}
+        return [
+            Example({"value": 0.0}, given, high=2),
+            Example({"value": -5.0, "where": "mask is not 0"}, full, high=2),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return Port("in"), Port("mask", doc="As many axes as the tensor, or only its first ones")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        given, mask = specs["in"], specs["mask"]
+        missing = len(given.shape) - len(mask.shape)
+        sizes = (*mask.shape, *(1,) * missing)
+        if missing < 0 or any(size not in (1, length) for size, length in zip(sizes, given.shape, strict=True)):
+            raise ValueError(
+                f"the mask {mask} does not fit {given}; its axes are the tensor's first ones, each as long as there "
+                "or of length 1"
+            )
+        if given.dtype == "int" and not self.value.is_integer():
+            raise ValueError(f"value={self.value:g} is no whole number, but what comes in is whole; take a whole value")
+        return Call("MaskFill", (self.value,), {"where_zero": False} if self.where == "mask is not 0" else {})
+
+    def brief(self) -> str:
+        return f"{self.value:g}"
+
+
+class ReplaceMissing(Layer):
+    """x where it is a number, a typed value where it is NaN."""
+
+    group = "Tensor operation"
+    title = "Replace missing"
+    summary = "Puts a number wherever one is missing (NaN)"
+    keywords = ("nan", "not a number", "impute", "nan to num", "empty", "fill")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nan_to_num.html"
+
+    value: float = Field(0.0, ge=-1e9, le=1e9, description="The number that is put in")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        floats(specs)
+        return Call("ReplaceMissing", (self.value,))
+
+    def brief(self) -> str:
+        return f"{self.value:g}"
+
+
+class CausalMask(Layer):
+    """(N, T, …) -> (N, T, T), 1 where step t (row) may see step s (column), s ≤ t, and 0 elsewhere."""
+
+    group = "Tensor operation"
+    title = "Causal mask"
+    summary = "Says which steps each step may see: itself and what came before"
+    keywords = ("triangle", "tril", "autoregressive", "future", "sliding window", "attention mask")
+    url = "https://arxiv.org/abs/1706.03762"
+
+    differentiable = False  # it reads nothing of its input but the shape
+
+    window: int | None = Field(
+        None, ge=1, le=1_000_000, description="How many steps each one sees, itself included; empty for all before it"
+    )
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [Example({}, {"in": SAMPLES["tokens"]}), Example({"window": 3}, {"in": SAMPLES["sequence"]})]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("sequence", "tokens", "vector"), "Any sequence; only its length counts"),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("CausalMask", () if self.window is None else (self.window,))
+
+    def brief(self) -> str:
+        return "" if self.window is None else f"{self.window} steps"
+
+
+class PaddingMask(Layer):
+    """(N, T) -> (N, T), 1 where the token is none of the padding and 0 where it is."""
+
+    group = "Tensor operation"
+    title = "Padding mask"
+    summary = "1 for every token that counts, 0 for the padding behind a short text"
+    keywords = ("key padding mask", "attention mask", "pad", "length", "ignore")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html"
+
+    differentiable = False
+
+    padding: int = Field(0, ge=0, le=10_000_000, description="The token that stands for nothing")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        tokens = {"in": SAMPLES["tokens"]}
+        return [Example({}, tokens, high=3), Example({"padding": 2}, tokens, high=3)]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("tokens",), "Token numbers"),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("PaddingMask", (self.padding,) if self.padding else ())
+
+
+class Cast(Layer):
+    """Whole numbers as real ones, or real ones cut to whole ones: 2.9 -> 2, -2.9 -> -2."""
+
+    group = "Tensor operation"
+    title = "Cast"
+    summary = "Turns whole numbers into real ones, or real ones into whole ones, where no gradient passes"
+    keywords = ("convert", "type", "dtype", "int", "float", "truncate", "astype")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.Tensor.to.html"
+
+    differentiable = False
+
+    to: Literal["float", "int"] = Field("float", description="What the numbers become")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({}, {"in": SAMPLES["tokens"]}),
+            Example({"to": "int"}, {"in": SAMPLES["sequence"]}),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("Cast", (self.to,))
+
+    def brief(self) -> str:
+        return f"to {self.to}"
+
+
+class OneHot(Layer):
+    """Whole numbers (N, …) -> (N, …, classes), a 1 at the place of each number and 0 elsewhere."""
+
+    group = "Tensor operation"
+    title = "One-hot"
+    summary = "A row of zeros with a single 1 at the place that each whole number names"
+    keywords = ("categorical", "indicator", "dummy", "tokens", "class")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.one_hot.html"
+
+    differentiable = False
+
+    classes: int = Field(
+        10, ge=1, le=1_000_000, description="How many different numbers there are, from 0; others become all zeros"
+    )
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({"classes": 5}, {"in": SAMPLES["tokens"]}, high=5),
+            Example({"classes": 3}, {"in": TensorSpec((None, 2, 4), "int")}, high=4),
+        ]
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        if specs["in"].dtype != "int":
+            raise ValueError(
+                "one-hot rows are made of whole numbers, but real ones come in; put a Cast to int before it"
+            )
+        return Call("OneHot", (self.classes,))
+
+    def brief(self) -> str:
+        return f"{self.classes} classes"
+
+
+_NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{0,20})?([eE][+-]?\d{1,2})?")
+
+
+def _numbers(text: str) -> str:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(_NUMBER.fullmatch(part) and isfinite(float(part)) and abs(float(part)) <= 1e9 for part in parts):
+        raise ValueError("values are numbers up to 1e9 with commas between them, such as 0.5, 1, -2e-3")
+    return ", ".join(parts)
+
+
+class Constant(Layer):
+    """(N, …) -> (N, *shape), the same typed numbers for each example."""
+
+    group = "Tensor operation"
+    title = "Constant"
+    summary = "Numbers that you type, the same for each example; they are not learned"
+    keywords = ("numbers", "literal", "fixed", "filter", "weights", "kernel")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.tensor.html"
+
+    differentiable = False  # it reads nothing of its input but the batch size
+
+    values: Annotated[str, AfterValidator(_numbers)] = Field(
+        "0", min_length=1, max_length=20_000, description="The numbers with commas between them, or one that fills all"
+    )
+    shape: Shape = Field((1,), description="Their shape without the batch axis")
+
+    @model_validator(mode="after")
+    def _filled(self) -> Constant:
+        count, wanted = self.values.count(",") + 1, prod(self.shape)
+        if count not in (1, wanted):
+            raise ValueError(f"the shape has room for {wanted} numbers, but there are {count}; type {wanted}, or one")
+        return self
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({"values": "0.5, -1, 2e-3, 4, 5, 6", "shape": [2, 3]}, {"in": SAMPLES["vector"]}),
+            Example({"values": "1.5", "shape": [4, 1, 2]}, {"in": SAMPLES["tokens"]}),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", doc="Any tensor; only its batch size counts"),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        return Call("Constant", (self.shape, *(float(part) for part in self.values.split(","))))
+
+    def brief(self) -> str:
+        return self.values if len(self.values) <= 16 else f"N, {', '.join(map(str, self.shape))}"
+
+
+class Learned(Layer):
+    """(N, …) -> (N, *shape), the same learned numbers for each example."""
+
+    group = "Tensor operation"
+    title = "Learned tensor"
+    summary = "Numbers that the network learns, the same for each example, such as queries or a table of positions"
+    keywords = ("parameter", "weight", "bias", "class token", "queries", "positional table", "prompt", "prototype")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.parameter.Parameter.html"
+
+    shape: Shape = Field((16,), description="The shape without the batch axis")
+    start: Literal["normal", "uniform", "zeros", "ones"] = Field("normal", description="What the numbers are at first")
+    spread: float = Field(
+        0.02, ge=0, le=1_000, description="The standard deviation of normal numbers, or the limit ± of uniform ones"
+    )
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        tokens = {"in": SAMPLES["tokens"]}  # of its input it reads the batch size alone, so no gradient goes there
+        return [
+            Example({"shape": [4, 6]}, tokens),
+            *(Example({"shape": [3], "start": start}, tokens) for start in ("uniform", "zeros", "ones")),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", doc="Any tensor; only its batch size counts"),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        options: dict[str, Literals] = {} if self.start == "normal" else {"start": self.start}
+        if self.start in ("normal", "uniform") and self.spread != 0.02:
+            options["spread"] = self.spread
+        return Call("Learned", (self.shape,), options)
+
+    def brief(self) -> str:
+        return "N, " + ", ".join(str(size) for size in self.shape)
+
+
+class ConcatenateToken(Layer):
+    """(N, T, D) -> (N, T + count, D)."""
+
+    group = "Tensor operation"
+    title = "Class token"
+    summary = "Puts learned steps before or behind a sequence, which gather what is to be said about the whole"
+    keywords = ("cls", "register", "prompt", "prefix", "learned", "concatenate", "vision transformer", "bert")
+    url = "https://arxiv.org/abs/2010.11929"
+
+    count: int = Field(1, ge=1, le=10_000, description="How many steps are put there")
+    position: Literal["front", "back"] = Field("front", description="Before the sequence or behind it")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        given = {"in": SAMPLES["sequence"]}
+        return [Example({}, given), Example({"count": 3, "position": "back"}, given)]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("sequence",), "(N, T, D)"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("sequence",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        options = {"front": False} if self.position == "back" else {}
+        return Call("ConcatenateToken", (self.count, specs["in"].size(2)), options)
+
+    def brief(self) -> str:
+        return f"{self.count} at the {self.position}"

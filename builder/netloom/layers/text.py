@@ -1,0 +1,99 @@
+"""From tokens to vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
+
+
+class Embedding(Layer):
+    """A learned vector for every token, (N, T) -> (N, T, dim)."""
+
+    group = "Text"
+    title = "Embedding"
+    summary = "A learned vector for every token"
+    keywords: ClassVar[tuple[str, ...]] = ("tokens", "words", "lookup", "vocabulary")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Embedding.html"
+
+    vocabulary: int = Field(1000, ge=2, le=10_000_000, description="How many different tokens there are")
+    dim: int = Field(32, ge=1, le=65_536, description="The width of each token's vector")
+    padding_token: int | None = Field(
+        None, ge=0, le=9_999_999, description="The token that only fills up: its vector stays zero; empty: none"
+    )
+
+    @model_validator(mode="after")
+    def _known(self) -> Embedding:
+        if self.padding_token is not None and self.padding_token >= self.vocabulary:
+            raise ValueError(f"padding_token={self.padding_token} must be less than vocabulary={self.vocabulary}")
+        return self
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("tokens",), "Token numbers"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("sequence",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        kwargs = {} if self.padding_token is None else {"padding_idx": self.padding_token}
+        return Call("nn.Embedding", (self.vocabulary, self.dim), kwargs)
+
+    def brief(self) -> str:
+        return f"{self.vocabulary:,} × {self.dim}"
+
+
+class EmbeddingBag(Embedding):
+    """The mean, sum or maximum of the vectors of all tokens of a text, (N, T) -> (N, dim)."""
+
+    group = "Text"
+    title = "Embedding bag"
+    summary = "One vector for a whole text, from a learned vector for every token, whatever their order"
+    keywords = ("tokens", "words", "bag of words", "fasttext", "lookup", "vocabulary")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.EmbeddingBag.html"
+
+    mode: Literal["mean", "sum", "max"] = Field("mean", description="How the tokens' vectors become one")
+    padding_token: int | None = Field(
+        None, ge=0, le=9_999_999, description="The token that only fills up and does not count; empty: none"
+    )
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        modes = ("mean", "sum", "max")
+        return [Example({"mode": mode, "padding_token": 0}, {"in": SAMPLES["tokens"]}) for mode in modes]
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("vector",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        kwargs: dict[str, str | int] = {} if self.mode == "mean" else {"mode": self.mode}
+        if self.padding_token is not None:
+            kwargs["padding_idx"] = self.padding_token
+        return Call("nn.EmbeddingBag", (self.vocabulary, self.dim), kwargs)
+
+
+class PositionalEmbedding(Layer):
+    """Adds where each step stands, (N, T, D) -> (N, T, D)."""
+
+    group = "Text"
+    title = "Positional embedding"
+    summary = "Tells a Transformer where in the sequence each step stands"
+    keywords = ("position", "encoding", "sinusoidal", "transformer")
+    url = "https://arxiv.org/abs/1706.03762"
+
+    kind: Literal["learned", "sinusoidal"] = Field("learned", description="Trained vectors, or fixed sines and cosines")
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("sequence",)),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("sequence",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        length, dim = specs["in"].size(1), specs["in"].size(2)
+        return Call("PositionalEmbedding", (length, dim), {} if self.kind == "learned" else {"learned": False})
+
+    def brief(self) -> str:
+        return self.kind

@@ -1,0 +1,133 @@
+"""Larger and smaller images: resizing, and places exchanged for channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from netloom.layers.convolution import RANKS, Lengths
+from netloom.layers.layer import Call, Kind, Layer, Port, TensorSpec
+
+# What PyTorch calls straight lines between the neighbours along each axis.
+LINEAR: Mapping[Kind, str] = {"sequence": "linear", "image": "bilinear", "volume": "trilinear"}
+
+
+class Upsample(Layer):
+    """(N, C, …) -> (N, C, …') with each length multiplied by `scale`, or as `size` says."""
+
+    group = "Shape"
+    title = "Upsample"
+    summary = "Makes an image, a volume or a sequence (N, channels, length) larger or smaller, with nothing to learn"
+    keywords = ("resize", "interpolate", "scale", "nearest", "bilinear", "bicubic", "trilinear", "decoder", "unet")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Upsample.html"
+
+    scale: float = Field(2.0, gt=0, le=64, description="How many times longer each axis becomes")
+    mode: Literal["nearest", "nearest-exact", "linear", "bicubic"] = Field(
+        "nearest", description="The nearest value, or between the neighbours: linear (bilinear, trilinear) or bicubic"
+    )
+    align_corners: bool = Field(False, description="Whether the corners keep their values; for linear and bicubic")
+    size: Lengths = Field((), description="The lengths that come out, such as 64, 64, in place of scale; empty: scale")
+
+    @model_validator(mode="after")
+    def _corners(self) -> Upsample:
+        if self.align_corners and self.mode.startswith("nearest"):
+            raise ValueError(f"align_corners needs the mode linear or bicubic, not {self.mode}")
+        return self
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("image", "sequence", "volume"), "(N, channels, places…)"),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        kind = specs["in"].kind
+        if self.mode == "bicubic" and kind != "image":
+            raise ValueError(f"bicubic needs an image (N, C, H, W), received {specs['in']}; take linear")
+        if self.size and len(self.size) != RANKS[kind]:
+            raise ValueError(f"size={self.size} must have one number for each of the {RANKS[kind]} axes of places")
+        lengths = [specs["in"].size(axis) for axis in range(2, len(specs["in"].shape))]
+        if not self.size and any(int(length * self.scale) < 1 for length in lengths):
+            raise ValueError(f"scale={self.scale} would leave nothing of {specs['in']}; take a larger one")
+        kwargs: dict[str, float | bool | str | tuple[int, ...]] = (
+            {"size": self.size} if self.size else {"scale_factor": self.scale}
+        )
+        kwargs["mode"] = LINEAR[kind] if self.mode == "linear" else self.mode
+        if self.align_corners:
+            kwargs["align_corners"] = True
+        return Call("nn.Upsample", (), kwargs)
+
+    def brief(self) -> str:
+        return f"{'×'.join(map(str, self.size)) if self.size else f'× {self.scale:g}'}, {self.mode}"
+
+
+class _Image(Layer):
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("image",)),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("image",)),)
+
+
+class PixelShuffle(_Image):
+    """(N, C·r², H, W) -> (N, C, H·r, W·r)."""
+
+    group = "Shape"
+    title = "Pixel shuffle"
+    summary = "Lays channels out as pixels: the image becomes larger, with fewer channels"
+    keywords = ("super resolution", "sub-pixel", "depth to space", "upsample")
+    url = "https://arxiv.org/abs/1609.05158"
+
+    factor: int = Field(2, ge=1, le=256, description="How many times larger height and width become, r")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        channels = specs["in"].size(1)
+        if channels % self.factor**2:
+            raise ValueError(
+                f"the {channels} channels that come in must be a multiple of factor² = {self.factor**2}; "
+                "put a Conv 2D with such a number of filters before it"
+            )
+        return Call("nn.PixelShuffle", (self.factor,))
+
+    def brief(self) -> str:
+        return f"× {self.factor}"
+
+
+class PixelUnshuffle(_Image):
+    """(N, C, H·r, W·r) -> (N, C·r², H, W)."""
+
+    group = "Shape"
+    title = "Pixel unshuffle"
+    summary = "Lays pixels out as channels: the image becomes smaller, and nothing is lost"
+    keywords = ("space to depth", "downsample", "super resolution")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.PixelUnshuffle.html"
+
+    factor: int = Field(2, ge=1, le=256, description="How many times smaller height and width become, r")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        height, width = specs["in"].size(2), specs["in"].size(3)
+        if height % self.factor or width % self.factor:
+            raise ValueError(f"factor={self.factor} must divide the height and the width of {specs['in']}")
+        return Call("nn.PixelUnshuffle", (self.factor,))
+
+    def brief(self) -> str:
+        return f"÷ {self.factor}"
+
+
+class ChannelShuffle(_Image):
+    """(N, C, H, W) with the channels of all groups dealt out in turn, (g, C/g) read as (C/g, g)."""
+
+    group = "Shape"
+    title = "Channel shuffle"
+    summary = "Deals out the channels of each group in turn, so that groups can mix"
+    keywords = ("shufflenet", "groups", "channels")
+    url = "https://arxiv.org/abs/1707.01083"
+
+    groups: int = Field(2, ge=1, le=65_536, description="How many groups the channels are in")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        if specs["in"].size(1) % self.groups:
+            raise ValueError(f"groups={self.groups} must divide the {specs['in'].size(1)} channels that come in")
+        return Call("nn.ChannelShuffle", (self.groups,))
+
+    def brief(self) -> str:
+        return f"{self.groups} groups"

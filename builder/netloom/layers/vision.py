@@ -1,0 +1,279 @@
+"""Blocks of the known vision networks, each as one layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
+from netloom.layers.operation import floats
+from netloom.layers.probability import Probabilities
+
+
+class _VisionBlock(Layer):
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("image",), "(N, C, H, W)"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("image",)),)
+
+
+class DropPath(Layer):
+    """x, or 0 for a whole example, over 1 − rate while training; any shape."""
+
+    group = "Vision block"
+    title = "Drop path"
+    summary = "Leaves out a whole branch for some examples while training, before it is added to a residual"
+    keywords = ("stochastic depth", "dropout", "regularisation", "residual")
+    url = "https://arxiv.org/abs/1603.09382"
+
+    rate: float = Field(0.1, ge=0, lt=1, description="The share of examples for which the branch is left out")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        floats(specs)  # what is scaled up while training would be whole numbers afterwards
+        return Call("DropPath", (self.rate,))
+
+    def brief(self) -> str:
+        return f"{self.rate:g}"
+
+    def probabilities(
+        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+    ) -> Probabilities | None:
+        return given.get("in")
+
+
+class SqueezeExcite(_VisionBlock):
+    """x · sigmoid(W₂ relu(W₁ mean(x))), a weight for each channel, (N, C, H, W) -> (N, C, H, W)."""
+
+    group = "Vision block"
+    title = "Squeeze and excite"
+    summary = "Weighs each channel by what the whole image shows"
+    keywords = ("se", "channel attention", "senet", "gate", "recalibration")
+    url = "https://arxiv.org/abs/1709.01507"
+
+    reduction: int = Field(16, ge=1, le=4_096, description="How many times narrower the middle is than the channels")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        channels = specs["in"].size(1)
+        return Call("SqueezeExcite", (channels, max(1, channels // self.reduction)))
+
+    def brief(self) -> str:
+        return f"1 / {self.reduction}"
+
+
+class InvertedResidual(_VisionBlock):
+    """(N, C, H, W) -> (N, filters, H / stride, W / stride)."""
+
+    group = "Vision block"
+    title = "Inverted residual"
+    summary = "MobileNetV2's light block: widen, filter each channel by itself, narrow again"
+    keywords = ("mobilenet", "depthwise", "separable", "bottleneck", "cnn", "mobile")
+    url = "https://arxiv.org/abs/1801.04381"
+
+    filters: int = Field(32, ge=1, le=65_536, description="How many channels come out")
+    stride: int = Field(1, ge=1, le=8, description="How far the filter moves each time; 2 halves the image")
+    expansion: int = Field(6, ge=1, le=64, description="How many times wider the middle is than the input")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        defaults = {"stride": 1, "expansion": 6}
+        kwargs = {key: getattr(self, key) for key, value in defaults.items() if getattr(self, key) != value}
+        return Call("InvertedResidual", (specs["in"].size(1), self.filters), kwargs)
+
+    def brief(self) -> str:
+        return f"{self.filters} × {self.expansion}{f', stride {self.stride}' if self.stride > 1 else ''}"
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example(params, {"in": SAMPLES["image"]})
+            for params in ({"filters": 4}, {"filters": 6, "stride": 2, "expansion": 1})
+        ]
+
+
+class MBConv(_VisionBlock):
+    """(N, C, H, W) -> (N, filters, H / stride, W / stride)."""
+
+    group = "Vision block"
+    title = "MBConv"
+    summary = "EfficientNet's block: an inverted residual whose channels are weighed by squeeze and excite"
+    keywords = ("efficientnet", "mobilenet", "depthwise", "separable", "squeeze", "cnn")
+    url = "https://arxiv.org/abs/1905.11946"
+
+    filters: int = Field(32, ge=1, le=65_536, description="How many channels come out")
+    kernel_size: int = Field(3, ge=1, le=63, description="The side of the filter, an odd number")
+    stride: int = Field(1, ge=1, le=8, description="How far the filter moves each time; 2 halves the image")
+    expansion: int = Field(6, ge=1, le=64, description="How many times wider the middle is than the input")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="The share of examples that skip the block while training")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        defaults = {"kernel_size": 3, "stride": 1, "expansion": 6, "drop_path": 0.0}
+        kwargs = {key: getattr(self, key) for key, value in defaults.items() if getattr(self, key) != value}
+        return Call("MBConv", (specs["in"].size(1), self.filters), kwargs)
+
+    def brief(self) -> str:
+        return f"{self.filters} × {self.expansion}{f', stride {self.stride}' if self.stride > 1 else ''}"
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example(params, {"in": SAMPLES["image"]})
+            for params in ({"filters": 4, "drop_path": 0.2}, {"filters": 6, "stride": 2, "kernel_size": 5})
+        ]
+
+
+class ConvNeXtBlock(_VisionBlock):
+    """(N, C, H, W) -> (N, C, H, W)."""
+
+    group = "Vision block"
+    title = "ConvNeXt block"
+    summary = "A wide filter for each channel, then two linear layers at every place, added to the input"
+    keywords = ("convnext", "depthwise", "large kernel", "cnn", "residual")
+    url = "https://arxiv.org/abs/2201.03545"
+
+    kernel_size: int = Field(7, ge=1, le=63, description="The side of the filter, an odd number")
+    expansion: int = Field(4, ge=1, le=64, description="How many times wider the middle is than the channels")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="The share of examples that skip the block while training")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        defaults = {"kernel_size": 7, "expansion": 4, "drop_path": 0.0}
+        kwargs = {key: getattr(self, key) for key, value in defaults.items() if getattr(self, key) != value}
+        return Call("ConvNeXtBlock", (specs["in"].size(1),), kwargs)
+
+    def brief(self) -> str:
+        return f"{self.kernel_size}×{self.kernel_size}"
+
+
+class ResidualBlock(_VisionBlock):
+    """relu(f(x) + x), (N, C, H, W) -> (N, filters, H / stride, W / stride)."""
+
+    group = "Vision block"
+    title = "Residual block"
+    summary = "ResNet's block: convolutions whose result is added to what came in"
+    keywords = ("resnet", "skip", "shortcut", "basic block", "bottleneck", "cnn")
+    url = "https://arxiv.org/abs/1512.03385"
+
+    filters: int = Field(64, ge=1, le=65_536, description="How many channels come out")
+    stride: int = Field(1, ge=1, le=8, description="How far the filter moves each time; 2 halves the image")
+    kind: Literal["basic", "bottleneck"] = Field(
+        "basic", description="Two 3×3 convolutions, or a 3×3 one between two of 1×1 that narrow and widen"
+    )
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        stride = {"stride": self.stride} if self.stride > 1 else {}
+        kind = {"bottleneck": True} if self.kind == "bottleneck" else {}
+        return Call("ResidualBlock", (specs["in"].size(1), self.filters), {**stride, **kind})
+
+    def brief(self) -> str:
+        return f"{self.filters} {self.kind}{f', stride {self.stride}' if self.stride > 1 else ''}"
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example(params, {"in": SAMPLES["image"]})
+            for params in ({"filters": 4}, {"filters": 8, "stride": 2}, {"filters": 8, "kind": "bottleneck"})
+        ]
+
+
+class PatchEmbedding(_VisionBlock):
+    """(N, C, H, W) -> (N, T, dim), where T = H / patch · W / patch, and one more with a class token."""
+
+    group = "Vision block"
+    title = "Patch embedding"
+    summary = "Cuts an image into squares and makes each a vector, so that a Transformer can read it"
+    keywords = ("vit", "vision transformer", "patches", "image to sequence", "tokens")
+    url = "https://arxiv.org/abs/2010.11929"
+
+    patch: int = Field(4, ge=1, le=1_024, description="The side of a square in pixels; must divide height and width")
+    dim: int = Field(64, ge=1, le=65_536, description="The width of each square's vector")
+    class_token: bool = Field(False, description="Put a learned vector in front, from which the answer can be read")
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("sequence",), "One step for each square, row by row"),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        channels, height, width = (specs["in"].size(axis) for axis in (1, 2, 3))
+        if height % self.patch or width % self.patch:
+            raise ValueError(
+                f"squares of {self.patch} do not fill an image of {height} × {width}; "
+                f"take a patch that divides both, such as {_divisor(self.patch, height, width)}"
+            )
+        return Call(
+            "PatchEmbedding", (channels, self.patch, self.dim), {"class_token": True} if self.class_token else {}
+        )
+
+    def brief(self) -> str:
+        return f"{self.patch}×{self.patch} -> {self.dim}"
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({"dim": 6, "class_token": token}, {"in": TensorSpec((None, 3, 8, 12))}) for token in (False, True)
+        ]
+
+
+class _Windows(_VisionBlock):
+    heads: int = Field(4, ge=1, le=1_024, description="How many attend side by side; must divide the channels")
+    window: int = Field(4, ge=1, le=64, description="The side of a square in places; must divide height and width")
+    shift: bool = Field(False, description="Lay the squares half a side further, for every second block")
+
+    def _checked(self, specs: Mapping[str, TensorSpec]) -> TensorSpec:
+        spec = specs["in"]
+        height, width = spec.size(2), spec.size(3)
+        if height % self.window or width % self.window:
+            raise ValueError(
+                f"windows of {self.window} do not fill an image of {height} × {width}; "
+                f"take a window that divides both, such as {_divisor(self.window, height, width)}"
+            )
+        return spec
+
+    def brief(self) -> str:
+        return f"{self.window}×{self.window}, {self.heads} heads{', shifted' if self.shift else ''}"
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [
+            Example({"heads": 2, "shift": shift}, {"in": TensorSpec((None, 4, 8, size))})
+            for shift, size in ((False, 4), (True, 8))
+        ]
+
+
+class WindowAttention(_Windows):
+    """(N, C, H, W) -> (N, C, H, W)."""
+
+    group = "Vision block"
+    title = "Window attention"
+    summary = "Every place of an image gathers from the others in its square"
+    keywords = ("swin", "self-attention", "shifted window", "relative position bias", "transformer")
+    url = "https://arxiv.org/abs/2103.14030"
+
+    dropout: float = Field(0.0, ge=0, lt=1, description="The share of weights that is dropped while training")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        optional = {"shift": self.shift, "dropout": self.dropout}
+        kwargs = {key: value for key, value in optional.items() if value}
+        return Call("WindowAttention", (self._checked(specs).size(1), self.heads, self.window), kwargs)
+
+
+class SwinBlock(_Windows):
+    """(N, C, H, W) -> (N, C, H, W)."""
+
+    group = "Vision block"
+    title = "Swin block"
+    summary = "Window attention and a feed-forward pair, each with a residual and a layer norm"
+    keywords = ("swin", "vision transformer", "shifted window", "attention")
+    url = "https://arxiv.org/abs/2103.14030"
+
+    expansion: int = Field(4, ge=1, le=64, description="How many times wider the feed-forward pair is in the middle")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="The share of examples that skip each part while training")
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        defaults = {"shift": False, "expansion": 4, "drop_path": 0.0}
+        kwargs = {key: getattr(self, key) for key, value in defaults.items() if getattr(self, key) != value}
+        return Call("SwinBlock", (self._checked(specs).size(1), self.heads, self.window), kwargs)
+
+
+def _divisor(wanted: int, height: int, width: int) -> int:
+    """The greatest number up to `wanted` that divides both."""
+    return next(size for size in range(wanted, 0, -1) if height % size == 0 and width % size == 0)

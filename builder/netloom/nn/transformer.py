@@ -1,0 +1,187 @@
+"""What Transformers are built from: feed-forward pairs, residual sublayers, encoder and decoder blocks."""
+
+import torch
+from torch import nn
+
+from netloom.nn.attention import CrossAttention, SelfAttention
+
+
+class FeedForward(nn.Module):
+    """Wider, bent, and back, at each step by itself: (N, …, D) -> (N, …, D).
+
+    https://arxiv.org/abs/1706.03762, section 3.3
+    """
+
+    def __init__(
+        self, dim: int, hidden: int, activation: str = "gelu", bias: bool = True, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.up = nn.Linear(dim, hidden, bias=bias)
+        self.activation = self.bend(activation)
+        self.dropout = nn.Dropout(dropout)
+        self.down = nn.Linear(hidden, dim, bias=bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.down(self.dropout(self.activation(self.up(x))))
+        return out
+
+    @staticmethod
+    def bend(activation: str) -> nn.Module:
+        """A new activation by its name; "gelu_tanh" is the approximation that GPT-2 uses."""
+        known: dict[str, nn.Module] = {
+            "gelu": nn.GELU(),
+            "gelu_tanh": nn.GELU(approximate="tanh"),
+            "relu": nn.ReLU(),
+            "silu": nn.SiLU(),
+            "sigmoid": nn.Sigmoid(),
+        }
+        if activation not in known:
+            raise ValueError(f"there is no activation {activation!r} here; choose one of {', '.join(known)}")
+        return known[activation]
+
+
+class GatedFeedForward(nn.Module):
+    """A feed-forward pair whose middle is multiplied by a bent copy, (N, …, D) -> (N, …, D).
+
+    down(activation(gate(x)) · up(x)): SwiGLU with "silu", GeGLU with "gelu". https://arxiv.org/abs/2002.05202
+    """
+
+    def __init__(
+        self, dim: int, hidden: int, activation: str = "silu", bias: bool = False, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.gate = nn.Linear(dim, hidden, bias=bias)
+        self.up = nn.Linear(dim, hidden, bias=bias)
+        self.activation = FeedForward.bend(activation)
+        self.dropout = nn.Dropout(dropout)
+        self.down = nn.Linear(hidden, dim, bias=bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.down(self.dropout(self.activation(self.gate(x)) * self.up(x)))
+        return out
+
+
+class Sublayer(nn.Module):
+    """A part of a block around a residual: x + part(norm(x)), or norm(x + part(x)).
+
+    The norm comes first as in https://arxiv.org/abs/2002.04745, or last as in https://arxiv.org/abs/1706.03762. It is
+    "layer" (https://arxiv.org/abs/1607.06450) or "rms" (https://arxiv.org/abs/1910.07467).
+    """
+
+    def __init__(
+        self,
+        part: nn.Module,
+        dim: int,
+        norm: str = "layer",
+        norm_first: bool = True,
+        bias: bool = True,
+        dropout: float = 0.0,
+        epsilon: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        if norm not in ("layer", "rms"):
+            raise ValueError(f"there is no norm {norm!r} here; choose layer or rms")
+        self.norm_first = norm_first
+        self.norm = nn.LayerNorm(dim, epsilon, bias=bias) if norm == "layer" else nn.RMSNorm(dim, epsilon)
+        self.part = part
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor, *more: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor
+        if self.norm_first:
+            out = x + self.dropout(self.part(self.norm(x), *more))
+        else:
+            out = self.norm(x + self.dropout(self.part(x, *more)))
+        return out
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention and a feed-forward pair, each around a residual, (N, T, D) -> (N, T, D).
+
+    With its options it is a block of BERT, GPT-2, LLaMA or T5's encoder. `feed_forward` is the name of an activation,
+    or "swiglu" or "geglu".
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        hidden: int,
+        kv_heads: int | None = None,
+        head_width: int | None = None,
+        bias: bool = True,
+        dropout: float = 0.0,
+        causal: bool = False,
+        window: int | None = None,
+        position: str = "none",
+        base: float = 10000.0,
+        norm: str = "layer",
+        norm_first: bool = True,
+        feed_forward: str = "gelu",
+        epsilon: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        attention = SelfAttention(dim, heads, kv_heads, head_width, bias, dropout, causal, window, position, base)
+        gated = {"swiglu": "silu", "geglu": "gelu"}
+        pair: nn.Module
+        if feed_forward in gated:
+            pair = GatedFeedForward(dim, hidden, gated[feed_forward], bias, dropout)
+        else:
+            pair = FeedForward(dim, hidden, feed_forward, bias, dropout)
+        self.attention = Sublayer(attention, dim, norm, norm_first, bias, dropout, epsilon)
+        self.feed_forward = Sublayer(pair, dim, norm, norm_first, bias, dropout, epsilon)
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        x = self.attention(x) if mask is None else self.attention(x, mask)
+        out: torch.Tensor = self.feed_forward(x)
+        return out
+
+
+class TransformerDecoderBlock(TransformerBlock):
+    """Self-attention, attention to a memory and a feed-forward pair, (N, T, D), (N, S, E) -> (N, T, D).
+
+    Each stands around a residual. https://arxiv.org/abs/1706.03762
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        memory: int,
+        heads: int,
+        hidden: int,
+        kv_heads: int | None = None,
+        head_width: int | None = None,
+        bias: bool = True,
+        dropout: float = 0.0,
+        causal: bool = True,
+        position: str = "none",
+        norm: str = "layer",
+        norm_first: bool = True,
+        feed_forward: str = "gelu",
+        epsilon: float = 1e-5,
+    ) -> None:
+        super().__init__(
+            dim,
+            heads,
+            hidden,
+            kv_heads,
+            head_width,
+            bias,
+            dropout,
+            causal,
+            position=position,
+            norm=norm,
+            norm_first=norm_first,
+            feed_forward=feed_forward,
+            epsilon=epsilon,
+        )
+        cross = CrossAttention(dim, memory, heads, kv_heads, head_width, bias, dropout)
+        self.cross = Sublayer(cross, dim, norm, norm_first, bias, dropout, epsilon)
+
+    def forward(  # type: ignore[override]
+        self, x: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        x = self.attention(x)
+        x = self.cross(x, memory) if mask is None else self.cross(x, memory, mask)
+        out: torch.Tensor = self.feed_forward(x)
+        return out

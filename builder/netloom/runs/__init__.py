@@ -1,0 +1,45 @@
+"""Runs: worker processes, their control and queue, run folders, sweeps and clusters.
+
+Torch is imported when first needed.
+"""
+
+from netloom.runs.control import (
+    ACTIVE,
+    advance,
+    keep,
+    pause,
+    proceed,
+    refresh,
+    resume,
+    set_learning_rate,
+    set_schedule,
+    start,
+    stop,
+    tend,
+    wait,
+    warm,
+)
+from netloom.runs.trained_run import TrainedRun, evaluate, evaluation, fit_here, load_run, predict
+
+__all__ = [
+    "ACTIVE",
+    "TrainedRun",
+    "advance",
+    "evaluate",
+    "evaluation",
+    "fit_here",
+    "keep",
+    "load_run",
+    "pause",
+    "predict",
+    "proceed",
+    "refresh",
+    "resume",
+    "set_learning_rate",
+    "set_schedule",
+    "start",
+    "stop",
+    "tend",
+    "wait",
+    "warm",
+]

@@ -1,0 +1,75 @@
+"""How many runs may train at once here: from the machine's cores, memory and GPUs, or as its owner says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from netloom.store import Limits, Run, Store
+from netloom.training.device import cores
+
+# What a worker takes before it has any data: Python, torch, and room for a small network.
+WORKER_BYTES = 1.5 * 2**30
+_GPUS = Path("/proc/driver/nvidia/gpus")
+_ENDINGS = {1: "st", 2: "nd", 3: "rd"}
+
+
+def limits() -> Limits:
+    """NETLOOM_WORKERS, NETLOOM_RUNS_EACH, NETLOOM_WAITING_EACH, NETLOOM_GPUS and NETLOOM_RUNS_PER_GPU say otherwise."""
+    return Limits(
+        workers=_said("NETLOOM_WORKERS", _workers()),
+        each=_said("NETLOOM_RUNS_EACH", 1),
+        waiting_each=_said("NETLOOM_WAITING_EACH", 3, low=0),
+        gpus=_said("NETLOOM_GPUS", len(gpus()), low=0),
+        per_gpu=_said("NETLOOM_RUNS_PER_GPU", 1),
+    )
+
+
+def gpus() -> list[str]:
+    """The names that CUDA has for the GPUs that this process may use; asked of the driver, as torch takes a second."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name for name in chosen.split(",") if name.strip() and name.strip() != "-1"]
+    try:
+        return [str(number) for number, _ in enumerate(_GPUS.iterdir())]
+    except OSError:
+        return []
+
+
+def place(store: Store, run: Run) -> str:
+    """Where a run stands in the line, in words."""
+    return places(store).get(run.id, "starting")
+
+
+def places(store: Store) -> dict[str, str]:
+    """Where each run that waits stands in the line, in words, by its id; the store is asked once for all."""
+    return {run.id: _place(number) for number, run in enumerate(store.line(), start=1)}
+
+
+def _place(number: int) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else _ENDINGS.get(number % 10, "th")
+    return "next in line" if number == 1 else f"{number}{ending} in line"
+
+
+def before(store: Store, run: Run) -> str:
+    """Why a run waits, as a sentence for whoever started it."""
+    mine = [other for other in store.active_runs() if other.owner == run.owner and other.state != "waiting"]
+    paused = [other for other in mine if other.state == "paused"]
+    if paused:
+        return "A paused run of yours keeps its place; let it go on, or stop it, and this one begins."
+    return "It begins by itself when the run before it ends." if mine else "All places to train are taken."
+
+
+def _workers() -> int:
+    import psutil
+
+    by_memory = int(psutil.virtual_memory().total / WORKER_BYTES)
+    return max(1, min(cores() - 1, by_memory))
+
+
+def _said(name: str, default: int, low: int = 1) -> int:
+    """A whole number from the environment; anything else counts as not said."""
+    try:
+        return max(low, int(os.environ[name]))
+    except (KeyError, ValueError):
+        return max(low, default)

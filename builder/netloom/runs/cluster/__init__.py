@@ -1,0 +1,43 @@
+"""Training on a Ray cluster: one run on several workers by Ray Train, and the trials of a sweep by Ray Tune.
+
+Ray is an extra (`pip install -e ".[cluster]"`) and is imported when first needed.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from netloom.document import Project
+from netloom.training.initialization import StartError
+from netloom.training.objectives import OBJECTIVES
+
+RAY = "ray"
+MOST_WORKERS = 1_024
+
+
+def available() -> bool:
+    """Whether Ray is installed here."""
+    return find_spec("ray") is not None
+
+
+def check(project: Project, workers: int, *, here: bool = True) -> None:
+    """Whether a project can be trained on so many workers; where it is not started from `here`, Ray may be missing.
+
+    Raises:
+        StartError: it cannot.
+    """
+    objective = OBJECTIVES[project.training.objective]
+    if here and not available():
+        raise StartError(
+            'Ray is not installed here; add it with pip install -e ".[cluster]", or train on this machine.'
+        )
+    if not 1 <= workers <= MOST_WORKERS:
+        raise StartError(f"A run on a cluster has 1 to {MOST_WORKERS:,} workers, received {workers}.")
+    if objective.acts and workers > 1:
+        raise StartError(
+            f"{objective.title} learns from what one agent meets, which cannot be divided among workers; choose 1."
+        )
+    if objective.in_turns and workers > 1:
+        raise StartError(
+            f"{objective.title} trains two networks in turns, which is not done on several workers; choose 1."
+        )

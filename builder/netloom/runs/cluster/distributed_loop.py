@@ -1,0 +1,206 @@
+"""One loop on several workers: each takes its part of every batch, and all take the same step.
+
+The batch stays what the document says, however many workers there are, so a run has the curve that it would have on one
+machine, up to the order in which numbers are added. Workers are the ranks of a torch process group; gradients are added
+up by DistributedDataParallel (https://pytorch.org/docs/stable/generated/torch.nn.parallel.DistributedDataParallel.html).
+"""
+
+from __future__ import annotations
+
+import gc
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from netloom.training import augmented_batches
+from netloom.training.augmented_batches import Goal
+from netloom.training.batches import batches, mean, totals
+from netloom.training.checkpoints import Checkpoint
+from netloom.training.loop import DivergedError, Loop, TrainingError, Watch
+from netloom.training.objectives.objective import EVALUATION_BATCH, joined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+# The rows on which is tried whether a batch can be divided, and how far the sum of the parts may be off.
+TRIED_ROWS, TOLERANCE = 64, 1e-3
+# A part of fewer rows has no spread, which batch normalisation needs.
+LEAST_ROWS = 2
+# With fewer rows to measure, it pays no more to divide them.
+LEAST_MEASURED = 64
+
+
+class SharedLoop(Loop):
+    """A loop whose steps are shared by all ranks of the process group. Rank 0 alone knows a store."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        import torch.distributed as dist
+
+        self.rank, self.world = dist.get_rank(), dist.get_world_size()
+        self.running = False
+        self.problem: Exception | None = None
+        self._outer: Watch | None = None
+
+    def run(self, watch: Watch) -> bool:
+        """Train to the end, in step with all other ranks.
+
+        Raises:
+            TrainingError: as on one machine; all ranks end then.
+        """
+        self._outer, self.running = watch, True
+        self._share_state()
+        try:
+            done = super().run(watch)
+        finally:
+            # What adds up gradients goes before the process group does. Were it the last to hold the group, its end
+            # would wait for a thread that waits for Python's lock, for ever; and it lies in a circle of references.
+            self._call = self.model
+            gc.collect()
+        self.running = False
+        if self.problem is not None:
+            raise self.problem
+        return done
+
+    def restore(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
+        # What is drawn at random goes by the number of the step, so the state of a GPU's generator is not needed.
+        super().restore(Checkpoint(checkpoint.weights, {**checkpoint.state, "cuda_rng": []}), best)
+
+    def flush(self, watch: Watch) -> None:
+        """Record the mean loss. Each rank does so by its own clock: one that finds no number tells the others."""
+        try:
+            super().flush(watch)
+        except DivergedError as error:
+            self.problem = self.problem or error
+            if watch is not self._outer:  # asked for by a checkpoint, which must not be saved then
+                raise
+
+    def _measured(self, inputs: list[torch.Tensor], target: torch.Tensor) -> dict[str, float]:
+        """The measures, for which each rank goes through its part of the rows; all ranks find the same."""
+        import torch.distributed as dist
+
+        for buffer in self.model.buffers():
+            if buffer.is_floating_point() and buffer.is_contiguous():  # running means, of the rows that a rank has seen
+                dist.broadcast(buffer, src=0)
+        size = max(LEAST_MEASURED, min(EVALUATION_BATCH, -(-len(target) // self.world)))
+        mine = range(self.rank * size, len(target), self.world * size)
+        found: list[Any] = [None] * self.world
+        dist.all_gather_object(found, totals(self.model, self.objective, inputs, target, mine, size))
+        return self.objective.finish(mean(found))
+
+    def _own_losses(self) -> dict[str, float]:
+        return {}  # each rank knows of its own rows alone
+
+    def from_first(self, value: Any) -> Any:
+        """What rank 0 has, at all ranks. Every rank has to ask at the same time."""
+        import torch
+        import torch.distributed as dist
+
+        box = [value]
+        dist.broadcast_object_list(box, src=0, device=torch.device(self.device))
+        return box[0]
+
+    def _share_state(self) -> None:
+        """Begin from where rank 0 is, and add up gradients from here on."""
+        checkpoint = self.checkpoint() if self.rank == 0 else None
+        found, has_best = self.from_first((_on_cpu(checkpoint), bool(self.best.weights)))
+        if self.rank and found is not None:
+            self.restore(found, found.weights if has_best else None)
+        if any(weight.requires_grad for weight in self.model.parameters()):
+            from torch.nn.parallel import DistributedDataParallel
+
+            # A part of a network may be without a gradient at one rank, such as an expert that is not asked there.
+            self._call = DistributedDataParallel(self.model, find_unused_parameters=bool(self._auxiliary))
+
+    def _choose_call(self, watch: Watch) -> None:
+        watch.note("compile", "torch.compile was left off: it is not tried where a batch is divided among workers.")
+
+    def _learn(self, inputs: list[torch.Tensor], target: Goal) -> torch.Tensor:
+        """One step on a batch. Returns the loss of the whole batch, the same at every rank."""
+        import torch
+        import torch.distributed as dist
+
+        torch.manual_seed(((self.training.seed * 1_000_003 + self.step) * 1_031 + self.rank) % 2**63)
+        loss = super()._learn(inputs, target)
+        dist.all_reduce(loss)
+        return loss
+
+    def _gradient(self, call: Callable[..., Any], inputs: list[torch.Tensor], target: Goal) -> torch.Tensor:
+        """The gradient of a step's rows, of which each rank takes a part. Returns this rank's share of the loss."""
+        size = self.training.batch_size if self.training.accumulation > 1 else len(target)
+        parts = batches(len(target), size)
+        whole, losses = augmented_batches.mass(self.objective, target), []
+        self._forget_gradient()
+        for place, (start, end) in enumerate(parts):
+            first, last, counts = share(start, end, self.rank, self.world)
+            part = target[first:last]
+            wait = place + 1 < len(parts) and hasattr(call, "no_sync")
+            with call.no_sync() if wait else nullcontext():  # type: ignore[attr-defined]
+                answer = joined(self._precision.call(call, [value[first:last] for value in inputs]))
+                weight = augmented_batches.mass(self.objective, part) / whole if counts else 0.0
+                loss = augmented_batches.loss(self.objective, answer, part) * weight
+                rows = (last - first) / len(target) if counts else 0.0
+                # Gradients of all ranks are averaged, and have to be added.
+                self._precision.backward(self._with_auxiliary(loss, rows) * self.world)
+            losses.append(loss.detach())
+        return sum(losses[1:], losses[0])
+
+    def check(self) -> None:
+        """Try on a few rows whether the loss of a batch is made of those of its rows.
+
+        Raises:
+            TrainingError: it is not, so that no batch can be divided.
+        """
+        import torch
+
+        if self.world == 1:
+            return
+        rows = min(TRIED_ROWS, self.rows)
+        inputs, target = self._batch([value[:rows] for value in self._train[0]], self._train[1][:rows], 0)
+        rows = len(target)
+        self.model.eval()
+        with torch.no_grad():
+            answer = joined(self.model(*inputs))
+            whole = augmented_batches.loss(self.objective, answer, target)
+            parts = sum(
+                augmented_batches.loss(self.objective, answer[start:end], target[start:end])
+                * augmented_batches.mass(self.objective, target[start:end])
+                for start, end in ((0, rows // 3), (rows // 3, rows))
+                if end > start
+            ) / augmented_batches.mass(self.objective, target)
+        self.model.train()
+        off = float((whole - parts).abs() / whole.abs().clamp(min=1e-6))
+        if off > TOLERANCE:
+            raise TrainingError(
+                f"{self.objective.title} takes its loss over all rows of a batch together, so that a batch cannot be "
+                "divided among workers; choose one worker, or train on this machine."
+            )
+
+
+def share(start: int, end: int, rank: int, world: int) -> tuple[int, int, bool]:
+    """The bounds of a rank's part of the rows from `start` to `end`, and whether it counts.
+
+    Parts differ by one row at most. Of a small batch fewer ranks take a part; the others go through its first rows for
+    nothing, as all have to take part in each step.
+    """
+    rows = end - start
+    taking = max(1, min(world, rows // LEAST_ROWS))
+    if rank >= taking:
+        return start, min(start + LEAST_ROWS, end), False
+    size, longer = divmod(rows, taking)
+    first = start + rank * size + min(rank, longer)
+    return first, first + size + (rank < longer), True
+
+
+def _on_cpu(value: Any) -> Any:
+    """A checkpoint whose tensors are in memory that every machine has."""
+    import torch
+
+    if isinstance(value, Checkpoint):
+        return Checkpoint(_on_cpu(value.weights), _on_cpu(value.state))
+    if isinstance(value, torch.Tensor):
+        return value.cpu()
+    if isinstance(value, dict):
+        return {key: _on_cpu(item) for key, item in value.items()}
+    return type(value)(_on_cpu(item) for item in value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,121 @@
+"""A run's own process as the one that drives it on a cluster: it asks Ray for workers, and hears how they ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from netloom.document import Project, read
+from netloom.runs.limits import RunLimits
+from netloom.store import Lost, Run, Store, StoreError
+
+# How often a group of workers is started anew after one was lost, until the run counts as failed.
+MOST_LOSSES = 10
+# For so long nobody takes up a command before the driver does, because no worker is there that could.
+UNHEARD_S = 10.0
+LOOK_S = 1.0
+
+
+def connect() -> None:
+    """Join the cluster at RAY_ADDRESS; without one, that of this machine, or one that is started for this process."""
+    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
+    import ray
+
+    if not ray.is_initialized():
+        # Workers find the code in the same places as this process.
+        places = os.pathsep.join(path for path in sys.path if path)
+        ray.init(include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": places}})
+
+
+def train(store: Store, run: Run, folder: Path, limits: RunLimits) -> tuple[str, str]:
+    """Train a run on the cluster. Returns its state and the reason."""
+    connect()
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    from netloom.runs.cluster.rank import work
+
+    ended = threading.Event()
+    threading.Thread(target=_look, args=(store, run, ended), name="look", daemon=True).start()
+    workers, project = int(run.about.get("workers", 1)), read(folder / "project.json")
+    gpu = _with_gpus(project, workers)
+    trainer = TorchTrainer(
+        cast(Any, work),
+        train_loop_config=_order(store, run, folder, limits, gpu),
+        # With fewer free places than asked for, a run begins with those that there are, and grows later.
+        scaling_config=ScalingConfig(num_workers=cast(Any, (1, workers) if workers > 1 else 1), use_gpu=gpu),
+        run_config=RunConfig(
+            name=run.id,
+            storage_path=os.environ.get("NETLOOM_RAY_STORAGE") or str(folder / "ray"),
+            failure_config=FailureConfig(max_failures=MOST_LOSSES),
+        ),
+        # A run may be paused for days, while the other workers wait in a step. Ray itself finds those that are gone.
+        torch_config=TorchConfig(backend="nccl" if gpu else "gloo", timeout_s=30 * 24 * 3600),
+    )
+    try:
+        found = cast(Any, trainer.fit()).return_value
+    finally:
+        ended.set()
+    if found is None:
+        return "failed", "The workers ended without a word; their logs are in Ray's folder of this session."
+    return str(found[0]), str(found[1])
+
+
+def _order(store: Store, run: Run, folder: Path, limits: RunLimits, gpu: bool) -> dict[str, Any]:
+    """What every worker has to know."""
+    from netloom.document import dumps
+
+    project = read(folder / "project.json")
+    training = project.training.model_copy(update={"device": "cuda" if gpu else "cpu"})
+    return {
+        "run": run.id,
+        "claim": run.claim,
+        "home": str(store.home),
+        "project": dumps(project.model_copy(update={"training": training})),
+        "source": (folder / "model.py").read_text(),
+        "limits": limits.as_json(),
+        "environment": settings(store),
+    }
+
+
+def settings(store: Store) -> dict[str, str]:
+    """What of the environment a worker needs to find the data folder and the database."""
+    found = {
+        name: value for name, value in os.environ.items() if name.startswith("NETLOOM_") and name != "NETLOOM_HOST"
+    }
+    return {**found, "NETLOOM_HOME": str(store.home)}
+
+
+def _with_gpus(project: Project, workers: int) -> bool:
+    import ray
+
+    device = project.training.device
+    return device == "cuda" or (device == "auto" and cast(Any, ray).cluster_resources().get("GPU", 0) >= workers)
+
+
+def _look(store: Store, run: Run, ended: threading.Event) -> None:
+    """Obey a stop where no worker is there that could: the cluster may have no room for one."""
+    first: tuple[int | None, float] = (None, 0.0)
+    while not ended.wait(LOOK_S):
+        try:
+            waiting = store.asked(run.id)
+            if waiting != first[0]:
+                first = (waiting, time.monotonic())
+            if waiting is None or time.monotonic() - first[1] < UNHEARD_S:
+                continue
+            if any(item.kind == "stop" for item in store.take_commands(run.id, holding=run.claim)):
+                reason = "It was stopped while it waited for a free place on the cluster."
+                store.change_state(run.id, "stopped", holding=run.claim, reason=reason, ended_at=datetime.now(UTC))
+                os._exit(0)
+        except Lost:  # it may train elsewhere by now
+            os._exit(0)
+        except StoreError:  # tried again at the next look
+            continue

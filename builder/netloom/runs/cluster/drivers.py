@@ -1,0 +1,74 @@
+"""Seeing to it that each sweep on a cluster has one process that drives it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+
+from netloom.store import Store, Sweep, here
+
+MODULE = "netloom.runs.cluster.tune_trials"
+# How often a driver that was killed is replaced, and how long a new one has to show itself.
+MOST, STARTING_S = 5, 10.0
+# On another machine, a sweep without a trial for so long has nobody who drives it.
+SILENCE_S = 60.0
+_children: dict[str, subprocess.Popen[bytes]] = {}
+_idle: dict[str, tuple[object, float]] = {}
+
+
+def ensure(store: Store, sweep: Sweep, going: int) -> None:
+    """Start the process that drives a sweep, where none does."""
+    known = sweep.plan.get("driver") or {}
+    if known and _drives(sweep, known, going):
+        return
+    count = int(known.get("count", 0)) + 1
+    if count > MOST:
+        reason = f"The process that asks Ray Tune for its trials was lost {MOST} times."
+        store.stop_sweep(sweep.id, "failed", reason)
+        return
+    driver = {"host": here(), "pid": None, "at": time.time(), "count": count}
+    if not store.change_sweep(sweep, plan={**sweep.plan, "driver": driver}):
+        return  # another process was faster
+    child = _start(store, sweep)
+    taken = store.sweep(sweep.id)
+    store.change_sweep(taken, plan={**taken.plan, "driver": {**driver, "pid": child.pid}})
+
+
+def _drives(sweep: Sweep, known: dict[str, object], going: int) -> bool:
+    if known["host"] != here():
+        word = (known, going)
+        seen, since = _idle.get(sweep.id, (None, 0.0))
+        if seen != word or going:
+            _idle[sweep.id] = (word, time.monotonic())
+            return True
+        return time.monotonic() - since < SILENCE_S
+    child = _children.get(sweep.id)
+    if child is not None:
+        return child.poll() is None
+    if known["pid"] is None:
+        return time.time() - float(str(known["at"])) < STARTING_S
+    try:
+        process = psutil.Process(int(str(known["pid"])))
+        return process.status() != psutil.STATUS_ZOMBIE and MODULE in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def _start(store: Store, sweep: Sweep) -> subprocess.Popen[bytes]:
+    folder = store.home / "ray"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{sweep.id}.log").open("ab") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", MODULE, str(store.home), sweep.id],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "NETLOOM_HOME": str(store.home)},
+            start_new_session=True,
+        )
+    _children[sweep.id] = child
+    return child

@@ -1,0 +1,170 @@
+"""A run as a job of its own on a cluster: a RayJob for Kubernetes (KubeRay), or a batch script for Slurm.
+
+The job carries the document as it is, so that it starts this very training; data, weights and checkpoints lie on the
+shared disk, and the address of the database comes from the environment. Fields of a RayJob:
+https://ray-project.github.io/kuberay/reference/api/
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.metadata import PackageNotFoundError, version
+from textwrap import indent
+
+from netloom.core.text import plain
+from netloom.document import Project, to_json
+from netloom.training.initialization import StartError
+
+# Where the job finds its document within a pod, and the shared disk.
+DOCUMENT, HOME = "/etc/netloom/project.json", "/netloom"
+# What is read of the cluster: a secret with NETLOOM_DATABASE_URL, and a claim on a disk that all pods may write to.
+SECRET = CLAIM = "netloom"
+MOST_LETTERS = 40  # KubeRay makes names of pods of it, which end at 63
+MOST_BYTES = 1_000_000  # of a ConfigMap, a little less than the 1 MiB that Kubernetes has for it
+_END = "END_OF_DOCUMENT"  # a line of JSON cannot be this
+
+_RAYJOB = """\
+# kubectl apply -f this file starts the training; kubectl delete -f ends it and takes its pods away.
+# The cluster needs KubeRay, the image (Ray, and Netloom with its cluster extra), a secret "{secret}" that holds
+# NETLOOM_DATABASE_URL, and a volume claim "{claim}" that is ReadWriteMany and holds the data.
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {name}
+data:
+  project.json: |
+{document}
+---
+apiVersion: ray.io/v1
+kind: RayJob
+metadata:
+  name: {name}
+spec:
+  entrypoint: {entrypoint}
+  shutdownAfterJobFinishes: true
+  ttlSecondsAfterFinished: 60
+  rayClusterSpec:
+    rayVersion: {ray}
+    headGroupSpec:
+      rayStartParams:
+        num-cpus: "0"  # it drives the run, and trains nothing itself
+      template:
+{head}
+    workerGroupSpecs:
+      - groupName: workers
+        replicas: {workers}
+        minReplicas: {workers}
+        maxReplicas: {workers}
+        rayStartParams: {{}}
+        template:
+{worker}
+"""
+_POD = """\
+spec:
+  securityContext:
+    fsGroup: 100  # that of Ray's images, which run as another user than root
+  containers:
+    - name: {name}
+      image: {image}
+      env:
+        - name: NETLOOM_HOME
+          value: {home}
+      envFrom:
+        - secretRef:
+            name: {secret}
+      resources:
+        limits:
+          cpu: "1"
+          memory: 4Gi{gpu}
+      volumeMounts:
+        - name: home
+          mountPath: {home}
+        - name: document
+          mountPath: /etc/netloom
+  volumes:
+    - name: home
+      persistentVolumeClaim:
+        claimName: {claim}
+    - name: document
+      configMap:
+        name: {job}"""
+_SLURM = """\
+#!/bin/bash
+# sbatch this file starts the training: Ray on all nodes, Netloom on the first, and both end with it.
+#SBATCH --job-name={name}
+#SBATCH --nodes={workers} --tasks-per-node=1 --exclusive{gpu}
+: "${{NETLOOM_HOME:?has to name a folder that all nodes share}}"
+: "${{NETLOOM_DATABASE_URL:?has to name a database that all nodes reach}}"
+project="$NETLOOM_HOME/job-$SLURM_JOB_ID.json"
+cat > "$project" <<'{end}'
+{document}
+{end}
+RAY_ADDRESS=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1):6379
+export RAY_ADDRESS
+srun ray symmetric-run --address "$RAY_ADDRESS" --min-nodes "$SLURM_JOB_NUM_NODES" -- {entrypoint}
+"""
+
+
+def rayjob(project: Project, workers: int, image: str) -> str:
+    """A ConfigMap with the document and a RayJob that trains it with so many workers, as YAML.
+
+    Raises:
+        StartError: the document is larger than a ConfigMap may be.
+    """
+    name, document = _name(project), _document(project)
+    if len(document) > MOST_BYTES:
+        raise StartError(
+            f"This document has {len(document):,} bytes, and Kubernetes keeps at most {MOST_BYTES:,} in a ConfigMap; "
+            "take out drawn copies of a network by repeating one, or start the run from a machine of the cluster."
+        )
+    common = {"image": json.dumps(image), "home": HOME, "secret": SECRET, "claim": CLAIM, "job": name}
+    gpu = '\n          nvidia.com/gpu: "1"' if project.training.device == "cuda" else ""
+    head, worker = _POD.format(name="head", gpu="", **common), _POD.format(name="worker", gpu=gpu, **common)
+    return _RAYJOB.format(
+        name=name,
+        secret=SECRET,
+        claim=CLAIM,
+        document=indent(document, 4 * " "),
+        entrypoint=json.dumps(_entrypoint(DOCUMENT, workers)),
+        ray=json.dumps(_ray()),
+        head=indent(head, 8 * " "),
+        worker=indent(worker, 10 * " "),
+        workers=workers,
+    )
+
+
+def slurm(project: Project, workers: int) -> str:
+    """A batch script that trains the document with a worker on each of so many nodes."""
+    return _SLURM.format(
+        name=_name(project),
+        workers=workers,
+        gpu=" --gpus-per-node=1" if project.training.device == "cuda" else "",
+        document=_document(project),
+        end=_END,
+        entrypoint=_entrypoint('"$project"', workers),
+    )
+
+
+def _entrypoint(document: str, workers: int) -> str:
+    """The command that trains a document on the cluster that it runs in."""
+    return f"netloom train {document} --backend ray --workers {workers}"
+
+
+def _document(project: Project) -> str:
+    """The document in ASCII: there are letters that YAML takes for the end of a line."""
+    return json.dumps(to_json(project), indent=1, sort_keys=True)
+
+
+def _name(project: Project) -> str:
+    """The project's name as Kubernetes and Slurm allow it."""
+    letters = re.sub(r"[^a-z0-9]+", "-", plain(project.name).lower())[: MOST_LETTERS - len("netloom-")].strip("-")
+    return f"netloom-{letters or 'run'}"
+
+
+def _ray() -> str:
+    """The version of Ray that is installed here, or else the one that is asked for at least."""
+    try:
+        return version("ray")
+    except PackageNotFoundError:
+        return "2.60.0"

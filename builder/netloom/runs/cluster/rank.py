@@ -1,0 +1,102 @@
+"""What one of a run's workers on a cluster does, inside a process of Ray."""
+
+from __future__ import annotations
+
+import os
+import socket
+import traceback
+from pathlib import Path
+from typing import Any
+
+from netloom.data import prepare
+from netloom.data.preparation.fitted_state import keep_fitted
+from netloom.document import loads
+from netloom.runs import worker
+from netloom.runs.cluster.distributed_loop import SharedLoop
+from netloom.runs.cluster.synchronization import Agreement
+from netloom.runs.distillation import teach, within
+from netloom.runs.limits import Reserve, RunLimits
+from netloom.runs.run_reporter import LOG
+from netloom.store import open_store
+from netloom.training import checkpoints
+from netloom.training.initialization import FILE
+from netloom.training.loop import begin
+
+
+def work(order: dict[str, Any]) -> tuple[str, str] | None:
+    """Take part in a run as `order` says. Rank 0 returns its state and the reason; the others nothing.
+
+    Raises:
+        RuntimeError: another rank is gone; Ray starts all of them anew, and they go on from the last checkpoint.
+    """
+    import torch
+    import torch.distributed as dist
+
+    os.environ.update(order["environment"])
+    if torch.cuda.is_available():
+        from ray.train.torch import get_device
+
+        torch.cuda.set_device(get_device())
+    home, limits = Path(order["home"]), RunLimits(**order["limits"])
+    folder = home / "runs" / order["run"]
+    if dist.get_rank() == 0:
+        checkpoints.tidy(folder)
+    loop, problem = None, ""
+    try:
+        loop = _loop(order, home, folder)
+    except Exception as error:
+        traceback.print_exc()
+        problem = worker.reason(error, limits, folder)
+    ranks: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(ranks, {"host": socket.gethostname(), "pid": os.getpid(), "problem": problem})
+    if dist.get_rank() == 0:
+        worker.note(folder / LOG, "ranks", ranks=ranks)
+    problems = [f"{one['problem']} (on {one['host']})" for one in ranks if one["problem"]]
+    if problems or loop is None:
+        return ("failed", problems[0]) if dist.get_rank() == 0 else None
+    if loop.rank:
+        _follow(loop)
+        return None
+    return _lead(loop, order["run"], order["claim"], home, folder, limits)
+
+
+def _loop(order: dict[str, Any], home: Path, folder: Path) -> SharedLoop:
+    import torch.distributed as dist
+
+    project = loads(order["project"])
+    data = prepare(project.data, home)
+    if dist.get_rank() == 0:
+        data = keep_fitted(data, folder)
+    start = folder / FILE
+    found = begin(project, order["source"], data, start if start.exists() else None, SharedLoop)
+    if not isinstance(found, SharedLoop):
+        raise TypeError("This objective has a loop of its own.")
+    teach(found, within(folder))
+    found.check()
+    return found
+
+
+def _follow(loop: SharedLoop) -> None:
+    try:
+        loop.run(Agreement())
+    except Exception:
+        if loop.running:
+            raise
+        # Rank 0 has the same one, and tells it.
+
+
+def _lead(loop: SharedLoop, run_id: str, claim: str, home: Path, folder: Path, limits: RunLimits) -> tuple[str, str]:
+    store, reserve = open_store(home), Reserve(folder)
+    reserve.take()
+    try:
+        return worker.carry_out(store, store.held(run_id, claim), folder, limits, loop, Agreement)
+    except Exception as error:
+        if loop.running:
+            raise
+        traceback.print_exc()
+        worker.note(folder / LOG, "error", message=str(error), traceback=traceback.format_exc())
+        checkpoints.tidy(folder)
+        return "failed", worker.reason(error, limits, folder)
+    finally:
+        reserve.release()
+        store.close()

@@ -1,0 +1,157 @@
+"""The trials of a sweep by Ray Tune: `python -m netloom.runs.cluster.tune_trials HOME SWEEP`.
+
+Tune finds places for trials, and starts those anew whose worker was lost. What to try next is asked of the sweep, as on
+one machine, and every trial is a run like all others. Should this process end, whoever tends the store starts another.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from netloom.runs import sweeps, worker
+from netloom.runs.cluster.driver import connect, settings
+from netloom.runs.limits import RunLimits, declared
+from netloom.store import Store, StoreError, Sweep, open_store
+from netloom.training.loop import Loop, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+BEAT_S = 5.0
+
+
+class Reporting(Watch):
+    """Tells Tune, too, what each epoch came to."""
+
+    def __init__(self, inner: Watch, metric: str) -> None:
+        self._inner, self._metric = inner, metric
+
+    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+        self._inner.record(step, epoch, split, values)
+        if split == "validation" and self._metric in values:
+            from ray import tune
+
+            tune.report({self._metric: values[self._metric], "epoch": epoch})
+
+    def poll(self, loop: Loop) -> bool:
+        return self._inner.poll(loop)
+
+    def epoch_done(self, loop: Loop) -> None:
+        self._inner.epoch_done(loop)
+
+    def note(self, kind: str, sentence: str) -> None:
+        self._inner.note(kind, sentence)
+
+    def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
+        return self._inner.learn(learn, *batch)
+
+
+def attempt(config: dict[str, Any]) -> None:
+    """Train one trial's run, in a process of Ray; one that was lost goes on from its last checkpoint."""
+    order = config["order"]
+    os.environ.update(order["environment"])
+    store = open_store(Path(order["home"]))
+    try:
+        place = f"{socket.gethostname()} by Ray/{os.getpid()}"
+        run = store.take_over(store.run(config["run"]), os.getpid(), place[-128:])
+    except StoreError:  # deleted
+        return
+    finally:
+        store.close()
+    if run is None:  # taken away meanwhile
+        return
+    limits = RunLimits(**order["limits"])
+    worker.main(order["home"], run.id, run.claim, limits, lambda link: Reporting(link, str(order["metric"])))
+
+
+def drive(home: Path, sweep_id: str) -> None:
+    """Let Tune make the trials of a sweep that are still to be made."""
+    store = open_store(home)
+    sweep = store.sweep(sweep_id)
+    left = int(sweep.plan["trials"]) - len(store.trials(sweep_id))
+    if sweep.state != "running" or left < 1:
+        return
+    connect()
+    from ray import tune
+
+    from netloom.runs.cluster.tune_searcher import SweepSearcher
+
+    threading.Thread(target=_beat, args=(store, sweep_id), name="beat", daemon=True).start()
+    order = {
+        "home": str(home),
+        "environment": settings(store),
+        "limits": declared().as_json(),
+        "metric": sweep.plan["metric"],
+    }
+    mode = {"maximize": "max"}.get(sweep.plan["direction"], "min")
+    tuner = tune.Tuner(
+        tune.with_resources(attempt, _resources(sweep)),
+        tune_config=tune.TuneConfig(
+            search_alg=SweepSearcher(home, sweep_id, order, sweep.plan["metric"], mode),
+            num_samples=left,
+            max_concurrent_trials=int(sweep.plan["parallel"]),
+            metric=sweep.plan["metric"],
+            mode=mode,
+            reuse_actors=True,  # importing torch takes longer than a small trial
+        ),
+        run_config=tune.RunConfig(
+            name=f"sweep-{sweep_id}",
+            storage_path=os.environ.get("NETLOOM_RAY_STORAGE") or str(home / "ray"),
+            failure_config=tune.FailureConfig(max_failures=sweeps.RETRIES),
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+
+
+def _resources(sweep: Sweep) -> dict[str, float]:
+    """What each trial takes of the cluster."""
+    import ray
+
+    from netloom.document import loads
+
+    device = loads(sweep.document).training.device
+    gpus = cast(Any, ray).cluster_resources().get("GPU", 0)
+    return {"CPU": 1, "GPU": 1} if device == "cuda" or (device == "auto" and gpus) else {"CPU": 1}
+
+
+def _beat(store: Store, sweep_id: str) -> None:
+    """Speak for trials that wait for a place, which have no worker yet that could."""
+    from datetime import UTC, datetime
+
+    wait = threading.Event()
+    while not wait.wait(BEAT_S):
+        try:
+            for trial in store.trials(sweep_id):
+                run = store.run(str(trial.run_id)) if trial.state == "running" else None
+                if run is not None and run.state == "queued":
+                    store.update_run(run.id, holding=run.claim, heartbeat_at=datetime.now(UTC))
+        except StoreError:  # tried again at the next beat
+            continue
+
+
+def main(home: Path, sweep_id: str) -> int:
+    """Drive a sweep to its end. Returns the exit code."""
+    try:
+        drive(home, sweep_id)
+    except Exception as error:
+        traceback.print_exc()
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        open_store(home).stop_sweep(sweep_id, "failed", f"Ray Tune ended: {first[:400]}")
+        return 1
+    sweeps.go_on(open_store(home))
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(Path(sys.argv[1]), sys.argv[2])
+    sys.stdout.flush()
+    sys.exit(code)

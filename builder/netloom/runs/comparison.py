@@ -1,0 +1,280 @@
+"""Runs side by side: what differs between their documents, what came of them, and how their curves go."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from netloom.core.text import natural
+from netloom.document import DocumentError, Network, Project, read
+from netloom.runs.caveats import caveats_of
+from netloom.runs.continuation import DOCUMENT
+from netloom.runs.setting_changes import changes_of
+from netloom.store import Points, Run, Store
+from netloom.training.initialization import RUN
+from netloom.training.objectives import OBJECTIVES
+
+BATCH_LOSSES = ("batch_loss", "weighted_loss", "turns_loss")
+AXES = ("step", "epoch", "time")
+CHANGED = "changed during the run"
+CAVEATS = "caveats"
+_ABSENT = "–"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A value that stands otherwise in the second of two documents; None where it does not stand at all."""
+
+    path: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What leads from one document to another: nodes and edges by network, settings by path."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    edges_added: tuple[str, ...]
+    edges_removed: tuple[str, ...]
+    parameters: tuple[Change, ...]
+    training: tuple[Change, ...]
+    data: tuple[Change, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The difference in words, one thing a line."""
+        found = [f"+ {node}" for node in self.added] + [f"- {node}" for node in self.removed]
+        found += [f"+ {edge}" for edge in self.edges_added] + [f"- {edge}" for edge in self.edges_removed]
+        for change in (*self.parameters, *self.training, *self.data):
+            found.append(f"{change.path}: {shown(change.old)} → {shown(change.new)}")
+        return found
+
+
+def document(store: Store, run_id: str) -> Project | None:
+    """The document that a run froze; None where its folder is gone or cannot be read."""
+    path = Path(store.run_folder(run_id)) / DOCUMENT
+    try:
+        return _read(path, path.stat().st_mtime_ns)
+    except (OSError, DocumentError):
+        return None
+
+
+@lru_cache(maxsize=512)
+def _read(path: Path, changed_ns: int) -> Project:
+    return read(path)
+
+
+def settings(project: Project) -> dict[str, Any]:
+    """Every setting of a document by its path: training, data, and the parameters of each node."""
+    found = {f"training.{key}": value for key, value in _flat(project.training.model_dump(mode="json"))}
+    found |= {f"data.{key}": value for key, value in _flat(project.data.model_dump(mode="json"))}
+    for name, network in project.networks.items():
+        found |= {f"{name}.parameters.{key}": value for key, value in network.parameters.items()}
+        for key, node in network.nodes.items():
+            found[f"{name}.{key}"] = node.type
+            if node.frozen:
+                found[f"{name}.{key}.frozen"] = True
+            found |= {f"{name}.{key}.{param}": value for param, value in _flat(node.params)}
+    return found
+
+
+def differing(columns: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The paths at which not all of them have the same, in their natural order."""
+    paths = dict.fromkeys(path for column in columns for path in column)
+    missing = object()
+    found = []
+    for path in paths:
+        values = [column.get(path, missing) for column in columns]
+        if any(value is not values[0] and value != values[0] for value in values[1:]):
+            found.append(path)
+    order = {"training": 0, "data": 1}
+    return sorted(found, key=lambda path: (order.get(path.partition(".")[0], 2), natural(path)))
+
+
+def difference(old: Project, new: Project) -> Difference:
+    """What leads from the first document to the second."""
+    names = dict.fromkeys([*old.networks, *new.networks])
+    empty = Network()
+    added, removed, more, fewer, changes = [], [], [], [], []
+    for name in names:
+        one, other = old.networks.get(name, empty), new.networks.get(name, empty)
+        added += [f"{name}.{key} ({other.nodes[key].type})" for key in other.nodes if key not in one.nodes]
+        removed += [f"{name}.{key} ({one.nodes[key].type})" for key in one.nodes if key not in other.nodes]
+        edges, others = set(one.edges), set(other.edges)
+        more += [f"{name}: {edge.source} to {edge.target}" for edge in other.edges if edge not in edges]
+        fewer += [f"{name}: {edge.source} to {edge.target}" for edge in one.edges if edge not in others]
+        changes += _parameters(name, one, other)
+    return Difference(
+        tuple(added),
+        tuple(removed),
+        tuple(more),
+        tuple(fewer),
+        tuple(changes),
+        _changes("training", old.training.model_dump(mode="json"), new.training.model_dump(mode="json")),
+        _changes("data", old.data.model_dump(mode="json"), new.data.model_dump(mode="json")),
+    )
+
+
+def metrics(run: Run) -> dict[str, float]:
+    """What came of a run, as far as its worker has told: the best on validation rows, and measures on test rows."""
+    found = {}
+    best = run.summary.get("best") or {}
+    value = best.get("loss")
+    if isinstance(value, (int, float)) and math.isfinite(value):
+        measure = best.get("measure", "loss")
+        objective = OBJECTIVES.get(run.summary.get("objective", ""))
+        if objective is not None and objective.acts and measure == "loss":  # what agents lower is less their return
+            measure, value = "return", -value
+        found[f"validation {measure}"] = float(value)
+    return found | {f"test {name}": value for name, value in test(run)}
+
+
+def test(run: Run) -> list[tuple[str, float]]:
+    """The measures on test rows, as far as they are numbers."""
+    found = (run.summary.get("test") or {}).items()
+    return [(name, float(value)) for name, value in found if isinstance(value, (int, float))]
+
+
+def table(store: Store, runs: Sequence[Run], baseline: str | None = None) -> list[dict[str, Any]]:
+    """One row a run: what is its own, only what differs of the settings, and its measures; against the `baseline`, by
+    how much each measure differs."""
+    documents = [document(store, run.id) for run in runs]
+    columns = [settings(found) if found else {} for found in documents]
+    paths = differing(columns)
+    measures = [metrics(run) for run in runs]
+    names = list(dict.fromkeys(name for found in measures for name in found))
+    base = next((found for run, found in zip(runs, measures, strict=True) if run.id == baseline), None)
+    changed, noted = [changes_of(run) for run in runs], [caveats_of(run) for run in runs]
+    rows = []
+    for run, column, found in zip(runs, columns, measures, strict=True):
+        row: dict[str, Any] = {"run": run.id, "title": run.title, "state": run.state}
+        row |= {path: shown(column.get(path)) for path in paths}
+        if any(changed):
+            row[CHANGED] = "; ".join(change.short + f" at step {change.step:,}" for change in changes_of(run))
+        if any(noted):
+            row[CAVEATS] = "; ".join(one.code.replace("_", " ") for one in caveats_of(run))
+        for name in names:
+            row[name] = found.get(name)
+            if base is not None:
+                row[f"Δ {name}"] = found[name] - base[name] if name in found and name in base else None
+        rows.append(row)
+    return rows
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table as CSV. What a spreadsheet would take for a formula gets a quote before it."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_cell(name) for name in names])
+    writer.writerows([[_cell(row.get(name)) for name in names] for row in rows])
+    return text.getvalue()
+
+
+def curve(points: Points, split: str, name: str, axis: str = "step") -> tuple[list[float], list[float]]:
+    """A measure over steps, epochs, or seconds since the run's first point."""
+    chosen = [place for place, key in enumerate(zip(points.split, points.name, strict=True)) if key == (split, name)]
+    values = [points.value[place] for place in chosen]
+    if axis == "time":
+        start = min(points.at, default=0.0)
+        return [points.at[place] - start for place in chosen], values
+    if axis == "epoch":
+        return _epochs(points, chosen), values
+    return [float(points.step[place]) for place in chosen], values
+
+
+def smoothed(values: Sequence[float], share: float) -> list[float]:
+    """A running mean in which `share` of each value comes from those before it (0: none), unbiased at its start."""
+    if not 0 < share < 1:
+        return list(values)
+    found, mean, weight = [], 0.0, 0.0
+    for value in values:
+        mean, weight = share * mean + (1 - share) * value, share * weight + (1 - share)
+        found.append(mean / weight)
+    return found
+
+
+def shown(value: Any) -> str:
+    """A setting as people read it."""
+    if value is None:
+        return _ABSENT
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, str) and value.startswith(RUN):
+        return f"run {value.removeprefix(RUN)[:8]}"
+    return ", ".join(map(shown, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _epochs(points: Points, chosen: Sequence[int]) -> list[float]:
+    """Epochs done at each point: those measured at an epoch's end tell how many steps one has."""
+    ends = [
+        points.step[place] / (points.epoch[place] + 1)
+        for place, (split, name) in enumerate(zip(points.split, points.name, strict=True))
+        if split == "validation" and name not in BATCH_LOSSES
+    ]
+    each = ends[-1] if ends and ends[-1] > 0 else 0.0
+    return [points.step[place] / each if each else float(points.epoch[place]) for place in chosen]
+
+
+def _parameters(name: str, one: Network, other: Network) -> list[Change]:
+    found = list(_changes(f"{name}.parameters", dict(one.parameters), dict(other.parameters)))
+    for kind in ("Input", "Output"):
+        orders = [
+            [key for key in network.order(kind) if key in one.nodes and key in other.nodes] for network in (one, other)
+        ]
+        if orders[0] != orders[1]:
+            found.append(Change(f"{name}.{kind.lower()}s", *(", ".join(order) for order in orders)))
+    for key, node in one.nodes.items():
+        now = other.nodes.get(key)
+        if now is None or now is node:
+            continue
+        plain = {"type": node.type, "frozen": node.frozen, "shares": node.shares, **node.params}
+        found += _changes(
+            f"{name}.{key}", plain, {"type": now.type, "frozen": now.frozen, "shares": now.shares, **now.params}
+        )
+    return found
+
+
+def _changes(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
+    one, other = dict(_flat(old)), dict(_flat(new))
+    paths = sorted({*one, *other}, key=natural)
+    changed = [path for path in paths if one.get(path) != other.get(path)]
+    return tuple(Change(f"{prefix}.{path}", one.get(path), other.get(path)) for path in changed)
+
+
+def _flat(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Values by dotted path; what is nested in mappings is unfolded."""
+    found: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found += [(f"{key}.{inner}", item) for inner, item in _flat(value)]
+        else:
+            found.append((str(key), value))
+    return found
+
+
+def _cell(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula (https://owasp.org/www-community/attacks/CSV_Injection)."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(value):
+        return f"'{value}"
+    return "" if value is None else value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

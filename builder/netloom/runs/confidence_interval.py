@@ -1,0 +1,60 @@
+"""How far results of the same kind lie apart: mean, deviation, and an interval that likely holds the true mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from netloom.runs.comparison import metrics
+from netloom.store import Store, Sweep
+from netloom.training.uncertainty import CONFIDENCE, SHARES
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A measure over `count` runs. `low` and `high` bound the mean with 95 % confidence, by Student's t; that of a
+    share does not go beyond 0 and 1."""
+
+    name: str
+    count: int
+    mean: float
+    deviation: float
+    low: float
+    high: float
+
+    def sentence(self) -> str:
+        return (
+            f"{self.name}: {self.mean:.4g} ± {self.deviation:.2g} over {self.count} runs "
+            f"(mean within {self.low:.4g} to {self.high:.4g}, 95 % confidence)"
+        )
+
+
+def spread(name: str, values: Sequence[float]) -> Spread:
+    """The spread of two or more values; of one, nothing is known about how far others would lie."""
+    count = len(values)
+    mean = math.fsum(values) / count
+    if count < 2:
+        return Spread(name, count, mean, math.nan, math.nan, math.nan)
+    from scipy.stats import t
+
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    reach = float(t.ppf(0.5 + CONFIDENCE / 2, count - 1)) * deviation / math.sqrt(count)
+    least, most = (0.0, 1.0) if name.split()[-1] in SHARES else (-math.inf, math.inf)
+    return Spread(name, count, mean, deviation, max(least, mean - reach), min(most, mean + reach))
+
+
+def spreads(measures: Sequence[Mapping[str, float]]) -> list[Spread]:
+    """The spread of each measure over several runs."""
+    names = dict.fromkeys(name for found in measures for name in found)
+    return [spread(name, [found[name] for found in measures if name in found]) for name in names]
+
+
+def of_sweep(store: Store, sweep: Sweep) -> list[Spread]:
+    """The measures of a sweep's trials that finished, such as the folds of a cross-validation.
+
+    The folds share most of their training rows, so their interval is narrower than that of independent data would be
+    (https://www.jmlr.org/papers/v5/grandvalet04a.html).
+    """
+    ids = [trial.run_id for trial in store.trials(sweep.id) if trial.state == "complete" and trial.run_id]
+    return spreads([metrics(store.run(run_id)) for run_id in ids])

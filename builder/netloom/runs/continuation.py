@@ -1,0 +1,105 @@
+"""Going on with what was trained: more epochs of the same run, or another run from weights along its way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from netloom.core.errors import UsageError
+from netloom.core.text import plain
+from netloom.document import Project, read, write
+from netloom.runs.control import ACTIVE, enter, refresh, start
+from netloom.runs.snapshots import series
+from netloom.store import Store, StoreError
+from netloom.training import checkpoints
+from netloom.training.initialization import RUN, StartError, starting_from
+
+DOCUMENT = "project.json"
+
+
+class UnknownWeightsError(StartError, UsageError):
+    """A run has no weights of the epoch or name to branch from; the message lists those that it has."""
+
+
+def extend(store: Store, run_id: str, epochs: int, *, owner: str | None = None) -> None:
+    """Train a run that ended for more epochs than it was asked for, from its last checkpoint.
+
+    Early stopping, if it ended the run, ends it no more: whoever asks for more wants it. A schedule that falls is drawn
+    out over all epochs, so that the learning rate goes up again.
+
+    Raises:
+        ValueError: it goes on still, or the number of epochs is none.
+        StoreError: as many runs wait as may wait.
+    """
+    run = refresh(store, run_id)
+    folder = Path(store.run_folder(run_id))
+    if run.state in ACTIVE:
+        raise ValueError(f"This run is {run.state}; only a run that has ended can be extended.")
+    if epochs < 1:
+        raise ValueError(f"A run is extended by one epoch or more, received {epochs}.")
+    if checkpoints.load(folder) is None:
+        raise StoreError("This run has no checkpoint to go on from; start it anew.")
+    project = read(folder / DOCUMENT)
+    training = project.training
+    done = max(run.epoch, 0)
+    total = (done if run.state == "finished" else training.epochs) + epochs
+    changed = _changed(project, {"epochs": total, "early_stopping": None})
+    history = [*run.about.get("extended", ()), {"at": done, "epochs": total}]
+    prepare = partial(write, folder / DOCUMENT, changed)
+    enter(store, run, owner=owner, reopen=True, about={"extended": history}, prepare=prepare)
+
+
+def branch(
+    store: Store,
+    run_id: str,
+    at: int | str,
+    *,
+    title: str = "",
+    training: Mapping[str, Any] | None = None,
+    owner: str | None = None,
+) -> str:
+    """Start another run from the weights that a run had after epoch `at`, or from its "best" or "last" ones.
+
+    `training` are settings that differ from the run's. Optimizer, schedule and order of the rows begin anew. Returns
+    the new run's id.
+
+    Raises:
+        StartError: there are no such weights.
+        ValueError: a setting is not to be had.
+    """
+    run = store.run(run_id)
+    folder = Path(store.run_folder(run_id))
+    file, epoch = _weights(folder, at)
+    project = starting_from(_changed(read(folder / DOCUMENT), dict(training or {})), f"{RUN}{run_id}")
+    place = f"epoch {epoch}" if epoch is not None else f"its {at} weights"
+    about = {"branch": {"run": run_id, "at": at, "title": run.title}}
+    name = title or f"{plain(run.title)[:120]}, from {place}"
+    owner = run.owner if owner is None else owner
+    return start(store, run.project_id, project, title=name, owner=owner, about=about, weights=file)
+
+
+def _weights(folder: Path, at: int | str) -> tuple[Path, int | None]:
+    if isinstance(at, str):
+        if at not in ("best", "last"):
+            raise UnknownWeightsError(
+                f"A run has best and last weights and those of some epochs, received {at[:30]!r}."
+            )
+        try:
+            return checkpoints.weights_file(folder, at), None
+        except FileNotFoundError as error:
+            raise StartError(str(error)) from None
+    found = {kept.epoch: kept.path for kept in series(folder)}
+    if at not in found:
+        there = ", ".join(map(str, found)) or "none"
+        raise UnknownWeightsError(
+            f"No weights are kept of epoch {at}; there are those of {there}, the best and the last."
+        )
+    return found[at], at
+
+
+def _changed(project: Project, training: Mapping[str, Any]) -> Project:
+    """The project with other settings, checked like those of a file."""
+    whole = {**project.training.model_dump(mode="json"), **training}
+    return project.model_copy(update={"training": type(project.training).model_validate(whole)})

@@ -1,0 +1,434 @@
+"""Starting, steering and watching runs. A run is a process with a folder; whoever starts it may go away."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from netloom.compile import CompileError, source
+from netloom.core import log
+from netloom.data import schema, with_dataset_id
+from netloom.document import Project, write, write_bytes
+from netloom.document.optimizer_settings import SCHEDULES
+from netloom.runs import cluster, distillation, processes
+from netloom.runs.capacity import gpus, limits
+from netloom.runs.fingerprint import environment
+from netloom.runs.limits import FULL, declared, no_memory, no_room
+from netloom.runs.processes import MODULE, Worker
+from netloom.runs.records import keep_record
+from netloom.store import Lost, Run, Store
+from netloom.store.host import here, named
+from netloom.store.states import WITH_WORKER
+from netloom.training.device import threads
+from netloom.training.initialization import StartError, freeze, looked_at, verified, whole
+from netloom.validation import Analysis, analyse
+
+ACTIVE = ("waiting", *WITH_WORKER)
+STARTING_S = 3.0
+# How long nothing may be heard of a worker on another machine until it counts as gone.
+SILENCE_S = 60.0
+# How the reasons begin with which a run fails that was cut off from outside.
+CUT_OFF = ("The worker process", "The machine")
+# How long a run that has had its time may take to save itself and end.
+GRACE_S = 60.0
+KEEP_S = 1.0
+# So long after a run began nothing is imported for the next one: it would take the run's first steps their turns.
+ALONE_S = 5.0
+
+# Workers that this process started, so that their exit codes can be read and no zombie stays.
+_children: dict[str, Worker] = {}
+# When each store's last worker was told its run, by the clock of this process.
+_told: dict[Path, float] = {}
+_looking = threading.Lock()
+# Of each run on another machine: what was last heard of it, and when that was first seen, by the clock of this process.
+_heard: dict[str, tuple[Any, float]] = {}
+
+
+def start(
+    store: Store,
+    project_id: str,
+    project: Project,
+    *,
+    title: str = "",
+    owner: str = "",
+    tags: Sequence[str] = (),
+    about: dict[str, Any] | None = None,
+    trial: tuple[str, int, dict[str, Any]] | None = None,
+    weights: Path | None = None,
+    workers: int = 0,
+    place: str = "",
+) -> str:
+    """Freeze a project into a run's folder and let it take its place in the queue; its worker starts at once where
+    there is room. `weights` is a file to begin with in the place of what the project says. With `workers`, so many
+    train it on the Ray cluster; with a `place`, its worker is started there by whoever asks. Returns the run's id.
+
+    Raises:
+        CompileError: the network has errors, or does not fit the data; `issues` lists them.
+        DataError: the data cannot be read.
+        StartError: the weights that it starts from are not there, or none of them fits; or it cannot be trained on a
+            cluster.
+        Full: the owner has as many runs waiting as may wait.
+    """
+    if workers:
+        cluster.check(project, workers)
+        about = {**(about or {}), "backend": cluster.RAY, "workers": workers}
+    project = with_dataset_id(project, store.home)
+    analysis: Analysis = analyse(project, schema(project.data, store.home))
+    if analysis.errors:
+        raise CompileError(analysis.errors)
+    text = source(project, analysis)
+    looked_at(store, project, text)
+    first, taught = whole(weights) if weights else verified(store, project), distillation.find(store, project, about)
+    if not place:
+        store.room(owner, limits())  # before anything is written; create_run has the last word
+    run_id = str(uuid.uuid4())
+    folder = Path(store.run_folder(run_id))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        write(folder / "project.json", project)
+        write_bytes(folder / "model.py", text.encode())
+        if first:
+            freeze(first, folder)
+        if taught:
+            distillation.freeze(taught, folder)
+        write_bytes(folder / "environment.json", json.dumps(environment(project, text), indent=1).encode())
+        more: dict[str, Any] = {"owner": owner, "tags": tags, "about": about, "trial": trial, "place": place}
+        store.create_run(project_id, project, title, run_id=run_id, limits=limits(), **more)
+        keep_record(store, run_id)
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError) and (full := no_room(error)):
+            raise StartError(f"{FULL[full]}, and start the run again.") from error
+        raise
+    advance(store)
+    return run_id
+
+
+def resume(store: Store, run_id: str, *, owner: str | None = None) -> None:
+    """Go on with a run that failed or was stopped, from its last checkpoint or else from the start, in the turns of
+    whoever asks for it; else of whose it was.
+
+    Raises:
+        ValueError: the run is still going, or has finished.
+        Full: as many runs wait as may wait.
+    """
+    run = refresh(store, run_id)
+    if run.state not in ("failed", "stopped"):
+        raise ValueError(f"This run is {run.state}; only a run that failed or was stopped can be resumed.")
+    enter(store, run, owner=owner)
+
+
+def enter(
+    store: Store,
+    run: Run,
+    *,
+    owner: str | None = None,
+    reopen: bool = False,
+    about: dict[str, Any] | None = None,
+    prepare: Callable[[], object] | None = None,
+) -> None:
+    """Let a run that ended take its place in the queue again, in the turns of `owner` (else of whose it was); one that
+    finished only where it is said to `reopen`.
+    `about` is added to what is known of it, and `prepare` is called, both in the same step.
+
+    Raises:
+        StoreError: as many runs wait as may wait, it goes on already, or it went on and ended since `run` was read.
+    """
+    known = {**(about or {}), **({"halted": False} if run.about.get("halted") else {})}
+    store.enqueue(run, reopen=reopen, owner=owner, about=known, limits=limits(), prepare=prepare)
+    keep_record(store, run.id)
+    advance(store)
+
+
+def advance(store: Store) -> None:
+    """Start the workers of those whose turn it is. Any process may do so at any time; each run is started once."""
+    while (run := store.claim_next(limits())) is not None:
+        _spawn(store, run)
+
+
+def tend(store: Store) -> None:
+    """See to all runs: those whose worker is gone are marked as failed, sweeps go on, and whoever is next begins."""
+    mine, active = [*_children], store.active_runs()
+    for run in active:
+        if run.state != "waiting" and (run.pid or run.claim):
+            _look(store, run)
+    for run_id in set(mine) - {run.id for run in active}:  # nobody looks any more at a run that was deleted
+        _reap(run_id)
+    if store.sweeps(state="running"):
+        from netloom.runs import sweeps
+
+        sweeps.go_on(store)
+    advance(store)
+
+
+def keep(store: Store) -> threading.Thread:
+    """Tend the runs from a thread of this process, also while no page is open, as long as somebody holds `store`."""
+    thread = threading.Thread(target=_keep, args=(weakref.ref(store),), name="keep", daemon=True)
+    thread.start()
+    return thread
+
+
+def _keep(known: weakref.ref[Store]) -> None:
+    told = ""
+    while (store := known()) is not None:
+        try:
+            tend(store)
+            told = ""
+        except Exception as error:  # the database may be locked for a moment, or its folder gone
+            if not store.home.exists():
+                return
+            if repr(error) != told:  # once, as the same goes on until somebody mends it
+                told = repr(error)
+                with contextlib.suppress(OSError):
+                    log.write(store.home / log.ERRORS, "error", where="keep", problem=told)
+            time.sleep(KEEP_S * 2)
+        del store
+        time.sleep(KEEP_S)
+
+
+def pause(store: Store, run_id: str) -> None:
+    """Ask the worker to save a checkpoint and wait."""
+    store.command(run_id, "pause")
+
+
+def proceed(store: Store, run_id: str) -> None:
+    """Let a paused worker go on."""
+    store.command(run_id, "resume")
+
+
+def stop(store: Store, run_id: str) -> None:
+    """Ask the worker to save a checkpoint and end; a run that waits leaves the line."""
+    if store.leave_line(run_id):
+        keep_record(store, run_id)
+    else:
+        store.command(run_id, "stop")
+
+
+def set_learning_rate(store: Store, run_id: str, value: float) -> None:
+    """Change the learning rate between two steps of a running worker.
+
+    Raises:
+        ValueError: the rate is not above 0 and at most 10.
+    """
+    if not 0 < value <= 10:
+        raise ValueError(f"A learning rate is above 0 and at most 10, received {value:g}.")
+    store.command(run_id, "learning_rate", value)
+
+
+def set_schedule(store: Store, run_id: str, name: str) -> None:
+    """Change how the learning rate moves over time, between two steps of a running worker.
+
+    Raises:
+        ValueError: there is no such schedule.
+    """
+    if name not in SCHEDULES:
+        raise ValueError(f"There is no schedule {name[:30]!r}; there are {', '.join(SCHEDULES)}.")
+    store.command(run_id, "schedule", text=name)
+
+
+def refresh(store: Store, run_id: str) -> Run:
+    """The run as it is now; where its worker is gone without a word, it is marked as failed with the reason."""
+    run = store.run(run_id)
+    if run.state == "waiting":
+        tend(store)
+        return store.run(run_id)
+    ended = run.state not in ACTIVE
+    run = _look(store, run)
+    if run.state not in ACTIVE and not ended:
+        tend(store)
+    return run
+
+
+def _look(store: Store, run: Run) -> Run:
+    """The run as it is, after a look at its worker."""
+    if run.state not in ACTIVE:
+        _reap(run.id)
+        _heard.pop(run.id, None)
+        return run
+    if run.host not in (None, here()):
+        return _listen(store, run)
+    if _alive(run):
+        return _end_late(store, run)
+    with _looking:  # of two threads that look at once, the second would find no exit code any more
+        again = store.run(run.id)  # it may have ended properly between the two looks
+        if again.state not in ACTIVE or again.state == "waiting" or _alive(again):
+            return again
+        if again.pid is None and again.claim is not None:
+            store.give_back(again)  # whoever had taken it is gone before it started a worker
+        else:
+            reason = _death(store, again)
+            if again.pid is not None:
+                _end_group(store, again.pid)  # nothing that it started goes on without it
+            _fail(store, again, reason)
+            _forget_child(again)  # not before its end is noted, or the exit code would be lost
+    return store.run(run.id)
+
+
+def _fail(store: Store, run: Run, reason: str) -> None:
+    """Note that a run failed whose worker is gone; not where another server noted it first, as the run may have been
+    put back into the queue since, and have another worker."""
+    with contextlib.suppress(Lost):
+        store.change_state(run.id, "failed", holding=run.claim, reason=reason, ended_at=datetime.now(UTC))
+        keep_record(store, run.id, curves=True)
+
+
+def _listen(store: Store, run: Run) -> Run:
+    """The run as it is, on another machine: its heartbeat is all that is known. Clocks of machines differ, so what
+    counts is for how long this process has seen no new beat."""
+    word = (run.claim, run.heartbeat_at)
+    known, since = _heard.get(run.id, (None, 0.0))
+    if known != word:
+        _heard[run.id] = (word, time.monotonic())
+        return run
+    if time.monotonic() - since < SILENCE_S:
+        return run
+    with _looking:
+        again = store.run(run.id)
+        if (again.claim, again.heartbeat_at) != word or again.state not in WITH_WORKER:
+            return again
+        if again.pid is None:
+            store.give_back(again)
+        else:
+            reason = (
+                f"The machine {named(str(run.host))} that trained it was not heard from for {SILENCE_S:g} seconds; it "
+                "was switched off, or cut off from the database. Resume the run to go on from its last checkpoint."
+            )
+            _fail(store, again, reason)
+    return store.run(run.id)
+
+
+def _end_late(store: Store, run: Run) -> Run:
+    """End a worker that does not end by itself although its time is over: it is within a step that takes for ever."""
+    limits = declared()
+    since = run.started_at if run.claimed_at is None else run.claimed_at
+    if not limits.wall_s or since is None or run.pid is None:
+        return run
+    if (datetime.now(UTC) - since).total_seconds() < limits.wall_s + GRACE_S:
+        return run
+    _end_group(store, run.pid)
+    with _looking:
+        _fail(store, run, limits.too_long)
+    return store.run(run.id)
+
+
+def _end_group(store: Store, pid: int) -> None:
+    """Kill a worker and what it started; each worker leads a group of its own. Since the worker began, the machine may
+    have been restarted and its number given to others, so only those are touched that were started for this store."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            mine = process.pid == pid if os.name == "nt" else os.getpgid(process.pid) == pid
+            if mine and _was_started_for(store, process):
+                process.kill()
+
+
+def _was_started_for(store: Store, process: psutil.Process) -> bool:
+    """By its environment; that of a forked one is its server's, but it writes to a log in its run's folder."""
+    with contextlib.suppress(OSError):
+        if Path(os.readlink(f"/proc/{process.pid}/fd/2")).is_relative_to(store.home.resolve()):
+            return True
+    return process.environ().get("NETLOOM_HOME") == str(store.home)
+
+
+def wait(store: Store, run_id: str, timeout_s: float = 3600.0) -> Run:
+    """Block until a run is no longer going.
+
+    Raises:
+        TimeoutError: it still is after `timeout_s`.
+    """
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        run = refresh(store, run_id)
+        if run.state not in ACTIVE:
+            return run
+        time.sleep(0.1)
+    raise TimeoutError(f"Run {run_id} is still going after {timeout_s:g} s.")
+
+
+def warm(store: Store) -> None:
+    """Have everything imported for the next run, so that it begins at once; not just after one has begun, as whoever
+    looks at that one asks again."""
+    if time.monotonic() - _told.get(store.home, -ALONE_S) >= ALONE_S:
+        processes.warm(store.home)
+
+
+def _spawn(store: Store, run: Run) -> None:
+    """Start the worker of a run that this process has claimed."""
+    _told[store.home] = time.monotonic()
+    child = processes.take(store.home)
+    _children[run.id] = child
+    if not store.set_worker(run.id, str(run.claim), child.pid):
+        # This process slept for so long that the run was given to another.
+        del _children[run.id]
+        processes.forget(child)
+        return
+    count = sum(1 for other in store.active_runs() if other.state != "waiting" and other.host in (None, here()))
+    names = gpus()
+    gpu = names[run.gpu] if run.gpu is not None and run.gpu < len(names) else None
+    path = Path(store.run_folder(run.id)) / "worker.log"
+    told = {"run": run.id, "claim": run.claim, "threads": threads(count), "log": str(path), "gpu": gpu}
+    processes.tell(child, {**told, "limits": declared().as_json()})
+
+
+def _alive(run: Run) -> bool:
+    child = _children.get(run.id)
+    if child is not None and child.pid == run.pid:
+        with contextlib.suppress(ChildProcessError):
+            return child.poll() is None
+    if run.pid is None:
+        return (datetime.now(UTC) - (run.claimed_at or run.created_at)).total_seconds() < STARTING_S
+    try:
+        process = psutil.Process(run.pid)
+        return process.status() != psutil.STATUS_ZOMBIE and MODULE in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def _reap(run_id: str) -> None:
+    child = _children.get(run_id)
+    with contextlib.suppress(ChildProcessError):
+        if child is None or child.poll() is None:
+            return
+    _children.pop(run_id, None)  # another thread may have seen it, too
+
+
+def _forget_child(run: Run) -> None:
+    """Forget the worker of a run that has ended; by now there may be another, of the same run."""
+    child = _children.get(run.id)
+    if child is not None and child.pid == run.pid:
+        _children.pop(run.id, None)
+
+
+def _death(store: Store, run: Run) -> str:
+    """Why a worker is gone, from its exit code and the last line that it wrote."""
+    child = _children.get(run.id)
+    code = child.returncode if child and child.pid == run.pid else None
+    last = _last_line(Path(store.run_folder(run.id)) / "worker.log")
+    if code == -9:
+        return "The worker process was killed (signal 9), by someone or because the machine ran out of memory."
+    if no_memory(last):
+        return declared().too_much_memory
+    if code is not None and code < 0:
+        return f"The worker process was ended by signal {-code}.{last}"
+    if code:
+        return f"The worker process ended with exit code {code}.{last}"
+    return f"The worker process is gone without a word; it was killed, or the machine was restarted.{last}"
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = path.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return f" Its last words: {lines[-1][:300]}" if lines else ""

@@ -1,0 +1,152 @@
+"""The teacher of a run: an earlier run whose network is frozen into the folder, and gives its logits of each batch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netloom.compile import input_fields, module
+from netloom.data import DataError, schema
+from netloom.document import DocumentError, Project, read, write_bytes
+from netloom.store import Missing, Store
+from netloom.training import checkpoints
+from netloom.training.initialization import RUN, StartError
+from netloom.training.weight_files import CheckpointError, check_weights, read_weights
+from netloom.validation.output_scales import scales as output_scales
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.training.loop import Loop
+
+# What a teacher is called in the folder of the run that learns from it.
+WEIGHTS, SOURCE, ABOUT = "teacher.safetensors", "teacher.py", "teacher.json"
+OBJECTIVE = "distillation"
+CLASSIFIERS = ("classification", OBJECTIVE)
+
+
+@dataclass(frozen=True)
+class Taught:
+    """The files of a teacher, the fields that its network reads, in order, and on which scale and of which family its
+    answer is, where that is no logits."""
+
+    weights: Path
+    source: Path
+    fields: tuple[str, ...]
+    scale: tuple[str, str] | None = None
+
+
+def find(store: Store, project: Project, about: Mapping[str, Any] | None = None) -> Taught | None:
+    """The teacher that a project names; None where it learns from none.
+
+    A run that repeats or branches from another, which `about` says, learns from what was frozen into that one's folder.
+
+    Raises:
+        StartError: it is not there, has no weights, or does not fit.
+    """
+    training = project.training
+    if training.objective != OBJECTIVE or not training.teacher:
+        return None
+    for told in (about or {}).values():
+        earlier = told.get("run") if isinstance(told, dict) else told
+        frozen = within(Path(store.run_folder(earlier))) if isinstance(earlier, str) else None
+        if frozen is not None:
+            return frozen
+    run_id = training.teacher.removeprefix(RUN)
+    folder = Path(store.run_folder(run_id))
+    try:
+        store.run(run_id)
+        teacher = read(folder / "project.json")
+        weights = checkpoints.weights_file(folder, checkpoints.chosen(folder))
+    except (Missing, FileNotFoundError, DocumentError, CheckpointError):
+        raise StartError(
+            "The run that is to be the teacher is not there any more, or has no weights yet; choose another one."
+        ) from None
+    try:
+        check_weights(weights)
+    except CheckpointError as error:
+        raise StartError(f"{error} Nothing can learn from it.") from None
+    _refuse(store, project, teacher)
+    return Taught(weights, folder / "model.py", tuple(input_fields(teacher)), next(iter(output_scales(teacher)), None))
+
+
+def _refuse(store: Store, project: Project, teacher: Project) -> None:
+    """Raises:
+    StartError: the teacher tells no classes, or was trained on other data.
+    """
+    if teacher.training.objective not in CLASSIFIERS:
+        what = teacher.training.objective.replace("_", " ")
+        raise StartError(f"A teacher gives logits for classes, and the chosen run was trained by {what}.")
+    if teacher.data != project.data:
+        raise StartError(
+            "The teacher was trained on other data, or on another split of it, and may have seen this run's test rows; "
+            "choose a run of the same data, options and split."
+        )
+    try:
+        known = schema(project.data, store.home)
+    except DataError:
+        return  # whoever starts the run says what is wrong with it
+    unread = [name for name in input_fields(teacher) if known and name not in [field.name for field in known.inputs]]
+    if unread:
+        raise StartError(f"The teacher reads {unread[0]!r}, which the data does not have any more; choose another run.")
+    missing = [name for name in input_fields(teacher) if name not in input_fields(project)]
+    if missing:
+        raise StartError(f"The teacher reads {missing[0]!r}, so this network needs an Input of that field as well.")
+
+
+def freeze(taught: Taught, folder: Path) -> None:
+    """Put a teacher into a run's folder, so that nothing that happens to the earlier run reaches this one."""
+    shutil.copyfile(taught.weights, folder / WEIGHTS)
+    shutil.copyfile(taught.source, folder / SOURCE)
+    write_bytes(folder / ABOUT, json.dumps({"fields": taught.fields, "scale": taught.scale}).encode())
+
+
+def within(folder: Path) -> Taught | None:
+    """The teacher that is frozen into a run's folder."""
+    if not (folder / WEIGHTS).exists():
+        return None
+    told = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    scale = told["scale"] if "scale" in told else _scale_of_before(folder)
+    return Taught(folder / WEIGHTS, folder / SOURCE, tuple(told["fields"]), tuple(scale) if scale else None)
+
+
+def _scale_of_before(folder: Path) -> tuple[str, str] | None:
+    """The scale of a teacher that was frozen before scales were: as the run says that it was taken from, if it is
+    there, and else that of logits."""
+    try:
+        teacher = Path(read(folder / "project.json").training.teacher.removeprefix(RUN)).name
+        return next(iter(output_scales(read(folder.parent / teacher / "project.json"))), None)
+    except (OSError, DocumentError):
+        return None
+
+
+class Teacher:
+    """A network in evaluation mode that never learns: the logits (N, classes) of a batch whose inputs come in the order
+    of `fields`."""
+
+    def __init__(self, taught: Taught, fields: list[str], device: str) -> None:
+        self.model = module(taught.source.read_text(encoding="utf-8"))
+        self.model.load_state_dict(read_weights(taught.weights))
+        self.model.to(device).eval().requires_grad_(False)
+        self._places = [fields.index(name) for name in taught.fields]
+        self._scale = taught.scale
+
+    def __call__(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        import torch
+
+        from netloom.nn.probability import logits
+
+        with torch.no_grad():
+            found: torch.Tensor = self.model(*[inputs[place] for place in self._places])
+        return logits(found.float(), *self._scale) if self._scale else found.float()
+
+
+def teach(loop: Loop, taught: Taught | None) -> Loop:
+    """A loop whose objective asks the teacher about each batch."""
+    if taught is not None:
+        loop.objective.teacher = Teacher(taught, loop.fields, loop.device)  # type: ignore[attr-defined]
+    return loop

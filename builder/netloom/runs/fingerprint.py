@@ -1,0 +1,63 @@
+"""What has to be the same for a run to come out the same, kept with it; and doing it again to see."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from netloom.document import Project, dumps, write_bytes
+
+PACKAGES = ("torch", "numpy", "safetensors", "scikit-learn", "pandas", "networkx", "streamlit", "captum")
+ENVIRONMENT = "environment.json"
+
+
+def environment(project: Project, text: str) -> dict[str, Any]:
+    """What a run stands on, as far as it is known before it has a worker: `text` is its generated source."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: found for name in PACKAGES if (found := _version(name))},
+        "seed": project.training.seed,
+        "document": digest(dumps(project)),
+        "code": digest(text),
+    }
+
+
+def machine(threads: int, fingerprint: str) -> dict[str, Any]:
+    """What only the worker knows: where it computes, and on which data."""
+    return {"threads": threads, "processor": processor(), "cores": os.cpu_count(), "data": fingerprint}
+
+
+def note_machine(folder: Path, fingerprint: str) -> None:
+    """Add to a run's environment what only its worker knows."""
+    import torch
+
+    path = folder / ENVIRONMENT
+    known = json.loads(path.read_text()) if path.exists() else {}
+    write_bytes(path, json.dumps({**known, **machine(torch.get_num_threads(), fingerprint)}, indent=1).encode())
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def processor() -> str:
+    """The processor's name; kinds of processors round differently."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,200 @@
+"""A good learning rate by trying all of them in one short run: the range test of https://arxiv.org/abs/1506.01186.
+
+Every step takes a rate that is a little larger than the one before. Too small ones leave the loss where it is, good
+ones let it fall, too large ones throw it up; the rate where it falls fastest is the one to begin with.
+`look_for_rate` has a worker look for it in a process of its own, as the page asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.compile import CompileError, source
+from netloom.data import prepare, schema
+from netloom.document import Project, read, write
+from netloom.runs.processes import Worker, ended, take, tell
+from netloom.training.device import threads
+from netloom.training.loop import DivergedError, Loop, Watch, begin
+from netloom.training.objectives import OBJECTIVES
+from netloom.validation import analyse
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+LOWEST, HIGHEST = 1e-6, 10.0
+# About twenty rates in every power of ten; longer than a minute is more than a guess is worth.
+STEPS, LIMIT_S = 140, 60.0
+# The loss of a batch sways; as in the paper's code, a running mean is read. Four times the lowest is the end.
+SMOOTHING, ENOUGH = 0.9, 4.0
+# The slope at a rate is that of a line through so many rates on either side. Less of a fall than that is none.
+AROUND, FALLS = 4, 0.02
+DOCUMENT, FOUND = "project.json", "found.jsonl"
+FORGET_S = 86_400.0
+# Processes that this one started, so that none stays behind as a zombie.
+_children: dict[Path, Worker] = {}
+
+
+@dataclass(frozen=True)
+class Rates:
+    """`losses` of steps at `rates`; `smooth` is what is read. `problem` says why nothing could be tried."""
+
+    rates: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    done: bool = False
+    problem: str = ""
+
+    @property
+    def smooth(self) -> list[float]:
+        """Running means of the losses, freed of their pull towards 0."""
+        mean, found = 0.0, list[float]()
+        for count, loss in enumerate(self.losses, 1):
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+            found.append(mean / (1 - SMOOTHING**count))
+        return found
+
+    @property
+    def suggested(self) -> float | None:
+        """The rate at which the loss falls fastest, to two digits; None where it does not fall."""
+        smooth, logs = np.array(self.smooth), np.log10(np.array(self.rates))
+        if len(smooth) < 4 * AROUND:
+            return None
+        lowest = int(smooth.argmin())
+        if smooth[: lowest + 1].max() - smooth[lowest] < FALLS * abs(smooth[: lowest + 1].max()):
+            return None
+        places = range(AROUND, max(min(lowest + 1, len(smooth) - AROUND), AROUND + 1))
+        slopes = [
+            np.polyfit(logs[at - AROUND : at + AROUND + 1], smooth[at - AROUND : at + AROUND + 1], 1)[0]
+            for at in places
+        ]
+        return float(f"{self.rates[places[int(np.argmin(slopes))]]:.1e}")
+
+
+class _Climb(Watch):
+    """Raises the learning rate after every step, until the loss has."""
+
+    def __init__(self, tell: Callable[[float, float], None], limit_s: float) -> None:
+        self._tell, self._until = tell, time.monotonic() + limit_s
+        self._losses: list[float] = []
+        self._rate = LOWEST
+
+    def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
+        loss = learn(*batch)
+        self._losses.append(float(loss))
+        return loss
+
+    def poll(self, loop: Loop) -> bool:
+        if not self._losses or not math.isfinite(self._losses[-1]):
+            return False
+        self._tell(self._rate, self._losses[-1])
+        smooth = Rates(losses=self._losses).smooth
+        worse = len(smooth) > 10 and smooth[-1] - min(smooth) > (ENOUGH - 1) * abs(min(smooth))
+        if len(self._losses) >= STEPS or worse or time.monotonic() > self._until:
+            return False
+        self._rate = loop.learning_rate = LOWEST * (HIGHEST / LOWEST) ** (len(self._losses) / (STEPS - 1))
+        return True
+
+
+def refusal(project: Project) -> str:
+    """Why there is nothing to try for a project, or nothing."""
+    objective = OBJECTIVES.get(project.training.objective)
+    if objective is not None and objective.acts:
+        return "An agent learns from what it does, whose loss says little about the learning rate."
+    return "" if project.data.dataset else "Choose data first."
+
+
+def find_rate(
+    project: Project, data: Prepared, tell: Callable[[float, float], None] | None = None, limit_s: float = LIMIT_S
+) -> Rates:
+    """Try rates on the training rows of a project. `tell` is told each rate and its loss. Its weights are lost.
+
+    Raises:
+        CompileError: the network has errors, or does not fit the data.
+        TrainingError: a setting does not fit.
+    """
+    analysis = analyse(project, data.schema)
+    if analysis.errors:
+        raise CompileError(analysis.errors)
+    plain = {"schedule": "constant", "schedule_settings": {}, "warmup": 0, "compile": "off", "early_stopping": None}
+    known = {key: value for key, value in plain.items() if key in type(project.training).model_fields}
+    training = project.training.model_copy(
+        update={**known, "learning_rate": LOWEST, "epochs": STEPS, "start": "", "average": None}
+    )
+    loop = begin(project.model_copy(update={"training": training}), source(project, analysis), data)
+    rates, losses = list[float](), list[float]()
+
+    def take(rate: float, loss: float) -> None:
+        rates.append(rate)
+        losses.append(loss)
+        if tell is not None:
+            tell(rate, loss)
+
+    with contextlib.suppress(DivergedError):
+        loop.run(_Climb(take, limit_s))
+    return Rates(rates, losses, done=True)
+
+
+def look_for_rate(home: Path, project: Project) -> Path:
+    """Begin to look in a process of its own. Returns the folder whose file `read_rates` reads."""
+    place = home / "rates"
+    for old in place.iterdir() if place.exists() else ():
+        with contextlib.suppress(OSError):  # another process may have removed it
+            if time.time() - old.stat().st_mtime > FORGET_S:
+                shutil.rmtree(old, ignore_errors=True)
+    folder = place / uuid.uuid4().hex
+    folder.mkdir(parents=True)
+    write(folder / DOCUMENT, project)
+    _children[folder] = child = take(home)
+    tell(child, {"rates": str(folder), "threads": threads()})
+    return folder
+
+
+def read_rates(folder: Path) -> Rates:
+    """What has been found so far."""
+    child = _children.get(folder)
+    gone = child is not None and ended(child)
+    try:
+        text = (folder / FOUND).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = ""
+    if gone:
+        _children.pop(folder, None)
+    lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    points = [line for line in lines if "rate" in line]
+    end: dict[str, Any] = next((line for line in lines if "done" in line), {})
+    return Rates(
+        [line["rate"] for line in points],
+        [line["loss"] for line in points],
+        bool(end) or gone,
+        str(end.get("problem", "" if end or not gone else "The process that looked for a rate is gone; try again.")),
+    )
+
+
+def main(home: Path, folder: Path) -> None:
+    """Look for the rate of the document in `folder`, and write down every step."""
+    with (folder / FOUND).open("a", encoding="utf-8", buffering=1) as file:
+
+        def tell(rate: float, loss: float) -> None:
+            file.write(json.dumps({"rate": rate, "loss": loss}) + "\n")
+
+        problem = ""
+        try:
+            project = read(folder / DOCUMENT)
+            schema(project.data, home)
+            find_rate(project, prepare(project.data, home), tell)
+        except Exception as error:
+            lines = str(error).strip().splitlines()
+            problem = lines[0][:500] if lines else type(error).__name__
+        file.write(json.dumps({"done": True, "problem": problem}) + "\n")

@@ -1,0 +1,214 @@
+"""The list of runs made anew from their folders, where the database was lost: deleted, emptied, or another one.
+
+Folders hold the document, the weights, what was measured and, of runs that ended, the curves. What was in the database
+alone is lost: versions of projects, sweeps as such, and the library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from netloom.document import DocumentError, Project, read
+from netloom.runs.records import curves, keep_record, moment, record
+from netloom.runs.run_reporter import LOG
+from netloom.store import Store, StoreError
+from netloom.store.states import ENDED
+from netloom.training import checkpoints
+from netloom.training.weight_files import CheckpointError, metadata
+
+DOCUMENT = "project.json"
+# So long a folder has to be there: one that is being filled belongs to a run that is about to be listed.
+SETTLED_S = 10.0
+# How the best measure is named in the header of the best weights.
+_MEASURED = "validation_"
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What a rebuild came to: runs and projects that are listed again, and why some folders were left out."""
+
+    runs: int
+    projects: int
+    left_out: tuple[str, ...]
+
+    def sentence(self) -> str:
+        runs = f"{self.runs:,} run{'s'[: self.runs != 1]}"
+        projects = f"{self.projects:,} project{'s'[: self.projects != 1]}"
+        left = f" Left out: {'; '.join(self.left_out)}." if self.left_out else ""
+        return f"{runs} and {projects} are listed again.{left}"
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a folder tells of its run."""
+
+    folder: Path
+    project: Project
+    record: dict[str, Any]
+    created_at: datetime
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def is_trial(self) -> bool:
+        return "sweep" in (self.record.get("about") or {})
+
+
+def lost_runs(store: Store) -> list[Path]:
+    """The folders of runs that the database does not list."""
+    folders = [folder for folder in _folders(store.home) if _settled(folder / DOCUMENT)]
+    if not folders:
+        return []
+    known = store.run_ids()
+    return [folder for folder in folders if folder.name not in known]
+
+
+def offer(store: Store) -> str:
+    """A sentence where there are folders of runs that the database does not list; else nothing."""
+    count = len(lost_runs(store))
+    if not count:
+        return ""
+    what = "1 run has its folder" if count == 1 else f"{count:,} runs have their folders"
+    return (
+        f"{what} in {store.home / 'runs'}, but the database does not list {'it' if count == 1 else 'them'}: it was "
+        "deleted or emptied, or NETLOOM_DATABASE_URL named another one. The list can be rebuilt from the folders."
+    )
+
+
+def rebuild(store: Store) -> Rebuilt:
+    """List the runs again whose folders are there, each in its project, which is made anew from the document of its
+    newest run. Runs that are listed are left as they are."""
+    found, left = [], []
+    for folder in lost_runs(store):
+        try:
+            found.append(_look(folder))
+        except DocumentError as error:
+            left.append(f"{folder.name} ({str(error).rstrip('.')})")
+    found.sort(key=lambda item: (not item.is_trial, item.created_at), reverse=True)
+    made: dict[str, str] = {}
+    runs = 0
+    for item in found:
+        project_id = str(item.record.get("project_id") or "")
+        key = project_id or item.project.name
+        try:
+            if key not in made and not (project_id and store.has_project(project_id)):
+                made[key] = store.create_project(item.project, project_id=project_id or None)
+            _list(store, item, made.get(key, project_id))
+            runs += 1
+        except StoreError as error:
+            left.append(f"{item.id} ({str(error).rstrip('.')})")
+    return Rebuilt(runs, len(made), tuple(left))
+
+
+def _folders(home: Path) -> Iterator[Path]:
+    try:
+        names = sorted(entry.name for entry in (home / "runs").iterdir())
+    except OSError:
+        return
+    for name in names:
+        try:
+            if str(uuid.UUID(name)) == name:
+                yield home / "runs" / name
+        except ValueError:
+            continue
+
+
+def _settled(document: Path) -> bool:
+    try:
+        return time.time() - document.stat().st_mtime >= SETTLED_S
+    except OSError:
+        return False
+
+
+def _look(folder: Path) -> _Found:
+    """Raises: DocumentError: its document cannot be read."""
+    known, project = record(folder), read(folder / DOCUMENT)
+    begun = known.get("created_at") or _events(folder).get("start", {}).get("at")
+    written = datetime.fromtimestamp((folder / DOCUMENT).stat().st_mtime, UTC)
+    return _Found(folder, project, known, begun if isinstance(begun, datetime) else moment(begun) or written)
+
+
+def _list(store: Store, item: _Found, project_id: str) -> None:
+    """Put a run back into the list."""
+    known, events = item.record, _events(item.folder)
+    end = events.get("end", {})
+    state = end.get("state") if end.get("state") in ENDED else known.get("state")
+    reason = str((end if end.get("state") in ENDED else known).get("reason") or "")
+    if state not in ENDED:
+        state, reason = "failed", _cut_off(item.folder)
+    step, epoch = _progress(item.folder, events)
+    run = {
+        "title": str(known.get("title") or item.project.name),
+        "owner": str(known.get("owner") or ""),
+        "notes": str(known.get("notes") or ""),
+        "tags": [str(tag) for tag in known.get("tags") or ()],
+        "about": known.get("about") or {},
+        "summary": {**_measured(item.folder), **(known.get("summary") or {})},
+        "epoch": max(epoch, int(known.get("epoch") or 0)),
+        "step": max(step, int(known.get("step") or 0)),
+        "total_steps": int(known.get("total_steps") or step),
+        "created_at": item.created_at,
+        "started_at": known.get("started_at"),
+        "ended_at": known.get("ended_at") or moment(end.get("at")),
+    }
+    store.restore_run(item.id, project_id, item.project, state, reason, **run)
+    store.add_points(item.id, curves(item.folder))
+    keep_record(store, item.id)
+
+
+def _cut_off(folder: Path) -> str:
+    try:
+        whole = checkpoints.weights_file(folder, "last").exists()
+    except (FileNotFoundError, CheckpointError):
+        whole = False
+    goes_on = "goes on from its last checkpoint" if whole else "begins anew, as it has no checkpoint"
+    return f"The database was lost while this run trained. Resume it: it {goes_on}."
+
+
+def _progress(folder: Path, events: dict[str, dict[str, Any]]) -> tuple[int, int]:
+    """The step and the whole epochs at the last checkpoint."""
+    last = events.get("checkpoint", {})
+    return int(last.get("step") or 0), int(last.get("epoch") or 0)
+
+
+def _measured(folder: Path) -> dict[str, Any]:
+    """What the files tell of how good a run was."""
+    found: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        found["test"] = json.loads((folder / "evaluation.json").read_bytes())["metrics"]
+    with contextlib.suppress(ValueError, KeyError, TypeError, StopIteration):
+        facts = json.loads(metadata(folder / "best.safetensors")["facts"])
+        name = next(name for name in facts if name.startswith(_MEASURED))
+        best = {"epoch": facts["epoch"], "step": facts["step"], "loss": facts[name]}
+        found["best"] = {**best, "measure": name.removeprefix(_MEASURED)}
+    return found
+
+
+def _events(folder: Path) -> dict[str, dict[str, Any]]:
+    """Of each kind of event in a run's log the last one; an end counts only where nothing was started after it."""
+    found: dict[str, dict[str, Any]] = {}
+    try:
+        lines = (folder / LOG).read_text(errors="replace").splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        try:
+            event = json.loads(line)
+            kind = str(event["event"])
+        except (ValueError, KeyError, TypeError):  # the last line of a machine that lost its power
+            continue
+        if kind == "start":
+            found.pop("end", None)
+            event = found.get("start", event)
+        found[kind] = event
+    return found

@@ -1,0 +1,174 @@
+"""Doing a run again from its folder, and comparing the two number by number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from netloom.document import read
+from netloom.runs.comparison import BATCH_LOSSES
+from netloom.runs.continuation import DOCUMENT
+from netloom.runs.control import start
+from netloom.runs.fingerprint import ENVIRONMENT
+from netloom.store import Points, Run, Store, StoreError
+from netloom.training import checkpoints
+from netloom.training.initialization import FILE
+
+_WORDS = {
+    "threads": "the number of threads",
+    "data": "the data (its fingerprint)",
+    "code": "the code that Netloom writes for the document",
+    "document": "the document",
+    "processor": "the processor",
+    "platform": "the operating system",
+    "python": "Python",
+}
+_HARMLESS = ("cores", "streamlit", "captum", "networkx")
+# What other values follow from: rounding, and kernels that are chosen by the machine.
+Key = tuple[int, str, str]
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """How a run compares with the one that it repeats. `points` were compared, `equal` of them bit for bit; `first` is
+    the first that differs, as {step, split, name, then, now}; `causes` are what differs around them."""
+
+    original: str
+    repeated: str
+    points: int
+    equal: int
+    first: dict[str, Any] | None
+    weights_equal: bool | None
+    causes: tuple[str, ...]
+
+    @property
+    def same(self) -> bool:
+        return self.points > 0 and self.equal == self.points and self.weights_equal is not False
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "same": self.same}
+
+    def sentence(self) -> str:
+        """The comparison in words."""
+        if self.points == 0:
+            return "There is no point that both runs have, so nothing could be compared."
+        if self.same:
+            weights = ", and so are the weights" if self.weights_equal else ""
+            return f"All {self.points:,} points of the curves are the same, bit for bit{weights}."
+        if self.first is None:
+            text = f"All {self.points:,} points are the same, but the weights are not."
+        else:
+            first = self.first
+            text = (
+                f"{self.points - self.equal:,} of {self.points:,} points differ, first the {first['split']} "
+                f"{first['name']} at step {first['step']:,}: {first['then']!r} then, {first['now']!r} now."
+            )
+        why = "; ".join(self.causes)
+        return f"{text} What differs: {why}." if why else f"{text} Nothing that Netloom knows of differs."
+
+
+def again(store: Store, run_id: str, *, owner: str | None = None) -> str:
+    """Start a run that was, once more, from its folder. Returns the new run's id.
+
+    Raises:
+        StoreError: its folder is gone.
+    """
+    run = store.run(run_id)
+    folder = Path(store.run_folder(run_id))
+    if not (folder / DOCUMENT).exists():
+        raise StoreError("The folder of this run is gone, so it cannot be done again.")
+    first = folder / FILE
+    about = {"again": run_id}
+    title = f"{run.title[:180]}, again"
+    weights = first if first.exists() else None
+    owner = run.owner if owner is None else owner
+    return start(store, run.project_id, read(folder / DOCUMENT), title=title, owner=owner, about=about, weights=weights)
+
+
+def compared(store: Store, original: Run, repeated: Run) -> Repetition:
+    """The curves of two runs, point by point, and their last weights; batches' losses are left out, because the clock
+    decides over how many steps each is a mean."""
+    then, now = _values(store.points(original.id)), _values(store.points(repeated.id))
+    keys = [key for key in then if key in now]
+    off = [key for key in keys if then[key] != now[key]]
+    first = None
+    if off:
+        step, split, name = min(off)
+        first = {"step": step, "split": split, "name": name, "then": then[min(off)], "now": now[min(off)]}
+    folders = Path(store.run_folder(original.id)), Path(store.run_folder(repeated.id))
+    complete = len(then) == len(now)
+    weights = _same_weights(*folders) if complete else None
+    causes = (*_around(*folders), *_by_hand(original, folders[0]), *([] if complete else [_unlike(then, now)]))
+    return Repetition(original.id, repeated.id, len(keys), len(keys) - len(off), first, weights, causes)
+
+
+def _values(points: Points) -> dict[Key, float]:
+    rows = zip(points.step, points.split, points.name, points.value, strict=True)
+    return {(step, split, name): value for step, split, name, value in rows if name not in BATCH_LOSSES}
+
+
+def _unlike(then: Mapping[Key, float], now: Mapping[Key, float]) -> str:
+    return f"the length of the curves ({len(then):,} points then, {len(now):,} now)"
+
+
+def _around(then: Path, now: Path) -> list[str]:
+    """What the two runs stood on that is not the same."""
+    one, other = _environment(then), _environment(now)
+    found = []
+    for name in dict.fromkeys([*one, *other]):
+        if name in _HARMLESS or one.get(name) == other.get(name):
+            continue
+        if name in ("data", "code", "document"):
+            found.append(_WORDS[name])
+        else:
+            found.append(
+                f"{_WORDS.get(name, name)} ({one.get(name, 'not kept')} then, {other.get(name, 'not kept')} now)"
+            )
+    return found
+
+
+def _by_hand(run: Run, folder: Path) -> list[str]:
+    """What was done to the first run on its way, which the second does without."""
+    found = []
+    for line in _log(folder):
+        if line.get("event") == "command" and line.get("kind") in ("learning_rate", "schedule"):
+            what = "learning rate" if line["kind"] == "learning_rate" else "schedule"
+            found.append(f"the {what} was changed by hand at step {line.get('step', 0):,}")
+    for extension in run.about.get("extended", ()):
+        found.append(f"it was extended after epoch {extension['at']}")
+    return found
+
+
+def _same_weights(then: Path, now: Path) -> bool | None:
+    import torch
+
+    try:
+        one, other = checkpoints.weights(then, "last"), checkpoints.weights(now, "last")
+    except (OSError, ValueError):
+        return None
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / ENVIRONMENT).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _log(folder: Path) -> list[dict[str, Any]]:
+    try:
+        lines = (folder / "log.jsonl").read_text().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            found.append(json.loads(line))
+        except ValueError:  # the last line of a machine that lost its power
+            continue
+    return [line for line in found if isinstance(line, dict)]

@@ -1,0 +1,329 @@
+"""The thread of a worker that speaks with the store, so that the loop never waits for a disk."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import threading
+import time
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from netloom.core import log
+from netloom.document import read, write
+from netloom.runs.checkpoint_interval import Spacing
+from netloom.runs.energy import Meter
+from netloom.runs.limits import Guard, RunLimits, resident
+from netloom.runs.setting_changes import ChangeLog
+from netloom.runs.snapshots import due, keep
+from netloom.runs.trial import TrialWatch
+from netloom.store import Lost, Missing, Run, Store, StoreError
+from netloom.store.runs import remove_folder
+from netloom.training import checkpoints
+from netloom.training.diagnostics.observer import Observer
+from netloom.training.loop import Loop, TrainingError, Watch
+from netloom.training.throughput import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import torch
+
+POLL_S = 0.1
+# How often the store is asked for commands, which takes longer than to see whether there are points.
+ASK_S = 0.2
+FLUSH_S = 0.25
+HEARTBEAT_S = 1.0
+# A run saves itself this often; where that takes more than this share of its time more seldom, but at last then.
+CHECKPOINT_EVERY_S, CHECKPOINT_SHARE, CHECKPOINT_AT_LAST_S = 5.0, 0.05, 600.0
+LOG = "log.jsonl"
+
+
+class Link(Watch):
+    """Between the loop and the store: points out, commands in, a heartbeat."""
+
+    def __init__(self, store: Store, run: Run, folder: Path, observer: Observer, limits: RunLimits) -> None:
+        self.store, self.run_id, self.folder, self._claim = store, run.id, folder, run.claim
+        self.limits, self._guard = limits, Guard(limits, folder)
+        self._until = time.monotonic() + limits.wall_s if limits.wall_s else math.inf
+        self._over = False
+        self.log = partial(log.write, folder / LOG)
+        self.observer = observer
+        self._points: list[tuple[int, int, str, str, float, float]] = []
+        self._commands: list[tuple[str, float | None, str]] = []
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._facts: dict[str, Any] = {}
+        self._state: dict[str, Any] = {"epoch": 0, "step": 0}
+        self._spacing = Spacing(CHECKPOINT_EVERY_S, CHECKPOINT_AT_LAST_S, CHECKPOINT_SHARE)
+        self._best_step = -1
+        self._speed = Pace()
+        self._resting = False
+        self._meter = Meter(run.summary)
+        self._trial = TrialWatch(store, run) if run.sweep_id else None
+        self._problem = ""
+        self._thread = threading.Thread(target=self._serve, name="link", daemon=True)
+
+    def start(self, loop: Loop) -> None:
+        self._facts |= {
+            "total_steps": loop.total_steps,
+            "steps_per_epoch": loop.steps_per_epoch,
+            "rows_per_step": loop.batch_size,
+            "objective": loop.objective.name,
+            "titles": loop.titles,
+            "device": loop.device,
+            "learning_rate": loop.learning_rate,
+        }
+        self._state = {"epoch": loop.epoch, "step": loop.step}  # a run that goes on does not begin at 0
+        self._best_step = loop.best.step if loop.best.weights else -1
+        if loop.best.weights:
+            self._note_best(loop)
+        run = self.store.run(self.run_id)
+        self._changes = ChangeLog(run, loop.step)
+        self._facts |= self._changes.facts()
+        self.observer.begin(loop, run.summary.get("warnings", []), self.store.points(self.run_id))
+        if loop.step == 0:
+            with self._spacing.writing():
+                keep(self.folder, 0, 0, loop.model.state_dict())
+        self._thread.start()
+
+    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+        now = time.time()
+        with self._lock:
+            self._points += [(step, epoch, split, name, value, now) for name, value in values.items()]
+        self.observer.record(step, epoch, split, values)
+        if self._trial and split == "validation":
+            self._trial.take(epoch, values)
+
+    def poll(self, loop: Loop) -> bool:
+        self._state = {"epoch": loop.epoch, "step": loop.step}
+        if self._commands:
+            return self._obey(loop)
+        if self._trial and self._trial.pruned:
+            return False
+        if self._problem:
+            raise TrainingError(self._problem)
+        if self._late():
+            return False
+        if self._spacing.due():
+            self.checkpoint(loop)
+        return True
+
+    def note(self, kind: str, sentence: str) -> None:
+        self.log(kind, said=sentence)
+        self._facts["notes"] = [*self._facts.get("notes", []), sentence]
+
+    def epoch_done(self, loop: Loop) -> None:
+        self._state = {"epoch": loop.epoch, "step": loop.step}
+        self._facts["rate"] = loop.rate
+        self._note_best(loop)
+        self.observer.epoch_done(loop)
+        if due(loop.epoch):
+            with self._spacing.writing():
+                keep(self.folder, loop.epoch, loop.step, loop.model.state_dict())
+
+    def _note_best(self, loop: Loop) -> None:
+        best = {"loss": loop.best.value, "epoch": loop.best.epoch, "step": loop.best.step}
+        self._facts["best"] = {**best, "measure": loop.monitor}
+
+    @property
+    def ending(self) -> str:
+        """Why the run was stopped, where nobody asked for it."""
+        if self._over:
+            return self.limits.too_long
+        return self._trial.pruned if self._trial else ""
+
+    def _late(self) -> bool:
+        self._over = self._over or time.monotonic() > self._until
+        return self._over
+
+    def tell(self, **facts: Any) -> None:
+        """Put more into what the store knows of this run, with the next heartbeat."""
+        self._facts.update(facts)
+
+    def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
+        if time.monotonic() < self.observer.due:  # on short steps each call counts
+            return learn(*batch)
+        return self.observer.learn(learn, *batch)
+
+    def checkpoint(self, loop: Loop) -> None:
+        """Save everything; what the curves hold up to here is written first, so that none of it is lost on resume.
+
+        Raises:
+            Lost: the run is not this worker's any more, and another may write to its folder.
+        """
+        with self._spacing.writing(checkpoint=True):
+            loop.flush(self)
+            if not self._write() and self._claim is not None:
+                self.store.held(self.run_id, self._claim)
+            if loop.best.weights and loop.best.step != self._best_step:
+                measure = f"validation_{loop.monitor}"
+                facts = {"epoch": loop.best.epoch, "step": loop.best.step, measure: loop.best.value}
+                checkpoints.save_best(self.folder, loop.best.weights, facts)
+                self._best_step = loop.best.step
+            checkpoints.save(self.folder, loop.step, loop.checkpoint())
+        self.log("checkpoint", step=loop.step, epoch=loop.epoch)
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._guard.finish()
+        try:
+            self._write()
+            self._beat()
+        except StoreError as error:  # how the run ended is told afterwards, and tried for longer
+            self._complain(error)
+
+    def _obey(self, loop: Loop) -> bool:
+        """Carry out what has been asked for. Returns false where the run has to stop."""
+        for kind in self._told(loop):
+            if kind == "stop":
+                return False
+            if kind == "pause":
+                self.checkpoint(loop)
+                self.store.change_state(self.run_id, "paused", holding=self._claim)
+                self._resting = True
+                if not self._wait(loop):
+                    return False
+                self._speed.pause()
+                self._resting = False
+                self.store.change_state(self.run_id, "running", holding=self._claim)
+        return True
+
+    def _wait(self, loop: Loop) -> bool:
+        """Sleep until the run may go on. Returns false where it has to stop instead."""
+        while True:
+            for kind in self._told(loop):
+                if kind in ("resume", "stop"):
+                    return kind == "resume"
+            if self._late():
+                return False
+            time.sleep(POLL_S / 2)
+
+    def _told(self, loop: Loop) -> Iterator[str]:
+        """Change rate and schedule as it was asked for, and hand on what else was."""
+        while self._commands:
+            kind, value, text = self._commands.pop(0)
+            self.log("command", kind=kind, value=value, text=text, step=loop.step)
+            if kind == "learning_rate" and value is not None:
+                self._set_learning_rate(loop, value)
+            elif kind == "schedule":
+                self._set_schedule(loop, text)
+            else:
+                yield kind
+            self._facts["rate"] = loop.rate
+
+    def _set_learning_rate(self, loop: Loop, value: float) -> None:
+        self._changed("learning_rate", loop.learning_rate, value, loop)
+        loop.learning_rate = self._facts["learning_rate"] = value
+        self.checkpoint(loop)  # so that a run that dies goes on with it
+
+    def _set_schedule(self, loop: Loop, name: str) -> None:
+        """Also in the run's own document, so that a run that dies goes on with it."""
+        self._changed("schedule", loop.training.schedule, name, loop)
+        loop.training = loop.training.model_copy(update={"schedule": name})
+        path = self.folder / "project.json"
+        write(path, read(path).model_copy(update={"training": loop.training}))
+        self._facts["schedule"] = name
+        self.checkpoint(loop)
+
+    def _changed(self, setting: str, old: Any, new: Any, loop: Loop) -> None:
+        self._changes.add(setting, old, new, loop.step, loop.epoch)
+        self._facts |= self._changes.facts()
+
+    def _serve(self) -> None:
+        flushed = beat = asked = 0.0
+        while not self._closed.wait(POLL_S):
+            try:
+                now = time.monotonic()
+                if now - asked > ASK_S:
+                    new = self.store.take_commands(self.run_id, holding=self._claim)
+                    self._commands += [(item.kind, item.value, item.text) for item in new]
+                    asked = now
+                if now - flushed > FLUSH_S and self._write():  # so that the first points wait for nothing
+                    flushed = now
+                if now - beat > HEARTBEAT_S:
+                    self._problem = self._problem or self._guard.problem()
+                    self._beat()
+                    beat = now
+            except Missing:
+                self._give_up()
+            except Lost:  # it may train elsewhere by now, in this very folder
+                os._exit(0)
+            except Exception as error:
+                # The store may be locked for a moment; the points wait here and are tried again.
+                self._complain(error)
+                time.sleep(HEARTBEAT_S)
+
+    def _complain(self, error: Exception) -> None:
+        with contextlib.suppress(OSError, MemoryError):  # the log is on the disk that may be full
+            self.log("store", problem=repr(error))
+
+    def _give_up(self) -> None:
+        """End at once: the run was deleted, so there is nobody to train for and nowhere to write to. Or the database
+        was; then the folder stays, and the run can be listed again."""
+        clear(self.folder)
+        os._exit(0)
+
+    def _write(self) -> bool:
+        """Write the points that wait. Returns whether there were any."""
+        with self._lock:
+            points, self._points = self._points, []
+            try:
+                if points:
+                    self.store.add_points(self.run_id, points, holding=self._claim)
+            except Exception:
+                self._points = points + self._points
+                raise
+        return bool(points)
+
+    def _beat(self) -> None:
+        system = _system()
+        self._facts.update(system)
+        self._facts.update(self._meter.stop() if self._closed.is_set() else self._meter.read())
+        if not self._resting:
+            self._speed.update(self._state["step"])
+        rate = self._speed.steps_per_s
+        left = self._facts["total_steps"] - self._state["step"]
+        self._facts["steps_per_s"] = rate
+        self._facts["eta_s"] = left / rate if rate else None
+        self._facts["eta_range_s"] = self._speed.left(left)
+        self._facts["speeds"] = self._speed.history
+        self._facts["warnings"] = self.observer.notices
+        self.store.heartbeat(self.run_id, holding=self._claim, **self._state, summary=dict(self._facts))
+
+
+def _system() -> dict[str, Any]:
+    """What this process and its device use: shares between 0 and 1, memory in bytes."""
+    import torch
+
+    process = _process()
+    memory = resident(process)
+    facts: dict[str, Any] = {
+        "cpu_share": process.cpu_percent() / 100,
+        "memory_bytes": memory,
+        "memory_share": memory / psutil.virtual_memory().total,
+    }
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        facts |= {"gpu": torch.cuda.get_device_name(), "gpu_memory_bytes": total - free, "gpu_memory_total": total}
+    return facts
+
+
+@cache
+def _process() -> psutil.Process:
+    """This process; its share of the processor is counted from one look to the next, so it has to be the same one."""
+
+    return psutil.Process()
+
+
+def clear(folder: Path) -> None:
+    """Remove what was written into the folder of a run that was deleted. Where its document is there, nobody has
+    deleted the run, or whoever did is about to remove the rest: it is the database that was lost."""
+    if not (folder / "project.json").exists():
+        remove_folder(folder)

@@ -1,0 +1,349 @@
+"""What of a document can be searched, and the document with values put in.
+
+A path is training.learning_rate, data.validation, main.linear_1.units (network, node, parameter), or
+block.parameters.width. A search space gives each path {low, high, log, step} or {choices}.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, get_args
+
+import annotated_types
+
+from netloom.core.text import natural
+from netloom.document import DataChoice, DocumentError, Edit, EditError, Project, Training, apply
+from netloom.document.loss_settings import Aiming
+from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
+from netloom.document.rl_settings import USED, Agent
+from netloom.layers import FormField, ParameterError, form, registry
+from netloom.training.objectives import OBJECTIVES
+
+MAX_PATHS = 50
+MAX_CHOICES = 1_000
+POINTS = 5
+_NAMED = {"optimizer": tuple(OPTIMIZERS), "schedule": tuple(SCHEDULES)}
+_HIDDEN = ("start", "objective", "device", "dataset", "options", "compile", "folds", "fold", "split", "epochs")
+_KINDS = ("int", "float", "bool", "choice")
+Space = Mapping[str, Mapping[str, Any]]
+
+
+class SpaceError(ValueError):
+    """A search space that cannot be searched; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Something of a document that can be searched: where it is, what it is now, and a range to begin with."""
+
+    path: str
+    title: str
+    value: Any
+    proposal: dict[str, Any]
+
+
+def searchable(project: Project) -> list[Parameter]:
+    """All parameters that a sweep can choose, read off the declarations of the document and of its layers."""
+    found = [*_section("training", project.training, Training), *_agent(project.training)]
+    found += _section("data", project.data, DataChoice)
+    for name, network in project.networks.items():
+        for key, value in network.parameters.items():
+            title = f"{name}: {key}"
+            found.append(Parameter(f"{name}.parameters.{key}", title, value, _around(value, None)))
+        for key in sorted(network.nodes, key=natural):
+            found += _node(project, name, key)
+    return found
+
+
+def checked(project: Project, space: Space) -> dict[str, dict[str, Any]]:
+    """A search space as it is kept.
+
+    Raises:
+        SpaceError: it is empty, names what is not there, or a range is none.
+    """
+    if not isinstance(space, Mapping) or not space:
+        raise SpaceError(
+            'A search space is a JSON object such as {"training.learning_rate": {"low": 0.001, "high": 1}}.'
+        )
+    if len(space) > MAX_PATHS:
+        raise SpaceError(f"A sweep searches at most {MAX_PATHS} parameters, received {len(space)}.")
+    found = {}
+    for path, spec in space.items():
+        current = value_of(project, str(path))
+        if not isinstance(spec, Mapping):
+            raise SpaceError(f"{path} takes an object with low and high, or with choices, received {spec!r:.60}.")
+        found[str(path)] = (
+            _choices(path, spec) if "choices" in spec else _range(path, spec, _is_whole(project, path, current))
+        )
+    return found
+
+
+def value_of(project: Project, path: str) -> Any:
+    """What stands at a path.
+
+    Raises:
+        SpaceError: there is no such place.
+    """
+    first, _, rest = path.partition(".")
+    if first in ("training", "data"):
+        value: Any = getattr(project, first).model_dump(mode="json")
+        for part in rest.split("."):
+            # What stands within a section may be free settings, which have no value until one is given.
+            if not isinstance(value, dict) or (part not in value and "." not in rest):
+                names = ", ".join(getattr(project, first).model_dump())
+                raise SpaceError(f"There is no {path!r} in this document; {first} has {names}.")
+            value = value.get(part)
+        return value
+    if first not in project.networks:
+        known = ", ".join(["training", "data", *project.networks])
+        raise SpaceError(f"There is no {path!r} in this document; a path begins with one of {known}.")
+    network = project.networks[first]
+    second, _, name = rest.partition(".")
+    if second == "parameters" and name in network.parameters:
+        return network.parameters[name]
+    node = network.nodes.get(second)
+    if node is None:
+        raise SpaceError(f"There is no node {second!r} in the network {first!r} for {path!r}.")
+    field = _field(node.type, name)
+    if field is None:
+        names = ", ".join(item.name for item in form(registry()[node.type])) if node.type in registry() else ""
+        raise SpaceError(f"{second} has no parameter {name!r}; it has {names or 'none'}.")
+    return node.params.get(name, field.default)
+
+
+def edit(project: Project, assigned: Mapping[str, Any]) -> Edit:
+    """The one edit that puts values into a document."""
+    sections: dict[str, dict[str, Any]] = {}
+    exposed: dict[str, dict[str, Any]] = {}
+    nodes: list[dict[str, Any]] = []
+    for path, value in assigned.items():
+        first, _, rest = path.partition(".")
+        second, _, name = rest.partition(".")
+        if first in ("training", "data"):
+            section = sections.setdefault(first, {})
+            if name:
+                known = getattr(project, first).model_dump(mode="json")[second]
+                section.setdefault(second, dict(known))[name] = value
+            else:
+                section[second] = value
+        elif second == "parameters":
+            exposed.setdefault(first, dict(project.networks[first].parameters))[name] = value
+        else:
+            nodes.append({"kind": "set", "network": first, "node": second, "params": {name: value}})
+    edits = [{"kind": "project", **sections}] if sections else []
+    edits += [{"kind": "parameters", "network": name, "values": values} for name, values in exposed.items()]
+    return {"kind": "batch", "edits": [*edits, *nodes]}
+
+
+def assign(project: Project, assigned: Mapping[str, Any]) -> Project:
+    """The document with values put in.
+
+    Raises:
+        SpaceError: one of them cannot stand there.
+    """
+    try:
+        return apply(project, edit(project, assigned))
+    except (EditError, DocumentError, ParameterError) as error:
+        raise SpaceError(str(error)) from None
+
+
+def grid(space: Space) -> list[dict[str, Any]]:
+    """Every combination, the last parameter changing fastest; of a range, `points` (else 5) values.
+
+    Raises:
+        SpaceError: there are too many.
+    """
+    axes = [points(spec) for spec in space.values()]
+    size = math.prod(map(len, axes))
+    if size > 100_000:
+        raise SpaceError(f"This grid has {size:,} combinations; take fewer points, or another sampler.")
+    return [dict(zip(space, values, strict=True)) for values in product(*axes)]
+
+
+def points(spec: Mapping[str, Any]) -> list[Any]:
+    """The values of one parameter that a grid tries."""
+    if "choices" in spec:
+        return list(spec["choices"])
+    low, high, count = spec["low"], spec["high"], int(spec.get("points", POINTS))
+    if spec.get("step"):
+        count = min(MAX_CHOICES, int((high - low) / spec["step"] + 1e-9) + 1)
+        found = [low + spec["step"] * place for place in range(count)]
+    elif count == 1:
+        found = [low]
+    elif spec.get("log"):
+        found = [low * (high / low) ** (place / (count - 1)) for place in range(count)]
+    else:
+        found = [low + (high - low) * place / (count - 1) for place in range(count)]
+    return list(dict.fromkeys(round(value) for value in found)) if spec.get("whole") else found
+
+
+def _section(name: str, value: Any, declaration: type) -> list[Parameter]:
+    found = []
+    unread = _unread(value) if isinstance(value, Training) else ()
+    for field in form(declaration) if name != "training" else _training_fields():
+        if field.name in (*_HIDDEN, *unread) or (field.kind not in _KINDS and field.name not in _NAMED):
+            continue
+        current = getattr(value, field.name)
+        if field.name in _NAMED:
+            proposal: dict[str, Any] = {"choices": list(_NAMED[field.name])}
+        else:
+            proposal = _proposal(field, current)
+        found.append(Parameter(f"{name}.{field.name}", f"{name.capitalize()}: {field.label}", current, proposal))
+    return found
+
+
+def _unread(training: Training) -> set[str]:
+    """The settings that the objective does not read, so that to search them would change nothing."""
+    objective = OBJECTIVES.get(training.objective)
+    if objective is None:
+        return set()
+    single = {*Aiming.model_fields, "label_smoothing", "class_weights", "regression_loss"}
+    unread = single - set(objective.takes)
+    if "regression_loss" in unread or training.regression_loss != "huber":
+        unread.add("huber_delta")
+    if "regression_loss" in unread or training.regression_loss != "quantile":
+        unread.add("quantile")
+    return unread | ({"accumulation"} if objective.acts or objective.in_turns or objective.doubles else set())
+
+
+def _agent(training: Training) -> list[Parameter]:
+    """What an agent of the objective reads; nothing where it has none."""
+    fields = {field.name: field for field in form(Agent)}
+    found = []
+    for name in USED.get(training.objective, ()):
+        value = getattr(training.agent, name)
+        found.append(
+            Parameter(f"training.agent.{name}", f"Agent: {fields[name].label}", value, _proposal(fields[name], value))
+        )
+    return found
+
+
+def _training_fields() -> list[FormField]:
+    """The fields of the training section that a form can show; nested ones are none."""
+    return [field for name in Training.model_fields if (field := _one(name)) is not None]
+
+
+def _one(name: str) -> FormField | None:
+    from pydantic import create_model
+
+    info = Training.model_fields[name]
+    made = create_model("One", **{name: (info.annotation, info)})  # type: ignore[call-overload]
+    try:
+        field = form(made)[0]
+    except TypeError:
+        return None
+    # The bounds of one that may be None stand within its annotation.
+    inner = [item for part in get_args(info.annotation) for item in getattr(part, "__metadata__", ())]
+    for bound in (bound for item in inner for bound in getattr(item, "metadata", ())):
+        if isinstance(bound, (annotated_types.Gt, annotated_types.Ge)):
+            low: Any = bound.gt if isinstance(bound, annotated_types.Gt) else bound.ge
+            field = replace(field, minimum=low, exclusive_minimum=isinstance(bound, annotated_types.Gt))
+        elif isinstance(bound, annotated_types.Le):
+            high: Any = bound.le
+            field = replace(field, maximum=high)
+    return field
+
+
+def _node(project: Project, network: str, key: str) -> list[Parameter]:
+    node = project.networks[network].nodes[key]
+    layer = registry().get(node.type)
+    if layer is None or node.type in ("Input", "Output"):
+        return []
+    found = []
+    for field in form(layer):
+        value = node.params.get(field.name, field.default)
+        if (field.kind in _KINDS and not isinstance(value, str | None)) or field.kind == "choice":
+            title = f"{network}: {node.title or key} {field.label.lower()}"
+            found.append(Parameter(f"{network}.{key}.{field.name}", title, value, _proposal(field, value)))
+    return found
+
+
+def _field(kind: str, name: str) -> FormField | None:
+    layer = registry().get(kind)
+    return next((item for item in form(layer) if item.name == name), None) if layer else None
+
+
+def _proposal(field: FormField, value: Any) -> dict[str, Any]:
+    if field.kind == "bool":
+        return {"choices": [False, True]}
+    if field.kind == "choice":
+        return {"choices": list(field.choices)}
+    return _around(value, field)
+
+
+def _around(value: Any, field: FormField | None) -> dict[str, Any]:
+    """A range around a number, within what its declaration allows."""
+    low_bound = field.minimum if field and field.minimum is not None else -math.inf
+    high_bound = field.maximum if field and field.maximum is not None else math.inf
+    whole = field.kind == "int" if field else isinstance(value, int)
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
+        small = max(0.0, low_bound)
+        if field and field.exclusive_minimum and not whole:
+            return {"low": 0.01, "high": min(high_bound, 1.0), "log": True}
+        high = min(high_bound, 10 if whole else 0.5 if high_bound <= 1 else 1.0)
+        return {"low": int(small), "high": int(high), "whole": True} if whole else {"low": small, "high": high}
+    if whole:
+        low, high = max(low_bound, 1, value // 4), min(high_bound, value * 4)
+        return {"low": int(low), "high": int(high), "log": value >= 8, "whole": True}
+    if high_bound <= 1 and value >= 0.01:
+        low = max(0.0, low_bound)
+        return {"low": 0.05 if field and field.exclusive_minimum and low == 0 else low, "high": min(0.9, high_bound)}
+    # In round numbers, also where a tenth is none, as of 0.00001, or the value came from a search.
+    below, above = (float(f"{value * factor:.2g}") for factor in (0.1, 10))
+    return {"low": max(low_bound, below), "high": min(high_bound, above), "log": True}
+
+
+def _is_whole(project: Project, path: str, current: Any) -> bool:
+    first, _, rest = path.partition(".")
+    if first in ("training", "data"):
+        of_agent = first == "training" and rest.startswith("agent.")
+        known = form(Agent) if of_agent else _training_fields() if first == "training" else form(DataChoice)
+        return any(item.name == rest.removeprefix("agent.") and item.kind == "int" for item in known)
+    second, _, name = rest.partition(".")
+    node = project.networks[first].nodes.get(second)
+    found = _field(node.type, name) if node else None
+    return found.kind == "int" if found else isinstance(current, int) and not isinstance(current, bool)
+
+
+def _choices(path: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    choices = spec["choices"]
+    if not isinstance(choices, (list, tuple)) or not 0 < len(choices) <= MAX_CHOICES:
+        raise SpaceError(f"{path}: choices are a list of 1 to {MAX_CHOICES:,} values, received {choices!r:.60}.")
+    try:
+        written = [json.dumps(choice, allow_nan=False) for choice in choices]
+    except (TypeError, ValueError):
+        raise SpaceError(f"{path}: choices are values of JSON.") from None
+    return {"choices": [json.loads(text) for text in dict.fromkeys(written)]}
+
+
+def _range(path: str, spec: Mapping[str, Any], whole: bool) -> dict[str, Any]:
+    known = ("low", "high", "log", "step", "points", "whole")
+    unknown = [str(key) for key in spec if key not in known]
+    if unknown:
+        raise SpaceError(f"{path}: {unknown[0]!r} is not known; a range has low, high, log, step and points.")
+    low, high = spec.get("low"), spec.get("high")
+    if not _number(low) or not _number(high):
+        raise SpaceError(f"{path} takes low and high as numbers, or choices, received {dict(spec)!r:.80}.")
+    if not low < high:  # type: ignore[operator]
+        raise SpaceError(f"{path}: low is below high, received {low} and {high}.")
+    if spec.get("log") and low <= 0:  # type: ignore[operator]
+        raise SpaceError(f"{path}: on a logarithmic scale low is above 0, received {low}.")
+    found: dict[str, Any] = {"low": low, "high": high, "log": bool(spec.get("log", False)), "whole": whole}
+    if whole:
+        found |= {"low": round(low), "high": round(high)}  # type: ignore[arg-type]
+    for key in ("step", "points"):
+        if spec.get(key) is not None:
+            if not _number(spec[key]) or spec[key] <= 0 or (key == "points" and spec[key] > MAX_CHOICES):
+                raise SpaceError(f"{path}: {key} is a number above 0, received {spec[key]!r:.40}.")
+            found[key] = spec[key]
+    if found["log"] and "step" in found:
+        raise SpaceError(f"{path}: a logarithmic scale has no step; say points for a grid.")
+    return found
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,96 @@
+"""A thin series of a run's weights along the way, from which other runs can branch off.
+
+At most `KEEP` of them, evenly spaced over the epochs so far, and never more than `max_bytes` together; beside them
+those that the run began with. They hold weights alone; to go on exactly as if nothing had happened there is the last
+checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netloom.training.checkpoints import separate
+from netloom.training.weight_files import save_weights
+
+if TYPE_CHECKING:
+    import torch
+
+KEEP = 10
+FOLDER = "kept"
+_MAX_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The weights as they were after so many epochs and steps."""
+
+    epoch: int
+    step: int
+    path: Path
+
+    @property
+    def size_bytes(self) -> int:
+        return self.path.stat().st_size
+
+
+def series(folder: Path) -> list[Kept]:
+    """What is kept of a run after its epochs, the earliest first."""
+    return [kept for kept in _every(folder) if kept.epoch]
+
+
+def beginning(folder: Path) -> Kept | None:
+    """The weights that a run began with, before its first step; None where they were not kept."""
+    return next((kept for kept in _every(folder) if not kept.epoch), None)
+
+
+def _every(folder: Path) -> list[Kept]:
+    found = []
+    for path in (folder / FOLDER).glob("*.safetensors"):
+        epoch, _, step = path.stem.partition("-")
+        if epoch.isdigit() and step.isdigit():
+            found.append(Kept(int(epoch), int(step), path))
+    return sorted(found, key=lambda kept: (kept.epoch, kept.step))
+
+
+def keep(folder: Path, epoch: int, step: int, weights: dict[str, torch.Tensor]) -> None:
+    """Keep the weights after epoch number `epoch` (1, 2, …) if it belongs to the series, and drop what does not; with
+    0, those that a run begins with, which stay.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    size = sum(value.numel() * value.element_size() for value in weights.values())
+    limit = min(KEEP, max_bytes() // max(size, 1))
+    every = spacing(epoch, limit)
+    if every and epoch % every == 0:
+        (folder / FOLDER).mkdir(exist_ok=True)
+        save_weights(folder / FOLDER / f"{epoch}-{step}.safetensors", separate(weights))
+        for old in series(folder):
+            if old.epoch % every:
+                old.path.unlink(missing_ok=True)
+
+
+def due(epoch: int) -> bool:
+    """Whether `keep` may have something to do after an epoch; it is asked after each, however short they are."""
+    return epoch % spacing(epoch, KEEP) == 0
+
+
+def spacing(epoch: int, limit: int) -> int:
+    """Of how many epochs one is kept, so that of `epoch` there are at most `limit`; 0 where none can be."""
+    if limit < 1:
+        return 0
+    every = 1
+    while epoch // every > limit:
+        every *= 2
+    return every
+
+
+def max_bytes() -> int:
+    """What the series of one run may take on disk: NETLOOM_KEPT_BYTES, else 1 GiB."""
+    try:
+        return max(0, int(os.environ["NETLOOM_KEPT_BYTES"]))
+    except (KeyError, ValueError):
+        return _MAX_BYTES

@@ -1,0 +1,252 @@
+"""A trained network with all that belongs to it: its document, source, data and run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netloom.compile import input_fields, module, source
+from netloom.data import DataError, Prepared, prepare, schema
+from netloom.data.preparation.encode import last_places
+from netloom.data.preparation.fitted_state import as_kept
+from netloom.data.quality.severe_findings import Caveat, caveats, severe
+from netloom.data.tables.row_file import reported, unknown_categories
+from netloom.document import DocumentError, Project, read, write_bytes
+from netloom.runs import weight_history
+from netloom.runs.distillation import find, teach
+from netloom.runs.vae_sampling import samples
+from netloom.store import Store, open_store
+from netloom.training import checkpoints
+from netloom.training.initialization import verified
+from netloom.training.loop import Watch, begin
+from netloom.training.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings, Worst
+from netloom.training.objectives.objective import Reference, joined
+from netloom.training.objectives.reinforcement import Agent
+from netloom.training.objectives.sequence_to_sequence import SequenceToSequence
+from netloom.training.streaming import measured, take
+from netloom.training.uncertainty import judged
+from netloom.training.weight_files import CheckpointError, check_weights, recorded
+from netloom.validation.output_scales import asked, scales
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from netloom.store import Run
+
+EVALUATION = "evaluation.json"
+# In it, the checksum of the weights that were measured.
+WEIGHTS = "weights"
+# In it, what it goes by: since then, losses and probabilities come from a network's logits, also where it gives
+# probabilities itself.
+READS, LOGITS = "reads", "logits"
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What evaluation, explanation and export read. `model` is the network as it is drawn, on the CPU in evaluation
+    mode; `scorer` is the same network with logits for answers, see `netloom.compile.logit_network`."""
+
+    project: Project
+    source: str
+    model: nn.Module
+    data: Prepared
+    run: Run | None = None
+
+    @cached_property
+    def scorer(self) -> nn.Module:
+        from netloom.compile.logit_network import with_logits
+
+        return with_logits(self.project, self.model, self.data.schema)
+
+    @cached_property
+    def objective(self) -> Objective:
+        training = self.project.training
+        return OBJECTIVES[training.objective].described(training, self.data.schema)
+
+    @cached_property
+    def calibration(self) -> Settings:
+        """What the objective chose on the validation rows, such as the threshold of what is unusual."""
+        if not self.objective.calibrates:
+            return {}
+        return self.objective.calibrate(self.output_of("validation"), self.data, measured(self.data, "validation"))
+
+    @property
+    def decoding(self) -> dict[str, Any]:
+        """What has to be known to put an answer into words without Netloom."""
+        return self.objective.decoding(self.data, self.calibration)
+
+    @property
+    def fields(self) -> list[str]:
+        """The data's fields in the order of the model's arguments."""
+        return input_fields(self.project)
+
+    def output(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The network's answer to rows given by field, (N, …), as logits where it tells classes.
+
+        Several outputs are put side by side.
+        """
+        import torch
+
+        rows = len(next(iter(inputs.values())))
+        parts = []
+        with torch.no_grad():
+            for start in range(0, rows, EVALUATION_BATCH):
+                part = slice(start, start + EVALUATION_BATCH)
+                parts.append(joined(self.scorer(*[inputs[name][part] for name in self.fields])))
+        return torch.cat(parts)
+
+    def output_of(self, split: str) -> torch.Tensor:
+        """The network's answers to the rows of a split that measures are taken on, (N, …)."""
+        return self.output(take(self.data, self.fields, measured(self.data, split).numpy()))
+
+
+def load_run(store: Store, run_id: str, checkpoint: str = "") -> TrainedRun:
+    """The network of a run with its "best" or "last" weights, or those kept of an epoch, by its number as text; else
+    with those that its document says are used.
+
+    Raises:
+        CheckpointError: no such weights are kept.
+        FileNotFoundError: the run has no checkpoint yet.
+        DataError: its data is not there any more.
+    """
+    folder = Path(store.run_folder(run_id))
+    project = read(folder / "project.json")
+    text = (folder / "model.py").read_text()
+    model = module(text)
+    model.load_state_dict(weight_history.weights(folder, checkpoint or project.training.keep))
+    data = as_kept(prepare(project.data, store.home), folder)
+    return TrainedRun(project, text, model.eval(), data, store.run(run_id))
+
+
+def with_weights(trained: TrainedRun, folder: Path, checkpoint: str) -> TrainedRun:
+    """The same run with other weights of its folder; the data is not prepared again. Raises: as `load_run`."""
+    model = module(trained.source)
+    model.load_state_dict(weight_history.weights(folder, checkpoint))
+    return replace(trained, model=model.eval())
+
+
+def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
+    """Train in this process, to the end, and keep the best weights: for scripts and tests.
+
+    Raises:
+        CompileError: the network has errors.
+        DataError: the data cannot be read.
+        StartError: the weights that it starts from are not there, or none of them fits.
+        TrainingError: the loss is no number any more.
+    """
+    data, text = prepare(project.data, home), source(project)
+    first = verified(open_store(home), project) if project.training.start else None
+    taught = find(open_store(home), project) if project.training.teacher else None
+    loop = teach(begin(project, text, data, first), taught)
+    loop.run(Watch())
+    return TrainedRun(project, text, loop.best_model(), data)
+
+
+def save_evaluation(folder: Path, found: Evaluation) -> None:
+    """Keep how the weights in use did on the test split, with their checksum: it says of which weights that is true."""
+    measured = checkpoints.weights_file(folder, checkpoints.chosen(folder))
+    text = json.dumps({**found.as_json(), WEIGHTS: recorded(measured), READS: LOGITS})
+    write_bytes(folder / EVALUATION, text.encode())
+
+
+def evaluation(store: Store, run_id: str) -> Evaluation | None:
+    """How a run did on its test split, as its worker measured it; None while it has not, or where it measured other
+    weights than those that are there now.
+
+    Raises:
+        CheckpointError: the weights that it measured are damaged, or the file of what it measured is.
+    """
+    folder = Path(store.run_folder(run_id))
+    path = folder / EVALUATION
+    try:
+        value = json.loads(path.read_text())
+        measured = value.pop(WEIGHTS, "")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError):
+        raise CheckpointError(f"The file {path} is damaged; delete it, and measure the run again.") from None
+    with suppress(FileNotFoundError):
+        weights = checkpoints.weights_file(folder, checkpoints.chosen(folder))
+        check_weights(weights)
+        if measured and recorded(weights) != measured:
+            return None
+    again = _measured_again(store, run_id, folder) if value.pop(READS, "") != LOGITS else None
+    return again or _read_evaluation(value)
+
+
+def _measured_again(store: Store, run_id: str, folder: Path) -> Evaluation | None:
+    """The evaluation of a run from before a network's own softmax or sigmoid was seen, whose loss and probabilities had
+    another one applied; None where it has none, or its weights or its data are not there any more."""
+    try:
+        project = read(folder / "project.json")
+        if not scales(project, None if asked(project, None) else schema(project.data, store.home)):
+            return None
+        found = evaluate(load_run(store, run_id))
+        save_evaluation(folder, found)
+    except (CheckpointError, DataError, DocumentError, FileNotFoundError):
+        return None
+    return found
+
+
+def _read_evaluation(value: dict[str, Any]) -> Evaluation:
+    value["classes"] = tuple(value["classes"])
+    value["worst"] = [Worst(**item) for item in value["worst"]]
+    value["reference"] = Reference(**value["reference"]) if value.get("reference") else None
+    value["intervals"] = {name: tuple(pair) for name, pair in value.get("intervals", {}).items()}
+    value["caveats"] = [Caveat(**item) for item in value.get("caveats", [])]
+    return Evaluation(**value)
+
+
+def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
+    """Measure a trained network on a split that it was not trained on (or, to compare, on "train")."""
+    if isinstance(trained.objective, Agent):
+        return trained.objective.play(trained.output, trained.data, split)
+    output, rows, objective = trained.output_of(split), measured(trained.data, split), trained.objective
+    found = objective.evaluate(output, trained.data, rows, split, trained.calibration)
+    if isinstance(objective, SequenceToSequence):
+        inputs = {name: trained.data.inputs[name][rows] for name in trained.fields}
+        found = objective.compare(found, objective.write(trained.output, trained.data, inputs), trained.data, rows)
+    else:
+        found = objective.further(found, output, trained.output, trained.data, rows)
+        found = replace(found, samples=found.samples or samples(trained, rows))
+    found = judged(objective, found, output, trained.data, rows, trained.calibration)
+    return replace(found, caveats=caveats(severe(trained.data, trained.project.data)))
+
+
+def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Answers for raw rows, as they come from a file or a form; each says under "unknown" which categories of its row
+    training did not have.
+
+    Raises:
+        DataError: a row lacks a column, or holds what the data cannot take.
+    """
+    rows = list(rows)
+    encoded = [trained.data.encode(row, trained.fields) for row in rows]
+    if not encoded:
+        return []
+    return reported(_answers(trained, encoded), unknown=unknown_categories(read_fields(trained), rows))
+
+
+def read_fields(trained: TrainedRun) -> dict[str, Any]:
+    """The preprocessing of the fields that the network reads."""
+    preprocess = trained.data.preprocess
+    return {**preprocess, "fields": [field for field in preprocess["fields"] if field["name"] in trained.fields]}
+
+
+def _answers(trained: TrainedRun, encoded: list[dict[str, torch.Tensor]]) -> list[dict[str, Any]]:
+    import torch
+
+    inputs = {name: torch.cat([row[name] for row in encoded]) for name in trained.fields}
+    if isinstance(trained.objective, SequenceToSequence):
+        return [{"prediction": text} for text in trained.objective.write(trained.output, trained.data, inputs)]
+    output = trained.output(inputs)
+    if trained.data.schema.target.kind == "next_token":
+        places = last_places(inputs[trained.fields[0]].numpy())
+        output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)  # (N, 1, vocabulary)
+    return trained.objective.answers(output, trained.data, inputs, trained.calibration)

@@ -1,0 +1,83 @@
+"""A trial of a sweep as its worker sees it: after each epoch, whether it is worth going on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netloom.store import Run, Store, Trial
+
+if TYPE_CHECKING:
+    import optuna
+
+PRUNED = "Pruned: "
+PRUNERS = ("none", "median", "hyperband")
+# Before there are so many results, and before so large a share of the epochs, no trial is judged.
+FIRST_TRIALS = 4
+WARMUP = 0.1
+
+
+class TrialWatch:
+    """Takes a trial's measures epoch by epoch. `pruned` says why to end, once there is reason to."""
+
+    def __init__(self, store: Store, run: Run) -> None:
+        self.pruned = ""
+        self._best = float("nan")
+        self._trial: optuna.Trial | None = None
+        sweep = store.sweep(str(run.sweep_id))
+        self._metric = str(sweep.plan["metric"])
+        if sweep.plan.get("pruner", "none") == "none":
+            return
+        trials = store.trials(sweep.id)
+        mine = next((trial for trial in trials if trial.run_id == run.id), None)
+        if mine is not None:
+            curves = store.curves([trial.run_id for trial in trials if trial.run_id], self._metric)
+            self._trial = replayed(sweep.id, sweep.plan, trials, curves, mine.number)
+
+    def take(self, epoch: int, values: dict[str, float]) -> None:
+        """The measures on the validation rows after an epoch, counted from 0."""
+        value = values.get(self._metric)
+        if self._trial is None or value is None or self.pruned:
+            return
+        self._trial.report(value, epoch)
+        if self._trial.should_prune():
+            self.pruned = f"{PRUNED}after epoch {epoch + 1} its {self._metric} of {value:.4g} was not promising."
+
+
+def replayed(
+    name: str, plan: dict[str, Any], trials: list[Trial], curves: dict[str, list[tuple[int, float]]], number: int
+) -> optuna.Trial:
+    """Trial `number` in a study that has seen all the others before it, in their order, as their curves tell."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(
+        study_name=name,
+        direction=plan["direction"],
+        sampler=optuna.samplers.RandomSampler(seed=0),
+        pruner=_pruner(plan),
+    )
+    for place in range(number + 1):
+        trial = study.ask()
+        if place == number:
+            break
+        other = next((item for item in trials if item.number == place), None)
+        curve = curves.get(other.run_id or "", []) if other else []
+        for epoch, value in curve:
+            trial.report(value, epoch)
+            trial.should_prune()  # which also notes the rung that it reached
+        if other is None or other.state in ("failed", "running") or not curve:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        elif other.state == "pruned":
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            study.tell(trial, other.value)
+    return trial
+
+
+def _pruner(plan: dict[str, Any]) -> optuna.pruners.BasePruner:
+    import optuna
+
+    epochs = max(1, int(plan.get("epochs", 1)))
+    if plan["pruner"] == "hyperband":
+        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
+    return optuna.pruners.MedianPruner(FIRST_TRIALS, n_warmup_steps=int(epochs * WARMUP))

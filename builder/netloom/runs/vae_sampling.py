@@ -1,0 +1,58 @@
+"""What a variational autoencoder makes of noise: its prior z ~ N(0, 1) in place of what its encoder found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from netloom.training.objectives.adversarial import most_shown, shown
+from netloom.training.streaming import take
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from netloom.runs.trained_run import TrainedRun
+
+# The class of layers that draw a latent vector, by its name: generated code has classes of its own.
+LATENT = "Reparameterise"
+SEED = 0
+
+
+def samples(trained: TrainedRun, rows: torch.Tensor) -> dict[str, list[Any]]:
+    """Pictures out of noise beside those of `rows`, as `Evaluation.samples` has them; empty where the network makes
+    none: it draws no latent vector, or its answer also depends on what comes in, as with a connection around it."""
+    import torch
+
+    data, field = trained.data, trained.data.preprocess["fields"][0]
+    latent = [module for module in trained.model.modules() if type(module).__name__ == LATENT]
+    if trained.objective.name != "reconstruction" or field["encoding"] != "image" or not latent:
+        return {}
+    every, count = len(data.target), most_shown(data.schema.inputs[0].shape)
+    chosen = rows[torch.arange(count) % len(rows)]
+    names = list(dict.fromkeys([*trained.fields, field["name"]]))
+    real, other = (take(data, names, at.numpy()) for at in (chosen, (chosen + max(1, every // 2)) % every))
+    answers = []
+    for inputs in (real, other):
+        with from_prior(latent):
+            answers.append(trained.output(inputs))
+    if not torch.equal(*answers):
+        return {}
+    return {"Generated from noise": shown(answers[0], field), "From the data": shown(real[field["name"]], field)}
+
+
+@contextmanager
+def from_prior(latent: list[nn.Module]) -> Iterator[None]:
+    """While it is open, these layers answer with z ~ N(0, 1), the same at each opening; torch's own state stays."""
+    import torch
+
+    generator = torch.Generator().manual_seed(SEED)
+
+    def drawn(_layer: nn.Module, _inputs: Any, found: torch.Tensor) -> torch.Tensor:
+        return torch.randn(found.shape, generator=generator, dtype=found.dtype)
+
+    with ExitStack() as stack:
+        for layer in latent:
+            stack.enter_context(layer.register_forward_hook(drawn))
+        yield

@@ -1,0 +1,119 @@
+"""All weights of a run that there are, in the order of training: those kept along the way, the best and the last.
+
+One list for the pages and the command line. A name is what `load_run` takes: "best", "last", or the number of an epoch,
+of which 0 is before the first.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netloom.core.errors import UsageError
+from netloom.runs.snapshots import Kept, beginning, series
+from netloom.training import checkpoints
+from netloom.training.weight_files import CheckpointError, metadata, read_weights
+
+if TYPE_CHECKING:
+    import torch
+
+
+class UnknownCheckpointError(CheckpointError, UsageError):
+    """A run has no weights of the name that was asked for; the message lists those that it has."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The weights as they were after `step` steps. `epoch` is the last that was whole by then, None where unknown.
+
+    `name` is what `load_run` takes, `label` what people read.
+    """
+
+    name: str
+    label: str
+    epoch: int | None
+    step: int
+    path: Path
+
+
+def moments(folder: Path) -> list[Moment]:
+    """All weights of a run's folder, the earliest first; weights that have two names are listed once.
+
+    The best and the last are running means where the run takes one, and so may differ from those kept at their step.
+    """
+    along, first = series(folder), beginning(folder)
+    found = {0: Moment("0", "Before training", 0, 0, first.path)} if first else {}
+    found |= {
+        kept.step: Moment(str(kept.epoch), f"Epoch {kept.epoch}", kept.epoch, kept.step, kept.path) for kept in along
+    }
+    same = not _averages(folder)
+    ends = []
+    for name, step in (("best", _best_step(folder)), ("last", _last_step(folder))):
+        if step is None:
+            continue
+        if same and step in found:
+            found[step] = replace(found[step], label=f"{found[step].label} · {name}")
+            continue
+        epoch = _epoch(along, step)
+        where = f"epoch {epoch}" if epoch is not None else f"step {step:,}"
+        moment = Moment(name, f"{name.capitalize()} · {where}", epoch, step, checkpoints.weights_file(folder, name))
+        if same:
+            found[step] = moment
+        else:
+            ends.append(moment)
+    return sorted([*found.values(), *ends], key=lambda moment: moment.step)
+
+
+def find(folder: Path, wanted: str) -> Path:
+    """The file of the weights of a name.
+
+    Raises:
+        UnknownCheckpointError: there are none of that name.
+        FileNotFoundError: the run has not got as far as a checkpoint.
+    """
+    if wanted in ("best", "last"):
+        return checkpoints.weights_file(folder, wanted)
+    kept = {str(item.epoch): item.path for item in (beginning(folder), *series(folder)) if item}
+    if wanted not in kept:
+        there = ", ".join(kept) or "none"
+        raise UnknownCheckpointError(
+            f"This run has no weights named {wanted[:40]!r}; there are best, last, and those after epoch: {there}."
+        )
+    return kept[wanted]
+
+
+def weights(folder: Path, wanted: str) -> dict[str, torch.Tensor]:
+    """The weights of a name. Raises: as `find`; also where their file is damaged."""
+    return read_weights(find(folder, wanted))
+
+
+def _epoch(along: list[Kept], step: int) -> int | None:
+    """The last whole epoch at a step, told from those that are kept: all epochs of a run have as many steps."""
+    for kept in along:
+        if kept.epoch and kept.step % kept.epoch == 0:
+            return step // (kept.step // kept.epoch)
+    return None
+
+
+def _best_step(folder: Path) -> int | None:
+    """The step in the header of the best weights, which is read alone."""
+    try:
+        return int(json.loads(metadata(folder / "best.safetensors")["facts"])["step"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _last_step(folder: Path) -> int | None:
+    try:
+        return int(json.loads((folder / "last.json").read_bytes())["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _averages(folder: Path) -> bool:
+    try:
+        return json.loads((folder / "project.json").read_bytes())["training"].get("average") is not None
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False

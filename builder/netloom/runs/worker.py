@@ -1,0 +1,312 @@
+"""The process that trains one run: `python -m netloom.runs.worker HOME`, which is told its run on standard input, or
+to look for a learning rate.
+Without HOME it is the server of which such processes are forked; each of them is told its data folder, too.
+
+A thread of its own carries messages to and from the store, so that the loop never waits for a disk. Everything that a
+person should know is in the store; everything that a developer should know is in the run's log.jsonl.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from netloom.core import log
+from netloom.data import prepare
+from netloom.data.preparation.fitted_state import keep_fitted
+from netloom.data.quality.dataset_card import save_card
+from netloom.document import Project, read
+from netloom.runs.caveats import facts
+from netloom.runs.cluster import RAY
+from netloom.runs.distillation import teach, within
+from netloom.runs.fingerprint import note_machine
+from netloom.runs.forkserver import serve
+from netloom.runs.limits import FULL, Reserve, RunLimits, confine, loosen, no_memory, no_room
+from netloom.runs.records import keep_record
+from netloom.runs.run_reporter import LOG, Link, clear
+from netloom.runs.trained_run import TrainedRun, evaluate, save_evaluation
+from netloom.store import Lost, Missing, Run, Store, StoreError, here, open_store
+from netloom.training import checkpoints
+from netloom.training.diagnostics import nan_tracer
+from netloom.training.diagnostics.observer import Observer
+from netloom.training.initialization import FILE
+from netloom.training.loop import DivergedError, Loop, TrainingError, Watch, begin
+from netloom.training.weight_files import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Through: TypeAlias = Callable[[Link], Watch]
+
+RESUME = "Resume, or netloom runs resume"
+# How long a run that has ended tries to say so where the store cannot be written to.
+TELL_S = 20.0
+BEAT_S = 5.0
+
+
+def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: Through | None = None) -> int:
+    """Train one run to its end, which this process holds with `claim`. Returns the exit code: 0 where it finished or
+    was stopped, or is not this worker's any more. `through` is as below."""
+    store = open_store(Path(home))
+    folder = Path(store.run_folder(run_id))
+    try:
+        run = store.held(run_id, claim)  # nothing is touched before this is known
+    except (Missing, Lost):
+        return 0
+    told, reserve = partial(note, folder / LOG), Reserve(folder)
+    told("start", pid=os.getpid())
+    checkpoints.tidy(folder)
+    reserve.take()
+    ended = threading.Event()
+    try:
+        threading.Thread(target=_beat, args=(store, run, ended), name="beat", daemon=True).start()
+        state, why = _train(store, run, folder, limits, through)
+    except Lost:  # it was given up meanwhile, and may train elsewhere, in this very folder
+        ended.set()
+        return 0
+    except Exception as error:
+        loosen()
+        state, why = "failed", reason(error, limits, folder)
+        checkpoints.tidy(folder)
+        told("error", message=why, traceback=traceback.format_exc())
+    ended.set()
+    reserve.release()
+    try:
+        _tell(store, run_id, claim, state, why)
+    except Missing:  # it was deleted, and whatever went wrong went wrong because of that
+        clear(folder)
+        return 0
+    except Lost:  # it was given up meanwhile, and may train elsewhere
+        return 0
+    except StoreError:
+        print(why or state, file=sys.stderr, flush=True)
+        raise
+    told("end", state=state, reason=why)
+    keep_record(store, run_id, curves=True)
+    return 1 if state == "failed" else 0
+
+
+def note(path: Path, event: str, **values: Any) -> None:
+    """A line for the log, which stands on a disk that may be full."""
+    with contextlib.suppress(OSError):
+        log.write(path, event, **values)
+
+
+def _tell(store: Store, run_id: str, claim: str | None, state: str, reason: str) -> None:
+    """Note how a run has ended, as soon as the store can be written to.
+
+    Raises:
+        StoreError: it could not be for so long that waiting makes no sense, or the run was deleted.
+    """
+    until = time.monotonic() + TELL_S
+    while True:
+        try:
+            return store.change_state(run_id, state, holding=claim, reason=reason, ended_at=datetime.now(UTC))
+        except (Missing, Lost):
+            raise
+        except StoreError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.25)
+
+
+def reason(error: Exception, limits: RunLimits, folder: Path) -> str:
+    """Why a run failed, in a sentence, and what helps."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError):
+        return "The GPU's memory is full; make batches or layers smaller, or train on the CPU."
+    if no_memory(error):
+        return limits.too_much_memory
+    if full := no_room(error):
+        return f"{FULL[full]}, and resume the run ({RESUME} {folder.name[:8]}): {_goes_on(folder)}."
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return first[:500]
+
+
+def _goes_on(folder: Path) -> str:
+    """What a run does that is resumed: it has a checkpoint, or was cut off before the first one."""
+    try:
+        step = checkpoints.last_step(folder)
+    except CheckpointError:
+        return "its last checkpoint is damaged, and it goes on from the one before, if there is one"
+    if step is None:
+        return "it begins anew, as it had no checkpoint yet"
+    return f"it goes on from its last checkpoint, that of step {step:,}"
+
+
+def _beat(store: Store, run: Run, ended: threading.Event) -> None:
+    """Let other machines know that this process lives, also while it reads data and there is nothing else to tell."""
+    while not ended.wait(BEAT_S):
+        try:
+            store.update_run(run.id, holding=run.claim, heartbeat_at=datetime.now(UTC))
+        except Lost:
+            os._exit(0)
+        except StoreError:  # gone, or locked for a moment
+            continue
+
+
+def _train(store: Store, run: Run, folder: Path, limits: RunLimits, through: Through | None) -> tuple[str, str]:
+    if run.about.get("backend") == RAY:
+        from netloom.runs.cluster import driver
+
+        return driver.train(store, run, folder, limits)
+    project, text = read(folder / "project.json"), (folder / "model.py").read_text()
+    data, first = keep_fitted(prepare(project.data, store.home), folder), folder / FILE
+    loop = teach(begin(project, text, data, first if first.exists() else None), within(folder))
+    return carry_out(store, run, folder, limits, loop, through)
+
+
+def carry_out(
+    store: Store, run: Run, folder: Path, limits: RunLimits, loop: Loop, through: Through | None = None
+) -> tuple[str, str]:
+    """Train with a loop at its beginning, from the run's last checkpoint on. Returns the run's state and the reason.
+
+    `through` puts something between the loop and the link, which speaks with the store.
+    """
+    run_id, project, text = run.id, read(folder / "project.json"), (folder / "model.py").read_text()
+    link = Link(store, run, folder, Observer(project, folder), limits)
+    note_machine(folder, loop.data.fingerprint)
+    found = checkpoints.restore(folder, partial(link.note, "damaged"))
+    if found is not None:
+        step, checkpoint = found
+        loop.restore(checkpoint, checkpoints.restored_best(folder, partial(link.note, "damaged")))
+        link.log("restore", step=step)
+    begun: dict[str, Any] = {"started_at": datetime.now(UTC), "total_steps": loop.total_steps, "reason": ""}
+    store.change_state(run_id, "running", holding=run.claim, **begun)
+    # One that only measures has its points at step 0: without a checkpoint they go as well.
+    store.drop_points_after(run_id, loop.step if found else -1, holding=run.claim)
+    (folder / "evaluation.json").unlink(missing_ok=True)  # of the weights as they were before it went on
+    link.start(loop)
+    try:
+        done = loop.run(link if through is None else through(link))
+        if not done:
+            store.change_state(run_id, "stopping", holding=run.claim)  # to measure many rows takes its time
+        link.checkpoint(loop)
+        trained = TrainedRun(project, text, loop.best_model(), loop.data)
+        measured = evaluate(trained)
+        save_evaluation(folder, measured)
+        save_card(folder, loop.data, project.data, store.home)
+        link.tell(test=measured.metrics, **facts(measured.caveats))
+    except DivergedError as error:
+        raise TrainingError(_culprit(error, link, project, folder, text)) from None
+    finally:
+        link.close()
+    return ("finished" if done else "stopped"), "" if done else link.ending
+
+
+def _next(home: str) -> None:
+    """Let whoever waits begin, also where no page is open."""
+    from netloom.runs import control
+
+    try:
+        control.tend(open_store(Path(home)))
+    except Exception:
+        traceback.print_exc()  # whoever looks next does it
+
+
+def _culprit(error: DivergedError, link: Link, project: Project, folder: Path, text: str) -> str:
+    """The reason with who made the first number that is none, and what helps there; it is among the warnings too."""
+    first, data = folder / FILE, prepare(project.data, link.store.home)
+    taught = within(folder)
+    found = nan_tracer.find(
+        project, folder, lambda: teach(begin(project, text, data, first if first.exists() else None), taught)
+    )
+    if found is None:
+        return str(error)
+    told = found.notice()
+    link.observer.tell(told)
+    return f"{error.what} {found.sentence()} {told.fix}"
+
+
+def _work(home: str) -> int:
+    """Do what this process is told: train a run, or look for its learning rate. Returns the exit code."""
+    message = _heard()
+    if message is None:
+        _hand_back(home)
+        return 0
+    import torch
+
+    torch.set_num_threads(message["threads"])
+    if "rates" in message:
+        from netloom.runs import lr_finder
+
+        lr_finder.main(Path(home), Path(message["rates"]))
+        return 0
+    output = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    if message["gpu"] is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = message["gpu"]
+    limits = RunLimits(**message["limits"])
+    confine(limits, gpu=torch.cuda.is_available())
+    code = main(home, message["run"], message["claim"], limits)
+    _next(home)
+    return code
+
+
+def _work_forked() -> int:
+    """As above, in a process that has the environment of the one that it was forked of."""
+    import numpy as np
+
+    message = _heard()
+    if message is None:
+        return 0
+    os.environ.clear()
+    os.environ.update(message["environment"])
+    np.random.seed()  # or all that are forked would throw the same dice
+    return _work(message["home"])
+
+
+def _heard() -> dict[str, Any] | None:
+    """What whoever started this process says; None where it went away without a word."""
+    line = sys.stdin.readline()
+    return json.loads(line) if line else None
+
+
+def _hand_back(home: str) -> None:
+    """Let the run wait again that was given to this process by one that was gone before it could say so."""
+    if not Path(home).exists():
+        return
+    with contextlib.suppress(StoreError):
+        store = open_store(Path(home))
+        for run in store.active_runs():
+            if run.pid == os.getpid() and run.host in (None, here()) and run.state == "queued":
+                store.give_back(run)
+
+
+def _import_heavy() -> None:
+    """What every run needs, so that a worker that waits has it already."""
+    import safetensors.torch  # noqa: F401
+    import torch.optim.adam
+    import torch.utils.flop_counter
+
+    import netloom.compile.logit_network  # noqa: F401
+    from netloom.data.builtin_registry import builtin
+    from netloom.layers import registry
+    from netloom.validation.dynamo_bypass import spare_the_compiler, step_as_it_is
+
+    # To declare all layers takes a fifth of a second.
+    registry()
+    builtin()
+    # The first step of an optimizer imports more of torch; better now than within the run.
+    spare_the_compiler()
+    weight = torch.nn.Parameter(torch.zeros(1))
+    weight.sum().backward()  # type: ignore[no-untyped-call]
+    adam = torch.optim.Adam([weight], fused=True)
+    step_as_it_is(adam)
+    adam.step()
+
+
+if __name__ == "__main__":
+    _import_heavy()
+    sys.exit(_work(sys.argv[1]) if len(sys.argv) > 1 else serve(_work_forked))

@@ -1,0 +1,200 @@
+"""What runs in a confined process: `python -m netloom.sandbox.child` is the server of which such processes are forked,
+and with --alone one such process itself. It answers what it is asked over its standard input, which is a socket."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import signal
+import socket
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from netloom.runs.forkserver import disown, serve
+from netloom.runs.limits import loosen, no_memory, size
+from netloom.sandbox import messages
+from netloom.sandbox.isolation import isolate
+from netloom.sandbox.process import MODELS
+
+_PARENT_DEATH = 1  # PR_SET_PDEATHSIG: with the server that has forked it, a process ends
+# What is refused in words by what reads the files; the asking side raises the same.
+SENTENCES = ("UsageError", "DocumentError", "FetchError", "Unreadable", "DataError", "StartError", "CompileError")
+OUT_OF_MEMORY = "Reading it takes more than {limit} of memory; bring a part of it, or raise NETLOOM_UPLOAD_MEMORY_GB."
+
+
+def work() -> int:
+    """Answer until nobody asks any more."""
+    disown()
+    channel = socket.socket(fileno=os.dup(0))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    first, _ = messages.receive(channel, most=None)
+    os.environ.update(first["environment"])
+    limit = int(first["memory"])
+    isolate(limit)
+    warnings.simplefilter("ignore")
+    asked = Asked(lambda share, what: messages.send(channel, {"progress": [share, what]}))
+    while True:
+        try:
+            request, blobs = messages.receive(channel, most=None)
+        except messages.ClosedError:
+            return 0
+        try:
+            answer = {"value": asked.answer(request, blobs)}
+        except Exception as error:
+            answer = _refusal(error, limit)
+        try:
+            messages.send(channel, answer)
+        except messages.ClosedError:
+            return 0
+
+
+def _refusal(error: Exception, limit: int) -> dict[str, Any]:
+    """What went wrong, as a sentence where it is one."""
+    if no_memory(error):
+        loosen()
+        return {"refusal": OUT_OF_MEMORY.format(limit=size(limit)), "kind": "DataError"}
+    kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in SENTENCES]
+    if kinds:
+        return {"refusal": str(error), "kind": kinds[0]}
+    if isinstance(error, OSError):
+        return {"refusal": f"It cannot be read: {error.strerror or type(error).__name__}.", "kind": "DataError"}
+    return {"fault": "".join(traceback.format_exception(error))[-20_000:]}
+
+
+class Asked:
+    """Answers requests about the files that are open."""
+
+    def __init__(self, tell: Callable[[float, str], None]) -> None:
+        self.tell = tell
+        self._source: Any = None
+
+    def answer(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """Raises:
+        DataError: the files cannot be read.
+        """
+        return getattr(self, f"answer_{request['do']}")(request, blobs)
+
+    def answer_open(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """Look at what was brought: a path, or bytes by their names."""
+        from netloom.data.uploads import open_source
+
+        content = Path(request["path"]) if request["path"] else dict(zip(request["names"], blobs, strict=True))
+        self._source = open_source(content, request["filename"])
+        return {"filename": self._source.filename}
+
+    def answer_kinds(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """The names of the kinds that it can be, the likeliest first."""
+        from netloom.data.uploads import fitting
+
+        return [reader.name for reader in fitting(self._source)]
+
+    def answer_reader(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """The name of the kind that it is."""
+        from netloom.data.uploads import reader_for
+
+        return reader_for(self._source, request["kind"], request["target"]).name
+
+    def answer_questions(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """What is asked."""
+        from netloom.data.uploads import readers
+        from netloom.sandbox.serialization import as_json
+
+        return [as_json(one) for one in readers()[request["kind"]].questions(self._source, request["given"])]
+
+    def answer_describe(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """Everything that is shown of it."""
+        from netloom.data.uploads import readers
+        from netloom.sandbox.serialization import as_json, columns_as_json
+
+        reader = readers()[request["kind"]]
+        answers = reader.answered(self._source, request["given"])
+        return {
+            "answers": answers,
+            "questions": [as_json(one) for one in reader.questions(self._source, answers)],
+            "learned": reader.learned(self._source, answers),
+            "notes": reader.noted(self._source, answers),
+            "preview": columns_as_json(reader.preview(self._source, answers)) if request["preview"] else [],
+        }
+
+    def answer_add(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """Keep it below a folder, from which it is then taken."""
+        from dataclasses import asdict
+
+        from netloom.data.uploads import add_source
+
+        options = {name: request[name] for name in ("name", "target", "kind", "options")}
+        return asdict(add_source(self._source, Path(request["home"]), tell=self.tell, **options))
+
+    def answer_model(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """Read a model, and leave its weights in a file."""
+        from netloom.sandbox.models import read_into
+
+        return read_into(Path(request["path"]), request["name"], Path(request["weights"]), request.get("prepare"))
+
+    def answer_take(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """Leave in a file the weights that a drawn network takes from a folder."""
+        from netloom.sandbox.models import take_into
+
+        return take_into(request["project"], Path(request["path"]), Path(request["weights"]))
+
+    def answer_picture(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """The pixels of one picture."""
+        from netloom.data.images import picture
+        from netloom.sandbox.examples import as_json
+
+        return as_json(picture(blobs[0], request["filename"], request["side"]))
+
+    def answer_sound(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """The first samples of one sound."""
+        from netloom.data.uploads.soundfiles import read_sound
+        from netloom.sandbox.examples import as_json
+
+        return as_json(read_sound(blobs[0], request["filename"], request["rate"])[: request["most"]])
+
+
+def _preload_data() -> None:
+    """Import what readers of data need, so that each process that is forked has it at once."""
+    from netloom.data.uploads import readers
+
+    for name in ("openpyxl", "pandas", "PIL.Image", "pyarrow.ipc", "pyarrow.parquet", "scipy.signal", "soundfile"):
+        import_module(name)
+    import_module("netloom.sandbox.serialization")
+    import_module("PIL.Image").init()
+    readers()
+
+
+def _preload_models() -> None:
+    """The same for readers of models."""
+    for name in ("torch.export", "onnx", "onnx_ir", "h5py", "safetensors.torch", "netloom.sandbox.models"):
+        import_module(name)
+    import_module("netloom.compile.importers.onnx")
+    import_module("netloom.compile.importers.keras")
+    import_module("netloom.compile.importers.torch_export")
+    import_module("netloom.training.pretrained")
+    import_module("netloom.layers").registry()
+
+
+def _forked() -> int:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL, 0, 0, 0)
+    return work()
+
+
+def main(arguments: list[str]) -> int:
+    """The server, or one process."""
+    if arguments == ["--alone"]:
+        return work()
+    platform.processor()  # asks another program, and remembers what it says
+    _preload_models() if arguments == [MODELS] else _preload_data()
+    return serve(_forked)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

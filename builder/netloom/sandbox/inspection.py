@@ -1,0 +1,205 @@
+"""Files that were brought, as whoever asks for data sees them. They are open in a confined process, never here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netloom.core.errors import UsageError
+from netloom.data.schema import DataError, DatasetInfo
+from netloom.data.uploads import Reader, readers, title_for
+from netloom.data.uploads.upload_kind import Question
+from netloom.sandbox import serialization
+from netloom.sandbox.process import EndedError, Process, RefusedError, Tell
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OPEN_AT_ONCE = 6  # processes that wait with a file in memory; of more, the one that was asked longest ago ends
+IDLE_S = 600.0  # after which such a process ends; it is started again where something is asked
+STAGING = ".adding-"
+STALE_S = 86_400.0
+
+_open: list[weakref.ref[Look]] = []
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is shown of files that are read as one kind of data."""
+
+    answers: dict[str, Any]
+    questions: list[Question]
+    learned: str
+    notes: list[str]
+    columns: list[dict[str, Any]]
+
+    def preview(self) -> pd.DataFrame:
+        """The first rows."""
+        return serialization.table_of(self.columns)
+
+
+class Look:
+    """Files by name, or a file or folder of this machine, that somebody looks at and may add.
+
+    Raises:
+        DataError: they cannot be read. So does every method.
+    """
+
+    def __init__(self, content: Mapping[str, bytes] | Path, filename: str) -> None:
+        self._content = content
+        self._asked_for = filename
+        self.bytes = _bytes(content)
+        self._process: Process | None = None
+        self._refusal = ""
+        self._busy = threading.RLock()
+        self._kinds: list[str] | None = None
+        self._idle: threading.Timer | None = None
+        self.filename = filename
+        with self._busy:
+            self._running()
+
+    def kinds(self) -> list[Reader]:
+        """The kinds of data that they can be, the likeliest first."""
+        if self._kinds is None:
+            self._kinds = [str(name) for name in self._ask({"do": "kinds"})]
+        return [readers()[name] for name in self._kinds]
+
+    def reader(self, kind: str = "", target: str | None = None) -> Reader:
+        """The kind of this name, else the likeliest."""
+        return readers()[self._ask({"do": "reader", "kind": kind, "target": target})]
+
+    def questions(self, reader: Reader, given: Mapping[str, Any]) -> list[Question]:
+        """What a kind of data asks of them."""
+        return list(
+            map(serialization.question, self._ask({"do": "questions", "kind": reader.name, "given": dict(given)}))
+        )
+
+    def described(self, reader: Reader, given: Mapping[str, Any], *, preview: bool = True) -> Description:
+        """Everything that is shown of them."""
+        request = {"do": "describe", "kind": reader.name, "given": dict(given), "preview": preview}
+        found = self._ask(request)
+        asked = list(map(serialization.question, found["questions"]))
+        return Description(found["answers"], asked, found["learned"], found["notes"], found["preview"])
+
+    def add(
+        self,
+        home: Path,
+        *,
+        name: str = "",
+        target: str | None = None,
+        kind: str = "",
+        options: Mapping[str, Any] | None = None,
+        tell: Tell | None = None,
+    ) -> DatasetInfo:
+        """Keep them as a dataset."""
+        (home / "data").mkdir(parents=True, exist_ok=True)
+        _forget_stale(home / "data")
+        staging = home / "data" / f"{STAGING}{uuid.uuid4()}"
+        staging.mkdir()
+        title = title_for(self.filename, name, home)
+        request = {"do": "add", "home": str(staging), "name": title, "target": target, "kind": kind}
+        try:
+            found = serialization.info(self._ask({**request, "options": dict(options or {})}, tell))
+            os.replace(staging / "data" / str(uuid.UUID(found.name)), home / "data" / found.name)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return found
+
+    def close(self) -> None:
+        """End the process; it is started again where something is asked."""
+        with self._busy:
+            if self._process is not None:
+                self._process.close()
+                self._process = None
+            if self._idle is not None:
+                self._idle.cancel()
+
+    def _ask(self, request: Mapping[str, Any], tell: Tell | None = None) -> Any:
+        with self._busy:
+            process = self._running()
+            _was_asked(self)
+            try:
+                return self._answer(process, request, (), tell)
+            finally:
+                self._end_later()
+
+    def _end_later(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = threading.Timer(IDLE_S, _close, (weakref.ref(self),))
+        self._idle.daemon = True
+        self._idle.start()
+
+    def _running(self) -> Process:
+        """The process, with the files open in it."""
+        if self._refusal:
+            raise DataError(self._refusal)
+        if self._process is None or not self._process.alive:
+            self._process = Process(self.bytes)
+            path = str(self._content.absolute()) if isinstance(self._content, Path) else ""
+            files = {} if isinstance(self._content, Path) else self._content
+            request = {"do": "open", "path": path, "names": list(files), "filename": self._asked_for}
+            self.filename = str(self._answer(self._process, request, tuple(files.values()))["filename"])
+        return self._process
+
+    def _answer(
+        self, process: Process, request: Mapping[str, Any], blobs: tuple[bytes, ...], tell: Tell | None = None
+    ) -> Any:
+        try:
+            return process.ask(request, blobs, tell)
+        except RefusedError as error:
+            raise (UsageError if error.kind == "UsageError" else DataError)(str(error)) from None
+        except EndedError as error:
+            # To try again would take as much again.
+            self._refusal = f"{self._asked_for[:100]!r} cannot be read: {error}; bring a part of it."
+            raise DataError(self._refusal) from None
+
+
+def _bytes(content: Mapping[str, bytes] | Path) -> int:
+    """How much was brought."""
+    if not isinstance(content, Path):
+        return sum(map(len, content.values()))
+    paths = (Path(place) / name for place, _, names in os.walk(content) for name in names)
+    total = 0
+    for path in paths if content.is_dir() else (content,):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size
+    return total
+
+
+def _was_asked(look: Look) -> None:
+    """Note that it was, and end the process of whichever was asked longest ago, where there are too many."""
+    with _lock:
+        others = [known for known in _open if (found := known()) is not None and found is not look]
+        _open[:] = [*others, weakref.ref(look)]
+        many = others[: max(0, len(others) + 1 - OPEN_AT_ONCE)]
+    for known in many:
+        _close(known)
+
+
+def _close(known: weakref.ref[Look]) -> None:
+    """End the process of one that is still there and is not being asked."""
+    look = known()
+    if look is not None and look._busy.acquire(blocking=False):
+        try:
+            look.close()
+        finally:
+            look._busy.release()
+
+
+def _forget_stale(folder: Path) -> None:
+    """Remove what a process that is gone has begun to add."""
+    for path in folder.glob(f"{STAGING}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > STALE_S:
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,173 @@
+"""Models and documents of other people, read in a confined process: the document comes back as JSON, which is checked
+once more, and the weights as safetensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from netloom.compile import source
+from netloom.compile.importers import Imported, Unreadable
+from netloom.core.errors import UsageError
+from netloom.data.downloads import FetchError
+from netloom.document import DocumentError, Preparation, Project, dumps, loads
+from netloom.sandbox.process import GB, MODELS, EndedError, Process, RefusedError
+from netloom.store import Store
+from netloom.store import weights as kept_weights
+from netloom.training.initialization import WEIGHTS, StartError
+
+NEITHER = "This is neither a Keras model nor a Netloom project, which is a JSON object with name and networks."
+_REFUSALS = {
+    "DocumentError": DocumentError,
+    "FetchError": FetchError,
+    "UsageError": UsageError,
+    "StartError": StartError,
+}
+# Beside what the file itself takes: torch and what belongs to it.
+_TORCH_BYTES = GB // 4
+
+
+def read_models(path: Path, name: str = "", prepare: Preparation | None = None) -> tuple[Imported, bool]:
+    """The network of a file, or of a folder that Hugging Face's libraries wrote; and whether it was a document of
+    Netloom's own. `prepare` is how its inputs are prepared, where a person says so.
+
+    Raises:
+        DocumentError, Unreadable: one sentence that says what is wrong and where.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    with TemporaryDirectory(prefix="netloom-") as folder:
+        weights = Path(folder) / "weights.safetensors"
+        request = {"do": "model", "path": str(path.absolute()), "name": name, "weights": str(weights)}
+        request |= {"prepare": prepare} if prepare else {}
+        try:
+            answer = _asked(request, path)
+            tensors = load_file(weights) if weights.exists() else {}
+            # The file goes with its folder, so each tensor needs memory of its own.
+            kept = {key: tensor.clone() for key, tensor in tensors.items()}
+        except RefusedError as error:
+            raise _REFUSALS.get(error.kind, Unreadable)(str(error)) from None
+        except SafetensorError:
+            raise Unreadable("The weights of this model cannot be kept.") from None
+    others: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in answer["others"].items()
+    }
+    return Imported(loads(answer["project"].encode()), kept, **others), bool(answer["document"])
+
+
+def keep_folder(store: Store, project: Project, path: Path) -> tuple[str, tuple[str, ...]]:
+    """Keep in the data folder what a drawn network takes from a folder that Hugging Face's libraries wrote. Returns
+    what a document says to start from it, and remarks on what was left out.
+
+    Raises:
+        Unreadable: this architecture is not known, or a file is damaged, or takes too much memory or time.
+        StartError: none of the tensors fits the network.
+        CompileError: the network has errors.
+        StoreError: the weights cannot be kept.
+    """
+    with TemporaryDirectory(prefix="netloom-") as folder:
+        taken = Path(folder) / "weights.safetensors"
+        request = {"do": "take", "path": str(path.absolute()), "project": dumps(project), "weights": str(taken)}
+        try:
+            answer = _asked(request, path)
+        except RefusedError as error:
+            if error.kind == "CompileError":
+                source(project)  # says the same with the issues themselves, which no sentence carries
+            raise _REFUSALS.get(error.kind, Unreadable)(str(error)) from None
+        if not taken.is_file() or taken.stat().st_size > kept_weights.MAX_BYTES:
+            raise Unreadable("The weights of this folder cannot be kept.")
+        digest = kept_weights.keep(store.home, taken.read_bytes())
+    return f"{WEIGHTS}{digest}", tuple(str(remark) for remark in answer["remarks"])
+
+
+def _asked(request: Mapping[str, Any], path: Path) -> Any:
+    """What a confined process of their own answers about a file or a folder.
+
+    Raises:
+        RefusedError: it says why not.
+        Unreadable: it took too much memory or time, or has crashed.
+    """
+    files = [path] if path.is_file() else [found for found in path.rglob("*") if found.is_file()]
+    try:
+        process = Process(_TORCH_BYTES + sum(found.stat().st_size for found in files), MODELS)
+        try:
+            return process.ask(request)
+        finally:
+            process.close()
+    except EndedError as error:
+        raise Unreadable(f"The model cannot be read: {error}.") from None
+
+
+def take_into(project: str, path: Path, weights: Path) -> dict[str, Any]:
+    """In the confined process: the weights that a document's network takes from a folder, in a file."""
+    from safetensors.torch import save_file
+
+    from netloom.training import pretrained
+    from netloom.training.checkpoints import separate
+
+    taken = pretrained.take(loads(project.encode()), pretrained.open_folder(path))
+    save_file(separate(taken.weights), weights)
+    return {"remarks": list(taken.remarks)}
+
+
+def read_into(path: Path, name: str, weights: Path, prepare: Preparation | None = None) -> dict[str, Any]:
+    """In the confined process: the document as text, and the weights in a file where there are any."""
+    document = _document(path) if path.suffix.lower() == ".json" else None
+    found = _model(path, name, prepare) if document is None else Imported(document)
+    if document is not None and prepare:
+        data = document.data.model_copy(update={"prepare": prepare})
+        found = Imported(document.model_copy(update={"data": data}))
+    if found.weights:
+        from safetensors.torch import save_file
+
+        from netloom.training.checkpoints import separate
+
+        save_file(separate(found.weights), weights)
+    others = {one.name: getattr(found, one.name) for one in fields(found) if one.name not in ("project", "weights")}
+    return {
+        "project": dumps(found.project),
+        "others": json.loads(json.dumps(others)),
+        "document": document is not None,
+    }
+
+
+def _model(path: Path, name: str, prepare: Preparation | None) -> Imported:
+    from netloom.compile.importers import read_model
+    from netloom.training import pretrained
+
+    if path.is_dir():
+        return pretrained.read_folder(path, name, prepare)
+    return read_model(path, name, prepare=prepare)
+
+
+def _document(path: Path) -> Project | None:
+    """The Netloom project in a JSON file, or None where a Keras model is in it.
+
+    Raises:
+        DocumentError: there is neither.
+    """
+    from netloom.compile.importers.keras import looks_like_keras
+
+    content = path.read_bytes()
+    try:
+        return loads(content)
+    except DocumentError:
+        if looks_like_keras(path):
+            return None
+        if _is_foreign(content):
+            raise DocumentError(NEITHER) from None
+        raise
+
+
+def _is_foreign(content: bytes) -> bool:
+    """Whether this is JSON of something else altogether, of which no field is worth a sentence."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return not isinstance(value, dict) or "networks" not in value

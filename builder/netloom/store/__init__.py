@@ -1,0 +1,77 @@
+"""The store: projects and their versions, runs, points and commands; a database and a folder of files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import delete, select
+
+from netloom.store import schema
+from netloom.store.database import Database, Missing, StoreError
+from netloom.store.home import database_url, home
+from netloom.store.host import here
+from netloom.store.library import Library, LibraryRow, Taken
+from netloom.store.limits import Full, Limits
+from netloom.store.projects import Conflict, ProjectRow, Projects, SavedProject, VersionRow
+from netloom.store.queue import Queue
+from netloom.store.runs import Command, Point, Points, Run, Runs
+from netloom.store.states import Lost, States
+from netloom.store.sweeps import Sweep, Sweeps, Trial
+
+__all__ = [
+    "Command",
+    "Conflict",
+    "Full",
+    "LibraryRow",
+    "Limits",
+    "Lost",
+    "Missing",
+    "Point",
+    "Points",
+    "ProjectRow",
+    "Run",
+    "SavedProject",
+    "Store",
+    "StoreError",
+    "Sweep",
+    "Taken",
+    "Trial",
+    "VersionRow",
+    "database_url",
+    "here",
+    "home",
+    "open_store",
+]
+
+
+class Store(States, Runs, Queue, Sweeps, Projects, Library):
+    """One data folder with its database. Several processes may have it open at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"The data folder {folder} cannot be made: {error.strerror}.") from error
+        self.db = Database(database_url(folder))
+
+    def delete_project(self, project_id: str) -> None:
+        """Forget a project with its versions and runs. Nothing happens where it is gone already."""
+        mine = schema.runs.c.project_id == project_id
+        with self.db.writing() as connection:
+            run_ids = connection.execute(select(schema.runs.c.id).where(mine)).scalars().all()
+            connection.execute(delete(schema.projects).where(schema.projects.c.id == project_id))
+        for run_id in run_ids:
+            self.delete_run_folder(run_id)
+
+    def close(self) -> None:
+        self.db.close()
+
+
+def open_store(folder: Path | None = None) -> Store:
+    """The store in `folder`, or in the data folder; its database is made or brought up to date.
+
+    Raises:
+        StoreError: the folder or the database cannot be used.
+    """
+    return Store((folder or home()).absolute())

@@ -1,0 +1,206 @@
+"""The connection: SQLite by default, any database that SQLAlchemy knows by its URL."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from netloom.core.errors import UsageError
+from netloom.store.schema import HEAD, metadata, version
+
+BUSY_MS = 10_000
+_MIGRATION_LOCK = 0x6E65746C
+# How to mend what the database complains about, by words of its own message.
+_HINTS = {
+    "locked": "another program holds it; try again in a moment",
+    "readonly": "let this user write to it, or choose another data folder",
+    "read-only": "let this user write to it, or choose another data folder",
+    "is full": "free some space on its disk",
+    "no such table": "it was emptied or exchanged while Netloom ran; start Netloom again, which makes the tables anew",
+    "unable to open": "check that its folder exists and that this user may write there",
+}
+
+
+class StoreError(RuntimeError):
+    """The store cannot be used; the message is one sentence for people."""
+
+
+class Missing(StoreError, UsageError):  # noqa: N818  (that is what it is)
+    """What was asked for is not in the store; it may have been deleted."""
+
+
+class Database:
+    """An engine whose transactions say from the start whether they will write."""
+
+    def __init__(self, url: str | URL) -> None:
+        self.engine = _engine(url)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        try:
+            self._migrate()
+        except BaseException:
+            self.close()
+            raise
+        _open.add(self)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with self._sentences(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that will write.
+
+        On SQLite it holds the write lock from its first statement, so that what it read stays true. Elsewhere
+        only the rows that were read `with_for_update()` do.
+        """
+        with self._sentences(), self.engine.connect() as connection:
+            connection = connection.execution_options(writes=True)
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def _migrate(self) -> None:
+        with self.reading() as connection:
+            if self._version(connection) == HEAD:
+                return
+        with self.writing() as connection:
+            if not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            found = self._version(connection)  # another process may have been faster
+            if found is None:
+                _create(connection)
+            elif found != HEAD:
+                _upgrade(connection)
+
+    def _version(self, connection: Connection) -> str | None:
+        if not self.engine.dialect.has_table(connection, version.name):
+            return None
+        found: str | None = connection.execute(select(version.c.version_num)).scalar()
+        if found is not None and found > HEAD:
+            raise StoreError(
+                f"The database {self._where} was made by a newer Netloom (its version is {found}, this one knows "
+                f"{HEAD}); upgrade Netloom, or choose another data folder."
+            )
+        return found
+
+    @property
+    def _where(self) -> str:
+        return self.engine.url.database or "" if self.is_sqlite else self.engine.url.render_as_string()
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        """The database's own errors as sentences; the cause keeps the details."""
+        try:
+            yield
+        except IntegrityError as error:
+            raise Missing("What this belongs to is not in the store; it may have been deleted meanwhile.") from error
+        except DBAPIError as error:
+            raise StoreError(self._sentence(str(error.orig).strip())) from error
+        except PoolTimeout as error:
+            raise StoreError("The database has too much to do at the moment; try again in a few seconds.") from error
+        except UnicodeEncodeError as error:
+            raise StoreError("This text holds half a character, which cannot be stored; type it anew.") from error
+
+    def _sentence(self, found: str) -> str:
+        if "not a database" in found or "malformed" in found:
+            return (
+                f"The database {self._where} is damaged; stop Netloom and put a backup in its place. Without one, move "
+                "it away: Netloom then makes a new one, and offers to rebuild the list of runs from their folders."
+            )
+        line = (found.splitlines() or ["unknown error"])[0].rstrip(".")
+        hint = next((hint for words, hint in _HINTS.items() if words in line), "")
+        return f"The database {self._where} cannot be used: {line}{'; ' if hint else ''}{hint}."
+
+
+# A child that was forked must not talk, nor even hang up, through its parent's connections
+# (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
+_open: weakref.WeakSet[Database] = weakref.WeakSet()
+_inherited: list[Any] = []
+
+
+def _let_go_of_connections() -> None:
+    for database in _open:
+        _inherited.append(database.engine.pool)  # or the garbage collector would close them
+        database.engine.dispose(close=False)
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_let_go_of_connections)
+
+
+def _engine(url: str | URL) -> Engine:
+    try:
+        engine = create_engine(url, pool_pre_ping=not str(url).startswith("sqlite"))
+    except ArgumentError as error:
+        raise StoreError(
+            "NETLOOM_DATABASE_URL is no address of a database; write it like postgresql+psycopg://user@host/netloom."
+        ) from error
+    except ImportError as error:
+        raise StoreError(
+            f"NETLOOM_DATABASE_URL needs the Python package {error.name}; install it, or use another driver."
+        ) from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun below, not by the driver
+    for pragma in (f"busy_timeout={BUSY_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    _write_ahead(connection)
+
+
+def _write_ahead(connection: Any) -> None:
+    """Switch to WAL. For the lock that this takes on a new file, SQLite does not wait by itself."""
+    end = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(0.005)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _create(connection: Connection) -> None:
+    """All tables at once where there are none: a third of the time of all migrations, and Alembic is not imported."""
+    metadata.create_all(connection, checkfirst=False)
+    version.create(connection, checkfirst=True)
+    connection.execute(insert(version).values(version_num=HEAD))
+
+
+_upgrading = threading.Lock()
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    # The configuration is read like an .ini file, where % has a meaning of its own.
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    with _upgrading:  # Alembic keeps what it works on in globals
+        command.upgrade(config, "head")

@@ -1,0 +1,186 @@
+"""The library: networks that people keep to use them in other projects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from netloom.document import DocumentError, Project, dumps, loads
+from netloom.document.network_bundle import BundleError, extract
+from netloom.store.database import Database, Missing, StoreError
+from netloom.store.schema import library, library_versions
+
+
+class Taken(StoreError):  # noqa: N818  (that is what it is)
+    """There is something of this name already; nothing was overwritten."""
+
+
+@dataclass(frozen=True)
+class LibraryRow:
+    """A network in the library. `number` counts how often it was published; `summary` is what its publisher said."""
+
+    name: str
+    number: int
+    summary: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+# How many versions of a network are kept beside the newest.
+KEPT = 50
+
+
+class Library:
+    """The part of the store that holds the library. A bundle is a document whose main network is what is kept."""
+
+    db: Database
+
+    def publish(self, bundle: Project, summary: Mapping[str, Any], *, replace: bool = False) -> LibraryRow:
+        """Keep a bundle under the name of its main network; with `replace` also in the place of an older one, which is
+        then found among the `earlier`.
+
+        Raises:
+            Taken: there is one of this name, and `replace` was not said.
+        """
+        now = datetime.now(UTC)
+        values = {"document": dumps(bundle), "summary": json.dumps(dict(summary)), "updated_at": now}
+        mine = library.c.name == bundle.main
+        with _one_name(bundle.main), self.db.writing() as connection:
+            found = connection.execute(select(library).where(mine).with_for_update()).first()
+            if found is not None and not replace:
+                raise Taken(_TAKEN.format(bundle.main))
+            if found is not None:
+                _keep(connection, found)
+                connection.execute(update(library).where(mine).values(**values, number=found.number + 1))
+            else:
+                connection.execute(insert(library).values(**values, name=bundle.main, number=1, created_at=now))
+        return self.published(bundle.main)
+
+    def library(self) -> list[LibraryRow]:
+        """All that is in the library, by name."""
+        with self.db.reading() as connection:
+            return [_row(row) for row in connection.execute(select(*_LISTED).order_by(library.c.name))]
+
+    def published(self, name: str) -> LibraryRow:
+        """What is told of a network in the library.
+
+        Raises:
+            Missing: there is none of this name.
+        """
+        with self.db.reading() as connection:
+            row = connection.execute(select(*_LISTED).where(library.c.name == name)).first()
+        if row is None:
+            raise Missing(_MISSING.format(name[:60]))
+        return _row(row)
+
+    def earlier(self, name: str) -> list[LibraryRow]:
+        """What stood in the library under a name before, the newest first; each with when it was published."""
+        past = library_versions.c
+        listed = select(
+            library.c.name, past.number, past.summary, past.created_at, past.created_at.label("updated_at")
+        ).join_from(library, library_versions)
+        with self.db.reading() as connection:
+            rows = connection.execute(listed.where(library.c.name == name).order_by(past.number.desc()))
+            return [_row(row) for row in rows]
+
+    def bundle(self, name: str, number: int | None = None) -> Project:
+        """A network in the library with all that it is made of; an earlier version of it where `number` says so.
+
+        Raises:
+            StoreError: there is none of this name or number, or it cannot be read.
+        """
+        with self.db.reading() as connection:
+            return _bundle(connection, name) if number is None else _earlier(connection, name, number)
+
+    def restore_published(self, name: str, number: int) -> LibraryRow:
+        """Publish an earlier version again, as the newest one.
+
+        Raises:
+            StoreError: there is none of this name or number, or it cannot be read.
+        """
+        told = next((row.summary for row in self.earlier(name) if row.number == number), {})
+        return self.publish(self.bundle(name, number), told, replace=True)
+
+    def rename_published(self, name: str, to: str) -> None:
+        """Call a network in the library something else.
+
+        Raises:
+            Taken: another one is called so.
+            StoreError: there is none of this name, or no network can be called so.
+        """
+        if name == to:
+            return
+        with _one_name(to), self.db.writing() as connection:
+            bundle = _bundle(connection, name)
+            if connection.execute(select(library.c.id).where(library.c.name == to)).first():
+                raise Taken(_TAKEN.format(to))
+            try:
+                text = dumps(extract(bundle, bundle.main, to))
+            except BundleError as error:
+                raise StoreError(str(error)) from error
+            connection.execute(update(library).where(library.c.name == name).values(name=to, document=text))
+
+    def delete_published(self, name: str) -> bool:
+        """Take a network out of the library; projects that use it keep theirs. Returns whether it was there."""
+        with self.db.writing() as connection:
+            return bool(connection.execute(delete(library).where(library.c.name == name)).rowcount)
+
+
+_LISTED = (library.c.name, library.c.number, library.c.summary, library.c.created_at, library.c.updated_at)
+_MISSING = "There is no network {!r} in the library; it may have been deleted."
+_NO_VERSION = "There is no version {} of {} in the library; the last {} are kept."
+_TAKEN = "There is a network {} in the library already; nothing was overwritten."
+
+
+@contextmanager
+def _one_name(name: str) -> Iterator[None]:
+    """Where someone else took a name between the look and the writing, the database refuses the second."""
+    try:
+        yield
+    except Missing as error:
+        if isinstance(error.__cause__, IntegrityError):
+            raise Taken(_TAKEN.format(name)) from error
+        raise
+
+
+def _bundle(connection: Connection, name: str) -> Project:
+    text = connection.execute(select(library.c.document).where(library.c.name == name).with_for_update()).scalar()
+    if text is None:
+        raise Missing(_MISSING.format(name[:60]))
+    try:
+        return loads(text)
+    except DocumentError as error:
+        raise StoreError(f"What the library keeps as {name} cannot be read: {error}") from error
+
+
+def _earlier(connection: Connection, name: str, number: int) -> Project:
+    """An earlier version, by the name that it has now: it may have had another one then."""
+    query = select(library_versions.c.document).join_from(library, library_versions)
+    found = query.where(library.c.name == name, library_versions.c.number == number)
+    text = connection.execute(found).scalar()
+    if text is None:
+        raise Missing(_NO_VERSION.format(number, name[:60], KEPT))
+    try:
+        bundle = loads(text)
+        return extract(bundle, bundle.main, name)
+    except (DocumentError, BundleError) as error:
+        raise StoreError(f"Version {number} of {name} cannot be read: {error}") from error
+
+
+def _keep(connection: Connection, row: Any) -> None:
+    """Put what is about to be replaced among the earlier versions, of which the oldest go."""
+    values = {"number": row.number, "document": row.document, "summary": row.summary, "created_at": row.updated_at}
+    connection.execute(insert(library_versions).values(library_id=row.id, **values))
+    old = library_versions.c.number <= row.number - KEPT
+    connection.execute(delete(library_versions).where(library_versions.c.library_id == row.id, old))
+
+
+def _row(row: Any) -> LibraryRow:
+    return LibraryRow(row.name, row.number, json.loads(row.summary), row.created_at, row.updated_at)

@@ -1,0 +1,229 @@
+"""Projects and their versions."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import exists, func, insert, select, update
+
+from netloom.document import DocumentError, Project, checked, dumps, loads
+from netloom.document.files import MAX_BYTES
+from netloom.store.database import Database, Missing, StoreError
+from netloom.store.history import Change, Saved, append, record
+from netloom.store.schema import projects, versions
+
+
+def utc_now() -> datetime:
+    """The time that what is saved gets."""
+    return datetime.now(UTC)
+
+
+class Conflict(StoreError):  # noqa: N818  (a conflict is what it is called)
+    """Someone else saved this project since it was loaded; nothing was overwritten."""
+
+
+@dataclass(frozen=True)
+class ProjectRow:
+    """A project in a list."""
+
+    id: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class SavedProject:
+    """A project as it was saved. `stamp` has to be handed in with the next save."""
+
+    id: str
+    project: Project
+    epoch: str
+    revision: int
+    acks: dict[str, int]
+    stamp: int
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """A version in a list; one with a name is kept for ever."""
+
+    number: int
+    name: str
+    created_at: datetime
+
+
+class Projects:
+    """The part of the store that holds projects."""
+
+    db: Database
+
+    def create_project(self, project: Project, *, project_id: str | None = None) -> str:
+        """Keep a new project, under an id that it had before where there is one. Returns its id.
+
+        Raises:
+            StoreError: it could not be opened again, as it is too large.
+            Missing: there is a project of this id already.
+        """
+        project_id = str(uuid.UUID(project_id)) if project_id else str(uuid.uuid4())
+        now, text = utc_now(), _text(project)
+        with self.db.writing() as connection:
+            connection.execute(
+                insert(projects).values(
+                    id=project_id,
+                    name=project.name,
+                    document=text,
+                    epoch=uuid.uuid4().hex,
+                    revision=0,
+                    acks="{}",
+                    stamp=1,
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+            append(connection, project_id, 1, text, now)
+        return project_id
+
+    def list_projects(self, limit: int = 500) -> list[ProjectRow]:
+        """The projects, the one that was changed last first."""
+        query = select(projects.c.id, projects.c.name, projects.c.created_at, projects.c.updated_at)
+        with self.db.reading() as connection:
+            rows = connection.execute(query.order_by(projects.c.updated_at.desc()).limit(limit))
+            return [ProjectRow(*row) for row in rows]
+
+    def has_project(self, project_id: str) -> bool:
+        """Whether there is such a project."""
+        with self.db.reading() as connection:
+            return bool(connection.execute(select(exists().where(projects.c.id == project_id))).scalar())
+
+    def load(self, project_id: str) -> SavedProject:
+        """A project with the state of its editor.
+
+        Raises:
+            StoreError: there is no such project, or it cannot be read.
+        """
+        with self.db.reading() as connection:
+            row = connection.execute(select(projects).where(projects.c.id == project_id)).first()
+        if row is None:
+            raise Missing("There is no such project; it may have been deleted.")
+        return SavedProject(row.id, _document(row.document), row.epoch, row.revision, json.loads(row.acks), row.stamp)
+
+    def save(
+        self,
+        project_id: str,
+        project: Project,
+        epoch: str,
+        revision: int,
+        acks: dict[str, int],
+        stamp: int,
+        change: Change = "edit",
+    ) -> int:
+        """Keep the state of an editor, and where the document changed perhaps a version (see `netloom.store.history`).
+        Returns the new stamp.
+
+        Raises:
+            Conflict: someone else saved since `stamp`; nothing was written.
+            StoreError: there is no such project.
+        """
+        now, text = utc_now(), dumps(project)
+        values = {"name": project.name, "document": text, "epoch": epoch, "revision": revision}
+        with self.db.writing() as connection:
+            found = connection.execute(
+                select(projects.c.stamp, projects.c.document, projects.c.updated_at)
+                .where(projects.c.id == project_id)
+                .with_for_update()
+            ).first()
+            if found is None:
+                raise StoreError("This project was deleted meanwhile; save it under another name.")
+            if len(text) > MAX_BYTES and len(text) > len(found.document):
+                raise StoreError(f"This project would have more than {MAX_BYTES:,} bytes; remove some of its notes.")
+            if found.stamp != stamp:
+                raise Conflict("This project was changed by another Netloom meanwhile; nothing was overwritten.")
+            connection.execute(
+                update(projects)
+                .where(projects.c.id == project_id)
+                .values(**values, acks=json.dumps(acks), stamp=stamp + 1, updated_at=now)
+            )
+            if found.document != text:
+                record(connection, project_id, text, now, change, Saved(found.document, found.updated_at))
+        return stamp + 1
+
+    def versions(self, project_id: str) -> list[VersionRow]:
+        """The versions of a project, the newest first."""
+        query = select(versions.c.number, versions.c.name, versions.c.created_at)
+        with self.db.reading() as connection:
+            rows = connection.execute(
+                query.where(versions.c.project_id == project_id).order_by(versions.c.number.desc())
+            )
+            return [VersionRow(*row) for row in rows]
+
+    def version(self, project_id: str, number: int) -> Project:
+        """The document of a version.
+
+        Raises:
+            StoreError: there is no such version, or it cannot be read.
+        """
+        query = select(versions.c.document)
+        with self.db.reading() as connection:
+            row = connection.execute(
+                query.where(versions.c.project_id == project_id, versions.c.number == number)
+            ).first()
+        if row is None:
+            raise StoreError(f"There is no version {number} of this project any more.")
+        return _document(row.document)
+
+    def restore_version(self, project_id: str, number: int) -> None:
+        """Put a version in the place of a document that cannot be opened, which is kept as a version itself. Where it
+        can be opened, its editor does so, and Undo takes it back.
+
+        Raises:
+            StoreError: there is no such version, or it cannot be read either.
+        """
+        name, now = self.version(project_id, number).name, utc_now()
+        mine = versions.c.project_id == project_id
+        with self.db.writing() as connection:
+            found = connection.execute(select(projects).where(projects.c.id == project_id).with_for_update()).one()
+            text = connection.execute(select(versions.c.document).where(mine, versions.c.number == number)).scalar()
+            last = connection.execute(select(func.max(versions.c.number)).where(mine)).scalar() or 0
+            append(connection, project_id, last + 1, found.document, now, name="Could not be opened")
+            connection.execute(
+                update(projects)
+                .where(projects.c.id == project_id)
+                .values(
+                    name=name,
+                    document=text,
+                    epoch=uuid.uuid4().hex,  # what browsers still hold belongs to another document
+                    revision=found.revision + 1,
+                    acks="{}",
+                    stamp=found.stamp + 1,
+                    updated_at=now,
+                )
+            )
+
+    def name_version(self, project_id: str, number: int, name: str) -> None:
+        """Give a version a name, so that it is kept for ever; an empty name takes it back."""
+        with self.db.writing() as connection:
+            changed = connection.execute(
+                update(versions)
+                .where(versions.c.project_id == project_id, versions.c.number == number)
+                .values(name=name[:200])
+            )
+        if changed.rowcount == 0:
+            raise StoreError(f"There is no version {number} of this project any more.")
+
+
+def _text(project: Project) -> str:
+    try:
+        return checked(project)
+    except DocumentError as error:
+        raise StoreError(f"This project cannot be kept: {error}") from error
+
+
+def _document(text: str) -> Project:
+    try:
+        return loads(text, limit=None)  # earlier Netlooms kept larger ones, which have to be opened to become smaller
+    except DocumentError as error:
+        raise StoreError(f"What is stored of this project cannot be read: {error}") from error

@@ -1,0 +1,183 @@
+"""Runs that wait for a worker: whose turn it is, and that each is started once, however many processes look."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+
+from netloom.store.database import Database, Missing
+from netloom.store.host import here
+from netloom.store.limits import Limits, check_room, exclude, room
+from netloom.store.runs import Run, as_run
+from netloom.store.schema import commands, runs
+from netloom.store.states import ENDED, FINAL, WITH_WORKER, Lost, change_state, with_claim
+
+_BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Queue:
+    """The part of the store that says which run is next."""
+
+    db: Database
+
+    def room(self, owner: str, limits: Limits) -> int:
+        """How many more runs of an owner may be started now or wait.
+
+        Raises:
+            Full: none.
+        """
+        with self.db.reading() as connection:
+            return room(connection, owner, limits)
+
+    def line(self) -> list[Run]:
+        """The runs that wait, the next one first: owners take turns, and each owner's runs keep their order."""
+        with self.db.reading() as connection:
+            return _line(connection)
+
+    def enqueue(
+        self,
+        run: Run,
+        *,
+        reopen: bool = False,
+        owner: str | None = None,
+        about: dict[str, Any] | None = None,
+        limits: Limits | None = None,
+        prepare: Callable[[], object] | None = None,
+    ) -> None:
+        """Let a run that ended wait for a worker again, in the turns of `owner` (else of whose it was); one that
+        finished only where it is said to `reopen`. What was asked of the worker that is gone is forgotten, and `about`
+        is added to what is known of the run, all of it in one transaction, in which `prepare` is called once nobody
+        else can start it: to write to its folder, which is theirs else.
+
+        Raises:
+            Full: as many runs of the owner wait as may by `limits`.
+            StoreError: it goes on already, has finished, was started and ended again since `run` was read, or is not
+                there.
+        """
+        owner = run.owner if owner is None else owner
+        fresh = dict.fromkeys(("pid", "host", "gpu", "claim", "claimed_at", "ended_at"))
+        values: dict[str, Any] = {**fresh, "queued_at": datetime.now(UTC), "reason": "", "owner": owner}
+        if about is not None:
+            values["about"] = json.dumps({**run.about, **about})
+        was = ENDED if reopen else tuple(state for state in ENDED if state != FINAL)
+        with self.db.writing() as connection:
+            if limits is not None:
+                check_room(connection, owner, limits)
+            change_state(connection, run.id, "waiting", holding=run.claim, was=was, **values)
+            connection.execute(delete(commands).where(commands.c.run_id == run.id))
+            if prepare is not None:
+                prepare()
+
+    def leave_line(self, run_id: str) -> bool:
+        """Stop a run that waits. Returns false where it does not, or not any more."""
+        reason = "It was stopped before its turn came."
+        ended = datetime.now(UTC)
+        return self._changed(run_id, "stopped", holding=None, was=("waiting",), reason=reason, ended_at=ended)
+
+    def claim_next(self, limits: Limits) -> Run | None:
+        """Give the next run to the caller, who starts its worker on this machine; None where none waits or there is no
+        room on it.
+
+        Looking and taking are one transaction that excludes all others of its kind.
+        """
+        with self.db.reading() as connection:  # most looks end here, without the lock
+            if connection.execute(select(runs.c.id).where(runs.c.state == "waiting").limit(1)).first() is None:
+                return None
+        with self.db.writing() as connection:
+            exclude(connection)
+            found = _choose(connection, limits)
+            if found is None:
+                return None
+            run, gpu = found
+            now, claim = datetime.now(UTC), str(uuid.uuid4())
+            values: dict[str, Any] = {"claimed_at": now, "gpu": gpu, "pid": None, "host": here(), "heartbeat_at": None}
+            change_state(connection, run.id, "queued", holding=run.claim, claim=claim, **values)
+            row = connection.execute(select(runs).where(runs.c.id == run.id)).one()
+        return as_run(row)
+
+    def set_worker(self, run_id: str, claim: str, pid: int) -> bool:
+        """Note the worker of a run that was claimed. Returns false where the claim does not hold any more."""
+        change = with_claim(update(runs).where(runs.c.id == run_id, runs.c.pid.is_(None)), claim)
+        with self.db.writing() as connection:
+            return bool(connection.execute(change.where(runs.c.state == "queued").values(pid=pid)).rowcount)
+
+    def give_back(self, run: Run) -> bool:
+        """Let a run wait again whose worker never came, or has not begun. Returns false where it did after all."""
+        fresh: dict[str, Any] = dict.fromkeys(("pid", "claim", "claimed_at", "host"))
+        same = runs.c.pid.is_(None) if run.pid is None else runs.c.pid == run.pid
+        return self._changed(run.id, "waiting", holding=run.claim, was=("queued",), only=same, **fresh)
+
+    def take_over(self, run: Run, pid: int, host: str) -> Run | None:
+        """The run with a claim of its own for a worker that takes the place of one that is gone; None where the claim
+        of `run` does not hold any more."""
+        values = {"claim": str(uuid.uuid4()), "pid": pid, "host": host, "heartbeat_at": datetime.now(UTC)}
+        change = with_claim(update(runs).where(runs.c.id == run.id, runs.c.state.in_(WITH_WORKER)), run.claim)
+        with self.db.writing() as connection:
+            if not connection.execute(change.values(**values)).rowcount:
+                return None
+            return as_run(connection.execute(select(runs).where(runs.c.id == run.id)).one())
+
+    def _changed(
+        self,
+        run_id: str,
+        state: str,
+        *,
+        holding: str | None,
+        was: Sequence[str],
+        only: ColumnElement[bool] | None = None,
+        **values: Any,
+    ) -> bool:
+        try:
+            with self.db.writing() as connection:
+                change_state(connection, run_id, state, holding=holding, was=was, only=only, **values)
+        except (Lost, Missing):
+            return False
+        return True
+
+
+def _choose(connection: Connection, limits: Limits) -> tuple[Run, int | None] | None:
+    """The first in the line for whom there is room, and its GPU."""
+    query = select(runs.c.owner, runs.c.gpu, runs.c.host).where(runs.c.state.in_(WITH_WORKER))
+    going = connection.execute(query).all()
+    busy = [row for row in going if row.host in (None, here())]
+    if len(busy) >= limits.workers:
+        return None
+    owners = Counter(row.owner for row in going)
+    for run in _line(connection):
+        if owners[run.owner] >= limits.each:
+            continue
+        if run.device == "cpu" or not limits.gpus:
+            return run, None
+        taken = Counter(row.gpu for row in busy if row.gpu is not None)
+        gpu = min(range(limits.gpus), key=lambda number: taken[number])
+        if taken[gpu] < limits.per_gpu:
+            return run, gpu
+    return None
+
+
+def _line(connection: Connection) -> list[Run]:
+    waiting = connection.execute(select(runs).where(runs.c.state == "waiting")).all()
+    if not waiting:
+        return []
+    going = (
+        select(runs.c.owner, func.count().label("count")).where(runs.c.state.in_(WITH_WORKER)).group_by(runs.c.owner)
+    )
+    turns = Counter({row.owner: row._mapping["count"] for row in connection.execute(going)})
+    last = select(runs.c.owner, func.max(runs.c.claimed_at).label("at")).group_by(runs.c.owner)
+    served = {row.owner: row.at or _BEFORE_ALL for row in connection.execute(last)}
+    return _in_turns([as_run(row) for row in waiting], turns, served)
+
+
+def _in_turns(waiting: Sequence[Run], turns: Counter[str], served: dict[str, datetime]) -> list[Run]:
+    """Everybody's first run before anybody's second; among equals whoever was served longest ago."""
+    keyed = []
+    for run in sorted(waiting, key=lambda run: (run.queued_at or run.created_at, run.id)):
+        keyed.append(((turns[run.owner], served.get(run.owner, _BEFORE_ALL), run.queued_at or run.created_at), run))
+        turns[run.owner] += 1
+    return [run for _, run in sorted(keyed, key=lambda pair: pair[0])]

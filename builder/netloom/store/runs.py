@@ -1,0 +1,419 @@
+"""Runs, the points of their curves, and the commands that steer them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import shutil
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from netloom.core.text import plain
+from netloom.document import Project
+from netloom.store.database import Database, Missing, StoreError
+from netloom.store.limits import Limits, check_room
+from netloom.store.schema import commands, points, runs, sweeps, trials
+from netloom.store.states import ENDED, WITH_WORKER, check_claim, lost, with_claim
+
+COMMANDS = ("pause", "resume", "stop", "learning_rate", "schedule")
+MAX_TAGS, MAX_TAG = 20, 40
+_IDS_AT_ONCE = 500
+# Made once: to write a statement takes as long as to carry it out.
+_ASKED = select(commands.c.id).where(commands.c.run_id == bindparam("run")).limit(1)
+_JSON = ("summary", "about", "tags")
+# step, epoch, split, name, value, seconds since 1970
+Point = tuple[int, int, str, str, float, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: its state, how far it is, and what its worker last told about itself in `summary`.
+
+    `owner` takes turns with others in the queue, `about` says where the run comes from (an earlier one, a sweep).
+    """
+
+    id: str
+    project_id: str
+    title: str
+    state: str
+    reason: str
+    pid: int | None
+    epoch: int
+    step: int
+    total_steps: int
+    summary: dict[str, Any]
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    heartbeat_at: datetime | None
+    owner: str = ""
+    device: str = "auto"
+    gpu: int | None = None
+    queued_at: datetime | None = None
+    claim: str | None = None
+    claimed_at: datetime | None = None
+    notes: str = ""
+    tags: tuple[str, ...] = ()
+    about: dict[str, Any] = field(default_factory=dict)
+    sweep_id: str | None = None
+    host: str | None = None
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a worker is asked to do."""
+
+    kind: str
+    value: float | None
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points of curves, column by column. `last` is the row to go on from with the next call."""
+
+    step: list[int]
+    epoch: list[int]
+    split: list[str]
+    name: list[str]
+    value: list[float]
+    at: list[float]
+    last: int
+
+
+class Runs:
+    """The part of the store that holds runs."""
+
+    db: Database
+    home: Path
+
+    def create_run(
+        self,
+        project_id: str,
+        project: Project,
+        title: str = "",
+        *,
+        run_id: str | None = None,
+        owner: str = "",
+        tags: Sequence[str] = (),
+        about: dict[str, Any] | None = None,
+        trial: tuple[str, int, dict[str, Any]] | None = None,
+        place: str = "",
+        limits: Limits | None = None,
+    ) -> Run:
+        """Note a new run of a project, which waits for its worker. Its folder, named `run_id`, is the caller's to fill
+        before that. Where it is a `trial` (a sweep's id, its number, and what it assigns), both are noted or neither.
+        With a `place` it does not wait: somebody there has claimed it.
+
+        Raises:
+            Full: as many runs of the owner wait as may by `limits`, of two that come at once the second too.
+            Missing: there is no such project any more, the sweep has a trial of this number already, or was stopped.
+        """
+        run_id = run_id or str(uuid.uuid4())
+        now = datetime.now(UTC)
+        values: dict[str, Any] = {
+            "id": run_id,
+            "project_id": project_id,
+            "title": title or project.name,
+            "state": "waiting",
+        }
+        values |= {"owner": owner, "device": project.training.device, "queued_at": now, "created_at": now}
+        values |= {"tags": json.dumps(cleaned(tags)), "about": json.dumps(about or {})}
+        if place:
+            values |= {"state": "queued", "host": place, "claim": str(uuid.uuid4()), "claimed_at": now}
+        with self.db.writing() as connection:
+            if limits is not None and not place:
+                check_room(connection, owner, limits)
+            if trial:
+                _check_sweep(connection, trial[0])
+            connection.execute(insert(runs).values(**values, sweep_id=trial[0] if trial else None))
+            if trial:
+                sweep_id, number, assigned = trial
+                row = {"sweep_id": sweep_id, "number": number, "assigned": json.dumps(assigned), "run_id": run_id}
+                connection.execute(insert(trials).values(**row, state="running"))
+        return self.run(run_id)
+
+    def restore_run(
+        self, run_id: str, project_id: str, project: Project, state: str, reason: str, **values: Any
+    ) -> None:
+        """List a run that has ended and is not listed, with the fields of its row.
+
+        Raises:
+            StoreError: it has not ended.
+            Missing: there is no such project, or the run is listed by now.
+        """
+        if state not in ENDED:
+            raise StoreError(f"A run is listed again once it has ended, received {state!r}.")
+        row = {"id": run_id, "project_id": project_id, "state": state, "reason": reason}
+        row |= {"device": project.training.device, **_written(values)}
+        with self.db.writing() as connection:
+            connection.execute(insert(runs).values(**row))
+
+    def run_ids(self) -> set[str]:
+        """The ids of all runs."""
+        with self.db.reading() as connection:
+            return set(connection.execute(select(runs.c.id)).scalars())
+
+    def run(self, run_id: str) -> Run:
+        """One run.
+
+        Raises:
+            StoreError: there is no such run.
+        """
+        with self.db.reading() as connection:
+            row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
+        if row is None:
+            raise Missing("There is no such run; it may have been deleted.")
+        return as_run(row)
+
+    def held(self, run_id: str, claim: str | None) -> Run:
+        """The run that a worker holds with a claim.
+
+        Raises:
+            Lost: it does not, or not any more.
+            Missing: there is no such run.
+        """
+        with self.db.reading() as connection:
+            check_claim(connection, run_id, claim)
+            return as_run(connection.execute(select(runs).where(runs.c.id == run_id)).one())
+
+    def runs(self, project_id: str | None = None, limit: int = 500) -> list[Run]:
+        """The runs of a project, or all of them, the newest first."""
+        query = select(runs).order_by(runs.c.created_at.desc()).limit(limit)
+        if project_id is not None:
+            query = query.where(runs.c.project_id == project_id)
+        with self.db.reading() as connection:
+            return [as_run(row) for row in connection.execute(query)]
+
+    def active_runs(self) -> list[Run]:
+        """The runs that wait or have a worker, the oldest first."""
+        query = select(runs).where(runs.c.state.not_in(ENDED))
+        with self.db.reading() as connection:
+            return [as_run(row) for row in connection.execute(query.order_by(runs.c.created_at))]
+
+    def update_run(self, run_id: str, *, holding: str | None = None, **values: Any) -> None:
+        """Change fields of a run but its state, which `change_state` changes; where `holding` is given, only while that
+        claim holds and the run goes on.
+
+        Raises:
+            Lost: the run was given to another, or given up, while this process was not heard from.
+            Missing: there is no such run.
+            ValueError: the state of a run is not changed here.
+        """
+        if "state" in values:
+            raise ValueError("The state of a run is changed by change_state, with the claim of whoever changes it.")
+        change = update(runs).where(runs.c.id == run_id)
+        if holding is not None:
+            change = with_claim(change, holding).where(runs.c.state.in_(WITH_WORKER))
+        with self.db.writing() as connection:
+            if not connection.execute(change.values(**_written(values))).rowcount:
+                raise lost(connection, run_id, holding)
+
+    def note_about(self, run_id: str, **facts: Any) -> None:
+        """Add to what is known of where a run comes from; what others add at the same time stays.
+
+        Raises:
+            Missing: there is no such run.
+        """
+        mine = runs.c.id == run_id
+        with self.db.writing() as connection:
+            known = connection.execute(select(runs.c.about).where(mine).with_for_update()).scalar()
+            if known is None:
+                raise Missing("There is no such run; it may have been deleted.")
+            connection.execute(update(runs).where(mine).values(about=json.dumps({**json.loads(known), **facts})))
+
+    def heartbeat(self, run_id: str, *, holding: str | None = None, **values: Any) -> None:
+        """Note that a run's worker is alive, and how far it is: its epoch, step and summary.
+
+        Raises:
+            Lost: the run is not that worker's any more, which held the claim `holding`.
+        """
+        self.update_run(run_id, holding=holding, heartbeat_at=datetime.now(UTC), **values)
+
+    def delete_run(self, run_id: str) -> None:
+        """Forget a run with its points and its folder.
+
+        Raises:
+            StoreError: that is no id of a run.
+        """
+        with self.db.writing() as connection:
+            connection.execute(delete(runs).where(runs.c.id == run_id))
+        self.delete_run_folder(run_id)
+
+    def delete_run_folder(self, run_id: str) -> None:
+        """Remove the folder of a run that is not listed any more, its document first: by that its worker knows that it
+        was deleted, and is not to be listed again."""
+        folder = self.run_folder(run_id)
+        with contextlib.suppress(OSError):
+            (folder / "project.json").unlink(missing_ok=True)
+        remove_folder(folder)
+
+    def run_folder(self, run_id: str) -> Path:
+        """Where a run keeps its files. The name on disk is the run's UUID, whatever its title is.
+
+        Raises:
+            StoreError: that is no id of a run.
+        """
+        try:
+            return self.home / "runs" / str(uuid.UUID(run_id))
+        except ValueError:
+            raise Missing("There is no such run; it may have been deleted.") from None
+
+    def add_points(self, run_id: str, rows: Sequence[Point], *, holding: str | None = None) -> None:
+        """Append points to a run's curves, all or none. Values that are no number are left out.
+
+        Raises:
+            Lost: the run is not that worker's any more, which held the claim `holding`; nothing was added.
+        """
+        values = [
+            {
+                "run_id": run_id,
+                "step": row[0],
+                "epoch": row[1],
+                "split": row[2],
+                "name": row[3],
+                "value": row[4],
+                "at": row[5],
+            }
+            for row in rows
+            if math.isfinite(row[4])
+        ]
+        if values:
+            with self.db.writing() as connection:
+                if holding is not None:
+                    check_claim(connection, run_id, holding)
+                connection.execute(insert(points), values)
+
+    def points(self, run_id: str, after: int = 0) -> Points:
+        """The points that were added after row `after`, in the order in which they came."""
+        query = (
+            select(
+                points.c.step, points.c.epoch, points.c.split, points.c.name, points.c.value, points.c.at, points.c.id
+            )
+            .where(points.c.run_id == run_id, points.c.id > after)
+            .order_by(points.c.id)
+        )
+        with self.db.reading() as connection:
+            rows = connection.execute(query).all()
+        step, epoch, split, name, value, at, ids = zip(*rows, strict=True) if rows else ((),) * 7
+        return Points(
+            list(step), list(epoch), list(split), list(name), list(value), list(at), ids[-1] if ids else after
+        )
+
+    def curves(
+        self, run_ids: Sequence[str], name: str, split: str = "validation"
+    ) -> dict[str, list[tuple[int, float]]]:
+        """Epochs and values of one measure, of several runs at once."""
+        found: dict[str, list[tuple[int, float]]] = {run_id: [] for run_id in run_ids}
+        with self.db.reading() as connection:
+            for start in range(0, len(run_ids), _IDS_AT_ONCE):
+                part = list(run_ids[start : start + _IDS_AT_ONCE])
+                query = select(points.c.run_id, points.c.epoch, points.c.value).order_by(points.c.id)
+                query = query.where(points.c.run_id.in_(part), points.c.split == split, points.c.name == name)
+                for row in connection.execute(query):
+                    found[row.run_id].append((row.epoch, row.value))
+        return found
+
+    def drop_points_after(self, run_id: str, step: int, *, holding: str | None = None) -> None:
+        """Forget the points behind `step`, so that a resumed run writes them anew and no curve has a double point.
+
+        Raises:
+            Lost: the run is not that worker's any more, which held the claim `holding`; nothing was dropped.
+        """
+        with self.db.writing() as connection:
+            if holding is not None:
+                check_claim(connection, run_id, holding)
+            connection.execute(delete(points).where(points.c.run_id == run_id, points.c.step > step))
+
+    def command(self, run_id: str, kind: str, value: float | None = None, text: str = "") -> None:
+        """Ask a run's worker for something.
+
+        Raises:
+            StoreError: there is no such command.
+        """
+        if kind not in COMMANDS:
+            raise StoreError(f"{kind!r} is no command; a run takes {', '.join(COMMANDS)}.")
+        with self.db.writing() as connection:
+            row = {"run_id": run_id, "kind": kind, "value": value, "text": text, "created_at": datetime.now(UTC)}
+            connection.execute(insert(commands).values(**row))
+
+    def asked(self, run_id: str) -> int | None:
+        """The number of the first command that waits for a run; None where none does."""
+        query = select(commands.c.id).where(commands.c.run_id == run_id).order_by(commands.c.id).limit(1)
+        with self.db.reading() as connection:
+            return connection.execute(query).scalar()
+
+    def take_commands(self, run_id: str, *, holding: str | None = None) -> list[Command]:
+        """The commands that wait for a run, each handed out once.
+
+        Raises:
+            Lost: the run is not that worker's any more, which held the claim `holding`; the commands wait for another.
+        """
+        mine = commands.c.run_id == run_id
+        with self.db.reading() as connection:  # which every worker asks all the time
+            if connection.execute(_ASKED, {"run": run_id}).first() is None:
+                return []
+        with self.db.writing() as connection:
+            if holding is not None:
+                check_claim(connection, run_id, holding)
+            rows = connection.execute(select(commands).where(mine).order_by(commands.c.id).with_for_update()).all()
+            connection.execute(delete(commands).where(commands.c.id.in_([row.id for row in rows])))
+        return [Command(row.kind, row.value, row.text) for row in rows]
+
+
+def _check_sweep(connection: Connection, sweep_id: str) -> None:
+    """A sweep that was stopped a moment ago makes no more trials.
+
+    Raises:
+        Missing: it goes on no more.
+    """
+    state = connection.execute(select(sweeps.c.state).where(sweeps.c.id == sweep_id).with_for_update()).scalar()
+    if state != "running":
+        raise Missing("This sweep was stopped or deleted, so it makes no more trials.")
+
+
+def _written(values: dict[str, Any]) -> dict[str, Any]:
+    """Fields as the table keeps them."""
+    if "tags" in values:
+        values = {**values, "tags": cleaned(values["tags"])}
+    return {**values, **{name: json.dumps(values[name]) for name in _JSON if name in values}}
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, even while something is still being written into it."""
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.01)
+
+
+def as_run(row: Any) -> Run:
+    """A row of the table as a run."""
+    values = dict(row._mapping)
+    values |= {name: json.loads(values[name]) for name in _JSON}
+    values["tags"] = tuple(values["tags"])
+    return Run(**values)
+
+
+def cleaned(tags: Sequence[str]) -> list[str]:
+    """Tags as they are kept: on one line, none empty, each once.
+
+    Raises:
+        StoreError: there are too many, or one is too long.
+    """
+    found = list(dict.fromkeys(word for tag in tags if (word := plain(tag))))
+    if len(found) > MAX_TAGS:
+        raise StoreError(f"A run has at most {MAX_TAGS} tags, received {len(found)}.")
+    for tag in found:
+        if len(tag) > MAX_TAG:
+            raise StoreError(f"A tag has at most {MAX_TAG} letters; {tag[:20]!r}… has {len(tag)}.")
+    return found

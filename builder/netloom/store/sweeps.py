@@ -1,0 +1,156 @@
+"""Sweeps and their trials: what is searched, what each trial assigns, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from netloom.document import Project, dumps
+from netloom.store.database import Database, Missing, StoreError
+from netloom.store.runs import Run
+from netloom.store.schema import runs, sweeps, trials
+
+SWEEP_STATES = ("running", "stopped", "finished", "failed")
+TRIAL_STATES = ("running", "complete", "pruned", "failed")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A search over parameters of a document. `plan` says what is searched and how, as JSON."""
+
+    id: str
+    project_id: str
+    title: str
+    owner: str
+    state: str
+    reason: str
+    document: str
+    plan: dict[str, Any]
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One attempt: values by path, the run that tried them (none where the document was invalid), the result."""
+
+    number: int
+    run_id: str | None
+    state: str
+    assigned: dict[str, Any]
+    value: float | None
+    reason: str
+
+
+class Sweeps:
+    """The part of the store that holds sweeps."""
+
+    db: Database
+
+    def create_sweep(
+        self, project_id: str, project: Project, plan: dict[str, Any], *, title: str = "", owner: str = ""
+    ) -> Sweep:
+        """Note a new sweep over a document as it is now."""
+        sweep_id = str(uuid.uuid4())
+        values = {"id": sweep_id, "project_id": project_id, "title": title or project.name, "owner": owner}
+        values |= {"document": dumps(project), "plan": json.dumps(plan), "state": "running", "reason": ""}
+        with self.db.writing() as connection:
+            connection.execute(insert(sweeps).values(**values, created_at=datetime.now(UTC)))
+        return self.sweep(sweep_id)
+
+    def sweep(self, sweep_id: str) -> Sweep:
+        """One sweep.
+
+        Raises:
+            Missing: there is no such sweep.
+        """
+        with self.db.reading() as connection:
+            row = connection.execute(select(sweeps).where(sweeps.c.id == sweep_id)).first()
+        if row is None:
+            raise Missing("There is no such sweep; it may have been deleted.")
+        return _sweep(row)
+
+    def sweeps(self, project_id: str | None = None, state: str | None = None) -> list[Sweep]:
+        """The sweeps of a project, or all, the newest first; with `state` only those in it."""
+        query = select(sweeps).order_by(sweeps.c.created_at.desc())
+        if project_id is not None:
+            query = query.where(sweeps.c.project_id == project_id)
+        if state is not None:
+            query = query.where(sweeps.c.state == state)
+        with self.db.reading() as connection:
+            return [_sweep(row) for row in connection.execute(query)]
+
+    def change_sweep(self, sweep: Sweep, **values: Any) -> bool:
+        """Change fields of a sweep, its plan among them, where its state and its plan are still those of `sweep`.
+        Returns whether it was changed.
+
+        Raises:
+            StoreError: there is no such state.
+        """
+        if values.get("state", SWEEP_STATES[0]) not in SWEEP_STATES:
+            raise StoreError(f"{values['state']!r} is not a state of a sweep; there are {', '.join(SWEEP_STATES)}.")
+        if "plan" in values:
+            values["plan"] = json.dumps(values["plan"])
+        change = update(sweeps).where(sweeps.c.id == sweep.id, sweeps.c.state == sweep.state)
+        change = change.where(sweeps.c.plan == json.dumps(sweep.plan))
+        with self.db.writing() as connection:
+            return bool(connection.execute(change.values(**values)).rowcount)
+
+    def stop_sweep(self, sweep_id: str, state: str = "stopped", reason: str = "") -> bool:
+        """End a sweep that runs, whatever its plan has become meanwhile. Returns false where it does not run."""
+        change = update(sweeps).where(sweeps.c.id == sweep_id, sweeps.c.state == "running")
+        with self.db.writing() as connection:
+            values = {"state": state, "reason": reason, "ended_at": datetime.now(UTC)}
+            return bool(connection.execute(change.values(**values)).rowcount)
+
+    def delete_sweep(self, sweep_id: str) -> None:
+        """Forget a sweep. Its runs stay, as runs like all others."""
+        with self.db.writing() as connection:
+            connection.execute(update(runs).where(runs.c.sweep_id == sweep_id).values(sweep_id=None))
+            connection.execute(delete(sweeps).where(sweeps.c.id == sweep_id))
+
+    def trials(self, sweep_id: str) -> list[Trial]:
+        """The trials of a sweep in their order."""
+        query = select(trials).where(trials.c.sweep_id == sweep_id).order_by(trials.c.number)
+        with self.db.reading() as connection:
+            return [_trial(row) for row in connection.execute(query)]
+
+    def fail_trial(self, sweep_id: str, number: int, assigned: dict[str, Any], reason: str) -> None:
+        """Note a trial that could not be run.
+
+        Raises:
+            Missing: there is a trial of this number already, or no such sweep.
+        """
+        row = {"sweep_id": sweep_id, "number": number, "assigned": json.dumps(assigned), "state": "failed"}
+        with self.db.writing() as connection:
+            connection.execute(insert(trials).values(**row, reason=reason))
+
+    def end_trial(
+        self, sweep_id: str, trial: Trial, state: str, value: float | None, reason: str = "", *, run: Run | None = None
+    ) -> bool:
+        """Note what came of a trial that was going on, as told from its `run` (None: it was deleted). Returns false
+        where it was noted before, or the run has been started again since it was read."""
+        mine = (trials.c.sweep_id == sweep_id, trials.c.number == trial.number, trials.c.state == trial.state)
+        with self.db.writing() as connection:
+            found = connection.execute(
+                select(runs.c.claim, runs.c.state).where(runs.c.id == trial.run_id).with_for_update()
+            ).first()
+            if (found and tuple(found)) != (run and (run.claim, run.state)):
+                return False
+            change = update(trials).where(*mine).values(state=state, value=value, reason=reason)
+            return bool(connection.execute(change).rowcount)
+
+
+def _sweep(row: Any) -> Sweep:
+    values = dict(row._mapping)
+    values["plan"] = json.loads(values["plan"])
+    return Sweep(**values)
+
+
+def _trial(row: Any) -> Trial:
+    return Trial(row.number, row.run_id, row.state, json.loads(row.assigned), row.value, row.reason)

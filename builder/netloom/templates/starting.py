@@ -1,0 +1,166 @@
+"""A template made to fit data that somebody brought: its network, with the shapes and classes of that data."""
+
+from __future__ import annotations
+
+from netloom.data import DataError, Schema, prepare, schema
+from netloom.data.preparation.column_settings import FIELDS
+from netloom.data.preparation.project_defaults import default_training
+from netloom.document import DataChoice, Edit, EditError, Project, apply
+from netloom.store.home import home as default_home
+from netloom.templates import Template, templates
+from netloom.validation import analyse
+from netloom.validation.fields import reading_edits
+
+# The templates that can be made to fit, by the kinds of the fields and of the target, the simplest first.
+_BY_SHAPE: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
+    (("image",), "class"): ("digits_cnn", "digits_mlp", "digits_lenet"),
+    (("image",), "number"): ("digits_cnn", "digits_mlp"),
+    (("image",), "labels"): ("scenes_labels", "digits_mlp"),
+    (("image",), "mask"): ("shapes_unet",),
+    (("image", "image"), "class"): ("same_digits_siamese",),
+    (("tokens", "tokens"), "class"): ("paraphrases_siamese",),
+    (("vector",), "class"): ("breast_cancer",),
+    (("vector",), "number"): ("diabetes",),
+    (("vector",), "labels"): ("breast_cancer",),
+    (("tokens",), "class"): ("intents_lstm", "intents_transformer"),
+    (("tokens",), "number"): ("intents_lstm",),
+    (("tokens",), "labels"): ("intents_lstm", "intents_transformer"),
+    (("tokens",), "tags"): ("requests_tagger",),
+    (("tokens",), "next_token"): ("tales", "tales_gpt"),
+    (("tokens", "tokens"), "sequence"): ("dates_gru", "dates_transformer"),
+    (("tokens", "tokens"), "number"): ("ratings_ncf",),
+    (("sequence",), "number"): ("sine_tcn", "sine"),
+    (("sequence",), "class"): ("sine_tcn", "spoken_gru"),
+    (("sequence",), "labels"): ("sine_tcn",),
+    (("sequence", "sequence"), "class"): ("molecules_gcn",),
+    (("sequence", "sequence"), "number"): ("molecules_gcn",),
+}
+# What these networks are, whatever the data: a template's own title speaks of the data that it comes with.
+NETWORKS: dict[str, tuple[str, str]] = {
+    "digits_cnn": ("Convolutional network", "Filters that slide over the picture"),
+    "digits_mlp": ("Dense layers", "The classic beginning: every pixel to every unit"),
+    "scenes_labels": ("Convolutional network", "Filters that slide over the picture, and a logit for each label"),
+    "digits_lenet": ("LeNet-5", "The network of 1998 that read cheques"),
+    "shapes_unet": ("U-Net", "A class for every pixel: down to see far, up again to see sharp"),
+    "same_digits_siamese": ("Siamese twins", "Two pictures through one network with the same weights, compared"),
+    "paraphrases_siamese": ("Siamese twins", "Two texts through one network with the same weights, compared"),
+    "breast_cancer": ("Dense layers", "All columns to every unit, then one score per class"),
+    "diabetes": ("Dense layers", "All columns to every unit, then a number"),
+    "intents_lstm": ("LSTM", "Reads word by word and remembers"),
+    "intents_transformer": ("Transformer", "Every word looks at every other, by attention"),
+    "requests_tagger": ("Tagger with an LSTM", "A tag for every word, read from both sides"),
+    "tales": ("Recurrent language model", "Tells the next piece of a text from those before"),
+    "tales_gpt": ("Small GPT", "A decoder that tells each next piece by looking back"),
+    "dates_gru": ("GRU with attention", "One GRU reads, one writes and looks back at what was read"),
+    "dates_transformer": ("Encoder-decoder Transformer", "Reads and writes by attention alone"),
+    "ratings_ncf": ("Neural collaborative filtering", "A vector for each of both sides, matched in two ways"),
+    "sine_tcn": ("Causal convolutions", "See further back with each layer"),
+    "sine": ("GRU", "Reads the series step by step"),
+    "molecules_gcn": ("Graph network", "Each node looks at its neighbours, twice"),
+    "spoken_cnn": ("Spectrogram and convolutions", "The sound as a log-mel picture, read by filters"),
+    "spoken_gru": ("Recurrent network", "A GRU from both ends; a sound becomes its log-mel spectrogram"),
+}
+_LONG = 1_000  # a sequence of so many steps and one channel is a sound
+RATE = 8_000  # samples a second of a sound that does not say
+_MOST_MENDS = 20
+_OBJECTIVES = {
+    "class": "classification",
+    "number": "regression",
+    "mask": "segmentation",
+    "tags": "tagging",
+    "sequence": "seq2seq",
+    "next_token": "language_modelling",
+    "labels": "multi_label",
+    "several": "several_outputs",
+}
+
+
+def starters(choice: DataChoice, found: Schema) -> list[Template]:
+    """The templates whose network can be made to fit this data."""
+    kinds = tuple(field.kind for field in found.inputs)
+    names = _BY_SHAPE.get((kinds, found.target.kind), ())
+    if _is_sound(found):
+        names = ("spoken_cnn", *names) if found.target.kind == "class" else names
+    return [templates()[name] for name in names if name in templates()]
+
+
+def _is_sound(found: Schema) -> bool:
+    kinds = tuple(field.kind for field in found.inputs)
+    return kinds == ("sequence",) and found.inputs[0].shape[0] >= _LONG and found.inputs[0].shape[1] == 1
+
+
+def start(template: Template, choice: DataChoice, name: str, home: object = None) -> Project | None:
+    """The template as a project on this data; None where its network cannot be mended to fit.
+
+    Raises:
+        DataError: the data cannot be read.
+    """
+    from pathlib import Path
+
+    home = home if isinstance(home, Path) else default_home()
+    found = schema(choice, home)
+    if found is None:
+        raise DataError("No data is chosen; choose a dataset first.")
+    if FIELDS in template.project.data.options and _is_sound(found) and FIELDS not in choice.options:
+        # The template reads a spectrogram, so that is what the sounds become.
+        read = {FIELDS: {found.inputs[0].name: {"sound": "log-mel"}}}
+        choice = choice.model_copy(update={"options": {**choice.options, **read}})
+        found = schema(choice, home) or found
+    # What the data is made of is asked for sounds alone, as others may take long.
+    rate = int(prepare(choice, home).preprocess["fields"][0].get("rate") or RATE) if _is_sound(found) else RATE
+    project = template.project
+    objective = _OBJECTIVES.get(found.target.kind, project.training.objective)
+    training = {"objective": objective, **default_training(choice.dataset, home)}
+    edits: list[Edit] = [
+        {"kind": "project", "name": name, "data": choice.model_dump(mode="json"), "training": training},
+        *_renamed(project, found),
+    ]
+    try:
+        project = apply(project, {"kind": "batch", "edits": edits})
+        project = apply(
+            project, {"kind": "batch", "edits": [*reading_edits(project, found), *_audio(project, found, rate)]}
+        )
+        return _mended(project, found)
+    except EditError:
+        return None
+
+
+def _renamed(project: Project, found: Schema) -> list[Edit]:
+    """Edits by which the Inputs read the fields, in the same order."""
+    inputs = project.main_network.order("Input")
+    return [
+        {"kind": "set", "network": project.main, "node": key, "params": field.parameters()}
+        for key, field in zip(inputs, found.inputs, strict=False)
+    ]
+
+
+def _audio(project: Project, found: Schema, rate: int) -> list[Edit]:
+    """A spectrogram of a sound of another length becomes a picture of another height."""
+    nodes = project.main_network.nodes
+    spectrum = next((node for node in nodes.values() if node.type == "LogMel"), None)
+    picture = next((key for key, node in nodes.items() if node.type == "Reshape"), None)
+    if spectrum is None or picture is None:
+        return []
+    hop = max(1, found.inputs[0].shape[0] // 40)
+    key = next(key for key, node in nodes.items() if node.type == "LogMel")
+    window = 1 << max(5, (2 * hop - 1).bit_length())
+    steps = found.inputs[0].shape[0] // hop + 1
+    bands = spectrum.params.get("bands", 20)
+    return [
+        {"kind": "set", "network": project.main, "node": key, "params": {"hop": hop, "window": window, "rate": rate}},
+        {"kind": "set", "network": project.main, "node": picture, "params": {"shape": [1, steps, bands]}},
+    ]
+
+
+def _mended(project: Project, found: Schema) -> Project | None:
+    """The project after every mend that the check offers for an error or for a vocabulary; None where errors stay."""
+    for _ in range(_MOST_MENDS):
+        issues = analyse(project, found).issues
+        wrong = [issue for issue in issues if issue.severity == "error" or issue.code == "vocabulary"]
+        if not wrong:
+            return project
+        fix = next((issue.fix for issue in wrong if issue.fix is not None), None)
+        if fix is None:
+            return None
+        project = apply(project, fix.edit)
+    return None

@@ -1,0 +1,25 @@
+"""Training: the loop, objectives, optimizers, schedules and diagnostics. Torch is imported when first needed."""
+
+from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
+from netloom.training.initialization import Fit, StartError, adopt, brought, looked_at, starting_from
+from netloom.training.loop import TrainingError
+from netloom.training.objectives import OBJECTIVES, Evaluation, Objective, Reference, Worst
+from netloom.training.weight_files import CheckpointError
+
+__all__ = [
+    "OBJECTIVES",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "CheckpointError",
+    "Evaluation",
+    "Fit",
+    "Objective",
+    "Reference",
+    "StartError",
+    "TrainingError",
+    "Worst",
+    "adopt",
+    "brought",
+    "looked_at",
+    "starting_from",
+]

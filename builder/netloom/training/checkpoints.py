@@ -1,0 +1,324 @@
+"""Checkpoints in a run's folder: whole or not there at all, and never a pickle that could run code."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import uuid
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netloom.document import write_bytes
+from netloom.training.weight_files import CheckpointError, read_weights, save_weights, save_weights_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+KEEP = 2
+# The files of a checkpoint's folder.
+MODEL, STATE, MEMORY = "model.safetensors", "state.pt", "memory.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that training needs to go on as if nothing had happened.
+
+    `state` is plain values and tensors: optimizer, random numbers, epoch, step, place in the data, best so far.
+    `memory` is what is too large to stand there, such as what an agent remembers.
+    """
+
+    weights: dict[str, torch.Tensor]
+    state: dict[str, Any]
+    memory: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint beside the others, then point to it, then forget all but the last two.
+
+    At no moment is there less than before: what the pointer names is neither written to nor removed.
+
+    Raises:
+        OSError: the disk is full; nothing of the new one is left, and the one before is whole.
+    """
+    home = folder / "checkpoints"
+    temporary = home / f".{uuid.uuid4().hex}"
+    temporary.mkdir(parents=True)
+    try:
+        _write(temporary, checkpoint)
+        final = home / _free_name(folder, step)
+        os.replace(temporary, final)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _sync(home)
+    write_bytes(folder / "last.json", json.dumps({"step": step, "folder": final.name}).encode())
+    _forget(folder)
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a worker that was ended in the middle of writing has left behind."""
+    try:
+        current = _pointed(folder)
+    except CheckpointError:  # which of them is the last is not known, so none is removed
+        pass
+    else:
+        for name in _names(folder):
+            if current is None or name > current:
+                _remove(folder, name)
+    for path in (folder / "checkpoints").glob(".*"):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in (*folder.glob(".writing-*"), *folder.glob("*/.writing-*")):
+        path.unlink(missing_ok=True)
+
+
+def load(folder: Path) -> tuple[int, Checkpoint] | None:
+    """The last checkpoint and its step, or where that one is damaged the one before; None where there is none.
+
+    Raises:
+        CheckpointError: all of them are damaged.
+    """
+    found = _newest_whole(folder)
+    return found and (found[0][0], found[1])
+
+
+def restore(folder: Path, note: Callable[[str], object]) -> tuple[int, Checkpoint] | None:
+    """As `load`, for the worker whose folder it is: what is damaged is put aside and noted in a sentence.
+
+    Raises:
+        CheckpointError: all of them are damaged; nothing was changed.
+    """
+    found = _newest_whole(folder)
+    if found is None:
+        return None
+    name, checkpoint, problem = found
+    if problem is not None:
+        write_bytes(folder / "last.json", json.dumps({"step": name[0], "folder": _text(name)}).encode())
+        for newer in [other for other in _names(folder) if other > name]:
+            _remove(folder, newer)
+        note(f"{problem} It goes on from the checkpoint of step {name[0]:,}.")
+    return name[0], checkpoint
+
+
+def restored_best(folder: Path, note: Callable[[str], object]) -> dict[str, torch.Tensor] | None:
+    """The best weights so far, for a worker that goes on; None where there are none, or they are damaged, which is
+    noted."""
+    path = folder / "best.safetensors"
+    if not path.exists():
+        return None
+    try:
+        return read_weights(path)
+    except CheckpointError as error:
+        os.replace(path, path.with_suffix(".damaged"))
+        note(f"The best weights so far are lost, and the best from here on are kept. {str(error).partition('. ')[0]}.")
+        return None
+
+
+def save_best(folder: Path, weights: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+    """Keep the best weights so far, with the step at which they were found."""
+    save_weights(folder / "best.safetensors", separate(weights), {"facts": json.dumps(facts)})
+
+
+def weights(folder: Path, which: str = "best") -> dict[str, torch.Tensor]:
+    """The weights of a run: "best" on the validation rows, or "last".
+
+    Raises:
+        CheckpointError: their file is damaged.
+        FileNotFoundError: the run has not got as far as a checkpoint.
+    """
+    return read_weights(weights_file(folder, which))
+
+
+def last_step(folder: Path) -> int | None:
+    """The step of the last checkpoint; None where there is none.
+
+    Raises:
+        CheckpointError: which it is cannot be read.
+    """
+    found = _pointed(folder)
+    return found and found[0]
+
+
+def chosen(folder: Path) -> str:
+    """Which weights of a run are used: "best", or "last" where its document says so."""
+    try:
+        found = json.loads((folder / "project.json").read_bytes())["training"].get("keep")
+    except (OSError, ValueError, KeyError):
+        return "best"
+    return "last" if found == "last" else "best"
+
+
+def weights_file(folder: Path, which: str = "best") -> Path:
+    """The file of those weights; it is never written to, only exchanged as a whole.
+
+    Raises:
+        CheckpointError: which checkpoint is the last cannot be read.
+        FileNotFoundError: the run has not got as far as a checkpoint.
+    """
+    best = folder / "best.safetensors"
+    if which == "best" and best.exists():
+        return best
+    return _current(folder) / MODEL
+
+
+def separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors on the CPU, each in memory of its own, as safetensors asks for: shared weights are written twice."""
+    found: dict[str, torch.Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        found[name] = plain.clone() if plain.data_ptr() in taken else plain
+        taken.add(plain.data_ptr())
+    return found
+
+
+def _write(home: Path, checkpoint: Checkpoint) -> None:
+    import torch
+
+    save_weights_aside(home / MODEL, separate(checkpoint.weights))
+    torch.save(checkpoint.state, home / STATE)
+    if checkpoint.memory:
+        save_weights_aside(home / MEMORY, separate(checkpoint.memory))
+    for file in home.iterdir():
+        _sync(file)
+    _sync(home)
+
+
+def _newest_whole(folder: Path) -> tuple[Name, Checkpoint, str | None] | None:
+    """The last checkpoint that can be read, and what is wrong with the one that should have been it.
+
+    Raises:
+        CheckpointError: there are some, and all are damaged.
+    """
+    problem: str | None = None
+    try:
+        current = _pointed(folder)
+        if current is None:
+            return None
+        names = [current, *sorted((name for name in _names(folder) if name < current), reverse=True)]
+    except CheckpointError as error:  # of those that are there, each was whole before it got its name
+        problem, names = str(error), sorted(_names(folder), reverse=True)
+    for name in names:
+        try:
+            return name, _read(folder / "checkpoints" / _text(name)), problem
+        except CheckpointError as error:
+            problem = problem or str(error)
+    raise CheckpointError(
+        f"{problem} There is no other checkpoint to go on from: put a backup of it in its place, or do the run again "
+        "from its start (Run again, or netloom runs again)."
+    )
+
+
+def _read(home: Path) -> Checkpoint:
+    """A checkpoint of a folder.
+
+    Raises:
+        CheckpointError: one of its files is missing or damaged.
+    """
+    import torch
+
+    memory = home / MEMORY
+    for name in (MODEL, STATE):
+        if not (home / name).exists():
+            raise CheckpointError(f"The last checkpoint is not whole: there is no file {home / name}.")
+    try:
+        weights = read_weights(home / MODEL)
+        with zipfile.ZipFile(home / STATE) as archive:  # PyTorch itself compares no checksum
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile("its checksum does not agree")
+        state = torch.load(home / STATE, weights_only=True)
+        return Checkpoint(weights, state, read_weights(memory) if memory.exists() else {})
+    except CheckpointError as error:
+        raise CheckpointError(f"The last checkpoint is damaged. {str(error).partition('. ')[0]}.") from error
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:120].rstrip(".")
+        raise CheckpointError(f"The last checkpoint is damaged: {home / STATE} cannot be read ({why}).") from error
+
+
+# A checkpoint's folder is named by its step, and where one of that step is pointed to already also by a number: 7, 7-1.
+Name = tuple[int, int]
+
+
+def _free_name(folder: Path, step: int) -> str:
+    """A name for a new checkpoint that does not touch the one that is pointed to."""
+    current = _pointed(folder)
+    number = current[1] + 1 if current and current[0] == step else 0
+    for name in _names(folder):
+        if name >= (step, number) and name != current:  # written, but never pointed to
+            _remove(folder, name)
+    return _text((step, number))
+
+
+def _forget(folder: Path) -> None:
+    """Keep the checkpoint that is pointed to and the one before."""
+    current = _pointed(folder)
+    older = sorted(name for name in _names(folder) if current and name < current)
+    for name in older[: len(older) - KEEP + 1]:
+        _remove(folder, name)
+
+
+def _remove(folder: Path, name: Name) -> None:
+    """Take a checkpoint away at once, and its files after that, so that none is ever there by half."""
+    home = folder / "checkpoints"
+    gone = home / f".{uuid.uuid4().hex}"
+    os.replace(home / _text(name), gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def _pointed(folder: Path) -> Name | None:
+    """Which checkpoint is the last; None where there is none.
+
+    Raises:
+        CheckpointError: that cannot be read.
+    """
+    path = folder / "last.json"
+    try:
+        found = json.loads(path.read_bytes())
+        name = _name(str(found.get("folder", found["step"])))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        name = None
+    if name is None:
+        raise CheckpointError(f"The file {path}, which says which checkpoint is the last, is damaged.")
+    return name
+
+
+def _current(folder: Path) -> Path:
+    found = _pointed(folder)
+    if found is None:
+        raise FileNotFoundError("This run has no checkpoint yet.")
+    return folder / "checkpoints" / _text(found)
+
+
+def _names(folder: Path) -> list[Name]:
+    try:
+        entries = [entry.name for entry in (folder / "checkpoints").iterdir()]
+    except FileNotFoundError:
+        return []
+    return [name for entry in entries if (name := _name(entry)) is not None]
+
+
+def _name(text: str) -> Name | None:
+    step, _, number = text.partition("-")
+    return (int(step), int(number or 0)) if step.isdigit() and (number or "0").isdigit() else None
+
+
+def _text(name: Name) -> str:
+    return f"{name[0]}-{name[1]}" if name[1] else str(name[0])
+
+
+def _sync(path: Path) -> None:
+    """Have a file or a folder on the disk before anything else happens; Windows knows that for files alone."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

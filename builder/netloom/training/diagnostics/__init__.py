@@ -1,0 +1,8 @@
+"""What is seen of a run while it trains: its layers' numbers, warnings in words, and what it says to a few rows."""
+
+from netloom.training.diagnostics.alerts import Notice
+from netloom.training.diagnostics.node_modules import Place, places
+from netloom.training.diagnostics.prediction_history import Sampled, read_samples
+from netloom.training.diagnostics.statistics_file import MEASURES, History, read_history
+
+__all__ = ["MEASURES", "History", "Notice", "Place", "Sampled", "places", "read_history", "read_samples"]

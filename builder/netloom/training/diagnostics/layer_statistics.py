@@ -1,0 +1,209 @@
+"""The numbers of every layer in one step of training, taken now and then.
+
+A step that is looked at computes what it would compute anyway: hooks read what passes, and change nothing. How rarely
+it has to be is measured: looking takes `SHARE` of the processor time at most.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.training.diagnostics.budget import Budget
+from netloom.training.diagnostics.node_modules import Place
+from netloom.training.diagnostics.statistics_file import MEASURES
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from netloom.training.loop import Loop
+
+# Looked at twice a second at most. The first samples of a run come closer together, so that a run of a second has some.
+EVERY_S, EARLY = 0.5, 10
+SHARE, FREE_S = 0.004, 0.01
+# How many layers are looked at, how many rows of what a layer gives, and how many numbers of a weight are copied.
+MOST_PLACES, MOST_ROWS, MOST_COPIED = 200, 64, 2**20
+# Layers that give exactly 0 where their input is too small: a unit that always is learns nothing any more.
+RECTIFIERS = ("ReLU", "ReLU6", "Threshold")
+# With fewer rows in a batch, a unit may well be 0 for all of them and yet be of use.
+LEAST_ROWS = 16
+
+
+class Lens:
+    """Looks at a step now and then. `every_s` is the least time between two looks; 0 looks at every step."""
+
+    def __init__(self, model: nn.Module, places: list[Place], every_s: float = EVERY_S) -> None:
+        self.places = _most_telling(places, model)
+        self._parts = [(place, model.get_submodule(place.path)) for place in self.places]
+        self._weights = [[weight for weight in part.parameters() if weight.requires_grad] for _, part in self._parts]
+        self.sizes = [sum(weight.numel() for weight in weights) for weights in self._weights]
+        self.every_s = every_s
+        self.slower = 1.0
+        self._began = self.due = time.monotonic()
+        self._plain_s: float | None = None
+        self._looked = False
+        self._budget = Budget(SHARE, FREE_S)
+
+    def learn(
+        self,
+        learn: Callable[..., torch.Tensor],
+        batch: tuple[Any, ...],
+        found: Callable[[np.ndarray], None],
+        loop: Loop | None = None,
+    ) -> torch.Tensor:
+        """Take a step of `loop`; where it is time, hand what was seen in it to `found`, (layers, measures)."""
+        now = time.monotonic()
+        if now < self.due:
+            return learn(*batch)
+        if self.every_s and not self._budget.left():
+            self.due = now + self.every_s
+            return learn(*batch)
+        if self.every_s and self._plain_s is None and self._looked:
+            return self._time_plain(learn, batch)
+        _settle()
+        start = time.process_time()
+        with self._watched() as seen:
+            before = [[_few(weight).clone() for weight in weights] for weights in self._weights]
+            loss = learn(*batch)
+            if loop is not None and getattr(loop, "_compiled", False):
+                _forward(loop, batch)
+        found(self._numbers(seen, before))
+        if self._plain_s is not None:  # torch sets itself up in the first look, which has nothing to be compared with
+            self._budget.spend(time.process_time() - start - self._plain_s)
+        end = time.monotonic()
+        self.due = end + min(self.every_s, (end - self._began) / EARLY) * self.slower
+        self._plain_s, self._looked = None, True
+        return loss
+
+    def _time_plain(self, learn: Callable[..., torch.Tensor], batch: tuple[Any, ...]) -> torch.Tensor:
+        """Take a step that nobody looks at, to know what the next one, which is looked at, takes more."""
+        _settle()
+        start = time.process_time()
+        loss = learn(*batch)
+        _settle()
+        self._plain_s = time.process_time() - start
+        return loss
+
+    @contextmanager
+    def _watched(self) -> Iterator[dict[Any, torch.Tensor]]:
+        """Collect what passes: by path numbers of what a layer gives, and by weight the square of its gradient."""
+        seen: dict[Any, torch.Tensor] = {}
+        hooks: list[Any] = []
+        try:
+            for place, part in self._parts:
+                hooks.append(part.register_forward_hook(_activations(seen, place)))
+            for weight in {id(one): one for weights in self._weights for one in weights}.values():
+                # As it comes, before it is clipped. A weight that is not used never gets one.
+                hooks.append(weight.register_post_accumulate_grad_hook(_gradient(seen)))  # type: ignore[no-untyped-call]
+            yield seen
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _numbers(self, seen: dict[Any, torch.Tensor], before: list[list[torch.Tensor]]) -> np.ndarray:
+        """Everything as one array (layers, measures), after one wait for the device."""
+        import torch
+
+        where: list[tuple[int, int]] = []
+        values: list[torch.Tensor] = []
+        for row, ((place, _), weights, old) in enumerate(zip(self._parts, self._weights, before, strict=True)):
+            squares = [seen[id(weight)] for weight in weights if id(weight) in seen]
+            found = {"gradient": torch.stack(squares).sum().sqrt()} if squares else {}
+            if weights:
+                found["weight"], found["update"] = _lengths(weights, old)
+            if place.path in seen:
+                found |= dict(zip(("mean", "std", "zeros", "dead"), seen[place.path].unbind(), strict=True))
+            where += [(row, MEASURES.index(name)) for name in found]
+            values += found.values()
+        numbers = np.full((len(self._parts), len(MEASURES)), np.nan, np.float32)
+        if values:
+            rows, columns = zip(*where, strict=True)
+            numbers[rows, columns] = torch.stack([value.float() for value in values]).cpu().numpy()
+        return numbers
+
+
+def _lengths(weights: Sequence[torch.Tensor], before: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """How long a layer's weights are, and how long the step was that they took beside that."""
+    import torch
+
+    whole = torch.stack([weight.detach().square().sum() for weight in weights]).sum().sqrt()
+    steps = torch.stack([(_few(weight) - old).square().sum() for weight, old in zip(weights, before, strict=True)])
+    length = torch.stack([old.square().sum() for old in before])
+    return whole, (steps.sum() / length.sum()).sqrt()
+
+
+def _activations(seen: dict[Any, torch.Tensor], place: Place) -> Callable[..., None]:
+    import torch
+
+    def hook(_: nn.Module, __: Any, answer: Any) -> None:
+        first = answer[0] if isinstance(answer, tuple) else answer
+        if not isinstance(first, torch.Tensor) or not first.is_floating_point() or not first.numel():
+            return
+        with torch.no_grad():
+            rows = first.detach()[:MOST_ROWS].float()
+            zero = rows == 0
+            dead = _dead(zero) if place.type in RECTIFIERS else rows.new_full((), float("nan"))
+            seen[place.path] = torch.stack([rows.mean(), rows.std(correction=0), zero.float().mean(), dead])
+
+    return hook
+
+
+def _dead(zero: torch.Tensor) -> torch.Tensor:
+    """The share of units that are 0 for all rows, of (N, …). A unit is a channel (N, C, H, W), or a number of a vector.
+
+    Of (N, a, b) either axis may hold the units: convolutions have them in the middle and sequences at the end. Along
+    the other one all would have to be 0 at once, so that the greater share is that of the units.
+    """
+    if len(zero) < LEAST_ROWS:
+        return zero.new_full((), float("nan"), dtype=zero.float().dtype)
+    if zero.dim() == 3:
+        return max(zero.all(2).all(0).float().mean(), zero.all(1).all(0).float().mean())
+    whole = zero.flatten(2).all(2) if zero.dim() > 2 else zero
+    return whole.all(0).float().mean()
+
+
+def _gradient(seen: dict[Any, torch.Tensor]) -> Callable[[torch.Tensor], None]:
+    def hook(weight: torch.Tensor) -> None:
+        if weight.grad is not None:
+            seen[id(weight)] = weight.grad.detach().float().square().sum()
+
+    return hook
+
+
+def _forward(loop: Loop, batch: tuple[Any, ...]) -> None:
+    """Some rows through the layers as they are. A compiled network runs past them, so that nothing could be seen."""
+    import torch
+
+    loop.model.eval()  # no random numbers are drawn, and no running means change
+    try:
+        with torch.no_grad():
+            loop.model(*[value[:MOST_ROWS] for value in batch[0]])
+    finally:
+        loop.model.train()
+
+
+def _few(weight: torch.Tensor) -> torch.Tensor:
+    """The first numbers of a weight; of a very large one they stand for all."""
+    return weight.detach().flatten()[:MOST_COPIED]
+
+
+def _settle() -> None:
+    """Wait until a GPU has done what it was told, so that what is timed next is that alone."""
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize()
+
+
+def _most_telling(places: list[Place], model: nn.Module) -> list[Place]:
+    """All layers, or of very many those with weights, evenly spread."""
+    if len(places) <= MOST_PLACES:
+        return places
+    own = [place for place in places if next(model.get_submodule(place.path).parameters(), None) is not None]
+    chosen = np.linspace(0, len(own) - 1, min(MOST_PLACES, len(own))).astype(int)
+    return [own[place] for place in dict.fromkeys(chosen.tolist())]

@@ -1,0 +1,165 @@
+"""Who made the first number that is none: the steps since the last checkpoint once more, with an eye on every layer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netloom.document import Project
+from netloom.training import checkpoints
+from netloom.training.diagnostics.alerts import Notice
+from netloom.training.diagnostics.node_modules import Place, places
+from netloom.training.loop import DivergedError, Loop, Watch
+from netloom.training.weight_files import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+# Checkpoints are some seconds apart, and looking at everything takes about twice as long.
+LIMIT_S = 20.0
+KINDS = {
+    "data": "the batch holds {value} before the network sees it",
+    "answer": "{place} gives {value}",
+    "loss": "every layer gives numbers, but their loss is {value}",
+    "gradient": "the gradient that arrives at {place} is {value}",
+    "weights": "the step makes the weights of {place} {value}",
+}
+FIXES = {
+    "data": "Look at the data page for empty and extreme values.",
+    "answer": "Lower the learning rate, clip the gradient, or put a normalisation before this layer.",
+}
+USUAL = "Lower the learning rate or clip the gradient."
+# In the first step no rate has changed anything yet.
+UNTRAINED = (
+    "It does so before anything was learned, so look at what it computes and is given: such as the logarithm or root "
+    "of a number below 0, a division by 0, or inputs that are far too large."
+)
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """What was no number first: of which `kind`, at which layer, in which batch of which epoch, counted from 1."""
+
+    kind: str
+    place: Place | None
+    value: str
+    batch: int
+    epoch: int
+    step: int
+
+    def sentence(self) -> str:
+        what = KINDS[self.kind].format(place=self.place.title if self.place else "", value=self.value)
+        return f"It begins in batch {self.batch} of epoch {self.epoch} (step {self.step}): {what}."
+
+    def notice(self) -> Notice:
+        fix = UNTRAINED if self.kind == "answer" and self.step == 1 else FIXES.get(self.kind, USUAL)
+        where = {"where": self.place.title, "nodes": self.place.nodes} if self.place else {}
+        place: dict[str, Any] = {**where, "step": self.step, "epoch": self.epoch - 1}
+        return Notice("not_a_number", "error", f"The loss is no number any more. {self.sentence()}", fix, **place)
+
+
+def find(project: Project, folder: Path, again: Callable[[], Loop], limit_s: float = LIMIT_S) -> Culprit | None:
+    """Repeat a run that diverged from its last checkpoint, or else from its start, with the loop that `again` makes.
+
+    None where it takes too long, or where it does not diverge again, as may be on a GPU.
+    """
+    loop = again()
+    found = None
+    with suppress(CheckpointError):  # from its start then
+        found = checkpoints.load(folder)
+    if found is not None:
+        loop.restore(found[1])
+    witness = _Witness(loop, places(project, loop.model), limit_s)
+    try:
+        with suppress(DivergedError):  # what is looked for; the witness has seen where it began
+            loop.run(witness)
+    finally:
+        witness.close()
+    return witness.culprit
+
+
+class _Witness(Watch):
+    """Notes in every step which values are no numbers, in the order in which they come up."""
+
+    def __init__(self, loop: Loop, known: list[Place], limit_s: float) -> None:
+        self.culprit: Culprit | None = None
+        self._loop, self._until = loop, time.monotonic() + limit_s
+        self._seen: list[tuple[str, Place | None, torch.Tensor]] = []
+        self._usual: set[tuple[str, str]] = set()
+        self._looking = False
+        self._hooks: list[Any] = []
+        self._weights: list[tuple[Place, nn.Parameter]] = []
+        for place in known:
+            part = loop.model.get_submodule(place.path)
+            self._hooks.append(part.register_forward_hook(self._answered(place)))
+            for weight in part.parameters():
+                if weight.requires_grad:
+                    self._weights.append((place, weight))
+                    self._hooks.append(weight.register_post_accumulate_grad_hook(self._arrived(place)))  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def poll(self, loop: Loop) -> bool:
+        return self.culprit is None and time.monotonic() < self._until
+
+    def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
+        self._seen, self._looking = [], True
+        for part in batch:
+            for value in part if isinstance(part, list | tuple) else [part]:
+                self._note("data", None, value)
+        loss = learn(*batch)
+        self._looking = False
+        # Gradients come up after the loss was taken, which the step tells only at its end.
+        behind = next((at for at, (kind, _, _) in enumerate(self._seen) if kind == "gradient"), len(self._seen))
+        gradients, self._seen = self._seen[behind:], self._seen[:behind]
+        self._note("loss", None, loss)
+        self._seen += gradients
+        for place, weight in self._weights:
+            self._note("weights", place, weight.detach())
+        self._judge()
+        return loss
+
+    def _note(self, kind: str, place: Place | None, value: Any) -> None:
+        import torch
+
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and value.numel():
+            # 0 where all are numbers, 1 for infinity, 2 for NaN.
+            worst = torch.stack([value.isinf().any().float(), 2 * value.isnan().any().float()]).max()
+            self._seen.append((kind, place, worst))
+
+    def _answered(self, place: Place) -> Callable[..., None]:
+        def hook(_: nn.Module, __: Any, answer: Any) -> None:
+            if self._looking:
+                for value in answer if isinstance(answer, tuple) else (answer,):
+                    self._note("answer", place, value.detach() if hasattr(value, "detach") else value)
+
+        return hook
+
+    def _arrived(self, place: Place) -> Callable[[torch.Tensor], None]:
+        def hook(weight: torch.Tensor) -> None:
+            if self._looking:
+                self._note("gradient", place, weight.grad)
+
+        return hook
+
+    def _judge(self) -> None:
+        import torch
+
+        marks = torch.stack([mark for _, _, mark in self._seen]).tolist()
+        wrong = [(kind, place, mark) for (kind, place, _), mark in zip(self._seen, marks, strict=True) if mark]
+        # A mask may give infinity on purpose. What did so before, when the loss was a number, is not what broke.
+        new = [item for item in wrong if (item[0], item[1].path if item[1] else "") not in self._usual]
+        if any(kind in ("loss", "gradient", "weights") for kind, _, _ in new):
+            kind, place, mark = new[0]
+            loop = self._loop
+            batch = -(-loop.row // loop.batch_size) + 1
+            value = "NaN" if mark == 2 else "infinity"
+            self.culprit = Culprit(kind, place, value, batch, loop.epoch + 1, loop.step + 1)
+        self._usual |= {(kind, place.path if place else "") for kind, place, _ in wrong}

@@ -1,0 +1,259 @@
+"""What a network says to the same few validation rows after each epoch, kept in a file of the run's folder.
+
+`samples.jsonl` holds one JSON object per line: first what the rows are, then for each epoch what was said to them.
+Pictures are bytes in base64 with their shape, numbers from 0 to 255; nothing here is an image file or code.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data.preparation.encode import PAD, last_places
+from netloom.document import write_bytes
+from netloom.training.diagnostics.budget import Budget
+from netloom.training.objectives.objective import joined
+from netloom.training.objectives.sequence_to_sequence import SequenceToSequence
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Example, Prepared
+    from netloom.training.loop import Loop
+
+FILE = "samples.jsonl"
+ROWS, PICTURES, TEXTS = 8, 12, 2
+# With as many epochs every second one goes; the first epochs are kept whatever they cost, later ones where all of this
+# takes at most such a share of the time.
+MOST, FREE, SHARE = 200, 12, 0.002
+# The longest side of a kept picture, letters of a text, points of a series.
+SIDE, LETTERS, POINTS = 64, 200, 200
+# Written on by a language model: tokens, for how long at most, and how boldly (1: as its own shares say).
+WRITTEN, WRITING_S, TEMPERATURE = 100, 0.4, 0.7
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """`rows` are the examples, each with its input and its truth; `epochs` what was said to them after each epoch."""
+
+    rows: list[dict[str, Any]]
+    epochs: list[dict[str, Any]]
+
+
+class Samples:
+    """Asks a loop's network after each epoch. What a resumed run has behind the loop's step goes first."""
+
+    def __init__(self, folder: Path, loop: Loop) -> None:
+        self._path = folder / FILE
+        self._chosen = chosen(loop.data, loop.objective.name)
+        known = read_samples(folder)
+        kept = [epoch for epoch in known.epochs if epoch["step"] <= loop.step] if known else []
+        rows = known.rows if known else [self._about(loop, row) for row in self._chosen.tolist()]
+        self._count, self._apart = len(kept), 1
+        self._write({"rows": rows}, kept)
+        self._budget = Budget(SHARE)
+
+    @staticmethod
+    def _about(loop: Loop, row: int) -> dict[str, Any]:
+        # What is made out of noise has nothing to do with the row of the data that lends its number.
+        if loop.objective.in_turns:
+            return {"row": row, "true": ""}
+        found = about(loop.data, row)
+        if loop.objective.ranks:  # a score is no rating, and is not so much above or below one
+            found.pop("values", None)
+        return found
+
+    def epoch_done(self, loop: Loop, *, last: bool) -> None:
+        """Ask, unless it would cost too much or only every so many epochs are kept."""
+        start = time.process_time()
+        dear = self._count >= FREE and not self._budget.left()
+        if not last and (dear or loop.epoch % self._apart):
+            return
+        line = {"step": loop.step, "epoch": loop.epoch, "said": said(loop, self._chosen)}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self._count += 1
+        if self._count >= MOST:
+            self._thin()
+        self._budget.spend(time.process_time() - start)
+
+    def _thin(self) -> None:
+        first, *epochs = [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
+        kept = epochs[::2]
+        self._count, self._apart = len(kept), self._apart * 2
+        self._write(first, kept)
+
+    def _write(self, first: dict[str, Any], epochs: list[dict[str, Any]]) -> None:
+        lines = [json.dumps(line) for line in (first, *epochs)]
+        write_bytes(self._path, ("\n".join(lines) + "\n").encode())
+
+
+def read_samples(folder: Path) -> Sampled | None:
+    """What was said in a run so far, or None where nothing was. A last line that was cut off is left out."""
+    try:
+        text = (folder / FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    first, *lines = text[: text.rfind("\n") + 1].splitlines() or [""]
+    return Sampled(json.loads(first)["rows"], [json.loads(line) for line in lines]) if first else None
+
+
+def chosen(data: Prepared, objective: str) -> torch.Tensor:
+    """The rows that are asked: the same in every run of the same data, evenly spread over the validation split."""
+    import torch
+
+    rows = data.split["validation"]
+    count = TEXTS if data.schema.target.kind == "next_token" else PICTURES if objective == "gan" else ROWS
+    return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()]
+
+
+def about(data: Prepared, row: int) -> dict[str, Any]:
+    """A row for people: what goes in, and what is true."""
+    found: dict[str, Any] = {"row": row, **_input(data.example(row)), "true": ""}
+    target = data.schema.target
+    if target.kind not in ("next_token", "action"):  # a text has no one right end, and what was done was not right
+        found["true"] = data.target_text(row)[:LETTERS]
+    if data.preprocess["target"].get("kind") == "number":
+        values = data.restore(data.target[row]).flatten().tolist()
+        found["values"] = values[:POINTS]
+    elif target.kind == "mask":
+        found["truth"] = {"classes": packed(data.target[row].numpy()), "names": list(target.classes)}
+    return found
+
+
+def said(loop: Loop, rows: torch.Tensor) -> list[dict[str, Any]]:
+    """What the network says to these rows of the data as it is now. It and the random numbers stay as they were."""
+    data, objective = loop.data, loop.objective
+    inputs = {name: data.inputs[name][rows] for name in loop.fields}
+    with _undisturbed(loop):
+
+        def answer(given: Mapping[str, torch.Tensor]) -> torch.Tensor:
+            return joined(loop.model(*[given[name].to(loop.device) for name in loop.fields])).float().cpu()
+
+        if data.schema.target.kind == "next_token":
+            (name,) = loop.fields[:1]
+            return [{"text": text} for text in _written_on(data, inputs[name], lambda so: answer({**inputs, name: so}))]
+        if isinstance(objective, SequenceToSequence):
+            return [{"text": text[:LETTERS]} for text in objective.write(answer, data, inputs)]
+        answers = objective.answers(answer(inputs), data, inputs)
+        if objective.ranks:
+            return [{"text": f"score {one['prediction']:.3g}"} for one in answers]
+        return [_shown(one, data) for one in answers]
+
+
+@contextmanager
+def _undisturbed(loop: Loop) -> Iterator[None]:
+    """In evaluation mode, without gradients, and with the random numbers put back afterwards."""
+    import torch
+
+    numbers, was_training = torch.get_rng_state(), loop.model.training
+    on_gpu = loop.device.startswith("cuda")
+    gpu = torch.cuda.get_rng_state_all() if on_gpu else []
+    loop.model.eval()
+    try:
+        with torch.no_grad(), loop.averaged():
+            yield
+    finally:
+        loop.model.train(was_training)
+        torch.set_rng_state(numbers)
+        if on_gpu:
+            torch.cuda.set_rng_state_all(gpu)
+
+
+def _written_on(data: Prepared, begun: torch.Tensor, answer: Any) -> list[str]:
+    """Texts that begin with rows of tokens (N, T), written on token by token as the network's shares say."""
+    import torch
+
+    ends = last_places(begun.numpy())
+    texts = [row[: int(end) + 1].tolist() for row, end in zip(begun, ends, strict=True)]
+    starts, length = [len(text) for text in texts], begun.shape[1]
+    dice, until = torch.Generator().manual_seed(0), time.monotonic() + WRITING_S
+    for _ in range(WRITTEN):
+        windows = [text[-length:] for text in texts]
+        padded = torch.tensor([window + [PAD] * (length - len(window)) for window in windows])
+        scores = answer(padded)  # (N, T, vocabulary)
+        places = torch.tensor([len(window) - 1 for window in windows])
+        shares = (scores[torch.arange(len(texts)), places] / TEMPERATURE).softmax(1)
+        for text, token in zip(texts, torch.multinomial(shares, 1, generator=dice).flatten().tolist(), strict=True):
+            text.append(token)
+        if time.monotonic() > until:
+            break
+    return [data.decode(torch.tensor(text[start:])) for text, start in zip(texts, starts, strict=True)]
+
+
+def _shown(answer: dict[str, Any], data: Prepared) -> dict[str, Any]:
+    """An answer of an objective as the page draws it: a text with its share, numbers, a picture or a series."""
+    prediction = answer["prediction"]
+    if isinstance(prediction, str):
+        share = answer.get("probabilities", {}).get(prediction)
+        error = f" · error {answer['error']:.3g}" if "error" in answer else ""
+        return {"text": f"{prediction[:LETTERS]}{error}", **({"share": share} if share is not None else {})}
+    if isinstance(prediction, dict):
+        return {"text": _columns(prediction)}
+    if isinstance(prediction, list) and not prediction:
+        return {"text": "none"}
+    if isinstance(prediction, list) and isinstance(prediction[0], str):
+        apart = ", " if data.schema.target.kind == "labels" else " "
+        return {"text": apart.join(prediction)[:LETTERS]}
+    values = np.asarray(prediction, dtype=np.float64)
+    if "classes" in answer:
+        return {"classes": packed(values), "names": answer["classes"]}
+    if values.ndim == 3:
+        scale = next((field["scale"] for field in data.preprocess["fields"] if field["encoding"] == "image"), 1.0)
+        return {"picture": picture(values.transpose(1, 2, 0) * scale)}
+    if values.ndim == 2:
+        return {"series": thinned(values)}
+    return {"values": values.flatten()[:POINTS].tolist()}
+
+
+def _input(example: Example) -> dict[str, Any]:
+    """What goes into the network, as far as a small card has room for it."""
+    if example.image is not None:
+        return {"picture": picture(np.asarray(example.image, dtype=np.float64))}
+    if example.series is not None:
+        return {"series": thinned(np.asarray(example.series, dtype=np.float64))}
+    if example.text or example.tokens:
+        return {"text": (example.text or " ".join(example.tokens))[-LETTERS:]}
+    return {"text": _columns(example.columns)} if example.columns else {}
+
+
+def _columns(values: Mapping[str, Any]) -> str:
+    told = [f"{name}: {f'{value:.4g}' if isinstance(value, float) else value}" for name, value in values.items()]
+    return ", ".join(told)[:LETTERS]
+
+
+def picture(values: np.ndarray) -> dict[str, Any]:
+    """(H, W) or (H, W, 1 or 3) with values from 0 to 1, at most `SIDE` across, packed as (H, W, channels)."""
+    whole = values[:, :, None] if values.ndim == 2 else values
+    return packed((np.nan_to_num(whole).clip(0, 1) * 255).round())
+
+
+def packed(values: np.ndarray) -> dict[str, Any]:
+    """Whole numbers from 0 to 255 as text, every so many of them where there are more than `SIDE` in a row."""
+    apart = -(-max(values.shape[:2]) // SIDE)
+    few = np.ascontiguousarray(values[::apart, ::apart].clip(0, 255).astype(np.uint8))
+    return {"shape": list(few.shape), "data": base64.b64encode(few.tobytes()).decode()}
+
+
+def unpacked(value: Mapping[str, Any]) -> np.ndarray:
+    """What `packed` made into text.
+
+    Raises:
+        ValueError: it is not as long as its shape says.
+    """
+    return np.frombuffer(base64.b64decode(value["data"]), np.uint8).reshape(value["shape"])
+
+
+def thinned(values: np.ndarray) -> list[Any]:
+    """A series (T, channels) with at most `POINTS` of its points."""
+    apart = max(1, -(-len(values) // POINTS))
+    few: list[Any] = values[::apart].round(5).tolist()
+    return few

@@ -1,0 +1,268 @@
+"""The rules behind a run's warnings. Every threshold says where it comes from.
+
+They are meant to be quiet: a rule that cries at healthy runs teaches people to read none of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from netloom.training.diagnostics.alerts import Notice, Refuted, Rule, Seen
+from netloom.training.diagnostics.statistics_file import MEASURES
+
+# Samples in a row in which something has to be so: one may be the luck of a batch.
+IN_A_ROW = 3
+# A gradient grows and shrinks by a few times from batch to batch, and by some ten times over a run. A hundred times
+# what was usual is neither. One of ten thousand is beyond what inputs and targets of size one give at any sane weights.
+# What is usual takes so many samples to know.
+EXPLODES, EXPLODED, USUAL = 100.0, 1e4, 5
+SHORT = 1.0  # no gradient of this length explodes, whatever was before
+# Sigmoids take about nine tenths of a gradient per layer, so that this is what five of them leave. A weight whose
+# gradient is as small beside that of others learns a ten-thousandth as fast: it stays as it was drawn.
+VANISHES = 1e-4
+SATURATING = ("Sigmoid", "Tanh", "Hardsigmoid", "Hardtanh", "Softsign", "LogSigmoid")
+# Networks with rectifiers are well with some tenths of their units silent in a batch; half of a layer is width that is
+# paid for and not used. https://arxiv.org/abs/1903.06733
+DEAD = 0.5
+# A layer had better change by about a thousandth of itself in a step (https://cs231n.github.io/neural-networks-3/#ratio).
+# A hundred times as much throws away what it learned, a tenth as much with a loss that does not move gets nowhere.
+LARGE_STEP, SMALL_STEP = 0.1, 1e-4
+# At the start a network knows nothing. A loss of twice that is worse than knowing nothing, by more than batches differ.
+WORSE_THAN_NOTHING = 2.0
+STEPS_TO_MOVE, MOVED_HIGH, MOVED_LOW = 20, 0.9, 0.98
+# What a document may ask for.
+HIGHEST_RATE = 10.0
+# Validation losses sway by some hundredths from epoch to epoch. Three epochs in a row above the best one by so much,
+# and by a hundredth of all that was won since the first epoch, are no swaying while the training loss still falls.
+RISES, RISEN_OF_ALL, EPOCHS = 1.03, 0.01, 3
+# The last five epochs together gained less than half a hundredth, and seven tenths of the first loss are still there.
+PLATEAU_EPOCHS, PLATEAU_GAIN, PLATEAU_REST = 5, 0.995, 0.7
+# Below a tenth, ignoring a class costs less than a tenth of the accuracy, and networks often find that out first.
+# https://developers.google.com/machine-learning/crash-course/overfitting/imbalanced-datasets
+IMBALANCE = 10
+
+
+def exploding_gradients(seen: Seen) -> Notice | None:
+    gradients = seen.last("gradient", max(2, len(seen.samples)))
+    if gradients is None or seen.training.gradient_clip is not None:
+        return None
+    lengths = np.sqrt(np.nansum(np.square(gradients, dtype=np.float64), axis=1))
+    # All samples that are remembered: rules are asked now and then, and what exploded may have died since.
+    for late in 1 + np.flatnonzero(np.minimum(lengths[:-1], lengths[1:]) > SHORT):
+        usual = float(np.median(lengths[: late - 1])) if late > USUAL else np.inf
+        if not (lengths[late - 1 : late + 1] > min(EXPLODED, max(EXPLODES * usual, SHORT))).all():
+            continue
+        most = int(np.nanargmax(gradients[late]))
+        then = f", {lengths[late] / usual:,.0f} times as long as before" if np.isfinite(usual) and usual > 0 else ""
+        scale = "" if then else " Inputs of size one help as well: have the data page standardise them."
+        return _notice(
+            seen,
+            "exploding_gradients",
+            f"The gradient {'has become' if then else 'is'} {lengths[late]:.3g} long{then}; it is longest in "
+            f"{seen.places[most].title}.",
+            "Clip the gradient (1 is usual), lower the learning rate, or put a normalisation before that layer."
+            + scale,
+            [most],
+        )
+    return None
+
+
+def vanishing_gradients(seen: Seen) -> Notice | None:
+    gradients = seen.last("gradient", IN_A_ROW)
+    if gradients is None or _dead(seen):  # behind units that are dead nothing arrives, and they are told of
+        return None
+    learned = np.flatnonzero(np.array(seen.matrices) & np.isfinite(gradients).all(0))
+    if len(learned) < 3:
+        return None
+    strength = gradients[:, learned] / np.sqrt(np.array(seen.sizes))[learned]  # of one weight, in the square mean
+    most = strength.max(axis=1, keepdims=True)
+    low = (strength < VANISHES * most).all(0) & (most > 0).all()
+    if not low.any():
+        return None
+    which = learned[low].tolist()
+    share = float(most[-1, 0] / max(strength[-1, low].min(), 1e-30))
+    much = f"{share:,.0f} times" if share < 1e9 else "more than a billion times"
+    flat = any(place.type in SATURATING for place in seen.places)
+    first = "Use ReLU or GELU instead of sigmoids or tanh, add" if flat else "Add"
+    return _notice(
+        seen,
+        "vanishing_gradients",
+        f"Hardly any gradient arrives at {seen.named(which)['where']}: {much} less than where it is strongest, "
+        "so that these weights hardly change.",
+        f"{first} a normalisation or a residual connection, or take out layers.",
+        which,
+    )
+
+
+def dead_units(seen: Seen) -> Notice | None:
+    which = _dead(seen)
+    if not which:
+        return None
+    shares = seen.samples[-1][which, MEASURES.index("dead")]
+    return _notice(
+        seen,
+        "dead_units",
+        f"{shares[0]:.0%} of the units of {seen.places[which[0]].title} are 0 for every row of a batch"
+        + (f", and so it is in {len(which) - 1} more layer{'s' if len(which) > 2 else ''}" if len(which) > 1 else "")
+        + ": they learn nothing any more.",
+        "Lower the learning rate, use Leaky ReLU or GELU, or put a normalisation before the layer.",
+        which,
+    )
+
+
+def learning_rate_high(seen: Seen) -> Notice | None:
+    if seen.turns or len(seen.losses) < 3 or not seen.losses[0] > 0:
+        return None
+    first, last = seen.losses[0], seen.losses[-2:]
+    rate = seen.rate
+    if _jumped(seen) and min(last) > MOVED_HIGH * first:
+        highest = max(seen.losses)
+        said = f"The loss jumped to {highest:.3g}; at the start, when nothing was learned, it was {first:.3g}."
+    else:
+        steps = _step_size(seen)
+        if steps is None or steps < LARGE_STEP or seen.step < STEPS_TO_MOVE or min(last) < MOVED_HIGH * first:
+            return None
+        said = f"Every step changes the weights by {steps:.0%} of themselves, and the loss does not fall."
+    return _notice(
+        seen,
+        "learning_rate_high",
+        said,
+        f"Lower the learning rate, say from {rate:g} to {rate / 10:g}, or let the finder look for a good one.",
+    )
+
+
+def learning_rate_low(seen: Seen) -> Notice | None:
+    if seen.turns or len(seen.train) < 2 or seen.step < STEPS_TO_MOVE or not seen.first > 0:
+        return None
+    if _dead(seen) or _jumped(seen) or seen.rate >= HIGHEST_RATE:
+        return None  # small steps come from something else
+    steps = _step_size(seen)
+    if steps is None or steps > SMALL_STEP or seen.train[-1] < MOVED_LOW * seen.first:
+        return None
+    rate = seen.rate
+    return _notice(
+        seen,
+        "learning_rate_low",
+        f"The loss has hardly moved in {len(seen.train)} epochs: a step changes the weights by {steps:.1g} of "
+        "themselves, where a thousandth is usual.",
+        f"Raise the learning rate, say from {rate:g} to {min(HIGHEST_RATE, rate * 10):g}, or let the finder look for "
+        "one.",
+    )
+
+
+def overfitting(seen: Seen) -> Notice | None:
+    validation = seen.validation
+    if seen.turns or len(validation) <= EPOCHS:
+        return None
+    best = int(np.argmin(validation))
+    late = validation[-EPOCHS:]
+    if len(validation) - 1 - best < EPOCHS:
+        return None
+    risen = min(late) - validation[best]
+    if risen <= (RISES - 1) * abs(validation[best]) or risen <= RISEN_OF_ALL * (max(validation) - validation[best]):
+        return None
+    if not seen.train[-1] < seen.train[best]:
+        return None
+    return _notice(
+        seen,
+        "overfitting",
+        f"The validation loss was lowest in epoch {best + 1} ({validation[best]:.3g}) and has risen to "
+        f"{validation[-1]:.3g}, while the training loss still falls ({seen.train[best]:.3g} to {seen.train[-1]:.3g}): "
+        "the network learns its rows by heart.",
+        ("The best weights are kept. " if seen.training.keep == "best" else "")
+        + "Stop here or set early stopping; more data, augmentation, dropout, weight decay or a smaller network help.",
+    )
+
+
+def fell_again(seen: Seen, notice: Notice) -> bool:
+    """Whether the validation loss has fallen below all that was before, since it was told that it rises."""
+    return len(seen.validation) > 0 and int(np.argmin(seen.validation)) >= notice.epoch
+
+
+def underfitting(seen: Seen) -> Notice | None:
+    train = seen.train
+    if seen.turns or len(train) < PLATEAU_EPOCHS + EPOCHS or not seen.first > 0:
+        return None
+    if _dead(seen) or _jumped(seen):  # which is told already, and says what to do
+        return None
+    before, late = min(train[:-PLATEAU_EPOCHS]), min(train[-PLATEAU_EPOCHS:])
+    steps = _step_size(seen)
+    if steps is not None and steps <= SMALL_STEP:
+        return None  # it is the rate that is too low
+    if late < PLATEAU_GAIN * before or late < PLATEAU_REST * seen.first:
+        return None
+    return _notice(
+        seen,
+        "underfitting",
+        f"The training loss stays at {late:.3g}; at the start it was {seen.first:.3g}. The network finds little in "
+        "these inputs.",
+        "Try a larger network or another learning rate, and look on the data page whether inputs and targets go "
+        "together at all.",
+    )
+
+
+def class_imbalance(seen: Seen) -> Notice | None:
+    counts = seen.class_counts
+    if len(counts) < 2 or not min(counts.values()) * IMBALANCE < max(counts.values()):
+        return None
+    few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    return _notice(
+        seen,
+        "class_imbalance",
+        f"Of the training rows, {counts[few]:,} are {few[:60]!r} and {counts[many]:,} are {many[:60]!r}: a network "
+        f"that never says {few[:60]!r} is right almost as often as a good one.",
+        "Weigh the classes, bring more rows of the rare ones, and read balanced accuracy or F1 instead of accuracy.",
+    )
+
+
+def _dead(seen: Seen) -> list[int]:
+    """The layers of which half and more of the units have been 0 for every row in the last samples."""
+    dead = seen.last("dead", IN_A_ROW)
+    return [] if dead is None else np.flatnonzero((np.nan_to_num(dead, nan=0.0) >= DEAD).all(0)).tolist()
+
+
+def _jumped(seen: Seen) -> bool:
+    """Whether the loss was ever worse than knowing nothing, twice in a row: rules are asked only now and then. What
+    weights give that know something already says nothing of that."""
+    if seen.trained:
+        return False
+    pairs = zip(seen.losses, seen.losses[1:], strict=False)
+    return bool(seen.losses) and max(map(min, pairs), default=0.0) > WORSE_THAN_NOTHING * seen.losses[0] > 0
+
+
+def _step_size(seen: Seen) -> float | None:
+    """How much a step changes the weights, of themselves: the middle of the layers and of the last samples."""
+    updates = seen.last("update", IN_A_ROW)
+    if updates is None:
+        return None
+    known = updates[:, np.array(seen.matrices)]
+    return float(np.nanmedian(known)) if np.isfinite(known).any() else None
+
+
+def _notice(seen: Seen, code: str, message: str, fix: str, which: list[int] | None = None) -> Notice:
+    severity = "info" if code in ("class_imbalance", "learning_rate_low", "underfitting") else "warning"
+    return Notice(
+        code,
+        severity,  # type: ignore[arg-type]
+        message,
+        fix,
+        step=seen.step,
+        epoch=seen.epoch,
+        **(seen.named(which) if which else {}),
+    )
+
+
+RULES: dict[str, Rule] = {
+    rule.__name__: rule
+    for rule in (
+        exploding_gradients,
+        vanishing_gradients,
+        dead_units,
+        learning_rate_high,
+        learning_rate_low,
+        overfitting,
+        underfitting,
+        class_imbalance,
+    )
+}
+REFUTED: dict[str, Refuted] = {overfitting.__name__: fell_again}

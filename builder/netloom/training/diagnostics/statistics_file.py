@@ -1,0 +1,107 @@
+"""The numbers of a run's layers on disk: records of one length, so that they are appended, cut and read at once.
+
+`layers.json` in the run's folder says what a record holds; `layers.bin` holds them. A record is the step, the time in
+seconds since 1970, and for each layer its measures; a number that a layer does not have is NaN.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from netloom.document import write_bytes
+from netloom.training.diagnostics.node_modules import Place
+
+# Lengths of vectors, all weights of a layer taken together; `update` is the length of a step over that of the weights.
+# `mean` and `std` are those of what a layer gives, `zeros` the share of it that is 0, and `dead` the share of
+# units of a ReLU-like layer that are 0 for every row of a batch.
+MEASURES = ("gradient", "weight", "update", "mean", "std", "zeros", "dead")
+ABOUT, RECORDS = "layers.json", "layers.bin"
+# With as many records every second one goes, and new ones come half as often: a run of weeks fits on a page.
+MOST = 2_000
+
+
+@dataclass(frozen=True)
+class History:
+    """`values` (records, layers, measures) by `steps` and `at`; `sizes` are the layers' counts of weights."""
+
+    places: list[Place]
+    sizes: list[int]
+    steps: np.ndarray
+    at: np.ndarray
+    values: np.ndarray
+
+    def of(self, measure: str) -> np.ndarray:
+        """One measure, (records, layers)."""
+        found: np.ndarray = self.values[:, :, MEASURES.index(measure)]
+        return found
+
+
+class Writer:
+    """Appends to the history in a run's folder; what lies behind `step`, and is of another network, goes first."""
+
+    def __init__(self, folder: Path, places: list[Place], sizes: list[int], step: int) -> None:
+        self._path = folder / RECORDS
+        self._type = _record(len(places))
+        about = {"measures": MEASURES, "places": [asdict(place) for place in places], "sizes": sizes}
+        text = json.dumps(about).encode()
+        known = folder / ABOUT
+        same = known.exists() and known.read_bytes() == text
+        old = _read(self._path, self._type) if same else np.empty(0, self._type)
+        kept = old[old["step"] <= step]
+        write_bytes(self._path, kept.tobytes())
+        write_bytes(known, text)
+        self._count = len(kept)
+        self.every = 1.0  # how many times as rare records have to become
+
+    def append(self, step: int, at: float, values: np.ndarray) -> None:
+        """One record; `values` is (layers, measures)."""
+        record = np.empty(1, self._type)
+        record["step"], record["at"], record["values"] = step, at, values
+        with self._path.open("ab") as file:
+            file.write(record.tobytes())
+        self._count += 1
+        if self._count >= MOST:
+            kept = _read(self._path, self._type)[::2]
+            write_bytes(self._path, kept.tobytes())
+            self._count, self.every = len(kept), self.every * 2
+
+
+def read_history(folder: Path) -> History | None:
+    """The history in a run's folder, or None where there is none yet."""
+    try:
+        about: dict[str, Any] = json.loads((folder / ABOUT).read_text())
+        places = [Place(**{**place, "nodes": tuple(place["nodes"])}) for place in about["places"]]
+        found = _read(folder / RECORDS, _record(len(places)))
+    except FileNotFoundError:
+        return None
+    if tuple(about["measures"]) != MEASURES:
+        return None
+    return History(places, about["sizes"], found["step"], found["at"], found["values"])
+
+
+def stamp(folder: Path) -> tuple[int, int]:
+    """What changes whenever the history does."""
+    try:
+        found = os.stat(folder / RECORDS)
+    except FileNotFoundError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size)
+
+
+def _record(count: int) -> np.dtype[Any]:
+    return np.dtype([("step", "<i8"), ("at", "<f8"), ("values", "<f4", (count, len(MEASURES)))])
+
+
+def _read(path: Path, kind: np.dtype[Any]) -> np.ndarray:
+    """All whole records; one that was cut off by a power cut is left out."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return np.empty(0, kind)
+    return np.frombuffer(data[: len(data) // kind.itemsize * kind.itemsize], kind)

@@ -1,0 +1,238 @@
+"""Where a run's first weights come from: an import, or an earlier run. What fits is taken, what does not is named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netloom.compile import module
+from netloom.core.text import plain
+from netloom.document import Project
+from netloom.layers import label
+from netloom.store import Missing, Store, weights
+from netloom.training import checkpoints
+from netloom.training.weight_files import CheckpointError, check_weights, read_weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from netloom.compile.importers import Imported
+
+WEIGHTS, RUN = "weights:", "run:"
+# What the first weights are called in a run's folder.
+FILE = "start.safetensors"
+_LISTED = 8
+# A count of batches that no layer's answer depends on, and that other formats do not have.
+_COUNTER = "num_batches_tracked"
+Shapes = dict[str, tuple[int, ...]]
+
+
+class StartError(ValueError):
+    """These weights cannot be started from; the message is one sentence for people."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Which layers get weights.
+
+    `layers` start from them; `fresh` do not, or in part, and each says why; `unused` are tensors of the file that no
+    layer asks for. `names` are the tensors to take.
+    """
+
+    names: tuple[str, ...]
+    layers: tuple[str, ...]
+    fresh: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        return not self.fresh
+
+    def sentence(self) -> str:
+        """What starts from the weights, and what does not."""
+        if self.complete:
+            count = len(self.layers)
+            layers = f"all {count} layers that have any" if count > 1 else "the one layer that has any"
+            text = f"The weights to start from fit {layers}."
+        else:
+            fits = f" fit {_listed(self.layers)}" if self.layers else " fit no layer as a whole"
+            text = f"The weights to start from{fits}. These layers start fresh: {_listed(self.fresh)}."
+        return text + (f" Nothing here asks for {_listed(self.unused)}." if self.unused else "")
+
+
+def adopt(store: Store, found: Imported) -> str:
+    """Keep an import as a project whose training starts from its weights. Returns the project's id.
+
+    The version as imported is named, so that it is never forgotten, nor which weights belong to the project.
+
+    Raises:
+        StoreError: it cannot be kept.
+    """
+    project = found.project
+    if found.weights:
+        from safetensors.torch import save
+
+        digest = weights.keep(store.home, save(checkpoints.separate(found.weights)))
+        project = starting_from(project, f"{WEIGHTS}{digest}")
+    project_id = store.create_project(project)
+    store.name_version(project_id, 1, "As imported")
+    return project_id
+
+
+def starting_from(project: Project, start: str) -> Project:
+    """The project with other first weights."""
+    return project.model_copy(update={"training": project.training.model_copy(update={"start": start})})
+
+
+def brought(store: Store, project_id: str) -> list[str]:
+    """The weights that were imported with a project: those that its named versions start from."""
+    named = [row.number for row in store.versions(project_id) if row.name]
+    found = [store.version(project_id, number).training.start for number in reversed(named)]
+    return [start for start in dict.fromkeys(found) if start.startswith(WEIGHTS)]
+
+
+def first_weights(store: Store, start: str) -> Path:
+    """The file of the weights that `start` of a document names.
+
+    Raises:
+        StartError: they are not there.
+    """
+    if start.startswith(WEIGHTS):
+        try:
+            return weights.path(store.home, start.removeprefix(WEIGHTS))
+        except Missing:
+            raise StartError(
+                "The imported weights that this project starts from are not on this machine; "
+                "import the model again, or start from fresh weights."
+            ) from None
+    run_id = start.removeprefix(RUN)
+    try:
+        folder = Path(store.run_folder(run_id))
+        return checkpoints.weights_file(folder, checkpoints.chosen(folder))
+    except FileNotFoundError:
+        raise StartError(_nothing_of(store, run_id)) from None
+
+
+def _nothing_of(store: Store, run_id: str) -> str:
+    """Why there are no weights of a run."""
+    try:
+        title = plain(store.run(run_id).title)[:60]
+    except Missing:
+        return f"The run {run_id[:8]} that this project starts from was deleted; choose other first weights."
+    return f"The run {title!r} ({run_id[:8]}) has no weights yet, so nothing can start from it."
+
+
+def fit(project: Project, model: nn.Module, offered: Shapes) -> Fit:
+    """Compare the tensors of a model, which may be on the meta device, with those that a file offers.
+
+    Raises:
+        StartError: no layer can take any of them.
+    """
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    off = {name for name, shape in wanted.items() if offered.get(name) != shape and not name.endswith(_COUNTER)}
+    # A fresh weight beside a bias that was trained with another one is no use: a module is taken whole or not at all.
+    torn = {name.rpartition(".")[0] for name in off}
+    good, bad = dict[str, list[str]](), dict[str, list[str]]()
+    for name in wanted:
+        if not name.endswith(_COUNTER):
+            kind = bad if name.rpartition(".")[0] in torn else good
+            kind.setdefault(name.partition(".")[0], []).append(name)
+    titles = {key: plain(label(node)) for key, node in project.main_network.nodes.items()}
+    reasons = {key: _difference(names, off, wanted, offered) for key, names in bad.items()}
+    if not good:
+        told = [f"{titles[key]} ({reason})" for key, reason in reasons.items()]
+        raise StartError(f"None of these weights fit this network: {_listed(told)}. Start from fresh weights.")
+    both = [key for key in bad if key in good]
+    shares = {key: f"{len(good[key])} of its {len(good[key]) + len(bad[key])} tensors fit; " for key in both}
+    return Fit(
+        tuple(name for name in offered if name in wanted and name.rpartition(".")[0] not in torn),
+        tuple(titles[key] for key in good if key not in bad),
+        tuple(f"{titles[key]} ({shares.get(key, '')}{reason})" for key, reason in reasons.items()),
+        tuple(name for name in offered if name not in wanted),
+    )
+
+
+def looked_at(store: Store, project: Project, text: str) -> Fit | None:
+    """What the source `text` of a project would start from; None where all is fresh.
+
+    Raises:
+        StartError: the weights are not there, a run's are damaged, or none of them fits.
+        StoreError: their file cannot be read.
+    """
+    if not project.training.start:
+        return None
+    import torch
+
+    with torch.device("meta"):
+        model = module(text)
+    file = first_weights(store, project.training.start)
+    return fit(project, model, weights.shapes(whole(file) if project.training.start.startswith(RUN) else file))
+
+
+def verified(store: Store, project: Project) -> Path | None:
+    """The file of a project's first weights, read through; None where all is fresh.
+
+    Raises:
+        StartError: it is not there, or is a run's and damaged.
+        StoreError: it was changed since it was kept.
+    """
+    start = project.training.start
+    if start.startswith(WEIGHTS):
+        first_weights(store, start)
+        return weights.verified(store.home, start.removeprefix(WEIGHTS))
+    return whole(first_weights(store, start)) if start else None
+
+
+def whole(file: Path) -> Path:
+    """The file of a run's weights, read through.
+
+    Raises:
+        StartError: it is damaged.
+    """
+    try:
+        check_weights(file)
+    except CheckpointError as error:
+        raise StartError(f"{error} Nothing can start from it.") from None
+    return file
+
+
+def freeze(first: Path, folder: Path) -> None:
+    """Put the first weights into a run's folder, so that nothing that happens to their file later reaches the run."""
+    try:
+        # Such a file is only ever exchanged as a whole, so a second name for it is as good as a copy.
+        os.link(first, folder / FILE)
+    except OSError:
+        shutil.copyfile(first, folder / FILE)
+
+
+def load_first(project: Project, model: nn.Module, file: Path) -> Fit:
+    """Give a model on the CPU the weights of a file, as far as they fit.
+
+    Raises:
+        StartError: none of them fits.
+    """
+    tensors = read_weights(file)
+    found = fit(project, model, {name: tuple(value.shape) for name, value in tensors.items()})
+    model.load_state_dict({name: tensors[name] for name in found.names}, strict=False)
+    return found
+
+
+def _difference(names: list[str], off: set[str], wanted: Shapes, offered: Shapes) -> str:
+    """What is wrong with the first tensor of a layer that does not fit."""
+    name = next(name for name in names if name in off)
+    short = name.partition(".")[2]
+    if name not in offered:
+        return f"{short} is not among them"
+    return f"{short} is {_size(offered[name])} there and {_size(wanted[name])} here"
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape)) or "one number"
+
+
+def _listed(items: list[str] | tuple[str, ...]) -> str:
+    more = len(items) - _LISTED
+    return ", ".join(items[:_LISTED]) + (f" and {more} more" if more > 0 else "") or "none"

@@ -1,0 +1,121 @@
+"""Pictures out of noise, judged by a second network that learns to tell them from real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from netloom.data.preparation.encode import restore_rows
+from netloom.training.objectives.objective import NOTHING, Evaluation, Objective, Scores, Settings
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from netloom.data import Prepared
+    from netloom.document import Training
+    from netloom.training.adversarial_trainer import Turns
+
+# How many pictures are shown, and of how many pixels altogether.
+SHOWN, PIXELS = 64, 64 * 32 * 32
+
+
+class Adversarial(Objective):
+    """The generator's non-saturating loss, from the logits of generated pictures.
+
+    An output (N, C H W + 1) holds each generated picture and behind it its logit; the target (N, C, H, W) is real
+    pictures. What training does with them, `netloom.training.adversarial_trainer` says.
+    """
+
+    name = "gan"
+    title = "Adversarial (GAN)"
+    summary = "Pictures out of noise: a generator and a discriminator that learn in turns"
+    metrics = {  # noqa: RUF012
+        "loss": "Fréchet distance",
+        "generator_loss": "Generator loss",
+        "discriminator_loss": "Discriminator loss",
+        "told_apart": "Discriminator accuracy",
+    }
+
+    in_turns = True
+
+    def turns(self, model: nn.Module, training: Training) -> Turns:
+        from netloom.training.adversarial_trainer import Turns
+
+        return Turns(model, training)
+
+    def target(self, data: Prepared) -> torch.Tensor:
+        return data.inputs[picture(data)["name"]]
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        from netloom.training.adversarial_trainer import generator_loss
+
+        return generator_loss(output[:, -1])
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        from torch.nn import functional
+
+        return Scores({"loss": functional.softplus(-output[:, -1]).sum()}, len(target))
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        from netloom.training.frechet_distance import features, frechet, shuffled
+
+        every = self.target(data)
+        made, real, known = output[:, :-1].reshape(-1, *every.shape[1:]), every[rows], every[data.split["train"]]
+        wanted = features(real)
+        found, least = frechet(features(made), wanted), frechet(features(known), wanted)
+        most = frechet(shuffled(features(known)), wanted)
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                # 1 where generated pictures are as near as can be, 0 where no pixel goes with any other, or farther.
+                "likeness": max(0.0, 1 - found / most) if most > 0 else float("nan"),
+                "frechet": found,
+                "frechet_real": least,
+                "taken_for_real": float((output[:, -1] > 0).double().mean()),
+            },
+            samples={
+                "Generated": shown(made, picture(data)),
+                "From the data": shown(real, picture(data)),
+            },
+        )
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        made = output[:, :-1].reshape(-1, *self.target(data).shape[1:])
+        shares = output[:, -1].sigmoid().tolist()
+        restored = restore_rows(picture(data), made.numpy())
+        return [{"prediction": one, "real": share} for one, share in zip(restored, shares, strict=True)]
+
+    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+        return {"kind": "generated", "field": picture(data)}
+
+
+def picture(data: Prepared) -> dict[str, Any]:
+    """The preprocessing of the pictures that are to be made: the first field that holds any."""
+    found: dict[str, Any] = next(field for field in data.preprocess["fields"] if field["encoding"] == "image")
+    return found
+
+
+def most_shown(shape: Sequence[int]) -> int:
+    """How many pictures (C, H, W) are shown."""
+    return max(4, min(SHOWN, PIXELS // prod(shape)))
+
+
+def shown(pictures: torch.Tensor, field: dict[str, Any]) -> list[Any]:
+    """The first of these pictures (N, C, H, W) of a field with values from 0 to 1, as nested lists (C, H, W)."""
+    import numpy as np
+
+    few = pictures[: most_shown(pictures.shape[1:])]
+    plain = np.array(restore_rows(field, few.numpy())) * field["scale"]
+    found: list[Any] = plain.clip(0, 1).round(3).tolist()
+    return found

@@ -1,0 +1,152 @@
+"""What is unusual, told by how badly it is given back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from netloom.training.objectives import reference_predictors
+from netloom.training.objectives.classification_report import roc_auc
+from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Scores, Settings, Worst
+from netloom.training.objectives.reconstruction import Reconstruction, row_errors, side_by_side
+from netloom.training.objectives.reference_predictors import Trivial
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+
+class AnomalyDetection(Reconstruction):
+    """Reconstruction that learns from usual rows alone: the larger a row's error, the more unusual it is.
+
+    The commonest class of the training rows is what is usual. The target is (N, 1 + numbers): whether a row is usual,
+    then its numbers, so that no unusual row enters the loss. The threshold is chosen on validation rows.
+    """
+
+    name = "anomaly_detection"
+    title = "Anomaly detection"
+    summary = "To learn what is usual, and to find what is not by how badly it is given back"
+    metrics = {"loss": "Mean squared error of usual rows", "mae": "Mean absolute error"}  # noqa: RUF012
+    calibrates = True
+
+    def target(self, data: Prepared) -> torch.Tensor:
+        import torch
+
+        usual = (data.target == usual_class(data)).float().unsqueeze(1)
+        return torch.cat([usual, super().target(data).flatten(1)], dim=1)
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        usual, error = target[:, 0], row_errors(output.flatten(1), target[:, 1:])
+        return (error * usual).sum() / usual.sum().clamp(min=1)
+
+    def mass(self, target: torch.Tensor) -> torch.Tensor | float:
+        return target[:, 0].sum().clamp(min=1)
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        usual = target[:, 0] > 0
+        error = (output.flatten(1) - target[:, 1:])[usual]
+        # The measures are means over usual rows; where a batch has none, they add nothing.
+        return Scores({"loss": error.square().mean(1).sum(), "mae": error.abs().mean(1).sum()}, int(usual.sum()))
+
+    def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
+        """The threshold with the best F1 for what is unusual among these rows."""
+        return {"threshold": best_threshold(*_told(output, data, rows))}
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        """Distance from the mean of the usual training rows."""
+        train = data.split["train"]
+        usual = train[data.target[train] == usual_class(data)]
+        found = reference_predictors.mean_of(data.inputs[data.schema.inputs[0].name], usual, rows)
+        return Trivial("Distance from the mean", found.output)
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        from sklearn.metrics import precision_recall_fscore_support, roc_curve
+
+        error, unusual = _told(output, data, rows)
+        threshold = chosen.get("threshold", float("inf"))
+        found = error > threshold
+        truth, guess = unusual.numpy(), found.numpy()
+        precision, recall, f1, _ = precision_recall_fscore_support(truth, guess, average="binary", zero_division=0)
+        both = bool(unusual.any()) and not bool(unusual.all())
+        false, true, _ = roc_curve(truth, error.numpy()) if both else ([], [], [])
+        worst = _wrongness(error, threshold, found != unusual).argsort(descending=True)[:WORST].tolist()
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                "roc_auc": roc_auc(truth, error.numpy()) if both else float("nan"),
+                "precision": float(precision),
+                "recall": float(recall),
+                "f1": float(f1),
+                "threshold": threshold,
+            },
+            worst=[
+                Worst(int(rows[i]), float(error[i]), data.target_text(int(rows[i])), _word(bool(found[i])), None)
+                for i in worst
+            ],
+            panels=side_by_side(output, data, rows, error),
+            separation={
+                "usual": error[~unusual].tolist(),
+                "unusual": error[unusual].tolist(),
+                "threshold": threshold,
+                "false_positive_rate": [float(value) for value in false],
+                "true_positive_rate": [float(value) for value in true],
+            },
+        )
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        threshold = chosen.get("threshold", float("inf"))
+        error = row_errors(output, inputs[data.schema.inputs[0].name]).tolist()
+        return [{"prediction": _word(one > threshold), "error": one, "threshold": threshold} for one in error]
+
+    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+        return {"kind": "input", **chosen}
+
+
+def usual_class(data: Prepared) -> int:
+    """The commonest class of the training rows."""
+    return int(data.target[data.split["train"]].bincount().argmax())
+
+
+def best_threshold(error: torch.Tensor, unusual: torch.Tensor) -> float:
+    """The error (N,) above which calling a row unusual gives the best F1; midway between two of the errors.
+
+    Without an unusual row to learn from, it is the greatest error of a usual one.
+    """
+    import torch
+
+    order = error.argsort(descending=True)
+    ordered, hits = error[order].double(), unusual[order].double().cumsum(0)
+    if len(ordered) < 2 or not bool(unusual.any()):
+        return float(ordered[0])
+    called = torch.arange(1, len(ordered) + 1, dtype=torch.float64)
+    f1 = 2 * hits / (called + unusual.sum())
+    f1[:-1][ordered[:-1] == ordered[1:]] = -1.0  # equal errors cannot be parted
+    best = int(f1[:-1].argmax())
+    return float((ordered[best] + ordered[best + 1]) / 2)
+
+
+def _told(output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The error of each row, and whether it is unusual, (N,)."""
+    given = data.inputs[data.schema.inputs[0].name][rows]
+    return row_errors(output, given), data.target[rows] != usual_class(data)
+
+
+def _wrongness(error: torch.Tensor, threshold: float, wrong: torch.Tensor) -> torch.Tensor:
+    """What puts rows in order, (N,): the wrong ones that are far from the threshold first, the right ones last."""
+    distance = (error - threshold).abs()
+    share = distance / (1 + distance)
+    return share.where(wrong, -share)
+
+
+def _word(unusual: bool) -> str:
+    return "unusual" if unusual else "usual"

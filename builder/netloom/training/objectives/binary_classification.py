@@ -1,0 +1,115 @@
+"""Yes or no, from one logit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from netloom.training.objectives import reference_predictors
+from netloom.training.objectives.classification_report import by_class, class_scores, confusion
+from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.thresholds import HALF, areas, best_threshold, curves
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+
+class BinaryClassification(Objective):
+    """Binary cross-entropy between one logit (N, 1) and 0 or 1 (N, 1); the second of the two classes is the positive
+    one. From which probability on it is told, is chosen on validation rows."""
+
+    name = "binary_classification"
+    title = "Binary classification"
+    summary = "Which of two classes, from one logit, with a threshold that validation rows choose"
+    metrics = {"loss": "Binary cross-entropy", "accuracy": "Accuracy at ½"}  # noqa: RUF012
+    takes = ("positive_weight", "label_smoothing")
+    calibrates = True
+    proportions = ("accuracy",)
+
+    def target(self, data: Prepared) -> torch.Tensor:
+        return data.target.float().unsqueeze(1)
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return self.pricing.binary(output, target)
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        from torch.nn import functional
+
+        loss = functional.binary_cross_entropy_with_logits(output, target, reduction="sum")
+        return Scores({"loss": loss, "accuracy": ((output > 0) == (target > HALF)).sum()}, len(target))
+
+    def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
+        """The probability from which on the positive class is told, by the best F1 among these rows."""
+        return {"threshold": best_threshold(output[:, 0].sigmoid(), data.target[rows] == 1)}
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return reference_predictors.base_rates(data, rows)
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        from torch.nn import functional
+
+        classes, threshold = data.schema.target.classes, chosen.get("threshold", HALF)
+        shares, target = output[:, 0].sigmoid(), data.target[rows]
+        losses = functional.binary_cross_entropy_with_logits(output[:, 0], target.float(), reduction="none")
+        truth, guess = target.numpy(), (shares > threshold).long().numpy()
+        counts = confusion(truth, guess, 2)
+        scores = class_scores(counts)
+        precision, recall, f1, _ = scores
+        told = {"truth": truth, "scores": shares.double().numpy()}
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                "accuracy": float((truth == guess).mean()),
+                "loss": float(losses.mean()),
+                **areas(told["truth"], told["scores"]),
+                "f1": float(f1[1]),
+                "precision": float(precision[1]),
+                "recall": float(recall[1]),
+                "threshold": threshold,
+            },
+            classes=classes,
+            confusion=counts.tolist(),
+            report=by_class(classes, scores),
+            separation={
+                "usual": shares[target == 0].tolist(),
+                "unusual": shares[target == 1].tolist(),
+                "threshold": threshold,
+                "names": list(classes),
+                "score": f"Probability of {classes[1]}",
+                **curves(told["truth"], told["scores"]),
+            },
+            worst=[
+                Worst(int(rows[i]), float(losses[i]), classes[truth[i]], classes[guess[i]], _sure(float(shares[i])))
+                for i in losses.argsort(descending=True)[:WORST].tolist()
+            ],
+        )
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        (no, yes), threshold = data.schema.target.classes, chosen.get("threshold", HALF)
+        return [
+            {
+                "prediction": yes if share > threshold else no,
+                "probabilities": {no: 1 - share, yes: share},
+                "threshold": threshold,
+            }
+            for share in output[:, 0].sigmoid().tolist()
+        ]
+
+    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+        return {**data.preprocess["target"], "kind": "binary", **chosen}
+
+
+def _sure(share: float) -> float:
+    return max(share, 1 - share)

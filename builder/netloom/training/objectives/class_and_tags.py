@@ -1,0 +1,146 @@
+"""A class for a text and a tag for each of its words, from two outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from netloom.data.preparation.encode import IGNORE
+from netloom.training.objectives.classification import Classification
+from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings
+from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.tagging import Tagging
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+# How much a class and a word's tag count beside each other.
+CLASS_WEIGHT, TAG_WEIGHT = 1.0, 1.0
+_CLASS, _TAGS = Classification(), Tagging()
+
+
+class ClassAndTags(Objective):
+    """The weighted sum of both cross-entropies.
+
+    The outputs, classes (N, C) and tags (N, T, K), come side by side as (N, C + T K). The target (N, 2 + T) says how
+    many classes there are, which of them it is, and the tags.
+    """
+
+    name = "class_and_tags"
+    title = "Class and tags"
+    summary = "What a text is about, and a tag for each of its words: two outputs that learn together"
+    metrics = {"loss": "Both cross-entropies", "accuracy": "Accuracy", "word_accuracy": "Token accuracy"}  # noqa: RUF012
+    by_class = True
+    proportions = ("accuracy",)
+    takes = ("class_weights", "label_smoothing")  # of the class; every word counts alike
+
+    def target(self, data: Prepared) -> torch.Tensor:
+        import torch
+
+        classes = torch.full((len(data.target), 1), len(data.schema.target.classes))
+        return torch.cat([classes, data.target], dim=1)
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        classes, tags = _parts(output, target)
+        first = self.pricing.entropy(classes, target[:, 1])
+        return CLASS_WEIGHT * first + TAG_WEIGHT * _TAGS.loss(tags, target[:, 2:])
+
+    def class_targets(self, data: Prepared) -> torch.Tensor:
+        return data.target[:, 0]
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        from torch.nn import functional
+
+        classes, tags = _parts(output, target)
+        known = target[:, 2:] != IGNORE
+        words = functional.cross_entropy(
+            tags.flatten(0, 1), target[:, 2:].flatten(), ignore_index=IGNORE, reduction="sum"
+        )
+        sums = {
+            "class": functional.cross_entropy(classes, target[:, 1], reduction="sum"),
+            "accuracy": (classes.argmax(1) == target[:, 1]).sum(),
+            "tag": words,
+            "right": (tags.argmax(2) == target[:, 2:]).sum(),
+            "words": known.sum(),
+        }
+        return Scores(sums, len(target))
+
+    def finish(self, means: dict[str, float]) -> dict[str, float]:
+        words = means["words"] or 1.0
+        return {
+            "loss": CLASS_WEIGHT * means["class"] + TAG_WEIGHT * means["tag"] / words,
+            "accuracy": means["accuracy"],
+            "word_accuracy": means["right"] / words,
+        }
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        import torch
+
+        of_classes, of_tags = _views(data)
+        first, second = _CLASS.trivial(of_classes, rows), _TAGS.trivial(of_tags, rows)
+        if first is None or second is None:
+            return None
+        title = f"{first.title}, {second.title[0].lower()}{second.title[1:]}"
+        return Trivial(title, torch.cat([first.output, second.output.flatten(1)], dim=1))
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        classes, tags = _parts(output, self.target(data)[rows])
+        of_classes, of_tags = _views(data)
+        first = _CLASS.evaluate(classes, of_classes, rows, split)
+        second = _TAGS.evaluate(tags, of_tags, rows, split)
+        wrong = {item.row: item for item in first.worst if item.target != item.predicted}
+        rest = [item for item in second.worst if item.row not in wrong]
+        return replace(
+            first,
+            metrics={
+                "accuracy": first.metrics["accuracy"],
+                "macro_f1": first.metrics["macro_f1"],
+                "entity_f1": second.metrics["entity_f1"],
+                "word_accuracy": second.metrics["accuracy"],
+                "loss": CLASS_WEIGHT * first.metrics["loss"] + TAG_WEIGHT * second.metrics["loss"],
+            },
+            worst=[*wrong.values(), *rest][:WORST],
+            panels=second.panels,
+            parts_report=second.report,
+        )
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        count = len(data.schema.target.classes)
+        of_classes, of_tags = _views(data)
+        tags = output[:, count:].reshape(len(output), -1, len(data.schema.target.tags))
+        first = _CLASS.answers(output[:, :count], of_classes, inputs)
+        second = _TAGS.answers(tags, of_tags, inputs)
+        return [
+            {**one, "tags": other["prediction"], "entities": other["entities"]}
+            for one, other in zip(first, second, strict=True)
+        ]
+
+
+def _parts(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The classes (N, C) and tags (N, T, K) that stand side by side in an output."""
+    classes = int(target[0, 0])
+    return output[:, :classes], output[:, classes:].reshape(len(output), target.shape[1] - 2, -1)
+
+
+def _views(data: Prepared) -> tuple[Prepared, Prepared]:
+    """The data as if only the classes, and as if only the tags were asked for."""
+    target = data.schema.target
+    of_classes, of_tags = (
+        replace(data.schema, target=replace(target, kind="class", tags=(), shape=())),
+        replace(data.schema, target=replace(target, kind="tags", classes=target.tags, tags=())),
+    )
+    return (
+        replace(data, schema=of_classes, target=data.target[:, 0]),
+        replace(data, schema=of_tags, target=data.target[:, 1:]),
+    )

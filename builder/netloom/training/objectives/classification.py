@@ -1,0 +1,105 @@
+"""One of several classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from netloom.training.objectives import reference_predictors
+from netloom.training.objectives.classification_report import by_class, class_scores, confusion, roc_auc
+from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from netloom.training.objectives.reference_predictors import Trivial
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+
+class Classification(Objective):
+    """Cross-entropy over logits (N, classes) and class numbers (N,).
+
+    What is measured is always the plain one, so that runs with different weights or smoothing can be compared.
+    """
+
+    name = "classification"
+    title = "Classification"
+    summary = "Which of several classes an example belongs to"
+    metrics = {"loss": "Cross-entropy", "accuracy": "Accuracy"}  # noqa: RUF012
+    by_class = True
+    proportions = ("accuracy",)
+    takes: ClassVar[tuple[str, ...]] = ("class_weights", "label_smoothing")
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return self.pricing.entropy(output, target)
+
+    def mass(self, target: torch.Tensor) -> torch.Tensor | float:
+        return self.pricing.mass(target)
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        from torch.nn import functional
+
+        loss = functional.cross_entropy(output, target, reduction="sum")
+        return Scores({"loss": loss, "accuracy": (output.argmax(1) == target).sum()}, len(target))
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return reference_predictors.majority(data, rows)
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        from torch.nn import functional
+
+        classes = data.schema.target.classes
+        target = data.target[rows]
+        losses = functional.cross_entropy(output, target, reduction="none")
+        shares = output.softmax(1)
+        confidence, predicted = shares.max(1)
+        truth, guess = target.numpy(), predicted.numpy()
+        counts = confusion(truth, guess, len(classes))
+        scores = class_scores(counts)
+        _, recall, f1, support = scores
+        present = support > 0
+        worst = losses.argsort(descending=True)[:WORST].tolist()
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                "accuracy": float((truth == guess).mean()),
+                "loss": float(losses.mean()),
+                "macro_f1": float(f1[present].mean()),
+                "balanced_accuracy": float(recall[present].mean()),
+                **_roc_auc(truth, shares.numpy()),
+            },
+            classes=classes,
+            confusion=counts.tolist(),
+            report=by_class(classes, scores),
+            worst=[
+                Worst(int(rows[i]), float(losses[i]), classes[truth[i]], classes[guess[i]], float(confidence[i]))
+                for i in worst
+            ],
+        )
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        classes = data.schema.target.classes
+        shares = output.softmax(1)
+        return [
+            {
+                "prediction": classes[int(row.argmax())],
+                "probabilities": {name: float(share) for name, share in zip(classes, row, strict=True)},
+            }
+            for row in shares
+        ]
+
+
+def _roc_auc(truth: Any, shares: Any) -> dict[str, float]:
+    """Of two classes: how often a row of the second has more of its probability than a row of the first."""
+    if shares.shape[1] != 2 or len(set(truth.tolist())) != 2:
+        return {}
+    return {"roc_auc": roc_auc(truth, shares[:, 1])}

@@ -1,0 +1,229 @@
+"""Embeddings without labels: two views of an example come together, and away from all others.
+
+Chen, Kornblith, Norouzi and Hinton, A simple framework for contrastive learning, https://arxiv.org/abs/2002.05709
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+from netloom.training.objectives.objective import NOTHING, Evaluation, Objective, Reference, Scores, Settings
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared, Schema
+    from netloom.document import Training
+
+# How many training rows vote and are probed at most, and how many points a map of embeddings shows.
+KNOWN, MAPPED = 10_000, 600
+_PROBE_STEPS = 300
+
+
+class Contrastive(Objective):
+    """NT-Xent over embeddings (2·N, D), of which rows 2i and 2i + 1 are two augmented views of one example.
+
+    Labels are never learned from. Where the data has classes, they measure the embeddings afterwards: by the vote of
+    the nearest training rows (cosine), and by a linear probe that is trained on the embeddings of the training rows.
+    """
+
+    name = "contrastive"
+    title = "Contrastive learning (SimCLR)"
+    summary = "Embeddings without labels: two augmented views of an example come together, all others apart"
+    metrics = {"loss": "NT-Xent", "view_accuracy": "Contrastive accuracy"}  # noqa: RUF012
+    rising = ("view_accuracy", "knn_accuracy", "probe_accuracy")
+    takes = ("contrastive_temperature", "neighbours")
+    draws = True
+    doubles = True
+    weighs = False
+    says = False
+    proportions = ("knn_accuracy", "probe_accuracy", "input_knn_accuracy")
+    temperature, neighbours = 0.5, 5
+
+    def described(self, training: Training, schema: Schema) -> Self:
+        made = copy.copy(self)
+        made.temperature, made.neighbours = training.contrastive_temperature, training.neighbours
+        return made
+
+    def configured(self, training: Training, data: Prepared, device: str) -> Self:
+        return self.described(training, data.schema)
+
+    def target(self, data: Prepared) -> torch.Tensor:
+        """Nothing is learned from targets: the number of each row stands for it."""
+        import torch
+
+        return torch.arange(len(next(iter(data.inputs.values()))))
+
+    def drawn(
+        self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Two views of each row, one behind the other."""
+        if self.change is None:
+            return [value.repeat_interleave(2, 0) for value in inputs], target.repeat_interleave(2)
+        one, other = (self.change.view(inputs, target, (*seed, view)) for view in (0, 1))
+        return [interleaved(a, b) for a, b in zip(one, other, strict=True)], target.repeat_interleave(2)
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return nt_xent(output, self.temperature).mean()
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        import torch
+
+        alike = similarities(output)
+        partner = torch.arange(len(output), device=output.device) ^ 1
+        return Scores(
+            {
+                "loss": nt_xent(output, self.temperature).sum(),
+                "view_accuracy": (alike.argmax(1) == partner).sum(),
+            },
+            len(output),
+        )
+
+    def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
+        """Naming the majority class, where the data has classes."""
+        if data.schema.target.kind != "class":
+            return None
+        most = data.target[data.split["train"]].bincount().argmax()
+        share = float((data.target[rows] == most).float().mean())
+        return Reference("Majority class", {"knn_accuracy": share, "probe_accuracy": share})
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        return Evaluation(split=split, rows=len(rows), metrics={"spread": spread(output)})
+
+    def further(
+        self,
+        found: Evaluation,
+        output: torch.Tensor,
+        ask: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
+        data: Prepared,
+        rows: torch.Tensor,
+    ) -> Evaluation:
+        import torch
+
+        classes = data.schema.target.classes
+        if data.schema.target.kind != "class":
+            return replace(found, embedding=mapped(output, ["all"] * len(output)))
+        known = data.split["train"][:KNOWN]
+        bank = ask({name: values[known] for name, values in data.inputs.items()})
+        raw = [torch.cat([v[at].flatten(1).float() for v in data.inputs.values()], dim=1) for at in (known, rows)]
+        labels, truth = data.target[known], data.target[rows]
+        chance = float(labels.bincount(minlength=len(classes)).max()) / len(labels)
+        voted = knn(output, bank, labels, len(classes), self.neighbours)
+        probed = probe(bank, labels, len(classes), output)
+        return replace(
+            found,
+            metrics={
+                "knn_accuracy": float((voted == truth).float().mean()),
+                "probe_accuracy": float((probed == truth).float().mean()),
+                "input_knn_accuracy": float(
+                    (knn(raw[1], raw[0], labels, len(classes), self.neighbours) == truth).float().mean()
+                ),
+                "chance": chance,
+                **found.metrics,
+            },
+            classes=classes,
+            embedding=mapped(output, [classes[number] for number in truth.tolist()]),
+        )
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        return [{"prediction": row} for row in output.tolist()]
+
+    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+        return {"kind": "embedding"}
+
+
+def interleaved(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Rows of two tensors (N, …) in turn, (2·N, …)."""
+    import torch
+
+    return torch.stack([one, other], dim=1).flatten(0, 1)
+
+
+def similarities(output: torch.Tensor) -> torch.Tensor:
+    """Cosine similarities of all rows with each other, (N, N); of a row with itself it is lower than any."""
+    import torch
+    from torch.nn import functional
+
+    unit = functional.normalize(output.float(), dim=1)
+    own = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
+    return (unit @ unit.T).masked_fill(own, -1e9)
+
+
+def nt_xent(output: torch.Tensor, temperature: float) -> torch.Tensor:
+    """The loss of each view (2·N,): cross-entropy of telling its partner among all other views by cosine similarity."""
+    import torch
+    from torch.nn import functional
+
+    partner = torch.arange(len(output), device=output.device) ^ 1
+    return functional.cross_entropy(similarities(output) / temperature, partner, reduction="none")
+
+
+def spread(output: torch.Tensor) -> float:
+    """How many directions the embeddings use, as a share of all they have: exp of the entropy of the variances along
+    their principal axes. Near 1/D they have collapsed."""
+    import torch
+    from torch.nn import functional
+
+    unit = functional.normalize(output.double(), dim=1)
+    shares = torch.linalg.svdvals(unit - unit.mean(0)).square()
+    shares = shares / shares.sum().clamp(min=1e-300)
+    entropy = -(shares * shares.clamp(min=1e-300).log()).sum()
+    return float(entropy.exp() / output.shape[1])
+
+
+def knn(asked: torch.Tensor, bank: torch.Tensor, labels: torch.Tensor, classes: int, count: int) -> torch.Tensor:
+    """The class (N,) for which most of the `count` nearest rows of the bank vote, by cosine; of equals the nearer."""
+    import torch
+    from torch.nn import functional
+
+    known, found = functional.normalize(bank.float(), dim=1), []
+    for part in functional.normalize(asked.float(), dim=1).split(1_024):  # type: ignore[no-untyped-call]
+        near, places = (part @ known.T).topk(min(count, len(known)), dim=1)
+        votes = functional.one_hot(labels[places], classes).float()
+        # Similarity decides between classes with as many votes, and never outweighs a vote.
+        found.append((votes * (1 + near.unsqueeze(2) / (4 * count))).sum(1).argmax(1))
+    return torch.cat(found)
+
+
+def probe(bank: torch.Tensor, labels: torch.Tensor, classes: int, asked: torch.Tensor) -> torch.Tensor:
+    """The classes (N,) that a linear layer tells, trained on the embeddings of the bank; the same every time."""
+    import torch
+    from torch.nn import functional
+
+    with torch.enable_grad():
+        middle, scale = bank.mean(0), bank.std(0).clamp(min=1e-6)
+        given = ((bank - middle) / scale).detach()
+        weight = torch.zeros(classes, bank.shape[1], requires_grad=True)
+        bias = torch.zeros(classes, requires_grad=True)
+        optimizer = torch.optim.LBFGS([weight, bias], max_iter=_PROBE_STEPS, line_search_fn="strong_wolfe")
+
+        def cost() -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(given @ weight.T + bias, labels) + 1e-3 * weight.square().sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss
+
+        optimizer.step(cost)  # type: ignore[no-untyped-call]
+    return (((asked - middle) / scale) @ weight.detach().T + bias.detach()).argmax(1)
+
+
+def mapped(output: torch.Tensor, names: list[str]) -> dict[str, Any]:
+    """Embeddings on their first two principal axes, with what each row is."""
+    import torch
+
+    few = output[:MAPPED].double()
+    _, _, axes = torch.linalg.svd(few - few.mean(0), full_matrices=False)
+    flat = (few - few.mean(0)) @ axes[:2].T
+    second = flat[:, 1] if flat.shape[1] > 1 else torch.zeros(len(flat))
+    return {"x": flat[:, 0].tolist(), "y": second.tolist(), "names": names[:MAPPED]}

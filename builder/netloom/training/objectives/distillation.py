@@ -1,0 +1,85 @@
+"""One of several classes, as a teacher says it: the logits of an earlier run beside the labels.
+
+Hinton, Vinyals and Dean, https://arxiv.org/abs/1503.02531.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, ClassVar, Self, cast
+
+from netloom.training.objectives.classification import Classification
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from netloom.data import Prepared
+    from netloom.document import Training
+    from netloom.training.augmented_batches import Goal
+
+
+class Distillation(Classification):
+    """`share` · T² · KL(teacher at temperature T ‖ student at T) + (1 − `share`) · cross-entropy with the labels.
+
+    In a step the target is (N, 1 + classes): the class number, then the teacher's logits. What is measured is the plain
+    cross-entropy with the labels alone, as in any classification.
+    """
+
+    name = "distillation"
+    title = "Knowledge distillation"
+    summary = "Classification by a small network that learns from the logits of an earlier run as well"
+    takes: ClassVar[tuple[str, ...]] = ("teacher", "temperature", "teacher_share", "label_smoothing")
+    draws = True
+    temperature, share = 4.0, 0.7
+    # The teacher's logits (N, classes) of a batch; it is set by who has the teacher.
+    teacher: Callable[[list[torch.Tensor]], torch.Tensor] | None = None
+
+    def configured(self, training: Training, data: Prepared, device: str) -> Self:
+        made = copy.copy(super().configured(training, data, device))
+        made.temperature, made.share = training.temperature, training.teacher_share
+        return made
+
+    @property
+    def lowered(self) -> str:
+        return "distillation_loss"
+
+    def drawn(
+        self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """The batch with what the teacher says of it beside the class numbers."""
+        import torch
+
+        if self.teacher is None:
+            return inputs, target
+        said = self.teacher(inputs)
+        return inputs, torch.cat([target.unsqueeze(1).to(said.dtype), said], dim=1)
+
+    def batch(
+        self, inputs: list[torch.Tensor], target: Goal, seed: tuple[int, int, int]
+    ) -> tuple[list[torch.Tensor], Goal]:
+        """The teacher sees the rows as the student does, after all augmentations."""
+        from netloom.training.augmented_batches import mapped
+
+        goal = target
+        if self.change is not None:
+            inputs, goal = self.change(inputs, cast("torch.Tensor", target), seed[1], seed[2])
+        return inputs, mapped(goal, lambda one: self.drawn(inputs, one, seed)[1])
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        from torch.nn import functional
+
+        if target.dim() == 1:  # no teacher was asked
+            return super().loss(output, target)
+        labels, heat = target[:, 0].long(), self.temperature
+        soft = functional.kl_div(
+            (output / heat).log_softmax(1),
+            (target[:, 1:] / heat).log_softmax(1),
+            log_target=True,
+            reduction="batchmean",
+        )
+        return self.share * heat**2 * soft + (1 - self.share) * self.pricing.entropy(output, labels)
+
+    def mass(self, target: torch.Tensor) -> torch.Tensor | float:
+        return len(target)

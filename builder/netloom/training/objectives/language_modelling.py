@@ -1,0 +1,87 @@
+"""The next token of a text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from netloom.training.objectives import reference_predictors
+from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from netloom.training.objectives.reference_predictors import Trivial
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+
+class LanguageModelling(Objective):
+    """Cross-entropy in nats per token, over logits (N, T, vocabulary) and tokens (N, T)."""
+
+    name = "language_modelling"
+    title = "Language modelling"
+    summary = "What comes next in a text, at every place"
+    metrics = {"loss": "Cross-entropy", "accuracy": "Accuracy", "perplexity": "Perplexity"}  # noqa: RUF012
+
+    takes = ("label_smoothing",)
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return self.pricing.entropy(output.flatten(0, 1), target.flatten())
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        from torch.nn import functional
+
+        loss = functional.cross_entropy(output.flatten(0, 1), target.flatten(), reduction="sum")
+        return Scores({"loss": loss, "accuracy": (output.argmax(2) == target).sum()}, target.numel())
+
+    def finish(self, means: dict[str, float]) -> dict[str, float]:
+        return {**means, "perplexity": math.exp(min(means["loss"], 50.0))}
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return reference_predictors.next_token(data, rows)
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        from torch.nn import functional
+
+        target = data.target[rows]
+        losses = functional.cross_entropy(output.transpose(1, 2), target, reduction="none")  # (N, T)
+        loss = float(losses.mean())
+        by_row = losses.mean(1)
+        guess = output.argmax(2)
+        worst = by_row.argsort(descending=True)[:WORST].tolist()
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                "loss": loss,
+                "perplexity": math.exp(min(loss, 50.0)),
+                "bits_per_token": loss / math.log(2),
+                "accuracy": float((guess == target).float().mean()),
+            },
+            worst=[
+                Worst(int(rows[i]), float(by_row[i]), data.decode(target[i]), data.decode(guess[i]), None)
+                for i in worst
+            ],
+        )
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        shares = output[:, -1].softmax(1)  # what follows the last step that is handed in
+        top = shares.topk(min(5, shares.shape[1]))
+        return [
+            {
+                "prediction": data.decode(tokens[:1]),
+                "probabilities": {
+                    data.decode(token.unsqueeze(0)): float(share) for token, share in zip(tokens, row, strict=True)
+                },
+            }
+            for tokens, row in zip(top.indices, top.values, strict=True)
+        ]

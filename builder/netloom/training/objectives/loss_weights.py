@@ -1,0 +1,119 @@
+"""What a document says about losses: how much classes count, how sure an answer should be, what an error costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.document import Training
+
+
+@dataclass(frozen=True)
+class Pricing:
+    """How a loss is computed. `class_weights` (classes,) are float32 on the device of the loss; None: all count alike.
+
+    `regression` is mse, mae, huber (squares up to `delta`, in proportion beyond) or quantile (the answer should lie
+    above a share `quantile` of the targets).
+    """
+
+    class_weights: torch.Tensor | None = None
+    label_smoothing: float = 0.0
+    regression: str = "mse"
+    delta: float = 1.0
+    quantile: float = 0.5
+    # How much each label counts where it applies, float32 (labels,); None: as much as where it does not.
+    positive_weight: torch.Tensor | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether classes count alike and labels are as they are."""
+        return self.class_weights is None and self.label_smoothing == 0 and self.positive_weight is None
+
+    def binary(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Binary cross-entropy of logits against 0 and 1 of the same shape (N, labels), with these weights and this
+        smoothing: the mean over all of them."""
+        from torch.nn import functional
+
+        smooth = self.label_smoothing
+        goal = target * (1 - smooth) + smooth / 2 if smooth else target
+        return functional.binary_cross_entropy_with_logits(logits, goal, pos_weight=self.positive_weight)
+
+    def entropy(self, logits: torch.Tensor, target: torch.Tensor, **how: Any) -> torch.Tensor:
+        """Cross-entropy as torch has it, with these weights and this smoothing."""
+        from torch.nn import functional
+
+        return functional.cross_entropy(
+            logits, target, weight=self.class_weights, label_smoothing=self.label_smoothing, **how
+        )
+
+    def mass(self, target: torch.Tensor) -> torch.Tensor | int:
+        """What the mean of `entropy` is divided by, where no target is left out."""
+        return target.numel() if self.class_weights is None else self.class_weights[target].sum()
+
+    def error(self, output: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
+        """What the errors of a regression cost."""
+        import torch
+        from torch.nn import functional
+
+        if self.regression == "mse":
+            return functional.mse_loss(output, target, reduction=reduction)
+        if self.regression == "mae":
+            return functional.l1_loss(output, target, reduction=reduction)
+        if self.regression == "huber":
+            return functional.huber_loss(output, target, reduction=reduction, delta=self.delta)
+        missing = target - output
+        cost = torch.maximum(self.quantile * missing, (self.quantile - 1) * missing)
+        return cost.sum() if reduction == "sum" else cost.mean()
+
+
+def pricing(training: Training, takes: tuple[str, ...], targets: torch.Tensor, classes: int, device: str) -> Pricing:
+    """What a document says, as far as an objective takes it. `targets` are class numbers of the training rows alone."""
+    import torch
+
+    weights = None
+    if "class_weights" in takes and training.class_weights is not None:
+        if training.class_weights == "balanced":
+            weights = balanced(targets, classes)
+        else:
+            weights = torch.tensor(training.class_weights)
+        weights = weights.to(device, torch.float32)
+    positive = None
+    if "positive_weight" in takes and training.positive_weight is not None:
+        positive = positive_weight(training.positive_weight, targets).to(device, torch.float32)
+    return Pricing(
+        weights,
+        training.label_smoothing if "label_smoothing" in takes else 0.0,
+        training.regression_loss if "regression_loss" in takes else "mse",
+        training.huber_delta,
+        training.quantile,
+        positive,
+    )
+
+
+def positive_weight(asked: str | float, targets: torch.Tensor) -> torch.Tensor:
+    """How much each label counts where it applies, (labels,): as asked, or negatives over positives in `targets`, which
+    are 0 and 1, (R,) or (R, labels). A label that applies nowhere, or everywhere, counts 1."""
+    import torch
+
+    table = targets.reshape(len(targets), -1).double()
+    if not isinstance(asked, str):
+        return torch.full((table.shape[1],), float(asked), dtype=torch.float64)
+    applies = table.sum(0)
+    lacks = len(table) - applies
+    return torch.where((applies > 0) & (lacks > 0), lacks / applies.clamp(min=1), torch.ones_like(applies))
+
+
+def balanced(targets: torch.Tensor, classes: int) -> torch.Tensor:
+    """Weights (classes,) with which each class that is met counts as much as each other, 1 in the mean over rows.
+
+    Targets below 0 stand for none.
+    """
+    known = targets.flatten()
+    counts = known[known >= 0].bincount(minlength=classes).double()
+    met = counts > 0
+    weights = counts.new_zeros(classes)
+    weights[met] = counts.sum() / (met.sum() * counts[met])
+    return weights

@@ -1,0 +1,44 @@
+"""Losses that several objectives share, with what they add up over an epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from netloom.data.preparation.encode import IGNORE
+from netloom.training.objectives.objective import Objective, Scores
+
+if TYPE_CHECKING:
+    import torch
+
+
+class SquaredLoss(Objective):
+    """Mean squared error between two tensors of one shape (N, …)."""
+
+    metrics = {"loss": "Mean squared error", "mae": "Mean absolute error"}  # noqa: RUF012
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        from torch.nn import functional
+
+        return functional.mse_loss(output, target)
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        error = output - target
+        return Scores({"loss": error.square().sum(), "mae": error.abs().sum()}, target.numel())
+
+
+class StepCrossEntropy(Objective):
+    """Cross-entropy over logits (N, T, classes) and class numbers (N, T); steps without a target count nowhere."""
+
+    takes: ClassVar[tuple[str, ...]] = ("label_smoothing",)
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return self.pricing.entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE)
+
+    def mass(self, target: torch.Tensor) -> torch.Tensor | float:
+        return self.pricing.mass(target[target != IGNORE])
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        from torch.nn import functional
+
+        loss = functional.cross_entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE, reduction="sum")
+        return Scores({"loss": loss, "accuracy": (output.argmax(2) == target).sum()}, int((target != IGNORE).sum()))

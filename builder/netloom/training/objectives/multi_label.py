@@ -1,0 +1,135 @@
+"""Any number of labels at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from netloom.training.objectives import reference_predictors
+from netloom.training.objectives.classification_report import by_class
+from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.thresholds import HALF, areas, best_threshold
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+
+class MultiLabel(Objective):
+    """Binary cross-entropy between a logit for each label (N, L) and 0 or 1 (N, L), the mean over rows and labels.
+
+    From which probability on a label is told, is chosen on validation rows, for each label by itself.
+    """
+
+    name = "multi_label"
+    title = "Multi-label classification"
+    summary = "Which of several labels apply to an example: none, one or many"
+    metrics = {  # noqa: RUF012
+        "loss": "Binary cross-entropy",
+        "accuracy": "Label accuracy at ½",
+        "subset_accuracy": "Subset accuracy at ½",
+        "micro_f1": "Micro F1 at ½",
+    }
+    takes = ("positive_weight", "label_smoothing")
+    calibrates = True
+    proportions = ("subset_accuracy",)
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return self.pricing.binary(output, target)
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        from torch.nn import functional
+
+        labels = target.shape[1]
+        said, true = output > 0, target > HALF
+        right = said == true
+        sums = {
+            "loss": functional.binary_cross_entropy_with_logits(output, target, reduction="sum") / labels,
+            "accuracy": right.sum() / labels,
+            "subset_accuracy": right.all(1).sum(),
+            "hits": (said & true).sum(),
+            "called": said.sum() + true.sum(),
+        }
+        return Scores(sums, len(target))
+
+    def finish(self, means: dict[str, float]) -> dict[str, float]:
+        found = {name: means[name] for name in ("loss", "accuracy", "subset_accuracy")}
+        return {**found, "micro_f1": 2 * means["hits"] / means["called"] if means["called"] else 0.0}
+
+    def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
+        """The probability from which on each label is told, by its best F1 among these rows; by the label's number."""
+        shares, true = output.sigmoid(), data.target[rows] > HALF
+        return {str(label): best_threshold(shares[:, label], true[:, label]) for label in range(shares.shape[1])}
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return reference_predictors.base_rates(data, rows)
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        import numpy as np
+        from sklearn.metrics import f1_score, precision_recall_fscore_support
+        from torch.nn import functional
+
+        classes, target = data.schema.target.classes, data.target[rows]
+        limits = thresholds(chosen, len(classes))
+        shares, true = output.sigmoid().double().numpy(), (target > HALF).numpy()
+        said = shares > np.array(limits)
+        losses = functional.binary_cross_entropy_with_logits(output, target, reduction="none").mean(1)
+        scores = precision_recall_fscore_support(true, said, zero_division=0)
+        both = [areas(true[:, label], shares[:, label]) for label in range(len(classes))]
+        means = [area["pr_auc"] for area in both if area["pr_auc"] == area["pr_auc"]]
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                "subset_accuracy": float((said == true).all(1).mean()),
+                "micro_f1": float(f1_score(true, said, average="micro", zero_division=0)),
+                "macro_f1": float(scores[2].mean()),
+                "mean_average_precision": float(np.mean(means)) if means else float("nan"),
+                "hamming_loss": float((said != true).mean()),
+                "loss": float(losses.mean()),
+            },
+            classes=classes,
+            report=[
+                row | {"average_precision": area["pr_auc"], "roc_auc": area["roc_auc"], "threshold": limit}
+                for row, area, limit in zip(by_class(classes, scores), both, limits, strict=True)
+            ],
+            worst=[
+                Worst(int(rows[i]), float(losses[i]), listed(classes, true[i]), listed(classes, said[i]), None)
+                for i in losses.argsort(descending=True)[:WORST].tolist()
+            ],
+        )
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        classes = data.schema.target.classes
+        limits = thresholds(chosen, len(classes))
+        return [
+            {
+                "prediction": [name for name, share, limit in zip(classes, row, limits, strict=True) if share > limit],
+                "probabilities": dict(zip(classes, row, strict=True)),
+            }
+            for row in output.sigmoid().tolist()
+        ]
+
+    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+        found = data.preprocess["target"]
+        return {**found, "thresholds": thresholds(chosen, len(found["classes"]))}
+
+
+def thresholds(chosen: Settings, count: int) -> list[float]:
+    """The probability from which on each label is told."""
+    return [chosen.get(str(label), HALF) for label in range(count)]
+
+
+def listed(classes: tuple[str, ...], applies: Any) -> str:
+    """Labels in words."""
+    return ", ".join(name for name, on in zip(classes, applies, strict=True) if on) or "none"

@@ -1,0 +1,288 @@
+"""What an objective is: the loss that training lowers, and the measures that people read."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+from netloom.training.objectives.loss_weights import Pricing, pricing
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from netloom.data import Prepared, Schema
+    from netloom.data.quality.severe_findings import Caveat
+    from netloom.document import Training
+    from netloom.training.adversarial_trainer import Turns
+    from netloom.training.augmented_batches import Augmented, Goal
+    from netloom.training.loop import Loop
+    from netloom.training.objectives.reference_predictors import Trivial
+
+# How many rows go through a network at once when it is measured, and how many of the worst are kept.
+EVALUATION_BATCH = 512
+WORST = 20
+Settings = Mapping[str, float]
+RISING = (
+    "accuracy", "balanced_accuracy", "word_accuracy", "token_accuracy", "subset_accuracy", "exact_match", "precision",
+    "recall", "f1", "macro_f1", "micro_f1", "entity_f1", "entity_precision", "entity_recall", "roc_auc", "pr_auc",
+    "mean_average_precision", "dice", "iou", "r2", "explained", "return", "reward",
+)  # fmt: skip
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Sums over the rows of a batch, kept as tensors so that no step waits for the device; `count` is their divisor."""
+
+    sums: dict[str, torch.Tensor]
+    count: int
+
+
+@dataclass(frozen=True)
+class Worst:
+    """A row of the data on which the network is most wrong."""
+
+    row: int
+    loss: float
+    target: str
+    predicted: str
+    confidence: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A trained network on one split. Which parts are there depends on the objective."""
+
+    split: str
+    rows: int
+    metrics: dict[str, float]
+    classes: tuple[str, ...] = ()
+    confusion: list[list[int]] | None = None
+    report: list[dict[str, Any]] | None = None
+    # The scores of a second output, such as those of each kind of entity.
+    parts_report: list[dict[str, Any]] | None = None
+    residuals: dict[str, list[float]] | None = None
+    worst: list[Worst] = field(default_factory=list)
+    # Examples side by side, each as {row, caption, parts: [{title, kind, values, …}]}; `classes` colour their pixels.
+    panels: list[dict[str, Any]] = field(default_factory=list)
+    # How far what is unusual stands apart: scores of both, the threshold, and the curve of both rates. `names` are
+    # those of both, and `score` says what was measured, where it is not the error of a row.
+    separation: dict[str, Any] | None = None
+    # Episodes of an agent: their returns, and some of them step by step, as `objectives.reinforcement` has them.
+    episodes: dict[str, Any] | None = None
+    # Pictures (C, H, W) with values from 0 to 1, in groups such as those that were generated and those of the data.
+    samples: dict[str, list[Any]] = field(default_factory=dict)
+    # Embeddings on two axes, {x, y, names}.
+    embedding: dict[str, Any] | None = None
+    # Of several outputs: how each does by itself, as {name, objective, weight, metrics, …parts of an evaluation}.
+    outputs: list[dict[str, Any]] | None = None
+    # What has to be beaten, and the 95 % confidence interval (low, high) of each measure that has one.
+    reference: Reference | None = None
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    # What makes these figures untrue, as it was found in the data.
+    caveats: list[Caveat] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        from dataclasses import asdict
+
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How a trivial predictor, which `title` names, does on the rows of an evaluation, by the same measures."""
+
+    title: str
+    metrics: dict[str, float]
+
+
+def joined(answer: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """A network's answer as one tensor: several outputs side by side, (N, all their numbers)."""
+    import torch
+
+    return torch.cat([part.flatten(1) for part in answer], dim=1) if isinstance(answer, tuple) else answer
+
+
+class Objective(ABC):
+    """One way to train: the loss and the scores. Which target it needs, `validation.rules.data.TARGETS` says."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    metrics: ClassVar[dict[str, str]]
+    # What the numbers on its curves are in, where the test's are in another unit: a sentence.
+    scale: ClassVar[str] = ""
+    # Whether an answer has a score for each class of the data's target.
+    by_class: ClassVar[bool] = False
+    # Whether parts of the network learn in turns, each by a loss of its own.
+    in_turns: ClassVar[bool] = False
+    # The settings of a document's training section that change the loss, as far as this objective takes them.
+    takes: ClassVar[tuple[str, ...]] = ()
+    # The measures of which more is better; of all others, less is.
+    rising: ClassVar[tuple[str, ...]] = RISING
+    # How losses are computed; `configured` gives a document's own.
+    pricing: Pricing = Pricing()
+    # Whether something is chosen after training, on the validation rows.
+    calibrates: ClassVar[bool] = False
+    # What `join` tells.
+    fields: tuple[str, ...] = ()
+    change: Augmented | None = None
+    # Whether it is learned by acting in an environment, and measured in episodes.
+    acts: ClassVar[bool] = False
+    # Whether a batch is changed before it goes through the network, by `drawn`.
+    draws: ClassVar[bool] = False
+    # Whether that makes two rows of each, which belong together; then measures are taken of such batches too.
+    doubles: ClassVar[bool] = False
+    # Whether what it answers to a row says something to people beside that row.
+    says: ClassVar[bool] = True
+    # Whether it answers with a score that only puts rows in an order.
+    ranks: ClassVar[bool] = False
+    # Whether rows may count more or less than others.
+    weighs: ClassVar[bool] = True
+    # The measures that are shares of rows, each of which is right or wrong as a whole.
+    proportions: ClassVar[tuple[str, ...]] = ()
+
+    def described(self, training: Training, schema: Schema) -> Self:
+        """This objective as a document describes it, for all that is done with an answer but lowering its loss."""
+        return self
+
+    def drawn(
+        self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """A batch as it goes through the network: with a second view of each row, say. The same seed gives the same."""
+        return inputs, target
+
+    def join(self, fields: Sequence[str], change: Augmented | None) -> None:
+        """Told once, where it `draws`: the fields in the order of a batch's inputs, and what augments a batch."""
+        self.fields, self.change = tuple(fields), change
+
+    def batch(
+        self, inputs: list[torch.Tensor], target: Goal, seed: tuple[int, int, int]
+    ) -> tuple[list[torch.Tensor], Goal]:
+        """A batch of a step after all that is done to it, where it `draws`; the seed is the training seed, the epoch
+        and the batch's first row."""
+        return self.drawn(inputs, cast("torch.Tensor", target), seed)
+
+    def further(
+        self,
+        found: Evaluation,
+        output: torch.Tensor,
+        ask: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
+        data: Prepared,
+        rows: torch.Tensor,
+    ) -> Evaluation:
+        """An evaluation with what takes more than the answers for its rows; `ask` has the network answer others."""
+        return found
+
+    def loop(self) -> type[Loop] | None:
+        """The loop that trains it; None: the usual one."""
+        return None
+
+    def target(self, data: Prepared) -> torch.Tensor:
+        """What the loss is taken against, for all rows of the data, (R, …)."""
+        return data.target
+
+    def goal(self, data: Prepared) -> torch.Tensor:
+        """The same, where a document has a say in it."""
+        return self.target(data)
+
+    def configured(self, training: Training, data: Prepared, device: str) -> Self:
+        """This objective with what a document says about its loss."""
+        if not self.takes:
+            return self
+        targets = self.class_targets(data)[data.split["train"]]
+        found = pricing(training, self.takes, targets, len(data.schema.target.classes), device)
+        made = copy.copy(self)
+        made.pricing = found
+        return made
+
+    def class_targets(self, data: Prepared) -> torch.Tensor:
+        """The class numbers by which classes can be weighted, (R, …); below 0 where there is none."""
+        return data.target
+
+    @property
+    def lowered(self) -> str:
+        """What the lowered loss is called on curves; one that is not the loss which is measured has its own name."""
+        return "batch_loss" if self.pricing.plain else "weighted_loss"
+
+    @property
+    def batched(self) -> bool:
+        """Whether the losses of many rows can be taken at once, by torch.func.vmap; with class weights they cannot."""
+        return self.pricing.class_weights is None
+
+    def is_proportion(self, measure: str) -> bool:
+        """Whether a measure is a share of rows, each of which is right or wrong as a whole."""
+        return measure in self.proportions
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        """Outputs of a predictor that any network has to beat; None where there is none."""
+        return None
+
+    def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
+        """How the trivial predictor does on `rows`. It is calibrated on the validation rows, as a network is."""
+        from netloom.training.streaming import measured
+
+        found, validation = self.trivial(data, rows), measured(data, "validation")
+        if found is None:
+            return None
+        tuned = self.trivial(data, validation) if self.calibrates else None
+        chosen = self.calibrate(tuned.output, data, validation) if tuned else NOTHING
+        return Reference(found.title, self.evaluate(found.output, data, rows, split, chosen).metrics)
+
+    def rises(self, measure: str) -> bool:
+        """Whether more of a measure is better."""
+        return measure in self.rising
+
+    def titles(self, training: Training) -> dict[str, str]:
+        """What the measures are called under a document's settings."""
+        return self.metrics
+
+    def mass(self, target: torch.Tensor) -> torch.Tensor | float:
+        """How much a batch counts in the mean loss of a larger one."""
+        return len(target)
+
+    def turns(self, model: nn.Module, training: Training) -> Turns | None:
+        """How parts of the network learn in turns; None where it learns as a whole, by the gradient of `loss`."""
+        return None
+
+    @abstractmethod
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """The mean loss of a batch, a scalar."""
+
+    @abstractmethod
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        """Sums of the loss and the other measures over a batch."""
+
+    def finish(self, means: dict[str, float]) -> dict[str, float]:
+        """The measures that people read, from the means of the sums."""
+        return means
+
+    def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
+        """What is chosen after training, from the outputs for the validation rows alone."""
+        return {}
+
+    @abstractmethod
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        """Everything that the results page shows, from the outputs for `rows` and what `calibrate` chose."""
+
+    @abstractmethod
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        """One answer in plain JSON for each row of `output`, which the network gave to `inputs`."""
+
+    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+        """What a script that predicts without Netloom has to know to put an output into words."""
+        found: dict[str, Any] = data.preprocess["target"]
+        return found

@@ -1,0 +1,250 @@
+"""What to recommend: items in the order in which a user would like them.
+
+Rendle, Freudenthaler, Gantner and Schmidt-Thieme, BPR, https://arxiv.org/abs/1205.2618
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+from netloom.training.objectives.objective import NOTHING, Evaluation, Objective, Reference, Scores, Settings
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared, Schema
+    from netloom.document import Training
+
+# How many users are recommended to in an evaluation, how many of them are shown, and how often a negative is redrawn.
+USERS, SHOWN, REDRAWS = 1_000, 12, 10
+
+
+class Ranking(Objective):
+    """−log σ(s(user, liked) − s(user, other)), with another item drawn for each that was liked.
+
+    The network gives a score (N, 1) to a user and an item. In a step, rows 2i and 2i + 1 are a liked item and one that
+    the user did not like in training; the target is whether the first was liked at all, so that others cost nothing.
+    """
+
+    name = "ranking"
+    title = "Recommendation (BPR)"
+    summary = "Items in the order in which a user would like them, from what was liked and what was not chosen"
+    metrics = {"loss": "BPR loss", "pair_accuracy": "Pairwise accuracy"}  # noqa: RUF012
+    rising = ("pair_accuracy", "recall", "ndcg", "mrr")
+    takes = ("liked_from", "top_k")
+    draws = True
+    doubles = True
+    ranks = True
+    weighs = False
+    liked_from: float | None = None
+    top_k = 10
+    _item = ""
+    _known: torch.Tensor | None = None
+    _items = 0
+
+    def described(self, training: Training, schema: Schema) -> Self:
+        made = copy.copy(self)
+        made.liked_from, made.top_k = training.liked_from, training.top_k
+        return made
+
+    def configured(self, training: Training, data: Prepared, device: str) -> Self:
+        made = self.described(training, data.schema)
+        user, item = (spec.name for spec in data.schema.inputs[:2])
+        made._item, made._items = item, data.schema.inputs[1].vocabulary or 2
+        rows = data.split["train"][made.liked(data)[data.split["train"]]]
+        made._known = (data.inputs[user][rows, 0] * made._items + data.inputs[item][rows, 0]).unique().to(device)  # type: ignore[no-untyped-call]
+        return made
+
+    def liked(self, data: Prepared) -> torch.Tensor:
+        """Which rows of the data (R,) are of a liked item."""
+        import torch
+
+        if self.liked_from is None:
+            return torch.ones(len(data.target), dtype=torch.bool)
+        return data.restore(data.target).flatten(1)[:, 0] >= self.liked_from - 1e-6
+
+    def goal(self, data: Prepared) -> torch.Tensor:
+        """1 for rows of a liked item, else 0, (R,)."""
+        return self.liked(data).float()
+
+    def drawn(
+        self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Each row, and behind it the same user with an item that was drawn and is not known to be liked."""
+        import torch
+
+        if self._known is None:
+            raise ValueError("the items of the data are not known")
+        place = self.fields.index(self._item)
+        items, users = inputs[place], inputs[1 - place]
+        number = 0
+        for part in seed:
+            number = (number * 1_000_003 + part + 1) % (2**63 - 1)
+        chance = torch.Generator().manual_seed(number)
+
+        def draw(count: int) -> torch.Tensor:
+            return torch.randint(1, self._items, (count, 1), generator=chance).to(items.device)
+
+        others = draw(len(items))
+        for _ in range(REDRAWS):
+            wrong = self._is_known(users, others) | (others == items)[:, 0]
+            if not bool(wrong.any()):
+                break
+            others[wrong] = draw(int(wrong.sum()))
+        doubled = [value.repeat_interleave(2, 0) for value in inputs]
+        doubled[place][1::2] = others
+        return doubled, target.repeat_interleave(2, 0)
+
+    def _is_known(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Whether users are known to like items, both (N, 1): (N,)."""
+        import torch
+
+        if self._known is None or not len(self._known):
+            return torch.zeros(len(users), dtype=torch.bool, device=users.device)
+        keys = (users * self._items + items)[:, 0]
+        places = torch.searchsorted(self._known, keys).clamp(max=len(self._known) - 1)
+        return self._known[places] == keys
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        costs, counts, _ = bpr(output, target)
+        return (costs * counts).sum() / counts.sum().clamp(min=1)
+
+    def mass(self, target: torch.Tensor) -> torch.Tensor | float:
+        return target[0::2].sum().clamp(min=1)
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        costs, counts, right = bpr(output, target)
+        return Scores({"loss": (costs * counts).sum(), "pair_accuracy": (right * counts).sum()}, int(counts.sum()))
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        return Evaluation(split=split, rows=len(rows), metrics={})
+
+    def further(
+        self,
+        found: Evaluation,
+        output: torch.Tensor,
+        ask: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
+        data: Prepared,
+        rows: torch.Tensor,
+    ) -> Evaluation:
+        """The items that a user liked in these rows, among all that are not known from the rows of other splits."""
+        import numpy as np
+        import torch
+
+        from netloom.training.uncertainty import mean_interval
+
+        (user, item), liked = (spec.name for spec in data.schema.inputs[:2]), self.liked(data)
+        count = data.schema.inputs[1].vocabulary or 2
+        asked, mine = set(rows.tolist()), torch.zeros(len(liked), dtype=torch.bool)
+        mine[rows] = True
+        people = data.inputs[user][:, 0]
+        bought = data.inputs[item][:, 0]
+        popular = bought[data.split["train"]][liked[data.split["train"]]].bincount(minlength=count).double()
+        users = people[rows][liked[rows]].unique()[:USERS]  # type: ignore[no-untyped-call]
+        lines: list[dict[str, Any]] = []
+        scored: list[dict[str, float]] = []
+        popularity: list[dict[str, float]] = []
+        every = torch.arange(1, count).unsqueeze(1)
+        for one in users.tolist():
+            own = people == one
+            wanted = bought[own & mine & liked].unique()  # type: ignore[no-untyped-call]
+            wanted = wanted[wanted > 0]
+            if not len(wanted) or not asked:
+                continue
+            scores = ask({user: torch.full_like(every, one), item: every}).flatten().double()
+            hidden = bought[own & ~mine].unique()  # type: ignore[no-untyped-call]
+            known = hidden[(hidden > 0) & ~torch.isin(hidden, wanted)] - 1
+            scores[known] = -float("inf")
+            taken = popular[1:].clone()
+            taken[known] = -float("inf")
+            told, base = ranked(scores, wanted - 1, self.top_k), ranked(taken, wanted - 1, self.top_k)
+            scored.append(self._measures(told))
+            popularity.append(self._measures(base))
+            lines.append({"user": one, "told": told, "wanted": wanted.tolist()})
+        measures, reference = _means(scored), _means(popularity)
+        ranges = {name: mean_interval(np.array([one[name] for one in scored])) for name in measures}
+        named = [names_of(data, place) for place in (0, 1)]
+        return replace(
+            found,
+            metrics={
+                **measures,
+                f"popular_ndcg@{self.top_k}": reference.get(f"ndcg@{self.top_k}", 0.0),
+                "users": float(len(lines)),
+            },
+            reference=Reference("Popularity", reference) if reference else None,
+            intervals={name: found for name, found in ranges.items() if found is not None},
+            report=[
+                {
+                    "user": named[0](line["user"]),
+                    "recommended": ", ".join(named[1](place + 1) for place in line["told"]["order"]),
+                    "liked": ", ".join(map(named[1], line["wanted"])),
+                    "recall": line["told"]["recall"],
+                }
+                for line in lines[:SHOWN]
+            ],
+        )
+
+    def _measures(self, found: Mapping[str, float]) -> dict[str, float]:
+        """What is measured of one user, as it is called."""
+        at = self.top_k
+        return {f"recall@{at}": found["recall"], f"ndcg@{at}": found["ndcg"], "mrr": found["mrr"]}
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        return [{"prediction": score} for score in output.flatten().tolist()]
+
+    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+        return {"kind": "score"}
+
+
+def _means(values: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each measure over users."""
+    names = values[0] if values else {}
+    return {name: sum(one[name] for one in values) / len(values) for name in names}
+
+
+def bpr(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What each pair costs, whether it counts, and whether the liked one scores higher, (N,) each."""
+    from torch.nn import functional
+
+    scores = output.flatten()
+    ahead = scores[0::2] - scores[1::2]
+    return -functional.logsigmoid(ahead), target[0::2], (ahead > 0).float()
+
+
+def ranked(scores: torch.Tensor, wanted: torch.Tensor, length: int) -> dict[str, Any]:
+    """How well a user's items (I,) are put in order by their scores: recall and NDCG of the first `length`, and one
+    over the place of the first of `wanted`.
+
+    Recall is a share of all wanted ones. NDCG with gains of 1: https://doi.org/10.1145/582415.582418
+    """
+    import torch
+
+    order = scores.argsort(descending=True, stable=True)
+    hits = torch.isin(order, wanted)
+    places = hits.nonzero().flatten()
+    top = hits[:length].double()
+    discount = 1 / torch.arange(2, length + 2, dtype=torch.float64).log2()
+    ideal = float(discount[: min(length, len(wanted))].sum())
+    return {
+        "recall": float(top.sum()) / len(wanted),
+        "ndcg": float((top * discount[: len(top)]).sum()) / ideal,
+        "mrr": 1 / (int(places[0]) + 1) if len(places) else 0.0,
+        "order": order[:length].tolist(),
+    }
+
+
+def names_of(data: Prepared, place: int) -> Callable[[int], str]:
+    """What the numbers of a field of categories stand for."""
+    values = data.preprocess["fields"][place]["columns"][0]["values"]
+    return lambda number: str(values[number - 1]) if 0 < number <= len(values) else "(other)"

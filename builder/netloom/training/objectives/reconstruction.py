@@ -1,0 +1,116 @@
+"""What comes in, given back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from netloom.data.preparation.encode import restore_rows
+from netloom.training.objectives import reference_predictors
+from netloom.training.objectives.losses import SquaredLoss
+from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Settings, Worst
+from netloom.training.objectives.reference_predictors import Trivial
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+# How many rows, from the worst and from the best, are shown beside what became of them.
+SHOWN = 8
+
+
+class Reconstruction(SquaredLoss):
+    """Mean squared error between (N, …) and the first field of the input, in units of the training rows' deviation."""
+
+    name = "reconstruction"
+    title = "Reconstruction"
+    summary = "To give back what comes in, through a bottleneck or noise"
+
+    def target(self, data: Prepared) -> torch.Tensor:
+        return data.inputs[data.schema.inputs[0].name]
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return reference_predictors.mean_of(self.target(data), data.split["train"], rows)
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        given = self.target(data)
+        target = given[rows]
+        error = row_errors(output, target)
+        # Of how much each number strays from its own mean over the training rows.
+        spread = (target - given[data.split["train"]].mean(0)).square().sum()
+        order = error.argsort(descending=True).tolist()
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                "mse": float((output - target).square().mean()),
+                "mae": float((output - target).abs().mean()),
+                "explained": float(1 - (output - target).square().sum() / spread) if spread > 0 else float("nan"),
+            },
+            worst=[
+                Worst(int(rows[i]), loss, data.target_text(int(rows[i])), f"error {loss:.4g}", None)
+                for i in order[:WORST]
+                for loss in [float(error[i])]
+            ],
+            panels=side_by_side(output, data, rows, error),
+        )
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        field = data.preprocess["fields"][0]
+        rebuilt = restore_rows(field, output.numpy())
+        if field["name"] not in inputs:
+            return [{"prediction": value} for value in rebuilt]
+        error = row_errors(output, inputs[field["name"]]).tolist()
+        return [{"prediction": value, "error": one} for value, one in zip(rebuilt, error, strict=True)]
+
+    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+        return {"kind": "input"}
+
+
+def row_errors(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """The mean squared error of each row, (N,)."""
+    return (output - target).square().flatten(1).mean(1)
+
+
+def side_by_side(output: torch.Tensor, data: Prepared, rows: torch.Tensor, error: torch.Tensor) -> list[dict[str, Any]]:
+    """The rows with the greatest and the least error, each beside what the network made of it."""
+    order = error.argsort(descending=True).tolist()
+    few = order[:SHOWN], [place for place in reversed(order) if place not in order[:SHOWN]][:SHOWN]
+    return [
+        {
+            "row": int(rows[place]),
+            "group": group,
+            "caption": f"{data.target_text(int(rows[place]))} · error {float(error[place]):.3g}",
+            "parts": _parts(output[place], data, int(rows[place])),
+        }
+        for group, places in zip(("Worst reconstructions", "Best reconstructions"), few, strict=True)
+        for place in places
+    ]
+
+
+def _parts(output: torch.Tensor, data: Prepared, row: int) -> list[dict[str, Any]]:
+    """One example and its reconstruction, in the data's own units."""
+    field = data.preprocess["fields"][0]
+    given = data.inputs[field["name"]][row : row + 1].numpy()
+    (before,), (after,) = restore_rows(field, given), restore_rows(field, output.unsqueeze(0).numpy())
+    if field["encoding"] != "image":
+        kind = "series" if field["encoding"] in ("series", "log_mel") else "columns"
+        return [{"title": "It and what was given back", "kind": kind, "values": before, "other": after}]
+    top = field["scale"]  # from the data's own units to a picture from 0 to 1
+    return [
+        {"title": title, "kind": "picture", "values": _scaled(value, top)}
+        for title, value in (("What came in", before), ("Given back", after))
+    ]
+
+
+def _scaled(values: Any, factor: float) -> Any:
+    return [_scaled(value, factor) for value in values] if isinstance(values, list) else round(values * factor, 4)

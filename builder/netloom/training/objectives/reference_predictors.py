@@ -1,0 +1,167 @@
+"""Predictors that every network has to beat: they ignore the input, or repeat what is near.
+
+Each returns outputs in the form of the network's, so that the measures of both are computed by the same code. They are
+fitted on the training rows alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netloom.data.preparation.encode import IGNORE
+from netloom.data.raw_dataset import Series
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+# A bigram table of more tokens than this takes too much memory; unigrams are counted then.
+BIGRAM_VOCABULARY = 4_096
+# Training windows among which a season is looked for, and training rows whose inputs are read: there may be very many.
+SEASON_ROWS, INPUT_ROWS = 2_000, 20_000
+# The most numbers that are read for a mean or for frequencies, as rows may be large pictures or masks.
+NUMBERS = 20_000_000
+
+
+@dataclass(frozen=True)
+class Trivial:
+    """Outputs (N, …) of a trivial predictor for some rows. `title` names the predictor."""
+
+    title: str
+    output: torch.Tensor
+
+
+def log_frequencies(labels: torch.Tensor, classes: int) -> torch.Tensor:
+    """The logarithm of each class's share (classes,) of the labels (N,), by Laplace's rule of succession."""
+    counts = labels.flatten().bincount(minlength=classes).float() + 1
+    return (counts / counts.sum()).log()
+
+
+def majority(data: Prepared, rows: torch.Tensor) -> Trivial:
+    """Class frequencies as logits (N, classes), so that the largest is the majority class."""
+    found = log_frequencies(data.target[data.split["train"]], len(data.schema.target.classes))
+    return Trivial("Majority class", found.expand(len(rows), -1))
+
+
+def base_rates(data: Prepared, rows: torch.Tensor) -> Trivial:
+    """The log-odds (N, labels) of each label's share of the training rows."""
+    target = data.target[data.split["train"]].float()
+    rates = (target.reshape(len(target), -1).sum(0) + 1) / (len(target) + 2)
+    return Trivial("Base rate", (rates / (1 - rates)).log().expand(len(rows), -1))
+
+
+def pixel_majority(data: Prepared, rows: torch.Tensor) -> Trivial:
+    """Class frequencies as logits (N, classes, H, W) of every pixel."""
+    train = _some(data.split["train"], NUMBERS // data.target[0].numel())
+    found = log_frequencies(data.target[train].long(), len(data.schema.target.classes))
+    return Trivial("Majority class", found[:, None, None].expand(len(rows), -1, *data.target.shape[1:]))
+
+
+def tag_of_word(data: Prepared, rows: torch.Tensor) -> Trivial:
+    """How often each word has each tag, as logits (N, T, tags); a word without training rows has the tags' shares."""
+    import torch
+
+    tags, train = len(data.schema.target.classes), _some(data.split["train"], INPUT_ROWS)
+    spec = data.schema.inputs[0]
+    target, words = data.target[train], data.inputs[spec.name][train]
+    known = target != IGNORE
+    shares = log_frequencies(target[known], tags)
+    places = words[known].long() * tags + target[known]
+    counts = torch.bincount(places, minlength=(spec.vocabulary or 0) * tags).float().reshape(-1, tags)
+    # The shares of all tags count as one more occurrence of each word.
+    smoothed = counts + shares.exp()
+    table = (smoothed / smoothed.sum(1, keepdim=True)).log()
+    return Trivial("Most frequent tag of each word", table[data.inputs[spec.name][rows].long()])
+
+
+def next_token(data: Prepared, rows: torch.Tensor) -> Trivial:
+    """What follows a token, by counts of pairs, as logits (N, T, vocabulary).
+
+    The shares of all tokens count as one more occurrence (a Dirichlet prior: https://doi.org/10.1017/S1351324900000218).
+    """
+    import torch
+
+    spec, train = data.schema.inputs[0], _some(data.split["train"], INPUT_ROWS)
+    size = spec.vocabulary or int(data.target.max()) + 1
+    target, given = data.target[train].flatten(), data.inputs[spec.name][train].flatten().long()
+    shares = log_frequencies(target, size)
+    if size > BIGRAM_VOCABULARY:
+        return Trivial("Unigram", shares.expand(len(rows), data.target.shape[1], -1))
+    counts = torch.bincount(given * size + target, minlength=size * size).float().reshape(size, size) + shares.exp()
+    table = (counts / counts.sum(1, keepdim=True)).log()
+    return Trivial("Bigram", table[data.inputs[spec.name][rows].long()])
+
+
+def token_by_place(data: Prepared, rows: torch.Tensor) -> Trivial:
+    """The shares of tokens at each place of the training answers, as logits (N, T, vocabulary)."""
+    import torch
+
+    target = data.target[data.split["train"]]
+    size = data.schema.inputs[-1].vocabulary or int(data.target.max()) + 1
+    places = [log_frequencies(column[column != IGNORE], size) for column in target.unbind(1)]
+    return Trivial("Most frequent token", torch.stack(places).expand(len(rows), -1, -1))
+
+
+def mean(data: Prepared, rows: torch.Tensor, quantile: float | None = None) -> Trivial:
+    """The mean (N, k) of the training targets, or a quantile of each."""
+    target = data.target[data.split["train"]].float()
+    if quantile is None:
+        return Trivial("Training mean", target.mean(0).expand(len(rows), *target.shape[1:]))
+    found = target.quantile(quantile, dim=0)
+    return Trivial("Training quantile", found.expand(len(rows), *target.shape[1:]))
+
+
+def mean_of(values: torch.Tensor, train: torch.Tensor, rows: torch.Tensor) -> Trivial:
+    """The mean (N, …) of the training rows `train` of `values` (R, …)."""
+    found = values[_some(train, min(INPUT_ROWS, NUMBERS // values[0].numel()))].mean(0)
+    return Trivial("Training mean", found.expand(len(rows), *found.shape))
+
+
+def forecast(data: Prepared, rows: torch.Tensor) -> Trivial | None:
+    """A forecast (N, horizon) that repeats the last value, or the last season where that errs less on training rows.
+
+    Hyndman and Athanasopoulos, Forecasting: principles and practice, https://otexts.com/fpp3/simple-methods.html. None
+    where the data is not a series of which a channel is forecast.
+    """
+    import numpy as np
+    import torch
+
+    raw = data.raw
+    channel = _forecast_channel(raw)
+    if channel is None or not isinstance(raw, Series):
+        return None
+    target = raw.target.reshape(len(raw.target), -1)
+    horizon = target.shape[1]
+    some = _some(data.split["train"], SEASON_ROWS).numpy()
+    width = raw.windows.shape[1]
+
+    def repeated(places: np.ndarray, season: int) -> np.ndarray:
+        steps = width - season + np.arange(horizon) % season
+        found: np.ndarray = raw.windows[places][:, steps, channel]
+        return found
+
+    errors = {season: np.abs(repeated(some, season) - target[some]).mean() for season in range(1, width + 1)}
+    best = min(errors, key=lambda season: (errors[season], season))
+    fitted = data.preprocess["target"]
+    predicted = torch.from_numpy(repeated(rows.numpy(), best)).float()
+    output = (predicted - torch.tensor(fitted["mean"])) / torch.tensor(fitted["std"])
+    return Trivial("Last value" if best == 1 else f"Seasonal naive, period {best}", output)
+
+
+def _some(rows: torch.Tensor, most: int) -> torch.Tensor:
+    """At most `most` of the rows (and at least one), evenly spaced."""
+    import torch
+
+    return rows[torch.linspace(0, len(rows) - 1, min(len(rows), max(1, most))).long()]
+
+
+def _forecast_channel(raw: object) -> int | None:
+    """The channel of a series whose next values are the target; None where the target is something else."""
+    if not isinstance(raw, Series) or raw.target_kind != "number" or not raw.contiguous or raw.gap == 0:
+        return None
+    if len(raw.channels) == 1:
+        return 0
+    name = raw.target_name if raw.target_name in raw.channels else raw.target_name.rpartition(",")[0]
+    return raw.channels.index(name) if name in raw.channels else None

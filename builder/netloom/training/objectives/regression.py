@@ -1,0 +1,112 @@
+"""A number, or several."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from netloom.core.text import number
+from netloom.training.objectives import reference_predictors
+from netloom.training.objectives.losses import SquaredLoss
+from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Scores, Settings, Worst
+from netloom.training.objectives.reference_predictors import Trivial
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared, Schema
+    from netloom.document import Training
+
+
+LOSSES = {
+    "mse": "Mean squared error",
+    "mae": "Mean absolute error",
+    "huber": "Huber loss",
+    "quantile": "Quantile loss",
+}
+
+
+class Regression(SquaredLoss):
+    """Mean squared error, or another, between (N, k) and (N, k), in standard deviations of the training targets."""
+
+    name = "regression"
+    title = "Regression"
+    summary = "A number for every example"
+    scale = "Curves are of the standardised target; the measures on the test rows are in its own unit."
+    takes = ("regression_loss",)
+    # Which quantile is learned; None: the mean, or what another loss is least at.
+    quantile: float | None = None
+
+    def described(self, training: Training, schema: Schema) -> Self:
+        made = copy.copy(self)
+        made.quantile = training.quantile if training.regression_loss == "quantile" else None
+        return made
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return self.pricing.error(output, target)
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        cost = self.pricing.error(output, target, "sum")
+        return Scores({"loss": cost, "mae": (output - target).abs().sum()}, target.numel())
+
+    def titles(self, training: Training) -> dict[str, str]:
+        return {**self.metrics, "loss": LOSSES[training.regression_loss]}
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return reference_predictors.forecast(data, rows) or reference_predictors.mean(data, rows, self.quantile)
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        predicted, target = data.restore(output), data.restore(data.target[rows])  # in the data's own units
+        error = predicted - target
+        spread = (target - target.mean(0)).square().sum()
+        size = error.abs().flatten(1).mean(1)
+        worst = size.argsort(descending=True)[:WORST].tolist()
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics=self._of_quantile(target - predicted)
+            | {
+                "rmse": float(error.square().mean().sqrt()),
+                "mae": float(error.abs().mean()),
+                "r2": float(1 - error.square().sum() / spread) if spread > 0 else float("nan"),
+            },
+            report=_each(target, error) if error.flatten(1).shape[1] > 1 else None,
+            residuals={"target": target.flatten().tolist(), "predicted": predicted.flatten().tolist()},
+            worst=[
+                Worst(int(rows[i]), float(size[i]), _numbers(target[i]), _numbers(predicted[i]), None) for i in worst
+            ],
+        )
+
+    def _of_quantile(self, over: torch.Tensor) -> dict[str, float]:
+        """Of targets that lie so far `over` what was said: the pinball loss, and the share that does not."""
+        share = self.quantile
+        if share is None:
+            return {}
+        pinball = (share * over).maximum((share - 1) * over).mean()
+        return {"pinball": float(pinball), "coverage": float((over <= 0).double().mean())}
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        return [{"prediction": row[0] if len(row) == 1 else row} for row in data.restore(output).tolist()]
+
+
+def _each(target: torch.Tensor, error: torch.Tensor) -> list[dict[str, Any]]:
+    """How each of several numbers (N, k) does, such as each step of a horizon."""
+    square, spread = error.square().flatten(1), (target - target.mean(0)).square().flatten(1).mean(0)
+    rows = zip(square.mean(0).tolist(), error.abs().flatten(1).mean(0).tolist(), spread.tolist(), strict=True)
+    return [
+        {"output": place, "rmse": mse**0.5, "mae": mae, "r2": 1 - mse / around if around > 0 else float("nan")}
+        for place, (mse, mae, around) in enumerate(rows, 1)
+    ]
+
+
+def _numbers(values: torch.Tensor) -> str:
+    return ", ".join(number(value) for value in values.flatten().tolist())

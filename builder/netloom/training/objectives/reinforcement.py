@@ -1,0 +1,194 @@
+"""Learning by acting: an agent in an environment, which seeks the highest return, the sum of its rewards."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from netloom.training.objectives.objective import NOTHING, Evaluation, Objective, Reference, Scores, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from netloom.data import Prepared
+    from netloom.training.loop import Loop
+    from netloom.training.reinforcement.episodes import Episode
+
+# Episodes that are played to measure an agent, and how many of them are kept to be shown.
+EPISODES, SHOWN = 20, 3
+
+
+class Agent(Objective):
+    """What all agents share. An output (N, actions) holds a score for each action; the highest one's is taken.
+
+    What training does, the loop says that `loop` names; there is no loss of an output against a row of data.
+    """
+
+    acts = True
+    says = False
+    by_class = True
+    # Whether scores are the returns that are expected, or logits.
+    values: ClassVar[bool] = False
+
+    @abstractmethod
+    def loop(self) -> type[Loop]:
+        """The loop that trains it."""
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError("An agent learns by acting, so an answer to a row of data has no loss.")
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        raise NotImplementedError("An agent is measured by the episodes that it plays, not by rows of data.")
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        raise NotImplementedError("An agent is measured by the episodes that it plays; use `play`.")
+
+    def play(
+        self, answer: Callable[[dict[str, torch.Tensor]], torch.Tensor], data: Prepared, split: str = "test"
+    ) -> Evaluation:
+        """How an agent that answers so does in episodes on the split's seeds, beside one that acts by chance."""
+        import numpy as np
+        import torch
+
+        from netloom.data.environment import FIELD, Senses
+        from netloom.training.reinforcement.episodes import by_chance, play, seeds_of
+        from netloom.training.reinforcement.trainer import environment_of
+        from netloom.training.uncertainty import mean_interval
+
+        environment = environment_of(data)
+        senses, count = Senses(data.preprocess, environment), len(environment.actions)
+
+        def scores(seen: np.ndarray) -> np.ndarray:
+            found: np.ndarray = answer({FIELD: torch.from_numpy(seen)})[:, :count].numpy()
+            return found
+
+        seeds = seeds_of(split, EPISODES)
+        episodes, random = play(scores, environment, senses, seeds), by_chance(environment, senses, seeds)
+        totals, chance = (np.array([episode.total for episode in some]) for some in (episodes, random))
+        lengths = np.array([len(episode) for episode in episodes])
+        intervals = {"return": mean_interval(totals), "length": mean_interval(lengths)}
+        return Evaluation(
+            split=split,
+            rows=len(episodes),
+            metrics={
+                "return": float(totals.mean()),
+                "return_deviation": float(totals.std()),
+                "random_return": float(chance.mean()),
+                "length": float(lengths.mean()),
+            },
+            classes=environment.actions,
+            reference=Reference("Random actions", {"return": float(chance.mean())}),
+            intervals={name: found for name, found in intervals.items() if found is not None},
+            episodes={
+                "drawing": environment.drawing,
+                "actions": list(environment.actions),
+                "values": self.values,
+                "returns": totals.tolist(),
+                "random_returns": chance.tolist(),
+                "shown": [_shown(episode) for episode in _chosen(episodes)],
+            },
+        )
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        names = data.schema.target.classes
+        scores = output[:, : len(names)]
+        if not self.values:
+            scores = scores.softmax(1)
+        told = "values" if self.values else "probabilities"
+        return [
+            {"prediction": names[int(row.argmax())], told: dict(zip(names, row.tolist(), strict=True))}
+            for row in scores
+        ]
+
+    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+        return {**data.preprocess["target"], "values": self.values}
+
+
+class DQN(Agent):
+    """A value for each action: the return that is to be expected after it."""
+
+    name = "dqn"
+    title = "Deep Q-learning (DQN)"
+    summary = "An agent that learns what each action is worth, from steps that it remembers"
+    metrics: ClassVar[dict[str, str]] = {
+        "return": "Return",
+        "batch_loss": "Bellman error",
+        "length": "Steps in an episode",
+        "epsilon": "Exploration (ε)",
+    }
+    values = True
+
+    def loop(self) -> type[Loop]:
+        from netloom.training.reinforcement.dqn import QLearning
+
+        return QLearning
+
+
+class REINFORCE(Agent):
+    """A logit for each action: how likely it is to be taken."""
+
+    name = "reinforce"
+    title = "Policy gradient (REINFORCE)"
+    summary = "An agent whose actions become likelier where their episodes went well"
+    metrics: ClassVar[dict[str, str]] = {
+        "return": "Return",
+        "batch_loss": "Policy loss",
+        "length": "Steps in an episode",
+        "entropy": "Entropy",
+    }
+
+    def loop(self) -> type[Loop]:
+        from netloom.training.reinforcement.reinforce import Reinforce
+
+        return Reinforce
+
+
+class PPO(Agent):
+    """A logit for each action, and beside them the return that is to be expected, (N, actions + 1)."""
+
+    name = "ppo"
+    title = "Proximal policy optimisation (PPO)"
+    summary = "An agent with a policy and a value, which moves its policy a little at a time"
+    metrics: ClassVar[dict[str, str]] = {
+        "return": "Return",
+        "batch_loss": "Loss",
+        "length": "Steps in an episode",
+        "entropy": "Entropy",
+    }
+
+    def loop(self) -> type[Loop]:
+        from netloom.training.reinforcement.ppo import Proximal
+
+        return Proximal
+
+
+def _chosen(episodes: list[Episode]) -> list[Episode]:
+    """The worst, the middling and the best of some episodes."""
+    ordered = sorted(episodes, key=lambda episode: episode.total)
+    places = sorted({0, len(ordered) // 2, len(ordered) - 1})
+    return [ordered[place] for place in places][:SHOWN]
+
+
+def _shown(episode: Episode) -> dict[str, Any]:
+    """An episode as plain JSON, its numbers short enough to be sent to a browser."""
+    import numpy as np
+
+    return {
+        "seed": episode.seed,
+        "return": episode.total,
+        "ended": episode.ended,
+        "seen": np.array(episode.seen).round(4).tolist(),
+        "actions": episode.actions,
+        "scores": np.array(episode.scores).round(3).tolist(),
+    }

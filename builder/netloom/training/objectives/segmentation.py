@@ -1,0 +1,165 @@
+"""One of several classes for every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from netloom.training.objectives import reference_predictors
+from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from netloom.training.objectives.reference_predictors import Trivial
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+SHOWN = 8
+
+
+class Segmentation(Objective):
+    """Cross-entropy over logits (N, classes, H, W) and class numbers (N, H, W), which are bytes until they are used.
+
+    Dice is 2 |A ∩ B| / (|A| + |B|) and IoU |A ∩ B| / |A ∪ B| of the pixels of a class, counted over all rows; both are
+    means over the classes that are met, without the first, which is the ground.
+    """
+
+    name = "segmentation"
+    title = "Segmentation"
+    summary = "Which of several classes every pixel belongs to"
+    metrics = {"loss": "Cross-entropy", "dice": "Dice", "iou": "IoU", "accuracy": "Pixel accuracy"}  # noqa: RUF012
+    by_class = True
+    takes = ("class_weights", "label_smoothing")
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return self.pricing.entropy(output, target.long())
+
+    def mass(self, target: torch.Tensor) -> torch.Tensor | float:
+        return self.pricing.mass(target.long())
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        from torch.nn import functional
+
+        said, target = output.argmax(1), target.long()
+        sums = {
+            "loss": functional.cross_entropy(output, target, reduction="sum"),
+            "accuracy": (said == target).sum(),
+        }
+        for name, counts in _overlaps(said, target, output.shape[1]).items():
+            sums |= {f"{name} {place}": count for place, count in enumerate(counts)}
+        return Scores(sums, target.numel())
+
+    def finish(self, means: dict[str, float]) -> dict[str, float]:
+        classes = sum(name.startswith("both ") for name in means)
+        counts = {name: [means[f"{name} {place}"] for place in range(classes)] for name in ("both", "said", "true")}
+        dice, iou = _shares(counts)
+        return {"loss": means["loss"], "accuracy": means["accuracy"], "dice": _mean(dice[1:]), "iou": _mean(iou[1:])}
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return reference_predictors.pixel_majority(data, rows)
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        from torch.nn import functional
+
+        classes, target = data.schema.target.classes, data.target[rows].long()
+        losses = functional.cross_entropy(output, target, reduction="none").flatten(1).mean(1)
+        said = output.argmax(1)
+        right = (said == target).flatten(1).float().mean(1)
+        found = _overlaps(said, target, len(classes))
+        counts = {name: value.tolist() for name, value in found.items()}
+        dice, iou = _shares(counts)
+        order = losses.argsort(descending=True).tolist()
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                "dice": _mean(dice[1:]),
+                "iou": _mean(iou[1:]),
+                "accuracy": float(right.mean()),
+                "loss": float(losses.mean()),
+            },
+            classes=classes,
+            report=[
+                {"class": name, "dice": dice[i], "iou": iou[i], "pixels": int(counts["true"][i])}
+                for i, name in enumerate(classes)
+                if dice[i] is not None
+            ],
+            worst=[
+                Worst(
+                    int(rows[i]),
+                    float(losses[i]),
+                    data.target_text(int(rows[i])),
+                    f"{float(right[i]):.1%} of its pixels right",
+                    None,
+                )
+                for i in order[:WORST]
+            ],
+            panels=_panels(said, right, data, rows, order),
+        )
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        classes = data.schema.target.classes
+        said = output.argmax(1)
+        return [
+            {
+                "prediction": grid.tolist(),
+                "classes": list(classes),
+                "shares": {name: float((grid == place).float().mean()) for place, name in enumerate(classes)},
+            }
+            for grid in said
+        ]
+
+
+def _overlaps(said: torch.Tensor, true: torch.Tensor, classes: int) -> dict[str, torch.Tensor]:
+    """By class (classes,): pixels that were said and true, said, and true."""
+    same = said[said == true]
+    return {
+        name: value.flatten().bincount(minlength=classes).double()
+        for name, value in (("both", same), ("said", said), ("true", true))
+    }
+
+
+def _shares(counts: dict[str, list[float]]) -> tuple[list[float | None], list[float | None]]:
+    """Dice and IoU by class; None for a class that is neither there nor said."""
+    dice: list[float | None] = []
+    iou: list[float | None] = []
+    for both, said, true in zip(counts["both"], counts["said"], counts["true"], strict=True):
+        met = said + true > 0
+        dice.append(2 * both / (said + true) if met else None)
+        iou.append(both / (said + true - both) if met else None)
+    return dice, iou
+
+
+def _mean(values: list[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else float("nan")
+
+
+def _panels(
+    said: torch.Tensor, right: torch.Tensor, data: Prepared, rows: torch.Tensor, order: list[int]
+) -> list[dict[str, Any]]:
+    """Picture, mask and answer of the worst rows, then of some from the middle."""
+    middle = [place for place in order[len(order) // 2 :] if place not in order[:SHOWN]][:SHOWN]
+    found = []
+    for group, places in (("Worst", order[:SHOWN]), ("Typical", middle)):
+        for place in places:
+            row = int(rows[place])
+            picture = data.raw.example(row, "").image
+            # One grey channel (1, H, W), or three.
+            shown = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
+            parts = [
+                {"title": "Picture", "kind": "picture", "values": shown.round(4).tolist()},
+                {"title": "True", "kind": "classes", "values": data.target[row].tolist()},
+                {"title": "Said", "kind": "classes", "values": said[place].tolist()},
+            ]
+            caption = f"{data.target_text(row)} · {float(right[place]):.1%} of pixels right"
+            found.append({"row": row, "group": group, "caption": caption, "parts": parts})
+    return found

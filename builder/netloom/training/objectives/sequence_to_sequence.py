@@ -1,0 +1,123 @@
+"""A text that is answered by a text, written token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from netloom.data.preparation.encode import IGNORE, write, written
+from netloom.training.objectives import reference_predictors
+from netloom.training.objectives.losses import StepCrossEntropy
+from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Reference, Settings, Worst
+from netloom.training.objectives.reference_predictors import Trivial
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+SHOWN = 30
+
+
+class SequenceToSequence(StepCrossEntropy):
+    """Cross-entropy over logits (N, T, vocabulary) and tokens (N, T); places behind the end count nowhere.
+
+    In training the network is told the true tokens before each place (https://doi.org/10.1162/neco.1989.1.2.270).
+    What it is worth shows where it is not: an answer is exact where every token that it wrote after its own is right.
+    """
+
+    name = "seq2seq"
+    title = "Text to text"
+    summary = "A text that answers a text, written token by token, such as a translation"
+    metrics = {"loss": "Cross-entropy", "accuracy": "Token accuracy"}  # noqa: RUF012
+    proportions = ("exact_match",)
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return reference_predictors.token_by_place(data, rows)
+
+    def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
+        """With the share of rows whose answer is the most frequent one of the training rows."""
+        found = super().reference(data, rows, split)
+        if found is None:
+            return None
+        answers, counts = data.target[data.split["train"]].unique(dim=0, return_counts=True)  # type: ignore[no-untyped-call]
+        exact = (data.target[rows] == answers[counts.argmax()]).all(1).float().mean()
+        return replace(found, metrics={"exact_match": float(exact), **found.metrics})
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        """What outputs tell for which the true tokens were given; `compare` adds what the network writes by itself."""
+        from torch.nn import functional
+
+        target = data.target[rows]
+        losses = functional.cross_entropy(output.transpose(1, 2), target, ignore_index=IGNORE, reduction="none")
+        known = target != IGNORE
+        by_row = losses.sum(1) / known.sum(1)
+        answers = _texts(output.argmax(2), data)
+        worst = by_row.argsort(descending=True)[:WORST].tolist()
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                "token_accuracy": float((output.argmax(2) == target)[known].float().mean()),
+                "loss": float(losses.sum() / known.sum()),
+            },
+            worst=[
+                Worst(int(rows[i]), float(by_row[i]), data.target_text(int(rows[i])), answers[i], None) for i in worst
+            ],
+        )
+
+    def compare(self, found: Evaluation, answers: list[str], data: Prepared, rows: torch.Tensor) -> Evaluation:
+        """What `evaluate` found, with the answers that the network wrote to `rows` by itself."""
+        numbers = rows.tolist()
+        said = dict(zip(numbers, answers, strict=True))
+        lines = [
+            {
+                "row": row,
+                "source": str(data.row(row)[data.schema.inputs[0].name]),
+                "expected": data.target_text(row),
+                "answered": answer,
+                "exact": data.target_text(row) == answer,
+            }
+            for row, answer in said.items()
+        ]
+        exact = sum(bool(line["exact"]) for line in lines) / len(lines)
+        return replace(
+            found,
+            metrics={"exact_match": exact, **found.metrics},
+            report=sorted(lines, key=lambda line: bool(line["exact"]))[:SHOWN],
+            worst=[replace(item, predicted=said[item.row]) for item in found.worst],
+        )
+
+    def write(
+        self,
+        answer: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor],
+    ) -> list[str]:
+        """The answer to each row of `inputs`, by a network that sees of it only what it has written itself."""
+        import torch
+
+        begun = data.schema.inputs[-1]
+        tokens = write(
+            begun.shape[0],
+            len(inputs[begun.name]),
+            lambda so_far: answer({**inputs, begun.name: torch.from_numpy(so_far.copy())}).numpy(),
+        )
+        return _texts(torch.from_numpy(tokens), data)
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        return [{"prediction": text} for text in _texts(output.argmax(2), data)]
+
+
+def _texts(tokens: torch.Tensor, data: Prepared) -> list[str]:
+    """Tokens (N, T) in words."""
+    return [written(data.preprocess["fields"][-1], line) for line in tokens.tolist()]

@@ -1,0 +1,243 @@
+"""Several targets at once, each with an output, an objective and a weight of its own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from netloom.training.objectives.binary_classification import BinaryClassification
+from netloom.training.objectives.classification import Classification
+from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.regression import Regression
+from netloom.validation.rules.objectives import head_of, head_width
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared, Schema
+    from netloom.document import Training
+
+KINDS: dict[str, Objective] = {one.name: one for one in (Classification(), BinaryClassification(), Regression())}
+# The parts of an evaluation that are kept of each output.
+_KEPT = ("metrics", "classes", "confusion", "report", "residuals", "separation")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One output: numbers `start` to `start + width` of an answer, learned by `objective`, counting `weight`."""
+
+    name: str
+    objective: Objective
+    weight: float
+    start: int
+    width: int
+
+    def answer(self, output: torch.Tensor) -> torch.Tensor:
+        """Its share (N, width) of an answer."""
+        return output[:, self.start : self.start + self.width]
+
+    def called(self, measure: str) -> str:
+        """What a measure of this output is called among those of all."""
+        return f"{measure} ({self.name})"
+
+
+class SeveralOutputs(Objective):
+    """The sum of the losses of all outputs, each times its weight.
+
+    The outputs come side by side (N, all their numbers), the targets as float32 (N, targets), where a class is its
+    number. What the outputs are, `described` finds in the data and the document.
+    """
+
+    name = "several_outputs"
+    title = "Several outputs"
+    summary = "Several targets at once: an output for each, with an objective and a weight of its own"
+    metrics = {"loss": "Weighted sum of the losses"}  # noqa: RUF012
+    takes = ("outputs", "label_smoothing", "regression_loss", "positive_weight")
+    calibrates = True
+    scale = Regression.scale
+    parts: tuple[Part, ...] = ()
+
+    def described(self, training: Training, schema: Schema) -> Self:
+        made, found, start = copy.copy(self), list[Part](), 0
+        for spec in schema.target.parts:
+            head = training.outputs.get(spec.name)
+            name = head_of(spec, head.objective if head else "")
+            width = head_width(spec, name)
+            found.append(Part(spec.name, KINDS[name], head.weight if head else 1.0, start, width))
+            start += width
+        made.parts = tuple(found)
+        # What is measured is named by the data; those who ask for names find them here as with all others.
+        made.metrics = {  # type: ignore[misc]
+            **type(self).metrics,
+            **{
+                part.called(measure): f"{title}: {part.name}"
+                for part in found
+                for measure, title in part.objective.metrics.items()
+            },
+        }
+        return made
+
+    def configured(self, training: Training, data: Prepared, device: str) -> Self:
+        made = self.described(training, data.schema)
+        made.parts = tuple(
+            replace(part, objective=part.objective.configured(_own(training, part), view(data, place), device))
+            for place, part in enumerate(made.parts)
+        )
+        return made
+
+    @property
+    def batched(self) -> bool:
+        return all(part.objective.batched for part in self.parts)
+
+    @property
+    def lowered(self) -> str:
+        return "batch_loss" if all(part.objective.pricing.plain for part in self.parts) else "weighted_loss"
+
+    def rises(self, measure: str) -> bool:
+        return measure.partition(" (")[0] in self.rising
+
+    def titles(self, training: Training) -> dict[str, str]:
+        return self.metrics
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        losses = []
+        for place, part in enumerate(self.parts):
+            answer, goal = part.answer(output), aimed(part, target[:, place])
+            if part.objective.batched:
+                cost = part.objective.loss(answer, goal)
+            else:  # by the number of rows, and not by the weights of their classes, as all outputs have the same rows
+                cost = part.objective.pricing.entropy(answer, goal, reduction="sum") / len(target)
+            losses.append(part.weight * cost)
+        return sum(losses[1:], losses[0])
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        sums: dict[str, torch.Tensor] = {}
+        for place, part in enumerate(self.parts):
+            found = part.objective.scores(part.answer(output), aimed(part, target[:, place]))
+            sums |= {part.called(name): value for name, value in found.sums.items()}
+        return Scores(sums, len(target))
+
+    def finish(self, means: dict[str, float]) -> dict[str, float]:
+        loss = sum(part.weight * means[part.called("loss")] for part in self.parts)
+        return {"loss": loss, **means}
+
+    def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
+        """What the outputs choose, by the number of each: the thresholds of those that say yes or no."""
+        return {
+            f"{place}:{name}": value
+            for place, part in enumerate(self.parts)
+            if part.objective.calibrates
+            for name, value in part.objective.calibrate(part.answer(output), view(data, place), rows).items()
+        }
+
+    def is_proportion(self, measure: str) -> bool:
+        name, _, _ = measure.partition(" (")
+        return any(part.called(name) == measure and part.objective.is_proportion(name) for part in self.parts)
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        import torch
+
+        found = [part.objective.trivial(view(data, place), rows) for place, part in enumerate(self.parts)]
+        known = [one for one in found if one is not None]
+        if len(known) < len(found):
+            return None
+        titles = dict.fromkeys(one.title for one in known)
+        return Trivial(", ".join(titles), torch.cat([one.output for one in known], dim=1))
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        each = [
+            part.objective.evaluate(part.answer(output), view(data, place), rows, split, own(chosen, place))
+            for place, part in enumerate(self.parts)
+        ]
+        means = self.scores(output, data.target[rows])
+        losses = self.finish({name: float(value) / means.count for name, value in means.sums.items()})
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                "loss": losses["loss"],
+                **{
+                    part.called(name): value
+                    for part, found in zip(self.parts, each, strict=True)
+                    for name, value in found.metrics.items()
+                },
+            },
+            outputs=[
+                {
+                    "name": part.name,
+                    "objective": part.objective.title,
+                    "weight": part.weight,
+                    **{name: getattr(found, name) for name in _KEPT},
+                }
+                for part, found in zip(self.parts, each, strict=True)
+            ],
+            worst=self._worst([found.worst for found in each]),
+        )
+
+    def _worst(self, each: list[list[Worst]]) -> list[Worst]:
+        """The worst rows of the outputs in turn, each row once."""
+        turns = [
+            replace(item, target=f"{part.name} {item.target}", predicted=f"{part.name} {item.predicted}")
+            for place in range(WORST)
+            for part, found in zip(self.parts, each, strict=True)
+            for item in found[place : place + 1]
+        ]
+        return list({item.row: item for item in reversed(turns)}.values())[::-1][:WORST]
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        each = [
+            part.objective.answers(part.answer(output), view(data, place), inputs, own(chosen, place))
+            for place, part in enumerate(self.parts)
+        ]
+        names = [part.name for part in self.parts]
+        return [
+            {
+                "prediction": {name: one["prediction"] for name, one in zip(names, row, strict=True)},
+                "outputs": dict(zip(names, row, strict=True)),
+            }
+            for row in zip(*each, strict=True)
+        ]
+
+    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+        found = [
+            part.objective.decoding(view(data, place), own(chosen, place)) for place, part in enumerate(self.parts)
+        ]
+        return {**data.preprocess["target"], "parts": found}
+
+
+def _own(training: Training, part: Part) -> Training:
+    """What a document says for one of the outputs."""
+    head = training.outputs.get(part.name)
+    return training.model_copy(update={"class_weights": head.class_weights if head else None})
+
+
+def aimed(part: Part, values: torch.Tensor) -> torch.Tensor:
+    """The targets (N,) of an output as its objective takes them."""
+    return values.long() if part.objective.by_class else values.unsqueeze(1)
+
+
+def own(chosen: Settings, place: int) -> dict[str, float]:
+    """What was chosen for one output."""
+    return {name.partition(":")[2]: value for name, value in chosen.items() if name.startswith(f"{place}:")}
+
+
+def view(data: Prepared, place: int) -> Prepared:
+    """The data as if only one of its targets was asked for."""
+    spec, values = data.schema.target.parts[place], data.target[:, place]
+    return replace(
+        data,
+        schema=replace(data.schema, target=replace(spec, shape=() if spec.kind == "class" else (1,))),
+        target=values.long() if spec.kind == "class" else values.unsqueeze(1),
+        preprocess={**data.preprocess, "target": data.preprocess["target"]["parts"][place]},
+    )

@@ -1,0 +1,173 @@
+"""Pairs that are alike or not, by how far apart their embeddings lie.
+
+Hadsell, Chopra and LeCun, Dimensionality reduction by learning an invariant mapping,
+https://doi.org/10.1109/CVPR.2006.100
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from netloom.training.objectives.classification_report import by_class, class_scores, confusion
+from netloom.training.objectives.objective import (
+    NOTHING,
+    WORST,
+    Evaluation,
+    Objective,
+    Reference,
+    Scores,
+    Settings,
+    Worst,
+)
+from netloom.training.objectives.thresholds import areas, best_threshold, curves
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared, Schema
+    from netloom.document import Training
+
+ALIKE = 1  # the class of a pair that is alike
+
+
+class Siamese(Objective):
+    """½·d² for a pair that is alike, ½·max(0, margin − d)² for another; d is the Euclidean distance of two embeddings.
+
+    The two outputs come side by side, (N, 2·D). The second of the two classes is that of pairs that are alike. Up to
+    which distance a pair is called alike, is chosen on validation rows.
+    """
+
+    name = "siamese"
+    title = "Pairs by distance (contrastive loss)"
+    summary = "Whether two examples are alike, by the distance of their embeddings: those of a pair come together"
+    metrics = {  # noqa: RUF012
+        "loss": "Contrastive loss",
+        "alike_distance": "Distance, alike",
+        "other_distance": "Distance, others",
+    }
+    takes = ("margin",)
+    calibrates = True
+    proportions = ("accuracy",)
+    margin = 1.0
+
+    def described(self, training: Training, schema: Schema) -> Self:
+        made = copy.copy(self)
+        made.margin = training.margin
+        return made
+
+    def configured(self, training: Training, data: Prepared, device: str) -> Self:
+        return self.described(training, data.schema)
+
+    def _costs(self, output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What each pair costs, and its distance, (N,)."""
+        apart = distance(output)
+        far = (self.margin - apart).clamp(min=0).square()
+        return 0.5 * apart.square().where(target == ALIKE, far), apart
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return self._costs(output, target)[0].mean()
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        costs, apart = self._costs(output, target)
+        alike = target == ALIKE
+        sums = {
+            "loss": costs.sum(),
+            "alike_distance": apart[alike].sum(),
+            "other_distance": apart[~alike].sum(),
+            "alike": alike.sum(),
+        }
+        return Scores(sums, len(target))
+
+    def finish(self, means: dict[str, float]) -> dict[str, float]:
+        alike = means["alike"]
+        return {
+            "loss": means["loss"],
+            "alike_distance": means["alike_distance"] / alike if alike else 0.0,
+            "other_distance": means["other_distance"] / (1 - alike) if alike < 1 else 0.0,
+        }
+
+    def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
+        """The distance up to which calling a pair alike gives the best F1 among these rows."""
+        alike = data.target[rows] == ALIKE
+        if not bool(alike.any()) or bool(alike.all()):
+            return {"threshold": self.margin / 2}
+        return {"threshold": -best_threshold(-distance(output), alike)}
+
+    def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
+        """Calling every pair what most training pairs are."""
+        most = int(data.target[data.split["train"]].bincount().argmax())
+        share = float((data.target[rows] == most).float().mean())
+        return Reference("Majority class", {"accuracy": share, "roc_auc": 0.5})
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        classes, target = data.schema.target.classes, data.target[rows]
+        threshold = chosen.get("threshold", self.margin / 2)
+        costs, apart = self._costs(output, target)
+        truth, guess = target.numpy(), (apart < threshold).long().numpy()
+        counts = confusion(truth, guess, 2)
+        scores = class_scores(counts)
+        near = (-apart).double().numpy()
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                "accuracy": float((truth == guess).mean()),
+                **areas(truth, near),
+                "f1": float(scores[2][ALIKE]),
+                "threshold": threshold,
+                "loss": float(costs.mean()),
+            },
+            classes=classes,
+            confusion=counts.tolist(),
+            report=by_class(classes, scores),
+            separation={
+                "usual": apart[target == ALIKE].tolist(),
+                "unusual": apart[target != ALIKE].tolist(),
+                "threshold": threshold,
+                "names": [classes[ALIKE], classes[1 - ALIKE]],
+                "score": "Distance of a pair",
+                **curves(truth, near),
+            },
+            worst=[
+                Worst(int(rows[i]), float(costs[i]), classes[truth[i]], _told(classes[guess[i]], float(apart[i])), None)
+                for i in costs.argsort(descending=True)[:WORST].tolist()
+            ],
+        )
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        classes, threshold = data.schema.target.classes, chosen.get("threshold", self.margin / 2)
+        return [
+            {
+                "prediction": classes[ALIKE if apart < threshold else 1 - ALIKE],
+                "distance": apart,
+                "threshold": threshold,
+            }
+            for apart in distance(output).tolist()
+        ]
+
+    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+        return {**data.preprocess["target"], "kind": "pair", "threshold": chosen.get("threshold", self.margin / 2)}
+
+
+def _told(name: str, apart: float) -> str:
+    return f"{name}, {apart:.2f} apart"
+
+
+def distance(output: torch.Tensor) -> torch.Tensor:
+    """The Euclidean distance (N,) of two embeddings that stand side by side, (N, 2·D).
+
+    Where both are the same, the gradient is 0 and not infinite.
+    """
+    one, other = output.chunk(2, dim=1)
+    square = (one - other).square().sum(1)
+    return square.clamp(min=1e-12).sqrt()

@@ -1,0 +1,179 @@
+"""One of several tags for every word, and the entities that they mark."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from netloom.data.preparation.encode import IGNORE, PAD, spans
+from netloom.training.objectives import reference_predictors
+from netloom.training.objectives.losses import StepCrossEntropy
+from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Scores, Settings, Worst
+from netloom.training.objectives.reference_predictors import Trivial
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+    from netloom.document import Training
+
+Spans = set[tuple[int, int, str]]
+
+
+class Tagging(StepCrossEntropy):
+    """Cross-entropy over logits (N, T, tags) and tag numbers (N, T); places without a word count nowhere.
+
+    Tags mark entities by BIO: B-place begins one, I-place goes on, O is outside of all. An entity is right where its
+    first word, its last word and its kind are.
+    """
+
+    name = "tagging"
+    title = "Tagging"
+    summary = "A tag for every word, such as the names and times in a request"
+    metrics = {"loss": "Cross-entropy", "accuracy": "Token accuracy", "entity_f1": "Entity F1"}  # noqa: RUF012
+    by_class = True
+    takes = ("class_weights", "label_smoothing")
+    # Of each tag, the kind of entity that it marks, 0 for none, and whether it begins one; `marked` tells them.
+    _kinds: torch.Tensor | None = None
+    _begins: torch.Tensor | None = None
+
+    def configured(self, training: Training, data: Prepared, device: str) -> Self:
+        return super().configured(training, data, device).marked(data.schema.target.classes, device)
+
+    def marked(self, tags: Sequence[str], device: str = "cpu") -> Self:
+        """This objective with the tags that classes stand for, so that it counts entities as well."""
+        import torch
+
+        made = copy.copy(self)
+        marks = [tag.partition("-") for tag in tags]
+        kinds = {kind: number for number, kind in enumerate(dict.fromkeys(kind for _, _, kind in marks), 1)}
+        made._kinds = torch.tensor([kinds[kind] if mark in ("B", "I") else 0 for mark, _, kind in marks], device=device)
+        made._begins = torch.tensor([mark == "B" for mark, _, _ in marks], device=device)
+        return made
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        found = super().scores(output, target)
+        if self._kinds is None or self._begins is None:
+            return found
+        true, said = (
+            entities(tags, target != IGNORE, self._kinds, self._begins) for tags in (target, output.argmax(2))
+        )
+        hits = ((true == said) & (true > 0)).sum()
+        return Scores({**found.sums, "hits": hits, "called": (true > 0).sum() + (said > 0).sum()}, found.count)
+
+    def finish(self, means: dict[str, float]) -> dict[str, float]:
+        found = {name: means[name] for name in ("loss", "accuracy")}
+        if "called" in means:
+            found["entity_f1"] = 2 * means["hits"] / means["called"] if means["called"] else 0.0
+        return found
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+        return reference_predictors.tag_of_word(data, rows)
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        from torch.nn import functional
+
+        classes, target = data.schema.target.classes, data.target[rows]
+        losses = functional.cross_entropy(output.transpose(1, 2), target, ignore_index=IGNORE, reduction="none")
+        known = target != IGNORE
+        by_row = losses.sum(1) / known.sum(1).clamp(min=1)
+        said = output.argmax(2)
+        true_tags = [_names(line[mask].tolist(), classes) for line, mask in zip(target, known, strict=True)]
+        said_tags = [_names(line[mask].tolist(), classes) for line, mask in zip(said, known, strict=True)]
+        true, found = [spans(tags) for tags in true_tags], [spans(tags) for tags in said_tags]
+        precision, recall, f1 = entity_scores(true, found)
+        worst = by_row.argsort(descending=True)[:WORST].tolist()
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                "entity_f1": f1,
+                "entity_precision": precision,
+                "entity_recall": recall,
+                "accuracy": float((said == target)[known].float().mean()),
+                "loss": float(losses.sum() / known.sum()),
+            },
+            classes=classes,
+            report=_report(true, found),
+            worst=[
+                Worst(int(rows[i]), float(by_row[i]), " ".join(true_tags[i]), " ".join(said_tags[i]), None)
+                for i in worst
+            ],
+            panels=[
+                {
+                    "row": int(rows[i]),
+                    "group": "Worst",
+                    "caption": f"loss {float(by_row[i]):.3g} a word",
+                    "parts": [
+                        {
+                            "title": title,
+                            "kind": "tags",
+                            "words": list(data.example(int(rows[i])).tokens[: len(tags[i])]),
+                            "values": tags[i],
+                        }
+                        for title, tags in (("True", true_tags), ("Said", said_tags))
+                    ],
+                }
+                for i in worst[:8]
+            ],
+        )
+
+    def answers(
+        self,
+        output: torch.Tensor,
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor] = NOTHING,
+        chosen: Settings = NOTHING,
+    ) -> list[dict[str, Any]]:
+        lengths = (inputs[data.schema.inputs[0].name] != PAD).sum(1).tolist()
+        said = [_names(line[:length].tolist(), data.schema.target.classes) for line, length in zip(
+            output.argmax(2), lengths, strict=True)]  # fmt: skip
+        return [
+            {"prediction": tags, "entities": [{"first": a, "last": b, "kind": kind} for a, b, kind in spans(tags)]}
+            for tags in said
+        ]
+
+
+def entities(tags: torch.Tensor, known: torch.Tensor, kinds: torch.Tensor, begins: torch.Tensor) -> torch.Tensor:
+    """For each place (N, T) at which an entity begins a number above 0 that says of which kind it is and where it ends,
+    0 elsewhere; two taggings agree on an entity where these numbers do. As `netloom.data.preparation.encode.spans`."""
+    import torch
+    from torch.nn import functional
+
+    tags = tags.where(known, torch.zeros_like(tags))
+    kind = kinds[tags] * known
+    goes_on = (kind > 0) & ~begins[tags] & (kind == functional.pad(kind, (1, 0))[:, :-1])
+    width = kind.shape[1]
+    places = torch.arange(width, device=tags.device).expand_as(kind)
+    ends = places.where(~functional.pad(goes_on, (0, 1))[:, 1:], torch.full_like(places, width))
+    last = ends.flip(1).cummin(1).values.flip(1)
+    return ((kind - 1) * width + last + 1) * ((kind > 0) & ~goes_on)
+
+
+def entity_scores(true: Sequence[Spans | list[Any]], found: Sequence[Spans | list[Any]]) -> tuple[float, float, float]:
+    """Precision, recall and F1 of entities (first, last, kind), counted over all rows."""
+    right = sum(len(set(one) & set(other)) for one, other in zip(true, found, strict=True))
+    said, there = sum(map(len, found)), sum(map(len, true))
+    precision, recall = right / said if said else 0.0, right / there if there else 0.0
+    return precision, recall, 2 * right / (said + there) if said + there else 0.0
+
+
+def _report(true: Sequence[Any], found: Sequence[Any]) -> list[dict[str, Any]]:
+    """The scores of each kind of entity."""
+    kinds = sorted({kind for row in (*true, *found) for _, _, kind in row})
+    lines = []
+    for kind in kinds:
+        mine = [[span for span in row if span[2] == kind] for row in true]
+        said = [[span for span in row if span[2] == kind] for row in found]
+        precision, recall, f1 = entity_scores(mine, said)
+        lines.append(
+            {"class": kind, "precision": precision, "recall": recall, "f1": f1, "examples": sum(map(len, mine))}
+        )
+    return lines
+
+
+def _names(numbers: list[int], classes: Sequence[str]) -> list[str]:
+    return [classes[number] for number in numbers]

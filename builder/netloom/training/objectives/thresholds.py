@@ -1,0 +1,73 @@
+"""Where a score says yes: thresholds that are chosen on validation rows, and curves over all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netloom.training.objectives.classification_report import roc_auc
+
+if TYPE_CHECKING:
+    import torch
+
+
+# The threshold of a probability where nothing better is known, and how many points of a curve are kept.
+HALF = 0.5
+POINTS = 200
+
+
+def best_threshold(scores: torch.Tensor, positive: torch.Tensor) -> float:
+    """The score (N,) from which on saying yes gives the best F1 for `positive` (N,): midway between two of the scores.
+
+    Without a positive row to learn from, or without another, it is a half.
+    """
+    import torch
+
+    if not bool(positive.any()) or bool(positive.all()):
+        return HALF
+    order = scores.argsort(descending=True)
+    ordered, hits = scores[order].double(), positive[order].double().cumsum(0)
+    called = torch.arange(1, len(ordered) + 1, dtype=torch.float64)
+    f1 = 2 * hits / (called + positive.sum())
+    f1[:-1][ordered[:-1] == ordered[1:]] = -1.0  # equal scores cannot be parted
+    best = int(f1.argmax())
+    if best + 1 == len(ordered):
+        return float(ordered[-1] - ordered[-1].abs() / 2)  # below the lowest, also where scores are below 0
+    return float((ordered[best] + ordered[best + 1]) / 2)
+
+
+def curves(positive: Any, scores: Any) -> dict[str, Any]:
+    """The rates of a ROC curve, precision and recall, over all thresholds, thinned to be drawn; empty where only one of
+    both kinds of rows is there."""
+    import numpy as np
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    if len(set(np.asarray(positive).tolist())) < 2:
+        return {"false_positive_rate": [], "true_positive_rate": [], "precision": [], "recall": []}
+    false, true, _ = roc_curve(positive, scores)
+    precision, recall, _ = precision_recall_curve(positive, scores)
+    return {
+        "false_positive_rate": _thin(false),
+        "true_positive_rate": _thin(true),
+        "precision": _thin(precision),
+        "recall": _thin(recall),
+    }
+
+
+def _thin(values: Any) -> list[float]:
+    import numpy as np
+
+    places = np.unique(np.linspace(0, len(values) - 1, min(POINTS, len(values))).round().astype(int))
+    return [float(values[place]) for place in places]
+
+
+def areas(positive: Any, scores: Any) -> dict[str, float]:
+    """ROC-AUC and PR-AUC (average precision); not a number where only one of both kinds of rows is there."""
+    import numpy as np
+    from sklearn.metrics import average_precision_score
+
+    if len(set(np.asarray(positive).tolist())) < 2:
+        return {"roc_auc": float("nan"), "pr_auc": float("nan")}
+    return {
+        "roc_auc": roc_auc(np.asarray(positive), np.asarray(scores)),
+        "pr_auc": float(average_precision_score(positive, scores)),
+    }

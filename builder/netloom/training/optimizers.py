@@ -1,0 +1,223 @@
+"""Optimizers by the names that a document gives them, over groups of weights that learn alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from netloom.document.optimizer_settings import OPTIMIZERS
+from netloom.document.training_settings import settings
+from netloom.validation.dynamo_bypass import spare_the_compiler, step_as_it_is
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from netloom.document import Training
+
+# What a group's learning rate is multiplied by, kept in the group itself.
+FACTOR = "rate_factor"
+Group = dict[str, Any]
+Made = Callable[[list[Group], dict[str, Any], dict[str, Any]], "torch.optim.Optimizer | Together"]
+
+
+class Together:
+    """Several optimizers as one, each with weights of its own."""
+
+    def __init__(self, parts: dict[str, torch.optim.Optimizer]) -> None:
+        self.parts = parts
+
+    @property
+    def param_groups(self) -> list[Group]:
+        return [group for part in self.parts.values() for group in part.param_groups]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for part in self.parts.values():
+            part.zero_grad(set_to_none=set_to_none)
+
+    def step(self) -> None:
+        for part in self.parts.values():
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self.parts.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+
+
+def optimizer(training: Training, model: nn.Module, prefix: str = "") -> torch.optim.Optimizer | Together:
+    """The optimizer of a document over a model's weights that are not frozen; fused where torch has it, which alone
+    gives about a third.
+
+    `prefix` is the path of `model` within the whole network.
+    """
+    chosen = settings(OPTIMIZERS[training.optimizer], training.optimizer_settings)
+    common = {"lr": training.learning_rate, "weight_decay": training.weight_decay}
+    make: Made = _SPECIAL.get(training.optimizer, _of_torch(training.optimizer))
+    spare_the_compiler()
+    made = make(groups(training, model, prefix), common, chosen)
+    for part in made.parts.values() if isinstance(made, Together) else [made]:
+        step_as_it_is(part)
+    return made
+
+
+def groups(training: Training, model: nn.Module, prefix: str = "") -> list[Group]:
+    """The weights that learn, by how: one group where the document makes no difference between them."""
+    rates = layer_factors(training, model, prefix)
+    found: dict[tuple[float, bool], Group] = {}
+    for name, weight, owner in _weights(model):
+        spared = training.decay_matrices_only and spares(owner, weight)
+        group = found.setdefault((rates[name], spared), {"params": [], FACTOR: rates[name]})
+        group["params"].append(weight)
+        if spared:
+            group["weight_decay"] = 0.0
+    return list(found.values())
+
+
+def layer_factors(training: Training, model: nn.Module, prefix: str = "") -> dict[str, float]:
+    """What the learning rate of each weight is multiplied by, by the weight's name.
+
+    Depth is counted in the network's own nodes that have weights, from the last one back; where it is but one network
+    within another, in the nodes of that. The longest path that names a weight's layer is the one that counts.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    layers = _layers(names)
+    last = max(layers.values(), default=0)
+    found = {}
+    for name in names:
+        whole = f"{prefix}.{name}" if prefix else name
+        paths = [path for path in training.layer_rates if whole.startswith(f"{path}.")]
+        own = training.layer_rates[max(paths, key=len)] if paths else 1.0
+        found[name] = own * training.layer_rate_decay ** (last - layers[name])
+    return found
+
+
+def _layers(names: list[str]) -> dict[str, int]:
+    """The place of each weight's layer, counted from the first, by the weight's name."""
+    parts = [name.split(".") for name in names]
+    outer = 0
+    while len({tuple(path[: outer + 1]) for path in parts}) == 1 and all(len(path) > outer + 2 for path in parts):
+        outer += 1
+    keys = [".".join(path[: outer + 1]) for path in parts]
+    places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    return {name: places[key] for name, key in zip(names, keys, strict=True)}
+
+
+def clip_gradient(weights: list[torch.nn.Parameter], length: float | None, value: float | None) -> None:
+    """Limit each number of a gradient to `value`, then the length of the whole to `length`."""
+    import torch
+
+    if value is not None:
+        torch.nn.utils.clip_grad_value_(weights, value)
+    if length is not None:
+        torch.nn.utils.clip_grad_norm_(weights, length)
+
+
+def spares(owner: nn.Module, weight: torch.Tensor) -> bool:
+    """Whether a weight is a bias, the gain of a norm, or an embedding, which weight decay does no good."""
+    kind = type(owner).__name__
+    return weight.ndim < 2 or any(word in kind for word in ("Norm", "Embedding", "Position"))
+
+
+def _weights(model: nn.Module) -> Iterator[tuple[str, torch.nn.Parameter, nn.Module]]:
+    """Each weight that learns, once, with its name and the module that holds it."""
+    seen: set[int] = set()
+    for path, owner in model.named_modules():
+        for name, weight in owner.named_parameters(path, recurse=False):
+            if weight.requires_grad and id(weight) not in seen:
+                seen.add(id(weight))
+                yield name, weight, owner
+
+
+def _of_torch(name: str) -> Made:
+    """How an optimizer of torch is made whose settings are its arguments."""
+
+    def make(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> torch.optim.Optimizer:
+        from torch import optim
+
+        kind: Any = getattr(optim, OPTIMIZERS[name].torch)
+        arguments = {**common, **_arguments(chosen)}
+        if OPTIMIZERS[name].fused:
+            arguments["fused"] = True
+        made: torch.optim.Optimizer = kind(found, **arguments)
+        return made
+
+    return make
+
+
+# What torch calls a setting, where that is another name.
+_NAMES = {
+    "epsilon": "eps",
+    "smoothing": "alpha",
+    "decoupled": "decoupled_weight_decay",
+    "rate_decay": "lr_decay",
+    "initial": "initial_accumulator_value",
+    "decay_term": "lambd",
+    "power": "alpha",
+    "average_from": "t0",
+    "clip_update": "d",
+    "iterations": "ns_steps",
+}
+
+
+def _arguments(chosen: dict[str, Any]) -> dict[str, Any]:
+    found = {_NAMES.get(name, name): value for name, value in chosen.items() if name not in ("beta1", "beta2")}
+    if "beta1" in chosen:
+        found["betas"] = (float(chosen["beta1"]), float(chosen["beta2"]))
+    return found
+
+
+def _adadelta(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> torch.optim.Optimizer:
+    from torch import optim
+
+    return optim.Adadelta(found, rho=chosen["smoothing"], eps=chosen["epsilon"], **common)
+
+
+def _rprop(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> torch.optim.Optimizer:
+    from torch import optim
+
+    # Its steps do not depend on the gradient's size, so there is nothing that a weight decay could be added to.
+    etas, sizes = (chosen["shrink"], chosen["grow"]), (chosen["step_least"], chosen["step_most"])
+    for group in found:
+        group.pop("weight_decay", None)
+    return optim.Rprop(found, lr=common["lr"], etas=etas, step_sizes=sizes)
+
+
+def _muon(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> Together:
+    """Muon for the matrices of hidden layers; AdamW for the first and last layers' and for all that is no matrix.
+
+    Muon's steps are scaled to the size of AdamW's, so that one learning rate serves both:
+    https://arxiv.org/abs/2502.16982.
+    """
+    from torch import optim
+
+    hidden = _hidden([weight for group in found for weight in group["params"]])
+    parts: dict[str, torch.optim.Optimizer] = {}
+    inner = _parted(found, lambda weight: id(weight) in hidden)
+    if inner:
+        muon = {name: chosen[name] for name in ("momentum", "nesterov")}
+        parts["muon"] = optim.Muon(
+            inner, ns_steps=int(chosen["iterations"]), adjust_lr_fn="match_rms_adamw", **muon, **common
+        )
+    rest = _parted(found, lambda weight: id(weight) not in hidden)
+    if rest:
+        betas = (chosen["beta1"], chosen["beta2"])
+        parts["adamw"] = optim.AdamW(rest, betas=betas, eps=chosen["epsilon"], fused=True, **common)
+    return Together(parts)
+
+
+def _hidden(weights: list[torch.nn.Parameter]) -> set[int]:
+    """The matrices between the first and the last one, or all where there are fewer than three."""
+    matrices = [id(weight) for weight in weights if weight.ndim == 2]
+    return set(matrices[1:-1] if len(matrices) > 2 else matrices)
+
+
+def _parted(found: list[Group], wanted: Callable[[torch.nn.Parameter], bool]) -> list[Group]:
+    """These groups with the wanted weights alone; groups without any are left out."""
+    parted = [{**group, "params": [weight for weight in group["params"] if wanted(weight)]} for group in found]
+    return [group for group in parted if group["params"]]
+
+
+_SPECIAL: dict[str, Made] = {"adadelta": _adadelta, "rprop": _rprop, "muon": _muon}

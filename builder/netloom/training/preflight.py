@@ -1,0 +1,76 @@
+"""What of a training section does not fit the network, its objective or the device: sentences, before a run starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from netloom.training.objectives import Objective
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from netloom.data import Schema
+    from netloom.document import Training
+
+
+def misfits(
+    training: Training, objective: Objective, schema: Schema | None, weights: Iterable[str], device: str
+) -> list[str]:
+    """What is wrong, a sentence each. `weights` are the names of the network's weights, `device` cpu or cuda."""
+    found = []
+    measures = {"loss": "", **objective.metrics}
+    if training.monitor not in measures:
+        found.append(
+            f"{objective.title} has no measure named {training.monitor!r} by which weights could be best; "
+            f"it has {', '.join(measures)}."
+        )
+    if training.precision == "fp16" and not device.startswith("cuda"):
+        found.append("fp16 needs a GPU, and this run is on the CPU; choose bf16 or float32 as its precision.")
+    if objective.in_turns:
+        found += _turns(training, objective)
+    if objective.doubles and training.accumulation > 1:
+        found.append(
+            f"{objective.title} compares the rows of a whole batch in pairs; set the batches per step to 1, and take a "
+            "larger batch."
+        )
+    if schema is not None:
+        found += _class_weights(training, objective, schema)
+    names = list(weights)
+    for path in training.layer_rates:
+        if names and not any(name.startswith(f"{path}.") for name in names):
+            found.append(f"A learning rate is set for {path}, and no layer of this name has weights; take it away.")
+    return found
+
+
+def _class_weights(training: Training, objective: Objective, schema: Schema) -> list[str]:
+    """What is wrong with the weights of classes, of one target or of several."""
+    asked = [("", training.class_weights, schema.target)] if "class_weights" in objective.takes else []
+    if "outputs" in objective.takes:
+        heads = [(part, training.outputs.get(part.name)) for part in schema.target.parts]
+        asked = [(f" of {part.name!r}", head.class_weights, part) for part, head in heads if head is not None]
+    found = []
+    for of, weights, target in asked:
+        if not isinstance(weights, tuple) or not target.classes:
+            continue
+        count, classes = len(weights), len(target.classes)
+        if count != classes:
+            whose = f"{of[4:]} has" if of else "the data has"
+            found.append(f"There are {count} class weights{of}, and {whose} {classes} classes; give one for each.")
+        elif not any(weights):
+            found.append(f"All class weights{of} are 0, so that nothing would be learned; give some class a weight.")
+    return found
+
+
+def weight_names(model: nn.Module) -> list[str]:
+    """The names of a model's weights."""
+    return [name for name, _ in model.named_parameters()]
+
+
+def _turns(training: Training, objective: Objective) -> list[str]:
+    found = []
+    if training.accumulation > 1:
+        found.append(f"{objective.title} learns in turns, each from a whole batch; set the batches per step to 1.")
+    if training.precision != "float32":
+        found.append(f"{objective.title} learns in turns, which is done with float32 alone; choose that precision.")
+    return found

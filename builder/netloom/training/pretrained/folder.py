@@ -1,0 +1,121 @@
+"""A folder with a config.json and safetensors files, one or several with an index."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netloom.compile.importers import Unreadable
+from netloom.core.text import plain
+from netloom.store import StoreError, weights
+
+if TYPE_CHECKING:
+    import torch
+
+CONFIG, ONE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+PROCESSOR = "preprocessor_config.json"
+_MAX_JSON = 20 * 2**20
+# What layer norms were called when models were first converted from TensorFlow.
+_OLD = {".gamma": ".weight", ".beta": ".bias"}
+
+
+@dataclass(frozen=True)
+class Folder:
+    """`config` as it is written, and of each tensor its shape and the file that holds it, by its name."""
+
+    path: Path
+    config: dict[str, Any]
+    shapes: dict[str, tuple[int, ...]]
+    files: dict[str, Path] = field(repr=False)
+    _own: dict[str, str] = field(repr=False)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """A tensor as float32.
+
+        Raises:
+            Unreadable: its file is damaged.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.files[name], framework="pt") as opened:
+                found: torch.Tensor = opened.get_tensor(self._own[name]).float()
+        except (SafetensorError, OSError) as error:
+            raise Unreadable(f"{self.files[name].name} cannot be read: {str(error)[:200]}.") from None
+        return found
+
+    def processor(self) -> dict[str, Any] | None:
+        """How pictures are prepared; None where the folder does not say it.
+
+        Raises:
+            Unreadable: the file is damaged.
+        """
+        return _json(self.path, PROCESSOR) if (self.path / PROCESSOR).is_file() else None
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether this is a folder as Hugging Face's libraries write it."""
+    return (Path(path) / CONFIG).is_file()
+
+
+def open_folder(path: str | Path) -> Folder:
+    """Look at the configuration and the names of the tensors; none of them is read.
+
+    Raises:
+        Unreadable: a file is missing or damaged, or the weights are in a form that would have to be executed.
+    """
+    folder = Path(path)
+    config = _json(folder, CONFIG)
+    shapes: dict[str, tuple[int, ...]] = {}
+    files: dict[str, Path] = {}
+    own: dict[str, str] = {}
+    for file in _parts(folder):
+        try:
+            found = weights.shapes(file)
+        except (StoreError, OSError) as error:
+            raise Unreadable(f"{file.name}: {error}") from None
+        for name, shape in found.items():
+            called = name
+            for old, new in _OLD.items():
+                called = called.removesuffix(old) + new if called.endswith(old) else called
+            shapes[called], files[called], own[called] = shape, file, name
+    return Folder(folder, config, shapes, files, own)
+
+
+def _parts(folder: Path) -> list[Path]:
+    if (folder / ONE).is_file():
+        return [folder / ONE]
+    if (folder / INDEX).is_file():
+        names = _json(folder, INDEX).get("weight_map")
+        if not isinstance(names, dict) or not names:
+            raise Unreadable(f"{INDEX} names no files in its weight_map.")
+        parts = sorted({str(name) for name in names.values()})
+        for name in parts:
+            if Path(name).name != name or not name.endswith(".safetensors"):
+                raise Unreadable(f"{INDEX} names {plain(name)[:100]!r}, which is no safetensors file of this folder.")
+            if not (folder / name).is_file():
+                raise Unreadable(f"{name[:100]} is missing, of which {INDEX} speaks; fetch the folder again.")
+        return [folder / name for name in parts]
+    others = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth"), *folder.glob("*.h5")]
+    if others:
+        raise Unreadable(
+            f"The weights are in {plain(others[0].name)[:100]}, which is a program as much as data, so it is not "
+            "opened. Write them as safetensors: model.save_pretrained(folder, safe_serialization=True)."
+        )
+    raise Unreadable(f"There are no weights in {plain(str(folder))[:200]}: neither {ONE} nor {INDEX} is there.")
+
+
+def _json(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        if (folder / name).stat().st_size > _MAX_JSON:
+            raise Unreadable(f"{name} has more than {_MAX_JSON // 2**20} MiB, which no such file has.")
+        found = json.loads((folder / name).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Unreadable(f"There is no {name} in {plain(str(folder))[:200]}.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise Unreadable(f"{name} cannot be read ({type(error).__name__}).") from None
+    if not isinstance(found, dict):
+        raise Unreadable(f"{name} holds no settings by name.")
+    return found

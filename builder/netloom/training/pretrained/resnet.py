@@ -1,0 +1,83 @@
+"""The convolutions of a drawn residual network beside those of ResNet's files."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from netloom.document import Network, Project
+from netloom.training.diagnostics.node_modules import Place, places
+from netloom.training.pretrained.families import Source
+from netloom.training.pretrained.folder import Folder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+STEM = "embedder.embedder"
+_NORM = ("weight", "bias", "running_mean", "running_var")
+_LAYER = re.compile(r"encoder\.stages\.(\d+)\.layers\.(\d+)\.(?:layer\.(\d+)|shortcut)\.convolution\.weight")
+
+
+def residual_names(project: Project, model: nn.Module, folder: Folder, prefix: str) -> Iterator[tuple[str, Source]]:
+    """Each convolution and the normalisation that follows it, block by block in the order in which they act.
+
+    Within a block the one on the shortcut is that whose normalisation is added to what the others give.
+    """
+    theirs = _files(folder, prefix)
+    for name, (convolution, norm) in zip(theirs, _drawn(project, model), strict=False):
+        yield f"{convolution}.weight", Source(f"{name}.convolution.weight")
+        for part in _NORM:
+            yield f"{norm}.{part}", Source(f"{name}.normalization.{part}")
+
+
+def _files(folder: Folder, prefix: str) -> list[str]:
+    """The layers of the file in the order in which they act, a block's shortcut last."""
+    found = []
+    for name in folder.shapes:
+        match = _LAYER.fullmatch(name.removeprefix(prefix))
+        if match:
+            stage, layer, place = match.groups()
+            own = name.removeprefix(prefix).removesuffix(".convolution.weight")
+            found.append((int(stage), int(layer), int(place) if place else 1_000, own))
+    return [STEM, *(own for *_, own in sorted(found))]
+
+
+def _drawn(project: Project, model: nn.Module) -> Iterator[tuple[str, str]]:
+    """The paths of convolutions and their normalisations, block by block, a block's shortcut last."""
+    blocks: dict[str, list[Place]] = defaultdict(list)
+    for place in places(project, model):
+        if place.type == "Conv2d":
+            blocks[place.path.rpartition(".")[0]].append(place)
+    for around, found in blocks.items():
+        for place in sorted(found, key=lambda one: _on_shortcut(project, one)):
+            norm = _behind(project, place)
+            if norm:
+                yield place.path, f"{around}.{norm}" if around else norm
+
+
+def _on_shortcut(project: Project, place: Place) -> bool:
+    """Whether a convolution reads what its block is given, and is added to the rest after its normalisation."""
+    network = _network(project, place)
+    key = place.nodes[-1]
+    reads = [edge.source for edge in network.edges if edge.target.partition(".")[0] == key]
+    norm = _behind(project, place)
+    then = [edge.target.partition(".")[0] for edge in network.edges if edge.source.partition(".")[0] == norm]
+    return any(network.nodes[one.partition(".")[0]].type == "Input" for one in reads) and any(
+        network.nodes[one].type == "Add" for one in then
+    )
+
+
+def _behind(project: Project, place: Place) -> str:
+    """The normalisation that follows a convolution; empty where none does."""
+    network = _network(project, place)
+    targets = [e.target.partition(".")[0] for e in network.edges if e.source.partition(".")[0] == place.nodes[-1]]
+    return next((key for key in targets if network.nodes[key].type == "BatchNorm2d"), "")
+
+
+def _network(project: Project, place: Place) -> Network:
+    network = project.main_network
+    for key in place.nodes[:-1]:
+        network = project.networks[str(network.nodes[key].params["network"])]
+    return network

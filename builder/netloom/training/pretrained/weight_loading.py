@@ -1,0 +1,169 @@
+"""The tensors of a folder under the names that a drawn network has for them."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netloom.compile import module, source
+from netloom.compile.importers import Imported, Unreadable
+from netloom.compile.importers.preparation import of_processor, stated
+from netloom.core.text import plain
+from netloom.document import Preparation, Project
+from netloom.training.diagnostics.node_modules import Place, places
+from netloom.training.initialization import Fit, fit
+from netloom.training.pretrained.documents import document
+from netloom.training.pretrained.families import BLOCKS, FAMILIES, Family, Layer, Source
+from netloom.training.pretrained.folder import Folder, open_folder
+from netloom.training.pretrained.resnet import residual_names
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+_DROPS = re.compile(r"dropout|pdrop")
+COUNTED = "num_batches_tracked"
+_LISTED = 6
+
+
+@dataclass(frozen=True)
+class Taken:
+    """`weights` by the names of the network's tensors, what `fit` says of them, and remarks on what was left out."""
+
+    weights: dict[str, torch.Tensor]
+    fit: Fit
+    remarks: tuple[str, ...]
+
+
+def read_folder(path: str | Path, name: str = "", prepare: Preparation | None = None) -> Imported:
+    """The network of a folder as a document, with its weights; `prepare` is how inputs are prepared, where a person
+    says so, and else as the folder's preprocessor_config.json has it.
+
+    Raises:
+        Unreadable: one sentence that says what is wrong and where.
+    """
+    folder = open_folder(path)
+    project = document(folder, name or folder.path.resolve().name)
+    taken = take(project, folder)
+    remarks = list(taken.remarks)
+    if not taken.fit.complete:
+        remarks.insert(0, taken.fit.sentence())
+    rates = {
+        key: value for key, value in folder.config.items() if _DROPS.search(key) and type(value) is float and value
+    }
+    if rates:
+        listed = ", ".join(f"{plain(key)[:60]} {value:g}" for key, value in sorted(rates.items()))
+        remarks.append(f"Dropout in training ({listed}) is not taken; set it in the layers before you train further.")
+    said = folder.processor()
+    return stated(
+        Imported(project, taken.weights, tuple(remarks), None if said is None else of_processor(said)), prepare
+    )
+
+
+def take(project: Project, folder: Folder) -> Taken:
+    """The weights that a drawn network of the same architecture takes from a folder.
+
+    Raises:
+        Unreadable: this architecture is not known, or a file is damaged.
+        StartError: none of the tensors fits the network.
+        CompileError: the network has errors.
+    """
+    import torch
+
+    known = family(folder)
+    text = source(project)
+    with torch.device("meta"):
+        model = module(text)
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    prefix = next((one for one in known.prefixes if any(name.startswith(one) for name in folder.shapes)), "")
+    found: dict[str, torch.Tensor] = {}
+    used: set[str] = set()
+    remarks: list[str] = []
+    for target, asked in _asked(project, model, known, folder, prefix):
+        name = _name(asked, folder, prefix)
+        if name is None or target not in wanted:
+            continue
+        used.add(name)
+        tensor = _read(folder, name, asked, wanted[target])
+        if asked.rows and tensor.shape != folder.shapes[name]:
+            remarks.append(f"Of {folder.shapes[name][0]:,} places the first {len(tensor):,} were taken.")
+        found[target] = tensor.contiguous()
+    told = fit(project, model, {name: tuple(value.shape) for name, value in found.items()})
+    spare = sorted(name for name in folder.shapes if name not in used and not name.endswith(COUNTED))
+    if spare:
+        more = f" and {len(spare) - _LISTED} more" if len(spare) > _LISTED else ""
+        remarks.append(f"Nothing here asks for {plain(', '.join(spare[:_LISTED]))}{more}.")
+    return Taken({name: found[name] for name in told.names}, told, tuple(dict.fromkeys(remarks)))
+
+
+def family(folder: Folder) -> Family:
+    """The family that a folder's configuration names.
+
+    Raises:
+        Unreadable: it is none of those that are known.
+    """
+    kind = str(folder.config.get("model_type", ""))
+    if kind not in FAMILIES:
+        known = ", ".join(one.title for one in FAMILIES.values())
+        said = f"of the kind {plain(kind)[:60]!r}" if kind else "of a kind that config.json does not name"
+        raise Unreadable(f"This network is {said}; weights can be taken of {known}.")
+    return FAMILIES[kind]
+
+
+def _asked(
+    project: Project, model: nn.Module, known: Family, folder: Folder, prefix: str
+) -> Iterator[tuple[str, Source]]:
+    """The tensors of the drawn network with what to look for in the folder."""
+    by_type: dict[str, list[Place]] = defaultdict(list)
+    blocks: list[Place] = []
+    for place in places(project, model):
+        by_type[place.type].append(place)
+        if place.type in BLOCKS:
+            blocks.append(place)
+    for layer in known.layers:
+        there = by_type[layer.type]
+        # Of two tables side by side neither is the first to act; their sizes tell them apart.
+        fitting = [place for place in there if _fits(model, place, layer, folder, prefix)] or there
+        if -len(fitting) <= layer.place < len(fitting) or len(fitting) == 1:
+            path = fitting[layer.place if len(fitting) > 1 else 0].path
+            yield from ((f"{path}.{name}", asked) for name, asked in layer.tensors.items())
+    for number, place in enumerate(blocks):
+        for part, own in BLOCKS[place.type].items():
+            for name, asked in known.block.get(part, {}).items():
+                called = Source(asked.name.format(number), asked.transposed, asked.part, asked.parts)
+                yield f"{place.path}.{own}.{name}", called
+    if known.residual:
+        yield from residual_names(project, model, folder, prefix)
+
+
+def _fits(model: nn.Module, place: Place, layer: Layer, folder: Folder, prefix: str) -> bool:
+    """Whether all tensors that a file has for a layer are as large as those of a drawn one."""
+    own = {name: tuple(value.shape) for name, value in model.get_submodule(place.path).state_dict().items()}
+    for name, asked in layer.tensors.items():
+        found = _name(asked, folder, prefix)
+        if found is not None and not asked.rows and own.get(name) != folder.shapes[found]:
+            return False
+    return True
+
+
+def _name(asked: Source, folder: Folder, prefix: str) -> str | None:
+    """What a folder calls a tensor; None where it has none. Heads stand beside the network that the prefix names."""
+    names = [called for one in (asked.name, asked.otherwise) if one for called in (prefix + one, one)]
+    return next((name for name in names if name in folder.shapes), None)
+
+
+def _read(folder: Folder, name: str, asked: Source, wanted: tuple[int, ...]) -> torch.Tensor:
+    tensor = folder.tensor(name)
+    if asked.transposed:
+        tensor = tensor.T
+    if asked.parts > 1 and len(tensor) % asked.parts == 0:
+        tensor = tensor.chunk(asked.parts)[asked.part]
+    if tensor.ndim == len(wanted) + 1 and len(tensor) == 1:
+        tensor = tensor[0]
+    if asked.rows and tensor.ndim == len(wanted) and len(tensor) > wanted[0]:
+        tensor = tensor[: wanted[0]]
+    return tensor

@@ -1,0 +1,79 @@
+"""Deep Q-learning: a network values each action, and learns from remembered steps what Bellman's equation asks for.
+
+https://www.nature.com/articles/nature14236, with the double estimator of https://arxiv.org/abs/1509.06461.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+from netloom.training.reinforcement.replay_buffer import Memory
+from netloom.training.reinforcement.returns import bellman
+from netloom.training.reinforcement.trainer import AgentLoop
+
+if TYPE_CHECKING:
+    import torch
+
+_TARGET, _MEMORY = "target.", "memory."
+
+
+class QLearning(AgentLoop):
+    """One environment, a memory, and a copy of the network that tells what comes next, renewed now and then."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.memory = Memory(self.agent.buffer_size, self.senses.width)
+        self.target = deepcopy(self.model).requires_grad_(False)
+
+    def epsilon(self) -> float:
+        """The share of random actions at this step: it falls on a straight line, then stays."""
+        agent = self.agent
+        done = min(1.0, self.step / (agent.epsilon_share * self.total_steps))
+        return agent.epsilon_start + (agent.epsilon_end - agent.epsilon_start) * done
+
+    def _act(self) -> None:
+        player, agent, epsilon = self.players[0], self.agent, self.epsilon()
+        seen = player.seen
+        if self.random.random() < epsilon:
+            action = int(self.random.integers(len(self.environment.actions)))
+        else:
+            action = int(self._answers(seen[None])[0].argmax())
+        reward, following, ended, over = self._take_step(player, action)
+        self.memory.add(seen, action, reward, following, ended, over)
+        self.sums.add(epsilon=epsilon)
+        if self.step >= agent.warm_up and self.step % agent.learn_every == 0:
+            self.model.train()
+            for _ in range(agent.updates):
+                self._learn_batch()
+            self.model.eval()
+        if self.step % agent.target_every == 0:
+            self.target.load_state_dict(self.model.state_dict())
+
+    def _learn_batch(self) -> None:
+        rows = self.random.integers(0, len(self.memory), self.training.batch_size)
+        self._learn_now({name: value.to(self.device) for name, value in self.memory.take(rows).items()})
+
+    def loss(self, steps: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Huber's loss between the value of each action that was taken and what Bellman's equation asks for."""
+        import torch
+        from torch.nn import functional
+
+        with torch.no_grad():
+            following = self._call_with(self.target, steps["following"])
+            chooser = self._scores(steps["following"]) if self.agent.double else following
+            wanted = bellman(steps["reward"], steps["ended"], following, chooser.argmax(1), self.agent.discount)
+        told = self._scores(steps["seen"]).gather(1, steps["action"].unsqueeze(1)).squeeze(1)
+        return functional.smooth_l1_loss(told, wanted), {}
+
+    def _own_state(self) -> dict[str, torch.Tensor]:
+        target = {_TARGET + name: value for name, value in self.target.state_dict().items()}
+        return target | {_MEMORY + name: value for name, value in self.memory.state().items()}
+
+    def _restore_own(self, state: dict[str, torch.Tensor]) -> None:
+        self.target.load_state_dict(_part(state, _TARGET))
+        self.memory.restore(_part(state, _MEMORY))
+
+
+def _part(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

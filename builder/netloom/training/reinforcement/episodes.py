@@ -1,0 +1,64 @@
+"""Whole episodes, played to see how an agent does: on seeds that training never meets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from netloom.data.environment import Environment, Senses, World
+
+# Scores (N, actions) of each action, for what N worlds show (N, F).
+Scores = Callable[[np.ndarray], np.ndarray]
+# Where the seeds of each split begin; those of examples are in netloom.data.environment.
+SEEDS = {"train": 0, "validation": 1_000_000_000, "test": 2_000_000_000}
+
+
+@dataclass
+class Episode:
+    """One episode: what was seen at each step, (T, …), the action taken, and the scores that chose it."""
+
+    seed: int
+    total: float = 0.0
+    ended: bool = False
+    seen: list[np.ndarray] = field(default_factory=list)
+    actions: list[int] = field(default_factory=list)
+    scores: list[np.ndarray] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+
+def play(scores: Scores, environment: Environment, senses: Senses, seeds: Iterable[int]) -> list[Episode]:
+    """An episode from each seed, all side by side; the action with the highest score is taken."""
+    episodes = [Episode(seed) for seed in seeds]
+    worlds = [World(environment) for _ in episodes]
+    seen = [world.reset(episode.seed) for world, episode in zip(worlds, episodes, strict=True)]
+    going = list(range(len(episodes)))
+    while going:
+        found = scores(senses(np.stack([seen[place] for place in going])))
+        still = []
+        for place, row in zip(going, found, strict=True):
+            episode, action = episodes[place], int(row.argmax())
+            episode.seen.append(seen[place])
+            episode.actions.append(action)
+            episode.scores.append(row)
+            seen[place], reward, episode.ended, late = worlds[place].step(action)
+            episode.total += reward
+            if not episode.ended and not late:
+                still.append(place)
+        going = still
+    return episodes
+
+
+def by_chance(environment: Environment, senses: Senses, seeds: Iterable[int]) -> list[Episode]:
+    """The same, where every action is drawn by chance, to see what an agent has learned beyond that."""
+    random = np.random.default_rng(0)
+    count = len(environment.actions)
+    return play(lambda seen: random.random((len(seen), count)), environment, senses, seeds)
+
+
+def seeds_of(split: str, count: int) -> list[int]:
+    """The seeds of a split's episodes."""
+    return [SEEDS[split] + number for number in range(count)]

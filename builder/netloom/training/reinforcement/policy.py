@@ -1,0 +1,54 @@
+"""What agents share that draw their actions from a network's scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from netloom.training.reinforcement.replay_buffer import Memory
+from netloom.training.reinforcement.trainer import AgentLoop
+
+if TYPE_CHECKING:
+    import torch
+
+
+class PolicyLoop(AgentLoop):
+    """Gathers steps with the network as it is, learns from them, and forgets them."""
+
+    memory: Memory
+
+    def _gather(self) -> bool:
+        """A step in each environment, remembered. Returns whether the last one's episode is over."""
+        seen = np.stack([player.seen for player in self.players])
+        actions = draw(self._answers(seen), self.random.random(len(seen)))
+        over = False
+        for player, before, action in zip(self.players, seen, actions.tolist(), strict=True):
+            reward, following, ended, over = self._take_step(player, action)
+            self.memory.add(before, action, reward, following, ended, over)
+        return over
+
+    def _own_state(self) -> dict[str, torch.Tensor]:
+        return self.memory.state()
+
+    def _restore_own(self, state: dict[str, torch.Tensor]) -> None:
+        self.memory.restore(state)
+
+
+def draw(scores: np.ndarray, chance: np.ndarray) -> np.ndarray:
+    """An action for each row of logits (N, actions), by its probability; `chance` (N,) is uniform from 0 to 1."""
+    shares = np.exp(scores.astype(np.float64) - scores.max(1, keepdims=True))
+    bounds = shares.cumsum(1)
+    found: np.ndarray = (chance[:, None] * bounds[:, -1:] >= bounds).sum(1)
+    return found.clip(max=scores.shape[1] - 1)
+
+
+def chances(scores: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The logarithm of each action's probability (N,), and the entropy of each row (N,), from logits (N, actions)."""
+    logs = scores.log_softmax(1)
+    return logs.gather(1, actions.unsqueeze(1)).squeeze(1), -(logs.exp() * logs).sum(1)
+
+
+def standard(values: torch.Tensor) -> torch.Tensor:
+    """Values with mean 0 and deviation 1, so that the size of rewards does not change the size of a step."""
+    return (values - values.mean()) / (values.std(unbiased=False) + 1e-8)

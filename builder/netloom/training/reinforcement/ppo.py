@@ -1,0 +1,87 @@
+"""Proximal policy optimisation: several passes over each batch of steps, none of which moves the policy far.
+
+https://arxiv.org/abs/1707.06347. The network has two outputs: the logits of the actions, and a value of what is seen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netloom.training.reinforcement.policy import PolicyLoop, chances, standard
+from netloom.training.reinforcement.replay_buffer import Memory
+from netloom.training.reinforcement.returns import advantages
+
+if TYPE_CHECKING:
+    import torch
+
+Steps = dict[str, "torch.Tensor"]
+
+
+class Proximal(PolicyLoop):
+    """Several environments side by side."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        count = len(self.players)
+        self.memory = Memory(-(-self.agent.rollout // count) * count, self.senses.width)
+
+    def _side_by_side(self) -> int:
+        return self.agent.environments
+
+    def _act(self) -> None:
+        self._gather()
+        if self.memory.written < self.memory.capacity:
+            return
+        steps = {name: value.to(self.device) for name, value in self.memory.take(slice(None)).items()}
+        steps |= self._looked_back(steps)
+        self.model.train()
+        for _ in range(self.agent.passes):
+            self._pass(steps)
+        self.model.eval()
+        self.memory.forget()
+
+    def _looked_back(self, steps: Steps) -> Steps:
+        """How likely each action was, how much better than expected it did, and what its value should have been."""
+        import torch
+
+        agent, width = self.agent, len(self.players)
+        with torch.no_grad():
+            scores, values = self._both(steps["seen"])
+            following = self._both(steps["following"])[1]
+            logs, _ = chances(scores, steps["action"])
+        side = {
+            "rewards": steps["reward"],
+            "values": values,
+            "following": following,
+            "ended": steps["ended"],
+            "over": steps["over"],
+        }
+        table = {name: value.cpu().reshape(-1, width) for name, value in side.items()}
+        better = advantages(**table, discount=agent.discount, trace=agent.trace).flatten().to(self.device)
+        return {"logs": logs, "advantage": better, "wanted": better + values}
+
+    def _pass(self, steps: Steps) -> None:
+        """Once over all steps, in an order by chance."""
+        order = self.random.permutation(len(steps["action"]))
+        size = self.training.batch_size
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            self._learn_now({name: value[rows] for name, value in steps.items()})
+
+    def loss(self, steps: Steps) -> tuple[torch.Tensor, Steps]:
+        """−min(ρ Â, clip(ρ) Â) + c (V − R)² / 2 − β H, and H, each a mean; ρ is how much likelier an action became."""
+        import torch
+
+        agent = self.agent
+        scores, values = self._both(steps["seen"])
+        logs, entropies = chances(scores, steps["action"])
+        ratio, better = (logs - steps["logs"]).exp(), standard(steps["advantage"])
+        gained = torch.minimum(ratio * better, ratio.clamp(1 - agent.clip, 1 + agent.clip) * better).mean()
+        off = 0.5 * (values - steps["wanted"]).square().mean()
+        entropy = entropies.mean()
+        return -gained + agent.value_weight * off - agent.entropy * entropy, {"entropy": entropy}
+
+    def _both(self, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The logits (N, actions) and the values (N,)."""
+        scores, values = self._call_with(self.model, seen)
+        return scores, values.squeeze(1)

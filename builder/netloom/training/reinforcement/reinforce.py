@@ -1,0 +1,36 @@
+"""REINFORCE: actions whose episodes went well become more likely, https://doi.org/10.1007/BF00992696."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netloom.training.reinforcement.policy import PolicyLoop, chances, standard
+from netloom.training.reinforcement.replay_buffer import Memory
+from netloom.training.reinforcement.returns import returns
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Reinforce(PolicyLoop):
+    """One environment. After so many steps and the end of the episode, one step of the optimizer over all of them."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.memory = Memory(self.agent.rollout + self.players[0].world.limit, self.senses.width)
+
+    def _act(self) -> None:
+        over = self._gather()
+        if over and len(self.memory) >= self.agent.rollout:
+            steps = self.memory.take(slice(0, len(self.memory)))
+            self.model.train()
+            self._learn_now({name: value.to(self.device) for name, value in steps.items()})
+            self.model.eval()
+            self.memory.forget()
+
+    def loss(self, steps: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """−Σ log π(a|s) Â / T − β H, and H, over T steps; Â is the discounted return, standardised over all of them."""
+        got = returns(steps["reward"].cpu(), steps["over"].cpu(), self.agent.discount).to(self.device)
+        logs, entropies = chances(self._scores(steps["seen"]), steps["action"])
+        entropy = entropies.mean()
+        return -(logs * standard(got)).mean() - self.agent.entropy * entropy, {"entropy": entropy}

@@ -1,0 +1,120 @@
+"""Learning-rate schedules by the names that a document gives them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from netloom.document.optimizer_settings import SCHEDULES
+from netloom.document.training_settings import settings
+
+if TYPE_CHECKING:
+    from netloom.document import Training
+
+
+class Schedule:
+    """What the learning rate is multiplied by before each step.
+
+    A warm-up rises along a straight line; the schedule itself runs over the steps that are left after it. Epochs are
+    counted from the end of the warm-up as well. All but `plateau` depend on the step alone.
+    """
+
+    def __init__(self, training: Training, total_steps: int, steps_per_epoch: int) -> None:
+        self.name = training.schedule
+        self.settings = settings(SCHEDULES[self.name], training.schedule_settings)
+        self.warmup = warmup_steps(training.warmup, total_steps)
+        self.total = total_steps - self.warmup
+        self.steps_per_epoch = steps_per_epoch
+        self._plateau = Plateau(self.settings) if self.name == "plateau" else None
+
+    def factor(self, step: int) -> float:
+        """What the learning rate is multiplied by before step `step`, counted from 0."""
+        if step < self.warmup:
+            return (step + 1) / (self.warmup + 1)
+        if self._plateau is not None:
+            return self._plateau.factor
+        return factor(self.name, step - self.warmup, self.total, self.steps_per_epoch, self.settings)
+
+    def epoch_done(self, loss: float) -> None:
+        """An epoch is measured: `loss` is that of the validation rows."""
+        if self._plateau is not None:
+            self._plateau.look(loss)
+
+    def state(self) -> dict[str, float]:
+        return self._plateau.state() if self._plateau is not None else {}
+
+    def restore(self, state: dict[str, float]) -> None:
+        if self._plateau is not None and state:
+            self._plateau.restore(state)
+
+
+class Plateau:
+    """Falls when the loss has not got better by a share of it for more than `patience` epochs."""
+
+    def __init__(self, chosen: dict[str, Any]) -> None:
+        self._settings = chosen
+        self.factor, self._best, self._since = 1.0, math.inf, 0
+
+    def look(self, loss: float) -> None:
+        if loss < self._best - abs(self._best) * self._settings["threshold"] or self._best == math.inf > loss:
+            self._best, self._since = loss, 0
+            return
+        self._since += 1
+        if self._since > self._settings["patience"]:
+            self.factor = max(self.factor * self._settings["drop"], float(self._settings["end"]))
+            self._since = 0
+
+    def state(self) -> dict[str, float]:
+        return {"factor": self.factor, "best": self._best, "since": self._since}
+
+    def restore(self, state: dict[str, float]) -> None:
+        self.factor, self._best, self._since = state["factor"], state["best"], int(state["since"])
+
+
+def warmup_steps(warmup: float, total: int) -> int:
+    """A warm-up in steps: below 1 it is a share of all. It never takes the whole run."""
+    steps = round(warmup * total) if warmup < 1 else round(warmup)
+    return max(0, min(steps, total - 1))
+
+
+def factor(name: str, step: int, total: int, steps_per_epoch: int = 1, chosen: dict[str, Any] | None = None) -> float:
+    """What a schedule that depends on the step alone multiplies the learning rate by before step `step` of `total`.
+
+    `one_cycle` rises and then falls to almost nothing, both along half a cosine: https://arxiv.org/abs/1708.07120.
+    `cosine_restarts` is that of https://arxiv.org/abs/1608.03983.
+    """
+    if name == "constant" or total <= 1:
+        return 1.0
+    done = min(step / total, 1.0)
+    epoch = step // steps_per_epoch
+    have = chosen if chosen is not None else dict(SCHEDULES[name].settings)
+    if name == "one_cycle":
+        rise = have["rise"]
+        if done < rise:
+            return _between(have["begin"], 1.0, done / rise)
+        return _between(1.0, 1e-5, (done - rise) / (1 - rise))
+    if name == "linear":
+        return float(1 + (have["end"] - 1) * done)
+    if name == "step":
+        return float(have["drop"] ** (epoch // have["every"]))
+    if name == "exponential":
+        return float(have["per_epoch"] ** epoch)
+    if name == "polynomial":
+        return float((1 - done) ** have["curve"])
+    if name == "cosine_restarts":
+        done = _stretch(step, int(have["first"]) * steps_per_epoch, int(have["longer"]))
+    cosine = 0.5 * (1 + math.cos(math.pi * done))
+    return float(have["end"] + (1 - have["end"]) * cosine)
+
+
+def _stretch(step: int, length: int, longer: int) -> float:
+    """How far step `step` is within its stretch, from 0 to 1."""
+    if longer == 1:
+        return step % length / length
+    while step >= length:
+        step, length = step - length, length * longer
+    return step / length
+
+
+def _between(start: float, end: float, done: float) -> float:
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * done))

@@ -1,0 +1,182 @@
+"""Training rows out of files larger than memory, in an order that neither thrashes the disk nor hides a pattern.
+
+The rows lie in blocks that are drawn at random; a few dozen MiB of blocks at a time are read and shuffled in memory.
+The order follows from the seed and the rows alone, so that a run that goes on sees what it would have seen. Data that
+fits into one such buffer is shuffled as data in memory is, to the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from netloom.training.augmented_batches import Weighted
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+    from netloom.data.preparation.memmap_cache import Mapped
+
+BUFFER_BYTES = 64 * 2**20  # that are shuffled together; part of the order, so never to depend on the machine
+BLOCK_BYTES = 256 * 2**10  # that stay side by side on their way into a buffer
+READ_BYTES = 4 * 2**20  # that are read at once
+GAP_BYTES = 64 * 2**10  # rows that are not wanted are read all the same up to this gap, as that is faster
+_MODULUS = 2**63 - 1
+
+
+class Stream:
+    """The rows of a split by their places in an epoch's order. `target` (R, …) and `weights` (R,) are of all rows."""
+
+    def __init__(
+        self,
+        data: Prepared,
+        fields: Sequence[str],
+        rows: torch.Tensor,
+        target: torch.Tensor,
+        weights: torch.Tensor | None,
+        device: str,
+    ) -> None:
+        self.data, self.fields, self.device = data, list(fields), device
+        self.target, self.weights = target, weights
+        self.rows = rows.numpy()
+        size = row_bytes(data)
+        self._buffer, self._block = max(1, BUFFER_BYTES // size), max(1, BLOCK_BYTES // size)
+        if len(self.rows) > self._buffer:
+            # In the order of the file, and half as wide where that is enough, as there may be very many.
+            self.rows = np.sort(self.rows.astype(np.int32 if len(target) < 2**31 else np.int64))
+        self._seed = -1
+        self._bounds, self._drawn = np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        self._held: tuple[int, list[torch.Tensor], torch.Tensor | Weighted] | None = None
+
+    def sentence(self, validated: int) -> str:
+        """What people should know of how this data is read, where so many rows are validated on."""
+        held = min(self._buffer, len(self.rows))
+        said = f"The data is larger than memory: it is read from files and shuffled within {held:,} rows at a time."
+        of = len(self.data.split["validation"])
+        return said if validated == of else f"{said} It is measured on {validated:,} of {of:,} validation rows."
+
+    def begin(self, seed: int) -> None:
+        """Draw the order of an epoch."""
+        import torch
+
+        count = len(self.rows)
+        self._seed, self._held = seed, None
+        self._bounds = np.array([0, count])
+        if count <= self._buffer:
+            return
+        blocks = -(-count // self._block)
+        self._drawn = torch.randperm(blocks, generator=torch.Generator().manual_seed(seed)).numpy()
+        ends = np.minimum((self._drawn + 1) * self._block, count) - self._drawn * self._block
+        together = max(1, self._buffer // self._block)
+        self._bounds = np.concatenate([[0], np.cumsum(np.add.reduceat(ends, np.arange(0, blocks, together)))])
+
+    def batch(self, start: int, stop: int) -> tuple[list[torch.Tensor], torch.Tensor | Weighted]:
+        """The rows from place `start` to `stop` of the epoch's order."""
+        import torch
+
+        parts: list[tuple[list[torch.Tensor], torch.Tensor | Weighted]] = []
+        place = start
+        while place < stop:
+            group = int(np.searchsorted(self._bounds, place, side="right")) - 1
+            inputs, target = self._group(group)
+            low = int(self._bounds[group])
+            part = slice(place - low, min(stop - low, len(target)))
+            parts.append(([value[part] for value in inputs], target[part]))
+            place = low + part.stop
+        if len(parts) == 1:
+            return parts[0]
+        inputs = [torch.cat(values) for values in zip(*(inputs for inputs, _ in parts), strict=True)]
+        targets = [target for _, target in parts]
+        if isinstance(targets[0], Weighted):
+            held = [one for one in targets if isinstance(one, Weighted)]
+            plain = torch.cat([one.target for one in held])  # type: ignore[misc]
+            return inputs, Weighted(plain, torch.cat([one.weights for one in held]))
+        return inputs, torch.cat(targets)  # type: ignore[arg-type]
+
+    def take(self, rows: np.ndarray) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Some rows by their numbers: their inputs, in the order of the fields, and their target."""
+        found = take(self.data, self.fields, rows)
+        target = next(
+            (found[name] for name in self.fields if self.data.inputs[name] is self.target), None
+        )  # where an input is to be rebuilt, it is not read twice
+        if target is None:
+            target = self._target(rows)
+        return [found[name].to(self.device) for name in self.fields], target.to(self.device)
+
+    def _target(self, rows: np.ndarray) -> torch.Tensor:
+        import torch
+
+        for name, values in self.data.inputs.items():
+            if values is self.target:
+                return take(self.data, [name], rows)[name]
+        return self.target[torch.from_numpy(rows.astype(np.int64, copy=False))]
+
+    def _group(self, group: int) -> tuple[list[torch.Tensor], torch.Tensor | Weighted]:
+        """Some blocks, shuffled."""
+        import torch
+
+        if self._held is not None and self._held[0] == group:
+            return self._held[1:]
+        self._held = None
+        if len(self.rows) <= self._buffer:
+            order = torch.randperm(len(self.rows), generator=torch.Generator().manual_seed(self._seed)).numpy()
+            rows = self.rows[order]
+        else:
+            together = max(1, self._buffer // self._block)
+            blocks = self._drawn[group * together : (group + 1) * together]
+            rows = np.concatenate([self.rows[one * self._block : (one + 1) * self._block] for one in blocks.tolist()])
+            own = (self._seed * 1_000_003 + group + 1) % _MODULUS
+            rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(own)).numpy()]
+        inputs, target = self.take(rows)
+        goal: torch.Tensor | Weighted = target
+        if self.weights is not None:
+            goal = Weighted(target, self.weights[torch.from_numpy(rows.astype(np.int64))].to(self.device))
+        self._held = group, inputs, goal
+        return inputs, goal
+
+
+def row_bytes(data: Prepared) -> int:
+    """What a row takes in the files of data."""
+    return max(1, sum(one.row_bytes for one in data.files.values()))
+
+
+def measured(data: Prepared, split: str) -> torch.Tensor:
+    """The rows of a split that measures are taken on: all, or, of data larger than memory, as many as fit into a
+    buffer, evenly spread."""
+    rows = data.split[split]
+    step = -(-len(rows) * row_bytes(data) // BUFFER_BYTES) if data.files else 1
+    return rows[:: max(1, step)]
+
+
+def take(data: Prepared, fields: Sequence[str], rows: np.ndarray) -> dict[str, torch.Tensor]:
+    """Some rows of some fields by their numbers, from memory or from files."""
+    import torch
+
+    return {
+        name: torch.from_numpy(_gathered(data.files[name], rows))
+        if name in data.files
+        else data.inputs[name][torch.from_numpy(rows.astype(np.int64, copy=False))]
+        for name in fields
+    }
+
+
+def _gathered(file: Mapped, rows: np.ndarray) -> np.ndarray:
+    """Rows of a file, read in stretches and in its order, whatever theirs is."""
+    order = np.argsort(rows, kind="stable")
+    wanted = rows[order].astype(np.int64, copy=False)
+    found = np.empty((len(rows), *file.shape[1:]), file.dtype)
+    size = max(1, file.row_bytes)
+    breaks = np.append(np.flatnonzero(np.diff(wanted) > max(1, GAP_BYTES // size)) + 1, len(wanted))
+    place, at = 0, 0
+    while place < len(wanted):
+        while breaks[at] <= place:
+            at += 1
+        low = int(wanted[place])
+        end = min(int(breaks[at]), int(np.searchsorted(wanted, low + max(1, READ_BYTES // size))))
+        part = file.read(low, int(wanted[end - 1]) + 1)
+        found[order[place:end]] = part[wanted[place:end] - low]
+        place = end
+    return found

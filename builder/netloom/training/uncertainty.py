@@ -1,0 +1,127 @@
+"""How far a measure could be off by the choice of test rows: 95 % confidence intervals.
+
+A share of rows has Wilson's interval (https://doi.org/10.1080/01621459.1927.10502953), which also holds where all rows
+or none are right. Any other measure has that of a grouped jackknife (Efron and Tibshirani, An introduction to the
+bootstrap, chapter 11): it is computed again without each of some twenty blocks of rows. Blocks are drawn at random;
+where rows depend on each other they are whole groups, or stretches of time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from netloom.data import Prepared
+    from netloom.training.objectives.objective import Evaluation, Objective, Settings
+
+Interval = tuple[float, float]
+BLOCKS = 20
+# With fewer rows (or groups) an interval says next to nothing.
+MIN_UNITS = 10
+# Outputs of more numbers take too long to be measured some twenty times over.
+MAX_NUMBERS = 50_000_000
+
+
+CONFIDENCE = 0.95
+# Measures that are never below 0 or above 1.
+SHARES = (
+    "accuracy balanced_accuracy word_accuracy token_accuracy subset_accuracy knn_accuracy probe_accuracy exact_match "
+    "precision recall f1 macro_f1 micro_f1 entity_f1 entity_precision entity_recall dice iou roc_auc pr_auc "
+    "mean_average_precision hamming_loss mrr"
+).split()
+
+
+def wilson(share: float, count: int) -> Interval:
+    """The interval of a share of `count` independent rows."""
+    from statistics import NormalDist
+
+    z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    reach = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
+def mean_interval(values: np.ndarray) -> Interval | None:
+    """The interval of a mean of independent values (N,), by Student's t; None for fewer than two."""
+    if len(values) < 2:
+        return None
+    reach = _t(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return float(values.mean()) - reach, float(values.mean()) + reach
+
+
+def jackknife(
+    measure: Callable[[np.ndarray], Mapping[str, float]], metrics: Mapping[str, float], blocks: list[np.ndarray]
+) -> dict[str, Interval]:
+    """Intervals of measures. `measure` computes them for some of the rows, by their places."""
+    import numpy as np
+
+    count = len(blocks)
+    without = [measure(np.concatenate(blocks[:place] + blocks[place + 1 :])) for place in range(count)]
+    found = {}
+    for name, value in metrics.items():
+        values = np.array([item.get(name, math.nan) for item in without])
+        error = math.sqrt((count - 1) / count * float(((values - values.mean()) ** 2).sum()))
+        if not math.isfinite(error) or not math.isfinite(value) or error == 0:  # 0: what does not depend on the rows
+            continue
+        reach = _t(count - 1) * error
+        low, high = (0.0, 1.0) if name.partition(" (")[0] in SHARES else (-math.inf, math.inf)
+        found[name] = max(low, value - reach), min(high, value + reach)
+    return found
+
+
+def blocks_of(data: Prepared, rows: np.ndarray) -> list[np.ndarray]:
+    """The places of `rows` (N,) in blocks that are independent of each other, as far as the data says."""
+    import numpy as np
+
+    if data.raw.groups is not None:
+        _, unit = np.unique(data.raw.groups[rows], return_inverse=True)
+        order = np.random.default_rng(0).permutation(unit.max() + 1)
+        count = min(BLOCKS, len(order))
+        return [np.flatnonzero(np.isin(unit, part)) for part in np.array_split(order, count)]
+    if data.raw.contiguous or data.raw.times is not None:
+        moments = rows if data.raw.times is None else data.raw.times[rows]
+        order = np.argsort(moments, kind="stable")
+    else:
+        order = np.random.default_rng(0).permutation(len(rows))
+    return np.array_split(order, min(BLOCKS, len(rows)))
+
+
+def _t(freedom: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
+
+
+def judged(
+    objective: Objective,
+    found: Evaluation,
+    output: torch.Tensor,
+    data: Prepared,
+    rows: torch.Tensor,
+    chosen: Settings,
+) -> Evaluation:
+    """An evaluation with what a trivial predictor reaches on the same rows, and with intervals.
+
+    `output` (N, …) are the network's outputs for `rows`, from which the evaluation was computed.
+    """
+    small = output.numel() <= MAX_NUMBERS
+    reference = objective.reference(data, rows, found.split) if small else None
+    intervals = {}
+    blocks = blocks_of(data, rows.numpy()) if small else []
+    if len(blocks) >= MIN_UNITS:
+
+        def measure(places: np.ndarray) -> Mapping[str, float]:
+            return objective.evaluate(output[places], data, rows[places], found.split, chosen).metrics
+
+        intervals = jackknife(measure, found.metrics, blocks)
+    if data.raw.groups is None:  # rows of one group depend on each other
+        for name, value in found.metrics.items():
+            if objective.is_proportion(name):
+                intervals[name] = wilson(value, len(rows))
+    return replace(found, reference=reference or found.reference, intervals={**found.intervals, **intervals})

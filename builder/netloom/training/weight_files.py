@@ -1,0 +1,129 @@
+"""Files of weights: each is written with a checksum of what it holds, and read only where the two still agree.
+
+The checksum stands in the header of the safetensors file, so that a file and its checksum are exchanged as one. Files
+from before there were checksums have none, and are read as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netloom.document import write_bytes
+
+if TYPE_CHECKING:
+    import torch
+
+SUM = "sha256"
+# The first bytes of a safetensors file: how long its header is.
+_LENGTH = 8
+_MAX_HEADER = 100_000_000
+# Files that were read through and found whole, with what was known of them then: pages ask again and again.
+_whole: dict[Path, tuple[int, int, int]] = {}
+
+
+class CheckpointError(ValueError):
+    """A run has no such weights, and the message says which it has; or they cannot be read."""
+
+
+def save_weights(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors, which lie on the CPU and share no memory, by temp + fsync + rename.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    from safetensors.torch import save
+
+    write_bytes(path, save(dict(tensors), {**(metadata or {}), SUM: digest(tensors)}))
+
+
+def save_weights_aside(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write tensors as above to a file that nobody reads yet, without a second copy of them in memory.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    from safetensors.torch import save_file
+
+    save_file(dict(tensors), path, {SUM: digest(tensors)})
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file.
+
+    Raises:
+        CheckpointError: the file is damaged: it was cut, or its content is not what was written.
+        FileNotFoundError: there is no such file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError, ValueError) as error:
+        raise damaged(path, _why(error)) from error
+    known = recorded(path)
+    if known and digest(tensors) != known:
+        raise damaged(path, "its content is not what was written, as its checksum (SHA-256) does not agree")
+    return tensors
+
+
+def check_weights(path: Path) -> None:
+    """Read a file through, once for each time that it was written.
+
+    Raises:
+        CheckpointError: it is damaged.
+        FileNotFoundError: there is no such file.
+    """
+    found = path.stat()
+    stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
+    if _whole.get(path) != stamp:
+        read_weights(path)
+        _whole[path] = stamp
+
+
+def recorded(path: Path) -> str:
+    """The checksum in the header of a file; nothing where it has none or cannot be read."""
+    return metadata(path).get(SUM, "")
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """What stands in the header of a file beside the tensors, which are not read; nothing where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(_LENGTH), "little")
+            found = json.loads(file.read(size)) if size < _MAX_HEADER else {}
+        return {str(key): str(value) for key, value in found.get("__metadata__", {}).items()}
+    except (OSError, ValueError, AttributeError, MemoryError):
+        return {}
+
+
+def digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """The SHA-256 of tensors on the CPU: names, types, shapes and values, in the order of their names."""
+    import torch
+
+    summed = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().contiguous()
+        summed.update(f"{name}\n{tensor.dtype}\n{tuple(tensor.shape)}\n".encode())
+        if tensor.numel():
+            summed.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return summed.hexdigest()
+
+
+def damaged(path: Path, why: str) -> CheckpointError:
+    """The sentence for a file that cannot be read: which, why, and what helps."""
+    return CheckpointError(
+        f"The file {path} is damaged: {why}. Put a backup in its place, choose other weights of the run, or do the run "
+        "again (Run again, or netloom runs again)."
+    )
+
+
+def _why(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:120].rstrip(".")

@@ -1,0 +1,1 @@
+"""Widgets, charts and components that several pages use."""

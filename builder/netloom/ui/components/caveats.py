@@ -1,0 +1,39 @@
+"""What makes results untrue, beside the choice of data and beside test scores, wherever the data is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from netloom.data.quality.severe_findings import Caveat, high_findings
+from netloom.ui.components.words import plain
+from netloom.ui.data.quality import data_change
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.live import Live
+
+_REPORT = ":material/report:"
+
+
+def data_caveats(live: Live, page: str) -> None:
+    """The findings of severity high in the project's data, each with its fix, on the page of this name."""
+    for place, finding in enumerate(high_findings(live.project.data, live.store.home)):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            show_error(finding.message, head="Test scores will be misleading.", icon=_REPORT)
+            if finding.fix is None:
+                continue
+            key = f"caveat {page} {live.id} {place} {finding.code}"
+            if st.button(plain(finding.fix.title), icon=":material/build:", help=plain(finding.advice), key=key):
+                try:
+                    live.apply(data_change(live.store, live, finding.fix.edit))
+                except ValueError as error:
+                    show_error(error)
+                else:
+                    st.rerun()
+
+
+def score_caveats(found: Sequence[Caveat]) -> None:
+    """What has to be known beside the score of a run."""
+    if not found:
+        return
+    show_error([caveat.message for caveat in found], head="These scores are misleading.", icon=_REPORT)

@@ -1,0 +1,127 @@
+"""Forms for one raw row: its columns, its text, its pictures and its series, whichever the data has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from netloom.data.preparation.encode import readable
+from netloom.explain.core.axes import Axes, axes_of
+from netloom.explain.robustness.what_if import background, pixels, raw_picture
+from netloom.ui.components.region_painter import paint
+from netloom.ui.components.words import plain
+from netloom.ui.explain.custom_example import cell, typed
+
+if TYPE_CHECKING:
+    from netloom.data import Prepared
+
+FIRST, A_ROW = 8, 2
+MOST_WORDS = 60
+
+
+def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[str, float]) -> dict[str, Any]:
+    """The row as it is after what people typed, chose and painted. `key` names this form on the page; `weights` says
+    how much columns matter, and the heaviest come first."""
+    found, several, axes = dict(raw), len(data.preprocess["fields"]) > 1, axes_of(data)
+    for field in data.preprocess["fields"]:
+        place = f"{key} edit {field['name']}"
+        if several and field["encoding"] not in ("table", "categories", "begun"):  # these name their columns
+            st.markdown(f"**{plain(field['name'])}**")
+        if field["encoding"] in ("table", "categories"):
+            found |= _columns(field, raw, place, weights)
+        elif field["encoding"] == "image":
+            found |= _picture(data, field, raw, place)
+        elif field["encoding"] in ("series", "log_mel"):
+            found |= _series(field, raw, place, axes.get(field["name"], Axes()))
+        elif field["encoding"] != "begun":
+            found |= _text(field, raw, place)
+    return found
+
+
+def forget(key: str) -> None:
+    """Begin the form anew."""
+    for name in [name for name in st.session_state if str(name).startswith(key)]:
+        del st.session_state[name]
+
+
+def _columns(
+    field: Mapping[str, Any], raw: Mapping[str, Any], key: str, weights: Mapping[str, float]
+) -> dict[str, Any]:
+    """Number boxes and choices, two beside each other; those that matter less wait behind a click."""
+    columns: dict[str, dict[str, Any]] = {}
+    for column in field["columns"]:
+        name = column["name"] if column["name"] in raw else column.get("date", column["name"])
+        columns.setdefault(name, column)
+    order = sorted(columns, key=lambda name: -abs(weights.get(name, 0.0)))
+    found: dict[str, Any] = {}
+    for names, place in ((order[:FIRST], st.container()), (order[FIRST:], None)):
+        if not names:
+            continue
+        with place or st.expander(f"{len(names)} columns more"):
+            for start in range(0, len(names), A_ROW):
+                for box, name in zip(st.columns(A_ROW), names[start : start + A_ROW], strict=False):
+                    with box:
+                        found[name] = cell(columns[name], name, raw.get(name), f"{key} {name}")
+    return found
+
+
+def _text(field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The text to write in, and its words to leave out one by one."""
+    name = field["name"] if field["name"] in raw else str(field.get("column", field["name"]))
+    found = typed(raw.get(name), f"{key} text")
+    words = readable(dict(field), found)
+    if not 1 < len(words) <= MOST_WORDS or field["encoding"] not in ("words", "letters", "bpe", "characters"):
+        return {name: found}
+    left_out = st.pills(
+        "Leave out",
+        range(len(words)),
+        selection_mode="multi",
+        format_func=lambda place: plain(words[place]) or "␣",
+        key=f"{key} left out {hash(str(found))}",
+        wrap=True,
+    )
+    if not left_out:
+        return {name: found}
+    kept = [word for place, word in enumerate(words) if place not in set(left_out)]
+    return {name: kept if isinstance(found, list) else (" " if field["encoding"] == "words" else "").join(kept)}
+
+
+def _picture(data: Prepared, field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+    name = field["name"]
+    picture = pixels(data, name, raw)
+    changed = paint(picture, background(data, name), key)
+    return {} if changed is picture else {name: raw_picture(data, name, changed)}
+
+
+def _series(field: Mapping[str, Any], raw: Mapping[str, Any], key: str, axes: Axes) -> dict[str, Any]:
+    """A stretch of steps, or of nodes, that is shifted, stretched or flattened; several one after the other."""
+    name = field["name"]
+    steps, width = (field["samples"], 1) if "samples" in field else field["shape"]  # a spectrogram is of a sound
+    series = np.asarray(raw[name], dtype=np.float64).reshape(steps, width).copy()
+    edits: list[tuple[int, int, int, str, float]] = st.session_state.setdefault(f"{key} edits", [])
+    usual = min(steps - steps // 4, steps - 1), steps - 1
+    first, last = st.slider(f"{axes.down}s".capitalize(), 0, steps - 1, usual, key=f"{key} steps")
+    if axes.rate:
+        st.caption(f"{first / axes.rate:.3g} to {(last + 1) / axes.rate:.3g} seconds")
+    channel, named = 0, axes.names(width)
+    if width > 1:
+        channel = int(
+            st.selectbox(axes.across.capitalize(), range(width), format_func=named.__getitem__, key=f"{key} channel")
+        )
+    left, right = st.columns(2, vertical_alignment="bottom")
+    kind = left.selectbox("Change", ["Shift by", "Multiply by", "Flatten"], key=f"{key} kind")
+    spread = float(np.std(series)) or 1.0
+    amount = {"Shift by": float(f"{spread:.2g}"), "Multiply by": 2.0, "Flatten": 0.0}[kind]
+    by = right.number_input("Amount", value=amount, key=f"{key} by {kind}", disabled=kind == "Flatten", format="%.6g")
+    with st.container(horizontal=True):
+        if st.button(f"Change these {axes.down}s", key=f"{key} do", type="primary"):
+            edits.append((first, last + 1, channel, kind, float(by)))
+        if st.button("Undo", key=f"{key} undo", disabled=not edits) and edits:
+            edits.pop()
+    for start, end, place, what, size in edits:
+        part = series[start:end, place]
+        series[start:end, place] = {"Shift by": part + size, "Multiply by": part * size}.get(what, part.mean())
+    return {name: series} if edits else {}

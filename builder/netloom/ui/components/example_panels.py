@@ -1,0 +1,252 @@
+"""Examples beside what a network made of them: pictures, masks, series and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from netloom.core.text import number
+from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
+from netloom.ui.components.image_urls import address, enlarged
+from netloom.ui.components.words import plain
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+# Colours of classes in masks and of tags; the first stands for what is none of them.
+COLOURS = ("#d4d4d8", "#6366f1", "#f59e0b", "#10b981", "#ef4444", "#06b6d4", "#d946ef", "#84cc16", "#f97316", "#64748b")
+ACROSS = 4
+
+
+def panels(found: list[dict[str, Any]], classes: Sequence[str]) -> None:
+    """All of them, in groups such as the worst and the best."""
+    if classes and any(part["kind"] == "classes" for item in found for part in item["parts"]):
+        legend(classes)
+    if any(part["kind"] == "series" for item in found for part in item["parts"]):
+        st.caption("Indigo: what came in. Orange: what was given back.")
+    for group in dict.fromkeys(item.get("group", "") for item in found):
+        if group:
+            st.markdown(f"**{plain(group)}**")
+        items = [item for item in found if item.get("group", "") == group]
+        for start in range(0, len(items), ACROSS):
+            for column, item in zip(st.columns(ACROSS), items[start : start + ACROSS], strict=False):
+                with column, st.container(border=True):
+                    _parts(item)
+                    st.caption(f"Row {item['row']} · {plain(item['caption'][:80])}")
+
+
+def samples(found: dict[str, list[Any]], *, judged: bool) -> None:
+    """Groups of pictures (C, H, W), each as one sheet, beside each other. `judged`: it was measured how far they are
+    apart, as it is of a GAN's, and not of what comes out of a decoder."""
+    for column, (title, pictures) in zip(st.columns(len(found)), found.items(), strict=True):
+        column.markdown(f"**{plain(title)}**")
+        column.image(_sheet(np.asarray(pictures, dtype=np.float64)), width="stretch")
+    st.caption(
+        "The noise of the generated pictures is the same for every run and was not used in training. Likeness: 100% "
+        "where their Fréchet distance to the test pictures is 0, and 0% from that of training pictures on whose "
+        "pixels were shuffled among each other. Real pictures do not reach 100% either: no two sets are alike."
+        if judged
+        else "Each generated picture is what the decoder makes of a latent vector of noise z ~ N(0, 1), the prior: no "
+        "picture came in. The noise is the same for every run. Where they look less real than reconstructions do, the "
+        "latent vectors of the data do not fill the prior; a greater coefficient of Reparameterise draws them to it."
+    )
+
+
+def _sheet(pictures: Any) -> str:
+    """Pictures (N, C, H, W) in rows of eight with a grey line between them, large enough to be seen."""
+    count, channels, height, width = pictures.shape
+    across = min(8, count)
+    down = -(-count // across)
+    times = max(1, 64 // max(height, width))
+    big = pictures.repeat(times, 2).repeat(times, 3)
+    tile = (height * times + 2, width * times + 2)
+    sheet = np.full((down * tile[0] - 2, across * tile[1] - 2, 3), 0.5)
+    for place, one in enumerate(big):
+        top, left = place // across * tile[0], place % across * tile[1]
+        shown = one.transpose(1, 2, 0) if channels == 3 else one[0][:, :, None]
+        sheet[top : top + height * times, left : left + width * times] = shown
+    return address(sheet)
+
+
+def legend(classes: Sequence[str]) -> None:
+    """Which colour stands for which class."""
+    from html import escape
+
+    marks = [
+        f'<span style="white-space:nowrap;margin-right:14px"><span style="background:{colour(place)};'
+        f'padding:0 8px;border-radius:4px;margin-right:5px"></span>{escape(name[:40])}</span>'
+        for place, name in enumerate(classes)
+    ]
+    st.html(f'<div style="font-size:0.85rem;line-height:2">{"".join(marks)}</div>')
+
+
+def colour(place: int) -> str:
+    """The colour of a class, by its number."""
+    return COLOURS[place] if place < len(COLOURS) else COLOURS[1 + (place - 1) % (len(COLOURS) - 1)]
+
+
+def painted(numbers: Any) -> Any:
+    """Class numbers (H, W) as a picture (H, W, 3) with values from 0 to 1."""
+    grid = np.asarray(numbers)
+    tones = [[int(colour(place)[i : i + 2], 16) / 255 for i in (1, 3, 5)] for place in range(int(grid.max()) + 1)]
+    return np.array(tones)[grid]
+
+
+def _parts(item: dict[str, Any]) -> None:
+    pictures = [part for part in item["parts"] if part["kind"] in ("picture", "classes")]
+    for column, part in zip(st.columns(len(pictures)) if pictures else [], pictures, strict=False):
+        column.image(_enlarged(part), width="stretch")
+        column.caption(part["title"])
+    for part in item["parts"]:
+        if part["kind"] == "series":
+            key = f"panel {item['row']} {item.get('group', '')} {part['title']}"
+            chart = _overlaid(np.asarray(part["values"]), np.asarray(part["other"]))
+            st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=key)
+        elif part["kind"] == "tags":
+            st.caption(part["title"])
+            tagged(part["words"], part["values"])
+        elif part["kind"] == "columns":
+            rows = [
+                {"column": name, "was": _cell(value), "given back": _cell(part["other"][name])}
+                for name, value in part["values"].items()
+            ]
+            st.dataframe(rows, hide_index=True, height=180)
+
+
+def tagged(words: Sequence[str], tags: Sequence[str]) -> None:
+    """A text whose entities stand in colour, each with its kind."""
+    from html import escape
+
+    marks, before = [], ""
+    for word, tag in zip(words, tags, strict=False):
+        kind = tag.partition("-")[2]
+        begins, before = tag.startswith("B-") or kind != before, kind
+        if kind:
+            tone = colour(1 + sum(map(ord, kind)) % (len(COLOURS) - 1))
+            name = f'<sup style="font-size:0.65rem;color:{tone}">{escape(kind[:20])}</sup>' if begins else ""
+            marks.append(f'<span style="border-bottom:3px solid {tone}">{escape(word)}</span>{name}')
+        else:
+            marks.append(escape(word))
+    st.html(f'<div style="line-height:1.9">{" ".join(marks)}</div>')
+
+
+def _enlarged(part: dict[str, Any]) -> str:
+    if part["kind"] == "classes":
+        return enlarged(painted(part["values"]))
+    values = np.asarray(part["values"], dtype=np.float64)
+    return enlarged(values[0] if values.shape[0] == 1 else values.transpose(1, 2, 0))
+
+
+def _overlaid(before: np.ndarray, after: np.ndarray) -> go.Figure:
+    """A series and what was given back, (T, channels)."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for values, name, tone in ((before, "it", TRAIN), (after, "given back", VALIDATION)):
+        for channel in range(values.shape[1]):
+            figure.add_scatter(y=values[:, channel], mode="lines", name=name, line={"color": tone, "width": 1.6})
+    figure.update_layout(height=130, margin={**MARGIN, "t": 6}, showlegend=False)
+    return figure
+
+
+def separation_charts(found: dict[str, Any], name: str = "") -> None:
+    """How far unusual rows, or those of the other class, stand apart: the scores of both with the threshold, the curve
+    of both rates, and where it is known that of precision and recall. `name` tells several of them apart."""
+    curved = bool(found.get("precision"))
+    left, *right = st.columns(3 if curved else 2)
+    left.plotly_chart(_histogram(found), width="stretch", key=f"errors {name}")
+    if found["false_positive_rate"]:
+        right[0].plotly_chart(_rates(found), width="stretch", key=f"rates {name}")
+    if curved:
+        right[1].plotly_chart(_precision(found), width="stretch", key=f"precision {name}")
+
+
+def _precision(found: dict[str, Any]) -> go.Figure:
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.add_scatter(x=found["recall"], y=found["precision"], mode="lines", line={"color": TRAIN})
+    figure.update_layout(
+        title={"text": "Precision and recall", "x": 0, "font": {"size": 15}},
+        height=340,
+        margin=MARGIN,
+        xaxis_title="Recall",
+        yaxis_title="Precision",
+        showlegend=False,
+    )
+    figure.update_yaxes(range=[0, 1.02])
+    return figure
+
+
+def embedding_chart(found: dict[str, Any]) -> go.Figure:
+    """Embeddings on their first two principal axes, coloured by class."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    colours = COLOURS[1:]  # the first is that of a background
+    for turn, name in enumerate(dict.fromkeys(sorted(found["names"]))):
+        places = [place for place, other in enumerate(found["names"]) if other == name]
+        figure.add_scatter(
+            x=[found["x"][place] for place in places],
+            y=[found["y"][place] for place in places],
+            mode="markers",
+            marker={"size": 6, "color": colours[turn % len(colours)]},
+            name=name,
+        )
+    figure.update_layout(
+        title={"text": "Embeddings of test rows on their first two principal axes", "x": 0, "font": {"size": 15}},
+        height=420,
+        margin=MARGIN,
+        xaxis_title="First axis",
+        yaxis_title="Second axis",
+    )
+    return figure
+
+
+def _histogram(found: dict[str, Any]) -> go.Figure:
+    import plotly.graph_objects as go
+
+    top = max([*found["usual"], *found["unusual"]], default=1.0)
+    names = found.get("names") or ("usual", "unusual")
+    bins = {"start": 0, "end": top * 1.001, "size": top / 40 or 1}
+    figure = go.Figure()
+    for key, name, tone in (("usual", names[0], TRAIN), ("unusual", names[1], VALIDATION)):
+        figure.add_histogram(x=found[key], name=name, marker_color=tone, opacity=0.7, xbins=bins)
+    if np.isfinite(found["threshold"]):
+        figure.add_vline(found["threshold"], line_dash="dot", line_color="#94a3b8", annotation_text="threshold")
+    figure.update_layout(
+        title={"text": found.get("score", "Errors"), "x": 0, "font": {"size": 15}},
+        barmode="overlay",
+        height=340,
+        margin=MARGIN,
+        xaxis_title=found.get("score", "Error of a row"),
+        yaxis_title="Rows",
+        legend={"orientation": "h", "x": 0, "y": -0.25, "yanchor": "top"},
+    )
+    return figure
+
+
+def _rates(found: dict[str, Any]) -> go.Figure:
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dot", "color": "#94a3b8"}, name="chance")
+    figure.add_scatter(
+        x=found["false_positive_rate"], y=found["true_positive_rate"], mode="lines", line={"color": TRAIN}, name="found"
+    )
+    figure.update_layout(
+        title={"text": "ROC curve", "x": 0, "font": {"size": 15}},
+        height=340,
+        margin=MARGIN,
+        xaxis_title="False positive rate",
+        yaxis_title="True positive rate",
+        showlegend=False,
+    )
+    return figure
+
+
+def _cell(value: Any) -> str:
+    return number(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,120 @@
+"""One parameter of a layer as a widget: what it shows, and how what was typed is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from netloom.document.expression import ExpressionError, Number, names_in
+from netloom.layers import FormField
+
+Draw = Callable[[dict[str, Any]], Any]
+NUMBERS = ("int", "float", "ints")
+WANTED = {"ints": "whole numbers with commas between them", "int": "a whole number", "float": "a number"}
+
+
+def editor(field: FormField, value: Any, names: tuple[str, ...]) -> tuple[Any, Callable[[Any], Any], Draw]:
+    """What a widget shows, how its value is read back, and how it is drawn with what binds it.
+
+    `names` are the parameters of the network: where it has some, every number may be an expression over them.
+    """
+    label, text = field.label, field.description
+    if field.kind == "bool":
+        return bool(value), bool, lambda made: st.toggle(label, bool(value), help=text, **made)
+    if field.kind == "choice":
+        options = list(field.choices)
+        shown = value if value in options else options[0]
+        return shown, str, lambda made: st.selectbox(label, options, index=options.index(shown), help=text, **made)
+    if field.kind == "int" and type(value) is int and not field.optional and not names and _within(field, value):
+        low, high = int(field.minimum or 0), int(field.maximum or 2**53)
+        return value, int, lambda made: st.number_input(label, low, high, value, step=1, help=text, **made)
+    shown = write(value)
+    draw = partial(st.text_area, height=260) if "\n" in shown else st.text_input
+    return (
+        shown,
+        lambda typed: read_text(field, typed),
+        lambda made: draw(label, shown, help=_help(field, names), **made),
+    )
+
+
+def write(value: Any) -> str:
+    """A value as it stands in a text field."""
+    return "" if value is None else ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def read_text(field: FormField, typed: str) -> Any:
+    """The value that was typed for a field. An expression where a number belongs stays text, for the check to read.
+
+    Raises:
+        ValueError: it is not of the field's kind; the message is a sentence.
+    """
+    typed = typed.strip()
+    if not typed and field.optional:
+        return None
+    if field.kind not in NUMBERS:
+        return typed
+    try:
+        if field.kind == "ints":
+            return [read_number(part, whole=True) for part in _parts(typed.replace("×", ","))]
+        return read_number(typed, whole=field.kind == "int")
+    except ValueError:
+        raise ValueError(f"{field.label} takes {WANTED[field.kind]}, received {typed[:40]!r}.") from None
+
+
+def read_number(typed: str, *, whole: bool = False) -> Number | str:
+    """A number, or an expression as it was typed.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    number = _as(int, typed.replace(" ", ""))
+    if number is not None:
+        return number
+    number = _as(float, typed)
+    if number is None:
+        return _expression(typed)
+    if whole:
+        raise ValueError(f"{typed[:40]!r} is no whole number.")
+    return number
+
+
+def _as(kind: type[Number], typed: str) -> Number | None:
+    try:
+        return kind(typed)
+    except ValueError:
+        return None
+
+
+def _expression(typed: str) -> str:
+    try:
+        names_in(typed)
+    except ExpressionError as error:
+        raise ValueError(f"{error}.") from None
+    return typed.strip()
+
+
+def _parts(typed: str) -> list[str]:
+    """What stands between commas, save those within the brackets of a function; brackets around all are dropped."""
+    parts, depth = [""], 0
+    whole = typed.startswith("(") and typed.endswith(")") and "(" not in typed[1:]
+    for letter in typed[1:-1] if whole else typed:
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _within(field: FormField, value: int) -> bool:
+    return (field.minimum is None or value >= field.minimum) and (field.maximum is None or value <= field.maximum)
+
+
+def _help(field: FormField, names: tuple[str, ...]) -> str:
+    low, high = field.minimum, field.maximum
+    bounds = f" From {low:g} to {high:g}." if low is not None and high is not None and field.kind != "ints" else ""
+    maybe = f" Takes an expression as well, over {', '.join(names)}." if names and field.kind in NUMBERS else ""
+    return f"{field.description}.{bounds}{' May be empty.' if field.optional else ''}{maybe}"

@@ -1,0 +1,67 @@
+"""Taking away what a page shows: a picture as PNG or SVG and its numbers as CSV, made in the browser."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+# For st.plotly_chart: without Plotly's own buttons, since those below do what they do.
+PICTURE: dict[str, Any] = {"displayModeBar": False}
+Table = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]
+
+_HTML = '<div class="row" role="group" aria-label="Take away"></div>'
+_CSS = """
+.row { display: flex; gap: 0.15rem; justify-content: flex-end; }
+button { font: 500 0.75rem var(--st-font); letter-spacing: 0.03em; color: var(--st-text-color); background: none;
+  opacity: 0.6; border: 0; border-radius: 0.4rem; padding: 0.15rem 0.5rem; cursor: pointer; }
+button:hover { opacity: 1; background: var(--st-secondary-background-color); }
+button:focus-visible { opacity: 1; outline: 2px solid var(--st-primary-color); }
+"""
+
+
+def chart(figure: go.Figure, *, key: str, name: str, table: Table | None = None) -> None:
+    """A Plotly figure, and beneath it the buttons that take it away. `name` is what the files are called."""
+    st.plotly_chart(figure, width="stretch", key=key, config=PICTURE)
+    exports(name, key=f"{key} export", figure=key, table=table)
+
+
+def exports(name: str, *, key: str, figure: str = "", svg: str = "", table: Table | None = None) -> None:
+    """Buttons that take away the Plotly figure of the key `figure`, or the picture `svg`, and the numbers `table`."""
+    known = {"name": _filename(name), "chart": figure, "svg": svg, "csv": written(table) if table else ""}
+    _component()(key=key, data=known)
+
+
+def written(table: Table) -> str:
+    """A table of columns or of rows as CSV, whole numbers and texts as they are."""
+    rows = [dict(row) for row in table] if not isinstance(table, Mapping) else _rows(table)
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+
+
+def _filename(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name).strip("_")[:80] or "netloom"
+
+
+@cache
+def _component() -> Any:
+    # Registered when first shown, as a component cannot be registered before Streamlit runs.
+    script = files("netloom.ui.components").joinpath("figure_export.js").read_text(encoding="utf-8")
+    return st.components.v2.component("netloom_taking", html=_HTML, css=_CSS, js=script)

@@ -1,0 +1,93 @@
+"""Widgets bound to the project: what is typed becomes an edit, and what is refused is said beneath the widget."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from netloom.data import DataError, DatasetInfo, datasets, schema
+from netloom.data.preparation.project_defaults import default_training, with_defaults
+from netloom.data.preparation.settings_transfer import carried, preprocessing
+from netloom.document import Edit
+from netloom.ui.components.words import plain, told_apart
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.live import Live
+from netloom.validation.fields import field_edits
+
+
+def bound(live: Live, name: str, shown: Any, edit: Callable[[Any], Edit], *, renews: bool = False) -> dict[str, Any]:
+    """The arguments that bind a widget, one on the page of this name, to the project: its key, and what a change does.
+
+    `shown` is the value that the widget is drawn with, `edit` the edit that another one makes; it may raise a
+    ValueError with a sentence. `renews` is for edits that change what other widgets show.
+    """
+    generation = live.generation
+    own: Counter[str] = st.session_state.setdefault(f"typed {live.id}", Counter())
+    key = f"{live.id}/{generation}.{live.typed[name] - own[name]}/{name}"
+
+    def commit() -> None:
+        # Streamlit may replay this for a form that is gone: the generation tells, and so does a value that is as drawn.
+        if generation != live.generation:
+            return
+        st.session_state.pop("refusal", None)
+        value = st.session_state.get(key, shown)
+        if value == shown:
+            return
+        try:
+            live.apply(edit(value), widget=name, renews=renews)
+            own[name] += 1
+        except ValueError as error:
+            st.session_state["refusal"] = (key, str(error))
+
+    return {"key": key, "on_change": commit}
+
+
+def refused(arguments: Mapping[str, Any]) -> None:
+    """Say why the last change of the widget with these arguments was refused, if it was."""
+    key, sentence = st.session_state.get("refusal", ("", ""))
+    if key == arguments["key"]:
+        show_error(sentence)
+
+
+def choose_data(live: Live, name: str) -> None:
+    """The choice of the project's data, on the page of this name."""
+    infos = {info.name: info for info in datasets(live.store.home)}
+    labels = told_apart({"": "Choose data", **{name: info.title for name, info in infos.items()}})
+    names, chosen = ["", *infos], live.project.data.dataset
+    if chosen not in infos:
+        chosen = ""
+    st.selectbox(
+        "Data",
+        names,
+        names.index(chosen),
+        format_func=labels.__getitem__,
+        **bound(live, name, chosen, lambda value: data_edit(live, value, infos), renews=True),
+    )
+
+
+def data_edit(live: Live, name: str, infos: Mapping[str, DatasetInfo]) -> Edit:
+    """Choose data, with the objective that it asks for. How columns and fields are preprocessed is kept as far as it
+    fits, and a remark says what does not.
+
+    Inputs that read no field yet, such as those of an import, read the one that they fit.
+    """
+    # What is predicted and how rows are split goes by columns of the data that was, so the new data is asked.
+    data: dict[str, Any] = {"dataset": name, "options": {}, "split": "auto", "folds": None, "fold": 0, "gap": 0}
+    edit: Edit = {"kind": "project", "data": data}
+    if name not in infos:
+        return edit
+    before = live.project.data.model_copy(update={**data, "options": preprocessing(live.project.data.options)})
+    kept, remarks = carried(before, name, live.store.home)
+    for remark in remarks:
+        st.toast(plain(remark))
+    kept = with_defaults(kept, live.store.home)
+    data |= {name: getattr(kept, name) for name in ("options", "split", "gap", "duplicates")}
+    edit = {**edit, "training": {"objective": infos[name].task, **default_training(name, live.store.home)}}
+    try:
+        found = schema(kept, live.store.home)
+    except DataError:
+        return edit  # the page says what is wrong with the data
+    return {"kind": "batch", "edits": [edit, *field_edits(live.project, found)]}

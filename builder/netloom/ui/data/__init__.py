@@ -1,0 +1,1 @@
+"""The Data page: data sets, uploads, columns, quality and augmentation."""

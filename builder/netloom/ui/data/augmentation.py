@@ -1,0 +1,234 @@
+"""Augmentation on the data page: what is declared, with its settings, beside what the network will see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from netloom.compile import input_fields
+from netloom.data import DataError, DatasetInfo, Example, Prepared
+from netloom.data.augmentation import Augmentation, augmentations, misfit, parsed, previewed
+from netloom.document import Augment, Edit
+from netloom.layers import FormField, form
+from netloom.ui.components.charts import series_chart
+from netloom.ui.components.example_panels import painted
+from netloom.ui.components.forms import bound, refused
+from netloom.ui.components.image_urls import enlarged
+from netloom.ui.components.words import plain
+from netloom.ui.data.quality import shown_cell
+from netloom.ui.data.uploading import beginning
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.live import Live
+
+VERSIONS = 11
+ACROSS = 4
+# What most people begin with, by the kind of the first field.
+USUAL = {
+    "image": ("crop", "rotate", "cutout"),
+    "sequence": ("jitter", "scaling", "time_shift"),
+    "tokens": ("token_dropout",),
+    "vector": ("jitter", "mixup"),
+}
+
+
+def augmenting(live: Live | None, info: DatasetInfo, data: Prepared) -> None:
+    """What is declared and what it does, for the project that uses this data."""
+    if live is None or live.project.data.dataset != info.name:
+        with st.container(border=True):
+            st.markdown(":material/auto_awesome: **Augmentation makes a few examples go further**")
+            st.caption(
+                "Training rows are changed a little, at random, each time they are seen: mirrored, moved, noisier. "
+                f"{beginning(info)}, and declare it here; the project remembers it."
+            )
+        return
+    names = _fields(live, data)
+    left, right = st.columns([1, 1.7], gap="large")
+    with left:
+        _declared(live, data, names)
+    with right:
+        _preview(live, data, names)
+
+
+def augmented(live: Live) -> None:
+    """One line on the train page: which random changes training rows go through."""
+    known, declared = augmentations(), live.project.training.augment
+    if declared:
+        titles = ", ".join(known[one.kind].title.lower() if one.kind in known else one.kind for one in declared)
+        st.caption(f":material/auto_awesome: Training rows are varied: {plain(titles)}. Set under Data, Augment.")
+
+
+def _fields(live: Live, data: Prepared) -> list[str]:
+    """The fields that the network reads; before it reads any of this data, all."""
+    there = [field.name for field in data.schema.inputs]
+    return [name for name in input_fields(live.project) if name in there] or there
+
+
+def _declared(live: Live, data: Prepared, names: list[str]) -> None:
+    declared = live.project.training.augment
+    fitting = [kind for kind in augmentations() if not misfit(Augment(kind=kind), data.schema, names)]
+    if not fitting and not declared:
+        st.info("There is no augmentation for what this network reads.")
+        return
+    _add(live, fitting, [one.kind for one in declared], data.schema.inputs[0].kind)
+    for place, one in enumerate(declared):
+        with st.container(border=True):
+            _one(live, data, names, place, one)
+    if declared:
+        st.caption("They happen in this order, to training rows alone; nothing that is measured or predicted changes.")
+
+
+def _add(live: Live, fitting: list[str], there: list[str], kind: str) -> None:
+    known = augmentations()
+    choices = [name for name in fitting if name not in there]
+    if choices:
+        shown = bound(live, "augment/add", None, lambda name: _edit(live, [*_all(live), {"kind": name}]), renews=True)
+        st.selectbox(
+            "Add an augmentation",
+            choices,
+            index=None,
+            format_func=lambda name: f"{known[name].title} — {known[name].summary}",
+            placeholder="Choose what may happen to a training row",
+            **shown,
+        )
+    usual = [name for name in USUAL.get(kind, ()) if name in fitting]
+    if not there and usual:
+        titles = ", ".join(known[name].title.lower() for name in usual)
+        if st.button("Begin with the usual", icon=":material/auto_awesome:", help=f"Adds {titles}"):
+            live.apply(_edit(live, [{"kind": name} for name in usual]))
+            st.rerun()
+
+
+def _one(live: Live, data: Prepared, names: list[str], place: int, one: Augment) -> None:
+    title, remove = st.columns([5, 1], vertical_alignment="center")
+    kind = augmentations().get(one.kind)
+    title.markdown(f"**{plain(kind.title if kind else one.kind)}**")
+    if remove.button("", icon=":material/close:", key=f"remove {live.generation} {place}", help="Take it away"):
+        live.apply(_edit(live, [other for number, other in enumerate(_all(live)) if number != place]))
+        st.rerun()
+    try:
+        problem = misfit(one, data.schema, names)
+        settings = parsed(one)
+    except DataError as error:
+        show_error(error)
+        return
+    if problem:
+        show_error(problem)
+    title.caption(plain(settings.summary))
+    for field in form(type(settings)):
+        _setting(live, place, one, settings, field)
+
+
+def _setting(live: Live, place: int, one: Augment, settings: Augmentation, field: FormField) -> None:
+    """A parameter as a slider or a choice."""
+    value = getattr(settings, field.name)
+    made = bound(
+        live, f"augment/{place}/{one.kind}/{field.name}", value, lambda new: _set(live, place, field.name, new)
+    )
+    text = f"{field.description}."
+    if field.kind == "choice":
+        st.selectbox(field.label, field.choices, field.choices.index(value), help=text, **made)
+    else:
+        low, high = field.minimum or 0.0, field.maximum or 1.0
+        if field.kind == "int":
+            st.slider(field.label, int(low), int(high), int(value), help=text, **made)
+        else:
+            step = 0.01 if high <= 2 else 0.1 if high <= 10 else 1.0
+            first = low + step if field.exclusive_minimum else low
+            st.slider(field.label, float(min(first, value)), float(high), float(value), step, help=text, **made)
+    refused(made)
+
+
+def _set(live: Live, place: int, name: str, value: Any) -> Edit:
+    """The edit that sets one parameter, checked as the catalogue declares it.
+
+    Raises:
+        DataError: it is out of bounds.
+    """
+    every = _all(live)
+    one = {**every[place], "params": {**every[place]["params"], name: value}}
+    parsed(Augment.model_validate(one))
+    return _edit(live, [*every[:place], one, *every[place + 1 :]])
+
+
+def _all(live: Live) -> list[dict[str, Any]]:
+    return [one.model_dump(mode="json") for one in live.project.training.augment]
+
+
+def _edit(live: Live, every: list[dict[str, Any]]) -> Edit:
+    return {"kind": "project", "training": {"augment": every}}
+
+
+def _preview(live: Live, data: Prepared, names: list[str]) -> None:
+    train = data.split["train"]
+    declared = live.project.training.augment
+    one, two = st.columns([3, 1], vertical_alignment="bottom")
+    place = one.slider("Training example", 1, len(train), 1, key=f"augment row {data.fingerprint[:8]}") - 1
+    seed = st.session_state.get("augment seed", 0)
+    if declared and two.button("Others", icon=":material/casino:", width="stretch", help="Draw again"):
+        seed = st.session_state["augment seed"] = seed + 1
+    row = int(train[place])
+    example = data.example(row)
+    if not declared:
+        st.caption("The network sees every training example as it is. Add an augmentation to see what it does.")
+        with st.columns(ACROSS if example.image is not None else 1)[0]:
+            _show(example, "", 0)
+        return
+    try:
+        versions = previewed(data, names, declared, row, VERSIONS, seed)
+    except DataError as error:
+        show_error(error)
+        return
+    shown = [(example, ""), *versions]
+    if example.text:
+        _texts(shown)
+        return
+    if example.image is None and not example.images and example.series is None:
+        _tables(shown)
+        return
+    for start in range(0, len(shown), ACROSS):
+        for offset, column in enumerate(st.columns(ACROSS)):
+            if start + offset < len(shown):
+                with column:
+                    _show(*shown[start + offset], start + offset)
+    st.caption(f"Row {row} ({plain(example.target[:60])}) as it is, then {VERSIONS} times as the network will see it.")
+
+
+def _show(example: Example, note: str, place: int) -> None:
+    pictures = list(example.images.values()) if len(example.images) > 1 else [example.image]
+    if pictures[0] is not None:
+        if example.mask is not None:
+            pictures.append(painted(example.mask))
+        for column, picture in zip(st.columns(len(pictures)), pictures, strict=True):
+            column.image(enlarged(picture), width="stretch")
+    elif example.series is not None:
+        chart = series_chart(example.series, small=True)
+        st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=f"augmented {place}")
+    elif example.text:
+        st.markdown(plain(example.text))
+    elif example.columns:
+        _tables([(example, note)])
+    if note:
+        st.caption(plain(note))
+
+
+def _texts(shown: list[tuple[Example, str]]) -> None:
+    lines = [
+        {"": "as it is" if not place else f"version {place}", "text": example.text}
+        for place, (example, _) in enumerate(shown)
+    ]
+    st.dataframe(lines, hide_index=True, height="content")
+
+
+def _tables(shown: list[tuple[Example, str]]) -> None:
+    """Columns down, versions across."""
+    names = list(shown[0][0].columns)[:30]
+    lines: list[Mapping[str, str]] = []
+    for name in names:
+        line = {"column": name}
+        for place, (example, _) in enumerate(shown[:6]):
+            value = example.columns.get(name)
+            line["as it is" if not place else str(place)] = shown_cell(value)
+        lines.append(line)
+    st.dataframe(lines, hide_index=True)

@@ -1,0 +1,211 @@
+"""The data page: every dataset, what is in it, what is wrong with it, and how the project reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Literal
+
+import streamlit as st
+
+from netloom.data import DataError, DatasetInfo, Prepared, Quality, datasets, prepare, remove, statistics
+from netloom.data.preparation.project_defaults import default_choice
+from netloom.data.quality.dataset_card import card, findings, markdown, summary
+from netloom.document import DataChoice
+from netloom.store import Store
+from netloom.ui.components.charts import class_chart
+from netloom.ui.components.forms import data_edit
+from netloom.ui.components.words import plain, told_apart
+from netloom.ui.data.augmentation import augmenting
+from netloom.ui.data.quality import quality, reported, shown_cell
+from netloom.ui.data.schema_editor import data_schema
+from netloom.ui.data.uploading import start_network, upload
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.live import Live
+from netloom.ui.train.results import preview, varied
+
+# The sections, with what each is for.
+LOOK, COLUMNS, QUALITY, AUGMENT, CARD = "Look", "Columns", "Quality", "Augment", "Card"
+SECTIONS = {
+    LOOK: ":material/visibility: Look",
+    COLUMNS: ":material/view_column: Columns",
+    QUALITY: ":material/fact_check: Quality",
+    AUGMENT: ":material/auto_awesome: Augment",
+    CARD: ":material/badge: Card",
+}
+PURPOSES = {
+    LOOK: "How many rows there are, of which classes, and what they look like.",
+    COLUMNS: "What each column is, how it is prepared, and how rows are split.",
+    QUALITY: "What is wrong with this data, and how to mend it.",
+    AUGMENT: "Random changes that make a few training rows go further.",
+    CARD: "This data on one page, to take along.",
+}
+ROWS, REMARKS = 60, 3  # that are shown at a glance
+
+
+def datapage(store: Store, live: Live | None) -> None:
+    """Everything on the data page."""
+    # What people brought comes first.
+    infos = {info.name: info for info in sorted(datasets(store.home), key=lambda info: info.builtin)}
+    left, right = st.columns([1, 2.9], gap="large")
+    with left:
+        upload(store)
+        name = _chosen(infos, live.project.data.dataset if live else "")
+    with right:
+        _dataset(store, live, infos[name])
+
+
+def _chosen(infos: Mapping[str, DatasetInfo], used: str) -> str:
+    """The dataset that people pick in the list, or that another part of the app asked for since."""
+    state, names = st.session_state, list(infos)
+    asked = state.get("dataset", used)
+    if state.get("datasets") not in infos or asked != state.get("dataset shown"):
+        state["datasets"] = asked if asked in infos else names[0]
+    labels = told_apart({key: info.title for key, info in infos.items()})
+    name: str = st.radio(
+        "Datasets",
+        names,
+        format_func=lambda key: plain(labels[key]) + (" :material/check_circle:" if key == used else ""),
+        key="datasets",
+    )
+    state["dataset"] = state["dataset shown"] = name
+    return name
+
+
+def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
+    used = live is not None and live.project.data.dataset == info.name
+    choice = live.project.data if live and used else default_choice(info.name, store.home)
+    title, use = st.columns([1, 1.7], vertical_alignment="top")
+    with title:
+        st.subheader(plain(info.title), anchor=False)
+        told = st.empty()
+    with use.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        _use(store, live, info)
+    try:
+        data = prepare(choice, store.home)
+    except DataError as error:
+        show_error(error, icon=":material/report:")
+        data = None
+    told.caption(plain(summary(info, data, choice) if data else info.summary))
+    section = st.segmented_control(
+        "Section", list(SECTIONS), default=LOOK, format_func=SECTIONS.__getitem__, key="data section",
+        label_visibility="collapsed",
+    ) or LOOK  # fmt: skip
+    st.caption(PURPOSES[section])
+    if section == COLUMNS:
+        data_schema(store, live, info, data)
+    elif data is None:
+        st.info("There is nothing to show until the data can be read. Its columns can be changed in Columns.")
+    elif section == QUALITY:
+        quality(store, live, info, choice, data)
+    elif section == AUGMENT:
+        augmenting(live, info, data)
+    elif section == CARD:
+        _card(store, info, choice, data)
+    else:
+        _look(data, choice)
+
+
+def _look(data: Prepared, choice: DataChoice) -> None:
+    found = statistics(data, choice)
+    _counts(found)
+    _remarks(found.remarks[len(data.warnings) :], data.warnings)
+    fields = " · ".join(f"Field `{field.name}`: {field.kind}, shape {field.shape}" for field in data.schema.inputs)
+    st.caption(f"{fields} · predicts {plain(data.schema.target.name)}")
+    if _in_a_table(data):
+        st.dataframe(_table(data), hide_index=True, height=320)
+    else:
+        preview(data)
+    if found.classes:
+        st.plotly_chart(class_chart(found.classes), width="stretch", config={"displayModeBar": False})
+    if found.columns:
+        st.dataframe(found.columns, hide_index=True, placeholder="")
+
+
+def _remarks(found: list[str], notes: list[str]) -> None:
+    """The first of what is remarkable: what was found, all of which has a section of its own with its mends, and what
+    was noted as the data was read."""
+    remarks = [*found, *notes]
+    if not remarks:
+        return
+    bullet = "- " if len(remarks) > 1 else ""
+    lines = [f"{bullet}{plain(remark)}" for remark in remarks[:REMARKS]]
+    more = len(remarks) - REMARKS
+    if found:
+        rest = f"{more} more, and how to mend it: " if more > 0 else "How to mend it: "
+        lines += ["", f"{rest}see **Quality**."]
+    elif more > 0:
+        lines += ["", f"{more} more stand on the **Card**."]
+    st.warning("\n".join(lines), icon=":material/warning:")
+
+
+def _in_a_table(data: Prepared) -> bool:
+    """Whether rows are best seen below each other: columns, and texts that stand for one class or number."""
+    example = data.example(0)
+    plainly = data.schema.target.kind in ("class", "number") and not example.tags
+    return example.image is None and bool(example.columns or (example.text and plainly))
+
+
+def _table(data: Prepared) -> list[dict[str, str]]:
+    """A few rows, the target before all else."""
+    target = data.schema.target.name
+    lines = []
+    for row in varied(data, ROWS):
+        example = data.example(row)
+        cells = {name: shown_cell(value) for name, value in example.columns.items()} or {"text": example.text[:400]}
+        lines.append({f"{target} →" if target in cells else target: example.target[:80], **cells})
+    return lines
+
+
+def _counts(found: Quality) -> None:
+    columns = st.columns(4)
+    columns[0].metric("Rows", f"{found.rows:,}", border=True)
+    for column, (name, rows) in zip(columns[1:], found.splits.items(), strict=True):
+        column.metric(name.capitalize(), f"{rows:,}", border=True)
+
+
+def _card(store: Store, info: DatasetInfo, choice: DataChoice, data: Prepared) -> None:
+    made = card(info, data, choice, findings(reported(store, choice, data)))
+    text = markdown(made)
+    name = "".join(letter if letter.isalnum() else "_" for letter in info.title)[:60] or "data"
+    one, two, _ = st.columns([1, 1, 1.5])
+    plainly = json.dumps(made, indent=1, ensure_ascii=False, default=str)
+    one.download_button("Markdown", text, f"{name}.md", "text/markdown", icon=":material/download:", width="stretch")
+    two.download_button(
+        "JSON", plainly, f"{name}.json", "application/json", icon=":material/download:", width="stretch"
+    )
+    with st.container(border=True):
+        st.markdown(text.replace("\n## ", "\n##### ").replace("# ", "#### ", 1))
+
+
+def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
+    used = live is not None and live.project.data.dataset == info.name
+    if live and used:
+        st.markdown(f":green-badge[:material/check: Used by {plain(_short(live.project.name))}]")
+    # What people brought has a better beginning than an open project that was made for other data.
+    elif live and st.button(f"Use it in {plain(_short(live.project.name))}", type=_weight(info.builtin)):
+        live.apply(data_edit(live, info.name, {info.name: info}))
+        st.switch_page("pages/design.py")
+    if info.builtin:
+        return
+    start_network(store, info, used=used)
+    with st.popover("", icon=":material/delete:", help="Delete this data"):
+        st.markdown(f"**Delete {plain(info.title)}?**")
+        st.caption("Projects that use it can be opened still, but not trained until the file is added again.")
+        if st.button("Delete it", icon=":material/delete:", width="stretch"):
+            from netloom.ui.explain import comparison, page
+
+            remove(info.name, store.home)
+            # Runs that were loaded with it would keep its files allocated.
+            page.forget_loaded()
+            comparison.forget_loaded()
+            st.session_state.pop("dataset", None)
+            st.rerun()
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 18 else f"{name[:17]}…"  # so that the row of buttons fits 1024 pixels
+
+
+def _weight(first: bool) -> Literal["primary", "secondary"]:
+    return "primary" if first else "secondary"

@@ -1,0 +1,41 @@
+"""How inputs are prepared: chosen beside the data, as an imported network may have been trained on others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from netloom.data.preparation.default_preprocessing import IMPORTED, PREPARATIONS, kinds_of, told
+from netloom.document import Edit
+from netloom.ui.components.forms import bound, refused
+from netloom.ui.shell.live import Live
+
+
+def preparation(live: Live) -> None:
+    """The choice for all numbers and pixels, and what it comes to; nothing where the data has none."""
+    if not live.project.data.dataset or live.data_problem():
+        return
+    sentence = told(live.project.data.prepare, kinds_of(live.schema()))
+    if not sentence:
+        return
+    current: Any = live.project.data.prepare
+    labels: dict[Any, str] = {**PREPARATIONS}
+    shown = current if isinstance(current, str) else IMPORTED
+    labels |= {} if isinstance(current, str) else {IMPORTED: IMPORTED}
+
+    def change(value: str) -> Edit:
+        return {"kind": "project", "data": {"prepare": value}}
+
+    made = bound(live, "training/prepare", shown, change, renews=True)
+    st.selectbox(
+        "Input preparation",
+        list(labels),
+        list(labels).index(shown),
+        format_func=labels.__getitem__,
+        help="What is done to numbers and pixels before the network sees them. Change it where an imported network was "
+        "trained on inputs that were prepared otherwise; single columns and fields are set on the Data page.",
+        **made,
+    )
+    refused(made)
+    st.caption(sentence)

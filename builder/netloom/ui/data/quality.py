@@ -1,0 +1,310 @@
+"""The quality report on the data page: each finding in a sentence, with what to look at and its mend."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from netloom.core.text import number
+from netloom.data import DataError, DatasetInfo, Prepared, schema
+from netloom.data.preparation.project_defaults import default_data, default_training, settle, take_back
+from netloom.data.quality import Finding, Plot, Report, report
+from netloom.document import DataChoice, Edit
+from netloom.store import Store
+from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION, series_chart
+from netloom.ui.components.image_urls import enlarged
+from netloom.ui.components.words import plain
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.live import Live
+from netloom.validation.fields import reading_edits
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+KEPT = 40  # reports of this server
+ACROSS = 6
+SIGNS = {
+    "error": (":red[:material/error:]", "makes results untrue", "make results untrue"),
+    "warning": (":orange[:material/warning:]", "may harm training", "may harm training"),
+    "hint": (":blue[:material/info:]", "good to know", "good to know"),
+}
+
+
+def quality(store: Store, live: Live | None, info: DatasetInfo, choice: DataChoice, data: Prepared) -> None:
+    """The report on the data that is shown. It is made when somebody looks at it, and kept."""
+    found = reported(store, choice, data)
+    used = live if live and live.project.data.dataset == info.name else None
+    _verdict(found)
+    _mended(used)
+    if used is None:
+        _settled(store, info)
+        if any(one.fix for one in found.findings):
+            st.caption("One click makes each of these fixes for new projects; the file itself stays as it is.")
+    for place, finding in enumerate(found.findings):
+        _finding(store, used, info, data, finding, place)
+    with st.expander(f"What was looked for ({len(found.checked)})", icon=":material/checklist:"):
+        st.markdown("\n".join(f"- {title}" for title in found.checked))
+        if found.looked_at < found.rows:
+            st.caption(
+                f"A sample of {found.looked_at:,} of the {found.rows:,} rows was looked at; counts are of the sample."
+            )
+        st.caption(f"Took {found.elapsed_s:.1f} s.")
+
+
+@st.cache_resource(show_spinner=False)
+def _reports() -> dict[str, Report]:
+    """The last reports of this server, by what they are about."""
+    return {}
+
+
+def reported(store: Store, choice: DataChoice, data: Prepared) -> Report:
+    """The report, made now unless it is known, with its progress on the page meanwhile."""
+    known = _reports()
+    key = hashlib.sha256(f"{data.fingerprint} {choice.model_dump_json()}".encode()).hexdigest()
+    if key not in known:
+        bar = st.progress(0.0, "Looking at the data …")
+
+        def progress(share: float, title: str) -> None:
+            bar.progress(share, f"Looking for: {title}")
+
+        made = report(data, choice, store.home, progress=progress)
+        bar.empty()
+        while len(known) >= KEPT:
+            known.pop(next(iter(known)), None)
+        known[key] = made
+    return known[key]
+
+
+def _verdict(found: Report) -> None:
+    counts = {severity: sum(one.severity == severity for one in found.findings) for severity in SIGNS}
+    if not found.findings:
+        st.success(
+            f"Nothing found in {found.looked_at:,} rows. {len(found.checked)} things were looked for.",
+            icon=":material/check_circle:",
+        )
+        return
+    parts = []
+    for severity, (sign, one, many) in SIGNS.items():
+        if counts[severity]:
+            parts.append(f"{sign} **{counts[severity]}** {one if counts[severity] == 1 else many}")
+    st.markdown(" &nbsp;&nbsp; ".join(parts))
+
+
+def _mended(live: Live | None) -> None:
+    """What the last click mended, and the way back."""
+    mended = st.session_state.get("mended")
+    if live is None or mended is None or mended[:2] != (live.id, live.view.state.revision):
+        return
+    left, right = st.columns([5, 1], vertical_alignment="center")
+    left.success(f"Done: {plain(mended[2])}.", icon=":material/check:")
+    if right.button("Undo", icon=":material/undo:", width="stretch"):
+        live.apply({"kind": "undo"})
+        st.session_state.pop("mended", None)
+        st.rerun()
+
+
+def _settled(store: Store, info: DatasetInfo) -> None:
+    """That new projects take over fixes which were made before any used this data, and the way back."""
+    if not default_data(info.name, store.home) and not default_training(info.name, store.home):
+        return
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    left.success("New projects with this data take over the fixes that were made here.", icon=":material/check:")
+    if right.button("Take them back", icon=":material/undo:", width="stretch"):
+        take_back(info.name, store.home)
+        st.rerun()
+
+
+def _finding(store: Store, live: Live | None, info: DatasetInfo, data: Prepared, finding: Finding, place: int) -> None:
+    with st.container(border=True):
+        left, right = st.columns([2.3, 1], vertical_alignment="center")
+        left.markdown(f"{SIGNS[finding.severity][0]} &nbsp;**{plain(finding.message)}**")
+        if finding.advice:
+            left.caption(plain(finding.advice))
+        if finding.fix is not None:
+            with right:
+                _fix(store, live, info, finding, place)
+        if finding.plot or finding.rows or finding.pairs:
+            with st.expander("Look", icon=":material/search:", expanded=place == 0):
+                if finding.plot:
+                    chart = plot_chart(finding.plot)
+                    st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=f"plot {place}")
+                _rows(data, finding, place)
+                if finding.method:
+                    st.caption(plain(finding.method))
+
+
+def _fix(store: Store, live: Live | None, info: DatasetInfo, finding: Finding, place: int) -> None:
+    if finding.fix is None:
+        return
+    made: dict[str, Any] = {"width": "stretch", "key": f"mend {finding.code} {place}", "icon": ":material/build:"}
+    title = plain(finding.fix.title)
+    if live is None:
+        _fix_for_all(store, info, title, finding, made)
+        return
+    if _is_made(live, finding.fix.edit):
+        made["icon"] = ":material/check:"
+        st.button(title, disabled=True, help="Made already; the Train page takes it back.", **made)
+    elif st.button(title, **made):
+        try:
+            live.apply(data_change(store, live, finding.fix.edit))
+        except ValueError as error:
+            show_error(error)
+        else:
+            st.session_state["mended"] = (live.id, live.view.state.revision, finding.fix.title)
+            st.rerun()
+
+
+def _fix_for_all(store: Store, info: DatasetInfo, title: str, finding: Finding, made: dict[str, Any]) -> None:
+    """The fix of a finding in data that the open project does not use: new projects take it over."""
+    edit = finding.fix.edit if finding.fix is not None else {}
+    training = default_training(info.name, store.home)
+    if "data" not in edit and all(training.get(name) == value for name, value in edit.get("training", {}).items()):
+        st.button(
+            title, disabled=True, help="New projects take it over already.", **{**made, "icon": ":material/check:"}
+        )
+    elif st.button(title, help="New projects with this data take it over.", **made):
+        try:
+            settle(info.name, edit, store.home)
+        except ValueError as error:
+            show_error(error)
+        else:
+            st.rerun()
+
+
+def _is_made(live: Live, edit: Edit) -> bool:
+    """Whether training is set as a mend would set it: the data stays as it is, so it is still found."""
+    training = live.project.training.model_dump(mode="json")
+    asked = edit.get("training", {})
+    return bool(asked) and all(training.get(name) == value for name, value in asked.items())
+
+
+def data_change(store: Store, live: Live, edit: Edit) -> Edit:
+    """A change of the data with what follows of it: Inputs take the shapes that its fields have then.
+
+    Raises:
+        DataError: the data cannot be read so.
+    """
+    if "data" not in edit:
+        return edit
+    choice = DataChoice.model_validate({**live.project.data.model_dump(mode="json"), **edit["data"]})
+    after = schema(choice, store.home)
+    return {"kind": "batch", "edits": [edit, *(reading_edits(live.project, after) if after else ())]}
+
+
+def _rows(data: Prepared, finding: Finding, place: int) -> None:
+    """The rows to look at: pictures side by side, everything else in a table."""
+    notes = finding.notes
+    if finding.pairs:
+        _pairs(data, finding.pairs, notes)
+        return
+    if not finding.rows:
+        return
+    examples = [data.example(row) for row in finding.rows]
+    if examples[0].image is not None:
+        for start in range(0, min(len(examples), 2 * ACROSS), ACROSS):
+            for offset, column in enumerate(st.columns(ACROSS)):
+                if start + offset < len(examples):
+                    example = examples[start + offset]
+                    column.image(enlarged(example.image), width="stretch")
+                    column.caption(plain(_word(notes, start + offset) or f"Row {example.row}"))
+        return
+    if examples[0].series is not None:
+        for offset, (column, example) in enumerate(zip(st.columns(3), examples[:3], strict=False)):
+            chart = series_chart(example.series, small=True)
+            key = f"odd {place} {offset}"
+            column.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=key)
+            column.caption(plain(_word(notes, offset) or f"Row {example.row}"))
+        return
+    lines = []
+    for offset, example in enumerate(examples):
+        note = {"": _word(notes, offset)} if notes else {}
+        lines.append({"row": example.row, **note, **_cells(data, example.row, finding.columns)})
+    st.dataframe(lines, hide_index=True)
+
+
+def _pairs(data: Prepared, pairs: Sequence[tuple[int, int]], notes: Sequence[str]) -> None:
+    if data.example(pairs[0][0]).image is not None:
+        for start in range(0, min(len(pairs), 8), 4):
+            for offset, column in enumerate(st.columns(4)):
+                if start + offset < len(pairs):
+                    pair = pairs[start + offset]
+                    with column.container(border=True):
+                        for half, row in zip(st.columns(2), pair, strict=True):
+                            half.image(enlarged(data.example(row).image), width="stretch")
+                        st.caption(plain(f"Rows {pair[0]} and {pair[1]} {_word(notes, start + offset)}"))
+        return
+    lines = []
+    for offset, pair in enumerate(pairs):
+        for row in pair:
+            note = {"": _word(notes, offset)} if notes else {}
+            lines.append({"pair": offset + 1, "row": row, "part": _part(data, row), **note, **_cells(data, row, ())})
+    st.dataframe(lines, hide_index=True)
+
+
+def _part(data: Prepared, row: int) -> str:
+    return next((name for name, rows in data.split.items() if bool((rows == row).any())), "")
+
+
+def _cells(data: Prepared, row: int, first: Sequence[str]) -> dict[str, str]:
+    """What a row holds, a few columns of it, those that matter first."""
+    example = data.example(row)
+    if example.text:
+        return {"text": example.text[:300], data.schema.target.name: example.target[:80]}
+    names = [*(name for name in first if name in example.columns), *example.columns]
+    shown = {name: example.columns[name] for name in list(dict.fromkeys(names))[:12]}
+    return {
+        **{name: shown_cell(value) for name, value in shown.items()},
+        data.schema.target.name: example.target[:80],
+    }
+
+
+def shown_cell(value: Any) -> str:
+    """A cell as people read it."""
+    return number(value, 5) if isinstance(value, float) else "" if value is None else str(value)
+
+
+def _word(notes: Sequence[str], place: int) -> str:
+    return notes[place] if place < len(notes) else ""
+
+
+def plot_chart(plot: Plot) -> go.Figure:
+    """The numbers of a finding, drawn."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    tones = (TRAIN, VALIDATION)
+    if plot.kind == "matrix":
+        names = [name[:24] for name in plot.names]
+        scale = [[0, "rgba(99,102,241,0.04)"], [1, "rgba(99,102,241,1)"]]
+        values = next(iter(plot.series.values()))
+        figure.add_heatmap(z=values, x=names, y=names, colorscale=scale, zmin=0, zmax=1, showscale=False)
+        figure.update_xaxes(type="category", showgrid=False)
+        figure.update_yaxes(type="category", showgrid=False, autorange="reversed")
+    elif plot.kind == "bars":
+        names = [name if len(name) <= 18 else f"{name[:17]}…" for name in plot.names]
+        for tone, (name, values) in zip(tones, plot.series.items(), strict=False):
+            figure.add_bar(x=names, y=values, name=name, marker_color=tone)
+        figure.update_layout(yaxis_title=plot.axis, barmode="group")
+        figure.update_xaxes(type="category")
+    else:
+        middles = [(low + high) / 2 for low, high in zip(plot.edges, plot.edges[1:], strict=False)]
+        for tone, (name, values) in zip(tones, plot.series.items(), strict=False):
+            figure.add_bar(x=middles, y=values, name=name, marker_color=tone, opacity=0.7)
+        split = "training" in plot.series
+        figure.update_layout(barmode="overlay" if split else "stack", bargap=0.02, xaxis_title=plot.axis)
+        if not split:
+            figure.update_yaxes(type="log")  # a single value far out must be seen beside thousands
+    height = max(280, min(620, 60 + 22 * len(plot.names))) if plot.kind == "matrix" else 240
+    figure.update_layout(
+        height=height,
+        margin={**MARGIN, "t": 10},
+        showlegend=len(plot.series) > 1,
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    )
+    return figure
+
+
+__all__ = ["DataError", "data_change", "plot_chart", "quality", "reported", "shown_cell"]

@@ -1,0 +1,424 @@
+"""The schema on the data page: kind, role and preparation of each column, of each field, and how rows are split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import streamlit as st
+
+from netloom.data import DataError, DatasetInfo, Prepared
+from netloom.data.multi_field import Several
+from netloom.data.preparation.applied_settings import taken
+from netloom.data.preparation.column_settings import COLUMNS, FIELDS, ColumnKind, Part, Role
+from netloom.data.preparation.default_preprocessing import IMPORTED, scale_of
+from netloom.data.preparation.fitting import BPE_VOCABULARY, BUCKETS, LENGTH_LIMIT, VOCABULARY_LIMIT
+from netloom.data.preparation.label_aliases import aliases_of
+from netloom.data.preparation.project_defaults import default_choice
+from netloom.data.quality.overview import Column, columns
+from netloom.data.raw_dataset import Images, Series, Texts
+from netloom.data.splits.split import method_of
+from netloom.document import DataChoice, Edit
+from netloom.store import Store
+from netloom.ui.components.forms import bound, refused
+from netloom.ui.components.words import plain
+from netloom.ui.data.spectrogram import read_as
+from netloom.ui.data.target_picker import LABELS, SEVERAL, reading_edit, targeting, targets_of
+from netloom.ui.data.uploading import beginning
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.live import Live
+
+_KINDS, _ROLES, _PARTS = get_args(ColumnKind), get_args(Role), get_args(Part)
+_SCALES = {
+    "Standardised": "standard", "Min to max": "minmax", "Quantiles, even": "quantile", "Quantiles, normal": "normal",
+    "log(1 + x)": "log1p", "log(1 + x), standardised": "log_standard", "As it is": "none",
+}  # fmt: skip
+_CODES = {"One-hot": "onehot", "Hashed": "hash", "Numbers, shared field": "index", "Numbers, own field": "own"}
+_TOKENS = {"Words": "words", "Byte pairs": "bpe", "Letters": "characters"}
+_PREPARED = {
+    **{label: ("scale", value) for label, value in _SCALES.items()},
+    **{label: ("encode", value) for label, value in _CODES.items()},
+    **{label: ("tokens", value) for label, value in _TOKENS.items()},
+}
+_FILLED = {"Median": "median", "Mean": "mean", "Most frequent": "most_frequent", "Constant": "constant"}
+_OWN = "Own category"
+_NORMALISED = {
+    "Over all": "dataset", "Channel by channel": "channel", "From 0 to 1": "unit", "As they are": "none",
+}  # fmt: skip
+_SPLITS = {
+    "auto": "As the data asks", "random": "By chance", "stratified": "Stratified", "group": "By group",
+    "time": "By time", "given": "As given",
+}  # fmt: skip
+_SHOWN = 8  # labels that are treated as others
+_GIVEN = "The data says which rows these are"
+
+
+def data_schema(store: Store, live: Live | None, info: DatasetInfo, data: Prepared | None) -> None:
+    """The columns of the data that is shown, and where the project uses it, the way to change what they mean."""
+    used = live if live and live.project.data.dataset == info.name else None
+    choice = used.project.data if used else default_choice(info.name, store.home)
+    try:
+        found = columns(choice, store.home)
+    except DataError as error:
+        show_error(error)
+        if used and COLUMNS in choice.options and st.button("Take back what was set for columns"):
+            used.apply(reading_edit(used, {"options": _without(choice.options, COLUMNS)}))
+            st.rerun()
+        return
+    if found:
+        _table(used, found)
+    _alias_notes(choice)
+    if used is None:
+        if data is not None and not found:
+            st.dataframe(_read_as(data), hide_index=True, width="stretch")
+        what = "kinds, roles and preparation" if found else "how it is prepared"
+        st.caption(f"{beginning(info)}, and {what} can be changed here, and how rows are split.")
+        return
+    if found:
+        if not info.builtin:
+            targeting(used, found)
+        _details(used, found)
+    if data is not None:
+        _fields(used, data, info)
+    _split(used, data)
+
+
+def _alias_notes(choice: DataChoice) -> None:
+    """Labels that are treated as others."""
+    said: Any = choice.options.get(COLUMNS)
+    for name, aliases in aliases_of(said if isinstance(said, dict) else {}).items():
+        shown = ", ".join(f"{plain(one)} as {plain(other)}" for one, other in list(aliases.items())[:_SHOWN])
+        more = f", and {len(aliases) - _SHOWN:,} more" if len(aliases) > _SHOWN else ""
+        st.caption(f"In {plain(name)}, treated as the same: {shown}{more}.")
+
+
+def _read_as(data: Prepared) -> list[dict[str, Any]]:
+    """What the network is given and what it is to tell, of data that has no columns."""
+    target = data.schema.target
+    fields = [(field.name, "input", field.kind, field.shape) for field in data.schema.inputs]
+    return [
+        {"Field": name, "Role": role, "Kind": kind.replace("_", " "), "Shape": " × ".join(map(str, shape)) or "1"}
+        for name, role, kind, shape in [*fields, (target.name, "target", target.kind, target.shape)]
+    ]
+
+
+def _table(live: Live | None, found: list[Column]) -> None:
+    """All columns; where there is a project, an editor of them."""
+    scale = scale_of(live.project.data.prepare if live else "standardize")
+    rows = [_row(column, scale) for column in found]
+    if live is None:
+        st.dataframe(rows, hide_index=True, width="stretch", height=_height(found), placeholder="")
+        return
+    key = f"{live.id}/{live.generation}/columns/{st.session_state.get('columns shown', 0)}"
+
+    def commit() -> None:
+        edited: dict[Any, dict[str, Any]] = (st.session_state.get(key) or {}).get("edited_rows", {})
+        changes = {found[int(place)].name: change for place, change in edited.items() if change}
+        if changes:
+            _apply(live, _changed(live, found, changes))
+
+    choice, text = st.column_config.SelectboxColumn, st.column_config.TextColumn
+    st.data_editor(
+        rows,
+        key=key,
+        on_change=commit,
+        hide_index=True,
+        width="stretch",
+        height=_height(found),
+        num_rows="fixed",
+        placeholder="",
+        disabled=["Column", "Missing", "Distinct", "Values"],
+        column_config={
+            "Column": text(pinned=True, width=120),
+            "Kind": choice(options=list(_KINDS), required=True, width="small", help="What its cells are read as"),
+            "Role": choice(
+                options=list(_ROLES),
+                required=True,
+                width="small",
+                help="Input: learned from. Target: to be predicted. Group: rows that stay together in a split. "
+                "Weight: how much a row counts in the loss, and there alone: every measure counts each row once. "
+                "Time: what came before what. Split: train, validation or test.",
+            ),
+            "Missing": st.column_config.NumberColumn(width="small", help="Rows without a value"),
+            "Values": text(help="From the least to the greatest, or the commonest"),
+            "Prepared": choice(options=list(_PREPARED), help="How numbers are scaled, categories and texts encoded"),
+            "Missing becomes": choice(options=[*_FILLED, _OWN], help="What stands in for a missing value"),
+            "Marked": st.column_config.CheckboxColumn(
+                width="small", help="A number of its own says whether the value was missing"
+            ),
+        },
+    )
+    refused({"key": "columns"})
+    for column in found:
+        if column.remark:
+            st.caption(plain(column.remark))
+
+
+def _height(found: list[Column]) -> int:
+    """As high as all columns take, up to twenty of them."""
+    return 35 * (min(len(found), 20) + 1) + 3
+
+
+def _row(column: Column, scale: str) -> dict[str, Any]:
+    choice, kind = column.choice, column.kind
+    numeric, learned = kind in ("number", "boolean", "date"), column.role == "input"
+    chosen = {"scale": choice.scale, "encode": choice.encode, "tokens": choice.tokens}
+    setting = "scale" if numeric else "encode" if kind == "category" else "tokens"
+    defaults = {"scale": scale, "encode": "onehot", "tokens": "words"}
+    prepared = next(
+        label for label, pair in _PREPARED.items() if pair == (setting, chosen[setting] or defaults[setting])
+    )
+    filled = _name(_FILLED, choice.impute) or ("Median" if numeric else _OWN if kind == "category" else None)
+    return {
+        "Column": column.name,
+        "Kind": kind,
+        "Role": column.role,
+        "Missing": column.missing,
+        "Values": f"{column.low} to {column.high}" if column.low else ", ".join(column.values),
+        "Prepared": prepared if learned else None,
+        "Missing becomes": filled if learned else None,
+        "Marked": bool(choice.indicator),
+        "Distinct": column.distinct,
+    }
+
+
+def _name(labels: Mapping[str, str], value: str | None) -> str | None:
+    return next((label for label, known in labels.items() if known == value), None)
+
+
+def _changed(live: Live, found: list[Column], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The data's options with what was typed into the table."""
+    said = {column.name: column.choice.plain() for column in found}
+    for name, change in changes.items():
+        _change(said[name], change, next(column for column in found if column.name == name))
+        if change.get("Role") == "target":
+            _only_target(live, said, found, name)
+    options = _without(live.project.data.options, COLUMNS)
+    kept = {name: settings for name, settings in said.items() if settings}
+    return {**options, COLUMNS: kept} if kept else options
+
+
+def _change(settings: dict[str, Any], change: Mapping[str, Any], column: Column) -> None:
+    """What was typed into one row of the table, brought to what the document says of its column."""
+    if "Kind" in change and change["Kind"] != column.kind:
+        role = settings.get("role")
+        settings.clear()  # what was set belongs to the kind that was
+        settings |= {"kind": change["Kind"], **({"role": role} if role else {})}
+    if "Role" in change:
+        settings["role"] = change["Role"]
+    if change.get("Prepared"):
+        setting, value = _PREPARED[change["Prepared"]]
+        settings[setting] = value
+    if "Missing becomes" in change:
+        settings.pop("impute", None)
+        settings.pop("fill", None)
+        filled = _FILLED.get(change["Missing becomes"])
+        settings |= {"impute": filled} if filled else {}
+        if filled == "constant":
+            settings["fill"] = "missing" if column.kind == "category" else 0.0
+    if "Marked" in change:
+        settings.pop("indicator", None)
+        settings |= {"indicator": True} if change["Marked"] else {}
+    if (column.role == "input") != (settings.get("role", column.role) == "input"):
+        settings.setdefault("role", column.role)
+
+
+def _only_target(live: Live, said: dict[str, dict[str, Any]], found: list[Column], name: str) -> None:
+    """Several numbers can be predicted side by side; anything else takes the place of what was predicted."""
+    known = live.schema()
+    if live.project.data.options.get("task") in (LABELS, SEVERAL) and len(targets_of(found)) > 1:
+        return
+    kind = said[name].get("kind") or next(column.kind for column in found if column.name == name)
+    if known is not None and known.target.kind == "number" and kind == "number":
+        return
+    for column in found:
+        if column.role == "target" and column.name != name:
+            said[column.name]["role"] = "input"
+
+
+def _details(live: Live, found: list[Column]) -> None:
+    """What has no place in the table: the value that stands in, parts of dates, vocabularies."""
+    shown = [column for column in found if column.role == "input" and _has_more(column)]
+    if not shown:
+        return
+    with st.expander("More about one column"):
+        names = [column.name for column in shown]
+        name = st.selectbox("Column", names, key=f"{live.id}/detail")
+        column = shown[names.index(name)]
+        choice = column.choice
+        if choice.fill is not None and column.kind in ("number", "date"):
+            _number(live, column, "fill", "Missing becomes", float(choice.fill), step=None)
+        elif choice.fill is not None:
+            made = bound(
+                live, f"{name}/fill", choice.fill, lambda value: _set(live, name, {"fill": value}), renews=True
+            )
+            st.text_input("Missing becomes", str(choice.fill), **made)
+        if choice.encode == "hash":
+            _number(live, column, "buckets", "Places", choice.buckets or BUCKETS, 2, 4_096)
+        if column.kind == "date":
+            parts = list(choice.parts or ("days", "month", "weekday"))
+            made = bound(live, f"{name}/parts", parts, lambda value: _set(live, name, {"parts": value}), renews=True)
+            st.multiselect("Parts that become numbers", list(_PARTS), parts, **made)
+            refused(made)
+        if column.kind == "text":
+            _text(live, column.name, choice.plain(), lambda change: _set(live, column.name, change))
+
+
+def _has_more(column: Column) -> bool:
+    return column.kind in ("date", "text") or column.choice.fill is not None or column.choice.encode == "hash"
+
+
+def _number(
+    live: Live, column: Column, setting: str, label: str, value: Any, low: Any = None, high: Any = None, step: Any = 1
+) -> None:
+    name = column.name
+    made = bound(live, f"{name}/{setting}", value, lambda typed: _set(live, name, {setting: typed}), renews=True)
+    st.number_input(label, low, high, value, step=step, **made)
+    refused(made)
+
+
+def _text(live: Live, name: str, settings: Mapping[str, Any], edit: Any) -> None:
+    """How a text is parted, and how much of it is read."""
+    tokens = settings.get("tokens", "words")
+    first, second, third, last = st.columns([1.3, 1, 1, 1], vertical_alignment="bottom")
+    labels = list(_TOKENS)
+    shown = _name(_TOKENS, tokens)
+    made = bound(live, f"{name}/tokens", shown, lambda value: edit({"tokens": _TOKENS[value]}), renews=True)
+    first.selectbox("Parted into", labels, labels.index(str(shown)), **made)
+    size = settings.get("vocabulary", BPE_VOCABULARY if tokens == "bpe" else VOCABULARY_LIMIT)
+    made = bound(live, f"{name}/size", size, lambda value: edit({"vocabulary": value}), renews=True)
+    second.number_input("Vocabulary, at most", 260, 100_000, size, **made)
+    length = settings.get("length", 0)
+    made = bound(live, f"{name}/length", length, lambda value: edit({"length": value or None}), renews=True)
+    third.number_input("Tokens read", 0, 4_096, length, help=f"0: as many as 98 % have, {LENGTH_LIMIT} at most", **made)
+    lower = settings.get("lower", tokens == "words")
+    made = bound(live, f"{name}/lower", lower, lambda value: edit({"lower": value}), renews=True)
+    last.toggle("Lower case", lower, **made)
+
+
+def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
+    """The preparation of fields that have no columns: pictures, series, texts."""
+    parts = data.raw.parts if isinstance(data.raw, Several) else (data.raw,)
+    for part in parts:
+        known = taken(part)
+        if not known or (isinstance(part, Texts) and part.column):
+            continue
+        st.markdown(f"##### Field {plain(part.name)}")
+        settings = part.settings
+
+        def edit(change: dict[str, Any], name: str = part.name) -> Edit:
+            said: Any = live.project.data.options.get(FIELDS, {})
+            one = {key: value for key, value in {**said.get(name, {}), **change}.items() if value is not None}
+            options = {**live.project.data.options, FIELDS: {**said, name: one}}
+            return reading_edit(live, {"options": options})
+
+        if "tokens" in known:
+            _text(live, part.name, settings, edit)
+            continue
+        setting, labels = ("normalise", _NORMALISED) if "normalise" in known else (
+            "scale", {label: value for label, value in _SCALES.items() if value in ("standard", "minmax", "none")}
+        )  # fmt: skip
+        if isinstance(
+            settings.get(setting), Mapping
+        ):  # of an imported network, see data.preparation.default_preprocessing
+            labels = {IMPORTED: settings[setting], **labels}
+        names = list(labels)
+        shown = _name(labels, settings.get(setting)) or names[0]
+
+        def chosen(value: str, s: str = setting, k: Mapping[str, str] = labels, edit: Any = edit) -> Edit:
+            found: Edit = edit({s: k[value]})
+            return found
+
+        made = bound(live, f"{part.name}/{setting}", shown, chosen, renews=True)
+        first, second, third = st.columns([2, 1, 1], vertical_alignment="bottom")
+        if isinstance(part, Series) and part.rate:
+            fitted = next(field for field in data.preprocess["fields"] if field["name"] == part.name)
+            read_as(live, part, fitted, edit, first)
+            first = second
+        first.selectbox("Normalised" if setting == "normalise" else "Scaled", names, names.index(shown), **made)
+        refused(made)
+        if isinstance(part, Images) and part.target_kind != "mask" and part.masks is None:
+            # What people brought is kept larger than it is read, so it is read anew in its new size.
+            read = (lambda change: reading_edit(live, {"options": {**live.project.data.options, **change}})) if (
+                not info.builtin
+            ) else edit  # fmt: skip
+            _picture(live, part, read, second, third)
+
+
+def _picture(live: Live, part: Images, edit: Any, first: Any, second: Any) -> None:
+    """The size and colours that pictures are brought to."""
+    channels, _, side = part.pixels.shape[1:]
+    asked = part.settings.get("grey") or live.project.data.options.get("grey")
+    made = bound(live, f"{part.name}/size", side, lambda value: edit({"size": value}), renews=True)
+    first.number_input("Pixels on a side", 4, 512, side, **made)
+    grey = bound(live, f"{part.name}/grey", channels == 1, lambda value: edit({"grey": value}), renews=True)
+    second.toggle("Grey", channels == 1, disabled=channels == 1 and not asked, **grey)
+    for one in (made, grey):
+        refused(one)
+
+
+def _split(live: Live, data: Prepared | None) -> None:
+    """How rows are parted into training, validation and test."""
+    choice = live.project.data
+
+    def made(name: str, shown: Any, change: Any) -> dict[str, Any]:
+        return bound(live, f"split {name}", shown, lambda value: reading_edit(live, change(value)), renews=True)
+
+    st.markdown("##### Split")
+    first, second, third, fourth = st.columns([1.4, 1, 1, 1])
+    names, asked = list(_SPLITS), []
+    how = made("split", choice.split, lambda value: {"split": value})
+    first.selectbox("Rows are parted", names, names.index(choice.split), format_func=_SPLITS.__getitem__, **how)
+    # What the data itself names has no share; what it does not name is taken from training.
+    given = data.raw.given if data is not None and method_of(data.raw, choice) == "given" else None
+    validated, tested = (given is not None and bool((given == part).any()) for part in (1, 2))
+    share = made("validation", choice.validation, lambda value: {"validation": value})
+    second.number_input(
+        "Validation", 0.01, 0.5, choice.validation, step=0.05, disabled=validated, help=_GIVEN * validated, **share
+    )
+    if choice.folds is None:
+        test = made("test", choice.test, lambda value: {"test": value})
+        third.number_input("Test", 0.01, 0.5, choice.test, step=0.05, disabled=tested, help=_GIVEN * tested, **test)
+        asked.append(test)
+    else:
+        fold = made("fold", choice.fold + 1, lambda value: {"fold": value - 1})
+        third.number_input("Fold that tests", 1, choice.folds, choice.fold + 1, **fold)
+        asked.append(fold)
+    folds = made("folds", choice.folds or 1, lambda value: {"folds": value if value > 1 else None, "fold": 0})
+    fourth.number_input("Folds", 1, 100, choice.folds or 1, help="1: no folds, one split", **folds)
+    for one in (how, share, *asked, folds):
+        refused(one)
+    first, second, _ = st.columns([1, 1, 2.4])
+    seed = made("seed", choice.seed, lambda value: {"seed": value})
+    first.number_input("Seed", 0, 2**31 - 1, choice.seed, **seed)
+    if choice.split == "time":
+        gap = made("gap", choice.gap, lambda value: {"gap": value})
+        second.number_input("Rows left out between", 0, 1_000_000, choice.gap, **gap)
+        refused(gap)
+    refused(seed)
+    if data is not None:
+        counts = {name: f"{len(rows):,}" for name, rows in data.split.items()}
+        st.caption(
+            f"{counts['train']} rows to learn from, {counts['validation']} to validate, {counts['test']} to test."
+        )
+
+
+def _set(live: Live, name: str, change: Mapping[str, Any]) -> Edit:
+    """The edit that brings settings to one column."""
+    said: Any = live.project.data.options.get(COLUMNS, {})
+    one = {key: value for key, value in {**said.get(name, {}), **change}.items() if value is not None}
+    return reading_edit(live, {"options": {**live.project.data.options, COLUMNS: {**said, name: one}}})
+
+
+def _apply(live: Live, options: dict[str, Any]) -> None:
+    """Take what was typed into the table, or say why not; the table is drawn anew either way."""
+    st.session_state.pop("refusal", None)
+    try:
+        live.apply(reading_edit(live, {"options": options}))
+    except ValueError as error:
+        st.session_state["refusal"] = ("columns", plain(str(error)))
+    st.session_state["columns shown"] = st.session_state.get("columns shown", 0) + 1
+
+
+def _without(options: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key != name}

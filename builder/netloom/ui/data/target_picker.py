@@ -1,0 +1,100 @@
+"""What a table is to predict, on the data page: one column or several, and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from netloom.data import schema
+from netloom.data.preparation.column_settings import COLUMNS
+from netloom.data.quality.overview import Column, table_options
+from netloom.data.uploads import find_upload
+from netloom.document import DataChoice, Edit
+from netloom.ui.components.forms import bound, refused
+from netloom.ui.components.words import plain
+from netloom.ui.shell.live import Live
+from netloom.validation.fields import reading_edits
+
+LABELS, SEVERAL = "multi_label", "several_outputs"
+OBJECTIVES = {"class": "classification", "number": "regression", "labels": LABELS, "several": SEVERAL}
+ONE = {
+    None: "What its values look like", "classification": "A class", "regression": "A number",
+    LABELS: "Labels, such as a;b;c",
+}  # fmt: skip
+MANY = {None: "Numbers side by side", SEVERAL: "Several outputs", LABELS: "Labels, yes or no each"}
+HELP = (
+    "Labels: any number of them apply to a row, from one cell such as `a;b;c`, or from columns of yes and no. "
+    "Several outputs: classes and numbers, each with an Output and a loss of its own."
+)
+
+
+def targeting(live: Live, found: Sequence[Column]) -> None:
+    """The columns to predict and as what, where a table that people brought is used."""
+    names, targets = [column.name for column in found], targets_of(found)
+    task = _task(live)
+    labels = ONE if len(targets) == 1 else MANY
+    left, right = st.columns([2, 1])
+    chosen = bound(live, "targets", targets, lambda value: _choose(live, found, value), renews=True)
+    left.multiselect("To predict", names, targets, format_func=plain, **chosen)
+    options = [*labels, *([] if task in labels else [task])]
+    made = bound(live, "task", task, lambda value: _predict_as(live, value), renews=True)
+    right.selectbox(
+        "Predicted as", options, options.index(task), lambda one: labels.get(one, str(one)), help=HELP, **made
+    )
+    for one in (chosen, made):
+        refused(one)
+
+
+def targets_of(found: Sequence[Column]) -> list[str]:
+    """The columns that are predicted."""
+    return [column.name for column in found if column.role == "target"]
+
+
+def _task(live: Live) -> str | None:
+    """What the targets are said to be, by the document or else by the upload."""
+    choice = live.project.data
+    said = table_options(find_upload(choice.dataset, live.store.home), choice) or {}
+    return said.get("task")
+
+
+def _choose(live: Live, found: Sequence[Column], names: Sequence[str]) -> Edit:
+    """The edit that makes these columns the targets, and those that were inputs.
+
+    Raises:
+        ValueError: there is none, or they cannot be predicted; the message is a sentence.
+    """
+    if not names:
+        raise ValueError("Choose at least one column to predict.")
+    said = {column.name: column.choice.plain() for column in found}
+    for column in found:
+        if (column.role == "target") != (column.name in names):
+            said[column.name]["role"] = "target" if column.name in names else "input"
+    kept = {name: settings for name, settings in said.items() if settings}
+    task = _task(live) if len(names) > 1 and len(targets_of(found)) > 1 else None
+    if task is None and not all(column.kind == "number" for column in found if column.name in names):
+        task = SEVERAL if len(names) > 1 else None
+    return reading_edit(live, {"options": {**live.project.data.options, COLUMNS: kept, "task": task}})
+
+
+def _predict_as(live: Live, task: str | None) -> Edit:
+    return reading_edit(live, {"options": {**live.project.data.options, "task": task}})
+
+
+def reading_edit(live: Live, change: dict[str, Any]) -> Edit:
+    """The edit that changes the data, with what follows: Inputs that read its fields, and the objective.
+
+    Raises:
+        ValueError: the data cannot be read so; the message is a sentence.
+    """
+    before, project = live.schema(), live.project
+    choice = DataChoice.model_validate({**project.data.model_dump(mode="json"), **change})
+    after = schema(choice, live.store.home)
+    edit: Edit = {"kind": "project", "data": change}
+    if after is None:
+        return edit
+    kind = after.target.kind
+    if (before is None or before.target.kind != kind) and kind in OBJECTIVES:
+        edit = {**edit, "training": {"objective": OBJECTIVES[kind]}}
+    return {"kind": "batch", "edits": [edit, *reading_edits(project, after)]}

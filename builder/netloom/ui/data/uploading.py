@@ -1,0 +1,294 @@
+"""Bringing one's own data: what was dropped is looked at at once, and only what this kind of data needs is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from netloom.core.text import plain as line
+from netloom.data import DataError, DatasetInfo, schema
+from netloom.data.downloads import FetchError, allowed, asked_for, download, fetch_dataset
+from netloom.data.limits import MAX_FILE_BYTES
+from netloom.data.preparation.project_defaults import default_choice
+from netloom.data.uploads import Reader
+from netloom.data.uploads.naming import called
+from netloom.data.uploads.upload_kind import Question
+from netloom.sandbox import Description, Look
+from netloom.store import Store
+from netloom.templates.starting import NETWORKS, start, starters
+from netloom.ui.components.words import plain
+from netloom.ui.shell import session
+from netloom.ui.shell.errors import guard, show_error
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_UPLOAD_MIB = 200
+HEIGHT, ROW = 252, 72  # pixels of the table that shows the first rows, and of three questions side by side
+DAY = "YYYY-MM-DD"
+ACROSS = 3  # questions side by side
+NOTED = 3  # remarks on a file that are told before it is added
+_TASKS = {"classification": "A class", "regression": "A number", "multi_label": "Labels, such as a;b;c"}
+# What can be dropped, with what it looks like.
+_KINDS = {
+    ":material/table: A table": "CSV, Excel, JSON or Parquet: one row per example. Series and ratings are tables, too.",
+    ":material/folder_zip: A folder in a zip": "Pictures, sounds, texts: one folder per class, or a table beside them.",
+    ":material/data_array: Arrays and more": "NPZ, NPY, MNIST's own files, tagged words, graphs as JSON.",
+}
+
+
+def upload(store: Store) -> None:
+    """A button that opens the form."""
+    if st.button("Bring your own data", icon=":material/upload_file:", width="stretch", type="primary"):
+        # Each opening begins anew: a file that was refused and closed away must not stand beside the next one.
+        st.session_state["uploads opened"] = st.session_state.get("uploads opened", 0) + 1
+        st.session_state.pop("upload", None)
+        _form(store)
+
+
+@st.dialog("Bring your own data", width="large")
+@guard()
+def _form(store: Store) -> None:
+    dropped = st.file_uploader(
+        "Drop a file here, or choose one",
+        accept_multiple_files=True,
+        key=f"uploaded {st.session_state.get('uploads opened', 0)}",
+        max_upload_size=MAX_UPLOAD_MIB,
+        help="What a file is, its content says, not its name. Files that belong together, such as images and labels, "
+        "are dropped together.",
+    )
+    files: Sequence[Any] = dropped or from_the_web()
+    if not files:
+        for column, (title, text) in zip(st.columns(len(_KINDS)), _KINDS.items(), strict=True):
+            with column.container(border=True, height="stretch"):
+                st.markdown(f"**{title}**")
+                st.caption(text)
+        st.caption("Nothing that a file contains is ever run. It is read, brought into a plain form, and kept here.")
+        return
+    key = " ".join(file.file_id for file in files)
+    try:
+        with st.spinner("Looking at what it is …"):
+            look = _look(key, files)
+            readers = look.kinds()
+        reader = _reader(key, readers) if readers else look.reader()
+        described = look.described(reader, _asked(key, look, reader))
+        st.markdown(f":material/school: **{plain(described.learned)}**")
+        notes = described.notes[:NOTED]
+        for note in notes:
+            st.warning(plain(note), icon=":material/warning:")
+        _preview(described.preview(), max(ROW, HEIGHT - ROW * ((len(described.answers) > ACROSS) + len(notes))))
+    except DataError as error:
+        show_error(error, icon=":material/report:")
+        return
+    _add(store, key, look, reader, described)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file that came from the web, as an uploader would give it."""
+
+    name: str
+    file_id: str
+    content: bytes
+
+    def getvalue(self) -> bytes:
+        return self.content
+
+
+def from_the_web() -> list[Fetched]:
+    """The files at an address that is typed, where whoever runs Netloom allows it; they are fetched once."""
+    if not allowed(server=True):
+        return []
+    key = f"address {st.session_state.get('uploads opened', 0)}"
+    typed = st.text_input("Or fetch it", placeholder="https://… or hf:owner/name", key=key).strip()
+    if not typed:
+        return []
+    known = st.session_state.get("fetched")
+    if known is None or known[0] != typed:
+        bar = st.progress(0.0, "Fetching")
+        try:
+            found = _fetch(typed, lambda share, what: _tell(bar, share, what))
+        except DataError as error:
+            show_error(error, icon=":material/report:")
+            return []
+        finally:
+            bar.empty()
+        st.session_state["fetched"] = known = (typed, found)
+    files: list[Fetched] = known[1]
+    return files
+
+
+def _tell(bar: DeltaGenerator, share: float, what: str) -> None:
+    bar.progress(share, line(what))
+
+
+def _fetch(typed: str, tell: Callable[[float, str], None]) -> list[Fetched]:
+    wanted = asked_for(typed)
+    if wanted is None:
+        raise FetchError(f"{typed[:60]!r} is no address: it begins with https://, or with hf: for a name of the hub.")
+    with TemporaryDirectory(prefix="netloom-") as place:
+        if wanted.kind == "hub":
+            found = fetch_dataset(wanted.name, Path(place), tell, server=True)
+        else:
+            found = download(wanted.name, Path(place), tell, server=True, max_bytes=MAX_FILE_BYTES)
+        paths = sorted(path for path in found.rglob("*") if path.is_file()) if found.is_dir() else [found]
+        if sum(path.stat().st_size for path in paths) > MAX_FILE_BYTES:
+            raise FetchError(f"It has more than {MAX_FILE_BYTES / 2**20:,.0f} MiB; add it at the command line.")
+        base = found.parent
+        return [Fetched(path.relative_to(base).as_posix(), f"{typed} {path.name}", path.read_bytes()) for path in paths]
+
+
+def _look(key: str, files: Sequence[Any]) -> Look:
+    """What was dropped, looked at once."""
+    known = st.session_state.get("upload")
+    if known is None or known[0] != key:
+        if known is not None:
+            known[1].close()
+        contents: dict[str, bytes] = {}
+        for number, file in enumerate(files):
+            contents[file.name if file.name not in contents else f"{number} {file.name}"] = file.getvalue()
+        st.session_state["upload"] = known = (key, Look(contents, called(list(contents))))
+    found: Look = known[1]
+    return found
+
+
+def _reader(key: str, readers: list[Reader]) -> Reader:
+    """The kind of data, of those that it can be."""
+    reader = readers[0]
+    if len(readers) > 1:
+        reader = st.selectbox("Read it as", readers, format_func=lambda one: one.title, key=f"kind {key}")
+    else:
+        st.markdown(f"Read as **{reader.title.lower()}**")
+    st.caption(reader.about)
+    return reader
+
+
+def _asked(key: str, look: Look, reader: Reader) -> dict[str, Any]:
+    """The answers to what this kind of data asks."""
+    names = f"ask {key} {reader.name} "
+    given = {
+        name.removeprefix(names): value
+        for name, value in st.session_state.items()
+        if isinstance(name, str) and name.startswith(names)
+    }
+    answers: dict[str, Any] = {}
+    questions = look.questions(reader, {name: value for name, value in given.items() if value is not None})
+    columns = st.columns(ACROSS)
+    for place, question in enumerate(questions):
+        with columns[place % ACROSS]:
+            answer = _ask(question, f"{names}{question.name}")
+        if (answer is not None or question.optional) and answer != []:
+            answers[question.name] = answer
+    return answers
+
+
+def _ask(question: Question, key: str) -> Any:
+    label, text, default = question.label, question.help or None, question.default
+    if question.kind == "several":
+        return st.multiselect(label, question.choices, default, help=text, key=key)
+    if question.kind in ("choice", "switch"):
+        choices: list[Any] = list(question.choices) if question.kind == "choice" else [True, False]
+        if question.optional:
+            choices = [None, *choices]
+        index = choices.index(default) if default in choices else 0
+        return st.selectbox(label, choices, index, format_func=lambda one: _choice(one, question), help=text, key=key)
+    low, high = question.low, question.high
+    made: dict[str, Any] = {"placeholder": question.empty, "help": text, "key": key}
+    if question.kind == "whole":
+        return st.number_input(label, int(low), int(high), default, step=1, **made)
+    return st.number_input(label, float(low), float(high), default, step=0.1, **made)
+
+
+def _choice(value: Any, question: Question) -> str:
+    if value is None:
+        return f"({question.empty})"
+    if question.name == "task" and value in _TASKS:
+        return _TASKS[value]
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else line(str(value))
+
+
+def _preview(rows: pd.DataFrame, height: int) -> None:
+    shown: dict[str, Any] = {
+        name: st.column_config.ImageColumn(name) for name in rows.columns if str(name).startswith("picture")
+    }
+    if "loudness" in rows.columns:
+        shown["loudness"] = st.column_config.LineChartColumn("loudness", y_min=0, y_max=1)
+    for name in rows.select_dtypes(["datetime", "datetimetz"]).columns:
+        daily = (rows[name].dropna() == rows[name].dropna().dt.normalize()).all()
+        shown[name] = st.column_config.DatetimeColumn(name, format=DAY if daily else f"{DAY} HH:mm:ss", timezone="UTC")
+    pictures = any(str(name).startswith("picture") for name in rows.columns)
+    # So low that the button below is in sight on a small screen.
+    st.dataframe(
+        rows, hide_index=True, column_config=shown, row_height=48 if pictures else None, height=height, placeholder=""
+    )
+
+
+def _add(store: Store, key: str, look: Look, reader: Reader, described: Description) -> None:
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    name = left.text_input("Name", placeholder=line(look.filename), max_chars=200, key=f"name {key}")
+    if not right.button("Add it", type="primary", width="stretch", icon=":material/add:"):
+        return
+    bar = st.progress(0.0, "Looking at it")
+    try:
+        info = look.add(
+            store.home,
+            name=name.strip(),
+            kind=reader.name,
+            options=_said(described),
+            tell=lambda share, what: _show(bar, share, what),
+        )
+    except DataError as error:
+        bar.empty()
+        show_error(error, icon=":material/report:")
+        return
+    look.close()
+    st.session_state.pop("upload", None)
+    st.session_state["dataset"] = info.name
+    st.rerun()
+
+
+def _said(described: Description) -> dict[str, Any]:
+    """What was answered, if with nothing, where that is an answer."""
+    answers = described.answers
+    asked = described.questions
+    return {one.name: answers.get(one.name) for one in asked if one.optional or answers.get(one.name) is not None}
+
+
+def _show(bar: Any, share: float, what: str) -> None:
+    bar.progress(min(1.0, share), plain(line(what)[:100]))
+
+
+def beginning(info: DatasetInfo) -> str:
+    """How to come by a project that uses this data, as the first half of a sentence."""
+    return "Use this data in a project" if info.builtin else "Start a network for this data, or use it in a project"
+
+
+def start_network(store: Store, info: DatasetInfo, *, used: bool = False) -> None:
+    """A choice of templates that are made to fit this data, and open as a new project."""
+    choice = default_choice(info.name, store.home)
+    try:
+        found = schema(choice, store.home)
+    except DataError:
+        return  # the page says what is wrong with it
+    fitting_templates = starters(choice, found) if found else []
+    if not fitting_templates:
+        return
+    made: dict[str, Any] = {"type": "secondary" if used else "primary", "width": "content"}
+    with st.popover("Start a network for it", icon=":material/rocket_launch:", **made):
+        st.caption(f"A new project on {plain(info.title)}, ready to train. Everything in it can be changed.")
+        for template in fitting_templates:
+            title, text = NETWORKS[template.name]
+            if st.button(title, help=text, width="stretch", key=f"start {template.name}"):
+                with st.spinner("Making it fit this data …"):
+                    project = start(template, choice, info.title, store.home)
+                if project is None:
+                    show_error("This template cannot be made to fit that data; choose another one.")
+                    continue
+                session.choose(store.create_project(project))
+                st.switch_page("pages/design.py")

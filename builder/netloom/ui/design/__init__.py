@@ -1,0 +1,1 @@
+"""The Design page: the canvas, its inspector, and the library."""

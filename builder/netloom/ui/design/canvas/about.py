@@ -1,0 +1,64 @@
+"""What a layer is, in full, for the panel of the canvas that says so: sent when it is asked for, as it is much."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from netloom.layers import FormField, form, registry
+from netloom.validation import Context
+
+
+def about(context: Context, wish: Any) -> dict[str, Any] | None:
+    """The declaration of the layer that `wish` names as `{"type", "node"}`, and the shapes that such a node gives.
+
+    The node may be missing, as one may ask about a layer of the palette.
+    """
+    if not isinstance(wish, Mapping) or not isinstance(wish.get("type"), str):
+        return None
+    kind, node = wish["type"], wish.get("node")
+    if kind not in registry():
+        return None
+    facts = context.nodes.get(node) if isinstance(node, str) else None
+    shapes = {port: str(spec) for port, spec in facts.outputs.items()} if facts else {}
+    return {**_declared(kind), "node": node if isinstance(node, str) else None, "shapes": shapes}
+
+
+@cache
+def _declared(kind: str) -> dict[str, Any]:
+    layer = registry()[kind]
+    return {
+        "type": kind,
+        "formula": " ".join((vars(layer).get("__doc__") or "").split()),
+        "url": layer.url,
+        "fields": [_field(field) for field in form(layer)],
+    }
+
+
+def _field(field: FormField) -> dict[str, str]:
+    """One parameter in words: its name, what it may be, what it is if nothing is said, and what it does."""
+    return {"name": field.label, "range": _range(field), "default": _said(field.default), "text": field.description}
+
+
+def _range(field: FormField) -> str:
+    if field.choices:
+        return ", ".join(field.choices)
+    low, high = (None if bound is None else _said(bound) for bound in (field.minimum, field.maximum))
+    if low is None and high is None:
+        return ""
+    above = "above" if field.exclusive_minimum else "from"
+    return " ".join([f"{above} {low}" if low is not None else "", f"to {high}" if high is not None else ""]).strip()
+
+
+def _said(value: Any) -> str:
+    """A value as people write it."""
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (tuple, list)):
+        return ", ".join(map(_said, value)) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} = {_said(part)}" for key, part in value.items()) or "none"
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)

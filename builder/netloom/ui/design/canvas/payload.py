@@ -1,0 +1,222 @@
+"""What the canvas is told on every run: the document, what follows from it, and what can be added."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+from functools import cache, lru_cache, partial
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+from netloom.data import Schema
+from netloom.document import Edge, Project, wire
+from netloom.layers import GROUPS, Layer, Port, registry
+from netloom.layers.subnetwork import Subnetwork, interface
+from netloom.ui.design.canvas.about import about
+from netloom.ui.design.networks import Shown, standing, users
+from netloom.ui.shell.live import Live
+from netloom.validation import Analysis, Context, Issue, NodeFacts
+from netloom.validation.faults import fault
+
+Part = TypeVar("Part")
+
+# What the palette shows of a group before one asks for the rest: what most networks are made of.
+COMMON = frozenset(
+    """
+    Input Output Linear Conv1d Conv2d MaxPool1d MaxPool2d AvgPool2d AdaptiveAvgPool2d GlobalAvgPool GlobalMaxPool
+    Flatten Reshape Permute Mean Upsample BatchNorm1d BatchNorm2d LayerNorm GroupNorm Dropout ReLU LeakyReLU GELU SiLU
+    Sigmoid Tanh Softmax Embedding PositionalEmbedding LSTM GRU MultiHeadAttention SelfAttention
+    TransformerEncoderBlock ResidualBlock PatchEmbedding Add Multiply Concat
+    """.split()
+)
+
+
+def payload(
+    live: Live,
+    shown: Shown,
+    client: str,
+    refusals: list[str],
+    height: int,
+    palettes: Collection[str] = (),
+    wish: Any = None,
+    refused_at: float = 0.0,
+) -> dict[str, Any]:
+    """The component's data; the TypeScript side of it is frontend/src/core/types.ts.
+
+    `palettes` are the versions of the palette that the browser has: it is by far the largest part, and seldom changes.
+    `wish` is the layer about which people ask. By `refused_at` the browser knows which refusals it has shown.
+    """
+    view = live.view
+    project, state = view.project, view.state
+    analysis = live.analysis(project)
+    # Another tab may have removed the network since this one decided what to show.
+    name = shown.name if shown.name in project.networks else project.main
+    parts = _Parts(name)
+    catalogue: tuple[list[dict[str, Any]], str] = ([], "")
+    layers, version = parts.get("list the layers", lambda: palette(live.schema(project)), catalogue)
+    known = parts.get("list the networks", lambda: networks(project, name), _bare(project))
+    told = parts.get("describe the layer", lambda: about(analysis.networks.get(name, analysis.context), wish), None)
+    facts = parts.get("show what is known of the layers", lambda: derived(analysis, name, parts), _nothing(analysis))
+    facts["issues"] += [issue.as_json() for issue in parts.faults]
+    for issue in parts.faults:
+        live.log("canvas", issue.detail)
+    return {
+        "document": live.id,
+        "epoch": state.epoch,
+        "revision": state.revision,
+        "ack": {client: state.acks.get(client, 0)},
+        "foreign": state.foreign(client),
+        "refusals": refusals,
+        "refused_at": refused_at,
+        "shown": name,
+        "wish": shown.wish,
+        "network": wire(project, name),
+        "main": project.main,
+        "networks": known,
+        "derived": facts,
+        "about": told,
+        "palette": None if version in palettes else layers,
+        "palette_version": version,
+        "can_undo": state.can_undo,
+        "can_redo": state.can_redo,
+        "saved": view.saved,
+        "height": height,
+    }
+
+
+class _Parts:
+    """What is told beside the document. A part that Netloom fails at leaves the rest, and the canvas, as they are."""
+
+    def __init__(self, network: str) -> None:
+        self.network = network
+        self.faults: list[Issue] = []
+
+    def get(self, doing: str, make: Callable[[], Part], otherwise: Part) -> Part:
+        try:
+            return make()
+        except Exception as error:
+            self.faults.append(fault(error, doing, self.network))
+            return otherwise
+
+
+def _bare(project: Project) -> list[dict[str, Any]]:
+    """The networks by their names alone."""
+    return [{"name": name, "used": True, "may_stand": False, "inputs": [], "outputs": []} for name in project.networks]
+
+
+def _nothing(analysis: Analysis) -> dict[str, Any]:
+    """Issues without shapes."""
+    totals = dict.fromkeys(("parameters", "flops", "memory_bytes", "layers"), 0)
+    issues = [issue.as_json() for issue in analysis.issues]
+    return {"nodes": {}, "edges": {}, "issues": issues, "data": False, "totals": totals}
+
+
+def networks(project: Project, shown: str) -> list[dict[str, Any]]:
+    """Every network, main first: its ports, whether it stands somewhere, and whether it may stand in the shown one."""
+    table, may_stand = users(project), set(standing(project, shown))
+    blank, found = Subnetwork.model_validate({}), []
+    for name in sorted(project.networks, key=lambda name: name != project.main):
+        layer = blank.looking(interface(project.networks[name]))
+        ports = {"inputs": _ports(layer.inputs()), "outputs": _ports(layer.outputs())}
+        found.append({"name": name, "used": bool(table[name]), "may_stand": name in may_stand, **ports})
+    return found
+
+
+def derived(analysis: Analysis, shown: str, parts: _Parts) -> dict[str, Any]:
+    """Facts for nodes and edges of the network that is shown, the issues of all, and the totals of main."""
+    context = analysis.networks.get(shown, analysis.context)
+    wrong: set[tuple[str | None, str | None]] = {
+        (issue.node, issue.port) for issue in analysis.errors if issue.port and issue.network == context.name
+    }
+    totals = analysis.totals
+    nodes = context.nodes
+    return {
+        "nodes": {
+            key: parts.get(
+                f"describe {context.label(key)}", partial(_node, layer, nodes.get(key)), _plain(nodes.get(key))
+            )
+            for key, layer in context.layers.items()
+        },
+        "edges": {edge.target: _edge(context, edge, wrong) for edge in context.network.edges},
+        "issues": [issue.as_json() for issue in analysis.issues],
+        "data": bool(analysis.context.project.data.dataset),
+        "totals": {
+            "parameters": totals.parameters,
+            "flops": totals.flops,
+            "memory_bytes": totals.memory_bytes,
+            "layers": totals.layers,
+        },
+    }
+
+
+def palette(schema: Schema | None) -> tuple[list[dict[str, Any]], str]:
+    """The catalogue, and what its version is called.
+
+    A new Input reads the first field of the chosen data, and a new Embedding has its vocabulary.
+    """
+    offered = tuple(name for name, layer in registry().items() if not layer.refusal())
+    return _palette(json.dumps(_fitting(schema)), offered)
+
+
+@lru_cache(maxsize=16)
+def _palette(fitting: str, offered: tuple[str, ...]) -> tuple[list[dict[str, Any]], str]:
+    params = json.loads(fitting)
+    layers = [{**_layer(name), "params": params.get(name, {})} for name in offered]
+    return layers, blake2b(json.dumps(layers).encode(), digest_size=8).hexdigest()
+
+
+@cache
+def _layer(name: str) -> dict[str, Any]:
+    layer = registry()[name]
+    default = layer()
+    return {
+        "type": name,
+        "title": layer.title,
+        "group": layer.group,
+        "summary": layer.summary,
+        "keywords": list(layer.keywords),
+        "color": GROUPS[layer.group],
+        "inputs": _ports(default.inputs()),
+        "outputs": _ports(default.outputs()),
+        "common": name in COMMON,
+    }
+
+
+def _fitting(schema: Schema | None) -> dict[str, Any]:
+    """The parameters that new layers begin with, by type, where they are not the defaults."""
+    if schema is None:
+        return {}
+    field = schema.inputs[0]
+    vocabulary = {"Embedding": {"vocabulary": field.vocabulary}} if field.vocabulary else {}
+    return {"Input": field.parameters(), **vocabulary}
+
+
+def _plain(facts: NodeFacts | None) -> dict[str, Any]:
+    return {"summary": "", "parameters": facts.parameters if facts else None}
+
+
+def _node(layer: Layer, facts: NodeFacts | None) -> dict[str, Any]:
+    known = {**_plain(facts), "summary": layer.brief()}
+    default = _layer(type(layer).__name__)
+    inputs, outputs = _ports(layer.inputs()), _ports(layer.outputs())
+    if inputs != default["inputs"]:
+        known["inputs"] = inputs
+    if outputs != default["outputs"]:
+        known["outputs"] = outputs
+    return known
+
+
+def _edge(context: Context, edge: Edge, wrong: set[tuple[str | None, str | None]]) -> dict[str, Any]:
+    spec = context.spec(edge)
+    return {
+        "label": str(spec) if spec else "",
+        "kind": spec.kind if spec else None,
+        "error": (edge.target_node, edge.target_port) in wrong,
+    }
+
+
+def _ports(ports: tuple[Port, ...]) -> list[dict[str, Any]]:
+    return [
+        {"name": port.name, "kinds": list(port.kinds), "doc": port.doc, **({"label": port.label} if port.label else {})}
+        for port in ports
+    ]

@@ -1,0 +1,140 @@
+"""A network that is typed instead of drawn: the dialog that makes one, or changes the one that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+
+import streamlit as st
+
+from netloom.compile.formula import FormulaError, network_of, text_of, trouble
+from netloom.document import Edit, EditError, Network, Project
+from netloom.layers import Layer, form, registry
+from netloom.ui.components.words import plain
+from netloom.ui.design.networks import standing
+from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.shell.live import Live
+
+EXAMPLE = """width = 64
+hidden = GELU(Linear(x, units=width * 4))
+Linear(hidden, units=width) * sigmoid(Linear(x, units=width))
+"""
+HELP = (
+    "Call layers by their names and give them tensors in order; `+ - * / @ **` and comparisons work between tensors "
+    "and numbers. `width = 64` is a parameter of the network, a new name such as `x` comes in, the last line goes out. "
+    "It is read, never run as Python."
+)
+NEW = "A new network"
+
+
+def formula(live: Live, shown: str) -> None:
+    """The button that opens the dialog, and the dialog as long as it is open."""
+    key = f"typing {live.id}"
+    text = "A network as a few lines, such as GELU(Linear(x, units=64)): a layer of your own"
+    if st.button("Type a layer", icon=":material/function:", help=text, width="stretch"):
+        st.session_state[key] = shown
+    if st.session_state.get(key) in live.project.networks:
+        dialog = st.dialog("Type a layer", width="large", on_dismiss=lambda: st.session_state.pop(key, None))(_dialog)
+        dialog(live, st.session_state[key], key)
+
+
+@guard()
+def _dialog(live: Live, shown: str, key: str) -> None:
+    project = live.project
+    if shown not in project.networks:  # another tab removed it
+        st.session_state.pop(key, None)
+        st.rerun()
+    which = st.radio("What", [NEW, f"Change {shown}"], horizontal=True, label_visibility="collapsed", key=f"{key} what")
+    new = which == NEW
+    name = st.text_input("Its name", _free(project), max_chars=64, key=f"{key} name") if new else shown
+    others = project.networks if new else standing(project, shown)
+    callable_ = {other: project.networks[other] for other in others if other != project.main}
+    text, problem = (EXAMPLE, "") if new else _written(project.networks[shown], callable_)
+    st.html("<style>textarea[aria-label='Lines']{font-family:var(--font-mono,monospace)}</style>")
+    # The key holds what the text was made of: it is renewed when the network is changed elsewhere.
+    typed = st.text_area("Lines", text, height=260, help=HELP, key=f"{key} {which} {hash(text)}")
+    if problem:
+        st.warning(plain(problem))
+    made = _message(typed, callable_)
+    done, listed = st.columns([1, 2], vertical_alignment="center")
+    with done:
+        label = "Make the network" if new else "Change the network"
+        if st.button(label, type="primary", disabled=made is None, width="stretch") and made is not None:
+            _commit(live, _edit(project, name, made, new=new), key)
+    with listed:
+        st.caption(f"Networks that can be called: {', '.join(callable_) or 'none yet'}. All layers stand below.")
+    with st.expander(f"The {len(_offered())} layers that can be called"):
+        _catalogue()
+
+
+def _written(network: Network, callable_: Mapping[str, Network]) -> tuple[str, str]:
+    """A network as text, and why there is none."""
+    try:
+        return text_of(network, callable_), ""
+    except FormulaError as error:
+        return "", f"This network cannot be shown as text: {plain(str(error))}"
+
+
+def _message(typed: str, callable_: Mapping[str, Network]) -> Network | None:
+    """Say what the lines make, or what is wrong with them; returns the network that they make."""
+    try:
+        made = network_of(typed, callable_)
+    except FormulaError as error:
+        show_error(error)
+        return None
+    layers = sum(node.type not in ("Input", "Output") for node in made.nodes.values())
+    inputs = ", ".join(made.ports("Input")) or "nothing"
+    outputs = len(made.ports("Output"))
+    st.success(
+        f"{layers} layer{'s'[: layers != 1]}. Takes {plain(inputs)}; gives {outputs} tensor{'s'[: outputs != 1]}."
+    )
+    if sentence := trouble(made, callable_):
+        st.caption(f":material/info: On an example of its inputs: {plain(sentence)}")
+    return made
+
+
+def _edit(project: Project, name: str, made: Network, *, new: bool) -> Edit:
+    """The edit that puts the network in; what keeps its id keeps its place, and notes stay."""
+    if new:
+        return {"kind": "create_network", "name": name.strip(), "content": made.model_dump(mode="json")}
+    before = project.networks[name]
+    if made.nodes.keys() == before.nodes.keys():
+        nodes = {key: node.model_copy(update={"at": before.nodes[key].at}) for key, node in made.nodes.items()}
+        made = made.model_copy(update={"nodes": nodes})
+    made = made.model_copy(update={"notes": {key: n for key, n in before.notes.items() if key not in made.nodes}})
+    return {"kind": "replace_network", "name": name, "content": made.model_dump(mode="json")}
+
+
+def _commit(live: Live, edit: Edit, key: str) -> None:
+    try:
+        live.apply(edit)
+    except EditError as error:
+        show_error(error)
+        return
+    st.session_state.pop(key, None)
+    st.toast("Made; drag it from the palette like any other layer." if edit["kind"] == "create_network" else "Changed.")
+    st.rerun()
+
+
+def _free(project: Project) -> str:
+    return next(name for number in count(1) if (name := f"layer_{number}") not in project.networks)
+
+
+def _offered() -> dict[str, type[Layer]]:
+    """The layers that are to be had on this machine."""
+    return {name: layer for name, layer in registry().items() if not layer.refusal()}
+
+
+def _catalogue() -> None:
+    """The layers with their parameters."""
+    wanted = st.text_input("Search", placeholder="attention", label_visibility="collapsed").lower()
+    rows = []
+    for name, layer in _offered().items():
+        words = (name, layer.title, layer.summary, *layer.keywords)
+        if wanted and not any(wanted in word.lower() for word in words):
+            continue
+        ports = [port.name for port in layer().inputs()]
+        values = ((field.name, field.default) for field in form(layer))
+        given = [*ports, *(f"{key}={value!r}" if len(repr(value)) < 40 else f"{key}=…" for key, value in values)]
+        rows.append({"Call": f"{name}({', '.join(given)})", "What it does": layer.summary})
+    st.dataframe(rows, hide_index=True, height=240)

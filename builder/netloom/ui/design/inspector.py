@@ -1,0 +1,198 @@
+"""The form for the selected layer, generated from its declaration."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import streamlit as st
+
+from netloom.document import SUBNETWORK, Edit, Node, Project
+from netloom.layers import FormField, form, label, registry
+from netloom.ui.components.fields import editor, read_number, write
+from netloom.ui.components.forms import bound, refused
+from netloom.ui.components.words import plain
+from netloom.ui.design.network_parameters import exposed
+from netloom.ui.design.networks import standing
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.live import Live
+from netloom.validation import Context
+
+# Layers of several types that have a weight of the same shape: the words that come in, and those that are answered.
+_MATRICES = ("Linear", "Embedding", "TransposedLinear")
+SHARING = dict.fromkeys(_MATRICES, _MATRICES)
+
+
+def inspector(live: Live, network: str, selected: list[str]) -> None:
+    """Show and change the selected node of a network; with none, what the network exposes."""
+    project = live.project  # another tab may change it meanwhile, so all of the form is about this one
+    if network not in project.networks:
+        st.caption(f"The network {plain(network)} was removed meanwhile.")
+        return
+    nodes = project.networks[network].nodes
+    chosen = [key for key in selected if key in nodes]
+    if not chosen:
+        st.caption("Select a layer on the canvas to see and change its parameters.")
+        exposed(live, network)
+        return
+    if len(chosen) > 1:
+        st.caption(f"{len(chosen)} layers are selected. Select one to change its parameters.")
+        return
+    node = nodes[chosen[0]]
+    layer = registry().get(node.type)
+    if layer is None:
+        st.warning(f"This Netloom has no layer of the type {plain(node.type[:60])}.")
+        return
+    st.markdown(f"**{layer.title}** &nbsp; `{node.id}`")
+    st.caption(f"{layer.summary}." + (f" [Read more]({layer.url})" if layer.url else ""))
+    context = live.analysis(project).networks[network]
+    place = _Place(live, project, network, node, context)
+    for field in form(layer):
+        if node.type == SUBNETWORK and field.name == "network":
+            place.network()
+        elif field.kind == "values":
+            place.values(field)
+        else:
+            place.field(field)
+    if node.type in ("Input", "Output"):
+        place.order("Input" if node.type == "Input" else "Output")
+    place.problems("")
+    _shapes(context, node)
+    with st.expander("Title, remark, freezing"):
+        place.about()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A node in its network, and the widgets that change it."""
+
+    live: Live
+    project: Project
+    name: str
+    node: Node
+    context: Context
+
+    def bound(self, field: str, shown: Any, edit: Any, *, renews: bool = False) -> dict[str, Any]:
+        return bound(self.live, f"{self.name}/{self.node.id}/{field}", shown, edit, renews=renews)
+
+    def field(self, field: FormField) -> None:
+        value = self.node.params.get(field.name, list(field.default) if field.kind == "ints" else field.default)
+        names = tuple(self.project.networks[self.name].parameters)
+        shown, read, draw = editor(field, value, names)
+        made = self.bound(field.name, shown, lambda new: self._set(field.name, read(new)))
+        draw(made)
+        refused(made)
+        self.problems(field.name)
+
+    def order(self, kind: Literal["Input", "Output"]) -> None:
+        """The place among the arguments, or among the results, of the network, where it has several."""
+        order = self.live.project.networks[self.name].order(kind)
+        if len(order) < 2:
+            return
+        current = order.index(self.node.id) + 1
+
+        def change(number: int) -> Edit:
+            rest = [key for key in order if key != self.node.id]
+            rest.insert(number - 1, self.node.id)
+            return {"kind": "order", "network": self.name, f"{kind.lower()}s": rest}
+
+        made = self.bound("order", current, change, renews=True)
+        st.selectbox(
+            f"Position among the {kind.lower()}s",
+            range(1, len(order) + 1),
+            index=current - 1,
+            format_func=lambda number: f"{number} of {len(order)}",
+            help="The order in which code, exported files and nodes that stand for this network "
+            + ("take their inputs" if kind == "Input" else "give their outputs"),
+            **made,
+        )
+        refused(made)
+
+    def network(self) -> None:
+        """Which network stands here."""
+        project = self.project
+        current = self.node.params.get("network")
+        names = [name for name in standing(project, self.name) if name != project.main]
+        names = names if current in names else [str(current or ""), *names]
+        made = self.bound("network", str(current or ""), lambda new: self._set("network", new), renews=True)
+        st.selectbox("Network", names, index=names.index(str(current or "")), **made)
+        refused(made)
+
+    def values(self, field: FormField) -> None:
+        """A number for each parameter that the network exposes."""
+        inner = self.project.networks.get(str(self.node.params.get("network")))
+        given = self.node.params.get(field.name)
+        known = given if isinstance(given, dict) else {}
+        for parameter, default in (inner.parameters if inner else {}).items():
+            shown = write(known.get(parameter))
+
+            def change(typed: str, parameter: str = parameter) -> Edit:
+                rest = {key: value for key, value in known.items() if key != parameter}
+                new = {parameter: read_number(typed)} if typed.strip() else {}
+                return self._set(field.name, {**rest, **new})
+
+            made = self.bound(f"{field.name}.{parameter}", shown, change)
+            text = f"A number, or an expression over this network's own parameters. Empty: {default}."
+            st.text_input(parameter, shown, placeholder=str(default), help=text, **made)
+            refused(made)
+        self.problems(field.name)
+
+    def problems(self, field: str) -> None:
+        """What the check says of a field, beneath it; with no field, what it says of none that is shown."""
+        error = self.context.parameter_errors.get(self.node.id, "")
+        fields = "|".join(item.name for item in form(registry()[self.node.type]))
+        for sentence in filter(None, re.split(rf"; (?=(?:{fields})[.:])", error)):
+            found = re.match(rf"({fields})[^:]*: (.)(.*)", sentence, re.DOTALL)
+            if (found[1] if found else "") == field:
+                show_error(f"{found[2].upper()}{found[3]}" if found else sentence)
+
+    def about(self) -> None:
+        node = self.node
+        st.text_input("Title", node.title, max_chars=200, **self._about("title"))
+        st.text_area("Remark", node.note, max_chars=5000, **self._about("note"))
+        text = "Its weights stay as they are in training"
+        st.toggle("Frozen", node.frozen, help=text, **self._about("frozen"))
+        self._shares()
+
+    def _shares(self) -> None:
+        node, nodes = self.node, self.context.network.nodes
+        types = SHARING.get(node.type, (node.type,))
+        fitting = [other.id for other in nodes.values() if other.type in types and other.shares is None]
+        names = [None, *(key for key in fitting if key != node.id)]
+        names += [node.shares] if node.shares not in names else []
+        if len(names) == 1:
+            return
+        made = self._about("shares")
+        st.selectbox(
+            "Uses the weights of",
+            names,
+            index=names.index(node.shares),
+            format_func=lambda key: "none but its own" if key is None else label(nodes[key]) if key in nodes else key,
+            help="Both have one set of weights, which learns from both",
+            **made,
+        )
+        refused(made)
+
+    def _about(self, name: str) -> dict[str, Any]:
+        def edit(new: Any) -> Edit:
+            return {"kind": "update", "network": self.name, "node": self.node.id, name: new}
+
+        return self.bound(name, getattr(self.node, name), edit)
+
+    def _set(self, name: str, value: Any) -> Edit:
+        return {"kind": "set", "network": self.name, "node": self.node.id, "params": {name: value}}
+
+
+def _shapes(context: Context, node: Node) -> None:
+    facts = context.nodes.get(node.id)
+    if facts is None:
+        return
+    shapes = ", ".join(str(spec) for spec in facts.outputs.values())
+    lines = [f"Gives `{shapes}`"] if shapes else []
+    if facts.parameters:
+        lines.append(f"{facts.parameters:,} parameters")
+    if facts.flops:
+        lines.append(f"{facts.flops:,} FLOPs per example")
+    if lines:
+        st.caption(" · ".join(lines))

@@ -1,0 +1,275 @@
+"""The library on the design page: networks of one's own and ready blocks, to put into the project that is open."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from netloom.document import Project, to_json
+from netloom.document.network_bundle import BundleError, exchange, extract, insert
+from netloom.store import LibraryRow, Store, StoreError, Taken
+from netloom.templates.shelf import blocks, summary
+from netloom.ui.components.network_thumbnail import picture
+from netloom.ui.components.words import ago, count, plain
+from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.shell.live import Live
+
+COLUMNS = 3
+# How many earlier versions of a network are listed.
+SHOWN = 10
+EMPTY = (
+    "Nothing here yet: a network that you publish above stays on this server, and every project can take it from here."
+)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a card shows; `origin` is a line of its own, `mine` whether it can be renamed and deleted."""
+
+    name: str
+    title: str
+    origin: str
+    told: dict[str, Any]
+    bundle: Project
+    mine: bool = False
+    # The number of the version, and of those before it.
+    number: int = 1
+    earlier: tuple[LibraryRow, ...] = ()
+
+
+def library(live: Live, shown: str) -> None:
+    """The button that opens the library; `shown` is the network that the canvas shows."""
+    if st.button("Library", icon=":material/library_books:", help="Networks to use again, and ready blocks"):
+        for key in ("library said", "library taken"):
+            st.session_state.pop(key, None)
+        st.dialog("Library", width="large", icon=":material/library_books:")(_library)(live, shown)
+
+
+@guard()
+def _library(live: Live, shown: str) -> None:
+    _publishing(live, shown)
+    ready, mine = st.tabs(["Ready blocks", "My networks"])
+    with mine:
+        rows = live.store.library()
+        if not rows:
+            st.info(EMPTY, icon=":material/library_add:")
+        cards = [_own(live.store, row.name) for row in rows]
+        _shelf(live, [card for card in cards if card])
+    with ready:
+        _shelf(
+            live,
+            [
+                Card(block.name, block.title, block.summary, _told(block.name), block.bundle)
+                for block in blocks().values()
+            ],
+        )
+
+
+@st.cache_data(show_spinner=False)
+def _told(name: str) -> dict[str, Any]:
+    return summary(blocks()[name].bundle)
+
+
+def _own(store: Store, name: str) -> Card | None:
+    """The card of a network in the library; one that cannot be read says so in its place."""
+    try:
+        row = store.published(name)
+        times = f", {row.number} times" if row.number > 1 else ""
+        origin, earlier = f"Published {ago(row.updated_at)}{times}", tuple(store.earlier(name))
+        return Card(name, "", origin, row.summary, store.bundle(name), mine=True, number=row.number, earlier=earlier)
+    except StoreError as error:
+        show_error(error)
+        return None
+
+
+def _publishing(live: Live, shown: str) -> None:
+    """The form that publishes a network, and what came of it."""
+    project = live.project
+    names = list(project.networks)
+    which, called, button = st.columns([2, 2, 1.2], vertical_alignment="bottom")
+    chosen = which.selectbox("Network", names, index=names.index(shown) if shown in names else 0, key="library/which")
+    suggested = "" if chosen == project.main else chosen
+    key = f"library/called {chosen}"
+    name = called.text_input(
+        "Name in the library",
+        suggested,
+        max_chars=64,
+        placeholder="residual_block",
+        help="Lower case: letters, digits and _",
+        key=key,
+    )
+    button.button(
+        "Publish",
+        key="library/publish",
+        type="primary",
+        icon=":material/library_add:",
+        width="stretch",
+        on_click=_publish,
+        args=(live, chosen, key),
+    )
+    if st.session_state.get("library taken") == (chosen, name.strip()):
+        st.warning(f"There is a {plain(name)} in the library already. It is kept as an earlier version.")
+        st.button(
+            "Put this one in its place",
+            icon=":material/sync:",
+            key="library/replace",
+            on_click=_publish,
+            args=(live, chosen, key, True),
+        )
+    kind, sentence = st.session_state.get("library said", ("", ""))
+    if sentence:
+        (st.error if kind == "error" else st.success)(sentence)
+
+
+def _publish(live: Live, network: str, key: str, replace: bool = False) -> None:
+    """Publish a network under the name that was typed in the field of this key."""
+    name = str(st.session_state[key]).strip()
+    _act(lambda: _published(live, network, name, replace=replace))
+
+
+def _published(live: Live, network: str, name: str, *, replace: bool) -> str:
+    if not name:
+        raise StoreError("Give it a name, such as residual_block.")
+    if name in blocks():
+        raise StoreError(f"{name} is a ready block; choose another name.")
+    bundle = extract(live.project, network, name)
+    try:
+        live.store.publish(bundle, summary(bundle), replace=replace)
+    except Taken:
+        st.session_state["library taken"] = (network, name)
+        return ""
+    inner = len(bundle.networks) - 1
+    return f"Published {name}{f' with the {inner} networks that it uses' if inner > 1 else ''}."
+
+
+def _shelf(live: Live, cards: list[Card]) -> None:
+    for start in range(0, len(cards), COLUMNS):
+        for column, card in zip(st.columns(COLUMNS), cards[start : start + COLUMNS], strict=False):
+            with column, st.container(border=True, height="stretch"):
+                _card(live, card)
+
+
+def _card(live: Live, card: Card) -> None:
+    st.image(picture(card.bundle.main_network), width="stretch")
+    st.markdown(f"**{plain(card.title or card.name)}**" + (f" · `{card.name}`" if card.title else ""))
+    st.caption(f"{card.origin}  \n{_facts(card)}")
+    here = _already(live.project, card.bundle)
+    left, right = st.columns([3, 1]) if card.mine else (st.container(), None)
+    label, icon = ("In this project", ":material/check:") if here else ("Use here", None)
+    key = f"use {card.mine} {card.name}"
+    left.button(label, icon=icon, key=key, width="stretch", on_click=_act, args=(lambda: _use(live, card.bundle),))
+    if not here:
+        _newer(live, card)
+    if right is not None:
+        with right.popover("", icon=":material/more_horiz:", help="More"):
+            _earlier(live, card)
+            _more(live.store, card.name)
+
+
+def _newer(live: Live, card: Card) -> None:
+    """Say where the project has an earlier version as it was, and offer this one in its place."""
+    for row in card.earlier:
+        with contextlib.suppress(StoreError):
+            old = live.store.bundle(card.name, row.number)
+            if _already(live.project, old):
+                st.caption(f":material/update: This project has version {row.number}; a newer one is there.")
+                st.button(
+                    f"Take version {card.number}",
+                    key=f"library/newer {card.name}",
+                    width="stretch",
+                    on_click=_act,
+                    args=(partial(_exchanged, live, old, card),),
+                )
+                return
+
+
+def _exchanged(live: Live, old: Project, card: Card) -> str:
+    live.transform(lambda project: exchange(project, old, card.bundle))
+    return f"{card.name} is version {card.number} in this project now. Undo brings the earlier one back."
+
+
+def _earlier(live: Live, card: Card) -> None:
+    """The versions before this one: to use here, or to put back."""
+    for row in card.earlier[:SHOWN]:
+        st.caption(f"Version {row.number} · {ago(row.updated_at)}")
+        left, right = st.columns(2)
+        key = f"{card.name} {row.number}"
+        with contextlib.suppress(StoreError):
+            bundle = live.store.bundle(card.name, row.number)
+            use: dict[str, Any] = {"on_click": _act, "args": (partial(_use, live, bundle),)}
+            left.button("Use here", key=f"library/use {key}", width="stretch", **use)
+        put: dict[str, Any] = {"on_click": _act, "args": (partial(_restored, live.store, card.name, row.number),)}
+        text = "As the newest version; none is lost"
+        right.button("Put back", key=f"library/restore {key}", width="stretch", help=text, **put)
+
+
+def _restored(store: Store, name: str, number: int) -> str:
+    row = store.restore_published(name, number)
+    return f"{name} is again as it was in version {number}; that is its version {row.number} now."
+
+
+def _facts(card: Card) -> str:
+    ports = f"{len(card.told.get('inputs', ()))} in, {len(card.told.get('outputs', ()))} out"
+    exposed = ", ".join(f"{name} = {value:g}" for name, value in card.told.get("parameters", {}).items())
+    size = card.told.get("size")
+    return " · ".join(part for part in (ports, exposed, f"{count(size)} weights" if size is not None else "") if part)
+
+
+def _already(project: Project, bundle: Project) -> bool:
+    try:
+        return insert(project, bundle)[0] == project
+    except BundleError:
+        return False
+
+
+def _use(live: Live, bundle: Project) -> str:
+    made, names = insert(live.project, bundle)
+    if made == live.project:
+        return f"{names[bundle.main]} is a network of this project already: drag it from the palette."
+    live.apply({"kind": "insert_networks", "bundle": to_json(bundle)})
+    return f"{names[bundle.main]} is a network of this project now: drag it from the palette. Undo takes it out."
+
+
+def _more(store: Store, name: str) -> None:
+    key = f"library/name {name}"
+    st.text_input("Another name", name, max_chars=64, key=key)
+    st.button(
+        "Rename",
+        key=f"library/rename {name}",
+        width="stretch",
+        on_click=lambda: _act(lambda: _renamed(store, name, str(st.session_state[key]).strip())),
+    )
+    st.caption("Projects that took it keep theirs.")
+    st.button(
+        "Delete for ever",
+        key=f"library/delete {name}",
+        width="stretch",
+        on_click=_act,
+        args=(lambda: _deleted(store, name),),
+    )
+
+
+def _renamed(store: Store, name: str, to: str) -> str:
+    if to in blocks():
+        raise StoreError(f"{to} is a ready block; choose another name.")
+    store.rename_published(name, to)
+    return f"{name} is called {to} now." if name != to else ""
+
+
+def _deleted(store: Store, name: str) -> str:
+    store.delete_published(name)
+    return f"Deleted {name}."
+
+
+def _act(act: Callable[[], str]) -> None:
+    """Do something, and keep what came of it to be said above."""
+    st.session_state.pop("library taken", None)
+    try:
+        st.session_state["library said"] = ("done", act())
+    except (ValueError, StoreError) as error:
+        st.session_state["library said"] = ("error", str(error))

@@ -1,0 +1,102 @@
+"""The parameters that a network exposes: added, renamed, changed and removed where nothing is selected."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import streamlit as st
+
+from netloom.document import Edit, Network, is_identifier
+from netloom.document.expression import Number
+from netloom.document.project import misnamed
+from netloom.layers.form import numeric
+from netloom.ui.components.fields import read_number, write
+from netloom.ui.components.forms import bound, refused
+from netloom.ui.components.words import plain
+from netloom.ui.shell.live import Live
+
+TEXT = (
+    "Numbers that the network exposes, such as `width`: where a number is typed in it, `width * 4` may stand, and each "
+    "node that stands for the network may give them other values."
+)
+
+
+def exposed(live: Live, name: str) -> None:
+    """The form for the parameters of a network."""
+    st.markdown(f"**Parameters of {plain(name)}**")
+    st.caption(TEXT)
+    network = live.project.networks.get(name, Network())
+    for parameter, default in network.parameters.items():
+        _row(live, name, parameter, default)
+    made = bound(live, f"{name}/new parameter", "", lambda typed: _added(live, name, typed), renews=True)
+    st.text_input("Add a parameter", placeholder="width = 32", **made)
+    refused(made)
+
+
+def _row(live: Live, name: str, parameter: str, default: Number) -> None:
+    called, number, gone = st.columns([4, 4, 1.4], vertical_alignment="bottom")
+    shown = write(default)
+
+    def change(typed: str) -> Edit:
+        return _edit(live, name, {parameter: _number(typed)})
+
+    naming = bound(
+        live,
+        f"{name}/name of {parameter}",
+        parameter,
+        lambda typed: _renaming(live, name, parameter, typed),
+        renews=True,
+    )
+    made = bound(live, f"{name}/parameter {parameter}", shown, change)
+    with called:
+        st.text_input(f"Name of {parameter}", parameter, label_visibility="collapsed", **naming)
+    with number:
+        st.text_input(parameter, shown, label_visibility="collapsed", **made)
+    refused(naming)
+    refused(made)
+    with gone:
+        removing = bound(
+            live, f"{name}/remove {parameter}", False, lambda _: _edit(live, name, {}, parameter), renews=True
+        )
+        st.button(
+            "", icon=":material/close:", help=f"Remove {parameter}", key=removing["key"], on_click=removing["on_change"]
+        )
+
+
+def _added(live: Live, name: str, typed: str) -> Edit:
+    parameter, _, default = (part.strip() for part in typed.partition("="))
+    if not is_identifier(parameter):
+        rule = "A parameter is called by a lower-case name, such as width; say width = 32."
+        raise ValueError(misnamed(parameter, rule))
+    if parameter in _network(live, name).parameters:
+        raise ValueError(f"There is already a parameter {parameter}.")
+    return _edit(live, name, {parameter: _number(default or "1")})
+
+
+def _renaming(live: Live, name: str, parameter: str, typed: str) -> Edit:
+    """The edit that gives a parameter another name, also in the expressions that read it."""
+    numbers = numeric({node.type for node in _network(live, name).nodes.values()})
+    return {"kind": "rename_parameter", "network": name, "name": parameter, "to": typed.strip(), "numbers": numbers}
+
+
+def _network(live: Live, name: str) -> Network:
+    network = live.project.networks.get(name)
+    if network is None:
+        raise ValueError(f"There is no network {name} any more; another tab removed it.")
+    return network
+
+
+def _number(typed: str) -> Number:
+    number = read_number(typed)
+    if isinstance(number, str) or not math.isfinite(number):
+        raise ValueError(f"A default is a number, such as 32; received {typed[:40]!r}.")
+    return number
+
+
+def _edit(live: Live, name: str, change: dict[str, Number], gone: str = "") -> Edit:
+    """The edit, made when it is needed: another tab may have changed another parameter meanwhile."""
+    network: Network | None = live.project.networks.get(name)
+    values: dict[str, Any] = {**(network.parameters if network else {}), **change}
+    values.pop(gone, None)
+    return {"kind": "parameters", "network": name, "values": values}

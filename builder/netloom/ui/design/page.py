@@ -1,0 +1,212 @@
+"""The design page: a fragment that holds the canvas, which is one of its own, and what stands beside it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.errors import StreamlitAPIException
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from netloom.compile import CompileError, source
+from netloom.document import Edit
+from netloom.store import StoreError, VersionRow
+from netloom.training import OBJECTIVES
+from netloom.ui.components.caveats import data_caveats
+from netloom.ui.components.forms import bound, choose_data, refused
+from netloom.ui.components.style import narrow
+from netloom.ui.components.tabs import tabs
+from netloom.ui.components.words import ago, plain
+from netloom.ui.design.canvas import canvas
+from netloom.ui.design.canvas.payload import payload
+from netloom.ui.design.formula import formula
+from netloom.ui.design.inspector import inspector
+from netloom.ui.design.library import library
+from netloom.ui.design.networks import shown
+from netloom.ui.home.sharing import share
+from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.shell.live import Live
+
+HEIGHT = 690
+# Another tab or another person may have changed the project; how often this tab looks.
+LOOK_EVERY_S = 2.0
+# How many versions are listed at first.
+SHOWN = 60
+PAGE = "design"
+
+
+def designer(live: Live) -> None:
+    """Everything on the design page."""
+    narrow()
+    st.fragment(_page, run_every=LOOK_EVERY_S, key=PAGE)(live)
+
+
+@guard()
+def _page(live: Live) -> None:
+    key = f"canvas {live.id}"
+    look = shown(live, _state(key).get("network"))
+    bar = st.container()
+    left, right = st.columns([3.4, 1.15], gap="small")
+    # First, as edits that were made while the server was away wait for it.
+    with left:
+        _canvas(live, key)
+    _bar(live, look.name, bar)
+    with right:
+        # Each by itself: where one fails, Undo on the canvas and the versions are the way back.
+        tabs(
+            {
+                "Layer": lambda: _layer(live, look.name, _selected(key, look.name)),
+                "Code": guard()(lambda: _code(live)),
+                "Versions": guard()(lambda: _versions(live)),
+            },
+            f"beside {live.id}",
+            HEIGHT - 60,
+        )
+
+
+def _layer(live: Live, network: str, selected: list[str]) -> None:
+    with guard():
+        formula(live, network)
+    with guard():
+        inspector(live, network, selected)
+
+
+def _bar(live: Live, network: str, place: DeltaGenerator) -> None:
+    name, data, objective, tools = place.columns([1.6, 1.2, 1.1, 1.9], vertical_alignment="bottom")
+    project = live.project
+    with name, guard():
+        naming = bound(live, "bar/name", project.name, _rename, renews=True)
+        st.text_input("Project", project.name, max_chars=200, **naming)
+        refused(naming)
+    with data, guard():
+        choose_data(live, "bar/data")
+    with objective, guard():
+        known = project.training.objective if project.training.objective in OBJECTIVES else "classification"
+        names = list(OBJECTIVES)
+        st.selectbox(
+            "Objective",
+            names,
+            index=names.index(known),
+            format_func=lambda value: OBJECTIVES[value].title,
+            **bound(live, "bar/objective", known, _choose_objective),
+        )
+    with tools, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
+        with guard():
+            library(live, network)
+        with guard():
+            share(live)
+        ready = not live.analysis().errors and bool(project.data.dataset)
+        if st.button("Train", type="primary" if ready else "secondary", icon=":material/play_arrow:", width="stretch"):
+            st.switch_page("pages/train.py")
+    problem = live.problem or live.data_problem()
+    if problem:
+        show_error(problem, place)
+    with place, guard():
+        data_caveats(live, "design")
+
+
+def _rename(name: str) -> Edit:
+    return {"kind": "project", "name": name.strip() or "My network"}
+
+
+def _choose_objective(name: str) -> Edit:
+    return {"kind": "project", "training": {"objective": name}}
+
+
+@st.fragment
+@guard()
+def _canvas(live: Live, key: str) -> None:
+    """Edits are answered by the canvas alone. As soon as people see the answer, it asks for what stands beside it."""
+
+    def on_sync() -> None:
+        refusals = live.sync(_state(key).get("sync"))
+        if refusals:  # they stay until there are others, as no one knows which run's answer arrives
+            st.session_state["refusals"] = (refusals, time.time())
+
+    messages = [_message(key, name) for name in ("sync", "selection")]
+    refusals, refused_at = st.session_state.get("refusals", ([], 0.0))
+    client = messages[0].get("client", "")
+    canvas(
+        data=payload(
+            live,
+            shown(live, _state(key).get("network")),
+            client if isinstance(client, str) else "",
+            refusals,
+            HEIGHT,
+            refused_at=refused_at,
+            palettes={str(message.get("palette")) for message in messages},
+            wish=messages[1].get("about"),
+        ),
+        key=key,
+        on_sync=on_sync,
+        on_look=_follow,
+    )
+
+
+def _state(key: str) -> Any:
+    return st.session_state.get(key, {})
+
+
+def _follow() -> None:
+    """Draw what stands beside the canvas, unless all of the page is drawn anyway, or another one: people may leave just
+    as the canvas asks."""
+    context = get_script_run_ctx()
+    if context and context.fragment_ids_this_run:
+        with suppress(StreamlitAPIException):  # the fragment went with its page
+            st.rerun(PAGE)
+
+
+def _message(key: str, name: str) -> dict[str, Any]:
+    """What the canvas said last under a name."""
+    message = _state(key).get(name)
+    return message if isinstance(message, dict) else {}
+
+
+def _selected(key: str, network: str) -> list[str]:
+    """The selected nodes, where they were selected in this network: another one may have nodes of the same names."""
+    selection = _message(key, "selection")
+    nodes = selection.get("nodes") if selection.get("network") == network else []
+    return [node for node in nodes if isinstance(node, str)] if isinstance(nodes, list) else []
+
+
+def _code(live: Live) -> None:
+    try:
+        st.code(source(live.project, live.analysis()), language="python", height=HEIGHT - 120)
+    except CompileError as error:
+        st.info("The code appears as soon as the network has no errors.")
+        for issue in error.issues[:8]:
+            st.caption(f":material/error: {plain(issue.message)}")
+
+
+def _versions(live: Live) -> None:
+    """The versions, the newest first; those with names stand however old they are."""
+    rows = live.store.versions(live.id)
+    st.caption(
+        "A version every half minute of work: all of the last hour, one for each hour of a day, and one for each day "
+        "of a year. A version with a name is kept for ever."
+    )
+    key = f"versions shown {live.id}"
+    shown = int(st.session_state.get(key, SHOWN))
+    for row in [*rows[:shown], *(row for row in rows[shown:] if row.name)]:
+        _version(live, row)
+    if len(rows) > shown and st.button("Show older versions", width="stretch"):
+        st.session_state[key] = shown + SHOWN
+        st.rerun(scope="fragment")
+
+
+def _version(live: Live, row: VersionRow) -> None:
+    with st.container(border=True):
+        st.markdown(f"**{row.number}** · {ago(row.created_at)}")
+        key = f"version {row.number} {row.name}"
+        name = st.text_input("Name", row.name, key=key, placeholder="Name it to keep it", max_chars=200)
+        try:
+            if name != row.name:
+                live.store.name_version(live.id, row.number, name)
+            if st.button("Restore", key=f"restore {row.number}", help="Can be undone", width="stretch"):
+                live.replace(live.store.version(live.id, row.number))
+                st.rerun(scope="fragment")
+        except StoreError as error:
+            show_error(error)

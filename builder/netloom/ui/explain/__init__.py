@@ -1,0 +1,1 @@
+"""The Explain page: one view per family of explanations."""

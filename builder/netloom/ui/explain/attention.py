@@ -1,0 +1,410 @@
+"""Which words or places and which heads of attention decided an answer; and every head's map, to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from netloom.data.preparation.encode import START
+from netloom.data.sequence_pairs import MARKS
+from netloom.explain import AttentionMaps, Explanation
+from netloom.explain.attention.head_patterns import BRACKETS, about, figures
+from netloom.explain.core.explanation import Stream, Verdict
+from netloom.explain.plots.attention import left_out, lines, patches
+from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
+from netloom.explain.plots.explanation_plots import Drawn, How, drawn, kind_of
+from netloom.ui.components.charts import MARGIN
+from netloom.ui.components.figure_export import chart, exports
+from netloom.ui.components.words import plain
+from netloom.ui.explain.attention_components import called, drawing, grid, grid_svg, sides, weights_table
+from netloom.ui.explain.attribution import badges, leads_to
+from netloom.ui.explain.headline import BEGINNING, named, seen
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from netloom.ui.explain.views import Look
+
+ROUTING = "Information routing, not importance"
+MOST_NAMED, MOST_BARS = 3, 24
+MEAN = -1
+RAW, WEIGHTED = "As it is", "Weighted by its gradient"
+
+
+def obstacle(look: Look) -> str:
+    """Why there is no attention to show; empty where there is."""
+    reason = next((method.reason for method in look.methods if method.name == "attention" and not method.available), "")
+    return reason[:1].upper() + reason[1:]
+
+
+def attention(look: Look) -> None:
+    """The whole view."""
+    raw = look.explanation("attention")
+    fitting = {method.name for method in look.methods if method.available}
+    weighted = look.explanation("attention_relevance") if "attention_relevance" in fitting else None
+    heads = look.explanation("attention_heads") if "attention_heads" in fitting else None
+    if raw.attention is None:
+        return
+    _decided(raw, weighted, heads)
+    if weighted is None:
+        reason = next(method.reason for method in look.methods if method.name == "attention_relevance")
+        st.info(f"Which of the words and heads matter is not known here: {plain(reason)}", icon=":material/info:")
+    _every_head(raw, weighted, heads)
+    _through(raw, weighted)
+
+
+def _decided(raw: Explanation, weighted: Explanation | None, heads: Explanation | None) -> None:
+    """The words and the heads on which the answer rests, and how far that is to be believed."""
+    words = weighted if weighted is not None and weighted.attributions else raw
+    st.markdown(f"#### {_sentence(words, heads)}")
+    back = "Back to the words and their verdict" if _of_words(raw) else "Back to the input and its verdict"
+    leads_to("input", back, ":material/arrow_back:")
+    left, right = st.columns([1.15, 1], gap="large")
+    with left:
+        st.markdown("**Where the answer is read from**")
+        several = len(words.attributions) > 1
+        for one in _pictures(words):
+            if several and one.html:
+                st.caption(plain(one.title))
+            _shown(one, f"attention {words.method}", "attention words")
+        how = "attention weighted by its gradient" if words.method != "attention" else "rollout of the raw attention"
+        st.caption(f"The stronger the colour, the more of the answer comes from there by {how}, through all layers.")
+        _trust(words)
+    if heads is not None and heads.attention is not None:
+        with right:
+            st.markdown("**What each head does for it**")
+            _bars(heads)
+            _trust(heads)
+
+
+def _sentence(words: Explanation, heads: Explanation | None) -> str:
+    """Which words and which head decided it, and whether that is to be believed, as Markdown."""
+    grids = words.attention is not None and any(stream.grid for stream in words.attention.streams)
+    kind = "words" if _of_words(words) else "places" if grids else "steps"
+    said = f"It went by {named(_strongest(words)) or f'all {kind} alike'}"
+    if words.verdict.level == "poor":
+        said = "Where it reads from gives no reason for this answer"
+    listed = _ranked(heads.attention) if heads is not None and heads.attention is not None else []
+    if heads is None or not listed:
+        return f"{said}. {plain(words.verdict.title)}."
+    (layer, head), effect = listed[0]
+    joint = "; it came" if words.verdict.level == "poor" else ","
+    which = f"{joint} most of all through head {head + 1} of layer {layer + 1}. Without that head"
+    if effect <= 0:
+        which = f". The head that weighs most, head {head + 1} of layer {layer + 1}, speaks against it: without it"
+    number = "score" if words.target.kind in ("class", "tags", "next_token", "label", "mask") else "number"
+    return (
+        f"{said}{which} the {number} of **{plain(seen(words.target.name)[:60])}** "
+        f"{'falls' if effect > 0 else 'rises'} from {heads.answer:.3g} to {heads.answer - effect:.3g}. "
+        f"{_believed(kind, words.verdict, heads.verdict)}"
+    )
+
+
+def _believed(kind: str, words: Verdict, heads: Verdict) -> str:
+    """What was checked of the steps and of the heads, and what came of it."""
+    if words.title == heads.title:
+        return f"{kind.capitalize()} and heads: {_within(heads.title)}."
+    return f"{kind.capitalize()}: {_within(words.title)}; heads: {_within(heads.title)}."
+
+
+def _within(title: str) -> str:
+    """What stands on a badge, within a sentence."""
+    return plain(f"{title[:1].lower()}{title[1:]}")
+
+
+def _of_words(found: Explanation) -> bool:
+    return any(kind_of(found, name) == "text" for name in found.attributions)
+
+
+def _strongest(words: Explanation) -> list[str]:
+    """The steps from which most is read, as people know them; none where the steps are but numbers."""
+    maps = words.attention
+    if maps is None or maps.rollout is None or not maps.read:
+        return []
+    names = [name for stream in maps.streams for name in _names(words, stream, alone=len(maps.streams) == 1)]
+    shares = maps.rollout[list(maps.read)].mean(axis=0)
+    order = [place for place in np.argsort(-shares) if names[place] and shares[place] > 0]
+    best = [place for place in order[:MOST_NAMED] if shares[place] >= 0.5 * shares[order[0]]]
+    return [plain(name) for name in dict.fromkeys(names[place] for place in best)]
+
+
+def _names(words: Explanation, stream: Stream, *, alone: bool) -> list[str]:
+    """The steps of a sequence as people know them; empty where one is none that they know."""
+    axes, written = words.axes.get(stream.field), words.labels.get(stream.field, ())
+    if not stream.field:
+        return [""] * len(stream.tokens)
+    if axes is not None:
+        return [step if axes.rate else f"{axes.down} {step}" for step in stream.tokens]
+    told = written if len(written) == len(stream.tokens) else stream.tokens
+    # Of letters, of which many are alike, people are told where each stands.
+    letters = alone and all(len(token) <= 1 for token in told)
+    return [
+        _name(token, f" (place {place + 1})" if letters else "", grid=bool(stream.grid))
+        for place, token in enumerate(told)
+    ]
+
+
+def _name(token: str, where: str, *, grid: bool) -> str:
+    """A step as people know it: a place of a picture is written as row·column."""
+    if token == MARKS[START]:
+        return BEGINNING
+    if not token or token.startswith(BRACKETS):
+        return ""
+    row, dot, column = token.partition("·")
+    return f"the place in row {row}, column {column}" if grid and dot else f"“{seen(token)}”{where}"
+
+
+def _ranked(maps: AttentionMaps) -> list[tuple[tuple[int, int], float]]:
+    """All heads by layer and number, those first without which the answer changes most."""
+    found = [
+        ((place, head), float(effect))
+        for place, layer in enumerate(maps.layers)
+        if layer.effects is not None
+        for head, effect in enumerate(layer.effects)
+    ]
+    return sorted(found, key=lambda one: -abs(one[1]))
+
+
+def _trust(found: Explanation) -> None:
+    """A word and a sentence on how far it is to be believed."""
+    faithful = found.proofs.faithfulness
+    with st.container(border=True, gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            badges(found.verdict)
+            if faithful is not None:
+                st.markdown(f"ahead of **{1 - faithful.chance:.0%}** of random orders", width="content")
+            order = found.attention.order if found.attention else None
+            if order is not None:
+                same = "" if order.agreement is None else f" · gradient agrees **{order.agreement:+.2f}**"
+                st.markdown(f"ahead of **{1 - order.chance:.0%}** of random orders{same}", width="content")
+        st.caption(plain(found.verdict.sentence))
+
+
+def _pictures(found: Explanation) -> list[Drawn]:
+    """The example in colours; of a text the words alone, as the bars beneath would say the same again."""
+    made = list(drawn(found, How(sign="for")))
+    return [one for one in made if one.html] or made
+
+
+def _shown(one: Drawn, name: str, key: str) -> None:
+    if one.html:
+        st.html(one.html)
+        exports(name, key=f"{key} {one.key}", svg=one.svg, table=one.table)
+    elif one.figure is not None:
+        chart(one.figure, key=f"{key} {one.key}", name=name, table=one.table)
+
+
+def _bars(heads: Explanation) -> None:
+    import plotly.graph_objects as go
+
+    maps = heads.attention
+    if maps is None:
+        return
+    listed = _ranked(maps)[:MOST_BARS]
+    slopes = [float(maps.layers[layer].slopes[head]) for (layer, head), _ in listed]  # type: ignore[index]
+    names = [f"layer {layer + 1} · head {head + 1}" for (layer, head), _ in listed]
+    effects = [effect for _, effect in listed]
+    colours = [rgb(FOR) if effect > 0 else rgb(AGAINST) for effect in effects]
+    figure = go.Figure()
+    text = "%{x:+.3g}<extra>%{y}</extra>"
+    figure.add_bar(x=effects, y=names, orientation="h", marker_color=colours, name="taken away", hovertemplate=text)
+    mark = {"symbol": "line-ns", "size": 13, "line": {"width": 2.5, "color": "rgba(130,130,140,0.9)"}}
+    figure.add_scatter(x=slopes, y=names, mode="markers", marker=mark, name="by its gradient", hovertemplate=text)
+    figure.update_layout(height=100 + 22 * len(names), margin=MARGIN, showlegend=False)
+    figure.update_xaxes(title="Fall without the head", zeroline=True)
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    rows = [
+        {"layer": place + 1, "title": layer.title, "head": head + 1, "effect": float(effect), "gradient": float(slope)}
+        for place, layer in enumerate(maps.layers)
+        if layer.effects is not None and layer.slopes is not None
+        for head, (effect, slope) in enumerate(zip(layer.effects, layer.slopes, strict=True))
+    ]
+    chart(figure, key="attention heads", name="attention heads", table=rows)
+    more = f" The {MOST_BARS} strongest of {len(rows)}." if len(rows) > MOST_BARS else ""
+    st.caption(
+        "How much lower the score is without the head (orange: the head speaks for the answer, blue: against); the "
+        f"grey mark is what its gradient says.{more}"
+    )
+
+
+def _every_head(raw: Explanation, weighted: Explanation | None, heads: Explanation | None) -> None:
+    """All heads side by side, and one of them large."""
+    st.markdown("#### What each head looks at")
+    ways = [RAW, *([WEIGHTED] if weighted is not None else [])]
+    way = (
+        st.segmented_control("Weights", ways, default=RAW, required=True, key="attention way") if len(ways) > 1 else RAW
+    )
+    maps = raw.attention
+    shown = weighted.attention if way == WEIGHTED and weighted is not None else maps
+    if maps is None or shown is None:
+        return
+    if way == RAW:
+        agreed = "not known" if maps.correlation is None else f"Spearman {maps.correlation:+.2f}"
+        st.caption(
+            f"**{ROUTING}.** How far the rollout of all maps agrees with what taking each step away does: {agreed}."
+        )
+    else:
+        st.caption("Each weight times the slope of the answer in it: orange speaks for the answer, blue against it.")
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        place, head = _choice(shown, heads.attention if heads is not None else None)
+        grid(maps, shown, (place, head), _pick)
+        exports(f"all heads {way}", key="attention grid export", svg=grid_svg(shown), table=weights_table(shown))
+    with right:
+        _large(raw, maps, shown, place, head)
+    with st.expander("Every head in numbers", icon=":material/table_rows:"):
+        _numbers(maps, heads.attention if heads is not None else None)
+
+
+def _pick(layer: int, head: int) -> None:
+    st.session_state["attention layer"] = layer
+    st.session_state[f"attention head {layer}"] = head
+
+
+def _choice(maps: AttentionMaps, heads: AttentionMaps | None) -> tuple[int, int]:
+    """The layer and the head that are shown large; at first the head without which the answer changes most."""
+    layers = list(range(len(maps.layers)))
+    first = _ranked(heads)[:1] if heads is not None else []
+    if st.session_state.get("attention layer") not in layers:
+        _pick(*(first[0][0] if first else (layers[-1], 0)))
+    place = st.selectbox("Layer", layers, format_func=lambda one: called(one, maps.layers[one]), key="attention layer")
+    options, key = [MEAN, *range(len(maps.layers[place].weights))], f"attention head {place}"
+    if st.session_state.get(key) not in options:
+        st.session_state[key] = 0
+    named = {option: "All" if option == MEAN else str(option + 1) for option in options}
+    head = st.pills("Head", options, format_func=named.__getitem__, required=True, key=key, wrap=True)
+    return int(place), int(head if head is not None else MEAN)
+
+
+def _large(raw: Explanation, maps: AttentionMaps, shown: AttentionMaps, place: int, head: int) -> None:
+    """One head, or the mean of a layer's heads: its map, its lines, and where there is one the picture."""
+    layer = shown.layers[place]
+    weights = layer.weights.mean(axis=0) if head == MEAN else layer.weights[head]
+    if head != MEAN:
+        st.markdown(f"**Head {head + 1}** {about(figures(maps, maps.layers[place])[head])}.")
+    stream = maps.streams[layer.streams[1]]
+    picture = raw.example.images.get(stream.field, raw.example.image) if stream.grid else None
+    laid = picture is not None and layer.streams[0] == layer.streams[1]
+    tabs = st.tabs([*(["On the picture"] if laid else []), "Lines", "Map"])
+    name = f"attention layer {place + 1} head {head + 1 if head != MEAN else 'all'}"
+    table = _pairs(weights, *sides(shown, layer))
+    if laid and picture is not None:
+        with tabs[0]:
+            reads = next((one for one in maps.read if one < len(weights)), 0)
+            svg = patches(weights, stream.tokens, stream.grid, stream.special, np.asarray(picture), reads)
+            drawing(svg, f"attention patches {place} {head}")
+            exports(name, key="attention patches export", svg=svg, table=table)
+    with tabs[-2]:
+        svg, unseen = lines(weights, *sides(shown, layer)), left_out(weights, *sides(shown, layer))
+        drawing(svg, f"attention lines {place} {head}")
+        st.caption(f"Point at a step to see its lines alone; click to keep them. {unseen}")
+        exports(name, key="attention lines export", svg=svg, table=table)
+    with tabs[-1]:
+        chart(heat(weights, *sides(shown, layer)), key="attention map", name=name, table=table)
+        st.caption("A row is a step that looks; the stronger a cell, the more goes to that column.")
+
+
+def _pairs(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {"from": row, "looks": looking[row], "to": column, "is looked at": looked_at[column], "weight": value}
+        for (row, column), value in np.ndenumerate(weights)
+        if looking[row] and looked_at[column]
+    ]
+
+
+def _numbers(maps: AttentionMaps, heads: AttentionMaps | None) -> None:
+    rows = []
+    for place, layer in enumerate(maps.layers):
+        other = heads.layers[place] if heads is not None else layer
+        for head, found in enumerate(figures(maps, layer)):
+            rows.append(
+                {
+                    "Layer": place + 1,
+                    "Head": head + 1,
+                    "It": about(found),
+                    "Answer with it": None if other.effects is None else float(other.effects[head]),
+                    "Evenness": found.entropy,
+                    "Steps away": found.distance,
+                    "To first": found.first,
+                    "To the one before": found.before,
+                    "To itself": found.itself,
+                    "To no word or place": found.special,
+                    "Agrees": found.agreement,
+                }
+            )
+    st.dataframe(rows, hide_index=True, width="stretch")
+    st.caption(
+        "Evenness (entropy) goes from 0, one step, to 1, all alike. “Agrees” is how far the steps that the head looks "
+        "at are those without which the answer changes (Spearman); near 0 or below, the head's map is no reason."
+    )
+    exports("attention heads", key="attention numbers export", table=rows)
+
+
+def _through(raw: Explanation, weighted: Explanation | None) -> None:
+    """What flows through all layers, by weights alone and weighted by the gradient."""
+    maps = raw.attention
+    if maps is None:
+        return
+    st.markdown("#### Through all layers")
+    if maps.rollout is None:
+        st.info(f"The layers cannot be put together, as {plain(maps.reason)}.", icon=":material/info:")
+        return
+    both = {"Rollout": raw, **({"Gradient-weighted": weighted} if weighted is not None else {})}
+    for tab, (name, found) in zip(st.tabs(list(both)), both.items(), strict=True):
+        with tab:
+            left, right = st.columns([1, 1.2], gap="large")
+            with left:
+                several = len(found.attributions) > 1
+                for one in _pictures(found):
+                    if several and one.html:
+                        st.caption(plain(one.title))
+                    _shown(one, f"attention {name}", f"attention through {name}")
+                st.caption(_told(name))
+                _trust(found)
+            if found.attention is not None and found.attention.rollout is not None:
+                labels = [token for stream in found.attention.streams for token in stream.tokens]
+                with right:
+                    figure = heat(found.attention.rollout, labels, labels)
+                    table = _pairs(found.attention.rollout, labels, labels)
+                    chart(figure, key=f"attention total {name}", name=f"attention {name}", table=table)
+
+
+def _told(name: str) -> str:
+    if name == "Rollout":
+        return (
+            "Mean weights of all heads, half of each step kept as it is, multiplied through all layers (Abnar and "
+            "Zuidema 2020): where information can come from, whatever the answer makes of it."
+        )
+    return (
+        "Weights times the answer's slope in them, what is positive, carried through all layers (Chefer and others "
+        "2021): what the answer reacts to."
+    )
+
+
+def heat(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> go.Figure:
+    """A map whose rows and columns are labelled; those without a label are padding, and left out."""
+    import plotly.graph_objects as go
+
+    kept = [[place for place, token in enumerate(side) if token] for side in (looking, looked_at)]
+    rows, columns = ([side[place] for place in some] for side, some in zip((looking, looked_at), kept, strict=True))
+    values = weights[np.ix_(*kept)]
+    end, pairs = bound(values), [[f"{row} → {column}" for column in columns] for row in rows]
+    scale = [[0, rgb(AGAINST)], [0.5, "rgba(150,150,160,0.04)"], [1, rgb(FOR)]]
+    text = "%{customdata}: %{z:.3f}<extra></extra>"
+    trace = go.Heatmap(
+        z=values, colorscale=scale, zmin=-end, zmax=end, showscale=False, customdata=pairs, xgap=1, ygap=1
+    )
+    figure = go.Figure(trace.update(hovertemplate=text))
+    figure.update_layout(height=int(np.clip(90 + 22 * len(rows), 260, 620)), margin=MARGIN)
+    for axis, names, more in (
+        (figure.update_xaxes, columns, {}),
+        (figure.update_yaxes, rows, {"autorange": "reversed"}),
+    ):
+        thin = max(1, len(names) // 40)
+        ticks = list(range(0, len(names), thin))
+        shown = [names[tick].replace("\n", "↵")[:18] for tick in ticks]
+        axis(tickmode="array", tickvals=ticks, ticktext=shown, showgrid=False, zeroline=False, automargin=True, **more)
+    return figure

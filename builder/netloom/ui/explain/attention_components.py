@@ -1,0 +1,119 @@
+"""Attention shown in the browser: the grid of heads to choose from, and drawings whose steps can be pointed at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from netloom.explain import AttentionLayer, AttentionMaps
+from netloom.explain.attention.head_patterns import about, figures
+from netloom.explain.plots.attention import thumbnail
+from netloom.explain.plots.colors import AGAINST, FOR, rgb
+
+# Of the grid as a picture, in pixels: a map, the room between two, and a line of text.
+CELL, GAP, LINE = 96, 10, 22
+# A table of more would slow the page down.
+MOST_WEIGHTS = 20_000
+_HTML = '<div class="view"></div>'
+_CSS = """
+.view { font-family: var(--st-font); color: var(--st-text-color); font-size: 0.8rem; }
+.layer { margin-bottom: 0.6rem; }
+.title { opacity: 0.7; margin-bottom: 0.2rem; }
+.maps { display: grid; grid-template-columns: repeat(auto-fill, minmax(66px, 1fr)); gap: 0.35rem; }
+button { font: inherit; color: inherit; padding: 3px; border: 1.5px solid var(--st-border-color); border-radius: 6px;
+  background: none; cursor: pointer; display: flex; flex-direction: column; align-items: center; gap: 1px; }
+button:hover { border-color: var(--st-text-color); }
+button.chosen { border-color: var(--st-primary-color); background: var(--st-secondary-background-color); }
+button:focus-visible { outline: 2px solid var(--st-primary-color); }
+button img { width: 100%; aspect-ratio: 1; image-rendering: pixelated; }
+button span { opacity: 0.7; font-size: 0.72rem; }
+.drawing svg { width: 100%; max-width: 760px; height: auto; display: block; }
+.drawing .token { cursor: default; }
+.drawing .looks { cursor: pointer; }
+.drawing .pair { pointer-events: stroke; }
+"""
+
+
+def sides(maps: AttentionMaps, layer: AttentionLayer) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The labels of a layer's rows and of its columns."""
+    return layer.looking or maps.tokens, layer.looked_at or maps.tokens
+
+
+def called(place: int, layer: AttentionLayer) -> str:
+    """A layer by its number and title; the number tells it from others, so the key of its node need not."""
+    key = layer.name.partition(" ")[0].partition(".")[0]
+    return f"{place + 1}. {layer.title.removesuffix(f' ({key})')}"
+
+
+def grid(maps: AttentionMaps, shown: AttentionMaps, chosen: tuple[int, int], pick: Callable[[int, int], None]) -> None:
+    """Every head of every layer as a small map; one that is clicked is told to `pick`. What each is about is read off
+    `maps`, the raw weights; the pictures are those of `shown`."""
+    layers: list[dict[str, Any]] = []
+    for layer, drawn in zip(maps.layers, shown.layers, strict=True):
+        said = [about(head) for head in figures(maps, layer)]
+        pictures = [thumbnail(weights, *sides(shown, drawn)) for weights in drawn.weights]
+        heads = [{"picture": picture, "about": text} for picture, text in zip(pictures, said, strict=True)]
+        layers.append({"title": called(len(layers), drawn), "heads": heads})
+    key = "attention grid"
+
+    def picked() -> None:
+        found = st.session_state[key].chosen
+        if found:
+            pick(int(found[0]), int(found[1]))
+
+    _component()(key=key, data={"layers": layers, "chosen": list(chosen)}, on_chosen_change=picked)
+
+
+def grid_svg(shown: AttentionMaps) -> str:
+    """The same grid as one picture: a row for each layer, a small map for each head."""
+    parts, wide = list[str](), max(len(layer.weights) for layer in shown.layers)
+    for place, layer in enumerate(shown.layers):
+        top = place * (CELL + 2 * LINE)
+        parts.append(f'<text x="4" y="{top + 15}" font-size="13">{escape(called(place, layer))}</text>')
+        for head, weights in enumerate(layer.weights):
+            left, picture = 4 + head * (CELL + GAP), thumbnail(weights, *sides(shown, layer))
+            parts.append(
+                f'<image x="{left}" y="{top + LINE}" width="{CELL}" height="{CELL}" preserveAspectRatio="none" '
+                f'href="{picture}" style="image-rendering:pixelated"/><text x="{left + CELL / 2:g}" '
+                f'y="{top + LINE + CELL + 14}" font-size="11" text-anchor="middle">{head + 1}</text>'
+            )
+    size = f"{max(8 + wide * (CELL + GAP), 320)} {len(shown.layers) * (CELL + 2 * LINE)}"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" fill="currentColor" font-family="sans-serif">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def weights_table(shown: AttentionMaps) -> list[dict[str, Any]]:
+    """Every weight of every head, each with its step that looks and the one that is looked at; of maps that are too
+    many to be a table, no row."""
+    if sum(layer.weights.size for layer in shown.layers) > MOST_WEIGHTS:
+        return []
+    rows = []
+    for place, layer in enumerate(shown.layers):
+        looking, looked_at = sides(shown, layer)
+        for (head, row, column), weight in np.ndenumerate(layer.weights):
+            if looking[row] and looked_at[column]:
+                rows.append(
+                    {"layer": place + 1, "head": head + 1, "from": row, "looks": looking[row], "to": column,
+                     "is looked at": looked_at[column], "weight": float(weight)}
+                )  # fmt: skip
+    return rows
+
+
+def drawing(svg: str, key: str) -> None:
+    """A drawing of attention; what is pointed at in it is shown alone."""
+    _component()(key=key, data={"svg": svg, "colours": [rgb(FOR), rgb(AGAINST)]}, on_chosen_change=lambda: None)
+
+
+@cache
+def _component() -> Any:
+    # Registered when first shown, as a component cannot be registered before Streamlit runs.
+    script = files("netloom.ui.explain").joinpath("attention.js").read_text(encoding="utf-8")
+    return st.components.v2.component("netloom_attention", html=_HTML, css=_CSS, js=script)

@@ -1,0 +1,68 @@
+"""What an example is compared with, and in how many steps: controls for all methods that compare."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from netloom.explain.core.baselines import BASELINES, USUAL, offered, typical_row
+from netloom.explain.core.options import UNUSED, taken
+from netloom.ui.components.words import plain
+from netloom.ui.explain.custom_example import own_example
+
+if TYPE_CHECKING:
+    from netloom.explain import Method
+    from netloom.explain.core.baselines import Asked
+    from netloom.runs import TrainedRun
+
+MEANT = (
+    "What stands for “nothing”: the parts say what sets the example apart from this. Another baseline asks another "
+    "question, so compare explanations only if they share it."
+)
+# The one choice that is no baseline of the data.
+CUSTOM = "custom"
+STEPS = "Steps on the path from the baseline to the example. Automatic: as many as the sum of the parts needs."
+
+
+def picked_baseline(trained: TrainedRun) -> dict[str, Any]:
+    """The options that were chosen, without those that are left as usual.
+
+    Raises:
+        DataError: what was uploaded for a custom row cannot be read.
+    """
+    run_id = trained.run.id if trained.run else ""
+    titles = {one.name: one.title for one in offered(trained.data, trained.fields)} | {CUSTOM: "Custom row"}
+    with st.expander("Baseline and steps", icon=":material/tune:"):
+        name = st.selectbox(
+            "Baseline", list(titles), format_func=titles.__getitem__, key=f"baseline {run_id}", help=MEANT
+        )
+        chosen = _completed(trained, str(name), run_id)
+        steps = st.number_input(
+            "Integration steps", 1, 4096, None, placeholder="Automatic", key=f"steps {run_id}", help=STEPS
+        )
+    found: dict[str, Any] = {} if chosen == USUAL else {"baseline": chosen}
+    return found | ({"n_steps": int(steps)} if steps is not None else {})
+
+
+def _completed(trained: TrainedRun, name: str, run_id: str) -> Asked:
+    """A baseline with what it needs beside its name: a class, the number of a row, or the row itself."""
+    if name == CUSTOM:
+        row = typical_row(trained.data, trained.fields)
+        st.caption(f"It begins as row {row} of the data, which is near the usual baseline. Change what you like.")
+        return own_example(trained.data, trained.data.row(row), f"baseline {run_id} {row}")
+    if BASELINES[name].name == "class":
+        return f"class:{st.selectbox('Class', trained.data.schema.target.classes, key=f'baseline class {run_id}')}"
+    if BASELINES[name].name == "row":
+        last = trained.data.schema.rows - 1
+        return f"row:{st.number_input('Row number', 0, last, 0, key=f'baseline row {run_id}')}"
+    return name
+
+
+def tell_unused(method: Method, options: dict[str, Any]) -> None:
+    """Say which of the choices a method does not take."""
+    names = {"baseline": "baseline", "n_steps": "steps"}
+    unused = [name for name in options if name in names and name not in taken(method.name, options)]
+    if unused:
+        listed = " and ".join(names[name] for name in unused)
+        st.caption(f"{plain(method.title)} does not use the chosen {listed}: {plain(UNUSED[unused[0]])}.")

@@ -1,0 +1,218 @@
+"""The view of concepts: a person names one by rows, and sees where the network knows it and for what it uses it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from netloom.explain import ExplainError, inner_nodes
+from netloom.explain.concepts.concepts import (
+    FEWEST,
+    URL,
+    WORDS,
+    Concepts,
+    ConceptScore,
+    Wanted,
+    concepts,
+    numbers,
+    usual_nodes,
+)
+from netloom.explain.concepts.concepts import obstacle as unfit
+from netloom.explain.core.prediction import answered
+from netloom.explain.core.targets import askable
+from netloom.explain.plots.colors import AGAINST, FOR
+from netloom.ui.components.charts import MARGIN
+from netloom.ui.components.figure_export import chart
+from netloom.ui.components.words import plain
+from netloom.ui.explain.attribution import ICONS
+from netloom.ui.explain.influence import CARD, show_row
+from netloom.ui.explain.views import progress
+from netloom.ui.shell.errors import show_error
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from netloom.data import Prepared
+    from netloom.ui.explain.views import Look
+
+CLASS, COLUMN, WORD, ROWS = "A class", "A column", "A word", "Rows"
+GREY = "130, 130, 140"
+SIGNS: dict[str, Any] = {
+    "for": ("Used for it", "orange", ":material/add_circle:"),
+    "against": ("Used against it", "blue", ":material/do_not_disturb_on:"),
+    "unused": ("Known, hardly counts", "gray", ":material/horizontal_rule:"),
+    "absent": ("Not a concept here", "gray", ":material/help:"),
+}
+SHOWN = 5
+
+
+def concepts_view(look: Look) -> None:
+    """The whole view."""
+    st.caption(
+        f"Name a concept by rows that have it ([TCAV]({URL})). The direction towards them is sought in the layers, "
+        "tested on rows that were held out, and held against random concepts. What goes along with the concept in the "
+        "data cannot be told from it."
+    )
+    run_id = look.trained.run.id if look.trained.run else ""
+    asked = _asked(look)
+    if st.button("Look for it", type="primary", icon=":material/search:", disabled=asked is None):
+        st.session_state["concept"] = (run_id, asked)
+    kept = st.session_state.get("concept")
+    if kept is None or kept[0] != run_id:
+        return
+    wanted, nodes, targets = kept[1]
+    shown = st.empty()
+    try:
+        found = concepts(
+            look.trained,
+            wanted,
+            nodes=nodes,
+            targets=targets,
+            folder=look.folder,
+            progress=progress(shown, "Looking for the concept …"),
+        )
+    finally:
+        shown.empty()
+    _shown(look, found)
+
+
+def obstacle(look: Look) -> str:
+    """Why there is nothing to show."""
+    return unfit(look.trained)
+
+
+def _asked(look: Look) -> tuple[Wanted, tuple[str, ...], tuple[str, ...]] | None:
+    """What is chosen: a concept, where it is sought and for which answers; None where something is missing."""
+    with st.container(border=True):
+        wanted = _wanted(look.trained.data)
+        titles = {node.path: node.title for node in inner_nodes(look.trained.project, look.trained.model)}
+        usual = [node.path for node in usual_nodes(look.trained)]
+        nodes = st.multiselect("Layers", list(titles), default=usual, format_func=titles.__getitem__)
+        trained = look.trained
+        usual_names = trained.data.schema.target.classes if trained.objective.by_class else ()
+        classes = list(askable(trained.data, trained.project.training) or usual_names)
+        targets = [""]  # the one number that there is
+        if classes:
+            said = look.target or answered(look.trained, look.row, look.target).prediction.text
+            first = said if said in classes else classes[0]
+            targets = st.multiselect("Answers", classes, default=[str(first)], max_selections=10)
+    if wanted is None or not nodes or (classes and not targets):
+        return None
+    return wanted, tuple(nodes), tuple(targets)
+
+
+def _wanted(data: Prepared) -> Wanted | None:
+    raw = data.row(0)
+    columns = [name for name, value in raw.items() if isinstance(value, (int, float, str)) or value is None]
+    text = any(field["encoding"] in ("words", "letters", "characters", "bpe") for field in data.preprocess["fields"])
+    named = bool(data.schema.target.classes) and data.schema.target.kind in ("class", "labels")
+    kinds = [
+        kind for kind, there in ((WORD, text), (COLUMN, columns and not text), (CLASS, named), (ROWS, True)) if there
+    ]
+    kind = st.segmented_control("The concept is", kinds, default=kinds[0], required=True)
+    if kind == WORD:
+        word = st.text_input("Rows in which this word stands", placeholder="type a word, then press Enter").strip()
+        return Wanted("word", text=word[:80]) if word else None
+    if kind == CLASS:
+        return Wanted("class", name=str(st.selectbox("Rows of", list(data.schema.target.classes))))
+    if kind == COLUMN:
+        return _of_column(data, columns)
+    text_of = st.text_input("Row numbers", placeholder="such as 3, 8, 20-60", help=f"At least {FEWEST}")
+    try:
+        rows = numbers(text_of)
+    except ExplainError as error:
+        show_error(error)
+        return None
+    return Wanted("rows", rows=rows) if rows else None
+
+
+def _of_column(data: Prepared, columns: list[str]) -> Wanted | None:
+    name, low, high = st.columns([1.4, 1, 1])
+    column = str(name.selectbox("Rows whose", columns))
+    values = [data.row(row).get(column) for row in range(min(500, data.schema.rows))]
+    known = [value for value in values if value is not None]
+    if known and all(isinstance(value, (int, float)) for value in known):
+        middle = sorted(float(value) for value in known)[len(known) // 2]
+        least = low.number_input("is at least", value=middle, format="%.6g", key=f"concept low {column}")
+        most = high.number_input("and at most", value=None, format="%.6g", key=f"concept high {column}")
+        return Wanted("column", name=column, low=least, high=most)
+    offered = sorted({str(value) for value in known})[:200]
+    text = low.selectbox("is", offered, key=f"concept text {column}") if offered else ""
+    return Wanted("column", name=column, text=str(text)) if text else None
+
+
+def _shown(look: Look, found: Concepts) -> None:
+    st.markdown(f"#### {plain(found.concept)}")
+    if found.model:
+        st.warning(plain(found.model), icon=ICONS["caution"])
+    for score in found.scores:
+        title, colour, icon = SIGNS[score.word]
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.badge(title, icon=icon, color=colour)
+            st.markdown(plain(score.sentence), width="stretch")
+    chart(_figure(found), key="concepts", name=f"concept {found.concept}", table=_table(found))
+    st.caption(
+        f"Dots: the share of rows whose answer rises along the concept; grey: where 95 % of random ones lie; hollow "
+        f"dots are not to be believed. By {found.repeats} directions of {len(found.rows)} rows with it (of "
+        f"{found.found:,}) against {found.others:,} without, and as many random ones. Near the answer a layer has one "
+        "slope for all rows, so shares are 0 or 1 there: read the strength beside it."
+    )
+    st.dataframe(
+        [
+            {"layer": one.title, "answer": one.target, "score": one.score, "p": one.p, "accuracy": one.accuracy,
+             "strength (σ)": one.strength, "verdict": WORDS[one.word]}
+            for one in found.scores
+        ],
+        hide_index=True,
+        column_config={name: st.column_config.NumberColumn(format="%.3g") for name in ("score", "p", "strength (σ)")}
+        | {"accuracy": st.column_config.NumberColumn(format="percent")},
+    )  # fmt: skip
+    st.markdown("Some of its rows")
+    with st.container(horizontal=True):
+        for row in found.rows[:SHOWN]:
+            with st.container(border=True, width=CARD):
+                show_row(look.trained.data.example(row))
+                st.caption(f"Row {row}")
+
+
+def _table(found: Concepts) -> list[dict[str, Any]]:
+    names = ("node", "target", "score", "low", "high", "p", "accuracy", "random_accuracy", "strength", "word")
+    return [{name: getattr(score, name) for name in names} for score in found.scores]
+
+
+def _figure(found: Concepts) -> go.Figure:
+    """The score of each layer and answer, over the band of random concepts."""
+    import plotly.graph_objects as go
+
+    keys = list(range(len(found.scores)))
+    several = len({score.target for score in found.scores}) > 1
+    figure = go.Figure()
+    for key, score in zip(keys, found.scores, strict=True):
+        band = {"color": f"rgba({GREY}, 0.25)", "width": 14}
+        figure.add_scatter(x=[score.low, score.high], y=[key, key], mode="lines", line=band, hoverinfo="skip")
+    colours = [f"rgb({FOR})" if score.score > 0.5 else f"rgb({AGAINST})" for score in found.scores]
+    believed = [score.word in ("for", "against") for score in found.scores]
+    figure.add_scatter(
+        x=[score.score for score in found.scores],
+        y=keys,
+        mode="markers",
+        marker={
+            "size": 13,
+            "color": [c if sure else f"rgb({GREY})" for c, sure in zip(colours, believed, strict=True)],
+            "symbol": ["circle" if sure else "circle-open" for sure in believed],
+            "line": {"width": 2},
+        },
+        text=[_hover(score) for score in found.scores],
+        hovertemplate="%{text}<extra></extra>",
+    )
+    figure.add_vline(x=0.5, line={"color": f"rgba({GREY}, 0.6)", "dash": "dot"})
+    figure.update_layout(height=110 + 34 * len(keys), margin=MARGIN, showlegend=False)
+    figure.update_xaxes(title="Share of rows whose answer rises", range=[-0.04, 1.04], tickformat=".0%")
+    names = [f"{score.title}{f' · {score.target}' if several else ''}" for score in found.scores]
+    figure.update_yaxes(autorange="reversed", tickmode="array", tickvals=keys, ticktext=names)
+    return figure
+
+
+def _hover(score: ConceptScore) -> str:
+    return f"{score.title}: {score.score:.0%}, p = {score.p:.2g}, accuracy {score.accuracy:.0%}"

@@ -1,0 +1,239 @@
+"""An example of one's own: typed, drawn, uploaded or filled in, beginning with a row of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from netloom.data import DataError, Prepared
+from netloom.data.images import FORMATS
+from netloom.data.preparation.encode import as_text, sized
+from netloom.explain.core.axes import Axes, axes_of
+from netloom.sandbox import read_picture, read_sound
+from netloom.ui.components.image_urls import enlarged
+from netloom.ui.components.words import plain
+
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+# The longest side of a picture that can be drawn by hand, and the most steps of a series that can be typed.
+DRAWN, TYPED = 64, 4096
+HEIGHT = 360
+READ = "own file"  # in the session: what was read last
+MAX_UPLOAD_MIB = 50  # of one picture or one sound
+
+_HTML = """
+<canvas data-part="canvas" aria-label="A picture to draw on" role="img"></canvas>
+<div class="tools">
+  <input data-part="hue" type="color" value="#ffffff" aria-label="Colour">
+  <button data-part="erase" type="button" aria-pressed="false">Erase</button>
+  <button data-part="clear" type="button">Clear</button>
+</div>
+"""
+_CSS = """
+canvas { display: block; max-width: 100%; image-rendering: pixelated; touch-action: none; cursor: crosshair;
+  border: 1px solid var(--st-border-color); border-radius: 8px; }
+.tools { display: flex; gap: 0.4rem; align-items: center; margin-top: 0.5rem; }
+button { font: 0.85rem var(--st-font); color: var(--st-text-color); background: none; cursor: pointer;
+  border: 1px solid var(--st-border-color); border-radius: 8px; padding: 0.25rem 0.7rem; }
+button:hover, button[aria-pressed=true] { border-color: var(--st-primary-color); color: var(--st-primary-color); }
+button:focus-visible { outline: 2px solid var(--st-primary-color); }
+"""
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What was read last, or why it was refused."""
+
+    key: tuple[str, str]
+    values: np.ndarray | None
+    refusal: str
+
+
+def own_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The raw row that people make out of the raw row `start`. `name` tells the widgets of one start from others'.
+
+    Raises:
+        DataError: what was uploaded cannot be read.
+    """
+    row = dict(start)
+    fields, axes = data.preprocess["fields"], axes_of(data)
+    for spec, field in zip(data.schema.inputs, fields, strict=True):
+        if len(fields) > 1:
+            st.markdown(f"**{plain(spec.name)}**")
+        key, encoding = f"own {name} {field['name']}", field["encoding"]
+        if encoding == "image":
+            row[field["name"]] = _picture(field, start[field["name"]], key)
+        elif field.get("rate"):
+            row[field["name"]] = _sound(field, start[field["name"]], key)
+        elif encoding == "series":
+            row[field["name"]] = _series(field, start[field["name"]], key, spec.columns, axes[spec.name])
+        elif encoding in ("table", "categories"):
+            row |= _columns(field, start, key)
+        elif encoding == "begun":
+            st.caption("The network writes this itself.")
+        else:
+            column = field["name"] if field["name"] in start else field["column"]
+            row[column] = typed(start[column], key)
+    return row
+
+
+def typed(before: Any, key: str) -> Any:
+    """The text that people write in place of another; a list of words stays one, with blanks between them."""
+    shown = str(as_text(before) or "")
+    about = "A blank parts two words, as the words of this data are given" if isinstance(before, list) else None
+    found = st.text_area("Text", shown, key=key, height=115, help=about)
+    return found if not isinstance(before, list) else before if found == shown else found.split()
+
+
+def _picture(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
+    """A picture (C, H, W) as the data has it, drawn on that of the row or uploaded."""
+    channels, height, width = field["shape"]
+    small = max(height, width) <= DRAWN
+    ways = ["Draw", "Upload"] if small else ["Upload"]
+    way = st.segmented_control("Picture", ways, default=ways[0], required=True, key=f"{key} way") if small else "Upload"
+    begun = sized(np.asarray(start, dtype=np.float32).reshape(-1, *np.shape(start)[-2:]), channels, height, width)
+    if way == "Draw":
+        values = np.clip(begun * field["scale"], 0, 1).transpose(1, 2, 0)
+        drawn = _drawn(values, key)
+        return _raw(drawn, field)
+    kinds = [kind.lower() for kind in (*FORMATS, "jpg")]
+    told = f"Brought to {width} × {height} pixels"
+    file = st.file_uploader("A picture", type=kinds, key=f"{key} file", help=told, max_upload_size=MAX_UPLOAD_MIB)
+    if file is None:
+        st.caption("Until one is uploaded, the row's picture stands here.")
+        return begun
+    side = max(height, width, 256)
+    pixels = _read(file, f"{key} {side}", lambda content, called: read_picture(content, called, side))
+    found = np.clip(sized(pixels.astype(np.float32), channels, height, width) / 255, 0, 1).transpose(1, 2, 0)
+    st.image(enlarged(found.squeeze()), width=160)
+    return _raw(found, field)
+
+
+def _raw(values: np.ndarray, field: Mapping[str, Any]) -> np.ndarray:
+    """A picture (H, W, C) with values from 0 to 1 as a row of the data holds it, (C, H, W)."""
+    return np.asarray(values.transpose(2, 0, 1) / field["scale"], dtype=np.float32)
+
+
+def _drawn(values: np.ndarray, key: str) -> np.ndarray:
+    """A picture (H, W, C) with values from 0 to 1 as it is drawn on."""
+    height, width, channels = values.shape
+    data = {"id": key, "width": width, "height": height, "channels": channels, "values": values.ravel().tolist()}
+    drawn = _component()(key=f"{key} drawn", data=data, default={"pixels": None}, on_pixels_change=lambda: None).pixels
+    if drawn is None or len(drawn) != values.size:
+        return values
+    return np.asarray(drawn, dtype=np.float32).reshape(values.shape)
+
+
+def _series(field: Mapping[str, Any], start: Any, key: str, columns: tuple[str, ...], axes: Axes) -> Any:
+    """A series (T, D), a line for each step, or a matrix of a graph, a line for each node."""
+    import pandas as pd
+
+    values = np.asarray(start, dtype=np.float64).reshape(field["shape"])
+    if len(values) > TYPED:
+        st.caption("It is too long to be typed; the row's stands here.")
+        return values
+    shown = pd.DataFrame(values, columns=axes.names(values.shape[1], columns)).rename_axis(axes.down)
+    found = st.data_editor(shown, height=HEIGHT, key=key)
+    st.caption("Type over a number, or paste a column from a spreadsheet.")
+    return found.to_numpy(dtype=np.float64)
+
+
+def _sound(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
+    """A sound (L, 1) as the data has it: that of the row, one that is uploaded, or one that is recorded now.
+
+    Raises:
+        DataError: what was uploaded cannot be read.
+    """
+    rate, samples = int(field["rate"]), int(field.get("samples", field["shape"][0]))
+    begun = np.asarray(start, dtype=np.float64).reshape(samples, 1)
+    ways = ["Of the row", "Upload", "Record"]
+    way = st.segmented_control("Sound", ways, default=ways[0], required=True, key=f"{key} way")
+    file = None
+    if way == "Upload":
+        file = st.file_uploader("A sound", type=["wav", "flac"], key=f"{key} file", max_upload_size=MAX_UPLOAD_MIB)
+    elif way == "Record":
+        file = st.audio_input("A sound", key=f"{key} record")
+    if file is not None:
+        sound = _read(file, key, lambda content, called: read_sound(content, called, rate, samples))
+        begun = np.zeros((samples, 1))
+        begun[: len(sound), 0] = sound
+    elif way != ways[0]:
+        st.caption("Until there is one, the row's sound stands here.")
+    st.audio(begun[:, 0], sample_rate=rate)
+    st.caption(f"Cut, or filled with silence, to {samples / rate:.3g} seconds.")
+    return begun
+
+
+def _read(file: UploadedFile, key: str, read: Callable[[bytes, str], np.ndarray]) -> np.ndarray:
+    """What an uploaded file holds. It is read once and not with each run of the page, also where it is refused.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    before = st.session_state.get(READ)
+    if before is None or before.key != (key, file.file_id):
+        values, refusal = None, ""
+        try:
+            values = read(file.getvalue(), file.name)
+        except DataError as error:
+            refusal = str(error)
+        before = st.session_state[READ] = _Read((key, file.file_id), values, refusal)
+    if before.values is None:
+        raise DataError(before.refusal)
+    return before.values
+
+
+def _columns(field: Mapping[str, Any], start: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Columns of a table, each with a widget of its kind."""
+    found: dict[str, Any] = {}
+    tall = len(field["columns"]) > 5
+    with st.container(height=HEIGHT if tall else "content", border=False):
+        for column in field["columns"]:
+            name = column["name"] if column["name"] in start else column.get("date", column["name"])
+            if name not in found:
+                found[name] = cell(column, name, start.get(name), f"{key} {name}")
+    return found
+
+
+def cell(column: Mapping[str, Any], name: str, value: Any, key: str) -> Any:
+    """A widget for a value of a column, and what it holds now."""
+    label = plain(name[:60])
+    if "values" in column:
+        known = [str(item) for item in column["values"]]
+        now = "" if value is None else str(value)
+        options = known if now in known else [now, *known]
+        return st.selectbox(label, options, options.index(now), key=key)
+    if column.get("type") == "number" and name == column["name"]:
+        number = _number(value)
+        typed = st.number_input(label, value=number, format="%.6g", step=_step(column), key=key)
+        # What nobody touched goes on as it was written, and not rounded by the widget.
+        return value if typed == number else typed
+    return st.text_input(label, "" if value is None else str(value), key=key)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _step(column: Mapping[str, Any]) -> float:
+    """A tenth of the deviation, as a power of ten."""
+    deviation = float(column.get("std") or 1.0)
+    return float(10.0 ** np.floor(np.log10(deviation))) if deviation > 0 else 1.0
+
+
+@cache
+def _component() -> Any:
+    # Registered when first shown, as a component cannot be registered before Streamlit runs.
+    script = files("netloom.ui.explain").joinpath("drawing.js").read_text(encoding="utf-8")
+    return st.components.v2.component("netloom_drawing", html=_HTML, css=_CSS, js=script)

@@ -1,0 +1,206 @@
+"""The attribution flow: one answer followed through the person's own graph, and the check that it adds up."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from netloom.explain.flow.attribution_flow import Flow, flow, flow_obstacle
+from netloom.explain.plots.flow import BOTH, context_at, drawn, shown, table
+from netloom.ui.components.figure_export import exports
+from netloom.ui.components.words import plain
+from netloom.ui.explain.views import progress
+
+if TYPE_CHECKING:
+    from netloom.ui.explain.views import Look
+
+LEVELS = {"good": st.success, "caution": st.warning, "poor": st.error}
+KEY = "flow network"
+
+_HTML = '<div class="graph" role="group" aria-label="The graph"></div><div class="told" hidden></div>'
+_CSS = """
+.graph { overflow-x: auto; color: var(--st-text-color); }
+.told { position: fixed; z-index: 10; max-width: 340px; padding: 0.35rem 0.6rem; border-radius: 0.5rem; font: 0.8rem
+  var(--st-font); color: var(--st-background-color); background: var(--st-text-color); pointer-events: none; }
+.flow-edge:hover path { stroke-opacity: 1 !important; }
+.flow-network { cursor: pointer; }
+.flow-network:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
+"""
+# The picture is parsed as SVG and put in place; nothing in it runs. What the mouse points at says its numbers at once.
+_JS = """
+export default function ({ parentElement, data, setTriggerValue }) {
+  const graph = parentElement.querySelector(".graph");
+  const told = parentElement.querySelector(".told");
+  if (graph.dataset.drawn === data.svg) return;
+  graph.dataset.drawn = data.svg;
+  told.hidden = true;
+  const drawn = new DOMParser().parseFromString(data.svg, "image/svg+xml").documentElement;
+  graph.replaceChildren(document.importNode(drawn, true));
+  for (const part of graph.querySelectorAll(".flow-edge, .flow-node")) {
+    const text = part.querySelector("title")?.textContent ?? "";
+    part.querySelector("title")?.remove();
+    part.setAttribute("aria-label", text);
+    part.addEventListener("pointermove", (event) => {
+      told.textContent = text;
+      told.hidden = false;
+      told.style.left = `${Math.min(event.clientX + 14, window.innerWidth - 350)}px`;
+      told.style.top = `${event.clientY + 16}px`;
+    });
+    part.addEventListener("pointerleave", () => (told.hidden = true));
+  }
+  for (const part of graph.querySelectorAll(".flow-network")) {
+    const open = () => setTriggerValue("opened", part.dataset.key);
+    part.setAttribute("tabindex", "0");
+    part.setAttribute("role", "button");
+    part.addEventListener("click", open);
+    part.addEventListener("keydown", (event) => event.key === "Enter" && open());
+  }
+}
+"""
+
+
+def obstacle(look: Look) -> str:
+    """Why there is no flow to show; empty where there is."""
+    return flow_obstacle(look.trained)
+
+
+def flowing(look: Look) -> None:
+    """The whole view.
+
+    Raises:
+        ExplainError, DataError: as `flow` does; the page shows the sentence.
+    """
+    shown_there = st.empty()
+    try:
+        found = flow(
+            look.trained,
+            look.row,
+            target=look.target,
+            baseline=look.options.get("baseline", "usual"),
+            folder=look.folder,
+            checkpoint=look.checkpoint,
+            progress=progress(shown_there),
+        )
+    finally:
+        shown_there.empty()
+    st.caption(
+        f"{found.answer - found.ground:+.4g}, from {found.ground:.4g} for the baseline ({plain(found.compared)}) to "
+        f"{found.answer:.4g}, goes from the input to the answer. Width and colour say how much of it takes each "
+        "connection and each layer: orange for the answer, blue against it. Where ways meet, one can take away what "
+        "another adds."
+    )
+    if _single(found):
+        st.info(
+            "Only one way leads through this graph, so each layer passes on all of the answer. More is seen within a "
+            "layer: under On the input choose Layers.",
+            icon=":material/route:",
+        )
+    path = _where(found)
+    LEVELS[found.verdict.level](f"**{plain(found.verdict.title)}.** {plain(found.verdict.sentence)}")
+    _graph(look, found, path)
+    _downloads(look, found, path)
+    _cuts(found, path)
+
+
+def _single(found: Flow) -> bool:
+    """Whether no two edges lead to or from the same node of the whole graph, and no network stands in it."""
+    edges = [edge for edge in found.edges if not edge.path]
+    ends = [edge.target.partition(".")[0] for edge in edges], [edge.source.partition(".")[0] for edge in edges]
+    return len(_titles(found)) == 1 and all(len(set(names)) == len(names) for names in ends)
+
+
+def _where(found: Flow) -> str:
+    """Which network: the whole graph, or one that stands as a node somewhere in it, opened."""
+    titles = _titles(found)
+    if len(titles) == 1:
+        return ""
+    if st.session_state.get(KEY) not in titles:
+        st.session_state[KEY] = ""  # another run's network
+    return str(st.selectbox("Look into", list(titles), format_func=titles.__getitem__, key=KEY))
+
+
+def _titles(found: Flow) -> dict[str, str]:
+    """What can be looked into, by path."""
+    titles = {"": "The whole graph"}
+    names = {(node.path, node.key): node.title for node in found.nodes}
+    for path in dict.fromkeys(node.path for node in found.nodes if node.path):
+        around, _, last = path.rpartition(".")
+        if not last.isdecimal():
+            titles[path] = f"{names[around, last]} ({path})"
+            continue
+        title = names[around.rpartition(".")[0], around.rpartition(".")[2]]
+        repeats = sum(other.rpartition(".")[0] == around for other in {node.path for node in found.nodes})
+        titles[around] = f"{title} ({around}): mean of its {repeats} repetitions"
+        titles[path] = f"{title} ({path}): repetition {int(last) + 1}"
+    return titles
+
+
+def _graph(look: Look, found: Flow, path: str) -> None:
+    def opened() -> None:
+        """Look into the network that was clicked on: the mean of its repetitions, where there are several."""
+        asked = str(st.session_state["flow graph"].get("opened") or "")
+        first = f"{path}.0" if f"{path}.0" in {node.path for node in found.nodes} else path
+        for way in (f"{path}.{asked}", f"{first}.{asked}"):
+            if asked and way.lstrip(".") in _titles(found):
+                st.session_state[KEY] = way.lstrip(".")
+                return
+
+    picture = drawn(look.trained.project, found, path, BOTH)
+    _component()(key="flow graph", data={"svg": picture}, on_opened_change=opened)
+    said = "Point at a connection or a layer for its numbers."
+    if shown(found, path).uses > 1:
+        said += " What stands here is the mean of all repetitions; choose one above to see it alone."
+    if not path and found.direct:
+        said += (
+            f" Beside the graph, {found.direct:+.3g} comes from the input directly, with which the answer is compared."
+        )
+    if context_at(look.trained.project, path).inner:
+        said += " A layer with a double edge is a network; click on it to look into it."
+    st.caption(said)
+
+
+def _cuts(found: Flow, path: str) -> None:
+    """The sum at each cut of the graph, beside what it is to be."""
+    titles = {(node.path, node.key): node.title for node in found.nodes}
+    cuts = [cut for cut in found.cuts if cut.path == path]
+    if not cuts:
+        return
+    rows = [
+        {
+            "Cut behind": titles.get((cut.path, cut.after), "what comes in"),
+            "Connections": len(cut.edges),
+            "They add up to": cut.sum,
+            "To be": cut.expected,
+            "Off by": None if cut.relative_error is None else cut.relative_error * 100,
+        }
+        for cut in cuts
+    ]
+    off = max((cut.relative_error or 0.0 for cut in cuts), default=0.0)
+    with st.expander(f"Adds up at every cut: {len(cuts)} cuts, the worst off by {off:.2%}"):
+        st.caption(
+            "A cut goes through the graph behind one layer: all that reaches the answer crosses it. So what goes along "
+            "the connections that it cuts has to add up to the whole change, wherever it lies."
+        )
+        st.dataframe(
+            rows,
+            hide_index=True,
+            width="stretch",
+            column_config={
+                "They add up to": st.column_config.NumberColumn(format="%+.5g"),
+                "To be": st.column_config.NumberColumn(format="%+.5g"),
+                "Off by": st.column_config.NumberColumn(format="%.3f %%"),
+            },
+        )
+
+
+def _downloads(look: Look, found: Flow, path: str) -> None:
+    name = f"flow {look.trained.run.title if look.trained.run else ''} {'own' if found.row is None else found.row}"
+    exports(name, key="flow export", svg=drawn(look.trained.project, found, path, BOTH), table=table(found))
+
+
+@cache
+def _component() -> Any:
+    # Registered when first shown, as a component cannot be registered before Streamlit runs.
+    return st.components.v2.component("netloom_flow", html=_HTML, css=_CSS, js=_JS)

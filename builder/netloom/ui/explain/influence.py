@@ -1,0 +1,223 @@
+"""The view of what taught a network its answer: rows of the training data for and against it, and suspicious labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from netloom.core.text import number
+from netloom.explain.core.explanation import Verdict
+from netloom.explain.dataset.checkpoint_path import Stage
+from netloom.explain.influence.influence import URL, Influence, Lesson, Suspects, influence, suspects
+from netloom.explain.influence.influence import obstacle as unfit
+from netloom.explain.plots.colors import AGAINST, FOR
+from netloom.ui.components.charts import MARGIN, TRAIN
+from netloom.ui.components.figure_export import chart
+from netloom.ui.components.words import plain
+from netloom.ui.explain.attribution import badges
+from netloom.ui.explain.views import progress
+from netloom.ui.train.results import show_example
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from netloom.data import Example
+    from netloom.ui.explain.views import Look
+
+TAUGHT, SUSPICIOUS = "What taught it this", "Suspicious labels"
+OF = {"answer": "what it answers", "truth": "the true answer"}
+CARDS, COLUMNS = 10, 5
+CARD = 150  # pixels of the width of a card: five beside each other at 1440, four at 1024
+
+
+def influences(look: Look) -> None:
+    """The whole view."""
+    hidden: Any = {"required": True, "label_visibility": "collapsed"}
+    which = st.segmented_control("Rows", [TAUGHT, SUSPICIOUS], default=TAUGHT, key="influence which", **hidden)
+    if which == TAUGHT:
+        _taught(look)
+    else:
+        _suspicious(look)
+
+
+def obstacle(look: Look) -> str:
+    """Why there is nothing to show."""
+    return unfit(look.trained)
+
+
+def _taught(look: Look) -> None:
+    found = _found(look)
+    st.caption(
+        f"Rows of the training data in order of how far learning from them lowered (for) or raised (against) the loss "
+        f"of this example, against {OF[found.against]}, by {found.looked_by} ([TracInCP]({URL})). They are those that "
+        "weighed most with this network, not proof of what it would be without them."
+    )
+    with st.container(border=True, gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            badges(Verdict(found.level, found.verdict, model=found.model))
+            st.markdown(_numbers(found), width="content")
+        st.caption(plain(found.verdict))
+    key = f"influence {found.against}"
+    for title, lessons in (("For it", found.lessons_for), ("Against it", found.lessons_against)):
+        st.markdown(f"#### {title}")
+        if not lessons:
+            st.caption("No row at all.")
+        _cards(look, lessons)
+    table = {"row": found.rows.tolist(), "influence": found.influences.tolist()}
+    chart(_bars(found), key=key, name=f"influence on row {found.row}", table=table)
+    st.caption(f"The CSV has all {len(found.rows):,} rows that were looked at, of {found.training_rows:,}.")
+    _way(found.stages)
+
+
+def _found(look: Look) -> Influence:
+    both = look.trained.objective.by_class and not isinstance(look.row, dict)
+    against: Any = None
+    if both and look.trained.data.schema.target.kind == "class":
+        options: Any = {"required": True, "format_func": OF.__getitem__, "key": "influence of"}
+        against = st.segmented_control("What taught it", list(OF), default="answer", **options)
+    shown = st.empty()
+    try:
+        return influence(
+            look.trained,
+            look.row,
+            against=against,
+            folder=look.folder,
+            checkpoint=look.checkpoint,
+            progress=progress(shown, "Looking through the training data …"),
+        )
+    finally:
+        shown.empty()
+
+
+def _numbers(found: Influence) -> str:
+    count = f"**{len(found.stages)}** checkpoint{'s' if len(found.stages) > 1 else ''}"
+    if found.tried is None:
+        return count
+    ahead = 1 - max(found.tried.gain_chance, found.tried.harm_chance)
+    return f"ahead of **{ahead:.0%}** of random rows · {count}"
+
+
+def _cards(look: Look, lessons: tuple[Lesson, ...]) -> None:
+    """Rows side by side, with their numbers, their labels and what the network says of them."""
+    with st.container(horizontal=True):  # as many beside each other as there is room for
+        for lesson in lessons:
+            with st.container(border=True, gap="small", width=CARD):
+                show_row(look.trained.data.example(lesson.row))
+                st.markdown(f"**{lesson.influence:+.3g}**")
+                st.caption(f"Row {lesson.row} · {_said(lesson)}")
+
+
+def show_row(example: Example) -> None:
+    """A row on a card: as everywhere, but columns as lines, since a table does not fit."""
+    show_example(replace(example, columns={}), small=True)
+    cells = list(example.columns.items())
+    lines = [f"{plain(name[:30])} **{plain(_cell(value))}**" for name, value in cells[:COLUMNS]]
+    more = [f"… and {len(cells) - COLUMNS} more"] if len(cells) > COLUMNS else []
+    if lines:
+        st.caption("  \n".join([*lines, *more]))
+
+
+def _cell(value: Any) -> str:
+    return number(value) if isinstance(value, float) else str(value)[:40]
+
+
+def _said(lesson: Lesson) -> str:
+    sure = f" ({lesson.sure:.0%})" if lesson.sure is not None else ""
+    return f"label **{plain(lesson.label[:40])}** · says **{plain(lesson.says[:40])}**{sure}"
+
+
+def _bars(found: Influence) -> go.Figure:
+    import plotly.graph_objects as go
+
+    lessons = [*found.lessons_for, *reversed(found.lessons_against)]
+    figure = go.Figure(
+        go.Bar(
+            x=[lesson.influence for lesson in lessons],
+            y=[f"row {lesson.row} · {lesson.label[:24]}" for lesson in lessons],
+            orientation="h",
+            marker_color=[f"rgb({FOR if lesson.influence > 0 else AGAINST})" for lesson in lessons],
+            hovertemplate="%{y}: %{x:.4g}<extra></extra>",
+        )
+    )
+    bound = max((abs(lesson.influence) for lesson in lessons), default=1.0) * 1.05
+    figure.update_layout(height=90 + 22 * len(lessons), margin=MARGIN)
+    figure.update_xaxes(title="Influence (fall of the loss)", range=[-bound, bound])
+    figure.update_yaxes(autorange="reversed", type="category")
+    return figure
+
+
+def _way(stages: tuple[Stage, ...]) -> None:
+    with st.expander("The checkpoints of the way", icon=":material/route:"):
+        if stages[0].epoch == 0:
+            st.caption("Of this run no weights were kept along the way up to those in use, so these alone were used.")
+            return
+        rows = [{"epoch": one.epoch, "step": one.step, "learning rate": one.learning_rate} for one in stages]
+        st.dataframe(rows, hide_index=True, width="content")
+        st.caption("Learning rate: the mean over the steps since the checkpoint before.")
+
+
+def _suspicious(look: Look) -> None:
+    shown = st.empty()
+    try:
+        found = suspects(
+            look.trained,
+            folder=look.folder,
+            checkpoint=look.checkpoint,
+            progress=progress(shown, "Looking through the training data …"),
+        )
+    finally:
+        shown.empty()
+    st.caption(
+        f"Training rows in order of how far they taught themselves alone (self-influence), by {found.looked_by} "
+        f"([TracInCP]({URL})). {plain(found.sentence)}"
+    )
+    if st.button("Labels that a simple model doubts: the report on the data", icon=":material/fact_check:"):
+        st.switch_page("pages/data.py")
+    _cards(look, found.first[:CARDS])
+    chart(_ranking(found), key="suspects", name="suspicious labels", table=_table(found))
+    st.dataframe(
+        [
+            {"row": one.row, "label": one.label, "says": one.says, "sure": one.sure, "self-influence": one.influence,
+             "mean loss": one.loss}
+            for one in found.first
+        ],
+        hide_index=True,
+        column_config={"sure": st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")},
+    )  # fmt: skip
+    st.caption(
+        f"The first {len(found.first)}; the CSV above has all {len(found.rows):,} of {found.training_rows:,} rows."
+    )
+    _way(found.stages)
+
+
+def _table(found: Suspects) -> dict[str, list[Any]]:
+    return {
+        "row": found.rows.tolist(),
+        "self_influence": found.self_influence.tolist(),
+        "mean_loss": found.loss.tolist(),
+        "label": list(found.labels),
+        "says": list(found.says),
+    }
+
+
+def _ranking(found: Suspects) -> go.Figure:
+    """How steeply the ranking falls: a steep beginning is a few rows unlike all others."""
+    import plotly.graph_objects as go
+
+    places = list(range(1, len(found.rows) + 1))
+    names = [f"row {row} · {label[:24]}" for row, label in zip(found.rows.tolist(), found.labels, strict=True)]
+    figure = go.Figure(
+        go.Scatter(
+            x=places,
+            y=found.self_influence,
+            text=names,
+            mode="lines",
+            line={"color": TRAIN, "width": 2},
+            fill="tozeroy",
+            hovertemplate="%{text}: %{y:.4g}<extra></extra>",
+        )
+    )
+    figure.update_layout(height=230, margin=MARGIN, xaxis_title="Place in the ranking", yaxis_title="Self-influence")
+    return figure

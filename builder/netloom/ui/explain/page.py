@@ -1,0 +1,253 @@
+"""The explain page: a run, its weights, an example; the answer; and a view of why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from netloom import runs
+from netloom.data import DataError, Example
+from netloom.document import read
+from netloom.explain import ExplainError, InnerNode, Method, inner_nodes, methods
+from netloom.explain.core.examples import read as read_example
+from netloom.explain.core.prediction import Answered, answered
+from netloom.explain.core.targets import askable
+from netloom.runs import TrainedRun
+from netloom.store import Run, StoreError
+from netloom.training.weight_files import CheckpointError
+from netloom.ui.components.words import at, plain, told_apart
+from netloom.ui.explain.baseline_picker import picked_baseline
+from netloom.ui.explain.custom_example import own_example
+from netloom.ui.explain.headline import seen
+from netloom.ui.explain.views import VIEWS, Look, written_at
+from netloom.ui.shell import session
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.live import Live
+from netloom.ui.train.episodes import chosen_step
+from netloom.ui.train.results import show_example
+
+Target = str | dict[str, Any] | None
+Row = int | dict[str, Any]
+CHECKPOINTS = {"best": "Best", "last": "Last"}
+TEST, WORST, OWN = "Test rows", "Worst", "Own"
+SURE = 4
+FIRST_ENTITY = "the first entity that it finds"
+# A text of more letters does not fit into a cell, and of a very long one only the beginning is shown.
+CUT, MOST_LETTERS = 20, 2000
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network with its weights, and what can be asked of it."""
+
+    trained: TrainedRun
+    methods: tuple[Method, ...]
+    nodes: tuple[InnerNode, ...]
+
+
+def explaining(live: Live) -> None:
+    """Everything on the explain page."""
+    runs = [run for run in live.store.runs(live.id) if _written(live, run.id)]
+    st.subheader(plain(live.project.name))
+    if not runs:
+        st.info("Nothing is trained yet. Train this network first; then its answers can be explained.")
+        if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
+            st.switch_page("pages/train.py")
+        return
+    left, right = st.columns([1, 2.6], gap="large")
+    with left:
+        run_id = _run(live, runs)
+        checkpoint = _checkpoint(live, run_id)
+        try:
+            loaded = _load(live.store.home, run_id, checkpoint, _written(live, run_id))
+        except (DataError, StoreError, OSError, CheckpointError) as error:
+            show_error(error)
+            return
+        refused = [method for method in loaded.methods if not method.available]
+        if len(refused) == len(loaded.methods):
+            st.info(f"This network cannot be explained: {plain(refused[0].reason)}")
+            return
+        try:
+            row = _row(live, loaded.trained)
+        except (DataError, CheckpointError) as error:
+            show_error(error)
+            return
+        target = _target(loaded.trained, row)
+        try:
+            options = picked_baseline(loaded.trained)
+        except DataError as error:
+            show_error(error)
+            return
+    with right:
+        _answer_and_view(live, loaded, checkpoint, row, target, options)
+
+
+def _written(live: Live, run_id: str) -> float:
+    """When the weights of a run were written, in seconds; 0 where there are none."""
+    return written_at(Path(live.store.run_folder(run_id)))
+
+
+def _run(live: Live, runs: list[Run]) -> str:
+    known = {run.id: run for run in runs}
+    chosen = st.session_state.get("run")
+    index = list(known).index(chosen) if chosen in known else 0
+    labels = told_apart({run.id: _name(run) for run in runs})
+    run_id = st.selectbox("Run", list(known), index=index, format_func=labels.__getitem__)
+    session.choose(live.id, run_id)
+    return run_id
+
+
+def _name(run: Run) -> str:
+    return f"{run.title[:60]} · {run.state} · {at(run.created_at)}"
+
+
+def _checkpoint(live: Live, run_id: str) -> str:
+    """Which weights: those that were best on validation rows or the last ones, where there are both."""
+    folder = Path(live.store.run_folder(run_id))
+    there = [name for name, file in (("best", "best.safetensors"), ("last", "last.json")) if (folder / file).exists()]
+    if len(there) < 2:
+        return there[0]
+    usual = read(folder / "project.json").training.keep
+    chosen = st.segmented_control(
+        "Weights", there, default=usual, format_func=CHECKPOINTS.__getitem__, required=True, key=f"weights {run_id}"
+    )
+    return str(chosen)
+
+
+@st.cache_resource(max_entries=6, show_spinner="Loading the network …")
+def _load(home: Path, run_id: str, checkpoint: str, written: float) -> Loaded:
+    trained = runs.load_run(session.store(), run_id, checkpoint)
+    nodes = inner_nodes(trained.project, trained.model)
+    return Loaded(trained, tuple(methods(trained)), tuple(nodes))
+
+
+def forget_loaded() -> None:
+    """Let go of the runs that are in memory, with their data."""
+    _load.clear()
+
+
+def _row(live: Live, trained: TrainedRun) -> Row:
+    """Which example: a test row, one of those on which the network is most wrong, or one's own; of an agent, a step of
+    one of its episodes."""
+    run_id = trained.run.id if trained.run else ""
+    found = runs.evaluation(live.store, run_id)
+    places = [TEST, *([WORST] if found and found.worst else []), OWN]
+    if found and found.episodes:
+        places = ["Its episodes", OWN]
+    which = st.segmented_control(
+        "Example", places, default=places[0], required=True, wrap=True, key=f"examples {places[0]}"
+    )
+    if found and found.episodes and which != OWN:
+        return chosen_step(trained.data, found.episodes, run_id)
+    rows = [worst.row for worst in found.worst] if found and which == WORST else trained.data.split["test"].tolist()
+    label = "Begin with" if which == OWN else "Row"
+    place = st.slider(label, 1, len(rows), 1, key=f"example {run_id} {which}") if len(rows) > 1 else 1
+    row = int(rows[place - 1])
+    with st.container(border=True):
+        if which == OWN:
+            return own_example(trained.data, trained.data.row(row), f"{run_id} {row}")
+        example = trained.data.example(row)
+        _shown(example)
+        st.caption(f"Row {row} · {plain(trained.data.schema.target.name)}: **{plain(example.target[:120])}**")
+    return row
+
+
+def _shown(example: Example) -> None:
+    """The example, long texts of its columns in full below the others, as a table would cut them."""
+    long = {name: text for name, text in example.columns.items() if isinstance(text, str) and len(text) > CUT}
+    show_example(replace(example, columns={name: value for name, value in example.columns.items() if name not in long}))
+    for name, text in long.items():
+        st.markdown(f"**{plain(name)}**  \n{plain(text[:MOST_LETTERS])}")
+
+
+def _target(trained: TrainedRun, row: Row) -> Target:
+    classes = trained.data.schema.target.classes
+    if trained.data.schema.target.kind == "sequence":
+        return {"position": st.slider("Token of the answer", 1, trained.data.schema.target.shape[0], 1) - 1}
+    names = askable(trained.data, trained.project.training) or (classes if trained.objective.by_class else ())
+    if not names:
+        return None
+    usual = "the class it answers" if trained.objective.by_class else "what it answers"
+    usual = "the action that it takes" if trained.data.schema.target.kind == "action" else usual
+    tagging = trained.data.schema.target.kind == "tags"
+    word = _word(trained, row) if tagging else None
+    usual = "the tag it answers" if tagging else usual
+    chosen = st.selectbox("Explain the score of", ["", *names], format_func=lambda name: name or usual)
+    if word is None:
+        return chosen or None
+    return {"position": word, **({"token": chosen} if chosen else {})}
+
+
+def _word(trained: TrainedRun, row: Row) -> int | None:
+    """Which word of a text it is whose tag is explained; None for that which is explained where nobody chooses."""
+    inputs, example = read_example(trained.data, row)
+    words = example.tokens[: next(iter(inputs.values())).shape[1]]
+    chosen = st.selectbox(
+        "Explain the tag of",
+        [-1, *range(len(words))],
+        format_func=lambda place: FIRST_ENTITY if place < 0 else f"{place + 1} · {words[place]}",
+        key=f"word of {row if isinstance(row, int) else OWN} of {len(words)}",
+    )
+    return None if chosen < 0 else int(chosen)
+
+
+def _answer_and_view(
+    live: Live, loaded: Loaded, checkpoint: str, row: Row, target: Target, options: dict[str, Any]
+) -> None:
+    trained = loaded.trained
+    try:
+        answer = answered(trained, row, target)
+    except (ExplainError, DataError) as error:
+        show_error(error)
+        return
+    _answer(trained, answer)
+    folder = Path(live.store.run_folder(trained.run.id)) if trained.run else None
+    method = _method(loaded)
+    look = Look(live, trained, checkpoint, row, target, method, options, folder, loaded.methods, loaded.nodes)
+    reasons = {view.name: view.reason(look) for view in VIEWS}
+    views = {view.name: view for view in VIEWS}
+    labels = {name: f":gray[{view.title}]" if reasons[name] else view.title for name, view in views.items()}
+    st.session_state.setdefault("view", "input")  # no default beside it, as a button may choose a view as well
+    name = st.segmented_control(
+        "Look at",
+        list(views),
+        format_func=labels.__getitem__,
+        required=True,
+        key="view",
+        label_visibility="collapsed",
+        wrap=True,
+    )
+    view = views[str(name)]
+    if reasons[view.name]:
+        st.info(plain(reasons[view.name]), icon=":material/block:")
+        return
+    st.caption(f"{view.summary} Explained: {plain(answer.target.quantity)}." if view.of_answer else view.summary)
+    try:
+        with st.spinner("Explaining …"):
+            view.draw(look)
+    except (ExplainError, DataError, StoreError, OSError) as error:
+        show_error(error)
+
+
+def _method(loaded: Loaded) -> str:
+    """The method that was chosen last, or else the first that fits."""
+    fitting = [method.name for method in loaded.methods if method.available]
+    chosen = st.session_state.get("explained by")
+    return chosen if chosen in fitting else fitting[0]
+
+
+def _answer(trained: TrainedRun, found: Answered) -> None:
+    """What the network answers, whether that is so, and how sure it is."""
+    text, truth, mark = found.prediction.text, found.example.target, ""
+    if truth and trained.objective.by_class and trained.data.schema.target.kind == "class":
+        right = text == truth
+        told = "right" if right else f"wrong: it is {truth[:40]}"
+        mark = f" :{'green' if right else 'red'}-badge[:material/{'check' if right else 'close'}: {plain(told)}]"
+    st.markdown(f"### It answers **{plain(seen(text)[:80])}**{mark}")
+    shares = sorted(found.prediction.probabilities.items(), key=lambda item: -item[1])[:SURE]
+    if shares:
+        for column, (name, share) in zip(st.columns(SURE), shares, strict=False):
+            column.progress(min(max(share, 0.0), 1.0), f"{plain(seen(name)[:30])} {share:.1%}")

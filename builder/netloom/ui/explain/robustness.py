@@ -1,0 +1,255 @@
+"""The view "Robustness": how small a change turns the answer, over many rows and on this example."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from netloom.core.text import plain as line
+from netloom.data import DataError
+from netloom.explain import ExplainError
+from netloom.explain.core.axes import LEGIBLE, Axes, axes_of
+from netloom.explain.plots import figures
+from netloom.explain.robustness.attack import METHODS, refusal
+from netloom.explain.robustness.attack_targets import output_of
+from netloom.explain.robustness.robustness import Robustness, attacked, robustness
+from netloom.ui.components.figure_export import chart
+from netloom.ui.components.words import plain
+from netloom.ui.explain.attribution import badges
+from netloom.ui.explain.views import progress
+from netloom.ui.explain.what_if import ABOVE, AFTER, BEFORE, on_scale
+from netloom.ui.shell.errors import guard, show_error
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from netloom.ui.explain.views import Look
+
+# Okabe and Ito's, as the attributions have them.
+ATTACK, CHANCE, SHADE = "rgb(213, 94, 0)", "rgb(0, 114, 178)", "rgba(130, 130, 140, 0.45)"
+MOST_CLASSES, MOST_COLUMNS = 20, 10
+# What an answer is right on in part, and what the rows of a class then are.
+OF = {"labels right": " of the labels", "pixels right": " of the pixels"}
+GROUPED = {"labels right": "Rows that have the label", "pixels right": "By the commonest true class but the first"}
+SIZES = (50, 200, 1000)
+
+
+def obstacle(look: Look) -> str:
+    """Why this network cannot be attacked; empty where it can."""
+    reason = refusal(look.trained)
+    return reason[:1].upper() + reason[1:]
+
+
+@st.fragment
+@guard()
+def robustness_view(look: Look) -> None:
+    """The whole view."""
+    left, right = st.columns([1.4, 1])
+    method = left.segmented_control(
+        "Attack", list(METHODS), default="fgsm", format_func=lambda name: METHODS[name][0], required=True, key="attack"
+    )
+    size = right.segmented_control("Test rows", SIZES, default=SIZES[1], required=True, key="attacked rows")
+    st.caption(f"{METHODS[str(method)][0]}: {METHODS[str(method)][1]}.")
+    try:
+        st.markdown("#### This example")
+        _one(look, str(method))
+        st.markdown("#### Many rows")
+        _many(look, str(method), int(size))
+    except (ExplainError, DataError) as error:
+        show_error(error)
+
+
+def _one(look: Look, method: str) -> None:
+    shown = st.empty()
+    try:
+        found = attacked(
+            look.trained,
+            look.row,
+            method,
+            output=output_of(look.trained, look.target),
+            progress=progress(shown, "Looking for the least change …"),
+        )
+    finally:
+        shown.empty()
+    one, other, unit = plain(found.before.text[:60]), plain(found.after.text[:60]), plain(found.unit)
+    if found.least is None:
+        st.info(f"It answers **{one}**, and no change up to {found.largest:g} {unit} that was tried turns that.")
+    else:
+        st.markdown(f"It answers **{one}**. A change of **{found.least:.3g}** makes it say **:orange[{other}]**.")
+        st.caption(
+            f"The least strength found that {found.turned}; in {unit}. No single value moves by more than that, "
+            "and there may be smaller changes that this attack does not find."
+        )
+    axes = axes_of(look.trained.data)
+    for name, value in found.values.items():
+        if len(found.values) > 1:
+            st.markdown(f"**{plain(name)}**")
+        _field(name, value, found.changed[name], axes.get(name, Axes()))
+
+
+def _field(name: str, value: Any, changed: Any, axes: Axes) -> None:
+    if isinstance(value, dict):
+        figure, table = columns(value, changed)
+        chart(figure, key=f"attacked {name}", name=f"attacked {name}", table=table)
+    elif value.ndim == 3:
+        _pictures(name, value, changed)
+    else:
+        _series(name, value, changed, axes)
+
+
+def _pictures(name: str, value: np.ndarray, changed: np.ndarray) -> None:
+    """The picture, what was added, and both together."""
+    apart = (changed - value).mean(0)
+    three = st.columns(3)
+    difference = figures.overlay(apart, title="What was added", opacity=1.0)
+    on_scale(difference, float(np.abs(apart).max()) or 1.0)
+    drawn = (
+        figures.picture(_channels_last(value), "As it is"),
+        difference,
+        figures.picture(_channels_last(changed), "Under attack"),
+    )
+    for place, (column, figure) in enumerate(zip(three, drawn, strict=True)):
+        figure.update_layout(height=280)
+        places = np.indices(value.shape).reshape(3, -1)
+        table = dict(zip(("channel", "row", "column"), places.tolist(), strict=True))
+        table |= {"as it is": value.ravel().tolist(), "under attack": changed.ravel().tolist()}
+        with column:
+            chart(figure, key=f"attacked {name} {place}", name=f"attacked {name} {place}", table=table)
+
+
+def _channels_last(picture: np.ndarray) -> np.ndarray:
+    return picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
+
+
+def _series(name: str, value: np.ndarray, changed: np.ndarray, axes: Axes) -> None:
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for channel in range(min(value.shape[1], figures.MOST_CHANNELS)):
+        own = f" {channel + 1}" if value.shape[1] > 1 else ""
+        x, thin = axes.along(len(value)), 1 if len(value) > LEGIBLE else 2
+        look = {"color": ATTACK, "dash": "dot", "width": thin}
+        figure.add_scatter(x=x, y=value[:, channel], name=f"as it is{own}", line={"color": BEFORE, "width": thin})
+        figure.add_scatter(x=x, y=changed[:, channel], name=f"under attack{own}", line=look)
+    figure.update_layout(height=300, margin=figures.MARGIN, xaxis_title=axes.title, yaxis_title=line(name))
+    figure.update_layout(legend=ABOVE)
+    steps, channels = np.indices(value.shape)
+    table = {"step": steps.ravel().tolist(), "channel": channels.ravel().tolist()}
+    table |= {"as it is": value.ravel().tolist(), "under attack": changed.ravel().tolist()}
+    chart(figure, key=f"attacked {name}", name=f"attacked {name}", table=table)
+
+
+def columns(value: dict[str, Any], changed: dict[str, Any]) -> tuple[go.Figure, list[dict[str, Any]]]:
+    """By how much each column moved, as a share of its own size, the most first, with both values in its own units."""
+    import plotly.graph_objects as go
+
+    numbers = [name for name in value if isinstance(value[name], float)]
+    share = {name: (changed[name] - value[name]) / (abs(value[name]) or 1.0) for name in numbers}
+    order = sorted(numbers, key=lambda name: -abs(share[name]))[:MOST_COLUMNS]
+    told = [f"{name[:28]}  {value[name]:.4g} → {changed[name]:.4g}".replace("<", "‹") for name in order]
+    figure = go.Figure(
+        go.Bar(x=[share[name] for name in order], y=list(range(len(order))), orientation="h", marker_color=AFTER)
+    )
+    figure.update_traces(hovertemplate="%{x:+.1%}<extra></extra>")
+    figure.update_layout(
+        height=90 + 26 * len(order), margin=figures.MARGIN, xaxis_title="Change, as a share of the value"
+    )
+    figure.update_xaxes(tickformat=".0%")
+    figure.update_yaxes(autorange="reversed", tickvals=list(range(len(order))), ticktext=told, automargin=True)
+    table = [{"column": name, "as it is": value[name], "under attack": changed[name]} for name in value]
+    return figure, table
+
+
+def _many(look: Look, method: str, rows: int) -> None:
+    shown = st.empty()
+    try:
+        found = robustness(
+            look.trained,
+            method,
+            rows=rows,
+            output=output_of(look.trained, look.target),
+            folder=look.folder,
+            checkpoint=look.checkpoint,
+            progress=progress(shown, "Attacking …"),
+        )
+    finally:
+        shown.empty()
+    st.markdown(sentence(found))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        badges(found.verdict)
+        st.caption(plain(found.verdict.sentence), width="content")
+    table: dict[str, list[Any]] = {"strength": list(found.strengths), found.measure: list(found.scores)}
+    table |= {"at random": list(found.chance)}
+    table |= {f"true {name}": list(values) for name, values in found.by_class.items()}
+    chart(curve(found), key="robustness curve", name=f"robustness {method}", table=table)
+    if found.by_class:
+        chart(by_class(found), key="robustness classes", name=f"robustness {method} by class", table=table)
+    if found.own:
+        listed = list(found.own.items())[:4]
+        own = "; ".join(f"{plain(name)}: {size:.3g}" for name, size in listed)
+        more = f", and so on for {len(found.own) - 4} more" if len(found.own) > 4 else ""
+        st.caption(f"What a strength of one is in the data's own units: {own}{more}.")
+
+
+def sentence(found: Robustness) -> str:
+    """What the curve says."""
+    whose = f" ({plain(found.output)})" if found.output else ""
+    if not found.shares:
+        return (
+            f"On {found.rows} {found.split} rows it{whose} is off by **{found.scores[0]:.3g}** on average, and by "
+            f"**{found.scores[-1]:.3g}** under attacks of {found.strengths[-1]:g}; random changes of that size make it "
+            f"**{found.chance[-1]:.3g}**."
+        )
+    of_what = OF.get(found.measure, "")
+    begun = f"On {found.rows} {found.split} rows it{whose} is right on **{found.scores[0]:.0%}**{of_what}"
+    if found.half is None:
+        return f"{begun}, and still on **{found.scores[-1]:.0%}** under attacks of {found.strengths[-1]:g}."
+    there = float(np.interp(found.half, found.strengths, found.chance))
+    return (
+        f"{begun}. An attack of **{found.half:.2g}** takes half of that away; random changes of that size leave it at "
+        f"**{there:.0%}**."
+    )
+
+
+def curve(found: Robustness) -> go.Figure:
+    """How well the network does by strength, under attack and under random changes."""
+    import plotly.graph_objects as go
+
+    shares = found.shares
+    form = "%{y:.1%}" if shares else "%{y:.4g}"
+    figure = go.Figure()
+    for name, values, colour in (("at random", found.chance, CHANCE), ("under attack", found.scores, ATTACK)):
+        dash = "dot" if name == "at random" else "solid"
+        line = go.Scatter(x=found.strengths, y=values, name=name, mode="lines+markers")
+        line.update(line={"color": colour, "dash": dash, "width": 2.5}, hovertemplate=f"{name}, %{{x:g}}: {form}")
+        figure.add_trace(line)
+    if found.half is not None:
+        half = {"annotation_text": "half is lost", "annotation_position": "bottom right"}
+        figure.add_vline(x=found.half, line={"color": SHADE, "dash": "dash"}, **half)
+    figure.update_layout(height=320, margin=figures.MARGIN, legend=ABOVE)
+    figure.update_xaxes(title=f"Strength, in {found.unit}")
+    figure.update_yaxes(title=found.measure.capitalize(), rangemode="tozero")
+    if shares:
+        figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    return figure
+
+
+def by_class(found: Robustness) -> go.Figure:
+    """The share of right answers by true class and strength."""
+    import plotly.graph_objects as go
+
+    names = list(found.by_class)[:MOST_CLASSES]
+    values = [found.by_class[name] for name in names]
+    labels = [f"{name[:24]} ({found.counts[name]})".replace("<", "‹") for name in names]
+    trace = go.Heatmap(z=values, x=[f"{step:g}" for step in found.strengths], y=labels, zmin=0, zmax=1)
+    trace.update(colorscale="Cividis", text=[[f"{value:.0%}" for value in line] for line in values])
+    trace.update(texttemplate="%{text}", colorbar={"thickness": 9, "tickformat": ".0%", "outlinewidth": 0})
+    trace.hovertemplate = "%{y} at %{x}: %{z:.1%}<extra></extra>"
+    figure = go.Figure(trace)
+    title = {"text": f"{GROUPED.get(found.measure, 'By true class')} (how many)", "x": 0, "font": {"size": 14}}
+    figure.update_layout(height=max(200, 110 + 26 * len(names)), margin=figures.MARGIN, title=title)
+    figure.update_xaxes(title="Strength", type="category")
+    figure.update_yaxes(type="category", autorange="reversed", automargin=True)
+    return figure

@@ -1,0 +1,175 @@
+"""The view of an answer over the course of training: a slider through all weights of the run that were kept."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from netloom.core.text import plain as on_one_line
+from netloom.explain.dataset.training_trajectory import Frame, Scrubbed, scrub
+from netloom.explain.evidence.comparison import shown
+from netloom.explain.plots.shared_scale import lines, pictures
+from netloom.runs.weight_history import moments
+from netloom.ui.components.figure_export import PICTURE, chart, exports
+from netloom.ui.components.words import plain
+from netloom.ui.explain.attribution import trust
+from netloom.ui.explain.attribution_plots import knows_signs, legend
+from netloom.ui.explain.headline import answer_text, seen
+from netloom.ui.explain.views import progress
+from netloom.ui.shell.errors import guard
+
+if TYPE_CHECKING:
+    from netloom.explain.plots.explanation_plots import Drawn
+    from netloom.ui.explain.views import Look
+
+EACH_S = 0.7
+PROBABILITY = "Probability"
+
+
+def obstacle(look: Look) -> str:
+    """Why there is nothing to go through; empty where there is."""
+    if look.folder is None or len(moments(look.folder)) < 2:
+        return (
+            "Only one set of weights was kept of this run, so its training cannot be gone through. Train for two "
+            "epochs or more; some weights along the way are kept by themselves."
+        )
+    return ""
+
+
+def scrubbing(look: Look) -> None:
+    """The whole view."""
+    method = choose_method(look, "Method", "scrub method")
+    found = _found(look, method, look.options_of(method))
+    key = f"scrub {look.folder} {look.row} {look.target} {method}"
+    if found is not None:
+        _curves(found, look.trained.objective.by_class)
+        st.fragment(_frames)(found, key)
+
+
+def choose_method(look: Look, label: str, key: str, default: str = "") -> str:
+    """One of the methods that fit, at first that which was chosen last on the page."""
+    titles = {method.name: method.title for method in look.methods if method.available}
+    first = default if default in titles else look.method if look.method in titles else next(iter(titles))
+    return str(st.selectbox(label, list(titles), list(titles).index(first), format_func=titles.__getitem__, key=key))
+
+
+def _found(look: Look, method: str, options: dict[str, Any]) -> Scrubbed | None:
+    if look.folder is None:
+        return None
+    there = st.empty()
+    try:
+        return scrub(
+            look.trained,
+            look.folder,
+            method,
+            look.row,
+            target=look.target,
+            progress=progress(there, "Explaining with the weights of each checkpoint …"),
+            **options,
+        )
+    finally:
+        there.empty()
+
+
+@guard()
+def _frames(found: Scrubbed, key: str) -> None:
+    """The slider, and what is to be seen where it stands. The curves stay outside: a figure that changes is drawn anew,
+    and would flicker with each step."""
+    labels = [frame.label for frame in found.frames]
+    place, play = f"{key} at", f"{key} plays"
+    following = st.session_state.pop(play, None)
+    if following in labels:
+        st.session_state[place] = following
+    elif st.session_state.get(place) not in labels:
+        st.session_state[place] = labels[-1]
+
+    def start() -> None:
+        st.session_state[play] = labels[0]
+
+    left, right = st.columns([1.6, 7], vertical_alignment="bottom")
+    left.button("Play", icon=":material/play_arrow:", on_click=start, key=f"{key} play", width="stretch")
+    label = right.select_slider("Weights", labels, key=place)
+    frame = found.frames[labels.index(label)]
+    _frame(found, frame)
+    if following in labels[:-1]:
+        time.sleep(EACH_S)  # whoever moves something meanwhile ends it, as what comes next is only set after that
+        st.session_state[play] = labels[labels.index(label) + 1]
+        st.rerun(scope="fragment")
+
+
+def _curves(found: Scrubbed, by_class: bool) -> None:
+    """The answer and the agreement with the final explanation, over the checkpoints."""
+    known = all(frame.epoch is not None for frame in found.frames)
+    x = [frame.epoch if known else frame.step for frame in found.frames]
+    across = "Epoch" if known else "Step"
+    title, shares = answers(found, by_class)
+    agreement = {"agreement": [frame.agreement.spearman for frame in found.frames]}
+    left, right = st.columns(2)
+    figure = lines(x, shares, title, across)
+    if title.startswith(PROBABILITY):
+        figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%")
+    rows, name = found.table(), f"checkpoints {found.final.explanation.method}"
+    with left:
+        chart(figure, key="scrub answer", name=name, table=rows)
+    with right:
+        figure = lines(x, agreement, "Rank agreement with the final explanation", across)
+        figure.update_yaxes(range=[min([-0.05, *(v - 0.05 for v in agreement["agreement"] if v is not None)]), 1.05])
+        chart(figure, key="scrub agreement", name=f"agreement of {name}", table=rows)
+
+
+def answers(found: Scrubbed, by_class: bool) -> tuple[str, dict[str, list[float | None]]]:
+    """What is drawn of the answer over the checkpoints, and its title: how likely it is, beside the truth where that is
+    another; or else the explained number, as of text only the likeliest tokens are told."""
+    final = found.final.explanation
+    truth, name = final.example.target, seen(final.target.name)
+    likely = [frame.probability for frame in found.frames]
+    if any(value is None for value in likely):
+        title = on_one_line(final.target.quantity)[:60].replace("<", "&lt;")
+        return title[:1].upper() + title[1:], {name: [frame.explanation.answer for frame in found.frames]}
+    if not by_class or truth == name or truth not in final.prediction.probabilities:
+        return f"{PROBABILITY} of {name}", {f"of {name}": likely}
+    true = [frame.explanation.prediction.probabilities.get(truth) for frame in found.frames]
+    return PROBABILITY, {f"of {name}": likely, f"of {truth} (true)": true}
+
+
+def _frame(found: Scrubbed, frame: Frame) -> None:
+    """One explanation, on the scale of all."""
+    one = frame.explanation
+    share = f", which it gives {frame.probability:.1%}" if frame.probability is not None else ""
+    agree = frame.agreement
+    same = f"{agree.spearman:+.2f}" if agree.spearman is not None else "–"
+    when = f"After **{plain(frame.label.lower())}**" if frame.step else "**Before training**"
+    parts = f"{agree.overlap} of the {agree.top} strongest parts"
+    if agree.top == 1:
+        parts = f"{'the same' if agree.overlap else 'another'} strongest part"
+    st.markdown(
+        f"{when} it answers **{answer_text(one)}**. Explained: "
+        f"{plain(one.target.quantity)}{share}. Agreement with the final explanation: **{same}**, {parts}."
+    )
+    show(pictures(one, shown(one), found.bounds, shown(found.final.explanation)), f"scrub {frame.name}", one.method)
+    legend(one.target.kind == "error", signed=knows_signs(one))
+    st.caption(
+        "All checkpoints share one colour scale, so what is pale is weak beside the others. All explain the number "
+        "that the final answer is about."
+    )
+    trust(one)
+
+
+def show(listed: list[Drawn], key: str, name: str, *, beside: bool = True) -> None:
+    """Pictures one beneath the other, each with its numbers to take away."""
+    for one in listed:
+        if len(listed) > 1 and one.title:
+            st.markdown(f"**{plain(one.title)}**")
+        if one.html:
+            st.html(one.html)
+            exports(name, key=f"{key} {one.key}", svg=one.svg, table=one.table)
+            continue
+        if one.beside is not None and beside:
+            left, right = st.columns(2)
+            left.plotly_chart(one.beside, width="stretch", key=f"{key} beside {one.key}", config=PICTURE)
+            with right:
+                chart(one.figure, key=f"{key} {one.key}", name=name, table=one.table)
+        elif one.figure is not None:
+            chart(one.figure, key=f"{key} {one.key}", name=name, table=one.table)

@@ -1,0 +1,272 @@
+"""The view "What if": the example is changed by hand, and the answer and what it rests on move beside the original."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from netloom.data import DataError
+from netloom.explain import ExplainError, Explanation
+from netloom.explain.core.axes import Axes
+from netloom.explain.evidence.comparison import bounds
+from netloom.explain.plots import figures, text
+from netloom.explain.plots.explanation_plots import along, cells, kind_of
+from netloom.explain.robustness.what_if import WhatIf, asked, raw_row, what_if
+from netloom.ui.components.example_editor import edited, forget
+from netloom.ui.components.figure_export import chart, exports
+from netloom.ui.components.words import plain
+from netloom.ui.explain.attribution import badges
+from netloom.ui.explain.attribution_plots import knows_signs, legend
+from netloom.ui.explain.headline import answer_text, seen
+from netloom.ui.explain.views import progress
+from netloom.ui.shell.errors import guard, show_error
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from netloom.ui.explain.views import Look
+
+MOST_SHARES, MOST_PARTS = 6, 12
+BEFORE, AFTER = "#94a3b8", "#6366f1"
+# However high a figure is, its legend stands above it and not in it.
+ABOVE = {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"}
+
+
+@st.fragment
+@guard()
+def what_if_view(look: Look) -> None:
+    """The whole view."""
+    st.caption(
+        "Change the example and see what moves. Both columns explain the same number, by the same method; what is "
+        "shown is what this network would say, and not what would be true of the world."
+    )
+    try:
+        first = look.explanation()
+    except (ExplainError, DataError) as error:
+        show_error(error)
+        return
+    key = f"what if {look.trained.run.id if look.trained.run else ''} {_named(look.row)}"
+    left, right = st.columns([1, 1.7], gap="medium")
+    raw = raw_row(look.trained.data, look.row)
+    try:
+        with left:
+            changed = edited(look.trained.data, raw, key, _weights(first))
+            if st.button("Back to the original", icon=":material/restart_alt:", key=f"{key} back"):
+                forget(key)
+                st.rerun(scope="fragment")
+        with right:
+            if same(raw, changed):
+                st.info("Nothing is changed yet, so both sides are alike. Change something on the left.")
+            found = _asked(look, first, changed)
+            _answers(found)
+            _shares(found, key)
+            _parts(found, key)
+    except (ExplainError, DataError) as error:
+        show_error(error, right)
+
+
+def _named(row: Any) -> str:
+    """A row in the keys of widgets: an example of one's own is another with each change of it."""
+    return str(row) if isinstance(row, int) else f"own {hash(repr(row))}"
+
+
+def _asked(look: Look, first: Explanation, changed: dict[str, Any]) -> WhatIf:
+    shown = st.empty()
+    try:
+        return what_if(
+            look.trained,
+            look.row,
+            changed,
+            look.method,
+            target=look.target if look.target is not None else asked(first.target),
+            folder=look.folder,
+            checkpoint=look.checkpoint,
+            progress=progress(shown),
+            **look.options_of(look.method),
+        )
+    finally:
+        shown.empty()
+
+
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two raw rows hold the same."""
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def _weights(found: Explanation) -> dict[str, float]:
+    """How much each column of a table matters."""
+    return {
+        label: float(value)
+        for name, values in found.attributions.items()
+        if values.ndim == 1
+        for label, value in zip(found.labels.get(name, ()), values, strict=False)
+    }
+
+
+def _answers(found: WhatIf) -> None:
+    one, other = found.before, found.after
+    with st.container(border=True):
+        if found.another:
+            st.markdown(f"### {answer_text(one)} → **:orange[{answer_text(other)}]**")
+        else:
+            st.markdown(f"### It answers, as before, **{answer_text(one)}**")
+        st.markdown(
+            f"{_begun(plain(one.target.quantity))}: {one.answer:.4g} → **{other.answer:.4g}** ({found.moved:+.3g})"
+        )
+
+
+def _begun(sentence: str) -> str:
+    """A sentence that begins with a capital letter, the others as they are."""
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _shares(found: WhatIf, key: str) -> None:
+    """The probability of each class before and after, and by how much it moved."""
+    import plotly.graph_objects as go
+
+    shares = {name: pair for name, pair in found.shares.items() if not np.isnan(pair).all()}
+    if not shares:
+        return
+    ranked = sorted(shares, key=lambda name: -np.nanmax(shares[name]))[:MOST_SHARES]
+    labels = [f"{seen(name[:24])}  {100 * (shares[name][1] - shares[name][0]):+.1f} %" for name in ranked]
+    figure = go.Figure()
+    for place, (title, colour) in enumerate((("before", BEFORE), ("after", AFTER))):
+        values = [shares[name][place] for name in ranked]
+        bars = go.Bar(x=values, y=list(range(len(ranked))), orientation="h", name=title, marker_color=colour)
+        bars.hovertemplate = f"{title}: %{{x:.1%}}<extra></extra>"
+        figure.add_trace(bars)
+    figure.update_layout(height=110 + 40 * len(ranked), margin=figures.MARGIN, bargap=0.35, barmode="group")
+    figure.update_layout(legend={**ABOVE, "traceorder": "normal"})
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", title="Probability")
+    figure.update_yaxes(autorange="reversed", tickvals=list(range(len(ranked))), ticktext=labels, automargin=True)
+    table = [
+        {"class": name, "before": pair[0], "after": pair[1], "change": pair[1] - pair[0]}
+        for name, pair in found.shares.items()
+    ]
+    chart(figure, key=f"{key} shares", name="what if probabilities", table=table)
+
+
+def _parts(found: WhatIf, key: str) -> None:
+    """What both answers rest on, on one scale, and how far each can be trusted."""
+    st.markdown(f"**What it rests on**, by {plain(found.before.title)}")
+    ends = bounds((found.before.attributions, found.after.attributions), found.before.axes)
+    coloured = False  # bars are grey before and violet after, and so say nothing by colour
+    for name in found.before.attributions:
+        if name not in found.after.attributions:
+            continue
+        kind = kind_of(found.before, name)
+        coloured |= kind != "bars"
+        if len(found.before.attributions) > 1:
+            st.markdown(f"**{plain(name)}**")
+        if kind == "text":
+            _texts(found, name, key, ends[name])
+        elif kind == "bars":
+            figure, table = bars(found, name)
+            if len(ends) > 1:
+                figure.update_xaxes(range=[-1.06 * ends[name], 1.06 * ends[name]])
+            chart(figure, key=f"{key} bars {name}", name=f"what if {name}", table=table)
+        else:
+            _pictures(found, name, key, ends[name], series=kind == "series")
+    if coloured:
+        legend(found.before.target.kind == "error", signed=knows_signs(found.before))
+    if not found.before.attributions:
+        st.caption("This method says nothing about the input; choose one that does under On the input.")
+    for column, (title, one) in zip(st.columns(2), (("Before", found.before), ("After", found.after)), strict=True):
+        with column:
+            st.markdown(f"**{title}**")
+            badges(one.verdict)
+            st.caption(plain(one.verdict.sentence))
+
+
+def _texts(found: WhatIf, name: str, key: str, end: float) -> None:
+    table = []
+    for title, one in (("before", found.before), ("after", found.after)):
+        labels = [label or "" for label in one.labels[name]]
+        st.caption(title.capitalize())
+        st.html(text.as_html(labels, one.attributions[name], end=end))
+        kept = zip(labels, one.attributions[name].tolist(), strict=False)
+        table += [
+            {"text": title, "place": place, "token": label, "attribution": value}
+            for place, (label, value) in enumerate(kept)
+            if label
+        ]
+    svg = text.stacked([(title, [label or "" for label in one.labels[name]], one.attributions[name])
+                         for title, one in (("before", found.before), ("after", found.after))], end)  # fmt: skip
+    exports(f"what if {name}", key=f"{key} text {name}", svg=svg, table=table)
+
+
+def bars(found: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]]:
+    """The columns that matter most before or after, with a bar for each."""
+    import plotly.graph_objects as go
+
+    pair = found.before.attributions[name], found.after.attributions[name]
+    labels = found.before.labels.get(name, ())
+    named = [labels[place] if place < len(labels) else f"number {place}" for place in range(len(pair[0]))]
+    values = [[one.example.columns.get(label) for label in named] for one in (found.before, found.after)]
+    order = np.argsort(-np.maximum(np.abs(pair[0]), np.abs(pair[1])), kind="stable")[:MOST_PARTS]
+    told = [_told(named[place], values[0][place], values[1][place]) for place in order]
+    figure = go.Figure()
+    for title, colour, one in (("before", BEFORE, pair[0]), ("after", AFTER, pair[1])):
+        trace = go.Bar(x=one[order], y=list(range(len(order))), orientation="h", name=title, marker_color=colour)
+        trace.hovertemplate = f"{title}: %{{x:+.4g}}<extra></extra>"
+        figure.add_trace(trace)
+    figure.update_layout(height=110 + 34 * len(order), margin=figures.MARGIN, bargap=0.3, barmode="group")
+    figure.update_layout(legend=ABOVE, xaxis_title="Attribution")
+    figure.update_yaxes(autorange="reversed", tickvals=list(range(len(order))), ticktext=told, automargin=True)
+    table = [
+        {"column": label, "before": float(one), "after": float(other)}
+        for label, one, other in zip(named, *pair, strict=True)
+    ]
+    return figure, table
+
+
+def _told(label: str, one: Any, other: Any) -> str:
+    """A column, and how its value changed where it did."""
+    short = label[:26]
+    if one is None or one == other:
+        return short
+    return f"<b>{short} {_value(one)} → {_value(other)}</b>"
+
+
+def _value(value: Any) -> str:
+    try:
+        return f"{float(value):.4g}"
+    except (TypeError, ValueError):
+        return str(value)[:14].replace("<", "‹")
+
+
+def _pictures(found: WhatIf, name: str, key: str, end: float, *, series: bool) -> None:
+    """Pictures beside each other, series under each other, on one scale."""
+    shown = [one.attributions[name] for one in (found.before, found.after)]
+    shown = [values.reshape(len(values), -1) if series else values.sum(0) for values in shown]
+    axes = found.before.axes.get(name, Axes())
+    places = [st.container(), st.container()] if series else st.columns(2)
+    for place, title, one, values in zip(places, ("Before", "After"), (found.before, found.after), shown, strict=True):
+        with place:
+            if series:
+                given = None if one.example.series is None else np.asarray(one.example.series, dtype=np.float64)
+                given = given if given is not None and given.shape == values.shape else None
+                figure = figures.band(values, given, one.labels.get(name, ()), axes)
+                high = 210 if values.shape[1] == 1 else figure.layout.height
+                figure.update_layout(title={"text": title, "x": 0, "font": {"size": 14}}, height=high)
+                table = along(values, axes, one.labels.get(name, ()))
+            else:
+                image = one.example.images.get(name, one.example.image)
+                image = image if image is not None and np.shape(image)[:2] == values.shape else None
+                figure = figures.overlay(values, image, title=title)
+                figure.update_layout(height=300)
+                table = cells(values, ("row", "column"))
+            on_scale(figure, end)
+            chart(figure, key=f"{key} {title} {name}", name=f"what if {name} {title}", table=table)
+
+
+def on_scale(figure: go.Figure, end: float) -> None:
+    """Give the coloured maps of a figure a scale that ends there, as its neighbour has it."""
+    for trace in figure.data:
+        if trace.type == "heatmap" and trace.zmin is not None and trace.zmin < 0:
+            trace.update(zmin=-end, zmax=end)
+            if trace.showscale is not False:
+                trace.colorbar.update(tickvals=[-end, 0, end], ticktext=[f"{-end:+.2g}", "0", f"{end:+.2g}"])

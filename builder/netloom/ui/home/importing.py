@@ -1,0 +1,123 @@
+"""A model or a project from a file: it becomes a project of its own, with its weights."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from netloom.compile.importers import Imported, Unreadable
+from netloom.data import with_dataset_id
+from netloom.document import DocumentError
+from netloom.sandbox import read_models
+from netloom.store import Store, StoreError
+from netloom.ui.components.words import plain
+from netloom.ui.shell.errors import guard, show_error
+
+KINDS = ("onnx", "pt2", "keras", "json", "safetensors")
+MAX_UPLOAD_MIB = 500
+FORMATS = (
+    "**ONNX** (`.onnx`), **PyTorch** from `torch.export` (`.pt2`), **Keras** (`.keras`, or its JSON), "
+    "a **Netloom** project (`.json`), or a **Hugging Face** folder: its `config.json` with its `.safetensors` "
+    "(BERT, DistilBERT, GPT-2, ViT). Nothing in a file is ever executed; PyTorch's older `.pt` and `.pth` "
+    "files are programs, so they are not taken."
+)
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What came of a file."""
+
+    project_id: str
+    sentence: str
+    remarks: tuple[str, ...] = ()
+
+
+def import_button(store: Store, open_project: Callable[[str], None]) -> None:
+    """A button that asks for a file; `open_project` shows what became of it."""
+    if st.button("Import a model", icon=":material/upload_file:", width="stretch"):
+        st.session_state.pop("brought", None)
+        st.dialog("Import a model", width="medium")(ask)(store, open_project)
+
+
+@guard()
+def ask(store: Store, open_project: Callable[[str], None]) -> None:
+    """What the dialog holds: first the question for a file, then, in the same places, what was made of it."""
+    head, body, foot, below = st.empty(), st.empty(), st.empty(), st.empty()
+    if "brought" not in st.session_state:
+        head.markdown(FORMATS)
+        files = body.file_uploader(
+            "The file", type=KINDS, max_upload_size=MAX_UPLOAD_MIB, key="model file", accept_multiple_files=True
+        )
+        if not foot.button("Import it", type="primary", disabled=not files) or not files:
+            return
+        try:
+            with below, st.spinner("Reading its layers and weights …"):
+                st.session_state["brought"] = bring_all(store, {file.name: file.getvalue() for file in files})
+        except (Unreadable, DocumentError, StoreError, OSError) as error:
+            show_error(error, below)
+            return
+    found: Brought = st.session_state["brought"]
+    head.success(found.sentence, icon=":material/check_circle:")
+    body.markdown("\n".join(f"- {plain(remark)}" for remark in found.remarks))
+    if foot.button("Open it", type="primary", icon=":material/schema:", width="stretch", key="open what was brought"):
+        st.session_state.pop("brought", None)
+        open_project(found.project_id)
+
+
+def bring_all(store: Store, files: Mapping[str, bytes]) -> Brought:
+    """Make a project of a file, or of the files of a folder that Hugging Face's libraries wrote.
+
+    Raises:
+        DocumentError, Unreadable, StoreError: as `bring` does.
+    """
+    if len(files) == 1:
+        ((name, content),) = files.items()
+        if not name.endswith(".safetensors"):
+            return bring(store, name, content)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "Imported"
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / Path(name).name).write_bytes(content)
+        return _kept(store, *read_models(folder))
+
+
+def bring(store: Store, filename: str, content: bytes) -> Brought:
+    """Make a project of the content of a file.
+
+    Raises:
+        DocumentError: a JSON file holds neither a project nor a Keras model.
+        Unreadable: the model cannot be imported.
+        StoreError: it cannot be kept.
+    """
+    kind = Path(filename).suffix.lower()
+    name = (Path(filename).stem.strip() or "Imported")[:200]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"model{kind if kind.removeprefix('.') in KINDS else ''}"
+        path.write_bytes(content)
+        return _kept(store, *read_models(path, name))
+
+
+def _kept(store: Store, found: Imported, is_document: bool) -> Brought:
+    """What was read as a project of this store."""
+    from netloom.training import adopt
+
+    if is_document:
+        project = with_dataset_id(found.project, store.home)
+        return Brought(store.create_project(project), f"{plain(project.name)} is one of your projects now.")
+    return Brought(adopt(store, found), _sentence(found), found.remarks)
+
+
+def _sentence(found: Imported) -> str:
+    layers = f"{len(found.project.main_network.nodes):,} layers"
+    if not found.weights:
+        return f"The network has {layers}. The file holds no weights, so training starts from fresh ones."
+    numbers = sum(tensor.numel() for tensor in found.weights.values())
+    return (
+        f"The network has {layers}, and its {numbers:,} weights are kept with the project: "
+        "choose data, and it can be evaluated, explained or trained further."
+    )

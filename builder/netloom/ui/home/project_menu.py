@@ -1,0 +1,48 @@
+"""What can be done with a project on its card: another name, a copy, a file, and the end."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from netloom.document import Project, dumps
+from netloom.runs import ACTIVE
+from netloom.store import ProjectRow, Store, StoreError
+from netloom.ui.shell import session
+from netloom.ui.shell.errors import show_error
+
+
+def more(store: Store, row: ProjectRow, project: Project) -> None:
+    """The menu of a card."""
+    named = st.text_input("Name", row.name, max_chars=200, key=f"name {row.id} {row.name}").strip()
+    if st.button("Rename", key=f"rename {row.id}", width="stretch", disabled=named in ("", row.name)):
+        _rename(row.id, named)
+    if st.button("Duplicate", key=f"copy {row.id}", width="stretch"):
+        store.create_project(project.model_copy(update={"name": f"{project.name[:193]} (copy)"}))
+        st.rerun()
+    st.download_button(
+        "Save as JSON", dumps(project), "project.json", "application/json", key=f"save {row.id}", width="stretch"
+    )
+    if st.toggle("Delete it", key=f"sure {row.id}"):
+        _delete(store, row)
+
+
+def _rename(project_id: str, name: str) -> None:
+    """Through the open project, so that tabs that show it learn of it, and Undo takes it back."""
+    try:
+        said = session.live(project_id).apply({"kind": "project", "name": name})
+    except (ValueError, StoreError) as error:
+        said = [str(error)]
+    if said:
+        show_error(" ".join(said))
+    else:
+        st.rerun()
+
+
+def _delete(store: Store, row: ProjectRow) -> None:
+    going = sum(run.state in ACTIVE for run in store.runs(row.id))
+    ends = f" The {going} that are going end at once." if going > 1 else " The one that is going ends at once."
+    st.caption(f"This takes its versions and runs with it and cannot be undone.{ends if going else ''}")
+    if st.button("Delete for ever", type="primary", key=f"delete {row.id}", width="stretch"):
+        store.delete_project(row.id)  # a worker whose run is gone ends by itself
+        session.forget(row.id)
+        st.rerun()

@@ -1,0 +1,97 @@
+"""Links to a project on this server, links with the whole document inside, and what comes in by such a link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlencode, urlsplit
+
+import streamlit as st
+
+from netloom.document import DocumentError, Project, dumps
+from netloom.document.sharing import fold, unfold
+from netloom.store import Store, StoreError
+from netloom.ui.components.network_thumbnail import picture
+from netloom.ui.components.words import plain
+from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.shell.live import Live
+
+PARAMETER = "open"
+
+
+def share(live: Live) -> None:
+    """The button that shows the links."""
+    if st.button("Share", icon=":material/share:", help="Links to this project"):
+        st.dialog("Share", width="medium", icon=":material/share:")(_share)(live)
+
+
+@guard()
+def _share(live: Live) -> None:
+    project, here = live.project, st.context.url or ""
+    st.markdown("**A link to this project**")
+    st.caption(
+        "Whoever can reach this server opens this very project with it, and changes it together with you. "
+        "The button at the right of a link copies it."
+    )
+    st.code(address(here, "design", project=live.id), language=None, wrap_lines=True)
+    st.markdown("**A link with a copy inside**")
+    try:
+        link = address(here, "", **{PARAMETER: fold(project)})
+        st.caption(
+            "It carries the networks and all settings, no data and no weights. Any Netloom opens it: put another "
+            "server's address in front of it, and whoever opens it has a project of their own."
+        )
+        st.code(link, language=None, wrap_lines=True, height=140)
+    except DocumentError as error:
+        st.info(plain(str(error)))
+        st.download_button("Save as JSON", dumps(project), "project.json", "application/json")
+
+
+def address(here: str, page: str, **parameters: str) -> str:
+    """The address of a page, where `here` is that of the design page or of Home, as this browser reaches it."""
+    parts = urlsplit(here)
+    path = parts.path.rstrip("/")
+    base = path.removesuffix("/design")
+    root = f"{parts.scheme}://{parts.netloc}{base}" if parts.netloc else ""
+    return f"{root}/{page}?{urlencode(parameters)}"
+
+
+def offered(store: Store, open_project: Callable[[str], None]) -> None:
+    """What a link with a copy inside brings to Home. It becomes a project when someone says so, never by itself."""
+    text = st.query_params.get(PARAMETER)
+    if text is None:
+        return
+    with st.container(border=True):
+        try:
+            project = unfold(text)
+        except DocumentError as error:
+            show_error(error)
+            if st.button("Close", key="open/close"):
+                _forget()
+            return
+        _offer(store, project, open_project)
+
+
+def _offer(store: Store, project: Project, open_project: Callable[[str], None]) -> None:
+    left, right = st.columns([1, 2.2], vertical_alignment="center")
+    left.image(picture(project.main_network), width="stretch")
+    with right:
+        st.markdown(f"**Someone shared {plain(project.name)} with you**")
+        layers = len(project.main_network.nodes)
+        data = f" · trains on {plain(project.data.dataset)}" if project.data.dataset else ""
+        st.caption(f"{layers} layers · {len(project.networks)} networks{data}. Nothing is kept until you say so.")
+        with st.container(horizontal=True):
+            if st.button("Make it my project", type="primary", icon=":material/add:", key="open/take"):
+                try:
+                    made = store.create_project(project)
+                except StoreError as error:
+                    show_error(error)
+                    return
+                del st.query_params[PARAMETER]
+                open_project(made)
+            if st.button("No, thanks", key="open/close"):
+                _forget()
+
+
+def _forget() -> None:
+    del st.query_params[PARAMETER]
+    st.rerun()

@@ -1,0 +1,295 @@
+"""Chosen runs side by side: what differs, curves over each other, the difference of two documents, parallel axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from netloom import runs
+from netloom.data import datasets
+from netloom.runs.comparison import (
+    AXES,
+    BATCH_LOSSES,
+    as_csv,
+    curve,
+    differing,
+    document,
+    metrics,
+    settings,
+    smoothed,
+    table,
+)
+from netloom.runs.comparison import difference as between
+from netloom.runs.comparison import shown as as_text
+from netloom.store import Points, Run, Store
+from netloom.ui.components.charts import MARGIN, thin
+from netloom.ui.components.words import at, plain, told_apart
+from netloom.ui.shell import session
+from netloom.ui.train.results import heading, measured
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+COLOURS = "#6366f1 #f97316 #10b981 #e11d48 #0ea5e9 #a855f7 #84cc16 #f59e0b #14b8a6 #ec4899".split()
+# From low to high; each is seen on white and on black.
+SCALE = [[0, "#6366f1"], [0.5, "#10b981"], [1, "#f59e0b"]]
+LETTERS = "text-shadow: none !important"
+AXIS = "stroke: #888 !important; stroke-opacity: 0.6 !important"
+AT_MOST = 20
+# So few epochs have a tick each.
+FEW_EPOCHS = 15
+AXIS_TITLES = {"step": "Step", "epoch": "Epoch", "time": "Seconds"}
+FLAT = {"displayModeBar": False}
+_PINNED = "pinned baseline"
+
+
+def comparing(store: Store, runs: Sequence[Run]) -> None:
+    """Everything that several runs tell together; one alone has its curves."""
+    if len(runs) > AT_MOST:
+        st.caption(f"The first {AT_MOST} of {len(runs)} chosen runs are drawn.")
+    shown = list(runs[:AT_MOST])
+    titles = _titles(shown)
+    base = None
+    if len(shown) > 1:
+        base = _baseline(shown, titles)
+        _differences(store, shown, base, titles)
+    _curves(store, shown, titles, base)
+    if len(shown) > 1 and base is not None:
+        _documents(store, shown, base, titles)
+        _parallel(store, shown)
+
+
+def _baseline(runs: Sequence[Run], titles: dict[str, str]) -> str:
+    """The run that the others are compared with: it stays so while others come and go."""
+    ids = [run.id for run in runs]
+    pinned = st.session_state.get(_PINNED)
+    place = ids.index(pinned) if pinned in ids else 0
+    # Another widget where runs are called otherwise, as a box keeps what it said before.
+    key = f"baseline {hash(tuple(titles.items()))}"
+    st.session_state[_PINNED] = base = st.selectbox("Baseline", ids, place, titles.__getitem__, key=key)
+    return base
+
+
+def _titles(runs: Sequence[Run]) -> dict[str, str]:
+    """A name for each run that no other has: those of one title are told apart by when they were started."""
+    names = [run.title[:50] for run in runs]
+    return told_apart(
+        {
+            run.id: name if names.count(name) == 1 else f"{name} · {at(run.created_at)}"
+            for run, name in zip(runs, names, strict=True)
+        }
+    )
+
+
+def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str]) -> None:
+    rows = table(store, runs, base)
+    same = {"run", "title"} | ({"state"} if len({row["state"] for row in rows}) == 1 else set())
+    # What is known of none takes no room, such as differences from a baseline that was never measured.
+    kept = [key for key in rows[0] if key not in same and any(row[key] is not None for row in rows)]
+    name = _datasets(store)
+    shown = [{"Run": titles[row["run"]], **{called(key): name(key, row[key]) for key in kept}} for row in rows]
+    st.markdown("#### What differs")
+    numbers = [key for key in shown[0] if any(isinstance(row[key], float) for row in shown)]
+    config = {
+        name: st.column_config.NumberColumn(format="%+.4g" if name.startswith("Δ") else "%.4g") for name in numbers
+    }
+    st.dataframe(
+        shown,
+        hide_index=True,
+        placeholder="–",
+        column_config={"Run": st.column_config.TextColumn(width="medium"), **config},
+    )
+    st.download_button("CSV", as_csv(rows), "runs.csv", "text/csv", icon=":material/download:")
+
+
+def _datasets(store: Store) -> Callable[[str, Any], Any]:
+    """Gives a setting as it is shown: data by its title, and all else as it is."""
+    names = {info.name: info.title for info in datasets(store.home)}
+    return lambda path, value: names.get(value, value) if path == "data.dataset" else value
+
+
+def called(key: str) -> str:
+    """What a column is called: of a measure its name and on which rows, of a setting where it stands."""
+    name = key.removeprefix("Δ ")
+    split, _, measure = name.partition(" ")
+    known = split in ("validation", "test") and measure
+    return f"{'Δ ' * (name != key)}{measured(measure, 0)[0]} ({split})" if known else key
+
+
+def _measure(runs: Sequence[Run], name: str) -> str:
+    """What a measure is called; the loss is not the same in all objectives."""
+    titles = [run.summary.get("titles", {}).get(name) for run in runs] if name != "loss" else []
+    return next((title for title in titles if title), heading(name))
+
+
+def _curves(store: Store, runs: list[Run], titles: dict[str, str], base: str | None) -> None:
+    found = {run.id: _points(store, run) for run in runs}
+    keys = dict.fromkeys(key for points in found.values() for key in zip(points.split, points.name, strict=True))
+    names = list(dict.fromkeys(name for _, name in keys if name not in BATCH_LOSSES))
+    if not names:
+        st.caption("No curves yet.")
+        return
+    one, two, three, four, five = st.columns([1.2, 1.4, 1.3, 1.5, 0.8], vertical_alignment="bottom")
+    titled = told_apart({name: _measure(runs, name) for name in names})
+    first = names.index("loss") if "loss" in names else 0
+    name = one.selectbox("Measure", names, first, titled.__getitem__, key="curve of")
+    splits = [split for split in ("validation", "train") if (split, name) in keys]
+    split = two.segmented_control("Rows", splits, default=splits[0], key=f"rows {'/'.join(splits)}") or splits[0]
+    axis = three.segmented_control("Over", list(AXES), default="epoch", key="over") or "epoch"
+    share = four.slider("Smoothing", 0.0, 0.98, 0.0, 0.02, key="smoothing")
+    log = five.toggle("Log", key="log")
+    figure = _overlay([(titles[run.id], found[run.id], run.id == base) for run in runs], split, name, axis, share)
+    figure.update_layout(yaxis={"title": f"{titled[name]} ({split})", "type": "log" if log else "linear"})
+    st.plotly_chart(figure, width="stretch", config=FLAT, key="overlay")
+
+
+def _overlay(rows: list[tuple[str, Points, bool]], split: str, name: str, axis: str, share: float) -> go.Figure:
+    """The curves of several runs; the baseline's is dashed and black or white as the theme is."""
+    import plotly.graph_objects as go
+
+    figure, last = go.Figure(), 0.0
+    for number, (title, points, is_base) in enumerate(rows):
+        places, values = curve(points, split, name, axis)
+        last = max(last, *places, 0.0)
+        colour = COLOURS[number % len(COLOURS)]
+        if share:
+            faint = {"color": colour, "width": 1}
+            across, along = thin(places, values)
+            figure.add_scatter(
+                x=across, y=along, mode="lines", line=faint, opacity=0.25, showlegend=False, hoverinfo="skip"
+            )
+        across, along = thin(places, smoothed(values, share))
+        line: dict[str, Any] = {"color": colour, "width": 3 if is_base else 2, "dash": "dash" if is_base else "solid"}
+        mode = "lines" if len(across) > 30 else "lines+markers"
+        figure.add_scatter(x=across, y=along, name=title, mode=mode, line=line, marker={"size": 5})
+    figure.update_layout(
+        height=380,
+        margin=MARGIN,
+        xaxis={"title": AXIS_TITLES[axis], **({"dtick": 1} if axis == "epoch" and last <= FEW_EPOCHS else {})},
+        hovermode="x unified",
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.2, "yanchor": "top"},
+        uirevision=f"{name} {axis}",
+    )
+    return figure
+
+
+def _points(store: Store, run: Run) -> Points:
+    if run.state in runs.ACTIVE:
+        return store.points(run.id)
+    return _ended_points(run.id, run.ended_at)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _ended_points(run_id: str, ended_at: datetime | None) -> Points:
+    """The points of a run that has ended; `ended_at` tells it from the same run after it was extended."""
+    return session.store().points(run_id)
+
+
+def _documents(store: Store, runs: list[Run], base: str, titles: dict[str, str]) -> None:
+    """What was changed in the document from the baseline to another run."""
+    st.markdown("#### From the baseline's document to another's")
+    others = [run.id for run in runs if run.id != base]
+    key = f"other {base} {hash(tuple(titles.items()))}"
+    other = st.selectbox("Other", others, format_func=titles.__getitem__, key=key, label_visibility="collapsed")
+    old, new = document(store, base), document(store, other)
+    if old is None or new is None:
+        st.caption("The folder of one of these runs is gone.")
+        return
+    found = between(old, new)
+    parts = {
+        "Added": [*found.added, *found.edges_added],
+        "Removed": [*found.removed, *found.edges_removed],
+    }
+    if not found.lines():
+        st.caption("The two documents are the same.")
+        return
+    columns = st.columns(2)
+    for column, (title, items) in zip(columns, parts.items(), strict=True):
+        if items:
+            column.markdown(f"**{title}**\n" + "\n".join(f"- {plain(item)}" for item in items))
+    changes = [*found.parameters, *found.training, *found.data]
+    if changes:
+        name = _datasets(store)
+        rows = [
+            {
+                "Setting": item.path,
+                "Baseline": as_text(name(item.path, item.old)),
+                "Other": as_text(name(item.path, item.new)),
+            }
+            for item in changes
+        ]
+        st.dataframe(rows, hide_index=True)
+
+
+def _parallel(store: Store, runs: list[Run]) -> None:
+    """One line a run through an axis for each setting that differs, and one for each measure."""
+    columns = [settings(found) if (found := document(store, run.id)) else {} for run in runs]
+    measures = [metrics(run) for run in runs]
+    axes: dict[str, list[Any]] = {}
+    name = _datasets(store)
+    for path in differing(columns)[:8]:
+        values = [name(path, column.get(path)) for column in columns]
+        axes[path] = [as_text(value) for value in values] if None in values else values
+    names = list(dict.fromkeys(name for found in measures for name in found))
+    axes |= {called(name): [found.get(name) for found in measures] for name in names[:4]}
+    # Only runs that were measured have a line.
+    whole = [place for place in range(len(runs)) if all(values[place] is not None for values in axes.values())]
+    axes = varied({name: [values[place] for place in whole] for name, values in axes.items()})
+    if len(axes) > 1:
+        st.markdown("#### All at once")
+        parallel(axes, next((name for name in map(called, names) if name in axes), None), "parallel")
+
+
+def varied(axes: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Those axes along which not all have the same."""
+    return {name: values for name, values in axes.items() if any(value != values[0] for value in values)}
+
+
+def parallel(axes: dict[str, list[Any]], colour_by: str | None, key: str) -> None:
+    """Draw parallel coordinates, whose axes Plotly always makes black."""
+    st.html(f"<style>.parcoords .axis {{ .domain, .tick line {{ {AXIS} }} text {{ {LETTERS} }} }}</style>")
+    st.plotly_chart(parallel_chart(axes, colour_by), width="stretch", config=FLAT, key=key)
+
+
+def _digits(values: Sequence[float]) -> str:
+    """How numbers along an axis are written: with so many digits that no two ticks read the same."""
+    high, span = max(map(abs, values), default=0.0), max(values, default=0.0) - min(values, default=0.0)
+    return f".{3 + max(0, math.floor(math.log10(high / span)))}~g" if span > 0 else ".3~g"
+
+
+def parallel_chart(axes: dict[str, list[Any]], colour_by: str | None) -> go.Figure:
+    """Parallel coordinates. Values that are no numbers stand at even distances; runs that lack one are left out."""
+    import plotly.graph_objects as go
+
+    count = len(next(iter(axes.values())))
+    whole = [place for place in range(count) if all(values[place] is not None for values in axes.values())]
+    dimensions = []
+    for name, values in axes.items():
+        chosen = [values[place] for place in whole]
+        label = name.rpartition(".")[2] if len(name) > 22 else name
+        if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in chosen):
+            dimensions.append({"label": label, "values": chosen, "tickformat": _digits(chosen)})
+        else:
+            texts = [as_text(value) for value in chosen]
+            known = list(dict.fromkeys(texts))
+            places = [known.index(text) for text in texts]
+            short = [text[:18] for text in known]
+            dimensions.append(
+                {"label": label[-24:], "values": places, "tickvals": list(range(len(known))), "ticktext": short}
+            )
+    line: dict[str, Any] = {"color": COLOURS[0]}
+    if colour_by is not None and whole:
+        values = [axes[colour_by][place] for place in whole]
+        line = {
+            "color": values,
+            "colorscale": SCALE,
+            "showscale": True,
+            "colorbar": {"title": colour_by, "thickness": 12},
+        }
+    figure = go.Figure(go.Parcoords(line=line, dimensions=dimensions, labelangle=-12))
+    figure.update_layout(height=380, margin={"l": 60, "r": 40, "t": 80, "b": 20})
+    return figure

@@ -1,0 +1,257 @@
+"""The runs page: all runs as a table with filters, what can be done with one, and the way to comparing several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from netloom.core.text import size
+from netloom.runs import ACTIVE, continuation, records, reproduction, snapshots
+from netloom.runs.capacity import places
+from netloom.runs.comparison import document, metrics, test
+from netloom.runs.energy import sentence
+from netloom.store import Run, Store, StoreError
+from netloom.ui.components.words import plain, told_apart
+from netloom.ui.runs.comparison import comparing
+from netloom.ui.runs.run_actions import ask, delete, extend
+from netloom.ui.runs.run_export import hand_over
+from netloom.ui.runs.sweeps import sweeping
+from netloom.ui.shell import identity, notifications, session
+from netloom.ui.shell.errors import guard
+from netloom.ui.shell.live import Live
+from netloom.ui.shell.recovery import recovering
+from netloom.ui.train.results import measured
+from netloom.ui.train.run_monitor import STATES
+
+REFRESH_S = 2.0
+LIMIT = 1_000
+# Pixels: what a few tags take, the beginning of a note, and a form that they can be read in.
+TAGS_WIDTH, NOTES_WIDTH, NAMING_WIDTH = 130, 170, 420
+PARTS = {"runs": "Runs", "sweeps": "Sweeps"}
+_CHOSEN = "chosen runs"
+_FILTERS = "filters of runs"
+# What the filters say while nobody narrows anything down.
+_ANY: dict[str, Any] = {"of": "", "state of": [], "tag of": [], "text of": ""}
+
+
+def runtable(live: Live) -> None:
+    """Everything on the runs page."""
+    chosen = st.segmented_control(
+        "Part",
+        list(PARTS),
+        default="runs",
+        format_func=PARTS.__getitem__,
+        key="runs part",
+        label_visibility="collapsed",
+    )
+    if chosen == "sweeps":
+        sweeping(live)
+        return
+    runs = live.store.runs(limit=LIMIT)
+    if recovering(live.store) and not runs:
+        return
+    if not runs:
+        st.markdown("#### No runs yet")
+        st.caption(
+            "Start one on the Train page: all runs of all projects come together here, to be found and compared."
+        )
+        if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
+            st.switch_page("pages/train.py")
+        return
+    shown = _filtered(live, runs)
+    if any(run.state in ACTIVE for run in runs):
+        st.fragment(_look, run_every=REFRESH_S)(live.store, _stamp(runs))
+    if not shown:
+        st.markdown("#### No run fits all of these")
+        st.button(
+            f"Show all {len(runs):,}", icon=":material/filter_alt_off:", on_click=st.session_state.update, args=(_ANY,)
+        )
+        return
+    picked = _table(live.store, shown)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        some = f"{len(shown):,} of " if len(shown) < len(runs) else ""
+        st.caption(f"{some}{len(runs):,} run{'s'[: len(runs) != 1]}")
+        notifications.button("notice runs")
+        hand_over(live.store, picked or shown, bool(picked))
+    if not picked:
+        st.caption("Choose one run to name, note, extend or branch it, or several to compare them.")
+    elif len(picked) == 1:
+        _one(live, picked[0])
+        comparing(live.store, picked)
+    else:
+        comparing(live.store, picked)
+
+
+def _stamp(runs: Sequence[Run]) -> tuple[Any, ...]:
+    return tuple((run.id, run.state, run.epoch) for run in runs if run.state in ACTIVE)
+
+
+@guard()
+def _look(store: Store, stamp: tuple[Any, ...]) -> None:
+    """Draw the page anew where a run has gone on; the server's keeper looks after the runs themselves."""
+    if _stamp(sorted(store.active_runs(), key=lambda run: run.created_at, reverse=True)) != stamp:
+        st.rerun(scope="app")
+
+
+def _filtered(live: Live, runs: list[Run]) -> list[Run]:
+    names = {row.id: row.name for row in live.store.list_projects()}
+    projects = list(dict.fromkeys(run.project_id for run in runs))
+    labels = told_apart({"": "All projects", **{key: names.get(key, key[:8]) for key in projects}})
+    for key, value in st.session_state.get(_FILTERS, _ANY).items():  # widgets forget on other pages what they were told
+        st.session_state.setdefault(key, value)
+    one, two, three, four = st.columns([1.4, 1.4, 1.2, 1.4])
+    project = one.selectbox("Project", list(labels), format_func=labels.__getitem__, key="of")
+    # All states, and the tags that are asked for: a run that moves on must not change what is asked.
+    state = two.multiselect(
+        "State", list(STATES), format_func=lambda key: STATES[key][1], placeholder="Any", key="state of"
+    )
+    tags = sorted({tag for run in runs for tag in run.tags}.union(st.session_state["tag of"]))
+    tag = three.multiselect("Tag", tags, placeholder="Any", key="tag of")
+    text = four.text_input("Title or notes", placeholder="Find", key="text of").casefold()
+    st.session_state[_FILTERS] = {key: st.session_state[key] for key in _ANY}
+    return [
+        run
+        for run in runs
+        if project in ("", run.project_id)
+        and (not state or run.state in state)
+        and set(tag) <= set(run.tags)
+        and text in f"{run.title}\n{run.notes}".casefold()
+    ]
+
+
+def _table(store: Store, runs: list[Run]) -> list[Run]:
+    """The runs as rows. Returns those that are chosen."""
+    names = {row.id: row.name for row in store.list_projects()}
+    ids = [run.id for run in runs]
+    line = {run_id: f" · {words}" for run_id, words in places(store).items()}
+    columns: dict[str, list[Any]] = {
+        "Title": [run.title for run in runs],
+        "Project": [names.get(run.project_id, "") for run in runs],
+        "State": [STATES[run.state][1] + line.get(run.id, "") for run in runs],
+        "Epochs": [run.epoch for run in runs],
+        "Best on validation": [_best(run) for run in runs],
+        "Test": [_test(run) for run in runs],
+        "Started": [run.created_at for run in runs],
+        "Tags": [list(run.tags) for run in runs],
+        "Notes": [run.notes for run in runs],
+    }
+    # What says nothing takes no room.
+    columns = {name: cells for name, cells in columns.items() if name not in ("Tags", "Notes") or any(cells)}
+    if len(names) == 1 or columns["Project"] == columns["Title"]:
+        del columns["Project"]
+    # A table of its own for these very rows: a click on one of them cannot come to mean another.
+    key = f"all runs {hash(tuple(ids))}"
+    chosen = st.session_state.get(_CHOSEN, [])
+    st.dataframe(
+        columns,
+        hide_index=True,
+        height=min(38 + 35 * max(len(runs), 1), 388),
+        on_select=partial(_choose, key, ids),
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": [row for row, run_id in enumerate(ids) if run_id in chosen]}},
+        placeholder="",
+        key=key,
+        column_config={
+            "Best on validation": st.column_config.NumberColumn(format="%.4g"),
+            "Tags": st.column_config.ListColumn(width=TAGS_WIDTH),
+            "Notes": st.column_config.TextColumn(width=NOTES_WIDTH),
+            "Started": st.column_config.DatetimeColumn(format="distance"),
+            "Title": st.column_config.TextColumn(width="medium"),
+        },
+    )
+    _choose(key, ids)
+    known = {run.id: run for run in runs}
+    return [known[run_id] for run_id in st.session_state.get(_CHOSEN, []) if run_id in known]
+
+
+def _choose(key: str, ids: list[str]) -> None:
+    """Keep what was chosen by its id: a run that comes or goes, a filter and a look at another page make another table.
+
+    What a filter hides stays chosen, and is so again when it is shown. Also a callback, as a click may arrive when
+    there is another table already.
+    """
+    rows: list[int] = st.session_state[key]["selection"]["rows"]
+    before = st.session_state.get(_CHOSEN, [])
+    st.session_state[_CHOSEN] = [run_id for run_id in before if run_id not in ids] + [ids[row] for row in rows]
+
+
+def _best(run: Run) -> float | None:
+    return next((value for name, value in metrics(run).items() if name.startswith("validation ")), None)
+
+
+def _test(run: Run) -> str:
+    return " · ".join(f"{name} {text}" for name, text in (measured(*item, run) for item in test(run)[:2]))
+
+
+def _one(live: Live, run: Run) -> None:
+    """What can be done with one run."""
+    st.markdown(f"#### {plain(run.title)}")
+    energy = sentence(run.summary)
+    st.caption(" · ".join(part for part in (STATES[run.state][1], plain(run.reason), energy) if part))
+    store = live.store
+    open_it, more, branch, again, names, away = st.columns(6)
+    if open_it.button("Open", icon=":material/show_chart:", width="stretch", key=f"open {run.id}"):
+        session.choose(run.project_id, run.id)
+        st.switch_page("pages/train.py")
+    ended = run.state not in ACTIVE
+    with more.popover("Extend", icon=":material/update:", width="stretch", disabled=not ended):
+        extend(store, run)
+    with branch.popover("Branch", icon=":material/alt_route:", width="stretch"):
+        _branch(store, run)
+    if again.button("Run again", icon=":material/replay:", width="stretch", key=f"again {run.id}", disabled=not ended):
+        ask(lambda: reproduction.again(store, run.id, owner=identity.owner()), "It runs again from its folder.")
+    with names.popover("Name", icon=":material/edit:", width="stretch"):
+        _describe(store, run)
+    with away.popover("Delete", icon=":material/delete:", width="stretch"):
+        if delete(store, run):
+            st.rerun()
+    _repeated(store, run)
+
+
+def _branch(store: Store, run: Run) -> None:
+    found = snapshots.series(store.run_folder(run.id))
+    options: list[int | str] = ["best", "last", *(item.epoch for item in found)]
+    total, most = size(sum(item.size_bytes for item in found)), size(snapshots.max_bytes())
+    st.caption(f"Another run from weights of this one. {len(found)} are kept along the way: {total} of at most {most}.")
+    at = st.selectbox(
+        "Weights",
+        options,
+        format_func=lambda key: f"After epoch {key}" if isinstance(key, int) else key.capitalize(),
+        key=f"at {run.id}",
+    )
+    found_document = document(store, run.id)
+    rate = found_document.training.learning_rate if found_document else 1e-3
+    epochs = st.number_input("Epochs", 1, 10_000, 10, key=f"branch epochs {run.id}")
+    wanted = st.number_input("Learning rate", 1e-7, 10.0, rate, format="%g", key=f"branch rate {run.id}")
+    if st.button("Start the branch", type="primary", key=f"branch {run.id}"):
+        asked = {"epochs": int(epochs), "learning_rate": float(wanted)}
+        ask(
+            lambda: continuation.branch(store, run.id, at, training=asked, owner=identity.owner()),
+            "The branch has started.",
+        )
+
+
+def _describe(store: Store, run: Run) -> None:
+    with st.form(f"describe {run.id}", border=False, width=NAMING_WIDTH):
+        title = st.text_input("Title", run.title, max_chars=200)
+        tags = st.text_input("Tags", ", ".join(run.tags), help="With commas between them")
+        notes = st.text_area("Notes", run.notes, max_chars=20_000, height=160)
+        if st.form_submit_button("Keep", type="primary"):
+            values: dict[str, Any] = {"title": title.strip() or run.title, "tags": tags.split(","), "notes": notes}
+            ask(lambda: records.describe(store, run.id, **values), "")
+
+
+def _repeated(store: Store, run: Run) -> None:
+    """Where this run repeats another, how the two compare."""
+    original = run.about.get("again")
+    if not original or run.state in ACTIVE:
+        return
+    try:
+        found = reproduction.compared(store, store.run(str(original)), run)
+    except StoreError:
+        st.caption("It repeats a run that was deleted.")
+        return
+    (st.success if found.same else st.warning)(found.sentence())

@@ -1,0 +1,360 @@
+"""Sweeps on the runs page: choosing what to search, watching trials come in, and taking the best into the document."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from netloom import training
+from netloom.document import EditError
+from netloom.runs import cluster, sweeps
+from netloom.runs.comparison import shown
+from netloom.runs.confidence_interval import of_sweep
+from netloom.runs.search_space import MAX_CHOICES, POINTS, Parameter, SpaceError, checked, grid, searchable
+from netloom.runs.trial import PRUNERS
+from netloom.store import Store, StoreError, Sweep, Trial
+from netloom.ui.components.backend_picker import on_cluster
+from netloom.ui.components.charts import MARGIN
+from netloom.ui.components.words import at, plain, told_apart
+from netloom.ui.runs.comparison import COLOURS, FLAT, called, parallel, varied
+from netloom.ui.shell import identity
+from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.shell.live import Live
+from netloom.ui.train.results import heading
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+REFRESH_S = 2.0
+KINDS = {"search": "Search", "folds": "Folds", "seeds": "Seeds"}
+SAMPLERS = {"tpe": "TPE", "random": "Random", "grid": "Grid"}
+PRUNER_TITLES = {
+    "none": "Train all to the end",
+    "median": "End what is worse than the median",
+    "hyperband": "Hyperband",
+}
+STATES = {"running": "Running", "stopped": "Stopped", "finished": "Finished", "failed": "Failed"}
+_SAMPLING = "TPE learns from the trials so far; random does not; a grid tries every combination in turn"
+_ABOUT = {
+    "search": "Many runs with other values, each an ordinary run in the queue.",
+    "folds": "Cross-validation: every row is tested once, by a network that was not trained on it.",
+    "seeds": "The same run from other first weights and in other orders: how much of a result is chance.",
+}
+
+
+def sweeping(live: Live) -> None:
+    """Everything about sweeps of the project that is open."""
+    st.subheader(plain(live.project.name))
+    left, right = st.columns([1, 2], gap="large")
+    with left, st.container(border=True):
+        _new(live)
+    with right:
+        _watch_one(live)
+
+
+def _new(live: Live) -> None:
+    kind = st.segmented_control("Kind", list(KINDS), default="search", format_func=KINDS.__getitem__, key="sweep kind")
+    kind = kind or "search"
+    st.caption(_ABOUT[kind])
+    space: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    if kind == "search":
+        sampler = st.selectbox(
+            "Chosen by", list(SAMPLERS), format_func=SAMPLERS.__getitem__, key="sampler", help=_SAMPLING
+        )
+        space = _space(searchable(live.project), sampler == "grid")
+        settings = {"sampler": sampler, "trials": _trials(live, space, sampler)}
+    else:
+        count = st.number_input("Folds" if kind == "folds" else "Seeds", 2, 100, 5, key=f"count {kind}")
+    measures = dict(training.OBJECTIVES[live.project.training.objective].metrics)
+    metric = st.selectbox(
+        "Measure on the validation rows", list(measures), format_func=measures.__getitem__, key="sweep metric"
+    )
+    if kind == "search":
+        settings["pruner"] = st.selectbox("Pruning", PRUNERS, format_func=PRUNER_TITLES.__getitem__, key="pruner")
+    backend = cluster.RAY if on_cluster() else ""
+    ready = bool(space or kind != "search") and bool(live.project.data.dataset)
+    if st.button("Start the sweep", type="primary", icon=":material/tune:", width="stretch", disabled=not ready):
+        try:
+            if kind == "folds":
+                project, made = sweeps.folds(live.project, int(count), metric=metric, backend=backend)
+            elif kind == "seeds":
+                project, made = sweeps.seeds(live.project, int(count), metric=metric, backend=backend)
+            else:
+                settings |= {"metric": metric, "backend": backend}
+                project, made = live.project, sweeps.plan(live.project, space, **settings)
+            st.session_state["sweep"] = sweeps.begin(live.store, live.id, project, made, owner=identity.owner())
+        except (SpaceError, StoreError) as error:
+            show_error(error)
+        else:
+            st.rerun()
+
+
+def _trials(live: Live, space: dict[str, Any], sampler: str) -> int:
+    """How many trials: of a grid all of its combinations, if nobody says otherwise."""
+    if sampler != "grid" or not space:
+        return int(st.number_input("Trials", 1, sweeps.MAX_TRIALS, 20, key="trials"))
+    try:
+        size = len(grid(checked(live.project, space)))
+    except SpaceError:  # which starting it says in words
+        size = 1
+    whole = min(size, sweeps.MAX_TRIALS)
+    trials = int(st.number_input("Trials", 1, whole, whole, key=f"trials of {size}"))
+    spread = f"; {trials:,} of them are tried, spread over the grid." if trials < size else "."
+    st.caption(f"The grid has {size:,} combination{'s'[: size != 1]}{spread}")
+    return trials
+
+
+def _space(known: list[Parameter], in_grid: bool) -> dict[str, Any]:
+    """What is searched, with a range or choices for each parameter that was picked."""
+    by_path = {item.path: item for item in known}
+    first = [path for path in ("training.learning_rate",) if path in by_path]
+    paths = st.multiselect(
+        "Parameters", list(by_path), first, format_func=lambda path: by_path[path].title, key="sweep paths"
+    )
+    space: dict[str, Any] = {}
+    for path in paths:
+        item = by_path[path]
+        st.markdown(f"**{plain(item.title)}** · :small[now {plain(shown(item.value))}]")
+        space[path] = _choices(item) if "choices" in item.proposal else _range(item, in_grid)
+    return space
+
+
+def _choices(item: Parameter) -> dict[str, Any]:
+    options = [json.dumps(choice) for choice in item.proposal["choices"]]
+    taken = st.multiselect(
+        "Choices",
+        options,
+        options,
+        format_func=lambda text: shown(json.loads(text)),
+        key=f"choices {item.path}",
+        label_visibility="collapsed",
+    )
+    return {"choices": [json.loads(text) for text in taken]}
+
+
+def _range(item: Parameter, in_grid: bool) -> dict[str, Any]:
+    one, two, *three = st.columns([2, 2, 1.6] if in_grid else 2)
+    whole = bool(item.proposal.get("whole"))
+    made: dict[str, Any] = {"step": 1} if whole else {"format": "%g", "step": None}
+    low, high = (int if whole else float)(item.proposal["low"]), (int if whole else float)(item.proposal["high"])
+    bottom = one.number_input("From", value=low, key=f"low {item.path}", **made)
+    top = two.number_input("To", value=high, key=f"high {item.path}", **made)
+    log = st.toggle("Logarithmic", bool(item.proposal.get("log")), key=f"log {item.path}")
+    found = {"low": bottom, "high": top, "log": log}
+    if three:
+        found["points"] = int(three[0].number_input("Points", 1, MAX_CHOICES, POINTS, key=f"points {item.path}"))
+    return found
+
+
+def _watch_one(live: Live) -> None:
+    rows = live.store.sweeps(live.id)
+    if not rows:
+        st.markdown("#### No sweeps yet")
+        st.caption("Choose on the left what to search. Each trial is a run; they come in here one by one.")
+        return
+    known = {row.id: row for row in rows}
+    ids = list(known)
+    wanted = st.session_state.get("sweep")
+    index = ids.index(wanted) if wanted in known else 0
+    labels = told_apart(
+        {
+            key: f"{sweep.title[:60]} · {STATES[sweep.state].lower()} · {at(sweep.created_at)}"
+            for key, sweep in known.items()
+        }
+    )
+    chosen = st.selectbox(
+        "Sweep",
+        ids,
+        index,
+        format_func=labels.__getitem__,
+        key=f"sweeps {len(ids)} {ids[index]} {known[ids[index]].state}",
+    )
+    st.session_state["sweep"] = chosen
+    going = _goes_on(live.store, known[chosen], live.store.trials(chosen))
+    st.fragment(_watch, run_every=REFRESH_S if going else None)(live, chosen, going)
+
+
+@guard()
+def _watch(live: Live, sweep_id: str, going: bool) -> None:
+    """The sweep as it is now, drawn again and again while it goes on."""
+    sweep, trials = live.store.sweep(sweep_id), live.store.trials(sweep_id)
+    if going != _goes_on(live.store, sweep, trials):
+        st.rerun()
+    _controls(live, sweep)
+    ended = sum(trial.state != "running" for trial in trials)
+    pruned, failed = (sum(trial.state == state for trial in trials) for state in ("pruned", "failed"))
+    extra = f" · {pruned} pruned" * bool(pruned) + f" · {failed} failed" * bool(failed)
+    st.progress(min(1.0, ended / max(1, sweep.plan["trials"])), f"{ended} of {sweep.plan['trials']} trials{extra}")
+    if sweep.plan["kind"] == "search":
+        _best(live, sweep, trials)
+    else:
+        _spreads(live, sweep)
+    if trials:
+        _charts(sweep, trials)
+        _rows(live.store, sweep, trials)
+
+
+def _goes_on(store: Store, sweep: Sweep, trials: list[Trial]) -> bool:
+    """Whether something may still change: it has trials to make, or the last of them are only just being stopped."""
+    left = {trial.run_id for trial in trials if trial.state == "running"}
+    return sweep.state == "running" or (bool(left) and any(run.id in left for run in store.active_runs()))
+
+
+def _resume(store: Store, sweep_id: str, more: int = 0) -> None:
+    try:
+        sweeps.resume(store, sweep_id, more=more, owner=identity.owner())
+    except StoreError as error:
+        st.toast(plain(str(error)), icon=":material/error:")
+
+
+def _controls(live: Live, sweep: Sweep) -> None:
+    one, two, _ = st.columns(3)
+    store = live.store
+    if sweep.state == "running":
+        one.button(
+            "Stop",
+            icon=":material/stop:",
+            key="stop sweep",
+            width="stretch",
+            on_click=sweeps.stop,
+            args=(store, sweep.id),
+        )
+    elif sweep.state == "stopped":
+        one.button(
+            "Go on",
+            icon=":material/play_arrow:",
+            key="go on",
+            width="stretch",
+            on_click=_resume,
+            args=(store, sweep.id),
+        )
+    elif sweep.plan["kind"] == "search":
+        count = min(10, sweeps.left(sweep))
+        more: dict[str, Any] = {"on_click": _resume, "args": (store, sweep.id), "kwargs": {"more": count}}
+        title = f"{count} more trials" if count else "The whole grid was tried"
+        one.button(title, icon=":material/add:", key="more trials", width="stretch", disabled=not count, **more)
+    else:
+        two = one  # folds and seeds can be no more than they are
+    if sweep.state != "running" and two.button(
+        "Delete", icon=":material/delete:", key="delete sweep", width="stretch", help="Its runs stay"
+    ):
+        store.delete_sweep(sweep.id)
+        st.rerun(scope="app")
+
+
+def _best(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
+    found = sweeps.best(sweep, trials)
+    if found is None:
+        return
+    values = " · ".join(f"{plain(path)} **{plain(shown(value))}**" for path, value in found.assigned.items())
+    measure = plain(heading(sweep.plan["metric"]))
+    st.markdown(f"Best so far: {measure} **{found.value:.4g}** (trial {found.number + 1}) · {values}")
+    if st.button("Use the best in the document", icon=":material/check:", key="use best", type="primary"):
+        try:
+            said = live.apply(sweeps.best_edit(sweep, live.project, found))
+        except (SpaceError, EditError) as error:
+            said = [str(error)]
+        if said:
+            show_error(" ".join(said))
+        else:
+            st.toast("The document has these values now; Undo on the Design page takes them back.")
+
+
+def _spreads(live: Live, sweep: Sweep) -> None:
+    found = of_sweep(live.store, sweep)
+    rows = [
+        {
+            "Measure": called(item.name),
+            "Mean": f"{item.mean:.4g}",
+            "Deviation": "–" if math.isnan(item.deviation) else f"± {item.deviation:.2g}",
+            "95 % interval of the mean": "–" if math.isnan(item.low) else f"{item.low:.4g} to {item.high:.4g}",
+            "Runs": item.count,
+        }
+        for item in found
+    ]
+    if rows:
+        st.dataframe(rows, hide_index=True)
+    if sweep.plan["kind"] == "folds" and rows:
+        st.caption("Folds share most of their training rows, so the true interval is somewhat wider.")
+
+
+def _charts(sweep: Sweep, trials: list[Trial]) -> None:
+    done = [trial for trial in trials if trial.value is not None]
+    if not done:
+        return
+    st.plotly_chart(_history(sweep, done), width="stretch", config=FLAT, key="sweep history")
+    if sweep.plan["kind"] != "search" or len(done) < 2:
+        return
+    shares = sweeps.importance(sweep, trials)
+    if len(shares) > 1:  # one alone explains everything
+        st.plotly_chart(_shares(shares), width="stretch", config=FLAT, key="importance")
+    axes: dict[str, list[Any]] = {path: [trial.assigned.get(path) for trial in done] for path in sweep.plan["space"]}
+    axes = varied(axes)
+    measure = heading(sweep.plan["metric"])
+    axes[measure] = [trial.value for trial in done]
+    if len(axes) > 1:
+        parallel(axes, measure, "sweep parallel")
+
+
+def _history(sweep: Sweep, done: list[Trial]) -> go.Figure:
+    """The result of each trial, and the best up to it."""
+    import plotly.graph_objects as go
+
+    pick = max if sweep.plan["direction"] == "maximize" else min
+    figure = go.Figure()
+    for state, colour, symbol in (("complete", COLOURS[0], "circle"), ("pruned", "#94a3b8", "x")):
+        some = [trial for trial in done if trial.state == state]
+        if some:
+            marker = {"color": colour, "symbol": symbol, "size": 8}
+            across, along = [trial.number + 1 for trial in some], [trial.value for trial in some]
+            figure.add_scatter(x=across, y=along, mode="markers", name=state, marker=marker)
+    if sweep.plan["kind"] == "search":
+        complete = [trial for trial in done if trial.state == "complete"]
+        values = [float(trial.value or 0.0) for trial in complete]
+        best = [pick(values[: place + 1]) for place in range(len(values))]
+        line = {"color": COLOURS[1], "shape": "hv", "width": 2}
+        figure.add_scatter(x=[trial.number + 1 for trial in complete], y=best, mode="lines", name="best", line=line)
+    figure.update_layout(
+        height=280,
+        margin=MARGIN,
+        xaxis={"title": "Trial", "tickformat": "d", **({"dtick": 1} if len(done) <= 20 else {})},
+        yaxis={"title": heading(sweep.plan["metric"]), "tickformat": ".3~g"},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.28, "yanchor": "top"},
+    )
+    return figure
+
+
+def _shares(shares: dict[str, float]) -> go.Figure:
+    """How much of the differences each parameter explains."""
+    import plotly.graph_objects as go
+
+    paths = list(shares)[:12][::-1]
+    figure = go.Figure(go.Bar(x=[shares[path] for path in paths], y=paths, orientation="h", marker_color=COLOURS[0]))
+    title = {"text": "What the results depend on", "x": 0, "font": {"size": 15}}
+    figure.update_layout(
+        title=title, height=90 + 30 * len(paths), margin=MARGIN, xaxis={"tickformat": ".0%", "range": [0, 1]}
+    )
+    return figure
+
+
+def _rows(store: Store, sweep: Sweep, trials: list[Trial]) -> None:
+    # Of a sweep that was stopped, trials keep their state for when it goes on; until then their runs stand still.
+    still = set() if sweep.state == "running" else {trial.run_id for trial in trials if trial.state == "running"}
+    still -= {run.id for run in store.active_runs()} if still else set()
+    measure = heading(sweep.plan["metric"])
+    rows = [
+        {
+            "Trial": trial.number + 1,
+            measure: trial.value,
+            "State": "stopped" if trial.run_id in still else trial.state,
+            **{path: shown(value) for path, value in trial.assigned.items()},
+            **({"Reason": trial.reason} if any(one.reason for one in trials) else {}),
+        }
+        for trial in reversed(trials)
+    ]
+    config = {measure: st.column_config.NumberColumn(format="%.4g")}
+    st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 320), column_config=config, placeholder="")

@@ -1,0 +1,1 @@
+"""What every page needs: navigation, the session, open projects, and errors."""

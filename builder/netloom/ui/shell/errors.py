@@ -1,0 +1,71 @@
+"""What people see, and what the log keeps, where something goes wrong on a page."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import traceback
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from netloom.core import log
+from netloom.store import home
+from netloom.ui.components.words import plain
+
+
+@contextlib.contextmanager
+def guard() -> Iterator[None]:
+    """Show what a page raises as a sentence. Errors of Netloom's own classes are sentences already; the details of
+    others are kept in the log. Also a decorator, for fragments."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] == "netloom":
+            show_error(error)
+            return
+        kept = _keep(home(), error)
+        where = f" The details are in {kept}." if kept else ""
+        name = type(error).__name__
+        show_error(f"Netloom itself failed here ({name}). Your work is saved; reload the page to go on.{where}")
+
+
+def show_error(
+    problem: object, place: DeltaGenerator | None = None, *, head: str = "", icon: str | None = None
+) -> None:
+    """Show what is wrong: an error, a sentence, or a list of them, below a head of our own.
+
+    It may quote a document, a file or a run of somebody else, so nothing in it is read as markup: a picture in it would
+    be fetched from wherever it says as soon as it is shown.
+    """
+    lines = [plain(str(one)) for one in (problem if isinstance(problem, list) else [problem])]
+    above = [f"**{head}**"] if head else []
+    text = "\n".join([*above, "", *(f"- {line}" for line in lines)]) if len(lines) > 1 else " ".join([*above, *lines])
+    (st if place is None else place).error(text, icon=icon)
+
+
+@cache
+def keep_callback_errors() -> logging.Handler:
+    """Have the log keep what fails in a widget's callback too, which Streamlit calls before any page."""
+    handler = _Handler(logging.ERROR)
+    logging.getLogger("streamlit.error_util").addHandler(handler)
+    return handler
+
+
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1]:
+            _keep(home(), record.exc_info[1])
+
+
+def _keep(folder: Path, error: BaseException) -> Path | None:
+    """Write the details of an error to the log; returns where, or None where nothing can be written."""
+    path = folder / log.ERRORS
+    try:
+        log.write(path, "error", where="page", traceback="".join(traceback.format_exception(error)))
+    except OSError:
+        return None
+    return path

@@ -1,0 +1,75 @@
+"""Whose turn in the queue a browser takes: people have no accounts here, so each browser is told apart by a cookie.
+
+The cookie gives no right to anything. Whoever drops it takes turns as somebody new; where that matters, a proxy that
+knows people may say who asks, in the header that NETLOOM_USER_HEADER names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import uuid
+
+import streamlit as st
+from starlette.datastructures import MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from netloom.core.text import plain
+
+COOKIE, HEADER = "netloom_browser", "NETLOOM_USER_HEADER"
+YEAR_S = 365 * 24 * 3600
+_MAX_OWNER = 64
+_VALUE = re.compile(r"[0-9a-f]{32}")
+
+
+def owner() -> str:
+    """Who asks for the page that is drawn now: a person as the proxy names them, or else a browser; where it keeps no
+    cookies, a tab."""
+    header = os.environ.get(HEADER, "").strip()
+    named = plain(st.context.headers.get(header) or "") if header else ""
+    if named:
+        return f"user {named}" if len(named) <= _MAX_OWNER - 5 else f"user {named[:40]} {_short(named)}"
+    cookie = str(st.context.cookies.get(COOKIE, ""))
+    if _VALUE.fullmatch(cookie):
+        return f"browser {_short(cookie)}"
+    context = get_script_run_ctx()
+    return f"tab {_short(context.session_id)}" if context else ""
+
+
+class BrowserCookie:
+    """Gives each browser that has none a cookie of its own, with the first page that it asks for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, _with_cookie(scope, send) if _is_new(scope) else send)
+
+
+def _is_new(scope: Scope) -> bool:
+    """Whether a request is for a page, by a browser that has no cookie yet."""
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return False
+    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    known = cookie_parser(headers.get(b"cookie", "")).get(COOKIE, "")
+    return "text/html" in headers.get(b"accept", "") and not _VALUE.fullmatch(known)
+
+
+def _with_cookie(scope: Scope, send: Send) -> Send:
+    secure = "; Secure" if scope.get("scheme") == "https" else ""
+    cookie = f"{COOKIE}={uuid.uuid4().hex}; Path=/; Max-Age={YEAR_S}; HttpOnly; SameSite=Lax{secure}"
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).append("Set-Cookie", cookie)
+        await send(message)
+
+    return sending
+
+
+def _short(text: str) -> str:
+    """What tells texts apart and does not give them away."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,231 @@
+"""Projects that are open in this server: one editor each, shared by all tabs, saved as soon as it changes."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from netloom.core import log as logs
+from netloom.data import DataError, Schema, schema
+from netloom.document import Edit, Editor, EditorState, Network, Project
+from netloom.store import Conflict, Store, StoreError
+from netloom.ui.design.canvas_completion import completed, sources
+from netloom.ui.shell.analyses import Analyses
+from netloom.validation import Analysis
+
+
+def _forms_differ(one: Project, other: Project) -> bool:
+    """Whether a form that shows values of one project shows what the other does not have any more.
+
+    Moving, adding and connecting layers changes no form, so a value that is being typed is left alone.
+    """
+    if (one.name, one.data, one.training) != (other.name, other.data, other.training):
+        return True
+    if one.networks.keys() != other.networks.keys():
+        return True
+    return any(
+        network is not other.networks[name] and _fields_differ(network, other.networks[name])
+        for name, network in one.networks.items()
+    )
+
+
+def _fields_differ(one: Network, other: Network) -> bool:
+    nodes = other.nodes
+    if (one.parameters, one.inputs, one.outputs) != (other.parameters, other.inputs, other.outputs):
+        return True
+    return any(
+        key in nodes and nodes[key] is not node and nodes[key].model_copy(update={"at": node.at}) != node
+        for key, node in one.nodes.items()
+    )
+
+
+# How many different failures one open project leaves in the log.
+MAX_LOGGED = 100
+
+
+@dataclass(frozen=True)
+class View:
+    """An open project at one moment: what its editor holds, and whether all of it is in the store."""
+
+    state: EditorState
+    saved: bool
+
+    @property
+    def project(self) -> Project:
+        return self.state.project
+
+
+class Live:
+    """An open project. Every change goes through here, so that it is saved before the page answers.
+
+    `lock` is the only one, and guards the editor and what is saved of it: changes take it, one after the other. Pages
+    take none. They read `view`, which is put in place as a whole after each change. What may take long is done before
+    the lock is taken or after it was given back: reading data, measuring layers, loading another project.
+    """
+
+    def __init__(self, store: Store, project_id: str) -> None:
+        self.store = store
+        self.id = project_id
+        self.lock = threading.RLock()
+        # How often each widget made a change: other tabs' widgets of this name have to be renewed by it.
+        self.typed: Counter[str] = Counter()
+        # Grows with each change that a form on the page did not make itself, to renew the form's widgets.
+        self.generation = 0
+        self.problem = ""
+        self._analyses = Analyses(lambda issue: self.log("analysis", issue.detail))
+        self._logged: set[str] = set()
+        self._open()
+
+    def _open(self) -> None:
+        found = self.store.load(self.id)
+        self.editor = Editor(found.project, found.epoch, found.revision, found.acks, self.lock)
+        self._stamp = found.stamp
+        self._saved = (found.revision, dict(found.acks))
+        self._show()
+
+    def _show(self) -> None:
+        """Let the pages see what there is now."""
+        self.view = View(self.editor.state(), (self.editor.revision, self.editor.acks) == self._saved)
+
+    @property
+    def project(self) -> Project:
+        return self.view.project
+
+    @property
+    def saved(self) -> bool:
+        return self.view.saved
+
+    def sync(self, message: Any) -> list[str]:
+        """Edits from the canvas. Returns those that were refused, as sentences."""
+        # Both are read before the lock is taken. Should another tab choose other data just now, a new Input reads a
+        # field of the data that was, as it does where it was dropped a moment earlier.
+        known = self.schema()
+        others = {other: self._other(other) for other in sources(message)}
+
+        def change() -> list[str]:
+            before = self.editor.project
+            refusals = self.editor.sync(completed(message, before, known, others.get))
+            if _forms_differ(before, self.editor.project):
+                self.generation += 1
+            return refusals
+
+        return self._changed(change)
+
+    def _other(self, project_id: str) -> Project | None:
+        """Another project, from which layers are pasted; None where there is none any more."""
+        if project_id == self.id:
+            return None
+        try:
+            return self.store.load(project_id).project
+        except StoreError:
+            return None
+
+    def apply(self, edit: Edit, *, widget: str = "", renews: bool = True) -> list[str]:
+        """An edit from elsewhere on the page: from a `widget`, where one of a name made it. `renews` tells whether the
+        forms of this page show something else by it.
+
+        Raises:
+            EditError: it does not apply.
+        """
+
+        def change() -> list[str]:
+            if self.editor.apply(edit) and renews:
+                self.generation += 1
+            if widget:
+                self.typed[widget] += 1
+            return []
+
+        return self._changed(change)
+
+    def replace(self, project: Project) -> list[str]:
+        """Put another document in place, such as an older version; it can be undone."""
+        return self.transform(lambda _: project)
+
+    def transform(self, make: Callable[[Project], Project]) -> list[str]:
+        """Put in place what is made of the document, at once: no edit of another tab comes between and is lost."""
+
+        def change() -> list[str]:
+            self.editor.replace(make(self.editor.project))
+            self.generation += 1
+            return []
+
+        return self._changed(change)
+
+    def _changed(self, change: Callable[[], list[str]]) -> list[str]:
+        """Make a change, save it, and let the pages see it. Returns what people have to be told."""
+        with self.lock:
+            try:
+                return change() + self._save()
+            finally:
+                self._show()
+
+    def schema(self, project: Project | None = None) -> Schema | None:
+        """The fields of the data that a project chooses, this one as it is now where none is given; None where none is
+        chosen or it cannot be read (see `data_problem`). The first call reads the data."""
+        return self._data(project or self.project)[0]
+
+    def data_problem(self) -> str:
+        """Why the chosen data cannot be read, or nothing."""
+        return self._data(self.project)[1]
+
+    def _data(self, project: Project) -> tuple[Schema | None, str]:
+        try:
+            return schema(project.data, self.store.home), ""
+        except DataError as error:
+            return None, str(error)
+        except Exception as error:  # data that Netloom fails at takes no canvas away
+            self.log("data", "".join(traceback.format_exception(error)))
+            return None, f"Netloom itself failed to read this data ({type(error).__name__})."
+
+    def log(self, where: str, details: str) -> None:
+        """Keep the details of what Netloom itself failed at, once: pages are drawn over and over."""
+        if details in self._logged or len(self._logged) > MAX_LOGGED:
+            return
+        self._logged.add(details)
+        with contextlib.suppress(OSError):
+            logs.write(self.store.home / logs.ERRORS, "error", where=where, traceback=details)
+
+    def analysis(self, project: Project | None = None) -> Analysis:
+        """Issues and shapes of the project as it is now, or as a page has seen it. The lock is not taken."""
+        project = project or self.project
+        return self._analyses.of(project, self.schema(project))
+
+    def _save(self) -> list[str]:
+        editor = self.editor
+        if (editor.revision, editor.acks) == self._saved:
+            return []
+        try:
+            acks = dict(editor.acks)
+            # Undo among other edits goes back to a state and on from there, which is no going on.
+            change = editor.changes.copy().pop() if len(editor.changes) == 1 else "replacement"
+            self._stamp = self.store.save(
+                self.id, editor.project, editor.epoch, editor.revision, acks, self._stamp, change
+            )
+            self._saved = (editor.revision, acks)
+            editor.changes.clear()
+            self.problem = ""
+        except Conflict as error:
+            return [self._reopened(error)]
+        except StoreError as error:
+            self.problem = str(error)  # the next edit tries again
+            return [f"Not saved: {error}"]
+        except Exception as error:
+            self.log("save", "".join(traceback.format_exception(error)))
+            self.problem = f"Netloom itself failed to save this ({type(error).__name__})."
+            return [f"Not saved: {self.problem}"]
+        return []
+
+    def _reopened(self, error: Conflict) -> str:
+        """Take what another server saved; returns what people have to be told."""
+        try:
+            self._open()
+        except StoreError as reason:
+            self.problem = f"{error} It cannot be opened: {reason}"
+            return self.problem
+        self.generation += 1
+        return f"{error} You see what is there now; your last edit was not taken."

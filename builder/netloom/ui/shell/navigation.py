@@ -1,0 +1,58 @@
+"""The app's pages and the navigation between them."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import StopException, get_script_run_ctx
+
+import netloom.ui
+from netloom.core.app_files import app_folder
+from netloom.ui.shell import notifications, session
+from netloom.ui.shell.errors import guard, keep_callback_errors
+
+PAGES = {
+    "home": ("Home", ":material/home:"),
+    "design": ("Design", ":material/schema:"),
+    "data": ("Data", ":material/table_chart:"),
+    "train": ("Train", ":material/show_chart:"),
+    "runs": ("Runs", ":material/compare_arrows:"),
+    "explain": ("Explain", ":material/visibility:"),
+}
+_state = threading.local()
+
+
+def navigate() -> None:
+    """Show the navigation, and run the page that the address names."""
+    icon = Path(netloom.ui.__file__).with_name("icon.png")
+    st.set_page_config(page_title="Netloom", page_icon=str(icon), layout="wide")
+    pages = [
+        st.Page(app_folder() / "pages" / f"{name}.py", title=title, icon=symbol, default=name == "home")
+        for name, (title, symbol) in PAGES.items()
+    ]
+    keep_callback_errors()
+    chosen = st.navigation(pages, position="top")
+    _state.inside = True
+    try:
+        with guard():
+            try:
+                chosen.run()
+            except StopException:  # the page has said all that it has to say
+                notifications.watch(session.store())
+                raise
+            session.warm()
+            notifications.watch(session.store())
+    finally:
+        _state.inside = False
+
+
+def ensure() -> None:
+    """Called first by every page. Where a page is the first thing that a fresh server is asked for, Streamlit knows of
+    no navigation yet and runs the page's file alone; then the page is run again, within the navigation."""
+    context = get_script_run_ctx()
+    alone = context is not None and Path(context.main_script_path).name == "app.py"
+    if alone and not getattr(_state, "inside", False):
+        navigate()
+        raise StopException  # st.stop() would also drop a click that waits for this run to end

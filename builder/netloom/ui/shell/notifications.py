@@ -1,0 +1,132 @@
+"""A desktop notice when a run or a sweep ends, on whichever page: the browser's own, asked for by a click and never
+before.
+
+Every page ends with a component that nobody sees. What goes on is remembered by the tab, also over a reload; the server
+is asked again while something goes on and notices are wanted, and never otherwise.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from textwrap import shorten
+from typing import Any
+
+import streamlit as st
+
+from netloom.runs.comparison import test
+from netloom.store import Run, Store, StoreError, Sweep
+from netloom.ui.shell.errors import guard
+from netloom.ui.train.results import measured
+
+# So many of the newest are looked at where this tab does not know yet what went on.
+AT_MOST = 30
+_KEPT = "told of"
+_CSS = """
+button { font: inherit; font-size: 0.875rem; color: var(--st-text-color); background: none; cursor: pointer;
+  border: 1px solid var(--st-border-color, #8884); border-radius: var(--st-button-radius, 0.5rem);
+  min-height: 2.5rem; padding: 0.25rem 0.75rem }
+button:disabled { opacity: 0.6; cursor: default }
+button:hover:enabled { color: var(--st-primary-color); border-color: var(--st-primary-color) }
+button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px }
+"""
+_ASKED = """
+const KEY = "netloom-notice";
+const on = () => "Notification" in window && Notification.permission === "granted"
+  && localStorage.getItem(KEY) === "on";
+"""
+_BUTTON = (
+    _ASKED
+    + """
+export default function ({ parentElement }) {
+  const button = parentElement.querySelector("button");
+  if (!("Notification" in window)) return;
+  const draw = () => {
+    button.hidden = false;
+    button.disabled = Notification.permission === "denied";
+    button.setAttribute("aria-pressed", String(on()));
+    button.textContent = Notification.permission === "denied" ? "This browser blocks notices"
+      : on() ? "\\u2713 You are told when a run ends" : "Tell me when a run ends";
+  };
+  button.onclick = async () => {
+    if (on()) localStorage.setItem(KEY, "off");
+    else if ((await Notification.requestPermission()) === "granted") localStorage.setItem(KEY, "on");
+    draw();
+  };
+  draw();
+}
+"""
+)
+_WATCH = (
+    _ASKED
+    + """
+const GOING = "netloom-going", EVERY_MS = 4000;
+export default function ({ parentElement, data, setTriggerValue }) {
+  const known = new Set(JSON.parse(sessionStorage.getItem(GOING) ?? "[]"));
+  for (const { id, title, words } of data.ended) {
+    if (!known.has(id) || data.going.includes(id) || !on()) continue;
+    const notice = new Notification(title, { body: words, tag: id, renotify: true });
+    notice.onclick = () => { window.focus(); notice.close(); };
+  }
+  sessionStorage.setItem(GOING, JSON.stringify(data.going));
+  clearInterval(parentElement.netloomLook);
+  if (!data.going.length) return;
+  const look = setInterval(() => on() && setTriggerValue("look", true), EVERY_MS);
+  parentElement.netloomLook = look;
+  return () => clearInterval(look);
+}
+"""
+)
+
+
+def button(key: str) -> None:
+    """Asks to be told, or not to be told any more; the browser keeps the answer."""
+    _component("button", '<button type="button" hidden></button>', _BUTTON)(key=key, width="content")
+
+
+@st.fragment
+@guard()
+def watch(store: Store) -> None:
+    """The part of every page that tells of what has ended."""
+    known: dict[str, Any] | None = st.session_state.get(_KEPT)
+    # Of a sweep its end is told, and not that of each trial.
+    going = [run.id for run in store.active_runs() if run.sweep_id is None]
+    going += [sweep.id for sweep in store.sweeps(state="running")]
+    if known is None or known["going"] != going:
+        known = {"going": going, "ended": _ended(store, known, going)}
+        st.session_state[_KEPT] = known
+    _component("watch", "<i></i>", _WATCH)(key="notice watch", data=known, on_look_change=lambda: None)
+
+
+def _ended(store: Store, known: dict[str, Any] | None, going: list[str]) -> list[dict[str, str]]:
+    """What has ended, the latest last. What was told before stays for a while, as a browser may miss a look."""
+    if known is None:
+        newest: list[Run | Sweep] = [run for run in store.runs(limit=AT_MOST) if run.sweep_id is None]
+        newest += store.sweeps()[:AT_MOST]
+        return [_told(one) for one in newest if one.id not in going]
+    gone = [found for one in known["going"] if one not in going and (found := _found(store, one)) is not None]
+    new = [_told(one) for one in gone]
+    again = {one["id"] for one in new}
+    kept: list[dict[str, str]] = [one for one in known["ended"] if one["id"] not in again]
+    return [*kept, *new][-AT_MOST:]
+
+
+def _found(store: Store, key: str) -> Run | Sweep | None:
+    for look in (store.run, store.sweep):
+        try:
+            return look(key)
+        except StoreError:  # there is none of this kind, or it was deleted
+            continue
+    return None
+
+
+def _told(one: Run | Sweep) -> dict[str, str]:
+    """How it ended: why, or how well."""
+    run, words = one if isinstance(one, Run) else None, one.state.capitalize()
+    well = " · ".join(" ".join(measured(*item, run)) for item in (test(run)[:2] if run else ()))
+    title = f"{'Sweep: ' * isinstance(one, Sweep)}{one.title[:80]}"
+    return {"id": one.id, "title": title, "words": shorten(f"{words}. {one.reason or well}", 200, placeholder=" …")}
+
+
+@cache
+def _component(name: str, html: str, script: str) -> Any:
+    return st.components.v2.component(f"netloom_notice_{name}", html=html, css=_CSS, js=script)

@@ -1,0 +1,45 @@
+"""The projects that a server has open: as long as a tab looks at them, and the last few besides."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from weakref import WeakValueDictionary
+
+from netloom.ui.shell.live import Live
+
+KEPT = 16  # that stay open, with what can be undone, though no tab looks at them
+
+
+class OpenProjects:
+    """One editor for each project, whichever tab asks. A tab holds the one that it looks at (see `session.current`), so
+    that a project is closed once all of its tabs are gone and others were asked for since."""
+
+    def __init__(self) -> None:
+        self._open: WeakValueDictionary[str, Live] = WeakValueDictionary()
+        self._recent: OrderedDict[str, Live] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, project_id: str, open_it: Callable[[], Live]) -> Live:
+        """The open project. Reading a document may take long, and nobody waits for that of another; of two who read
+        the same one, both get the first."""
+        with self._lock:
+            found = self._open.get(project_id)
+        made = open_it() if found is None else found
+        with self._lock:
+            live = self._open.setdefault(project_id, made)
+            self._recent[project_id] = live
+            self._recent.move_to_end(project_id)
+            while len(self._recent) > KEPT:
+                self._recent.popitem(last=False)
+        return live
+
+    def close(self, project_id: str) -> None:
+        """Close a project for all tabs."""
+        with self._lock:
+            self._open.pop(project_id, None)
+            self._recent.pop(project_id, None)
+
+    def __len__(self) -> int:
+        return len(self._open)

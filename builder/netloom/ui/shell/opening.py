@@ -1,0 +1,57 @@
+"""A page about the project that this tab looks at, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from netloom.store import Store, StoreError
+from netloom.ui.components.style import narrow, nothing_yet
+from netloom.ui.components.words import ago, plain
+from netloom.ui.shell import session
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.live import Live
+from netloom.ui.shell.recovery import recovering
+from netloom.ui.shell.session import Closed
+
+
+def with_project(draw: Callable[[Live], None]) -> None:
+    """Draw a page about the project that this tab looks at."""
+    found = session.current()
+    if isinstance(found, Live):
+        draw(found)
+    elif recovering(session.store()) and found is None:
+        return  # what there was is not lost, and stands first
+    elif found is None:
+        nothing_yet()
+    else:
+        closed(found)
+
+
+def closed(found: Closed) -> None:
+    """What stands in the place of a project that cannot be opened, with the way out: Home, or an older version."""
+    narrow()
+    show_error(found.reason, icon=":material/link_off:")
+    if st.button("Go to Home", type="primary", icon=":material/home:"):
+        st.switch_page("pages/home.py")
+    _older(session.store(), found.id)
+
+
+def _older(store: Store, project_id: str) -> None:
+    """The versions of a project whose document cannot be read, to put one of them in its place."""
+    rows = store.versions(project_id)
+    if not rows:
+        return
+    st.markdown("**Versions**")
+    st.caption("Put one in the place of what cannot be opened, which is kept as a version itself.")
+    for row in rows:
+        left, right = st.columns([4, 1], vertical_alignment="center")
+        left.markdown(f"**{row.number}** · {ago(row.created_at)} {plain(row.name)}")
+        if right.button("Restore", key=f"restore {row.number}", width="stretch"):
+            try:
+                store.restore_version(project_id, row.number)
+            except StoreError as error:
+                show_error(error)
+            else:
+                st.rerun()

@@ -1,0 +1,37 @@
+"""The offer to list runs again whose folders are there, where the database was lost."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from netloom.runs import recovery
+from netloom.store import Store, StoreError
+from netloom.ui.components.words import plain
+from netloom.ui.shell.errors import show_error
+
+_SAID = "list rebuilt"
+
+
+def recovering(store: Store) -> bool:
+    """Offer to rebuild the list of runs where the database does not list all of them. Returns whether it does not."""
+    if _SAID in st.session_state:
+        st.success(plain(st.session_state.pop(_SAID)))
+    sentence = recovery.offer(store)
+    if not sentence:
+        return False
+    with st.container(border=True):
+        st.warning(plain(sentence), icon=":material/database_off:")
+        if st.button("Rebuild the list of runs", type="primary", icon=":material/restore_page:", key="rebuild runs"):
+            _rebuild(store)
+    return True
+
+
+def _rebuild(store: Store) -> None:
+    try:
+        with st.spinner("Reading the folders …"):
+            found = recovery.rebuild(store)
+    except (StoreError, OSError) as error:
+        show_error(error)
+        return
+    st.session_state[_SAID] = found.sentence()
+    st.rerun()

@@ -1,0 +1,184 @@
+"""Which requests the web server answers, and what a browser may do with the answers.
+
+A page of another site can send requests to a server on this machine, and by DNS rebinding even as that server's own
+origin: the browser then sends the name of the other site as `Host`. So a request is answered only under a name that is
+known, and a WebSocket, which no same-origin policy protects, only to a page of that very origin.
+https://datatracker.ietf.org/doc/html/rfc6455#section-10.2
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import webbrowser
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from netloom.ui.shell.identity import BrowserCookie
+from netloom.ui.shell.upload_quota import UploadQuota
+
+if TYPE_CHECKING:
+    from streamlit.starlette import App
+
+HOSTS = "NETLOOM_HOSTS"
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+# How much memory and which caches the server has, for everybody who asks.
+CLOSED = "/_stcore/metrics"
+_WILDCARDS = ("", "0.0.0.0", "::")
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?", re.IGNORECASE)
+_READING = ("GET", "HEAD", "OPTIONS")
+
+
+def known_hosts() -> frozenset[str]:
+    """The names under which the server is reached: those of the loopback, of Streamlit's settings and of NETLOOM_HOSTS.
+    `*.example.org` stands for all names below, and `*` for every name."""
+    found = set(LOOPBACK)
+    for option in ("server.address", "browser.serverAddress"):
+        address = str(st.get_option(option) or "")
+        if address not in _WILDCARDS and not address.startswith("unix:"):
+            found.add(address)
+    found |= set(st.get_option("server.allowedHosts") or ())
+    found |= set(re.split(r"[\s,]+", os.environ.get(HOSTS, "")))
+    return frozenset(name.strip("[]. ").lower() for name in found) - {""}
+
+
+def host_name(host: str) -> str:
+    """The name in a `Host` header without its port; nothing where it is not one."""
+    found = _HOST.fullmatch(host)
+    return found["name"].strip("[]").rstrip(".").lower() if found else ""
+
+
+def is_known(name: str, known: Collection[str], arrived_at: str = "") -> bool:
+    """Whether a name is among the known ones, or is the very address at which the connection arrived: a page that was
+    rebound has a name of its own, never an address."""
+    if not name:
+        return False
+    if name in known or "*" in known or _address(name) == _address(arrived_at) is not None:
+        return True
+    return any(pattern.startswith("*.") and name.endswith(pattern[1:]) for pattern in known)
+
+
+def is_same_origin(origin: str, host: str) -> bool:
+    """Whether an `Origin` header names the server that the `Host` header names, with its port."""
+    scheme, separator, place = origin.lower().partition("://")
+    return scheme in ("http", "https") and bool(separator) and place == host.lower()
+
+
+def content_security_policy(host: str) -> str:
+    """What the pages may load: from this server alone. So an address in somebody's document is never fetched by looking
+    at it, and no other site can show the app in a frame."""
+    own = "'self' data: blob:"
+    return "; ".join(
+        (
+            "frame-ancestors 'self'",
+            f"img-src {own}",
+            f"media-src {own}",
+            f"font-src {own}",
+            f"connect-src {own} ws://{host} wss://{host}",  # some browsers do not count a WebSocket as 'self'
+            "object-src 'none'",
+            "base-uri 'self'",
+            "form-action 'self'",
+        )
+    )
+
+
+class RequestGuard:
+    """Refuses requests for unknown names, and from pages of other origins, before anything else sees them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.known = known_hosts()
+        self.origins = frozenset(str(origin).strip().lower() for origin in st.get_option("server.corsAllowedOrigins"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        host, refusal = self._looked_at(scope)
+        if not refusal:
+            await self.app(scope, receive, _with_headers(scope, send, host))
+        elif scope["type"] == "websocket":
+            await receive()  # the request to connect; closed before it is accepted, it is answered with 403
+            await send({"type": "websocket.close", "code": 1008, "reason": "This host or origin is not known."})
+        else:
+            status = 404 if _is_closed(scope) else 403
+            await PlainTextResponse(refusal, status)(scope, receive, _with_headers(scope, send, ""))
+
+    def _looked_at(self, scope: Scope) -> tuple[str, str]:
+        """The `Host` of a request, and why it is refused, or nothing."""
+        headers = Headers(scope=scope)
+        hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        host = hosts[0] if len(hosts) == 1 else ""
+        if not is_known(host_name(host), self.known, _arrived_at(scope)):
+            return "", (
+                f"Netloom does not answer for the host {host[:100]!r}. Open it by the address that it printed when it "
+                f"started. If this name is its own, such as that of a proxy, start it with {HOSTS}={host_name(host)}."
+            )
+        if scope["type"] == "websocket" or scope["method"] not in _READING:
+            # Without an origin it is not a browser that asks, and has all rights of its user in any case.
+            foreign = [one for one in origins if not is_same_origin(one, host) and one.lower() not in self.origins]
+            if foreign:
+                return host, f"Netloom does not take requests of pages from {foreign[0][:100]!r}."
+        return host, "There is no such page." if _is_closed(scope) else ""
+
+
+@asynccontextmanager
+async def opened_in_browser(_app: App) -> AsyncIterator[None]:
+    """Open the app in the browser as soon as the server listens, unless it is told to be headless."""
+    if not st.get_option("server.headless"):
+        host = str(st.get_option("server.address") or "")
+        host = "localhost" if host in _WILDCARDS else f"[{host}]" if ":" in host else host
+        scheme = "https" if st.get_option("server.sslCertFile") else "http"
+        path = str(st.get_option("server.baseUrlPath") or "").strip("/")
+        url = f"{scheme}://{host}:{st.get_option('server.port')}/{path}"
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+    yield
+
+
+def middleware() -> list[Middleware]:
+    """What stands before Streamlit's own handling of each request, the outermost first."""
+    return [Middleware(RequestGuard), Middleware(BrowserCookie), Middleware(UploadQuota)]
+
+
+def _with_headers(scope: Scope, send: Send, host: str) -> Send:
+    """Send answers with the headers that confine what a browser does with them."""
+    if scope["type"] != "http":
+        return send
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.setdefault("Content-Security-Policy", content_security_policy(host))
+            headers.setdefault("X-Frame-Options", "SAMEORIGIN")
+            headers.setdefault("X-Content-Type-Options", "nosniff")
+            headers.setdefault("Referrer-Policy", "same-origin")
+        await send(message)
+
+    return sending
+
+
+def _is_closed(scope: Scope) -> bool:
+    return bool(scope["path"].rstrip("/").endswith(CLOSED))
+
+
+def _arrived_at(scope: Scope) -> str:
+    server: Any = scope.get("server")
+    return str(server[0]) if server else ""
+
+
+def _address(text: str) -> Any:
+    """An IP address, in one way of writing; None where it is a name."""
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found

@@ -1,0 +1,167 @@
+"""What all pages share: the store, open projects, and which project and run this tab looks at."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import streamlit as st
+
+from netloom import runs, sandbox
+from netloom.store import Store, StoreError, database_url, home, open_store
+from netloom.ui.shell.live import Live
+from netloom.ui.shell.open_projects import OpenProjects
+
+_HELD = "the project that this tab looks at"  # which is open as long as its session lives
+NONE = "There is no project at this address. It may have been deleted, or the link may be incomplete."
+# What the first pages do without. The last are for the Explain page: Captum, which takes Matplotlib with it; what torch
+# loads as it first works out the shape of a convolution, SymPy among it, or a slope; and pandas for the first table.
+HEAVY = (
+    "networkx",
+    "plotly.graph_objects",
+    "torch.utils.flop_counter",
+    "captum.attr",
+    "torch.fx.experimental.symbolic_shapes",
+    "torch._dynamo",
+    "pandas",
+    "netloom.explain.evidence.faithfulness",
+    "netloom.explain.influence.per_sample_gradients",
+    "netloom.ui.explain.page",
+    "netloom.ui.explain.attribution",
+)
+
+
+class _Server:
+    """What this process has open: the store, and one editor for each project, whichever tab asks."""
+
+    def __init__(self) -> None:
+        self.store = open_store()
+        runs.keep(self.store)
+        self.projects = OpenProjects()
+
+
+# Held here, and not by st.cache_resource, which every client may have emptied, for all: with `clear_cache`, a message
+# of Streamlit's. A project would have two editors then, each of which overwrites, or refuses, what the other does.
+_servers: dict[tuple[Path, str], _Server] = {}
+_opening = threading.Lock()
+
+
+def _server() -> _Server:
+    """That of the data folder of this process; there is another one only in tests, which change it."""
+    folder = home()
+    key = (folder, str(database_url(folder)))
+    with _opening:
+        if key not in _servers:
+            _servers.clear()
+            _servers[key] = _Server()
+        return _servers[key]
+
+
+def restart() -> None:
+    """Forget what is open, as a server that is started anew."""
+    with _opening:
+        _servers.clear()
+
+
+def store() -> Store:
+    """The store of this server."""
+    return _server().store
+
+
+def live(project_id: str) -> Live:
+    """An open project, shared by all tabs of this server.
+
+    Raises:
+        StoreError: there is no such project.
+    """
+    server = _server()
+    return server.projects.get(project_id, lambda: Live(server.store, project_id))
+
+
+def forget(project_id: str) -> None:
+    """Close a project that was deleted. This tab looks at none then."""
+    _server().projects.close(project_id)
+    st.session_state.pop(_HELD, None)
+    if st.session_state.get("project") == project_id:
+        del st.session_state["project"]
+    if st.query_params.get("project") == project_id:
+        del st.query_params["project"]
+
+
+def choose(project_id: str, run_id: str | None = None) -> None:
+    """Make a project, and perhaps a run, the one that the pages show."""
+    st.session_state["project"] = project_id
+    st.session_state["run"] = run_id
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A project that this tab was asked for and that cannot be opened, and why."""
+
+    id: str
+    reason: str
+
+
+def current() -> Live | Closed | None:
+    """The project that this tab looks at: by what was chosen in it, or else by its address. The newest one where
+    neither names one, and none where there is none at all.
+
+    Where there is no such project, or it cannot be opened, no other one is taken for it: people would change that one.
+    The address bar keeps the choice, so that a reload or a copied link finds it again.
+    """
+    chosen = st.session_state.get("project") or st.query_params.get("project")
+    if not chosen:
+        newest = store().list_projects(limit=1)
+        if not newest:
+            return None
+        chosen = newest[0].id
+    if st.session_state.get("project") != chosen:
+        choose(chosen, st.query_params.get("run"))
+    st.query_params["project"] = chosen
+    try:
+        # Another server, or the command line, may have deleted what is open here.
+        if not store().has_project(chosen):
+            return Closed(chosen, NONE)
+        st.session_state[_HELD] = found = live(chosen)
+        return found
+    except StoreError as error:
+        return Closed(chosen, str(error))
+
+
+@cache
+def warm() -> threading.Thread:
+    """Import what the next pages need while people still look at this one, and have a worker do so too."""
+    thread = threading.Thread(target=_import_heavy, args=(store(),), name="warm", daemon=True)
+    thread.start()
+    return thread
+
+
+def _import_heavy(known: Store) -> None:
+    # First, as it takes the longest; and it is a process of its own, which gives way to the pages.
+    runs.warm(known)
+    sandbox.warm()
+
+    from netloom import explain, layers
+
+    for name in HEAVY:
+        import_module(name)
+    layers.registry()
+    explain.registry()
+    _draw()
+
+    # What was imported stays; the garbage collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+
+
+def _draw() -> None:
+    """Draw a little of what the pages draw: Plotly loads each kind of mark, and what belongs to it, with the first."""
+    import plotly.graph_objects as go
+
+    heat = go.Heatmap(colorbar={"title": {"text": ""}, "thickness": 1})
+    figure = go.Figure([go.Scatter(line={"width": 1}, marker={"size": 1}), go.Bar(), heat])
+    figure.update_layout(legend={"x": 0}, margin={"t": 0}, xaxis_title="", yaxis_title="")

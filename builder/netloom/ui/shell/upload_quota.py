@@ -1,0 +1,111 @@
+"""How much the files that browsers send may take together, as the server holds them in memory until they are added.
+
+Streamlit bounds each file, but neither how many a session sends nor how long they stay once it is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+from collections import Counter
+
+import streamlit as st
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit.runtime import exists, get_instance
+
+from netloom.runs.limits import memory
+
+QUOTA_MB, SHARE = 1000.0, 0.25
+_UPLOAD = re.compile(r".*/_stcore/upload_file/(?P<session>[^/]+)/[^/]+")
+
+
+def quota_bytes() -> int:
+    """How much one session may hold: NETLOOM_UPLOAD_QUOTA_MB."""
+    return _megabytes("NETLOOM_UPLOAD_QUOTA_MB", int(QUOTA_MB * 2**20))
+
+
+def total_bytes() -> int:
+    """How much all sessions may hold together: NETLOOM_UPLOAD_TOTAL_MB."""
+    return _megabytes("NETLOOM_UPLOAD_TOTAL_MB", max(2 * quota_bytes(), int(SHARE * memory())))
+
+
+def _megabytes(variable: str, default: int) -> int:
+    with contextlib.suppress(KeyError, ValueError):
+        given = float(os.environ[variable])
+        if 0 < given < 1e9:
+            return int(given * 2**20)
+    return default
+
+
+def held() -> dict[str, int]:
+    """How many bytes of files each session holds."""
+    if not exists():
+        return {}
+    # No public function of Streamlit tells these apart by session; tests/ui/test_upload_quota.py fails where this ends.
+    storage = get_instance().uploaded_file_mgr.file_storage  # type: ignore[attr-defined]
+    return {session: sum(len(file.data) for file in list(files.values())) for session, files in list(storage.items())}
+
+
+def give_back() -> None:
+    """Let go of the files of sessions whose browsers are gone."""
+    if exists():
+        runtime = get_instance()
+        for session in held():
+            if not runtime.is_active_session(session):
+                runtime.uploaded_file_mgr.remove_session_files(session)
+
+
+class UploadQuota:
+    """Refuses a file that would take a session, or all of them, beyond what they may hold."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.quota, self.total = quota_bytes(), total_bytes()
+        self._arriving: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                # As long as a session may be taken up again, for which it needs its files.
+                wait = float(st.get_option("server.disconnectedSessionTTL"))
+                asyncio.get_running_loop().call_later(wait, give_back)
+            return
+        upload = _UPLOAD.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "PUT" else None
+        if upload is None:
+            await self.app(scope, receive, send)
+            return
+        session, size = upload["session"], _length(scope)
+        if size is None:
+            await PlainTextResponse("A file is sent with its length.", 411)(scope, receive, send)
+        elif size > self._room(session):
+            said = (
+                f"The files of this tab would take more than {self.quota / 2**20:,.0f} MiB, or those of all tabs more "
+                "than the server has room for; remove some, or close other tabs."
+            )
+            await PlainTextResponse(said, 413)(scope, receive, send)
+        else:
+            self._arriving[session] += size
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                self._arriving[session] -= size
+                self._arriving += Counter()  # without those of nothing
+
+    def _room(self, session: str) -> int:
+        """How much more a session may send."""
+        known = held()
+        own = self.quota - known.get(session, 0) - self._arriving[session]
+        return min(own, self.total - sum(known.values()) - self._arriving.total())
+
+
+def _length(scope: Scope) -> int | None:
+    found = [value for name, value in scope["headers"] if name == b"content-length"]
+    try:
+        return int(found[0]) if len(found) == 1 else None
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""The Train page: the training form, the running run, and its results."""

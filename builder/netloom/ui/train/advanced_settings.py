@@ -1,0 +1,227 @@
+"""What few runs need: the groups of settings that lie folded on the train page, each named by what it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from netloom.document import Edit, Training
+from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
+from netloom.layers import label
+from netloom.training import OBJECTIVES
+from netloom.training.schedules import Schedule
+from netloom.ui.components.backend_picker import choose_where, where_words
+from netloom.ui.components.charts import TRAIN
+from netloom.ui.components.forms import bound, refused
+from netloom.ui.components.settings import choose, differing, field, settings_of
+from netloom.ui.components.words import plain
+from netloom.ui.shell.live import Live
+from netloom.ui.train.loss_form import ALIKE, BALANCED, CLASS_WEIGHTINGS, OWN, own_weights
+
+# The points of the small curve that shows a schedule.
+POINTS = 120
+# What is taken for the steps of an epoch where the data does not say.
+STEPS = 50
+
+
+def advanced(live: Live) -> None:
+    """All groups. What of them is not as by default stands in their titles, so that none has to be opened for it."""
+    st.caption("Finer settings; most runs need none")
+    with st.container(gap="xsmall"):
+        _groups(live)
+
+
+def _groups(live: Live) -> None:
+    """An agent, which learns from no batches of rows and has no classes, reads fewer settings."""
+    training = live.project.training
+    objective = OBJECTIVES.get(training.objective)
+    acts = objective is not None and objective.acts
+    _group("Learning rate over time", ":material/show_chart:", _schedule_words(training), lambda: _schedule(live))
+    names = ["gradient_clip", "gradient_clip_value", *([] if acts else ["accumulation"])]
+    words = _joined("own settings" if _own_settings(training) else "", differing(training, names))
+    _group("Optimizer and gradients", ":material/footprint:", words, lambda: _steps(live, names))
+    against = ["weight_decay", "decay_matrices_only", "average"]
+    if objective is not None and "label_smoothing" in objective.takes:
+        against.append("label_smoothing")
+    words = differing(training, against)
+    _group("Against overfitting", ":material/shield:", words, lambda: _fields(live, against))
+    takes = objective.takes if objective is not None else ()
+    if "class_weights" in takes:
+        words = differing(training, ["class_weights"])
+        _group("Rare classes", ":material/balance:", words, lambda: _classes(live))
+    if "regression_loss" in takes:
+        words = differing(training, ["regression_loss"])
+        _group("What an error costs", ":material/balance:", words, lambda: _regression(live))
+    words = differing(training, ["layer_rates", "layer_rate_decay"])
+    _group("Layers that learn slower", ":material/layers:", words, lambda: _layers(live))
+    kept = ["monitor", "early_stopping", "keep"]
+    _group("When to stop, what to keep", ":material/flag:", differing(training, kept), lambda: _kept(live))
+    machine = ["device", "precision", *([] if acts else ["compile"]), "seed"]
+    words = _joined(differing(training, machine), where_words())
+    _group("Device and speed", ":material/memory:", words, lambda: _machine(live, machine))
+
+
+def _group(title: str, icon: str, words: str, draw: Callable[[], None]) -> None:
+    """A folded group; its title says what in it is not as by default."""
+    with st.expander(f"{title} · *{plain(words)}*" if words else title, icon=icon, key=f"recipe {title}"):
+        draw()
+
+
+def _fields(live: Live, names: list[str]) -> None:
+    for name in names:
+        field(live, name)
+
+
+def _machine(live: Live, names: list[str]) -> None:
+    _fields(live, names)
+    choose_where()
+
+
+def _joined(*words: str) -> str:
+    return ", ".join(word for word in words if word)
+
+
+# The learning rate.
+
+
+def _schedule_words(training: Training) -> str:
+    chosen = SCHEDULES[training.schedule].title.lower() if training.schedule != "constant" else ""
+    return _joined(chosen, differing(training, ["warmup"]))
+
+
+def _schedule(live: Live) -> None:
+    training = live.project.training
+    titles = {name: choice.title for name, choice in SCHEDULES.items()}
+    choose(live, "schedule", titles, renews=True, help=SCHEDULES[training.schedule].help)
+    settings_of(live, "schedule_settings", SCHEDULES[training.schedule])
+    field(live, "warmup", renews=True)
+    if training.schedule == "plateau":
+        st.caption(f"{SCHEDULES['plateau'].help}.")
+    elif training.schedule != "constant" or training.warmup:
+        st.image(_curve(live), width="stretch")
+        st.caption(f"From the first step to the last; its height is {training.learning_rate:g}.")
+
+
+def _curve(live: Live) -> str:
+    """The learning rate over the run, as a small picture."""
+    training = live.project.training
+    data = None if live.data_problem() else live.schema()
+    rows = data.rows * (1 - live.project.data.validation - live.project.data.test) if data else 0
+    per_step = training.batch_size * training.accumulation
+    per_epoch = max(1, round(rows / per_step)) if rows else STEPS
+    total = max(2, per_epoch * training.epochs)
+    schedule = Schedule(training, total, per_epoch)
+    points = []
+    for place in range(POINTS + 1):
+        factor = schedule.factor(round(place / POINTS * (total - 1)))
+        points.append(f"{place / POINTS * 236 + 2:.1f},{46 - 42 * factor:.1f}")
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 240 50" width="480" height="100">'
+        f'<polyline points="{" ".join(points)}" fill="none" stroke="{TRAIN}" stroke-width="1.8"/></svg>'
+    )
+
+
+# The optimizer.
+
+
+def _own_settings(training: Training) -> bool:
+    choice = OPTIMIZERS[training.optimizer]
+    return any(name in choice.settings for name in training.optimizer_settings)
+
+
+def _steps(live: Live, names: list[str]) -> None:
+    training = live.project.training
+    settings_of(live, "optimizer_settings", OPTIMIZERS[training.optimizer])
+    _fields(live, names)
+    if training.accumulation > 1 and "accumulation" in names:
+        st.caption(f"A step learns from {training.batch_size * training.accumulation:,} examples.")
+
+
+# Classes and errors.
+
+
+def _classes(live: Live) -> None:
+    training = live.project.training
+    data = None if live.data_problem() else live.schema()
+    classes = data.target.classes if data else ()
+    weights = training.class_weights
+    shown = ALIKE if weights is None else BALANCED if weights == BALANCED else OWN
+
+    begin: dict[str, Any] = {ALIKE: None, BALANCED: BALANCED, OWN: [1.0] * max(len(classes), 2)}
+
+    def weigh(new: Any) -> Edit:
+        return {"kind": "project", "training": {"class_weights": new}}
+
+    made = bound(live, "training/weighting", shown, lambda new: weigh(begin[new]), renews=True)
+    options = list(CLASS_WEIGHTINGS)
+    st.selectbox("How much each class counts", options, options.index(shown), CLASS_WEIGHTINGS.__getitem__, **made)
+    refused(made)
+    if isinstance(weights, tuple):
+        own_weights(live, "training/class_weights", weights, classes, weigh)
+    elif weights == BALANCED:
+        st.caption("Weights are counted on the training rows. Measures stay those without weights.")
+
+
+def _regression(live: Live) -> None:
+    field(live, "regression_loss", renews=True)
+    kind = live.project.training.regression_loss
+    if kind == "huber":
+        field(live, "huber_delta")
+    elif kind == "quantile":
+        field(live, "quantile")
+
+
+# Layers.
+
+
+def _layers(live: Live) -> None:
+    field(live, "layer_rate_decay")
+    rates = live.project.training.layer_rates
+    nodes = live.project.main_network.nodes
+    for path, rate in rates.items():
+        node = nodes.get(path)
+        made = _rate(live, path, rate)
+        title = plain(label(node)) if node else path
+        text = "What the learning rate is multiplied by here; 0: learns nothing; empty: as all others"
+        st.number_input(title, 0.0, 1000.0, float(rate), step=None, format="%g", help=text, **made)
+        refused(made)
+    others = [key for key, node in nodes.items() if key not in rates and not node.frozen and _learns(live, key)]
+    if others:
+        made = bound(live, "training/layer", "", lambda key: _with_rate(live, key, 0.1), renews=True)
+        titles = {"": "Choose a layer", **{key: label(nodes[key]) for key in others}}
+        st.selectbox("A rate for one layer", ["", *others], 0, titles.__getitem__, **made)
+
+
+def _rate(live: Live, path: str, rate: float) -> dict[str, Any]:
+    return bound(live, f"training/layer/{path}", float(rate), lambda new: _with_rate(live, path, new), renews=True)
+
+
+def _with_rate(live: Live, path: str, rate: float | None) -> Edit:
+    rates = {key: old for key, old in live.project.training.layer_rates.items() if key != path}
+    return {"kind": "project", "training": {"layer_rates": rates if rate is None else {**rates, path: rate}}}
+
+
+def _learns(live: Live, key: str) -> bool:
+    """Whether a node has weights, as far as that is known."""
+    measured = live.analysis().networks[live.project.main].measured.get(key)
+    return measured is not None and measured.parameters > 0
+
+
+# The end.
+
+
+def _kept(live: Live) -> None:
+    training = live.project.training
+    objective = OBJECTIVES.get(training.objective)
+    found = None if live.data_problem() else live.schema()
+    if objective is not None and found is not None:
+        objective = objective.described(training, found)
+    titles = {"loss": "Loss", **(objective.titles(training) if objective else {})}
+    if objective is not None and objective.acts:  # the only measure of weights by which one would choose them
+        titles = {"return" if training.monitor == "return" else "loss": "Return"}
+    if training.monitor not in titles:
+        titles[training.monitor] = f"{training.monitor} (not measured)"
+    choose(live, "monitor", titles)
+    _fields(live, ["early_stopping", "keep"])

@@ -1,0 +1,33 @@
+"""What a run has to tell in words: the gravest first, quietly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from netloom.ui.components.words import plain
+
+ICONS = {"error": ":material/error:", "warning": ":material/warning:", "info": ":material/lightbulb:"}
+ORDER = list(ICONS)
+# So many are shown at once; the others open on a click.
+SHOWN = 2
+
+
+def warned(notices: Sequence[Mapping[str, Any]]) -> None:
+    """Every warning with what to do about it."""
+    ordered = sorted(notices, key=lambda one: (ORDER.index(one["severity"]), -one["step"]))
+    for one in ordered[:SHOWN]:
+        _tell(one)
+    rest = ordered[SHOWN:]
+    if rest:
+        with st.expander(f"{len(rest)} more remark{'s' if len(rest) > 1 else ''}", key="more warnings"):
+            for one in rest:
+                _tell(one)
+
+
+def _tell(one: Mapping[str, Any]) -> None:
+    show = {"error": st.error, "warning": st.warning, "info": st.info}[one["severity"]]
+    when = f"Seen in epoch {one['epoch'] + 1}, step {one['step']:,}. " if one["step"] else ""
+    show(f"{plain(one['message'])}  \n:small[{when}{plain(one['fix'])}]", icon=ICONS[one["severity"]])

@@ -1,0 +1,148 @@
+"""How an agent did in its episodes, and some of them as an animation."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from netloom.training.reinforcement.trainer import environment_of
+from netloom.ui.components.charts import MARGIN, TRAIN
+from netloom.ui.components.words import plain
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from netloom.data import Prepared
+
+CHANCE = "#94a3b8"
+TITLES = ("Its worst episode", "A middling one", "Its best one")
+# Why an episode ended: where the environment ended it, and where time ran out.
+ENDS = {
+    "cart_pole": ("then the pole fell or the cart left its track", "then time was up: the pole never fell"),
+    "acrobot": ("then the tip swung above the line", "then time was up"),
+    "mountain_car": ("then the car reached the flag", "then time was up"),
+    "frozen_lake": ("then it reached the gift or broke into a hole", "then time was up"),
+}
+
+HTML = """
+<div class="player">
+  <svg data-part="scene" viewBox="0 0 600 300" role="img" aria-label="The environment at this step"></svg>
+  <div class="controls">
+    <select data-part="episode" aria-label="Episode"></select>
+    <button data-part="play" type="button">Play</button>
+    <input data-part="place" type="range" min="0" max="0" value="0" aria-label="Step">
+    <select data-part="speed" aria-label="Speed">
+      <option value="0.25">¼ ×</option><option value="1" selected>1 ×</option>
+      <option value="2">2 ×</option><option value="4">4 ×</option>
+    </select>
+  </div>
+  <div data-part="said" class="said" aria-live="off"></div>
+  <div data-part="bars" class="bars"></div>
+</div>
+"""
+
+CSS = """
+.player { font-family: var(--st-font); color: var(--st-text-color); font-size: 0.9rem; }
+svg { width: 100%; max-height: 340px; background: var(--st-secondary-background-color); border-radius: 10px; }
+.ground { stroke: var(--st-text-color); opacity: 0.45; stroke-width: 2; }
+.goal { stroke: #10b981; stroke-width: 2; stroke-dasharray: 5 5; }
+.flag { fill: #10b981; }
+.body { fill: #6366f1; }
+.limb { stroke: #f97316; stroke-width: 9; stroke-linecap: round; }
+.second { stroke: #f59e0b; }
+.joint { fill: var(--st-text-color); }
+.ice { fill: #60a5fa; opacity: 0.35; }
+.hole { fill: #0f172a; stroke: var(--st-border-color); }
+.gift { fill: #10b981; opacity: 0.8; }
+.controls { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; margin: 0.7rem 0 0.3rem; }
+.controls input { flex: 1 1 7rem; min-width: 5rem; accent-color: var(--st-primary-color); }
+button, select { font: inherit; color: inherit; background: var(--st-background-color); padding: 0.35rem 0.8rem;
+  border: 1px solid var(--st-border-color); border-radius: 8px; cursor: pointer; }
+option { color: var(--st-text-color); background: var(--st-background-color); }
+button { min-width: 5rem; }
+button:hover, select:hover, :focus-visible { border-color: var(--st-primary-color); outline: none; }
+.said { opacity: 0.75; margin-bottom: 0.5rem; }
+.row { display: grid; grid-template-columns: 7rem 1fr 4rem; gap: 0.6rem; align-items: center; padding: 2px 0;
+  opacity: 0.7; }
+.row.chosen { opacity: 1; font-weight: 600; }
+.track { height: 10px; border-radius: 5px; background: var(--st-secondary-background-color); overflow: hidden; }
+.bar { display: block; height: 100%; background: #94a3b8; }
+.chosen .bar { background: #6366f1; }
+"""
+
+
+def episodes(found: dict[str, Any], run_id: str) -> None:
+    """The returns of all episodes beside those of chance, and some of them to be played."""
+    left, right = st.columns([1.5, 1], gap="medium")
+    with left:
+        st.markdown("#### Watch it act")
+        _player()(key=f"episodes {run_id}", data=_data(found, run_id))
+        told = "the return that it expects after it" if found["values"] else "how likely it is"
+        st.caption(f"Each action with {told}; the one that it takes is bold.")
+    with right:
+        chart = returns_chart(found["returns"], found["random_returns"])
+        st.plotly_chart(chart, width="stretch", key=f"returns {run_id}", config={"displayModeBar": False})
+
+
+def chosen_step(data: Prepared, found: dict[str, Any], run_id: str) -> dict[str, Any]:
+    """A step of one of the episodes that are shown, as a raw row of the data: what the agent saw there."""
+    shown, environment = found["shown"], environment_of(data)
+    titles = _titles(found)
+    place = st.selectbox(
+        "Episode", range(len(shown)), format_func=titles.__getitem__, key=f"explained episode {run_id}"
+    )
+    seen, actions = shown[place]["seen"], shown[place]["actions"]
+    step = st.slider("Step", 1, len(seen), 1, key=f"explained step {run_id} {place}") if len(seen) > 1 else 1
+    row = environment.seen(np.asarray(seen[step - 1]))
+    with st.container(border=True):
+        cells = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in row.items()}
+        st.dataframe([{"column": name, "value": value} for name, value in cells.items()], hide_index=True)
+        st.caption(f"What it saw at step {step}, where it took: **{plain(found['actions'][actions[step - 1]])}**")
+    return row
+
+
+def returns_chart(returns: list[float], random: list[float]) -> go.Figure:
+    """The return of each episode, of the agent and of one that acts by chance from the same beginnings."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for name, values, colour in (("agent", returns, TRAIN), ("by chance", random, CHANCE)):
+        x = list(range(1, len(values) + 1))
+        figure.add_scatter(x=x, y=values, name=name, mode="markers", marker={"color": colour, "size": 9})
+    figure.update_layout(
+        title={"text": "Return of each episode", "x": 0, "font": {"size": 15}},
+        height=360,
+        margin=MARGIN,
+        xaxis_title="Episode",
+        yaxis_title="Return",
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.24, "yanchor": "top"},
+    )
+    return figure
+
+
+def _data(found: dict[str, Any], run_id: str) -> dict[str, Any]:
+    """What the player shows."""
+    ended, late = ENDS[found["drawing"]]
+    shown = [
+        {**episode, "title": title, "end": ended if episode["ended"] else late}
+        for title, episode in zip(_titles(found), found["shown"], strict=True)
+    ]
+    return {**{name: found[name] for name in ("drawing", "actions", "values")}, "episodes": shown, "run": run_id}
+
+
+def _titles(found: dict[str, Any]) -> list[str]:
+    """What the episodes that are shown are called, with their returns."""
+    shown = found["shown"]
+    names = TITLES if len(shown) == len(TITLES) else ("An episode",) * len(shown)
+    return [f"{name}: {episode['return']:g}" for name, episode in zip(names, shown, strict=True)]
+
+
+@cache
+def _player() -> Any:
+    # Registered when first shown, as a component cannot be registered before Streamlit runs.
+    script = files("netloom.ui.train").joinpath("episodes.js").read_text(encoding="utf-8")
+    return st.components.v2.component("episodes", html=HTML, css=CSS, js=script)

@@ -1,0 +1,114 @@
+"""The choice of what a run's weights start from, and which layers they fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import streamlit as st
+
+from netloom import training
+from netloom.compile import CompileError, source
+from netloom.compile.importers import Unreadable
+from netloom.sandbox import keep_folder
+from netloom.store import Missing, Run, Store, StoreError, weights
+from netloom.training import checkpoints
+from netloom.training.initialization import RUN, WEIGHTS
+from netloom.ui.components.forms import bound
+from netloom.ui.components.words import at, plain, told_apart
+from netloom.ui.home.importing import MAX_UPLOAD_MIB
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.live import Live
+from netloom.validation import Analysis
+
+SHOWN_RUNS = 20
+FOLDER = (
+    "Drop the `config.json` and the `.safetensors` files of a BERT, DistilBERT, GPT-2, ViT or ResNet. A network "
+    "that is drawn alike takes what fits."
+)
+HELP = "Fresh weights are drawn by the seed. Others let a network go on from what was learned before"
+
+
+def start_from(live: Live) -> None:
+    """What the next run starts from: fresh weights, imported ones, or those of an earlier run."""
+    chosen = live.project.training.start
+    names = options(live.store, live.id, chosen)
+    st.selectbox(
+        "Start from",
+        list(names),
+        list(names).index(chosen),
+        format_func=names.__getitem__,
+        help=HELP,
+        **bound(live, "training/start", chosen, lambda value: {"kind": "project", "training": {"start": value}}),
+    )
+    with st.popover("Hugging Face files", icon=":material/download:", width="stretch"):
+        _from_files(live)
+
+
+def _from_files(live: Live) -> None:
+    """Take the weights of a network of the same kind from the files of a folder."""
+    st.caption(FOLDER)
+    files = st.file_uploader(
+        "Its files", type=["json", "safetensors"], accept_multiple_files=True, max_upload_size=MAX_UPLOAD_MIB
+    )
+    if not st.button("Take what fits", disabled=not files, type="primary"):
+        return
+    try:
+        with TemporaryDirectory(prefix="netloom-") as place, st.spinner("Reading its weights …"):
+            for file in files:
+                (Path(place) / Path(file.name).name).write_bytes(file.getvalue())
+            start, remarks = keep_folder(live.store, live.project, Path(place))
+    except (Unreadable, training.StartError, CompileError, StoreError) as error:
+        show_error(error)
+        return
+    live.apply({"kind": "project", "training": {"start": start}})
+    for remark in remarks:
+        st.toast(plain(remark))
+    st.rerun()
+
+
+def options(store: Store, project_id: str, chosen: str) -> dict[str, str]:
+    """What can be started from, and what it is called; what has no weights says so."""
+    names = {"": "Fresh weights"}
+    for start in dict.fromkeys(
+        [*training.brought(store, project_id), *([chosen] if chosen.startswith(WEIGHTS) else [])]
+    ):
+        names[start] = f"Imported weights ({_tensors(store, start)})"
+    for run in store.runs(project_id, limit=SHOWN_RUNS):
+        names[f"{RUN}{run.id}"] = _run(store, run)
+    if chosen not in names:
+        names[chosen] = "An earlier run"
+    return told_apart(names)
+
+
+def fits(live: Live, analysis: Analysis) -> bool:
+    """Say which layers the chosen weights fit. Returns whether a run can start from them."""
+    project = live.project
+    if not project.training.start or analysis.errors:
+        return True
+    try:
+        found = training.looked_at(live.store, project, source(project, analysis))
+    except (CompileError, training.StartError, StoreError) as error:
+        show_error(error)
+        return False
+    if found is not None:
+        (st.caption if found.complete else st.warning)(plain(found.sentence()))
+    return True
+
+
+def _tensors(store: Store, start: str) -> str:
+    try:
+        count = len(weights.shapes(weights.path(store.home, start.removeprefix(WEIGHTS))))
+    except Missing:
+        return "not on this machine"
+    except StoreError:
+        return "damaged"
+    return f"{count:,} tensor{'s' if count > 1 else ''}"
+
+
+def _run(store: Store, run: Run) -> str:
+    try:
+        checkpoints.weights_file(Path(store.run_folder(run.id)))
+    except (FileNotFoundError, training.CheckpointError):
+        return f"{run.title[:40]} · {at(run.created_at)} (no weights yet)"
+    return f"{run.title[:40]} · {at(run.created_at)}"

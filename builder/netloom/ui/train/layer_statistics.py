@@ -1,0 +1,186 @@
+"""What goes on in the layers of a run: a map of layers by steps, and a line for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from netloom.training.diagnostics import History, read_history
+from netloom.training.diagnostics.statistics_file import stamp
+from netloom.ui.components.charts import MARGIN
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+COLUMNS, LINES = 160, 12
+SCALE = "Viridis"
+# From the first layer to the last; each is seen on white and on black.
+TONES = ["#6366f1", "#0ea5e9", "#10b981", "#f59e0b", "#e11d48"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One thing that can be looked at: the measure, whether it is read in powers of ten, and what it tells."""
+
+    measure: str
+    powers: bool
+    text: str
+
+
+KINDS = {
+    "Gradient": Kind(
+        "gradient",
+        True,
+        "Length of the gradient before clipping. Far less in the first layers than in the last: it vanishes.",
+    ),
+    "Update": Kind(
+        "update", True, "How far one step moves the weights, of their own length. About a thousandth is usual."
+    ),
+    "Weights": Kind("weight", True, "Length of all weights of a layer."),
+    "Mean": Kind("mean", False, "Mean of what a layer gives for a batch."),
+    "Spread": Kind("std", True, "Standard deviation of what a layer gives for a batch."),
+    "Zeros": Kind("zeros", False, "Share of what a layer gives that is exactly 0."),
+    "Dead units": Kind("dead", False, "Share of the units of ReLU-like layers that are 0 for every row of a batch."),
+}
+
+
+def layers(folder: Path, run_id: str, steps_per_epoch: int) -> None:
+    """Everything about the layers of a run."""
+    history = _history(folder)
+    if history is None or not len(history.steps):
+        st.caption("The first numbers of the layers appear in a moment.")
+        return
+    name = st.segmented_control("Show", list(KINDS), default="Gradient", key=f"layers {run_id}") or "Gradient"
+    kind = KINDS[name]
+    st.caption(kind.text)
+    values = history.of(kind.measure)
+    known = np.flatnonzero(np.isfinite(values).any(0))
+    if not len(known):
+        st.caption("No layer of this network has such a number.")
+        return
+    options: dict[str, Any] = {"width": "stretch", "config": {"displayModeBar": False}}
+    at = history.steps / max(steps_per_epoch, 1)
+    titles = [history.places[place].name for place in known]
+    st.plotly_chart(heatmap(at, values[:, known], titles, kind), key=f"heatmap {run_id} {name}", **options)
+    st.plotly_chart(lines(at, values[:, known], titles, kind), key=f"layer lines {run_id} {name}", **options)
+
+
+def heatmap(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> go.Figure:
+    """Layers, the first on top, by epochs; `values` is (records, layers)."""
+    import plotly.graph_objects as go
+
+    few = _evenly(len(at), COLUMNS)
+    shown = values[few].T.astype(np.float64)
+    colours = _powers(shown) if kind.powers else shown
+    figure = go.Figure(
+        go.Heatmap(
+            x=np.round(at[few], 4),
+            y=_short(titles),
+            z=np.round(colours, 4),
+            text=_written(shown),
+            colorscale=SCALE,
+            hovertemplate="%{y}<br>epoch %{x:.2f}: %{text}<extra></extra>",
+            colorbar={"thickness": 10, "outlinewidth": 0, **_ticks(colours, kind.powers)},
+        )
+    )
+    figure.update_layout(
+        height=max(180, min(620, 80 + 22 * len(titles))),
+        margin={**MARGIN, "t": 8},
+        xaxis={"title": "Epoch", "showgrid": False},
+        yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},
+        uirevision=kind.measure,
+    )
+    return figure
+
+
+def lines(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> go.Figure:
+    """The same as lines, of at most `LINES` layers from the first to the last."""
+    import plotly.graph_objects as go
+    from plotly.colors import sample_colorscale
+
+    which, few = _evenly(len(titles), LINES), _evenly(len(at), 4 * COLUMNS)
+    tones = sample_colorscale(TONES, [place / max(len(which) - 1, 1) for place in range(len(which))])
+    short, shown = _short(titles), values[few]
+    if kind.powers:  # 0 has no place among powers of ten
+        shown = np.where(shown > 0, shown, np.nan)
+    figure = go.Figure()
+    for tone, place in zip(tones, which.tolist(), strict=True):
+        figure.add_scatter(
+            x=np.round(at[few], 4),
+            y=_rounded(shown[:, place]),
+            name=short[place],
+            mode="lines" if len(few) > 2 else "lines+markers",
+            line={"color": tone, "width": 1.6},
+        )
+    figure.update_layout(
+        height=300,
+        margin={**MARGIN, "t": 8},
+        xaxis_title="Epoch",
+        yaxis=_axis(shown[:, which]) if kind.powers else {},
+        hovermode="x unified",
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.24, "yanchor": "top"},
+        uirevision=kind.measure,
+    )
+    return figure
+
+
+def _history(folder: Path) -> History | None:
+    """The history of a run, read again only when there is more of it."""
+    key = (str(folder), stamp(folder))
+    known: tuple[Any, History | None] | None = st.session_state.get("layer history")
+    if known is None or known[0] != key:
+        known = (key, read_history(folder))
+        st.session_state["layer history"] = known
+    return known[1]
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+    """At most so many places of `count`, with the first and the last."""
+    found: np.ndarray = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+    return found
+
+
+def _powers(values: np.ndarray) -> np.ndarray:
+    """The powers of ten; of 0, and of what is far below the rest, the least of them that is still worth a colour."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.log10(values)
+    top = np.nanmax(found[np.isfinite(found)], initial=-np.inf)
+    bounded: np.ndarray = np.where(np.isnan(values), np.nan, np.maximum(found, top - 12) if np.isfinite(top) else 0.0)
+    return bounded
+
+
+def _ticks(colours: np.ndarray, powers: bool) -> dict[str, Any]:
+    """What stands beside the colours: four numbers, not their powers of ten."""
+    known = colours[np.isfinite(colours)]
+    places = np.linspace(known.min(), known.max(), 4).tolist() if len(known) else []
+    texts = [f"{10**place if powers else place:.1g}" for place in places]
+    return {"tickvals": places, "ticktext": texts}
+
+
+def _axis(values: np.ndarray) -> dict[str, Any]:
+    """An axis of powers of ten; where there are fewer than two of them, with 2 and 5 between."""
+    known = values[np.isfinite(values)]
+    wide = len(known) > 0 and known.max() > 100 * known.min()
+    return (
+        {"type": "log", "exponentformat": "power", "dtick": 1}
+        if wide
+        else {"type": "log", "tickformat": "~g", "dtick": "D2"}
+    )
+
+
+def _written(values: np.ndarray) -> list[list[str]]:
+    return [[f"{value:.3g}" for value in row] for row in values.tolist()]
+
+
+def _rounded(values: np.ndarray) -> list[float | None]:
+    return [float(f"{value:.4g}") if np.isfinite(value) else None for value in values.tolist()]
+
+
+def _short(titles: list[str]) -> list[str]:
+    """Titles that fit beside a chart, still each its own."""
+    cut = [title if len(title) <= 28 else f"…{title[-27:]}" for title in titles]
+    return [name if cut.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(cut, 1)]

@@ -1,0 +1,225 @@
+"""What single objectives take beside the rest, on the train page: the weights of outputs, a teacher, a margin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from netloom.data import TargetSpec
+from netloom.document import DataChoice, DocumentError, Edit, read
+from netloom.document.loss_settings import Aiming, Head
+from netloom.document.training_settings import about
+from netloom.runs import distillation
+from netloom.store import Run, StoreError
+from netloom.training import OBJECTIVES, CheckpointError
+from netloom.training.checkpoints import weights_file
+from netloom.training.initialization import RUN, StartError
+from netloom.ui.components.forms import bound, refused
+from netloom.ui.components.settings import field
+from netloom.ui.components.words import at, plain, told_apart
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.live import Live
+from netloom.validation.rules.objectives import HEADS, head_of
+
+ALIKE, BALANCED, OWN = "alike", "balanced", "own"
+WEIGHTINGS = {ALIKE: "As much as negatives", BALANCED: "Balanced: rare ones count more", OWN: "My own"}
+CLASS_WEIGHTINGS = {ALIKE: "All alike", BALANCED: "Balanced: rare ones count more", OWN: "My own"}
+SHOWN_RUNS = 20
+LOOKED_AT = 200  # runs of all projects, the newest
+BINARY = "binary_classification"
+
+
+def aims(live: Live) -> None:
+    """What the project's objective takes; nothing where it takes nothing of its own."""
+    settings = live.project.training
+    objective = OBJECTIVES.get(settings.objective)
+    names = [name for name in (objective.takes if objective is not None else ()) if name in Aiming.model_fields]
+    if settings.objective == "several_outputs" and BINARY not in {head.objective for head in settings.outputs.values()}:
+        names = [name for name in names if name != "positive_weight"]
+    own = {"positive_weight": _positives, "outputs": _outputs, "teacher": _teacher}
+    plain_ones = [name for name in names if name not in own]
+    for name in names:
+        if name in own:
+            own[name](live)
+    columns = st.columns(2) if plain_ones else []
+    for place, name in enumerate(plain_ones):
+        with columns[place % 2]:
+            field(live, name)
+
+
+def _positives(live: Live) -> None:
+    weight = live.project.training.positive_weight
+    shown = ALIKE if weight is None else BALANCED if weight == BALANCED else OWN
+    told = about("positive_weight")
+
+    def edit(new: str) -> Edit:
+        found: Any = {ALIKE: None, BALANCED: BALANCED, OWN: 2.0}[new]
+        return {"kind": "project", "training": {"positive_weight": found}}
+
+    made = bound(live, "training/positives", shown, edit, renews=True)
+    options = list(WEIGHTINGS)
+    st.selectbox(
+        told.title,
+        options,
+        options.index(shown),
+        WEIGHTINGS.__getitem__,
+        help=told.description,
+        **made,
+    )
+    refused(made)
+    if shown == OWN:
+
+        def own(new: float) -> Edit:
+            return {"kind": "project", "training": {"positive_weight": new}}
+
+        made = bound(live, "training/positive_weight", weight, own)
+        st.number_input("Times as much", 0.01, 1e6, float(weight or 1.0), step=None, format="%g", **made)
+        refused(made)
+
+
+def _outputs(live: Live) -> None:
+    """The objective and the weight of each target."""
+    found = None if live.data_problem() else live.schema()
+    if found is None or not found.target.parts:
+        return
+    st.caption("Outputs, in the order of the network's")
+    for part in found.target.parts:
+        _output(live, part)
+
+
+def _output(live: Live, part: TargetSpec) -> None:
+    head = live.project.training.outputs.get(part.name, Head())
+    known = [one for one in HEADS.get(part.kind, ()) if one != BINARY or len(part.classes) == 2]
+    shown = head_of(part, head.objective)
+    weighs = "class_weights" in OBJECTIVES[shown].takes
+    one, two = st.columns([2, 1])
+
+    def edit(**change: Any) -> Edit:
+        outputs = {name: kept.model_dump(mode="json") for name, kept in live.project.training.outputs.items()}
+        outputs[part.name] = {**head.model_dump(mode="json"), **change}
+        return {"kind": "project", "training": {"outputs": outputs}}
+
+    made = bound(live, f"training/outputs/{part.name}/objective", shown, lambda new: edit(objective=new), renews=True)
+    titles = {name: OBJECTIVES[name].title for name in known}
+    one.selectbox(plain(part.name), known, known.index(shown), titles.__getitem__, disabled=len(known) < 2, **made)
+    refused(made)
+    made = bound(live, f"training/outputs/{part.name}/weight", head.weight, lambda new: edit(weight=new))
+    text = "How much this output's loss counts in the sum"
+    two.number_input("Weight", 0.0, 1e6, head.weight, step=None, format="%g", help=text, **made)
+    refused(made)
+    if weighs:
+        _classes(live, part, head, lambda new: edit(class_weights=new))
+
+
+def _classes(live: Live, part: TargetSpec, head: Head, edit: Callable[[Any], Edit]) -> None:
+    """How much each class of a target counts."""
+    weights, name = head.class_weights, f"training/outputs/{part.name}"
+    shown = ALIKE if weights is None else BALANCED if weights == BALANCED else OWN
+    begin: dict[str, Any] = {ALIKE: None, BALANCED: BALANCED, OWN: [1.0] * len(part.classes)}
+    made = bound(live, f"{name}/weighting", shown, lambda new: edit(begin[new]), renews=True)
+    options = list(CLASS_WEIGHTINGS)
+    st.selectbox(
+        f"Classes of {plain(part.name)} count", options, options.index(shown), CLASS_WEIGHTINGS.__getitem__, **made
+    )
+    refused(made)
+    if isinstance(weights, tuple):
+        own_weights(live, f"{name}/class_weights", weights, part.classes, edit)
+
+
+def own_weights(
+    live: Live, name: str, weights: tuple[float, ...], classes: tuple[str, ...], edit: Callable[[Any], Edit]
+) -> None:
+    """A weight for each class, typed with commas between them; `edit` takes a list."""
+    text = ", ".join(f"{weight:g}" for weight in weights)
+
+    def typed(new: str) -> Edit:
+        try:
+            found = [float(part) for part in new.split(",")]
+        except ValueError:
+            raise ValueError(f"Class weights are numbers with commas between them, received {new[:60]!r}.") from None
+        return edit(found)
+
+    made = bound(live, name, text, typed)
+    st.text_input("Weights", text, help="One for each class, with commas between them", **made)
+    refused(made)
+    if classes:
+        st.caption(plain("In this order: " + ", ".join(classes[:30]) + (" …" if len(classes) > 30 else "")))
+
+
+def _elsewhere(live: Live, chosen: str) -> str:
+    """What a run that is not listed is called, as far as it is still there."""
+    try:
+        return _named(live.store.run(chosen.removeprefix(RUN)))
+    except StoreError:
+        return "An earlier run"
+
+
+def _named(run: Run) -> str:
+    return f"{run.title[:40]} · {at(run.created_at)}"
+
+
+def _runs(live: Live) -> dict[str, str]:
+    """The runs that may be a teacher: those of this project that have weights, then those of others that fit."""
+    runs = live.store.runs(live.id, limit=SHOWN_RUNS)
+    names = {f"{RUN}{run.id}": _named(run) for run in runs if _has_weights(live, run)}
+    others = (run for run in live.store.runs(limit=LOOKED_AT) if run.project_id != live.id and _fits(live, run))
+    projects = {row.id: row.name for row in live.store.list_projects()}
+    for run in islice(others, SHOWN_RUNS):
+        project = projects.get(run.project_id, "")
+        names[f"{RUN}{run.id}"] = f"{project[:40]}: {_named(run)}" if run.title != project else _named(run)
+    return names
+
+
+def _has_weights(live: Live, run: Run) -> bool:
+    try:
+        weights_file(Path(live.store.run_folder(run.id)))
+    except (FileNotFoundError, CheckpointError):
+        return False
+    return True
+
+
+@lru_cache(maxsize=1_000)
+def _data_of(document: Path) -> DataChoice | None:
+    """The data of a run, which never changes."""
+    try:
+        return read(document).data
+    except DocumentError:
+        return None
+
+
+def _fits(live: Live, run: Run) -> bool:
+    """Whether a run can teach this project."""
+    if run.summary.get("objective") not in distillation.CLASSIFIERS:
+        return False
+    if _data_of(Path(live.store.run_folder(run.id)) / "project.json") != live.project.data:
+        return False
+    training = live.project.training.model_copy(update={"teacher": f"{RUN}{run.id}"})
+    try:
+        return distillation.find(live.store, live.project.model_copy(update={"training": training})) is not None
+    except StartError:
+        return False
+
+
+def _teacher(live: Live) -> None:
+    """The choice of an earlier run to learn from."""
+    chosen = live.project.training.teacher
+    names = {"": "Choose a run", **_runs(live)}
+    names.setdefault(chosen, _elsewhere(live, chosen))
+    names = told_apart(names)
+    st.selectbox(
+        "Teacher",
+        list(names),
+        list(names).index(chosen),
+        format_func=names.__getitem__,
+        help=Aiming.model_fields["teacher"].description,
+        **bound(live, "training/teacher", chosen, lambda new: {"kind": "project", "training": {"teacher": new}}),
+    )
+    try:
+        distillation.find(live.store, live.project)
+    except StartError as error:
+        show_error(error)

@@ -1,0 +1,91 @@
+"""Looking for a learning rate from the train page: a process tries them all, and one click takes the best."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from netloom.runs.lr_finder import LIMIT_S, Rates, look_for_rate, read_rates, refusal
+from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
+from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.shell.live import Live
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+REFRESH_S = 0.6
+HELP = "A short run of its own tries every rate on your training rows. Nothing of it is kept"
+# Beyond its own limit, for a process that died without a word.
+GIVE_UP_S = LIMIT_S + 60
+
+
+def finding(live: Live) -> None:
+    """The button, and what was found."""
+    with st.expander("Find a learning rate", icon=":material/query_stats:", key=f"finder {live.id}"):
+        why = refusal(live.project)
+        key = f"rates {live.id}"
+        ready = not why and not live.data_problem() and not live.analysis().errors
+        if st.button("Try all rates", disabled=not ready, help=why or HELP, key=f"find {live.id}", width="stretch"):
+            st.session_state[key] = (str(look_for_rate(live.store.home, live.project)), time.time())
+        if key in st.session_state:
+            folder, began = st.session_state[key]
+            going = not read_rates(Path(folder)).done and time.time() - began < GIVE_UP_S
+            st.fragment(_found, run_every=REFRESH_S if going else None)(live, folder, going)
+
+
+@guard()
+def _found(live: Live, folder: str, going: bool) -> None:
+    rates = read_rates(Path(folder))
+    if going and rates.done:
+        st.rerun()  # the whole page, so that nobody looks any more
+    if rates.problem:
+        show_error(rates.problem)
+        return
+    if rates.rates:
+        chart = chart_of(rates)
+        st.plotly_chart(chart, width="stretch", key=f"rates {live.id}", config={"displayModeBar": False})
+    if not rates.done:
+        st.caption("Trying …" if going else "It ended without a word; try again.")
+        return
+    best = rates.suggested
+    if best is None:
+        st.caption("The loss falls at none of them. Look at the data, or try another network.")
+    elif best == live.project.training.learning_rate:
+        st.caption(f"The learning rate is {best:g}, where the loss falls fastest.")
+    elif st.button(f"Use {best:g}", key=f"use rate {live.id}", type="primary", width="stretch"):
+        live.apply({"kind": "project", "training": {"learning_rate": best}})
+        st.rerun(scope="app")
+
+
+def chart_of(rates: Rates) -> go.Figure:
+    """Loss against rate, with the one at which it falls fastest."""
+    import plotly.graph_objects as go
+
+    smooth = rates.smooth
+    figure = go.Figure()
+    figure.add_scatter(
+        x=rates.rates,
+        y=rates.losses,
+        mode="lines",
+        name="batches",
+        line={"color": TRAIN, "width": 1},
+        opacity=0.3,
+        hoverinfo="skip",
+    )
+    figure.add_scatter(x=rates.rates, y=smooth, mode="lines", name="smoothed", line={"color": TRAIN, "width": 2.2})
+    best = rates.suggested if rates.done else None
+    if best is not None:
+        figure.add_vline(best, line_dash="dot", line_color=VALIDATION)
+    low, high = min(smooth), max(smooth[: max(10, smooth.index(min(smooth)) + 1)])
+    figure.update_layout(
+        height=240,
+        margin={**MARGIN, "t": 12},
+        showlegend=False,
+        xaxis={"title": "Learning rate", "type": "log", "exponentformat": "power", "dtick": 2},
+        yaxis={"title": "Loss", "range": [low - 0.1 * (high - low), high + 0.5 * (high - low or 1.0)]},
+        hovermode="x unified",
+    )
+    return figure

@@ -1,0 +1,74 @@
+"""The train page: how to train, what goes on, how it went."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from netloom import runs, training
+from netloom.store import Run
+from netloom.ui.components.curves import PLAIN, Curves
+from netloom.ui.components.curves.plot import plot
+from netloom.ui.components.words import at, plain, told_apart
+from netloom.ui.shell import notifications, session
+from netloom.ui.shell.live import Live
+from netloom.ui.train.results import results
+from netloom.ui.train.run_monitor import MOST_CHARTS, STATES, watch
+from netloom.ui.train.training_form import recipe
+
+REFRESH_S = 0.8
+
+
+def train_page(live: Live) -> None:
+    """Everything on the train page."""
+    runs.warm(live.store)
+    st.subheader(plain(live.project.name))
+    left, right = st.columns([1, 2.6], gap="large")
+    with left:
+        recipe(live)
+    with right:
+        _runs(live)
+
+
+def _runs(live: Live) -> None:
+    rows = [
+        runs.refresh(live.store, run.id) if run.state in runs.ACTIVE else run
+        for run in live.store.runs(live.id, limit=200)
+    ]
+    if not rows:
+        st.markdown("#### No runs yet")
+        st.caption("Press Start training: the curves appear here, and stay with the run whatever happens.")
+        # Empty charts, so that the browser has loaded what draws the curves before there are any.
+        objective = training.OBJECTIVES.get(live.project.training.objective, training.OBJECTIVES["classification"])
+        plot(Curves(), "", list(objective.metrics.items())[:MOST_CHARTS], 1, PLAIN, "")
+        return
+    ids = [run.id for run in rows]
+    known = {run.id: run for run in rows}
+    labels = told_apart({run.id: _name(run) for run in rows})
+    chosen = st.session_state.get("run") or st.query_params.get("run")
+    if chosen not in known:
+        chosen = ids[0]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        picked = st.selectbox(
+            "Run",
+            ids,
+            index=ids.index(chosen),
+            format_func=labels.__getitem__,
+            key=f"runs {len(ids)} {chosen} {known[chosen].state in runs.ACTIVE}",
+        )
+        notifications.button("notice train")
+    if picked != chosen:
+        session.choose(live.id, picked)
+        st.rerun()
+    st.session_state["run"] = picked
+    st.query_params["run"] = picked
+    run = known[picked]
+    active = run.state in runs.ACTIVE
+    st.fragment(watch, run_every=REFRESH_S if active else None)(live, picked, "" if active else run.state)
+    if not active:
+        results(live, run)
+
+
+def _name(run: Run) -> str:
+    """A run in the list. One that goes on changes its state without the list being drawn anew."""
+    state = "under way" if run.state in runs.ACTIVE else STATES[run.state][1].lower()
+    return f"{run.title[:60]} · {state} · {at(run.created_at)}"

@@ -1,0 +1,169 @@
+"""What a network said to the same few rows after each epoch, with a slider through the epochs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from netloom.training.diagnostics import Sampled, read_samples
+from netloom.training.diagnostics.prediction_history import FILE, unpacked
+from netloom.ui.components.charts import TRAIN, VALIDATION
+from netloom.ui.components.curves import drawing
+from netloom.ui.components.example_panels import colour
+
+CARD = "border:1px solid rgba(128,128,128,.28);border-radius:8px;padding:8px 10px;min-width:0;overflow-wrap:anywhere"
+GRID = "display:grid;grid-template-columns:repeat(auto-fill,minmax({0}px,1fr));gap:10px;font-size:.85rem"
+# Pictures are drawn so large, in pixels.
+SIZE = 72
+
+
+def saying(folder: Path, run_id: str) -> None:
+    """The rows with what was said to them; the last epoch, unless somebody went back."""
+    found = _samples(folder)
+    if found is None or not found.epochs:
+        st.caption("Here stands, from the first epoch on, what the network says to a few validation rows.")
+        return
+    epochs = [line["epoch"] for line in found.epochs]
+    kept = f"said epoch {run_id}"
+    chosen = st.session_state.get(kept)
+    at = chosen if chosen in epochs else epochs[-1]
+    if len(epochs) > 1:
+        # One widget for the whole run, as another would take the focus from who moves it by keys.
+        key = f"said {run_id}"
+        if st.session_state.get(key) != at:
+            st.session_state[key] = at
+
+        def move() -> None:
+            value = st.session_state[key]
+            st.session_state[kept] = None if value == epochs[-1] else value
+
+        at = st.select_slider("After epoch", epochs, key=key, on_change=move)
+    line = found.epochs[epochs.index(at)]
+    st.html(cards(found.rows, line["said"]))
+    made = all(row.keys() == {"row", "true"} for row in found.rows)
+    st.caption(
+        "Made out of the same noise through the whole run."
+        if made
+        else "Validation rows: the network does not learn from them. They are the same through the whole run."
+    )
+
+
+def cards(rows: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Any]]) -> str:
+    """All rows as HTML. Nothing of what they hold is read as markup."""
+    made = [_card(row, answer) for row, answer in zip(rows, said, strict=False)]
+    pictures = max((card.count("<figure") for card in made), default=0)
+    wide = any("series" in row or "text" in row for row in rows)
+    # Room for a text, or for the pictures beside each other.
+    least = 300 if wide else max(20 + (SIZE + 8) * pictures, 190 if rows and rows[0]["true"] else 0)
+    return f'<div style="{GRID.format(least)}">{"".join(made)}</div>'
+
+
+def _card(row: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
+    parts: list[str] = []
+    pictures = [
+        _picture(row["picture"], "in") if "picture" in row else "",
+        _classes(row["truth"], "true") if "truth" in row else "",
+        _picture(answer["picture"], "said") if "picture" in answer else "",
+        _classes(answer, "said") if "classes" in answer else "",
+    ]
+    if any(pictures):
+        if sum(map(bool, pictures)) == 1:  # there is nothing that it could be taken for
+            pictures = [part.partition("<figcaption")[0] + "</figure>" if part else "" for part in pictures]
+        parts.append(f'<div style="display:flex;gap:8px;flex-wrap:wrap">{"".join(pictures)}</div>')
+    if "series" in row:
+        parts.append(_series(row["series"], answer.get("series")))
+    if "text" in row and "text" in answer and not row["true"]:  # a text that is written on
+        begun = f'<span style="opacity:.6">{escape(row["text"])}</span>'
+        return f'<div style="{CARD}">{begun}<b>{escape(answer["text"])}</b></div>'
+    if "text" in row:
+        parts.append(f'<div style="opacity:.7">{escape(row["text"][-160:])}</div>')
+    if "values" in answer and "values" in row:
+        parts.append(_numbers(row["values"], answer["values"]))
+    elif "text" in answer:
+        right = answer["text"] == row["true"]
+        share = f" <span style='opacity:.6'>{answer['share']:.0%}</span>" if "share" in answer else ""
+        tone = "#16a34a" if right else VALIDATION if "share" in answer else "inherit"
+        parts.append(f'<div>said <b style="color:{tone}">{escape(answer["text"])}</b>{share}</div>')
+    if "values" not in row and row.get("true") and not _is_seen(row, answer):
+        parts.append(f'<div style="opacity:.7">true {escape(row["true"][:120])}</div>')
+    if row["true"]:
+        parts.append(f'<div style="opacity:.45;font-size:.75rem">row {int(row["row"])}</div>')
+    return f'<div style="{CARD}">{"".join(parts)}</div>'
+
+
+def _is_seen(row: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
+    """Whether the truth is seen already, so that it need not be said once more."""
+    return answer.get("text") == row["true"] or "truth" in row
+
+
+def _numbers(true: Sequence[float], said: Sequence[float]) -> str:
+    """Answers beside the truth, each with how far apart they are."""
+    lines = [
+        f'<div>said <b style="color:{TRAIN}">{one:.4g}</b> · true {other:.4g} '
+        f'<span style="opacity:.6">({one - other:+.3g})</span></div>'
+        for one, other in zip(said[:4], true[:4], strict=False)
+    ]
+    return "".join(lines)
+
+
+def _picture(value: Mapping[str, Any], title: str) -> str:
+    return _image(unpacked(value), title)
+
+
+def _classes(value: Mapping[str, Any], title: str) -> str:
+    """Numbers of classes (H, W) in their colours."""
+    numbers = unpacked(value["classes"])
+    tones = np.array(
+        [[int(colour(place)[i : i + 2], 16) for i in (1, 3, 5)] for place in range(int(numbers.max()) + 1)]
+    )
+    return _image(tones[numbers].astype(np.uint8), title)
+
+
+def _image(pixels: np.ndarray, title: str) -> str:
+    from PIL import Image
+
+    shown = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    file = io.BytesIO()
+    Image.fromarray(shown).save(file, "PNG", compress_level=1)
+    data = base64.b64encode(file.getvalue()).decode()
+    return (
+        f'<figure style="margin:0"><img src="data:image/png;base64,{data}" alt="{title}" width="{SIZE}" '
+        f'style="image-rendering:pixelated;border-radius:4px;display:block">'
+        f'<figcaption style="opacity:.6;font-size:.75rem">{title}</figcaption></figure>'
+    )
+
+
+def _series(given: Sequence[Sequence[float]], said: Any) -> str:
+    """A series (T, channels), and what was given back, in one small picture."""
+    both = [np.asarray(values, dtype=np.float64) for values in (given, said) if values is not None]
+    low, high = min(float(one.min()) for one in both), max(float(one.max()) for one in both)
+    span = (high - low) or 1.0
+    drawn = []
+    for values, tone in zip(both, (TRAIN, VALIDATION), strict=False):
+        for channel in values.T[:4]:
+            apart = 260 / max(len(channel) - 1, 1)
+            points = " ".join(
+                f"{apart * place:.1f},{58 - 56 * (v - low) / span:.1f}" for place, v in enumerate(channel)
+            )
+            drawn.append(f'<polyline points="{points}" fill="none" stroke="{tone}" stroke-width="1.4"/>')
+    return drawing("".join(drawn), 260, 60, "what went in, and what was given back", "width:100%")
+
+
+def _samples(folder: Path) -> Sampled | None:
+    """What was said, read again only when there is more of it."""
+    path = folder / FILE
+    if not path.exists():
+        return None
+    key = (str(path), path.stat().st_mtime_ns, path.stat().st_size)
+    known: tuple[Any, Sampled | None] | None = st.session_state.get("samples said")
+    if known is None or known[0] != key:
+        known = (key, read_samples(folder))
+        st.session_state["samples said"] = known
+    return known[1]

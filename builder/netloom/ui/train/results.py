@@ -1,0 +1,383 @@
+"""How a run did on the rows that it never saw, and what can be taken away."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from netloom import runs, training
+from netloom.core.text import number
+from netloom.data import DataError, Example, Prepared, prepare
+from netloom.document import read
+from netloom.runs.setting_changes import changes_of
+from netloom.store import Run
+from netloom.training import Evaluation, Reference
+from netloom.ui.components.caveats import score_caveats
+from netloom.ui.components.charts import confusion_chart, residual_charts, series_chart
+from netloom.ui.components.example_panels import embedding_chart, painted, panels, samples, separation_charts, tagged
+from netloom.ui.components.image_urls import enlarged
+from netloom.ui.components.tabs import tabs
+from netloom.ui.components.words import plain
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.live import Live
+from netloom.ui.train.episodes import episodes
+
+METRICS = {
+    "exact_match": ("Exact match", "{:.1%}"),
+    "token_accuracy": ("Token accuracy", "{:.1%}"),
+    "accuracy": ("Accuracy", "{:.1%}"),
+    "balanced_accuracy": ("Balanced accuracy", "{:.1%}"),
+    "macro_f1": ("Macro F1", "{:.3f}"),
+    "loss": ("Loss", "{:.4g}"),
+    "pinball": ("Quantile loss", "{:.4g}"),
+    "coverage": ("Coverage", "{:.1%}"),
+    "rmse": ("RMSE", "{:.4g}"),
+    "mae": ("MAE", "{:.4g}"),
+    "r2": ("R²", "{:.3f}"),
+    "perplexity": ("Perplexity", "{:.2f}"),
+    "bits_per_token": ("Bits per token", "{:.3f}"),
+    "mse": ("Mean squared error", "{:.4g}"),
+    "explained": ("Explained variance", "{:.1%}"),
+    "roc_auc": ("ROC-AUC", "{:.3f}"),
+    "precision": ("Precision", "{:.1%}"),
+    "recall": ("Recall", "{:.1%}"),
+    "f1": ("F1", "{:.3f}"),
+    "threshold": ("Threshold", "{:.4g}"),
+    "dice": ("Dice", "{:.3f}"),
+    "pr_auc": ("PR-AUC", "{:.3f}"),
+    "subset_accuracy": ("Subset accuracy", "{:.1%}"),
+    "micro_f1": ("Micro F1", "{:.3f}"),
+    "mean_average_precision": ("mAP", "{:.3f}"),
+    "hamming_loss": ("Hamming loss", "{:.3f}"),
+    "knn_accuracy": ("kNN accuracy", "{:.1%}"),
+    "probe_accuracy": ("Linear probe", "{:.1%}"),
+    "input_knn_accuracy": ("kNN on the input", "{:.1%}"),
+    "chance": ("Majority class", "{:.1%}"),
+    "spread": ("Effective rank", "{:.0%}"),
+    "mrr": ("MRR", "{:.3f}"),
+    "users": ("Users", "{:.0f}"),
+    "iou": ("IoU", "{:.3f}"),
+    "entity_f1": ("Entity F1", "{:.3f}"),
+    "word_accuracy": ("Token accuracy", "{:.1%}"),
+    "entity_precision": ("Entity precision", "{:.1%}"),
+    "entity_recall": ("Entity recall", "{:.1%}"),
+    "likeness": ("Likeness", "{:.1%}"),
+    "frechet": ("Fréchet distance", "{:.2f}"),
+    "frechet_real": ("… of real ones", "{:.2f}"),
+    "taken_for_real": ("Taken for real", "{:.1%}"),
+    "return": ("Return", "{:.1f}"),
+    "return_deviation": ("Deviation", "± {:.1f}"),
+    "random_return": ("Return by chance", "{:.1f}"),
+    "length": ("Steps in an episode", "{:.1f}"),
+}
+
+
+# What measures are that few people know by their names.
+HELP = {
+    "knn_accuracy": "Each row gets the class of most of the nearest training rows, by their embeddings",
+    "probe_accuracy": "A linear classifier on the embeddings, which themselves were learned without classes",
+    "input_knn_accuracy": "The same neighbours by the inputs themselves: what the embeddings have to beat",
+    "chance": "What always naming the most frequent class gets",
+    "spread": "The share of their directions that the embeddings use; of D, near 1/D they have collapsed into one",
+}
+REFERENCE_HELP = (
+    "95% CI: the range in which the metric likely lies, given the number of test rows. The line below it is a trivial "
+    "predictor on the same rows, which a useful model has to beat."
+)
+# Measures of the first so many items of a list, which stand behind an @.
+LISTS = {"recall": "Recall", "ndcg": "NDCG", "popular_ndcg": "Popularity NDCG"}
+# Scores of a class that go from 0 to 1, and names that are too long for their columns.
+SHARES = ("precision", "recall", "f1", "average_precision", "roc_auc", "dice", "iou")
+HEADINGS = {"average_precision": "AP"}
+# Pixels of a measure: what the longest name and the longest number take.
+METRIC_WIDTH = 172
+# Of a confusion, and of the scores of each class: both fit beside the recipe on a page of 1440.
+CONFUSION_WIDTH, REPORT_WIDTH, RESIDUALS_WIDTH = 490, 440, 465
+# What pictures of a GAN are measured by; those of a decoder are not.
+LIKENESS = "likeness"
+
+
+def results(live: Live, run: Run) -> None:
+    """Test metrics, mistakes and downloads of a run that has ended."""
+    try:
+        found = runs.evaluation(live.store, run.id)
+    except training.CheckpointError as error:
+        show_error(error)
+        return
+    if found is None:
+        if run.state in ("finished", "stopped"):
+            st.caption("This run ended before it could be measured. Resume it to go on.")
+        return
+    st.markdown("### In episodes that it never met" if found.episodes else "### On the test rows")
+    _metrics(found, run)
+    score_caveats(found.caveats)
+    for change in changes_of(run):
+        st.caption(change.sentence())
+    if found.episodes:
+        _acted(live, run, found)
+        return
+    st.caption(f"{found.rows:,} rows that were used neither for training nor for choosing the best weights.")
+    tabs(
+        {
+            "In detail": lambda: _detail(found),
+            "Worst examples": lambda: _worst(live, run, found),
+            "Take away": lambda: take_away(live, run),
+        },
+        f"results {run.id}",
+    )
+
+
+def _metrics(found: Evaluation, run: Run | None = None) -> None:
+    """Metrics side by side, each with its confidence interval and with what a trivial predictor reaches.
+
+    Metrics of several outputs are shown with each output; only the loss belongs to all of them.
+    """
+    names = list(found.metrics) if found.outputs is None else ["loss"]
+    with st.container(horizontal=True, gap="small"):
+        for name in names:
+            title, text = measured(name, found.metrics[name], run)
+            with st.container(border=True, width=METRIC_WIDTH, gap=None):
+                st.metric(title, text, help=HELP.get(name))
+                if lines := _beside(found, name):
+                    st.caption("  \n".join(lines))
+    if found.reference is not None:
+        st.caption(REFERENCE_HELP)
+
+
+def _beside(found: Evaluation, name: str) -> list[str]:
+    """The interval of a metric and the reference to beat, as far as they are known."""
+    style = _titled(name.partition(" (")[0])[1].replace(".4g", ".3g")  # so that both ends fit beside each other
+    lines = []
+    if name in found.intervals:
+        low, high = found.intervals[name]
+        lines.append(f"95% CI {style.format(low)} – {style.format(high)}")
+    if found.reference is not None and name in found.reference.metrics:
+        lines.append(f"{found.reference.title}: {style.format(found.reference.metrics[name])}")
+    return lines
+
+
+def measured(name: str, value: float, run: Run | None = None) -> tuple[str, str]:
+    """What a measure is called, and its number; of one of several outputs, that output stands behind it. An accuracy
+    of tokens, say, is called as it is on the curves of its run."""
+    measure, _, part = name.partition(" (")
+    title, style = _titled(measure)
+    on_curves = str(run.summary.get("titles", {}).get(measure, "")) if run else ""
+    title = on_curves if on_curves.endswith(" accuracy") else title
+    return f"{title} ({part}" if part else title, style.format(value)
+
+
+def _titled(name: str) -> tuple[str, str]:
+    """What a measure is called, and how its number is written."""
+    if name in METRICS:
+        return METRICS[name]
+    measure, mark, length = name.partition("@")
+    return (f"{LISTS[measure]}{mark}{length}", "{:.3f}") if measure in LISTS else (name, "{:.4g}")
+
+
+def _acted(live: Live, run: Run, found: Evaluation) -> None:
+    """The episodes of an agent, and downloads."""
+    st.caption(
+        f"Means over {found.rows} episodes from beginnings that were used neither for training nor for choosing the "
+        "best weights, the best action taken every time; by chance: the same beginnings with actions drawn at random."
+    )
+    played = found.episodes or {}
+    tabs({"Episodes": lambda: episodes(played, run.id), "Take away": lambda: take_away(live, run)}, f"results {run.id}")
+
+
+def _detail(found: Evaluation, name: str = "") -> None:
+    """The charts of an evaluation; `name` tells those of several outputs apart."""
+    for part in found.outputs or ():
+        _output(found, part)
+    if found.outputs is not None:
+        return
+    if found.confusion is not None and found.report is not None:
+        # Side by side where there is room for both, else below each other.
+        with st.container(horizontal=True):
+            chart = confusion_chart(found.confusion, found.classes)
+            st.plotly_chart(chart, width=CONFUSION_WIDTH, key=f"confusion {name}")
+            _report(st.container(width=REPORT_WIDTH), found.report)
+    elif found.report is not None:
+        _report(st.container(), found.report)
+    if found.parts_report is not None:
+        _report(st.container(), found.parts_report)
+    if found.residuals is not None:
+        with st.container(horizontal=True):
+            for place, chart in enumerate(residual_charts(found.residuals["target"], found.residuals["predicted"])):
+                st.plotly_chart(chart, width=RESIDUALS_WIDTH, key=f"residuals {place} {name}")
+    if found.separation is not None:
+        separation_charts(found.separation, name)
+    if found.embedding is not None:
+        st.plotly_chart(embedding_chart(found.embedding), width="stretch", key=f"embedding {name}")
+        return
+    if found.samples:
+        samples(found.samples, judged=LIKENESS in found.metrics)
+    if found.panels:
+        panels(found.panels, found.classes)
+    if found.samples:
+        return
+    if found.confusion is None and found.residuals is None and not found.panels and found.report is None:
+        st.caption("A language model has no classes to confuse; its worst passages are in the next tab.")
+
+
+def _output(found: Evaluation, part: dict[str, Any]) -> None:
+    """How one of several outputs does by itself."""
+    st.markdown(f"#### {plain(part['name'])}")
+    st.caption(f"{part['objective']} · weight {part['weight']:g} in the loss")
+    _metrics(_of_output(found, part))
+    kept = ("metrics", "classes", "confusion", "report", "residuals", "separation")
+    _detail(Evaluation(split=found.split, rows=found.rows, **{name: part[name] for name in kept}), part["name"])
+
+
+def _of_output(found: Evaluation, part: dict[str, Any]) -> Evaluation:
+    """The metrics of one of several outputs, by their own names."""
+    reference, end = found.reference, f" ({part['name']})"
+    intervals = {name.removesuffix(end): value for name, value in found.intervals.items() if name.endswith(end)}
+    if reference is not None:
+        metrics = {name.removesuffix(end): value for name, value in reference.metrics.items() if name.endswith(end)}
+        reference = Reference(reference.title, metrics)
+    return Evaluation(found.split, found.rows, part["metrics"], reference=reference, intervals=intervals)
+
+
+def _report(place: DeltaGenerator, lines: list[dict[str, Any]]) -> None:
+    """The scores of each class."""
+    # So narrow that no column is cut off beside the confusion.
+    share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f", width=84)
+    shown = [{heading(name): value for name, value in line.items()} for line in lines]
+    number = st.column_config.NumberColumn(format="%.4g")
+    columns = {**dict.fromkeys(SHARES, share), **dict.fromkeys(("rmse", "mae", "r2"), number)}
+    columns["examples"] = st.column_config.NumberColumn(width=72)
+    place.dataframe(shown, hide_index=True, column_config={heading(name): made for name, made in columns.items()})
+
+
+def heading(name: str) -> str:
+    """What a column is called in which something is scored."""
+    return HEADINGS.get(name) or (METRICS[name][0] if name in METRICS else name.replace("_", " ").capitalize())
+
+
+def _worst(live: Live, run: Run, found: Evaluation) -> None:
+    try:
+        data = prepare(read(Path(live.store.run_folder(run.id)) / "project.json").data, live.store.home)
+    except DataError as error:
+        show_error(error)
+        return
+    if not found.worst:
+        made = "What is made out of noise has no right answer, so there are no worst examples."
+        none = "This objective has no single right answer to a row, and no worst ones."
+        st.caption(made if LIKENESS in found.metrics else none)
+        return
+    columns = st.columns(5)
+    for place, worst in enumerate(found.worst):
+        with columns[place % 5], st.container(border=True):
+            show_example(data.example(worst.row), small=True)
+            sure = f" ({worst.confidence:.0%} sure)" if worst.confidence is not None else ""
+            truth, said = plain(worst.target[:60]), plain(worst.predicted[:60])
+            # What gives back what comes in says nothing about its class: there is only how wrong it is.
+            told = f"{truth} · **{said}**" if "explained" in found.metrics else f"true **{truth}** · said **{said}**"
+            st.caption(f"Row {worst.row} · {told}{sure}")
+
+
+def show_example(example: Example, *, small: bool = False) -> None:
+    """A row of data as people see it."""
+    if example.mask is not None:
+        one, two = st.columns(2)
+        one.image(enlarged(example.image), width="stretch")
+        two.image(enlarged(painted(example.mask)), width="stretch")
+    elif len(example.images) > 1:
+        for column, image in zip(st.columns(len(example.images)), example.images.values(), strict=True):
+            column.image(enlarged(image), width="stretch")
+    elif example.image is not None:
+        st.image(enlarged(example.image), width="stretch" if small else 260)
+    elif example.tags:
+        tagged(example.tokens, example.tags)
+    elif example.text:
+        st.markdown(plain(example.text[:160] if small else example.text))
+    elif example.series is not None:
+        st.plotly_chart(
+            series_chart(example.series, small),
+            width="stretch",
+            config={"displayModeBar": False},
+            key=f"series {example.row} {small}",
+        )
+    if example.columns:
+        items = list(example.columns.items())
+        shown = items[:5] if small else items
+        st.dataframe([{"column": name, "value": _cell(value)} for name, value in shown], hide_index=True)
+
+
+def _cell(value: Any) -> str:
+    return number(value) if isinstance(value, float) else "" if value is None else str(value)
+
+
+def take_away(live: Live, run: Run) -> None:
+    """A choice of formats. Each file is compared with the app's own answers before it can be downloaded."""
+    from netloom import export
+
+    folder = Path(live.store.run_folder(run.id))
+    # What holds everything comes first, then what holds a network, then what shows it.
+    known = sorted(export.formats(), key=lambda kind: (kind.name != "bundle", kind.tolerance is None))
+    place = st.radio(
+        "Format",
+        range(len(known)),
+        format_func=lambda number: known[number].title,
+        captions=[kind.summary for kind in known],
+        key=f"format {run.id}",
+    )
+    kind = known[place]
+    button = "Prepare the zip" if kind.suffix.endswith(".zip") else "Prepare the file"
+    if st.button(button, icon=":material/folder_zip:", key=f"prepare {run.id}"):
+        st.session_state.pop("taken", None)
+        try:
+            with st.spinner("Writing it, and comparing its answers with the app's …"):
+                trained = runs.load_run(live.store, run.id)
+                report = export.export(trained, kind.name, folder / f"export{kind.suffix}")
+                file = report.path.read_bytes()
+            name = export.filename(trained, kind.name)
+            st.session_state["taken"] = (run.id, kind.name, file, name, report.verdict())
+        except (DataError, export.ExportError, OSError) as error:
+            show_error(f"The file could not be made: {error}")
+    ready = st.session_state.get("taken")
+    if ready and ready[:2] == (run.id, kind.name):
+        _, _, file, name, verdict = ready
+        whole = kind.name == "bundle"
+        st.download_button(
+            "Download source, weights and a script that predicts" if whole else f"Download {name}",
+            file,
+            name,
+            kind.media_type,
+            type="primary",
+            icon=":material/download:",
+        )
+        st.caption(plain(verdict))
+    source = (folder / "model.py").read_text()
+    with st.expander("The source that was trained"):
+        st.code(source, language="python")
+
+
+def preview(data: Prepared, rows: int = 8) -> None:
+    """A few rows of data, of as many classes as there are."""
+    columns = st.columns(4)
+    for place, row in enumerate(varied(data, rows)):
+        with columns[place % 4], st.container(border=True):
+            example = data.example(row)
+            show_example(example, small=True)
+            # Tags stand at their words, where they can be read.
+            said = "" if example.tags else f" · {plain(data.schema.target.name)}: **{plain(example.target[:80])}**"
+            st.caption(f"Row {row}{said}")
+
+
+def varied(data: Prepared, count: int) -> list[int]:
+    """The first rows, and where there are classes the first of each: people's data often lies sorted by class. Of
+    pieces of one series or text, which overlap, some from its beginning to its end."""
+    import numpy as np
+
+    if data.raw.contiguous:
+        return [int(row) for row in np.unique(np.linspace(0, len(data.target) - 1, count).round())]
+    firsts: list[int] = []
+    if data.schema.target.kind == "class":
+        firsts = sorted(np.unique(data.target.numpy(), return_index=True)[1].tolist())[:count]
+    rest = (row for row in range(min(2 * count, len(data.target))) if row not in set(firsts))
+    return sorted([*firsts, *itertools.islice(rest, count - len(firsts))])

@@ -1,0 +1,50 @@
+"""The settings of an agent, on the train page where the objective is learned by acting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from netloom.document.rl_settings import USED, Agent
+from netloom.layers import form
+from netloom.ui.components.forms import bound, refused
+from netloom.ui.shell.live import Live
+
+
+def agent(live: Live) -> None:
+    """What the project's objective reads of an agent's settings; nothing where it has none."""
+    names = USED.get(live.project.training.objective)
+    if names is None:
+        return
+    with st.expander("The agent"):
+        columns = st.columns(2)
+        for place, name in enumerate(names):
+            with columns[place % 2]:
+                _setting(live, name)
+
+
+def _setting(live: Live, name: str) -> None:
+    field = Agent.model_fields[name]
+    title, text, value = field.title or name, field.description, getattr(live.project.training.agent, name)
+    made = bound(live, f"training/agent/{name}", value, lambda new: _edit(live, name, new))
+    if isinstance(value, bool):
+        st.toggle(title, value, help=text, **made)
+        return
+    low, high = _bounds(name)
+    if isinstance(value, int):
+        st.number_input(title, int(low), int(high), value, step=1, help=text, **made)
+    else:
+        st.number_input(title, low, high, value, step=None, format="%g", help=text, **made)
+    refused(made)
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    found = next(item for item in form(Agent) if item.name == name)
+    low = float(found.minimum or 0.0)
+    return low, float(found.maximum if found.maximum is not None else 1e9)
+
+
+def _edit(live: Live, name: str, value: Any) -> dict[str, Any]:
+    settings = {**live.project.training.agent.model_dump(mode="json"), name: value}
+    return {"kind": "project", "training": {"agent": settings}}

@@ -1,0 +1,305 @@
+"""A run as it goes on: its state, what can be asked of it, and its curves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from netloom import runs, training
+from netloom.core.text import between, size
+from netloom.document import Training
+from netloom.runs import capacity
+from netloom.runs.comparison import document
+from netloom.runs.setting_changes import changes_of
+from netloom.store import Run, StoreError
+from netloom.training.objectives import Objective
+from netloom.ui.components.curves import Curves, choose_view, download, extend, sparkline
+from netloom.ui.components.curves.plot import plot
+from netloom.ui.components.tabs import tabs
+from netloom.ui.components.words import count, plain
+from netloom.ui.runs import run_actions
+from netloom.ui.shell import identity, session
+from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.shell.live import Live
+from netloom.ui.train.alerts import warned
+from netloom.ui.train.layer_statistics import layers
+from netloom.ui.train.prediction_history import saying
+
+STATES = {
+    "waiting": (":material/hourglass_top:", "Waiting"),
+    "queued": (":material/hourglass_top:", "Starting"),
+    "running": (":material/play_circle:", "Training"),
+    "paused": (":material/pause_circle:", "Paused"),
+    "stopping": (":material/stop_circle:", "Stopping"),
+    "finished": (":material/check_circle:", "Finished"),
+    "stopped": (":material/stop_circle:", "Stopped"),
+    "failed": (":material/error:", "Failed"),
+}
+
+# So long a look waits for a run's first points: less than the time between two looks.
+FIRST_S = 0.6
+MOST_CHARTS = 4
+RETURN = "Best return"
+CELLS = "display:grid;grid-template-columns:repeat(auto-fill,minmax(8.6rem,1fr));gap:.5rem 1rem;font-size:.85rem"
+NAME = "opacity:.65;font-size:.75rem;white-space:nowrap;height:1.2rem;display:flex;gap:.5rem;align-items:center"
+VALUE = "font-weight:600;font-variant-numeric:tabular-nums;white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
+
+
+@guard()
+def watch(live: Live, run_id: str, ended: str) -> None:
+    """The run as it is now, drawn again and again while it goes on. `ended` is the state that the page around it shows
+    it in, and empty while it goes on."""
+    run = runs.refresh(live.store, run_id)
+    active = run.state in runs.ACTIVE
+    if ended != ("" if active else run.state):
+        st.rerun()  # the whole page: results come up and this stops looking, or begins again
+    with st.container():  # one place for what comes and goes, so that the curves below stay where they are
+        _above(live, run, active)
+    # Where nothing was trained, or not yet, there are no curves.
+    if run.total_steps or (active and run.state != "waiting"):
+        _charts(live, run)
+
+
+def _above(live: Live, run: Run, active: bool) -> None:
+    """What stands above the curves: the state, what can be asked, how far it is, and what it has to tell."""
+    icon, word = STATES[run.state]
+    head, controls = st.columns([1, 2.4], vertical_alignment="center")
+    head.markdown(f"### {icon} {word}")
+    with controls:
+        _controls(live, run)
+    if run.state == "failed":
+        show_error(run.reason)
+    for problem in (live.problem, "" if active else _refusal(run.id)):
+        if problem:
+            show_error(problem)
+    done = run.step / run.total_steps if run.total_steps else float(not active)
+    st.progress(min(done, 1.0), _progress(run, live))
+    _facts(run)
+    failed = run.state == "failed"  # its reason says already what ended it
+    warned([one for one in run.summary.get("warnings", []) if not (failed and one["severity"] == "error")])
+
+
+def _progress(run: Run, live: Live) -> str:
+    if run.state == "waiting":
+        return f"Waiting, {capacity.place(live.store, run)}. {capacity.before(live.store, run)}"
+    if run.state == "queued":
+        return "The worker is starting"
+    if not run.total_steps and run.state == "finished":
+        return "Nothing was trained: these are the weights as they were"
+    left = ""
+    if run.state == "stopping" or (run.state == "running" and 0 < run.total_steps <= run.step):
+        left = " · measuring it"
+    elif run.state == "running" and run.summary.get("eta_s") is not None:
+        left = f" · {_left(run.summary)}"
+    return f"Epoch {run.epoch} · step {run.step:,} of {run.total_steps:,}{left}"
+
+
+def _left(facts: dict[str, Any]) -> str:
+    """How long the rest may take: a range, from how much the speed swayed lately."""
+    low, high = facts.get("eta_range_s") or (facts["eta_s"],) * 2
+    return f"{between(low, high)} left"
+
+
+def _controls(live: Live, run: Run) -> None:
+    """What can be asked of a run. By callbacks: they count even where the page is just being drawn anew."""
+    store = live.store
+    one, two, three = st.columns(3)
+    asked: dict[str, Any] = {"args": (store, run.id), "width": "stretch"}
+    if run.state in ("running", "queued"):
+        one.button("Pause", icon=":material/pause:", key="pause", on_click=runs.pause, **asked)
+    elif run.state == "paused":
+        one.button("Continue", icon=":material/play_arrow:", key="continue", on_click=runs.proceed, **asked)
+    if run.state in ("waiting", "running", "queued", "paused"):
+        two.button("Stop", icon=":material/stop:", key="stop", on_click=runs.stop, **asked)
+        if run.state != "waiting":
+            text = "Change the learning rate or its schedule"
+            with three.popover("Rate", icon=":material/speed:", help=text, width="stretch", key="rate"):
+                _change_rate(live, run)
+    elif run.state != "stopping":
+        with one:
+            _after(live, run)
+        with two:
+            _further(live, run)
+        # By its key: the one for the rate stood here and may be open, and what it offers must not come to mean this.
+        with three.popover("Delete", icon=":material/delete:", width="stretch", key="delete"):
+            if run_actions.delete(store, run):
+                session.choose(live.id)
+                st.rerun(scope="app")
+
+
+def _after(live: Live, run: Run) -> None:
+    """What most people do next with a run that has weights."""
+    if run.state == "failed" or not run.summary.get("test"):
+        return
+    if st.button(
+        "Explain", icon=":material/visibility:", key="explain", width="stretch", help="Why it answers as it does"
+    ):
+        session.choose(live.id, run.id)
+        st.switch_page("pages/explain.py")
+
+
+def _further(live: Live, run: Run) -> None:
+    """How a run that has ended goes on."""
+    if run.state in ("failed", "stopped"):
+        text = "From the last checkpoint"
+        again: dict[str, Any] = {"on_click": _resume, "args": (live, run.id), "width": "stretch", "help": text}
+        st.button("Resume", icon=":material/replay:", key="resume", **again)
+    elif run.total_steps:
+        with st.popover("Extend", icon=":material/update:", width="stretch", help="Train it for more epochs"):
+            run_actions.extend(live.store, run)
+
+
+def _resume(live: Live, run_id: str) -> None:
+    st.session_state.pop("not resumed", None)
+    try:
+        runs.resume(live.store, run_id, owner=identity.owner())
+    except (ValueError, StoreError, OSError) as error:
+        st.session_state["not resumed"] = (run_id, str(error))
+
+
+def _refusal(run_id: str) -> str:
+    """Why this tab's last attempt to resume the run failed, if it did."""
+    refused_id, sentence = st.session_state.get("not resumed", ("", ""))
+    return str(sentence) if refused_id == run_id else ""
+
+
+def _change_rate(live: Live, run: Run) -> None:
+    known = training.SCHEDULES
+    now = run.summary.get("schedule") or getattr(document(live.store, run.id), "training", Training()).schedule
+    names = list(known)
+    wanted = st.selectbox(
+        "Schedule", names, names.index(now), lambda name: known[name].title, key=f"schedule {run.id} {now}"
+    )
+    if wanted != now and st.button("Change the schedule", key=f"set schedule {run.id}"):
+        runs.set_schedule(live.store, run.id, wanted)
+        st.toast(f"The schedule is {known[wanted].title.lower()} from the next step on.")
+    typed = st.text_input("New learning rate", placeholder="0.0005", key=f"rate {run.id}")
+    if st.button("Set it", key=f"set rate {run.id}") and typed:
+        try:
+            runs.set_learning_rate(live.store, run.id, float(typed))
+            st.toast(f"The learning rate is {float(typed):g} from the next step on.")
+        except ValueError:
+            # A toast, as the next look would take away what stands on the page.
+            said = f"A learning rate is a number above 0 and at most 10, received {plain(typed[:30])}."
+            st.toast(said, icon=":material/error:")
+
+
+def _facts(run: Run) -> None:
+    facts = run.summary
+    if not facts:
+        return
+    rows_per_step = facts.get("rows_per_step", 0)
+    acts = _objective(run).acts
+    values = [("Device", str(facts.get("device", "")).upper())]
+    if run.state == "running" and facts.get("steps_per_s"):
+        unit = "steps" if acts else "examples"
+        values.append(("Throughput", f"{count(facts['steps_per_s'] * rows_per_step)} {unit}/s"))
+    if run.state in runs.ACTIVE and "cpu_share" in facts:
+        values.append(("CPU", f"{facts['cpu_share']:.0%}"))
+        values.append(("Memory", size(facts["memory_bytes"])))
+        if "gpu_memory_bytes" in facts:
+            values.append(("GPU memory", size(facts["gpu_memory_bytes"])))
+    if facts.get("best"):
+        epoch = f" (epoch {facts['best']['epoch'] + 1})" if run.total_steps else ""
+        value = facts["best"]["loss"]
+        name = _best_of(run, facts["best"].get("measure", "loss"))
+        values.append((name, f"{-value if name == RETURN else value:.4g}{epoch}"))
+    if facts.get("learning_rate") and run.total_steps:
+        chosen, rate = facts["learning_rate"], facts.get("rate")
+        now = f" · now {rate:.3g}" if run.state in runs.ACTIVE and rate not in (None, chosen) else ""
+        values.append(("Learning rate", f"{chosen:g}{now}"))
+    for sentence in facts.get("notes", []):  # on how it is carried out, such as whether it was compiled
+        st.caption(plain(sentence))
+    speeds = facts.get("speeds", [])
+    drawn = sparkline(speeds, "How the speed swayed") if run.state in runs.ACTIVE and len(speeds) > 2 else ""
+    st.html(_cells(values, {"Throughput": drawn}))
+
+
+def _best_of(run: Run, measure: str) -> str:
+    """What is best, as far as there is room for its name."""
+    objective = _objective(run)
+    if measure == "loss":
+        if objective.acts:
+            return RETURN
+        if not objective.in_turns:
+            return "Best validation loss"
+    title = (run.summary.get("titles") or objective.metrics).get(measure, measure)
+    return f"Best {title}"
+
+
+def _cells(values: Sequence[tuple[str, str]], beside: Mapping[str, str]) -> str:
+    """Facts side by side, each under its name, in places that stay the same however long a number is. What stands
+    `beside` a name is a picture."""
+    cells = [
+        f'<div><div style="{NAME}">{escape(name)} {beside.get(name, "")}</div>'
+        f'<div style="{VALUE}">{escape(value)}</div></div>'
+        for name, value in values
+    ]
+    return f'<div style="{CELLS}">{"".join(cells)}</div>'
+
+
+def _charts(live: Live, run: Run) -> None:
+    """The curves first; what goes on in the layers, and what the network says, where somebody asks for it."""
+    folder = Path(live.store.run_folder(run.id))
+    per_epoch = run.summary.get("steps_per_epoch") or 1
+    shown: dict[str, Callable[[], None]] = {
+        "Curves": lambda: _curves(live, run, per_epoch),
+        "Layers": lambda: layers(folder, run.id, per_epoch),
+    }
+    if _objective(run).says:
+        shown["Predictions"] = lambda: saying(folder, run.id)
+    tabs(shown, f"watched {run.id}")
+
+
+def _objective(run: Run) -> Objective:
+    return training.OBJECTIVES.get(run.summary.get("objective", ""), training.OBJECTIVES["classification"])
+
+
+def _curves(live: Live, run: Run, per_epoch: int) -> None:
+    found = _points(live, run)
+    if not found and run.state in ("queued", "running"):
+        found, run = _first(live, run)
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        view = choose_view(run.id)
+        download(found, run.id)
+    measures, scale = _measures(run, found), _objective(run).scale
+    if scale and any(name.startswith("mae") for name, _ in measures):
+        frozen = document(live.store, run.id)
+        plain_target = frozen is not None and frozen.data.prepare != "standardize"
+        st.caption("Curves and measures are of the target in its own unit." if plain_target else scale)
+    said = "The first points appear in a moment." if run.state in runs.ACTIVE else "It ended before its first points."
+    plot(found, f"{run.id} {run.started_at}", measures, per_epoch, view, said, changes_of(run))
+
+
+def _measures(run: Run, found: Curves) -> list[tuple[str, str]]:
+    """What has a chart (name, title). Until something was measured it is what will be, so that no chart moves later."""
+    titles = list((run.summary.get("titles") or _objective(run).metrics).items())
+    if any(split == "validation" for split, _ in found):
+        measured = {name for _, name in found}
+        titles = [(name, title) for name, title in titles if name in measured] or titles
+    return titles[:MOST_CHARTS]
+
+
+def _first(live: Live, run: Run) -> tuple[Curves, Run]:
+    """The first points, waited for a moment, so that they are drawn as they come and not with the next look."""
+    until, found = time.monotonic() + FIRST_S, Curves()
+    while not found and time.monotonic() < until:
+        time.sleep(0.05)
+        found = _points(live, run)
+    return found, live.store.run(run.id)
+
+
+def _points(live: Live, run: Run) -> Curves:
+    """The curves of a run; only new points are read, but all of them after a resume, which may have taken some back."""
+    key = (run.id, str(run.started_at))
+    cached: tuple[Any, Curves, int] | None = st.session_state.get("points")
+    known, last = (cached[1], cached[2]) if cached is not None and cached[0] == key else ({}, 0)
+    new = live.store.points(run.id, last)
+    extend(known, new)
+    st.session_state["points"] = (key, known, new.last)
+    return known

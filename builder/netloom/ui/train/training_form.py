@@ -1,0 +1,131 @@
+"""How to train: the settings of the train page, and the buttons that start a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from netloom import runs
+from netloom.compile import CompileError
+from netloom.core.text import size
+from netloom.data import DataError
+from netloom.document import Project
+from netloom.document.optimizer_settings import OPTIMIZERS
+from netloom.store import StoreError
+from netloom.training import OBJECTIVES, StartError
+from netloom.training.preflight import misfits
+from netloom.ui.components.backend_picker import workers
+from netloom.ui.components.caveats import data_caveats
+from netloom.ui.components.forms import choose_data
+from netloom.ui.components.settings import choose, field
+from netloom.ui.components.words import count
+from netloom.ui.data.augmentation import augmented
+from netloom.ui.data.preparation import preparation
+from netloom.ui.shell import identity, session
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.live import Live
+from netloom.ui.train.advanced_settings import advanced
+from netloom.ui.train.initialization import fits, start_from
+from netloom.ui.train.loss_form import aims
+from netloom.ui.train.lr_finder import finding
+from netloom.ui.train.rl_form import agent
+from netloom.validation import Analysis
+
+EVALUATE = "Measure the weights as they are on the test rows, without training"
+
+
+def recipe(live: Live) -> None:
+    """Everything that is chosen before a run, and what it will cost."""
+    with st.container(border=True):
+        choose_data(live, "training/data")
+        preparation(live)
+        data_caveats(live, "train")
+        choose(live, "objective", {name: found.title for name, found in OBJECTIVES.items()}, renews=True)
+        start_from(live)
+        chosen = OPTIMIZERS[live.project.training.optimizer]
+        text = f"{chosen.help}. Its learning rate is usually about {chosen.rate:g}"
+        choose(live, "optimizer", {name: item.title for name, item in OPTIMIZERS.items()}, renews=True, help=text)
+        one, two = st.columns(2)
+        with one:
+            field(live, "epochs")
+        with two:
+            field(live, "batch_size")
+        field(live, "learning_rate", step=0.0005)
+        agent(live)
+        aims(live)
+    analysis = live.analysis()
+    _estimate(live, analysis)
+    _start(live, analysis)
+    if live.project.data.dataset and not live.data_problem():
+        data = live.schema()
+        if data:
+            acts = data.target.kind == "action"
+            said = "It learns from what it does; the rows only show what it sees." if acts else (
+                "the test rows are never trained on.")  # fmt: skip
+            st.caption(f"{data.rows:,} rows · {said}")
+            augmented(live)
+    finding(live)
+    advanced(live)
+
+
+def _estimate(live: Live, analysis: Analysis) -> None:
+    totals = analysis.totals
+    problem = live.data_problem()
+    if problem:
+        show_error(problem)
+    for issue in analysis.errors[:6]:
+        show_error(issue.message)
+        if issue.fix and st.button(issue.fix.title, key=f"fix {issue.code} {issue.node} {issue.port}"):
+            live.apply(issue.fix.edit)
+            st.rerun()
+    for sentence in _misfits(live):
+        show_error(sentence)
+    if not analysis.errors:
+        st.caption(
+            f"{totals.trainable:,} parameters to train · {count(totals.flops)} FLOPs per example · "
+            f"about {size(totals.memory_bytes)} of memory"
+        )
+
+
+def _misfits(live: Live) -> list[str]:
+    """What of the recipe does not fit the objective, the data or the device."""
+    training = live.project.training
+    objective = OBJECTIVES.get(training.objective)
+    if objective is None or objective.acts or live.data_problem():
+        return []
+    device = "cuda" if training.device == "cuda" or (training.device == "auto" and _has_gpu()) else "cpu"
+    nodes = live.project.main_network.nodes
+    known = [f"{path}." for path in training.layer_rates if path.partition(".")[0] in nodes]
+    found = live.schema()
+    told = objective.described(training, found) if found is not None else objective
+    return misfits(training, told, found, known or ["none"], device)
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _start(live: Live, analysis: Analysis) -> None:
+    data = bool(live.project.data.dataset) and not live.data_problem()
+    ready = fits(live, analysis) and not analysis.errors and data and not _misfits(live)
+    made: dict[str, Any] = {"width": "stretch", "disabled": not ready}
+    if st.button("Start training", type="primary", icon=":material/play_arrow:", **made):
+        _begin(live, live.project)
+    if live.project.training.start and st.button("Evaluate only", icon=":material/speed:", help=EVALUATE, **made):
+        training = live.project.training.model_copy(update={"epochs": 0})
+        _begin(live, live.project.model_copy(update={"training": training}))
+    if not live.project.data.dataset:
+        st.info("Choose data first.")
+
+
+def _begin(live: Live, project: Project) -> None:
+    try:
+        run_id = runs.start(live.store, live.id, project, workers=workers(), owner=identity.owner())
+    except (CompileError, DataError, StoreError, StartError, OSError) as error:
+        show_error(error)
+    else:
+        session.choose(live.id, run_id)
+        st.rerun()

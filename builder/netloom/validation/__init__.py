@@ -1,0 +1,22 @@
+"""Validation: what is wrong with a project, what every tensor's shape is, and what training would cost."""
+
+from netloom.validation.analysis import Analysis, analyse, unknown, validate
+from netloom.validation.context import Context, NodeFacts, Totals
+from netloom.validation.graph_views import digraph, execution_order
+from netloom.validation.grouping import with_shapes
+from netloom.validation.issue import Fix, Issue
+
+__all__ = [
+    "Analysis",
+    "Context",
+    "Fix",
+    "Issue",
+    "NodeFacts",
+    "Totals",
+    "analyse",
+    "digraph",
+    "execution_order",
+    "unknown",
+    "validate",
+    "with_shapes",
+]

@@ -1,0 +1,357 @@
+"""One network as it is used in one place: its layers, what flows along its edges, and its sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from netloom.document import Edge, Network, Project
+from netloom.document.expression import Number
+from netloom.layers import Layer, ParameterError, TensorSpec, asks_for_size, label, parse
+from netloom.layers.io import Input, Output
+from netloom.layers.subnetwork import Subnetwork, interface
+from netloom.validation.faults import fault
+from netloom.validation.graph_views import cyclic, digraph, execution_order
+from netloom.validation.issue import Issue
+from netloom.validation.measure import Measured, measure
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from netloom.data import Schema
+
+# Weights, their gradients and Adam's two moments, four bytes each.
+BYTES_PER_WEIGHT = 4
+BYTES_PER_TRAINED_WEIGHT = 16
+# In how many different ways the networks of a project may be used; each is measured.
+MAX_USES = 500
+# How deep they may stand in each other: each is measured within the one around it, on one stack with all of a page.
+MAX_DEPTH = 100
+# Counts stop here, the largest that PyTorch, a database and a float can all hold: repetitions multiply without end.
+MOST = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """One node's outputs by port; its parameters, less those that it shares, and which of them are trained.
+
+    FLOPs, and bytes kept for the backward pass, are per example.
+    """
+
+    outputs: dict[str, TensorSpec]
+    parameters: int
+    trainable: int
+    flops: int
+    activation_bytes: int
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over a network. FLOPs are of one example's forward pass; memory is for training at the batch size."""
+
+    layers: int = 0
+    parameters: int = 0
+    trainable: int = 0
+    flops: int = 0
+    activation_bytes: int = 0
+    memory_bytes: int = 0
+
+
+@dataclass(eq=False, repr=False)
+class Context:
+    """A network as the rules see it.
+
+    `values` are those of its parameters, `given` is what comes in at its Inputs by node, where another network says so,
+    `around` are the networks that it stands in, from the outermost. `faults` are what Netloom itself failed at;
+    `before` is this network as it was last looked at, from which comes what could not be found out now.
+    """
+
+    project: Project
+    name: str
+    schema: Schema | None
+    family: Family
+    values: Mapping[str, Number]
+    given: Mapping[str, TensorSpec] = field(default_factory=dict)
+    around: tuple[str, ...] = ()
+    layers: dict[str, Layer] = field(default_factory=dict)
+    parameter_errors: dict[str, str] = field(default_factory=dict)
+    measured: dict[str, Measured] = field(default_factory=dict)
+    inner: dict[str, Context] = field(default_factory=dict)
+    before: Context | None = None
+    faults: list[Issue] = field(default_factory=list)
+
+    @property
+    def network(self) -> Network:
+        return self.project.networks[self.name]
+
+    @cached_property
+    def graph(self) -> nx.DiGraph[str]:
+        return digraph(self.network)
+
+    @cached_property
+    def circling(self) -> set[str]:
+        """The nodes that feed themselves."""
+        return cyclic(self.graph)
+
+    @cached_property
+    def order(self) -> list[str]:
+        return execution_order(self.graph, self.circling)
+
+    @cached_property
+    def _all(self) -> list[str]:
+        known = set(self.order)
+        return [*self.order, *(node for node in self.network.nodes if node not in known)]
+
+    @cached_property
+    def incoming(self) -> dict[str, dict[str, Edge]]:
+        """The edge at each connected input port, by node."""
+        table: dict[str, dict[str, Edge]] = {node: {} for node in self.network.nodes}
+        for edge in self.network.edges:
+            table[edge.target_node][edge.target_port] = edge
+        return table
+
+    @cached_property
+    def nodes(self) -> dict[str, NodeFacts]:
+        """The facts of each node whose inputs are known."""
+        found: dict[str, NodeFacts] = {}
+        for key, measured in self.measured.items():
+            if measured.refusal is None:
+                try:
+                    found[key] = self._facts(key, measured)
+                except Exception as error:
+                    self.fail(error, f"count the weights of {self.label(key)}", key)
+        return found
+
+    @cached_property
+    def totals(self) -> Totals:
+        try:
+            return self._totals()
+        except Exception as error:
+            self.fail(error, f"add up what {self.name} takes")
+            return self.before.totals if self.before else Totals()
+
+    def _totals(self) -> Totals:
+        nodes = self.nodes
+        parameters = sum(facts.parameters for facts in nodes.values())
+        trainable = sum(facts.trainable for facts in nodes.values())
+        inputs = [facts.outputs["out"] for key, facts in nodes.items() if isinstance(self.layers.get(key), Input)]
+        kept = sum(facts.activation_bytes for facts in nodes.values())
+        weights = (parameters - trainable) * BYTES_PER_WEIGHT + trainable * BYTES_PER_TRAINED_WEIGHT
+        return Totals(
+            layers=bounded(sum(self._layers(key) for key in self.layers)),
+            parameters=bounded(parameters),
+            trainable=bounded(trainable),
+            flops=bounded(sum(facts.flops for facts in nodes.values())),
+            activation_bytes=bounded(kept),
+            memory_bytes=bounded(weights + self.project.training.batch_size * (kept + sum(map(_bytes, inputs)))),
+        )
+
+    def of_type(self, layer_class: type[Layer]) -> list[str]:
+        """The nodes of a type, in order of execution, then the rest."""
+        return [node for node in self._all if isinstance(self.layers.get(node), layer_class)]
+
+    def spec(self, edge: Edge) -> TensorSpec | None:
+        """What flows along an edge, where that is known."""
+        measured = self.measured.get(edge.source_node)
+        return measured.outputs.get(edge.source_port) if measured else None
+
+    def specs(self, node: str) -> dict[str, TensorSpec]:
+        """What flows into each port of a node, where that is known."""
+        found = {port: self.spec(edge) for port, edge in self.incoming[node].items()}
+        return {port: spec for port, spec in found.items() if spec is not None}
+
+    def answer(self, output: str) -> TensorSpec | None:
+        """What an Output node receives, where that is known."""
+        edge = self.incoming[output].get("in")
+        return self.spec(edge) if edge else None
+
+    def tied(self, node: str) -> int:
+        """How many of a node's parameters are those of the node with which it shares."""
+        other = self.network.nodes[node].shares
+        mine, theirs = self.measured.get(node), self.measured.get(other or "")
+        if mine is None or theirs is None or other == node:
+            return 0
+        known = dict(theirs.weights)
+        return sum(_count(shape) for name, shape in mine.weights if known.get(name) == shape)
+
+    def label(self, node: str) -> str:
+        """How messages name a node: its title, or else what it is and its id; and its network, where it is not main."""
+        found = label(self.network.nodes[node])
+        return found if self.name == self.project.main else f"{found} in {self.name}"
+
+    def issue(self, code: str, message: str, node: str | None = None, **rest: object) -> Issue:
+        values: dict[str, object] = {"severity": "error", **rest}
+        return Issue(code=code, message=message, network=self.name, node=node, **values)  # type: ignore[arg-type]
+
+    def fail(self, error: Exception, doing: str, node: str | None = None) -> None:
+        """Note what Netloom itself failed at."""
+        self.faults.append(fault(error, doing, self.name, node))
+
+    def look(self) -> None:
+        """Read and measure every node. One that Netloom fails at is taken as it was before."""
+        for key in self.network.nodes:
+            try:
+                self._parse(key)
+            except Exception as error:
+                self._keep(error, "read", key)
+        for key in self.order:
+            try:
+                self._measure(key)
+            except Exception as error:
+                self._keep(error, "measure", key)
+
+    def _keep(self, error: Exception, doing: str, key: str) -> None:
+        self.fail(error, f"{doing} {self.label(key)}", key)
+        before = self.before
+        if before is None or key not in before.layers or before.network.nodes[key].type != self.network.nodes[key].type:
+            return
+        self.layers.setdefault(key, before.layers[key])
+        if key in before.measured and before.measured[key].refusal is None:
+            self.measured[key] = before.measured[key]
+
+    def _parse(self, key: str, specs: dict[str, TensorSpec] | None = None) -> None:
+        node = self.network.nodes[key]
+        first = next(iter(specs.values()), None) if specs else None
+        try:
+            layer = parse(node, self.values, first.size if first else None)
+        except ParameterError as error:
+            self.parameter_errors[key] = str(error)
+            self.layers.pop(key, None)
+            return
+        if isinstance(layer, Subnetwork) and layer.network in self.project.networks:
+            layer = layer.looking(interface(self.project.networks[layer.network]))
+        self.layers[key] = layer
+
+    def _measure(self, key: str) -> None:
+        layer = self.layers.get(key)
+        if layer is None:
+            return
+        if isinstance(layer, Input):
+            self.measured[key] = Measured({"out": self.given.get(key, layer.spec())})
+            return
+        specs = self._arriving(key, layer)
+        if specs is not None and asks_for_size(self.network.nodes[key]):
+            self._parse(key, specs)
+            layer = self.layers.get(key)
+            # By its parameters a layer may have other ports now.
+            specs = self._arriving(key, layer) if layer else None
+        if specs is None:
+            return
+        if isinstance(layer, Subnetwork):
+            self.measured[key] = self._measure_inside(key, layer, specs)
+        elif isinstance(layer, Output):
+            self.measured[key] = Measured()
+        elif layer is not None:
+            self.measured[key] = measure(layer, tuple(specs.items()))
+
+    def _arriving(self, key: str, layer: Layer) -> dict[str, TensorSpec] | None:
+        """What flows into each port that a layer has, or None where something is missing or does not fit."""
+        specs, ports = self.specs(key), layer.inputs()
+        if any(port.name not in specs or not fits(specs[port.name], port.kinds) for port in ports):
+            return None
+        return {port.name: specs[port.name] for port in ports}
+
+    def _measure_inside(self, key: str, layer: Subnetwork, specs: dict[str, TensorSpec]) -> Measured:
+        """What the network does for which a node stands."""
+        if layer.network not in self.project.networks or layer.network in (*self.around, self.name):
+            return Measured()  # see netloom.validation.rules.networks
+        if len(self.around) >= MAX_DEPTH:
+            return Measured(refusal=f"networks stand in each other more than {MAX_DEPTH} deep", code="depth")
+        given = {node: specs[port] for port, node in layer.looks.inputs}
+        inner = self.family.use(layer.network, layer.values, given, (*self.around, self.name))
+        if inner is None:
+            return Measured(refusal=f"the networks of this project are used in more than {MAX_USES} different ways")
+        self.inner[key] = inner
+        outputs = {port: inner.answer(node) for port, node in layer.looks.outputs}
+        known = {port: spec for port, spec in outputs.items() if spec is not None}
+        if len(known) < len(outputs):
+            return Measured()  # its own issues say why
+        first = next(iter(specs.values()), None)
+        if layer.repeat > 1 and next(iter(known.values()), None) != first:
+            gives = ", ".join(str(spec) if first is None else spec.beside(first) for spec in known.values())
+            return Measured(refusal=f"repeated, it must give what it takes, but it gives {gives}", code="repeat")
+        times, inside = layer.repeat, inner.totals
+        copies = 1 if layer.shared else times
+        return Measured(
+            known,
+            bounded(inside.parameters * copies),
+            bounded(inside.flops * times),
+            bounded(inside.activation_bytes * times),
+            frozen=bounded((inside.parameters - inside.trainable) * copies),
+            weights=(((layer.network, layer.repeat, layer.shared, id(inner)), (bounded(inside.parameters * copies),)),),
+        )
+
+    def _facts(self, key: str, found: Measured) -> NodeFacts:
+        own = found.parameters - self.tied(key)
+        trainable = 0 if self.network.nodes[key].frozen else max(own - found.frozen, 0)
+        return NodeFacts(found.outputs, own, trainable, found.flops, found.activation_bytes)
+
+    def _layers(self, key: str) -> int:
+        layer = self.layers[key]
+        if isinstance(layer, Subnetwork):
+            return bounded(self.inner[key].totals.layers * layer.repeat) if key in self.inner else 1
+        return int(not isinstance(layer, (Input, Output)))
+
+
+class Family:
+    """The networks of a project in each way in which they are used, each looked at once."""
+
+    def __init__(self, project: Project, schema: Schema | None, before: Mapping[str, Context] | None = None) -> None:
+        self.project, self.schema, self.before = project, schema, before or {}
+        self._uses: dict[object, Context] = {}
+
+    @property
+    def contexts(self) -> list[Context]:
+        """All that were looked at, each after those that stand in it."""
+        return list(self._uses.values())
+
+    def settle(self) -> list[Issue]:
+        """Work out all that is asked for later, and let go of what was before. Returns what Netloom failed at."""
+        self.before = {}
+        for context in self.contexts:
+            _ = context.totals
+            context.before = None
+        return [issue for context in self.contexts for issue in context.faults]
+
+    def use(
+        self,
+        name: str,
+        values: Mapping[str, Number] | None = None,
+        given: Mapping[str, TensorSpec] | None = None,
+        around: tuple[str, ...] = (),
+    ) -> Context | None:
+        """A network with these values of its parameters and these tensors coming in; None where there are too many."""
+        network = self.project.networks[name]
+        own = {key: (values or {}).get(key, default) for key, default in network.parameters.items()}
+        key = (name, tuple(own.items()), tuple((given or {}).items()))
+        if key not in self._uses:
+            if len(self._uses) >= MAX_USES:
+                return None
+            before = self.before.get(name)
+            context = Context(self.project, name, self.schema, self, own, given or {}, around, before=before)
+            context.look()
+            self._uses[key] = context
+        return self._uses[key]
+
+
+def bounded(count: int) -> int:
+    """A count, or the most that is counted to."""
+    return min(count, MOST)
+
+
+def fits(spec: TensorSpec, kinds: Iterable[str]) -> bool:
+    """Whether a port of these kinds takes a tensor."""
+    return "any" in kinds or spec.kind in kinds
+
+
+def _bytes(spec: TensorSpec) -> int:
+    return bounded((8 if spec.dtype == "int" else 4) * _count(tuple(length or 1 for length in spec.shape[1:])))
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    total = 1
+    for length in shape:
+        total *= length
+    return total

@@ -1,0 +1,28 @@
+"""What Netloom itself fails at, as an issue like any other: one layer or rule that fails takes nothing else away."""
+
+from __future__ import annotations
+
+import traceback
+
+from netloom.core.text import plain
+from netloom.validation.issue import Issue, Severity
+
+CODE = "internal"
+MAX_DETAIL = 20_000
+
+
+def fault(
+    error: BaseException, doing: str, network: str, node: str | None = None, severity: Severity = "error"
+) -> Issue:
+    """The issue for an exception that nobody expected; `doing` says at what, such as "measure Linear (linear_1)"."""
+    text = plain(str(error))[:200].rstrip(". ")
+    cause = type(error).__name__ + (f": {text}" if text else "")
+    return Issue(
+        code=CODE,
+        severity=severity,
+        message=f"Netloom itself failed to {doing} ({cause}). What was known before is shown. Please report this"
+        f"{'; another layer or other parameters may help meanwhile' if node else ''}.",
+        network=network,
+        node=node,
+        detail="".join(traceback.format_exception(error))[-MAX_DETAIL:],
+    )

@@ -1,0 +1,45 @@
+"""Inputs and the fields of the data that they read, or could."""
+
+from __future__ import annotations
+
+from netloom.data import Schema
+from netloom.document import Edit, Project
+from netloom.layers import ParameterError, parse
+from netloom.layers.io import Input
+
+
+def field_edits(project: Project, schema: Schema | None) -> list[Edit]:
+    """Edits by which each Input of the main network without a field reads the one that has its kind and shape.
+
+    Where none has, or several have, there is no edit: then people are asked.
+    """
+    edits: list[Edit] = []
+    if schema is None:
+        return edits
+    names = {field.name: field.parameters() for field in schema.inputs}
+    for key in project.main_network.order("Input"):
+        try:
+            layer = parse(project.main_network.nodes[key])
+        except ParameterError:
+            continue  # the check says what is wrong with it
+        if not isinstance(layer, Input) or layer.field:
+            continue
+        fits = [name for name, wanted in names.items() if layer.model_dump(mode="json") | {"field": name} == wanted]
+        if len(fits) == 1:
+            edits.append({"kind": "set", "network": project.main, "node": key, "params": {"field": fits[0]}})
+            del names[fits[0]]
+    return edits
+
+
+def reading_edits(project: Project, schema: Schema) -> list[Edit]:
+    """Edits by which each Input of the main network that reads a field of the data takes the shape it has now."""
+    wanted = {field.name: field.parameters() for field in schema.inputs}
+    edits: list[Edit] = []
+    for key, node in project.main_network.nodes.items():
+        field = node.params.get("field")
+        if node.type != "Input" or not isinstance(field, str) or field not in wanted:
+            continue
+        params = {name: value for name, value in wanted[field].items() if node.params.get(name) != value}
+        if params:
+            edits.append({"kind": "set", "network": project.main, "node": key, "params": params})
+    return edits

@@ -1,0 +1,57 @@
+"""Edits that mend: insert a layer in an edge, set a parameter, take something away."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from netloom.document import Edge, Network
+from netloom.layers import registry
+from netloom.validation.issue import Fix
+
+# How far apart the canvas places nodes, in its pixels.
+STEP = 110.0
+
+
+def free_id(network: Network, layer_type: str) -> str:
+    """The first id of the form conv2d_1 that is not in use."""
+    base = layer_type.lower()
+    names = (f"{base}_{number}" for number in count(1))
+    return next(name for name in names if name not in network.nodes and name not in network.notes)
+
+
+def insert(name: str, network: Network, edge: Edge, layer_type: str, params: dict[str, Any]) -> Fix:
+    """Put a layer of one input and one output in an edge, where its target stood; what lies below moves down."""
+    target = network.nodes[edge.target_node]
+    node_id = free_id(network, layer_type)
+    below = {key: [node.at[0], node.at[1] + STEP] for key, node in network.nodes.items() if node.at[1] >= target.at[1]}
+    edits: list[dict[str, Any]] = [
+        {"kind": "add", "nodes": [{"id": node_id, "type": layer_type, "params": params, "at": list(target.at)}]},
+        {"kind": "connect", "source": edge.source, "target": node_id},
+        {"kind": "connect", "source": node_id, "target": edge.target},
+        {"kind": "move", "at": below},
+    ]
+    return Fix(f"Insert {registry()[layer_type].title}", _batch(name, edits))
+
+
+def set_params(name: str, node: str, params: dict[str, Any], title: str) -> Fix:
+    return Fix(title, {"kind": "set", "network": name, "node": node, "params": params})
+
+
+def remove(name: str, nodes: list[str], edges: list[str], title: str) -> Fix:
+    return Fix(title, {"kind": "remove", "network": name, "nodes": nodes, "edges": edges})
+
+
+def append(name: str, network: Network, source: str, layer_type: str, params: dict[str, Any]) -> Fix:
+    """Put a layer behind a port that nothing reads yet."""
+    at = network.nodes[source.partition(".")[0]].at
+    node_id = free_id(network, layer_type)
+    edits: list[dict[str, Any]] = [
+        {"kind": "add", "nodes": [{"id": node_id, "type": layer_type, "params": params, "at": [at[0], at[1] + STEP]}]},
+        {"kind": "connect", "source": source, "target": node_id},
+    ]
+    return Fix(f"Add {registry()[layer_type].title}", _batch(name, edits))
+
+
+def _batch(name: str, edits: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"kind": "batch", "edits": [{**edit, "network": name} for edit in edits]}

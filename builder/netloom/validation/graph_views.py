@@ -1,0 +1,46 @@
+"""A network as a networkx graph, and its nodes in the order in which they are carried out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netloom.core.text import natural
+from netloom.document import Network
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+def digraph(network: Network) -> nx.DiGraph[str]:
+    """The nodes and which feeds which."""
+    import networkx as nx
+
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(network.nodes)
+    graph.add_edges_from((edge.source_node, edge.target_node) for edge in network.edges)
+    return graph
+
+
+def cyclic(graph: nx.DiGraph[str]) -> set[str]:
+    """The nodes that feed themselves, directly or through others."""
+    import networkx as nx
+
+    found = {node for part in nx.strongly_connected_components(graph) if len(part) > 1 for node in part}
+    return found | {node for node in graph if graph.has_edge(node, node)}
+
+
+def execution_order(graph: nx.DiGraph[str], circling: set[str] | None = None) -> list[str]:
+    """Every node after those that feed it, the same for equal graphs, without nodes on a cycle or behind one.
+
+    `circling`, the nodes on a cycle, saves the time to find them, if they are at hand.
+    """
+    import networkx as nx
+
+    behind = set(cyclic(graph) if circling is None else circling)
+    waiting = list(behind)
+    while waiting:
+        new = set(graph.successors(waiting.pop())) - behind
+        behind |= new
+        waiting += new
+    free = graph.subgraph([node for node in graph if node not in behind]) if behind else graph
+    return list(nx.lexicographical_topological_sort(free, key=natural))

@@ -1,0 +1,51 @@
+"""What is wrong with a project, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Severity = Literal["error", "warning", "hint"]
+_ORDER = {"error": 0, "warning": 1, "hint": 2}
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A mend that one click applies: what the button says, and the edit (see netloom.document.edits)."""
+
+    title: str
+    edit: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One finding. `node` and `port` say where; both are None where it concerns the whole network.
+
+    `detail` is for the log: the traceback, where Netloom itself failed (see netloom.validation.faults).
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    network: str = "main"
+    node: str | None = None
+    port: str | None = None
+    fix: Fix | None = None
+    detail: str = field(default="", compare=False, repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        fix = {"title": self.fix.title, "edit": self.fix.edit} if self.fix else None
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "network": self.network,
+            "node": self.node,
+            "port": self.port,
+            "fix": fix,
+        }
+
+
+def order(issues: list[Issue]) -> list[Issue]:
+    """Errors first, then warnings, then hints; otherwise as they were found."""
+    return sorted(issues, key=lambda issue: _ORDER[issue.severity])

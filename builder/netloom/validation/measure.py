@@ -1,0 +1,192 @@
+"""One layer on meta tensors: shapes, parameters, FLOPs and memory come from PyTorch, before a byte is allocated."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from netloom.layers import Layer, TensorSpec
+from netloom.layers.code import explained
+from netloom.validation.dynamo_bypass import spare, spare_the_compiler
+
+if TYPE_CHECKING:
+    import torch
+
+
+# The parameters of a layer: what each is called, and its shape.
+Weights = tuple[tuple[object, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a layer does to inputs of given shapes.
+
+    `flops` and `activation_bytes` are per example: multiplications and additions of one forward pass, and what training
+    keeps for the backward pass. `refusal` is why PyTorch would not carry it out. `frozen` parameters are not trained.
+    """
+
+    outputs: dict[str, TensorSpec] = field(default_factory=dict)
+    parameters: int = 0
+    flops: int = 0
+    activation_bytes: int = 0
+    refusal: str | None = None
+    code: str = "shape"
+    frozen: int = 0
+    weights: Weights = ()
+
+
+# What PyTorch raises where it refuses what comes in.
+_REFUSALS_RAISED = (ValueError, TypeError, RuntimeError, IndexError, OverflowError, NotImplementedError)
+
+Specs = tuple[tuple[str, TensorSpec], ...]
+
+
+@lru_cache(maxsize=16_384)
+def measure(layer: Layer, specs: Specs) -> Measured:
+    """Run `layer` on meta tensors with batches of two and of three; what differs between them is the batch axis."""
+    try:
+        module = _module(layer, dict(specs))
+        two, three = _run(module, layer, specs, 2), _run(module, layer, specs, 3)
+    except (Exception, SystemExit) as error:
+        if layer.own_code:
+            return Measured(refusal=explained(error))
+        if isinstance(error, SystemExit):
+            raise RuntimeError("it ends the process") from error
+        if isinstance(error, RecursionError) or not isinstance(error, _REFUSALS_RAISED):
+            raise
+        return Measured(refusal=_translate(str(error)))
+    weights = tuple((name, tuple(parameter.shape)) for name, parameter in module.named_parameters())
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    outputs: dict[str, TensorSpec] = {}
+    for port, first, second, dtype in zip(layer.outputs(), two.shapes, three.shapes, two.dtypes, strict=True):
+        if first[1:] != second[1:] or first[:1] != (2,) or second[:1] != (3,):
+            return Measured(
+                parameters=parameters,
+                refusal=f"it mixes the examples of a batch: for 2 examples it gives {first}, for 3 {second}",
+                code="batch_axis",
+            )
+        outputs[port.name] = TensorSpec((None, *first[1:]), dtype)
+    flops, memory = three.flops - two.flops, three.activation_bytes - two.activation_bytes
+    return Measured(outputs, parameters, flops, memory, weights=weights)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    shapes: list[tuple[int, ...]]
+    dtypes: list[Literal["float", "int"]]
+    flops: int
+    activation_bytes: int
+
+
+def _module(layer: Layer, specs: dict[str, TensorSpec]) -> Any:
+    import torch
+
+    spare_the_compiler()
+    call = layer.build(specs)
+    with torch.device("meta"):
+        return call.build()
+
+
+def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
+    import torch
+
+    inputs = [_tensor(spec, batch) for _, spec in specs]
+    kept: dict[int, torch.Tensor] = {}
+    known = {_storage(tensor) for tensor in (*inputs, *module.parameters(), *module.buffers())}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if _storage(tensor) not in known:
+            kept[_storage(tensor)] = tensor
+        return tensor
+
+    counter = _counter()()
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), counter:
+        result = module(*inputs)
+    outputs = result if isinstance(result, tuple) else (result,)
+    if len(outputs) != len(layer.outputs()) or not all(isinstance(tensor, torch.Tensor) for tensor in outputs):
+        given = ", ".join(type(value).__name__ for value in outputs)
+        wanted = len(layer.outputs())
+        raise TypeError(f"forward returns {given}, but it is to return {wanted} tensor{'s'[: wanted != 1]}")
+    for tensor in outputs:
+        keep(tensor)
+    return _Pass(
+        [tuple(tensor.shape) for tensor in outputs],
+        ["float" if tensor.is_floating_point() else "int" for tensor in outputs],
+        counter.flops,
+        sum(tensor.untyped_storage().nbytes() for tensor in kept.values()),
+    )
+
+
+@cache
+def _counter() -> Any:
+    """The class of a context that counts the FLOPs of what runs inside it by torch's own formulas.
+
+    FlopCounterMode does the same, and more that takes as long as the operations themselves on meta tensors.
+    """
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils.flop_counter import flop_registry
+
+    from netloom.validation.meta_ops import result
+
+    class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        flops = 0
+
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            out = result(function, args, kwargs or {})
+            formula = flop_registry.get(function._overloadpacket)
+            if formula is not None:
+                self.flops += formula(*args, **(kwargs or {}), out_val=out)
+            return out
+
+    spare(Counter.__torch_dispatch__)
+    return Counter
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    # Meta tensors have no address; this names the storage itself, for as long as the tensor lives.
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _tensor(spec: TensorSpec, batch: int) -> torch.Tensor:
+    import torch
+
+    shape = [batch if length is None else length for length in spec.shape]
+    if spec.dtype == "int":
+        return torch.zeros(shape, dtype=torch.int64, device="meta")
+    return torch.zeros(shape, device="meta", requires_grad=True)
+
+
+def _translate(message: str) -> str:
+    """PyTorch's refusal in a reader's words; what is not known passes as its first line."""
+    for pattern, text in _REFUSALS:
+        found = pattern.search(message)
+        if found:
+            return text.format(*found.groups())
+    first = message.strip().splitlines()[0] if message.strip() else "PyTorch refused it"
+    return first[:300].rstrip(".")
+
+
+_REFUSALS = [
+    (
+        re.compile(r"Calculated padded input size per channel: \(([\d x]+)\)\. Kernel size: \(([\d x]+)\)"),
+        "the filter of {1} is larger than its input of {0} with padding; make kernel_size smaller or padding larger",
+    ),
+    (
+        re.compile(r"Given input size: \(([\dx]+)\)\. Calculated output size: \(([-\dx]+)\)"),
+        "the window is larger than its input of {0}, nothing would be left; take a smaller kernel_size",
+    ),
+    (
+        re.compile(r"shape '\[\d+, ([-\d, ]+)\]' is invalid for input of size (\d+)"),
+        "its numbers cannot be put into the shape (N, {0}); the product of the sizes must stay the same",
+    ),
+    (
+        re.compile(r"Expected more than 1 value per channel"),
+        "batch normalisation needs more than one value per channel",
+    ),
+    (
+        re.compile(r"overflow|too large|exceeds|Storage size|numel", re.IGNORECASE),
+        "it would be too large to address; use smaller sizes",
+    ),
+]

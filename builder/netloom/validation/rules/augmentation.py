@@ -1,0 +1,36 @@
+"""Augmentations against the data that the network reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netloom.data import DataError
+from netloom.data.augmentation import augmentations, misfit, parsed
+from netloom.layers.io import Input
+from netloom.validation.context import Context, Totals
+from netloom.validation.issue import Fix, Issue
+
+
+class Augmenting:
+    """Every augmentation is known, well set, and changes a field that the network reads."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        declared = context.project.training.augment
+        if not declared:
+            return
+        layers = [context.layers[key] for key in context.of_type(Input)]
+        read = [layer.field for layer in layers if isinstance(layer, Input) and layer.field]
+        for place, one in enumerate(declared):
+            try:
+                if context.schema is None:
+                    parsed(one)
+                    continue
+                problem = misfit(one, context.schema, read or None)
+            except DataError as error:
+                problem = str(error)
+            if problem:
+                others = [other.model_dump(mode="json") for number, other in enumerate(declared) if number != place]
+                known = augmentations().get(one.kind)
+                title = f"Take away {known.title.lower()}" if known else "Take it away"
+                edit = {"kind": "project", "training": {"augment": others}}
+                yield context.issue("augment", problem, fix=Fix(title, edit))

@@ -1,0 +1,49 @@
+"""Layers that are free Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netloom.layers import ParameterError, parse, registry
+from netloom.layers.code import Code
+from netloom.validation.context import Context, Totals
+from netloom.validation.issue import Issue
+
+
+class OwnCode:
+    """The machine's owner allows free Python, and no name in it stands for two things."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for key, node in context.network.nodes.items():
+            if node.type in registry() and (reason := registry()[node.type].refusal()):
+                yield context.issue("own_code", f"{context.label(key)}: {reason}", key)
+        yield from self._names(context)
+
+    def _names(self, context: Context) -> Iterator[Issue]:
+        """Two different pieces of code do not define one name, and none has a name of Netloom's own modules."""
+        mine = {key: layer for key, layer in context.layers.items() if isinstance(layer, Code)}
+        if not mine:
+            return
+        import netloom.nn
+
+        known: dict[str, set[str]] = {}
+        for network in context.project.networks.values():
+            for node in network.nodes.values():
+                if node.type != Code.__name__:
+                    continue
+                try:
+                    layer = parse(node)
+                except ParameterError:
+                    continue  # its own issue says why
+                if isinstance(layer, Code):
+                    for name in layer.names():
+                        known.setdefault(name, set()).add(layer.source)
+        for key, layer in mine.items():
+            for name in sorted(layer.names()):
+                label = context.label(key)
+                if len(known[name]) > 1:
+                    message = f"{label} defines {name}, and so does another piece of code in another way; rename one."
+                    yield context.issue("own_code", message, key)
+                elif name in netloom.nn.__all__:
+                    message = f"{label} defines {name}, which is the name of a module of Netloom's own; rename it."
+                    yield context.issue("own_code", message, key)

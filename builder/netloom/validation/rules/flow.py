@@ -1,0 +1,129 @@
+"""What flows along the edges: kinds and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isqrt, prod
+from typing import Any
+
+from netloom.document import Edge
+from netloom.layers import KIND_NAMES, TensorSpec
+from netloom.layers.attention import MultiHeadAttention, TransformerEncoderBlock
+from netloom.layers.code import Code
+from netloom.layers.io import Input
+from netloom.layers.merge import Add, Multiply
+from netloom.validation import fixes, output_scales
+from netloom.validation.context import Context, Totals, fits
+from netloom.validation.issue import Fix, Issue
+
+
+class Kinds:
+    """Every port gets a kind of tensor that it takes."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for edge in context.network.edges:
+            layer, spec = context.layers.get(edge.target_node), context.spec(edge)
+            port = next((port for port in layer.inputs() if port.name == edge.target_port), None) if layer else None
+            if port is None or spec is None or fits(spec, port.kinds):
+                continue
+            wanted = " or ".join(KIND_NAMES[kind] for kind in port.kinds)
+            message = (
+                f"{context.label(edge.target_node)} expects {wanted}, but {context.label(edge.source_node)} gives "
+                f"{spec}, which is {KIND_NAMES[spec.kind]}."
+            )
+            bridge = _bridge(spec, port.kinds, context, edge)
+            fix = fixes.insert(context.name, context.network, edge, *bridge) if bridge else None
+            yield context.issue("port_kind", message, edge.target_node, port=edge.target_port, fix=fix)
+
+
+def _bridge(
+    spec: TensorSpec, kinds: tuple[str, ...], context: Context, edge: Edge
+) -> tuple[str, dict[str, Any]] | None:
+    """The layer that turns one kind into another, with its parameters."""
+    shape = [length or 1 for length in spec.shape[1:]]
+    if not shape:
+        return None
+    if spec.kind == "tokens":
+        source = context.layers.get(edge.source_node)
+        vocabulary = source.vocabulary if isinstance(source, Input) else None
+        return "Embedding", {"vocabulary": vocabulary} if vocabulary else {}
+    if "tokens" in kinds:
+        return None
+    if "vector" in kinds:
+        return "Flatten", {}
+    if "sequence" in kinds:
+        return "Reshape", {"shape": [shape[0], prod(shape[1:])]}
+    if "image" in kinds:
+        side = isqrt(shape[0])
+        square = [1, side, side] if spec.kind == "vector" and side * side == shape[0] else [1, *shape]
+        return ("Reshape", {"shape": square}) if len(square) == 3 else None
+    return None
+
+
+class Shapes:
+    """PyTorch carries out every layer on what it gets, and keeps the examples of a batch apart."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for key, found in context.measured.items():
+            if found.refusal is None:
+                continue
+            edges = [context.incoming[key][port.name] for port in context.layers[key].inputs()]
+            given = " and ".join(str(context.spec(edge)) for edge in edges)
+            message = f"{context.label(key)} cannot take {given}: {found.refusal}."
+            yield context.issue(found.code, message, key, fix=_mend(context, key))
+
+
+def _mend(context: Context, key: str) -> Fix | None:
+    layer, edges = context.layers[key], context.incoming[key]
+    specs = {port: spec for port, edge in edges.items() if (spec := context.spec(edge))}
+    if isinstance(layer, (MultiHeadAttention, TransformerEncoderBlock)):
+        dim = specs["in"].size(2)
+        heads = next(heads for heads in range(min(layer.heads, dim), 0, -1) if dim % heads == 0)
+        if heads != layer.heads:
+            return fixes.set_params(context.name, key, {"heads": heads}, f"Set heads to {heads}")
+    if isinstance(layer, (Add, Multiply)):
+        return _project(context, edges, specs)
+    return None
+
+
+def _project(context: Context, edges: dict[str, Edge], specs: dict[str, TensorSpec]) -> Fix | None:
+    """Bring a branch to the first branch's width, where width is all that differs."""
+    first, *others = sorted(specs)
+    for port in others:
+        one, other = specs[first], specs[port]
+        axis = 1 if other.kind == "image" else -1
+        if len(one.shape) != len(other.shape) or one.shape == other.shape:
+            continue
+        rest = [i for i in range(len(one.shape)) if i != axis % len(one.shape)]
+        if any(one.shape[i] != other.shape[i] for i in rest):
+            continue
+        if other.kind == "image":
+            params = {"filters": one.size(1), "kernel_size": 1, "padding": 0}
+            return fixes.insert(context.name, context.network, edges[port], "Conv2d", params)
+        return fixes.insert(context.name, context.network, edges[port], "Linear", {"units": one.size(-1)})
+    return None
+
+
+class OutputScales:
+    """Whether each answer is on the scale that it seems to be on; see `netloom.validation.output_scales`."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        wanted = output_scales.asked(context.project, context.schema)
+        for output, one in zip(context.network.ports("Output"), wanted, strict=False):
+            found = output_scales.reading(context, output, one) if one is not None else None
+            if found is None:
+                continue
+            if found.doubt:
+                layer = context.layers.get(found.node)
+                fix = (
+                    fixes.set_params(context.name, found.node, {"axis": found.axis}, f"Set axis to {found.axis}")
+                    if found.axis is not None and layer is not None and "axis" in type(layer).model_fields
+                    else None
+                )
+                yield context.issue("output_scale", f"{found.doubt}.", found.node, severity="warning", fix=fix)
+            elif isinstance(context.layers.get(found.node), Code):
+                message = (
+                    f"{context.label(found.node)} is Python code, so its answer is taken for logits; if it ends in a "
+                    "softmax or a sigmoid, leave that out there, and put such a layer behind it."
+                )
+                yield context.issue("output_scale", message, found.node, severity="hint")

@@ -1,0 +1,94 @@
+"""Networks that stand in other networks, and weights that are shared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netloom.layers.subnetwork import Subnetwork
+from netloom.validation import fixes
+from netloom.validation.context import Context, Totals
+from netloom.validation.issue import Fix, Issue
+
+
+class KnownNetwork:
+    """A node stands for a network of the project, and gives values to parameters that it has."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for key in context.of_type(Subnetwork):
+            layer = context.layers[key]
+            if not isinstance(layer, Subnetwork):
+                continue
+            label, networks = context.label(key), context.project.networks
+            if layer.network not in networks:
+                others = ", ".join(name for name in networks if name not in (context.name, context.project.main))
+                said = f"the network {layer.network!r}, which is not in this project" if layer.network else "nothing"
+                message = f"{label} stands for {said}; choose one of: {others or 'none yet'}."
+                yield context.issue("unknown_network", message, key)
+                continue
+            known = networks[layer.network].parameters
+            for name in layer.values:
+                if name not in known:
+                    has = ", ".join(known) or "none"
+                    message = f"{label} gives a value to {name!r}, but {layer.network} has the parameters: {has}."
+                    rest = {other: value for other, value in layer.values.items() if other != name}
+                    fix = fixes.set_params(context.name, key, {"values": rest}, f"Forget {name}")
+                    yield context.issue("unknown_value", message, key, fix=fix)
+
+
+class NotInItself:
+    """No network stands in itself, directly or through others."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        import networkx as nx
+
+        project = context.project
+        graph: nx.DiGraph[str] = nx.DiGraph((name, other) for name in project.networks for other in project.uses(name))
+        for key in context.of_type(Subnetwork):
+            layer = context.layers[key]
+            if not isinstance(layer, Subnetwork) or layer.network not in graph:
+                continue
+            if context.name in graph and nx.has_path(graph, layer.network, context.name):
+                path = " → ".join([context.name, *nx.shortest_path(graph, layer.network, context.name)])
+                message = f"{context.label(key)} would stand in itself: {path}. Take another network here."
+                yield context.issue(
+                    "network_cycle", message, key, fix=fixes.remove(context.name, [key], [], "Remove it")
+                )
+
+
+class Inside:
+    """What a node stands for works on what it gets."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for key, inner in context.inner.items():
+            layer = context.layers[key]
+            if not isinstance(layer, Subnetwork) or context.measured[key].outputs or context.measured[key].refusal:
+                continue
+            if layer.looks.outputs:
+                given = " and ".join(map(str, context.specs(key).values()))
+                fact = f"the network {inner.name} has no answer to {given}; open it to see why"
+            else:
+                fact = f"the network {inner.name} has no Output, so nothing comes out of it"
+            yield context.issue("inside", f"{context.label(key)}: {fact}.", key)
+
+
+class Sharing:
+    """A node that uses another's weights has weights of the same names and shapes."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        nodes = context.network.nodes
+        for key, node in nodes.items():
+            other = node.shares
+            if other is None:
+                continue
+            label = context.label(key)
+            edit = {"kind": "update", "node": key, "shares": None, "network": context.name}
+            fix = Fix("Give it weights of its own", edit)
+            if other not in nodes or other == key:
+                message = f"{label} shares the weights of {other}, which is no other layer of this network."
+            elif nodes[other].shares is not None:
+                message = f"{label} shares the weights of {context.label(other)}, which has none of its own."
+            elif key not in context.measured or other not in context.measured or context.tied(key):
+                continue
+            else:
+                message = f"{label} and {context.label(other)} have no weights of the same names and shapes to share."
+            yield context.issue("sharing", message, key, fix=fix)

@@ -1,0 +1,34 @@
+"""Each node names a layer of the catalogue and gives it parameters that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netloom.layers import registry
+from netloom.validation import fixes
+from netloom.validation.context import Context, Totals
+from netloom.validation.issue import Issue
+
+
+class KnownLayer:
+    """The type of every node is in the catalogue."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for key, node in context.network.nodes.items():
+            if node.type not in registry():
+                yield context.issue(
+                    "unknown_layer",
+                    f"{context.label(key)}: there is no layer of the type {node.type[:60]!r} in this Netloom.",
+                    key,
+                    fix=fixes.remove(context.name, [key], [], "Remove it"),
+                )
+
+
+class Parameters:
+    """The parameters of every node are known, typed and within bounds."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for key, message in context.parameter_errors.items():
+            node = context.network.nodes[key]
+            if node.type in registry() and not registry()[node.type].refusal():  # see OwnCode
+                yield context.issue("parameter", f"{context.label(key)}: {message}", key)

@@ -1,0 +1,50 @@
+"""What the network asks of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psutil
+
+from netloom.validation.context import MOST, Context, Totals
+from netloom.validation.issue import Issue
+
+# Each costs some 50 µs of a step even where it does next to nothing.
+MAX_LAYERS = 100_000
+
+
+class Memory:
+    """Training fits into this machine's memory."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        available = psutil.virtual_memory().total
+        if totals.memory_bytes > available:
+            about = "more than" if totals.memory_bytes >= MOST else "about"
+            yield context.issue(
+                "memory",
+                f"Training needs {about} {totals.memory_bytes / 2**30:,.1f} GiB ({totals.parameters:,} parameters, "
+                f"batches of {context.project.training.batch_size}), and this machine has {available / 2**30:,.1f} "
+                "GiB; make layers or batches smaller.",
+            )
+
+
+class Repeated:
+    """What repetitions multiply to can be built and run."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        if totals.layers > MAX_LAYERS:
+            yield context.issue(
+                "layers",
+                f"With all repetitions this network has more than {MAX_LAYERS:,} layers, one after the other; repeat "
+                "its networks fewer times.",
+            )
+
+
+class Trainable:
+    """Something can be learned."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        complete = len(context.measured) == len(context.network.nodes) > 0
+        if complete and totals.trainable == 0:
+            message = "Nothing in this network can learn: it has no layer with weights that is not frozen."
+            yield context.issue("nothing_to_learn", message)

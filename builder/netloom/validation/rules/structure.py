@@ -1,0 +1,136 @@
+"""The graph itself: cycles, loose ends, ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netloom.core.text import natural
+from netloom.layers.io import Input, Output
+from netloom.validation import fixes
+from netloom.validation.context import Context, Totals
+from netloom.validation.issue import Issue
+
+# How many layers of a circle its message names.
+NAMED = 20
+
+
+class Empty:
+    """There is something to train."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        if not context.network.nodes:
+            yield context.issue("empty", "The network is empty; drag an Input onto the canvas to begin.")
+
+
+class Acyclic:
+    """No layer feeds itself, directly or through others."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        if not context.circling:
+            return
+        import networkx as nx
+
+        for part in nx.strongly_connected_components(context.graph.subgraph(context.circling)):
+            first = min(part, key=natural)
+            path = [source for source, _ in nx.find_cycle(context.graph.subgraph(part), first)]
+            names = [context.label(node) for node in path]
+            if len(names) > NAMED:
+                names[NAMED - 1 :] = [f"{len(names) - NAMED + 1} more"]
+            circle = " → ".join([*names, names[0]])
+            last = next(
+                edge for edge in context.network.edges if edge.source_node == path[-1] and edge.target_node == path[0]
+            )
+            yield context.issue(
+                "cycle",
+                f"These layers feed each other in a circle: {circle}. Remove one of the edges.",
+                path[0],
+                fix=fixes.remove(context.name, [], [last.target], f"Remove the edge into {context.label(path[0])}"),
+            )
+
+
+class Ports:
+    """Every edge joins ports that exist."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for edge in context.network.edges:
+            source, target = context.layers.get(edge.source_node), context.layers.get(edge.target_node)
+            fix = fixes.remove(context.name, [], [edge.target], "Remove the edge")
+            if source and edge.source_port not in {port.name for port in source.outputs()}:
+                message = f"{context.label(edge.source_node)} has no output port {edge.source_port!r}."
+                yield context.issue("unknown_port", message, edge.source_node, port=edge.source_port, fix=fix)
+            if target and edge.target_port not in {port.name for port in target.inputs()}:
+                message = f"{context.label(edge.target_node)} has no input port {edge.target_port!r}."
+                yield context.issue("unknown_port", message, edge.target_node, port=edge.target_port, fix=fix)
+
+
+class Inputs:
+    """Every input port is connected."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for key, layer in context.layers.items():
+            ports = layer.inputs()
+            for port in ports:
+                if port.name in context.incoming[key]:
+                    continue
+                name = f"input {port.name}" if len(ports) > 1 else "input"
+                message = f"{context.label(key)}: its {name} is not connected. Drag an edge to it."
+                yield context.issue("missing_input", message, key, port=port.name)
+
+
+class Ends:
+    """There is an Input and an Output."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        if not context.network.nodes:
+            return
+        types = {node.type for node in context.network.nodes.values()}  # also of those with wrong parameters
+        if "Input" not in types:
+            yield context.issue("no_input", "The network has no Input; add one and connect it to the first layer.")
+        if "Output" not in types:
+            loose = [node for node in context.order if context.graph.out_degree(node) == 0]
+            ports = context.layers[loose[-1]].outputs() if loose and loose[-1] in context.layers else ()
+            fix = None
+            if ports:
+                source = f"{loose[-1]}.{ports[0].name}"
+                fix = fixes.append(context.name, context.network, source, "Output", {})
+            message = "The network has no Output; add one behind the last layer, so that it can be trained."
+            yield context.issue("no_output", message, fix=fix)
+
+
+class OutputNames:
+    """No two outputs share a name."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        seen: dict[str, str] = {}
+        for key in context.of_type(Output):
+            layer = context.layers[key]
+            if isinstance(layer, Output) and seen.setdefault(layer.name, key) != key:
+                message = f"{context.label(key)} and {context.label(seen[layer.name])} are both named {layer.name!r}."
+                fix = fixes.set_params(context.name, key, {"name": key}, f"Name it {key}")
+                yield context.issue("duplicate_output", message, key, fix=fix)
+
+
+class Reachable:
+    """Every layer lies on a way from an Input to an Output."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        import networkx as nx
+
+        inputs, outputs = context.of_type(Input), context.of_type(Output)
+        fed = set(inputs).union(*(nx.descendants(context.graph, node) for node in inputs))
+        used = set(outputs).union(*(nx.ancestors(context.graph, node) for node in outputs))
+        for key, layer in context.layers.items():
+            if len(context.incoming[key]) < len(layer.inputs()) or key in context.circling:
+                continue  # its own issue says more
+            if inputs and key not in fed:
+                yield self._issue(context, "unreachable", f"no Input leads to {context.label(key)}", key)
+            elif outputs and key not in used:
+                yield self._issue(context, "dangling", f"no Output is reached from {context.label(key)}", key)
+
+    def _issue(self, context: Context, code: str, fact: str, key: str) -> Issue:
+        message = f"{fact[0].upper()}{fact[1:]}, so it has no effect. Connect it or remove it."
+        # Code cannot be written for a layer that is not fed; one that nothing reads is merely left out.
+        severity = "error" if code == "unreachable" else "warning"
+        return context.issue(
+            code, message, key, severity=severity, fix=fixes.remove(context.name, [key], [], "Remove it")
+        )

@@ -1,6 +1,0 @@
-"""Weights that others trained, from a folder as Hugging Face's libraries write it; nothing in it is executed."""
-
-from builder.train.pretrained.folder import Folder, is_folder, open_folder
-from builder.train.pretrained.taking import Taken, read_folder, take
-
-__all__ = ["Folder", "Taken", "is_folder", "open_folder", "read_folder", "take"]

@@ -1,0 +1,51 @@
+"""The dataset card: what it says is so, and people's words in it are no markup."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from netloom.data import datasets, prepare
+from netloom.data.quality import report
+from netloom.data.quality.dataset_card import card, findings, markdown, save_card
+from netloom.document import DataChoice
+from tests.data.samples import columns, csv, read
+
+
+@pytest.mark.parametrize("name", ["digits", "breast_cancer", "intents", "clicks", "dates", "sine", "commands", "parts"])
+def test_it_says_what_the_data_is(name: str) -> None:
+    choice = DataChoice(dataset=name)
+    data, info = prepare(choice), next(info for info in datasets() if info.name == name)
+    made = card(info, data, choice)
+    assert json.loads(json.dumps(made))["fingerprint"] == data.fingerprint
+    assert made["rows"] == data.schema.rows
+    assert made["splits"] == {part: len(rows) for part, rows in data.split.items()}
+    assert [field["name"] for field in made["fields"]] == [field.name for field in data.schema.inputs]
+    assert all(how["how"] for how in made["preprocessing"])
+    text = markdown(made)
+    assert text.startswith(f"# {info.title}")
+    assert all(name.replace("_", "\\_") in text for name in list(made["classes"])[:3])
+
+
+def test_findings_are_listed_and_markup_is_not_obeyed(home: Path) -> None:
+    table = columns(same=1)
+    table["label"] = [f"<b>{'[x](y)' if value == 'yes' else '# no | `'}" for value in table["label"]]
+    data = read(csv(table), home)
+    info = datasets(home)[-1]
+    choice = DataChoice(dataset=info.name)
+    made = card(info, data, choice, findings(report(data, choice, home, heavy=False)))
+    assert any("'same'" in finding for finding in made["findings"])
+    text = markdown(made)
+    assert "\\<b\\>\\[x\\](y)" in text
+    assert "\\# no \\| \\`" in text
+    assert "<b>" not in text
+
+
+def test_it_is_kept_beside_a_run(tmp_path: Path) -> None:
+    choice = DataChoice(dataset="wine")
+    info = next(info for info in datasets() if info.name == "wine")
+    path = save_card(tmp_path, prepare(choice), choice, tmp_path)
+    made = json.loads(path.read_text(encoding="utf-8"))
+    assert (made["name"], made["findings"]) == (info.title, [])

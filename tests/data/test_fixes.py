@@ -1,0 +1,105 @@
+"""What each mend of the quality report does: the edit is made, the data read again, and the finding is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from netloom.data import Prepared, add_file, datasets, prepare, statistics
+from netloom.data.quality import Finding, report
+from netloom.data.quality.dataset_card import card, markdown
+from netloom.data.quality.overview import columns
+from netloom.document import DataChoice
+
+ROWS = 300
+
+
+def _spoiled(home: Path) -> DataChoice:
+    """A number with marks for missing values, one that is missing more often for a class, and one that is mostly
+    written as a number."""
+    random = np.random.default_rng(0)
+    label = np.arange(ROWS) % 2
+    table = pd.DataFrame({f"n{place}": random.normal(size=ROWS).round(3) for place in range(3)})
+    table.loc[::50, "n0"] = 9999.0
+    table.loc[(label == 1) & (random.random(ROWS) < 0.5), "n1"] = None
+    table["text"] = random.normal(size=ROWS).round(4).astype(str)
+    table.loc[::40, "text"] = "unknown"
+    table["label"] = np.array(["no", "yes"])[label]
+    return DataChoice(dataset=add_file(table.to_csv(index=False).encode(), "x.csv", home, target="label").name)
+
+
+def _found(choice: DataChoice, home: Path) -> tuple[Prepared, dict[str, Finding]]:
+    data = prepare(choice, home)
+    return data, {f"{one.code} {' '.join(one.columns)}": one for one in report(data, choice, home).findings}
+
+
+def _mended(choice: DataChoice, finding: Finding) -> DataChoice:
+    assert finding.fix is not None
+    return DataChoice.model_validate({**choice.model_dump(mode="json"), **finding.fix.edit["data"]})
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("outliers n0", {"n0": {"scale": "quantile"}}),
+        ("missing_tells n1", {"n1": {"indicator": True}}),
+        ("mixed_types text", {"text": {"kind": "number"}}),
+    ],
+)
+def test_a_mend_takes_its_finding_away(code: str, said: dict[str, Any], home: Path) -> None:
+    choice = _spoiled(home)
+    before, found = _found(choice, home)
+    mended = _mended(choice, found[code])
+    assert mended.options["columns"] == said
+    after, left = _found(mended, home)
+    assert code not in left
+    values = after.inputs["features"]
+    if code.startswith("outliers"):
+        assert float(before.inputs["features"][:, 0].abs().max()) > 5
+        assert float(values[:, 0].abs().max()) < 2
+    else:
+        assert values.shape[1] == before.inputs["features"].shape[1] + 1
+    if code.startswith("missing"):
+        assert set(values[:, 2].tolist()) == {0.0, 1.0}
+        assert int(values[:, 2].sum()) == found[code].count
+
+
+def test_what_is_read_as_numbers_is_counted_as_numbers(home: Path) -> None:
+    choice = _spoiled(home)
+    mended = _mended(choice, _found(choice, home)[1]["mixed_types text"])
+    text = next(column for column in columns(mended, home) if column.name == "text")
+    assert (text.kind, text.missing, text.values) == ("number", 8, ())
+    assert float(text.low) < 0 < float(text.high)
+
+
+def test_mends_stand_beside_what_was_said_before(home: Path) -> None:
+    choice = _spoiled(home).model_copy(update={"options": {"columns": {"n0": {"indicator": True}}}})
+    mended = _mended(choice, _found(choice, home)[1]["outliers n0"])
+    assert mended.options["columns"] == {"n0": {"indicator": True, "scale": "quantile"}}
+
+
+def test_counts_leave_out_rows_that_were_left_out(home: Path) -> None:
+    table = pd.DataFrame(
+        {"a": np.r_[np.arange(100), np.full(30, 7)] * 1.5, "label": ["x"] * 50 + ["y"] * 50 + ["x"] * 30}
+    )
+    choice = DataChoice(
+        dataset=add_file(table.to_csv(index=False).encode(), "x.csv", home, target="label").name, duplicates="drop"
+    )
+    data = prepare(choice, home)
+    assert statistics(data, choice).classes == {"x": 50, "y": 50}
+    made = card(next(info for info in datasets(home) if info.name == choice.dataset), data, choice)
+    assert made["classes"] == {"x": 50, "y": 50}
+    assert "**Left out**: 30 rows that repeat another" in markdown(made)
+
+
+def test_three_groups_make_three_parts(home: Path) -> None:
+    table = pd.DataFrame({"a": np.arange(90) * 1.5, "who": list("abc") * 30, "label": ["x", "y"] * 45})
+    options: dict[str, Any] = {"columns": {"who": {"role": "group"}}}
+    choice = DataChoice(
+        dataset=add_file(table.to_csv(index=False).encode(), "x.csv", home, target="label").name, options=options
+    )
+    assert [len(rows) for rows in prepare(choice, home).split.values()] == [30, 30, 30]

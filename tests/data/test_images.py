@@ -1,0 +1,155 @@
+"""Zips of picture folders: how pictures are read, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from netloom.data import DataError, add_file, prepare
+from netloom.data.uploads.members import Members
+from netloom.document import DataChoice
+from tests.data.samples import HOSTILE, claims, pack, picture, pictures, read, try_to_read
+
+
+def _one(image: Image.Image, kind: str = "PNG", **rest: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **rest)
+    return buffer.getvalue()
+
+
+def _pixels(content: bytes, home: Path, side: int, suffix: str = "png") -> np.ndarray:
+    """A picture (side, side, 3) as it comes out."""
+    members = {f"b/{n}.png": picture(n, (side, side)) for n in range(10)}
+    data = read(pack({f"a/0.{suffix}": content, **members}), home, "x.zip", size=side)
+    found: np.ndarray = data.raw.row(0)["image"].transpose(1, 2, 0)
+    return found
+
+
+def _gradient(side: int = 16) -> np.ndarray:
+    red, green = np.mgrid[:side, :side] * (255 // side)
+    return np.stack([red, green, np.full_like(red, 99)], axis=2).astype(np.uint8)
+
+
+def test_pixels_come_out_as_they_were(home: Path) -> None:
+    array = _gradient()
+    assert np.array_equal(_pixels(_one(Image.fromarray(array)), home, 16), array)
+    assert np.array_equal(_pixels(_one(Image.fromarray(array), "BMP"), home, 16, "bmp"), array)
+
+
+def test_small_pictures_are_not_blown_up_and_large_ones_shrunk(home: Path) -> None:
+    small = add_file(pack(pictures()), "x.zip", home)
+    assert prepare(DataChoice(dataset=small.name), home).schema.inputs[0].shape == (3, 12, 12)
+    large = pack({f"{'ab'[n % 2]}/{n}.png": picture(n, (300, 200)) for n in range(12)})
+    assert read(large, home, "x.zip").schema.inputs[0].shape == (3, 32, 32)
+    assert read(large, home, "x.zip", size=128).schema.inputs[0].shape == (3, 128, 128)
+
+
+def test_grey_pictures_have_one_channel_and_others_can(home: Path) -> None:
+    grey = pack({f"{'ab'[n % 2]}/{n}.png": picture(n * 9, mode="L") for n in range(12)})
+    assert read(grey, home, "x.zip").schema.inputs[0].shape == (1, 12, 12)
+    assert read(grey, home, "x.zip", grey=False).schema.inputs[0].shape == (3, 12, 12)
+    data = read(pack(pictures()), home, "x.zip", grey=True)
+    assert data.schema.inputs[0].shape == (1, 12, 12)
+    first = Image.open(io.BytesIO(pictures()["cats/0.png"])).convert("L")
+    assert np.array_equal(data.row(0)["image"][0], np.asarray(first))
+
+
+def test_what_shines_through_is_white(home: Path) -> None:
+    array = np.dstack([_gradient(), np.zeros((16, 16), dtype=np.uint8)])
+    array[4:8, 4:8, 3] = 255
+    found = _pixels(_one(Image.fromarray(array, "RGBA")), home, 16)
+    assert np.array_equal(found[4:8, 4:8], _gradient()[4:8, 4:8])
+    assert (found[9:] == 255).all()
+
+
+def test_sixteen_bits_become_eight(home: Path) -> None:
+    deep = (np.arange(256).reshape(16, 16) * 257).astype(np.uint16)
+    found = _pixels(_one(Image.fromarray(deep)), home, 16)
+    assert np.array_equal(found[..., 0], np.arange(256).reshape(16, 16))
+
+
+def test_photos_stand_upright(home: Path) -> None:
+    array = _gradient()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: the top of the picture is its right side
+    found = _pixels(_one(Image.fromarray(array), exif=exif), home, 16)
+    assert np.array_equal(found, np.rot90(array, -1))
+
+
+def test_folders_are_classes_wherever_they_lie(home: Path) -> None:
+    members = {f"set/{part}/{name}/{n}.png": picture(n) for part in ("train", "test") for name in "ab"
+               for n in range(6)}  # fmt: skip
+    data = read(pack(members), home, "x.zip")
+    assert data.schema.target.classes == ("a", "b")
+    assert data.schema.rows == 24
+
+
+@pytest.mark.parametrize("name", [*(name for name in HOSTILE if "/" not in name), "a:b"])
+def test_hostile_folders_are_only_names(home: Path, name: str) -> None:
+    members = {f"{folder}/{n}.png": picture(n) for folder in (f"x/{name}", "x/other") for n in range(8)}
+    info = add_file(pack(members), f"{name}.zip", home, name=name)
+    data = prepare(DataChoice(dataset=info.name), home)
+    assert set(data.schema.target.classes) == {name, "other"}
+    assert {path.name for path in (home / "data" / info.name).iterdir()} == {"images.npz", "meta.json"}
+
+
+def test_members_that_share_their_bytes_do_not_hide_the_ratio(home: Path) -> None:
+    """Many names for one block of bytes, as in https://www.bamsoftware.com/hacks/zipbomb/."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a/0.png", bytes(100_000))
+        (first,) = archive.infolist()
+        for number in range(1, 300):
+            other = zipfile.ZipInfo(f"{'ab'[number % 2]}/{number}.png")
+            other.CRC, other.compress_size, other.file_size = first.CRC, first.compress_size, first.file_size
+            other.header_offset = first.header_offset
+            archive.filelist.append(other)
+            archive.NameToInfo[other.filename] = other
+    with pytest.raises(DataError, match="times its size"):
+        add_file(buffer.getvalue(), "x.zip", home)
+
+
+def test_bytes_are_counted_while_they_are_unpacked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    members = pictures()
+    monkeypatch.setattr(Members.read, "__defaults__", (len(members["dogs/3.png"]) - 1,))
+    with pytest.raises(DataError, match="larger than is allowed"):
+        add_file(pack(members), "x.zip", home)
+
+
+def test_a_damaged_zip_never_gives_anything_but_a_sentence(home: Path) -> None:
+    random = np.random.default_rng(0)
+    for good in (pack(pictures()), pack(pictures(), zipfile.ZIP_STORED)):
+        for _ in range(150):
+            content = bytearray(good)
+            for place in random.integers(0, len(good), random.choice([1, 3, 20])):
+                content[place] = random.integers(256)
+            assert "\n" not in try_to_read(bytes(content), home, "x.zip")
+
+
+@pytest.mark.parametrize(("width", "height"), [(8_000, 6_251), (60_000, 60_000), (2**31 - 1, 1)])
+def test_a_picture_that_claims_to_be_huge_is_not_decoded(home: Path, width: int, height: int) -> None:
+    with pytest.raises(DataError, match="pixels; at most 50 megapixels"):
+        add_file(pack({**pictures(), "cats/x.png": claims(width, height)}), "x.zip", home)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"size": 7}, "from 8 to 128"),
+        ({"size": 10**12}, "from 8 to 128"),
+        ({"size": True}, "from 8 to 128"),
+        ({"size": "large"}, "from 8 to 128"),
+        ({"size": [16]}, "from 8 to 128"),
+        ({"grey": 1}, "true or false"),
+        ({"speed": 1}, "no option 'speed'"),
+    ],
+)
+def test_bad_options_get_a_sentence(home: Path, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        read(pack(pictures()), home, "x.zip", **options)

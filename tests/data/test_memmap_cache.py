@@ -1,0 +1,120 @@
+"""Pictures and sounds that are larger than what is kept in memory: they stay in files, to the same bits."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from netloom.data import add_file, prepare
+from netloom.data.preparation.fitting import fit_channels, fit_windows
+from netloom.data.preparation.prepare import read
+from netloom.data.raw_dataset import Images, Series
+from netloom.data.uploads.images import load_arrays
+from netloom.document import DataChoice
+from tests.data.brought import labelled_pictures, masks, png, sounds
+from tests.data.crafted import packed
+
+EVERYWHERE = ("uploads.kinds.sounds", "fitting")
+
+
+def _in_a_file(values: np.ndarray) -> bool:
+    """Whether an array, or what it is a view of, is mapped from a file."""
+    base: object = values
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap):
+            return True
+        base = base.base
+    return False
+
+
+def test_large_arrays_stay_in_their_file_and_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, Any] = {
+        "pixels": np.arange(6_000, dtype=np.uint8).reshape(10, 20, 30),
+        "few": np.arange(3),
+        "deep": np.ones(999),
+    }
+    np.savez(tmp_path / "images.npz", **made)
+    monkeypatch.setattr("netloom.data.uploads.images._MAPPED_BYTES", 5_000)
+    found = load_arrays(tmp_path)
+    assert {name for name, values in found.items() if _in_a_file(values)} == {"pixels", "deep"}
+    for name, values in made.items():
+        assert found[name].dtype == values.dtype
+        assert np.array_equal(found[name], values)
+
+
+@pytest.mark.parametrize("cut", [40, 3_000])
+def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, cut: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netloom.data.uploads.images._MAPPED_BYTES", 100)
+    np.savez(tmp_path / "images.npz", pixels=np.zeros(6_000))
+    content = (tmp_path / "images.npz").read_bytes()
+    (tmp_path / "images.npz").write_bytes(content[:cut] + content[-200:])
+    with pytest.raises((OSError, ValueError, zipfile.BadZipFile)):
+        load_arrays(tmp_path)
+
+
+@pytest.mark.parametrize("made", [labelled_pictures, masks])
+def test_pictures_are_prepared_to_the_same_bits(home: Path, made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    choice = DataChoice(dataset=add_file(made(), "x.zip", home).name, options={"size": 12})
+    before = prepare(choice, home)
+    monkeypatch.setattr("netloom.data.uploads.images._MAPPED_BYTES", 100)
+    monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", "0.001")
+    prepare.__globals__["_prepare"].cache_clear()
+    after = prepare(choice, home)
+    assert isinstance(after.raw, Images)
+    assert after.files
+    assert after.fingerprint == before.fingerprint
+    assert after.preprocess == before.preprocess
+    assert torch.equal(after.inputs["image"], before.inputs["image"])
+    assert torch.equal(after.target, before.target)
+
+
+def test_pictures_of_several_sizes_come_to_the_largest(home: Path) -> None:
+    random = np.random.default_rng(0)
+    pixels = [random.integers(0, 255, (side, side), dtype=np.uint8) for side in [9, 200, 17, 130] * 4]
+    info = add_file(packed({f"{'ab'[i % 2]}/{i:02}.png": png(one) for i, one in enumerate(pixels)}), "x.zip", home)
+    raw = read(DataChoice(dataset=info.name, options={"size": 128}), home)
+    assert isinstance(raw, Images)
+    assert raw.pixels.shape == (16, 1, 128, 128)
+    assert (raw.pixels.std((1, 2, 3)) > 20).all()  # none is left empty
+
+
+def _prepared_sounds(home: Path, name: str, **settings: object) -> tuple[Series, dict[str, Any], torch.Tensor, str]:
+    prepare.__globals__["_prepare"].cache_clear()
+    options: dict[str, Any] = {"seconds": 0.2, **({"fields": {"sound": settings}} if settings else {})}
+    data = prepare(DataChoice(dataset=name, options=options), home)
+    assert isinstance(data.raw, Series)
+    return data.raw, data.preprocess["fields"][0], data.inputs["sound"], data.fingerprint
+
+
+@pytest.mark.parametrize("scale", ["standard", "minmax", "none"])
+def test_sounds_in_files_are_those_in_memory(home: Path, scale: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = add_file(sounds(), "x.zip", home).name
+    before = _prepared_sounds(home, name, scale=scale)
+    assert not list(home.glob("data/*/maps/rows-*"))
+    for module in EVERYWHERE:
+        monkeypatch.setattr(f"netloom.data.{module}.MAX_CELLS", 1_000)
+    monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", "0.001")
+    after = _prepared_sounds(home, name, scale=scale)
+    assert len(list(home.glob("data/*/maps/rows-*"))) == 2  # the sounds as they are, and as they are encoded
+    assert after[3] == before[3]
+    assert np.array_equal(after[0].windows, before[0].windows)
+    assert np.allclose(after[1]["mean"], before[1]["mean"], atol=1e-6)
+    assert np.allclose(after[1]["std"], before[1]["std"], rtol=1e-5)
+    assert torch.allclose(after[2], before[2], atol=1e-5)
+
+
+def test_the_scale_of_many_windows_is_that_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    windows = (random.normal(size=(700, 9, 3)) * [1, 20, 0] + [5, -3, 2]).astype(np.float64)
+    rows = random.permutation(700)[:600]
+    monkeypatch.setattr("netloom.data.preparation.fitting.MAX_CELLS", 10)
+    for scale in ("standard", "minmax", "none"):
+        once, parts = fit_channels(windows[rows].reshape(-1, 3), scale), fit_windows(windows, rows, scale)
+        for number in ("mean", "std"):
+            assert np.allclose(once[number], parts[number], rtol=1e-9)
+    assert fit_windows(windows, rows, "standard")["std"][2] == 1.0

@@ -1,0 +1,101 @@
+"""A document's settings brought to other data, and uploads that are called by their titles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netloom.data import DataError, add_file, prepare, remove, schema, with_dataset_id
+from netloom.data.preparation.settings_transfer import carried, preprocessing
+from netloom.document import DataChoice
+from tests.data.crafted import lines
+from tests.networks import TABLE, chain
+
+
+def table(head: str, home: Path, name: str) -> str:
+    """Five columns of numbers, categories, texts and dates, and a class."""
+    rows = (
+        f"{i % 7},{'rgb'[i % 3]},2024-01-{1 + i % 28:02},{i % 5},{'pq'[i % 2]},{('train', 'test', 'val')[i % 3]}"
+        for i in range(60)
+    )
+    return add_file(lines(head, rows), f"{name}.csv", home, name=name).name
+
+
+SAID: dict[str, Any] = {
+    "target": "kind",
+    "columns": {
+        "size": {"scale": "minmax", "indicator": True},
+        "color": {"encode": "index"},
+        "day": {"parts": ["month"]},
+        "weight": {"role": "ignore"},
+    },
+    "fields": {"text": {"length": 9}},
+}
+
+
+def test_settings_that_fit_are_kept_and_the_others_are_named(home: Path) -> None:
+    first = table("size,color,day,weight,kind,part", home, "first")
+    alike = table("size,color,day,weight,kind,part", home, "alike")
+    other = table("size,day,color,mass,kind,part", home, "other")
+    options = {name: value for name, value in SAID.items() if name != "fields"}
+    choice = DataChoice(dataset=first, options=options, seed=5, split="random", duplicates="drop", test=0.3)
+    kept, remarks = carried(choice, alike, home)
+    assert (kept, remarks) == (choice.model_copy(update={"dataset": alike}), [])
+    kept, remarks = carried(choice.model_copy(update={"options": SAID, "split": "stratified"}), other, home)
+    # There, day and color have changed places, and weight is called mass.
+    assert kept.options == {"target": "kind", "columns": {"size": SAID["columns"]["size"]}}
+    assert (kept.seed, kept.split, kept.duplicates, kept.test) == (5, "stratified", "drop", 0.3)
+    told = [remark.partition(" does not fit the new data and is left out: ") for remark in remarks]
+    assert [what for what, _, _ in told] == [
+        "What the document says of the column 'color'",
+        "What the document says of the column 'day'",
+        "What the document says of the column 'weight'",
+        "What the document says of the field 'text'",
+    ]
+    assert "which takes no 'encode'" in told[0][2]
+    assert "There is no column 'weight'" in told[2][2]
+    assert prepare(kept, home).schema.target.name == "kind"
+
+
+def test_a_split_that_the_new_data_does_not_have_is_named(home: Path) -> None:
+    first = table("size,color,day,weight,kind,part", home, "first")
+    rows = (f"{i},{i % 3},{'pq'[i % 2]}" for i in range(60))
+    plain = add_file(lines("size,weight,kind", rows), "plain.csv", home).name
+    said: dict[str, Any] = {"columns": {"part": {"role": "split"}}}
+    kept, remarks = carried(DataChoice(dataset=first, options=said, split="given"), plain, home)
+    assert (kept.options, kept.split) == ({}, "auto")
+    assert len(remarks) == 2
+    assert remarks[1].startswith("The split 'given' of the document does not fit the new data")
+    kept, remarks = carried(DataChoice(dataset=first, options={"target": "part"}), "wine", home)
+    assert kept == DataChoice(dataset="wine")
+    assert remarks[0].startswith("The option 'target' of the document does not fit")
+
+
+def test_what_is_preprocessing() -> None:
+    assert preprocessing({"columns": {"a": {"role": "target"}, "b": {"scale": "none"}}, "target": "a"}) == {
+        "columns": {"b": {"scale": "none"}}
+    }
+    assert preprocessing({"target": "a", "fields": {"text": {"length": 3}}}) == {"fields": {"text": {"length": 3}}}
+
+
+def test_an_upload_is_found_by_its_title_where_no_other_has_it(home: Path) -> None:
+    head = "size,color,day,weight,kind,part"
+    name = table(head, home, "Goods of 2024")
+    by_title = DataChoice(dataset="Goods of 2024")
+    assert schema(by_title, home) == schema(DataChoice(dataset=name), home)
+    assert prepare(by_title, home) is prepare(DataChoice(dataset=name), home), "one, however it is called"
+    project = chain(TABLE, ("Linear", {"units": 2}), data=by_title)
+    assert with_dataset_id(project, home).data.dataset == name
+    for other in ("wine", "nothing of the kind", ""):
+        known = project.model_copy(update={"data": DataChoice(dataset=other)})
+        assert with_dataset_id(known, home) is known
+    second = table(head, home, "Goods of 2024")
+    with pytest.raises(DataError) as caught:
+        schema(by_title, home)
+    assert str(caught.value).startswith("2 datasets are called 'Goods of 2024'; write one of their ids: ")
+    assert name in str(caught.value)
+    assert second in str(caught.value)
+    remove(name, home)
+    assert with_dataset_id(project, home).data.dataset == second

@@ -1,0 +1,139 @@
+"""What is worked out once for many, and let go of: prepared data, with the files that it maps."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netloom.data import DataError, add_file, prepare, remove, schema
+from netloom.data import prepare as prepare_function
+from netloom.data.preparation.single_flight import once
+from netloom.document import DataChoice
+
+ROWS = b"a,b,y\n" + b"".join(b"%d,%d,%s\n" % (row, row % 7, b"yes" if row % 3 else b"no") for row in range(3_000))
+
+
+def test_many_who_ask_at_once_wait_for_one() -> None:
+    calls: list[int] = []
+    together, go = threading.Barrier(8), threading.Event()
+
+    @once(2)
+    def slow(number: int) -> object:
+        calls.append(number)
+        go.wait(10)
+        if number < 0:
+            raise DataError("No.")
+        return object()
+
+    def ask(number: int) -> Any:
+        together.wait(10)
+        try:
+            return slow(number)
+        except DataError as error:
+            return str(error)
+
+    for number in (1, -1):
+        go.clear()
+        with ThreadPoolExecutor(8) as pool:
+            answers = [pool.submit(ask, number) for _ in range(8)]
+            threading.Timer(0.1, go.set).start()
+            found = {answer.result(10) for answer in answers}
+        assert len(found) == 1
+    assert calls.count(1) == 1
+    with pytest.raises(DataError):  # a failure is not kept
+        slow(-1)
+    first = slow(1)
+    assert slow(2) is slow(2)
+    assert slow(1) is first
+    slow(3)
+    assert slow(1) is first
+    slow(2)
+    assert calls.count(2) == 2  # of three, the one that was asked for longest ago went
+
+
+def test_what_is_forgotten_while_it_is_made_is_not_kept() -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    @once(4)
+    def slow(number: int) -> object:
+        begun.set()
+        go.wait(10)
+        return object()
+
+    with ThreadPoolExecutor(1) as pool:
+        early = pool.submit(slow, 1)
+        assert begun.wait(10)
+        slow.forget(lambda number: number == 1)
+        go.set()
+        assert slow(1) is not early.result(10)
+    assert slow(1) is slow(1)
+
+
+def test_data_is_read_once_by_all_who_ask_at_the_same_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    choice = DataChoice(dataset=add_file(ROWS, "a.csv", home).name)
+    module = prepare_function.__globals__
+    reads, read, together = [], module["read"], threading.Barrier(6)
+
+    def counted(*args: Any) -> Any:
+        reads.append(args)
+        return read(*args)
+
+    monkeypatch.setitem(module, "read", counted)
+
+    def ask(place: int) -> Any:
+        together.wait(10)
+        return schema(choice, home) if place % 2 else prepare(choice, home).schema
+
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(ask, range(6)))
+    assert len(reads) == 1
+    assert all(one is found[0] for one in found)
+
+
+def mapped(folder: Path) -> list[str]:
+    """What of a folder this process has open or mapped, though it may be deleted."""
+    here = [line for line in Path("/proc/self/maps").read_text().splitlines() if str(folder) in line]
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(link.readlink())
+        except OSError:
+            continue
+        here += [target] if str(folder) in target else []
+    return here
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_deleted_data_takes_no_room(home: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: bool) -> None:
+    monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", "0.001")
+    info = add_file(ROWS, "a.csv", home)
+    folder = home / "data" / info.name
+    held = prepare(DataChoice(dataset=info.name), home)
+    assert held.files
+    assert mapped(folder)
+    del held
+    if elsewhere:  # by another process, which this one learns as it is asked for anything else
+        from netloom.data import uploads
+
+        uploads.remove(info.name, home)
+        prepare(DataChoice(dataset="moons"), home)
+    else:
+        remove(info.name, home)
+    gc.collect()
+    assert not mapped(folder)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
+def test_data_that_was_not_asked_for_lately_is_let_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", "0.001")
+    info = add_file(ROWS, "a.csv", home)
+    prepare(DataChoice(dataset=info.name), home)
+    for seed in range(4):
+        prepare(DataChoice(dataset="moons", seed=seed), home)
+    gc.collect()
+    assert not mapped(home / "data" / info.name)

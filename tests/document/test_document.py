@@ -1,0 +1,110 @@
+"""Documents: what they hold, how they are read and written, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import nn
+
+from netloom.document import DocumentError, Edge, Project, blank, dumps, is_identifier, loads, read, write
+from netloom.document.project import RESERVED
+from tests.networks import digits_mlp
+
+
+def test_round_trip_is_byte_equal() -> None:
+    text = dumps(digits_mlp())
+    assert loads(text) == digits_mlp()
+    assert dumps(loads(text)) == text
+
+
+def test_key_order_does_not_matter() -> None:
+    value = json.loads(dumps(digits_mlp()))
+    network = value["networks"]["main"]
+    network["nodes"] = dict(reversed(network["nodes"].items()))
+    assert dumps(loads(json.dumps(dict(reversed(value.items()))))) == dumps(digits_mlp())
+
+
+def test_default_ports_are_left_out() -> None:
+    assert Edge(source="a.out", target="b.in") == Edge(source="a", target="b")
+    edge = Edge(source="lstm_1.state", target="add_1.b")
+    assert (edge.source_node, edge.source_port, edge.target_node, edge.target_port) == ("lstm_1", "state", "add_1", "b")
+
+
+def test_no_id_shadows_what_a_module_needs() -> None:
+    inherited = {name for name in dir(nn.Module()) if re.fullmatch(r"[a-z][a-z0-9_]*", name)}
+    assert inherited <= RESERVED
+    assert not any(is_identifier(name) for name in ("class", "torch", "forward", "Conv", "1a", "a-b", "", "a" * 65))
+    assert is_identifier("conv2d_1")
+
+
+def _with(path: list[str], value: Any) -> str:
+    document = json.loads(dumps(digits_mlp()))
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return json.dumps(document)
+
+
+NODE = ["networks", "main", "nodes"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "not valid JSON"),
+        ("[1, 2]", "JSON object"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"format": 1,\n "name": x}', "Expecting value in line 2, at character 10."),
+        ('{"format": ' + "9" * 5_000 + "}", "too many digits"),
+        (b"\xff\xfe\x00", "not"),
+        ('{"name": "x", "networks": {"main": {}}, "extra": 1}', "extra"),
+        ('{"name": "x", "networks": {}}', "networks"),
+        ('{"format": 99, "name": "x"}', "newer Netloom"),
+        ('{"name": "x", "networks": {"main": {}}, "notes": NaN}', "NaN"),
+        (_with(["training", "learning_rate"], "fast"), "training.learning_rate"),
+        (_with(["training", "epochs"], -1), "training.epochs"),
+        (_with(["training", "optimizer"], "magic"), "training.optimizer"),
+        (_with(["main"], "other"), "other"),
+        (_with(["name"], "\ud800"), "not text"),
+        (_with([*NODE, "a\nb"], {"type": "ReLU"}), "lower-case"),
+        (_with([*NODE, "__import__('os')"], {"type": "ReLU"}), "lower-case"),
+        (_with([*NODE, "relu_9"], {"type": "ReLU", "at": [1e300, 0]}), "pixels"),
+        (_with([*NODE, "relu_9"], {"id": "other", "type": "ReLU"}), "calls itself"),
+        (_with(["networks", "main", "edges"], [{"source": "a", "target": "b"}]), "no node"),
+        (_with(["networks", "main", "edges"], [{"source": "input_1", "target": "flatten_1"}] * 2), "two edges"),
+        (_with([*NODE, "relu_9"], {"type": "ReLU", "params": {"x": "y" * 70_000}}), "bytes"),
+        (_with(NODE, {f"n_{i}": {"type": "ReLU"} for i in range(2_001)}), "at most 2000"),
+    ],
+)
+def test_bad_documents_get_a_sentence(text: str | bytes, said: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        loads(text)
+    message = str(caught.value)
+    assert said in message
+    assert "Traceback" not in message
+    assert "\n" not in message
+    assert len(message) < 1_000
+
+
+def test_files_are_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "project.json"
+    write(path, blank("one"))
+    write(path, digits_mlp())
+    assert read(path) == digits_mlp()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_reading_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="cannot be read"):
+        read(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("name", ['"; import os', "</script>", "../../etc", "line\nbreak", "𝕏" * 50])
+def test_any_name_is_only_text(name: str) -> None:
+    project = Project(name=name, networks=blank("x").networks)
+    assert loads(dumps(project)).name == name

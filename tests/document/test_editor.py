@@ -1,0 +1,227 @@
+"""Edits and the editor: what they change, undo, acknowledgement, and two tabs on one project."""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import Any
+
+import pytest
+
+from netloom.document import DocumentError, EditError, Editor, apply, blank, dumps, loads, parse, wire
+from netloom.document.project import MAX_EDGES
+from tests.networks import digits_mlp
+
+
+def _add(node: str, layer: str = "ReLU") -> dict[str, Any]:
+    return {"kind": "add", "nodes": [{"id": node, "type": layer, "at": [0, 0]}]}
+
+
+def _message(editor: Editor, client: str, *edits: dict[str, Any], first: int = 1) -> dict[str, Any]:
+    ops = [{"seq": first + i, **edit} for i, edit in enumerate(edits)]
+    return {"epoch": editor.epoch, "client": client, "ops": ops}
+
+
+def test_connecting_replaces_the_edge_at_a_port() -> None:
+    project = digits_mlp()
+    changed = apply(project, {"kind": "connect", "source": "flatten_1", "target": "relu_1"})
+    sources = {edge.target: edge.source for edge in changed.main_network.edges}
+    assert sources["relu_1"] == "flatten_1"
+    assert len(changed.main_network.edges) == len(project.main_network.edges)
+
+
+def test_removing_a_node_takes_its_edges() -> None:
+    changed = apply(digits_mlp(), {"kind": "remove", "nodes": ["relu_1"], "edges": []})
+    ends = {end for edge in changed.main_network.edges for end in (edge.source_node, edge.target_node)}
+    assert "relu_1" not in ends | set(changed.main_network.nodes)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {},
+        {"kind": "explode"},
+        {"kind": []},
+        {"kind": "add", "nodes": [{"id": "relu_1", "type": "ReLU"}]},
+        {"kind": "add", "nodes": [{"id": "Bad Id", "type": "ReLU"}]},
+        {"kind": "add", "nodes": 3},
+        {"kind": "connect", "source": "relu_1"},
+        {"kind": "connect", "source": "nothing_1", "target": "relu_1"},
+        {"kind": "set", "node": "nothing_1", "params": {}},
+        {"kind": "set", "node": "relu_1", "params": {"x": float("nan")}},
+        {"kind": "update", "node": "relu_1", "title": 3},
+        {"kind": "move", "at": {"relu_1": ["x", 2]}},
+        {"kind": "move", "at": {"relu_1": [float("inf"), 2]}},
+        {"kind": "note", "id": "relu_1", "note": {"text": "x"}},
+        {"kind": "note", "id": "note_1", "note": {"text": "x", "width": -1}},
+        {"kind": "set", "node": "relu_1", "params": {}, "network": "elsewhere"},
+        {"kind": "update", "node": "relu_1", "title": "\ud800"},
+        {"kind": "set", "node": "relu_1", "params": {"x": {1, 2}}},
+        {"kind": "project", "training": {"epochs": -1}},
+        {"kind": "batch", "edits": [{"kind": "batch", "edits": []}]},
+        {"kind": "batch", "edits": [_add("relu_7"), {"kind": "explode"}]},
+    ],
+)
+def test_a_refused_edit_changes_nothing(edit: dict[str, Any]) -> None:
+    editor = Editor(digits_mlp())
+    with pytest.raises(EditError) as caught:
+        editor.apply(edit)
+    assert "\n" not in str(caught.value)
+    assert editor.project == digits_mlp()
+    assert not editor.can_undo
+
+
+def test_every_edit_can_be_undone_and_redone() -> None:
+    edits: list[dict[str, Any]] = [
+        _add("relu_2"),
+        {"kind": "connect", "source": "linear_2", "target": "relu_2"},
+        {"kind": "move", "at": {"relu_2": [10, 20], "linear_1": [1, 2]}},
+        {"kind": "set", "node": "linear_1", "params": {"units": 7}},
+        {"kind": "update", "node": "linear_1", "title": "First", "frozen": True, "note": "why"},
+        {"kind": "note", "id": "note_1", "note": {"text": "Hello", "at": [5, 5]}},
+        {"kind": "note", "id": "note_1", "note": None},
+        {"kind": "project", "name": "New", "training": {"epochs": 5}, "data": {"dataset": "wine"}},
+        {"kind": "batch", "edits": [_add("gelu_1", "GELU"), {"kind": "remove", "nodes": ["relu_1"], "edges": []}]},
+        {"kind": "remove", "nodes": [], "edges": ["relu_2"]},
+    ]
+    editor = Editor(digits_mlp())
+    states = [editor.project]
+    for edit in edits:
+        assert editor.apply(edit)
+        states.append(editor.project)
+    for state in reversed(states[:-1]):
+        assert editor.apply({"kind": "undo"})
+        assert editor.project == state
+    for state in states[1:]:
+        assert editor.apply({"kind": "redo"})
+        assert editor.project == state
+
+
+def test_history_holds_at_least_a_hundred_steps() -> None:
+    editor = Editor(blank("x"))
+    for number in range(150):
+        editor.apply(_add(f"relu_{number}"))
+    undone = 0
+    while editor.apply({"kind": "undo"}):
+        undone += 1
+    assert undone == 150
+    assert editor.project == blank("x")
+
+
+def test_an_edit_without_effect_is_no_step() -> None:
+    editor = Editor(digits_mlp())
+    assert not editor.apply({"kind": "set", "node": "linear_1", "params": {"units": 64}})
+    assert not editor.can_undo
+
+
+def test_operations_count_once() -> None:
+    editor = Editor(blank("x"))
+    message = _message(editor, "a", _add("relu_1"), _add("relu_2"))
+    assert editor.sync(message) == []
+    assert editor.sync(message) == []
+    assert set(editor.project.main_network.nodes) == {"relu_1", "relu_2"}
+    assert editor.acks == {"a": 2}
+
+
+def test_a_client_sees_only_what_others_did_as_foreign() -> None:
+    editor = Editor(blank("x"))
+    editor.sync(_message(editor, "a"))
+    editor.sync(_message(editor, "b"))
+    seen = editor.foreign("a"), editor.foreign("b")
+    editor.sync(_message(editor, "a", _add("relu_1")))
+    assert editor.foreign("a") == seen[0]
+    assert editor.foreign("b") == editor.revision > seen[1]
+    editor.apply({"kind": "undo"})
+    assert editor.foreign("a") == editor.foreign("b") == editor.revision
+
+
+def test_a_refused_operation_is_foreign_to_its_own_client() -> None:
+    editor = Editor(blank("x"))
+    editor.sync(_message(editor, "a", _add("relu_1")))
+    before = editor.foreign("a")
+    refusals = editor.sync(_message(editor, "a", _add("relu_1"), first=2))
+    assert len(refusals) == 1
+    assert editor.foreign("a") > before
+    assert editor.acks["a"] == 2
+
+
+def test_operations_of_another_epoch_are_refused() -> None:
+    editor = Editor(blank("x"))
+    message = {**_message(editor, "a", _add("relu_1")), "epoch": "other"}
+    assert len(editor.sync(message)) == 1
+    assert not editor.project.main_network.nodes
+
+
+@pytest.mark.parametrize("message", [None, 3, {}, {"epoch": "e", "client": 3, "ops": []}, {"epoch": 1, "ops": {}}])
+def test_a_malformed_message_gets_a_sentence(message: Any) -> None:
+    assert len(Editor(blank("x")).sync(message)) == 1
+
+
+def test_a_restarted_server_replays_the_outbox_without_loss() -> None:
+    editor = Editor(blank("x"))
+    editor.sync(_message(editor, "a", _add("relu_1")))
+    saved = loads(dumps(editor.project)), editor.epoch, editor.revision, dict(editor.acks)
+    editor.sync(_message(editor, "a", _add("relu_2"), first=2))  # lost with the server
+    again = Editor(*saved)
+    assert again.sync(_message(again, "a", _add("relu_1"), _add("relu_2"))) == []
+    assert set(again.project.main_network.nodes) == {"relu_1", "relu_2"}
+
+
+def test_two_tabs_end_in_the_same_document() -> None:
+    editor = Editor(blank("x"))
+
+    def work(client: str) -> None:
+        source = random.Random(client)
+        for seq in range(1, 101):
+            edit = _add(f"{client}_{source.randrange(30)}")
+            editor.sync(_message(editor, client, edit, first=seq))
+
+    workers = [threading.Thread(target=work, args=(name,)) for name in ("a", "b", "c")]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert editor.acks == {"a": 100, "b": 100, "c": 100}
+    expected = {f"{name}_{number}" for name in "abc" for number in _seen(name)}
+    assert set(editor.project.main_network.nodes) == expected
+    assert set(wire(editor.project)["nodes"]) == expected
+
+
+def _seen(name: str) -> set[int]:
+    source = random.Random(name)
+    return {source.randrange(30) for _ in range(100)}
+
+
+def test_what_would_take_for_ever_is_refused() -> None:
+    inner = {"nodes": {"relu_1": {"type": "ReLU"}}}
+    nodes = {"inner_1": {"type": "Subnetwork", "params": {"network": "inner", "repeat": 10**9}}}
+    project = parse({"name": "x", "networks": {"main": {"nodes": nodes}, "inner": inner}})
+    with pytest.raises(EditError, match="1000000000 times 1 layers"):
+        apply(project, {"kind": "unpack", "node": "inner_1"})
+
+
+def test_no_edit_makes_a_document_that_cannot_be_read_again() -> None:
+    nodes = {"linear_1": {"type": "Linear", "params": {"units": ["x + " * 40 + "x"] * 300}}}
+    project = parse({"name": "x", "networks": {"main": {"nodes": nodes, "parameters": {"x": 1}}}})
+    assert loads(dumps(project)) == project
+    edit = {
+        "kind": "rename_parameter",
+        "network": "main",
+        "name": "x",
+        "to": "y" * 60,
+        "numbers": {"Linear": ["units"]},
+    }
+    with pytest.raises(EditError, match="65,536 bytes"):
+        apply(project, edit)
+
+
+def test_a_network_has_so_many_edges_at_most() -> None:
+    edges = [{"source": "relu_1", "target": f"relu_1.p{number}"} for number in range(MAX_EDGES)]
+    value = {"name": "x", "networks": {"main": {"nodes": {"relu_1": {"type": "ReLU"}}, "edges": edges}}}
+    full = parse(value)
+    apply(full, {"kind": "connect", **edges[0]})
+    with pytest.raises(EditError, match="at most 20,000 edges"):
+        apply(full, {"kind": "connect", "source": "relu_1", "target": "relu_1.a"})
+    edges.append({"source": "relu_1", "target": "relu_1.a"})
+    with pytest.raises(DocumentError, match="at most 20,000 edges"):
+        parse(value)

@@ -1,0 +1,34 @@
+"""Frames in the document: they may be folded, and a document without folded ones is what it always was."""
+
+from __future__ import annotations
+
+from netloom.compile import source
+from netloom.document import blank, dumps, loads
+from netloom.document.editor import Editor, wire
+from netloom.document.edits import apply
+from tests.networks import digits_mlp
+
+FRAME = {"text": "Stem", "at": [0, 0], "width": 300, "height": 200, "color": "blue", "frame": True}
+
+
+def test_a_frame_is_folded_by_an_edit_that_can_be_undone() -> None:
+    editor = Editor(apply(digits_mlp(), {"kind": "note", "id": "frame_1", "note": FRAME}))
+    before = editor.project
+    assert wire(before)["notes"]["frame_1"]["folded"] is False
+    editor.apply({"kind": "note", "id": "frame_1", "note": {**FRAME, "folded": True}})
+    folded = editor.project
+    assert wire(folded)["notes"]["frame_1"]["folded"] is True
+    assert loads(dumps(folded)) == folded
+    assert source(folded) == source(before)
+    editor.apply({"kind": "move", "at": {"frame_1": [40, 40]}})
+    assert editor.project.main_network.notes["frame_1"].folded
+    editor.apply({"kind": "undo"})
+    editor.apply({"kind": "undo"})
+    assert editor.project == before
+
+
+def test_documents_without_folded_frames_keep_their_bytes() -> None:
+    document = apply(blank("Old"), {"kind": "note", "id": "frame_1", "note": FRAME})
+    text = dumps(document)
+    assert "folded" not in text
+    assert loads(text) == document

@@ -1,0 +1,83 @@
+"""Long series are told in spans: the same in the sentence, the figure and the CSV."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from netloom.data import FieldSpec
+from netloom.explain.core.segments import MOST_STEPS, Spans, spans_of
+from netloom.explain.dataset.global_attribution import overall
+from netloom.explain.plots import global_plots
+from tests.explain.models import begun, network
+
+
+def spans(steps: int, rate: int = 0, channels: int = 1) -> Spans | None:
+    return spans_of(FieldSpec("s", "sequence", (steps, channels)), {"rate": rate} if rate else {})
+
+
+@pytest.mark.parametrize(
+    ("steps", "rate", "first", "last", "begins"),
+    [
+        (8000, 8000, "0.00–0.02 s", "0.98–1.00 s", (0, 160)),
+        (3200, 16000, "0.000–0.005 s", "0.195–0.200 s", (0, 80)),
+        (22050, 22050, "0.00–0.02 s", "0.98–1.00 s", (0, 441)),
+        (480_000, 8000, "0–1 s", "59–60 s", (0, 8000)),
+        (3000, 0, "steps 0–49", "steps 2950–2999", (0, 50)),
+        (65, 0, "steps 0–1", "step 64", (0, 2)),
+    ],
+)
+def test_spans_have_round_lengths(steps: int, rate: int, first: str, last: str, begins: tuple[int, int]) -> None:
+    found = spans(steps, rate)
+    assert found is not None
+    assert (found.names[0], found.names[-1]) == (first, last)
+    assert found.starts[:2] == begins
+    assert len(set(found.names)) == len(found.names) == len(found.starts) <= MOST_STEPS
+    values = np.random.default_rng(0).normal(size=(3, steps, 1))
+    np.testing.assert_allclose(found.summed(values).sum(1), values.sum((1, 2)))
+
+
+def test_short_series_and_channels_are_told_by_step_and_by_channel() -> None:
+    assert spans(MOST_STEPS) is None
+    assert spans(5000, 8000, channels=2) is None
+
+
+def test_a_sound_is_as_high_as_it_is_loud() -> None:
+    sound, other = spans(800, 8000), spans(800)
+    assert sound is not None
+    assert other is not None
+    loud = np.where(np.arange(800) < 400, 1.0, 3.0) * np.where(np.arange(800) % 2, -1.0, 1.0)
+    assert sound.levels(loud[None, :, None])[0, [0, -1]] == pytest.approx([1.0, 3.0])
+    assert other.levels(np.arange(800.0)[None])[0, 0] == pytest.approx(np.arange(other.starts[1]).mean())
+
+
+def test_a_linear_network_of_a_sound_goes_by_its_weights_in_spans_of_time() -> None:
+    options: dict[str, Any] = {"rows": 60, "fields": {"sound": {"sound": "waveform"}}}
+    run = begun(network("spoken", ("Flatten", {}), ("Linear", {"units": 10}), options=options))
+    spec, about = run.data.schema.inputs[0], run.data.preprocess["fields"][0]
+    found = overall(run, "test", target=3, rows=5)
+    pieces = spans_of(spec, about)
+    assert pieces is not None
+    weights: Any = run.model.get_submodule("linear_1").weight
+    x = run.data.inputs[spec.name]
+    rows = [row.row for row in found.rows]
+    ground = x[run.data.split["train"]].mean(0)
+    single = ((x[rows] - ground).flatten(1) * weights[3]).detach().double().numpy()
+    ends = [*pieces.starts[1:], single.shape[1]]
+    parts = np.stack([single[:, low:high].sum(1) for low, high in zip(pieces.starts, ends, strict=True)], axis=1)
+
+    told = {row["part"]: row for row in found.table()}
+    assert set(told) == set(pieces.names)
+    for place, name in enumerate(pieces.names):
+        assert name.endswith(" s")
+        assert told[name]["mean size"] == pytest.approx(np.abs(parts[:, place]).mean(), abs=1e-5)
+    best = max(told, key=lambda name: told[name]["mean size"])
+    drawn = global_plots.bars(found.parts).to_plotly_json()["data"][0]
+    assert drawn["customdata"][0] == best
+    shown = global_plots.profile(found, spec.name)
+    assert tuple(shown.data[0].x) == pieces.names
+    np.testing.assert_allclose(shown.data[0].y, np.abs(parts).mean(0), atol=1e-5)
+    assert all(top.rpartition(" ")[0] in told for row in found.rows for top in row.tops)
+    assert found.as_json()["spans"] == {spec.name: pieces.names}

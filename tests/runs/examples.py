@@ -1,0 +1,177 @@
+"""Loops and runs for the tests of training."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from netloom.compile import source
+from netloom.data import prepare
+from netloom.document import DataChoice, Project, Training
+from netloom.runs import control, refresh, start, worker
+from netloom.runs.limits import Guard, declared
+from netloom.runs.run_reporter import Link
+from netloom.store import Points, Run, Store, open_store
+from netloom.training import checkpoints
+from netloom.training.loop import Loop, Watch, begin
+from tests.networks import chain
+from tests.store.states import put
+
+
+class Recorder(Watch):
+    """Keeps what the loop records, and can end it after a number of steps."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.points: list[tuple[int, int, str, str, float]] = []
+        self.stop_at = stop_at
+
+    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+        self.points += [(step, epoch, split, name, value) for name, value in values.items()]
+
+    def poll(self, loop: Loop) -> bool:
+        return self.stop_at is None or loop.step < self.stop_at
+
+    def curve(self, split: str, name: str) -> list[float]:
+        return [value for _, _, kind, called, value in self.points if (kind, called) == (split, name)]
+
+
+def moons(**training: Any) -> Project:
+    """A small network with dropout on the moons."""
+    return chain(
+        ("Input", {"field": "features", "kind": "vector", "shape": [2]}),
+        ("Linear", {"units": 16}),
+        ("ReLU", {}),
+        ("Dropout", {"rate": 0.2}),
+        ("BatchNorm1d", {}),
+        ("Linear", {"units": 2}),
+        name="Moons",
+        data=DataChoice(dataset="moons"),
+        training=Training(**{"epochs": 4, "batch_size": 64, "learning_rate": 0.01, "device": "cpu", **training}),
+    )
+
+
+def loop(project: Project, home: Path) -> Loop:
+    """A loop at its beginning, as a worker makes it."""
+    return begin(project, source(project), prepare(project.data, home))
+
+
+def broken_off(project: Project, stop_at: int, home: Path, folder: Path) -> tuple[Loop, Recorder, Recorder]:
+    """A loop at its end that went on from the files in which another left itself after step `stop_at`, and what each
+    of the two recorded."""
+    broken, first = loop(project, home), Recorder(stop_at)
+    assert not broken.run(first)
+    checkpoints.save(folder, broken.step, broken.checkpoint())
+    if broken.best.weights:
+        checkpoints.save_best(folder, broken.best.weights, {})
+    torch.manual_seed(99)  # another process knows nothing of the first
+    torch.rand(7)
+    found = checkpoints.load(folder)
+    assert found is not None
+    resumed, second = loop(project, home), Recorder()
+    resumed.restore(found[1], checkpoints.weights(folder) if broken.best.weights else None)
+    assert resumed.run(second)
+    return resumed, first, second
+
+
+@contextmanager
+def trained_here() -> Iterator[None]:
+    """Whatever run is started meanwhile is trained to its end within this process, as its worker would train it, before
+    the start returns: for tests of runs that are not about processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(control, "_spawn", _train)
+        yield
+
+
+class _KilledError(BaseException):
+    """As a signal, it is caught by nobody."""
+
+
+def killed(store: Store, project: Project, saved: Callable[[Loop], bool], gone: Callable[[Loop], bool]) -> str:
+    """Start a run and train it within this process until it is `gone`, after a checkpoint as soon as there is something
+    to be `saved`. Nothing in memory is left of it, and it is to be resumed."""
+
+    def deadly(link: Link) -> Watch:
+        poll = link.poll
+        done: list[int] = []
+
+        def act(loop: Loop) -> bool:
+            if not done and saved(loop):
+                link.checkpoint(loop)
+                done.append(loop.step)
+            if done and gone(loop):
+                raise _KilledError
+            return poll(loop)
+
+        link.poll = act  # type: ignore[method-assign]
+        return link
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(control, "_spawn", partial(_train, through=deadly))
+        with pytest.raises(_KilledError):
+            start(store, store.create_project(project), project)
+    [run] = store.active_runs()
+    put(store, run.id, "failed", reason="killed")
+    for scatter in (torch.manual_seed, np.random.seed, random.seed):
+        scatter(12345)  # what another process finds is not what this one left
+    return run.id
+
+
+def _train(store: Store, run: Run, through: Callable[[Link], Watch] | None = None) -> None:
+    assert store.set_worker(run.id, str(run.claim), os.getpid())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "open_store", lambda home: store)
+        patch.setattr(worker, "_beat", lambda *told: None)  # it ends the process where the run is given to another
+        # It ends those that a run leaves behind: here also the server that workers are forked from, and a test's own.
+        patch.setattr(Guard, "_children", lambda guard: [])
+        # Whoever looks after runs in this process knows workers by their command, which this process does not have.
+        alive = control._alive
+        patch.setattr(control, "_alive", lambda run: run.pid == os.getpid() or alive(run))
+        worker.main(str(store.home), run.id, run.claim, declared(), through)
+
+
+def until(condition: Callable[[], Any], timeout_s: float) -> float:
+    """Wait until something holds. Returns the seconds that it took."""
+    start = time.monotonic()
+    while not condition():
+        elapsed = time.monotonic() - start
+        assert elapsed < timeout_s, f"not within {timeout_s:g} s"
+        time.sleep(0.02)
+    return time.monotonic() - start
+
+
+def until_state(store: Store, run_id: str, state: str, timeout_s: float) -> float:
+    def there() -> bool:
+        run: Run = refresh(store, run_id)
+        assert run.state == state or run.state not in ("failed", "finished", "stopped"), (run.state, run.reason)
+        return run.state == state
+
+    return until(there, timeout_s)
+
+
+def store_in(home: Path) -> Store:
+    return open_store(home)
+
+
+def check_curves(points: Points, epochs: int | None = None) -> None:
+    """No double point, steps that never fall, and for validation one point for each epoch without a gap."""
+    keys = list(zip(points.step, points.split, points.name, strict=True))
+    assert len(keys) == len(set(keys)), [key for key in keys if keys.count(key) > 1][:5]
+    seen = [
+        epoch
+        for epoch, split, name in zip(points.epoch, points.split, points.name, strict=True)
+        if (split, name) == ("validation", "loss")
+    ]
+    assert seen == list(range(len(seen)))
+    assert epochs is None or len(seen) == epochs
+    losses = [step for step, name in zip(points.step, points.name, strict=True) if name == "batch_loss"]
+    assert losses == sorted(losses)

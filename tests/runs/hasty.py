@@ -1,0 +1,69 @@
+"""Processes for the tests that kill: a worker that saves itself many times a second, and what a web server does for
+runs, without its pages. `python -m tests.runs.hasty netloom.runs.worker HOME` is the one, `… keeper HOME` the other.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import threading
+import time
+from pathlib import Path
+
+NAME = "tests.runs.hasty"
+WORKER = (sys.executable, "-m", NAME, "netloom.runs.worker")
+
+
+def worker(home: str) -> None:
+    """The real worker; only its clock is faster, so that a run of two seconds has a checkpoint to be killed in."""
+    from netloom.runs import run_reporter
+
+    (
+        run_reporter.CHECKPOINT_EVERY_S,
+        run_reporter.HEARTBEAT_S,
+        run_reporter.FLUSH_S,
+        run_reporter.POLL_S,
+        run_reporter.ASK_S,
+    ) = 0.1, 0.1, 0.02, 0.01, 0.01
+    run_reporter.CHECKPOINT_SHARE = 0.5
+    sys.argv = ["worker", home]
+    runpy.run_module("netloom.runs.worker", run_name="__main__")
+
+
+def keeper(home: str, project_id: str) -> None:
+    """Tend the runs, save a document over and over as people's edits do, and resume runs as it is told on standard
+    input. Each saved revision is told on standard output, once it is saved."""
+    from netloom.runs import control, processes
+    from netloom.store import StoreError, open_store
+
+    processes.COMMAND = WORKER
+    store = open_store(Path(home))
+    control.keep(store)
+    threading.Thread(target=_edit, args=(Path(home), project_id), daemon=True).start()
+    for line in sys.stdin:
+        try:
+            control.resume(store, line.strip())
+        except (StoreError, ValueError) as error:
+            print(f"refused {error}", flush=True)
+
+
+def _edit(home: Path, project_id: str) -> None:
+    from netloom.store import open_store
+
+    store = open_store(home)
+    found = store.load(project_id)
+    stamp, revision = found.stamp, found.revision
+    print("ready", flush=True)
+    while True:
+        revision += 1
+        project = found.project.model_copy(update={"notes": f"{revision} " * 200})
+        stamp = store.save(project_id, project, found.epoch, revision, {}, stamp)
+        print(f"saved {revision}", flush=True)
+        time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "keeper":
+        keeper(*sys.argv[2:])
+    else:
+        worker(sys.argv[2])

@@ -1,0 +1,78 @@
+"""What the tests of shared training run in processes of its ranks: `python -m tests.runs.ranks FOLDER RANKS`. They are
+forked off before anything was computed, so that torch is imported once.
+
+`orders.json` in the folder lists what is to be trained, one after the other: a document beside its source, how many
+ranks, how to steer.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import multiprocessing
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+
+from netloom.document import dumps, read
+from netloom.runs.cluster.rank import _loop
+from netloom.runs.cluster.synchronization import Agreement
+from netloom.training.loop import Loop, TrainingError
+from tests.runs.examples import Recorder
+
+
+class Steered(Recorder):
+    """Changes the learning rate in the middle, and can stop later, as a person would who asks rank 0 alone."""
+
+    def __init__(self, rate_at: int | None = None, stop_at: int | None = None) -> None:
+        super().__init__()
+        self.rate_at, self.end = rate_at, stop_at
+
+    def poll(self, loop: Loop) -> bool:
+        if self.rate_at is not None and loop.step >= self.rate_at:
+            loop.learning_rate = 0.001
+        return self.end is None or loop.step < self.end
+
+
+def train(folder: Path, rank: int, name: str, order: dict[str, Any]) -> None:
+    """Train a document, and write what rank 0 recorded and what every rank ended with."""
+    project = read(folder / f"{name}.json")
+    meeting = f"file://{folder / name}.meeting"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=order["world"])
+    recorder = Steered(order.get("rate_at"), order.get("stop_at")) if rank == 0 else None
+    found: dict[str, Any] = {"problem": "", "points": [], "done": None}
+    (folder / name).mkdir(exist_ok=True)
+    # As a worker of Ray makes it, with the teacher that lies in the run's folder.
+    asked = {"project": dumps(project), "source": (folder / f"{name}.py").read_text()}
+    loop = _loop(asked, folder, folder / name)
+    try:
+        found["done"] = loop.run(Agreement(recorder))
+    except TrainingError as error:
+        found["problem"] = str(error)
+    weights = {key: value.double().flatten().tolist() for key, value in loop.model.state_dict().items()}
+    found |= {"step": loop.step, "rate": loop.learning_rate, "weights": weights}
+    if recorder is not None:
+        found["points"] = recorder.points
+    (folder / f"{name}-{rank}.out").write_text(json.dumps(found))
+    dist.destroy_process_group()
+
+
+def rank(folder: Path, number: int) -> None:
+    for name, order in json.loads((folder / "orders.json").read_text()).items():
+        if number < order["world"]:
+            train(folder, number, name, order)
+
+
+if __name__ == "__main__":
+    import torch._dynamo  # noqa: F401  (what each rank would import to share gradients, and sympy with it)
+
+    gc.freeze()  # or each run looks through all that was imported as it ends
+    context = multiprocessing.get_context("fork")
+    ranks = [context.Process(target=rank, args=(Path(sys.argv[1]), number)) for number in range(int(sys.argv[2]))]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join()
+    sys.exit(max(abs(process.exitcode or 0) for process in ranks))

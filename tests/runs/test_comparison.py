@@ -1,0 +1,180 @@
+"""Runs side by side: documents, tables, curves, spreads; all from stores that were filled by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import statistics
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netloom.document import Project, apply, write
+from netloom.runs.comparison import as_csv, curve, difference, differing, metrics, settings, smoothed, table
+from netloom.runs.confidence_interval import spread
+from netloom.runs.reproduction import compared
+from netloom.runs.snapshots import keep, series, spacing
+from netloom.store import Points, Run, Store, open_store
+from tests.runs.examples import moons
+from tests.store.states import put
+
+
+def ended(store: Store, project: Project, title: str, loss: float) -> Run:
+    run = store.create_run(store.create_project(project), project, title)
+    folder = store.run_folder(run.id)
+    folder.mkdir(parents=True)
+    write(folder / "project.json", project)
+    summary = {"best": {"loss": loss}, "test": {"accuracy": 1 - loss}}
+    put(store, run.id, "finished", summary=summary, ended_at=datetime.now(UTC))
+    return store.run(run.id)
+
+
+def test_only_what_differs_and_by_how_much(home: Path) -> None:
+    store = open_store(home)
+    wide = apply(moons(), {"kind": "set", "node": "linear_1", "params": {"units": 32}})
+    runs = [ended(store, moons(), "Narrow", 0.5), ended(store, wide, "Wide", 0.25)]
+    rows = table(store, runs, runs[0].id)
+    assert [list(row) for row in rows] == [
+        [
+            "run",
+            "title",
+            "state",
+            "main.linear_1.units",
+            "validation loss",
+            "Δ validation loss",
+            "test accuracy",
+            "Δ test accuracy",
+        ]
+    ] * 2
+    assert [row["main.linear_1.units"] for row in rows] == ["16", "32"]
+    assert [row["Δ validation loss"] for row in rows] == [0.0, -0.25]
+    assert [row["Δ test accuracy"] for row in rows] == [0.0, 0.25]
+    assert table(store, runs[:1]) == [{key: rows[0][key] for key in rows[0] if "Δ" not in key and "units" not in key}]
+    (store.run_folder(runs[0].id) / "project.json").unlink()
+    assert table(store, runs)[0]["main.linear_1.units"] == "–"
+    store.close()
+
+
+def test_the_difference_of_two_documents() -> None:
+    old = moons()
+    edits = [
+        {"kind": "remove", "nodes": ["dropout_1"]},
+        {"kind": "add", "nodes": [{"id": "gelu_1", "type": "GELU"}]},
+        {"kind": "connect", "source": "relu_1", "target": "gelu_1"},
+        {"kind": "set", "node": "linear_1", "params": {"units": 8}},
+        {"kind": "project", "training": {"learning_rate": 0.5}, "data": {"seed": 3}},
+    ]
+    found = difference(old, apply(old, {"kind": "batch", "edits": edits}))
+    assert (found.added, found.removed) == (("main.gelu_1 (GELU)",), ("main.dropout_1 (Dropout)",))
+    assert found.edges_added == ("main: relu_1 to gelu_1",)
+    assert set(found.edges_removed) == {"main: relu_1 to dropout_1", "main: dropout_1 to batchnorm1d_1"}
+    changes = [(item.path, item.old, item.new) for item in (*found.parameters, *found.training, *found.data)]
+    assert changes == [("main.linear_1.units", 16, 8), ("training.learning_rate", 0.01, 0.5), ("data.seed", 0, 3)]
+    assert "main.linear_1.units: 16 → 8" in found.lines()
+    assert difference(old, old).lines() == []
+
+
+def test_paths_that_differ_come_in_a_natural_order() -> None:
+    columns: list[dict[str, Any]] = [
+        {"main.b_10.x": 1, "main.b_2.x": 1, "training.seed": 1, "same": 0},
+        {"main.b_2.x": None, "same": 0},
+    ]
+    assert differing(columns) == ["training.seed", "main.b_2.x", "main.b_10.x"]
+    assert "main.linear_1.units" in settings(moons())
+    frozen = apply(moons(), {"kind": "update", "node": "linear_1", "frozen": True})
+    assert differing([settings(moons()), settings(frozen)]) == ["main.linear_1.frozen"]
+
+
+def test_a_spreadsheet_takes_no_cell_for_a_formula() -> None:
+    rows: list[dict[str, Any]] = [
+        {"title": '=HYPERLINK("http://x")', "loss": -0.5, "note": 'a,"b"\nc'},
+        {"title": "-3", "loss": None},
+    ]
+    back = list(csv.reader(io.StringIO(as_csv(rows))))
+    assert back[1:] == [['\'=HYPERLINK("http://x")', "-0.5", 'a,"b"\nc'], ["-3", "", ""]]
+
+
+def test_axes_of_a_curve() -> None:
+    points = Points(
+        [5, 10, 10, 20, 20],
+        [0, 0, 0, 1, 1],
+        ["train", "train", "validation", "train", "validation"],
+        ["batch_loss", "loss", "loss", "loss", "loss"],
+        [9.0, 4.0, 3.0, 2.0, 1.0],
+        [100.0, 101.5, 101.5, 103.0, 103.0],
+        5,
+    )
+    assert curve(points, "validation", "loss") == ([10.0, 20.0], [3.0, 1.0])
+    assert curve(points, "validation", "loss", "epoch") == ([1.0, 2.0], [3.0, 1.0])
+    assert curve(points, "train", "batch_loss", "epoch") == ([0.5], [9.0])
+    assert curve(points, "train", "loss", "time") == ([1.5, 3.0], [4.0, 2.0])
+    assert curve(points, "test", "loss") == ([], [])
+
+
+def test_smoothing_has_no_bias_at_its_start() -> None:
+    assert smoothed([3.0] * 5, 0.9) == pytest.approx([3.0] * 5)
+    values = [1.0, 5.0, 2.0, 8.0]
+    weights = [[0.9 ** (place - earlier) for earlier in range(place + 1)] for place in range(4)]
+    expected = [sum(w * v for w, v in zip(row, values, strict=False)) / sum(row) for row in weights]
+    assert smoothed(values, 0.9) == pytest.approx(expected)
+    assert smoothed(values, 0.0) == values
+
+
+def test_the_interval_is_students() -> None:
+    values = [0.91, 0.93, 0.90, 0.95, 0.92]
+    found = spread("accuracy", values)
+    reach = 2.776445 * statistics.stdev(values) / math.sqrt(5)  # the table's t for 4 degrees of freedom
+    assert (found.mean, found.deviation) == pytest.approx((statistics.mean(values), statistics.stdev(values)))
+    assert (found.low, found.high) == pytest.approx((found.mean - reach, found.mean + reach), rel=1e-6)
+    assert math.isnan(spread("accuracy", [1.0]).deviation)
+    wide = [0.99, 0.9, 1.0]
+    assert spread("test accuracy", wide).high == 1.0, "no share is above 1"
+    assert spread("test loss", wide).high > 1.0
+
+
+def test_the_series_of_weights_is_thin_even_and_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    weights = {"weight": torch.zeros(250)}  # 1,000 bytes
+    for epoch in range(1, 25):
+        keep(tmp_path, epoch, epoch * 3, weights)
+        epochs = [item.epoch for item in series(tmp_path)]
+        assert len(epochs) <= 10
+        steps = {later - earlier for earlier, later in pairwise(epochs)}
+        assert len(steps) <= 1, "evenly spaced"
+    assert [item.epoch for item in series(tmp_path)] == [4, 8, 12, 16, 20, 24]
+    assert [item.step for item in series(tmp_path)][:2] == [12, 24]
+    monkeypatch.setenv("NETLOOM_KEPT_BYTES", "3500")
+    for epoch in range(25, 33):
+        keep(tmp_path, epoch, epoch, weights)
+    assert [item.epoch for item in series(tmp_path)] == [16, 32]
+    monkeypatch.setenv("NETLOOM_KEPT_BYTES", "10")
+    keep(tmp_path, 64, 64, weights)
+    assert [item.epoch for item in series(tmp_path)] == [16, 32]
+    assert spacing(5, 0) == 0
+
+
+def test_an_agents_best_is_its_return_not_what_it_lowers(home: Path) -> None:
+    store = open_store(home)
+    run = store.create_run(store.create_project(moons()), moons())
+    best = {"loss": -206.4, "epoch": 2, "step": 9, "measure": "loss"}
+    store.update_run(run.id, summary={"objective": "dqn", "best": best})
+    assert metrics(store.run(run.id)) == {"validation return": 206.4}
+    store.update_run(run.id, summary={"objective": "classification", "best": best})
+    assert metrics(store.run(run.id)) == {"validation loss": -206.4}
+
+
+@pytest.mark.parametrize("name", ["batch_loss", "weighted_loss", "turns_loss"])
+def test_a_run_that_is_done_again_is_not_blamed_for_its_clock(home: Path, name: str) -> None:
+    """Means over as many steps as were taken in a quarter of a second stand at other steps each time."""
+    store = open_store(home)
+    runs = [ended(store, moons(), "Run", 0.2) for _ in "ab"]
+    for number, run in enumerate(runs):
+        store.add_points(run.id, [(10 + number, 0, "train", name, 0.5, 1.0), (20, 0, "validation", "loss", 0.2, 2.0)])
+    found = compared(store, *runs)
+    assert (found.points, found.equal) == (1, 1)
+    assert "length of the curves" not in " ".join(found.causes)

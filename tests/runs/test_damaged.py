@@ -1,0 +1,238 @@
+"""Files of a run that were cut, emptied, changed or removed: a sentence says which and what helps, what is whole is
+used, and no score is told of weights that it was not measured on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from netloom.cli import main
+from netloom.runs import continuation, evaluate, evaluation, load_run, resume, start
+from netloom.runs.run_reporter import Link
+from netloom.store import Store, open_store
+from netloom.training import CheckpointError, StartError, checkpoints, starting_from
+from netloom.training.weight_files import digest, recorded
+from tests.runs.examples import check_curves, moons, trained_here
+from tests.store.states import put
+
+EPOCHS = 6
+
+
+def cut(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: min(50, len(content) // 2)])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flip(path: Path) -> None:
+    """One bit of the content, which every reader takes for what was written."""
+    content = bytearray(path.read_bytes())
+    content[len(content) * 3 // 4] ^= 1
+    path.write_bytes(content)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+DAMAGES = (cut, empty, flip, remove)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A data folder with a run that was stopped in its fourth epoch and has two checkpoints, one in the second."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("damaged") / "home"
+        patch.setenv("NETLOOM_HOME", str(home))
+        patch.delenv("NETLOOM_DATABASE_URL", raising=False)
+        store = open_store(home)
+        poll = Link.poll
+
+        def stops(link: Link, loop: object) -> bool:
+            if link._best_step < 0 and getattr(loop, "epoch", 0) == 2:
+                link.checkpoint(loop)  # type: ignore[arg-type]
+            return poll(link, loop) and getattr(loop, "epoch", 0) < 4  # type: ignore[arg-type]
+
+        patch.setattr(Link, "poll", stops)
+        project = moons(epochs=EPOCHS)
+        with trained_here():
+            run_id = start(store, store.create_project(project), project)
+        assert store.run(run_id).state == "stopped"
+        assert len(list((store.run_folder(run_id) / "checkpoints").iterdir())) == 2
+        store.close()
+    return home, run_id
+
+
+@pytest.fixture
+def stopped(made: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Store, str]]:
+    """A copy of it."""
+    home = tmp_path / "home"
+    shutil.copytree(made[0], home)
+    monkeypatch.setenv("NETLOOM_HOME", str(home))
+    store = open_store(home)
+    yield store, made[1]
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(made: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """The last weights of the run where nothing is damaged."""
+    home = tmp_path_factory.mktemp("undisturbed") / "home"
+    shutil.copytree(made[0], home)
+    store = open_store(home)
+    with trained_here():
+        resume(store, made[1])
+    assert store.run(made[1]).state == "finished"
+    found = checkpoints.weights(store.run_folder(made[1]), "last")
+    store.close()
+    return found
+
+
+def last_of(folder: Path) -> Path:
+    return folder / "checkpoints" / str(json.loads((folder / "last.json").read_text())["folder"])
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *((name, damage) for name in ("model.safetensors", "state.pt") for damage in DAMAGES),
+        *(("last.json", damage) for damage in (cut, empty)),  # a run without it has no checkpoint yet
+    ],
+)
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
+    stopped: tuple[Store, str], undisturbed: dict[str, torch.Tensor], name: str, damage: Callable[[Path], None]
+) -> None:
+    store, run_id = stopped
+    folder = store.run_folder(run_id)
+    damage(folder / name if name == "last.json" else last_of(folder) / name)
+    with trained_here():
+        resume(store, run_id)
+    run = store.run(run_id)
+    assert (run.state, run.reason) == ("finished", "")
+    [note] = run.summary["notes"]
+    assert name in note
+    assert "It goes on from the checkpoint of step" in note
+    found = checkpoints.weights(folder, "last")
+    assert all(torch.equal(found[key], undisturbed[key]) for key in undisturbed)
+    check_curves(store.points(run_id), EPOCHS)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_where_all_are_damaged_a_sentence_says_so_and_nothing_is_removed(
+    stopped: tuple[Store, str], capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
+) -> None:
+    store, run_id = stopped
+    folder = store.run_folder(run_id)
+    for home in (folder / "checkpoints").iterdir():
+        damage(home / "state.pt")
+    before = sorted(folder.glob("checkpoints/**"))
+    for words in (("resume", run_id), ("extend", run_id, "--epochs", "2")):
+        with trained_here():
+            assert main(["--home", str(store.home), "runs", *words]) == 1
+        said = capsys.readouterr().err
+        assert "state.pt" in said
+        assert (
+            "There is no other checkpoint to go on from: put a backup of it in its place, or do the run again" in said
+        )
+        assert "Netloom itself failed" not in said
+    assert sorted(folder.glob("checkpoints/**")) == before
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_best_weights_that_are_damaged_are_put_aside(
+    stopped: tuple[Store, str], undisturbed: dict[str, torch.Tensor], damage: Callable[[Path], None]
+) -> None:
+    store, run_id = stopped
+    folder = store.run_folder(run_id)
+    damage(folder / "best.safetensors")
+    with trained_here():
+        resume(store, run_id)
+    run = store.run(run_id)
+    assert (run.state, run.reason) == ("finished", "")
+    assert run.summary["best"]["epoch"] >= 4, "of those before it nothing is left"
+    assert [note.startswith("The best weights so far are lost") for note in run.summary.get("notes", [])] == (
+        [] if damage is remove else [True]
+    )
+    found = checkpoints.weights(folder, "last")
+    assert all(torch.equal(found[key], undisturbed[key]) for key in undisturbed)
+    known = evaluation(store, run_id)
+    assert known is not None
+    assert known.metrics == evaluate(load_run(store, run_id)).metrics
+
+
+COMMANDS: tuple[tuple[str, ...], ...] = (
+    ("evaluate", "last"),
+    ("evaluate", "last", "--split", "validation"),
+    ("explain", "last", "--method", "saliency"),
+    ("export", "last", "--format", "onnx", "--to", "{home}/model.onnx"),
+    ("runs", "branch", "last"),
+)
+
+
+@pytest.mark.parametrize("damage", [cut, flip])
+def test_no_command_answers_with_damaged_weights(
+    stopped: tuple[Store, str], capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
+) -> None:
+    store, run_id = stopped
+    put(store, run_id, "finished")
+    best = store.run_folder(run_id) / "best.safetensors"
+    assert main(["--home", str(store.home), "evaluate", run_id]) == 0
+    damage(best)
+    for words in COMMANDS:
+        capsys.readouterr()
+        with trained_here():
+            assert main(["--home", str(store.home), *(word.format(home=store.home) for word in words)]) == 1, words
+        said = capsys.readouterr()
+        assert not said.out, words
+        assert f"{best} is damaged" in said.err, (words, said.err)
+        assert "Netloom itself failed" not in said.err
+    assert len(store.runs()) == 1
+    other = starting_from(moons(epochs=0), f"run:{run_id}")
+    with pytest.raises(StartError, match="is damaged"):
+        start(store, store.create_project(other), other)
+    with pytest.raises(ValueError, match="is damaged"):
+        continuation.branch(store, run_id, "best")
+
+
+def test_a_score_is_told_of_the_weights_that_it_was_measured_on_alone(stopped: tuple[Store, str]) -> None:
+    store, run_id = stopped
+    folder = store.run_folder(run_id)
+    known = evaluation(store, run_id)
+    assert known is not None
+    best = folder / "best.safetensors"
+    assert recorded(best) == digest(load_file(best))
+    put(store, run_id, "finished")
+    worse = {name: torch.zeros_like(value) for name, value in load_file(best).items()}
+    checkpoints.save_best(folder, worse, {"step": 1, "epoch": 0})
+    assert evaluation(store, run_id) is None, "those are whole, but others"
+    assert evaluate(load_run(store, run_id)).metrics != known.metrics
+
+
+def test_runs_from_before_there_were_checksums_still_open(stopped: tuple[Store, str]) -> None:
+    store, run_id = stopped
+    folder = store.run_folder(run_id)
+    for path in [folder / "best.safetensors", *folder.glob("kept/*"), *folder.glob("checkpoints/*/model.safetensors")]:
+        facts = {"facts": json.dumps({"step": 3, "epoch": 0})} if path.name == "best.safetensors" else None
+        save_file(load_file(path), path, facts)
+        assert not recorded(path)
+    text = json.loads((folder / "evaluation.json").read_text())
+    del text["weights"]
+    (folder / "evaluation.json").write_text(json.dumps(text))
+    known = evaluation(store, run_id)
+    assert known is not None
+    assert known.metrics == evaluate(load_run(store, run_id)).metrics
+    cut(folder / "best.safetensors")
+    with pytest.raises(CheckpointError, match=r"best\.safetensors is damaged"):
+        evaluation(store, run_id)
+    with trained_here():
+        resume(store, run_id)
+    assert store.run(run_id).state == "finished"

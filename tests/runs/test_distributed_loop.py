@@ -1,0 +1,184 @@
+"""A loop that several processes share: its curve is that of one process, and all of them end with the same weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from netloom.compile import input_fields, module, source
+from netloom.document import Project, write
+from netloom.runs import distillation
+from netloom.runs.cluster import check
+from netloom.runs.cluster.distributed_loop import LEAST_ROWS, share
+from netloom.runs.distillation import Taught
+from netloom.training.batches import mean, totals
+from netloom.training.initialization import StartError
+from tests.networks import digits_mlp
+from tests.runs.examples import Recorder, loop, moons
+
+pytestmark = pytest.mark.timeout(600)
+Found = list[dict[str, Any]]
+CLASSES = (1.0, 2.0, 0.5, 1.0, 1.0, 3.0, 1.0, 1.0, 0.2, 1.0)
+SGD = {"epochs": 3, "optimizer": "sgd", "learning_rate": 0.1, "device": "cpu"}
+RECIPES: dict[str, dict[str, Any]] = {
+    # The rows leave a last batch of another size in every epoch.
+    "plain": {**SGD, "batch_size": 96},
+    "weighted": {
+        **SGD,
+        "batch_size": 50,
+        "accumulation": 3,
+        "class_weights": CLASSES,
+        "gradient_clip": 0.5,
+        "label_smoothing": 0.1,
+        "average": 0.9,
+    },
+}
+
+
+def taught() -> Project:
+    """A student of `teacher`."""
+    return digits_mlp(
+        objective="distillation", teacher="run:00000000-0000-0000-0000-000000000000", batch_size=96, **SGD
+    )
+
+
+def teacher(folder: Path) -> Taught:
+    """A network with weights of its own, as it lies in the folder of a run that learns from it."""
+    project = digits_mlp()
+    torch.manual_seed(5)
+    save_file(module(source(project)).state_dict(), folder / "first.safetensors")
+    (folder / "first.py").write_text(source(project))
+    return Taught(folder / "first.safetensors", folder / "first.py", tuple(input_fields(project)))
+
+
+def documents() -> dict[str, tuple[Project, dict[str, Any]]]:
+    """What is trained, by how many ranks, and how rank 0 is steered."""
+    return {
+        "plain": (digits_mlp(**RECIPES["plain"]), {"world": 2}),
+        "weighted": (digits_mlp(**RECIPES["weighted"]), {"world": 3}),
+        "steered": (moons(epochs=50, batch_size=16), {"world": 2, "rate_at": 20, "stop_at": 100}),
+        "taught": (taught(), {"world": 2}),
+        "diverged": (digits_mlp(**{**SGD, "learning_rate": 10.0, "weight_decay": 1.0, "epochs": 20}), {"world": 2}),
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Found]:
+    """What each rank found. All is trained in the same three processes."""
+    folder = tmp_path_factory.mktemp("ranks")
+    made = documents()
+    for name, (project, _) in made.items():
+        write(folder / f"{name}.json", project)
+        (folder / f"{name}.py").write_text(source(project))
+    (folder / "taught").mkdir()
+    distillation.freeze(teacher(folder), folder / "taught")
+    (folder / "orders.json").write_text(json.dumps({name: order for name, (_, order) in made.items()}))
+    subprocess.run([sys.executable, "-m", "tests.runs.ranks", str(folder), "3"], check=True, timeout=280)
+
+    def of(name: str) -> Found:
+        return [json.loads((folder / f"{name}-{rank}.out").read_text()) for rank in range(made[name][1]["world"])]
+
+    return of
+
+
+def curve(points: list[Any], split: str, name: str) -> list[float]:
+    return [value for _, _, kind, called, value in points if (kind, called) == (split, name)]
+
+
+def mean_of_steps(points: list[Any]) -> float:
+    """The mean loss of all steps; how many of them a point stands for is a matter of time."""
+    found: list[tuple[int, float]] = [
+        (step, value) for step, _, _, name, value in points if name in ("batch_loss", "weighted_loss")
+    ]
+    starts = [0, *(step for step, _ in found)]
+    return sum(value * (step - start) for start, (step, value) in zip(starts, found, strict=False)) / starts[-1]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_curve_is_that_of_one_process(name: str, home: Path, trained: Callable[[str], Found]) -> None:
+    alone, recorder = loop(digits_mlp(**RECIPES[name]), home), Recorder()
+    alone.run(recorder)
+    ranks = trained(name)
+    assert {(found["step"], found["done"], found["problem"]) for found in ranks} == {(alone.step, True, "")}
+    for split in ("train", "validation"):
+        expected = recorder.curve(split, "loss")
+        assert len(expected) == 3
+        assert curve(ranks[0]["points"], split, "loss") == pytest.approx(expected, rel=1e-4)
+    assert mean_of_steps(ranks[0]["points"]) == pytest.approx(mean_of_steps(recorder.points), rel=1e-4)
+    for key, value in alone.model.state_dict().items():
+        assert ranks[0]["weights"][key] == pytest.approx(value.double().flatten().tolist(), abs=1e-4)
+    assert all(found["weights"] == ranks[0]["weights"] for found in ranks), "to the last bit"
+
+
+def test_every_rank_loads_the_teacher(home: Path, tmp_path: Path, trained: Callable[[str], Found]) -> None:
+    alone, recorder = distillation.teach(loop(taught(), home), teacher(tmp_path)), Recorder()
+    alone.run(recorder)
+    ranks = trained("taught")
+    expected = recorder.curve("validation", "loss")
+    assert len(expected) == 3
+    assert curve(ranks[0]["points"], "validation", "loss") == pytest.approx(expected, rel=1e-4)
+    for key, value in alone.model.state_dict().items():
+        assert ranks[0]["weights"][key] == pytest.approx(value.double().flatten().tolist(), abs=1e-4)
+    assert ranks[0]["weights"] == ranks[1]["weights"]
+
+
+def test_what_rank_0_is_asked_for_all_do(trained: Callable[[str], Found]) -> None:
+    first, second = trained("steered")
+    assert (first["done"], second["done"]) == (False, False)
+    assert first["step"] == second["step"]
+    assert 100 <= first["step"] < 50 * 60
+    assert first["rate"] == second["rate"] == 0.001
+    learned = {key for key in first["weights"] if "running" not in key}
+    assert {key for key in learned if first["weights"][key] != second["weights"][key]} == set()
+    losses = curve(first["points"], "validation", "loss")
+    assert losses[-1] < losses[0]
+
+
+def test_a_loss_that_is_no_number_ends_all(trained: Callable[[str], Found]) -> None:
+    first, second = trained("diverged")
+    assert first["problem"].startswith("The loss became ")
+    assert first["step"] == second["step"]
+
+
+@pytest.mark.parametrize(("world", "size"), [(1, 512), (2, 135), (3, 64), (8, 64)])
+def test_measures_of_parts_are_those_of_the_whole(world: int, size: int, home: Path) -> None:
+    made = loop(digits_mlp(device="cpu"), home)
+    inputs, target = made._validation
+    assert len(target) == 270
+    parts = [
+        totals(made.model, made.objective, inputs, target, range(rank * size, 270, world * size), size)
+        for rank in range(world)
+    ]
+    assert sum(count for _, count in parts) == 270
+    assert made.objective.finish(mean(parts)) == pytest.approx(made.evaluate("validation"), rel=1e-6)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 17, 64])
+def test_each_row_is_taken_once(rows: int, world: int) -> None:
+    parts = [share(10, 10 + rows, rank, world) for rank in range(world)]
+    counted = [(first, last) for first, last, counts in parts if counts]
+    assert counted[0][0] == 10
+    assert counted[-1][1] == 10 + rows
+    assert all(one[1] == other[0] for one, other in pairwise(counted))
+    assert all(last - first >= min(rows, LEAST_ROWS) for first, last, _ in parts)
+
+
+def test_what_cannot_be_divided_is_refused_in_words() -> None:
+    project = digits_mlp()
+    check(project, 2)
+    with pytest.raises(StartError, match="has 1 to 1,024 workers, received 0"):
+        check(project, 0)
+    for objective, words in (("dqn", "cannot be divided"), ("gan", "in turns")):
+        training = project.training.model_copy(update={"objective": objective})
+        with pytest.raises(StartError, match=words):
+            check(project.model_copy(update={"training": training}), 2)

@@ -1,0 +1,77 @@
+"""What a run costs: counted seconds, an estimate from them, and codecarbon's own measure where it is installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+
+import pytest
+
+from netloom.runs import energy
+from netloom.runs.energy import Meter, sentence
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(energy, "find_spec", lambda name: None)
+    monkeypatch.setenv("NETLOOM_CORE_WATTS", "36")
+
+
+def work(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+@pytest.mark.usefixtures("alone")
+def test_an_estimate_from_the_seconds_of_the_processor() -> None:
+    meter = Meter({})
+    work(0.1)
+    found = meter.stop()
+    assert found["cpu_s"] >= 0.09
+    assert found["energy_kwh"] == pytest.approx(found["cpu_s"] * 36 / 3.6e6, abs=0.02 * 36 / 3.6e6)
+    assert "estimated at 36 W for each busy core · about " in sentence(found)
+    assert sentence(found).endswith("g CO₂ · less than a cent")
+
+
+def test_what_the_energy_comes_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"energy_kwh": 0.5, "energy_measured": True}
+    monkeypatch.setenv("NETLOOM_CO2_G_PER_KWH", "100")
+    monkeypatch.setenv("NETLOOM_CENTS_PER_KWH", "30")
+    assert sentence(told) == "500 Wh, measured by codecarbon · about 50 g CO₂ · about 15 cents"
+    monkeypatch.setenv("NETLOOM_CENTS_PER_KWH", "much")
+    assert sentence(told).endswith("about 10 cents"), "at 20 cents for a kWh"
+    assert sentence({}) == ""
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("measured", [True, False])
+def test_a_run_that_goes_on_adds_to_what_it_had_told(measured: bool) -> None:
+    found = Meter({"cpu_s": 100.0, "energy_kwh": 2.0, "energy_measured": measured}).stop()
+    assert found["cpu_s"] == pytest.approx(100, abs=1)
+    assert found["energy_kwh"] == pytest.approx(2.0, abs=1e-3)
+    assert found["energy_measured"] is False
+
+
+MEASURED = """
+import time
+from netloom.runs.energy import Meter
+for before in ({}, {"energy_kwh": 1.0, "energy_measured": True}, {"energy_kwh": 1.0, "energy_measured": False}):
+    start = time.monotonic()
+    meter = Meter(before)
+    assert time.monotonic() - start < 1, "a run waits for its meter"
+    assert meter._tracker._began.wait(60)
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
+        pass
+    found = meter.stop()
+    print(found["energy_measured"], 0 < found["energy_kwh"] - before.get("energy_kwh", 0) < 0.01)
+"""
+
+
+@pytest.mark.skipif(find_spec("codecarbon") is None, reason="needs the extra energy")
+def test_codecarbon_measures_without_keeping_a_run_waiting() -> None:
+    done = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=False, timeout=240)
+    assert done.stdout.split() == ["True", "True", "True", "True", "False", "True"], done.stderr

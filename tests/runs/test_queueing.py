@@ -1,0 +1,217 @@
+"""Real workers one after the other: nobody looks on, several look on, workers die, sweeps go on by themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from netloom.data import prepare
+from netloom.document import Project
+from netloom.runs import continuation, processes, reproduction, start, stop, sweeps, tend
+from netloom.runs.capacity import place
+from netloom.runs.comparison import BATCH_LOSSES
+from netloom.runs.control import _children
+from netloom.runs.snapshots import series
+from netloom.store import Full, Run, Store, open_store
+from netloom.training.loop import begin
+from tests.runs.examples import Recorder, check_curves, moons, store_in, trained_here, until
+from tests.store.states import put_sweep
+
+LONG = 10_000
+_LOOKING = (
+    "import sys, time\n"
+    "from pathlib import Path\n"
+    "from netloom.store import open_store\n"
+    "from netloom.training import keep\n"
+    "store = open_store(Path(sys.argv[1]))\n"
+    "thread = keep(store)\n"
+    "print('ready', flush=True)\n"
+    "time.sleep(300)\n"
+)
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Store]:
+    """A store whose workers are ended with the test, whoever started them."""
+    opened = open_store(home)
+    yield opened
+    for sweep in opened.sweeps(state="running"):
+        put_sweep(opened, sweep.id, "stopped")
+    for run in opened.active_runs():
+        opened.leave_line(run.id)
+    for run in opened.active_runs():
+        if run.pid and psutil.pid_exists(run.pid):
+            os.kill(run.pid, signal.SIGKILL)
+    for child in [*_children.values()]:
+        child.wait(20)
+    opened.close()
+
+
+def patience(seconds: float) -> float:
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+def events(store: Store, run: Run, name: str) -> list[dict[str, object]]:
+    lines = (store.run_folder(run.id) / "log.jsonl").read_text().splitlines()
+    return [line for line in map(json.loads, lines) if line["event"] == name]
+
+
+def measures(store: Store, run_id: str) -> list[tuple[int, str, str, float]]:
+    found = store.points(run_id)
+    rows = zip(found.step, found.split, found.name, found.value, strict=True)
+    return sorted(row for row in rows if row[2] not in BATCH_LOSSES)
+
+
+def straight(project: Project, home: Path, text: str) -> list[tuple[int, str, str, float]]:
+    """The same measures of a loop in this process that nothing interrupts."""
+    watch = Recorder()
+    begin(project, text, prepare(project.data, home)).run(watch)
+    return sorted(
+        (step, split, name, value) for step, _, split, name, value in watch.points if name not in BATCH_LOSSES
+    )
+
+
+def test_the_next_begins_once_when_a_worker_is_killed_and_two_servers_look_on(store: Store, home: Path) -> None:
+    looking = [
+        subprocess.Popen([sys.executable, "-c", _LOOKING, str(home)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        project = moons(epochs=LONG)
+        short = moons(epochs=2)
+        project_id = store.create_project(project)
+        first = start(store, project_id, project)
+        second = start(store, project_id, short)
+        assert store.run(second).state == "waiting"
+        assert place(store, store.run(second)) == "next in line"
+        rest = [start(store, project_id, short) for _ in range(2)]
+        assert place(store, store.run(rest[1])) == "3rd in line"
+        with pytest.raises(Full, match="at most 1 can train and 3 wait"):
+            start(store, project_id, short)
+        assert len(list((home / "runs").iterdir())) == 4, "what was refused leaves nothing behind"
+        for run_id in rest:
+            stop(store, run_id)
+        for process in looking:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        until(lambda: len(store.points(first).step) > 0, 120)
+        pid = store.run(first).pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        assert until(lambda: store.run(first).state == "failed", 60) <= patience(5)  # read, not refreshed
+        assert "worker process" in store.run(first).reason
+        until(lambda: store.run(second).state == "finished", 120)
+        assert len(events(store, store.run(second), "start")) == 1
+        check_curves(store.points(second), epochs=2)
+        assert [store.run(run_id).state for run_id in rest] == ["stopped", "stopped"]
+        stop(store, first)  # nobody is there to obey, and it does no harm
+        assert store.run(first).state == "failed"
+    finally:
+        for process in looking:
+            process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def test_a_sweep_goes_on_by_its_workers_alone_and_takes_up_a_killed_trial(store: Store) -> None:
+    """Nothing here looks after the start but at the tables; each worker begins the trial after its own."""
+    project = moons(epochs=40)
+    project_id = store.create_project(project)
+    space = {"main.linear_1.units": {"choices": [8, -1, 16]}}
+    sweep_id = sweeps.begin(store, project_id, project, sweeps.plan(project, space, trials=9, sampler="grid"))
+    run_id = str(store.trials(sweep_id)[0].run_id)
+    until(lambda: max(store.points(run_id).epoch, default=0) >= 1, 120)
+    os.kill(int(store.run(run_id).pid or 0), signal.SIGKILL)
+
+    def taken_up() -> bool:
+        tend(store)
+        return store.run(run_id).about.get("retries") == 1
+
+    def last() -> int | None:
+        """The worker of the third trial."""
+        found = store.trials(sweep_id)[2:]
+        return store.run(str(found[0].run_id)).pid if found and found[0].run_id else None
+
+    until(taken_up, 60)
+    until(lambda: last() is not None, 240)
+    assert psutil.Process(int(str(last()))).ppid() == processes._servers[processes.COMMAND].pid, "no new interpreter"
+    until(lambda: store.sweep(sweep_id).state == "finished", 240)
+    found = store.trials(sweep_id)
+    assert [trial.state for trial in found] == ["complete", "failed", "complete"]
+    assert (found[1].run_id, found[1].reason) == (None, found[1].reason)
+    assert "units" in found[1].reason.lower()
+    for trial in (found[0], found[2]):
+        check_curves(store.points(str(trial.run_id)), epochs=40)
+        lowest = min(
+            value
+            for _, split, name, value in measures(store, str(trial.run_id))
+            if (split, name) == ("validation", "loss")
+        )
+        assert trial.value == lowest
+    best = sweeps.best(store.sweep(sweep_id), found)
+    assert best is not None
+    assert best.value == min(trial.value for trial in found if trial.value is not None)
+    assert {run.tags for run in store.runs()} == {("sweep",)}
+
+
+def test_extended_branched_and_done_again(home: Path, store: Store) -> None:
+    project = moons(epochs=4, early_stopping=100)
+    with trained_here():
+        run_id = start(store, store.create_project(project), project)
+    assert store.run(run_id).state == "finished"
+    folder = store.run_folder(run_id)
+    text = (folder / "model.py").read_text()
+    assert measures(store, run_id) == straight(project, home, text)
+    assert [item.epoch for item in series(folder)] == [1, 2, 3, 4]
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["data"] == prepare(project.data, home).fingerprint
+    assert environment["threads"] >= 1
+    assert store.run(run_id).summary["cpu_s"] > 0
+
+    with trained_here():
+        again = reproduction.again(store, run_id)
+    assert store.run(again).state == "finished"
+    found = reproduction.compared(store, store.run(run_id), store.run(again))
+    assert found.same, found.sentence()
+    assert found.points == len(measures(store, run_id))
+    assert found.sentence().startswith(f"All {found.points} points of the curves are the same, bit for bit")
+    changed = json.dumps({**environment, "torch": "1.0", "data": "other"})
+    (store.run_folder(again) / "environment.json").write_text(changed)
+    with store.db.writing() as connection:
+        connection.exec_driver_sql(f"UPDATE points SET value = value + 0.5 WHERE run_id = '{again}' AND epoch = 2")
+    found = reproduction.compared(store, store.run(run_id), store.run(again))
+    assert (found.same, found.causes) == (
+        False,
+        (f"torch ({environment['torch']} then, 1.0 now)", "the data (its fingerprint)"),
+    )
+    assert found.first is not None
+    assert found.first["now"] == found.first["then"] + 0.5
+
+    with trained_here():
+        continuation.extend(store, run_id, 3)
+    run = store.run(run_id)
+    assert (run.state, run.epoch, run.about["extended"]) == ("finished", 7, [{"at": 4, "epochs": 7}])
+    longer = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 7})})
+    assert measures(store, run_id) == straight(longer, home, text), "as if it had never ended"
+
+    with trained_here():
+        branch = continuation.branch(store, run_id, 2, training={"epochs": 0})
+    assert store.run(branch).state == "finished"
+    then = {row[1:3]: row[3] for row in measures(store, run_id) if row[0] == series(folder)[1].step}
+    now = {row[1:3]: row[3] for row in measures(store, branch)}
+    assert now == pytest.approx(then), "the weights are those after epoch 2"
+    assert store.run(branch).about["branch"]["at"] == 2
+    with pytest.raises(ValueError, match="No weights are kept of epoch 99"):
+        continuation.branch(store, run_id, 99)
+    with pytest.raises(ValueError, match="one epoch or more"):
+        continuation.extend(store, run_id, 0)
+    store_in(home).close()

@@ -1,0 +1,104 @@
+"""Stopped at any step and gone on with from disk, a run ends bit for bit as if nothing had happened: with every
+optimizer, every schedule, and all else that a recipe holds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from netloom.document import Project, apply
+from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
+from netloom.templates import templates
+from netloom.training.loop import Loop
+from tests.runs.examples import Recorder, broken_off, loop, moons
+
+# Everything that has a state of its own, or changes what a step does; the network has dropout and a batch norm.
+ALL = {
+    "accumulation": 2,
+    "average": 0.9,
+    "warmup": 3.0,
+    "gradient_clip": 1.0,
+    "gradient_clip_value": 0.5,
+    "label_smoothing": 0.1,
+    "class_weights": "balanced",
+    "decay_matrices_only": True,
+    "weight_decay": 0.01,
+    "layer_rates": {"linear_1": 0.5},
+    "monitor": "accuracy",
+}
+RECIPES: dict[str, dict[str, Any]] = {
+    **{f"optimizer {name}": {"optimizer": name} for name in OPTIMIZERS},
+    **{f"schedule {name}": {"schedule": name} for name in SCHEDULES},
+    "plateau at once": {"schedule": "plateau", "schedule_settings": {"patience": 0, "threshold": 0.2}},
+    "all but the optimizer": {**ALL, "schedule": "one_cycle"},
+    "all with plateau": {
+        **ALL,
+        "schedule": "plateau",
+        "schedule_settings": {"patience": 0, "threshold": 0.5},
+        "optimizer": "muon",
+    },
+    "bf16": {**ALL, "precision": "bf16"},
+    "early stopping": {"early_stopping": 2, "monitor": "accuracy", "epochs": 30, "learning_rate": 0.1},
+    "last weights": {"keep": "last", "average": 0.99},
+}
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two nests of dictionaries, lists and tensors are exactly equal."""
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, Mapping):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, (list, tuple)):
+        return len(first) == len(second) and all(same(one, two) for one, two in zip(first, second, strict=True))
+    return bool(first == second)
+
+
+def check(project: Project, stop_at: int, home: Path, folder: Path) -> Loop:
+    """Run a document with and without a break after step `stop_at`, and compare all that came of it."""
+    whole, seen = loop(project, home), Recorder()
+    assert whole.run(seen)
+    resumed, first, second = broken_off(project, stop_at, home, folder)
+    assert same(dict(whole.model.state_dict()), dict(resumed.model.state_dict()))
+    assert same(whole.checkpoint().state, resumed.checkpoint().state)
+    assert same(whole.best.weights, resumed.best.weights)
+    names = {point[3] for point in seen.points if point[3] not in ("batch_loss", "weighted_loss", "turns_loss")}
+    assert "loss" in names
+    for split in ("train", "validation"):
+        for name in names:
+            assert seen.curve(split, name) == first.curve(split, name) + second.curve(split, name)
+    assert same(dict(whole.best_model().state_dict()), dict(resumed.best_model().state_dict()))
+    return whole
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_resumed_run_equals_one_without_a_break(name: str, home: Path, tmp_path: Path) -> None:
+    project = moons(**{"weight_decay": 0.01, **RECIPES[name]})
+    steps = loop(project, home).steps_per_epoch * min(project.training.epochs, 4)
+    stop_at = random.Random(name).randrange(1, steps - 1)
+    made = check(project, stop_at, home, tmp_path)
+    if "plateau" in name:
+        assert made.schedule.factor(made.step) < 1 or name == "schedule plateau"
+
+
+def test_parts_that_learn_in_turns_go_on_as_well(home: Path, tmp_path: Path) -> None:
+    training = {"epochs": 2, "batch_size": 256, "device": "cpu", "average": 0.9, "optimizer": "muon"}
+    training |= {"layer_rate_decay": 0.9, "schedule": "plateau", "schedule_settings": {"patience": 0}}
+    project = apply(templates()["digits_gan"].project, {"kind": "project", "training": training})
+    check(project, 7, home, tmp_path)
+
+
+def test_a_checkpoint_from_before_there_were_these_is_read(home: Path) -> None:
+    made = loop(moons(average=0.9), home)
+    made.run(Recorder(3))
+    old = made.checkpoint()
+    for name in ("schedule", "precision", "average", "compiled"):
+        del old.state[name]
+    again = loop(moons(average=0.9), home)
+    again.restore(old)
+    assert again.step == 3

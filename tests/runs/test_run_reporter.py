@@ -1,0 +1,106 @@
+"""What a worker tells of its run."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from netloom.runs import evaluate, start, worker
+from netloom.runs.limits import RunLimits
+from netloom.runs.run_reporter import Link
+from netloom.runs.trained_run import TrainedRun
+from netloom.store import open_store
+from netloom.training import Evaluation
+from netloom.training.diagnostics.observer import Observer
+from netloom.training.loop import Loop
+from tests.runs.examples import Recorder, loop, moons, trained_here
+from tests.store.states import put
+
+
+def test_a_run_that_goes_on_is_as_far_as_it_was_and_keeps_its_best(home: Path, tmp_path: Path) -> None:
+    project, store = moons(), open_store(home)
+    run = store.create_run(store.create_project(project), project)
+    broken = loop(project, home)
+    broken.run(Recorder(30))
+    resumed = loop(project, home)
+    resumed.restore(broken.checkpoint(), broken.best.weights)
+    link = Link(store, run, tmp_path, Observer(project, tmp_path), RunLimits(0, 0, 0, 0))
+    link.start(resumed)
+    link.close()  # before its first step
+    told = store.run(run.id)
+    assert (told.epoch, told.step) == (broken.epoch, 30)
+    assert told.summary["best"] == {
+        "loss": broken.best.value,
+        "epoch": broken.best.epoch,
+        "step": broken.best.step,
+        "measure": "loss",
+    }
+
+
+def test_the_rate_is_told_as_the_schedule_has_it(home: Path, tmp_path: Path) -> None:
+    project, store = moons(epochs=4, schedule="cosine", warmup=0.0, learning_rate=0.02), open_store(home)
+    link = Link(
+        store,
+        store.create_run(store.create_project(project), project),
+        tmp_path,
+        Observer(project, tmp_path),
+        RunLimits(0, 0, 0, 0),
+    )
+    going, told = loop(project, home), []
+    link.start(going)
+    while going.epoch < 4:
+        going.training = going.training.model_copy(update={"epochs": going.epoch + 1})
+        going.run(Recorder())
+        link.epoch_done(going)
+        told.append(link._facts["rate"])
+    link.close()
+    assert told == pytest.approx([0.02 * (1 + math.cos(math.pi * done / 4)) / 2 for done in (1, 2, 3, 4)])
+
+
+def test_the_time_of_a_pause_counts_for_no_speed(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("netloom.training.throughput.time", SimpleNamespace(monotonic=lambda: now[0]))
+    project, store = moons(), open_store(home)
+    run = store.create_run(store.create_project(project), project)
+    put(store, run.id, "running")
+    link = Link(store, run, tmp_path, Observer(project, tmp_path), RunLimits(0, 0, 0, 0))
+    link.tell(total_steps=1_000)
+
+    def beat(times: int, steps: int) -> None:
+        for _ in range(times):
+            now[0] += 1
+            link._state["step"] += steps
+            link._beat()
+
+    def wait(loop: Loop) -> bool:
+        beat(3, 0)
+        return True
+
+    monkeypatch.setattr(link, "_wait", wait)
+    beat(10, 50)
+    link._commands.append(("pause", None, ""))
+    assert link._obey(loop(project, home))
+    beat(2, 50)
+    told = store.run(run.id).summary
+    assert told["steps_per_s"] == 50
+    assert set(told["speeds"]) == {50}
+
+
+def test_a_run_that_is_stopped_says_so_while_it_is_measured(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(home)
+    seen: list[str] = []
+
+    def measure(trained: TrainedRun) -> Evaluation:
+        seen.extend(run.state for run in store.active_runs())
+        return evaluate(trained)
+
+    monkeypatch.setattr(worker, "evaluate", measure)
+    monkeypatch.setattr(Link, "poll", lambda link, loop: loop.step < 5)
+    project = moons()
+    with trained_here():
+        run_id = start(store, store.create_project(project), project)
+    assert seen == ["stopping"]
+    assert store.run(run_id).state == "stopped"

@@ -1,0 +1,44 @@
+"""A setting that is changed while a run trains is named wherever the run is compared or reported."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from netloom.runs.comparison import CHANGED, table
+from netloom.runs.setting_changes import ChangeLog, changes_of
+from netloom.store import Run, Store, open_store
+from tests.runs.examples import moons
+
+
+def a_run(store: Store) -> Run:
+    return store.create_run(store.create_project(moons()), moons())
+
+
+def test_changes_are_named_in_a_comparison(home: Path) -> None:
+    store = open_store(home)
+    one, other = a_run(store), a_run(store)
+    assert CHANGED not in table(store, [one, other])[0]
+    log = ChangeLog(other, 0)
+    log.add("learning_rate", 0.01, 0.001, 1_200, 4)
+    log.add("schedule", "constant", "constant", 1_250, 4)  # nothing changed
+    log.add("schedule", "constant", "cosine", 1_300, 4)
+    store.update_run(other.id, summary=log.facts())
+    rows = table(store, [store.run(one.id), store.run(other.id)])
+    assert [row[CHANGED] for row in rows] == [
+        "",
+        "learning rate 0.01 → 0.001 at step 1,200; learning-rate schedule constant → cosine at step 1,300",
+    ]
+    sentence = changes_of(store.run(other.id))[0].sentence()
+    assert sentence == "The learning rate was changed from 0.01 to 0.001 during the run, at step 1,200 (epoch 5)."
+
+
+def test_a_resume_forgets_what_came_after_its_checkpoint(home: Path) -> None:
+    store = open_store(home)
+    run = a_run(store)
+    log = ChangeLog(run, 0)
+    log.add("learning_rate", 0.01, 0.1, 100, 0)
+    log.add("learning_rate", 0.1, 0.2, 200, 1)
+    store.update_run(run.id, summary=log.facts())
+    resumed = ChangeLog(store.run(run.id), 150)
+    assert resumed.facts()["changes"] == [asdict(changes_of(store.run(run.id))[0])]

@@ -1,0 +1,263 @@
+"""Runs that are started, paused, stopped, killed and resumed, by real workers, from this process and from others."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from netloom.compile import CompileError, source
+from netloom.data import DataError
+from netloom.document import DataChoice, Project, read
+from netloom.runs import (
+    ACTIVE,
+    control,
+    evaluate,
+    evaluation,
+    load_run,
+    pause,
+    predict,
+    proceed,
+    refresh,
+    resume,
+    set_learning_rate,
+    start,
+    stop,
+    tend,
+    wait,
+    warm,
+)
+from netloom.runs.control import _children
+from netloom.runs.setting_changes import changes_of
+from netloom.store import Store, open_store
+from netloom.training import checkpoints
+from tests.networks import IMAGE, chain, digits_mlp
+from tests.runs.examples import check_curves, killed, moons, trained_here, until, until_state
+
+LONG = 10_000
+
+
+def patience(seconds: float) -> float:
+    """A limit that holds on a machine with a core for each process, and grows where many want the same core."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Store]:
+    """A store whose workers are ended with the test."""
+    opened = open_store(home)
+    yield opened
+    for run in opened.runs():
+        if run.state in ACTIVE and run.pid and psutil.pid_exists(run.pid):
+            os.kill(run.pid, signal.SIGKILL)
+            until(lambda run=run: refresh(opened, run.id).state not in ACTIVE, 10)  # type: ignore[misc]
+    for child in [*_children.values()]:
+        child.wait(20)
+    opened.close()
+
+
+def begin(store: Store, project: Project) -> str:
+    return start(store, store.create_project(project), project)
+
+
+def until_epoch(store: Store, run_id: str, epoch: int, timeout_s: float = 90) -> None:
+    last = 0
+
+    def there() -> bool:
+        nonlocal last
+        run = refresh(store, run_id)
+        assert run.state in ACTIVE, (run.state, run.reason)
+        new = store.points(run_id, after=last)
+        last = new.last
+        return max(new.epoch, default=0) >= epoch
+
+    until(there, timeout_s)
+
+
+def test_a_run_from_start_to_finish(store: Store) -> None:
+    project = digits_mlp(epochs=5, learning_rate=3e-3, device="cpu")
+    run_id = begin(store, project)
+    assert refresh(store, run_id).state in ACTIVE
+    run = wait(store, run_id, 180)
+    assert (run.state, run.reason) == ("finished", "")
+    assert run.step == run.total_steps > 0
+    assert run.epoch == 5
+    assert run.started_at is not None
+    assert run.ended_at is not None
+    assert run.summary["best"]["epoch"] <= 4
+    points = store.points(run_id)
+    check_curves(points, epochs=5)
+    assert {"batch_loss", "loss", "accuracy"} <= set(points.name)
+    assert store.points(run_id, after=points.last).step == []
+
+    folder = store.run_folder(run_id)
+    assert read(folder / "project.json") == project
+    assert (folder / "model.py").read_text() == source(project)
+    assert "torch" in json.loads((folder / "environment.json").read_text())
+    for line in (folder / "log.jsonl").read_text().splitlines():
+        assert "event" in json.loads(line)
+    assert (folder / "worker.log").read_text() == ""
+
+    trained = load_run(store, run_id)
+    measured = evaluate(trained)
+    kept = evaluation(store, run_id)
+    assert kept is not None
+    assert kept.metrics == pytest.approx(measured.metrics, rel=1e-5)
+    assert (kept.rows, kept.classes, kept.confusion) == (measured.rows, measured.classes, measured.confusion)
+    assert [item.row for item in kept.worst] == [item.row for item in measured.worst]
+    assert evaluate(load_run(store, run_id, "last")).rows == kept.rows
+
+    rows = trained.data.split["test"][:5].tolist()
+    answers = predict(trained, [trained.data.row(row) for row in rows])
+    output = trained.output({"image": trained.data.inputs["image"][rows]})
+    expected = [trained.data.schema.target.classes[int(number)] for number in output.argmax(1)]
+    assert [answer["prediction"] for answer in answers] == expected
+    with pytest.raises(ValueError, match="finished"):
+        resume(store, run_id)
+
+
+def test_paused_steered_killed_resumed_without_gap_or_double_point_and_stopped(store: Store) -> None:
+    warm(store)
+    run_id = begin(store, moons(epochs=LONG))
+    until_state(store, run_id, "running", 90)
+    until_epoch(store, run_id, 3)
+
+    pause(store, run_id)
+    assert until_state(store, run_id, "paused", 60) <= patience(3)
+    seen = len(store.points(run_id).step)
+    time.sleep(0.6)
+    assert len(store.points(run_id).step) == seen
+    assert refresh(store, run_id).state == "paused"
+
+    set_learning_rate(store, run_id, 1e-9)
+    proceed(store, run_id)
+    assert until_state(store, run_id, "running", 60) <= patience(3)
+    until(lambda: refresh(store, run_id).summary.get("learning_rate") == 1e-9, 30)
+    saved = checkpoints.load(store.run_folder(run_id))
+    assert saved is not None
+    until_epoch(store, run_id, max(store.points(run_id).epoch) + 3)
+    pid = refresh(store, run_id).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert until(lambda: refresh(store, run_id).state == "failed", 60) <= patience(5)
+    run = refresh(store, run_id)
+    assert "killed" in run.reason
+    assert "\n" not in run.reason
+    assert run.ended_at is not None
+    latest = checkpoints.load(store.run_folder(run_id))
+    assert latest is not None
+    assert max(store.points(run_id).step) > saved[0]
+    assert latest[0] >= saved[0]
+
+    report = store.run_folder(run_id) / "evaluation.json"
+    report.write_text("{}")  # of other weights than those that come now
+    resume(store, run_id)
+    until(lambda: not report.exists(), 60)
+    assert restored(store, run_id) == [latest[0]]
+    until_epoch(store, run_id, max(store.points(run_id).epoch) + 3)
+
+    stop(store, run_id)
+    assert until(lambda: refresh(store, run_id).state == "stopped", 60) <= patience(3)
+    found = checkpoints.load(store.run_folder(run_id))
+    assert found is not None
+    assert found[0] == found[1].state["step"] == refresh(store, run_id).step > latest[0]
+    assert found[1].state["learning_rate"] == 1e-9
+    assert found[1].state["optimizer"]["param_groups"][0]["lr"] == 1e-9
+    assert all(
+        bool(torch.isfinite(value).all()) for value in load_run(store, run_id, "last").model.state_dict().values()
+    )
+    check_curves(store.points(run_id))
+    [change] = changes_of(refresh(store, run_id))  # the resume kept it
+    assert (change.setting, change.old, change.new) == ("learning_rate", 0.01, 1e-9)
+    for value in (0, -1, 11, float("nan")):
+        with pytest.raises(ValueError, match="above 0 and at most 10"):
+            set_learning_rate(store, run_id, value)
+
+
+def restored(store: Store, run_id: str) -> list[int]:
+    """The steps at which a run was taken up again."""
+    log = [json.loads(line) for line in (store.run_folder(run_id) / "log.jsonl").read_text().splitlines()]
+    return [line["step"] for line in log if line["event"] == "restore"]
+
+
+@pytest.mark.parametrize("batch_size", [64, 65_536])
+def test_a_run_that_was_cut_off_ends_without_gap_or_double_point(store: Store, batch_size: int) -> None:
+    """With one step an epoch, every checkpoint stands at an epoch's end."""
+    project = moons(epochs=20, batch_size=batch_size)
+    run_id = killed(store, project, lambda loop: loop.epoch >= 5, lambda loop: loop.epoch >= 9)
+    saved = checkpoints.load(store.run_folder(run_id))
+    assert saved is not None
+    assert max(store.points(run_id).step) > saved[0]
+    with trained_here():
+        resume(store, run_id)
+    run = store.run(run_id)
+    assert (run.state, run.reason) == ("finished", "")
+    check_curves(store.points(run_id), epochs=20)
+    assert restored(store, run_id) == [saved[0]]
+
+
+def test_a_run_outlives_the_process_that_started_it_and_lets_the_next_begin(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(control, "advance", lambda store: None)
+        first, second = begin(store, moons(epochs=LONG)), begin(store, moons(epochs=LONG))
+    code = "from netloom.store import open_store\nfrom netloom.training import advance\nadvance(open_store())"
+    environment = {**os.environ, "NETLOOM_HOME": str(home)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    until_epoch(store, first, 3)
+    assert refresh(store, first).state == "running"
+    assert store.run(second).state == "waiting"
+    stop(store, first)
+    until(lambda: store.run(second).state == "running", 60)  # nobody but the worker before it looks after it
+    assert store.run(first).state == "stopped"
+    os.kill(int(str(store.run(second).pid)), signal.SIGKILL)
+    assert until(lambda: refresh(store, second).state == "failed", 60) <= patience(5)
+    assert refresh(store, second).reason.startswith("The worker process is gone without a word")
+
+
+def test_a_loss_that_is_no_number_is_the_reason(store: Store) -> None:
+    project = moons(epochs=LONG, optimizer="sgd", learning_rate=10.0, weight_decay=1.0, batch_size=2)
+    nodes = {key: node for key, node in project.main_network.nodes.items() if key != "batchnorm1d_1"}
+    network = project.main_network
+    edges = [edge for edge in network.edges if "batchnorm1d_1" not in (edge.source, edge.target)]
+    edges.append(network.edges[0].model_copy(update={"source": "dropout_1", "target": "linear_2"}))
+    project = project.with_network("main", network.model_copy(update={"nodes": nodes, "edges": tuple(edges)}))
+    with trained_here():
+        run = store.run(begin(store, project))
+    assert run.state == "failed"
+    assert run.reason.startswith("The loss became ")
+    assert "(epoch 1). It begins in batch " in run.reason
+    assert "Lower the learning rate" in run.reason
+
+
+def test_what_cannot_be_trained_starts_no_worker(store: Store) -> None:
+    project = chain(IMAGE, ("Flatten", {}), ("Linear", {"units": 3}), data=DataChoice(dataset="digits"))
+    with pytest.raises(CompileError) as caught:
+        begin(store, project)
+    assert [issue.code for issue in caught.value.issues] == ["width"]
+    missing = project.model_copy(update={"data": DataChoice(dataset="nothing of the kind")})
+    with pytest.raises(DataError):
+        begin(store, missing)
+    assert store.runs() == []
+
+
+def test_a_worker_ends_when_its_project_is_deleted(store: Store) -> None:
+    project_id = store.create_project(digits_mlp(epochs=LONG))
+    run_id = start(store, project_id, digits_mlp(epochs=LONG))
+    until_epoch(store, run_id, 1)
+    child = _children[run_id]  # the thread that lets waiting runs begin may forget it first
+    store.delete_project(project_id)
+    until(lambda: child.poll() == 0, 20)
+    assert not store.run_folder(run_id).exists()
+    tend(store)
+    assert run_id not in _children, "no process is left over of a run that nobody can look at any more"

@@ -1,0 +1,275 @@
+"""A picture, a sound or a folder of weights comes out of a confined process as it is read elsewhere; one that asks for
+too much is refused by a sentence, and this process does not read it."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import soundfile
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from streamlit.testing.v1 import AppTest
+
+from netloom.compile import CompileError
+from netloom.compile.importers import Unreadable
+from netloom.data import DataError, images
+from netloom.data.uploads import soundfiles
+from netloom.document import apply
+from netloom.sandbox import keep_folder, read_picture, read_sound
+from netloom.sandbox.examples import as_json, from_json
+from netloom.store import open_store, weights
+from netloom.templates import architectures
+from netloom.training import StartError, pretrained
+from netloom.training.pretrained import folder as folders
+from tests.sandbox.test_confined import picture as picture_of_size
+from tests.training.test_pretrained import BERT, GPT2, bert_weights, gpt2_weights, small_bert, written
+
+RATE = 8_000
+# What ordinary files are read with, in GB.
+ENOUGH_FOR_SOUNDS, ENOUGH_FOR_FOLDERS = "0.3", "0.45"
+
+
+def photo(width: int, height: int, kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def sound(seconds: int, rate: int, channels: int = 1, kind: str = "WAV", *, silent: bool = False) -> bytes:
+    file = io.BytesIO()
+    second = np.random.default_rng(0).normal(size=(rate, channels)) * (0.0 if silent else 0.1)
+    with soundfile.SoundFile(file, "w", rate, channels, format=kind, subtype="PCM_16") as written:
+        for _ in range(seconds):
+            written.write(second)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def long_silence() -> bytes:
+    """Some ten kilobytes that are 0.4 GB once each channel is decoded."""
+    return sound(60, 192_000, 8, "FLAC", silent=True)
+
+
+@pytest.fixture
+def read_elsewhere(long_silence: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that a person brings is decoded in this process; `long_silence` is written before."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("A file is read in the process of the web server.")
+
+    for owner, name in ((Image, "open"), (soundfile, "SoundFile"), (folders, "open_folder"), (folders, "_json")):
+        monkeypatch.setattr(owner, name, refuse)
+
+
+@pytest.mark.parametrize(("width", "height", "kind"), [(3, 5, "PNG"), (28, 28, "BMP"), (400, 300, "JPEG")])
+def test_a_picture_is_the_same_here_and_there(width: int, height: int, kind: str) -> None:
+    content = photo(width, height, kind)
+    found = read_picture(content, "a", 256)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, images.picture(content, "a", 256))
+
+
+@pytest.mark.parametrize(("rate", "channels", "kind"), [(RATE, 1, "WAV"), (44_100, 2, "WAV"), (16_000, 1, "FLAC")])
+def test_a_sound_is_the_same_here_and_there(rate: int, channels: int, kind: str) -> None:
+    content = sound(2, rate, channels, kind)
+    expected = soundfiles.read_sound(content, "a", RATE)
+    np.testing.assert_array_equal(read_sound(content, "a", RATE, 10**6), expected)
+    np.testing.assert_array_equal(read_sound(content, "a", RATE, 100), expected[:100])
+
+
+@pytest.mark.usefixtures("read_elsewhere")
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(lambda: picture_of_size(50_000, 50_000), "megapixels"), (lambda: b"GIF89a" * 9, "damaged"), (bytes, "damaged")],
+)
+def test_a_picture_that_cannot_be_read_is_a_sentence(content: Callable[[], bytes], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read_picture(content(), "a.png", 256)
+
+
+@pytest.mark.usefixtures("read_elsewhere")
+def test_a_sound_that_decodes_to_too_much_is_a_sentence(monkeypatch: pytest.MonkeyPatch, long_silence: bytes) -> None:
+    content, before = long_silence, psutil.Process().memory_info().rss
+    assert len(content) < 2**17
+    monkeypatch.setenv("NETLOOM_UPLOAD_MEMORY_GB", ENOUGH_FOR_SOUNDS)
+    with pytest.raises(DataError, match=r"memory.*\.$"):
+        read_sound(content, "a.flac", RATE, RATE)
+    assert psutil.Process().memory_info().rss - before < 2**25
+    with pytest.raises(DataError, match="no sound that can be read"):
+        read_sound(b"RIFF" + bytes(99), "a.wav", RATE, RATE)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shape": [3, 10**12]},
+        {"shape": [-1, -6]},
+        {"shape": "many"},
+        {"shape": None},
+        {"dtype": "|O"},
+        {"bytes": "AAAA"},
+        {"bytes": "?"},
+        {"bytes": 7},
+    ],
+)
+def test_what_comes_back_is_checked(changes: dict[str, Any]) -> None:
+    values = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    answer = json.loads(json.dumps(as_json(values)))
+    np.testing.assert_array_equal(from_json(answer, values.dtype, "a"), values)
+    others: tuple[Any, ...] = ({**answer, **changes}, [], None, "text")
+    for wrong in others:
+        with pytest.raises(DataError, match="cannot be read"):
+            from_json(wrong, values.dtype, "a")
+
+
+def test_weights_of_a_folder_are_the_same_here_and_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETLOOM_UPLOAD_MEMORY_GB", ENOUGH_FOR_FOLDERS)
+    store, project = open_store(tmp_path / "home"), small_bert(4)
+    folder = written(tmp_path / "tiny", BERT, bert_weights())
+    expected = pretrained.take(project, pretrained.open_folder(folder))
+    start, remarks = keep_folder(store, project, folder)
+    assert remarks == expected.remarks
+    found = load_file(weights.path(store.home, start.removeprefix("weights:")))
+    assert found.keys() == expected.weights.keys()
+    assert all(torch.equal(found[name], expected.weights[name]) for name in found)
+
+
+def many_names(folder: Path) -> None:
+    """A safetensors file that is all names."""
+    places = {f"t{number}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for number in range(400_000)}
+    head = json.dumps(places).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(head)) + head)
+
+
+def an_endless_head(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", 2**62) + b"{")
+
+
+def a_deep_config(folder: Path) -> None:
+    (folder / "config.json").write_text('{"model_type":' + "[" * 3_000_000)
+
+
+def a_long_config(folder: Path) -> None:
+    (folder / "config.json").write_text("[" + "{}," * 6_000_000 + "{}]")
+
+
+HOSTILE: dict[Callable[[Path], None], str] = {
+    many_names: "memory",
+    an_endless_head: "safetensors",
+    a_deep_config: "config.json cannot be read",
+    a_long_config: "memory",
+}
+
+
+@pytest.mark.usefixtures("read_elsewhere")
+@pytest.mark.parametrize("damage", HOSTILE, ids=lambda damage: damage.__name__)
+def test_a_hostile_folder_is_a_sentence(
+    damage: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, project = open_store(tmp_path / "home"), small_bert(4)
+    damage(folder := written(tmp_path / "tiny", BERT, bert_weights()))
+    monkeypatch.setenv("NETLOOM_UPLOAD_MEMORY_GB", ENOUGH_FOR_FOLDERS)
+    before = psutil.Process().memory_info().rss
+    with pytest.raises(Unreadable, match=HOSTILE[damage]):
+        keep_folder(store, project, folder)
+    assert psutil.Process().memory_info().rss - before < 2**26
+    assert not list(store.home.glob("weights/*"))
+
+
+def test_weights_that_fit_nowhere_and_networks_with_errors_say_so(tmp_path: Path) -> None:
+    store, project = open_store(tmp_path / "home"), architectures()["lenet5"].project
+    folder = written(tmp_path / "tiny", GPT2, gpt2_weights())
+    with pytest.raises(StartError, match="None of these weights fit"):
+        keep_folder(store, project, folder)
+    node = next(key for key, node in project.main_network.nodes.items() if node.type == "Conv2d")
+    wrong = apply(project, {"kind": "set", "network": "main", "node": node, "params": {"kernel": 999}})
+    with pytest.raises(CompileError) as refused:
+        keep_folder(store, wrong, folder)
+    assert refused.value.issues
+
+
+def page_of_a_picture() -> None:
+    import numpy as np
+    import streamlit as st
+
+    from netloom.data import DataError
+    from netloom.ui.explain.custom_example import _picture
+
+    field = {"shape": (3, 8, 8), "scale": 1 / 255}
+    try:
+        st.session_state["found"] = _picture(field, np.zeros((3, 8, 8)), "x")
+    except DataError as error:
+        st.error(str(error))
+
+
+def page_of_a_sound() -> None:
+    import numpy as np
+    import streamlit as st
+
+    from netloom.data import DataError
+    from netloom.ui.explain.custom_example import _sound
+
+    try:
+        st.session_state["found"] = _sound({"rate": 8_000, "shape": (12_000, 1)}, np.linspace(-1, 1, 12_000), "x")
+    except DataError as error:
+        st.error(str(error))
+
+
+def uploaded(page: Callable[[], None]) -> AppTest:
+    app = AppTest.from_function(page, default_timeout=60).run()
+    app.segmented_control(key="x way").set_value("Upload").run()
+    return app
+
+
+def sent(app: AppTest, name: str, content: bytes) -> list[str]:
+    """The errors that the page shows for a file."""
+    app.file_uploader[0].set_value((name, content, "application/octet-stream")).run()
+    assert not app.exception
+    return [item.value for item in app.error]
+
+
+def test_the_explain_page_takes_a_picture_and_refuses_one_that_is_too_large(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    content = photo(300, 200)
+    pixels = images.picture(content, "a.png", 256)
+    from netloom.data.preparation.encode import sized
+
+    expected = np.clip(sized(pixels.astype(np.float32), 3, 8, 8) / 255, 0, 1) * 255
+    request.getfixturevalue("read_elsewhere")
+    app = uploaded(page_of_a_picture)
+    assert not sent(app, "a.png", content)
+    np.testing.assert_allclose(app.session_state["found"], expected, rtol=1e-6)
+    (said,) = sent(app, "b.png", picture_of_size(50_000, 50_000))
+    assert "megapixels" in said
+    # What was refused is not read once more by the next run of the page.
+    monkeypatch.setattr("netloom.ui.explain.custom_example.read_picture", None)
+    app.run()
+    assert not app.exception
+    assert [item.value for item in app.error] == [said]
+
+
+def test_the_explain_page_takes_a_sound_and_refuses_one_that_is_too_large(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, long_silence: bytes
+) -> None:
+    content = sound(1, 16_000)
+    expected = soundfiles.read_sound(content, "a.wav", RATE)
+    request.getfixturevalue("read_elsewhere")
+    monkeypatch.setenv("NETLOOM_UPLOAD_MEMORY_GB", ENOUGH_FOR_SOUNDS)
+    app = uploaded(page_of_a_sound)
+    assert not sent(app, "a.wav", content)
+    found = app.session_state["found"]
+    np.testing.assert_array_equal(found[: len(expected), 0], expected)
+    assert not found[len(expected) :].any()
+    (said,) = sent(app, "b.flac", long_silence)
+    assert "memory" in said

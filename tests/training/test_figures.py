@@ -1,0 +1,112 @@
+"""Every template against the figure that it states."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from netloom.compile import module, source
+from netloom.data import Prepared, bigram_entropy, prepare
+from netloom.document import Project
+from netloom.runs import evaluate
+from netloom.runs.trained_run import TrainedRun
+from netloom.templates import Template, templates
+from netloom.training.loop import Loop, Watch, begin
+
+
+class Reaching(Watch):
+    """Ends a training as soon as the best weights so far reach a template's figure. It looks each time that they reach
+    it on the validation rows, and eight times in any case, as not all is measured there."""
+
+    def __init__(self, template: Template, project: Project, text: str) -> None:
+        self._template, self._project, self._text = template, project, text
+        epochs = project.training.epochs
+        self._looks = {-(-epochs * eighth // 8) for eighth in range(1, 8)}
+        self._measured: dict[str, float] = {}
+        self._reached = False
+
+    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+        if split == "validation":
+            self._measured = values
+
+    def epoch_done(self, loop: Loop) -> None:
+        measured = self._measured.get(self._template.metric)
+        promising = measured is not None and enough(self._template, measured, loop.data)
+        if loop.epoch not in self._looks and not (promising and loop.best.epoch == loop.epoch - 1):
+            return
+        with torch.random.fork_rng():  # so that what is drawn afterwards is what would have been drawn
+            model = module(self._text)
+            model.load_state_dict(loop.best.weights)
+            self._reached = reaches(self._template, TrainedRun(self._project, self._text, model.eval(), loop.data))
+
+    def poll(self, loop: Loop) -> bool:
+        return not self._reached
+
+
+def reaches(template: Template, trained: TrainedRun) -> bool:
+    reached = evaluate(trained).metrics[template.metric]
+    print(f"{template.name}: {template.metric} {reached:.4f}")
+    return enough(template, reached, trained.data)
+
+
+def enough(template: Template, reached: float, data: Prepared) -> bool:
+    if template.below_bigram_entropy:
+        return reached < bigram_entropy(data)
+    assert template.at_least is not None
+    return reached >= template.at_least
+
+
+def at_its_figure(name: str, home: Path | None = None, *, whole: bool = False) -> TrainedRun:
+    """A template that was trained until its figure is reached, or to its end."""
+    template = templates()[name]
+    training = template.project.training.model_copy(update={"device": "cpu"})
+    project = template.project.model_copy(update={"training": training})
+    text, start = source(project), time.process_time()
+    made = begin(project, text, prepare(project.data, home))
+    made.run(Watch() if whole else Reaching(template, project, text))
+    assert time.process_time() - start < 120
+    found = TrainedRun(project, text, made.best_model(), made.data)
+    assert reaches(template, found)
+    return found
+
+
+# Its figure is seen to where its pictures are judged, so that it is trained once.
+ELSEWHERE = "digits_gan"
+# Those that take half of the time of all: `pytest -m long` trains them.
+COSTLY = (
+    "cartpole_reinforce",
+    "dates_transformer",
+    "digits_vit",
+    "intents_mamba",
+    "paraphrases_siamese",
+    "shapes_mobilenet",
+    "shapes_residual",
+    "shapes_simclr",
+    "shapes_two_outputs",
+    "shapes_unet",
+    "tales_gpt",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in templates() if name not in (*COSTLY, ELSEWHERE)])
+def test_template_reaches_its_figure(name: str, home: Path) -> None:
+    at_its_figure(name, home)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("name", COSTLY)
+def test_costly_template_reaches_its_figure(name: str, home: Path) -> None:
+    at_its_figure(name, home)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("name", list(templates()))
+def test_template_ends_at_its_figure(name: str, home: Path) -> None:
+    """What was reached on the way is still there at the end."""
+    at_its_figure(name, home, whole=True)

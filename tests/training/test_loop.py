@@ -1,0 +1,285 @@
+"""The training loop in this process: what it lowers, how it goes on after a break, and when it gives up."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from netloom.document import DataChoice, Project, Training
+from netloom.runs import evaluate, fit_here
+from netloom.templates import templates
+from netloom.training import TrainingError
+from netloom.training.batches import batches
+from netloom.training.checkpoints import Checkpoint, load, save, save_best, weights
+from netloom.training.device import choose, threads
+from netloom.training.loop import Loop, Watch
+from netloom.training.schedules import factor
+from tests.networks import chain, digits_mlp
+from tests.runs.examples import Recorder, loop, moons
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two nests of dictionaries, lists and tensors are exactly equal."""
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, (list, tuple)):
+        return len(first) == len(second) and all(same(one, two) for one, two in zip(first, second, strict=True))
+    return bool(first == second)
+
+
+@pytest.mark.parametrize("name", ["diabetes", "digits_mlp", "tales"])
+def test_loss_falls_under_each_objective(name: str, home: Path) -> None:
+    project = templates()[name].project
+    epochs = {"diabetes": 8, "digits_mlp": 5, "tales": 1}[name]
+    document = project.model_copy(update={"training": project.training.model_copy(update={"epochs": epochs})})
+    made = loop(document, home)
+    before = made.evaluate("validation")["loss"]
+    if name == "tales":
+        made.total_steps = 40
+    made.run(Recorder(stop_at=40 if name == "tales" else None))
+    assert made.evaluate("validation")["loss"] < 0.9 * before
+
+
+def test_schedule_reaches_the_optimizer(home: Path) -> None:
+    class Rates(Watch):
+        def __init__(self) -> None:
+            self.seen: list[float] = []
+
+        def poll(self, loop: Loop) -> bool:
+            self.seen.append(loop.optimizer.param_groups[0]["lr"])
+            return True
+
+    made, watch = loop(moons(schedule="cosine", epochs=2, learning_rate=0.5), home), Rates()
+    made.run(watch)
+    expected = [0.5 * factor("cosine", step, made.total_steps) for step in range(made.total_steps)]
+    assert watch.seen == pytest.approx(expected[: len(watch.seen)])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 64, 65, 128, 129, 1000])
+@pytest.mark.parametrize("size", [1, 2, 3, 64, 1000])
+def test_batches_hold_every_row_once(rows: int, size: int) -> None:
+    bounds = batches(rows, size)
+    assert [row for start, end in bounds for row in range(start, end)] == list(range(rows))
+    if size > 1 and rows > 1:
+        assert all(2 <= end - start <= size + 1 for start, end in bounds)
+
+
+def test_each_epoch_sees_every_row_in_another_order(home: Path) -> None:
+    class Rows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.seen = nn.Linear(2, 2), [torch.zeros(0, 2)]
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.training:
+                self.seen.append(x.detach())
+            out: torch.Tensor = self.linear(x)
+            return out
+
+    made = loop(moons(epochs=2, batch_size=50), home)
+    model = Rows()
+    counted = Loop(model, made.objective, made.data, made.fields, made.training, "cpu")
+    counted.run(Watch())
+    seen = torch.cat(model.seen)
+    rows = made.data.inputs["features"][made.data.split["train"]]
+    first, second = seen[: len(rows)], seen[len(rows) :]
+    assert not torch.equal(first, second)
+    for epoch in (first, second):
+        assert sorted(epoch.tolist()) == sorted(rows.tolist())
+        torch.testing.assert_close(epoch.sum(0), rows.sum(0), rtol=1e-3, atol=1e-3)
+
+
+def documents() -> dict[str, Project]:
+    return {
+        "adam and dropout": moons(),
+        "sgd and cosine": moons(optimizer="sgd", schedule="cosine"),
+        "clipped": moons(optimizer="rmsprop", gradient_clip=0.5),
+        "one step an epoch": moons(batch_size=65_536, epochs=12),
+    }
+
+
+@pytest.mark.parametrize("name", documents())
+@pytest.mark.parametrize("stop_at", [1, 7, 11, 12])
+def test_resumed_run_equals_one_without_a_break(name: str, stop_at: int, home: Path, tmp_path: Path) -> None:
+    """Weights, buffers, optimizer, random numbers, best epoch and curves; wherever it was interrupted."""
+    document = documents()[name]
+    whole, seen = loop(document, home), Recorder()
+    assert whole.run(seen)
+
+    broken, first = loop(document, home), Recorder(stop_at)
+    stopped = not broken.run(first)
+    assert stopped or name == "one step an epoch"
+    step = broken.step
+    save(tmp_path, step, broken.checkpoint())
+    if broken.best.weights:
+        save_best(tmp_path, broken.best.weights, {})
+    torch.manual_seed(99)  # another process knows nothing of the first
+    torch.rand(7)
+
+    found = load(tmp_path)
+    assert found is not None
+    resumed, second = loop(document, home), Recorder()
+    best = weights(tmp_path) if (tmp_path / "best.safetensors").exists() else None
+    resumed.restore(found[1], best)
+    assert resumed.run(second)
+    assert same(dict(whole.model.state_dict()), dict(resumed.model.state_dict()))
+    assert same(whole.checkpoint().state, resumed.checkpoint().state)
+    assert same(whole.best.weights, resumed.best.weights)
+    for split in ("train", "validation"):
+        assert seen.curve(split, "loss") == first.curve(split, "loss") + second.curve(split, "loss")
+    keys = [point[:4] for point in first.points + second.points if point[3] != "batch_loss"]
+    assert len(keys) == len(set(keys))
+
+
+def test_checkpoints_are_no_code(home: Path, tmp_path: Path) -> None:
+    made = loop(moons(), home)
+    made.run(Recorder(stop_at=5))
+    for step in (5, 6, 7):
+        save(tmp_path, step, made.checkpoint())
+    kept = sorted(entry.name for entry in (tmp_path / "checkpoints").iterdir())
+    assert kept == ["6", "7"]
+    state = torch.load(tmp_path / "checkpoints" / "7" / "state.pt", weights_only=True)
+    assert state["step"] == 5
+    found = load(tmp_path)
+    assert found is not None
+    assert found[0] == 7
+    assert same(found[1].weights, dict(made.model.state_dict()))
+
+
+def test_checkpoint_cut_short_leaves_the_one_before(home: Path, tmp_path: Path) -> None:
+    made = loop(moons(), home)
+    save(tmp_path, 1, made.checkpoint())
+    half = tmp_path / "checkpoints" / ".abc"
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"half")
+    found = load(tmp_path)
+    assert found is not None
+    assert found[0] == 1
+    save(tmp_path, 2, made.checkpoint())
+
+
+def test_no_checkpoint_yet(tmp_path: Path) -> None:
+    assert load(tmp_path) is None
+    with pytest.raises(FileNotFoundError, match="no checkpoint yet"):
+        weights(tmp_path)
+
+
+def test_checkpoint_holds_copies_of_no_other_type(home: Path) -> None:
+    checkpoint: Checkpoint = loop(moons(), home).checkpoint()
+    assert all(isinstance(value, torch.Tensor) for value in checkpoint.weights.values())
+
+
+@pytest.mark.parametrize("rate", [10.0])
+def test_loss_that_is_no_number_ends_training_with_a_sentence(rate: float, home: Path) -> None:
+    project = templates()["diabetes"].project
+    training = project.training.model_copy(update={"learning_rate": rate, "optimizer": "sgd", "epochs": 60})
+    made = loop(project.model_copy(update={"training": training}), home)
+    with pytest.raises(TrainingError, match=r"^The loss became (nan|inf) by step \d+ .*Lower the learning rate"):
+        made.run(Watch())
+
+
+def test_best_weights_are_those_of_the_lowest_validation_loss(home: Path) -> None:
+    made, seen = loop(moons(epochs=10, learning_rate=0.2), home), Recorder()
+    made.run(seen)
+    curve = seen.curve("validation", "loss")
+    assert made.best.value == min(curve)
+    assert made.best.epoch == curve.index(min(curve))
+    made.model.load_state_dict(made.best.weights)
+    assert made.evaluate("validation")["loss"] == made.best.value
+
+
+def test_early_stopping_waits_as_long_as_it_is_told(home: Path) -> None:
+    made, seen = loop(moons(epochs=500, learning_rate=0.1, early_stopping=3), home), Recorder()
+    assert made.run(seen)
+    curve = seen.curve("validation", "loss")
+    assert len(curve) < 500
+    assert len(curve) - 1 - curve.index(min(curve)) == 3
+
+
+def test_gradient_is_clipped(home: Path) -> None:
+    class Norms(Watch):
+        def __init__(self) -> None:
+            self.largest = 0.0
+
+        def poll(self, loop: Loop) -> bool:
+            grads = [weight.grad.norm() for weight in loop.model.parameters() if weight.grad is not None]
+            self.largest = max(self.largest, float(torch.stack(grads).norm()))
+            return True
+
+    free, clipped = Norms(), Norms()
+    loop(moons(epochs=1), home).run(free)
+    loop(moons(epochs=1, gradient_clip=0.05), home).run(clipped)
+    assert clipped.largest <= 0.0501 < free.largest
+
+
+def test_frozen_layers_stay_as_they_are(home: Path) -> None:
+    document = moons()
+    nodes = dict(document.main_network.nodes)
+    nodes["linear_1"] = nodes["linear_1"].model_copy(update={"frozen": True})
+    document = document.with_network("main", document.main_network.model_copy(update={"nodes": nodes}))
+    made = loop(document, home)
+    before = {key: value.clone() for key, value in made.model.state_dict().items()}
+    made.run(Watch())
+    after = made.model.state_dict()
+    assert torch.equal(before["linear_1.weight"], after["linear_1.weight"])
+    assert not torch.equal(before["linear_2.weight"], after["linear_2.weight"])
+
+
+def test_equal_seeds_give_equal_runs(home: Path) -> None:
+    first, second, other = fit_here(moons(), home), fit_here(moons(), home), fit_here(moons(seed=1), home)
+    assert same(dict(first.model.state_dict()), dict(second.model.state_dict()))
+    assert not same(dict(first.model.state_dict()), dict(other.model.state_dict()))
+    assert not first.model.training
+
+
+def test_measuring_does_not_change_the_training(home: Path) -> None:
+    made = loop(moons(), home)
+    made.model.train()
+    before = {key: value.clone() for key, value in made.model.state_dict().items()}
+    numbers = torch.get_rng_state()
+    made.evaluate("train")
+    assert made.model.training
+    assert same(before, dict(made.model.state_dict()))
+    assert torch.equal(numbers, torch.get_rng_state())
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    if torch.cuda.is_available():
+        assert choose("auto") == choose("cuda") == "cuda"
+    else:
+        assert choose("auto") == "cpu"
+        with pytest.raises(ValueError, match="no GPU"):
+            choose("cuda")
+    assert choose("cpu") == "cpu"
+
+
+def test_threads_leave_a_core() -> None:
+    assert threads() >= threads(2) >= threads(1000) == 1
+
+
+def test_language_model_of_chance_has_the_entropy_of_chance(home: Path) -> None:
+    document = chain(
+        ("Input", {"field": "text", "kind": "tokens", "shape": [64], "vocabulary": 56}),
+        ("Embedding", {"vocabulary": 56, "dim": 8}),
+        ("Linear", {"units": 56}),
+        data=DataChoice(dataset="tales"),
+        training=Training(objective="language_modelling", epochs=1, device="cpu"),
+    )
+    made = loop(document, home)
+    for weight in made.model.parameters():
+        nn.init.zeros_(weight)
+    measures = made.evaluate("validation")
+    assert measures["loss"] == pytest.approx(math.log(56), rel=1e-5)
+    assert measures["perplexity"] == pytest.approx(56, rel=1e-4)
+
+
+def test_fit_here_learns_the_digits(home: Path) -> None:
+    trained = fit_here(digits_mlp(epochs=12, learning_rate=3e-3, device="cpu"), home)
+    assert evaluate(trained).metrics["accuracy"] > 0.9

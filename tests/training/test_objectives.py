@@ -1,0 +1,195 @@
+"""Losses and measures against scikit-learn and closed forms."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics
+
+from netloom.data import Prepared, prepare, schema
+from netloom.document import DataChoice, Training
+from netloom.runs import fit_here, predict
+from netloom.training import OBJECTIVES, Evaluation
+from netloom.training.batches import measure
+from netloom.training.objectives.tagging import Tagging
+from netloom.validation.rules.data import TARGETS
+from tests.networks import chain
+
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def digits(home: Path) -> Prepared:
+    return prepare(DataChoice(dataset="digits"), home)
+
+
+@pytest.fixture
+def diabetes(home: Path) -> Prepared:
+    return prepare(DataChoice(dataset="diabetes"), home)
+
+
+@pytest.fixture
+def tales(home: Path) -> Prepared:
+    return prepare(DataChoice(dataset="tales"), home)
+
+
+def test_the_check_knows_the_target_of_every_objective() -> None:
+    assert set(TARGETS) == set(OBJECTIVES)
+
+
+def test_classification_equals_scikit_learn(digits: Prepared) -> None:
+    rows = digits.split["test"]
+    target = digits.target[rows]
+    logits = torch.randn(len(rows), 10, generator=GENERATOR) + 3 * torch.nn.functional.one_hot(target, 10)
+    result = OBJECTIVES["classification"].evaluate(logits, digits, rows, "test")
+    truth, guess = target.numpy(), logits.argmax(1).numpy()
+    shares = logits.double().softmax(1).numpy()
+    assert result.metrics["accuracy"] == metrics.accuracy_score(truth, guess)
+    assert result.metrics["loss"] == pytest.approx(metrics.log_loss(truth, shares), rel=1e-5)
+    assert result.metrics["macro_f1"] == pytest.approx(metrics.f1_score(truth, guess, average="macro"))
+    assert result.metrics["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(truth, guess))
+    assert result.confusion == metrics.confusion_matrix(truth, guess).tolist()
+    report = metrics.classification_report(truth, guess, output_dict=True)
+    assert result.report is not None
+    for line in result.report:
+        expected = report[line["class"]]
+        assert (line["precision"], line["recall"]) == pytest.approx((expected["precision"], expected["recall"]))
+        assert (line["f1"], line["examples"]) == pytest.approx((expected["f1-score"], expected["support"]))
+
+
+def test_worst_examples_are_those_with_the_greatest_loss(digits: Prepared) -> None:
+    rows = digits.split["test"]
+    logits = torch.randn(len(rows), 10, generator=GENERATOR)
+    result = OBJECTIVES["classification"].evaluate(logits, digits, rows, "test")
+    losses = torch.nn.functional.cross_entropy(logits, digits.target[rows], reduction="none")
+    assert len(result.worst) == 20
+    assert [item.row for item in result.worst] == rows[losses.argsort(descending=True)[:20]].tolist()
+    first = result.worst[0]
+    assert first.target == digits.target_text(first.row)
+    assert first.loss == pytest.approx(float(losses.max()))
+    assert first.confidence is not None
+    assert 0 < first.confidence <= 1
+
+
+def test_a_class_that_is_never_met_does_not_spoil_the_mean(digits: Prepared) -> None:
+    rows = digits.split["test"][digits.target[digits.split["test"]] < 5]
+    target = digits.target[rows]
+    logits = 9.0 * torch.nn.functional.one_hot(target, 10)
+    result = OBJECTIVES["classification"].evaluate(logits, digits, rows, "test")
+    assert result.metrics["macro_f1"] == result.metrics["balanced_accuracy"] == 1.0
+
+
+def test_regression_equals_scikit_learn_in_the_datas_units(diabetes: Prepared) -> None:
+    rows = diabetes.split["test"]
+    output = diabetes.target[rows] + 0.5 * torch.randn(len(rows), 1, generator=GENERATOR)
+    result = OBJECTIVES["regression"].evaluate(output, diabetes, rows, "test")
+    scale = torch.tensor(diabetes.preprocess["target"]["std"])
+    truth = (diabetes.target[rows] * scale + torch.tensor(diabetes.preprocess["target"]["mean"])).numpy()
+    guess = (output * scale + torch.tensor(diabetes.preprocess["target"]["mean"])).numpy()
+    assert result.metrics["rmse"] == pytest.approx(metrics.root_mean_squared_error(truth, guess), rel=1e-4)
+    assert result.metrics["mae"] == pytest.approx(metrics.mean_absolute_error(truth, guess), rel=1e-4)
+    assert result.metrics["r2"] == pytest.approx(metrics.r2_score(truth, guess), rel=1e-4)
+    assert result.residuals is not None
+    assert result.residuals["target"] == pytest.approx(truth.ravel().tolist())
+    errors = np.abs(truth - guess).ravel()
+    assert result.worst[0].row == int(rows[int(errors.argmax())])
+
+
+def test_the_mean_has_no_share_in_the_variance(diabetes: Prepared) -> None:
+    rows = diabetes.split["train"]
+    result = OBJECTIVES["regression"].evaluate(torch.zeros(len(rows), 1), diabetes, rows, "train")
+    assert result.metrics["r2"] == pytest.approx(0, abs=1e-5)
+
+
+def test_language_modelling_is_told_in_nats_and_bits(tales: Prepared) -> None:
+    rows = tales.split["test"][:30]
+    size = tales.schema.inputs[0].vocabulary or 0
+    logits = torch.zeros(len(rows), tales.target.shape[1], size)
+    result = OBJECTIVES["language_modelling"].evaluate(logits, tales, rows, "test")
+    assert result.metrics["loss"] == pytest.approx(math.log(size), rel=1e-5)
+    assert result.metrics["bits_per_token"] == pytest.approx(math.log2(size), rel=1e-5)
+    assert result.metrics["perplexity"] == pytest.approx(size, rel=1e-4)
+    sure = 50.0 * torch.nn.functional.one_hot(tales.target[rows], size)
+    assert OBJECTIVES["language_modelling"].evaluate(sure, tales, rows, "test").metrics["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "target"),
+    [
+        ("classification", torch.randn(1300, 4), torch.randint(0, 4, (1300,))),
+        ("regression", torch.randn(1300, 3), torch.randn(1300, 3)),
+        ("language_modelling", torch.randn(700, 6, 5), torch.randint(0, 5, (700, 6))),
+        ("reconstruction", torch.randn(700, 1, 4, 4), torch.randn(700, 1, 4, 4)),
+        ("segmentation", torch.randn(700, 3, 4, 4), torch.randint(0, 3, (700, 4, 4))),
+        ("tagging", torch.randn(700, 6, 5), torch.randint(0, 5, (700, 6))),
+        (
+            "class_and_tags",
+            torch.randn(700, 3 + 6 * 5),
+            torch.cat([torch.full((700, 1), 3), torch.randint(0, 3, (700, 1)), torch.randint(0, 5, (700, 6))], dim=1),
+        ),
+        ("binary_classification", torch.randn(1300, 1), torch.randint(0, 2, (1300, 1)).float()),
+        ("multi_label", torch.randn(1300, 5), torch.randint(0, 2, (1300, 5)).float()),
+        ("distillation", torch.randn(1300, 4), torch.randint(0, 4, (1300,))),
+        ("siamese", torch.randn(1300, 6), torch.randint(0, 2, (1300,))),
+        ("ranking", torch.randn(1300, 1), torch.ones(1300)),
+    ],
+)
+def test_measures_of_parts_are_the_measures_of_the_whole(name: str, output: torch.Tensor, target: torch.Tensor) -> None:
+    objective = Tagging().marked(("O", "B-a", "I-a", "B-b", "I-b")) if name == "tagging" else OBJECTIVES[name]
+    scores = objective.scores(output, target)
+    whole = objective.finish({key: float(value) / scores.count for key, value in scores.sums.items()})
+    parts = measure(torch.nn.Identity(), objective, [output], target)
+    assert parts == pytest.approx(whole, rel=1e-4)
+    assert set(parts) == set(objective.metrics)
+    assert parts["loss"] == pytest.approx(float(objective.loss(output, target)), rel=1e-4)
+
+
+def test_answers_are_plain_json(digits: Prepared, diabetes: Prepared, tales: Prepared) -> None:
+    answers = OBJECTIVES["classification"].answers(torch.randn(2, 10), digits)
+    assert sum(answers[0]["probabilities"].values()) == pytest.approx(1, rel=1e-5)
+    assert answers[0]["prediction"] == max(answers[0]["probabilities"], key=answers[0]["probabilities"].get)
+    number = OBJECTIVES["regression"].answers(torch.zeros(1, 1), diabetes)[0]["prediction"]
+    assert number == pytest.approx(diabetes.preprocess["target"]["mean"][0], rel=1e-5)
+    size = tales.schema.inputs[0].vocabulary or 0
+    told = OBJECTIVES["language_modelling"].answers(torch.randn(1, 4, size), tales)
+    assert len(told[0]["prediction"]) == 1
+    json.dumps([answers, told])
+
+
+def test_evaluation_survives_json(digits: Prepared) -> None:
+    rows = digits.split["test"]
+    logits = torch.randn(len(rows), 10, generator=GENERATOR)
+    result: Evaluation = OBJECTIVES["classification"].evaluate(logits, digits, rows, "test")
+    value = json.loads(json.dumps(result.as_json()))
+    assert value["metrics"] == result.metrics
+    assert value["worst"][0]["row"] == result.worst[0].row
+
+
+def test_a_language_model_answers_after_the_last_token_of_a_prompt(home: Path) -> None:
+    found = schema(DataChoice(dataset="tales"), home)
+    assert found is not None
+    size = found.inputs[0].vocabulary or 0
+    project = chain(
+        ("Input", {"field": "text", "kind": "tokens", "shape": [64], "vocabulary": size}),
+        ("Embedding", {"vocabulary": size, "dim": 8}),
+        ("LSTM", {"hidden_size": 16}),
+        ("Linear", {"units": size}),
+        data=DataChoice(dataset="tales"),
+        training=Training(objective="language_modelling", epochs=1),
+    )
+    trained = fit_here(project, home)
+    prompt = "The old woman"
+    tokens = trained.data.encode({"text": prompt})["text"]
+    with torch.no_grad():
+        expected = trained.model(tokens[:, : len(prompt)])[0, -1].softmax(0)
+    short, long = predict(trained, [{"text": prompt}, {"text": "x" * 200 + prompt}])
+    assert max(short["probabilities"].values()) == pytest.approx(float(expected.max()), abs=1e-6)
+    assert set(long) == {"prediction", "probabilities"}
+    # Of a text that is too long, the end is kept.
+    kept = trained.data.encode({"text": "x" * 200 + prompt})["text"]
+    assert kept[0, -len(prompt) :].tolist() == tokens[0, : len(prompt)].tolist()

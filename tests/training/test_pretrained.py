@@ -1,0 +1,376 @@
+"""Weights of others, from folders as Hugging Face writes them, beside what their networks compute by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional as fn
+
+from netloom.cli.command import Context
+from netloom.cli.commands.train import _first_weights
+from netloom.compile import module, source
+from netloom.compile.importers import Unreadable
+from netloom.document import Moments, Project, apply
+from netloom.store import open_store
+from netloom.templates import architectures
+from netloom.training import StartError, looked_at, starting_from
+from netloom.training.initialization import first_weights, load_first
+from netloom.training.pretrained import open_folder, read_folder, take
+from tests.cli.conftest import Console
+from tests.cli.conftest import console as console
+
+WORDS, DIM, HEADS, HIDDEN, STEPS, DEPTH = 11, 8, 2, 12, 5, 2
+Weights = dict[str, Tensor]
+
+
+def drawn(shapes: dict[str, tuple[int, ...]]) -> Weights:
+    generator = torch.Generator().manual_seed(3)
+    return {name: torch.randn(shape, generator=generator) * 0.4 for name, shape in shapes.items()}
+
+
+def written(folder: Path, config: dict[str, Any], weights: Weights) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file({name: value.contiguous() for name, value in weights.items()}, folder / "model.safetensors")
+    return folder
+
+
+def linear(name: str, out: int, into: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (out, into), f"{name}.bias": (out,)}
+
+
+def norm(name: str) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (DIM,), f"{name}.bias": (DIM,)}
+
+
+def affine(weights: Weights, name: str, x: Tensor) -> Tensor:
+    return fn.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+
+def normed(weights: Weights, name: str, x: Tensor, epsilon: float) -> Tensor:
+    return fn.layer_norm(x, (DIM,), weights[f"{name}.weight"], weights[f"{name}.bias"], epsilon)
+
+
+def attended(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False) -> Tensor:
+    """Head by head, with nothing of torch's own attention."""
+    width, found = DIM // HEADS, []
+    for head in range(HEADS):
+        part = slice(head * width, (head + 1) * width)
+        scores = q[..., part] @ k[..., part].transpose(-1, -2) / math.sqrt(width)
+        if causal:
+            scores = scores.masked_fill(torch.ones(scores.shape[-2:]).triu(1).bool(), -math.inf)
+        found.append(scores.softmax(-1) @ v[..., part])
+    return torch.cat(found, -1)
+
+
+BERT = {
+    "model_type": "bert", "hidden_size": DIM, "num_attention_heads": HEADS, "num_hidden_layers": DEPTH,
+    "intermediate_size": HIDDEN, "max_position_embeddings": STEPS, "vocab_size": WORDS, "type_vocab_size": 2,
+    "hidden_act": "gelu", "layer_norm_eps": 1e-3,
+}  # fmt: skip
+
+
+def bert_weights(prefix: str = "bert.") -> Weights:
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.word_embeddings.weight": (WORDS, DIM),
+        "embeddings.position_embeddings.weight": (STEPS, DIM),
+        "embeddings.token_type_embeddings.weight": (2, DIM),
+        **norm("embeddings.LayerNorm"),
+        **linear("pooler.dense", DIM, DIM),
+    }
+    for number in range(DEPTH):
+        at = f"encoder.layer.{number}"
+        for name in ("self.query", "self.key", "self.value", "output.dense"):
+            shapes |= linear(f"{at}.attention.{name}", DIM, DIM)
+        shapes |= norm(f"{at}.attention.output.LayerNorm") | norm(f"{at}.output.LayerNorm")
+        shapes |= linear(f"{at}.intermediate.dense", HIDDEN, DIM) | linear(f"{at}.output.dense", DIM, HIDDEN)
+    return drawn({prefix + name: shape for name, shape in shapes.items()})
+
+
+def bert(w: Weights, ids: Tensor, kinds: Tensor) -> Tensor:
+    x = w["embeddings.word_embeddings.weight"][ids] + w["embeddings.token_type_embeddings.weight"][kinds]
+    x = normed(w, "embeddings.LayerNorm", x + w["embeddings.position_embeddings.weight"], 1e-3)
+    for number in range(DEPTH):
+        at = f"encoder.layer.{number}"
+        q, k, v = (affine(w, f"{at}.attention.self.{name}", x) for name in ("query", "key", "value"))
+        x = x + affine(w, f"{at}.attention.output.dense", attended(q, k, v))
+        x = normed(w, f"{at}.attention.output.LayerNorm", x, 1e-3)
+        middle = fn.gelu(affine(w, f"{at}.intermediate.dense", x))
+        x = normed(w, f"{at}.output.LayerNorm", x + affine(w, f"{at}.output.dense", middle), 1e-3)
+    return affine(w, "pooler.dense", x[:, 0]).tanh()
+
+
+GPT2 = {
+    "model_type": "gpt2", "n_embd": DIM, "n_head": HEADS, "n_layer": DEPTH, "n_positions": STEPS, "vocab_size": WORDS,
+    "n_inner": None, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-3,
+}  # fmt: skip
+
+
+def gpt2_weights() -> Weights:
+    shapes: dict[str, tuple[int, ...]] = {"wte.weight": (WORDS, DIM), "wpe.weight": (STEPS, DIM), **norm("ln_f")}
+    for number in range(DEPTH):
+        at = f"h.{number}"
+        shapes |= norm(f"{at}.ln_1") | norm(f"{at}.ln_2")
+        for name, into, out in (
+            ("attn.c_attn", DIM, 3 * DIM),
+            ("attn.c_proj", DIM, DIM),
+            ("mlp.c_fc", DIM, 4 * DIM),
+            ("mlp.c_proj", 4 * DIM, DIM),
+        ):
+            shapes |= {f"{at}.{name}.weight": (into, out), f"{at}.{name}.bias": (out,)}
+    return drawn({f"transformer.{name}": shape for name, shape in shapes.items()})
+
+
+def gpt2(w: Weights, ids: Tensor) -> Tensor:
+    def turned(name: str, x: Tensor) -> Tensor:
+        return x @ w[f"{name}.weight"] + w[f"{name}.bias"]
+
+    x = w["wte.weight"][ids] + w["wpe.weight"]
+    for number in range(DEPTH):
+        at = f"h.{number}"
+        q, k, v = turned(f"{at}.attn.c_attn", normed(w, f"{at}.ln_1", x, 1e-3)).chunk(3, -1)
+        x = x + turned(f"{at}.attn.c_proj", attended(q, k, v, causal=True))
+        middle = fn.gelu(turned(f"{at}.mlp.c_fc", normed(w, f"{at}.ln_2", x, 1e-3)), approximate="tanh")
+        x = x + turned(f"{at}.mlp.c_proj", middle)
+    return normed(w, "ln_f", x, 1e-3) @ w["wte.weight"].T
+
+
+def bare(weights: Weights, prefix: str) -> Weights:
+    return {name.removeprefix(prefix): value for name, value in weights.items()}
+
+
+def answer(project: Project, weights: Weights, *batch: Tensor) -> Tensor:
+    model = module(project).eval()
+    missing = model.load_state_dict(weights, strict=False)
+    assert not missing.unexpected_keys
+    assert not missing.missing_keys
+    with torch.no_grad():
+        found: Tensor = model(*batch)
+    return found
+
+
+def ids() -> Tensor:
+    return torch.randint(0, WORDS, (3, STEPS), generator=torch.Generator().manual_seed(1))
+
+
+def test_bert_answers_as_by_hand(tmp_path: Path) -> None:
+    weights = bert_weights()
+    found = read_folder(written(tmp_path / "tiny", BERT, weights))
+    kinds = ids() % 2
+    torch.testing.assert_close(
+        answer(found.project, found.weights, ids(), kinds),
+        bert(bare(weights, "bert."), ids(), kinds),
+        atol=1e-5,
+        rtol=0,
+    )
+    assert found.remarks == ()
+    assert found.project.name == "tiny"
+
+
+def test_gpt2_answers_as_by_hand(tmp_path: Path) -> None:
+    weights = gpt2_weights()
+    found = read_folder(written(tmp_path / "tiny", GPT2, weights), "Writer")
+    torch.testing.assert_close(
+        answer(found.project, found.weights, ids()), gpt2(bare(weights, "transformer."), ids()), atol=1e-5, rtol=0
+    )
+    assert found.project.main_network.nodes["head"].shares == "embedding_1"
+    assert found.project.name == "Writer"
+
+
+def test_several_files_with_an_index_and_old_names(tmp_path: Path) -> None:
+    weights = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
+        for name, value in bert_weights().items()
+    }
+    whole = read_folder(written(tmp_path / "one", BERT, bert_weights()))
+    folder = tmp_path / "several"
+    folder.mkdir()
+    names = sorted(weights)
+    parts = {"model-1.safetensors": names[::2], "model-2.safetensors": names[1::2]}
+    for file, own in parts.items():
+        save_file({name: weights[name] for name in own}, folder / file)
+    index = {"weight_map": {name: file for file, own in parts.items() for name in own}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "config.json").write_text(json.dumps(BERT))
+    found = read_folder(folder)
+    assert found.weights.keys() == whole.weights.keys()
+    assert all(torch.equal(found.weights[name], whole.weights[name]) for name in whole.weights)
+
+
+def small_bert(places: int) -> Project:
+    """The library's BERT in the size of the tests, under node names of its own, and for shorter texts."""
+    project = architectures()["bert_base"].project
+    for network, node, params in (
+        ("main", "input_1", {"shape": [places], "vocabulary": WORDS}),
+        ("main", "input_2", {"shape": [places]}),
+        ("main", "words", {"vocabulary": WORDS, "dim": DIM}),
+        ("main", "segments", {"dim": DIM}),
+        ("main", "blocks", {"repeat": DEPTH}),
+        ("main", "pooler", {"units": 3}),
+        ("encoder_layer", "input_1", {"shape": [places, DIM]}),
+        ("encoder_layer", "transformerencoderblock_1", {"heads": HEADS, "hidden": HIDDEN}),
+    ):
+        project = apply(project, {"kind": "set", "network": network, "node": node, "params": params})
+    return project
+
+
+def test_a_drawn_network_takes_what_fits_and_says_what_does_not(tmp_path: Path) -> None:
+    weights = bert_weights()
+    project = small_bert(4)
+    taken = take(project, open_folder(written(tmp_path / "tiny", BERT, weights)))
+    own = module(source(project)).state_dict()
+    assert torch.equal(taken.weights["place.weight"], weights["bert.embeddings.position_embeddings.weight"][:4])
+    for name, value in taken.weights.items():
+        assert value.shape == own[name].shape, name
+    second = "blocks.1.transformerencoderblock_1.attention.k.weight"
+    assert torch.equal(taken.weights[second], weights["bert.encoder.layer.1.attention.self.key.weight"])
+    assert own.keys() - taken.weights.keys() == {"pooler.weight", "pooler.bias"}
+    assert taken.fit.fresh == ("Linear (pooler) (weight is 8 × 8 there and 3 × 8 here)",)
+    assert taken.remarks == ("Of 5 places the first 4 were taken.",)
+
+
+def test_resnet_takes_each_convolution_and_its_normalisation(tmp_path: Path) -> None:
+    project = architectures()["resnet18"].project
+    names = residual_files()
+    taken = take(project, open_folder(written(tmp_path, {"model_type": "resnet"}, drawn(names))))
+    theirs = drawn(names)
+    for ours, name in (
+        ("conv_1.weight", "resnet.embedder.embedder.convolution.weight"),
+        ("stage_1.1.conv_2.weight", "resnet.encoder.stages.0.layers.1.layer.1.convolution.weight"),
+        ("down_3.conv_3.weight", "resnet.encoder.stages.2.layers.0.shortcut.convolution.weight"),
+        ("down_3.norm_3.running_var", "resnet.encoder.stages.2.layers.0.shortcut.normalization.running_var"),
+        ("stage_4.norm_1.bias", "resnet.encoder.stages.3.layers.1.layer.0.normalization.bias"),
+        ("linear_1.weight", "classifier.1.weight"),
+    ):
+        assert torch.equal(taken.weights[ours], theirs[name]), ours
+    assert taken.fit.complete
+
+
+def residual_files() -> dict[str, tuple[int, ...]]:
+    """ResNet-18's tensors, as transformers 5 writes them."""
+
+    def layer(name: str, out: int, into: int, kernel: int) -> dict[str, tuple[int, ...]]:
+        own = {f"{name}.normalization.{part}": (out,) for part in ("weight", "bias", "running_mean", "running_var")}
+        return {f"{name}.convolution.weight": (out, into, kernel, kernel), **own}
+
+    found = layer("resnet.embedder.embedder", 64, 3, 7)
+    into = 64
+    for stage, out in enumerate((64, 128, 256, 512)):
+        for number in range(2):
+            at = f"resnet.encoder.stages.{stage}.layers.{number}"
+            found |= layer(f"{at}.layer.0", out, into, 3) | layer(f"{at}.layer.1", out, out, 3)
+            if into != out:
+                found |= layer(f"{at}.shortcut", out, into, 1)
+            into = out
+    return found | linear("classifier.1", 1_000, 512)
+
+
+def no_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def only_a_pickle(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def an_index_that_leads_away(folder: Path) -> None:
+    no_weights(folder)
+    index = {"weight_map": {"wte.weight": "../other/model.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def no_safetensors(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"\x80\x04K\x01.")
+
+
+def with_config(**changes: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text()) | changes
+        (folder / "config.json").write_text(json.dumps(config))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (no_weights, "There are no weights"),
+        (only_a_pickle, "a program as much as data"),
+        (an_index_that_leads_away, "no safetensors file of this folder"),
+        (no_safetensors, "model.safetensors"),
+        (lambda folder: (folder / "config.json").write_text("[1]"), "no settings by name"),
+        (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),
+        (with_config(model_type="mamba"), "'mamba'"),
+        (with_config(n_embd=-1), "n_embd"),
+        (with_config(activation_function="__import__('os')"), "bends with"),
+        (with_config(scale_attn_by_inverse_layer_idx=True), "scale_attn_by_inverse_layer_idx"),
+    ],
+)
+def test_what_cannot_be_read_is_said(tmp_path: Path, damage: Callable[[Path], Any], said: str) -> None:
+    folder = written(tmp_path / "tiny", GPT2, gpt2_weights())
+    damage(folder)
+    with pytest.raises(Unreadable, match=said):
+        read_folder(folder)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    folder = open_folder(written(tmp_path, GPT2, gpt2_weights()))
+    with pytest.raises(StartError, match="None of these weights fit"):
+        take(architectures()["lenet5"].project, folder)
+
+
+def test_the_command_line_imports_a_folder(tmp_path: Path, console: Console) -> None:
+    folder = written(tmp_path / "tiny", GPT2, gpt2_weights())
+    value = console("import", folder, "--json").value
+    assert value["name"] == "tiny"
+    assert value["start"].startswith("weights:")
+
+
+def test_a_run_starts_from_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights, store, project = bert_weights(), open_store(tmp_path / "home"), small_bert(4)
+    folder = written(tmp_path / "tiny", BERT, weights)
+    start = _first_weights(store, project, str(folder), Context(tmp_path / "home", False))
+    assert "Of 5 places the first 4 were taken." in capsys.readouterr().err
+    begun = starting_from(project, start)
+    found = looked_at(store, begun, source(begun))
+    assert found is not None
+    assert found.fresh == ("Linear (pooler) (weight is not among them)",)
+    model = module(source(begun))
+    load_first(begun, model, first_weights(store, start))
+    assert torch.equal(model.state_dict()["words.weight"], weights["bert.embeddings.word_embeddings.weight"])
+
+
+def test_pictures_are_prepared_as_the_folder_says_and_dropout_is_named(tmp_path: Path) -> None:
+    config = {
+        "model_type": "vit", "hidden_size": DIM, "image_size": 8, "patch_size": 4, "num_hidden_layers": 1,
+        "num_attention_heads": HEADS, "intermediate_size": HIDDEN, "hidden_dropout_prob": 0.1,
+    }  # fmt: skip
+    shapes = {
+        "vit.embeddings.cls_token": (1, 1, DIM),
+        "vit.embeddings.position_embeddings": (1, 5, DIM),
+        "vit.embeddings.patch_embeddings.projection.weight": (DIM, 3, 4, 4),
+        "vit.embeddings.patch_embeddings.projection.bias": (DIM,),
+    }
+    folder = written(tmp_path / "vit", config, drawn(shapes))
+    found = read_folder(folder)
+    assert found.project.data.prepare == "scale"
+    assert found.remarks[0].startswith("Inputs: pixels are fed from 0 to 1. The file does not say how")
+    assert sum("Dropout in training (hidden_dropout_prob 0.1) is not taken" in remark for remark in found.remarks) == 1
+    (folder / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}')
+    found = read_folder(folder)
+    assert found.project.data.prepare == Moments(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    assert found.remarks[0] == (
+        "Inputs: pixels × 0.00392157, less 0.5, 0.4, 0.3, divided by 0.2, 0.3, 0.4. The file says so."
+    )
+    assert read_folder(folder, prepare="none").project.data.prepare == "none"
+    (folder / "preprocessor_config.json").write_text("[]")
+    with pytest.raises(Unreadable, match=r"preprocessor_config.json holds no settings"):
+        read_folder(folder)

@@ -1,0 +1,291 @@
+"""Text to text: the loss by hand, answers by a slow loop, and what teacher forcing alone would hide."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+
+from netloom.cli.commands.runs import _lines as lines_of
+from netloom.data import Prepared, prepare
+from netloom.data.builtin.dates import FORMS, said
+from netloom.data.preparation.encode import END, IGNORE, PAD, START, UNKNOWN, encode_rows, write, written
+from netloom.data.sequence_pairs import BEGUN, Pairs
+from netloom.document import DataChoice, Project, Training, apply
+from netloom.explain import explain
+from netloom.runs import TrainedRun, evaluate, fit_here, predict
+from netloom.store import Run
+from netloom.templates import templates
+from netloom.training import OBJECTIVES, Evaluation
+from netloom.training.loop import Watch
+from netloom.validation import validate
+from tests.explain.models import begun as fresh
+from tests.networks import chain
+from tests.runs.examples import Recorder, loop
+
+TEXTS = OBJECTIVES["seq2seq"]
+
+
+def short(name: str, **training: Any) -> Project:
+    """A template that is trained for less long."""
+    project = templates()[name].project
+    short = Training(**{**project.training.model_dump(), "device": "cpu", **training})
+    return project.model_copy(update={"training": short})
+
+
+@cache
+def half_trained() -> TrainedRun:
+    """A network that gets some answers right, and some wrong."""
+    return fit_here(short("dates_gru", epochs=4))
+
+
+@cache
+def evaluated() -> Evaluation:
+    return evaluate(half_trained())
+
+
+def slow_answer(run: TrainedRun, row: int) -> str:
+    """One answer, one token at a time, with what was written so far handed in anew each time."""
+    field = run.data.preprocess["fields"][-1]
+    text = ""
+    for place in range(field["length"]):
+        begun = [START, *(field["vocabulary"].index(letter) for letter in text)]
+        begun += [PAD] * (field["length"] - len(begun))
+        with torch.no_grad():
+            given = {"text": run.data.inputs["text"][row : row + 1], BEGUN: torch.tensor([begun])}
+            likeliest = int(run.model(*[given[name] for name in run.fields])[0, place].argmax())
+        if likeliest == END:
+            break
+        text += field["vocabulary"][likeliest]
+    return text
+
+
+def test_the_loss_is_the_mean_over_the_tokens_of_the_answer() -> None:
+    target = torch.tensor([[3, 2, IGNORE], [1, IGNORE, IGNORE]])
+    output = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(1))
+    by_hand = 0.0
+    for row, place in ((0, 0), (0, 1), (1, 0)):
+        line = [math.exp(value) for value in output[row, place].tolist()]
+        by_hand -= math.log(line[int(target[row, place])] / sum(line)) / 3
+    assert float(TEXTS.loss(output, target)) == pytest.approx(by_hand, rel=1e-5)
+    other = output.clone()
+    other[target == IGNORE] = 1e3
+    scores = TEXTS.scores(other, target)
+    assert scores.count == 3
+    assert float(scores.sums["loss"]) / 3 == pytest.approx(by_hand, rel=1e-5)
+    right = sum(int(output[row, place].argmax()) == int(target[row, place]) for row, place in ((0, 0), (0, 1), (1, 0)))
+    assert int(scores.sums["accuracy"]) == right
+
+
+def test_a_day_is_said_as_python_reads_it() -> None:
+    known = {
+        "{day} {month} {year}": "%d %B %Y",
+        "{day} {short} {year}": "%d %b %Y",
+        "{month} {day}, {year}": "%B %d, %Y",
+        "{day}.{number}.{year}": "%d.%m.%Y",
+        "{day}/{number}/{year}": "%d/%m/%Y",
+        "{weekday}, {day} {month} {year}": "%A, %d %B %Y",
+        "{weekday} {day}.{number}.{year}": "%A %d.%m.%Y",
+    }
+    assert set(known) < set(FORMS)
+    days = [date.fromordinal(number) for number in range(date(1990, 1, 1).toordinal(), 738_000, 41)]
+    for form, code in known.items():
+        for day in days:
+            assert datetime.strptime(said(day, form), code).date() == day
+            assert said(day, form).startswith(day.strftime("%A")) == ("weekday" in form)  # which is not read back
+    assert said(date(2022, 3, 3), "{month} {nth}, {spoken}") == "March 3rd, twenty twenty two"
+    assert (
+        said(date(1999, 5, 31), "the {ordinal} of {month}, {spoken}") == "the thirty-first of May, nineteen ninety nine"
+    )
+    assert said(date(2005, 5, 20), "{ordinal} {nth} {spoken}") == "twentieth 20th twenty oh five"
+    assert said(date(2012, 5, 12), "{ordinal} {nth} {spoken}") == "twelfth 12th twenty twelve"
+    assert said(date(2000, 5, 21), "{ordinal} {nth} {spoken}") == "twenty-first 21st two thousand"
+
+
+def test_no_answer_of_the_test_was_seen_and_nothing_is_cut() -> None:
+    data = half_trained().data
+    assert isinstance(data.raw, Pairs)
+    answers = [{data.target_text(row) for row in rows.tolist()} for rows in data.split.values()]
+    assert not answers[2] & (answers[0] | answers[1])
+    assert len(set(data.raw.texts)) == len(data.raw.texts)
+    assert not (data.inputs["text"] == UNKNOWN).any()
+    for row in data.split["test"].tolist():
+        target = data.target[row]
+        assert written(data.preprocess["fields"][-1], target.tolist()) == data.raw.answers[row]
+        assert data.inputs[BEGUN][row].tolist() == [START, *target[:-1].tolist()]
+        assert (data.inputs["text"][row] != PAD).sum() == len(data.example(row).tokens)
+
+
+def test_answers_of_different_length_end_where_they_should() -> None:
+    raw = Pairs(
+        name="text", target=np.arange(3), target_kind="sequence", texts=["a", "b", "c"], answers=["xy", "", "xyz"]
+    )
+    _, fitted = raw.fits(np.array([0, 1]))
+    assert (fitted["length"], fitted["vocabulary"][4:]) == (3, ["x", "y"])
+    x, y = 4, 5
+    # The third is longer than any that training knows, so it is cut, and has no end.
+    assert raw.answered(fitted).tolist() == [[x, y, END], [END, IGNORE, IGNORE], [x, y, UNKNOWN]]
+    begun = encode_rows({"fields": [fitted]}, [raw.row(0), raw.row(1), {"text": "nothing is written yet"}])[BEGUN]
+    assert begun.tolist() == [[START, x, y], [START, PAD, PAD], [START, PAD, PAD]]
+    assert [written(fitted, line) for line in ([x, END, y], [END], [x, y, x])] == ["x", "", "xyx"]
+
+
+def test_each_token_is_the_likeliest_after_those_before_it() -> None:
+    asked = []
+
+    def scores(so_far: np.ndarray) -> np.ndarray:
+        """Row 0 counts up and ends; row 1 repeats."""
+        asked.append(so_far.copy())
+        following = np.stack([np.where(so_far[0] == 6, END, np.maximum(so_far[0] + 1, 4)), np.full(4, 5)])
+        found: np.ndarray = np.eye(8)[following.astype(int)]
+        return found
+
+    assert write(4, 2, scores).tolist() == [[4, 5, 6, END], [5, 5, 5, 5]]
+    assert [one[0].tolist() for one in asked[:3]] == [[START, PAD, PAD, PAD], [START, 4, PAD, PAD], [START, 4, 5, PAD]]
+    ending = write(4, 1, lambda so_far: np.eye(8)[np.full((1, 4), END)])
+    assert ending.tolist() == [[END, PAD, PAD, PAD]]
+
+
+def test_exact_match_equals_a_slow_loop() -> None:
+    run = half_trained()
+    found = evaluated()
+    rows = run.data.split["test"]
+    answers = {row: slow_answer(run, row) for row in rows[:30].tolist()}
+    (few, some) = (evaluate(TrainedRun(run.project, run.source, run.model, part(run.data, rows[:30]))), found)
+    exact = sum(answer == run.data.raw.row(row)[BEGUN] for row, answer in answers.items()) / len(answers)
+    assert 0 < exact < 1
+    assert few.metrics["exact_match"] == pytest.approx(exact)
+    assert some.report is not None
+    assert [line["exact"] for line in some.report] == sorted(line["exact"] for line in some.report)
+    for line in few.report or []:
+        assert line["answered"] == answers[line["row"]]
+        assert line["expected"] == run.data.raw.row(line["row"])[BEGUN]
+    assert {item.row: item.predicted for item in few.worst}.items() <= answers.items()
+    raw = [{"text": run.data.row(row)["text"]} for row in answers]  # from the source alone
+    assert [answer["prediction"] for answer in predict(run, raw)] == list(answers.values())
+    json.dumps(found.as_json(), allow_nan=False)
+
+
+def test_the_command_line_lists_answers() -> None:
+    found = evaluated()
+    assert found.report
+    lines = "\n".join(lines_of(cast(Run, SimpleNamespace(title="Dates", id="1", summary={})), found)).splitlines()
+    first = found.report[0]
+    (shown,) = [line for line in lines if line and line.split()[0] == f"{first['row']:,}"][:1]
+    assert str(first["expected"]) in shown
+    assert str(first["answered"]) in shown
+    assert shown.endswith("no")
+
+
+def part(data: Prepared, rows: torch.Tensor) -> Prepared:
+    """The data with only these rows to be tested on."""
+    return replace(data, split={**data.split, "test": rows})
+
+
+def test_a_decoder_that_looks_ahead_is_found_out() -> None:
+    """One that reads the answer in both directions copies what it is told, and can write nothing by itself."""
+    field = prepare(DataChoice(dataset="dates", options={"rows": 300})).schema.inputs[-1]
+    peeking = chain(
+        ("Input", field.parameters()),
+        ("Embedding", {"vocabulary": field.vocabulary, "dim": 16}),
+        ("GRU", {"hidden_size": 16, "bidirectional": True}),
+        ("Linear", {"units": field.vocabulary}),
+        data=DataChoice(dataset="dates", options={"rows": 300}),
+        training=Training(objective="seq2seq", epochs=12, batch_size=16, learning_rate=0.02, device="cpu"),
+    )
+    found = evaluate(fit_here(peeking)).metrics
+    assert found["token_accuracy"] > 0.9
+    assert found["exact_match"] < 0.05
+
+
+def test_an_explanation_is_of_the_answer_that_the_network_writes() -> None:
+    run = half_trained()
+    rows = run.data.split["test"].tolist()
+    wrong = next(row for row in rows if slow_answer(run, row) != run.data.target_text(row))
+    for given in (wrong, {"text": run.data.row(wrong)["text"]}):
+        found = explain(run, "occlusion", given, target={"position": 2})
+        assert found.prediction.text == found.example.answer == slow_answer(run, wrong)
+        assert (found.target.position, found.target.name) == (2, slow_answer(run, wrong)[2])
+        assert found.labels[BEGUN][:2] == ("⟨start⟩", slow_answer(run, wrong)[0])
+        assert found.attributions["text"].shape == run.data.schema.inputs[0].shape
+
+
+def test_attention_maps_from_the_answer_to_the_source() -> None:
+    run = half_trained()
+    row = int(run.data.split["test"][0])
+    maps = explain(run, "attention", row).attention
+    assert maps is not None
+    (layer,) = maps.layers
+    source, begun = run.data.schema.inputs
+    assert layer.weights.shape == (2, begun.shape[0], source.shape[0])
+    np.testing.assert_allclose(layer.weights.sum(-1), 1.0, atol=1e-6)
+    assert layer.looking == ("⟨start⟩", *slow_answer(run, row)[: begun.shape[0] - 1])
+    tokens = run.data.example(row).tokens
+    assert layer.looked_at[: len(tokens)] == tokens
+    assert not any(layer.looked_at[len(tokens) :])
+    assert layer.weights[..., len(tokens) :].max() == 0.0  # the mask hides the padding
+
+
+def test_every_map_of_a_transformer_has_its_own_steps() -> None:
+    run = fresh(short("dates_transformer"))
+    maps = explain(run, "attention", int(run.data.split["test"][0])).attention
+    assert maps is not None
+    source, begun = (spec.shape[0] for spec in run.data.schema.inputs)
+    assert [layer.weights.shape[1:] for layer in maps.layers] == [(source, source), (begun, begun), (begun, source)]
+    words, letters = maps.layers[0].looking, maps.layers[1].looking
+    assert letters[0] == "⟨start⟩"
+    assert [(layer.looking, layer.looked_at) for layer in maps.layers] == [
+        (words, words),
+        (letters, letters),
+        (letters, words),
+    ]
+    assert maps.rollout is not None
+    assert maps.rollout.shape == (source + begun,) * 2
+    np.testing.assert_allclose(maps.rollout.sum(-1), 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["dates_gru", "dates_transformer"])
+def test_the_loss_falls_and_resume_equals_uninterrupted(name: str, home: Path) -> None:
+    data = DataChoice(dataset="dates", options={"rows": 800})
+    document = short(name, epochs=2).model_copy(update={"data": data})
+    whole = loop(document, home)
+    before = whole.evaluate("validation")["loss"]
+    whole.run(Watch())
+    assert whole.evaluate("validation")["loss"] < 0.8 * before
+    first = loop(document, home)
+    first.run(Recorder(stop_at=20))
+    saved = first.checkpoint()
+    second = loop(document, home)
+    second.restore(saved, first.best.weights)
+    second.run(Watch())
+    for key, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[key])
+
+
+def test_a_wrong_target_or_width_is_an_issue() -> None:
+    right, schema = short("dates_gru"), half_trained().data.schema
+    assert not validate(right, schema)
+    other = right.model_copy(update={"training": Training(objective="classification")})
+    (issue,) = [issue for issue in validate(other, schema) if issue.code == "objective"]
+    assert issue.message.endswith("but the data has a text as the answer.")
+    assert issue.fix is not None
+    assert apply(other, issue.fix.edit).training.objective == "seq2seq"
+    narrow = apply(right, {"kind": "set", "node": "linear_2", "params": {"units": 9}})
+    (issue,) = [issue for issue in validate(narrow, schema) if issue.severity == "error"]
+    assert (issue.code, issue.node) == ("width", "output_1")
+    assert "(N, 11, 15)" in issue.message
+    assert issue.fix is not None
+    assert not validate(apply(narrow, issue.fix.edit), schema)
+    wanting = chain(("Input", {"kind": "vector", "shape": [2]}), ("Linear", {"units": 2}),
+                    data=DataChoice(dataset="moons"), training=Training(objective="seq2seq"))  # fmt: skip
+    messages = [issue.message for issue in validate(wanting, prepare(DataChoice(dataset="moons")).schema)]
+    assert any("needs a text as the answer to predict, but the data has classes" in said for said in messages)

@@ -1,0 +1,220 @@
+"""Training on data that stays in files: the same weights, in bounded memory, and on from any step."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from netloom.compile import source
+from netloom.data import add_file, prepare
+from netloom.document import DataChoice, Project, Training
+from netloom.runs.trained_run import TrainedRun, evaluate
+from netloom.training import streaming
+from netloom.training.checkpoints import load, save
+from netloom.training.loop import Loop, begin
+from netloom.training.streaming import Stream, measured, take
+from tests.networks import chain
+from tests.runs.examples import Recorder
+
+ROWS, WIDTH = 2_000, 6
+
+
+def add(home: Path, monkeypatch: pytest.MonkeyPatch, mib: float, columns: Mapping[str, Any] | None = None) -> str:
+    """A table of numbers and two classes, kept in memory or in files."""
+    random = np.random.default_rng(0)
+    values = random.standard_normal((ROWS, WIDTH))
+    table = pd.DataFrame(values, columns=list("abcdef"))
+    table["label"] = np.where(values.sum(1) + random.standard_normal(ROWS) > 0, "yes", "no")
+    file = io.BytesIO()
+    table.assign(**(columns or {})).to_parquet(file)
+    monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", str(mib))
+    return add_file(file.getvalue(), "a.parquet", home, target="label").name
+
+
+def project(name: str, options: Mapping[str, Any] | None = None, **training: Any) -> Project:
+    """A small network with dropout."""
+    return chain(
+        ("Input", {"field": "features", "kind": "vector", "shape": [WIDTH]}),
+        ("Linear", {"units": 8}),
+        ("ReLU", {}),
+        ("Dropout", {}),
+        ("Linear", {"units": 2}),
+        data=DataChoice(dataset=name, options=dict(options or {})),
+        training=Training(**{"epochs": 3, "batch_size": 64, "compile": "off", **training}),
+    )
+
+
+def fresh(asked: Project, home: Path) -> Loop:
+    return begin(asked, source(asked), prepare(asked.data, home))
+
+
+def weights(loop: Loop) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in loop.model.state_dict().items()}
+
+
+def alike(one: Loop, other: Loop) -> bool:
+    mine, theirs = weights(one), weights(other)
+    return mine.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in mine.items())
+
+
+def small_buffers(monkeypatch: pytest.MonkeyPatch, rows: int = 300, block: int = 16) -> None:
+    monkeypatch.setattr(streaming, "BUFFER_BYTES", rows * WIDTH * 4)
+    monkeypatch.setattr(streaming, "BLOCK_BYTES", block * WIDTH * 4)
+    monkeypatch.setattr(streaming, "GAP_BYTES", 3 * WIDTH * 4)
+    monkeypatch.setattr(streaming, "READ_BYTES", 40 * WIDTH * 4)
+
+
+def epoch(stream: Stream, size: int = 64, begin_at: int = 0) -> torch.Tensor:
+    """What an epoch gives in the first field, from a place on."""
+    count = len(stream.rows)
+    parts = [stream.batch(start, min(start + size, count))[0][0] for start in range(begin_at, count, size)]
+    return torch.cat(parts)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_stream_trains_to_the_same_weights(home: Path, monkeypatch: pytest.MonkeyPatch, weighted: bool) -> None:
+    columns = {"counts": np.random.default_rng(1).random(ROWS) + 0.5} if weighted else {}
+    options = {"columns": {"counts": {"role": "weight"}}} if weighted else {}
+    loops, curves = [], []
+    for mib in (1_000.0, 0.01):
+        loop, watch = fresh(project(add(home, monkeypatch, mib, columns), options), home), Recorder()
+        assert loop.run(watch)
+        loops.append(loop)
+        curves.append([watch.curve(split, "loss") for split in ("train", "validation")])
+    assert not loops[0].data.files
+    assert loops[1].data.files
+    assert (loops[0]._weights is not None) is weighted
+    assert curves[0] == curves[1]
+    assert len(curves[0][1]) == 3
+    assert alike(*loops)
+    found = [evaluate(TrainedRun(project("x"), "", loop.best_model(), loop.data)).metrics for loop in loops]
+    assert found[0] == found[1]
+
+
+@pytest.fixture
+def streamed(home: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose data is read from files, in buffers that hold a part of it."""
+    small_buffers(monkeypatch)
+    return project(add(home, monkeypatch, 0.01))
+
+
+def test_each_row_is_seen_once_in_an_order_of_the_seed(streamed: Project, home: Path) -> None:
+    data = prepare(streamed.data, home)
+    rows = data.split["train"]
+    stream = Stream(data, ["features"], rows, data.target, None, "cpu")
+    stream.begin(7)
+    first, widths = epoch(stream), np.diff(stream._bounds)
+    assert len(widths) > 3
+    assert widths.max() <= 300
+    assert widths.sum() == len(rows)
+    assert torch.equal(_sorted(first), _sorted(data.inputs["features"][rows]))
+    stream.begin(7)
+    assert torch.equal(epoch(stream, size=50), first)  # however it is cut into batches
+    assert torch.equal(epoch(stream, begin_at=640), first[640:])  # and wherever it goes on
+    stream.begin(8)
+    assert not torch.equal(epoch(stream), first)
+
+
+def test_blocks_come_from_everywhere(streamed: Project, home: Path) -> None:
+    data = prepare(streamed.data, home)
+    rows = torch.arange(len(data.target))
+    stream = Stream(data, ["features"], rows, rows, None, "cpu")
+    stream.begin(1)
+    first = stream.batch(0, 288)[1].double()  # type: ignore[union-attr]
+    # Eighteen blocks drawn from all of them: their rows lie all over the file, and neighbours do not follow each other.
+    assert abs(first.mean() - len(rows) / 2) < 3 * len(rows) / (12 * 18) ** 0.5
+    assert first.std() > len(rows) / 6
+    assert (first.diff().abs() == 1).double().mean() < 0.05
+
+
+def test_rows_are_gathered_whatever_their_order(streamed: Project, home: Path) -> None:
+    data = prepare(streamed.data, home)
+    random = np.random.default_rng(0)
+    for rows in (
+        random.permutation(len(data.target)),
+        random.integers(0, len(data.target), 500),
+        np.array([1_999, 0, 1_999]),
+        np.zeros(0, dtype=np.int64),
+    ):
+        assert torch.equal(take(data, ["features"], rows)["features"], data.inputs["features"][torch.from_numpy(rows)])
+
+
+def test_a_run_goes_on_within_a_buffer(streamed: Project, home: Path, tmp_path: Path) -> None:
+    whole = fresh(streamed, home)
+    assert whole.run(Recorder())
+    broken = fresh(streamed, home)
+    assert not broken.run(Recorder(stop_at=broken.steps_per_epoch + 9))
+    save(tmp_path, broken.step, broken.checkpoint())
+    found = load(tmp_path)
+    resumed = fresh(streamed, home)
+    assert found is not None
+    resumed.restore(found[1], dict(broken.best.weights))
+    assert resumed.run(Recorder())
+    assert alike(whole, resumed)
+    assert torch.equal(_sorted(whole._validation[0][0]), _sorted(resumed._validation[0][0]))
+
+
+def test_measures_take_as_many_rows_as_a_buffer_holds(
+    streamed: Project, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = prepare(streamed.data, home)
+    monkeypatch.setattr(streaming, "BUFFER_BYTES", 100 * WIDTH * 4)
+    assert len(data.split["validation"]) == 300
+    assert len(measured(data, "validation")) == 100
+    assert torch.equal(measured(data, "validation"), data.split["validation"][::3])
+    loop = fresh(streamed, home)
+    said: list[str] = []
+    monkeypatch.setattr(Recorder, "note", lambda self, kind, sentence: said.append(sentence))
+    assert not loop.run(Recorder(stop_at=2))
+    assert said == [
+        "The data is larger than memory: it is read from files and shuffled within 100 rows at a time. It is measured "
+        "on 100 of 300 validation rows."
+    ]
+
+
+def test_an_input_that_is_rebuilt_is_its_own_target(streamed: Project, home: Path) -> None:
+    data = prepare(streamed.data, home)
+    stream = Stream(data, ["features"], data.split["train"], data.inputs["features"], None, "cpu")
+    stream.begin(0)
+    inputs, target = stream.batch(250, 350)
+    assert isinstance(target, torch.Tensor)
+    assert torch.equal(inputs[0], target)
+
+
+def test_what_is_mapped_is_no_memory_of_a_run(tmp_path: Path) -> None:
+    size = 64 * 2**20
+    (tmp_path / "large").write_bytes(bytes(size))
+    # In a process of its own: nothing else comes and goes there.
+    script = """
+import sys
+import numpy as np, psutil
+from netloom.runs.limits import resident
+process = psutil.Process()
+look = lambda: (resident(process), process.memory_info().rss)
+print(*look())
+mapped = np.memmap(sys.argv[1], np.uint8, "r")
+mapped[::512].sum()
+print(*look())
+held = np.ones(len(mapped), dtype=np.uint8)
+print(*look())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "large")], capture_output=True, text=True, check=True
+    )
+    before, mapped, held = (tuple(map(int, line.split())) for line in done.stdout.splitlines())
+    assert mapped[1] - before[1] > size / 2
+    assert mapped[0] - before[0] < size / 4
+    assert held[0] - mapped[0] > size / 2
+
+
+def _sorted(rows: torch.Tensor) -> torch.Tensor:
+    return rows[np.lexsort(rows.numpy().T)]

@@ -1,0 +1,122 @@
+"""Examples beside what a network made of them, as the results page draws them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from netloom.document import write
+from netloom.runs import evaluate
+from netloom.ui.components.example_panels import COLOURS, colour, painted
+from netloom.ui.components.words import plain
+from tests.runs.test_vae_sampling import autoencoder, untrained
+
+
+def page() -> None:
+    """Every kind of panel, with names that are markup; runs by itself within Streamlit."""
+    from netloom.ui.components.example_panels import panels, separation_charts
+
+    grid, hostile = [[0, 1], [2, 1]], "<img src=x onerror=alert(1)>"
+    parts = {
+        "picture": {"title": "Picture", "kind": "picture", "values": [[[0.0, 1.0], [0.5, 2.0]]]},
+        "coloured": {"title": "Colour", "kind": "picture", "values": [[[0.0]], [[1.0]], [[0.5]]]},
+        "classes": {"title": "True", "kind": "classes", "values": grid},
+        "series": {"title": "Series", "kind": "series", "values": [[0.0], [1.0]], "other": [[0.1], [0.9]]},
+        "columns": {"title": "Row", "kind": "columns", "values": {"size": 1.0}, "other": {"size": 1.1}},
+        "tags": {"title": "Said", "kind": "tags", "words": ["to", hostile], "values": ["O", "B-place"]},
+    }
+    items = [
+        {"row": row, "group": group, "caption": hostile, "parts": [part]}
+        for group in ("Worst", "Best")
+        for row, part in enumerate(parts.values())
+    ]
+    panels(items, ("ground", hostile, "square"))
+    rates = {"false_positive_rate": [0.0, 1.0], "true_positive_rate": [0.0, 1.0]}
+    separation_charts({"usual": [0.1, 0.2], "unusual": [0.9], "threshold": 0.5, **rates})
+
+
+def test_every_kind_of_panel_is_drawn_and_nothing_in_it_is_markup() -> None:
+    app = AppTest.from_function(page, default_timeout=60).run()
+    assert not app.exception
+    assert [item.value for item in app.markdown if item.value.startswith("**")] == ["**Worst**", "**Best**"]
+    assert sum("Row 0" in item.value for item in app.caption) == 2
+    drawn = [item.proto.body for item in app.get("html")]
+    assert len(drawn) == 3  # the legend, and the tags of both groups
+    assert not any("<img" in body for body in drawn)
+    assert not any("<img" in item.value.replace("\\<", "") for item in app.caption)
+
+
+def test_masks_are_painted_in_the_colours_of_the_legend() -> None:
+    shown = painted([[0, 1], [3, 0]])
+    assert shown.shape == (2, 2, 3)
+    expected = [int(COLOURS[3][place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    assert shown[1, 0].tolist() == pytest.approx(expected)
+    assert np.array_equal(shown[0, 0], shown[1, 1])
+
+
+def test_there_are_colours_for_any_number_of_classes() -> None:
+    assert colour(0) == COLOURS[0]
+    assert all(colour(place) in COLOURS[1:] for place in range(1, 200))
+    assert len({colour(place) for place in range(10)}) == 10
+
+
+def sheets() -> None:
+    """Pictures out of noise of both kinds of network, by themselves within Streamlit."""
+    from netloom.ui.components.example_panels import samples
+
+    found = {"Generated": [[[[0.0, 1.0], [0.5, 0.2]]]] * 9, "From the data": [[[[1.0, 0.0], [0.1, 0.2]]]] * 9}
+    samples(found, judged=True)
+    samples(found, judged=False)
+
+
+def test_pictures_out_of_noise_stand_beside_those_of_the_data_and_their_caption_fits_the_network() -> None:
+    app = AppTest.from_function(sheets, default_timeout=60).run()
+    assert not app.exception
+    assert [item.value for item in app.markdown] == ["**Generated**", "**From the data**"] * 2
+    gan, decoder = (item.value for item in app.caption)
+    assert "Likeness" in gan
+    assert "N(0, 1)" in decoder
+    assert "ikeness" not in decoder
+
+
+def results_page(folder: str) -> None:
+    """The results of the run in a folder."""
+    from types import SimpleNamespace
+    from typing import Any
+
+    from netloom.ui.train.results import results
+
+    store = SimpleNamespace(run_folder=lambda _: folder, home=None)
+    live: Any = SimpleNamespace(store=store)
+    run: Any = SimpleNamespace(id="run", state="finished", summary={})
+    results(live, run)
+
+
+def test_the_results_of_a_variational_autoencoder_show_its_pictures_and_its_worst_reconstructions(
+    tmp_path: Path,
+) -> None:
+    run = untrained(autoencoder())
+    found = evaluate(run)
+    write(tmp_path / "project.json", run.project)
+    (tmp_path / "model.py").write_text(run.source)
+    (tmp_path / "evaluation.json").write_text(json.dumps(found.as_json()))
+    app = AppTest.from_function(results_page, kwargs={"folder": str(tmp_path)}, default_timeout=60).run()
+    assert not app.exception
+    titles = [item.value for item in app.markdown if item.value.startswith("**")]
+    assert titles == [
+        "**Generated from noise**", "**From the data**", "**Worst reconstructions**", "**Best reconstructions**",
+    ]  # fmt: skip
+    worst = found.worst[0]
+    row = f"Row {worst.row} · {worst.target} · "  # with its class, which was not asked for
+    assert [item.value for item in app.caption if item.value.startswith(row)] == [
+        f"{row}{plain(f'error {worst.loss:.3g}')}"
+    ]
+    app.session_state["results run"] = "Worst examples"
+    app.run()
+    assert [item.value for item in app.caption if item.value.startswith(row)] == [
+        f"{row}**{plain(f'error {worst.loss:.4g}')}**"
+    ]

@@ -1,0 +1,111 @@
+"""The choice of how inputs are prepared on the train page, and the places of Inputs in the inspector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from netloom.data import prepare
+from netloom.data.quality.overview import columns
+from netloom.document import DataChoice, Moments, Project, apply
+from netloom.store import open_store
+from netloom.ui.data.schema_editor import _row
+from tests.networks import project
+
+
+@pytest.fixture(autouse=True)
+def _fresh(home: Path) -> None:
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+def opened(home: Path, document: Project) -> tuple[AppTest, str]:
+    key = open_store(home).create_project(document)
+    app = AppTest.from_file(str(Path(__file__).parents[2] / "pages" / "train.py"), default_timeout=60)
+    app.query_params["project"] = key
+    app.run()
+    assert not app.exception
+    return app, key
+
+
+def saved(home: Path, key: str) -> Project:
+    return open_store(home).load(key).project
+
+
+def captions(app: AppTest) -> list[str]:
+    return [item.value for item in app.caption if item.value.startswith("Inputs: ")]
+
+
+def digits(**data: object) -> Project:
+    image = {"field": "image", "kind": "image", "shape": [1, 8, 8]}
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
+        "x": ("Input", image),
+        "f": ("Flatten", {}),
+        "l": ("Linear", {"units": 10}),
+        "o": ("Output", {}),
+    }
+    made = project(nodes, [("x", "f"), ("f", "l"), ("l", "o")])
+    return apply(made, {"kind": "project", "data": {"dataset": "digits", **data}})
+
+
+def test_the_preparation_is_said_and_can_be_chosen(home: Path) -> None:
+    app, key = opened(home, digits())
+    (box,) = (item for item in app.selectbox if item.label == "Input preparation")
+    assert box.options == ["Standardize", "Scale to 0 to 1", "As they are in the data"]
+    assert captions(app) == ["Inputs: pixels are standardized by the training rows (mean 0, deviation 1)."]
+    box.select("none").run()
+    assert saved(home, key).data.prepare == "none"
+    assert captions(app) == ["Inputs: pixels are fed as they are in the data."]
+    moments = Moments(mean=(0.5,), std=(0.25,))
+    app, key = opened(home, digits(prepare=moments.model_dump(mode="json")))
+    (box,) = (item for item in app.selectbox if item.label == "Input preparation")
+    assert box.value == "As the imported network asks"
+    assert captions(app) == ["Inputs: pixels × 0.00392157, less 0.5, divided by 0.25."]
+
+
+def test_words_are_not_prepared_so_nothing_is_asked(home: Path) -> None:
+    tokens = {"field": "text", "kind": "tokens", "shape": [12], "vocabulary": 50}
+    made = project({"x": ("Input", tokens), "o": ("Output", {})}, [("x", "o")])
+    app, _ = opened(home, apply(made, {"kind": "project", "data": {"dataset": "intents"}}))
+    assert not captions(app)
+    assert not any(item.label == "Input preparation" for item in app.selectbox)
+
+
+def test_columns_show_the_preparation_that_holds_for_them() -> None:
+    options: dict[str, Any] = {"columns": {"mean area": {"scale": "log1p"}}}
+    found = columns(DataChoice(dataset="breast_cancer", prepare="none", options=options))
+    rows = {row["Column"]: row["Prepared"] for row in (_row(column, "none") for column in found)}
+    assert (rows["mean area"], rows["mean radius"]) == ("log(1 + x)", "As it is")
+    fitted = prepare(DataChoice(dataset="breast_cancer", prepare="none", options=options)).preprocess["fields"][0]
+    assert {column["name"] for column in fitted["columns"] if column.get("log")} == {"mean area"}
+
+
+def test_an_input_can_be_put_in_another_place(home: Path) -> None:
+    four = ("Input", {"shape": [4]})
+    nodes = {"a": four, "b": four, "less": ("Subtract", {}), "l": ("Linear", {}), "o": ("Output", {})}
+    edges = [("a", "less.a"), ("b", "less.b"), ("less", "l"), ("l", "o")]
+    store = open_store(home)
+    key = store.create_project(project(nodes, edges))
+
+    def script(key: str) -> None:
+        import streamlit as st
+
+        from netloom.store import open_store
+        from netloom.ui.design.inspector import inspector
+        from netloom.ui.shell.live import Live
+
+        if "live" not in st.session_state:
+            st.session_state["live"] = Live(open_store(), key)
+        inspector(st.session_state["live"], "main", ["b"])
+
+    app = AppTest.from_function(script, args=(key,), default_timeout=60)
+    app.run()
+    assert not app.exception
+    (box,) = (item for item in app.selectbox if item.label == "Position among the inputs")
+    assert (box.options, box.value) == (["1 of 2", "2 of 2"], 2)
+    box.select(1).run()
+    assert saved(home, key).main_network.order("Input") == ["b", "a"]

@@ -1,0 +1,57 @@
+"""What can be asked of a run that has ended, on the train page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from netloom.store import Store, open_store
+from netloom.ui.components.words import plain
+from tests.runs.examples import moons
+from tests.store.states import put
+
+PAGE = Path(__file__).parents[2] / "pages" / "train.py"
+
+
+@pytest.fixture
+def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    monkeypatch.setattr("netloom.runs.keep", lambda store: None)  # these runs are told, not trained
+    return open_store(home)
+
+
+def opened(store: Store, state: str, **values: Any) -> tuple[AppTest, str]:
+    run = store.create_run(store.create_project(moons()), moons())
+    put(store, run.id, state, total_steps=40, step=20, epoch=2, **values)
+    app = AppTest.from_file(str(PAGE), default_timeout=120)
+    app.query_params["project"] = run.project_id
+    app.run()
+    assert not app.exception
+    return app, run.id
+
+
+def labels(app: AppTest) -> set[str]:
+    return {button.label for button in app.button}
+
+
+def test_what_comes_next_depends_on_how_it_ended(store: Store) -> None:
+    app, _ = opened(store, "finished", summary={"test": {"accuracy": 1.0}})
+    assert {"Explain", "Go on"} <= labels(app)
+    assert "Resume" not in labels(app)
+    failed, _ = opened(store, "failed", reason="The disk is full.", summary={"test": {"accuracy": 1.0}})
+    assert "Resume" in labels(failed)
+    assert not {"Explain", "Go on"} & labels(failed)
+    assert [item.value for item in failed.error] == [plain("The disk is full.")]
+
+
+def test_a_run_is_deleted_by_the_button_within_what_asks(store: Store) -> None:
+    app, run_id = opened(store, "stopped")
+    assert "Delete" not in labels(app)  # it only opens what asks
+    app.button(key=f"delete {run_id}").click().run()
+    assert not app.exception
+    assert not store.runs()

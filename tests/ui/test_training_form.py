@@ -1,0 +1,128 @@
+"""The settings on the train page: what is drawn, and what a change writes into the document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+import torch
+from streamlit.testing.v1 import AppTest
+
+from netloom.document import Project, Training, apply, write
+from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS
+from netloom.document.training_settings import About, about
+from netloom.store import open_store
+from netloom.templates import templates
+from netloom.training.checkpoints import save_best
+from netloom.ui.components.settings import differing
+from netloom.ui.train.results import measured
+
+FULL: dict[str, Any] = {
+    "schedule": "cosine_restarts",
+    "warmup": 0.1,
+    "average": 0.9,
+    "class_weights": [1.0, 2.0],
+    "layer_rates": {"linear_1": 0.5},
+    "optimizer": "muon",
+    "monitor": "accuracy",
+}
+
+
+@pytest.fixture(autouse=True)
+def _fresh(home: Path) -> None:
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+def opened(home: Path, name: str, **training: Any) -> tuple[AppTest, str]:
+    store = open_store(home)
+    project = apply(templates()[name].project, {"kind": "project", "training": training})
+    key = store.create_project(project)
+    page = Path(__file__).parents[2] / "pages" / "train.py"
+    app = AppTest.from_file(str(page), default_timeout=60)
+    app.query_params["project"] = key
+    app.run()
+    assert not app.exception
+    return app, key
+
+
+def saved(home: Path, key: str) -> Project:
+    return open_store(home).load(key).project
+
+
+def test_what_is_chosen_is_written_into_the_document(home: Path) -> None:
+    app, key = opened(home, "spirals", **FULL)
+    assert not app.error
+    labels = {item.label for kind in (app.number_input, app.selectbox, app.toggle, app.text_input) for item in kind}
+    settings = {*OPTIMIZERS["muon"].settings, *SCHEDULES["cosine_restarts"].settings}
+    assert {SETTINGS[name].title for name in settings} <= labels
+    assert {about(name).title for name in ("average", "accumulation", "precision", "keep", "label_smoothing")} <= labels
+    choose = {item.label: item for item in app.selectbox}
+    choose["Schedule"].set_value("plateau").run()
+    {item.label: item for item in app.number_input}["Patience in epochs"].set_value(7).run()
+    {item.label: item for item in app.selectbox}["Optimizer"].set_value("sgd").run()
+    assert not app.exception
+    training = saved(home, key).training
+    assert (training.schedule, training.schedule_settings, training.optimizer) == ("plateau", {"patience": 7}, "sgd")
+    assert SETTINGS["dampening"].title in {item.label for item in app.number_input}
+
+
+def test_what_does_not_fit_is_said_and_nothing_starts(home: Path) -> None:
+    app, _ = opened(home, "diabetes", monitor="accuracy")
+    (error,) = app.error
+    assert "no measure named 'accuracy'" in error.value
+    assert next(item for item in app.button if item.label == "Start training").disabled
+
+
+def test_a_teacher_may_be_a_run_of_another_project_that_fits(home: Path) -> None:
+    store = open_store(home)
+    for name in ("digits_mlp", "digits_autoencoder", "spirals"):  # one fits, the others tell no such classes
+        project = templates()[name].project
+        run = store.create_run(store.create_project(project), project, f"Run of {name}")
+        store.update_run(run.id, summary={"objective": project.training.objective})
+        folder = Path(store.run_folder(run.id))
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / "project.json", project)
+        save_best(folder, {"w": torch.zeros(1)}, {})
+    app, _ = opened(home, "digits_cnn", objective="distillation")
+    first, *others = next(box for box in app.selectbox if box.label == "Teacher").options
+    assert first == "Choose a run"
+    assert [other.split(" · ")[0] for other in others] == ["Digits with an MLP: Run of digits_mlp"]
+    next(box for box in app.selectbox if box.label == "Teacher").select_index(1).run()
+    assert not app.error
+
+
+def test_an_accuracy_is_called_as_on_the_curves_of_its_run(home: Path) -> None:
+    store, project = open_store(home), templates()["requests_tagger"].project
+    run = store.create_run(store.create_project(project), project)
+    assert measured("accuracy", 0.5, run) == ("Accuracy", "50.0%")  # an old run that tells no names
+    for title, shown in (("Token accuracy", "Token accuracy"), ("Accuracy at ½", "Accuracy")):
+        store.update_run(run.id, summary={"titles": {"accuracy": title}})
+        assert measured("accuracy", 0.5, store.run(run.id)) == (shown, "50.0%")
+
+
+def test_titles_of_groups_say_what_is_set() -> None:
+    training = Training(average=0.99, precision="bf16", layer_rates={"a": 0.1}, class_weights="balanced", monitor="mae")
+    assert differing(training, Training.model_fields.keys() - {"agent", "augment"}).count(",") == 4
+    assert differing(training, ["average"]) == "average the weights 0.99"
+    assert differing(training, ["layer_rates", "class_weights"]) == "1 by hand, balanced"
+    assert differing(Training(), Training.model_fields.keys() - {"agent"}) == ""
+
+
+def test_every_field_is_described_as_it_is_declared() -> None:
+    clip = About(
+        "gradient_clip",
+        "Gradient clip",
+        "The greatest length of a gradient; empty: no limit",
+        "number",
+        None,
+        0,
+        1e6,
+        above=True,
+        optional=True,
+    )
+    assert about("gradient_clip") == clip
+    assert about("device").choices == ("auto", "cpu", "cuda")
+    assert (about("seed").high, about("seed").below) == (2**31, True)

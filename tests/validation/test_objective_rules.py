@@ -1,0 +1,70 @@
+"""What single objectives ask of data and Outputs, in words that say how to mend it."""
+
+from __future__ import annotations
+
+import pytest
+
+from netloom.data import Schema, TargetSpec
+from netloom.document import Project, apply
+from netloom.document.loss_settings import Head
+from netloom.validation import analyse
+from tests.validation.documents import BOTH, LABELS, TEN, TWO, heads, net, schema
+
+
+def said(document: Project, found: Schema) -> list[str]:
+    return [issue.message for issue in analyse(document, found).errors]
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        (net(1, "binary_classification"), schema(TWO)),
+        (net(3, "multi_label"), schema(LABELS)),
+        (heads(3, 1), schema(BOTH)),
+        (heads(16, 16, objective="siamese"), schema(TWO)),
+        (net(10, "distillation", teacher="run:" + "1" * 8 + "-1111-1111-1111-" + "1" * 12), schema(TEN)),
+        (net(12, "contrastive", augment=({"kind": "crop"},)), schema(TEN)),
+    ],
+)
+def test_what_fits_has_no_issue(document: Project, found: Schema) -> None:
+    assert said(document, found) == []
+
+
+@pytest.mark.parametrize(
+    ("document", "found", "sentence"),
+    [
+        (net(1, "binary_classification"), schema(TEN), "two classes apart, and the target digit of the data has 10"),
+        (net(2, "binary_classification"), schema(TWO), "one logit for the two classes of the data needs"),
+        (net(2, "multi_label"), schema(LABELS), "the 3 labels of the data need"),
+        (net(3, "multi_label"), schema(TEN), "needs labels, any number of which apply to predict"),
+        (net(3, "classification"), schema(LABELS), "but the data has labels"),
+        (heads(3), schema(BOTH), "the network needs an Output for each, in this order, and has 1"),
+        (heads(3, 2), schema(BOTH), "the target area of the data needs"),
+        (heads(3, 1, outputs={"weight": Head()}), schema(BOTH), "no such target; it has shape, area"),
+        (heads(3, 1, outputs={"area": Head(objective="classification")}), schema(BOTH), "takes regression, and not"),
+        (heads(3, 1, outputs={"shape": Head(objective="binary_classification")}), schema(BOTH), "target shape has 3"),
+        (heads(16, 8, objective="siamese"), schema(TWO), "equally long"),
+        (heads(16, objective="siamese"), schema(TWO), "two Outputs"),
+        (heads(4, 4, objective="siamese"), schema(TEN), "pairs that are alike or not"),
+        (heads(16, 8, objective="contrastive"), schema(TWO), "one Output"),
+        (net(12, "contrastive"), schema(TEN), "no augmentation is declared"),
+        (net(1, "ranking"), schema(TargetSpec("number", "stars", shape=(1,))), "a user and an item"),
+        (net(10, "distillation"), schema(TEN), "none is chosen"),
+    ],
+)
+def test_what_does_not_fit_is_said(document: Project, found: Schema, sentence: str) -> None:
+    messages = said(document, found)
+    assert any(sentence in message for message in messages), messages
+
+
+def test_one_click_gives_each_output_its_width() -> None:
+    document, found = heads(7, 7), schema(BOTH)
+    for _ in range(2):
+        issue = next(issue for issue in analyse(document, found).errors if issue.code == "width")
+        assert issue.fix is not None
+        document = apply(document, issue.fix.edit)
+    assert said(document, found) == []
+    wrong = net(10, "binary_classification")
+    (first,) = [issue for issue in analyse(wrong, schema(TEN)).errors if issue.code == "objective"]
+    assert first.fix is not None
+    assert said(apply(wrong, first.fix.edit), schema(TEN)) == []
