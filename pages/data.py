@@ -1,9 +1,9 @@
 """Data: what there is, what it looks like, and bringing one's own."""
 
+from netloom.editing.live import Live
 from netloom.ui.components.style import narrow
 from netloom.ui.data.page import datapage
 from netloom.ui.shell import navigation, session
-from netloom.ui.shell.live import Live
 from netloom.ui.shell.opening import closed
 
 navigation.ensure()

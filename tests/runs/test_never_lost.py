@@ -25,11 +25,11 @@ from netloom.cli.bench.server import Server
 from netloom.compile import source
 from netloom.data import prepare
 from netloom.document import DataChoice, Project, Training, blank, read
+from netloom.editing.live import Live
 from netloom.runs import ACTIVE, control, limits, processes, refresh, resume, start, stop, wait
 from netloom.store import Store, open_store
 from netloom.training import checkpoints
 from netloom.training.loop import begin
-from netloom.ui.shell.live import Live
 from tests.networks import chain
 from tests.runs.disks import fill, small_disk
 from tests.runs.examples import Recorder, check_curves, moons, trained_here, until

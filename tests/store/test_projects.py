@@ -14,8 +14,8 @@ from sqlalchemy import func, select, update
 
 import netloom.store.projects as module
 from netloom.document import Project, blank
+from netloom.editing.live import Live
 from netloom.store import Conflict, Store, StoreError, history, open_store, schema
-from netloom.ui.shell.live import Live
 from tests.networks import digits_mlp
 
 HOSTILE = [

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from netloom.document import EditError, apply, blank, dumps, loads
+from netloom.editing.live import Live
 from netloom.layers import registry
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.design.canvas.about import about
 from netloom.ui.design.canvas.payload import palette, payload
 from netloom.ui.design.networks import Shown
-from netloom.ui.shell.live import Live
 from netloom.validation import Context, analyse
 
 

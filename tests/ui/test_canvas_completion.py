@@ -9,8 +9,8 @@ import pytest
 import streamlit as st
 
 from netloom.document import DataChoice, Network, Project
+from netloom.editing.live import Live
 from netloom.store import open_store
-from netloom.ui.shell.live import Live
 from tests.networks import chain
 
 HEAD = {"seq": 1, "kind": "add", "network": "main"}

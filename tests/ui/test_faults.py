@@ -10,18 +10,18 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import netloom.document.files
+import netloom.editing.analyses
+import netloom.editing.live
 import netloom.store.projects
 import netloom.ui.design.page
-import netloom.ui.shell.analyses
-import netloom.ui.shell.live
 import netloom.validation.context as context_module
 from netloom.document import EditError, Project, blank, dumps
+from netloom.editing.live import Live
 from netloom.layers import Example, TensorSpec, registry
 from netloom.store import Store, StoreError, open_store
 from netloom.templates import templates
 from netloom.ui.design.canvas.payload import payload
 from netloom.ui.design.networks import Shown
-from netloom.ui.shell.live import Live
 from netloom.validation import analyse
 from netloom.validation.measure import measure
 from netloom.validation.rules import RULES
@@ -144,10 +144,10 @@ def test_each_rule_may_fail(live: Live, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 PARTS: dict[str, tuple[Any, str]] = {
-    "all of the analysis": (netloom.ui.shell.analyses, "analyse"),
+    "all of the analysis": (netloom.editing.analyses, "analyse"),
     "the order of layers": (context_module, "execution_order"),
     "the totals": (context_module.Context, "_totals"),
-    "the data": (netloom.ui.shell.live, "schema"),
+    "the data": (netloom.editing.live, "schema"),
     "shapes": (netloom.ui.design.canvas.payload, "derived"),
     "the palette": (netloom.ui.design.canvas.payload, "palette"),
     "the networks": (netloom.ui.design.canvas.payload, "networks"),

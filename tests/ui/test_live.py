@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-import netloom.ui.shell.analyses
-import netloom.ui.shell.live
+import netloom.editing.analyses
+import netloom.editing.live
 from netloom.compile import CompileError, source
 from netloom.document import EditError, Project, dumps, loads
+from netloom.editing.live import Live
 from netloom.store import Store, StoreError, open_store
 from netloom.templates import templates
 from netloom.ui.design.canvas.payload import payload
 from netloom.ui.design.networks import Shown
-from netloom.ui.shell.live import Live
 from netloom.validation import analyse
 
 # How long a test waits for what takes milliseconds. One that hangs fails then.
@@ -83,7 +83,7 @@ ENTRIES: dict[str, Callable[[Live], object]] = {
 def test_nobody_waits_for_data_that_another_tab_reads(
     live: Live, monkeypatch: pytest.MonkeyPatch, entry: str, reader: Callable[[Live], object]
 ) -> None:
-    called, go = hold(monkeypatch, netloom.ui.shell.live, "schema")
+    called, go = hold(monkeypatch, netloom.editing.live, "schema")
     first = started(lambda: reader(live))
     assert called.wait(PATIENCE_S)
     second = started(lambda: ENTRIES[entry](live))
@@ -100,7 +100,7 @@ def test_no_edit_waits_for_shapes_that_another_tab_measures(
     live: Live, monkeypatch: pytest.MonkeyPatch, entry: str
 ) -> None:
     add(live)  # so that there is something to measure
-    called, go = hold(monkeypatch, netloom.ui.shell.analyses, "analyse")
+    called, go = hold(monkeypatch, netloom.editing.analyses, "analyse")
     first = started(lambda: drawn(live))
     assert called.wait(PATIENCE_S)
     second = started(lambda: ENTRIES[entry](live))
@@ -137,7 +137,7 @@ def test_tabs_that_ask_together_have_it_measured_once(live: Live, monkeypatch: p
         time.sleep(0.05)
         return real(project, *rest)
 
-    monkeypatch.setattr(netloom.ui.shell.analyses, "analyse", counted)
+    monkeypatch.setattr(netloom.editing.analyses, "analyse", counted)
     tabs = [started(live.analysis) for _ in range(6)]
     for tab in tabs:
         tab.join(PATIENCE_S)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from netloom.document import Network, Node, Project
+from netloom.editing.live import Live, _forms_differ
 from netloom.layers import FormField, form, registry
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.components.fields import read_number, read_text
 from netloom.ui.design.canvas.payload import COMMON, payload
 from netloom.ui.design.networks import Shown, _renamed, standing, users
-from netloom.ui.shell.live import Live, _forms_differ
 
 
 def holding(**networks: str) -> Project:

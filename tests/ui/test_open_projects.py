@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from netloom.document import blank
+from netloom.editing.live import Live
+from netloom.editing.open_projects import KEPT, OpenProjects
 from netloom.store import Store, open_store
-from netloom.ui.shell.live import Live
-from netloom.ui.shell.open_projects import KEPT, OpenProjects
 
 
 def opened(projects: OpenProjects, store: Store, project_id: str) -> Live:

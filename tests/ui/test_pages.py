@@ -92,7 +92,7 @@ def test_an_error_in_a_callback_is_kept(home: Path, monkeypatch: pytest.MonkeyPa
     open_store(home).create_project(templates()["spirals"].project)
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     app.switch_page("pages/train.py").run()
-    monkeypatch.setattr("netloom.ui.shell.live.Live.apply", broken)
+    monkeypatch.setattr("netloom.editing.live.Live.apply", broken)
     app.number_input[0].set_value(7).run()
     assert "in a callback" in (home / "errors.jsonl").read_text()
 
@@ -107,7 +107,7 @@ def test_a_refused_edit_is_said_and_nothing_is_lost(home: Path) -> None:
         raise EditError("That does not go.")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("netloom.ui.shell.live.Live.apply", refuse)
+        patch.setattr("netloom.editing.live.Live.apply", refuse)
         app.number_input[0].set_value(7).run()
     assert [item.value for item in app.error] == [plain("That does not go.")]
     assert open_store(home).list_projects(limit=1)[0].name

@@ -94,9 +94,9 @@ def test_an_input_can_be_put_in_another_place(home: Path) -> None:
     def script(key: str) -> None:
         import streamlit as st
 
+        from netloom.editing.live import Live
         from netloom.store import open_store
         from netloom.ui.design.inspector import inspector
-        from netloom.ui.shell.live import Live
 
         if "live" not in st.session_state:
             st.session_state["live"] = Live(open_store(), key)

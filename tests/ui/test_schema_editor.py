@@ -12,10 +12,10 @@ from streamlit.testing.v1 import AppTest
 from netloom.data import add_file, schema
 from netloom.data.quality.overview import columns
 from netloom.document import DataChoice
+from netloom.editing.live import Live
 from netloom.store import open_store
 from netloom.ui.data import schema_editor as editor
 from netloom.ui.data.target_picker import reading_edit
-from netloom.ui.shell.live import Live
 from tests.data.samples import csv
 from tests.data.test_columns import mixed
 from tests.networks import chain
@@ -117,9 +117,9 @@ def test_what_cannot_be_changes_nothing_and_is_said(live: Live, change: dict[str
 def _page(project_id: str) -> None:
     """What is drawn, as a script of its own."""
     from netloom.data import datasets, prepare
+    from netloom.editing.live import Live
     from netloom.store import open_store
     from netloom.ui.data.schema_editor import data_schema
-    from netloom.ui.shell.live import Live
 
     store = open_store()
     live = Live(store, project_id)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from netloom.data.quality.severe_findings import Caveat, high_findings
+from netloom.editing.live import Live
 from netloom.ui.components.words import plain
 from netloom.ui.data.quality import data_change
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.live import Live
 
 _REPORT = ":material/report:"
 

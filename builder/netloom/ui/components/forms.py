@@ -12,9 +12,9 @@ from netloom.data import DataError, DatasetInfo, datasets, schema
 from netloom.data.preparation.project_defaults import default_training, with_defaults
 from netloom.data.preparation.settings_transfer import carried, preprocessing
 from netloom.document import Edit
+from netloom.editing.live import Live
 from netloom.ui.components.words import plain, told_apart
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.live import Live
 from netloom.validation.fields import field_edits
 
 

@@ -10,9 +10,9 @@ import streamlit as st
 from netloom.document import Edit
 from netloom.document.optimizer_settings import SETTINGS, Choice
 from netloom.document.training_settings import Training, about, settings
+from netloom.editing.live import Live
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import told_apart
-from netloom.ui.shell.live import Live
 
 # What the choices of a field are called, where their own names say too little.
 CHOICES: dict[str, dict[str, str]] = {

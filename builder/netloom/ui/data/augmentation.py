@@ -11,6 +11,7 @@ from netloom.compile import input_fields
 from netloom.data import DataError, DatasetInfo, Example, Prepared
 from netloom.data.augmentation import Augmentation, augmentations, misfit, parsed, previewed
 from netloom.document import Augment, Edit
+from netloom.editing.live import Live
 from netloom.layers import FormField, form
 from netloom.ui.components.charts import series_chart
 from netloom.ui.components.example_panels import painted
@@ -20,7 +21,6 @@ from netloom.ui.components.words import plain
 from netloom.ui.data.quality import shown_cell
 from netloom.ui.data.uploading import beginning
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.live import Live
 
 VERSIONS = 11
 ACROSS = 4

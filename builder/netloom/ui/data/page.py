@@ -12,6 +12,7 @@ from netloom.data import DataError, DatasetInfo, Prepared, Quality, datasets, pr
 from netloom.data.preparation.project_defaults import default_choice
 from netloom.data.quality.dataset_card import card, findings, markdown, summary
 from netloom.document import DataChoice
+from netloom.editing.live import Live
 from netloom.store import Store
 from netloom.ui.components.charts import class_chart
 from netloom.ui.components.forms import data_edit
@@ -21,7 +22,6 @@ from netloom.ui.data.quality import quality, reported, shown_cell
 from netloom.ui.data.schema_editor import data_schema
 from netloom.ui.data.uploading import start_network, upload
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.live import Live
 from netloom.ui.train.results import preview, varied
 
 # The sections, with what each is for.

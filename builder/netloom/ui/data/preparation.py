@@ -8,8 +8,8 @@ import streamlit as st
 
 from netloom.data.preparation.default_preprocessing import IMPORTED, PREPARATIONS, kinds_of, told
 from netloom.document import Edit
+from netloom.editing.live import Live
 from netloom.ui.components.forms import bound, refused
-from netloom.ui.shell.live import Live
 
 
 def preparation(live: Live) -> None:

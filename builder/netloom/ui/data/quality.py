@@ -13,12 +13,12 @@ from netloom.data import DataError, DatasetInfo, Prepared, schema
 from netloom.data.preparation.project_defaults import default_data, default_training, settle, take_back
 from netloom.data.quality import Finding, Plot, Report, report
 from netloom.document import DataChoice, Edit
+from netloom.editing.live import Live
 from netloom.store import Store
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION, series_chart
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.words import plain
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.live import Live
 from netloom.validation.fields import reading_edits
 
 if TYPE_CHECKING:

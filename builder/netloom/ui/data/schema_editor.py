@@ -19,6 +19,7 @@ from netloom.data.quality.overview import Column, columns
 from netloom.data.raw_dataset import Images, Series, Texts
 from netloom.data.splits.split import method_of
 from netloom.document import DataChoice, Edit
+from netloom.editing.live import Live
 from netloom.store import Store
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import plain
@@ -26,7 +27,6 @@ from netloom.ui.data.spectrogram import read_as
 from netloom.ui.data.target_picker import LABELS, SEVERAL, reading_edit, targeting, targets_of
 from netloom.ui.data.uploading import beginning
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.live import Live
 
 _KINDS, _ROLES, _PARTS = get_args(ColumnKind), get_args(Role), get_args(Part)
 _SCALES = {

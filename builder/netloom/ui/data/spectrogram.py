@@ -10,8 +10,8 @@ import streamlit as st
 from netloom.data.preparation.spectrogram import LOG_MEL, empty_bands, told
 from netloom.data.raw_dataset import Series
 from netloom.document import Edit
+from netloom.editing.live import Live
 from netloom.ui.components.forms import bound, refused
-from netloom.ui.shell.live import Live
 
 _WAYS = {"Waveform": None, "Log-mel spectrogram": "log-mel"}
 

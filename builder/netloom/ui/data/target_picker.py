@@ -12,9 +12,9 @@ from netloom.data.preparation.column_settings import COLUMNS
 from netloom.data.quality.overview import Column, table_options
 from netloom.data.uploads import find_upload
 from netloom.document import DataChoice, Edit
+from netloom.editing.live import Live
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import plain
-from netloom.ui.shell.live import Live
 from netloom.validation.fields import reading_edits
 
 LABELS, SEVERAL = "multi_label", "several_outputs"

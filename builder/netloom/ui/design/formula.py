@@ -9,11 +9,11 @@ import streamlit as st
 
 from netloom.compile.formula import FormulaError, network_of, text_of, trouble
 from netloom.document import Edit, EditError, Network, Project
+from netloom.editing.live import Live
 from netloom.layers import Layer, form, registry
 from netloom.ui.components.words import plain
 from netloom.ui.design.networks import standing
 from netloom.ui.shell.errors import guard, show_error
-from netloom.ui.shell.live import Live
 
 EXAMPLE = """width = 64
 hidden = GELU(Linear(x, units=width * 4))

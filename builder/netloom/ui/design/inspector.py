@@ -9,6 +9,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from netloom.document import SUBNETWORK, Edit, Node, Project
+from netloom.editing.live import Live
 from netloom.layers import FormField, form, label, registry
 from netloom.ui.components.fields import editor, read_number, write
 from netloom.ui.components.forms import bound, refused
@@ -16,7 +17,6 @@ from netloom.ui.components.words import plain
 from netloom.ui.design.network_parameters import exposed
 from netloom.ui.design.networks import standing
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.live import Live
 from netloom.validation import Context
 
 # Layers of several types that have a weight of the same shape: the words that come in, and those that are answered.

@@ -12,12 +12,12 @@ import streamlit as st
 
 from netloom.document import Project, to_json
 from netloom.document.network_bundle import BundleError, exchange, extract, insert
+from netloom.editing.live import Live
 from netloom.store import LibraryRow, Store, StoreError, Taken
 from netloom.templates.shelf import blocks, summary
 from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.words import ago, count, plain
 from netloom.ui.shell.errors import guard, show_error
-from netloom.ui.shell.live import Live
 
 COLUMNS = 3
 # How many earlier versions of a network are listed.

@@ -10,11 +10,11 @@ import streamlit as st
 from netloom.document import Edit, Network, is_identifier
 from netloom.document.expression import Number
 from netloom.document.project import misnamed
+from netloom.editing.live import Live
 from netloom.layers.form import numeric
 from netloom.ui.components.fields import read_number, write
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import plain
-from netloom.ui.shell.live import Live
 
 TEXT = (
     "Numbers that the network exposes, such as `width`: where a number is typed in it, `width * 4` may stand, and each "

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from netloom.document import Network, Project
-from netloom.ui.shell.live import Live
+from netloom.editing.live import Live
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from netloom.compile import CompileError, source
 from netloom.document import Edit
+from netloom.editing.live import Live
 from netloom.store import StoreError, VersionRow
 from netloom.training import OBJECTIVES
 from netloom.ui.components.caveats import data_caveats
@@ -28,7 +29,6 @@ from netloom.ui.design.library import library
 from netloom.ui.design.networks import shown
 from netloom.ui.home.sharing import share
 from netloom.ui.shell.errors import guard, show_error
-from netloom.ui.shell.live import Live
 
 HEIGHT = 690
 # Another tab or another person may have changed the project; how often this tab looks.

@@ -11,6 +11,7 @@ import streamlit as st
 from netloom import runs
 from netloom.data import DataError, Example
 from netloom.document import read
+from netloom.editing.live import Live
 from netloom.explain import ExplainError, InnerNode, Method, inner_nodes, methods
 from netloom.explain.core.examples import read as read_example
 from netloom.explain.core.prediction import Answered, answered
@@ -25,7 +26,6 @@ from netloom.ui.explain.headline import seen
 from netloom.ui.explain.views import VIEWS, Look, written_at
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.live import Live
 from netloom.ui.train.episodes import chosen_step
 from netloom.ui.train.results import show_example
 

@@ -18,10 +18,10 @@ import streamlit as st
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
+    from netloom.editing.live import Live
     from netloom.explain import Explanation, InnerNode, Method
     from netloom.explain.core.target_selection import Asked
     from netloom.runs import TrainedRun
-    from netloom.ui.shell.live import Live
 
 PATIENCE_S, SHOWN_EVERY_S = 1.0, 0.2
 STOPPED = "explaining stopped"

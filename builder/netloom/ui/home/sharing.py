@@ -9,11 +9,11 @@ import streamlit as st
 
 from netloom.document import DocumentError, Project, dumps
 from netloom.document.sharing import fold, unfold
+from netloom.editing.live import Live
 from netloom.store import Store, StoreError
 from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.words import plain
 from netloom.ui.shell.errors import guard, show_error
-from netloom.ui.shell.live import Live
 
 PARAMETER = "open"
 

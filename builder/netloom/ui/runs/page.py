@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from netloom.core.text import size
+from netloom.editing.live import Live
 from netloom.runs import ACTIVE, continuation, records, reproduction, snapshots
 from netloom.runs.capacity import places
 from netloom.runs.comparison import document, metrics, test
@@ -21,7 +22,6 @@ from netloom.ui.runs.run_export import hand_over
 from netloom.ui.runs.sweeps import sweeping
 from netloom.ui.shell import identity, notifications, session
 from netloom.ui.shell.errors import guard
-from netloom.ui.shell.live import Live
 from netloom.ui.shell.recovery import recovering
 from netloom.ui.train.results import measured
 from netloom.ui.train.run_monitor import STATES

@@ -10,6 +10,7 @@ import streamlit as st
 
 from netloom import training
 from netloom.document import EditError
+from netloom.editing.live import Live
 from netloom.runs import cluster, sweeps
 from netloom.runs.comparison import shown
 from netloom.runs.confidence_interval import of_sweep
@@ -22,7 +23,6 @@ from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.runs.comparison import COLOURS, FLAT, called, parallel, varied
 from netloom.ui.shell import identity
 from netloom.ui.shell.errors import guard, show_error
-from netloom.ui.shell.live import Live
 from netloom.ui.train.results import heading
 
 if TYPE_CHECKING:

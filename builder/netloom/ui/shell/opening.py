@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from netloom.editing.live import Live
 from netloom.store import Store, StoreError
 from netloom.ui.components.style import narrow, nothing_yet
 from netloom.ui.components.words import ago, plain
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.live import Live
 from netloom.ui.shell.recovery import recovering
 from netloom.ui.shell.session import Closed
 

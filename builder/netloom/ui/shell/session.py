@@ -7,14 +7,15 @@ import threading
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 
 import streamlit as st
 
 from netloom import runs, sandbox
-from netloom.store import Store, StoreError, database_url, home, open_store
-from netloom.ui.shell.live import Live
-from netloom.ui.shell.open_projects import OpenProjects
+from netloom.editing.live import Live
+from netloom.editing.server import close, live, restart, store
+from netloom.store import Store, StoreError
+
+__all__ = ["Closed", "choose", "current", "forget", "live", "restart", "store", "warm"]
 
 _HELD = "the project that this tab looks at"  # which is open as long as its session lives
 NONE = "There is no project at this address. It may have been deleted, or the link may be incomplete."
@@ -35,56 +36,9 @@ HEAVY = (
 )
 
 
-class _Server:
-    """What this process has open: the store, and one editor for each project, whichever tab asks."""
-
-    def __init__(self) -> None:
-        self.store = open_store()
-        runs.keep(self.store)
-        self.projects = OpenProjects()
-
-
-# Held here, and not by st.cache_resource, which every client may have emptied, for all: with `clear_cache`, a message
-# of Streamlit's. A project would have two editors then, each of which overwrites, or refuses, what the other does.
-_servers: dict[tuple[Path, str], _Server] = {}
-_opening = threading.Lock()
-
-
-def _server() -> _Server:
-    """That of the data folder of this process; there is another one only in tests, which change it."""
-    folder = home()
-    key = (folder, str(database_url(folder)))
-    with _opening:
-        if key not in _servers:
-            _servers.clear()
-            _servers[key] = _Server()
-        return _servers[key]
-
-
-def restart() -> None:
-    """Forget what is open, as a server that is started anew."""
-    with _opening:
-        _servers.clear()
-
-
-def store() -> Store:
-    """The store of this server."""
-    return _server().store
-
-
-def live(project_id: str) -> Live:
-    """An open project, shared by all tabs of this server.
-
-    Raises:
-        StoreError: there is no such project.
-    """
-    server = _server()
-    return server.projects.get(project_id, lambda: Live(server.store, project_id))
-
-
 def forget(project_id: str) -> None:
     """Close a project that was deleted. This tab looks at none then."""
-    _server().projects.close(project_id)
+    close(project_id)
     st.session_state.pop(_HELD, None)
     if st.session_state.get("project") == project_id:
         del st.session_state["project"]

@@ -9,6 +9,7 @@ import streamlit as st
 
 from netloom.document import Edit, Training
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
+from netloom.editing.live import Live
 from netloom.layers import label
 from netloom.training import OBJECTIVES
 from netloom.training.schedules import Schedule
@@ -17,7 +18,6 @@ from netloom.ui.components.charts import TRAIN
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import choose, differing, field, settings_of
 from netloom.ui.components.words import plain
-from netloom.ui.shell.live import Live
 from netloom.ui.train.loss_form import ALIKE, BALANCED, CLASS_WEIGHTINGS, OWN, own_weights
 
 # The points of the small curve that shows a schedule.

@@ -10,6 +10,7 @@ import streamlit as st
 from netloom import training
 from netloom.compile import CompileError, source
 from netloom.compile.importers import Unreadable
+from netloom.editing.live import Live
 from netloom.sandbox import keep_folder
 from netloom.store import Missing, Run, Store, StoreError, weights
 from netloom.training import checkpoints
@@ -18,7 +19,6 @@ from netloom.ui.components.forms import bound
 from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.home.importing import MAX_UPLOAD_MIB
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.live import Live
 from netloom.validation import Analysis
 
 SHOWN_RUNS = 20

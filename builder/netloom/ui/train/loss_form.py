@@ -14,6 +14,7 @@ from netloom.data import TargetSpec
 from netloom.document import DataChoice, DocumentError, Edit, read
 from netloom.document.loss_settings import Aiming, Head
 from netloom.document.training_settings import about
+from netloom.editing.live import Live
 from netloom.runs import distillation
 from netloom.store import Run, StoreError
 from netloom.training import OBJECTIVES, CheckpointError
@@ -23,7 +24,6 @@ from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import field
 from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.live import Live
 from netloom.validation.rules.objectives import HEADS, head_of
 
 ALIKE, BALANCED, OWN = "alike", "balanced", "own"

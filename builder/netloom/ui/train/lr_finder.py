@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from netloom.editing.live import Live
 from netloom.runs.lr_finder import LIMIT_S, Rates, look_for_rate, read_rates, refusal
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.shell.errors import guard, show_error
-from netloom.ui.shell.live import Live
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -5,12 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from netloom import runs, training
+from netloom.editing.live import Live
 from netloom.store import Run
 from netloom.ui.components.curves import PLAIN, Curves
 from netloom.ui.components.curves.plot import plot
 from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.shell import notifications, session
-from netloom.ui.shell.live import Live
 from netloom.ui.train.results import results
 from netloom.ui.train.run_monitor import MOST_CHARTS, STATES, watch
 from netloom.ui.train.training_form import recipe

@@ -13,6 +13,7 @@ from netloom import runs, training
 from netloom.core.text import number
 from netloom.data import DataError, Example, Prepared, prepare
 from netloom.document import read
+from netloom.editing.live import Live
 from netloom.runs.setting_changes import changes_of
 from netloom.store import Run
 from netloom.training import Evaluation, Reference
@@ -23,7 +24,6 @@ from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.tabs import tabs
 from netloom.ui.components.words import plain
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.live import Live
 from netloom.ui.train.episodes import episodes
 
 METRICS = {

@@ -7,9 +7,9 @@ from typing import Any
 import streamlit as st
 
 from netloom.document.rl_settings import USED, Agent
+from netloom.editing.live import Live
 from netloom.layers import form
 from netloom.ui.components.forms import bound, refused
-from netloom.ui.shell.live import Live
 
 
 def agent(live: Live) -> None:

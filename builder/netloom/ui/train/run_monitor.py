@@ -13,6 +13,7 @@ import streamlit as st
 from netloom import runs, training
 from netloom.core.text import between, size
 from netloom.document import Training
+from netloom.editing.live import Live
 from netloom.runs import capacity
 from netloom.runs.comparison import document
 from netloom.runs.setting_changes import changes_of
@@ -25,7 +26,6 @@ from netloom.ui.components.words import count, plain
 from netloom.ui.runs import run_actions
 from netloom.ui.shell import identity, session
 from netloom.ui.shell.errors import guard, show_error
-from netloom.ui.shell.live import Live
 from netloom.ui.train.alerts import warned
 from netloom.ui.train.layer_statistics import layers
 from netloom.ui.train.prediction_history import saying

@@ -12,6 +12,7 @@ from netloom.core.text import size
 from netloom.data import DataError
 from netloom.document import Project
 from netloom.document.optimizer_settings import OPTIMIZERS
+from netloom.editing.live import Live
 from netloom.store import StoreError
 from netloom.training import OBJECTIVES, StartError
 from netloom.training.preflight import misfits
@@ -24,7 +25,6 @@ from netloom.ui.data.augmentation import augmented
 from netloom.ui.data.preparation import preparation
 from netloom.ui.shell import identity, session
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.live import Live
 from netloom.ui.train.advanced_settings import advanced
 from netloom.ui.train.initialization import fits, start_from
 from netloom.ui.train.loss_form import aims

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from netloom.data import Schema
 from netloom.document import Edge, Project, wire
+from netloom.editing.live import Live
 from netloom.layers import GROUPS, Layer, Port, registry
 from netloom.layers.subnetwork import Subnetwork, interface
 from netloom.ui.design.canvas.about import about
 from netloom.ui.design.networks import Shown, standing, users
-from netloom.ui.shell.live import Live
 from netloom.validation import Analysis, Context, Issue, NodeFacts
 from netloom.validation.faults import fault
 

@@ -7,14 +7,17 @@ from collections import OrderedDict
 from collections.abc import Callable
 from weakref import WeakValueDictionary
 
-from netloom.ui.shell.live import Live
+from netloom.editing.live import Live
 
 KEPT = 16  # that stay open, with what can be undone, though no tab looks at them
 
 
 class OpenProjects:
-    """One editor for each project, whichever tab asks. A tab holds the one that it looks at (see `session.current`), so
-    that a project is closed once all of its tabs are gone and others were asked for since."""
+    """One editor for each project, whichever tab asks.
+
+    A tab holds the project that it shows (see `ui.shell.session.current`), so a project is closed once all of its tabs
+    are gone and others were asked for since.
+    """
 
     def __init__(self) -> None:
         self._open: WeakValueDictionary[str, Live] = WeakValueDictionary()

@@ -13,9 +13,9 @@ from typing import Any
 from netloom.core import log as logs
 from netloom.data import DataError, Schema, schema
 from netloom.document import Edit, Editor, EditorState, Network, Project
+from netloom.editing.analyses import Analyses
+from netloom.editing.canvas_completion import completed, sources
 from netloom.store import Conflict, Store, StoreError
-from netloom.ui.design.canvas_completion import completed, sources
-from netloom.ui.shell.analyses import Analyses
 from netloom.validation import Analysis
 
 
