@@ -9,6 +9,7 @@ from netloom.cli.command import Command, Context, Failure
 from netloom.cli.rows import read_rows
 from netloom.cli.selection import find_trained
 from netloom.cli.text import number, table
+from netloom.core.text import plain
 
 if TYPE_CHECKING:
     from netloom.runs import TrainedRun
@@ -27,7 +28,6 @@ class Predict(Command):
         )
 
     def run(self, asked: Namespace, context: Context) -> int:
-        from netloom.core.text import plain
         from netloom.data.tables.row_file import reported, summary
         from netloom.runs.trained_run import read_fields
         from netloom.store import open_store
@@ -37,7 +37,7 @@ class Predict(Command):
         answers = reported(_answers(trained, found.rows), unreadable=found.unreadable)
         for remark in (*found.notes, *summary(answers)):
             context.note(plain(remark))
-        lines = [(place, _said(answer["prediction"]), _share(answer)) for place, answer in enumerate(answers, 1)]
+        lines = [(place, _summary(answer), _share(answer)) for place, answer in enumerate(answers, 1)]
         context.answer(answers, table(("row", "prediction", "probability"), lines, right=("row", "probability")))
         return 0
 
@@ -71,10 +71,19 @@ def _probe(trained: TrainedRun, place: int, row: dict[str, Any]) -> None:
         raise Failure(f"Row {place} does not have the shape that the network takes, which is {names}.") from None
 
 
+def _summary(answer: dict[str, Any]) -> str:
+    """The prediction; of a mask, the share of the pixels that each class has."""
+    if "shares" in answer:
+        return ", ".join(f"{plain(name)} {share:.0%}" for name, share in answer["shares"].items())
+    return _said(answer["prediction"])
+
+
 def _said(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_said, value))
-    return number(value) if isinstance(value, float) else repr(value) if value == "" or str(value).isspace() else value
+    if isinstance(value, float):
+        return number(value)
+    return repr(value) if value == "" or str(value).isspace() else str(value)
 
 
 def _share(answer: dict[str, Any]) -> str:

@@ -89,7 +89,7 @@ def _lines(run: Run, result: Evaluation) -> list[str]:
     lines += [f"! {plain(one.message)}" for one in result.caveats]
     lines += [change.sentence() for change in changes_of(run)]
     if result.report:
-        by_class = "class" in result.report[0]
+        by_class = "precision" in result.report[0]
         head = ("class", "precision", "recall", "f1", "examples") if by_class else tuple(result.report[0])
         rows = [[_cell(item[name]) for name in head] for item in result.report]
         lines += ["", table(head, rows, right=head[1:] if by_class else ("row",))]
