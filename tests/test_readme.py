@@ -81,10 +81,10 @@ def test_every_command_is_in_it() -> None:
 
 
 def test_every_export_format_is_in_it() -> None:
-    from netloom.export import formats
+    from netloom.export import export_formats
 
     (line,) = [line for line in SHELL.splitlines() if line.startswith("netloom export")]
-    assert {item.name for item in formats()} == set(re.findall(r"[a-z0-9]+", line.split("--format")[1])) - {
+    assert {item.name for item in export_formats()} == set(re.findall(r"[a-z0-9]+", line.split("--format")[1])) - {
         "to", "model", "also",
     }  # fmt: skip
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -46,3 +49,20 @@ def test_the_layer_in_the_readme_is_one_that_exists() -> None:
     shown = (ROOT / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "builder" / "netloom" / "layers").glob("*.py")]
     assert any(shown.strip() in source for source in sources)
+
+
+def test_no_export_of_a_package_is_replaced_by_a_submodule() -> None:
+    """To import a submodule puts it into its package under its name. Where that is also the name of a function from
+    elsewhere, the first call works, and the second finds a module."""
+    replaced = []
+    for path in (ROOT / "builder" / "netloom").rglob("__init__.py"):
+        package = ".".join(path.parent.relative_to(ROOT / "builder").parts)
+        lines = [line for line in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(line, ast.ImportFrom)]
+        exported = {name.asname or name.name for line in lines if line.module != package for name in line.names}
+        for child in path.parent.iterdir():
+            if child.stem in exported and (child.suffix == ".py" or (child / "__init__.py").exists()):
+                whole = import_module(package)
+                import_module(f"{package}.{child.stem}")
+                if isinstance(getattr(whole, child.stem), ModuleType):
+                    replaced.append(f"{package}.{child.stem}")
+    assert not replaced

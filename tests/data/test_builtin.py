@@ -15,7 +15,8 @@ import torch
 from sklearn import datasets as sklearn_datasets
 from sklearn.preprocessing import StandardScaler
 
-from netloom.data import DataError, Prepared, bigram_entropy, builtin, datasets, prepare, schema, statistics
+from netloom.data import DataError, Prepared, bigram_entropy, datasets, prepare, schema, statistics
+from netloom.data.builtin_registry import builtin
 from netloom.data.environment import Episodes
 from netloom.data.multi_field import Categories, Matrices, Several
 from netloom.data.preparation.encode import IGNORE

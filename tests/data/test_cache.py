@@ -18,7 +18,7 @@ from tests.data.samples import columns, csv, pack, pictures
 
 def test_importing_loads_nothing_heavy() -> None:
     code = (
-        "import sys, netloom.data\nfrom netloom.data import datasets, builtin\nbuiltin()\n"
+        "import sys\nfrom netloom.data.builtin_registry import builtin\nbuiltin()\n"
         "print([name for name in ('torch', 'sklearn', 'pandas', 'PIL', 'pyarrow', 'scipy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -99,7 +99,7 @@ def test_names_are_kept_whatever_the_machine_calls_usual(home: Path) -> None:
 def test_large_data_is_encoded_in_parts_that_fit_together(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = prepare(DataChoice(dataset="digits", seed=11), home)
     monkeypatch.setattr(sys.modules["netloom.data.preparation.encoded_arrays"], "CHUNK", 100)
-    sys.modules["netloom.data.prepare"]._prepare.cache_clear()
+    sys.modules["netloom.data.preparation.prepare"]._prepare.cache_clear()
     parts = prepare(DataChoice(dataset="digits", seed=11), home)
     assert whole is not parts
     assert (whole.inputs["image"] == parts.inputs["image"]).all()

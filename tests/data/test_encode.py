@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netloom.data import DataError, Prepared, builtin
+from netloom.data import DataError, Prepared
+from netloom.data.builtin_registry import builtin
 from netloom.data.preparation.encode import EncodeError, date_part, encode, encode_rows, words
 from tests.data.samples import columns, csv, pack, pictures, read, whole
 

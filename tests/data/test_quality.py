@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 import torch
 
-from netloom.data import DataError, Prepared, add_file, bigram_entropy, builtin, prepare, statistics
+from netloom.data import DataError, Prepared, add_file, bigram_entropy, prepare, statistics
+from netloom.data.builtin_registry import builtin
 from netloom.data.quality import CHECKS, Finding, Report, report, without_repeats
 from netloom.data.quality.columns import purity, told
 from netloom.data.quality.drift import chi_squared, ks

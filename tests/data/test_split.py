@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold
 
-from netloom.data import DataError, builtin
+from netloom.data import DataError
+from netloom.data.builtin_registry import builtin
 from netloom.data.raw_dataset import Table
 from netloom.data.splits.given_splits import NAMES
 from netloom.data.splits.split import Split, split

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
-from netloom.data import DataError, builtin, prepare
+from netloom.data import DataError, prepare
+from netloom.data.builtin_registry import builtin
 from netloom.data.preparation.encode import PIECE, encode_rows, readable, tokens, unbyte
 from netloom.data.preparation.fitting import fit_text
 from netloom.data.raw_dataset import Texts

@@ -30,7 +30,7 @@ from tests.networks import project
 pytestmark = pytest.mark.usefixtures("operators")
 
 NAMES = ("table", "image", "recurrent", "transformer", "series", "characters")
-HOLDING = [kind.name for kind in export.formats() if kind.tolerance is not None]
+HOLDING = [kind.name for kind in export.export_formats() if kind.tolerance is not None]
 BATCHES = (1, 5, 7)
 
 # What each file answers that lies in a folder of its own.
@@ -135,7 +135,7 @@ def test_each_is_compared_before_it_is_handed_out(name: str, kind: str) -> None:
     assert torch.equal(run.output(inputs(run)), before), "the network itself is as it was"
 
 
-@pytest.mark.parametrize("kind", [kind.name for kind in export.formats()])
+@pytest.mark.parametrize("kind", [kind.name for kind in export.export_formats()])
 @pytest.mark.parametrize("name", ["table", "recurrent"])
 def test_equal_networks_give_equal_bytes(name: str, kind: str) -> None:
     first, _ = made(name, kind)
@@ -143,7 +143,7 @@ def test_equal_networks_give_equal_bytes(name: str, kind: str) -> None:
     assert export.registry()[kind].content(trained(name)) == first
 
 
-@pytest.mark.parametrize("kind", [kind.name for kind in export.formats()])
+@pytest.mark.parametrize("kind", [kind.name for kind in export.export_formats()])
 def test_nothing_names_folders_of_this_machine(kind: str) -> None:
     found, _ = made("transformer", kind)
     members = [found]

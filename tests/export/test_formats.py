@@ -14,7 +14,7 @@ from tests.explain.models import trained
 
 
 def test_every_format_introduces_itself() -> None:
-    listed = export.formats()
+    listed = export.export_formats()
     assert [found.name for found in listed] == list(export.registry())
     assert "bundle" in export.registry()
     for found in listed:
@@ -25,7 +25,7 @@ def test_every_format_introduces_itself() -> None:
 
 def test_listing_the_formats_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from netloom import export; assert len(export.formats()) >= 7; "
+        "import sys; from netloom import export; assert len(export.export_formats()) >= 7; "
         "heavy = {'torch', 'onnx', 'onnxruntime', 'onnxscript', 'onnx_ir'}; "
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )

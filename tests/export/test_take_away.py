@@ -19,7 +19,7 @@ from tests.runs.examples import trained_here
 
 pytestmark = pytest.mark.usefixtures("operators")
 
-FORMATS = [kind.name for kind in export.formats()]
+FORMATS = [kind.name for kind in export.export_formats()]
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,12 @@ def offered(app: AppTest) -> list[Any]:
 def test_the_page_offers_every_format_and_the_bundle_first(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(kept, monkeypatch)
     (choice,) = [radio for radio in app.radio if radio.label == "Format"]
-    titles = [kind.title for kind in export.formats()]
+    titles = [kind.title for kind in export.export_formats()]
     assert sorted(choice.options) == sorted(titles)
     assert choice.options[0] == export.registry()["bundle"].title
     assert choice.index == 0
     captions = list(choice.proto.captions)
-    assert sorted(captions) == sorted(kind.summary for kind in export.formats())
+    assert sorted(captions) == sorted(kind.summary for kind in export.export_formats())
     for number, title in enumerate(choice.options):
         app = app.radio(key=f"format {kept.run}").set_value(number).run()
         assert not offered(app), "nothing is offered before it is prepared"
@@ -113,7 +113,7 @@ def test_the_page_offers_every_format_and_the_bundle_first(kept: Kept, monkeypat
         assert not app.error
         assert not app.exception
         (button,) = offered(app)
-        (kind,) = [item for item in export.formats() if item.title == title]
+        (kind,) = [item for item in export.export_formats() if item.title == title]
         label = button.proto.label
         assert label == (
             "Download source, weights and a script that predicts"

@@ -1,6 +1,5 @@
 """Data: built-in datasets, uploads, splits, preprocessing. Torch and pandas are imported when first needed."""
 
-from netloom.data.builtin_registry import builtin
 from netloom.data.preparation.prepare import bigram_entropy, datasets, prepare, remove, schema, with_dataset_id
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.quality import Quality, statistics
@@ -18,7 +17,6 @@ __all__ = [
     "TargetSpec",
     "add_file",
     "bigram_entropy",
-    "builtin",
     "datasets",
     "prepare",
     "remove",

@@ -9,8 +9,8 @@ from netloom.export.format import (
     content,
     destination,
     export,
+    export_formats,
     filename,
-    formats,
     registry,
 )
 
@@ -23,7 +23,7 @@ __all__ = [
     "content",
     "destination",
     "export",
+    "export_formats",
     "filename",
-    "formats",
     "registry",
 ]

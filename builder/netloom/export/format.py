@@ -114,7 +114,7 @@ def registry() -> dict[str, Format]:
     return {kind.name: kind() for kind in found}
 
 
-def formats() -> list[Format]:
+def export_formats() -> list[Format]:
     """All formats, with their titles and summaries."""
     return list(registry().values())
 

@@ -33,10 +33,10 @@ class Export(Command):
         force_argument(parser)
 
     def run(self, asked: Namespace, context: Context) -> int:
-        from netloom.export import destination, export, formats
+        from netloom.export import destination, export, export_formats
         from netloom.store import open_store
 
-        known, wanted = [item.name for item in formats()], ALSO.get(asked.format, asked.format)
+        known, wanted = [item.name for item in export_formats()], ALSO.get(asked.format, asked.format)
         if wanted not in known:
             raise UsageError(
                 f"There is no export format {asked.format[:60]!r}; choose one of {', '.join([*known, *ALSO])}."

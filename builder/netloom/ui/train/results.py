@@ -318,7 +318,7 @@ def take_away(live: Live, run: Run) -> None:
 
     folder = Path(live.store.run_folder(run.id))
     # What holds everything comes first, then what holds a network, then what shows it.
-    known = sorted(export.formats(), key=lambda kind: (kind.name != "bundle", kind.tolerance is None))
+    known = sorted(export.export_formats(), key=lambda kind: (kind.name != "bundle", kind.tolerance is None))
     place = st.radio(
         "Format",
         range(len(known)),
