@@ -1,16 +1,18 @@
-"""The datasets that come with Netloom: one class each; a new file in `catalogue/` registers itself by its classes."""
+"""The datasets that come with Netloom: one class each; a new file in `builtin/` registers itself by its classes."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cache
-from inspect import isabstract
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from netloom.core.registry import discover
 from netloom.data.raw_dataset import Raw
 
+_KINDS = ("image", "table", "text", "series", "audio", "graph", "environment")
+_FIRST = ("shapes", "shape_masks")  # of their kind: what most people begin with
 Rows = Annotated[int, Field(ge=60, le=20_000)]
 
 
@@ -33,16 +35,8 @@ class Dataset(BaseModel, ABC):
 @cache
 def builtin() -> dict[str, type[Dataset]]:
     """The built-in datasets by name, in the order in which they are shown."""
-    import netloom.data.builtin  # noqa: F401
-
-    order = ("image", "table", "text", "series", "audio", "graph", "environment")
-    found = sorted(_below(Dataset), key=lambda dataset: order.index(dataset.kind))
-    return {dataset.name: dataset for dataset in found}
-
-
-def _below(kind: type[Any]) -> list[type[Dataset]]:
-    """All classes below one, each before those that are made from it, without those that are unfinished."""
-    found: list[type[Dataset]] = []
-    for child in kind.__subclasses__():
-        found += [*([] if isabstract(child) else [child]), *_below(child)]
-    return found
+    return discover(
+        Dataset,
+        "netloom.data.builtin",
+        order=lambda dataset: (_KINDS.index(dataset.kind), dataset.name not in _FIRST),
+    )

@@ -7,11 +7,10 @@ import unicodedata
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from netloom.core.registry import discover
 from netloom.document import write_bytes
 
 if TYPE_CHECKING:
@@ -106,12 +105,8 @@ class Format(ABC):
 @cache
 def registry() -> dict[str, Format]:
     """All formats by name."""
-    import netloom.export.formats as package
-
-    for module in iter_modules(package.__path__):
-        import_module(f"{package.__name__}.{module.name}")
-    found: list[type[Format]] = sorted(Format.__subclasses__(), key=lambda kind: kind.name)
-    return {kind.name: kind() for kind in found}
+    kinds = discover(Format, "netloom.export.formats", order=lambda kind: kind.name)
+    return {name: kind() for name, kind in kinds.items()}
 
 
 def export_formats() -> list[Format]:

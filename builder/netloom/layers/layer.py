@@ -9,13 +9,12 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from importlib import import_module
-from pkgutil import iter_modules
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from netloom.core.registry import discover
 from netloom.core.text import plain
 from netloom.document import Node
 from netloom.document.expression import SIZE, ExpressionError, Number, evaluate
@@ -243,18 +242,14 @@ class Layer(BaseModel):
 @cache
 def registry() -> Mapping[str, type[Layer]]:
     """All layers by type name, in palette order. A new file in this package registers itself by its classes."""
-    import netloom.layers as package
-
-    for module in iter_modules(package.__path__):
-        import_module(f"{package.__name__}.{module.name}")
-    found = sorted(_leaves(Layer), key=lambda layer: list(GROUPS).index(layer.group))
-    return {layer.__name__: layer for layer in found}
-
-
-def _leaves(layer: type[Layer]) -> list[type[Layer]]:
-    """The classes that declare a title of their own, in the order in which they were written."""
-    own = [layer] if "title" in vars(layer) else []
-    return own + [leaf for sub in layer.__subclasses__() for leaf in _leaves(sub)]
+    groups = list(GROUPS)
+    return discover(
+        Layer,
+        "netloom.layers",
+        declared_by="title",
+        name=lambda layer: layer.__name__,
+        order=lambda layer: groups.index(layer.group),
+    )
 
 
 def label(node: Node) -> str:

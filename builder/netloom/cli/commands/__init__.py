@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
-from pkgutil import iter_modules
 
 from netloom.cli.command import Command
+from netloom.core.registry import discover
 
 _ORDER = """
 app templates check summary code formula library data train sweep runs evaluate predict explain influence concepts
@@ -17,8 +16,6 @@ robustness export import bench
 @cache
 def registry() -> dict[str, Command]:
     """All commands by name, in the order in which they are listed."""
-    for module in iter_modules(__path__):
-        import_module(f"{__name__}.{module.name}")
     known = {name: place for place, name in enumerate(_ORDER)}
-    found = sorted(Command.__subclasses__(), key=lambda kind: (known.get(kind.name, len(known)), kind.name))
-    return {kind.name: kind() for kind in found}
+    kinds = discover(Command, __name__, order=lambda kind: (known.get(kind.name, len(known)), kind.name))
+    return {name: kind() for name, kind in kinds.items()}

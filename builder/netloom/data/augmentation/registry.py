@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from netloom.core.registry import discover
 from netloom.core.text import plain
 from netloom.data.augmentation.augmentation import Augmentation, Facts
 from netloom.data.schema import DataError, FieldSpec, Schema
@@ -21,18 +20,8 @@ if TYPE_CHECKING:
 @cache
 def augmentations() -> dict[str, type[Augmentation]]:
     """Every augmentation, those of pictures first. A new file in this package registers itself by its classes."""
-    import netloom.data.augmentation as package
-
-    for module in iter_modules(package.__path__):
-        import_module(f"{package.__name__}.{module.name}")
-    order = ("image", "sequence", "tokens", "vector")
-    found = sorted(_named(Augmentation), key=lambda kind: order.index(kind.kinds[0]))
-    return {kind.name: kind for kind in found}
-
-
-def _named(kind: type[Augmentation]) -> list[type[Augmentation]]:
-    own = [kind] if "name" in vars(kind) else []
-    return own + [leaf for sub in kind.__subclasses__() for leaf in _named(sub)]
+    kinds = ("image", "sequence", "tokens", "vector")
+    return discover(Augmentation, "netloom.data.augmentation", order=lambda kind: kinds.index(kind.kinds[0]))
 
 
 def parsed(declared: Augment) -> Augmentation:

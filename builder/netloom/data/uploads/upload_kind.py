@@ -7,11 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from netloom.core.registry import discover
 from netloom.data.preparation.column_settings import refuse_unknown
 from netloom.data.raw_dataset import Raw
 from netloom.data.schema import DataError
@@ -194,19 +193,8 @@ def with_default(question: Question, default: Any, choices: Sequence[str] | None
 @cache
 def readers() -> dict[str, Reader]:
     """Every kind of data by name; a new file in `kinds/` registers itself by its classes."""
-    import netloom.data.uploads.kinds as package
-
-    for module in iter_modules(package.__path__):
-        import_module(f"{package.__name__}.{module.name}")
-    found = sorted(_below(Reader), key=lambda reader: reader.title)
-    return {reader.name: reader() for reader in found}
-
-
-def _below(kind: type[Any]) -> list[type[Any]]:
-    found: list[type[Any]] = []
-    for child in kind.__subclasses__():
-        found += [child, *_below(child)]
-    return [child for child in found if "name" in vars(child)]
+    kinds = discover(Reader, "netloom.data.uploads.kinds", order=lambda reader: reader.title)
+    return {name: reader() for name, reader in kinds.items()}
 
 
 def fitting(source: Source) -> list[Reader]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from netloom.core.errors import UsageError
+from netloom.core.registry import discover
 from netloom.explain.core.explanation import AttentionMaps, Remark
 
 if TYPE_CHECKING:
@@ -140,22 +139,13 @@ class Integrating(Comparing):
 @cache
 def registry() -> dict[str, type[Explainer]]:
     """All explainers by name, in the order in which they are offered."""
-    from netloom.explain import attention, attribution
-
-    for package in (attribution, attention):
-        for module in iter_modules(package.__path__):
-            import_module(f"{package.__name__}.{module.name}")
-    # A class that stands below two others is found twice.
-    each = set(_declared(Explainer))
-    found = sorted(each, key=lambda kind: (_place(kind.name), GROUPS.index(kind.group), kind.name))
-    return {explainer.name: explainer for explainer in found}
+    return discover(
+        Explainer,
+        "netloom.explain.attribution",
+        "netloom.explain.attention",
+        order=lambda kind: (_place(kind.name), GROUPS.index(kind.group), kind.name),
+    )
 
 
 def _place(name: str) -> int:
     return FIRST.index(name) if name in FIRST else len(FIRST)
-
-
-def _declared(kind: type[Explainer]) -> list[type[Explainer]]:
-    """All classes below that have a name of their own; those without are what several methods share."""
-    below = [found for child in kind.__subclasses__() for found in _declared(child)]
-    return [*([kind] if "name" in vars(kind) else []), *below]

@@ -1,0 +1,103 @@
+"""Declarations register themselves by the module that they are written in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from abc import ABC
+from pathlib import Path
+
+import pytest
+
+from netloom.core.registry import discover, members, modules, unique
+
+
+class Shape(ABC):
+    name: str
+
+
+SHARED = """
+from abc import abstractmethod
+from tests.core.test_registry import Shape
+
+class Cornered(Shape):
+    "Shared by several, and no shape itself."
+
+class Unfinished(Cornered):
+    name = "unfinished"
+
+    @abstractmethod
+    def area(self): ...
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """An empty package that can be imported, named after the test."""
+    folder: Path = tmp_path / str(request.node.name)
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return folder
+
+
+def declare(package: Path, module: str, *names: str, head: str = "") -> None:
+    """Write a module with one class per name."""
+    head = head or "from tests.core.test_registry import Shape as Cornered\n"
+    classes = "".join(f"class {name.title()}(Cornered):\n    name = {name!r}\n" for name in names)
+    (package / f"{module}.py").write_text(head + classes)
+
+
+def test_classes_are_found_in_the_order_of_modules_and_lines_whichever_was_imported_first(package: Path) -> None:
+    declare(package, "b", "square", "circle")
+    declare(package, "a", "triangle", head=f"from {package.name}.b import Square as Cornered\n")
+    assert list(discover(Shape, package.name)) == ["triangle", "square", "circle"]
+    assert list(discover(Shape, package.name, order=lambda kind: kind.name)) == ["circle", "square", "triangle"]
+
+
+def test_what_several_share_and_what_is_unfinished_is_left_out(package: Path) -> None:
+    declare(package, "shared", "square", head=SHARED)
+    assert list(discover(Shape, package.name)) == ["square"]
+
+
+def test_two_classes_of_one_name_are_refused_with_both_places(package: Path) -> None:
+    declare(package, "first", "square")
+    declare(package, "second", "square")
+    with pytest.raises(ImportError, match=rf"^{package.name}\.first\.Square and {package.name}\.second\.Square have"):
+        discover(Shape, package.name)
+
+
+def test_a_module_that_cannot_be_imported_is_not_passed_over(package: Path) -> None:
+    declare(package, "broken", "square", head="import netloom_has_no_such_module\n")
+    with pytest.raises(ModuleNotFoundError, match="netloom_has_no_such_module"):
+        discover(Shape, package.name)
+
+
+def test_several_packages_are_searched_in_the_order_in_which_they_are_named() -> None:
+    names = [module.__name__ for module in modules("netloom.export.formats", "netloom.core")]
+    assert names == sorted(names, key=lambda name: (name.startswith("netloom.core"), name))
+    assert {"netloom.export.formats.onnx", "netloom.core.registry"} < set(names)
+
+
+def test_members_are_those_that_a_module_writes_itself() -> None:
+    assert discover in members(sys.modules["netloom.core.registry"])
+    assert Path not in members(sys.modules[__name__])
+    assert unique([1, 2], str) == {"1": 1, "2": 2}
+
+
+@pytest.mark.parametrize(
+    ("code", "stays_out"),
+    [
+        ("from netloom.cli import commands; commands.registry()", "torch numpy pandas pydantic streamlit sqlalchemy"),
+        ("from netloom import layers; layers.registry()", "torch numpy pandas streamlit sqlalchemy"),
+        ("from netloom import export; export.registry()", "torch onnx pandas streamlit sqlalchemy"),
+        ("from netloom import data; data.builtin()", "torch pandas sklearn scipy streamlit pyarrow"),
+        ("from netloom.data import uploads; uploads.readers()", "torch pandas sklearn streamlit pyarrow PIL"),
+        ("from netloom.data import augmentation; augmentation.augmentations()", "torch pandas streamlit scipy"),
+        ("from netloom import explain; explain.registry()", "captum pandas sklearn scipy streamlit plotly"),
+    ],
+)
+def test_to_list_what_there_is_imports_nothing_heavy(code: str, stays_out: str) -> None:
+    script = f"import sys\n{code}\nprint(*set(sys.modules) & set({stays_out.split()}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
