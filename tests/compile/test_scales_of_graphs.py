@@ -11,7 +11,7 @@ from torch import nn
 from netloom.compile import module, source
 from netloom.compile.logit_network import LeftOut, with_logits
 from netloom.document import Project, Training
-from netloom.layers.code import ALLOW
+from netloom.layers.author_code import ALLOW
 from netloom.nn.probability import logits
 from netloom.validation import analyse
 from netloom.validation.output_scales import OutputScale, readings

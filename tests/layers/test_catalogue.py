@@ -17,7 +17,7 @@ from torch import nn
 from netloom.compile import module, source
 from netloom.document import Node, Project, dumps, loads
 from netloom.layers import GROUPS, Call, Example, Layer, ParameterError, TensorSpec, form, parse, registry, resolve
-from netloom.layers.code import ALLOW
+from netloom.layers.author_code import ALLOW
 from netloom.layers.io import Input, Output
 from netloom.layers.layer import SAMPLES, Kind
 from netloom.layers.probability import Probabilities

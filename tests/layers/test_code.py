@@ -20,7 +20,8 @@ from netloom.compile.formula import FormulaError, network_of, text_of
 from netloom.document import Node, Project, dumps, write
 from netloom.export import content
 from netloom.layers import ParameterError, parse, registry
-from netloom.layers.code import ALLOW, MARK, Code, loaded
+from netloom.layers.author_code import ALLOW, MARK, loaded
+from netloom.layers.code import Code
 from netloom.runs import fit_here, load_run
 from netloom.store import open_store
 from netloom.ui.design.canvas.payload import palette

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from netloom.compile.source import CompileError, source
 from netloom.document import Project
-from netloom.layers.code import MARK, REFUSAL, allowed
+from netloom.layers.author_code import MARK, REFUSAL, allowed
 from netloom.validation import Issue
 
 if TYPE_CHECKING:

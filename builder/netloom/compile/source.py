@@ -14,7 +14,7 @@ from typing import Any
 from netloom.compile.network_classes import REPEAT, SHARED, NetworkClass, classes, used
 from netloom.core.text import plain
 from netloom.document import Project
-from netloom.layers.code import MARK
+from netloom.layers.author_code import MARK
 from netloom.validation import Analysis, Context, Issue, analyse
 
 

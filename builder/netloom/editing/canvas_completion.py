@@ -11,7 +11,7 @@ from netloom.document import Project, to_json
 from netloom.document.network_bundle import BundleError, extract, insert
 from netloom.document.project import SUBNETWORK
 from netloom.layers import registry
-from netloom.layers.form import numeric
+from netloom.layers.catalogue import numeric
 
 Op = dict[str, Any]
 Find = Callable[[str], Project | None]

@@ -1,5 +1,6 @@
 """The catalogue of layers. One class is the declaration, the form, the schema and the code of a layer."""
 
+from netloom.layers.catalogue import asks_for_size, label, parse, registry
 from netloom.layers.form import FormField, form
 from netloom.layers.layer import (
     GROUPS,
@@ -11,10 +12,6 @@ from netloom.layers.layer import (
     ParameterError,
     Port,
     TensorSpec,
-    asks_for_size,
-    label,
-    parse,
-    registry,
     resolve,
 )
 

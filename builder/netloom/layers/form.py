@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 import annotated_types
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
-
-from netloom.layers.layer import registry
 
 FieldKind = Literal["int", "float", "bool", "choice", "text", "ints", "values"]
 # For these, an expression over parameters may stand.
@@ -70,16 +67,6 @@ def _field(name: str, info: Any) -> FormField:
 
 def _is_low(item: Any) -> bool:
     return isinstance(item, (annotated_types.Ge, annotated_types.Gt))
-
-
-def numeric(types: Iterable[str]) -> dict[str, list[str]]:
-    """By type of layer, the parameters for which an expression over numbers may stand; without types that none has."""
-    known = registry()
-    return {
-        kind: [field.name for field in form(known[kind]) if field.kind in EXPRESSIONS]
-        for kind in types
-        if kind in known
-    }
 
 
 def _is_high(item: Any) -> bool:

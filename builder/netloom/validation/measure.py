@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from netloom.layers import Layer, TensorSpec
-from netloom.layers.code import explained
+from netloom.layers.author_code import explained
 from netloom.validation.dynamo_bypass import spare, spare_the_compiler
 
 if TYPE_CHECKING:

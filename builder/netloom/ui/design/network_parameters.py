@@ -11,7 +11,7 @@ from netloom.document import Edit, Network, is_identifier
 from netloom.document.expression import Number
 from netloom.document.project import misnamed
 from netloom.editing.live import Live
-from netloom.layers.form import numeric
+from netloom.layers.catalogue import numeric
 from netloom.ui.components.fields import read_number, write
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import plain

@@ -18,8 +18,9 @@ from netloom.compile.placing import place
 from netloom.document import Edge, Network, Node, Project
 from netloom.document.project import MAX_NETWORKS, MAX_NODES, is_identifier
 from netloom.layers import TensorSpec
+from netloom.layers.catalogue import parse
 from netloom.layers.io import Input, Output
-from netloom.layers.layer import ParameterError, parse
+from netloom.layers.layer import ParameterError
 from netloom.layers.subnetwork import Subnetwork, interface
 from netloom.validation.measure import Weights as Weighted
 from netloom.validation.measure import measure

@@ -21,7 +21,7 @@ from netloom.compile.importers.onnx.weight_tying import stretch
 from netloom.core.text import plain
 from netloom.document import Edge, Node, is_identifier
 from netloom.layers import TensorSpec
-from netloom.layers.layer import parse
+from netloom.layers.catalogue import parse
 from netloom.validation.context import fits
 from netloom.validation.measure import measure
 

@@ -1,0 +1,70 @@
+"""Python code of a document's author: the one place where a document's text may run, where the machine's owner says so.
+
+Everything else in Netloom is made of the catalogue, so that a document of anyone can be opened. With
+NETLOOM_ALLOW_CODE=1 in the environment a document's own classes run with all that Python may do; without it they are
+text that is neither parsed nor compiled.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ALLOW = "NETLOOM_ALLOW_CODE"
+REFUSAL = (
+    "free Python is off here, as code in a document could do anything on this machine; if the machine is your own and "
+    f"you trust the document's author, start Netloom with {ALLOW}=1, or make the layer of others with “Type a layer”."
+)
+# The line of generated source that says that what follows is not from the catalogue.
+MARK = "# Python code of the project's author."
+_FILE = "<Python code>"
+
+
+def allowed() -> bool:
+    """Whether the owner of this machine lets the Python code of documents run."""
+    return os.environ.get(ALLOW) == "1"
+
+
+def loaded(source: str, name: str) -> type[nn.Module]:
+    """The class `name` of an author's code, which this runs.
+
+    Raises:
+        ValueError: free Python is off here, or the code fails; the message says in which line.
+    """
+    if not allowed():
+        raise ValueError(REFUSAL)
+    return _loaded(source, name)
+
+
+@lru_cache(maxsize=256)
+def _loaded(source: str, name: str) -> type[nn.Module]:
+    import math
+
+    import torch
+    from torch.nn import functional
+
+    space: dict[str, Any] = {"torch": torch, "nn": torch.nn, "F": functional, "math": math, "__name__": "netloom_code"}
+    try:
+        exec(compile(source, _FILE, "exec"), space)
+    except (Exception, SystemExit) as error:
+        raise ValueError(explained(error)) from None
+    found = space.get(name)
+    if not (isinstance(found, type) and issubclass(found, torch.nn.Module)):
+        raise ValueError(f"{name} is no torch.nn.Module; begin it with class {name}(nn.Module):")
+    return found
+
+
+def explained(error: BaseException) -> str:
+    """What an author's code raised, and in which of its lines."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == _FILE]
+    if isinstance(error, SyntaxError):
+        lines = [error.lineno]
+    if not lines:
+        return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+    said = " ".join(str(error).split())[:300].rstrip(".")
+    return f"line {lines[-1]} of its code: {type(error).__name__}{f': {said}' if said else ''}"

@@ -1,0 +1,130 @@
+"""All layers, and the layer that a node of a document stands for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, lru_cache
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import ValidationError
+
+from netloom.core.registry import discover
+from netloom.core.text import plain
+from netloom.document import Node
+from netloom.document.expression import SIZE, ExpressionError, Number, evaluate
+from netloom.layers.form import EXPRESSIONS, form
+from netloom.layers.layer import GROUPS, Layer, ParameterError
+
+# Tells the length of an axis of what a layer gets.
+Size = Callable[[int], int]
+
+
+@cache
+def registry() -> Mapping[str, type[Layer]]:
+    """All layers by type name, in palette order. A new file in this package registers itself by its classes."""
+    groups = list(GROUPS)
+    return discover(
+        Layer,
+        "netloom.layers",
+        declared_by="title",
+        name=lambda layer: layer.__name__,
+        order=lambda layer: groups.index(layer.group),
+    )
+
+
+def label(node: Node) -> str:
+    """How messages name a node, on one line: its title, or else what it is and its id."""
+    layer = registry().get(node.type)
+    return plain(node.title) or (f"{layer.title} ({node.id})" if layer else node.id)
+
+
+def parse(node: Node, names: Mapping[str, Number] = MappingProxyType({}), size: Size | None = None) -> Layer:
+    """The layer that a node stands for; expressions among its parameters read `names`, and `size` of what it gets.
+
+    Where `size` is not known yet, parameters that ask for it are left at their defaults.
+
+    Raises:
+        ParameterError: the type is unknown or a parameter is missing, unknown, of a wrong type, or out of bounds.
+    """
+    params = node.params
+    if node.type in registry():
+        if reason := registry()[node.type].refusal():
+            raise ParameterError(reason)
+        params = _evaluated(registry()[node.type], params, names, size)
+    return _parse(node.type, json.dumps(params, sort_keys=True))
+
+
+def asks_for_size(node: Node) -> bool:
+    """Whether a parameter is an expression over the shape of what the node gets."""
+    return any(f"{SIZE}(" in str(value) for value in node.params.values())
+
+
+def _evaluated(
+    layer: type[Layer], params: Mapping[str, Any], names: Mapping[str, Number], size: Size | None
+) -> dict[str, Any]:
+    """The parameters with a number in place of each expression where a number belongs."""
+    found = dict(params)
+    for name, value in params.items():
+        kind = _numeric(layer).get(name)
+        if kind is None or not isinstance(value, (str, list, dict)):
+            continue
+        if size is None and f"{SIZE}(" in str(value):
+            del found[name]
+            continue
+
+        def number(part: Any, whole: bool = kind in ("int", "ints")) -> Any:
+            if not isinstance(part, str):
+                return part
+            result = evaluate(part, names, size)
+            return int(result) if whole and result == int(result) else result
+
+        try:
+            if isinstance(value, list):
+                found[name] = [number(part) for part in value]
+            elif isinstance(value, dict):
+                found[name] = {key: number(part) for key, part in value.items()}
+            else:
+                found[name] = number(value)
+        except ExpressionError as error:
+            raise ParameterError(f"{name}: {error}.") from None
+    return found
+
+
+@cache
+def _numeric(layer: type[Layer]) -> dict[str, str]:
+    """The parameters in which numbers stand, with their kinds."""
+    return {item.name: item.kind for item in form(layer) if item.kind in ("int", "float", "ints", "values")}
+
+
+def numeric(types: Iterable[str]) -> dict[str, list[str]]:
+    """By type of layer, the parameters for which an expression over numbers may stand; without types that none has."""
+    known = registry()
+    return {
+        kind: [field.name for field in form(known[kind]) if field.kind in EXPRESSIONS]
+        for kind in types
+        if kind in known
+    }
+
+
+@lru_cache(maxsize=8192)
+def _parse(type_name: str, params: str) -> Layer:
+    layer = registry().get(type_name)
+    if layer is None:
+        raise ParameterError(f"There is no layer of the type {type_name[:80]!r}.")
+    try:
+        return layer.model_validate(json.loads(params))
+    except ValidationError as error:
+        raise ParameterError(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors(include_url=False)[:4]:
+        name = ".".join(str(part) for part in item["loc"]) or "parameters"
+        message = item["msg"].removeprefix("Value error, ")
+        named = item["loc"] and item["type"] not in ("missing", "extra_forbidden")
+        received = f", received {str(item['input'])[:60]!r}" if named else ""
+        parts.append(f"{plain(name[:60])}: {message[:1].lower() + message[1:]}{received}")
+    return "; ".join(parts) + "."
