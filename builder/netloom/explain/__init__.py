@@ -1,6 +1,7 @@
 """Explanations that carry their own proof: why a trained network answers as it does. Torch is imported when needed."""
 
-from netloom.explain.core.explainer import GROUPS, Explainer, ExplainError, Method, registry
+from netloom.explain.core.errors import ExplainError
+from netloom.explain.core.explainer import GROUPS, Explainer, Method, registry
 from netloom.explain.core.explanation import (
     AttentionLayer,
     AttentionMaps,

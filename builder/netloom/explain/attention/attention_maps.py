@@ -11,7 +11,8 @@ import numpy as np
 
 from netloom.document import SUBNETWORK
 from netloom.explain.attention.rollout import rollout, spearman
-from netloom.explain.core.explainer import ATTENTION, Explainer, ExplainError, Result
+from netloom.explain.core.errors import ExplainError
+from netloom.explain.core.explainer import ATTENTION, Explainer, Result
 from netloom.explain.core.explanation import AttentionLayer, AttentionMaps, Remark
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netloom.explain.attribution.layer_method import Layered
-from netloom.explain.core.explainer import ExplainError
+from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.nodes import InnerNode, acting_nodes, inner_nodes
 from netloom.explain.core.requirements import CONVOLVING
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from netloom.explain.core.explainer import LAYERS, Explainer, ExplainError, Integrating, Result
+from netloom.explain.core.errors import ExplainError
+from netloom.explain.core.explainer import LAYERS, Explainer, Integrating, Result
 from netloom.explain.core.explanation import Remark
 from netloom.explain.core.nodes import InnerNode, acting_nodes, find
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.explain.attribution.layer_method import Layered
-from netloom.explain.core.explainer import ExplainError, UnknownChoiceError
+from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 
 if TYPE_CHECKING:
     from netloom.explain.core.activation_hook import Tapped

@@ -28,7 +28,7 @@ from netloom.explain.concepts.concept_activation_vectors import (
     spread,
 )
 from netloom.explain.core.cost import measured
-from netloom.explain.core.explainer import ExplainError, UnknownChoiceError
+from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.nodes import InnerNode, acting_nodes, find
 from netloom.explain.core.run import Question, Trained, subject_of
 from netloom.explain.evidence.model_check import model_check

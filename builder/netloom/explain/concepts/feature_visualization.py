@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from netloom.explain.core.cost import measured
-from netloom.explain.core.explainer import ExplainError
+from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import Verdict
 from netloom.explain.core.target_selection import VALUING
 from netloom.explain.evidence.model_check import model_check

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from netloom.explain.core.context import Subject
-from netloom.explain.core.explainer import ExplainError
+from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.nodes import InnerNode, port
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from netloom.explain.core.explainer import ExplainError
+from netloom.explain.core.errors import ExplainError
 
 # Layers whose output is weights times values, by the name of their class: generated code has classes of its own.
 READABLE = (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from netloom.data.preparation.encode import PAD, width
-from netloom.explain.core.explainer import ExplainError, UnknownChoiceError
+from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 
 if TYPE_CHECKING:
     import torch

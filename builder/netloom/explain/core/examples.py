@@ -12,7 +12,7 @@ from netloom.data import Example, Prepared
 from netloom.data.preparation.encode import START, TEXTS, as_text, encode_rows, readable, sized, write, written
 from netloom.data.preparation.spectrogram import spectrogram
 from netloom.explain.core.columns import column_names
-from netloom.explain.core.explainer import UnknownChoiceError
+from netloom.explain.core.errors import UnknownChoiceError
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from netloom.core.errors import UsageError
 from netloom.core.registry import discover
 from netloom.explain.core.explanation import AttentionMaps, Remark
 
@@ -30,14 +29,6 @@ GRADIENTS, COVERING, GAMES, LAYERS, ATTENTION = (
 )
 GROUPS = (GRADIENTS, COVERING, GAMES, LAYERS, ATTENTION)
 FIRST = ("integrated_gradients", "saliency", "occlusion")
-
-
-class ExplainError(ValueError):
-    """What was asked for cannot be explained; the message is one sentence that says why, and what can."""
-
-
-class UnknownChoiceError(ExplainError, UsageError):
-    """An output, class, node, row, method or option was asked for that does not exist; the message lists what does."""
 
 
 @dataclass(frozen=True)

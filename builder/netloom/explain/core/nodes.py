@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from netloom.document import SUBNETWORK
-from netloom.explain.core.explainer import UnknownChoiceError
+from netloom.explain.core.errors import UnknownChoiceError
 from netloom.explain.core.targets import JOINED
 from netloom.validation.rules.data import REBUILDING
 

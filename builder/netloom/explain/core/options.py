@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from netloom.explain.core.baselines import USUAL
 from netloom.explain.core.baselines import Asked as Baseline
-from netloom.explain.core.explainer import Comparing, Explainer, UnknownChoiceError, registry
+from netloom.explain.core.errors import UnknownChoiceError
+from netloom.explain.core.explainer import Comparing, Explainer, registry
 
 # What options are called in sentences, and why a method that does not know one cannot obey it.
 SPOKEN = {"baseline": "baseline", "n_steps": "number of steps", "node": "layer", "neuron": "neuron"}

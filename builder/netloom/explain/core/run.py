@@ -12,7 +12,8 @@ import numpy as np
 
 from netloom.explain.core.baselines import USUAL
 from netloom.explain.core.baselines import Asked as Baseline
-from netloom.explain.core.explainer import Comparing, Explainer, ExplainError, Method, Result, registry
+from netloom.explain.core.errors import ExplainError
+from netloom.explain.core.explainer import Comparing, Explainer, Method, Result, registry
 from netloom.explain.core.explanation import Completeness, Explanation, Proofs, Sampling
 from netloom.explain.core.options import baseline_of, explainer_of, written
 from netloom.explain.core.requirements import nothing_to_explain

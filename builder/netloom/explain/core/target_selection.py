@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from netloom.core.text import number
 from netloom.data.preparation.encode import written
 from netloom.explain.core import targets
-from netloom.explain.core.explainer import ExplainError, UnknownChoiceError
+from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Target
 from netloom.validation.rules.data import REBUILDING
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from netloom.explain.core.explainer import UnknownChoiceError
+from netloom.explain.core.errors import UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Target
 from netloom.validation.rules.objectives import head_of, head_width
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from netloom.explain.core.axes import Axes, axes_of
 from netloom.explain.core.cost import measured
-from netloom.explain.core.explainer import ExplainError, UnknownChoiceError, registry
+from netloom.explain.core.errors import ExplainError, UnknownChoiceError
+from netloom.explain.core.explainer import registry
 from netloom.explain.core.explanation import Target
 from netloom.explain.core.options import explainer_of, written
 from netloom.explain.core.run import Progress, Trained, methods

@@ -10,7 +10,8 @@ import numpy as np
 from netloom.explain.attribution.layer_method import Layered
 from netloom.explain.attribution.neuron_method import OfNeuron
 from netloom.explain.core.columns import by_column
-from netloom.explain.core.explainer import Comparing, Explainer, ExplainError, Integrating
+from netloom.explain.core.errors import ExplainError
+from netloom.explain.core.explainer import Comparing, Explainer, Integrating
 from netloom.explain.core.explanation import Target
 from netloom.explain.core.options import baseline_of
 from netloom.explain.core.progress import portion

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netloom.explain.core.explainer import ExplainError
+from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import Explanation
 from netloom.explain.core.progress import portion
 from netloom.explain.core.run import Progress, explain

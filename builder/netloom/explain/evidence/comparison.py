@@ -13,7 +13,8 @@ import numpy as np
 
 from netloom.explain.attention.rollout import spearman
 from netloom.explain.core.axes import Axes
-from netloom.explain.core.explainer import ExplainError, registry
+from netloom.explain.core.errors import ExplainError
+from netloom.explain.core.explainer import registry
 from netloom.explain.core.explanation import Explanation
 from netloom.explain.core.progress import portion
 from netloom.explain.core.run import Progress, Trained, explain

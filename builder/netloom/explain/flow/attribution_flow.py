@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.explain.core import cache
 from netloom.explain.core.baselines import USUAL
-from netloom.explain.core.explainer import ExplainError
+from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import WITHIN, Level, Prediction, Target, Verdict
 from netloom.explain.core.requirements import nothing_to_explain, unmet
 from netloom.explain.core.run import Progress, Question, Trained, subject_of

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from netloom.explain.core.cost import measured
-from netloom.explain.core.explainer import ExplainError
+from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import Level, Verdict
 from netloom.explain.core.row_predictions import said_of
 from netloom.explain.dataset.checkpoint_path import Stage, Trained, kept_of, way

@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from netloom.data import Prepared
 from netloom.explain.core.context import Progress
-from netloom.explain.core.explainer import ExplainError
+from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.library_warnings import mute_mapping
 from netloom.training.objectives.objective import joined
 from netloom.training.streaming import take

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from netloom.explain.core.explainer import ExplainError, UnknownChoiceError
+from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction
 from netloom.explain.robustness.attack_targets import AIMS, SEVERAL, One, aim_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netloom.explain.core.explainer import UnknownChoiceError
+from netloom.explain.core.errors import UnknownChoiceError
 
 if TYPE_CHECKING:
     import torch

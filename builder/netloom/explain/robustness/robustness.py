@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.explain.core.cost import measured
-from netloom.explain.core.explainer import ExplainError, UnknownChoiceError
+from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Verdict
 from netloom.explain.evidence.model_check import model_check
 from netloom.explain.evidence.verdict import with_model
