@@ -91,7 +91,10 @@ def test_members_are_those_that_a_module_writes_itself() -> None:
         ("from netloom.cli import commands; commands.registry()", "torch numpy pandas pydantic streamlit sqlalchemy"),
         ("from netloom import layers; layers.registry()", "torch numpy pandas streamlit sqlalchemy"),
         ("from netloom import export; export.registry()", "torch onnx pandas streamlit sqlalchemy"),
-        ("from netloom import data; data.builtin()", "torch pandas sklearn scipy streamlit pyarrow"),
+        (
+            "from netloom.data import builtin_registry; builtin_registry.builtin()",
+            "torch pandas sklearn scipy streamlit pyarrow",
+        ),
         ("from netloom.data import uploads; uploads.readers()", "torch pandas sklearn streamlit pyarrow PIL"),
         ("from netloom.data import augmentation; augmentation.augmentations()", "torch pandas streamlit scipy"),
         ("from netloom import explain; explain.registry()", "captum pandas sklearn scipy streamlit plotly"),
