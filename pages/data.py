@@ -2,7 +2,7 @@
 
 from netloom.editing.live import Live
 from netloom.ui.components.style import narrow
-from netloom.ui.data.page import datapage
+from netloom.ui.data.page import page
 from netloom.ui.shell import navigation, session
 from netloom.ui.shell.opening import closed
 
@@ -12,4 +12,4 @@ narrow()
 found = session.current()
 if isinstance(found, session.Closed):
     closed(found)
-datapage(session.store(), found if isinstance(found, Live) else None)
+page(session.store(), found if isinstance(found, Live) else None)

@@ -3,9 +3,9 @@
 from netloom.ui.components.style import narrow
 from netloom.ui.shell import navigation
 from netloom.ui.shell.opening import with_project
-from netloom.ui.train.page import train_page
+from netloom.ui.train.page import page
 
 navigation.ensure()
 
 narrow()
-with_project(train_page)
+with_project(page)

@@ -75,7 +75,7 @@ def test_an_error_of_ours_is_a_sentence_and_kept(home: Path, monkeypatch: pytest
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("netloom.ui.data.page.datapage", broken)
+    monkeypatch.setattr("netloom.ui.data.page.page", broken)
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     app.switch_page("pages/data.py").run()
     assert not app.exception

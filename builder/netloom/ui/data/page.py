@@ -43,7 +43,7 @@ PURPOSES = {
 ROWS, REMARKS = 60, 3  # that are shown at a glance
 
 
-def datapage(store: Store, live: Live | None) -> None:
+def page(store: Store, live: Live | None) -> None:
     """Everything on the data page."""
     # What people brought comes first.
     infos = {info.name: info for info in sorted(datasets(store.home), key=lambda info: info.builtin)}
@@ -193,11 +193,12 @@ def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
         st.markdown(f"**Delete {plain(info.title)}?**")
         st.caption("Projects that use it can be opened still, but not trained until the file is added again.")
         if st.button("Delete it", icon=":material/delete:", width="stretch"):
-            from netloom.ui.explain import comparison, page
+            from netloom.ui.explain import comparison
+            from netloom.ui.explain import page as explain_page
 
             remove(info.name, store.home)
             # Runs that were loaded with it would keep its files allocated.
-            page.forget_loaded()
+            explain_page.forget_loaded()
             comparison.forget_loaded()
             st.session_state.pop("dataset", None)
             st.rerun()

@@ -38,7 +38,7 @@ SHOWN = 60
 PAGE = "design"
 
 
-def designer(live: Live) -> None:
+def page(live: Live) -> None:
     """Everything on the design page."""
     narrow()
     st.fragment(_page, run_every=LOOK_EVERY_S, key=PAGE)(live)

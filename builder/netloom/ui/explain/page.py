@@ -48,7 +48,7 @@ class Loaded:
     nodes: tuple[InnerNode, ...]
 
 
-def explaining(live: Live) -> None:
+def page(live: Live) -> None:
     """Everything on the explain page."""
     runs = [run for run in live.store.runs(live.id) if _written(live, run.id)]
     st.subheader(plain(live.project.name))

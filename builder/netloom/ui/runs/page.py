@@ -37,7 +37,7 @@ _FILTERS = "filters of runs"
 _ANY: dict[str, Any] = {"of": "", "state of": [], "tag of": [], "text of": ""}
 
 
-def runtable(live: Live) -> None:
+def page(live: Live) -> None:
     """Everything on the runs page."""
     chosen = st.segmented_control(
         "Part",

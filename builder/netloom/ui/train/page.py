@@ -18,7 +18,7 @@ from netloom.ui.train.training_form import recipe
 REFRESH_S = 0.8
 
 
-def train_page(live: Live) -> None:
+def page(live: Live) -> None:
     """Everything on the train page."""
     runs.warm(live.store)
     st.subheader(plain(live.project.name))

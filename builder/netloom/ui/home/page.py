@@ -1,0 +1,107 @@
+"""The home page: recent projects, templates, and a new beginning."""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from netloom.document import Project, blank
+from netloom.store import ProjectRow, Store, StoreError
+from netloom.templates import Architecture, Template, architectures, templates
+from netloom.ui.components.network_thumbnail import picture
+from netloom.ui.components.words import ago, count, plain
+from netloom.ui.home.importing import import_button
+from netloom.ui.home.project_menu import more
+from netloom.ui.home.sharing import offered
+from netloom.ui.shell import session
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.recovery import recovering
+
+
+def page(store: Store) -> None:
+    """Everything on the home page."""
+    st.title("Netloom")
+    st.markdown("Draw a neural network, train it, see why it answers as it does, and take it away as plain PyTorch.")
+    lost = recovering(store)
+    offered(store, _open)
+    _new_project(store)
+    projects = store.list_projects(limit=12)
+    if projects or not lost:
+        _recent(store, projects)
+    _gallery(store)
+
+
+def _open(project_id: str) -> None:
+    session.choose(project_id)
+    st.switch_page("pages/design.py")
+
+
+def _new_project(store: Store) -> None:
+    left, middle, right = st.columns([2, 1, 1], vertical_alignment="bottom")
+    name = left.text_input("Name of a new project", placeholder="My network", max_chars=200, key="new name")
+    if middle.button("New project", type="primary", icon=":material/add:", width="stretch"):
+        _open(store.create_project(blank(name.strip() or "My network")))
+    with right:
+        import_button(store, _open)
+
+
+def _grid(count: int) -> list[DeltaGenerator]:
+    """Places for cards, four in a row."""
+    rows = [st.columns(4) for _ in range(0, count, 4)]
+    return [column for row in rows for column in row][:count]
+
+
+def _recent(store: Store, rows: list[ProjectRow]) -> None:
+    st.subheader("Recent projects")
+    if not rows:
+        st.caption("Nothing here yet. Start with a template below, or with an empty canvas.")
+        return
+    for column, row in zip(_grid(len(rows)), rows, strict=True):
+        with column, st.container(border=True, height="stretch"):
+            project = _loaded(store, row)
+            if project is None:
+                if st.button("Older versions", key=f"older {row.id}", width="stretch"):
+                    _open(row.id)
+                continue
+            st.image(picture(project.main_network), width="stretch")
+            st.markdown(f"**{plain(row.name)}**")
+            st.caption(f"{len(project.main_network.nodes)} layers · {ago(row.updated_at)}")
+            left, right = st.columns([3, 1])
+            if left.button("Open", key=f"open {row.id}", width="stretch"):
+                _open(row.id)
+            with right.popover("", icon=":material/more_horiz:", help="More"):
+                more(store, row, project)
+
+
+def _loaded(store: Store, row: ProjectRow) -> Project | None:
+    """The project of a card; one that cannot be read says so on its card, and keeps no other from being shown."""
+    try:
+        return store.load(row.id).project
+    except StoreError as error:
+        show_error(error)
+        return None
+
+
+def _gallery(store: Store) -> None:
+    st.subheader("Templates")
+    st.caption("Complete networks with data that comes with Netloom. Each trains in seconds on a CPU.")
+    every = list(templates().values())
+    topics = list(dict.fromkeys(template.topic for template in every))
+    chosen = st.pills("Topics", topics, label_visibility="collapsed", key="topic")
+    shown = [template for template in every if chosen in (None, template.topic)]
+    for column, template in zip(_grid(len(shown)), shown, strict=True):
+        _card(store, column, template, f"{template.topic} · {template.summary}")
+    st.subheader("Published architectures")
+    st.caption("With exactly the published numbers of parameters, and no data: bring your own, or look inside.")
+    known = list(architectures().values())
+    for column, found in zip(_grid(len(known)), known, strict=True):
+        _card(store, column, found, f"{found.year} · {count(found.parameters)} parameters · {found.summary}")
+
+
+def _card(store: Store, column: DeltaGenerator, begin: Template | Architecture, text: str) -> None:
+    with column, st.container(border=True, height="stretch"):
+        st.image(picture(begin.project.main_network), width="stretch")
+        st.markdown(f"**{begin.title}**")
+        st.caption(text)
+        if st.button("Use this", key=f"template {begin.name}", width="stretch"):
+            _open(store.create_project(begin.project))
