@@ -14,7 +14,7 @@ from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.design.canvas.about import about
 from netloom.ui.design.canvas.payload import palette, payload
-from netloom.ui.design.networks import Shown
+from netloom.ui.design.state import Shown
 from netloom.validation import Context, analyse
 
 

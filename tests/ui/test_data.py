@@ -19,6 +19,7 @@ from netloom.templates import templates
 from netloom.templates.starting import _BY_SHAPE, NETWORKS, start, starters
 from netloom.ui.data.page import SECTIONS
 from netloom.ui.data.quality import plot_chart
+from netloom.ui.data.state import Key
 from netloom.validation import analyse
 from tests.data.brought import tone
 from tests.data.crafted import packed
@@ -35,7 +36,7 @@ def _fresh(home: Path) -> None:
 
 def opened(section: str) -> AppTest:
     app = AppTest.from_file(str(PAGE), default_timeout=60)
-    app.session_state["data section"] = section
+    app.session_state[Key.SECTION] = section
     app.run()
     assert not app.exception
     return app

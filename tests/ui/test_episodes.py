@@ -79,7 +79,7 @@ def test_the_explain_page_explains_a_step_of_an_episode() -> None:
 
 
 def test_every_environment_can_be_drawn() -> None:
-    script = files("netloom.ui").joinpath("episodes.js").read_text(encoding="utf-8")
+    script = files("netloom.ui.train").joinpath("episodes.js").read_text(encoding="utf-8")
     for kind in builtin().values():
         if issubclass(kind, Environment):
             assert kind.drawing in ENDS

@@ -24,7 +24,7 @@ def _opens(called: ast.expr) -> bool:
 
 
 def test_each_of_them_is_guarded() -> None:
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(UI.glob("*.py"))]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(UI.rglob("*.py"))]
     functions = [item for tree in trees for item in tree.body if isinstance(item, ast.FunctionDef)]
     guarded = {item.name for item in functions if "guard()" in map(ast.unparse, item.decorator_list)}
     alone = {name for tree in trees for name in runs_alone(tree)}

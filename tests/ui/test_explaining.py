@@ -62,7 +62,7 @@ def _here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def opened(name: str) -> AppTest:
     (project,) = [row.id for row in open_store().list_projects(limit=9) if row.name == name]
     app = AppTest.from_file(str(PAGE), default_timeout=300)
-    app.session_state["project"] = project
+    app.query_params["project"] = project
     app.run()
     assert not app.exception
     assert not app.error, [item.value for item in app.error]

@@ -21,7 +21,7 @@ from netloom.layers import Example, TensorSpec, registry
 from netloom.store import Store, StoreError, open_store
 from netloom.templates import templates
 from netloom.ui.design.canvas.payload import payload
-from netloom.ui.design.networks import Shown
+from netloom.ui.design.state import Shown
 from netloom.validation import analyse
 from netloom.validation.measure import measure
 from netloom.validation.rules import RULES

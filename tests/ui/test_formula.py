@@ -13,6 +13,7 @@ from netloom.compile.formula import network_of, text_of
 from netloom.document import Project
 from netloom.store import Store, open_store
 from netloom.templates import templates
+from netloom.ui.design.state import Key
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,7 +44,7 @@ def saved(kept: tuple[Store, str]) -> Project:
 
 def test_a_typed_network_is_made_and_can_be_called(kept: tuple[Store, str]) -> None:
     app = opened()
-    app.text_input(f"typing {kept[1]} name").set_value("gated").run()
+    app.text_input(Key.FORMULA_NAME.of(kept[1])).set_value("gated").run()
     app.text_area[0].set_value("width = 4\nGELU(Linear(x, units=width)) * sigmoid(gate)").run()
     assert [item.value for item in app.success] == ["4 layers. Takes x, gate; gives 1 tensor."]
     button(app, "Make the network").click().run()
@@ -66,7 +67,7 @@ def test_a_mistake_is_said_and_nothing_is_made(kept: tuple[Store, str]) -> None:
     assert said == "Line 1, column 10: there is no layer 'Liner' (did you mean Linear?)."
     assert button(app, "Make the network").disabled
     app.text_area[0].set_value("ReLU(x)").run()
-    app.text_input(f"typing {kept[1]} name").set_value("Not A Name").run()
+    app.text_input(Key.FORMULA_NAME.of(kept[1])).set_value("Not A Name").run()
     button(app, "Make the network").click().run()
     assert "lower case" in app.error[0].value
     assert list(saved(kept).networks) == ["main"]

@@ -26,6 +26,7 @@ from netloom.runs.capacity import limits
 from netloom.store import Full, Store, open_store
 from netloom.training import checkpoints
 from netloom.ui.components.words import plain
+from netloom.ui.runs.state import RunsState
 from netloom.ui.shell.identity import COOKIE, HEADER, BrowserCookie
 from netloom.ui.shell.request_guard import middleware
 from tests.runs.examples import moons
@@ -61,7 +62,7 @@ def page(name: str, project_id: str, chosen: Sequence[str] = ()) -> AppTest:
     """A page about a project, with runs chosen in the table of all."""
     app = AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=60)
     app.query_params["project"] = project_id
-    app.session_state["chosen runs"] = list(chosen)
+    app.session_state[RunsState.name()] = RunsState(chosen=list(chosen))
     app.run()
     assert not app.exception
     return app

@@ -20,7 +20,7 @@ from netloom.editing.live import Live
 from netloom.store import Store, StoreError, open_store
 from netloom.templates import templates
 from netloom.ui.design.canvas.payload import payload
-from netloom.ui.design.networks import Shown
+from netloom.ui.design.state import Shown
 from netloom.validation import analyse
 
 # How long a test waits for what takes milliseconds. One that hangs fails then.

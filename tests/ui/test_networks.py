@@ -15,7 +15,8 @@ from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.components.fields import read_number, read_text
 from netloom.ui.design.canvas.payload import COMMON, payload
-from netloom.ui.design.networks import Shown, _renamed, standing, users
+from netloom.ui.design.networks import _renamed, standing, users
+from netloom.ui.design.state import Shown
 
 
 def holding(**networks: str) -> Project:

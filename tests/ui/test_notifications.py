@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from netloom.store import Store, open_store
+from netloom.ui.shell.state import TabState
 from tests.runs.examples import moons
 from tests.store.states import put, put_sweep
 
@@ -26,7 +26,7 @@ def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 def known(app: AppTest) -> tuple[set[str], dict[str, str]]:
     """What goes on, and what has ended in which words."""
     assert not app.exception
-    found: dict[str, Any] = app.session_state["told of"]
+    found = app.session_state[TabState.name()].notices
     return set(found["going"]), {one["id"]: one["words"] for one in found["ended"]}
 
 

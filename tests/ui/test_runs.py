@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from netloom.runs import sweeps
 from netloom.store import Store, open_store
 from netloom.ui.runs.comparison import parallel_chart
+from netloom.ui.runs.state import RunsState
 from netloom.ui.shell import session
 from netloom.ui.train.results import heading
 from tests.runs.examples import moons
@@ -55,7 +56,7 @@ def test_measures_stand_beside_how_far_they_are_from_the_baseline(store: Store) 
         put(store, run.id, "finished", summary=told)
     ids = {run.title: run.id for run in store.runs()}
     app = AppTest.from_function(_compared, args=(list(ids.values()),), default_timeout=60)
-    app.session_state["pinned baseline"] = ids["Run 0.25"]
+    app.session_state[RunsState.name()] = RunsState(baseline=ids["Run 0.25"])
     app.run()
     assert not app.exception
     found = app.dataframe[0].value.set_index("Run")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from netloom.runs import cluster
+from netloom.ui.components.page_state import has_value, value_of
+from netloom.ui.components.state import BackendState, Key
 
-_ON, _WORKERS = "on a cluster", "cluster workers"
-_KEPT = "cluster choice"
 _HELP = "The cluster at RAY_ADDRESS, else one of this machine. Each worker takes its part of every batch"
 
 
@@ -15,21 +15,21 @@ def choose_where() -> None:
     """A choice between this machine and so many workers of a cluster; nothing where there is no Ray."""
     if not cluster.available():
         return
-    known = st.session_state.get(_KEPT, 0)
-    on = st.toggle("Train on the Ray cluster", bool(known), key=_ON, help=_HELP)
-    workers = 0
+    state = BackendState.current()
+    known = state.workers
+    on = st.toggle("Train on the Ray cluster", bool(known), key=Key.ON_CLUSTER, help=_HELP)
+    state.workers = 0
     if on:
-        workers = int(st.number_input("Workers", 1, cluster.MOST_WORKERS, max(1, known), key=_WORKERS))
-    st.session_state[_KEPT] = workers
+        state.workers = int(st.number_input("Workers", 1, cluster.MOST_WORKERS, max(1, known), key=Key.CLUSTER_WORKERS))
 
 
 def workers() -> int:
     """How many workers of a cluster were chosen; 0 for this machine."""
     if not cluster.available():
         return 0
-    if _ON in st.session_state:  # as the widgets stand, which may not have been drawn yet
-        return int(st.session_state.get(_WORKERS, 1)) if st.session_state[_ON] else 0
-    return int(st.session_state.get(_KEPT, 0))
+    if has_value(Key.ON_CLUSTER):  # as the widgets stand, which may not have been drawn yet
+        return int(value_of(Key.CLUSTER_WORKERS, 1)) if value_of(Key.ON_CLUSTER) else 0
+    return BackendState.current().workers
 
 
 def where_words() -> str:
@@ -40,4 +40,4 @@ def where_words() -> str:
 
 def on_cluster() -> bool:
     """Whether the trials of a sweep are to be made on the cluster, as asked here."""
-    return cluster.available() and st.toggle("Trials on the Ray cluster", key="sweep on a cluster", help=_HELP)
+    return cluster.available() and st.toggle("Trials on the Ray cluster", key=Key.SWEEP_ON_CLUSTER, help=_HELP)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from netloom.data.quality.severe_findings import Caveat, high_findings
 from netloom.editing.live import Live
+from netloom.ui.components.state import Key
 from netloom.ui.components.words import plain
 from netloom.ui.data.quality import data_change
 from netloom.ui.shell.errors import show_error
@@ -22,7 +23,7 @@ def data_caveats(live: Live, page: str) -> None:
             show_error(finding.message, head="Test scores will be misleading.", icon=_REPORT)
             if finding.fix is None:
                 continue
-            key = f"caveat {page} {live.id} {place} {finding.code}"
+            key = Key.CAVEAT.of(page, live.id, place, finding.code)
             if st.button(plain(finding.fix.title), icon=":material/build:", help=plain(finding.advice), key=key):
                 try:
                     live.apply(data_change(live.store, live, finding.fix.edit))

@@ -11,7 +11,9 @@ import streamlit as st
 from netloom.data.preparation.encode import readable
 from netloom.explain.core.axes import Axes, axes_of
 from netloom.explain.robustness.what_if import background, pixels, raw_picture
+from netloom.ui.components.page_state import forget_below
 from netloom.ui.components.region_painter import paint
+from netloom.ui.components.state import ExampleState, Part
 from netloom.ui.components.words import plain
 from netloom.ui.explain.custom_example import cell, typed
 
@@ -27,7 +29,7 @@ def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[st
     how much columns matter, and the heaviest come first."""
     found, several, axes = dict(raw), len(data.preprocess["fields"]) > 1, axes_of(data)
     for field in data.preprocess["fields"]:
-        place = f"{key} edit {field['name']}"
+        place = Part.EDIT.within(key, field["name"])
         if several and field["encoding"] not in ("table", "categories", "begun"):  # these name their columns
             st.markdown(f"**{plain(field['name'])}**")
         if field["encoding"] in ("table", "categories"):
@@ -43,8 +45,8 @@ def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[st
 
 def forget(key: str) -> None:
     """Begin the form anew."""
-    for name in [name for name in st.session_state if str(name).startswith(key)]:
-        del st.session_state[name]
+    forget_below(key)
+    ExampleState.current().forget(key)
 
 
 def _columns(
@@ -71,7 +73,7 @@ def _columns(
 def _text(field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
     """The text to write in, and its words to leave out one by one."""
     name = field["name"] if field["name"] in raw else str(field.get("column", field["name"]))
-    found = typed(raw.get(name), f"{key} text")
+    found = typed(raw.get(name), Part.TEXT.within(key))
     words = readable(dict(field), found)
     if not 1 < len(words) <= MOST_WORDS or field["encoding"] not in ("words", "letters", "bpe", "characters"):
         return {name: found}
@@ -80,7 +82,7 @@ def _text(field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[st
         range(len(words)),
         selection_mode="multi",
         format_func=lambda place: plain(words[place]) or "␣",
-        key=f"{key} left out {hash(str(found))}",
+        key=Part.LEFT_OUT.within(key, hash(str(found))),
         wrap=True,
     )
     if not left_out:
@@ -101,27 +103,31 @@ def _series(field: Mapping[str, Any], raw: Mapping[str, Any], key: str, axes: Ax
     name = field["name"]
     steps, width = (field["samples"], 1) if "samples" in field else field["shape"]  # a spectrogram is of a sound
     series = np.asarray(raw[name], dtype=np.float64).reshape(steps, width).copy()
-    edits: list[tuple[int, int, int, str, float]] = st.session_state.setdefault(f"{key} edits", [])
+    edits = ExampleState.current().edits[key]
     usual = min(steps - steps // 4, steps - 1), steps - 1
-    first, last = st.slider(f"{axes.down}s".capitalize(), 0, steps - 1, usual, key=f"{key} steps")
+    first, last = st.slider(f"{axes.down}s".capitalize(), 0, steps - 1, usual, key=Part.STEPS.within(key))
     if axes.rate:
         st.caption(f"{first / axes.rate:.3g} to {(last + 1) / axes.rate:.3g} seconds")
     channel, named = 0, axes.names(width)
     if width > 1:
         channel = int(
-            st.selectbox(axes.across.capitalize(), range(width), format_func=named.__getitem__, key=f"{key} channel")
+            st.selectbox(
+                axes.across.capitalize(), range(width), format_func=named.__getitem__, key=Part.CHANNEL.within(key)
+            )
         )
     left, right = st.columns(2, vertical_alignment="bottom")
-    kind = left.selectbox("Change", ["Shift by", "Multiply by", "Flatten"], key=f"{key} kind")
+    kind = left.selectbox("Change", ["Shift by", "Multiply by", "Flatten"], key=Part.KIND.within(key))
     spread = float(np.std(series)) or 1.0
     amount = {"Shift by": float(f"{spread:.2g}"), "Multiply by": 2.0, "Flatten": 0.0}[kind]
-    by = right.number_input("Amount", value=amount, key=f"{key} by {kind}", disabled=kind == "Flatten", format="%.6g")
+    by = right.number_input(
+        "Amount", value=amount, key=Part.AMOUNT.within(key, kind), disabled=kind == "Flatten", format="%.6g"
+    )
     with st.container(horizontal=True):
-        if st.button(f"Change these {axes.down}s", key=f"{key} do", type="primary"):
+        if st.button(f"Change these {axes.down}s", key=Part.CHANGE.within(key), type="primary"):
             edits.append((first, last + 1, channel, kind, float(by)))
-        if st.button("Undo", key=f"{key} undo", disabled=not edits) and edits:
+        if st.button("Undo", key=Part.UNDO.within(key), disabled=not edits) and edits:
             edits.pop()
-    for start, end, place, what, size in edits:
-        part = series[start:end, place]
-        series[start:end, place] = {"Shift by": part + size, "Multiply by": part * size}.get(what, part.mean())
+    for start, end, across, what, size in edits:
+        part = series[start:end, across]
+        series[start:end, across] = {"Shift by": part + size, "Multiply by": part * size}.get(what, part.mean())
     return {name: series} if edits else {}

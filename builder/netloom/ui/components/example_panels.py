@@ -11,6 +11,7 @@ import streamlit as st
 from netloom.core.text import number
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.components.image_urls import address, enlarged
+from netloom.ui.components.state import Key
 from netloom.ui.components.words import plain
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _parts(item: dict[str, Any]) -> None:
         column.caption(part["title"])
     for part in item["parts"]:
         if part["kind"] == "series":
-            key = f"panel {item['row']} {item.get('group', '')} {part['title']}"
+            key = Key.PANEL.of(item["row"], item.get("group", ""), part["title"])
             chart = _overlaid(np.asarray(part["values"]), np.asarray(part["other"]))
             st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=key)
         elif part["kind"] == "tags":
@@ -157,11 +158,11 @@ def separation_charts(found: dict[str, Any], name: str = "") -> None:
     of both rates, and where it is known that of precision and recall. `name` tells several of them apart."""
     curved = bool(found.get("precision"))
     left, *right = st.columns(3 if curved else 2)
-    left.plotly_chart(_histogram(found), width="stretch", key=f"errors {name}")
+    left.plotly_chart(_histogram(found), width="stretch", key=Key.ERRORS.of(name))
     if found["false_positive_rate"]:
-        right[0].plotly_chart(_rates(found), width="stretch", key=f"rates {name}")
+        right[0].plotly_chart(_rates(found), width="stretch", key=Key.ROC.of(name))
     if curved:
-        right[1].plotly_chart(_precision(found), width="stretch", key=f"precision {name}")
+        right[1].plotly_chart(_precision(found), width="stretch", key=Key.PRECISION.of(name))
 
 
 def _precision(found: dict[str, Any]) -> go.Figure:

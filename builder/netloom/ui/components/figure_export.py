@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from netloom.ui.components.state import Part
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
@@ -32,7 +34,7 @@ button:focus-visible { opacity: 1; outline: 2px solid var(--st-primary-color); }
 def chart(figure: go.Figure, *, key: str, name: str, table: Table | None = None) -> None:
     """A Plotly figure, and beneath it the buttons that take it away. `name` is what the files are called."""
     st.plotly_chart(figure, width="stretch", key=key, config=PICTURE)
-    exports(name, key=f"{key} export", figure=key, table=table)
+    exports(name, key=Part.BUTTONS.within(key), figure=key, table=table)
 
 
 def exports(name: str, *, key: str, figure: str = "", svg: str = "", table: Table | None = None) -> None:

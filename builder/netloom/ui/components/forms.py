@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +12,8 @@ from netloom.data.preparation.project_defaults import default_training, with_def
 from netloom.data.preparation.settings_transfer import carried, preprocessing
 from netloom.document import Edit
 from netloom.editing.live import Live
+from netloom.ui.components.page_state import value_of
+from netloom.ui.components.state import FormState, Refusal, bound_key
 from netloom.ui.components.words import plain, told_apart
 from netloom.ui.shell.errors import show_error
 from netloom.validation.fields import field_edits
@@ -25,31 +26,32 @@ def bound(live: Live, name: str, shown: Any, edit: Callable[[Any], Edit], *, ren
     ValueError with a sentence. `renews` is for edits that change what other widgets show.
     """
     generation = live.generation
-    own: Counter[str] = st.session_state.setdefault(f"typed {live.id}", Counter())
-    key = f"{live.id}/{generation}.{live.typed[name] - own[name]}/{name}"
+    state = FormState.current()
+    own = state.typed[live.id]
+    key = bound_key(live.id, generation, live.typed[name] - own[name], name)
 
     def commit() -> None:
         # Streamlit may replay this for a form that is gone: the generation tells, and so does a value that is as drawn.
         if generation != live.generation:
             return
-        st.session_state.pop("refusal", None)
-        value = st.session_state.get(key, shown)
+        state.refusal = None
+        value = value_of(key, shown)
         if value == shown:
             return
         try:
             live.apply(edit(value), widget=name, renews=renews)
             own[name] += 1
         except ValueError as error:
-            st.session_state["refusal"] = (key, str(error))
+            state.refusal = Refusal(key, str(error))
 
     return {"key": key, "on_change": commit}
 
 
 def refused(arguments: Mapping[str, Any]) -> None:
     """Say why the last change of the widget with these arguments was refused, if it was."""
-    key, sentence = st.session_state.get("refusal", ("", ""))
-    if key == arguments["key"]:
-        show_error(sentence)
+    refusal = FormState.current().refusal
+    if refusal is not None and refusal.key == arguments["key"]:
+        show_error(refusal.sentence)
 
 
 def choose_data(live: Live, name: str) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from netloom.ui.components.state import ExampleState, Part
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
@@ -23,17 +25,17 @@ def paint(picture: np.ndarray, ground: np.ndarray, key: str) -> np.ndarray:
 
     `ground` (C,) is the colour that stands for nothing. What was painted is kept under `key`.
     """
-    strokes: list[tuple[list[tuple[int, int]], str]] = st.session_state.setdefault(f"{key} strokes", [])
+    strokes = ExampleState.current().strokes[key]
     colours = [GROUND, WHITE, BLACK]
-    colour = st.pills("Paint with", colours, default=GROUND, required=True, key=f"{key} colour")
-    tool = st.segmented_control("Around", list(TOOLS), default="Box", required=True, key=f"{key} tool")
+    colour = st.pills("Paint with", colours, default=GROUND, required=True, key=Part.COLOR.within(key))
+    tool = st.segmented_control("Around", list(TOOLS), default="Box", required=True, key=Part.TOOL.within(key))
     size = cell(picture.shape[1:])
     shown = painted(picture, strokes, ground, size)
     # A figure with other strokes is another widget, so that nothing stays selected in it.
     event: Any = st.plotly_chart(
         _canvas(shown, size, TOOLS[str(tool)]),
         width="stretch",
-        key=f"{key} canvas {len(strokes)}",
+        key=Part.CANVAS.within(key, len(strokes)),
         on_select="rerun",
         selection_mode=("points", "box", "lasso"),
         config={"displayModeBar": False, "scrollZoom": False},
@@ -43,7 +45,7 @@ def paint(picture: np.ndarray, ground: np.ndarray, key: str) -> np.ndarray:
         strokes.append((touched, str(colour)))
         st.rerun(scope="fragment")
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Undo", key=f"{key} undo", disabled=not strokes):
+        if st.button("Undo", key=Part.UNDO.within(key), disabled=not strokes):
             strokes.pop()
             st.rerun(scope="fragment")
         how = "each click paints a cell" if tool == "Click" else "draw over the cells that are to be painted"

@@ -19,6 +19,7 @@ from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.words import plain
 from netloom.ui.data.quality import shown_cell
+from netloom.ui.data.state import DataState, Key
 from netloom.ui.data.uploading import beginning
 from netloom.ui.shell.errors import show_error
 
@@ -104,7 +105,9 @@ def _one(live: Live, data: Prepared, names: list[str], place: int, one: Augment)
     title, remove = st.columns([5, 1], vertical_alignment="center")
     kind = augmentations().get(one.kind)
     title.markdown(f"**{plain(kind.title if kind else one.kind)}**")
-    if remove.button("", icon=":material/close:", key=f"remove {live.generation} {place}", help="Take it away"):
+    if remove.button(
+        "", icon=":material/close:", key=Key.AUGMENT_REMOVE.of(live.generation, place), help="Take it away"
+    ):
         live.apply(_edit(live, [other for number, other in enumerate(_all(live)) if number != place]))
         st.rerun()
     try:
@@ -164,10 +167,10 @@ def _preview(live: Live, data: Prepared, names: list[str]) -> None:
     train = data.split["train"]
     declared = live.project.training.augment
     one, two = st.columns([3, 1], vertical_alignment="bottom")
-    place = one.slider("Training example", 1, len(train), 1, key=f"augment row {data.fingerprint[:8]}") - 1
-    seed = st.session_state.get("augment seed", 0)
+    place = one.slider("Training example", 1, len(train), 1, key=Key.AUGMENT_ROW.of(data.fingerprint[:8])) - 1
+    state = DataState.current()
     if declared and two.button("Others", icon=":material/casino:", width="stretch", help="Draw again"):
-        seed = st.session_state["augment seed"] = seed + 1
+        state.augmentation_seed += 1
     row = int(train[place])
     example = data.example(row)
     if not declared:
@@ -176,7 +179,7 @@ def _preview(live: Live, data: Prepared, names: list[str]) -> None:
             _show(example, "", 0)
         return
     try:
-        versions = previewed(data, names, declared, row, VERSIONS, seed)
+        versions = previewed(data, names, declared, row, VERSIONS, state.augmentation_seed)
     except DataError as error:
         show_error(error)
         return
@@ -204,7 +207,7 @@ def _show(example: Example, note: str, place: int) -> None:
             column.image(enlarged(picture), width="stretch")
     elif example.series is not None:
         chart = series_chart(example.series, small=True)
-        st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=f"augmented {place}")
+        st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=Key.AUGMENTED.of(place))
     elif example.text:
         st.markdown(plain(example.text))
     elif example.columns:

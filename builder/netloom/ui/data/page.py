@@ -16,10 +16,12 @@ from netloom.editing.live import Live
 from netloom.store import Store
 from netloom.ui.components.charts import class_chart
 from netloom.ui.components.forms import data_edit
+from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.words import plain, told_apart
 from netloom.ui.data.augmentation import augmenting
 from netloom.ui.data.quality import quality, reported, shown_cell
 from netloom.ui.data.schema_editor import data_schema
+from netloom.ui.data.state import DataState, Key
 from netloom.ui.data.uploading import start_network, upload
 from netloom.ui.shell.errors import show_error
 from netloom.ui.train.results import preview, varied
@@ -57,18 +59,18 @@ def page(store: Store, live: Live | None) -> None:
 
 def _chosen(infos: Mapping[str, DatasetInfo], used: str) -> str:
     """The dataset that people pick in the list, or that another part of the app asked for since."""
-    state, names = st.session_state, list(infos)
-    asked = state.get("dataset", used)
-    if state.get("datasets") not in infos or asked != state.get("dataset shown"):
-        state["datasets"] = asked if asked in infos else names[0]
+    state, names = DataState.current(), list(infos)
+    asked = used if state.dataset is None else state.dataset
+    if value_of(Key.DATASETS) not in infos or asked != state.drawn:
+        set_value(Key.DATASETS, asked if asked in infos else names[0])
     labels = told_apart({key: info.title for key, info in infos.items()})
     name: str = st.radio(
         "Datasets",
         names,
         format_func=lambda key: plain(labels[key]) + (" :material/check_circle:" if key == used else ""),
-        key="datasets",
+        key=Key.DATASETS,
     )
-    state["dataset"] = state["dataset shown"] = name
+    state.dataset = state.drawn = name
     return name
 
 
@@ -88,7 +90,7 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
         data = None
     told.caption(plain(summary(info, data, choice) if data else info.summary))
     section = st.segmented_control(
-        "Section", list(SECTIONS), default=LOOK, format_func=SECTIONS.__getitem__, key="data section",
+        "Section", list(SECTIONS), default=LOOK, format_func=SECTIONS.__getitem__, key=Key.SECTION,
         label_visibility="collapsed",
     ) or LOOK  # fmt: skip
     st.caption(PURPOSES[section])
@@ -200,7 +202,7 @@ def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
             # Runs that were loaded with it would keep its files allocated.
             explain_page.forget_loaded()
             comparison.forget_loaded()
-            st.session_state.pop("dataset", None)
+            DataState.current().dataset = None
             st.rerun()
 
 

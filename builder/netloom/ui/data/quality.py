@@ -18,6 +18,7 @@ from netloom.store import Store
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION, series_chart
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.words import plain
+from netloom.ui.data.state import DataState, Fixed, Key
 from netloom.ui.shell.errors import show_error
 from netloom.validation.fields import reading_edits
 
@@ -38,7 +39,7 @@ def quality(store: Store, live: Live | None, info: DatasetInfo, choice: DataChoi
     found = reported(store, choice, data)
     used = live if live and live.project.data.dataset == info.name else None
     _verdict(found)
-    _mended(used)
+    _fixed(used)
     if used is None:
         _settled(store, info)
         if any(one.fix for one in found.findings):
@@ -93,16 +94,17 @@ def _verdict(found: Report) -> None:
     st.markdown(" &nbsp;&nbsp; ".join(parts))
 
 
-def _mended(live: Live | None) -> None:
-    """What the last click mended, and the way back."""
-    mended = st.session_state.get("mended")
-    if live is None or mended is None or mended[:2] != (live.id, live.view.state.revision):
+def _fixed(live: Live | None) -> None:
+    """What the last click fixed, and the way back."""
+    state = DataState.current()
+    fixed = state.fixed
+    if live is None or fixed is None or (fixed.project_id, fixed.revision) != (live.id, live.view.state.revision):
         return
     left, right = st.columns([5, 1], vertical_alignment="center")
-    left.success(f"Done: {plain(mended[2])}.", icon=":material/check:")
+    left.success(f"Done: {plain(fixed.title)}.", icon=":material/check:")
     if right.button("Undo", icon=":material/undo:", width="stretch"):
         live.apply({"kind": "undo"})
-        st.session_state.pop("mended", None)
+        state.fixed = None
         st.rerun()
 
 
@@ -130,7 +132,7 @@ def _finding(store: Store, live: Live | None, info: DatasetInfo, data: Prepared,
             with st.expander("Look", icon=":material/search:", expanded=place == 0):
                 if finding.plot:
                     chart = plot_chart(finding.plot)
-                    st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=f"plot {place}")
+                    st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=Key.PLOT.of(place))
                 _rows(data, finding, place)
                 if finding.method:
                     st.caption(plain(finding.method))
@@ -139,7 +141,7 @@ def _finding(store: Store, live: Live | None, info: DatasetInfo, data: Prepared,
 def _fix(store: Store, live: Live | None, info: DatasetInfo, finding: Finding, place: int) -> None:
     if finding.fix is None:
         return
-    made: dict[str, Any] = {"width": "stretch", "key": f"mend {finding.code} {place}", "icon": ":material/build:"}
+    made: dict[str, Any] = {"width": "stretch", "key": Key.FIX.of(finding.code, place), "icon": ":material/build:"}
     title = plain(finding.fix.title)
     if live is None:
         _fix_for_all(store, info, title, finding, made)
@@ -153,7 +155,7 @@ def _fix(store: Store, live: Live | None, info: DatasetInfo, finding: Finding, p
         except ValueError as error:
             show_error(error)
         else:
-            st.session_state["mended"] = (live.id, live.view.state.revision, finding.fix.title)
+            DataState.current().fixed = Fixed(live.id, live.view.state.revision, finding.fix.title)
             st.rerun()
 
 
@@ -214,7 +216,7 @@ def _rows(data: Prepared, finding: Finding, place: int) -> None:
     if examples[0].series is not None:
         for offset, (column, example) in enumerate(zip(st.columns(3), examples[:3], strict=False)):
             chart = series_chart(example.series, small=True)
-            key = f"odd {place} {offset}"
+            key = Key.ODD.of(place, offset)
             column.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=key)
             column.caption(plain(_word(notes, offset) or f"Row {example.row}"))
         return

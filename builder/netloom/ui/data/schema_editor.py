@@ -22,8 +22,11 @@ from netloom.document import DataChoice, Edit
 from netloom.editing.live import Live
 from netloom.store import Store
 from netloom.ui.components.forms import bound, refused
+from netloom.ui.components.page_state import value_of
+from netloom.ui.components.state import FormState, Refusal
 from netloom.ui.components.words import plain
 from netloom.ui.data.spectrogram import read_as
+from netloom.ui.data.state import DataState, Key
 from netloom.ui.data.target_picker import LABELS, SEVERAL, reading_edit, targeting, targets_of
 from netloom.ui.data.uploading import beginning
 from netloom.ui.shell.errors import show_error
@@ -109,10 +112,10 @@ def _table(live: Live | None, found: list[Column]) -> None:
     if live is None:
         st.dataframe(rows, hide_index=True, width="stretch", height=_height(found), placeholder="")
         return
-    key = f"{live.id}/{live.generation}/columns/{st.session_state.get('columns shown', 0)}"
+    key = Key.COLUMNS.of(live.id, live.generation, DataState.current().column_tables)
 
     def commit() -> None:
-        edited: dict[Any, dict[str, Any]] = (st.session_state.get(key) or {}).get("edited_rows", {})
+        edited: dict[Any, dict[str, Any]] = (value_of(key) or {}).get("edited_rows", {})
         changes = {found[int(place)].name: change for place, change in edited.items() if change}
         if changes:
             _apply(live, _changed(live, found, changes))
@@ -148,7 +151,7 @@ def _table(live: Live | None, found: list[Column]) -> None:
             ),
         },
     )
-    refused({"key": "columns"})
+    refused({"key": Key.COLUMNS})
     for column in found:
         if column.remark:
             st.caption(plain(column.remark))
@@ -243,7 +246,7 @@ def _details(live: Live, found: list[Column]) -> None:
         return
     with st.expander("More about one column"):
         names = [column.name for column in shown]
-        name = st.selectbox("Column", names, key=f"{live.id}/detail")
+        name = st.selectbox("Column", names, key=Key.COLUMN.of(live.id))
         column = shown[names.index(name)]
         choice = column.choice
         if choice.fill is not None and column.kind in ("number", "date"):
@@ -412,12 +415,13 @@ def _set(live: Live, name: str, change: Mapping[str, Any]) -> Edit:
 
 def _apply(live: Live, options: dict[str, Any]) -> None:
     """Take what was typed into the table, or say why not; the table is drawn anew either way."""
-    st.session_state.pop("refusal", None)
+    form = FormState.current()
+    form.refusal = None
     try:
         live.apply(reading_edit(live, {"options": options}))
     except ValueError as error:
-        st.session_state["refusal"] = ("columns", plain(str(error)))
-    st.session_state["columns shown"] = st.session_state.get("columns shown", 0) + 1
+        form.refusal = Refusal(Key.COLUMNS, plain(str(error)))
+    DataState.current().column_tables += 1
 
 
 def _without(options: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,9 @@ from netloom.data.uploads.upload_kind import Question
 from netloom.sandbox import Description, Look
 from netloom.store import Store
 from netloom.templates.starting import NETWORKS, start, starters
+from netloom.ui.components.page_state import values_below
 from netloom.ui.components.words import plain
+from netloom.ui.data.state import DataState, Fetched, Key, UploadState
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import guard, show_error
 
@@ -46,9 +47,7 @@ _KINDS = {
 def upload(store: Store) -> None:
     """A button that opens the form."""
     if st.button("Bring your own data", icon=":material/upload_file:", width="stretch", type="primary"):
-        # Each opening begins anew: a file that was refused and closed away must not stand beside the next one.
-        st.session_state["uploads opened"] = st.session_state.get("uploads opened", 0) + 1
-        st.session_state.pop("upload", None)
+        UploadState.current().begin()
         _form(store)
 
 
@@ -58,7 +57,7 @@ def _form(store: Store) -> None:
     dropped = st.file_uploader(
         "Drop a file here, or choose one",
         accept_multiple_files=True,
-        key=f"uploaded {st.session_state.get('uploads opened', 0)}",
+        key=Key.UPLOADED.of(UploadState.current().opened),
         max_upload_size=MAX_UPLOAD_MIB,
         help="What a file is, its content says, not its name. Files that belong together, such as images and labels, "
         "are dropped together.",
@@ -89,28 +88,16 @@ def _form(store: Store) -> None:
     _add(store, key, look, reader, described)
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """A file that came from the web, as an uploader would give it."""
-
-    name: str
-    file_id: str
-    content: bytes
-
-    def getvalue(self) -> bytes:
-        return self.content
-
-
 def from_the_web() -> list[Fetched]:
     """The files at an address that is typed, where whoever runs Netloom allows it; they are fetched once."""
     if not allowed(server=True):
         return []
-    key = f"address {st.session_state.get('uploads opened', 0)}"
+    state = UploadState.current()
+    key = Key.ADDRESS.of(state.opened)
     typed = st.text_input("Or fetch it", placeholder="https://… or hf:owner/name", key=key).strip()
     if not typed:
         return []
-    known = st.session_state.get("fetched")
-    if known is None or known[0] != typed:
+    if state.address != typed:
         bar = st.progress(0.0, "Fetching")
         try:
             found = _fetch(typed, lambda share, what: _tell(bar, share, what))
@@ -119,9 +106,8 @@ def from_the_web() -> list[Fetched]:
             return []
         finally:
             bar.empty()
-        st.session_state["fetched"] = known = (typed, found)
-    files: list[Fetched] = known[1]
-    return files
+        state.address, state.fetched = typed, found
+    return state.fetched
 
 
 def _tell(bar: DeltaGenerator, share: float, what: str) -> None:
@@ -146,23 +132,22 @@ def _fetch(typed: str, tell: Callable[[float, str], None]) -> list[Fetched]:
 
 def _look(key: str, files: Sequence[Any]) -> Look:
     """What was dropped, looked at once."""
-    known = st.session_state.get("upload")
-    if known is None or known[0] != key:
-        if known is not None:
-            known[1].close()
+    state = UploadState.current()
+    if state.look is None or state.files != key:
+        if state.look is not None:
+            state.look.close()
         contents: dict[str, bytes] = {}
         for number, file in enumerate(files):
             contents[file.name if file.name not in contents else f"{number} {file.name}"] = file.getvalue()
-        st.session_state["upload"] = known = (key, Look(contents, called(list(contents))))
-    found: Look = known[1]
-    return found
+        state.files, state.look = key, Look(contents, called(list(contents)))
+    return state.look
 
 
 def _reader(key: str, readers: list[Reader]) -> Reader:
     """The kind of data, of those that it can be."""
     reader = readers[0]
     if len(readers) > 1:
-        reader = st.selectbox("Read it as", readers, format_func=lambda one: one.title, key=f"kind {key}")
+        reader = st.selectbox("Read it as", readers, format_func=lambda one: one.title, key=Key.KIND.of(key))
     else:
         st.markdown(f"Read as **{reader.title.lower()}**")
     st.caption(reader.about)
@@ -171,18 +156,13 @@ def _reader(key: str, readers: list[Reader]) -> Reader:
 
 def _asked(key: str, look: Look, reader: Reader) -> dict[str, Any]:
     """The answers to what this kind of data asks."""
-    names = f"ask {key} {reader.name} "
-    given = {
-        name.removeprefix(names): value
-        for name, value in st.session_state.items()
-        if isinstance(name, str) and name.startswith(names)
-    }
+    given = values_below(Key.ASK.of(key, reader.name, ""))
     answers: dict[str, Any] = {}
     questions = look.questions(reader, {name: value for name, value in given.items() if value is not None})
     columns = st.columns(ACROSS)
     for place, question in enumerate(questions):
         with columns[place % ACROSS]:
-            answer = _ask(question, f"{names}{question.name}")
+            answer = _ask(question, Key.ASK.of(key, reader.name, question.name))
         if (answer is not None or question.optional) and answer != []:
             answers[question.name] = answer
     return answers
@@ -231,7 +211,7 @@ def _preview(rows: pd.DataFrame, height: int) -> None:
 
 def _add(store: Store, key: str, look: Look, reader: Reader, described: Description) -> None:
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    name = left.text_input("Name", placeholder=line(look.filename), max_chars=200, key=f"name {key}")
+    name = left.text_input("Name", placeholder=line(look.filename), max_chars=200, key=Key.NAME.of(key))
     if not right.button("Add it", type="primary", width="stretch", icon=":material/add:"):
         return
     bar = st.progress(0.0, "Looking at it")
@@ -248,8 +228,8 @@ def _add(store: Store, key: str, look: Look, reader: Reader, described: Descript
         show_error(error, icon=":material/report:")
         return
     look.close()
-    st.session_state.pop("upload", None)
-    st.session_state["dataset"] = info.name
+    UploadState.current().forget()
+    DataState.current().dataset = info.name
     st.rerun()
 
 
@@ -284,7 +264,7 @@ def start_network(store: Store, info: DatasetInfo, *, used: bool = False) -> Non
         st.caption(f"A new project on {plain(info.title)}, ready to train. Everything in it can be changed.")
         for template in fitting_templates:
             title, text = NETWORKS[template.name]
-            if st.button(title, help=text, width="stretch", key=f"start {template.name}"):
+            if st.button(title, help=text, width="stretch", key=Key.START.of(template.name)):
                 with st.spinner("Making it fit this data …"):
                     project = start(template, choice, info.title, store.home)
                 if project is None:

@@ -13,6 +13,7 @@ from netloom.editing.live import Live
 from netloom.layers import Layer, form, registry
 from netloom.ui.components.words import plain
 from netloom.ui.design.networks import standing
+from netloom.ui.design.state import DesignState, Key
 from netloom.ui.shell.errors import guard, show_error
 
 EXAMPLE = """width = 64
@@ -29,30 +30,40 @@ NEW = "A new network"
 
 def formula(live: Live, shown: str) -> None:
     """The button that opens the dialog, and the dialog as long as it is open."""
-    key = f"typing {live.id}"
+    state = DesignState.current()
     text = "A network as a few lines, such as GELU(Linear(x, units=64)): a layer of your own"
     if st.button("Type a layer", icon=":material/function:", help=text, width="stretch"):
-        st.session_state[key] = shown
-    if st.session_state.get(key) in live.project.networks:
-        dialog = st.dialog("Type a layer", width="large", on_dismiss=lambda: st.session_state.pop(key, None))(_dialog)
-        dialog(live, st.session_state[key], key)
+        state.formula[live.id] = shown
+    typed = state.formula.get(live.id)
+    if typed in live.project.networks:
+        st.dialog("Type a layer", width="large", on_dismiss=lambda: _close(live))(_dialog)(live, typed)
+
+
+def _close(live: Live) -> None:
+    DesignState.current().formula.pop(live.id, None)
 
 
 @guard()
-def _dialog(live: Live, shown: str, key: str) -> None:
+def _dialog(live: Live, shown: str) -> None:
     project = live.project
     if shown not in project.networks:  # another tab removed it
-        st.session_state.pop(key, None)
+        _close(live)
         st.rerun()
-    which = st.radio("What", [NEW, f"Change {shown}"], horizontal=True, label_visibility="collapsed", key=f"{key} what")
+    which = st.radio(
+        "What",
+        [NEW, f"Change {shown}"],
+        horizontal=True,
+        label_visibility="collapsed",
+        key=Key.FORMULA_WHAT.of(live.id),
+    )
     new = which == NEW
-    name = st.text_input("Its name", _free(project), max_chars=64, key=f"{key} name") if new else shown
+    name = st.text_input("Its name", _free(project), max_chars=64, key=Key.FORMULA_NAME.of(live.id)) if new else shown
     others = project.networks if new else standing(project, shown)
     callable_ = {other: project.networks[other] for other in others if other != project.main}
     text, problem = (EXAMPLE, "") if new else _written(project.networks[shown], callable_)
     st.html("<style>textarea[aria-label='Lines']{font-family:var(--font-mono,monospace)}</style>")
     # The key holds what the text was made of: it is renewed when the network is changed elsewhere.
-    typed = st.text_area("Lines", text, height=260, help=HELP, key=f"{key} {which} {hash(text)}")
+    typed = st.text_area("Lines", text, height=260, help=HELP, key=Key.FORMULA_LINES.of(live.id, which, hash(text)))
     if problem:
         st.warning(plain(problem))
     made = _message(typed, callable_)
@@ -60,7 +71,7 @@ def _dialog(live: Live, shown: str, key: str) -> None:
     with done:
         label = "Make the network" if new else "Change the network"
         if st.button(label, type="primary", disabled=made is None, width="stretch") and made is not None:
-            _commit(live, _edit(project, name, made, new=new), key)
+            _commit(live, _edit(project, name, made, new=new))
     with listed:
         st.caption(f"Networks that can be called: {', '.join(callable_) or 'none yet'}. All layers stand below.")
     with st.expander(f"The {len(_offered())} layers that can be called"):
@@ -105,13 +116,13 @@ def _edit(project: Project, name: str, made: Network, *, new: bool) -> Edit:
     return {"kind": "replace_network", "name": name, "content": made.model_dump(mode="json")}
 
 
-def _commit(live: Live, edit: Edit, key: str) -> None:
+def _commit(live: Live, edit: Edit) -> None:
     try:
         live.apply(edit)
     except EditError as error:
         show_error(error)
         return
-    st.session_state.pop(key, None)
+    _close(live)
     st.toast("Made; drag it from the palette like any other layer." if edit["kind"] == "create_network" else "Changed.")
     st.rerun()
 

@@ -16,7 +16,9 @@ from netloom.editing.live import Live
 from netloom.store import LibraryRow, Store, StoreError, Taken
 from netloom.templates.shelf import blocks, summary
 from netloom.ui.components.network_thumbnail import picture
+from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import ago, count, plain
+from netloom.ui.design.state import Key, LibraryMessage, LibraryState, NameTaken
 from netloom.ui.shell.errors import guard, show_error
 
 COLUMNS = 3
@@ -45,8 +47,8 @@ class Card:
 def library(live: Live, shown: str) -> None:
     """The button that opens the library; `shown` is the network that the canvas shows."""
     if st.button("Library", icon=":material/library_books:", help="Networks to use again, and ready blocks"):
-        for key in ("library said", "library taken"):
-            st.session_state.pop(key, None)
+        state = LibraryState.current()
+        state.message, state.taken = LibraryMessage(), None
         st.dialog("Library", width="large", icon=":material/library_books:")(_library)(live, shown)
 
 
@@ -92,9 +94,9 @@ def _publishing(live: Live, shown: str) -> None:
     project = live.project
     names = list(project.networks)
     which, called, button = st.columns([2, 2, 1.2], vertical_alignment="bottom")
-    chosen = which.selectbox("Network", names, index=names.index(shown) if shown in names else 0, key="library/which")
+    chosen = which.selectbox("Network", names, index=names.index(shown) if shown in names else 0, key=Key.LIBRARY_WHICH)
     suggested = "" if chosen == project.main else chosen
-    key = f"library/called {chosen}"
+    key = Key.LIBRARY_CALLED.of(chosen)
     name = called.text_input(
         "Name in the library",
         suggested,
@@ -105,30 +107,30 @@ def _publishing(live: Live, shown: str) -> None:
     )
     button.button(
         "Publish",
-        key="library/publish",
+        key=Key.LIBRARY_PUBLISH,
         type="primary",
         icon=":material/library_add:",
         width="stretch",
         on_click=_publish,
         args=(live, chosen, key),
     )
-    if st.session_state.get("library taken") == (chosen, name.strip()):
+    state = LibraryState.current()
+    if state.taken == NameTaken(chosen, name.strip()):
         st.warning(f"There is a {plain(name)} in the library already. It is kept as an earlier version.")
         st.button(
             "Put this one in its place",
             icon=":material/sync:",
-            key="library/replace",
+            key=Key.LIBRARY_REPLACE,
             on_click=_publish,
             args=(live, chosen, key, True),
         )
-    kind, sentence = st.session_state.get("library said", ("", ""))
-    if sentence:
-        (st.error if kind == "error" else st.success)(sentence)
+    if state.message.sentence:
+        (st.error if state.message.kind == "error" else st.success)(state.message.sentence)
 
 
 def _publish(live: Live, network: str, key: str, replace: bool = False) -> None:
     """Publish a network under the name that was typed in the field of this key."""
-    name = str(st.session_state[key]).strip()
+    name = str(value_of(key)).strip()
     _act(lambda: _published(live, network, name, replace=replace))
 
 
@@ -141,7 +143,7 @@ def _published(live: Live, network: str, name: str, *, replace: bool) -> str:
     try:
         live.store.publish(bundle, summary(bundle), replace=replace)
     except Taken:
-        st.session_state["library taken"] = (network, name)
+        LibraryState.current().taken = NameTaken(network, name)
         return ""
     inner = len(bundle.networks) - 1
     return f"Published {name}{f' with the {inner} networks that it uses' if inner > 1 else ''}."
@@ -161,7 +163,7 @@ def _card(live: Live, card: Card) -> None:
     here = _already(live.project, card.bundle)
     left, right = st.columns([3, 1]) if card.mine else (st.container(), None)
     label, icon = ("In this project", ":material/check:") if here else ("Use here", None)
-    key = f"use {card.mine} {card.name}"
+    key = Key.LIBRARY_TAKE.of(card.mine, card.name)
     left.button(label, icon=icon, key=key, width="stretch", on_click=_act, args=(lambda: _use(live, card.bundle),))
     if not here:
         _newer(live, card)
@@ -180,7 +182,7 @@ def _newer(live: Live, card: Card) -> None:
                 st.caption(f":material/update: This project has version {row.number}; a newer one is there.")
                 st.button(
                     f"Take version {card.number}",
-                    key=f"library/newer {card.name}",
+                    key=Key.LIBRARY_NEWER.of(card.name),
                     width="stretch",
                     on_click=_act,
                     args=(partial(_exchanged, live, old, card),),
@@ -198,14 +200,13 @@ def _earlier(live: Live, card: Card) -> None:
     for row in card.earlier[:SHOWN]:
         st.caption(f"Version {row.number} · {ago(row.updated_at)}")
         left, right = st.columns(2)
-        key = f"{card.name} {row.number}"
         with contextlib.suppress(StoreError):
             bundle = live.store.bundle(card.name, row.number)
             use: dict[str, Any] = {"on_click": _act, "args": (partial(_use, live, bundle),)}
-            left.button("Use here", key=f"library/use {key}", width="stretch", **use)
+            left.button("Use here", key=Key.LIBRARY_USE.of(card.name, row.number), width="stretch", **use)
         put: dict[str, Any] = {"on_click": _act, "args": (partial(_restored, live.store, card.name, row.number),)}
         text = "As the newest version; none is lost"
-        right.button("Put back", key=f"library/restore {key}", width="stretch", help=text, **put)
+        right.button("Put back", key=Key.LIBRARY_RESTORE.of(card.name, row.number), width="stretch", help=text, **put)
 
 
 def _restored(store: Store, name: str, number: int) -> str:
@@ -236,18 +237,18 @@ def _use(live: Live, bundle: Project) -> str:
 
 
 def _more(store: Store, name: str) -> None:
-    key = f"library/name {name}"
+    key = Key.LIBRARY_NAME.of(name)
     st.text_input("Another name", name, max_chars=64, key=key)
     st.button(
         "Rename",
-        key=f"library/rename {name}",
+        key=Key.LIBRARY_RENAME.of(name),
         width="stretch",
-        on_click=lambda: _act(lambda: _renamed(store, name, str(st.session_state[key]).strip())),
+        on_click=lambda: _act(lambda: _renamed(store, name, str(value_of(key)).strip())),
     )
     st.caption("Projects that took it keep theirs.")
     st.button(
         "Delete for ever",
-        key=f"library/delete {name}",
+        key=Key.LIBRARY_DELETE.of(name),
         width="stretch",
         on_click=_act,
         args=(lambda: _deleted(store, name),),
@@ -268,8 +269,9 @@ def _deleted(store: Store, name: str) -> str:
 
 def _act(act: Callable[[], str]) -> None:
     """Do something, and keep what came of it to be said above."""
-    st.session_state.pop("library taken", None)
+    state = LibraryState.current()
+    state.taken = None
     try:
-        st.session_state["library said"] = ("done", act())
+        state.message = LibraryMessage("done", act())
     except (ValueError, StoreError) as error:
-        st.session_state["library said"] = ("error", str(error))
+        state.message = LibraryMessage("error", str(error))

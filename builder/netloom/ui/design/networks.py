@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import streamlit as st
-
-from netloom.document import Network, Project
+from netloom.document import Project
 from netloom.editing.live import Live
-
-
-@dataclass(frozen=True)
-class Shown:
-    """The network that a tab shows; `wish` is the number of the wish of the canvas that it answers, if it does.
-
-    `content` is what it was when it was last seen, among the networks `beside` it: by these it is found again after it
-    was given another name.
-    """
-
-    name: str
-    wish: int | None = None
-    content: Network | None = None
-    beside: frozenset[str] = frozenset()
+from netloom.ui.design.state import DesignState, Shown
+from netloom.ui.shell.state import Query
 
 
 def shown(live: Live, wanted: Any) -> Shown:
@@ -30,8 +16,8 @@ def shown(live: Live, wanted: Any) -> Shown:
 
     The address bar keeps it, so that a reload finds it again. It is no part of the document: each tab has its own.
     """
-    project, key = live.project, f"shown {live.id}"
-    found: Shown = st.session_state.get(key) or Shown(str(st.query_params.get("network", project.main)))
+    project, state = live.project, DesignState.current()
+    found = state.shown.get(live.id) or Shown(Query.NETWORK.get() or project.main)
     name, number = _wish(wanted)
     # A wish for what is not there yet waits: the edit that makes it may still be on its way.
     if number > (found.wish or 0) and name in project.networks:
@@ -39,8 +25,10 @@ def shown(live: Live, wanted: Any) -> Shown:
     if found.name not in project.networks:
         found = replace(found, name=_renamed(project, found))
     found = replace(found, content=project.networks[found.name], beside=frozenset(project.networks))
-    st.session_state[key] = found
-    _keep_in_address(found.name if found.name != project.main else None)
+    state.shown[live.id] = found
+    addressed = found.name if found.name != project.main else None
+    if Query.NETWORK.get() != addressed:
+        Query.NETWORK.set(addressed)
     return found
 
 
@@ -52,15 +40,6 @@ def _wish(wanted: Any) -> tuple[str, int]:
 def _renamed(project: Project, found: Shown) -> str:
     new = project.networks.keys() - found.beside
     return next((name for name in new if project.networks[name] == found.content), project.main)
-
-
-def _keep_in_address(name: str | None) -> None:
-    if st.query_params.get("network") == name:
-        return
-    if name is None:
-        del st.query_params["network"]
-    else:
-        st.query_params["network"] = name
 
 
 def users(project: Project) -> dict[str, set[str]]:

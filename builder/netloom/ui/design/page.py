@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -27,6 +27,7 @@ from netloom.ui.design.formula import formula
 from netloom.ui.design.inspector import inspector
 from netloom.ui.design.library import library
 from netloom.ui.design.networks import shown
+from netloom.ui.design.state import DesignState, Key, Refusals, canvas_message
 from netloom.ui.home.sharing import share
 from netloom.ui.shell.errors import guard, show_error
 
@@ -35,34 +36,32 @@ HEIGHT = 690
 LOOK_EVERY_S = 2.0
 # How many versions are listed at first.
 SHOWN = 60
-PAGE = "design"
 
 
 def page(live: Live) -> None:
     """Everything on the design page."""
     narrow()
-    st.fragment(_page, run_every=LOOK_EVERY_S, key=PAGE)(live)
+    st.fragment(_page, run_every=LOOK_EVERY_S, key=Key.PAGE)(live)
 
 
 @guard()
 def _page(live: Live) -> None:
-    key = f"canvas {live.id}"
-    look = shown(live, _state(key).get("network"))
+    look = shown(live, canvas_message(live.id, "network"))
     bar = st.container()
     left, right = st.columns([3.4, 1.15], gap="small")
     # First, as edits that were made while the server was away wait for it.
     with left:
-        _canvas(live, key)
+        _canvas(live)
     _bar(live, look.name, bar)
     with right:
         # Each by itself: where one fails, Undo on the canvas and the versions are the way back.
         tabs(
             {
-                "Layer": lambda: _layer(live, look.name, _selected(key, look.name)),
+                "Layer": lambda: _layer(live, look.name, _selected(live, look.name)),
                 "Code": guard()(lambda: _code(live)),
                 "Versions": guard()(lambda: _versions(live)),
             },
-            f"beside {live.id}",
+            Key.TABS.of(live.id),
             HEIGHT - 60,
         )
 
@@ -118,36 +117,32 @@ def _choose_objective(name: str) -> Edit:
 
 @st.fragment
 @guard()
-def _canvas(live: Live, key: str) -> None:
+def _canvas(live: Live) -> None:
     """Edits are answered by the canvas alone. As soon as people see the answer, it asks for what stands beside it."""
 
     def on_sync() -> None:
-        refusals = live.sync(_state(key).get("sync"))
+        refusals = live.sync(canvas_message(live.id, "sync"))
         if refusals:  # they stay until there are others, as no one knows which run's answer arrives
-            st.session_state["refusals"] = (refusals, time.time())
+            state.refusals = Refusals(tuple(refusals), time.time())
 
-    messages = [_message(key, name) for name in ("sync", "selection")]
-    refusals, refused_at = st.session_state.get("refusals", ([], 0.0))
+    state = DesignState.current()
+    messages = [_message(live, "sync"), _message(live, "selection")]
     client = messages[0].get("client", "")
     canvas(
         data=payload(
             live,
-            shown(live, _state(key).get("network")),
+            shown(live, canvas_message(live.id, "network")),
             client if isinstance(client, str) else "",
-            refusals,
+            list(state.refusals.sentences),
             HEIGHT,
-            refused_at=refused_at,
+            refused_at=state.refusals.at,
             palettes={str(message.get("palette")) for message in messages},
             wish=messages[1].get("about"),
         ),
-        key=key,
+        key=Key.CANVAS.of(live.id),
         on_sync=on_sync,
         on_look=_follow,
     )
-
-
-def _state(key: str) -> Any:
-    return st.session_state.get(key, {})
 
 
 def _follow() -> None:
@@ -156,18 +151,18 @@ def _follow() -> None:
     context = get_script_run_ctx()
     if context and context.fragment_ids_this_run:
         with suppress(StreamlitAPIException):  # the fragment went with its page
-            st.rerun(PAGE)
+            st.rerun(Key.PAGE)
 
 
-def _message(key: str, name: str) -> dict[str, Any]:
+def _message(live: Live, name: Literal["sync", "selection"]) -> dict[str, Any]:
     """What the canvas said last under a name."""
-    message = _state(key).get(name)
+    message = canvas_message(live.id, name)
     return message if isinstance(message, dict) else {}
 
 
-def _selected(key: str, network: str) -> list[str]:
+def _selected(live: Live, network: str) -> list[str]:
     """The selected nodes, where they were selected in this network: another one may have nodes of the same names."""
-    selection = _message(key, "selection")
+    selection = _message(live, "selection")
     nodes = selection.get("nodes") if selection.get("network") == network else []
     return [node for node in nodes if isinstance(node, str)] if isinstance(nodes, list) else []
 
@@ -188,24 +183,24 @@ def _versions(live: Live) -> None:
         "A version every half minute of work: all of the last hour, one for each hour of a day, and one for each day "
         "of a year. A version with a name is kept for ever."
     )
-    key = f"versions shown {live.id}"
-    shown = int(st.session_state.get(key, SHOWN))
-    for row in [*rows[:shown], *(row for row in rows[shown:] if row.name)]:
+    listed = DesignState.current().versions
+    count = listed.get(live.id, SHOWN)
+    for row in [*rows[:count], *(row for row in rows[count:] if row.name)]:
         _version(live, row)
-    if len(rows) > shown and st.button("Show older versions", width="stretch"):
-        st.session_state[key] = shown + SHOWN
+    if len(rows) > count and st.button("Show older versions", width="stretch"):
+        listed[live.id] = count + SHOWN
         st.rerun(scope="fragment")
 
 
 def _version(live: Live, row: VersionRow) -> None:
     with st.container(border=True):
         st.markdown(f"**{row.number}** · {ago(row.created_at)}")
-        key = f"version {row.number} {row.name}"
+        key = Key.VERSION.of(row.number, row.name)
         name = st.text_input("Name", row.name, key=key, placeholder="Name it to keep it", max_chars=200)
         try:
             if name != row.name:
                 live.store.name_version(live.id, row.number, name)
-            if st.button("Restore", key=f"restore {row.number}", help="Can be undone", width="stretch"):
+            if st.button("Restore", key=Key.RESTORE.of(row.number), help="Can be undone", width="stretch"):
                 live.replace(live.store.version(live.id, row.number))
                 st.rerun(scope="fragment")
         except StoreError as error:

@@ -92,7 +92,7 @@ def _written(live: Live, run_id: str) -> float:
 
 def _run(live: Live, runs: list[Run]) -> str:
     known = {run.id: run for run in runs}
-    chosen = st.session_state.get("run")
+    chosen = session.chosen_run()
     index = list(known).index(chosen) if chosen in known else 0
     labels = told_apart({run.id: _name(run) for run in runs})
     run_id = st.selectbox("Run", list(known), index=index, format_func=labels.__getitem__)

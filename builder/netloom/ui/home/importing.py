@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
@@ -15,6 +14,7 @@ from netloom.document import DocumentError
 from netloom.sandbox import read_models
 from netloom.store import Store, StoreError
 from netloom.ui.components.words import plain
+from netloom.ui.home.state import HomeState, ImportResult, Key
 from netloom.ui.shell.errors import guard, show_error
 
 KINDS = ("onnx", "pt2", "keras", "json", "safetensors")
@@ -27,19 +27,10 @@ FORMATS = (
 )
 
 
-@dataclass(frozen=True)
-class Brought:
-    """What came of a file."""
-
-    project_id: str
-    sentence: str
-    remarks: tuple[str, ...] = ()
-
-
 def import_button(store: Store, open_project: Callable[[str], None]) -> None:
     """A button that asks for a file; `open_project` shows what became of it."""
     if st.button("Import a model", icon=":material/upload_file:", width="stretch"):
-        st.session_state.pop("brought", None)
+        HomeState.current().imported = None
         st.dialog("Import a model", width="medium")(ask)(store, open_project)
 
 
@@ -47,28 +38,29 @@ def import_button(store: Store, open_project: Callable[[str], None]) -> None:
 def ask(store: Store, open_project: Callable[[str], None]) -> None:
     """What the dialog holds: first the question for a file, then, in the same places, what was made of it."""
     head, body, foot, below = st.empty(), st.empty(), st.empty(), st.empty()
-    if "brought" not in st.session_state:
+    state = HomeState.current()
+    if state.imported is None:
         head.markdown(FORMATS)
         files = body.file_uploader(
-            "The file", type=KINDS, max_upload_size=MAX_UPLOAD_MIB, key="model file", accept_multiple_files=True
+            "The file", type=KINDS, max_upload_size=MAX_UPLOAD_MIB, key=Key.IMPORT_FILE, accept_multiple_files=True
         )
         if not foot.button("Import it", type="primary", disabled=not files) or not files:
             return
         try:
             with below, st.spinner("Reading its layers and weights …"):
-                st.session_state["brought"] = bring_all(store, {file.name: file.getvalue() for file in files})
+                state.imported = bring_all(store, {file.name: file.getvalue() for file in files})
         except (Unreadable, DocumentError, StoreError, OSError) as error:
             show_error(error, below)
             return
-    found: Brought = st.session_state["brought"]
+    found = state.imported
     head.success(found.sentence, icon=":material/check_circle:")
     body.markdown("\n".join(f"- {plain(remark)}" for remark in found.remarks))
-    if foot.button("Open it", type="primary", icon=":material/schema:", width="stretch", key="open what was brought"):
-        st.session_state.pop("brought", None)
+    if foot.button("Open it", type="primary", icon=":material/schema:", width="stretch", key=Key.IMPORT_OPEN):
+        state.imported = None
         open_project(found.project_id)
 
 
-def bring_all(store: Store, files: Mapping[str, bytes]) -> Brought:
+def bring_all(store: Store, files: Mapping[str, bytes]) -> ImportResult:
     """Make a project of a file, or of the files of a folder that Hugging Face's libraries wrote.
 
     Raises:
@@ -86,7 +78,7 @@ def bring_all(store: Store, files: Mapping[str, bytes]) -> Brought:
         return _kept(store, *read_models(folder))
 
 
-def bring(store: Store, filename: str, content: bytes) -> Brought:
+def bring(store: Store, filename: str, content: bytes) -> ImportResult:
     """Make a project of the content of a file.
 
     Raises:
@@ -102,14 +94,14 @@ def bring(store: Store, filename: str, content: bytes) -> Brought:
         return _kept(store, *read_models(path, name))
 
 
-def _kept(store: Store, found: Imported, is_document: bool) -> Brought:
+def _kept(store: Store, found: Imported, is_document: bool) -> ImportResult:
     """What was read as a project of this store."""
     from netloom.training import adopt
 
     if is_document:
         project = with_dataset_id(found.project, store.home)
-        return Brought(store.create_project(project), f"{plain(project.name)} is one of your projects now.")
-    return Brought(adopt(store, found), _sentence(found), found.remarks)
+        return ImportResult(store.create_project(project), f"{plain(project.name)} is one of your projects now.")
+    return ImportResult(adopt(store, found), _sentence(found), found.remarks)
 
 
 def _sentence(found: Imported) -> str:

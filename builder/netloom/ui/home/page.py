@@ -13,6 +13,7 @@ from netloom.ui.components.words import ago, count, plain
 from netloom.ui.home.importing import import_button
 from netloom.ui.home.project_menu import more
 from netloom.ui.home.sharing import offered
+from netloom.ui.home.state import Key
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.recovery import recovering
@@ -38,7 +39,7 @@ def _open(project_id: str) -> None:
 
 def _new_project(store: Store) -> None:
     left, middle, right = st.columns([2, 1, 1], vertical_alignment="bottom")
-    name = left.text_input("Name of a new project", placeholder="My network", max_chars=200, key="new name")
+    name = left.text_input("Name of a new project", placeholder="My network", max_chars=200, key=Key.NEW_NAME)
     if middle.button("New project", type="primary", icon=":material/add:", width="stretch"):
         _open(store.create_project(blank(name.strip() or "My network")))
     with right:
@@ -60,14 +61,14 @@ def _recent(store: Store, rows: list[ProjectRow]) -> None:
         with column, st.container(border=True, height="stretch"):
             project = _loaded(store, row)
             if project is None:
-                if st.button("Older versions", key=f"older {row.id}", width="stretch"):
+                if st.button("Older versions", key=Key.OLDER.of(row.id), width="stretch"):
                     _open(row.id)
                 continue
             st.image(picture(project.main_network), width="stretch")
             st.markdown(f"**{plain(row.name)}**")
             st.caption(f"{len(project.main_network.nodes)} layers · {ago(row.updated_at)}")
             left, right = st.columns([3, 1])
-            if left.button("Open", key=f"open {row.id}", width="stretch"):
+            if left.button("Open", key=Key.OPEN.of(row.id), width="stretch"):
                 _open(row.id)
             with right.popover("", icon=":material/more_horiz:", help="More"):
                 more(store, row, project)
@@ -87,7 +88,7 @@ def _gallery(store: Store) -> None:
     st.caption("Complete networks with data that comes with Netloom. Each trains in seconds on a CPU.")
     every = list(templates().values())
     topics = list(dict.fromkeys(template.topic for template in every))
-    chosen = st.pills("Topics", topics, label_visibility="collapsed", key="topic")
+    chosen = st.pills("Topics", topics, label_visibility="collapsed", key=Key.TOPIC)
     shown = [template for template in every if chosen in (None, template.topic)]
     for column, template in zip(_grid(len(shown)), shown, strict=True):
         _card(store, column, template, f"{template.topic} · {template.summary}")
@@ -103,5 +104,5 @@ def _card(store: Store, column: DeltaGenerator, begin: Template | Architecture, 
         st.image(picture(begin.project.main_network), width="stretch")
         st.markdown(f"**{begin.title}**")
         st.caption(text)
-        if st.button("Use this", key=f"template {begin.name}", width="stretch"):
+        if st.button("Use this", key=Key.TEMPLATE.of(begin.name), width="stretch"):
             _open(store.create_project(begin.project))

@@ -7,22 +7,23 @@ import streamlit as st
 from netloom.document import Project, dumps
 from netloom.runs import ACTIVE
 from netloom.store import ProjectRow, Store, StoreError
+from netloom.ui.home.state import Key
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
 
 
 def more(store: Store, row: ProjectRow, project: Project) -> None:
     """The menu of a card."""
-    named = st.text_input("Name", row.name, max_chars=200, key=f"name {row.id} {row.name}").strip()
-    if st.button("Rename", key=f"rename {row.id}", width="stretch", disabled=named in ("", row.name)):
+    named = st.text_input("Name", row.name, max_chars=200, key=Key.NAME.of(row.id, row.name)).strip()
+    if st.button("Rename", key=Key.RENAME.of(row.id), width="stretch", disabled=named in ("", row.name)):
         _rename(row.id, named)
-    if st.button("Duplicate", key=f"copy {row.id}", width="stretch"):
+    if st.button("Duplicate", key=Key.COPY.of(row.id), width="stretch"):
         store.create_project(project.model_copy(update={"name": f"{project.name[:193]} (copy)"}))
         st.rerun()
     st.download_button(
-        "Save as JSON", dumps(project), "project.json", "application/json", key=f"save {row.id}", width="stretch"
+        "Save as JSON", dumps(project), "project.json", "application/json", key=Key.SAVE.of(row.id), width="stretch"
     )
-    if st.toggle("Delete it", key=f"sure {row.id}"):
+    if st.toggle("Delete it", key=Key.SURE.of(row.id)):
         _delete(store, row)
 
 
@@ -42,7 +43,7 @@ def _delete(store: Store, row: ProjectRow) -> None:
     going = sum(run.state in ACTIVE for run in store.runs(row.id))
     ends = f" The {going} that are going end at once." if going > 1 else " The one that is going ends at once."
     st.caption(f"This takes its versions and runs with it and cannot be undone.{ends if going else ''}")
-    if st.button("Delete for ever", type="primary", key=f"delete {row.id}", width="stretch"):
+    if st.button("Delete for ever", type="primary", key=Key.DELETE.of(row.id), width="stretch"):
         store.delete_project(row.id)  # a worker whose run is gone ends by itself
         session.forget(row.id)
         st.rerun()

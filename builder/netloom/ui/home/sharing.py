@@ -13,9 +13,9 @@ from netloom.editing.live import Live
 from netloom.store import Store, StoreError
 from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.words import plain
+from netloom.ui.home.state import Key
 from netloom.ui.shell.errors import guard, show_error
-
-PARAMETER = "open"
+from netloom.ui.shell.state import Query
 
 
 def share(live: Live) -> None:
@@ -35,7 +35,7 @@ def _share(live: Live) -> None:
     st.code(address(here, "design", project=live.id), language=None, wrap_lines=True)
     st.markdown("**A link with a copy inside**")
     try:
-        link = address(here, "", **{PARAMETER: fold(project)})
+        link = address(here, "", **{Query.DOCUMENT: fold(project)})
         st.caption(
             "It carries the networks and all settings, no data and no weights. Any Netloom opens it: put another "
             "server's address in front of it, and whoever opens it has a project of their own."
@@ -57,7 +57,7 @@ def address(here: str, page: str, **parameters: str) -> str:
 
 def offered(store: Store, open_project: Callable[[str], None]) -> None:
     """What a link with a copy inside brings to Home. It becomes a project when someone says so, never by itself."""
-    text = st.query_params.get(PARAMETER)
+    text = Query.DOCUMENT.get()
     if text is None:
         return
     with st.container(border=True):
@@ -65,7 +65,7 @@ def offered(store: Store, open_project: Callable[[str], None]) -> None:
             project = unfold(text)
         except DocumentError as error:
             show_error(error)
-            if st.button("Close", key="open/close"):
+            if st.button("Close", key=Key.SHARED_CLOSE):
                 _forget()
             return
         _offer(store, project, open_project)
@@ -80,18 +80,18 @@ def _offer(store: Store, project: Project, open_project: Callable[[str], None]) 
         data = f" · trains on {plain(project.data.dataset)}" if project.data.dataset else ""
         st.caption(f"{layers} layers · {len(project.networks)} networks{data}. Nothing is kept until you say so.")
         with st.container(horizontal=True):
-            if st.button("Make it my project", type="primary", icon=":material/add:", key="open/take"):
+            if st.button("Make it my project", type="primary", icon=":material/add:", key=Key.SHARED_TAKE):
                 try:
                     made = store.create_project(project)
                 except StoreError as error:
                     show_error(error)
                     return
-                del st.query_params[PARAMETER]
+                Query.DOCUMENT.set(None)
                 open_project(made)
-            if st.button("No, thanks", key="open/close"):
+            if st.button("No, thanks", key=Key.SHARED_CLOSE):
                 _forget()
 
 
 def _forget() -> None:
-    del st.query_params[PARAMETER]
+    Query.DOCUMENT.set(None)
     st.rerun()

@@ -28,6 +28,7 @@ from netloom.runs.comparison import shown as as_text
 from netloom.store import Points, Run, Store
 from netloom.ui.components.charts import MARGIN, thin
 from netloom.ui.components.words import at, plain, told_apart
+from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import session
 from netloom.ui.train.results import heading, measured
 
@@ -44,7 +45,6 @@ AT_MOST = 20
 FEW_EPOCHS = 15
 AXIS_TITLES = {"step": "Step", "epoch": "Epoch", "time": "Seconds"}
 FLAT = {"displayModeBar": False}
-_PINNED = "pinned baseline"
 
 
 def comparing(store: Store, runs: Sequence[Run]) -> None:
@@ -66,11 +66,11 @@ def comparing(store: Store, runs: Sequence[Run]) -> None:
 def _baseline(runs: Sequence[Run], titles: dict[str, str]) -> str:
     """The run that the others are compared with: it stays so while others come and go."""
     ids = [run.id for run in runs]
-    pinned = st.session_state.get(_PINNED)
-    place = ids.index(pinned) if pinned in ids else 0
+    state = RunsState.current()
+    place = ids.index(state.baseline) if state.baseline in ids else 0
     # Another widget where runs are called otherwise, as a box keeps what it said before.
-    key = f"baseline {hash(tuple(titles.items()))}"
-    st.session_state[_PINNED] = base = st.selectbox("Baseline", ids, place, titles.__getitem__, key=key)
+    key = Key.BASELINE.of(hash(tuple(titles.items())))
+    state.baseline = base = st.selectbox("Baseline", ids, place, titles.__getitem__, key=key)
     return base
 
 
@@ -136,15 +136,17 @@ def _curves(store: Store, runs: list[Run], titles: dict[str, str], base: str | N
     one, two, three, four, five = st.columns([1.2, 1.4, 1.3, 1.5, 0.8], vertical_alignment="bottom")
     titled = told_apart({name: _measure(runs, name) for name in names})
     first = names.index("loss") if "loss" in names else 0
-    name = one.selectbox("Measure", names, first, titled.__getitem__, key="curve of")
+    name = one.selectbox("Measure", names, first, titled.__getitem__, key=Key.CURVE_OF)
     splits = [split for split in ("validation", "train") if (split, name) in keys]
-    split = two.segmented_control("Rows", splits, default=splits[0], key=f"rows {'/'.join(splits)}") or splits[0]
-    axis = three.segmented_control("Over", list(AXES), default="epoch", key="over") or "epoch"
-    share = four.slider("Smoothing", 0.0, 0.98, 0.0, 0.02, key="smoothing")
-    log = five.toggle("Log", key="log")
+    split = (
+        two.segmented_control("Rows", splits, default=splits[0], key=Key.CURVE_ROWS.of("/".join(splits))) or splits[0]
+    )
+    axis = three.segmented_control("Over", list(AXES), default="epoch", key=Key.CURVE_AXIS) or "epoch"
+    share = four.slider("Smoothing", 0.0, 0.98, 0.0, 0.02, key=Key.CURVE_SMOOTHING)
+    log = five.toggle("Log", key=Key.CURVE_LOG)
     figure = _overlay([(titles[run.id], found[run.id], run.id == base) for run in runs], split, name, axis, share)
     figure.update_layout(yaxis={"title": f"{titled[name]} ({split})", "type": "log" if log else "linear"})
-    st.plotly_chart(figure, width="stretch", config=FLAT, key="overlay")
+    st.plotly_chart(figure, width="stretch", config=FLAT, key=Key.OVERLAY)
 
 
 def _overlay(rows: list[tuple[str, Points, bool]], split: str, name: str, axis: str, share: float) -> go.Figure:
@@ -193,7 +195,7 @@ def _documents(store: Store, runs: list[Run], base: str, titles: dict[str, str])
     """What was changed in the document from the baseline to another run."""
     st.markdown("#### From the baseline's document to another's")
     others = [run.id for run in runs if run.id != base]
-    key = f"other {base} {hash(tuple(titles.items()))}"
+    key = Key.OTHER.of(base, hash(tuple(titles.items())))
     other = st.selectbox("Other", others, format_func=titles.__getitem__, key=key, label_visibility="collapsed")
     old, new = document(store, base), document(store, other)
     if old is None or new is None:
@@ -241,7 +243,7 @@ def _parallel(store: Store, runs: list[Run]) -> None:
     axes = varied({name: [values[place] for place in whole] for name, values in axes.items()})
     if len(axes) > 1:
         st.markdown("#### All at once")
-        parallel(axes, next((name for name in map(called, names) if name in axes), None), "parallel")
+        parallel(axes, next((name for name in map(called, names) if name in axes), None), Key.PARALLEL)
 
 
 def varied(axes: dict[str, list[Any]]) -> dict[str, list[Any]]:

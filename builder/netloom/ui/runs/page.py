@@ -15,10 +15,12 @@ from netloom.runs.capacity import places
 from netloom.runs.comparison import document, metrics, test
 from netloom.runs.energy import sentence
 from netloom.store import Run, Store, StoreError
+from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import plain, told_apart
 from netloom.ui.runs.comparison import comparing
 from netloom.ui.runs.run_actions import ask, delete, extend
 from netloom.ui.runs.run_export import hand_over
+from netloom.ui.runs.state import Filters, Key, RunsState
 from netloom.ui.runs.sweeps import sweeping
 from netloom.ui.shell import identity, notifications, session
 from netloom.ui.shell.errors import guard
@@ -31,10 +33,6 @@ LIMIT = 1_000
 # Pixels: what a few tags take, the beginning of a note, and a form that they can be read in.
 TAGS_WIDTH, NOTES_WIDTH, NAMING_WIDTH = 130, 170, 420
 PARTS = {"runs": "Runs", "sweeps": "Sweeps"}
-_CHOSEN = "chosen runs"
-_FILTERS = "filters of runs"
-# What the filters say while nobody narrows anything down.
-_ANY: dict[str, Any] = {"of": "", "state of": [], "tag of": [], "text of": ""}
 
 
 def page(live: Live) -> None:
@@ -44,7 +42,7 @@ def page(live: Live) -> None:
         list(PARTS),
         default="runs",
         format_func=PARTS.__getitem__,
-        key="runs part",
+        key=Key.PART,
         label_visibility="collapsed",
     )
     if chosen == "sweeps":
@@ -66,15 +64,13 @@ def page(live: Live) -> None:
         st.fragment(_look, run_every=REFRESH_S)(live.store, _stamp(runs))
     if not shown:
         st.markdown("#### No run fits all of these")
-        st.button(
-            f"Show all {len(runs):,}", icon=":material/filter_alt_off:", on_click=st.session_state.update, args=(_ANY,)
-        )
+        st.button(f"Show all {len(runs):,}", icon=":material/filter_alt_off:", on_click=Filters().show)
         return
     picked = _table(live.store, shown)
     with st.container(horizontal=True, vertical_alignment="center"):
         some = f"{len(shown):,} of " if len(shown) < len(runs) else ""
         st.caption(f"{some}{len(runs):,} run{'s'[: len(runs) != 1]}")
-        notifications.button("notice runs")
+        notifications.button(Key.NOTICE)
         hand_over(live.store, picked or shown, bool(picked))
     if not picked:
         st.caption("Choose one run to name, note, extend or branch it, or several to compare them.")
@@ -100,23 +96,23 @@ def _filtered(live: Live, runs: list[Run]) -> list[Run]:
     names = {row.id: row.name for row in live.store.list_projects()}
     projects = list(dict.fromkeys(run.project_id for run in runs))
     labels = told_apart({"": "All projects", **{key: names.get(key, key[:8]) for key in projects}})
-    for key, value in st.session_state.get(_FILTERS, _ANY).items():  # widgets forget on other pages what they were told
-        st.session_state.setdefault(key, value)
+    state = RunsState.current()
+    state.filters.restore()
     one, two, three, four = st.columns([1.4, 1.4, 1.2, 1.4])
-    project = one.selectbox("Project", list(labels), format_func=labels.__getitem__, key="of")
+    project = one.selectbox("Project", list(labels), format_func=labels.__getitem__, key=Key.FILTER_PROJECT)
     # All states, and the tags that are asked for: a run that moves on must not change what is asked.
-    state = two.multiselect(
-        "State", list(STATES), format_func=lambda key: STATES[key][1], placeholder="Any", key="state of"
+    states = two.multiselect(
+        "State", list(STATES), format_func=lambda key: STATES[key][1], placeholder="Any", key=Key.FILTER_STATE
     )
-    tags = sorted({tag for run in runs for tag in run.tags}.union(st.session_state["tag of"]))
-    tag = three.multiselect("Tag", tags, placeholder="Any", key="tag of")
-    text = four.text_input("Title or notes", placeholder="Find", key="text of").casefold()
-    st.session_state[_FILTERS] = {key: st.session_state[key] for key in _ANY}
+    tags = sorted({tag for run in runs for tag in run.tags}.union(value_of(Key.FILTER_TAG)))
+    tag = three.multiselect("Tag", tags, placeholder="Any", key=Key.FILTER_TAG)
+    text = four.text_input("Title or notes", placeholder="Find", key=Key.FILTER_TEXT).casefold()
+    state.filters = Filters.typed()
     return [
         run
         for run in runs
         if project in ("", run.project_id)
-        and (not state or run.state in state)
+        and (not states or run.state in states)
         and set(tag) <= set(run.tags)
         and text in f"{run.title}\n{run.notes}".casefold()
     ]
@@ -143,8 +139,8 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
     if len(names) == 1 or columns["Project"] == columns["Title"]:
         del columns["Project"]
     # A table of its own for these very rows: a click on one of them cannot come to mean another.
-    key = f"all runs {hash(tuple(ids))}"
-    chosen = st.session_state.get(_CHOSEN, [])
+    key = Key.TABLE.of(hash(tuple(ids)))
+    chosen = RunsState.current().chosen
     st.dataframe(
         columns,
         hide_index=True,
@@ -164,7 +160,7 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
     )
     _choose(key, ids)
     known = {run.id: run for run in runs}
-    return [known[run_id] for run_id in st.session_state.get(_CHOSEN, []) if run_id in known]
+    return [known[run_id] for run_id in RunsState.current().chosen if run_id in known]
 
 
 def _choose(key: str, ids: list[str]) -> None:
@@ -173,9 +169,9 @@ def _choose(key: str, ids: list[str]) -> None:
     What a filter hides stays chosen, and is so again when it is shown. Also a callback, as a click may arrive when
     there is another table already.
     """
-    rows: list[int] = st.session_state[key]["selection"]["rows"]
-    before = st.session_state.get(_CHOSEN, [])
-    st.session_state[_CHOSEN] = [run_id for run_id in before if run_id not in ids] + [ids[row] for row in rows]
+    rows: list[int] = value_of(key)["selection"]["rows"]
+    state = RunsState.current()
+    state.chosen = [run_id for run_id in state.chosen if run_id not in ids] + [ids[row] for row in rows]
 
 
 def _best(run: Run) -> float | None:
@@ -193,7 +189,7 @@ def _one(live: Live, run: Run) -> None:
     st.caption(" · ".join(part for part in (STATES[run.state][1], plain(run.reason), energy) if part))
     store = live.store
     open_it, more, branch, again, names, away = st.columns(6)
-    if open_it.button("Open", icon=":material/show_chart:", width="stretch", key=f"open {run.id}"):
+    if open_it.button("Open", icon=":material/show_chart:", width="stretch", key=Key.OPEN.of(run.id)):
         session.choose(run.project_id, run.id)
         st.switch_page("pages/train.py")
     ended = run.state not in ACTIVE
@@ -201,7 +197,9 @@ def _one(live: Live, run: Run) -> None:
         extend(store, run)
     with branch.popover("Branch", icon=":material/alt_route:", width="stretch"):
         _branch(store, run)
-    if again.button("Run again", icon=":material/replay:", width="stretch", key=f"again {run.id}", disabled=not ended):
+    if again.button(
+        "Run again", icon=":material/replay:", width="stretch", key=Key.AGAIN.of(run.id), disabled=not ended
+    ):
         ask(lambda: reproduction.again(store, run.id, owner=identity.owner()), "It runs again from its folder.")
     with names.popover("Name", icon=":material/edit:", width="stretch"):
         _describe(store, run)
@@ -220,13 +218,13 @@ def _branch(store: Store, run: Run) -> None:
         "Weights",
         options,
         format_func=lambda key: f"After epoch {key}" if isinstance(key, int) else key.capitalize(),
-        key=f"at {run.id}",
+        key=Key.BRANCH_AT.of(run.id),
     )
     found_document = document(store, run.id)
     rate = found_document.training.learning_rate if found_document else 1e-3
-    epochs = st.number_input("Epochs", 1, 10_000, 10, key=f"branch epochs {run.id}")
-    wanted = st.number_input("Learning rate", 1e-7, 10.0, rate, format="%g", key=f"branch rate {run.id}")
-    if st.button("Start the branch", type="primary", key=f"branch {run.id}"):
+    epochs = st.number_input("Epochs", 1, 10_000, 10, key=Key.BRANCH_EPOCHS.of(run.id))
+    wanted = st.number_input("Learning rate", 1e-7, 10.0, rate, format="%g", key=Key.BRANCH_RATE.of(run.id))
+    if st.button("Start the branch", type="primary", key=Key.BRANCH.of(run.id)):
         asked = {"epochs": int(epochs), "learning_rate": float(wanted)}
         ask(
             lambda: continuation.branch(store, run.id, at, training=asked, owner=identity.owner()),
@@ -235,7 +233,7 @@ def _branch(store: Store, run: Run) -> None:
 
 
 def _describe(store: Store, run: Run) -> None:
-    with st.form(f"describe {run.id}", border=False, width=NAMING_WIDTH):
+    with st.form(Key.DESCRIBE.of(run.id), border=False, width=NAMING_WIDTH):
         title = st.text_input("Title", run.title, max_chars=200)
         tags = st.text_input("Tags", ", ".join(run.tags), help="With commas between them")
         notes = st.text_area("Notes", run.notes, max_chars=20_000, height=160)

@@ -21,6 +21,7 @@ from netloom.ui.components.backend_picker import on_cluster
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.runs.comparison import COLOURS, FLAT, called, parallel, varied
+from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import identity
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.train.results import heading
@@ -56,25 +57,27 @@ def sweeping(live: Live) -> None:
 
 
 def _new(live: Live) -> None:
-    kind = st.segmented_control("Kind", list(KINDS), default="search", format_func=KINDS.__getitem__, key="sweep kind")
+    kind = st.segmented_control(
+        "Kind", list(KINDS), default="search", format_func=KINDS.__getitem__, key=Key.SWEEP_KIND
+    )
     kind = kind or "search"
     st.caption(_ABOUT[kind])
     space: dict[str, Any] = {}
     settings: dict[str, Any] = {}
     if kind == "search":
         sampler = st.selectbox(
-            "Chosen by", list(SAMPLERS), format_func=SAMPLERS.__getitem__, key="sampler", help=_SAMPLING
+            "Chosen by", list(SAMPLERS), format_func=SAMPLERS.__getitem__, key=Key.SAMPLER, help=_SAMPLING
         )
         space = _space(searchable(live.project), sampler == "grid")
         settings = {"sampler": sampler, "trials": _trials(live, space, sampler)}
     else:
-        count = st.number_input("Folds" if kind == "folds" else "Seeds", 2, 100, 5, key=f"count {kind}")
+        count = st.number_input("Folds" if kind == "folds" else "Seeds", 2, 100, 5, key=Key.COUNT.of(kind))
     measures = dict(training.OBJECTIVES[live.project.training.objective].metrics)
     metric = st.selectbox(
-        "Measure on the validation rows", list(measures), format_func=measures.__getitem__, key="sweep metric"
+        "Measure on the validation rows", list(measures), format_func=measures.__getitem__, key=Key.METRIC
     )
     if kind == "search":
-        settings["pruner"] = st.selectbox("Pruning", PRUNERS, format_func=PRUNER_TITLES.__getitem__, key="pruner")
+        settings["pruner"] = st.selectbox("Pruning", PRUNERS, format_func=PRUNER_TITLES.__getitem__, key=Key.PRUNER)
     backend = cluster.RAY if on_cluster() else ""
     ready = bool(space or kind != "search") and bool(live.project.data.dataset)
     if st.button("Start the sweep", type="primary", icon=":material/tune:", width="stretch", disabled=not ready):
@@ -86,7 +89,8 @@ def _new(live: Live) -> None:
             else:
                 settings |= {"metric": metric, "backend": backend}
                 project, made = live.project, sweeps.plan(live.project, space, **settings)
-            st.session_state["sweep"] = sweeps.begin(live.store, live.id, project, made, owner=identity.owner())
+            started = sweeps.begin(live.store, live.id, project, made, owner=identity.owner())
+            RunsState.current().sweep = started
         except (SpaceError, StoreError) as error:
             show_error(error)
         else:
@@ -96,13 +100,13 @@ def _new(live: Live) -> None:
 def _trials(live: Live, space: dict[str, Any], sampler: str) -> int:
     """How many trials: of a grid all of its combinations, if nobody says otherwise."""
     if sampler != "grid" or not space:
-        return int(st.number_input("Trials", 1, sweeps.MAX_TRIALS, 20, key="trials"))
+        return int(st.number_input("Trials", 1, sweeps.MAX_TRIALS, 20, key=Key.TRIALS))
     try:
         size = len(grid(checked(live.project, space)))
     except SpaceError:  # which starting it says in words
         size = 1
     whole = min(size, sweeps.MAX_TRIALS)
-    trials = int(st.number_input("Trials", 1, whole, whole, key=f"trials of {size}"))
+    trials = int(st.number_input("Trials", 1, whole, whole, key=Key.TRIALS_OF.of(size)))
     spread = f"; {trials:,} of them are tried, spread over the grid." if trials < size else "."
     st.caption(f"The grid has {size:,} combination{'s'[: size != 1]}{spread}")
     return trials
@@ -113,7 +117,7 @@ def _space(known: list[Parameter], in_grid: bool) -> dict[str, Any]:
     by_path = {item.path: item for item in known}
     first = [path for path in ("training.learning_rate",) if path in by_path]
     paths = st.multiselect(
-        "Parameters", list(by_path), first, format_func=lambda path: by_path[path].title, key="sweep paths"
+        "Parameters", list(by_path), first, format_func=lambda path: by_path[path].title, key=Key.PATHS
     )
     space: dict[str, Any] = {}
     for path in paths:
@@ -130,7 +134,7 @@ def _choices(item: Parameter) -> dict[str, Any]:
         options,
         options,
         format_func=lambda text: shown(json.loads(text)),
-        key=f"choices {item.path}",
+        key=Key.CHOICES.of(item.path),
         label_visibility="collapsed",
     )
     return {"choices": [json.loads(text) for text in taken]}
@@ -141,12 +145,12 @@ def _range(item: Parameter, in_grid: bool) -> dict[str, Any]:
     whole = bool(item.proposal.get("whole"))
     made: dict[str, Any] = {"step": 1} if whole else {"format": "%g", "step": None}
     low, high = (int if whole else float)(item.proposal["low"]), (int if whole else float)(item.proposal["high"])
-    bottom = one.number_input("From", value=low, key=f"low {item.path}", **made)
-    top = two.number_input("To", value=high, key=f"high {item.path}", **made)
-    log = st.toggle("Logarithmic", bool(item.proposal.get("log")), key=f"log {item.path}")
+    bottom = one.number_input("From", value=low, key=Key.LOW.of(item.path), **made)
+    top = two.number_input("To", value=high, key=Key.HIGH.of(item.path), **made)
+    log = st.toggle("Logarithmic", bool(item.proposal.get("log")), key=Key.LOG.of(item.path))
     found = {"low": bottom, "high": top, "log": log}
     if three:
-        found["points"] = int(three[0].number_input("Points", 1, MAX_CHOICES, POINTS, key=f"points {item.path}"))
+        found["points"] = int(three[0].number_input("Points", 1, MAX_CHOICES, POINTS, key=Key.POINTS.of(item.path)))
     return found
 
 
@@ -158,8 +162,8 @@ def _watch_one(live: Live) -> None:
         return
     known = {row.id: row for row in rows}
     ids = list(known)
-    wanted = st.session_state.get("sweep")
-    index = ids.index(wanted) if wanted in known else 0
+    state = RunsState.current()
+    index = ids.index(state.sweep) if state.sweep in known else 0
     labels = told_apart(
         {
             key: f"{sweep.title[:60]} · {STATES[sweep.state].lower()} · {at(sweep.created_at)}"
@@ -171,9 +175,9 @@ def _watch_one(live: Live) -> None:
         ids,
         index,
         format_func=labels.__getitem__,
-        key=f"sweeps {len(ids)} {ids[index]} {known[ids[index]].state}",
+        key=Key.SWEEP.of(len(ids), ids[index], known[ids[index]].state),
     )
-    st.session_state["sweep"] = chosen
+    state.sweep = chosen
     going = _goes_on(live.store, known[chosen], live.store.trials(chosen))
     st.fragment(_watch, run_every=REFRESH_S if going else None)(live, chosen, going)
 
@@ -218,7 +222,7 @@ def _controls(live: Live, sweep: Sweep) -> None:
         one.button(
             "Stop",
             icon=":material/stop:",
-            key="stop sweep",
+            key=Key.STOP_SWEEP,
             width="stretch",
             on_click=sweeps.stop,
             args=(store, sweep.id),
@@ -227,7 +231,7 @@ def _controls(live: Live, sweep: Sweep) -> None:
         one.button(
             "Go on",
             icon=":material/play_arrow:",
-            key="go on",
+            key=Key.GO_ON,
             width="stretch",
             on_click=_resume,
             args=(store, sweep.id),
@@ -236,11 +240,11 @@ def _controls(live: Live, sweep: Sweep) -> None:
         count = min(10, sweeps.left(sweep))
         more: dict[str, Any] = {"on_click": _resume, "args": (store, sweep.id), "kwargs": {"more": count}}
         title = f"{count} more trials" if count else "The whole grid was tried"
-        one.button(title, icon=":material/add:", key="more trials", width="stretch", disabled=not count, **more)
+        one.button(title, icon=":material/add:", key=Key.MORE_TRIALS, width="stretch", disabled=not count, **more)
     else:
         two = one  # folds and seeds can be no more than they are
     if sweep.state != "running" and two.button(
-        "Delete", icon=":material/delete:", key="delete sweep", width="stretch", help="Its runs stay"
+        "Delete", icon=":material/delete:", key=Key.SWEEP_DELETE, width="stretch", help="Its runs stay"
     ):
         store.delete_sweep(sweep.id)
         st.rerun(scope="app")
@@ -253,7 +257,7 @@ def _best(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
     values = " · ".join(f"{plain(path)} **{plain(shown(value))}**" for path, value in found.assigned.items())
     measure = plain(heading(sweep.plan["metric"]))
     st.markdown(f"Best so far: {measure} **{found.value:.4g}** (trial {found.number + 1}) · {values}")
-    if st.button("Use the best in the document", icon=":material/check:", key="use best", type="primary"):
+    if st.button("Use the best in the document", icon=":material/check:", key=Key.USE_BEST, type="primary"):
         try:
             said = live.apply(sweeps.best_edit(sweep, live.project, found))
         except (SpaceError, EditError) as error:
@@ -286,18 +290,18 @@ def _charts(sweep: Sweep, trials: list[Trial]) -> None:
     done = [trial for trial in trials if trial.value is not None]
     if not done:
         return
-    st.plotly_chart(_history(sweep, done), width="stretch", config=FLAT, key="sweep history")
+    st.plotly_chart(_history(sweep, done), width="stretch", config=FLAT, key=Key.HISTORY)
     if sweep.plan["kind"] != "search" or len(done) < 2:
         return
     shares = sweeps.importance(sweep, trials)
     if len(shares) > 1:  # one alone explains everything
-        st.plotly_chart(_shares(shares), width="stretch", config=FLAT, key="importance")
+        st.plotly_chart(_shares(shares), width="stretch", config=FLAT, key=Key.IMPORTANCE)
     axes: dict[str, list[Any]] = {path: [trial.assigned.get(path) for trial in done] for path in sweep.plan["space"]}
     axes = varied(axes)
     measure = heading(sweep.plan["metric"])
     axes[measure] = [trial.value for trial in done]
     if len(axes) > 1:
-        parallel(axes, measure, "sweep parallel")
+        parallel(axes, measure, Key.SWEEP_PARALLEL)
 
 
 def _history(sweep: Sweep, done: list[Trial]) -> go.Figure:

@@ -16,11 +16,11 @@ import streamlit as st
 from netloom.runs.comparison import test
 from netloom.store import Run, Store, StoreError, Sweep
 from netloom.ui.shell.errors import guard
+from netloom.ui.shell.state import Key, Notice, Notices, TabState
 from netloom.ui.train.results import measured
 
 # So many of the newest are looked at where this tab does not know yet what went on.
 AT_MOST = 30
-_KEPT = "told of"
 _CSS = """
 button { font: inherit; font-size: 0.875rem; color: var(--st-text-color); background: none; cursor: pointer;
   border: 1px solid var(--st-border-color, #8884); border-radius: var(--st-button-radius, 0.5rem);
@@ -87,17 +87,18 @@ def button(key: str) -> None:
 @guard()
 def watch(store: Store) -> None:
     """The part of every page that tells of what has ended."""
-    known: dict[str, Any] | None = st.session_state.get(_KEPT)
+    tab = TabState.current()
+    known = tab.notices
     # Of a sweep its end is told, and not that of each trial.
     going = [run.id for run in store.active_runs() if run.sweep_id is None]
     going += [sweep.id for sweep in store.sweeps(state="running")]
     if known is None or known["going"] != going:
         known = {"going": going, "ended": _ended(store, known, going)}
-        st.session_state[_KEPT] = known
-    _component("watch", "<i></i>", _WATCH)(key="notice watch", data=known, on_look_change=lambda: None)
+        tab.notices = known
+    _component("watch", "<i></i>", _WATCH)(key=Key.NOTICE_WATCH, data=known, on_look_change=lambda: None)
 
 
-def _ended(store: Store, known: dict[str, Any] | None, going: list[str]) -> list[dict[str, str]]:
+def _ended(store: Store, known: Notices | None, going: list[str]) -> list[Notice]:
     """What has ended, the latest last. What was told before stays for a while, as a browser may miss a look."""
     if known is None:
         newest: list[Run | Sweep] = [run for run in store.runs(limit=AT_MOST) if run.sweep_id is None]
@@ -106,7 +107,7 @@ def _ended(store: Store, known: dict[str, Any] | None, going: list[str]) -> list
     gone = [found for one in known["going"] if one not in going and (found := _found(store, one)) is not None]
     new = [_told(one) for one in gone]
     again = {one["id"] for one in new}
-    kept: list[dict[str, str]] = [one for one in known["ended"] if one["id"] not in again]
+    kept = [one for one in known["ended"] if one["id"] not in again]
     return [*kept, *new][-AT_MOST:]
 
 
@@ -119,7 +120,7 @@ def _found(store: Store, key: str) -> Run | Sweep | None:
     return None
 
 
-def _told(one: Run | Sweep) -> dict[str, str]:
+def _told(one: Run | Sweep) -> Notice:
     """How it ended: why, or how well."""
     run, words = one if isinstance(one, Run) else None, one.state.capitalize()
     well = " · ".join(" ".join(measured(*item, run)) for item in (test(run)[:2] if run else ()))

@@ -14,6 +14,7 @@ from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.recovery import recovering
 from netloom.ui.shell.session import Closed
+from netloom.ui.shell.state import Key
 
 
 def with_project(draw: Callable[[Live], None]) -> None:
@@ -48,7 +49,7 @@ def _older(store: Store, project_id: str) -> None:
     for row in rows:
         left, right = st.columns([4, 1], vertical_alignment="center")
         left.markdown(f"**{row.number}** · {ago(row.created_at)} {plain(row.name)}")
-        if right.button("Restore", key=f"restore {row.number}", width="stretch"):
+        if right.button("Restore", key=Key.RESTORE.of(row.number), width="stretch"):
             try:
                 store.restore_version(project_id, row.number)
             except StoreError as error:

@@ -8,20 +8,21 @@ from netloom.runs import recovery
 from netloom.store import Store, StoreError
 from netloom.ui.components.words import plain
 from netloom.ui.shell.errors import show_error
-
-_SAID = "list rebuilt"
+from netloom.ui.shell.state import Key, TabState
 
 
 def recovering(store: Store) -> bool:
     """Offer to rebuild the list of runs where the database does not list all of them. Returns whether it does not."""
-    if _SAID in st.session_state:
-        st.success(plain(st.session_state.pop(_SAID)))
+    tab = TabState.current()
+    if tab.rebuilt:
+        st.success(plain(tab.rebuilt))
+        tab.rebuilt = ""
     sentence = recovery.offer(store)
     if not sentence:
         return False
     with st.container(border=True):
         st.warning(plain(sentence), icon=":material/database_off:")
-        if st.button("Rebuild the list of runs", type="primary", icon=":material/restore_page:", key="rebuild runs"):
+        if st.button("Rebuild the list of runs", type="primary", icon=":material/restore_page:", key=Key.REBUILD):
             _rebuild(store)
     return True
 
@@ -33,5 +34,5 @@ def _rebuild(store: Store) -> None:
     except (StoreError, OSError) as error:
         show_error(error)
         return
-    st.session_state[_SAID] = found.sentence()
+    TabState.current().rebuilt = found.sentence()
     st.rerun()

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 
-import streamlit as st
-
 from netloom import runs, sandbox
 from netloom.editing.live import Live
 from netloom.editing.server import close, live, restart, store
 from netloom.store import Store, StoreError
+from netloom.ui.shell.state import Query, TabState
 
-__all__ = ["Closed", "choose", "current", "forget", "live", "restart", "store", "warm"]
+__all__ = ["Closed", "choose", "chosen_run", "current", "forget", "live", "restart", "store", "warm"]
 
-_HELD = "the project that this tab looks at"  # which is open as long as its session lives
 NONE = "There is no project at this address. It may have been deleted, or the link may be incomplete."
 # What the first pages do without. The last are for the Explain page: Captum, which takes Matplotlib with it; what torch
 # loads as it first works out the shape of a convolution, SymPy among it, or a slope; and pandas for the first table.
@@ -39,17 +37,23 @@ HEAVY = (
 def forget(project_id: str) -> None:
     """Close a project that was deleted. This tab looks at none then."""
     close(project_id)
-    st.session_state.pop(_HELD, None)
-    if st.session_state.get("project") == project_id:
-        del st.session_state["project"]
-    if st.query_params.get("project") == project_id:
-        del st.query_params["project"]
+    tab = TabState.current()
+    tab.held = None
+    if tab.project == project_id:
+        tab.project = ""
+    if Query.PROJECT.get() == project_id:
+        Query.PROJECT.set(None)
 
 
 def choose(project_id: str, run_id: str | None = None) -> None:
     """Make a project, and perhaps a run, the one that the pages show."""
-    st.session_state["project"] = project_id
-    st.session_state["run"] = run_id
+    tab = TabState.current()
+    tab.project, tab.run = project_id, run_id
+
+
+def chosen_run() -> str | None:
+    """The run that the pages show, if one was chosen."""
+    return TabState.current().run
 
 
 @dataclass(frozen=True)
@@ -67,21 +71,22 @@ def current() -> Live | Closed | None:
     Where there is no such project, or it cannot be opened, no other one is taken for it: people would change that one.
     The address bar keeps the choice, so that a reload or a copied link finds it again.
     """
-    chosen = st.session_state.get("project") or st.query_params.get("project")
+    tab = TabState.current()
+    chosen = tab.project or Query.PROJECT.get()
     if not chosen:
         newest = store().list_projects(limit=1)
         if not newest:
             return None
         chosen = newest[0].id
-    if st.session_state.get("project") != chosen:
-        choose(chosen, st.query_params.get("run"))
-    st.query_params["project"] = chosen
+    if tab.project != chosen:
+        choose(chosen, Query.RUN.get())
+    Query.PROJECT.set(chosen)
     try:
         # Another server, or the command line, may have deleted what is open here.
         if not store().has_project(chosen):
             return Closed(chosen, NONE)
-        st.session_state[_HELD] = found = live(chosen)
-        return found
+        tab.held = live(chosen)
+        return tab.held
     except StoreError as error:
         return Closed(chosen, str(error))
 

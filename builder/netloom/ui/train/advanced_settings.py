@@ -19,6 +19,7 @@ from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import choose, differing, field, settings_of
 from netloom.ui.components.words import plain
 from netloom.ui.train.loss_form import ALIKE, BALANCED, CLASS_WEIGHTINGS, OWN, own_weights
+from netloom.ui.train.state import Key
 
 # The points of the small curve that shows a schedule.
 POINTS = 120
@@ -65,7 +66,7 @@ def _groups(live: Live) -> None:
 
 def _group(title: str, icon: str, words: str, draw: Callable[[], None]) -> None:
     """A folded group; its title says what in it is not as by default."""
-    with st.expander(f"{title} · *{plain(words)}*" if words else title, icon=icon, key=f"recipe {title}"):
+    with st.expander(f"{title} · *{plain(words)}*" if words else title, icon=icon, key=Key.GROUP.of(title)):
         draw()
 
 

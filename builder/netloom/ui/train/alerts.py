@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from netloom.ui.components.words import plain
+from netloom.ui.train.state import Key
 
 ICONS = {"error": ":material/error:", "warning": ":material/warning:", "info": ":material/lightbulb:"}
 ORDER = list(ICONS)
@@ -22,7 +23,7 @@ def warned(notices: Sequence[Mapping[str, Any]]) -> None:
         _tell(one)
     rest = ordered[SHOWN:]
     if rest:
-        with st.expander(f"{len(rest)} more remark{'s' if len(rest) > 1 else ''}", key="more warnings"):
+        with st.expander(f"{len(rest)} more remark{'s' if len(rest) > 1 else ''}", key=Key.MORE_WARNINGS):
             for one in rest:
                 _tell(one)
 

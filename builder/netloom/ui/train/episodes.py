@@ -12,6 +12,7 @@ import streamlit as st
 from netloom.training.reinforcement.trainer import environment_of
 from netloom.ui.components.charts import MARGIN, TRAIN
 from netloom.ui.components.words import plain
+from netloom.ui.train.state import Key
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -80,12 +81,12 @@ def episodes(found: dict[str, Any], run_id: str) -> None:
     left, right = st.columns([1.5, 1], gap="medium")
     with left:
         st.markdown("#### Watch it act")
-        _player()(key=f"episodes {run_id}", data=_data(found, run_id))
+        _player()(key=Key.EPISODES.of(run_id), data=_data(found, run_id))
         told = "the return that it expects after it" if found["values"] else "how likely it is"
         st.caption(f"Each action with {told}; the one that it takes is bold.")
     with right:
         chart = returns_chart(found["returns"], found["random_returns"])
-        st.plotly_chart(chart, width="stretch", key=f"returns {run_id}", config={"displayModeBar": False})
+        st.plotly_chart(chart, width="stretch", key=Key.RETURNS.of(run_id), config={"displayModeBar": False})
 
 
 def chosen_step(data: Prepared, found: dict[str, Any], run_id: str) -> dict[str, Any]:
@@ -93,10 +94,10 @@ def chosen_step(data: Prepared, found: dict[str, Any], run_id: str) -> dict[str,
     shown, environment = found["shown"], environment_of(data)
     titles = _titles(found)
     place = st.selectbox(
-        "Episode", range(len(shown)), format_func=titles.__getitem__, key=f"explained episode {run_id}"
+        "Episode", range(len(shown)), format_func=titles.__getitem__, key=Key.EXPLAINED_EPISODE.of(run_id)
     )
     seen, actions = shown[place]["seen"], shown[place]["actions"]
-    step = st.slider("Step", 1, len(seen), 1, key=f"explained step {run_id} {place}") if len(seen) > 1 else 1
+    step = st.slider("Step", 1, len(seen), 1, key=Key.EXPLAINED_STEP.of(run_id, place)) if len(seen) > 1 else 1
     row = environment.seen(np.asarray(seen[step - 1]))
     with st.container(border=True):
         cells = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in row.items()}

@@ -12,6 +12,7 @@ import streamlit as st
 from netloom.training.diagnostics import History, read_history
 from netloom.training.diagnostics.statistics_file import stamp
 from netloom.ui.components.charts import MARGIN
+from netloom.ui.train.state import Key, ReadFile, TrainState
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -54,7 +55,7 @@ def layers(folder: Path, run_id: str, steps_per_epoch: int) -> None:
     if history is None or not len(history.steps):
         st.caption("The first numbers of the layers appear in a moment.")
         return
-    name = st.segmented_control("Show", list(KINDS), default="Gradient", key=f"layers {run_id}") or "Gradient"
+    name = st.segmented_control("Show", list(KINDS), default="Gradient", key=Key.LAYERS.of(run_id)) or "Gradient"
     kind = KINDS[name]
     st.caption(kind.text)
     values = history.of(kind.measure)
@@ -65,8 +66,8 @@ def layers(folder: Path, run_id: str, steps_per_epoch: int) -> None:
     options: dict[str, Any] = {"width": "stretch", "config": {"displayModeBar": False}}
     at = history.steps / max(steps_per_epoch, 1)
     titles = [history.places[place].name for place in known]
-    st.plotly_chart(heatmap(at, values[:, known], titles, kind), key=f"heatmap {run_id} {name}", **options)
-    st.plotly_chart(lines(at, values[:, known], titles, kind), key=f"layer lines {run_id} {name}", **options)
+    st.plotly_chart(heatmap(at, values[:, known], titles, kind), key=Key.LAYER_HEATMAP.of(run_id, name), **options)
+    st.plotly_chart(lines(at, values[:, known], titles, kind), key=Key.LAYER_LINES.of(run_id, name), **options)
 
 
 def heatmap(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> go.Figure:
@@ -130,12 +131,10 @@ def lines(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> 
 
 def _history(folder: Path) -> History | None:
     """The history of a run, read again only when there is more of it."""
-    key = (str(folder), stamp(folder))
-    known: tuple[Any, History | None] | None = st.session_state.get("layer history")
-    if known is None or known[0] != key:
-        known = (key, read_history(folder))
-        st.session_state["layer history"] = known
-    return known[1]
+    state, now = TrainState.current(), (str(folder), stamp(folder))
+    if state.layer_history.stamp != now:
+        state.layer_history = ReadFile(now, read_history(folder))
+    return state.layer_history.content
 
 
 def _evenly(count: int, most: int) -> np.ndarray:

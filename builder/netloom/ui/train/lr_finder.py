@@ -12,6 +12,7 @@ from netloom.editing.live import Live
 from netloom.runs.lr_finder import LIMIT_S, Rates, look_for_rate, read_rates, refusal
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.train.state import Key, LrSearch, TrainState
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -24,21 +25,22 @@ GIVE_UP_S = LIMIT_S + 60
 
 def finding(live: Live) -> None:
     """The button, and what was found."""
-    with st.expander("Find a learning rate", icon=":material/query_stats:", key=f"finder {live.id}"):
+    with st.expander("Find a learning rate", icon=":material/query_stats:", key=Key.LR_FINDER.of(live.id)):
         why = refusal(live.project)
-        key = f"rates {live.id}"
+        searches = TrainState.current().lr_searches
         ready = not why and not live.data_problem() and not live.analysis().errors
-        if st.button("Try all rates", disabled=not ready, help=why or HELP, key=f"find {live.id}", width="stretch"):
-            st.session_state[key] = (str(look_for_rate(live.store.home, live.project)), time.time())
-        if key in st.session_state:
-            folder, began = st.session_state[key]
-            going = not read_rates(Path(folder)).done and time.time() - began < GIVE_UP_S
-            st.fragment(_found, run_every=REFRESH_S if going else None)(live, folder, going)
+        if st.button(
+            "Try all rates", disabled=not ready, help=why or HELP, key=Key.LR_FIND.of(live.id), width="stretch"
+        ):
+            searches[live.id] = LrSearch(look_for_rate(live.store.home, live.project), time.time())
+        if search := searches.get(live.id):
+            going = not read_rates(search.folder).done and time.time() - search.began < GIVE_UP_S
+            st.fragment(_found, run_every=REFRESH_S if going else None)(live, search.folder, going)
 
 
 @guard()
-def _found(live: Live, folder: str, going: bool) -> None:
-    rates = read_rates(Path(folder))
+def _found(live: Live, folder: Path, going: bool) -> None:
+    rates = read_rates(folder)
     if going and rates.done:
         st.rerun()  # the whole page, so that nobody looks any more
     if rates.problem:
@@ -46,7 +48,7 @@ def _found(live: Live, folder: str, going: bool) -> None:
         return
     if rates.rates:
         chart = chart_of(rates)
-        st.plotly_chart(chart, width="stretch", key=f"rates {live.id}", config={"displayModeBar": False})
+        st.plotly_chart(chart, width="stretch", key=Key.LR_CHART.of(live.id), config={"displayModeBar": False})
     if not rates.done:
         st.caption("Trying …" if going else "It ended without a word; try again.")
         return
@@ -55,7 +57,7 @@ def _found(live: Live, folder: str, going: bool) -> None:
         st.caption("The loss falls at none of them. Look at the data, or try another network.")
     elif best == live.project.training.learning_rate:
         st.caption(f"The learning rate is {best:g}, where the loss falls fastest.")
-    elif st.button(f"Use {best:g}", key=f"use rate {live.id}", type="primary", width="stretch"):
+    elif st.button(f"Use {best:g}", key=Key.LR_USE.of(live.id), type="primary", width="stretch"):
         live.apply({"kind": "project", "training": {"learning_rate": best}})
         st.rerun(scope="app")
 

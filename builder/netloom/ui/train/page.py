@@ -11,8 +11,10 @@ from netloom.ui.components.curves import PLAIN, Curves
 from netloom.ui.components.curves.plot import plot
 from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.shell import notifications, session
+from netloom.ui.shell.state import Query
 from netloom.ui.train.results import results
 from netloom.ui.train.run_monitor import MOST_CHARTS, STATES, watch
+from netloom.ui.train.state import Key
 from netloom.ui.train.training_form import recipe
 
 REFRESH_S = 0.8
@@ -44,7 +46,7 @@ def _runs(live: Live) -> None:
     ids = [run.id for run in rows]
     known = {run.id: run for run in rows}
     labels = told_apart({run.id: _name(run) for run in rows})
-    chosen = st.session_state.get("run") or st.query_params.get("run")
+    chosen = session.chosen_run() or Query.RUN.get()
     if chosen not in known:
         chosen = ids[0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -53,14 +55,14 @@ def _runs(live: Live) -> None:
             ids,
             index=ids.index(chosen),
             format_func=labels.__getitem__,
-            key=f"runs {len(ids)} {chosen} {known[chosen].state in runs.ACTIVE}",
+            key=Key.RUNS.of(len(ids), chosen, known[chosen].state in runs.ACTIVE),
         )
-        notifications.button("notice train")
+        notifications.button(Key.NOTICE)
     if picked != chosen:
         session.choose(live.id, picked)
         st.rerun()
-    st.session_state["run"] = picked
-    st.query_params["run"] = picked
+    session.choose(live.id, picked)
+    Query.RUN.set(picked)
     run = known[picked]
     active = run.state in runs.ACTIVE
     st.fragment(watch, run_every=REFRESH_S if active else None)(live, picked, "" if active else run.state)

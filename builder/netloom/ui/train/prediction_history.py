@@ -17,6 +17,8 @@ from netloom.training.diagnostics.prediction_history import FILE, unpacked
 from netloom.ui.components.charts import TRAIN, VALIDATION
 from netloom.ui.components.curves import drawing
 from netloom.ui.components.example_panels import colour
+from netloom.ui.components.page_state import set_value, value_of
+from netloom.ui.train.state import Key, ReadFile, TrainState
 
 CARD = "border:1px solid rgba(128,128,128,.28);border-radius:8px;padding:8px 10px;min-width:0;overflow-wrap:anywhere"
 GRID = "display:grid;grid-template-columns:repeat(auto-fill,minmax({0}px,1fr));gap:10px;font-size:.85rem"
@@ -31,18 +33,18 @@ def saying(folder: Path, run_id: str) -> None:
         st.caption("Here stands, from the first epoch on, what the network says to a few validation rows.")
         return
     epochs = [line["epoch"] for line in found.epochs]
-    kept = f"said epoch {run_id}"
-    chosen = st.session_state.get(kept)
+    kept = TrainState.current().epochs
+    chosen = kept.get(run_id)
     at = chosen if chosen in epochs else epochs[-1]
     if len(epochs) > 1:
         # One widget for the whole run, as another would take the focus from who moves it by keys.
-        key = f"said {run_id}"
-        if st.session_state.get(key) != at:
-            st.session_state[key] = at
+        key = Key.PREDICTIONS.of(run_id)
+        if value_of(key) != at:
+            set_value(key, at)
 
         def move() -> None:
-            value = st.session_state[key]
-            st.session_state[kept] = None if value == epochs[-1] else value
+            value = value_of(key)
+            kept[run_id] = None if value == epochs[-1] else value
 
         at = st.select_slider("After epoch", epochs, key=key, on_change=move)
     line = found.epochs[epochs.index(at)]
@@ -161,9 +163,7 @@ def _samples(folder: Path) -> Sampled | None:
     path = folder / FILE
     if not path.exists():
         return None
-    key = (str(path), path.stat().st_mtime_ns, path.stat().st_size)
-    known: tuple[Any, Sampled | None] | None = st.session_state.get("samples said")
-    if known is None or known[0] != key:
-        known = (key, read_samples(folder))
-        st.session_state["samples said"] = known
-    return known[1]
+    state, now = TrainState.current(), (str(path), path.stat().st_mtime_ns, path.stat().st_size)
+    if state.predictions.stamp != now:
+        state.predictions = ReadFile(now, read_samples(folder))
+    return state.predictions.content

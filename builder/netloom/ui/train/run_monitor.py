@@ -29,6 +29,7 @@ from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.train.alerts import warned
 from netloom.ui.train.layer_statistics import layers
 from netloom.ui.train.prediction_history import saying
+from netloom.ui.train.state import Key, KnownPoints, RunRefusal, TrainState
 
 STATES = {
     "waiting": (":material/hourglass_top:", "Waiting"),
@@ -111,14 +112,14 @@ def _controls(live: Live, run: Run) -> None:
     one, two, three = st.columns(3)
     asked: dict[str, Any] = {"args": (store, run.id), "width": "stretch"}
     if run.state in ("running", "queued"):
-        one.button("Pause", icon=":material/pause:", key="pause", on_click=runs.pause, **asked)
+        one.button("Pause", icon=":material/pause:", key=Key.PAUSE, on_click=runs.pause, **asked)
     elif run.state == "paused":
-        one.button("Continue", icon=":material/play_arrow:", key="continue", on_click=runs.proceed, **asked)
+        one.button("Continue", icon=":material/play_arrow:", key=Key.CONTINUE, on_click=runs.proceed, **asked)
     if run.state in ("waiting", "running", "queued", "paused"):
-        two.button("Stop", icon=":material/stop:", key="stop", on_click=runs.stop, **asked)
+        two.button("Stop", icon=":material/stop:", key=Key.STOP, on_click=runs.stop, **asked)
         if run.state != "waiting":
             text = "Change the learning rate or its schedule"
-            with three.popover("Rate", icon=":material/speed:", help=text, width="stretch", key="rate"):
+            with three.popover("Rate", icon=":material/speed:", help=text, width="stretch", key=Key.RATE):
                 _change_rate(live, run)
     elif run.state != "stopping":
         with one:
@@ -126,7 +127,7 @@ def _controls(live: Live, run: Run) -> None:
         with two:
             _further(live, run)
         # By its key: the one for the rate stood here and may be open, and what it offers must not come to mean this.
-        with three.popover("Delete", icon=":material/delete:", width="stretch", key="delete"):
+        with three.popover("Delete", icon=":material/delete:", width="stretch", key=Key.DELETE):
             if run_actions.delete(store, run):
                 session.choose(live.id)
                 st.rerun(scope="app")
@@ -137,7 +138,7 @@ def _after(live: Live, run: Run) -> None:
     if run.state == "failed" or not run.summary.get("test"):
         return
     if st.button(
-        "Explain", icon=":material/visibility:", key="explain", width="stretch", help="Why it answers as it does"
+        "Explain", icon=":material/visibility:", key=Key.EXPLAIN, width="stretch", help="Why it answers as it does"
     ):
         session.choose(live.id, run.id)
         st.switch_page("pages/explain.py")
@@ -148,24 +149,25 @@ def _further(live: Live, run: Run) -> None:
     if run.state in ("failed", "stopped"):
         text = "From the last checkpoint"
         again: dict[str, Any] = {"on_click": _resume, "args": (live, run.id), "width": "stretch", "help": text}
-        st.button("Resume", icon=":material/replay:", key="resume", **again)
+        st.button("Resume", icon=":material/replay:", key=Key.RESUME, **again)
     elif run.total_steps:
         with st.popover("Extend", icon=":material/update:", width="stretch", help="Train it for more epochs"):
             run_actions.extend(live.store, run)
 
 
 def _resume(live: Live, run_id: str) -> None:
-    st.session_state.pop("not resumed", None)
+    state = TrainState.current()
+    state.refusal = RunRefusal()
     try:
         runs.resume(live.store, run_id, owner=identity.owner())
     except (ValueError, StoreError, OSError) as error:
-        st.session_state["not resumed"] = (run_id, str(error))
+        state.refusal = RunRefusal(run_id, str(error))
 
 
 def _refusal(run_id: str) -> str:
     """Why this tab's last attempt to resume the run failed, if it did."""
-    refused_id, sentence = st.session_state.get("not resumed", ("", ""))
-    return str(sentence) if refused_id == run_id else ""
+    refusal = TrainState.current().refusal
+    return refusal.sentence if refusal.run_id == run_id else ""
 
 
 def _change_rate(live: Live, run: Run) -> None:
@@ -173,13 +175,13 @@ def _change_rate(live: Live, run: Run) -> None:
     now = run.summary.get("schedule") or getattr(document(live.store, run.id), "training", Training()).schedule
     names = list(known)
     wanted = st.selectbox(
-        "Schedule", names, names.index(now), lambda name: known[name].title, key=f"schedule {run.id} {now}"
+        "Schedule", names, names.index(now), lambda name: known[name].title, key=Key.SCHEDULE.of(run.id, now)
     )
-    if wanted != now and st.button("Change the schedule", key=f"set schedule {run.id}"):
+    if wanted != now and st.button("Change the schedule", key=Key.SCHEDULE_SET.of(run.id)):
         runs.set_schedule(live.store, run.id, wanted)
         st.toast(f"The schedule is {known[wanted].title.lower()} from the next step on.")
-    typed = st.text_input("New learning rate", placeholder="0.0005", key=f"rate {run.id}")
-    if st.button("Set it", key=f"set rate {run.id}") and typed:
+    typed = st.text_input("New learning rate", placeholder="0.0005", key=Key.RATE.of(run.id))
+    if st.button("Set it", key=Key.RATE_SET.of(run.id)) and typed:
         try:
             runs.set_learning_rate(live.store, run.id, float(typed))
             st.toast(f"The learning rate is {float(typed):g} from the next step on.")
@@ -253,7 +255,7 @@ def _charts(live: Live, run: Run) -> None:
     }
     if _objective(run).says:
         shown["Predictions"] = lambda: saying(folder, run.id)
-    tabs(shown, f"watched {run.id}")
+    tabs(shown, Key.WATCHED.of(run.id))
 
 
 def _objective(run: Run) -> Objective:
@@ -297,9 +299,10 @@ def _first(live: Live, run: Run) -> tuple[Curves, Run]:
 def _points(live: Live, run: Run) -> Curves:
     """The curves of a run; only new points are read, but all of them after a resume, which may have taken some back."""
     key = (run.id, str(run.started_at))
-    cached: tuple[Any, Curves, int] | None = st.session_state.get("points")
-    known, last = (cached[1], cached[2]) if cached is not None and cached[0] == key else ({}, 0)
-    new = live.store.points(run.id, last)
-    extend(known, new)
-    st.session_state["points"] = (key, known, new.last)
-    return known
+    state = TrainState.current()
+    if state.points.run != key:
+        state.points = KnownPoints(key)
+    new = live.store.points(run.id, state.points.last)
+    extend(state.points.curves, new)
+    state.points.last = new.last
+    return state.points.curves

@@ -30,6 +30,7 @@ from netloom.ui.train.initialization import fits, start_from
 from netloom.ui.train.loss_form import aims
 from netloom.ui.train.lr_finder import finding
 from netloom.ui.train.rl_form import agent
+from netloom.ui.train.state import Key
 from netloom.validation import Analysis
 
 EVALUATE = "Measure the weights as they are on the test rows, without training"
@@ -76,7 +77,7 @@ def _estimate(live: Live, analysis: Analysis) -> None:
         show_error(problem)
     for issue in analysis.errors[:6]:
         show_error(issue.message)
-        if issue.fix and st.button(issue.fix.title, key=f"fix {issue.code} {issue.node} {issue.port}"):
+        if issue.fix and st.button(issue.fix.title, key=Key.FIX.of(issue.code, issue.node, issue.port)):
             live.apply(issue.fix.edit)
             st.rerun()
     for sentence in _misfits(live):

@@ -7,14 +7,15 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import streamlit as st
 
 from netloom.store import Points
 from netloom.ui.components.charts import TRAIN
+from netloom.ui.components.curves.state import Axis, CurvesState, View
+from netloom.ui.components.state import Key
 
-Axis = Literal["Epoch", "Step", "Time"]
 AXES: tuple[Axis, ...] = ("Epoch", "Step", "Time")
 
 
@@ -28,16 +29,6 @@ class Curve:
 
 
 Curves = dict[tuple[str, str], Curve]
-
-
-@dataclass(frozen=True)
-class View:
-    """How curves are drawn. `smoothing` is from 0 (not at all) to below 1."""
-
-    x: Axis = "Epoch"
-    smoothing: float = 0.0
-    log_x: bool = False
-    log_y: bool = False
 
 
 PLAIN = View()
@@ -56,14 +47,15 @@ def extend(found: Curves, points: Points) -> None:
 
 def choose_view(run_id: str) -> View:
     """The settings of the curves, in a small menu; they stay with this tab of the browser."""
-    kept: View = st.session_state.get("curve view", PLAIN)
+    state = CurvesState.current()
+    kept = state.view
     with st.popover("View", icon=":material/tune:", help="Axes and smoothing"):
-        x = st.segmented_control("Along", AXES, default=kept.x, key=f"curve x {run_id}") or kept.x
-        smoothing = st.slider("Smoothing", 0.0, 0.98, kept.smoothing, 0.02, key=f"curve smoothing {run_id}")
-        log_y = st.toggle("Logarithmic values", kept.log_y, key=f"curve log y {run_id}")
-        log_x = st.toggle("Logarithmic along", kept.log_x, key=f"curve log x {run_id}")
+        x = st.segmented_control("Along", AXES, default=kept.x, key=Key.CURVE_X.of(run_id)) or kept.x
+        smoothing = st.slider("Smoothing", 0.0, 0.98, kept.smoothing, 0.02, key=Key.CURVE_SMOOTHING.of(run_id))
+        log_y = st.toggle("Logarithmic values", kept.log_y, key=Key.CURVE_LOG_Y.of(run_id))
+        log_x = st.toggle("Logarithmic along", kept.log_x, key=Key.CURVE_LOG_X.of(run_id))
     view = View(x, smoothing, log_x, log_y)
-    st.session_state["curve view"] = view
+    state.view = view
     return view
 
 
@@ -101,7 +93,7 @@ def drawing(shapes: str, width: int, height: int, text: str, style: str = "") ->
 
 def download(found: Curves, run_id: str) -> None:
     """The points as a file, which is written when it is asked for."""
-    arguments: dict[str, Any] = {"on_click": "ignore", "key": f"csv {run_id}", "help": "All points as a table"}
+    arguments: dict[str, Any] = {"on_click": "ignore", "key": Key.CURVE_CSV.of(run_id), "help": "All points as a table"}
     st.download_button(
         "CSV", lambda: table(found), f"curves-{run_id[:8]}.csv", "text/csv", icon=":material/download:", **arguments
     )

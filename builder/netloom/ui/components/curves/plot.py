@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import streamlit as st
-
 from netloom.runs.setting_changes import SettingChange
 from netloom.ui.components.charts import thin
 from netloom.ui.components.component_loader import component
-from netloom.ui.components.curves import Curve, Curves, View
+from netloom.ui.components.curves import Curve, Curves
+from netloom.ui.components.curves.state import CurvesState, View
+from netloom.ui.components.state import Key
 
 # Points are sent with so many looks in a row, as a browser that is busy leaves some out; from one that lacks more
 # than that comes a word, and it is sent everything.
@@ -20,7 +20,6 @@ TIMES = 3
 # Of a longer past, each stretch is told by its lowest and its highest point.
 MOST = 20_000
 HTML = '<div class="curves" data-part="curves"></div>'
-_KEY, _SENT = "curves", "curves sent"
 
 
 def plot(
@@ -48,7 +47,7 @@ def plot(
         "changes": [{"text": change.short, "step": change.step, "at": round(change.at, 2)} for change in changes],
         **unsent(found, run),
     }
-    _component()(key=_KEY, data=data, height="content", on_missing_change=_forget)
+    _component()(key=Key.CURVES, data=data, height="content", on_missing_change=_forget)
 
 
 def lines(found: Curves, name: str) -> list[tuple[str, str, str]]:
@@ -62,17 +61,17 @@ def lines(found: Curves, name: str) -> list[tuple[str, str, str]]:
 
 def unsent(found: Curves, run: str) -> dict[str, Any]:
     """The points that this tab's browser may lack, and the number of times that it was sent everything."""
-    run_sent, asked, looks = st.session_state.get(_SENT, ("", 0, deque()))
-    if run_sent != run or not looks:
+    sent = CurvesState.current().sent
+    if sent.run != run or not sent.looks:
         # Everything, too, is sent so many times: the first looks are over before a browser has loaded what draws them.
-        looks, asked = deque([{}] * TIMES, maxlen=TIMES), asked + 1
-    known: dict[str, int] = looks[0]
+        sent.run, sent.looks, sent.times = run, deque([{}] * TIMES, maxlen=TIMES), sent.times + 1
+    known = sent.looks[0]
     points = {_name(key): _part(curve, known.get(_name(key), 0)) for key, curve in found.items()}
     counts = {_name(key): len(curve.steps) for key, curve in found.items()}
-    looks.append(counts)
-    st.session_state[_SENT] = (run, asked, looks)
+    sent.looks.append(counts)
     # By the counts a browser knows that it lacks points, also where none are sent any more.
-    return {"points": {name: part for name, part in points.items() if part["count"]}, "counts": counts, "asked": asked}
+    new = {name: part for name, part in points.items() if part["count"]}
+    return {"points": new, "counts": counts, "asked": sent.times}
 
 
 def _part(curve: Curve, start: int) -> dict[str, Any]:
@@ -96,8 +95,7 @@ def _name(key: tuple[str, str]) -> str:
 
 def _forget() -> None:
     """The browser lacks points, as one whose page was asleep: it is sent everything again."""
-    run, asked, _ = st.session_state.get(_SENT, ("", 0, None))
-    st.session_state[_SENT] = (run, asked, deque())
+    CurvesState.current().sent.looks = deque()
 
 
 @cache

@@ -12,9 +12,10 @@ from netloom.ui.components.component_loader import component
 def canvas(*, data: dict[str, Any], key: str, on_sync: Callable[[], None], on_look: Callable[[], None]) -> Any:
     """Show the canvas with `data` (see netloom.ui.design.canvas.payload).
 
-    What people do arrives in `st.session_state[key]`: `sync` holds edits for `Editor.sync`, `selection` the ids of the
-    selected nodes and edges, told again when edits were answered, `network` the network that people want to see. All
-    are states, not triggers, so that none is lost; `on_sync` runs when edits came, `on_look` when another changed.
+    What people do arrives under `key`, see `netloom.ui.design.state.canvas_message`. `sync` holds edits for
+    `Editor.sync`, `selection` the ids of the selected nodes and edges, told again when edits were answered, `network`
+    the network that people want to see. All are states, not triggers, so that none is lost; `on_sync` runs when edits
+    came, `on_look` when another changed.
     """
     callbacks = {"on_sync_change": on_sync, "on_selection_change": on_look, "on_network_change": on_look}
     return _component()(key=key, data=data, height="content", **callbacks)

@@ -14,7 +14,8 @@ from netloom.editing.live import Live
 from netloom.layers import GROUPS, Layer, Port, registry
 from netloom.layers.subnetwork import Subnetwork, interface
 from netloom.ui.design.canvas.about import about
-from netloom.ui.design.networks import Shown, standing, users
+from netloom.ui.design.networks import standing, users
+from netloom.ui.design.state import Shown
 from netloom.validation import Analysis, Context, Issue, NodeFacts
 from netloom.validation.faults import fault
 

@@ -1,0 +1,95 @@
+"""What the design page keeps for a tab, what its canvas has sent, and the keys of its widgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from netloom.document import Network
+from netloom.ui.components.page_state import PageState, WidgetKey, value_of
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The network that a tab shows; `wish` is the number of the wish of the canvas that it answers, if it does.
+
+    `content` is what it was when it was last seen, among the networks `beside` it: by these it is found again after it
+    was given another name.
+    """
+
+    name: str
+    wish: int | None = None
+    content: Network | None = None
+    beside: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """Edits of the canvas that were refused, as sentences, and when that was."""
+
+    sentences: tuple[str, ...] = ()
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class LibraryMessage:
+    """What came of the last click in the library."""
+
+    kind: Literal["done", "error"] = "done"
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class NameTaken:
+    """A network that was to be published under a name that the library has already."""
+
+    network: str
+    name: str
+
+
+@dataclass
+class LibraryState(PageState):
+    """The library's dialog."""
+
+    message: LibraryMessage = LibraryMessage()
+    taken: NameTaken | None = None
+
+
+@dataclass
+class DesignState(PageState):
+    """By project: the network that is shown, the one whose formula is open, and how many versions are listed."""
+
+    shown: dict[str, Shown] = field(default_factory=dict)
+    formula: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+    refusals: Refusals = Refusals()
+
+
+class Key(WidgetKey):
+    """The keys of the design page's widgets."""
+
+    CANVAS = "canvas"
+    FORMULA = "typing"
+    FORMULA_LINES = "typing lines"
+    FORMULA_NAME = "typing name"
+    FORMULA_WHAT = "typing what"
+    LIBRARY_CALLED = "library/called"
+    LIBRARY_DELETE = "library/delete"
+    LIBRARY_NAME = "library/name"
+    LIBRARY_NEWER = "library/newer"
+    LIBRARY_PUBLISH = "library/publish"
+    LIBRARY_RENAME = "library/rename"
+    LIBRARY_REPLACE = "library/replace"
+    LIBRARY_RESTORE = "library/restore"
+    LIBRARY_TAKE = "use"
+    LIBRARY_USE = "library/use"
+    LIBRARY_WHICH = "library/which"
+    PAGE = "design"
+    RESTORE = "restore"
+    TABS = "beside"
+    VERSION = "version"
+
+
+def canvas_message(project_id: str, name: Literal["sync", "selection", "network"]) -> object:
+    """What the canvas of a project sent last under a name; None where it sent nothing yet. It is not checked."""
+    return value_of(Key.CANVAS.of(project_id), {}).get(name)

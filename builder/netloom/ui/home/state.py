@@ -1,0 +1,43 @@
+"""What the home page keeps for a tab, and the keys of its widgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netloom.ui.components.page_state import PageState, WidgetKey
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """The project that a file became, and what has to be said about it."""
+
+    project_id: str
+    sentence: str
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass
+class HomeState(PageState):
+    """`imported` is the last import, until its project was opened or another import began."""
+
+    imported: ImportResult | None = None
+
+
+class Key(WidgetKey):
+    """The keys of the home page's widgets."""
+
+    COPY = "copy"
+    DELETE = "delete"
+    IMPORT_FILE = "model file"
+    IMPORT_OPEN = "open what was brought"
+    NAME = "name"
+    NEW_NAME = "new name"
+    OLDER = "older"
+    OPEN = "open"
+    RENAME = "rename"
+    SAVE = "save"
+    SHARED_CLOSE = "open/close"
+    SHARED_TAKE = "open/take"
+    SURE = "sure"
+    TEMPLATE = "template"
+    TOPIC = "topic"

@@ -1,0 +1,110 @@
+"""What the runs page keeps for a tab, and the keys of its widgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from netloom.ui.components.page_state import PageState, WidgetKey, has_value, set_value, value_of
+
+
+class Key(WidgetKey):
+    """The keys of the runs page's widgets."""
+
+    AGAIN = "again"
+    BASELINE = "baseline"
+    BRANCH = "branch"
+    BRANCH_AT = "at"
+    BRANCH_EPOCHS = "branch epochs"
+    BRANCH_RATE = "branch rate"
+    CHOICES = "choices"
+    COUNT = "count"
+    CURVE_AXIS = "over"
+    CURVE_LOG = "log"
+    CURVE_OF = "curve of"
+    CURVE_ROWS = "rows"
+    CURVE_SMOOTHING = "smoothing"
+    DELETE = "delete"
+    DESCRIBE = "describe"
+    EXTEND = "extend"
+    EXTEND_EPOCHS = "more"
+    FILTER_PROJECT = "of"
+    FILTER_STATE = "state of"
+    FILTER_TAG = "tag of"
+    FILTER_TEXT = "text of"
+    GO_ON = "go on"
+    HIGH = "high"
+    HISTORY = "sweep history"
+    IMPORTANCE = "importance"
+    LOG = "log of"
+    LOW = "low"
+    METRIC = "sweep metric"
+    MORE_TRIALS = "more trials"
+    NOTICE = "notice runs"
+    OPEN = "open"
+    OTHER = "other"
+    OVERLAY = "overlay"
+    PARALLEL = "parallel"
+    PART = "runs part"
+    PATHS = "sweep paths"
+    POINTS = "points"
+    PRUNER = "pruner"
+    SAMPLER = "sampler"
+    STOP_SWEEP = "stop sweep"
+    SWEEP = "sweeps"
+    SWEEP_DELETE = "delete sweep"
+    SWEEP_KIND = "sweep kind"
+    SWEEP_PARALLEL = "sweep parallel"
+    TABLE = "all runs"
+    TRIALS = "trials"
+    TRIALS_OF = "trials of"
+    USE_BEST = "use best"
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which runs are listed; those without any setting are all."""
+
+    project: str = ""
+    states: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    text: str = ""
+
+    def values(self) -> dict[Key, str | list[str]]:
+        """What each widget shows of them."""
+        return {
+            Key.FILTER_PROJECT: self.project,
+            Key.FILTER_STATE: list(self.states),
+            Key.FILTER_TAG: list(self.tags),
+            Key.FILTER_TEXT: self.text,
+        }
+
+    def show(self) -> None:
+        """Have the widgets show them, whatever they show now."""
+        for key, value in self.values().items():
+            set_value(key, value)
+
+    def restore(self) -> None:
+        """Have those widgets show them that forgot on another page what they were set to."""
+        for key, value in self.values().items():
+            if not has_value(key):
+                set_value(key, value)
+
+    @classmethod
+    def typed(cls) -> Filters:
+        """What the widgets say now."""
+        return cls(
+            value_of(Key.FILTER_PROJECT),
+            tuple(value_of(Key.FILTER_STATE)),
+            tuple(value_of(Key.FILTER_TAG)),
+            value_of(Key.FILTER_TEXT),
+        )
+
+
+@dataclass
+class RunsState(PageState):
+    """The runs that are chosen in the table, the one that others are compared with, the sweep, and the filters."""
+
+    chosen: list[str] = field(default_factory=list)
+    baseline: str | None = None
+    sweep: str | None = None
+    filters: Filters = Filters()

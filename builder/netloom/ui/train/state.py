@@ -1,0 +1,92 @@
+"""What the train page keeps for a tab, and the keys of its widgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from netloom.training.diagnostics import History, Sampled
+from netloom.ui.components.curves import Curves
+from netloom.ui.components.page_state import PageState, WidgetKey
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LrSearch:
+    """A search for a learning rate: its folder, and when it began (seconds since the epoch)."""
+
+    folder: Path
+    began: float
+
+
+@dataclass(frozen=True)
+class RunRefusal:
+    """Why a run was not resumed."""
+
+    run_id: str = ""
+    sentence: str = ""
+
+
+@dataclass
+class KnownPoints:
+    """The curves of a run as far as they were read, up to the point of the number `last`. A resume may take points
+    back, so they belong to the run and to when it was started."""
+
+    run: tuple[str, str] = ("", "")
+    curves: Curves = field(default_factory=Curves)
+    last: int = 0
+
+
+@dataclass(frozen=True)
+class ReadFile(Generic[T]):
+    """What was read from a file of a run, and the stamp that the file had then."""
+
+    stamp: object = None
+    content: T | None = None
+
+
+@dataclass
+class TrainState(PageState):
+    """What a tab knows of the runs that it watches; `epochs` are those that predictions are shown after, by run."""
+
+    lr_searches: dict[str, LrSearch] = field(default_factory=dict)
+    refusal: RunRefusal = RunRefusal()
+    points: KnownPoints = field(default_factory=KnownPoints)
+    layer_history: ReadFile[History] = ReadFile()
+    predictions: ReadFile[Sampled] = ReadFile()
+    epochs: dict[str, int | None] = field(default_factory=dict)
+
+
+class Key(WidgetKey):
+    """The keys of the train page's widgets."""
+
+    CONTINUE = "continue"
+    DELETE = "delete"
+    EPISODES = "episodes"
+    EXPLAIN = "explain"
+    EXPLAINED_EPISODE = "explained episode"
+    EXPLAINED_STEP = "explained step"
+    FIX = "fix"
+    GROUP = "recipe"
+    LAYERS = "layers"
+    LAYER_HEATMAP = "heatmap"
+    LAYER_LINES = "layer lines"
+    LR_CHART = "rates"
+    LR_FIND = "find"
+    LR_FINDER = "finder"
+    LR_USE = "use rate"
+    MORE_WARNINGS = "more warnings"
+    NOTICE = "notice train"
+    PAUSE = "pause"
+    PREDICTIONS = "said"
+    RATE = "rate"
+    RATE_SET = "set rate"
+    RESUME = "resume"
+    RETURNS = "returns"
+    RUNS = "runs"
+    SCHEDULE = "schedule"
+    SCHEDULE_SET = "set schedule"
+    STOP = "stop"
+    WATCHED = "watched"
