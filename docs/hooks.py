@@ -1,0 +1,111 @@
+"""Generates the parts of the pages that Netloom itself declares, so that they cannot fall behind the code.
+
+A page asks for such a part in a comment of its own line: `<!-- generate: layers -->`. MkDocs calls `on_page_markdown`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stdout, suppress
+from typing import Any
+
+from netloom.cli import main
+from netloom.layers import registry as layers
+from netloom.templates import architectures, templates
+
+MARKER = re.compile(r"^<!-- generate: (?P<name>[a-z_]+)(?: (?P<argument>[a-z ]+))? -->$", re.MULTILINE)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """The page with each marker replaced by what it asks for."""
+    return MARKER.sub(lambda found: PARTS[found["name"]](found["argument"] or ""), markdown)
+
+
+def command_help(command: str) -> str:
+    """What `netloom COMMAND --help` prints."""
+    os.environ["COLUMNS"] = "100"  # argparse wraps its text to the terminal
+    return f"```text\n{_printed(*command.split(), '--help')}\n```"
+
+
+def layer_tables(_: str) -> str:
+    """The layers of the palette, by group."""
+    groups: dict[str, list[tuple[str, str, str]]] = {}
+    for layer in layers().values():
+        title = f"[{layer.title}]({layer.url})" if layer.url else layer.title
+        groups.setdefault(layer.group, []).append((title, f"`{layer.__name__}`", layer.summary))
+    return _sections(groups, ("Layer", "In code", "What it does"))
+
+
+def explainer_tables(_: str) -> str:
+    """The methods of explanation, by group."""
+    from netloom.explain.core.explainer import registry as explainers
+
+    groups: dict[str, list[tuple[str, str, str]]] = {}
+    for method in explainers().values():
+        groups.setdefault(method.group, []).append(
+            (f"[{method.title}]({method.url})", f"`{method.name}`", method.summary)
+        )
+    return _sections(groups, ("Method", "Name", "What it does"))
+
+
+def template_table(_: str) -> str:
+    """The templates, with what a trained one reaches."""
+    rows = [
+        (item.title, f"`{item.name}`", item.topic, item.summary)
+        for item in sorted(templates().values(), key=lambda item: item.topic)
+    ]
+    return _table(("Template", "Name", "Topic", "What it shows"), rows)
+
+
+def architecture_table(_: str) -> str:
+    """The published architectures, with their sizes."""
+    rows = [
+        (f"[{item.title}]({item.url})", f"`{item.name}`", str(item.year), f"{item.parameters:,}")
+        for item in architectures().values()
+    ]
+    return _table(("Architecture", "Name", "Year", "Parameters"), rows)
+
+
+def dataset_table(_: str) -> str:
+    """The built-in datasets."""
+    listed = [item for item in json.loads(_printed("--json", "data", "list")) if item["builtin"]]
+    rows = [(item["title"], f"`{item['name']}`", item["kind"], item["task"], item["summary"]) for item in listed]
+    return _table(("Dataset", "Name", "Kind", "Task", "What it holds"), rows)
+
+
+def view_table(_: str) -> str:
+    """The views of the Explain page."""
+    from netloom.ui.explain.views import VIEWS
+
+    return _table(("View", "What it shows"), [(view.title, view.summary) for view in VIEWS])
+
+
+def _printed(*words: str) -> str:
+    """What `netloom` prints when it is called with these words."""
+    with redirect_stdout(io.StringIO()) as printed, suppress(SystemExit):
+        main([*words])
+    return printed.getvalue().rstrip()
+
+
+def _sections(groups: dict[str, list[tuple[str, str, str]]], head: Sequence[str]) -> str:
+    return "\n\n".join(f"## {title}\n\n{_table(head, rows)}" for title, rows in groups.items())
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+PARTS: dict[str, Callable[[str], str]] = {
+    "help": command_help,
+    "layers": layer_tables,
+    "explainers": explainer_tables,
+    "templates": template_table,
+    "architectures": architecture_table,
+    "datasets": dataset_table,
+    "views": view_table,
+}

@@ -1,0 +1,166 @@
+"""Takes the pictures of these pages from the running app: `python docs/screenshots.py`, in three minutes.
+
+It trains a few runs in a data folder of its own, starts the app there and drives a headless Chromium. Look at the
+pictures before you commit them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+PICTURES = Path(__file__).parent / "pages" / "images"
+SIZE = {"width": 1440, "height": 900}
+TEMPLATES = ("tales_gpt", "shapes_unet", "intents_transformer")  # beside those that are trained, the last one first
+# Each run of the CNN with its title, its tags and what is set.
+RUNS = (
+    ("Adam, learning rate 0.0003", "search", "learning_rate=0.0003"),
+    ("SGD with momentum", "", "optimizer=sgd"),
+    ("Batch size 16", "search", "batch_size=16"),
+    ("Baseline", "baseline", "seed=0"),
+)
+
+
+class App:
+    """A data folder with projects and runs, and the address of the app that shows it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environment = {**os.environ, "NETLOOM_HOME": str(home), "OMP_NUM_THREADS": "1"}
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def netloom(self, *words: str) -> dict[str, object]:
+        """The answer of one command."""
+        command = [sys.executable, "-m", "netloom.cli", *words, "--json"]
+        answer = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True)
+        return json.loads(answer.stdout)
+
+    def fill(self) -> None:
+        """Make the projects and runs that the pictures show."""
+        for name in TEMPLATES:
+            self._train(name, "--epochs", "0", title="Untrained")
+        self._train("breast_cancer", title="Tumors")
+        for title, tags, setting in RUNS:
+            self._train("digits_cnn", "--set", setting, title=title, tags=tags)
+
+    def _train(self, template: str, *options: str, title: str, tags: str = "") -> None:
+        document = self.home / f"{template}.json"
+        self.netloom("templates", "--write", template, str(document), "--force")
+        run = self.netloom("train", str(document), *options)["run"]
+        self.netloom("runs", "describe", str(run), "--title", title, *(["--tags", tags] if tags else []))
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The web server, until the block is left."""
+        command = [sys.executable, "-m", "netloom.cli", "app", "--headless", "--port", str(self.port)]
+        server = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            self._wait()
+            yield
+        finally:
+            server.terminate()
+            server.wait(10)
+
+    def _wait(self) -> None:
+        end = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2).close()
+                return
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
+
+
+def settled(page: Page, seconds: float = 2.0) -> None:
+    """Wait until the app has drawn the page."""
+    page.wait_for_timeout(500)
+    page.wait_for_function("!document.querySelector('[data-test-script-state=running]')", timeout=120_000)
+    page.wait_for_timeout(1000 * seconds)
+
+
+def take(page: Page, name: str) -> None:
+    """Write what the window shows as a small PNG."""
+    page.mouse.move(1435, 895)  # so that nothing is highlighted
+    page.wait_for_timeout(300)
+    path = PICTURES / f"{name}.png"
+    page.screenshot(path=path)
+    Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path.name}: {path.stat().st_size / 1024:.0f} KiB")
+
+
+def scroll(page: Page, pixels: int) -> None:
+    """Move the page's own area up."""
+    page.mouse.move(900, 600)
+    page.mouse.wheel(0, pixels)
+    page.wait_for_timeout(600)
+
+
+def visit(page: Page, app: App, *, dark: bool) -> None:
+    """Take the pictures of one color scheme."""
+    suffix = "-dark" if dark else ""
+    page.goto(app.url)
+    settled(page, 3)
+    if not dark:
+        take(page, "home")
+    page.get_by_role("button", name="Open", exact=True).first.click()
+    settled(page, 3)
+    page.get_by_text("Conv 2D", exact=True).nth(2).click()  # the second on the canvas, after that of the palette
+    settled(page)
+    take(page, f"design{suffix}")
+    project = page.url.partition("project=")[2]
+    for name in ("train",) if dark else ("data", "train"):
+        page.goto(f"{app.url}/{name}?project={project}")
+        settled(page, 4)
+        take(page, f"{name}{suffix}")
+    if dark:
+        return
+    page.goto(f"{app.url}/runs?project={project}")
+    settled(page, 3)
+    table = page.get_by_test_id("stDataFrame").first.bounding_box()
+    assert table is not None
+    for row in range(len(RUNS)):
+        page.mouse.click(table["x"] + 17, table["y"] + 35 * (row + 1.5))
+        settled(page, 1)
+    settled(page, 2)
+    take(page, "runs")
+    page.goto(f"{app.url}/explain?project={project}")
+    settled(page, 6)
+    scroll(page, 300)
+    take(page, "explain")
+
+
+def main() -> None:
+    PICTURES.mkdir(exist_ok=True)
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with tempfile.TemporaryDirectory(prefix="netloom-docs-") as home, sync_playwright() as playwright:
+        app = App(Path(home))
+        app.fill()
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        with app.running():
+            for scheme in ("light", "dark"):
+                page = browser.new_page(viewport=SIZE, color_scheme=scheme, reduced_motion="reduce")
+                page.set_default_timeout(60_000)
+                visit(page, app, dark=scheme == "dark")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

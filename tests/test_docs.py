@@ -1,0 +1,144 @@
+"""The documentation: it builds without a warning, its examples run, and what it names exists."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from netloom.cli.commands import registry as commands
+from tests.cli.conftest import called
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted((DOCS / "pages").rglob("*.md"))
+GUIDE = [page for page in PAGES if page.parent.name == "guide"]
+EXAMPLE = re.compile(r"^<!-- run -->\n```(?P<language>\w+)\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
+# Paths in the repository, such as `builder/netloom/layers/dense.py`.
+PATH = re.compile(r"`((?:builder|tests|pages|docs|\.github)/[^`\s<>*…]*)`")
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(DOCS / "pages").as_posix()
+
+
+def examples(page: Path) -> list[tuple[str, str]]:
+    """The examples of a page that are marked to be run: their language and their code."""
+    return [(found["language"], found["code"]) for found in EXAMPLE.finditer(page.read_text(encoding="utf-8"))]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site. A link, an anchor or a page of the navigation that is missing is an error."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-f", str(DOCS / "mkdocs.yml"), "-d"]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run([*command, str(folder)], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_every_page_is_built(site: Path) -> None:
+    built = {path.relative_to(site).parent.as_posix() for path in site.rglob("index.html")}
+    wanted = {name_of(page).removesuffix(".md") for page in PAGES}
+    assert {("index" if name == "." else name) for name in built} == wanted
+
+
+def test_no_marker_is_left(site: Path) -> None:
+    assert not [path for path in site.rglob("*.html") if "<!-- generate:" in path.read_text(encoding="utf-8")]
+
+
+def test_every_layer_is_listed(site: Path) -> None:
+    from netloom.layers import registry
+
+    shown = (site / "reference" / "layers" / "index.html").read_text(encoding="utf-8")
+    assert not [name for name in registry() if f"<code>{name}</code>" not in shown]
+
+
+def test_every_command_has_its_section() -> None:
+    text = (DOCS / "pages" / "cli.md").read_text(encoding="utf-8")
+    wanted = []
+    for command in commands():
+        listed = re.search(r"^  ([a-z]+(?:\|[a-z]+)+)$", called(command, "--help").out, re.MULTILINE)
+        wanted += [command, *(f"{command} {part}" for part in (listed[1].split("|") if listed else []))]
+    assert [f"## {command}" for command in commands()] == re.findall(r"^## .*$", text, re.MULTILINE)
+    assert wanted == re.findall(r"<!-- generate: help (.*) -->", text)
+    assert "data add" in wanted
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=name_of)
+def test_the_examples_run(page: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of one page in their order, in one folder: commands within this process, Python in a new one."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for language, code in examples(page):
+        if language == "python":
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            continue
+        assert language == "sh", f"{name_of(page)} has an example in {language}, which cannot be run"
+        for line in code.splitlines():
+            program, *words = shlex.split(line, comments=True)
+            assert program == "netloom", line
+            answer = called("--home", home, *words)
+            assert answer.code == 0, f"{line}\n{answer.err}"
+
+
+def test_there_are_examples() -> None:
+    assert sum(len(examples(page)) for page in PAGES) > 5
+
+
+@pytest.mark.parametrize("page", [*PAGES, *sorted(ROOT.glob("*.md"))], ids=lambda page: page.name)
+def test_the_paths_that_are_named_exist(page: Path) -> None:
+    named = PATH.findall(page.read_text(encoding="utf-8"))
+    assert not [path for path in named if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.name)
+def test_the_links_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert not [link for link in links if not (ROOT / link).exists()]
+
+
+@pytest.mark.parametrize("page", GUIDE, ids=name_of)
+def test_the_labels_that_are_named_exist(page: Path) -> None:
+    """What stands in bold in the user guide is a label of the app, word for word."""
+    sources = [*(ROOT / "pages").glob("*.py")]
+    for pattern in ("*.py", "*.ts", "*.tsx"):
+        sources += [path for path in (ROOT / "builder/netloom/ui").rglob(pattern) if "node_modules" not in path.parts]
+    app = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    labels = re.findall(r"\*\*(.+?)\*\*", CODE.sub("", page.read_text(encoding="utf-8")))
+    assert not [label for label in labels if not re.search(rf"[\"'>]{re.escape(label)}[\"'<]", app)]
+
+
+def test_there_are_labels() -> None:
+    assert sum(page.read_text(encoding="utf-8").count("**") // 2 for page in GUIDE) > 15
+
+
+def test_the_pictures_are_small_and_used() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in [*PAGES, ROOT / "README.md"])
+    pictures = sorted((DOCS / "pages" / "images").iterdir())
+    assert pictures
+    assert not [picture.name for picture in pictures if picture.stat().st_size > 250 * 1024]
+    assert not [picture.name for picture in pictures if f"images/{picture.name}" not in text]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob(".github/**/*.yml")), ids=lambda path: path.name)
+def test_the_files_for_github_are_read(path: Path) -> None:
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert isinstance(found, dict)
+    for job in found.get("jobs", {}).values():
+        place = ROOT / job.get("defaults", {}).get("run", {}).get("working-directory", "")
+        assert place.is_dir()
+        for step in job["steps"]:
+            assert len({"uses", "run"} & set(step)) == 1
+            script = re.fullmatch(r"npm (?:run )?(check|test|build)", step.get("run", ""))
+            assert script is None or f'"{script[1]}":' in (place / "package.json").read_text(encoding="utf-8")
