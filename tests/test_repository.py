@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TOP_LEVEL = {
     "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "pyproject.toml", "app.py",
-    "builder", "pages", "tests",
+    "builder", "pages", "tests", "docs",
 }  # fmt: skip
 
 
@@ -43,12 +43,6 @@ def test_the_top_level_holds_what_it_should() -> None:
     )
     names = {path.partition("/")[0] for path in listed if path}
     assert {name for name in names if not name.startswith(".")} == TOP_LEVEL
-
-
-def test_the_layer_in_the_readme_is_one_that_exists() -> None:
-    shown = (ROOT / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "builder" / "netloom" / "layers").glob("*.py")]
-    assert any(shown.strip() in source for source in sources)
 
 
 def test_no_export_of_a_package_is_replaced_by_a_submodule() -> None:
