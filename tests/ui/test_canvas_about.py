@@ -42,17 +42,15 @@ def test_a_node_has_the_shapes_that_it_gives(context: Context) -> None:
     assert {field["name"]: field["default"] for field in said["fields"]}["Bias"] == "yes"
 
 
-@pytest.mark.parametrize("wish", [None, 5, [], {}, {"type": 3}, {"type": "Nothing"}, {"type": ["Linear"]}])
-def test_what_cannot_be_answered_gets_no_answer(wish: object, context: Context) -> None:
-    assert about(context, wish) is None
+def test_what_cannot_be_answered_gets_no_answer(context: Context) -> None:
+    assert about(context, None) is None
+    assert about(context, {"type": "Nothing", "node": None}) is None
 
 
 def test_a_node_that_is_gone_has_no_shapes(context: Context) -> None:
-    gone: tuple[object, ...] = ("linear_99", 7, {})
-    for node in gone:
-        said = about(context, {"type": "Linear", "node": node})
-        assert said is not None
-        assert said["shapes"] == {}
+    said = about(context, {"type": "Linear", "node": "linear_99"})
+    assert said is not None
+    assert said["shapes"] == {}
 
 
 def test_it_is_sent_only_when_it_is_asked_for(tmp_path: Path) -> None:
@@ -61,8 +59,11 @@ def test_it_is_sent_only_when_it_is_asked_for(tmp_path: Path) -> None:
     quiet = payload(live, Shown("main"), "", [], 600)
     asked = payload(live, Shown("main"), "", [], 600, wish={"type": "Linear", "node": "linear_1"})
     assert quiet["about"] is None
+    assert asked["about"] is not None
     assert asked["about"]["type"] == "Linear"
-    everything = sum(len(json.dumps(about(live.analysis().context, {"type": name}))) for name in registry())
+    everything = sum(
+        len(json.dumps(about(live.analysis().context, {"type": name, "node": None}))) for name in registry()
+    )
     assert len(json.dumps(palette(None)[0])) < 2 * everything  # why it does not come with the palette
 
 

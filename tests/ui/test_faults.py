@@ -20,6 +20,8 @@ from netloom.editing.live import Live
 from netloom.layers import Example, TensorSpec, registry
 from netloom.store import Store, StoreError, open_store
 from netloom.templates import templates
+from netloom.ui.design.canvas import messages
+from netloom.ui.design.canvas.messages import AboutWish, CanvasData
 from netloom.ui.design.canvas.payload import payload
 from netloom.ui.design.state import Shown
 from netloom.validation import analyse
@@ -46,17 +48,17 @@ def live(store: Store) -> Live:
     return found
 
 
-def drawn(live: Live, wish: Any = None) -> dict[str, Any]:
+def drawn(live: Live, wish: AboutWish | None = None) -> CanvasData:
     found = payload(live, Shown("main"), "tab", [], 600, wish=wish)
     json.dumps(found, allow_nan=False)
     return found
 
 
-def faults(found: dict[str, Any]) -> list[dict[str, Any]]:
+def faults(found: CanvasData) -> list[messages.Issue]:
     return [issue for issue in found["derived"]["issues"] if issue["code"] == "internal"]
 
 
-def shapes(found: dict[str, Any]) -> dict[str, str]:
+def shapes(found: CanvasData) -> dict[str, str]:
     return {key: edge["label"] for key, edge in found["derived"]["edges"].items()}
 
 
@@ -65,7 +67,7 @@ def sync(live: Live, **edit: Any) -> list[str]:
     return live.sync({"epoch": live.editor.epoch, "client": "tab", "ops": [{"seq": seq, **edit}]})
 
 
-def works(live: Live) -> dict[str, Any]:
+def works(live: Live) -> CanvasData:
     """What is drawn, where edits, Undo and versions do what they should."""
     before = live.project
     node = next(iter(before.main_network.nodes))

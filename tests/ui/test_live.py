@@ -19,6 +19,7 @@ from netloom.document import EditError, Project, dumps, loads
 from netloom.editing.live import Live
 from netloom.store import Store, StoreError, open_store
 from netloom.templates import templates
+from netloom.ui.design.canvas.messages import CanvasData
 from netloom.ui.design.canvas.payload import payload
 from netloom.ui.design.state import Shown
 from netloom.validation import analyse
@@ -35,7 +36,7 @@ def live(home: Path) -> Live:
     return found
 
 
-def drawn(live: Live, client: str = "", shown: str = "main") -> dict[str, Any]:
+def drawn(live: Live, client: str = "", shown: str = "main") -> CanvasData:
     return payload(live, Shown(shown), client, [], 600)
 
 

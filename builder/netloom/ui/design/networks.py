@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from netloom.document import Project
 from netloom.editing.live import Live
+from netloom.ui.design.canvas.messages import NetworkWish
 from netloom.ui.design.state import DesignState, Shown
 from netloom.ui.shell.state import Query
 
 
-def shown(live: Live, wanted: Any) -> Shown:
+def shown(live: Live, wish: NetworkWish | None) -> Shown:
     """The network to show: the one that the canvas asked for last, or that the address names, or else main.
 
     The address bar keeps it, so that a reload finds it again. It is no part of the document: each tab has its own.
     """
     project, state = live.project, DesignState.current()
     found = state.shown.get(live.id) or Shown(Query.NETWORK.get() or project.main)
-    name, number = _wish(wanted)
     # A wish for what is not there yet waits: the edit that makes it may still be on its way.
-    if number > (found.wish or 0) and name in project.networks:
-        found = Shown(name, number)
+    if wish is not None and wish["number"] > (found.wish or 0) and wish["name"] in project.networks:
+        found = Shown(wish["name"], wish["number"])
     if found.name not in project.networks:
         found = replace(found, name=_renamed(project, found))
     found = replace(found, content=project.networks[found.name], beside=frozenset(project.networks))
@@ -30,11 +29,6 @@ def shown(live: Live, wanted: Any) -> Shown:
     if Query.NETWORK.get() != addressed:
         Query.NETWORK.set(addressed)
     return found
-
-
-def _wish(wanted: Any) -> tuple[str, int]:
-    name, number = (wanted.get("name"), wanted.get("number")) if isinstance(wanted, dict) else (None, None)
-    return (name, number) if isinstance(name, str) and isinstance(number, int) else ("", 0)
 
 
 def _renamed(project: Project, found: Shown) -> str:

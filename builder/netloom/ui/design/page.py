@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import Any, Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -27,7 +26,7 @@ from netloom.ui.design.formula import formula
 from netloom.ui.design.inspector import inspector
 from netloom.ui.design.library import library
 from netloom.ui.design.networks import shown
-from netloom.ui.design.state import DesignState, Key, Refusals, canvas_message
+from netloom.ui.design.state import DesignState, Key, Refusals, sent_header, sent_selection, sent_sync, sent_wish
 from netloom.ui.home.sharing import share
 from netloom.ui.shell.errors import guard, show_error
 
@@ -46,7 +45,7 @@ def page(live: Live) -> None:
 
 @guard()
 def _page(live: Live) -> None:
-    look = shown(live, canvas_message(live.id, "network"))
+    look = shown(live, sent_wish(live.id))
     bar = st.container()
     left, right = st.columns([3.4, 1.15], gap="small")
     # First, as edits that were made while the server was away wait for it.
@@ -121,23 +120,22 @@ def _canvas(live: Live) -> None:
     """Edits are answered by the canvas alone. As soon as people see the answer, it asks for what stands beside it."""
 
     def on_sync() -> None:
-        refusals = live.sync(canvas_message(live.id, "sync"))
+        refusals = live.sync(sent_sync(live.id))
         if refusals:  # they stay until there are others, as no one knows which run's answer arrives
             state.refusals = Refusals(tuple(refusals), time.time())
 
     state = DesignState.current()
-    messages = [_message(live, "sync"), _message(live, "selection")]
-    client = messages[0].get("client", "")
+    sync, selection = sent_header(live.id), sent_selection(live.id)
     canvas(
         data=payload(
             live,
-            shown(live, canvas_message(live.id, "network")),
-            client if isinstance(client, str) else "",
+            shown(live, sent_wish(live.id)),
+            sync["client"] if sync else "",
             list(state.refusals.sentences),
             HEIGHT,
             refused_at=state.refusals.at,
-            palettes={str(message.get("palette")) for message in messages},
-            wish=messages[1].get("about"),
+            palettes={message["palette"] for message in (sync, selection) if message},
+            wish=selection["about"] if selection else None,
         ),
         key=Key.CANVAS.of(live.id),
         on_sync=on_sync,
@@ -154,17 +152,10 @@ def _follow() -> None:
             st.rerun(Key.PAGE)
 
 
-def _message(live: Live, name: Literal["sync", "selection"]) -> dict[str, Any]:
-    """What the canvas said last under a name."""
-    message = canvas_message(live.id, name)
-    return message if isinstance(message, dict) else {}
-
-
 def _selected(live: Live, network: str) -> list[str]:
     """The selected nodes, where they were selected in this network: another one may have nodes of the same names."""
-    selection = _message(live, "selection")
-    nodes = selection.get("nodes") if selection.get("network") == network else []
-    return [node for node in nodes if isinstance(node, str)] if isinstance(nodes, list) else []
+    selection = sent_selection(live.id)
+    return selection["nodes"] if selection is not None and selection["network"] == network else []
 
 
 def _code(live: Live) -> None:

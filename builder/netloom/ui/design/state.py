@@ -7,6 +7,7 @@ from typing import Literal
 
 from netloom.document import Network
 from netloom.ui.components.page_state import PageState, WidgetKey, value_of
+from netloom.ui.design.canvas.messages import NetworkWish, Selection, SyncHeader, read
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,25 @@ class Key(WidgetKey):
     VERSION = "version"
 
 
-def canvas_message(project_id: str, name: Literal["sync", "selection", "network"]) -> object:
-    """What the canvas of a project sent last under a name; None where it sent nothing yet. It is not checked."""
+def sent_sync(project_id: str) -> object:
+    """The edits that the canvas of a project sent last, for `Live.sync`, which checks them."""
+    return _sent(project_id, "sync")
+
+
+def sent_header(project_id: str) -> SyncHeader | None:
+    """Who sent these edits, and with which palette."""
+    return read(SyncHeader, _sent(project_id, "sync"))
+
+
+def sent_selection(project_id: str) -> Selection | None:
+    """What is selected on the canvas of a project, and the layer about which people ask."""
+    return read(Selection, _sent(project_id, "selection"))
+
+
+def sent_wish(project_id: str) -> NetworkWish | None:
+    """The network that people want to see on the canvas of a project."""
+    return read(NetworkWish, _sent(project_id, "network"))
+
+
+def _sent(project_id: str, name: str) -> object:
     return value_of(Key.CANVAS.of(project_id), {}).get(name)

@@ -7,12 +7,13 @@ from functools import cache
 from typing import Any
 
 from netloom.ui.components.component_loader import component
+from netloom.ui.design.canvas.messages import CanvasData
 
 
-def canvas(*, data: dict[str, Any], key: str, on_sync: Callable[[], None], on_look: Callable[[], None]) -> Any:
+def canvas(*, data: CanvasData, key: str, on_sync: Callable[[], None], on_look: Callable[[], None]) -> Any:
     """Show the canvas with `data` (see netloom.ui.design.canvas.payload).
 
-    What people do arrives under `key`, see `netloom.ui.design.state.canvas_message`. `sync` holds edits for
+    What people do arrives under `key`, see `netloom.ui.design.state`. `sync` holds edits for
     `Editor.sync`, `selection` the ids of the selected nodes and edges, told again when edits were answered, `network`
     the network that people want to see. All are states, not triggers, so that none is lost; `on_sync` runs when edits
     came, `on_look` when another changed.

@@ -7,36 +7,37 @@ from functools import cache
 from typing import Any
 
 from netloom.layers import FormField, form, registry
+from netloom.ui.design.canvas.messages import About, AboutField, AboutWish
 from netloom.validation import Context
 
 
-def about(context: Context, wish: Any) -> dict[str, Any] | None:
-    """The declaration of the layer that `wish` names as `{"type", "node"}`, and the shapes that such a node gives.
+def about(context: Context, wish: AboutWish | None) -> About | None:
+    """The declaration of the layer that `wish` names, and the shapes that such a node gives.
 
     The node may be missing, as one may ask about a layer of the palette.
     """
-    if not isinstance(wish, Mapping) or not isinstance(wish.get("type"), str):
+    if wish is None or wish["type"] not in registry():
         return None
-    kind, node = wish["type"], wish.get("node")
-    if kind not in registry():
-        return None
-    facts = context.nodes.get(node) if isinstance(node, str) else None
+    node = wish["node"]
+    facts = context.nodes.get(node) if node is not None else None
     shapes = {port: str(spec) for port, spec in facts.outputs.items()} if facts else {}
-    return {**_declared(kind), "node": node if isinstance(node, str) else None, "shapes": shapes}
+    return {**_declared(wish["type"]), "node": node, "shapes": shapes}
 
 
 @cache
-def _declared(kind: str) -> dict[str, Any]:
+def _declared(kind: str) -> About:
     layer = registry()[kind]
     return {
         "type": kind,
+        "node": None,
         "formula": " ".join((vars(layer).get("__doc__") or "").split()),
         "url": layer.url,
         "fields": [_field(field) for field in form(layer)],
+        "shapes": {},
     }
 
 
-def _field(field: FormField) -> dict[str, str]:
+def _field(field: FormField) -> AboutField:
     """One parameter in words: its name, what it may be, what it is if nothing is said, and what it does."""
     return {"name": field.label, "range": _range(field), "default": _said(field.default), "text": field.description}
 

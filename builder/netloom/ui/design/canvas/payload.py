@@ -6,14 +6,26 @@ import json
 from collections.abc import Callable, Collection
 from functools import cache, lru_cache, partial
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from netloom.data import Schema
 from netloom.document import Edge, Project, wire
 from netloom.editing.live import Live
 from netloom.layers import GROUPS, Layer, Port, registry
 from netloom.layers.subnetwork import Subnetwork, interface
+from netloom.ui.design.canvas import messages
 from netloom.ui.design.canvas.about import about
+from netloom.ui.design.canvas.messages import (
+    AboutWish,
+    CanvasData,
+    Derived,
+    EdgeFacts,
+    Graph,
+    LayerType,
+    NetworkFacts,
+    Params,
+    Totals,
+)
 from netloom.ui.design.networks import standing, users
 from netloom.ui.design.state import Shown
 from netloom.validation import Analysis, Context, Issue, NodeFacts
@@ -39,10 +51,10 @@ def payload(
     refusals: list[str],
     height: int,
     palettes: Collection[str] = (),
-    wish: Any = None,
+    wish: AboutWish | None = None,
     refused_at: float = 0.0,
-) -> dict[str, Any]:
-    """The component's data; the TypeScript side of it is frontend/src/core/types.ts.
+) -> CanvasData:
+    """The component's data.
 
     `palettes` are the versions of the palette that the browser has: it is by far the largest part, and seldom changes.
     `wish` is the layer about which people ask. By `refused_at` the browser knows which refusals it has shown.
@@ -53,12 +65,12 @@ def payload(
     # Another tab may have removed the network since this one decided what to show.
     name = shown.name if shown.name in project.networks else project.main
     parts = _Parts(name)
-    catalogue: tuple[list[dict[str, Any]], str] = ([], "")
+    catalogue: tuple[list[LayerType], str] = ([], "")
     layers, version = parts.get("list the layers", lambda: palette(live.schema(project)), catalogue)
     known = parts.get("list the networks", lambda: networks(project, name), _bare(project))
     told = parts.get("describe the layer", lambda: about(analysis.networks.get(name, analysis.context), wish), None)
     facts = parts.get("show what is known of the layers", lambda: derived(analysis, name, parts), _nothing(analysis))
-    facts["issues"] += [issue.as_json() for issue in parts.faults]
+    facts["issues"] += map(_issue, parts.faults)
     for issue in parts.faults:
         live.log("canvas", issue.detail)
     return {
@@ -71,7 +83,7 @@ def payload(
         "refused_at": refused_at,
         "shown": name,
         "wish": shown.wish,
-        "network": wire(project, name),
+        "network": cast("Graph", wire(project, name)),
         "main": project.main,
         "networks": known,
         "derived": facts,
@@ -100,30 +112,35 @@ class _Parts:
             return otherwise
 
 
-def _bare(project: Project) -> list[dict[str, Any]]:
+def _bare(project: Project) -> list[NetworkFacts]:
     """The networks by their names alone."""
     return [{"name": name, "used": True, "may_stand": False, "inputs": [], "outputs": []} for name in project.networks]
 
 
-def _nothing(analysis: Analysis) -> dict[str, Any]:
+def _nothing(analysis: Analysis) -> Derived:
     """Issues without shapes."""
-    totals = dict.fromkeys(("parameters", "flops", "memory_bytes", "layers"), 0)
-    issues = [issue.as_json() for issue in analysis.issues]
-    return {"nodes": {}, "edges": {}, "issues": issues, "data": False, "totals": totals}
+    totals: Totals = {"parameters": 0, "flops": 0, "memory_bytes": 0, "layers": 0}
+    return {"nodes": {}, "edges": {}, "issues": [*map(_issue, analysis.issues)], "data": False, "totals": totals}
 
 
-def networks(project: Project, shown: str) -> list[dict[str, Any]]:
+def _issue(issue: Issue) -> messages.Issue:
+    return cast("messages.Issue", issue.as_json())
+
+
+def networks(project: Project, shown: str) -> list[NetworkFacts]:
     """Every network, main first: its ports, whether it stands somewhere, and whether it may stand in the shown one."""
     table, may_stand = users(project), set(standing(project, shown))
-    blank, found = Subnetwork.model_validate({}), []
+    blank = Subnetwork.model_validate({})
+    found: list[NetworkFacts] = []
     for name in sorted(project.networks, key=lambda name: name != project.main):
         layer = blank.looking(interface(project.networks[name]))
-        ports = {"inputs": _ports(layer.inputs()), "outputs": _ports(layer.outputs())}
-        found.append({"name": name, "used": bool(table[name]), "may_stand": name in may_stand, **ports})
+        inputs, outputs = _ports(layer.inputs()), _ports(layer.outputs())
+        used, fits = bool(table[name]), name in may_stand
+        found.append({"name": name, "used": used, "may_stand": fits, "inputs": inputs, "outputs": outputs})
     return found
 
 
-def derived(analysis: Analysis, shown: str, parts: _Parts) -> dict[str, Any]:
+def derived(analysis: Analysis, shown: str, parts: _Parts) -> Derived:
     """Facts for nodes and edges of the network that is shown, the issues of all, and the totals of main."""
     context = analysis.networks.get(shown, analysis.context)
     wrong: set[tuple[str | None, str | None]] = {
@@ -139,7 +156,7 @@ def derived(analysis: Analysis, shown: str, parts: _Parts) -> dict[str, Any]:
             for key, layer in context.layers.items()
         },
         "edges": {edge.target: _edge(context, edge, wrong) for edge in context.network.edges},
-        "issues": [issue.as_json() for issue in analysis.issues],
+        "issues": [*map(_issue, analysis.issues)],
         "data": bool(analysis.context.project.data.dataset),
         "totals": {
             "parameters": totals.parameters,
@@ -150,7 +167,7 @@ def derived(analysis: Analysis, shown: str, parts: _Parts) -> dict[str, Any]:
     }
 
 
-def palette(schema: Schema | None) -> tuple[list[dict[str, Any]], str]:
+def palette(schema: Schema | None) -> tuple[list[LayerType], str]:
     """The catalogue, and what its version is called.
 
     A new Input reads the first field of the chosen data, and a new Embedding has its vocabulary.
@@ -160,14 +177,14 @@ def palette(schema: Schema | None) -> tuple[list[dict[str, Any]], str]:
 
 
 @lru_cache(maxsize=16)
-def _palette(fitting: str, offered: tuple[str, ...]) -> tuple[list[dict[str, Any]], str]:
+def _palette(fitting: str, offered: tuple[str, ...]) -> tuple[list[LayerType], str]:
     params = json.loads(fitting)
-    layers = [{**_layer(name), "params": params.get(name, {})} for name in offered]
+    layers: list[LayerType] = [{**_layer(name), "params": params.get(name, {})} for name in offered]
     return layers, blake2b(json.dumps(layers).encode(), digest_size=8).hexdigest()
 
 
 @cache
-def _layer(name: str) -> dict[str, Any]:
+def _layer(name: str) -> LayerType:
     layer = registry()[name]
     default = layer()
     return {
@@ -179,11 +196,12 @@ def _layer(name: str) -> dict[str, Any]:
         "color": GROUPS[layer.group],
         "inputs": _ports(default.inputs()),
         "outputs": _ports(default.outputs()),
+        "params": {},
         "common": name in COMMON,
     }
 
 
-def _fitting(schema: Schema | None) -> dict[str, Any]:
+def _fitting(schema: Schema | None) -> dict[str, Params]:
     """The parameters that new layers begin with, by type, where they are not the defaults."""
     if schema is None:
         return {}
@@ -192,12 +210,12 @@ def _fitting(schema: Schema | None) -> dict[str, Any]:
     return {"Input": field.parameters(), **vocabulary}
 
 
-def _plain(facts: NodeFacts | None) -> dict[str, Any]:
+def _plain(facts: NodeFacts | None) -> messages.NodeFacts:
     return {"summary": "", "parameters": facts.parameters if facts else None}
 
 
-def _node(layer: Layer, facts: NodeFacts | None) -> dict[str, Any]:
-    known = {**_plain(facts), "summary": layer.brief()}
+def _node(layer: Layer, facts: NodeFacts | None) -> messages.NodeFacts:
+    known: messages.NodeFacts = {**_plain(facts), "summary": layer.brief()}
     default = _layer(type(layer).__name__)
     inputs, outputs = _ports(layer.inputs()), _ports(layer.outputs())
     if inputs != default["inputs"]:
@@ -207,7 +225,7 @@ def _node(layer: Layer, facts: NodeFacts | None) -> dict[str, Any]:
     return known
 
 
-def _edge(context: Context, edge: Edge, wrong: set[tuple[str | None, str | None]]) -> dict[str, Any]:
+def _edge(context: Context, edge: Edge, wrong: set[tuple[str | None, str | None]]) -> EdgeFacts:
     spec = context.spec(edge)
     return {
         "label": str(spec) if spec else "",
@@ -216,8 +234,12 @@ def _edge(context: Context, edge: Edge, wrong: set[tuple[str | None, str | None]
     }
 
 
-def _ports(ports: tuple[Port, ...]) -> list[dict[str, Any]]:
-    return [
-        {"name": port.name, "kinds": list(port.kinds), "doc": port.doc, **({"label": port.label} if port.label else {})}
-        for port in ports
-    ]
+def _ports(ports: tuple[Port, ...]) -> list[messages.Port]:
+    return [_port(port) for port in ports]
+
+
+def _port(port: Port) -> messages.Port:
+    known: messages.Port = {"name": port.name, "kinds": list(port.kinds), "doc": port.doc}
+    if port.label:
+        known["label"] = port.label
+    return known

@@ -4,7 +4,7 @@ import { NODE_HEIGHT, NODE_WIDTH } from "./core/build";
 import type { Engine } from "./core/engine";
 import { nodeOf, sourcePort, targetPort } from "./core/graph";
 import { inputsOf, outputsOf } from "./core/rules";
-import type { Port } from "./core/types";
+import type { Port } from "./core/generated";
 
 const OPTIONS = {
   "elk.algorithm": "layered",

@@ -4,7 +4,7 @@ import flowStyles from "@xyflow/react/dist/style.css?inline";
 import { createRoot, type Root } from "react-dom/client";
 import styles from "./canvas.css?inline";
 import { Engine } from "./core/engine";
-import type { Data } from "./core/types";
+import type { CanvasData } from "./core/generated";
 import { Canvas } from "./views/Canvas";
 
 // An adopted sheet is there before the first paint; a style file would come after it and flash.
@@ -18,10 +18,10 @@ const mounted = new WeakMap<object, Mounted>();
 // Engines outlive a change of page within the tab, and with them the edits that are still on their way.
 const engines = new Map<string, Engine>();
 
-const render: FrontendRenderer<State, Data> = (component: FrontendRendererArgs<State, Data>) => {
+const render: FrontendRenderer<State, CanvasData> = (component: FrontendRendererArgs<State, CanvasData>) => {
   const place = component.parentElement as unknown as HTMLElement;
   // Once another page is there, Python does not know the canvas, and its log would say so.
-  const send = (name: string, value: unknown) => place.isConnected && component.setStateValue(name, value);
+  const send: Engine["send"] = (name, value) => place.isConnected && component.setStateValue(name, value);
   let here = mounted.get(place);
   if (here) {
     here.engine.send = send;
@@ -44,7 +44,7 @@ const render: FrontendRenderer<State, Data> = (component: FrontendRendererArgs<S
   };
 };
 
-function mount(place: HTMLElement, data: Data, send: Engine["send"]): Mounted {
+function mount(place: HTMLElement, data: CanvasData, send: Engine["send"]): Mounted {
   const document_ = place.getRootNode() as ShadowRoot | Document;
   if (!document_.adoptedStyleSheets.includes(sheet))
     document_.adoptedStyleSheets = [...document_.adoptedStyleSheets, sheet];

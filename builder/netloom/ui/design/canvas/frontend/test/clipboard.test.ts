@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { copy, paste, placed, readClip } from "../src/core/clipboard";
 import { applyEdit, freeId } from "../src/core/graph";
-import type { Graph } from "../src/core/types";
+import type { Graph } from "../src/core/generated";
 import { chain } from "./fixtures";
 
 const noted = (): Graph => ({

@@ -1,5 +1,5 @@
-import { Engine } from "../src/core/engine";
-import type { Data, Graph, LayerType, NetworkFacts, Operation, Port } from "../src/core/types";
+import { Engine, type Operation } from "../src/core/engine";
+import type { CanvasData, Graph, LayerType, NetworkFacts, Port } from "../src/core/generated";
 
 const port = (name: string, ...kinds: Port["kinds"]): Port => ({ name, kinds, doc: "" });
 const layer = (type: string, inputs: Port[], outputs: Port[]): LayerType => ({
@@ -46,7 +46,7 @@ export const facts = (name: string, change: Partial<NetworkFacts> = {}): Network
   ...change,
 });
 
-export function data(network: Graph, change: Partial<Data> = {}): Data {
+export function data(network: Graph, change: Partial<CanvasData> = {}): CanvasData {
   return {
     document: "d",
     epoch: "e",
@@ -73,7 +73,7 @@ export function data(network: Graph, change: Partial<Data> = {}): Data {
 }
 
 type Sent = { name: string; value: { client: string; ops: Operation[]; name: string; number: number; palette: string } };
-export function engineOn(network: Graph, change: Partial<Data> = {}): { engine: Engine; sent: Sent[] } {
+export function engineOn(network: Graph, change: Partial<CanvasData> = {}): { engine: Engine; sent: Sent[] } {
   const sent: Sent[] = [];
   return { engine: new Engine(data(network, change), (name, value) => sent.push({ name, value } as Sent)), sent };
 }

@@ -4,7 +4,7 @@ import { copy, paste } from "../src/core/clipboard";
 import { search } from "../src/core/format";
 import { addressed, applyTo, asLayer, asName, freeName, incoming, keyOf, offered, standsFor } from "../src/core/networks";
 import { inputsOf } from "../src/core/rules";
-import type { Edit } from "../src/core/types";
+import type { Edit } from "../src/core/generated";
 import { PALETTE, chain, data, engineOn, facts } from "./fixtures";
 
 const block = facts("block", { may_stand: true, inputs: [{ name: "in", kinds: ["any"], doc: "" }, { name: "side", kinds: ["any"], doc: "" }] });

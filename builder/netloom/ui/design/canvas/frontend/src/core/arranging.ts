@@ -1,6 +1,6 @@
 // Where things lie on the canvas: in line with each other, evenly apart; and which edge arrives at which input.
 import { targetRef } from "./graph";
-import type { Edit, Graph } from "./types";
+import type { Edit, Graph } from "./generated";
 
 type At = [number, number];
 export type Box = { id: string; at: At; width: number; height: number };

@@ -2,7 +2,7 @@
 import type { Engine } from "./engine";
 import { freeId, nodeOf, sourceRef, targetRef } from "./graph";
 import { freeOutput, mayInsert, portFor, type End } from "./rules";
-import type { Edit, Graph, LayerType } from "./types";
+import type { Edit, Graph, LayerType } from "./generated";
 
 export const STEP = 110;
 export const NODE_WIDTH = 196;

@@ -2,7 +2,7 @@
 import { NODE_HEIGHT, NODE_WIDTH } from "./build";
 import { freeId, nodeOf } from "./graph";
 import { COLORS } from "./frames";
-import type { Color, EdgeRecord, Edit, Graph, NodeRecord, NoteRecord } from "./types";
+import type { Color, EdgeRecord, Edit, Graph, NodeRecord, NoteRecord } from "./generated";
 
 export type Clip = {
   netloom: 1;

@@ -2,12 +2,16 @@
 // Edits are applied here at once. One message is on its way at a time; the edits made meanwhile wait behind it.
 import { EMPTY } from "./graph";
 import { addressed, applyTo, asLayer, offered, standsFor } from "./networks";
-import type { Data, Edit, Graph, Issue, LayerType, NodeRecord, Operation } from "./types";
+import type {
+  AboutWish, CanvasData, Edit, Graph, Issue, LayerType, NetworkWish, NodeRecord, Selection, Sync,
+} from "./generated";
 
 export type Topic = "graph" | "derived" | "status";
-export type Send = (name: string, value: unknown) => void;
-type Chosen = { network: string; nodes: string[]; edges: string[] };
-type Wish = { type: string; node: string | null };
+/** What is sent to Python, by name. */
+type Messages = { sync: Sync; selection: Selection; network: NetworkWish };
+export type Send = <Name extends keyof Messages>(name: Name, value: Messages[Name]) => void;
+export type Operation = Edit & { seq: number };
+type Chosen = Pick<Selection, "network" | "nodes" | "edges">;
 const RESEND_MS = 2000;
 /** An answer is seen by then. */
 const SEEN_MS = 40;
@@ -22,7 +26,7 @@ export class Engine {
   /** The network that is shown, and the copy of its graph. */
   network = "";
   graph: Graph = EMPTY;
-  data: Data;
+  data: CanvasData;
   pending: Operation[] = [];
   types = new Map<string, LayerType>();
   /** What can be added to the network that is shown. Another array whenever it is something else. */
@@ -32,7 +36,7 @@ export class Engine {
   refusals: string[] = [];
   send: Send;
   private chosen = NOTHING;
-  private wish: Wish | null = null;
+  private wish: AboutWish | null = null;
   private sorted: { issues?: Issue[]; network: string; byNode: Map<string, Issue[]> } = { network: "", byNode: new Map() };
   private palette: LayerType[] = [];
   private palettes = new Map<string, LayerType[]>();
@@ -52,12 +56,12 @@ export class Engine {
   private sentAt = 0;
   private epoch = "";
   private foreign = -1;
-  private deferred: Data | null = null;
+  private deferred: CanvasData | null = null;
   private busy = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private listeners = new Set<(topic: Topic) => void>();
 
-  constructor(data: Data, send: Send) {
+  constructor(data: CanvasData, send: Send) {
     this.data = data;
     this.send = send;
     this.refusedAt = data.refused_at; // what was refused before this page was there is past
@@ -65,7 +69,7 @@ export class Engine {
   }
 
   /** The canvas is on the page again after others were: Python has forgotten what it was told of it. */
-  arrive(data: Data, send: Send): void {
+  arrive(data: CanvasData, send: Send): void {
     this.send = send;
     this.chosen = NOTHING;
     this.wish = null;
@@ -110,7 +114,7 @@ export class Engine {
   }
 
   /** Ask Python what a layer is, or ask no more. It answers with `about`. */
-  ask(wish: Wish | null): void {
+  ask(wish: AboutWish | null): void {
     if (wish?.type === this.wish?.type && wish?.node === this.wish?.node) return;
     this.wish = wish;
     this.look(0);
@@ -158,7 +162,7 @@ export class Engine {
   }
 
   /** Take what Python says. Called on every run of the script, and not always in order. */
-  receive(data: Data): void {
+  receive(data: CanvasData): void {
     if (data.epoch !== this.epoch) this.start(data);
     const other = data.shown !== this.network;
     if (this.busy && (other || data.foreign > this.foreign)) {
@@ -193,7 +197,7 @@ export class Engine {
   }
 
   /** First data, another document, or a history that was replaced: what was here belongs to the past. */
-  private start(data: Data): void {
+  private start(data: CanvasData): void {
     if (this.epoch) this.answered();
     this.epoch = data.epoch;
     this.client = randomName();
@@ -210,7 +214,7 @@ export class Engine {
   }
 
   /** Take the palette where it is new to this browser, and the networks, which come with every answer. */
-  private offerLayers(data: Data): void {
+  private offerLayers(data: CanvasData): void {
     if (data.palette) this.palettes.set(data.palette_version, data.palette);
     const palette = this.palettes.get(data.palette_version);
     if (palette && palette !== this.palette) {

@@ -1,5 +1,5 @@
 // Numbers and searches as people read and write them.
-import type { LayerType } from "./types";
+import type { LayerType } from "./generated";
 
 const scaled = (value: number, base: number, units: string[]): string => {
   let step = 0;

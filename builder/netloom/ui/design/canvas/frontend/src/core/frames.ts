@@ -1,7 +1,7 @@
 // Frames: remarks that stand around layers, take them along, and can be folded to a box of a layer's size.
 import { NODE_HEIGHT, NODE_WIDTH } from "./build";
 import type { Box } from "./arranging";
-import type { Color, Graph, NoteRecord } from "./types";
+import type { Color, Graph, NoteRecord } from "./generated";
 
 type At = [number, number];
 /** By the id of what is not seen: the folded frame in which it lies. */

@@ -1,5 +1,5 @@
-// Edits on the browser's own copy. They mirror builder/graph/edits.py, which has the last word.
-import type { EdgeRecord, Edit, Graph, NewNode, NodeRecord } from "./types";
+// Edits on the browser's own copy. They mirror netloom/document/edits.py, which has the last word.
+import type { EdgeRecord, Edit, Graph, NewNode, NodeRecord } from "./generated";
 
 export const EMPTY: Graph = { nodes: {}, edges: {}, notes: {} };
 

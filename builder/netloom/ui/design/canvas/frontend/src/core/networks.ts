@@ -1,6 +1,6 @@
 // The networks of a project: which one an edit concerns, what may stand in which, and names for new ones.
 import { applyEdit, nodeOf } from "./graph";
-import type { EdgeFacts, Edit, Graph, LayerType, NetworkFacts, NodeRecord, Params } from "./types";
+import type { EdgeFacts, Edit, Graph, LayerType, NetworkFacts, NodeRecord, Params } from "./generated";
 
 /** The type of a node that stands for a network. */
 export const SUBNETWORK = "Subnetwork";

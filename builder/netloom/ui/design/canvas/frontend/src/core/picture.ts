@@ -4,7 +4,7 @@ import type { Engine } from "./engine";
 import { count } from "./format";
 import { COLORS, folds, isFolded } from "./frames";
 import { detours, ends, way } from "./routing";
-import type { NodeRecord, NoteRecord } from "./types";
+import type { NodeRecord, NoteRecord } from "./generated";
 
 export type Look = { text: string; background: string; dark: boolean };
 const MARGIN = 40;

@@ -4,7 +4,7 @@ import type { Engine } from "./engine";
 import { folds } from "./frames";
 import { nodeOf, sourcePort, targetPort } from "./graph";
 import { inputsOf, outputsOf } from "./rules";
-import type { EdgeRecord, Port } from "./types";
+import type { EdgeRecord, Port } from "./generated";
 
 type Point = [number, number];
 type Rect = { id: string; left: number; right: number; top: number; bottom: number };

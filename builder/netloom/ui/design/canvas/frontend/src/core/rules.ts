@@ -1,7 +1,7 @@
 // Which ports may be joined. Python checks the same again, with shapes.
 import type { Engine } from "./engine";
 import { leadsTo, nodeOf, outgoing, sourcePort, sourceRef, targetPort, targetRef } from "./graph";
-import type { Kind, LayerType, Port } from "./types";
+import type { Kind, LayerType, Port } from "./generated";
 
 export type End = { node: string; port: string; side: "source" | "target" };
 

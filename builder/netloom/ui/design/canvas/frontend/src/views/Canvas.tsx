@@ -20,7 +20,7 @@ import {
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import type { Engine } from "../core/engine";
 import { COLORS } from "../core/frames";
-import type { NoteRecord } from "../core/types";
+import type { NoteRecord } from "../core/generated";
 import { OpenAbout } from "./About";
 import { Alignment } from "./Alignment";
 import { Commands } from "./commands";

@@ -4,7 +4,7 @@ import { useMemo, useSyncExternalStore } from "react";
 import { sourceRef, targetRef } from "../core/graph";
 import { keyOf } from "../core/networks";
 import { freeOutput, portFor, type End } from "../core/rules";
-import type { LayerType } from "../core/types";
+import type { LayerType } from "../core/generated";
 import { useShared, useSlice, useUi } from "./context";
 import { Item } from "./Item";
 import { favourites, fitting, recent, toggle } from "./memory";

@@ -2,7 +2,7 @@
 import { Handle, NodeResizer, Position, useUpdateNodeInternals, type Node, type NodeProps } from "@xyflow/react";
 import { memo, useEffect, useRef } from "react";
 import { COLORS, isFolded, members } from "../core/frames";
-import type { NoteRecord } from "../core/types";
+import type { NoteRecord } from "../core/generated";
 import { useShared, useSlice, useUi } from "./context";
 import { Icon } from "./icons";
 import { Swatches, useNote } from "./NoteNode";

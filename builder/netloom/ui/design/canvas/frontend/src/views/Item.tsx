@@ -1,7 +1,7 @@
 // A layer in the palette: dragged, clicked or chosen by key; with a star, and with what it is.
 import { useSyncExternalStore } from "react";
 import { keyOf } from "../core/networks";
-import type { LayerType } from "../core/types";
+import type { LayerType } from "../core/generated";
 import { useShared } from "./context";
 import { Icon } from "./icons";
 import { favourites, toggle } from "./memory";

@@ -3,7 +3,7 @@ import { memo, useEffect, useRef, useState } from "react";
 import { count } from "../core/format";
 import { standsFor } from "../core/networks";
 import { mayJoin, type End } from "../core/rules";
-import type { Issue, NodeRecord, Port } from "../core/types";
+import type { Issue, NodeRecord, Port } from "../core/generated";
 import { useShared, useSlice, useUi } from "./context";
 import { Icon } from "./icons";
 

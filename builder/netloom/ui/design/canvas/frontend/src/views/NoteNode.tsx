@@ -1,7 +1,7 @@
 import { NodeResizer, NodeToolbar, Position, type Node, type NodeProps } from "@xyflow/react";
 import { memo, useEffect, useRef } from "react";
 import { COLORS } from "../core/frames";
-import type { Color, NoteRecord } from "../core/types";
+import type { Color, NoteRecord } from "../core/generated";
 import { useShared, useUi } from "./context";
 
 export type NoteFlowNode = Node<{ record: NoteRecord }, "note">;

@@ -2,7 +2,7 @@
 import { memo, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { search } from "../core/format";
 import { keyOf } from "../core/networks";
-import type { LayerType } from "../core/types";
+import type { LayerType } from "../core/generated";
 import { portFor } from "../core/rules";
 import { useLayers, useShared } from "./context";
 import { Icon } from "./icons";

@@ -5,7 +5,7 @@ import type { Engine } from "../core/engine";
 import { folds } from "../core/frames";
 import { nodeOf } from "../core/graph";
 import { ends, way } from "../core/routing";
-import type { EdgeRecord } from "../core/types";
+import type { EdgeRecord } from "../core/generated";
 import { useShared } from "./context";
 import type { FlowNode } from "./nodes";
 

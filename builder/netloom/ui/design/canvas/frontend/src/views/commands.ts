@@ -5,7 +5,7 @@ import { search } from "../core/format";
 import { freeId, sourceRef, targetRef } from "../core/graph";
 import { freeOutput, outputsOf, portFor, targetsOf, type End } from "../core/rules";
 import { asName, freeName, incoming, keyOf, standsFor } from "../core/networks";
-import type { Edit, Issue, LayerType, NoteRecord } from "../core/types";
+import type { Edit, Issue, LayerType, NoteRecord } from "../core/generated";
 import { Copies } from "./copies";
 import type { Choice } from "./Menu";
 import type { MenuState } from "./context";

@@ -2,7 +2,7 @@
 import { createContext, useCallback, useContext, useRef, useSyncExternalStore } from "react";
 import type { Engine, Topic } from "../core/engine";
 import type { End } from "../core/rules";
-import type { LayerType } from "../core/types";
+import type { LayerType } from "../core/generated";
 import type { Commands } from "./commands";
 import type { Gestures } from "./gestures";
 

@@ -4,7 +4,7 @@ import { NODE_HEIGHT, NODE_WIDTH, addLayer, insertLayer, insertNode, isLoose } f
 import { members } from "../core/frames";
 import { sourceRef, targetRef } from "../core/graph";
 import { mayConnect, type End } from "../core/rules";
-import type { Edit, LayerType } from "../core/types";
+import type { Edit, LayerType } from "../core/generated";
 import type { Commands } from "./commands";
 import type { FlowNode } from "./nodes";
 import type { Stage } from "./stage";

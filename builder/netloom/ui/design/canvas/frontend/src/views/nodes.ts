@@ -5,7 +5,7 @@ import type { Engine } from "../core/engine";
 import { folds, isFolded } from "../core/frames";
 import { nodeOf, sourcePort, targetPort } from "../core/graph";
 import { detours } from "../core/routing";
-import type { Graph, NodeRecord, NoteRecord } from "../core/types";
+import type { Graph, NodeRecord, NoteRecord } from "../core/generated";
 import type { FrameFlowNode } from "./FrameNode";
 import type { LayerFlowNode } from "./LayerNode";
 import type { NoteFlowNode } from "./NoteNode";

@@ -4,7 +4,7 @@ import type { Dispatch, SetStateAction } from "react";
 import { NODE_HEIGHT, NODE_WIDTH } from "../core/build";
 import type { Engine } from "../core/engine";
 import { folds, isFolded } from "../core/frames";
-import type { Graph } from "../core/types";
+import type { Graph } from "../core/generated";
 import type { Ui } from "./context";
 import type { FlowNode } from "./nodes";
 

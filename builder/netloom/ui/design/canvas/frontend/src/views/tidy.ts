@@ -5,7 +5,7 @@ import { keyOf } from "../core/networks";
 import { frameAround } from "../core/frames";
 import { freeId } from "../core/graph";
 import { inputsOf } from "../core/rules";
-import type { Color, LayerType } from "../core/types";
+import type { Color, LayerType } from "../core/generated";
 import type { Commands } from "./commands";
 import { asImage, asSvg, copied, download } from "./taking";
 
