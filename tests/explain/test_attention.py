@@ -21,7 +21,7 @@ from netloom.explain.attention.rollout import rollout, spearman
 from netloom.explain.core.attention_capture import readable
 from netloom.explain.core.context import Subject
 from netloom.explain.core.explanation import Stream
-from netloom.explain.core.target_selection import choose
+from netloom.explain.core.targets import choose
 from netloom.explain.plots.attention import left_out, lines, patches
 from netloom.runs import TrainedRun
 from tests.explain.models import network, source, trained

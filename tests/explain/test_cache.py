@@ -229,7 +229,7 @@ import torch
 from captum.attr import IntegratedGradients
 from netloom.explain import explain
 from netloom.explain.dataset.global_attribution import overall
-from netloom.training import TrainedRun
+from netloom.runs import TrainedRun
 from netloom.compile import module, source
 from netloom.data import prepare
 from tests.explain.models import network

@@ -12,7 +12,7 @@ import torch
 
 from netloom.explain import ExplainError, Explanation, explain, methods
 from netloom.explain.core.context import Subject
-from netloom.explain.core.target_selection import choose
+from netloom.explain.core.targets import choose
 from netloom.runs import TrainedRun
 from tests.explain.models import PROJECTS, QUICK, trained
 

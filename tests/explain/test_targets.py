@@ -12,8 +12,7 @@ from netloom.data import Prepared, prepare
 from netloom.document import DataChoice, Training
 from netloom.document.loss_settings import Head
 from netloom.explain import ExplainError
-from netloom.explain.core.target_selection import choose, predict, select
-from netloom.explain.core.targets import askable
+from netloom.explain.core.targets import askable, choose, predict, select
 
 
 def data_of(name: str, home: Path) -> Prepared:
@@ -23,21 +22,21 @@ def data_of(name: str, home: Path) -> Prepared:
 def test_one_logit_is_explained_for_or_against(home: Path) -> None:
     data, training = data_of("breast_cancer", home), Training(objective="binary_classification")
     output = torch.tensor([[-1.5]])
-    own = choose(None, output, data, {}, training.objective, training)
+    own = choose(None, output, data, {}, training)
     assert (own.name, float(select(own, output, data))) == ("malignant", 1.5)
-    other = choose("benign", output, data, {}, training.objective, training)
+    other = choose("benign", output, data, {}, training)
     assert float(select(other, output, data)) == -1.5
     shares = predict(own, output, data).probabilities
     assert shares["benign"] == pytest.approx(1 / (1 + math.exp(1.5)), rel=1e-5)
     with pytest.raises(ExplainError, match="choose one of malignant, benign"):
-        choose("sick", output, data, {}, training.objective, training)
+        choose("sick", output, data, {}, training)
 
 
 def test_a_label_is_explained_by_its_logit(home: Path) -> None:
     data, training = data_of("scenes", home), Training(objective="multi_label")
     output = torch.tensor([[2.0, -1.0, 3.0, -4.0]])
-    assert choose(None, output, data, {}, training.objective, training).name == "triangle"
-    target = choose("cross", output, data, {}, training.objective, training)
+    assert choose(None, output, data, {}, training).name == "triangle"
+    target = choose("cross", output, data, {}, training)
     assert float(select(target, output, data)) == -4
     assert predict(target, output, data).text == "circle, triangle"
 
@@ -45,7 +44,7 @@ def test_a_label_is_explained_by_its_logit(home: Path) -> None:
 def test_a_pair_is_explained_by_its_distance(home: Path) -> None:
     data, training = data_of("same_digits", home), Training(objective="siamese")
     output = torch.tensor([[0.0, 1.0, 3.0, 5.0]])
-    target = choose(None, output, data, {}, training.objective, training)
+    target = choose(None, output, data, {}, training)
     assert float(select(target, output, data)) == pytest.approx(5)
 
 
@@ -53,9 +52,9 @@ def test_one_of_several_outputs_is_explained_in_its_own_units(home: Path) -> Non
     data, training = data_of("shape_facts", home), Training(objective="several_outputs")
     output = torch.tensor([[0.1, 0.2, 0.9, 0.3, 0.5]])
     areas = data.raw.target[data.split["train"].numpy(), 1]
-    own = choose(None, output, data, {}, training.objective, training)
+    own = choose(None, output, data, {}, training)
     assert own.name == "shape: triangle"
-    area = choose("area", output, data, {}, training.objective, training)
+    area = choose("area", output, data, {}, training)
     assert float(select(area, output, data)) == pytest.approx(0.5 * areas.std() + areas.mean(), rel=1e-5)
     assert predict(own, output, data).text.startswith("shape: triangle, area: ")
     assert askable(data, training) == (

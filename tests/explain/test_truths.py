@@ -15,7 +15,7 @@ from netloom.document import DataChoice, Project, Training, apply
 from netloom.explain import explain, explain_model
 from netloom.explain.attribution.shapley import values
 from netloom.explain.core.context import Subject
-from netloom.explain.core.target_selection import choose
+from netloom.explain.core.targets import choose
 from netloom.explain.evidence.faithfulness import faithfulness
 from netloom.runs import fit_here
 from tests.explain.models import begun, network, trained

@@ -32,7 +32,7 @@ KEEPER = (
     "import sys, time\n"
     "from pathlib import Path\n"
     "from netloom.store import open_store\n"
-    "from netloom.training import keep\n"
+    "from netloom.runs import keep\n"
     "store = open_store(Path(sys.argv[1]))\n"
     "thread = keep(store)\n"
     "time.sleep(300)\n"

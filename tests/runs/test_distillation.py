@@ -138,4 +138,4 @@ def test_only_a_student_looks_for_a_teacher(store: Store) -> None:
     assert distillation.find(store, digits_mlp(teacher="run:" + "1" * 8 + "-1111-1111-1111-" + "1" * 12)) is None
     with pytest.raises(ValueError, match="named run:ID"):
         Training(teacher="weights:abc")
-    assert "teacher" in OBJECTIVES["distillation"].takes
+    assert "teacher" in OBJECTIVES["distillation"].task.settings

@@ -22,7 +22,7 @@ from tests.runs.examples import check_curves, moons, until
 # What a worker that waits runs before it is told its run, and then the run itself up to its first point.
 FIRST_POINT = """
 import os, sys
-from netloom.training import worker
+from netloom.runs import worker
 from netloom.runs.limits import declared
 from netloom.runs.run_reporter import Link
 

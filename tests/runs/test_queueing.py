@@ -30,7 +30,7 @@ _LOOKING = (
     "import sys, time\n"
     "from pathlib import Path\n"
     "from netloom.store import open_store\n"
-    "from netloom.training import keep\n"
+    "from netloom.runs import keep\n"
     "store = open_store(Path(sys.argv[1]))\n"
     "thread = keep(store)\n"
     "print('ready', flush=True)\n"

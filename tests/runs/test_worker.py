@@ -211,7 +211,7 @@ def test_a_run_outlives_the_process_that_started_it_and_lets_the_next_begin(
     with monkeypatch.context() as patch:
         patch.setattr(control, "advance", lambda store: None)
         first, second = begin(store, moons(epochs=LONG)), begin(store, moons(epochs=LONG))
-    code = "from netloom.store import open_store\nfrom netloom.training import advance\nadvance(open_store())"
+    code = "from netloom.store import open_store\nfrom netloom.runs import advance\nadvance(open_store())"
     environment = {**os.environ, "NETLOOM_HOME": str(home)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     until_epoch(store, first, 3)

@@ -225,7 +225,9 @@ def test_samples_of_classes_are_what_the_network_says(home: Path, tmp_path: Path
 
 # One template for each objective that answers to rows; what agents do is shown as episodes.
 ONE_EACH = {one.project.training.objective: name for name, one in sorted(templates().items(), reverse=True)}
-LEARN_FROM_ROWS = sorted(name for objective, name in ONE_EACH.items() if OBJECTIVES[objective].says)
+LEARN_FROM_ROWS = sorted(
+    name for objective, name in ONE_EACH.items() if OBJECTIVES[objective].task.explainable_prediction
+)
 
 
 @pytest.mark.parametrize("name", LEARN_FROM_ROWS)
@@ -241,7 +243,7 @@ def test_every_objective_has_samples(name: str, home: Path, tmp_path: Path) -> N
     (line,) = found.epochs
     assert len(line["said"]) == len(found.rows) > 0
     # Scores that only put rows in an order are not so much above or below the truth.
-    assert not (made.objective.ranks and any("values" in row for row in found.rows))
+    assert not (made.objective.task.scores_items and any("values" in row for row in found.rows))
     for said in line["said"]:
         assert set(said) & {"text", "values", "picture", "classes", "series"}
         for kind in ("picture", "classes"):

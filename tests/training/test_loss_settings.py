@@ -161,8 +161,8 @@ def test_several_outputs_are_the_weighted_sum_of_each_alone(facts: Prepared) -> 
     right = float((output[:, :4].argmax(1) == target[:, 0]).float().mean())
     assert means["accuracy (shape)"] == pytest.approx(right)
     assert set(means) == set(made.metrics)
-    assert made.rises("accuracy (shape)")
-    assert not made.rises("mae (area)")
+    assert made.task.higher_is_better("accuracy (shape)")
+    assert not made.task.higher_is_better("mae (area)")
 
 
 @pytest.mark.parametrize("weights", ["balanced", (0.5, 3.0, 1.0, 0.0)])

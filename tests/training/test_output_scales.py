@@ -204,7 +204,7 @@ def test_the_network_that_is_worked_with_gives_logits(name: str, ending: str) ->
 def test_loss_gradient_and_measures_are_equal(name: str, ending: str) -> None:
     found = []
     for run in (plain(name), other(name, ending)):
-        told = {name: value for name, value in PRICED.items() if name in run.objective.takes}
+        told = {name: value for name, value in PRICED.items() if name in run.objective.task.settings}
         training = run.project.training.model_copy(update=told)
         objective = run.objective.configured(training, run.data, "cpu")
         model = with_logits(run.project, module(run.source), run.data.schema).eval()

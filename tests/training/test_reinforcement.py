@@ -21,10 +21,11 @@ from netloom.data.builtin_registry import builtin
 from netloom.data.environment import FIELD, Environment, Senses, World
 from netloom.data.preparation.encode import encode_rows
 from netloom.document import DataChoice, Edge, Project, Training, apply, dumps, loads
-from netloom.document.rl_settings import USED, Agent
+from netloom.document.rl_settings import Agent
 from netloom.export import export
 from netloom.runs import evaluate, fit_here, predict
-from netloom.training import OBJECTIVES, TrainingError
+from netloom.tasks import tasks
+from netloom.training import TrainingError
 from netloom.training.checkpoints import load, save
 from netloom.training.loop import Watch, begin
 from netloom.training.reinforcement.dqn import QLearning
@@ -40,7 +41,7 @@ from tests.networks import project
 from tests.runs.examples import Recorder, loop
 from tests.training.test_loop import same
 
-AGENTS = tuple(USED)
+AGENTS = tuple(name for name, task in tasks().items() if task.environment)
 ENVIRONMENTS = {name: kind.model_validate({}) for name, kind in builtin().items() if issubclass(kind, Environment)}
 
 
@@ -517,10 +518,9 @@ def test_documents_without_an_agent_keep_their_bytes() -> None:
     assert '"agent"' not in plain
     document = agent("ppo")
     assert loads(dumps(document)) == document
-    for objective, names in USED.items():
-        assert OBJECTIVES[objective].acts
-        assert set(names) <= set(Agent.model_fields)
-    assert {name for names in USED.values() for name in names} == set(Agent.model_fields)
+    read = {name for task in tasks().values() for name in task.rl_settings}
+    assert read == set(Agent.model_fields)
+    assert all(bool(task.rl_settings) == task.environment for task in tasks().values())
 
 
 def test_an_edge_more_is_no_harm(home: Path) -> None:

@@ -13,10 +13,11 @@ import streamlit as st
 from netloom.data.builtin_registry import builtin
 from netloom.data.environment import Environment
 from netloom.document import write
-from netloom.document.rl_settings import USED, Agent
+from netloom.document.rl_settings import Agent
 from netloom.document.training_settings import about
 from netloom.runs import evaluate, fit_here
 from netloom.store import open_store
+from netloom.tasks import task
 from netloom.training import checkpoints
 from netloom.ui.train.episodes import ENDS, _data, returns_chart
 from tests.store.states import put
@@ -51,7 +52,7 @@ def _of_the_agent(home_with_agent: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_train_page_shows_settings_measures_and_episodes(home_with_agent: Path) -> None:
     app = opened("train")
     assert not app.error
-    titles = [Agent.model_fields[name].title for name in USED["ppo"]]
+    titles = [Agent.model_fields[name].title for name in task("ppo").rl_settings]
     shown = {item.label: item for item in app.number_input}
     assert set(titles) <= set(shown)
     assert Agent.model_fields["buffer_size"].title not in shown

@@ -19,7 +19,7 @@ import json, sys, tempfile
 from pathlib import Path
 from netloom.compile import source
 from netloom.document import loads
-from netloom.training import fit_here
+from netloom.runs import fit_here
 
 documents = json.load(sys.stdin)
 for text in documents:

@@ -38,7 +38,7 @@ def test_what_fits_has_no_issue(document: Project, found: Schema) -> None:
         (net(2, "multi_label"), schema(LABELS), "the 3 labels of the data need"),
         (net(3, "multi_label"), schema(TEN), "needs labels, any number of which apply to predict"),
         (net(3, "classification"), schema(LABELS), "but the data has labels"),
-        (heads(3), schema(BOTH), "the network needs an Output for each, in this order, and has 1"),
+        (heads(3), schema(BOTH), "needs an Output for each, in this order; this network has 1"),
         (heads(3, 2), schema(BOTH), "the target area of the data needs"),
         (heads(3, 1, outputs={"weight": Head()}), schema(BOTH), "no such target; it has shape, area"),
         (heads(3, 1, outputs={"area": Head(objective="classification")}), schema(BOTH), "takes regression, and not"),

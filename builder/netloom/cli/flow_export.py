@@ -15,7 +15,7 @@ from netloom.explain.flow.attribution_flow import METHOD, SUMMARY, TITLE, URL, F
 
 if TYPE_CHECKING:
     from netloom.explain.core.baselines import Asked as Baseline
-    from netloom.explain.core.target_selection import Asked
+    from netloom.explain.core.targets import Asked
     from netloom.runs import TrainedRun
 
 ENDINGS = (".csv", ".svg", ".json")

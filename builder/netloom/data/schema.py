@@ -10,6 +10,20 @@ TargetKind = Literal[
     "class", "number", "labels", "several", "next_token", "mask", "tags", "class_and_tags", "sequence", "action"
 ]
 
+# What data with each kind of target is used for unless a person chooses another task; the names are those of `tasks/`.
+USUAL_TASKS: dict[str, str] = {
+    "class": "classification",
+    "number": "regression",
+    "mask": "segmentation",
+    "tags": "tagging",
+    "class_and_tags": "class_and_tags",
+    "sequence": "seq2seq",
+    "next_token": "language_modelling",
+    "labels": "multi_label",
+    "several": "several_outputs",
+    "action": "dqn",
+}
+
 
 class DataError(ValueError):
     """Data that cannot be read or used; the message is one sentence that says what, where and how to mend it."""

@@ -10,7 +10,8 @@ from netloom.document.base_model import Frozen
 
 
 class Agent(Frozen):
-    """What agents have beside other training. A step is one action in the environment; `USED` says who reads what."""
+    """What agents have beside other training. A step is one action in the environment; each task names
+    the fields that it reads."""
 
     epoch_steps: Annotated[
         int,
@@ -100,15 +101,3 @@ class Agent(Frozen):
         float,
         Field(ge=0, le=10, title="Entropy", description="Rewards being undecided, so that more is tried"),
     ] = 0.01
-
-
-# Which of the fields each objective reads, in the order in which they are shown.
-_ALL = ("epoch_steps", "discount")
-USED: dict[str, tuple[str, ...]] = {
-    "dqn": (
-        *_ALL, "epsilon_start", "epsilon_end", "epsilon_share", "buffer_size", "warm_up", "learn_every", "updates",
-        "target_every", "double", "trials",
-    ),
-    "reinforce": (*_ALL, "rollout", "entropy", "trials"),
-    "ppo": (*_ALL, "rollout", "environments", "passes", "clip", "trace", "value_weight", "entropy", "trials"),
-}  # fmt: skip

@@ -136,7 +136,7 @@ def export(trained: Trained, name: str, path: str | Path) -> Report:
         raise ExportError(f"There is no folder {str(path.parent)[:200]!r} to write to; make it first.")
     made, difference = _made(trained, kind)
     write_bytes(path, made)
-    part = GENERATOR if kind.tolerance is not None and trained.objective.name == "gan" else ""
+    part = GENERATOR if kind.tolerance is not None and trained.objective.task.generates_input else ""
     return Report(path, difference, kind.tolerance, part)
 
 

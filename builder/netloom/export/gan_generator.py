@@ -33,7 +33,7 @@ class Part:
 
 def generator(trained: Trained) -> Part | None:
     """The part of a GAN that makes the pictures, its first output; None where a network is no GAN."""
-    if trained.objective.name != "gan":
+    if not trained.objective.task.generates_input:
         return None
     project = _until(trained.project, output_nodes(trained.project)[0])
     text = source(project)

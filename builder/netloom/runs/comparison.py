@@ -133,7 +133,9 @@ def metrics(run: Run) -> dict[str, float]:
     if isinstance(value, (int, float)) and math.isfinite(value):
         measure = best.get("measure", "loss")
         objective = OBJECTIVES.get(run.summary.get("objective", ""))
-        if objective is not None and objective.acts and measure == "loss":  # what agents lower is less their return
+        if (
+            objective is not None and objective.task.environment and measure == "loss"
+        ):  # what agents lower is less their return
             measure, value = "return", -value
         found[f"validation {measure}"] = float(value)
     return found | {f"test {name}": value for name, value in test(run)}

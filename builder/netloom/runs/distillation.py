@@ -13,6 +13,7 @@ from netloom.compile import input_fields, module
 from netloom.data import DataError, schema
 from netloom.document import DocumentError, Project, read, write_bytes
 from netloom.store import Missing, Store
+from netloom.tasks import task
 from netloom.training import checkpoints
 from netloom.training.initialization import RUN, StartError
 from netloom.training.weight_files import CheckpointError, check_weights, read_weights
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 # What a teacher is called in the folder of the run that learns from it.
 WEIGHTS, SOURCE, ABOUT = "teacher.safetensors", "teacher.py", "teacher.json"
-OBJECTIVE = "distillation"
-CLASSIFIERS = ("classification", OBJECTIVE)
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def find(store: Store, project: Project, about: Mapping[str, Any] | None = None)
         StartError: it is not there, has no weights, or does not fit.
     """
     training = project.training
-    if training.objective != OBJECTIVE or not training.teacher:
+    if not task(training.objective).learns_from_teacher or not training.teacher:
         return None
     for told in (about or {}).values():
         earlier = told.get("run") if isinstance(told, dict) else told
@@ -78,7 +77,7 @@ def _refuse(store: Store, project: Project, teacher: Project) -> None:
     """Raises:
     StartError: the teacher tells no classes, or was trained on other data.
     """
-    if teacher.training.objective not in CLASSIFIERS:
+    if not task(teacher.training.objective).can_teach:
         what = teacher.training.objective.replace("_", " ")
         raise StartError(f"A teacher gives logits for classes, and the chosen run was trained by {what}.")
     if teacher.data != project.data:

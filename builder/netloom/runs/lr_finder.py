@@ -24,9 +24,9 @@ from netloom.compile import CompileError, source
 from netloom.data import prepare, schema
 from netloom.document import Project, read, write
 from netloom.runs.processes import Worker, ended, take, tell
+from netloom.tasks import task
 from netloom.training.device import threads
 from netloom.training.loop import DivergedError, Loop, Watch, begin
-from netloom.training.objectives import OBJECTIVES
 from netloom.validation import analyse
 
 if TYPE_CHECKING:
@@ -109,8 +109,7 @@ class _Climb(Watch):
 
 def refusal(project: Project) -> str:
     """Why there is nothing to try for a project, or nothing."""
-    objective = OBJECTIVES.get(project.training.objective)
-    if objective is not None and objective.acts:
+    if task(project.training.objective).environment:
         return "An agent learns from what it does, whose loss says little about the learning rate."
     return "" if project.data.dataset else "Choose data first."
 

@@ -19,9 +19,9 @@ from netloom.core.text import natural
 from netloom.document import DataChoice, DocumentError, Edit, EditError, Project, Training, apply
 from netloom.document.loss_settings import Aiming
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
-from netloom.document.rl_settings import USED, Agent
+from netloom.document.rl_settings import Agent
 from netloom.layers import FormField, ParameterError, form, registry
-from netloom.training.objectives import OBJECTIVES
+from netloom.tasks import tasks
 
 MAX_PATHS = 50
 MAX_CHOICES = 1_000
@@ -198,23 +198,28 @@ def _section(name: str, value: Any, declaration: type) -> list[Parameter]:
 
 def _unread(training: Training) -> set[str]:
     """The settings that the objective does not read, so that to search them would change nothing."""
-    objective = OBJECTIVES.get(training.objective)
-    if objective is None:
+    task = tasks().get(training.objective)
+    if task is None:
         return set()
     single = {*Aiming.model_fields, "label_smoothing", "class_weights", "regression_loss"}
-    unread = single - set(objective.takes)
+    unread = single - set(task.settings)
     if "regression_loss" in unread or training.regression_loss != "huber":
         unread.add("huber_delta")
     if "regression_loss" in unread or training.regression_loss != "quantile":
         unread.add("quantile")
-    return unread | ({"accumulation"} if objective.acts or objective.in_turns or objective.doubles else set())
+    return unread | ({"accumulation"} if task.environment or task.alternating or task.paired_views else set())
+
+
+def _rl_settings(training: Training) -> tuple[str, ...]:
+    found = tasks().get(training.objective)
+    return found.rl_settings if found else ()
 
 
 def _agent(training: Training) -> list[Parameter]:
     """What an agent of the objective reads; nothing where it has none."""
     fields = {field.name: field for field in form(Agent)}
     found = []
-    for name in USED.get(training.objective, ()):
+    for name in _rl_settings(training):
         value = getattr(training.agent, name)
         found.append(
             Parameter(f"training.agent.{name}", f"Agent: {fields[name].label}", value, _proposal(fields[name], value))

@@ -22,8 +22,8 @@ from netloom.runs.cluster import drivers
 from netloom.runs.search_space import SpaceError, assign, checked, edit, grid
 from netloom.runs.trial import PRUNED, PRUNERS
 from netloom.store import Full, Missing, Run, Store, StoreError, Sweep, Trial
+from netloom.tasks import higher_is_better
 from netloom.training.initialization import StartError
-from netloom.training.objectives import OBJECTIVES
 from netloom.validation.issue import Issue
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def plan(
     if not 1 <= parallel <= 64:
         raise SpaceError(f"A sweep runs 1 to 64 trials at once, received {parallel}.")
     found = checked(project, space)
-    rises = OBJECTIVES[project.training.objective].rises(metric)
+    rises = higher_is_better(metric)
     direction = direction or ("maximize" if rises else "minimize")
     if direction not in ("minimize", "maximize"):
         raise SpaceError(f"A measure is to minimize or to maximize, received {direction!r:.40}.")

@@ -21,6 +21,7 @@ from netloom.runs import weight_history
 from netloom.runs.distillation import find, teach
 from netloom.runs.vae_sampling import samples
 from netloom.store import Store, open_store
+from netloom.tasks import task
 from netloom.training import checkpoints
 from netloom.training.initialization import verified
 from netloom.training.loop import Watch, begin
@@ -31,7 +32,7 @@ from netloom.training.objectives.sequence_to_sequence import SequenceToSequence
 from netloom.training.streaming import measured, take
 from netloom.training.uncertainty import judged
 from netloom.training.weight_files import CheckpointError, check_weights, recorded
-from netloom.validation.output_scales import asked, scales
+from netloom.validation.output_scales import scales
 
 if TYPE_CHECKING:
     import torch
@@ -72,7 +73,7 @@ class TrainedRun:
     @cached_property
     def calibration(self) -> Settings:
         """What the objective chose on the validation rows, such as the threshold of what is unusual."""
-        if not self.objective.calibrates:
+        if not self.objective.task.tunes_threshold:
             return {}
         return self.objective.calibrate(self.output_of("validation"), self.data, measured(self.data, "validation"))
 
@@ -185,7 +186,8 @@ def _measured_again(store: Store, run_id: str, folder: Path) -> Evaluation | Non
     another one applied; None where it has none, or its weights or its data are not there any more."""
     try:
         project = read(folder / "project.json")
-        if not scales(project, None if asked(project, None) else schema(project.data, store.home)):
+        known = task(project.training.objective).output_probabilities(None, project.training)
+        if not scales(project, None if known else schema(project.data, store.home)):
             return None
         found = evaluate(load_run(store, run_id))
         save_evaluation(folder, found)

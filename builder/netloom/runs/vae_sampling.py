@@ -27,7 +27,12 @@ def samples(trained: TrainedRun, rows: torch.Tensor) -> dict[str, list[Any]]:
 
     data, field = trained.data, trained.data.preprocess["fields"][0]
     latent = [module for module in trained.model.modules() if type(module).__name__ == LATENT]
-    if trained.objective.name != "reconstruction" or field["encoding"] != "image" or not latent:
+    if (
+        not trained.objective.task.reconstructs_input
+        or trained.objective.task.tunes_threshold
+        or field["encoding"] != "image"
+        or not latent
+    ):
         return {}
     every, count = len(data.target), most_shown(data.schema.inputs[0].shape)
     chosen = rows[torch.arange(count) % len(rows)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from netloom.data import DataError, Schema, prepare, schema
 from netloom.data.preparation.column_settings import FIELDS
 from netloom.data.preparation.project_defaults import default_training
+from netloom.data.schema import USUAL_TASKS
 from netloom.document import DataChoice, Edit, EditError, Project, apply
 from netloom.store.home import home as default_home
 from netloom.templates import Template, templates
@@ -63,16 +64,6 @@ NETWORKS: dict[str, tuple[str, str]] = {
 _LONG = 1_000  # a sequence of so many steps and one channel is a sound
 RATE = 8_000  # samples a second of a sound that does not say
 _MOST_MENDS = 20
-_OBJECTIVES = {
-    "class": "classification",
-    "number": "regression",
-    "mask": "segmentation",
-    "tags": "tagging",
-    "sequence": "seq2seq",
-    "next_token": "language_modelling",
-    "labels": "multi_label",
-    "several": "several_outputs",
-}
 
 
 def starters(choice: DataChoice, found: Schema) -> list[Template]:
@@ -109,7 +100,7 @@ def start(template: Template, choice: DataChoice, name: str, home: object = None
     # What the data is made of is asked for sounds alone, as others may take long.
     rate = int(prepare(choice, home).preprocess["fields"][0].get("rate") or RATE) if _is_sound(found) else RATE
     project = template.project
-    objective = _OBJECTIVES.get(found.target.kind, project.training.objective)
+    objective = USUAL_TASKS.get(found.target.kind, project.training.objective)
     training = {"objective": objective, **default_training(choice.dataset, home)}
     edits: list[Edit] = [
         {"kind": "project", "name": name, "data": choice.model_dump(mode="json"), "training": training},

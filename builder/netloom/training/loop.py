@@ -132,13 +132,13 @@ class Loop:
         self._call: Callable[..., Any] = self.model
         self._compiled: bool | None = None
         self._parameters = [weight for group in self.optimizer.param_groups for weight in group["params"]]
-        self._sign = -1 if self.objective.rises(self.monitor) else 1
+        self._sign = -1 if self.objective.task.higher_is_better(self.monitor) else 1
         self.best, self._since_best = Best(self._sign * math.inf), 0
         self._losses: list[torch.Tensor] = []
         self._recorded_at = 0.0
         # Modules whose forward leaves a loss of their own, to be lowered beside that of the objective, and the sum of
         # what they have left in this epoch. Parts that learn in turns see to their own.
-        parts = () if objective.in_turns else self.model.modules()
+        parts = () if objective.task.alternating else self.model.modules()
         self._auxiliary: list[Any] = [part for part in parts if hasattr(part, "auxiliary_loss")]
         self._added: torch.Tensor | float = 0.0
 
@@ -155,9 +155,9 @@ class Loop:
         self._validation = self._tensors(measured(data, "validation"))
         self._augmented = Augmented(training, data, self.fields, self._target) if training.augment else None
         self._weights: torch.Tensor | None = None
-        if self.objective.draws:
+        if self.objective.task.augments_batch:
             self.objective.join(self.fields, self._augmented)
-        if data.weights is not None and not objective.in_turns and objective.weighs:
+        if data.weights is not None and not objective.task.alternating and objective.task.supports_sample_weights:
             self._weights = data.weights[rows[: len(self._train[1])]].to(device)
         self.rows = len(rows)
         self._stream: Stream | None = None
@@ -272,10 +272,10 @@ class Loop:
         """The objective's measures on a split; on "train", over its first thousand rows."""
         inputs, target = self._validation if split == "validation" else self._train
         rows = len(target) if split == "validation" else min(TRAIN_SAMPLE, len(target))
-        if self.objective.doubles:  # what is compared with the other rows is harder among more of them
+        if self.objective.task.paired_views:  # what is compared with the other rows is harder among more of them
             rows = min(rows, len(self._validation[1]))
         inputs, target = [value[:rows] for value in inputs], target[:rows]
-        if self.objective.doubles:  # always the same views and draws, so that epochs can be compared
+        if self.objective.task.paired_views:  # always the same views and draws, so that epochs can be compared
             inputs, target = self.objective.drawn(inputs, target, (self.training.seed, MEASURED, 0))
             rows = len(target)
         with self.averaged():
@@ -339,7 +339,7 @@ class Loop:
         self, inputs: list[torch.Tensor], target: torch.Tensor | Weighted, start: int
     ) -> tuple[list[torch.Tensor], Goal]:
         """The rows of a step that begins at `start`, changed at random where the document says so."""
-        if self.objective.draws:
+        if self.objective.task.augments_batch:
             return self.objective.batch(inputs, target, (self.training.seed, self.epoch, start))
         return (inputs, target) if self._augmented is None else self._augmented(inputs, target, self.epoch, start)
 
@@ -459,7 +459,7 @@ class Loop:
     def titles(self) -> dict[str, str]:
         """What the measures are called."""
         own = {AUXILIARY: "Auxiliary loss"} if self._auxiliary else {}
-        return self.objective.titles(self.training) | own
+        return {**self.objective.titles(self.training), **own}
 
     def _seed(self) -> int:
         return self.training.seed * 1_000_003 + self.epoch

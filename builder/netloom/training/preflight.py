@@ -22,17 +22,17 @@ def misfits(
     measures = {"loss": "", **objective.metrics}
     if training.monitor not in measures:
         found.append(
-            f"{objective.title} has no measure named {training.monitor!r} by which weights could be best; "
+            f"{objective.task.title} has no measure named {training.monitor!r} by which weights could be best; "
             f"it has {', '.join(measures)}."
         )
     if training.precision == "fp16" and not device.startswith("cuda"):
         found.append("fp16 needs a GPU, and this run is on the CPU; choose bf16 or float32 as its precision.")
-    if objective.in_turns:
+    if objective.task.alternating:
         found += _turns(training, objective)
-    if objective.doubles and training.accumulation > 1:
+    if objective.task.paired_views and training.accumulation > 1:
         found.append(
-            f"{objective.title} compares the rows of a whole batch in pairs; set the batches per step to 1, and take a "
-            "larger batch."
+            f"{objective.task.title} compares the rows of a whole batch in pairs; set the batches per step to "
+            "1, and take a larger batch."
         )
     if schema is not None:
         found += _class_weights(training, objective, schema)
@@ -45,8 +45,8 @@ def misfits(
 
 def _class_weights(training: Training, objective: Objective, schema: Schema) -> list[str]:
     """What is wrong with the weights of classes, of one target or of several."""
-    asked = [("", training.class_weights, schema.target)] if "class_weights" in objective.takes else []
-    if "outputs" in objective.takes:
+    asked = [("", training.class_weights, schema.target)] if "class_weights" in objective.task.settings else []
+    if "outputs" in objective.task.settings:
         heads = [(part, training.outputs.get(part.name)) for part in schema.target.parts]
         asked = [(f" of {part.name!r}", head.class_weights, part) for part, head in heads if head is not None]
     found = []
@@ -70,7 +70,9 @@ def weight_names(model: nn.Module) -> list[str]:
 def _turns(training: Training, objective: Objective) -> list[str]:
     found = []
     if training.accumulation > 1:
-        found.append(f"{objective.title} learns in turns, each from a whole batch; set the batches per step to 1.")
+        found.append(f"{objective.task.title} learns in turns, each from a whole batch; set the batches per step to 1.")
     if training.precision != "float32":
-        found.append(f"{objective.title} learns in turns, which is done with float32 alone; choose that precision.")
+        found.append(
+            f"{objective.task.title} learns in turns, which is done with float32 alone; choose that precision."
+        )
     return found

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from netloom.tasks import metric
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -29,12 +31,6 @@ MAX_NUMBERS = 50_000_000
 
 
 CONFIDENCE = 0.95
-# Measures that are never below 0 or above 1.
-SHARES = (
-    "accuracy balanced_accuracy word_accuracy token_accuracy subset_accuracy knn_accuracy probe_accuracy exact_match "
-    "precision recall f1 macro_f1 micro_f1 entity_f1 entity_precision entity_recall dice iou roc_auc pr_auc "
-    "mean_average_precision hamming_loss mrr"
-).split()
 
 
 def wilson(share: float, count: int) -> Interval:
@@ -70,7 +66,7 @@ def jackknife(
         if not math.isfinite(error) or not math.isfinite(value) or error == 0:  # 0: what does not depend on the rows
             continue
         reach = _t(count - 1) * error
-        low, high = (0.0, 1.0) if name.partition(" (")[0] in SHARES else (-math.inf, math.inf)
+        low, high = (0.0, 1.0) if metric(name).is_share else (-math.inf, math.inf)
         found[name] = max(low, value - reach), min(high, value + reach)
     return found
 
@@ -122,6 +118,6 @@ def judged(
         intervals = jackknife(measure, found.metrics, blocks)
     if data.raw.groups is None:  # rows of one group depend on each other
         for name, value in found.metrics.items():
-            if objective.is_proportion(name):
+            if objective.task.is_proportion(name):
                 intervals[name] = wilson(value, len(rows))
     return replace(found, reference=reference or found.reference, intervals={**found.intervals, **intervals})

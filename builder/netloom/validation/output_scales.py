@@ -31,6 +31,8 @@ from netloom.layers.io import Input
 from netloom.layers.probability import Family as Kind
 from netloom.layers.probability import Probabilities
 from netloom.layers.subnetwork import Subnetwork
+from netloom.tasks import task
+from netloom.tasks.outputs import LogitSpec
 from netloom.validation.context import Context, Family
 
 if TYPE_CHECKING:
@@ -43,35 +45,6 @@ class OutputScale(StrEnum):
     LOGITS = "logits"
     PROBABILITIES = "probabilities"
     LOG_PROBABILITIES = "log_probabilities"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What an objective makes of an answer with so many axes: shares of classes along one of them, or a probability of
-    each number."""
-
-    family: Kind
-    axis: int = 1
-    axes: int = 2
-
-
-_CLASSES, _LABELS = Asked("softmax"), Asked("sigmoid")
-_STEPS, _PIXELS = Asked("softmax", 2, 3), Asked("softmax", 1, 4)
-# Of each objective its answers, in the order of the Outputs; None, or nothing, for numbers that are no logits.
-ASKED: dict[str, tuple[Asked | None, ...]] = {
-    "classification": (_CLASSES,),
-    "distillation": (_CLASSES,),
-    "binary_classification": (_LABELS,),
-    "multi_label": (_LABELS,),
-    "language_modelling": (_STEPS,),
-    "tagging": (_STEPS,),
-    "seq2seq": (_STEPS,),
-    "class_and_tags": (_CLASSES, _STEPS),
-    "segmentation": (_PIXELS,),
-    "gan": (None, _LABELS),
-    "reinforce": (_CLASSES,),
-    "ppo": (_CLASSES, None),
-}
 
 
 @dataclass(frozen=True)
@@ -96,26 +69,10 @@ class Reading:
         return self.scale == OutputScale.LOGITS
 
 
-def asked(project: Project, schema: Schema | None) -> tuple[Asked | None, ...]:
-    """What the objective of a project makes of each of its answers."""
-    from netloom.validation.rules.objectives import head_of
-
-    training = project.training
-    if training.objective != "several_outputs":
-        return ASKED.get(training.objective, ())
-    if schema is None:
-        return ()
-    heads = [
-        head_of(part, training.outputs[part.name].objective if part.name in training.outputs else "")
-        for part in schema.target.parts
-    ]
-    return tuple(next(iter(ASKED.get(head, (None,)))) for head in heads)
-
-
 def readings(project: Project, schema: Schema | None = None) -> tuple[Reading | None, ...]:
     """How the answers of a project's main network are read, in the order of its Outputs; None: as they are, as the
     objective asks for no logits there."""
-    wanted = asked(project, schema)
+    wanted = task(project.training.objective).output_probabilities(schema, project.training)
     if not any(wanted):
         return ()
     if not any(layer is not None and layer.makes_probabilities for layer in _types(project)):
@@ -141,11 +98,11 @@ def _types(project: Project) -> Iterator[type[Layer] | None]:
             yield known.get(node.type)
 
 
-def reading(context: Context, output: str, wanted: Asked) -> Reading:
+def reading(context: Context, output: str, wanted: LogitSpec) -> Reading:
     """How the answer at an Output of a main network is read by an objective that makes this of it."""
     edge = context.incoming[output].get("in")
     spec = context.spec(edge) if edge is not None else None
-    if edge is None or spec is None or len(spec.shape) != wanted.axes:
+    if edge is None or spec is None or len(spec.shape) != wanted.dims:
         return Reading("")  # another rule says so, where the data is known
     place = Place(context)
     found, source = place.behind(edge), context.layers.get(edge.source_node)
@@ -171,7 +128,7 @@ def reading(context: Context, output: str, wanted: Asked) -> Reading:
     )
 
 
-def _mismatch(context: Context, edge: Edge, known: Probabilities, wanted: Asked, spec: TensorSpec) -> str:
+def _mismatch(context: Context, edge: Edge, known: Probabilities, wanted: LogitSpec, spec: TensorSpec) -> str:
     """Why probabilities are not those that the objective tells; empty where they are."""
     name = context.label(edge.source_node)
     if known.family == "softmax" and spec.shape[known.axis] == 1:

@@ -24,16 +24,6 @@ Tell = Callable[[float, str], None]  # how far an import is, from 0 to 1, and wh
 PREVIEWED = 8
 DEFAULTS = "defaults"  # the folder beside uploads of what new projects take over of data sets
 _REFUSED = 0.005
-TASKS = {
-    "class": "classification",
-    "number": "regression",
-    "mask": "segmentation",
-    "tags": "tagging",
-    "sequence": "seq2seq",
-    "next_token": "language_modelling",
-    "labels": "multi_label",
-    "several": "several_outputs",
-}
 
 
 def silent(share: float, what: str) -> None:

@@ -57,7 +57,7 @@ def gradients_by(subject: Subject, tapped: Any, target: Target, rows: np.ndarray
     """How the target's score rises with what a node gives, (N, numbers): that of each cell is the sum over it."""
     import torch
 
-    from netloom.explain.core.target_selection import select
+    from netloom.explain.core.targets import select
 
     def leaf(module: Any, given: Any, out: torch.Tensor) -> torch.Tensor:
         return out.detach().requires_grad_()
@@ -95,7 +95,7 @@ def spread(subject: Subject, target: Target, sides: tuple[np.ndarray, np.ndarray
     """The standard deviation of the target's score over rows."""
     import torch
 
-    from netloom.explain.core.target_selection import select
+    from netloom.explain.core.targets import select
 
     found = []
     with torch.no_grad():

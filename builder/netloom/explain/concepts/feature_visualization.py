@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from netloom.explain.core.cost import measured
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import Verdict
-from netloom.explain.core.target_selection import VALUING
 from netloom.explain.evidence.model_check import model_check
 from netloom.explain.evidence.verdict import with_model
+from netloom.tasks import task
 
 if TYPE_CHECKING:
     import torch
@@ -180,7 +180,7 @@ class _Maker:
         self.model = deepcopy(_scorer(trained)).to("cpu").float().eval().requires_grad_(False)
         self.title, self.port, self.seen = "the answer", 0, None
         # Whether it is a number that the data has, and so is told as the data has it.
-        self.own = not path and trained.project.training.objective == "regression"
+        self.own = not path and task(trained.project.training.objective).in_target_units
         self.shut, self.size = torch.zeros(0, dtype=torch.bool), 1.0
         if path:
             node = find(trained.project, trained.model, path)
@@ -244,7 +244,7 @@ class _Maker:
         """The unit in words: the class, where the answer is a class's score."""
         target = self.trained.data.schema.target
         if not self.path and target.kind in ("class", "action") and self.units == len(target.classes):
-            valued = self.trained.project.training.objective in VALUING
+            valued = task(self.trained.project.training.objective).action_values
             return f"the {'value' if valued else 'score (logit)'} of {target.classes[self.unit]}"
         if not self.path and target.kind == "mask" and self.units == len(target.classes):
             return f"the mean score (logit) of {target.classes[self.unit]}"

@@ -24,7 +24,7 @@ from netloom.explain.core.baselines import USUAL, Asked, choose
 from netloom.explain.core.columns import column_places
 from netloom.explain.core.cost import measured
 from netloom.explain.core.explanation import Target
-from netloom.explain.core.target_selection import select
+from netloom.explain.core.targets import select
 
 # How much of the network's inner values may lie in memory at once, and how many rows at most go through it.
 MEMORY_BYTES = 128 * 2**20

@@ -16,6 +16,11 @@ LEVELS: tuple[Level, ...] = ("good", "caution", "poor")
 WITHIN = (("exact", 1e-4), ("converged", 0.01), ("approximate", 0.05))
 
 
+TargetQuantity = Literal[
+    "class", "value", "number", "next_token", "error", "mask", "tags", "label", "binary", "distance", "raw", "head"
+]
+
+
 @dataclass(frozen=True)
 class Target:
     """Which number of the network's answer is explained: a class's logit, the value of an action, an output in
@@ -24,9 +29,7 @@ class Target:
     the distance of a pair, a number as it is (raw), or one of several outputs (head) whose place is `position`.
     `quantity` says it in words."""
 
-    kind: Literal[
-        "class", "value", "number", "next_token", "error", "mask", "tags", "label", "binary", "distance", "raw", "head"
-    ]
+    kind: TargetQuantity
     index: int
     name: str
     quantity: str

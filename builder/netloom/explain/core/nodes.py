@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.document import SUBNETWORK
 from netloom.explain.core.errors import UnknownChoiceError
-from netloom.explain.core.targets import JOINED
-from netloom.validation.rules.data import REBUILDING
+from netloom.tasks import task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,7 +32,7 @@ class InnerNode:
 def inner_nodes(project: Project, model: nn.Module) -> list[InnerNode]:
     """All nodes whose output leads to the answer, in the order in which they act; a network comes before its parts."""
     # Where what comes in is compared with what comes out, it reaches the answer on a way of its own.
-    cut = project.training.objective not in REBUILDING
+    cut = not task(project.training.objective).reconstructs_input
     return list(_walk(project, project.main, model, "", cut=cut))
 
 
@@ -49,7 +48,7 @@ def _walk(project: Project, name: str, model: nn.Module, prefix: str, *, cut: bo
     ends = {kind: [key for key, node in network.nodes.items() if node.type == kind] for kind in ("Input", "Output")}
     if not prefix:
         # What is explained is in the first answer, but where an objective reads all of them.
-        ends["Output"] = output_nodes(project)[: None if project.training.objective in JOINED else 1]
+        ends["Output"] = output_nodes(project)[: None if task(project.training.objective).joins_outputs else 1]
     leading = set(ends["Output"]).union(*(nx.ancestors(graph, end) for end in ends["Output"]))
     for key in execution_order(graph):
         node, module = network.nodes[key], getattr(model, key, None)

@@ -12,7 +12,7 @@ from netloom.explain.core.run import Question, subject_of
 
 if TYPE_CHECKING:
     from netloom.data import Example
-    from netloom.explain.core.target_selection import Asked
+    from netloom.explain.core.targets import Asked
     from netloom.explain.dataset.checkpoint_path import Trained
 
 
@@ -32,7 +32,7 @@ def answered(trained: Trained, row_or_raw: int | Mapping[str, Any], target: Aske
         ExplainError: there is no such row or target, or the answer is no finite number.
         DataError: the raw row lacks something, or holds what the data cannot take.
     """
-    from netloom.explain.core.target_selection import predict
+    from netloom.explain.core.targets import predict
 
     asked = Question("", row_or_raw, target)
     subject, example, output = subject_of(trained.project, trained.model, trained.data, asked)

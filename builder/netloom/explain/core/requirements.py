@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from netloom.document import SUBNETWORK
-from netloom.explain.core.targets import JOINED
-from netloom.validation.rules.adversarial import OBJECTIVE
-from netloom.validation.rules.data import REBUILDING
+from netloom.tasks import task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,12 +54,7 @@ def unmet(needs: Iterable[str], project: Project, model: nn.Module) -> str:
 
 def nothing_to_explain(project: Project) -> str:
     """Why no method explains this network, in a sentence; empty where some may."""
-    if project.training.objective != OBJECTIVE:
-        return ""
-    return (
-        "a GAN makes pictures out of noise, and the numbers of noise mean nothing to people, so there is nothing in "
-        "what comes in that an answer could be put down to."
-    )
+    return task(project.training.objective).not_explained
 
 
 def every_node(project: Project, left_out: frozenset[tuple[str, str]] = frozenset()) -> Iterator[Node]:
@@ -118,7 +111,7 @@ def _smooth_path(project: Project, model: nn.Module) -> str:
 
 
 def _rescaled(project: Project, model: nn.Module) -> str:
-    if project.training.objective in (*REBUILDING, "siamese"):
+    if task(project.training.objective).explains_distance:
         return f"what is explained is a distance, and its rule does not hold for that square; {ELSE}"
     for node in every_node(project, left_out(project, model)):
         if node.type == SUBNETWORK:
@@ -142,7 +135,7 @@ ELSE = "use Integrated Gradients instead."
 
 
 def _relevance(project: Project, model: nn.Module) -> str:
-    if project.training.objective in (*REBUILDING, "segmentation", *JOINED):
+    if task(project.training.objective).explains_many_outputs:
         return f"it passes one number back, and this network answers with many at once; {ELSE}"
     for node in every_node(project, left_out(project, model)):
         if node.type == SUBNETWORK or node.type in MERGING:

@@ -17,8 +17,8 @@ from netloom.explain.core.explainer import Comparing, Explainer, Method, Result,
 from netloom.explain.core.explanation import Completeness, Explanation, Proofs, Sampling
 from netloom.explain.core.options import baseline_of, explainer_of, written
 from netloom.explain.core.requirements import nothing_to_explain
-from netloom.explain.core.targets import JOINED
 from netloom.explain.evidence.model_check import ModelCheck, model_check
+from netloom.tasks import task
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from netloom.data import Example, Prepared, Schema
     from netloom.document import Project
     from netloom.explain.core.context import Subject
-    from netloom.explain.core.target_selection import Asked
+    from netloom.explain.core.targets import Asked
 
 TINY = 1e-5
 Progress = Callable[[float], None]
@@ -129,13 +129,13 @@ def subject_of(
     """The example on a private copy of the network, as people see it, and the network's answer (1, …)."""
     from netloom.explain.core.context import Subject
     from netloom.explain.core.examples import read, written_by_itself
-    from netloom.explain.core.target_selection import choose
+    from netloom.explain.core.targets import choose
 
     inputs, example = read(data, asked.row_or_raw)
     if data.schema.target.kind == "sequence":
         inputs, example = written_by_itself(project, model, data, inputs, example)
     output = answers(project, model, inputs, data.schema)
-    chosen = choose(asked.target, output, data, inputs, project.training.objective, project.training)
+    chosen = choose(asked.target, output, data, inputs, project.training)
     subject = Subject(project, model, data, inputs, chosen, baseline, seed=asked.seed, progress=asked.progress)
     return subject, example, output
 
@@ -185,7 +185,7 @@ def _worked_out(
     from netloom.explain.core.axes import axes_of
     from netloom.explain.core.columns import by_column
     from netloom.explain.core.examples import labels
-    from netloom.explain.core.target_selection import predict
+    from netloom.explain.core.targets import predict
     from netloom.explain.evidence.cross_check import cross_check
     from netloom.explain.evidence.faithfulness import faithfulness
     from netloom.explain.evidence.randomization_test import randomised
@@ -256,7 +256,7 @@ def answers(
     model = with_logits(project, model, schema)
     with torch.no_grad():
         found = model(*[inputs[name] for name in input_fields(project)])
-    if isinstance(found, tuple) and project.training.objective in JOINED:
+    if isinstance(found, tuple) and task(project.training.objective).joins_outputs:
         found = torch.cat([part.flatten(1) for part in found], dim=1)
     output: torch.Tensor = found[0] if isinstance(found, tuple) else found
     if not bool(output.isfinite().all()):

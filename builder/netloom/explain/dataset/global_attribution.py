@@ -33,7 +33,7 @@ from netloom.explain.evidence.model_check import model_check
 if TYPE_CHECKING:
     import torch
 
-    from netloom.explain.core.target_selection import Asked
+    from netloom.explain.core.targets import Asked
     from netloom.runs import TrainedRun
     from netloom.training import Worst
 

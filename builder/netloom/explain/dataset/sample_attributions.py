@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from netloom.explain.core.baselines import Asked as Baseline
     from netloom.explain.core.context import Subject
-    from netloom.explain.core.target_selection import Asked
+    from netloom.explain.core.targets import Asked
 
 BATCHED = "integrated_gradients"
 
@@ -108,7 +108,7 @@ def _targets(trained: Trained, inputs: dict[str, torch.Tensor], asked: Asked) ->
     import torch
 
     from netloom.explain.core.run import answers
-    from netloom.explain.core.target_selection import choose
+    from netloom.explain.core.targets import choose
 
     training, found = trained.project.training, []
     rows = len(next(iter(inputs.values())))
@@ -118,7 +118,7 @@ def _targets(trained: Trained, inputs: dict[str, torch.Tensor], asked: Asked) ->
             output = answers(trained.project, trained.model, some, trained.data.schema)
         for place in range(len(output)):
             one = {name: values[place : place + 1] for name, values in some.items()}
-            found.append(choose(asked, output[place : place + 1], trained.data, one, training.objective, training))
+            found.append(choose(asked, output[place : place + 1], trained.data, one, training))
     return found
 
 

@@ -11,7 +11,7 @@ from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import Explanation
 from netloom.explain.core.progress import portion
 from netloom.explain.core.run import Progress, explain
-from netloom.explain.core.target_selection import Asked
+from netloom.explain.core.targets import Asked
 from netloom.explain.evidence.comparison import Agreement, agree, bounds, shown
 
 if TYPE_CHECKING:

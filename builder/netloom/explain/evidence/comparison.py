@@ -18,7 +18,7 @@ from netloom.explain.core.explainer import registry
 from netloom.explain.core.explanation import Explanation
 from netloom.explain.core.progress import portion
 from netloom.explain.core.run import Progress, Trained, explain
-from netloom.explain.core.target_selection import Asked
+from netloom.explain.core.targets import Asked
 
 ORDERS, SHIFTS = 999, 499
 TOP, TOP_SHARE = 10, 5

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from netloom.compile import input_fields
+from netloom.tasks import higher_is_better
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 FLOPS, FEWEST, MOST = 10**11, 60, 2_000
 # Measures by which a network that learned nothing is not better than the trivial predictor, the one to tell first. An
 # F1 or IoU is none of them: that of a constant answer is far below that of guesses.
-RISING = ("accuracy", "balanced_accuracy", "roc_auc", "r2", "word_accuracy", "pair_accuracy")
-FALLING = ("mae", "rmse", "mse", "loss")
+CHECKED = (
+    "accuracy", "balanced_accuracy", "roc_auc", "r2", "word_accuracy", "pair_accuracy", "mae", "rmse", "mse", "loss"
+)  # fmt: skip
 KNOWN = 64
 
 
@@ -119,13 +121,13 @@ def is_at_chance(found: Evaluation) -> bool:
 
 def _known(found: Evaluation) -> list[str]:
     reference = found.reference.metrics if found.reference else {}
-    return [name for name in (*RISING, *FALLING) if name in found.intervals and name in reference]
+    return [name for name in CHECKED if name in found.intervals and name in reference]
 
 
 def _beats(found: Evaluation, name: str) -> bool:
     low, high = found.intervals[name]
     trivial = found.reference.metrics[name] if found.reference else float("nan")
-    return low > trivial if name in RISING else high < trivial
+    return low > trivial if higher_is_better(name) else high < trivial
 
 
 def _told(found: Evaluation, trivial: str) -> str:

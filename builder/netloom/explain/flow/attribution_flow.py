@@ -19,7 +19,7 @@ from netloom.explain.evidence.verdict import with_model
 
 if TYPE_CHECKING:
     from netloom.explain.core.baselines import Asked as Baseline
-    from netloom.explain.core.target_selection import Asked
+    from netloom.explain.core.targets import Asked
 
 METHOD = "flow"
 TITLE = "Attribution flow"
@@ -143,7 +143,7 @@ def flow(
         ExplainError: there is no such row or target, or the network does not allow it.
         DataError: the raw row lacks something, or holds what the data cannot take.
     """
-    from netloom.explain.core.target_selection import predict
+    from netloom.explain.core.targets import predict
     from netloom.explain.flow.path_integral import follow
 
     started = perf_counter()

@@ -13,8 +13,8 @@ from netloom import layers
 from netloom.explain.core.context import Subject
 from netloom.explain.flow.attribution_flow import Cut, EdgeFlow, NodeFlow
 from netloom.explain.flow.edge_hooks import Place, Taps
+from netloom.tasks import task
 from netloom.validation import Context
-from netloom.validation.rules.data import REBUILDING
 
 FIRST_STEPS = 16
 TINY = 1e-5
@@ -195,7 +195,7 @@ def _direct(way: Way) -> np.ndarray:
     """What goes to the answer beside the graph, as weights of the columns: nothing but where the answer is compared
     with the input."""
     weights = np.zeros(len(way.columns) + 1 + len(way.points))
-    if way.subject.project.training.objective not in REBUILDING:
+    if not task(way.subject.project.training.objective).reconstructs_input:
         return weights
     network = way.taps.context.network
     for number, point in enumerate(way.points):

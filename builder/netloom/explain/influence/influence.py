@@ -36,7 +36,6 @@ MOST_ROWS = 20_000
 # Beyond this many multiplications, the last weights alone are looked at.
 MOST_FLOPS = 4e12
 # Objectives beside those by class whose answers are yes or no, so that there is a loss against the answer itself.
-YES_OR_NO = ("binary_classification", "multi_label")
 Against = Literal["answer", "truth"]
 
 
@@ -108,9 +107,9 @@ class Suspects:
 def obstacle(trained: Trained) -> str:
     """Why no rows can be named for this network, in a sentence; empty where they can."""
     objective = trained.objective
-    if objective.acts:
+    if objective.task.environment:
         return "It learned by acting, and not from rows of data, so no row taught it anything."
-    if objective.in_turns or objective.doubles:
+    if objective.task.alternating or objective.task.paired_views:
         return "Its loss is that of many rows together, and no single row has one of its own."
     return ""
 
@@ -306,8 +305,8 @@ def _losses(work: Rows, rows: np.ndarray, places: np.ndarray) -> dict[int, float
 
 def _against(trained: Trained, row: int, against: Against | None) -> Against:
     """Whether an example's loss is that of the answer or of the truth."""
-    by_class = trained.objective.by_class and trained.data.schema.target.kind == "class"
-    answered = by_class or trained.objective.name in YES_OR_NO
+    by_class = trained.objective.task.per_class_scores and trained.data.schema.target.kind == "class"
+    answered = by_class or trained.objective.task.per_label_scores
     chosen: Against = against or ("answer" if answered else "truth")
     if chosen == "answer" and not answered:
         raise ExplainError(
@@ -357,9 +356,9 @@ def _aimed(
     answer = said_of(trained, output, inputs)[0][0]
     if against == "truth":
         return answer, work.targets(np.array([row]))
-    if not trained.objective.by_class:
+    if not trained.objective.task.per_class_scores:
         classes = trained.data.schema.target.classes
-        binary = trained.objective.name == "binary_classification"  # of which a threshold may have been chosen
+        binary = trained.objective.task.two_classes  # of which a threshold may have been chosen
         said = torch.tensor([[answer == classes[1]]]) if binary else output > 0
         return answer, said.to(work.goal.dtype).reshape(1, *work.goal.shape[1:])
     return answer, output.argmax(1).to(work.goal.dtype)

@@ -126,7 +126,7 @@ class Rows:
         targets = self.targets(rows)
         mass = np.array([float(self.objective.mass(targets[place : place + 1])) for place in range(len(rows))])
         mass /= max(float(mass.mean()), 1e-12)
-        if self.data.weights is not None and self.objective.weighs:
+        if self.data.weights is not None and self.objective.task.supports_sample_weights:
             mass *= self.data.weights[torch.from_numpy(rows)].numpy()
         return mass
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction
-from netloom.explain.robustness.attack_targets import AIMS, SEVERAL, One, aim_of
+from netloom.explain.robustness.attack_targets import One, aim_of
+from netloom.tasks import task
 
 if TYPE_CHECKING:
     import torch
@@ -28,17 +29,6 @@ PGD_STEPS = 10
 # The largest strength at which one example is attacked, in brightness and in standard deviations; how many are tried
 # on the way there, and how finely the least is then told.
 LARGEST, TRIES, FINE = {True: 1.0, False: 4.0}, 41, 256
-# Why answers of other kinds have no right and wrong that an attack could turn.
-_ACTS = "it acts, and no action is right or wrong by itself, so an attack has nothing to turn; see What if."
-_REBUILDS = "it gives back what comes in, so a changed example has another right answer."
-_APART = (
-    "it says how far two examples lie apart, and not what one of them is; classify with what it learned to attack it."
-)
-REASONS = {
-    **dict.fromkeys(("dqn", "reinforce", "ppo"), _ACTS),
-    **dict.fromkeys(("reconstruction", "anomaly_detection"), _REBUILDS),
-    **dict.fromkeys(("siamese", "contrastive"), _APART),
-}
 
 
 def refusal(trained: Trained) -> str:
@@ -47,15 +37,8 @@ def refusal(trained: Trained) -> str:
 
     if reason := obstacle(trained.project, trained.data):
         return reason
-    objective = trained.project.training.objective
-    if objective in REASONS:
-        return REASONS[objective]
-    if objective not in (*AIMS, SEVERAL):
-        return (
-            "what is attacked is what it says of a row, in classes, labels, pixels or numbers, and its answers are of "
-            "another kind; train it to classify or to predict numbers."
-        )
-    return ""
+    attacked = task(trained.project.training.objective)
+    return "" if attacked.attacked else attacked.not_attacked
 
 
 class Attack:
@@ -130,12 +113,12 @@ class Attack:
         """The network's answer to one example in words."""
         import torch
 
-        from netloom.explain.core.target_selection import choose, predict
+        from netloom.explain.core.targets import choose, predict
 
         training = self.trained.project.training
         with torch.no_grad():
             output = self.output(self.space.flat(inputs))
-        target = choose(self.asked or None, output, self.trained.data, inputs, training.objective, training)
+        target = choose(self.asked or None, output, self.trained.data, inputs, training)
         return predict(target, output, self.trained.data, inputs)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netloom.explain.core.errors import UnknownChoiceError
+from netloom.tasks import task
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 MOVED = 0.5
 # A picture's classes have changed when they did on this share of what the network had found.
 LOST = 0.5
-SEVERAL = "several_outputs"
 
 
 class Aim:
@@ -191,13 +191,13 @@ class One(Aim):
         return self.aim.groups(truth)
 
 
+# By the names that tasks use.
 AIMS: dict[str, type[Aim]] = {
-    "classification": Aim,
-    "distillation": Aim,
-    "binary_classification": Binary,
-    "multi_label": Labels,
-    "segmentation": Pixels,
-    "regression": Numbers,
+    "class": Aim,
+    "binary": Binary,
+    "labels": Labels,
+    "pixels": Pixels,
+    "number": Numbers,
 }
 
 
@@ -207,33 +207,31 @@ def aim_of(trained: Trained, output: str = "") -> Aim:
     Raises:
         ExplainError: there is no such output.
     """
-    data, training = trained.data, trained.project.training
-    if training.objective == SEVERAL:
+    data, attacked = trained.data, task(trained.project.training.objective)
+    if data.schema.target.parts:
         return _one(trained, output)
     if output:
         raise UnknownChoiceError(f"There is no output {output[:60]!r} to choose: this network has one.")
-    return AIMS[training.objective](data, data.schema.target.classes)
+    return AIMS[attacked.attacked](data, data.schema.target.classes)
 
 
 def _one(trained: Trained, output: str) -> One:
-    from netloom.training.objectives import OBJECTIVES
     from netloom.training.objectives.several_outputs import SeveralOutputs, view
 
-    made: Any = OBJECTIVES[SEVERAL]
-    described: SeveralOutputs = made.described(trained.project.training, trained.data.schema)
+    described = SeveralOutputs().described(trained.project.training, trained.data.schema)
     names = [part.name for part in described.parts]
     wanted = output or names[0]
     if wanted not in names:
         raise UnknownChoiceError(f"There is no output {wanted[:60]!r}; choose one of {', '.join(names)}.")
-    place = names.index(wanted)
-    part, spec = described.parts[place], trained.data.schema.target.parts[place]
-    aim = AIMS[part.objective.name](view(trained.data, place), spec.classes)
-    return One(aim, place, part.start, part.width)
+    position = names.index(wanted)
+    part, spec = described.parts[position], trained.data.schema.target.parts[position]
+    aim = AIMS[part.objective.task.attacked](view(trained.data, position), spec.classes)
+    return One(aim, position, part.start, part.width)
 
 
 def output_of(trained: Trained, asked: Any) -> str:
     """Of several outputs, the one that what is explained is about, such as `shape` of "shape: circle"; else nothing."""
-    if trained.project.training.objective != SEVERAL or not isinstance(asked, str):
+    if not isinstance(asked, str):
         return ""
     names = [part.name for part in trained.data.schema.target.parts]
     return next((name for name in names if asked == name or asked.startswith(f"{name}: ")), "")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
     from netloom.explain.core.explanation import Explanation, Target
     from netloom.explain.core.run import Progress, Trained
-    from netloom.explain.core.target_selection import Asked
+    from netloom.explain.core.targets import Asked
 
 # Targets that a network has but one of, so that none is asked for.
 ONLY = ("error", "distance", "raw")

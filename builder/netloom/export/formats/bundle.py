@@ -11,6 +11,7 @@ from netloom.document import dumps
 from netloom.export.archive import ENCODING, as_json, pack, preprocess, python, rows, weights
 from netloom.export.format import Batch, Format, Trained
 from netloom.export.gan_generator import whole
+from netloom.export.predictions import describe
 from netloom.export.verification import run
 from netloom.validation.output_scales import scales
 
@@ -66,7 +67,7 @@ A neural network that was made with Netloom. It runs without Netloom, on Python 
     python predict.py rows.json      # one row, or a list of rows
     python predict.py rows.csv       # a header, then one row a line
 
-A row has {columns}{more}, as in `example.json`. {_answer(trained)}{_scale(trained)}
+A row has {columns}{more}, as in `example.json`. {describe(trained.decoding, trained.data)}{_scale(trained)}
 
 A CSV file is read as Netloom read the training data: with commas, semicolons, tabs or | between the cells, in UTF-8,
 UTF-16 or Windows-1252, with decimal points or commas, its columns in any order. An answer says under `unknown` which
@@ -92,50 +93,6 @@ def _scale(trained: Trained) -> str:
     """What the network itself gives, where that is not logits."""
     known = [how[0].replace("_", "-") for how in scales(trained.project, trained.data.schema) if how]
     return f" The network itself, in `model.py`, gives {' and '.join(dict.fromkeys(known))}." if known else ""
-
-
-def _answer(trained: Trained) -> str:
-    kind = trained.decoding
-    if kind["kind"] == "input" and "threshold" in kind:
-        return "The answer is whether it is usual or unusual, by how far the network is off when it gives it back."
-    if kind["kind"] == "input":
-        return "The answer is the row as the network gives it back, and how far that is off."
-    if kind["kind"] == "generated":
-        return "The answer is the picture that is made of the noise; the discriminator, which only trains, is left out."
-    if kind["kind"] == "mask":
-        return f"The answer is one of {len(kind['classes'])} classes for each pixel, by its number."
-    if kind["kind"] == "class_and_tags":
-        return "The answer is a class with its probability, a tag for each word, and the entities that the tags mark."
-    if kind["kind"] == "tags":
-        given = (
-            " A text is a string, which is split into words and punctuation marks, or a list of words as in the data."
-            if isinstance(trained.data.row(0).get(trained.data.schema.inputs[0].name), list)
-            else ""
-        )
-        return f"The answer is a tag for each word, and the entities that the tags mark.{given}"
-    if kind["kind"] == "sequence":
-        begun = trained.data.schema.inputs[-1].name
-        return f"The answer is a text, written token by token from the rest of the row; `{begun}` is not read."
-    if kind["kind"] == "action":
-        told = "the return that the agent expects of each" if kind["values"] else "the probability of each"
-        return f"The answer is one of {len(kind['classes'])} actions, with {told}."
-    if kind["kind"] == "labels":
-        return f"The answer is those of {len(kind['classes'])} labels that apply, with the probability of each."
-    if kind["kind"] == "binary":
-        return f"The answer is {kind['classes'][0]} or {kind['classes'][1]}, with the probability of each."
-    if kind["kind"] == "pair":
-        return "The answer is whether both are alike, by how far apart their embeddings lie."
-    if kind["kind"] == "embedding":
-        return "The answer is an embedding: numbers that are near each other for what is alike."
-    if kind["kind"] == "score":
-        return "The answer is a score: the higher, the better the item suits the user."
-    if kind["kind"] == "several":
-        return f"The answer holds one for each of {', '.join(part['name'] for part in kind['parts'])}."
-    if kind["kind"] == "class":
-        return f"The answer is one of {len(kind['classes'])} classes, with the probability of each."
-    if kind["kind"] == "number":
-        return "The answer is a number in the units of the data."
-    return "The answer is the likeliest next token, with the probabilities of the five likeliest."
 
 
 def _versions() -> str:

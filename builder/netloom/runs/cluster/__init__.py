@@ -8,8 +8,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from netloom.document import Project
+from netloom.tasks import task
 from netloom.training.initialization import StartError
-from netloom.training.objectives import OBJECTIVES
 
 RAY = "ray"
 MOST_WORKERS = 1_024
@@ -26,18 +26,18 @@ def check(project: Project, workers: int, *, here: bool = True) -> None:
     Raises:
         StartError: it cannot.
     """
-    objective = OBJECTIVES[project.training.objective]
+    trained = task(project.training.objective)
     if here and not available():
         raise StartError(
             'Ray is not installed here; add it with pip install -e ".[cluster]", or train on this machine.'
         )
     if not 1 <= workers <= MOST_WORKERS:
         raise StartError(f"A run on a cluster has 1 to {MOST_WORKERS:,} workers, received {workers}.")
-    if objective.acts and workers > 1:
+    if trained.environment and workers > 1:
         raise StartError(
-            f"{objective.title} learns from what one agent meets, which cannot be divided among workers; choose 1."
+            f"{trained.title} learns from what one agent meets, which cannot be divided among workers; choose 1."
         )
-    if objective.in_turns and workers > 1:
+    if trained.alternating and workers > 1:
         raise StartError(
-            f"{objective.title} trains two networks in turns, which is not done on several workers; choose 1."
+            f"{trained.title} trains two networks in turns, which is not done on several workers; choose 1."
         )

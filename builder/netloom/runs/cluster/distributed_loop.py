@@ -173,8 +173,8 @@ class SharedLoop(Loop):
         off = float((whole - parts).abs() / whole.abs().clamp(min=1e-6))
         if off > TOLERANCE:
             raise TrainingError(
-                f"{self.objective.title} takes its loss over all rows of a batch together, so that a batch cannot be "
-                "divided among workers; choose one worker, or train on this machine."
+                f"{self.objective.task.title} takes its loss over all rows of a batch together, so that a batch cannot "
+                "be divided among workers; choose one worker, or train on this machine."
             )
 
 

@@ -62,7 +62,7 @@ class Observer:
         """Look at `loop`. Of a run that is resumed, `known` is what was told and `points` are its curves."""
         self._loop, self.due = loop, 0.0
         self._safely("layers", partial(self._begin, loop, known))
-        if loop.objective.says:
+        if loop.objective.task.explainable_prediction:
             self._safely("samples", partial(self._begin_samples, loop))
         if points is not None and self._adviser is not None:
             for split, name, value in zip(points.split, points.name, points.value, strict=True):
@@ -110,7 +110,7 @@ class Observer:
             )
             for place in lens.places
         ]
-        turns = loop.objective.acts or isinstance(loop.optimizer, Turns)
+        turns = loop.objective.task.environment or isinstance(loop.optimizer, Turns)
         counts = {} if turns else _class_counts(loop)
         seen = Seen(
             loop.training,
@@ -173,7 +173,7 @@ def _take(seen: Seen, split: str, values: dict[str, float]) -> None:
 def _class_counts(loop: Loop) -> dict[str, int]:
     """How many training rows each class has, where the target is one class and its share matters."""
     target = loop.data.schema.target
-    if target.kind != "class" or not loop.objective.by_class:
+    if target.kind != "class" or not loop.objective.task.per_class_scores:
         return {}
     counts = loop.data.target[loop.data.split["train"]].bincount(minlength=len(target.classes)).tolist()
     return dict(zip(target.classes, counts, strict=True))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.data import Example, Prepared
+    from netloom.tasks import Task
     from netloom.training.loop import Loop
 
 FILE = "samples.jsonl"
@@ -53,7 +54,7 @@ class Samples:
 
     def __init__(self, folder: Path, loop: Loop) -> None:
         self._path = folder / FILE
-        self._chosen = chosen(loop.data, loop.objective.name)
+        self._chosen = chosen(loop.data, loop.objective.task)
         known = read_samples(folder)
         kept = [epoch for epoch in known.epochs if epoch["step"] <= loop.step] if known else []
         rows = known.rows if known else [self._about(loop, row) for row in self._chosen.tolist()]
@@ -64,10 +65,10 @@ class Samples:
     @staticmethod
     def _about(loop: Loop, row: int) -> dict[str, Any]:
         # What is made out of noise has nothing to do with the row of the data that lends its number.
-        if loop.objective.in_turns:
+        if loop.objective.task.alternating:
             return {"row": row, "true": ""}
         found = about(loop.data, row)
-        if loop.objective.ranks:  # a score is no rating, and is not so much above or below one
+        if loop.objective.task.scores_items:  # a score is no rating, and is not so much above or below one
             found.pop("values", None)
         return found
 
@@ -106,12 +107,12 @@ def read_samples(folder: Path) -> Sampled | None:
     return Sampled(json.loads(first)["rows"], [json.loads(line) for line in lines]) if first else None
 
 
-def chosen(data: Prepared, objective: str) -> torch.Tensor:
+def chosen(data: Prepared, task: Task) -> torch.Tensor:
     """The rows that are asked: the same in every run of the same data, evenly spread over the validation split."""
     import torch
 
     rows = data.split["validation"]
-    count = TEXTS if data.schema.target.kind == "next_token" else PICTURES if objective == "gan" else ROWS
+    count = TEXTS if data.schema.target.kind == "next_token" else PICTURES if task.generates_input else ROWS
     return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()]
 
 
@@ -144,7 +145,7 @@ def said(loop: Loop, rows: torch.Tensor) -> list[dict[str, Any]]:
         if isinstance(objective, SequenceToSequence):
             return [{"text": text[:LETTERS]} for text in objective.write(answer, data, inputs)]
         answers = objective.answers(answer(inputs), data, inputs)
-        if objective.ranks:
+        if objective.task.scores_items:
             return [{"text": f"score {one['prediction']:.3g}"} for one in answers]
         return [_shown(one, data) for one in answers]
 

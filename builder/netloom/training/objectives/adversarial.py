@@ -7,6 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from netloom.data.preparation.encode import restore_rows
+from netloom.tasks import gan
 from netloom.training.objectives.objective import NOTHING, Evaluation, Objective, Scores, Settings
 
 if TYPE_CHECKING:
@@ -28,17 +29,7 @@ class Adversarial(Objective):
     pictures. What training does with them, `netloom.training.adversarial_trainer` says.
     """
 
-    name = "gan"
-    title = "Adversarial (GAN)"
-    summary = "Pictures out of noise: a generator and a discriminator that learn in turns"
-    metrics = {  # noqa: RUF012
-        "loss": "Fréchet distance",
-        "generator_loss": "Generator loss",
-        "discriminator_loss": "Discriminator loss",
-        "told_apart": "Discriminator accuracy",
-    }
-
-    in_turns = True
+    task = gan.GAN()
 
     def turns(self, model: nn.Module, training: Training) -> Turns:
         from netloom.training.adversarial_trainer import Turns

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from netloom.tasks import anomaly_detection
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.classification_report import roc_auc
 from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Scores, Settings, Worst
@@ -24,11 +25,7 @@ class AnomalyDetection(Reconstruction):
     then its numbers, so that no unusual row enters the loss. The threshold is chosen on validation rows.
     """
 
-    name = "anomaly_detection"
-    title = "Anomaly detection"
-    summary = "To learn what is usual, and to find what is not by how badly it is given back"
-    metrics = {"loss": "Mean squared error of usual rows", "mae": "Mean absolute error"}  # noqa: RUF012
-    calibrates = True
+    task = anomaly_detection.AnomalyDetection()
 
     def target(self, data: Prepared) -> torch.Tensor:
         import torch

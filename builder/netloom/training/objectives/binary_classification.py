@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from netloom.tasks import binary_classification
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.classification_report import by_class, class_scores, confusion
 from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
@@ -21,13 +22,7 @@ class BinaryClassification(Objective):
     """Binary cross-entropy between one logit (N, 1) and 0 or 1 (N, 1); the second of the two classes is the positive
     one. From which probability on it is told, is chosen on validation rows."""
 
-    name = "binary_classification"
-    title = "Binary classification"
-    summary = "Which of two classes, from one logit, with a threshold that validation rows choose"
-    metrics = {"loss": "Binary cross-entropy", "accuracy": "Accuracy at ½"}  # noqa: RUF012
-    takes = ("positive_weight", "label_smoothing")
-    calibrates = True
-    proportions = ("accuracy",)
+    task = binary_classification.BinaryClassification()
 
     def target(self, data: Prepared) -> torch.Tensor:
         return data.target.float().unsqueeze(1)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from netloom.data.preparation.encode import IGNORE
+from netloom.tasks import class_and_tags
 from netloom.training.objectives.classification import Classification
 from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import Trivial
@@ -29,13 +30,7 @@ class ClassAndTags(Objective):
     many classes there are, which of them it is, and the tags.
     """
 
-    name = "class_and_tags"
-    title = "Class and tags"
-    summary = "What a text is about, and a tag for each of its words: two outputs that learn together"
-    metrics = {"loss": "Both cross-entropies", "accuracy": "Accuracy", "word_accuracy": "Token accuracy"}  # noqa: RUF012
-    by_class = True
-    proportions = ("accuracy",)
-    takes = ("class_weights", "label_smoothing")  # of the class; every word counts alike
+    task = class_and_tags.ClassAndTags()
 
     def target(self, data: Prepared) -> torch.Tensor:
         import torch

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
+from netloom.tasks import classification
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.classification_report import by_class, class_scores, confusion, roc_auc
 from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
@@ -22,13 +23,7 @@ class Classification(Objective):
     What is measured is always the plain one, so that runs with different weights or smoothing can be compared.
     """
 
-    name = "classification"
-    title = "Classification"
-    summary = "Which of several classes an example belongs to"
-    metrics = {"loss": "Cross-entropy", "accuracy": "Accuracy"}  # noqa: RUF012
-    by_class = True
-    proportions = ("accuracy",)
-    takes: ClassVar[tuple[str, ...]] = ("class_weights", "label_smoothing")
+    task = classification.Classification()
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return self.pricing.entropy(output, target)

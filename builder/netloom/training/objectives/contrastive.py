@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
+from netloom.tasks import contrastive
 from netloom.training.objectives.objective import NOTHING, Evaluation, Objective, Reference, Scores, Settings
 
 if TYPE_CHECKING:
@@ -30,17 +31,7 @@ class Contrastive(Objective):
     the nearest training rows (cosine), and by a linear probe that is trained on the embeddings of the training rows.
     """
 
-    name = "contrastive"
-    title = "Contrastive learning (SimCLR)"
-    summary = "Embeddings without labels: two augmented views of an example come together, all others apart"
-    metrics = {"loss": "NT-Xent", "view_accuracy": "Contrastive accuracy"}  # noqa: RUF012
-    rising = ("view_accuracy", "knn_accuracy", "probe_accuracy")
-    takes = ("contrastive_temperature", "neighbours")
-    draws = True
-    doubles = True
-    weighs = False
-    says = False
-    proportions = ("knn_accuracy", "probe_accuracy", "input_knn_accuracy")
+    task = contrastive.Contrastive()
     temperature, neighbours = 0.5, 5
 
     def described(self, training: Training, schema: Schema) -> Self:

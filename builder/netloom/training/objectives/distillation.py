@@ -6,8 +6,9 @@ Hinton, Vinyals and Dean, https://arxiv.org/abs/1503.02531.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
+from netloom.tasks import distillation
 from netloom.training.objectives.classification import Classification
 
 if TYPE_CHECKING:
@@ -27,11 +28,7 @@ class Distillation(Classification):
     cross-entropy with the labels alone, as in any classification.
     """
 
-    name = "distillation"
-    title = "Knowledge distillation"
-    summary = "Classification by a small network that learns from the logits of an earlier run as well"
-    takes: ClassVar[tuple[str, ...]] = ("teacher", "temperature", "teacher_share", "label_smoothing")
-    draws = True
+    task = distillation.Distillation()
     temperature, share = 4.0, 0.7
     # The teacher's logits (N, classes) of a batch; it is set by who has the teacher.
     teacher: Callable[[list[torch.Tensor]], torch.Tensor] | None = None

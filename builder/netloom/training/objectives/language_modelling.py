@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from netloom.tasks import language_modelling
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
 from netloom.training.objectives.reference_predictors import Trivial
@@ -19,12 +20,7 @@ if TYPE_CHECKING:
 class LanguageModelling(Objective):
     """Cross-entropy in nats per token, over logits (N, T, vocabulary) and tokens (N, T)."""
 
-    name = "language_modelling"
-    title = "Language modelling"
-    summary = "What comes next in a text, at every place"
-    metrics = {"loss": "Cross-entropy", "accuracy": "Accuracy", "perplexity": "Perplexity"}  # noqa: RUF012
-
-    takes = ("label_smoothing",)
+    task = language_modelling.LanguageModelling()
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return self.pricing.entropy(output.flatten(0, 1), target.flatten())

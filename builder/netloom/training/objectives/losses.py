@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from netloom.data.preparation.encode import IGNORE
 from netloom.training.objectives.objective import Objective, Scores
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 class SquaredLoss(Objective):
     """Mean squared error between two tensors of one shape (N, …)."""
-
-    metrics = {"loss": "Mean squared error", "mae": "Mean absolute error"}  # noqa: RUF012
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional
@@ -28,8 +26,6 @@ class SquaredLoss(Objective):
 
 class StepCrossEntropy(Objective):
     """Cross-entropy over logits (N, T, classes) and class numbers (N, T); steps without a target count nowhere."""
-
-    takes: ClassVar[tuple[str, ...]] = ("label_smoothing",)
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return self.pricing.entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from netloom.tasks import multi_label
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.classification_report import by_class
 from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
@@ -23,18 +24,7 @@ class MultiLabel(Objective):
     From which probability on a label is told, is chosen on validation rows, for each label by itself.
     """
 
-    name = "multi_label"
-    title = "Multi-label classification"
-    summary = "Which of several labels apply to an example: none, one or many"
-    metrics = {  # noqa: RUF012
-        "loss": "Binary cross-entropy",
-        "accuracy": "Label accuracy at ½",
-        "subset_accuracy": "Subset accuracy at ½",
-        "micro_f1": "Micro F1 at ½",
-    }
-    takes = ("positive_weight", "label_smoothing")
-    calibrates = True
-    proportions = ("subset_accuracy",)
+    task = multi_label.MultiLabel()
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return self.pricing.binary(output, target)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from netloom.data import Prepared, Schema
     from netloom.data.quality.severe_findings import Caveat
     from netloom.document import Training
+    from netloom.tasks import Task
     from netloom.training.adversarial_trainer import Turns
     from netloom.training.augmented_batches import Augmented, Goal
     from netloom.training.loop import Loop
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
 EVALUATION_BATCH = 512
 WORST = 20
 Settings = Mapping[str, float]
-RISING = (
-    "accuracy", "balanced_accuracy", "word_accuracy", "token_accuracy", "subset_accuracy", "exact_match", "precision",
-    "recall", "f1", "macro_f1", "micro_f1", "entity_f1", "entity_precision", "entity_recall", "roc_auc", "pr_auc",
-    "mean_average_precision", "dice", "iou", "r2", "explained", "return", "reward",
-)  # fmt: skip
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -109,43 +105,24 @@ def joined(answer: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
 
 
 class Objective(ABC):
-    """One way to train: the loss and the scores. Which target it needs, `validation.rules.data.TARGETS` says."""
+    """The loss and the metrics of one task, on tensors. What else there is to say of the task, `task` declares."""
 
-    name: ClassVar[str]
-    title: ClassVar[str]
-    summary: ClassVar[str]
-    metrics: ClassVar[dict[str, str]]
-    # What the numbers on its curves are in, where the test's are in another unit: a sentence.
-    scale: ClassVar[str] = ""
-    # Whether an answer has a score for each class of the data's target.
-    by_class: ClassVar[bool] = False
-    # Whether parts of the network learn in turns, each by a loss of its own.
-    in_turns: ClassVar[bool] = False
-    # The settings of a document's training section that change the loss, as far as this objective takes them.
-    takes: ClassVar[tuple[str, ...]] = ()
-    # The measures of which more is better; of all others, less is.
-    rising: ClassVar[tuple[str, ...]] = RISING
+    task: ClassVar[Task]
     # How losses are computed; `configured` gives a document's own.
     pricing: Pricing = Pricing()
-    # Whether something is chosen after training, on the validation rows.
-    calibrates: ClassVar[bool] = False
-    # What `join` tells.
+    # What `join` sets.
     fields: tuple[str, ...] = ()
     change: Augmented | None = None
-    # Whether it is learned by acting in an environment, and measured in episodes.
-    acts: ClassVar[bool] = False
-    # Whether a batch is changed before it goes through the network, by `drawn`.
-    draws: ClassVar[bool] = False
-    # Whether that makes two rows of each, which belong together; then measures are taken of such batches too.
-    doubles: ClassVar[bool] = False
-    # Whether what it answers to a row says something to people beside that row.
-    says: ClassVar[bool] = True
-    # Whether it answers with a score that only puts rows in an order.
-    ranks: ClassVar[bool] = False
-    # Whether rows may count more or less than others.
-    weighs: ClassVar[bool] = True
-    # The measures that are shares of rows, each of which is right or wrong as a whole.
-    proportions: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the task, as documents hold it."""
+        return self.task.name
+
+    @property
+    def metrics(self) -> Mapping[str, str]:
+        """The metrics on the curves by name, with their titles."""
+        return self.task.metrics
 
     def described(self, training: Training, schema: Schema) -> Self:
         """This objective as a document describes it, for all that is done with an answer but lowering its loss."""
@@ -158,14 +135,14 @@ class Objective(ABC):
         return inputs, target
 
     def join(self, fields: Sequence[str], change: Augmented | None) -> None:
-        """Told once, where it `draws`: the fields in the order of a batch's inputs, and what augments a batch."""
+        """Set once, where the task augments batches: the fields in the order of the inputs, and what augments them."""
         self.fields, self.change = tuple(fields), change
 
     def batch(
         self, inputs: list[torch.Tensor], target: Goal, seed: tuple[int, int, int]
     ) -> tuple[list[torch.Tensor], Goal]:
-        """A batch of a step after all that is done to it, where it `draws`; the seed is the training seed, the epoch
-        and the batch's first row."""
+        """A batch of a step after all that is done to it, where the task augments batches; the seed is the training
+        seed, the epoch and the batch's first row."""
         return self.drawn(inputs, cast("torch.Tensor", target), seed)
 
     def further(
@@ -193,10 +170,10 @@ class Objective(ABC):
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
         """This objective with what a document says about its loss."""
-        if not self.takes:
+        if not self.task.settings:
             return self
         targets = self.class_targets(data)[data.split["train"]]
-        found = pricing(training, self.takes, targets, len(data.schema.target.classes), device)
+        found = pricing(training, self.task.settings, targets, len(data.schema.target.classes), device)
         made = copy.copy(self)
         made.pricing = found
         return made
@@ -215,9 +192,9 @@ class Objective(ABC):
         """Whether the losses of many rows can be taken at once, by torch.func.vmap; with class weights they cannot."""
         return self.pricing.class_weights is None
 
-    def is_proportion(self, measure: str) -> bool:
-        """Whether a measure is a share of rows, each of which is right or wrong as a whole."""
-        return measure in self.proportions
+    def is_proportion(self, metric: str) -> bool:
+        """Whether a metric is a share of rows, each of which is right or wrong as a whole."""
+        return self.task.is_proportion(metric)
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
         """Outputs of a predictor that any network has to beat; None where there is none."""
@@ -230,15 +207,11 @@ class Objective(ABC):
         found, validation = self.trivial(data, rows), measured(data, "validation")
         if found is None:
             return None
-        tuned = self.trivial(data, validation) if self.calibrates else None
+        tuned = self.trivial(data, validation) if self.task.tunes_threshold else None
         chosen = self.calibrate(tuned.output, data, validation) if tuned else NOTHING
         return Reference(found.title, self.evaluate(found.output, data, rows, split, chosen).metrics)
 
-    def rises(self, measure: str) -> bool:
-        """Whether more of a measure is better."""
-        return measure in self.rising
-
-    def titles(self, training: Training) -> dict[str, str]:
+    def titles(self, training: Training) -> Mapping[str, str]:
         """What the measures are called under a document's settings."""
         return self.metrics
 

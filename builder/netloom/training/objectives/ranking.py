@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
+from netloom.tasks import ranking
 from netloom.training.objectives.objective import NOTHING, Evaluation, Objective, Reference, Scores, Settings
 
 if TYPE_CHECKING:
@@ -29,16 +30,7 @@ class Ranking(Objective):
     the user did not like in training; the target is whether the first was liked at all, so that others cost nothing.
     """
 
-    name = "ranking"
-    title = "Recommendation (BPR)"
-    summary = "Items in the order in which a user would like them, from what was liked and what was not chosen"
-    metrics = {"loss": "BPR loss", "pair_accuracy": "Pairwise accuracy"}  # noqa: RUF012
-    rising = ("pair_accuracy", "recall", "ndcg", "mrr")
-    takes = ("liked_from", "top_k")
-    draws = True
-    doubles = True
-    ranks = True
-    weighs = False
+    task = ranking.Ranking()
     liked_from: float | None = None
     top_k = 10
     _item = ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from netloom.data.preparation.encode import restore_rows
+from netloom.tasks import reconstruction
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.losses import SquaredLoss
 from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Settings, Worst
@@ -23,9 +24,7 @@ SHOWN = 8
 class Reconstruction(SquaredLoss):
     """Mean squared error between (N, …) and the first field of the input, in units of the training rows' deviation."""
 
-    name = "reconstruction"
-    title = "Reconstruction"
-    summary = "To give back what comes in, through a bottleneck or noise"
+    task = reconstruction.Reconstruction()
 
     def target(self, data: Prepared) -> torch.Tensor:
         return data.inputs[data.schema.inputs[0].name]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from netloom.core.text import number
+from netloom.tasks import regression
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.losses import SquaredLoss
 from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Scores, Settings, Worst
@@ -30,11 +31,7 @@ LOSSES = {
 class Regression(SquaredLoss):
     """Mean squared error, or another, between (N, k) and (N, k), in standard deviations of the training targets."""
 
-    name = "regression"
-    title = "Regression"
-    summary = "A number for every example"
-    scale = "Curves are of the standardised target; the measures on the test rows are in its own unit."
-    takes = ("regression_loss",)
+    task = regression.Regression()
     # Which quantile is learned; None: the mean, or what another loss is least at.
     quantile: float | None = None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
+from netloom.tasks import reinforcement
 from netloom.training.objectives.objective import NOTHING, Evaluation, Objective, Reference, Scores, Settings
 
 if TYPE_CHECKING:
@@ -26,12 +27,6 @@ class Agent(Objective):
 
     What training does, the loop says that `loop` names; there is no loss of an output against a row of data.
     """
-
-    acts = True
-    says = False
-    by_class = True
-    # Whether scores are the returns that are expected, or logits.
-    values: ClassVar[bool] = False
 
     @abstractmethod
     def loop(self) -> type[Loop]:
@@ -87,7 +82,7 @@ class Agent(Objective):
             episodes={
                 "drawing": environment.drawing,
                 "actions": list(environment.actions),
-                "values": self.values,
+                "values": self.task.action_values,
                 "returns": totals.tolist(),
                 "random_returns": chance.tolist(),
                 "shown": [_shown(episode) for episode in _chosen(episodes)],
@@ -103,31 +98,22 @@ class Agent(Objective):
     ) -> list[dict[str, Any]]:
         names = data.schema.target.classes
         scores = output[:, : len(names)]
-        if not self.values:
+        if not self.task.action_values:
             scores = scores.softmax(1)
-        told = "values" if self.values else "probabilities"
+        told = "values" if self.task.action_values else "probabilities"
         return [
             {"prediction": names[int(row.argmax())], told: dict(zip(names, row.tolist(), strict=True))}
             for row in scores
         ]
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
-        return {**data.preprocess["target"], "values": self.values}
+        return {**data.preprocess["target"], "values": self.task.action_values}
 
 
 class DQN(Agent):
     """A value for each action: the return that is to be expected after it."""
 
-    name = "dqn"
-    title = "Deep Q-learning (DQN)"
-    summary = "An agent that learns what each action is worth, from steps that it remembers"
-    metrics: ClassVar[dict[str, str]] = {
-        "return": "Return",
-        "batch_loss": "Bellman error",
-        "length": "Steps in an episode",
-        "epsilon": "Exploration (ε)",
-    }
-    values = True
+    task = reinforcement.DQN()
 
     def loop(self) -> type[Loop]:
         from netloom.training.reinforcement.dqn import QLearning
@@ -138,15 +124,7 @@ class DQN(Agent):
 class REINFORCE(Agent):
     """A logit for each action: how likely it is to be taken."""
 
-    name = "reinforce"
-    title = "Policy gradient (REINFORCE)"
-    summary = "An agent whose actions become likelier where their episodes went well"
-    metrics: ClassVar[dict[str, str]] = {
-        "return": "Return",
-        "batch_loss": "Policy loss",
-        "length": "Steps in an episode",
-        "entropy": "Entropy",
-    }
+    task = reinforcement.REINFORCE()
 
     def loop(self) -> type[Loop]:
         from netloom.training.reinforcement.reinforce import Reinforce
@@ -157,15 +135,7 @@ class REINFORCE(Agent):
 class PPO(Agent):
     """A logit for each action, and beside them the return that is to be expected, (N, actions + 1)."""
 
-    name = "ppo"
-    title = "Proximal policy optimisation (PPO)"
-    summary = "An agent with a policy and a value, which moves its policy a little at a time"
-    metrics: ClassVar[dict[str, str]] = {
-        "return": "Return",
-        "batch_loss": "Loss",
-        "length": "Steps in an episode",
-        "entropy": "Entropy",
-    }
+    task = reinforcement.PPO()
 
     def loop(self) -> type[Loop]:
         from netloom.training.reinforcement.ppo import Proximal

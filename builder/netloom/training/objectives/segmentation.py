@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from netloom.tasks import segmentation
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
 from netloom.training.objectives.reference_predictors import Trivial
@@ -24,12 +25,7 @@ class Segmentation(Objective):
     means over the classes that are met, without the first, which is the ground.
     """
 
-    name = "segmentation"
-    title = "Segmentation"
-    summary = "Which of several classes every pixel belongs to"
-    metrics = {"loss": "Cross-entropy", "dice": "Dice", "iou": "IoU", "accuracy": "Pixel accuracy"}  # noqa: RUF012
-    by_class = True
-    takes = ("class_weights", "label_smoothing")
+    task = segmentation.Segmentation()
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return self.pricing.entropy(output, target.long())

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from netloom.data.preparation.encode import IGNORE, write, written
+from netloom.tasks import seq2seq
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.losses import StepCrossEntropy
 from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Reference, Settings, Worst
@@ -27,11 +28,7 @@ class SequenceToSequence(StepCrossEntropy):
     What it is worth shows where it is not: an answer is exact where every token that it wrote after its own is right.
     """
 
-    name = "seq2seq"
-    title = "Text to text"
-    summary = "A text that answers a text, written token by token, such as a translation"
-    metrics = {"loss": "Cross-entropy", "accuracy": "Token accuracy"}  # noqa: RUF012
-    proportions = ("exact_match",)
+    task = seq2seq.SequenceToSequence()
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
         return reference_predictors.token_by_place(data, rows)

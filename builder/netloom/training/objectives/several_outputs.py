@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from netloom.training.objectives.binary_classification import BinaryClassification
-from netloom.training.objectives.classification import Classification
+from netloom.tasks import several_outputs
+from netloom.tasks.several_outputs import head_of, head_width
 from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
 from netloom.training.objectives.reference_predictors import Trivial
-from netloom.training.objectives.regression import Regression
-from netloom.validation.rules.objectives import head_of, head_width
+from netloom.training.objectives.registry import objectives
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from netloom.data import Prepared, Schema
     from netloom.document import Training
 
-KINDS: dict[str, Objective] = {one.name: one for one in (Classification(), BinaryClassification(), Regression())}
 # The parts of an evaluation that are kept of each output.
 _KEPT = ("metrics", "classes", "confusion", "report", "residuals", "separation")
 
@@ -51,27 +49,25 @@ class SeveralOutputs(Objective):
     number. What the outputs are, `described` finds in the data and the document.
     """
 
-    name = "several_outputs"
-    title = "Several outputs"
-    summary = "Several targets at once: an output for each, with an objective and a weight of its own"
-    metrics = {"loss": "Weighted sum of the losses"}  # noqa: RUF012
-    takes = ("outputs", "label_smoothing", "regression_loss", "positive_weight")
-    calibrates = True
-    scale = Regression.scale
+    task = several_outputs.SeveralOutputs()
     parts: tuple[Part, ...] = ()
+    titled: Mapping[str, str] | None = None
+
+    @property
+    def metrics(self) -> Mapping[str, str]:
+        return self.titled or self.task.metrics
 
     def described(self, training: Training, schema: Schema) -> Self:
         made, found, start = copy.copy(self), list[Part](), 0
         for spec in schema.target.parts:
-            head = training.outputs.get(spec.name)
-            name = head_of(spec, head.objective if head else "")
-            width = head_width(spec, name)
-            found.append(Part(spec.name, KINDS[name], head.weight if head else 1.0, start, width))
+            head, task = training.outputs.get(spec.name), head_of(spec, training)
+            width = head_width(spec, task)
+            found.append(Part(spec.name, objectives()[task.name], head.weight if head else 1.0, start, width))
             start += width
         made.parts = tuple(found)
         # What is measured is named by the data; those who ask for names find them here as with all others.
-        made.metrics = {  # type: ignore[misc]
-            **type(self).metrics,
+        made.titled = {
+            **self.task.metrics,
             **{
                 part.called(measure): f"{title}: {part.name}"
                 for part in found
@@ -96,10 +92,7 @@ class SeveralOutputs(Objective):
     def lowered(self) -> str:
         return "batch_loss" if all(part.objective.pricing.plain for part in self.parts) else "weighted_loss"
 
-    def rises(self, measure: str) -> bool:
-        return measure.partition(" (")[0] in self.rising
-
-    def titles(self, training: Training) -> dict[str, str]:
+    def titles(self, training: Training) -> Mapping[str, str]:
         return self.metrics
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -129,13 +122,13 @@ class SeveralOutputs(Objective):
         return {
             f"{place}:{name}": value
             for place, part in enumerate(self.parts)
-            if part.objective.calibrates
+            if part.objective.task.tunes_threshold
             for name, value in part.objective.calibrate(part.answer(output), view(data, place), rows).items()
         }
 
     def is_proportion(self, measure: str) -> bool:
         name, _, _ = measure.partition(" (")
-        return any(part.called(name) == measure and part.objective.is_proportion(name) for part in self.parts)
+        return any(part.called(name) == measure and part.objective.task.is_proportion(name) for part in self.parts)
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
         import torch
@@ -170,7 +163,7 @@ class SeveralOutputs(Objective):
             outputs=[
                 {
                     "name": part.name,
-                    "objective": part.objective.title,
+                    "objective": part.objective.task.title,
                     "weight": part.weight,
                     **{name: getattr(found, name) for name in _KEPT},
                 }
@@ -224,7 +217,7 @@ def _own(training: Training, part: Part) -> Training:
 
 def aimed(part: Part, values: torch.Tensor) -> torch.Tensor:
     """The targets (N,) of an output as its objective takes them."""
-    return values.long() if part.objective.by_class else values.unsqueeze(1)
+    return values.long() if part.objective.task.per_class_scores else values.unsqueeze(1)
 
 
 def own(chosen: Settings, place: int) -> dict[str, float]:

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from netloom.tasks import siamese
 from netloom.training.objectives.classification_report import by_class, class_scores, confusion
 from netloom.training.objectives.objective import (
     NOTHING,
@@ -39,17 +40,7 @@ class Siamese(Objective):
     which distance a pair is called alike, is chosen on validation rows.
     """
 
-    name = "siamese"
-    title = "Pairs by distance (contrastive loss)"
-    summary = "Whether two examples are alike, by the distance of their embeddings: those of a pair come together"
-    metrics = {  # noqa: RUF012
-        "loss": "Contrastive loss",
-        "alike_distance": "Distance, alike",
-        "other_distance": "Distance, others",
-    }
-    takes = ("margin",)
-    calibrates = True
-    proportions = ("accuracy",)
+    task = siamese.Siamese()
     margin = 1.0
 
     def described(self, training: Training, schema: Schema) -> Self:

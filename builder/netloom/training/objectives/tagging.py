@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from netloom.data.preparation.encode import IGNORE, PAD, spans
+from netloom.tasks import tagging
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.losses import StepCrossEntropy
 from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Scores, Settings, Worst
@@ -28,12 +29,7 @@ class Tagging(StepCrossEntropy):
     first word, its last word and its kind are.
     """
 
-    name = "tagging"
-    title = "Tagging"
-    summary = "A tag for every word, such as the names and times in a request"
-    metrics = {"loss": "Cross-entropy", "accuracy": "Token accuracy", "entity_f1": "Entity F1"}  # noqa: RUF012
-    by_class = True
-    takes = ("class_weights", "label_smoothing")
+    task = tagging.Tagging()
     # Of each tag, the kind of entity that it marks, 0 for none, and whether it begins one; `marked` tells them.
     _kinds: torch.Tensor | None = None
     _begins: torch.Tensor | None = None

@@ -13,12 +13,12 @@ from netloom.data.quality.overview import Column, table_options
 from netloom.data.uploads import find_upload
 from netloom.document import DataChoice, Edit
 from netloom.editing.live import Live
+from netloom.tasks import usual_task
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import plain
 from netloom.validation.fields import reading_edits
 
 LABELS, SEVERAL = "multi_label", "several_outputs"
-OBJECTIVES = {"class": "classification", "number": "regression", "labels": LABELS, "several": SEVERAL}
 ONE = {
     None: "What its values look like", "classification": "A class", "regression": "A number",
     LABELS: "Labels, such as a;b;c",
@@ -95,6 +95,6 @@ def reading_edit(live: Live, change: dict[str, Any]) -> Edit:
     if after is None:
         return edit
     kind = after.target.kind
-    if (before is None or before.target.kind != kind) and kind in OBJECTIVES:
-        edit = {**edit, "training": {"objective": OBJECTIVES[kind]}}
+    if (before is None or before.target.kind != kind) and (task := usual_task(kind)) is not None:
+        edit = {**edit, "training": {"objective": task.name}}
     return {"kind": "batch", "edits": [edit, *reading_edits(project, after)]}

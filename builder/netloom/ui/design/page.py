@@ -14,7 +14,7 @@ from netloom.compile import CompileError, source
 from netloom.document import Edit
 from netloom.editing.live import Live
 from netloom.store import StoreError, VersionRow
-from netloom.training import OBJECTIVES
+from netloom.tasks import task, tasks
 from netloom.ui.components.caveats import data_caveats
 from netloom.ui.components.forms import bound, choose_data, refused
 from netloom.ui.components.style import narrow
@@ -82,13 +82,13 @@ def _bar(live: Live, network: str, place: DeltaGenerator) -> None:
     with data, guard():
         choose_data(live, "bar/data")
     with objective, guard():
-        known = project.training.objective if project.training.objective in OBJECTIVES else "classification"
-        names = list(OBJECTIVES)
+        known = task(project.training.objective).name
+        names = list(tasks())
         st.selectbox(
             "Objective",
             names,
             index=names.index(known),
-            format_func=lambda value: OBJECTIVES[value].title,
+            format_func=lambda value: tasks()[value].title,
             **bound(live, "bar/objective", known, _choose_objective),
         )
     with tools, st.container(horizontal=True, horizontal_alignment="right", gap="small"):

@@ -90,7 +90,7 @@ def _asked(look: Look) -> tuple[Wanted, tuple[str, ...], tuple[str, ...]] | None
         usual = [node.path for node in usual_nodes(look.trained)]
         nodes = st.multiselect("Layers", list(titles), default=usual, format_func=titles.__getitem__)
         trained = look.trained
-        usual_names = trained.data.schema.target.classes if trained.objective.by_class else ()
+        usual_names = trained.data.schema.target.classes if trained.objective.task.per_class_scores else ()
         classes = list(askable(trained.data, trained.project.training) or usual_names)
         targets = [""]  # the one number that there is
         if classes:

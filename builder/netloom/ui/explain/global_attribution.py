@@ -19,7 +19,6 @@ from netloom.ui.explain.attribution_plots import knows_signs, legend
 from netloom.ui.explain.baseline_picker import tell_unused
 from netloom.ui.explain.headline import seen
 from netloom.ui.explain.views import progress
-from netloom.validation.rules.data import REBUILDING
 
 if TYPE_CHECKING:
     from netloom.ui.explain.views import Look
@@ -62,7 +61,7 @@ def overall_view(look: Look) -> None:
         _parts(found)
     for name, values in found.sizes.items():
         if values.ndim == 4:
-            _maps(found, name, error=look.trained.project.training.objective in REBUILDING)
+            _maps(found, name, error=look.trained.objective.task.reconstructs_input)
         elif values.ndim == 3 or (values.ndim == 2 and not found.parts):
             if len(found.sizes) > 1:
                 st.markdown(f"**{plain(name)}**")
@@ -96,7 +95,7 @@ def _asked(look: Look) -> tuple[Which, str, str, dict[str, Any]]:
         if usual_rows(look.trained, BATCHED) != ROWS:
             help_ = f"Each row explains a number of its own here, which takes longer, so at most {ROWS_ALONE} are taken"
         method = st.selectbox("Method", names, format_func=titles.__getitem__, key="overall method", help=help_)
-    classes = look.trained.data.schema.target.classes if look.trained.objective.by_class else ()
+    classes = look.trained.data.schema.target.classes if look.trained.objective.task.per_class_scores else ()
     target = OWN
     if classes:
         with right:

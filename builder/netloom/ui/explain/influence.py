@@ -72,7 +72,7 @@ def _taught(look: Look) -> None:
 
 
 def _found(look: Look) -> Influence:
-    both = look.trained.objective.by_class and not isinstance(look.row, dict)
+    both = look.trained.objective.task.per_class_scores and not isinstance(look.row, dict)
     against: Any = None
     if both and look.trained.data.schema.target.kind == "class":
         options: Any = {"required": True, "format_func": OF.__getitem__, "key": "influence of"}

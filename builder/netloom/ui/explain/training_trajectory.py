@@ -44,7 +44,7 @@ def scrubbing(look: Look) -> None:
     found = _found(look, method, look.options_of(method))
     key = f"scrub {look.folder} {look.row} {look.target} {method}"
     if found is not None:
-        _curves(found, look.trained.objective.by_class)
+        _curves(found, look.trained.objective.task.per_class_scores)
         st.fragment(_frames)(found, key)
 
 

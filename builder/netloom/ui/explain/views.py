@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from netloom.editing.live import Live
     from netloom.explain import Explanation, InnerNode, Method
-    from netloom.explain.core.target_selection import Asked
+    from netloom.explain.core.targets import Asked
     from netloom.runs import TrainedRun
 
 PATIENCE_S, SHOWN_EVERY_S = 1.0, 0.2

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from netloom import training
 from netloom.document import EditError
 from netloom.editing.live import Live
 from netloom.runs import cluster, sweeps
@@ -17,6 +16,7 @@ from netloom.runs.confidence_interval import of_sweep
 from netloom.runs.search_space import MAX_CHOICES, POINTS, Parameter, SpaceError, checked, grid, searchable
 from netloom.runs.trial import PRUNERS
 from netloom.store import Store, StoreError, Sweep, Trial
+from netloom.tasks import task
 from netloom.ui.components.backend_picker import on_cluster
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.words import at, plain, told_apart
@@ -72,7 +72,7 @@ def _new(live: Live) -> None:
         settings = {"sampler": sampler, "trials": _trials(live, space, sampler)}
     else:
         count = st.number_input("Folds" if kind == "folds" else "Seeds", 2, 100, 5, key=Key.COUNT.of(kind))
-    measures = dict(training.OBJECTIVES[live.project.training.objective].metrics)
+    measures = dict(task(live.project.training.objective).metrics)
     metric = st.selectbox(
         "Measure on the validation rows", list(measures), format_func=measures.__getitem__, key=Key.METRIC
     )

@@ -38,17 +38,17 @@ def _groups(live: Live) -> None:
     """An agent, which learns from no batches of rows and has no classes, reads fewer settings."""
     training = live.project.training
     objective = OBJECTIVES.get(training.objective)
-    acts = objective is not None and objective.acts
+    acts = objective is not None and objective.task.environment
     _group("Learning rate over time", ":material/show_chart:", _schedule_words(training), lambda: _schedule(live))
     names = ["gradient_clip", "gradient_clip_value", *([] if acts else ["accumulation"])]
     words = _joined("own settings" if _own_settings(training) else "", differing(training, names))
     _group("Optimizer and gradients", ":material/footprint:", words, lambda: _steps(live, names))
     against = ["weight_decay", "decay_matrices_only", "average"]
-    if objective is not None and "label_smoothing" in objective.takes:
+    if objective is not None and "label_smoothing" in objective.task.settings:
         against.append("label_smoothing")
     words = differing(training, against)
     _group("Against overfitting", ":material/shield:", words, lambda: _fields(live, against))
-    takes = objective.takes if objective is not None else ()
+    takes = objective.task.settings if objective is not None else ()
     if "class_weights" in takes:
         words = differing(training, ["class_weights"])
         _group("Rare classes", ":material/balance:", words, lambda: _classes(live))
@@ -220,7 +220,9 @@ def _kept(live: Live) -> None:
     if objective is not None and found is not None:
         objective = objective.described(training, found)
     titles = {"loss": "Loss", **(objective.titles(training) if objective else {})}
-    if objective is not None and objective.acts:  # the only measure of weights by which one would choose them
+    if (
+        objective is not None and objective.task.environment
+    ):  # the only measure of weights by which one would choose them
         titles = {"return" if training.monitor == "return" else "loss": "Return"}
     if training.monitor not in titles:
         titles[training.monitor] = f"{training.monitor} (not measured)"

@@ -17,30 +17,27 @@ from netloom.document.training_settings import about
 from netloom.editing.live import Live
 from netloom.runs import distillation
 from netloom.store import Run, StoreError
-from netloom.training import OBJECTIVES, CheckpointError
+from netloom.tasks import task
+from netloom.tasks.several_outputs import head_of, heads
+from netloom.training import CheckpointError
 from netloom.training.checkpoints import weights_file
 from netloom.training.initialization import RUN, StartError
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import field
 from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.shell.errors import show_error
-from netloom.validation.rules.objectives import HEADS, head_of
 
 ALIKE, BALANCED, OWN = "alike", "balanced", "own"
 WEIGHTINGS = {ALIKE: "As much as negatives", BALANCED: "Balanced: rare ones count more", OWN: "My own"}
 CLASS_WEIGHTINGS = {ALIKE: "All alike", BALANCED: "Balanced: rare ones count more", OWN: "My own"}
 SHOWN_RUNS = 20
 LOOKED_AT = 200  # runs of all projects, the newest
-BINARY = "binary_classification"
 
 
 def aims(live: Live) -> None:
     """What the project's objective takes; nothing where it takes nothing of its own."""
     settings = live.project.training
-    objective = OBJECTIVES.get(settings.objective)
-    names = [name for name in (objective.takes if objective is not None else ()) if name in Aiming.model_fields]
-    if settings.objective == "several_outputs" and BINARY not in {head.objective for head in settings.outputs.values()}:
-        names = [name for name in names if name != "positive_weight"]
+    names = [name for name in task(settings.objective).read_settings(settings) if name in Aiming.model_fields]
     own = {"positive_weight": _positives, "outputs": _outputs, "teacher": _teacher}
     plain_ones = [name for name in names if name not in own]
     for name in names:
@@ -94,9 +91,9 @@ def _outputs(live: Live) -> None:
 
 def _output(live: Live, part: TargetSpec) -> None:
     head = live.project.training.outputs.get(part.name, Head())
-    known = [one for one in HEADS.get(part.kind, ()) if one != BINARY or len(part.classes) == 2]
-    shown = head_of(part, head.objective)
-    weighs = "class_weights" in OBJECTIVES[shown].takes
+    known = {task.name: task for task in heads(part) if task.accepts(part)}
+    shown = head_of(part, live.project.training).name
+    weighs = "class_weights" in known[shown].settings if shown in known else False
     one, two = st.columns([2, 1])
 
     def edit(**change: Any) -> Edit:
@@ -105,8 +102,10 @@ def _output(live: Live, part: TargetSpec) -> None:
         return {"kind": "project", "training": {"outputs": outputs}}
 
     made = bound(live, f"training/outputs/{part.name}/objective", shown, lambda new: edit(objective=new), renews=True)
-    titles = {name: OBJECTIVES[name].title for name in known}
-    one.selectbox(plain(part.name), known, known.index(shown), titles.__getitem__, disabled=len(known) < 2, **made)
+    names = list(known)
+    one.selectbox(
+        plain(part.name), names, names.index(shown), lambda name: known[name].title, disabled=len(known) < 2, **made
+    )
     refused(made)
     made = bound(live, f"training/outputs/{part.name}/weight", head.weight, lambda new: edit(weight=new))
     text = "How much this output's loss counts in the sum"
@@ -194,7 +193,7 @@ def _data_of(document: Path) -> DataChoice | None:
 
 def _fits(live: Live, run: Run) -> bool:
     """Whether a run can teach this project."""
-    if run.summary.get("objective") not in distillation.CLASSIFIERS:
+    if not task(str(run.summary.get("objective", ""))).can_teach:
         return False
     if _data_of(Path(live.store.run_folder(run.id)) / "project.json") != live.project.data:
         return False

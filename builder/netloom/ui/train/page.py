@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from netloom import runs, training
+from netloom import runs
 from netloom.editing.live import Live
 from netloom.store import Run
+from netloom.tasks import task
 from netloom.ui.components.curves import PLAIN, Curves
 from netloom.ui.components.curves.plot import plot
 from netloom.ui.components.words import at, plain, told_apart
@@ -40,7 +41,7 @@ def _runs(live: Live) -> None:
         st.markdown("#### No runs yet")
         st.caption("Press Start training: the curves appear here, and stay with the run whatever happens.")
         # Empty charts, so that the browser has loaded what draws the curves before there are any.
-        objective = training.OBJECTIVES.get(live.project.training.objective, training.OBJECTIVES["classification"])
+        objective = task(live.project.training.objective)
         plot(Curves(), "", list(objective.metrics.items())[:MOST_CHARTS], 1, PLAIN, "")
         return
     ids = [run.id for run in rows]

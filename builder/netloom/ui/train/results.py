@@ -16,6 +16,7 @@ from netloom.document import read
 from netloom.editing.live import Live
 from netloom.runs.setting_changes import changes_of
 from netloom.store import Run
+from netloom.tasks import metric
 from netloom.training import Evaluation, Reference
 from netloom.ui.components.caveats import score_caveats
 from netloom.ui.components.charts import confusion_chart, residual_charts, series_chart
@@ -26,70 +27,10 @@ from netloom.ui.components.words import plain
 from netloom.ui.shell.errors import show_error
 from netloom.ui.train.episodes import episodes
 
-METRICS = {
-    "exact_match": ("Exact match", "{:.1%}"),
-    "token_accuracy": ("Token accuracy", "{:.1%}"),
-    "accuracy": ("Accuracy", "{:.1%}"),
-    "balanced_accuracy": ("Balanced accuracy", "{:.1%}"),
-    "macro_f1": ("Macro F1", "{:.3f}"),
-    "loss": ("Loss", "{:.4g}"),
-    "pinball": ("Quantile loss", "{:.4g}"),
-    "coverage": ("Coverage", "{:.1%}"),
-    "rmse": ("RMSE", "{:.4g}"),
-    "mae": ("MAE", "{:.4g}"),
-    "r2": ("R²", "{:.3f}"),
-    "perplexity": ("Perplexity", "{:.2f}"),
-    "bits_per_token": ("Bits per token", "{:.3f}"),
-    "mse": ("Mean squared error", "{:.4g}"),
-    "explained": ("Explained variance", "{:.1%}"),
-    "roc_auc": ("ROC-AUC", "{:.3f}"),
-    "precision": ("Precision", "{:.1%}"),
-    "recall": ("Recall", "{:.1%}"),
-    "f1": ("F1", "{:.3f}"),
-    "threshold": ("Threshold", "{:.4g}"),
-    "dice": ("Dice", "{:.3f}"),
-    "pr_auc": ("PR-AUC", "{:.3f}"),
-    "subset_accuracy": ("Subset accuracy", "{:.1%}"),
-    "micro_f1": ("Micro F1", "{:.3f}"),
-    "mean_average_precision": ("mAP", "{:.3f}"),
-    "hamming_loss": ("Hamming loss", "{:.3f}"),
-    "knn_accuracy": ("kNN accuracy", "{:.1%}"),
-    "probe_accuracy": ("Linear probe", "{:.1%}"),
-    "input_knn_accuracy": ("kNN on the input", "{:.1%}"),
-    "chance": ("Majority class", "{:.1%}"),
-    "spread": ("Effective rank", "{:.0%}"),
-    "mrr": ("MRR", "{:.3f}"),
-    "users": ("Users", "{:.0f}"),
-    "iou": ("IoU", "{:.3f}"),
-    "entity_f1": ("Entity F1", "{:.3f}"),
-    "word_accuracy": ("Token accuracy", "{:.1%}"),
-    "entity_precision": ("Entity precision", "{:.1%}"),
-    "entity_recall": ("Entity recall", "{:.1%}"),
-    "likeness": ("Likeness", "{:.1%}"),
-    "frechet": ("Fréchet distance", "{:.2f}"),
-    "frechet_real": ("… of real ones", "{:.2f}"),
-    "taken_for_real": ("Taken for real", "{:.1%}"),
-    "return": ("Return", "{:.1f}"),
-    "return_deviation": ("Deviation", "± {:.1f}"),
-    "random_return": ("Return by chance", "{:.1f}"),
-    "length": ("Steps in an episode", "{:.1f}"),
-}
-
-
-# What measures are that few people know by their names.
-HELP = {
-    "knn_accuracy": "Each row gets the class of most of the nearest training rows, by their embeddings",
-    "probe_accuracy": "A linear classifier on the embeddings, which themselves were learned without classes",
-    "input_knn_accuracy": "The same neighbours by the inputs themselves: what the embeddings have to beat",
-    "chance": "What always naming the most frequent class gets",
-    "spread": "The share of their directions that the embeddings use; of D, near 1/D they have collapsed into one",
-}
 REFERENCE_HELP = (
     "95% CI: the range in which the metric likely lies, given the number of test rows. The line below it is a trivial "
     "predictor on the same rows, which a useful model has to beat."
 )
-# Measures of the first so many items of a list, which stand behind an @.
-LISTS = {"recall": "Recall", "ndcg": "NDCG", "popular_ndcg": "Popularity NDCG"}
 # Scores of a class that go from 0 to 1, and names that are too long for their columns.
 SHARES = ("precision", "recall", "f1", "average_precision", "roc_auc", "dice", "iou")
 HEADINGS = {"average_precision": "AP"}
@@ -141,7 +82,7 @@ def _metrics(found: Evaluation, run: Run | None = None) -> None:
         for name in names:
             title, text = measured(name, found.metrics[name], run)
             with st.container(border=True, width=METRIC_WIDTH, gap=None):
-                st.metric(title, text, help=HELP.get(name))
+                st.metric(title, text, help=metric(name).help or None)
                 if lines := _beside(found, name):
                     st.caption("  \n".join(lines))
     if found.reference is not None:
@@ -150,7 +91,7 @@ def _metrics(found: Evaluation, run: Run | None = None) -> None:
 
 def _beside(found: Evaluation, name: str) -> list[str]:
     """The interval of a metric and the reference to beat, as far as they are known."""
-    style = _titled(name.partition(" (")[0])[1].replace(".4g", ".3g")  # so that both ends fit beside each other
+    style = metric(name).form.replace(".4g", ".3g")  # so that both ends fit beside each other
     lines = []
     if name in found.intervals:
         low, high = found.intervals[name]
@@ -163,19 +104,11 @@ def _beside(found: Evaluation, name: str) -> list[str]:
 def measured(name: str, value: float, run: Run | None = None) -> tuple[str, str]:
     """What a measure is called, and its number; of one of several outputs, that output stands behind it. An accuracy
     of tokens, say, is called as it is on the curves of its run."""
-    measure, _, part = name.partition(" (")
-    title, style = _titled(measure)
+    found, (measure, _, part) = metric(name), name.partition(" (")
     on_curves = str(run.summary.get("titles", {}).get(measure, "")) if run else ""
-    title = on_curves if on_curves.endswith(" accuracy") else title
-    return f"{title} ({part}" if part else title, style.format(value)
-
-
-def _titled(name: str) -> tuple[str, str]:
-    """What a measure is called, and how its number is written."""
-    if name in METRICS:
-        return METRICS[name]
-    measure, mark, length = name.partition("@")
-    return (f"{LISTS[measure]}{mark}{length}", "{:.3f}") if measure in LISTS else (name, "{:.4g}")
+    if not on_curves.endswith(" accuracy"):
+        return found.title, found.written(value)
+    return f"{on_curves} ({part}" if part else on_curves, found.written(value)
 
 
 def _acted(live: Live, run: Run, found: Evaluation) -> None:
@@ -255,7 +188,7 @@ def _report(place: DeltaGenerator, lines: list[dict[str, Any]]) -> None:
 
 def heading(name: str) -> str:
     """What a column is called in which something is scored."""
-    return HEADINGS.get(name) or (METRICS[name][0] if name in METRICS else name.replace("_", " ").capitalize())
+    return HEADINGS.get(name) or metric(name).title
 
 
 def _worst(live: Live, run: Run, found: Evaluation) -> None:

@@ -6,16 +6,17 @@ from typing import Any
 
 import streamlit as st
 
-from netloom.document.rl_settings import USED, Agent
+from netloom.document.rl_settings import Agent
 from netloom.editing.live import Live
 from netloom.layers import form
+from netloom.tasks import task
 from netloom.ui.components.forms import bound, refused
 
 
 def agent(live: Live) -> None:
     """What the project's objective reads of an agent's settings; nothing where it has none."""
-    names = USED.get(live.project.training.objective)
-    if names is None:
+    names = task(live.project.training.objective).rl_settings
+    if not names:
         return
     with st.expander("The agent"):
         columns = st.columns(2)

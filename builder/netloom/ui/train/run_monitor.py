@@ -18,7 +18,7 @@ from netloom.runs import capacity
 from netloom.runs.comparison import document
 from netloom.runs.setting_changes import changes_of
 from netloom.store import Run, StoreError
-from netloom.training.objectives import Objective
+from netloom.tasks import Task, task
 from netloom.ui.components.curves import Curves, choose_view, download, extend, sparkline
 from netloom.ui.components.curves.plot import plot
 from netloom.ui.components.tabs import tabs
@@ -196,7 +196,7 @@ def _facts(run: Run) -> None:
     if not facts:
         return
     rows_per_step = facts.get("rows_per_step", 0)
-    acts = _objective(run).acts
+    acts = _task(run).environment
     values = [("Device", str(facts.get("device", "")).upper())]
     if run.state == "running" and facts.get("steps_per_s"):
         unit = "steps" if acts else "examples"
@@ -224,11 +224,11 @@ def _facts(run: Run) -> None:
 
 def _best_of(run: Run, measure: str) -> str:
     """What is best, as far as there is room for its name."""
-    objective = _objective(run)
+    objective = _task(run)
     if measure == "loss":
-        if objective.acts:
+        if objective.environment:
             return RETURN
-        if not objective.in_turns:
+        if not objective.alternating:
             return "Best validation loss"
     title = (run.summary.get("titles") or objective.metrics).get(measure, measure)
     return f"Best {title}"
@@ -253,13 +253,13 @@ def _charts(live: Live, run: Run) -> None:
         "Curves": lambda: _curves(live, run, per_epoch),
         "Layers": lambda: layers(folder, run.id, per_epoch),
     }
-    if _objective(run).says:
+    if _task(run).explainable_prediction:
         shown["Predictions"] = lambda: saying(folder, run.id)
     tabs(shown, Key.WATCHED.of(run.id))
 
 
-def _objective(run: Run) -> Objective:
-    return training.OBJECTIVES.get(run.summary.get("objective", ""), training.OBJECTIVES["classification"])
+def _task(run: Run) -> Task:
+    return task(str(run.summary.get("objective", "")))
 
 
 def _curves(live: Live, run: Run, per_epoch: int) -> None:
@@ -269,7 +269,7 @@ def _curves(live: Live, run: Run, per_epoch: int) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         view = choose_view(run.id)
         download(found, run.id)
-    measures, scale = _measures(run, found), _objective(run).scale
+    measures, scale = _measures(run, found), _task(run).scale
     if scale and any(name.startswith("mae") for name, _ in measures):
         frozen = document(live.store, run.id)
         plain_target = frozen is not None and frozen.data.prepare != "standardize"
@@ -280,7 +280,7 @@ def _curves(live: Live, run: Run, per_epoch: int) -> None:
 
 def _measures(run: Run, found: Curves) -> list[tuple[str, str]]:
     """What has a chart (name, title). Until something was measured it is what will be, so that no chart moves later."""
-    titles = list((run.summary.get("titles") or _objective(run).metrics).items())
+    titles = list((run.summary.get("titles") or _task(run).metrics).items())
     if any(split == "validation" for split, _ in found):
         measured = {name for _, name in found}
         titles = [(name, title) for name, title in titles if name in measured] or titles

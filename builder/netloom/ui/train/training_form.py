@@ -14,6 +14,7 @@ from netloom.document import Project
 from netloom.document.optimizer_settings import OPTIMIZERS
 from netloom.editing.live import Live
 from netloom.store import StoreError
+from netloom.tasks import tasks
 from netloom.training import OBJECTIVES, StartError
 from netloom.training.preflight import misfits
 from netloom.ui.components.backend_picker import workers
@@ -42,7 +43,7 @@ def recipe(live: Live) -> None:
         choose_data(live, "training/data")
         preparation(live)
         data_caveats(live, "train")
-        choose(live, "objective", {name: found.title for name, found in OBJECTIVES.items()}, renews=True)
+        choose(live, "objective", {name: found.title for name, found in tasks().items()}, renews=True)
         start_from(live)
         chosen = OPTIMIZERS[live.project.training.optimizer]
         text = f"{chosen.help}. Its learning rate is usually about {chosen.rate:g}"
@@ -93,7 +94,7 @@ def _misfits(live: Live) -> list[str]:
     """What of the recipe does not fit the objective, the data or the device."""
     training = live.project.training
     objective = OBJECTIVES.get(training.objective)
-    if objective is None or objective.acts or live.data_problem():
+    if objective is None or objective.task.environment or live.data_problem():
         return []
     device = "cuda" if training.device == "cuda" or (training.device == "auto" and _has_gpu()) else "cpu"
     nodes = live.project.main_network.nodes

@@ -7,44 +7,24 @@ from collections.abc import Iterator
 from netloom.layers import TensorSpec
 from netloom.layers.io import Input
 from netloom.layers.subnetwork import Subnetwork
+from netloom.tasks import task
+from netloom.tasks.gan import NETWORKS, NOISE
 from netloom.validation.context import Context, Totals
-from netloom.validation.issue import Fix, Issue
-
-OBJECTIVE = "gan"
-NETWORKS = ("generator", "discriminator")
-# The option of data that gives each picture noise, the field that holds it, and how many numbers a fix asks for.
-OPTION, NOISE, SIZE = "noise_size", "noise", 16
+from netloom.validation.issue import Issue
 
 
 class Adversarial:
     """Noise goes into the generator, its picture into the discriminator, and both answers into an Output each."""
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
-        if context.project.training.objective != OBJECTIVE:
+        if not task(context.project.training.objective).alternating:
             return
-        yield from self._data(context)
         found = {name: self._uses(context, name) for name in NETWORKS}
         missing = [name for name, uses in found.items() if len(uses) != 1]
         for name in missing:
             yield self._missing(context, name, len(found[name]))
         if not missing:
             yield from self._wired(context, *(found[name][0] for name in NETWORKS))
-
-    def _data(self, context: Context) -> Iterator[Issue]:
-        schema = context.schema
-        if schema is None:
-            return
-        if all(field.kind != "image" for field in schema.inputs):
-            message = "A GAN makes pictures, and the data holds none; choose data of pictures, or another objective."
-            yield context.issue("gan_data", message)
-        elif all(field.name != NOISE for field in schema.inputs) and OPTION not in context.project.data.options:
-            options = {**context.project.data.options, OPTION: SIZE}
-            yield context.issue(
-                "gan_noise",
-                "A GAN makes pictures out of noise, and the data has no field of noise yet; set the data's option "
-                f"{OPTION!r} to how many numbers each picture is made of.",
-                fix=Fix(f"Add {SIZE} numbers of noise", {"kind": "project", "data": {"options": options}}),
-            )
 
     def _uses(self, context: Context, name: str) -> list[str]:
         nodes = context.of_type(Subnetwork)

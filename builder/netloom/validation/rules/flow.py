@@ -12,6 +12,7 @@ from netloom.layers.attention import MultiHeadAttention, TransformerEncoderBlock
 from netloom.layers.code import Code
 from netloom.layers.io import Input
 from netloom.layers.merge import Add, Multiply
+from netloom.tasks import task
 from netloom.validation import fixes, output_scales
 from netloom.validation.context import Context, Totals, fits
 from netloom.validation.issue import Fix, Issue
@@ -108,7 +109,8 @@ class OutputScales:
     """Whether each answer is on the scale that it seems to be on; see `netloom.validation.output_scales`."""
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
-        wanted = output_scales.asked(context.project, context.schema)
+        training = context.project.training
+        wanted = task(training.objective).output_probabilities(context.schema, training)
         for output, one in zip(context.network.ports("Output"), wanted, strict=False):
             found = output_scales.reading(context, output, one) if one is not None else None
             if found is None:

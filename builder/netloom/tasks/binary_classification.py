@@ -1,0 +1,52 @@
+"""One of two classes, from one logit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from netloom.data.schema import Schema, TargetSpec
+from netloom.document import Training
+from netloom.document.project import DataChoice
+from netloom.tasks.outputs import LABEL_LOGITS, ExpectedOutput
+from netloom.tasks.task import Problem, Task
+
+
+class BinaryClassification(Task):
+    name = "binary_classification"
+    title = "Binary classification"
+    summary = "Which of two classes, from one logit, with a threshold chosen on the validation rows"
+    order = 20
+    target = "class"
+    probabilities = (LABEL_LOGITS,)
+    as_head = True
+    metrics: ClassVar = {"loss": "Binary cross-entropy", "accuracy": "Accuracy at ½"}
+    proportions = ("accuracy",)
+    settings = ("positive_weight", "label_smoothing")
+    tunes_threshold = True
+    per_label_scores = True
+    two_classes = True
+    explained = "binary"
+    attacked = "binary"
+
+    def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
+        return (ExpectedOutput((1,), "one logit for the two classes of the data needs"),)
+
+    def accepts(self, target: TargetSpec) -> bool:
+        return len(target.classes) == 2
+
+    def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
+        if schema is not None:
+            yield from not_two_classes("Binary classification tells two classes apart", schema)
+
+
+def not_two_classes(what: str, schema: Schema) -> Iterator[Problem]:
+    """A problem where the target is a class, and there are not two of them."""
+    if schema.target.kind == BinaryClassification.target and len(schema.target.classes) != 2:
+        yield Problem(
+            "objective",
+            f"{what}, and the target {schema.target.name} of the data has {len(schema.target.classes)}; choose "
+            "classification.",
+            "Change the objective to classification",
+            {"objective": "classification"},
+        )

@@ -1,0 +1,33 @@
+"""A class for a text and a tag for each of its words, from two outputs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from netloom.data.schema import Schema
+from netloom.document import Training
+from netloom.tasks.outputs import CLASS_LOGITS, STEP_LOGITS, ExpectedOutput
+from netloom.tasks.task import Task
+
+
+class ClassAndTags(Task):
+    name = "class_and_tags"
+    title = "Class and tags"
+    summary = "What a text is about, and a tag for each of its words: two outputs that learn together"
+    order = 90
+    target = "class_and_tags"
+    probabilities = (CLASS_LOGITS, STEP_LOGITS)
+    reads = "two Outputs, first the classes and then the tags"
+    metrics: ClassVar = {"loss": "Both cross-entropies", "accuracy": "Accuracy", "word_accuracy": "Token accuracy"}
+    proportions = ("accuracy",)
+    settings = ("class_weights", "label_smoothing")  # of the class; every word counts alike
+    per_class_scores = True
+    explained = "class"
+
+    def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
+        target = schema.target
+        classes, tags = len(target.classes), len(target.tags)
+        return (
+            ExpectedOutput((classes,), f"the {classes} classes of the data need", "class"),
+            ExpectedOutput((*target.shape, tags), f"the {tags} tags of the data need", "tags"),
+        )

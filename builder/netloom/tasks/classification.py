@@ -1,0 +1,31 @@
+"""One of several classes."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from netloom.data.schema import Schema
+from netloom.document import Training
+from netloom.tasks.outputs import CLASS_LOGITS, ExpectedOutput
+from netloom.tasks.task import Task
+
+
+class Classification(Task):
+    name = "classification"
+    title = "Classification"
+    summary = "Which of several classes an example belongs to"
+    order = 10
+    target = "class"
+    probabilities = (CLASS_LOGITS,)
+    as_head = True
+    metrics: ClassVar = {"loss": "Cross-entropy", "accuracy": "Accuracy"}
+    proportions = ("accuracy",)
+    settings: ClassVar[tuple[str, ...]] = ("class_weights", "label_smoothing")
+    per_class_scores = True
+    can_teach = True
+    explained = "class"
+    attacked = "class"
+
+    def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
+        count = len(schema.target.classes)
+        return (ExpectedOutput((count,), f"the {count} classes of the data need"),)

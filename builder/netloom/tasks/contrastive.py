@@ -1,0 +1,42 @@
+"""Embeddings without labels: two augmented views of an example come together, and away from all others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from netloom.data.schema import Schema
+from netloom.document import Training
+from netloom.document.project import DataChoice
+from netloom.tasks.outputs import ExpectedOutput
+from netloom.tasks.siamese import NOT_ATTACKED
+from netloom.tasks.task import Problem, Task
+
+
+class Contrastive(Task):
+    name = "contrastive"
+    title = "Contrastive learning (SimCLR)"
+    summary = "Embeddings without labels: two augmented views of an example come together, all others apart"
+    order = 160
+    target = None
+    reads = "one Output, the embedding"
+    metrics: ClassVar = {"loss": "NT-Xent", "view_accuracy": "Contrastive accuracy"}
+    proportions = ("knn_accuracy", "probe_accuracy", "input_knn_accuracy")
+    settings = ("contrastive_temperature", "neighbours")
+    supports_sample_weights = False
+    augments_batch = True
+    paired_views = True
+    explainable_prediction = False
+    explained = "embedding"
+    not_attacked = NOT_ATTACKED
+
+    def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
+        return (ExpectedOutput(None),)
+
+    def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
+        if not training.augment:
+            yield Problem(
+                "objective",
+                "Contrastive learning compares two views of each example, and no augmentation is declared that would "
+                "make them differ; add some under Augmentation, such as a random crop.",
+            )

@@ -1,0 +1,33 @@
+"""Classification by a small network that learns from the logits of an earlier run as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from netloom.data.schema import Schema
+from netloom.document import Training
+from netloom.document.project import DataChoice
+from netloom.tasks.classification import Classification
+from netloom.tasks.task import Problem
+
+
+class Distillation(Classification):
+    name = "distillation"
+    title = "Knowledge distillation"
+    summary = "Classification by a small network that learns from the logits of an earlier run as well"
+    order = 60
+    as_head = False
+    settings: ClassVar[tuple[str, ...]] = ("teacher", "temperature", "teacher_share", "label_smoothing")
+    augments_batch = True
+    learns_from_teacher = True
+
+    def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
+        if not training.teacher:
+            yield Problem(
+                "teacher",
+                "Knowledge distillation learns from an earlier run, and none is chosen; choose a finished run as the "
+                "teacher, or train by classification.",
+                "Change the objective to classification",
+                {"objective": Classification.name},
+            )

@@ -1,0 +1,53 @@
+"""Images out of noise, judged by a second network that learns to tell them from real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from netloom.data.schema import Schema
+from netloom.document import Training
+from netloom.document.project import DataChoice
+from netloom.tasks.outputs import LABEL_LOGITS
+from netloom.tasks.task import Problem, Task
+
+# The two networks, the data option that gives each image noise, the field that holds it, and the size that a fix sets.
+NETWORKS = ("generator", "discriminator")
+OPTION, NOISE, SIZE = "noise_size", "noise", 16
+
+
+class GAN(Task):
+    name = "gan"
+    title = "Adversarial (GAN)"
+    summary = "Pictures out of noise: a generator and a discriminator that learn in turns"
+    order = 130
+    target = None
+    probabilities = (None, LABEL_LOGITS)
+    reads = "two Outputs, first the generator's picture and then the discriminator's score"
+    metrics: ClassVar = {
+        "loss": "Fréchet distance",
+        "generator_loss": "Generator loss",
+        "discriminator_loss": "Discriminator loss",
+        "told_apart": "Discriminator accuracy",
+    }
+    alternating = True
+    generates_input = True
+    not_explained = (
+        "a GAN makes pictures out of noise, and the numbers of noise mean nothing to people, so there is nothing in "
+        "what comes in that an answer could be put down to."
+    )
+
+    def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
+        if schema is None:
+            return
+        if all(field.kind != "image" for field in schema.inputs):
+            message = "A GAN makes pictures, and the data holds none; choose data of pictures, or another objective."
+            yield Problem("gan_data", message)
+        elif all(field.name != NOISE for field in schema.inputs) and OPTION not in data.options:
+            yield Problem(
+                "gan_noise",
+                "A GAN makes pictures out of noise, and the data has no field of noise yet; set the data's option "
+                f"{OPTION!r} to how many numbers each picture is made of.",
+                f"Add {SIZE} numbers of noise",
+                options={OPTION: SIZE},
+            )

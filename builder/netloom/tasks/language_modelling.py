@@ -1,0 +1,26 @@
+"""The next token of a text, at every position."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from netloom.data.schema import Schema
+from netloom.document import Training
+from netloom.tasks.outputs import STEP_LOGITS, ExpectedOutput
+from netloom.tasks.task import Task
+
+
+class LanguageModelling(Task):
+    name = "language_modelling"
+    title = "Language modeling"
+    summary = "What comes next in a text, at every position"
+    order = 70
+    target = "next_token"
+    probabilities = (STEP_LOGITS,)
+    metrics: ClassVar = {"loss": "Cross-entropy", "accuracy": "Accuracy", "perplexity": "Perplexity"}
+    settings = ("label_smoothing",)
+    explained = "token"
+
+    def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
+        field = schema.inputs[0]
+        return (ExpectedOutput((*field.shape, field.vocabulary or 1), "the target of the data needs"),)

@@ -1,0 +1,134 @@
+"""Metrics: what each is called, in which direction it improves, and how it is written. One entry per metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Args:
+        name: As stored in runs, on curves and in exported files.
+        title: What people read.
+        higher_is_better: Whether a larger value is an improvement; for all others a smaller one is.
+        is_share: Whether values lie between 0 and 1, so that an interval does not go beyond these.
+        form: A format string for one value.
+        help: One sentence for those who do not know the metric.
+    """
+
+    name: str
+    title: str
+    higher_is_better: bool = False
+    is_share: bool = False
+    form: str = "{:.4g}"
+    help: str = ""
+
+    def written(self, value: float) -> str:
+        """A value as people read it."""
+        return self.form.format(value)
+
+
+def _up(name: str, title: str, form: str = "{:.3f}", help: str = "", *, is_share: bool = True) -> Metric:
+    return Metric(name, title, True, is_share, form, help)
+
+
+_PERCENT = "{:.1%}"
+# In the order in which they are shown.
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        _up("exact_match", "Exact match", _PERCENT),
+        _up("token_accuracy", "Token accuracy", _PERCENT),
+        _up("accuracy", "Accuracy", _PERCENT),
+        _up("balanced_accuracy", "Balanced accuracy", _PERCENT),
+        _up("macro_f1", "Macro F1"),
+        Metric("loss", "Loss"),
+        Metric("pinball", "Quantile loss"),
+        Metric("coverage", "Coverage", form=_PERCENT),
+        Metric("rmse", "RMSE"),
+        Metric("mae", "MAE"),
+        _up("r2", "R²", is_share=False),
+        Metric("perplexity", "Perplexity", form="{:.2f}"),
+        Metric("bits_per_token", "Bits per token", form="{:.3f}"),
+        Metric("mse", "Mean squared error"),
+        _up("explained", "Explained variance", _PERCENT, is_share=False),
+        _up("roc_auc", "ROC-AUC"),
+        _up("precision", "Precision", _PERCENT),
+        _up("recall", "Recall", _PERCENT),
+        _up("f1", "F1"),
+        Metric("threshold", "Threshold"),
+        _up("dice", "Dice"),
+        _up("pr_auc", "PR-AUC"),
+        _up("subset_accuracy", "Subset accuracy", _PERCENT),
+        _up("micro_f1", "Micro F1"),
+        _up("mean_average_precision", "mAP"),
+        Metric("hamming_loss", "Hamming loss", is_share=True, form="{:.3f}"),
+        _up(
+            "knn_accuracy",
+            "kNN accuracy",
+            _PERCENT,
+            "Each row gets the class of most of the nearest training rows, by their embeddings",
+        ),
+        _up(
+            "probe_accuracy",
+            "Linear probe",
+            _PERCENT,
+            "A linear classifier on the embeddings, which themselves were learned without classes",
+        ),
+        Metric(
+            "input_knn_accuracy",
+            "kNN on the input",
+            form=_PERCENT,
+            help="The same neighbors by the inputs themselves: what the embeddings have to beat",
+        ),
+        Metric(
+            "chance", "Majority class", form=_PERCENT, help="The accuracy of always predicting the most common class"
+        ),
+        Metric(
+            "spread",
+            "Effective rank",
+            form="{:.0%}",
+            help="The share of their directions that the embeddings use; of D, near 1/D they have collapsed into one",
+        ),
+        _up("mrr", "MRR"),
+        Metric("users", "Users", form="{:.0f}"),
+        _up("iou", "IoU"),
+        _up("entity_f1", "Entity F1"),
+        _up("word_accuracy", "Token accuracy", _PERCENT),
+        _up("entity_precision", "Entity precision", _PERCENT),
+        _up("entity_recall", "Entity recall", _PERCENT),
+        _up("likeness", "Likeness", _PERCENT),
+        Metric("frechet", "Fréchet distance", form="{:.2f}"),
+        Metric("frechet_real", "… of real ones", form="{:.2f}"),
+        Metric("taken_for_real", "Taken for real", form=_PERCENT),
+        _up("return", "Return", "{:.1f}", is_share=False),
+        Metric("return_deviation", "Deviation", form="± {:.1f}"),
+        Metric("random_return", "Return by chance", form="{:.1f}"),
+        Metric("length", "Steps in an episode", form="{:.1f}"),
+        _up("reward", "Reward", "{:.1f}", is_share=False),
+        _up("view_accuracy", "Contrastive accuracy", _PERCENT),
+        _up("pair_accuracy", "Pairwise accuracy", _PERCENT),
+        _up("ndcg", "NDCG"),
+        Metric("popular_ndcg", "Popularity NDCG", form="{:.3f}"),
+    )
+}
+
+
+def metric(name: str) -> Metric:
+    """The declaration of a metric by its name.
+
+    `recall@10` is that of the first ten items of a list, and `accuracy (color)` that of one of several outputs. A name
+    without a declaration gets one: lower is better, and the title is the name.
+    """
+    base, _, output = name.partition(" (")
+    stem, _, count = base.partition("@")
+    found = METRICS.get(stem, Metric(stem, stem.replace("_", " ").capitalize()))
+    title = f"{found.title}@{count}" if count else found.title
+    return replace(found, name=name, title=f"{title} ({output}" if output else title)
+
+
+def higher_is_better(name: str) -> bool:
+    """Whether a larger value of a metric is an improvement."""
+    return metric(name).higher_is_better

@@ -1,0 +1,35 @@
+"""Any number of labels at once."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from netloom.data.schema import Schema
+from netloom.document import Training
+from netloom.tasks.outputs import LABEL_LOGITS, ExpectedOutput
+from netloom.tasks.task import Task
+
+
+class MultiLabel(Task):
+    name = "multi_label"
+    title = "Multi-label classification"
+    summary = "Which of several labels apply to an example: none, one or many"
+    order = 30
+    target = "labels"
+    probabilities = (LABEL_LOGITS,)
+    metrics: ClassVar = {
+        "loss": "Binary cross-entropy",
+        "accuracy": "Label accuracy at ½",
+        "subset_accuracy": "Subset accuracy at ½",
+        "micro_f1": "Micro F1 at ½",
+    }
+    proportions = ("subset_accuracy",)
+    settings = ("positive_weight", "label_smoothing")
+    tunes_threshold = True
+    per_label_scores = True
+    explained = "label"
+    attacked = "labels"
+
+    def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
+        count = len(schema.target.classes)
+        return (ExpectedOutput((count,), f"the {count} labels of the data need"),)

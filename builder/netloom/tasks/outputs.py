@@ -1,0 +1,39 @@
+"""What a task expects of a network's outputs: their shapes, and how their numbers become probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Family = Literal["softmax", "sigmoid"]
+
+
+@dataclass(frozen=True)
+class LogitSpec:
+    """How the logits of an output with `dims` dimensions become probabilities: by a softmax along `axis`, or each by
+    a sigmoid."""
+
+    family: Family
+    axis: int = 1
+    dims: int = 2
+
+
+CLASS_LOGITS = LogitSpec("softmax")  # (N, classes)
+LABEL_LOGITS = LogitSpec("sigmoid")  # (N, labels)
+STEP_LOGITS = LogitSpec("softmax", axis=2, dims=3)  # (N, T, classes)
+PIXEL_LOGITS = LogitSpec("softmax", axis=1, dims=4)  # (N, classes, H, W)
+
+
+@dataclass(frozen=True)
+class ExpectedOutput:
+    """One Output of a network as a task needs it.
+
+    Args:
+        shape: The shape without the batch dimension; None: a vector of any length (an embedding).
+        demand: Subject and verb of a sentence that ends with the shape, such as "the 10 classes of the data need".
+        name: What an Output that is missing is called when it is added.
+    """
+
+    shape: tuple[int, ...] | None
+    demand: str = ""
+    name: str = ""

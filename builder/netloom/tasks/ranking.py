@@ -1,0 +1,42 @@
+"""What to recommend: items in the order in which a user would like them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from netloom.data.schema import Schema
+from netloom.document import Training
+from netloom.document.project import DataChoice
+from netloom.tasks.outputs import ExpectedOutput
+from netloom.tasks.task import Problem, Task
+
+
+class Ranking(Task):
+    name = "ranking"
+    title = "Recommendation (BPR)"
+    summary = "Items in the order in which a user would like them, from what was liked and what was not chosen"
+    order = 170
+    target = "number"
+    metrics: ClassVar = {"loss": "BPR loss", "pair_accuracy": "Pairwise accuracy"}
+    settings = ("liked_from", "top_k")
+    supports_sample_weights = False
+    augments_batch = True
+    paired_views = True
+    scores_items = True
+    explained = "score"
+
+    def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
+        return (ExpectedOutput((1,), "the target of the data needs"),)
+
+    def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
+        if schema is None:
+            return
+        fields = [field for field in schema.inputs if field.vocabulary is not None and field.shape == (1,)]
+        if len(fields) != 2 or len(schema.inputs) != 2:
+            names = ", ".join(field.name for field in schema.inputs)
+            yield Problem(
+                "objective",
+                "Ranking learns from two fields, a user and an item, each a single category; the data has "
+                f"{names}. Read both columns as categories with a field of their own, and ignore the others.",
+            )

@@ -1,0 +1,26 @@
+"""All tasks by name; a new file in this package registers itself."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from netloom.core.registry import discover
+from netloom.data.schema import USUAL_TASKS
+from netloom.tasks.task import Task
+
+
+@cache
+def tasks() -> dict[str, Task]:
+    """Every task by its name, in the order in which they are listed."""
+    found = discover(Task, "netloom.tasks", order=lambda kind: kind.order)
+    return {name: kind() for name, kind in found.items()}
+
+
+def task(name: str) -> Task:
+    """A task by its name; classification where there is no such task, such as one of a later version."""
+    return tasks().get(name) or tasks()[USUAL_TASKS["class"]]
+
+
+def usual_task(target: str) -> Task | None:
+    """The task that data with this kind of target has unless another one is chosen."""
+    return tasks().get(USUAL_TASKS.get(target, ""))

@@ -1,0 +1,84 @@
+"""Learning by acting in an environment: value-based (DQN) and policy-based (REINFORCE, PPO) agents."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from netloom.data.schema import Schema
+from netloom.document import Training
+from netloom.tasks.outputs import CLASS_LOGITS, ExpectedOutput
+from netloom.tasks.task import Task
+
+_COMMON = ("epoch_steps", "discount")
+
+
+class Agent(Task):
+    """What all agents share: the first output (N, actions) holds a score for each action."""
+
+    target = "action"
+    reads = "one Output, a score for each action"
+    environment = True
+    explainable_prediction = False
+    per_class_scores = True
+    explained = "class"
+    not_attacked = "it acts, and no action is right or wrong by itself, so an attack has nothing to turn; see What if."
+
+    def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
+        count = len(schema.target.classes)
+        return (ExpectedOutput((count,), f"the {count} actions of the environment need", "action"),)
+
+
+class DQN(Agent):
+    name = "dqn"
+    title = "Deep Q-learning (DQN)"
+    summary = "An agent that learns what each action is worth, from steps that it remembers"
+    order = 180
+    metrics: ClassVar = {
+        "return": "Return",
+        "batch_loss": "Bellman error",
+        "length": "Steps in an episode",
+        "epsilon": "Exploration (ε)",
+    }
+    rl_settings = (
+        *_COMMON, "epsilon_start", "epsilon_end", "epsilon_share", "buffer_size", "warm_up", "learn_every", "updates",
+        "target_every", "double", "trials",
+    )  # fmt: skip
+    action_values = True
+    explained = "value"
+
+
+class REINFORCE(Agent):
+    name = "reinforce"
+    title = "Policy gradient (REINFORCE)"
+    summary = "An agent whose actions become likelier where their episodes went well"
+    order = 190
+    probabilities = (CLASS_LOGITS,)
+    metrics: ClassVar = {
+        "return": "Return",
+        "batch_loss": "Policy loss",
+        "length": "Steps in an episode",
+        "entropy": "Entropy",
+    }
+    rl_settings = (*_COMMON, "rollout", "entropy", "trials")
+
+
+class PPO(Agent):
+    name = "ppo"
+    title = "Proximal policy optimization (PPO)"
+    summary = "An agent with a policy and a value, which moves its policy a little at a time"
+    order = 200
+    probabilities = (CLASS_LOGITS, None)
+    reads = "two Outputs, first a score for each action and then one number, the value of the observation"
+    metrics: ClassVar = {
+        "return": "Return",
+        "batch_loss": "Loss",
+        "length": "Steps in an episode",
+        "entropy": "Entropy",
+    }
+    rl_settings = (
+        *_COMMON, "rollout", "environments", "passes", "clip", "trace", "value_weight", "entropy", "trials"
+    )  # fmt: skip
+
+    def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
+        actions = super().outputs(schema, training) or ()
+        return (*actions, ExpectedOutput((1,), "the value needs", "value"))

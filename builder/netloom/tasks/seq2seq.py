@@ -1,0 +1,27 @@
+"""A text that is answered by a text, written token by token."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from netloom.data.schema import Schema
+from netloom.document import Training
+from netloom.tasks.outputs import STEP_LOGITS, ExpectedOutput
+from netloom.tasks.task import Task
+
+
+class SequenceToSequence(Task):
+    name = "seq2seq"
+    title = "Text to text"
+    summary = "A text that answers a text, written token by token, such as a translation"
+    order = 140
+    target = "sequence"
+    probabilities = (STEP_LOGITS,)
+    metrics: ClassVar = {"loss": "Cross-entropy", "accuracy": "Token accuracy"}
+    proportions = ("exact_match",)
+    settings = ("label_smoothing",)
+    explained = "answer_token"
+
+    def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
+        field = schema.inputs[-1]  # the answer, as far as it is written
+        return (ExpectedOutput((*field.shape, field.vocabulary or 1), "the target of the data needs"),)

@@ -1,0 +1,90 @@
+"""Several targets at once, each with an output, a task and a weight of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import ClassVar
+
+from netloom.data.schema import Schema, TargetSpec
+from netloom.document import Training
+from netloom.document.project import DataChoice
+from netloom.tasks.outputs import ExpectedOutput, LogitSpec
+from netloom.tasks.registry import tasks
+from netloom.tasks.regression import Regression
+from netloom.tasks.task import Problem, Task
+
+
+class SeveralOutputs(Task):
+    name = "several_outputs"
+    title = "Several outputs"
+    summary = "Several targets at once: an output for each, with a task and a weight of its own"
+    order = 50
+    target = "several"
+    joins_outputs = True
+    metrics: ClassVar = {"loss": "Weighted sum of the losses"}
+    scale = Regression.scale
+    settings = ("outputs", "label_smoothing", "regression_loss", "positive_weight")
+    tunes_threshold = True
+    explained = "head"
+    explains_many_outputs = True
+    attacked = "output"
+
+    def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
+        return tuple(
+            ExpectedOutput(
+                (head_width(part, head_of(part, training)),), f"the target {part.name} of the data needs", part.name
+            )
+            for part in schema.target.parts
+        )
+
+    def output_probabilities(self, schema: Schema | None, training: Training) -> tuple[LogitSpec | None, ...]:
+        if schema is None:
+            return ()
+        heads = [head_of(part, training) for part in schema.target.parts]
+        return tuple(head.probabilities[0] if head.probabilities else None for head in heads)
+
+    def reading(self, schema: Schema) -> str:
+        names = ", ".join(part.name for part in schema.target.parts)
+        return f"The data has {len(schema.target.parts)} targets, {names}, and needs an Output for each, in this order"
+
+    def read_settings(self, training: Training) -> tuple[str, ...]:
+        known = [tasks().get(head.objective) for head in training.outputs.values()]
+        weighted = any(head is not None and "positive_weight" in head.settings for head in known)
+        return tuple(name for name in self.settings if weighted or name != "positive_weight")
+
+    def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
+        if schema is None:
+            return
+        parts = {part.name: part for part in schema.target.parts}
+        for name, head in training.outputs.items():
+            if name not in parts:
+                message = f"Training sets an output for {name!r}, and the data has no such target; it has "
+                yield Problem("outputs", f"{message}{', '.join(parts)}.")
+                continue
+            part = parts[name]
+            if head.objective and head.objective not in [task.name for task in heads(part)]:
+                known = " or ".join(task.name.replace("_", " ") for task in heads(part))
+                message = f"The target {name} takes {known}, and not {head.objective.replace('_', ' ')}."
+                yield Problem("outputs", message)
+            elif head.objective and not tasks()[head.objective].accepts(part):
+                message = f"Binary classification tells two classes apart, and the target {name} has "
+                yield Problem("outputs", f"{message}{len(part.classes)}; choose classification for it.")
+
+
+def heads(part: TargetSpec) -> list[Task]:
+    """The tasks that one of several targets can have, the usual one first."""
+    return [task for task in tasks().values() if task.as_head and task.target == part.kind]
+
+
+def head_of(part: TargetSpec, training: Training) -> Task:
+    """The task of one of several outputs: that of the document where the target takes it, else the usual one."""
+    known = heads(part)
+    named = training.outputs[part.name].objective if part.name in training.outputs else ""
+    return next((task for task in known if task.name == named), known[0])
+
+
+def head_width(part: TargetSpec, task: Task) -> int:
+    """How many numbers one of several outputs gives."""
+    outputs = task.outputs(Schema((), replace(part, shape=()), 0), Training())
+    return outputs[0].shape[0] if outputs and outputs[0].shape else 1

@@ -1,0 +1,27 @@
+"""One of several tags for every word."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from netloom.data.schema import Schema
+from netloom.document import Training
+from netloom.tasks.outputs import STEP_LOGITS, ExpectedOutput
+from netloom.tasks.task import Task
+
+
+class Tagging(Task):
+    name = "tagging"
+    title = "Tagging"
+    summary = "A tag for every word, such as the names and times in a request"
+    order = 80
+    target = "tags"
+    probabilities = (STEP_LOGITS,)
+    metrics: ClassVar = {"loss": "Cross-entropy", "accuracy": "Token accuracy", "entity_f1": "Entity F1"}
+    settings = ("class_weights", "label_smoothing")
+    per_class_scores = True
+    explained = "tag"
+
+    def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
+        count = len(schema.target.classes)
+        return (ExpectedOutput((*schema.target.shape, count), f"the {count} classes of the data need"),)

@@ -1,0 +1,133 @@
+"""What a network is trained to do, as one declaration that needs no torch.
+
+Validation, training, explanations, exports, the pages and the command line read these declarations; none of them
+compares the name of a task. The losses and metrics on tensors are in `training/objectives`, one file per task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from netloom.data.schema import Schema, TargetKind, TargetSpec
+from netloom.document import Training
+from netloom.document.project import DataChoice
+from netloom.tasks.metrics import higher_is_better
+from netloom.tasks.outputs import ExpectedOutput, LogitSpec
+
+# Why a task cannot be attacked whose predictions are neither classes, labels, pixels nor numbers.
+NO_ATTACK = (
+    "what is attacked is what it says of a row, in classes, labels, pixels or numbers, and its answers are of another "
+    "kind; train it to classify or to predict numbers."
+)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a task does not fit the data or its own settings, with a fix where there is one.
+
+    Args:
+        code: The code of the issue.
+        message: One sentence for people.
+        fix: What the button says, or "".
+        training: Changes to the training section that the fix makes.
+        options: Changes to the data options that the fix makes.
+    """
+
+    code: str
+    message: str
+    fix: str = ""
+    training: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] | None = None
+
+
+class Task:
+    """What a network is trained to do.
+
+    Subclasses are found by themselves: one class in one file of this package.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    order: ClassVar[int]  # the place in lists
+
+    # The data.
+    target: ClassVar[TargetKind | None]  # the kind of target it learns from; None: it reads none
+
+    # The outputs.
+    probabilities: ClassVar[tuple[LogitSpec | None, ...]] = ()  # by output; None: its numbers are not logits
+    reads: ClassVar[str] = "one Output"  # as a message about the number of Outputs says it
+    equal_widths: ClassVar[bool] = False  # whether all outputs are vectors of one length
+    joins_outputs: ClassVar[bool] = False  # whether its loss reads all outputs side by side
+    as_head: ClassVar[bool] = False  # whether it can be the task of one of several outputs
+
+    # The loss and the metrics.
+    metrics: ClassVar[Mapping[str, str]]  # those on the curves, with their titles
+    proportions: ClassVar[tuple[str, ...]] = ()  # shares of rows that are each right or wrong as a whole
+    scale: ClassVar[str] = ""  # in which unit the curves are, where the test metrics have another: a sentence
+    settings: ClassVar[tuple[str, ...]] = ()  # fields of the training section that change the loss
+    rl_settings: ClassVar[tuple[str, ...]] = ()  # fields of the reinforcement-learning section that it reads
+    supports_sample_weights: ClassVar[bool] = True
+    tunes_threshold: ClassVar[bool] = False  # whether something is chosen after training, on the validation rows
+
+    # How it is trained.
+    environment: ClassVar[bool] = False  # learned by acting, and measured in episodes
+    alternating: ClassVar[bool] = False  # parts of the network learn in turn, each by a loss of its own
+    augments_batch: ClassVar[bool] = False  # a batch is changed before it goes through the network
+    paired_views: ClassVar[bool] = False  # that makes two rows of each, which belong together
+
+    # What its predictions are.
+    reconstructs_input: ClassVar[bool] = False  # the prediction is the input itself
+    generates_input: ClassVar[bool] = False  # the prediction is an example that was not there
+    per_class_scores: ClassVar[bool] = False  # an output has a score for each class of the target
+    two_classes: ClassVar[bool] = False  # one logit, for the second of two classes
+    per_label_scores: ClassVar[bool] = False  # an output has a score for each label, or for the second of two classes
+    scores_items: ClassVar[bool] = False  # a score that only puts rows in an order
+    action_values: ClassVar[bool] = False  # the scores of actions are expected returns
+    explainable_prediction: ClassVar[bool] = True  # a prediction for one row means something beside that row
+    learns_from_teacher: ClassVar[bool] = False  # its loss also reads the logits of an earlier run
+    can_teach: ClassVar[bool] = False  # its logits can be distilled into another network
+
+    in_target_units: ClassVar[bool] = False  # the output is the target itself, standardized
+
+    # Explanations.
+    explained: ClassVar[str] = ""  # the explained quantity by its name in explain/core/targets; "": nothing
+    not_explained: ClassVar[str] = ""  # why nothing is, as the end of a sentence
+    explains_distance: ClassVar[bool] = False  # the explained number is quadratic in the outputs
+    explains_many_outputs: ClassVar[bool] = False  # the explained number reads more than one number of the outputs
+    attacked: ClassVar[str] = ""  # what an attack changes, by its name in explain/robustness/attack_targets
+    not_attacked: ClassVar[str] = NO_ATTACK
+
+    def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
+        """What the Outputs of the main network have to be, in their order; None where another rule says so."""
+        return None
+
+    def reading(self, schema: Schema) -> str:
+        """What the task reads of a network, as the first half of a message about the number of Outputs."""
+        return f"This objective reads {self.reads}"
+
+    def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
+        """Why the task fits neither the data nor its own settings, apart from the kind of target."""
+        return iter(())
+
+    def accepts(self, target: TargetSpec) -> bool:
+        """Whether a target of the right kind also has what the task needs of it, such as two classes."""
+        return True
+
+    def read_settings(self, training: Training) -> tuple[str, ...]:
+        """Those of `settings` that change something, given the others."""
+        return self.settings
+
+    def output_probabilities(self, schema: Schema | None, training: Training) -> tuple[LogitSpec | None, ...]:
+        """How each output becomes probabilities."""
+        return self.probabilities
+
+    def higher_is_better(self, metric: str) -> bool:
+        """Whether a larger value of a metric is an improvement."""
+        return higher_is_better(metric)
+
+    def is_proportion(self, metric: str) -> bool:
+        """Whether a metric is a share of rows, each of which is right or wrong as a whole."""
+        return metric in self.proportions

@@ -1,0 +1,188 @@
+"""The task against the data, its own settings, and the Outputs of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+from netloom.layers import TensorSpec
+from netloom.layers.activation import _Activation
+from netloom.layers.dense import Linear
+from netloom.layers.normalization import Dropout
+from netloom.tasks import Problem, tasks, usual_task
+from netloom.tasks.outputs import ExpectedOutput
+from netloom.validation import fixes
+from netloom.validation.context import Context, Totals
+from netloom.validation.issue import Fix, Issue
+
+# What each kind of target is called in a sentence.
+TARGET_NAMES = {
+    "class": "classes",
+    "number": "numbers",
+    "next_token": "the next token",
+    "mask": "a class for each pixel",
+    "tags": "a tag for each word",
+    "class_and_tags": "a class, and a tag for each word",
+    "sequence": "a text as the answer",
+    "action": "actions to choose from",
+    "labels": "labels, any number of which apply",
+    "several": "several targets side by side",
+}
+
+
+class KnownTask:
+    """The task is known, and the data has the kind of target that it learns from."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        name, schema = context.project.training.objective, context.schema
+        task = tasks().get(name)
+        if task is None:
+            known = ", ".join(tasks())
+            yield context.issue("objective", f"There is no objective {name[:60]!r}; choose one of {known}.")
+            return
+        if schema is None or task.target in (None, schema.target.kind):
+            return
+        better = usual_task(schema.target.kind)
+        fix = None
+        if better is not None:
+            edit = {"kind": "project", "training": {"objective": better.name}}
+            fix = Fix(f"Change the objective to {better.name.replace('_', ' ')}", edit)
+        yield context.issue(
+            "objective",
+            f"The objective {name.replace('_', ' ')} needs {TARGET_NAMES[str(task.target)]} to predict, "
+            f"but the data has {TARGET_NAMES[schema.target.kind]}.",
+            fix=fix,
+        )
+
+
+class Problems:
+    """The task fits the data and its own settings in all else that it asks for."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        project = context.project
+        task = tasks().get(project.training.objective)
+        if task is None:
+            return
+        for problem in task.problems(context.schema, project.training, project.data):
+            yield context.issue(problem.code, problem.message, fix=self._fix(context, problem))
+
+    def _fix(self, context: Context, problem: Problem) -> Fix | None:
+        if not problem.fix:
+            return None
+        edit: dict[str, Any] = {"kind": "project"}
+        if problem.training is not None:
+            edit["training"] = dict(problem.training)
+        if problem.options is not None:
+            edit["data"] = {"options": {**context.project.data.options, **problem.options}}
+        return Fix(problem.fix, edit)
+
+
+class Outputs:
+    """The network has the Outputs that its task expects, in number and in shape."""
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        schema, training = context.schema, context.project.training
+        task = tasks().get(training.objective)
+        if schema is None or task is None:
+            return
+        if task.target not in (None, schema.target.kind):
+            task = usual_task(schema.target.kind)
+        expected = task.outputs(schema, training) if task else None
+        outputs = list(context.network.ports("Output"))
+        if task is None or expected is None or not outputs:
+            return
+        if len(outputs) != len(expected):
+            yield self._count(context, task.reading(schema), outputs, expected)
+            if len(expected) > len(outputs) or task.joins_outputs:
+                return
+        specs = [context.answer(output) for output in outputs[: len(expected)]]
+        for output, spec, one in zip(outputs, specs, expected, strict=False):
+            if spec is not None:
+                yield from self._shape(context, output, spec, one)
+        shapes = {spec.shape for spec in specs if spec}
+        if task.equal_widths and None not in specs and len(shapes) > 1:
+            message = f"Both embeddings of a pair have to be equally long; they are {specs[0]} and {specs[1]}."
+            yield context.issue("width", message, outputs[1], port="in")
+
+    def _count(self, context: Context, message: str, outputs: list[str], expected: tuple[ExpectedOutput, ...]) -> Issue:
+        """Too many Outputs, or too few; one that is missing can be added where it is a vector."""
+        fix = None
+        if len(outputs) == len(expected) - 1 and (shape := expected[-1].shape) is not None and len(shape) == 1:
+            fix = self._added(context, outputs[0], expected[-1].name, shape[0])
+        where = outputs[len(expected)] if len(outputs) > len(expected) else outputs[-1]
+        return context.issue("outputs", f"{message}; this network has {len(outputs)}.", where, fix=fix)
+
+    def _shape(self, context: Context, output: str, spec: TensorSpec, one: ExpectedOutput) -> Iterator[Issue]:
+        if one.shape is None:
+            if len(spec.shape) == 2:
+                return
+            wanted = TensorSpec((None, spec.size(1)))
+            message = f"{context.label(output)} gives {spec}, but an embedding is a vector for each example."
+        else:
+            wanted = TensorSpec((None, *one.shape))
+            if spec.shape == wanted.shape:
+                return
+            message = f"{context.label(output)} gives {spec}, but {one.demand} {wanted}."
+        yield context.issue("width", message, output, port="in", fix=self._fix(context, output, spec, wanted))
+
+    def _added(self, context: Context, output: str, name: str, width: int) -> Fix | None:
+        """A Linear and an Output, which read what the last Linear of another Output reads."""
+        linear = self._last_linear(context, output)
+        edge = context.incoming[linear].get("in") if linear else None
+        if linear is None or edge is None:
+            return None
+        network = context.network
+        unit, end = fixes.free_id(network, "Linear"), fixes.free_id(network, "Output")
+        places = [[network.nodes[key].at[0] + 2 * fixes.STEP, network.nodes[key].at[1]] for key in (linear, output)]
+        edits: list[dict[str, Any]] = [
+            {
+                "kind": "add",
+                "nodes": [
+                    {
+                        "id": unit,
+                        "type": "Linear",
+                        "params": {"units": width},
+                        "title": name.capitalize(),
+                        "at": places[0],
+                    },
+                    {"id": end, "type": "Output", "params": {"name": name}, "at": places[1]},
+                ],
+            },
+            {"kind": "connect", "source": edge.source, "target": unit},
+            {"kind": "connect", "source": unit, "target": end},
+        ]
+        return Fix(
+            f"Add the output {name}", {"kind": "batch", "edits": [{**edit, "network": context.name} for edit in edits]}
+        )
+
+    def _fix(self, context: Context, output: str, spec: TensorSpec, wanted: TensorSpec) -> Fix | None:
+        edge, width = context.incoming[output]["in"], wanted.size(-1)
+        if prod(length or 0 for length in spec.shape[1:]) == prod(length or 1 for length in wanted.shape[1:]):
+            return fixes.insert(context.name, context.network, edge, "Reshape", {"shape": list(wanted.shape[1:])})
+        if len(spec.shape) > len(wanted.shape) and len(wanted.shape) == 2:
+            layer = "GlobalAvgPool" if spec.kind == "image" else "Flatten"
+            return fixes.insert(context.name, context.network, edge, layer, {})
+        if len(wanted.shape) == 4 and spec.shape[2:] == wanted.shape[2:]:
+            params = {"filters": wanted.size(1), "kernel_size": 1, "padding": 0}
+            return fixes.insert(context.name, context.network, edge, "Conv2d", params)
+        if spec.shape[:-1] != wanted.shape[:-1]:
+            return None
+        linear = self._last_linear(context, output)
+        if linear:
+            title = f"Set {context.label(linear)} to {width} {'unit' if width == 1 else 'units'}"
+            return fixes.set_params(context.name, linear, {"units": width}, title)
+        return fixes.insert(context.name, context.network, edge, "Linear", {"units": width})
+
+    def _last_linear(self, context: Context, output: str) -> str | None:
+        """The Linear whose width is the answer's, seen through layers that keep the shape."""
+        edge = context.incoming[output].get("in")
+        while edge is not None:
+            layer = context.layers.get(edge.source_node)
+            if isinstance(layer, Linear):
+                shared = context.graph.out_degree(edge.source_node) > 1
+                return None if shared else edge.source_node
+            if not isinstance(layer, (_Activation, Dropout)):
+                return None
+            edge = context.incoming[edge.source_node].get("in")
+        return None
