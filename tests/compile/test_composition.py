@@ -10,7 +10,7 @@ import torch
 
 from netloom.compile import module, source
 from netloom.document import Edge, EditError, Network, Node, Project, apply
-from netloom.layers.form import numeric
+from netloom.layers.catalogue import numeric
 from netloom.validation import analyse, validate, with_shapes
 from tests.compile.published import OUT, gpt2, resnet18
 from tests.networks import network, networks, project
