@@ -89,7 +89,8 @@ def start(
     if analysis.errors:
         raise CompileError(analysis.errors)
     text = source(project, analysis)
-    looked_at(store, project, text)
+    if not weights:  # which need not be there any more, where a run that started from them is repeated
+        looked_at(store, project, text)
     first, taught = whole(weights) if weights else verified(store, project), distillation.find(store, project, about)
     if not place:
         store.room(owner, limits())  # before anything is written; create_run has the last word
