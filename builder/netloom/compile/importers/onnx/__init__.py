@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from netloom.compile.importers.imported_model import ONNX, Imported, Unreadable
+from netloom.compile.importers.onnx.array_views import owner, untransposed
 from netloom.compile.importers.onnx.constant_folding import computed
 from netloom.compile.importers.onnx.graph_builder import BATCH, Constant, Drawing, Refusal, Tensor, Value
 from netloom.compile.importers.onnx.operators import OPERATORS, Call, elementwise
 from netloom.compile.importers.onnx.parser import LIMIT, Entry, Graph, Operator, read, short
 from netloom.compile.importers.onnx.patterns import activations
 from netloom.compile.importers.onnx.projections import gather
-from netloom.compile.importers.onnx.weight_tying import owner, share, untransposed
+from netloom.compile.importers.onnx.weight_tying import share
 from netloom.compile.importers.preparation import of_export
 from netloom.compile.importers.repeats import grouped
 from netloom.compile.placing import place

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from netloom.compile.importers.onnx.array_views import rows
 from netloom.compile.importers.onnx.graph_builder import BATCH, Array, Refusal
 from netloom.compile.importers.onnx.parser import Operator
-from netloom.compile.importers.onnx.weight_tying import rows
 
 MOST = 2**27
 _ERF = np.vectorize(math.erf, otypes=[np.float64])

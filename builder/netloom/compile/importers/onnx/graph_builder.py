@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from netloom.compile.importers.imported_model import Unreadable
-from netloom.compile.importers.onnx.weight_tying import stretch
+from netloom.compile.importers.onnx.array_views import stretch
 from netloom.core.text import plain
 from netloom.document import Edge, Node, is_identifier
 from netloom.layers import TensorSpec

@@ -1,20 +1,12 @@
-"""Weights that are the same numbers in a file: which node uses those of another, and which part of a table is used.
-
-All is told from where the numbers lie in memory. So what only moves numbers has to hand on a view of them, no copy.
-"""
+"""Weights that are the same numbers in a file: which node uses those of another."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from netloom.compile.importers.onnx.array_views import Array, Mark, mark
+from netloom.compile.importers.onnx.graph_builder import Drawing
 
-if TYPE_CHECKING:
-    from netloom.compile.importers.onnx.graph_builder import Drawing
-
-Array = np.ndarray[Any, Any]
-Mark = tuple[int, tuple[tuple[int, int], ...]]
 # Numbers that no one learns: they say what came in at a node's own place.
 _COUNTED = ("running_", "num_batches")
 # From so many numbers on, a matrix that is another one turned is no chance.
@@ -62,82 +54,3 @@ def _turned(draw: Drawing, key: str, learned: Mapping[str, Array], homes: Mappin
 
 def _same_shape(one: Array | None, other: Array) -> bool:
     return one is not None and one.shape == other.shape
-
-
-def mark(array: Array) -> Mark:
-    """Which numbers these are: where they begin, and how each axis goes on from there."""
-    steps = zip(array.shape, array.strides, strict=True)
-    return _begin(array), tuple((size, step) for size, step in steps if size > 1)
-
-
-def stretch(base: Array, part: Array) -> list[tuple[int, int]] | None:
-    """The first place, and the number of places, along each axis of `base` of which `part` is a view.
-
-    None where it is all of it, or none of its stretches.
-    """
-    if part.size >= base.size or not part.size or not base.flags.c_contiguous or part.dtype != base.dtype:
-        return None
-    rest, left = divmod(_begin(part) - _begin(base), base.itemsize)
-    if left or not 0 <= rest < base.size:
-        return None
-    axes = [(size, step // base.itemsize) for size, step in zip(part.shape, part.strides, strict=True) if size > 1]
-    found = []
-    for size, step in zip(base.shape, (step // base.itemsize for step in base.strides), strict=True):
-        start, rest = (0, rest) if size == 1 else divmod(rest, step)
-        count = axes.pop(0)[0] if size > 1 and axes and axes[0][1] == step else 1
-        if start + count > size:
-            return None
-        found.append((start, count))
-    return None if axes or rest else found
-
-
-def rows(table: Array, places: Array, axis: int = 0) -> Array | None:
-    """Some places of a table along one axis as a view of it, where they follow each other; None where they do not."""
-    flat = places.reshape(-1)
-    if flat.size < 1 or flat[0] < 0 or flat[-1] >= table.shape[axis] or np.any(np.diff(flat) != 1):
-        return None
-    cut = table[(slice(None),) * axis + (slice(int(flat[0]), int(flat[-1]) + 1),)]
-    view = cut.view()
-    try:
-        view.shape = (*table.shape[:axis], *places.shape, *table.shape[axis + 1 :])
-    except AttributeError:
-        return None
-    return view
-
-
-def owner(tables: Mapping[str, Array], array: Array) -> str:
-    """The name of the table in whose memory some numbers lie; empty for others."""
-    if array.dtype != np.float32 or array.size < 2:
-        return ""
-    begin = _begin(array)
-    for name, table in tables.items():
-        if _begin(table) <= begin < _begin(table) + table.nbytes:
-            return name
-    return ""
-
-
-def untransposed(tables: Mapping[str, Array]) -> dict[str, Array]:
-    """Tables of which one is another transposed, as exporters write tied weights, as two views of one."""
-    found = dict(tables)
-    by_shape: dict[tuple[int, ...], list[str]] = {}
-    for name, table in tables.items():
-        if table.ndim != 2 or table.dtype != np.float32 or min(table.shape) < 2:
-            continue
-        for other in by_shape.get(table.shape[::-1], ()):
-            one = tables[other]
-            if np.array_equal(one[0], table[:, 0]) and np.array_equal(one.T, table) and not _even(table):
-                found[name] = found[other].T
-                break
-        else:
-            by_shape.setdefault(table.shape, []).append(name)
-    return found
-
-
-def _even(table: Array) -> bool:
-    """Whether a matrix says nothing by itself: all numbers alike, as of fresh layers, or the same when it is turned."""
-    return bool((table == table.flat[0]).all()) or (table.shape[0] == table.shape[1] and np.array_equal(table, table.T))
-
-
-def _begin(array: Array) -> int:
-    found: int = array.__array_interface__["data"][0]
-    return found

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from netloom.compile.importers.onnx.array_views import rows
 from netloom.compile.importers.onnx.graph_builder import BATCH, Constant, Refusal
-from netloom.compile.importers.onnx.weight_tying import rows
 from netloom.compile.importers.torch_export.archive import KINDS
 
 MOST = 2**27

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from netloom.compile.importers.imported_model import EVALUATION, TrainingFacts
+from netloom.compile.importers.onnx.array_views import owner
 from netloom.compile.importers.onnx.graph_builder import Array, Drawing
-from netloom.compile.importers.onnx.weight_tying import owner
 from netloom.compile.importers.torch_export.program import Operator, Program
 from netloom.core.text import plain
 
