@@ -184,7 +184,7 @@ def _moving(subject: Subject) -> np.ndarray | None:
 
     if obstacle(subject.project, subject.model):
         return None
-    from netloom.explain.attention.attention_relevance import slopes
+    from netloom.explain.attention.attention_gradients import slopes
 
     found = list(slopes(subject).values())[-1][1]
     return None if found is None else np.asarray(np.abs(found).max(axis=(0, 2)) > 0)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from netloom.explain.attention.attention_gradients import weighted_attention
 from netloom.explain.attention.attention_maps import look
-from netloom.explain.attention.attention_relevance import weighted_attention
 from netloom.explain.attention.rollout import spearman
 from netloom.explain.core.explainer import ATTENTION, Explainer, Result
 from netloom.explain.core.explanation import HeadOrder, Remark
