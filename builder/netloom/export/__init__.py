@@ -1,18 +1,7 @@
 """What people take away: one class per format, each tested to give the app's own answers."""
 
-from netloom.export.format import (
-    Batch,
-    ExportError,
-    Format,
-    Report,
-    Trained,
-    content,
-    destination,
-    export,
-    export_formats,
-    filename,
-    registry,
-)
+from netloom.export.exported_file import content, destination, export, filename
+from netloom.export.format import Batch, ExportError, Format, Report, Trained, export_formats, registry
 
 __all__ = [
     "Batch",

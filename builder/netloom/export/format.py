@@ -1,9 +1,7 @@
-"""What an export format is: a class that turns a trained network into bytes. A new file in `exporters/` joins in."""
+"""What an export format is: a class that turns a trained network into bytes. A new file in `formats/` joins in."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from netloom.core.registry import discover
-from netloom.document import write_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
 
 
 Batch = tuple["torch.Tensor", ...]
-GENERATOR = "The file holds the generator; the discriminator is there for training alone."
 
 
 class ExportError(ValueError):
@@ -112,68 +108,3 @@ def registry() -> dict[str, Format]:
 def export_formats() -> list[Format]:
     """All formats, with their titles and summaries."""
     return list(registry().values())
-
-
-def content(trained: Trained, name: str) -> bytes:
-    """A trained network in a format, as the bytes of one file that was found to give the app's answers.
-
-    Raises:
-        ExportError: there is no such format, it cannot hold this network, or its answers differ from the app's.
-    """
-    return _made(trained, _format(name))[0]
-
-
-def export(trained: Trained, name: str, path: str | Path) -> Report:
-    """Write a trained network in a format to `path`, or into the folder `path` under its own name.
-
-    Nothing is written where the file does not give the app's answers.
-
-    Raises:
-        ExportError: there is no such format or folder, it cannot hold this network, or its answers differ.
-    """
-    kind, path = _format(name), destination(trained, name, path)
-    if not path.parent.is_dir():
-        raise ExportError(f"There is no folder {str(path.parent)[:200]!r} to write to; make it first.")
-    made, difference = _made(trained, kind)
-    write_bytes(path, made)
-    part = GENERATOR if kind.tolerance is not None and trained.objective.task.generates_input else ""
-    return Report(path, difference, kind.tolerance, part)
-
-
-def destination(trained: Trained, name: str, path: str | Path) -> Path:
-    """The file that `export` writes: `path` itself, or a file named after the project where `path` is a folder."""
-    path = Path(path)
-    return path / filename(trained, name) if path.is_dir() else path
-
-
-def _made(trained: Trained, kind: Format) -> tuple[bytes, float | None]:
-    """The file, and how far its answers are from the app's."""
-    from netloom.export.gan_generator import generator
-    from netloom.export.verification import difference
-
-    if kind.tolerance is not None:
-        trained = generator(trained) or trained
-    made = kind.content(trained)
-    if kind.tolerance is None:
-        return made, None
-    found = difference(kind, trained, made)
-    if not found <= kind.tolerance:
-        raise ExportError(
-            f"{kind.title}: the answers of the file differ from the app's by {found:.2g}, and at most "
-            f"{kind.tolerance:g} is allowed, so it is not handed out."
-        )
-    return made, found
-
-
-def filename(trained: Trained, name: str) -> str:
-    """A file name made from the project's: plain letters, digits and hyphens."""
-    plain = unicodedata.normalize("NFKD", trained.project.name).encode("ascii", "ignore").decode()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:60].strip("-")
-    return f"{slug or 'network'}{_format(name).suffix}"
-
-
-def _format(name: str) -> Format:
-    found = registry().get(name)
-    if found is None:
-        raise ExportError(f"There is no export format {name[:60]!r}; choose one of {', '.join(registry())}.")
-    return found
