@@ -33,16 +33,16 @@ def worker(home: str) -> None:
 def keeper(home: str, project_id: str) -> None:
     """Tend the runs, save a document over and over as people's edits do, and resume runs as it is told on standard
     input. Each saved revision is told on standard output, once it is saved."""
-    from netloom.runs import control, processes
+    from netloom.runs import processes, resume, supervisor
     from netloom.store import StoreError, open_store
 
     processes.COMMAND = WORKER
     store = open_store(Path(home))
-    control.keep(store)
+    supervisor.keep(store)
     threading.Thread(target=_edit, args=(Path(home), project_id), daemon=True).start()
     for line in sys.stdin:
         try:
-            control.resume(store, line.strip())
+            resume(store, line.strip())
         except (StoreError, ValueError) as error:
             print(f"refused {error}", flush=True)
 

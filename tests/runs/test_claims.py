@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from netloom.document import Project, read
-from netloom.runs import ACTIVE, continuation, control, start, sweeps, worker
+from netloom.runs import ACTIVE, continuation, control, resume, start, supervisor, sweep_trials, sweeps, worker
 from netloom.runs.limits import declared
 from netloom.store import Full, Limits, Lost, Run, Store, StoreError, open_store
 from netloom.training import checkpoints
@@ -91,7 +91,7 @@ def test_a_run_that_was_put_back_is_not_failed_by_a_server_that_looked_before(
     store: Store, dead: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "_end_group", put_back(store, dead))
-    found = control._look(store, dead)
+    found = control.look(store, dead)
     assert (found.state, found.pid, found.reason) == ("queued", os.getpid(), "")
     assert found.claim != dead.claim
 
@@ -100,7 +100,7 @@ def test_nor_where_its_time_was_over(store: Store, dead: Run, monkeypatch: pytes
     monkeypatch.setattr(control, "_end_group", put_back(store, dead))
     monkeypatch.setattr(control, "_alive", lambda run: True)
     store.update_run(dead.id, claimed_at=datetime.now(UTC) - timedelta(days=30))
-    found = control._look(store, store.run(dead.id))
+    found = control.look(store, store.run(dead.id))
     assert (found.state, found.pid, found.reason) == ("queued", os.getpid(), "")
 
 
@@ -163,7 +163,7 @@ def test_of_two_that_extend_at_once_the_second_does_not_undo_the_first(
     folder = store.run_folder(dead.id)
     checkpoints.save(folder, 3, checkpoints.Checkpoint({}, {"step": 3}))
     put(store, dead.id, "finished", epoch=3)
-    refresh = control.refresh
+    refresh = supervisor.refresh
 
     def first_of_two(known: Store, run_id: str) -> Run:
         seen = refresh(known, run_id)
@@ -200,13 +200,13 @@ def test_a_trial_whose_workers_die_at_once_is_taken_up_as_often_as_it_may(
         begun.append(run.id)
         assert len(begun) < 20, "for ever"
         assert store.set_worker(run.id, str(run.claim), GONE)
-        control._look(store, store.run(run.id))
-        sweeps.go_on(store)
+        control.look(store, store.run(run.id))
+        sweep_trials.go_on(store)
 
     monkeypatch.setattr(control, "advance", dies_at_once)
     sweep_id, run_id = swept(store, project)
-    assert begun == [run_id] * (1 + sweeps.RETRIES)
-    assert store.run(run_id).about["retries"] == sweeps.RETRIES
+    assert begun == [run_id] * (1 + sweep_trials.RETRIES)
+    assert store.run(run_id).about["retries"] == sweep_trials.RETRIES
     [trial] = store.trials(sweep_id)
     assert (trial.state, store.sweep(sweep_id).state) == ("failed", "finished")
 
@@ -219,11 +219,11 @@ def test_a_trial_that_was_taken_up_meanwhile_is_not_noted_as_failed(
     store.change_state(run_id, "failed", holding=run.claim, reason="The loss became nan.")
 
     def resumed(*known: Any) -> None:
-        monkeypatch.setattr(sweeps, "result", lambda *again: None)
-        control.resume(store, run_id)
+        monkeypatch.setattr(sweep_trials, "result", lambda *again: None)
+        resume(store, run_id)
 
-    monkeypatch.setattr(sweeps, "result", resumed)
-    sweeps.go_on(store)
+    monkeypatch.setattr(sweep_trials, "result", resumed)
+    sweep_trials.go_on(store)
     assert store.run(run_id).state == "waiting"
     assert [trial.state for trial in store.trials(sweep_id)] == ["running"]
     assert store.sweep(sweep_id).state == "running"
@@ -235,14 +235,14 @@ def test_a_sweep_that_is_stopped_meanwhile_makes_no_more_trials(
     sweep_id, run_id = swept(store, project, trials=3)
     run = taken(store, run_id)
     store.change_state(run_id, "failed", holding=run.claim, reason="The loss became nan.")
-    ask = sweeps.ask
+    ask = sweep_trials.ask
 
     def stopped(*known: Any) -> Any:
         store.stop_sweep(sweep_id)
         return ask(*known)
 
-    monkeypatch.setattr(sweeps, "ask", stopped)
-    sweeps.go_on(store)
+    monkeypatch.setattr(sweep_trials, "ask", stopped)
+    sweep_trials.go_on(store)
     assert len(store.trials(sweep_id)) == 1
     assert len(store.runs()) == 1
     assert len(list((store.home / "runs").iterdir())) == 1, "and leaves no folder"

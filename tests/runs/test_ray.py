@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from netloom.document import loads
-from netloom.runs import ACTIVE, control, evaluation, fit_here, pause, proceed, refresh, start, sweeps
+from netloom.runs import ACTIVE, control, evaluation, fit_here, pause, proceed, refresh, start, sweep_trials, sweeps
 from netloom.runs.cluster import drivers
 from netloom.runs.cluster.manifest import DOCUMENT, rayjob
 from netloom.runs.trained_run import evaluate
@@ -158,7 +158,7 @@ def test_trials_of_a_sweep_are_made_by_ray_tune(store: Store) -> None:
     sweep_id = sweeps.begin(store, store.create_project(project), project, made)
 
     def done() -> bool:
-        sweeps.go_on(store)
+        sweep_trials.go_on(store)
         return store.sweep(sweep_id).state != "running"
 
     until(done, WAIT_S)

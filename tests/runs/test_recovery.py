@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from netloom.cli import main
-from netloom.runs import control, evaluation, recovery, resume, start, sweeps
+from netloom.runs import control, evaluation, recovery, resume, start, supervisor, sweeps
 from netloom.runs.records import RECORD, describe
 from netloom.store import Store, StoreError, open_store
 from netloom.ui.shell import session
@@ -59,7 +59,7 @@ def filled(home: Path) -> tuple[Path, dict[str, str]]:
         plan = sweeps.plan(other, {"training.seed": {"choices": [1, 2]}}, trials=2, sampler="grid")
         second = store.create_project(other)
         sweeps.begin(store, second, other, plan)
-        control.tend(store)
+        supervisor.tend(store)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(control, "advance", lambda known: None)
         cut = start(store, first, moons(epochs=2), title="Cut off")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from netloom.document import Project, apply, dumps
-from netloom.runs import sweeps
+from netloom.runs import sweep_trials, sweeps
 from netloom.runs.search_space import SpaceError, assign, checked, edit, grid, searchable, value_of
 from netloom.runs.trial import replayed
 from netloom.store import Sweep, Trial
@@ -109,7 +109,7 @@ def sweep(project: Project, space: Any, **settings: Any) -> Sweep:
 def asked(found: Sweep, count: int, judge: Any) -> list[Trial]:
     trials: list[Trial] = []
     for number in range(count):
-        values = sweeps.ask(found, trials)
+        values = sweep_trials.ask(found, trials)
         trials.append(Trial(number, None, "complete", values, judge(values), ""))
     return trials
 
@@ -213,7 +213,7 @@ def test_a_part_of_a_grid_lies_everywhere_in_it_and_goes_on_to_the_end() -> None
     }
     made = sweeps.plan(moons(), space, trials=10, sampler="grid")
     sweep = _sweep(made)
-    asked = [sweeps.ask(sweep, [None] * number) for number in range(24)]  # type: ignore[list-item]
+    asked = [sweep_trials.ask(sweep, [None] * number) for number in range(24)]  # type: ignore[list-item]
     assert len({tuple(item.values()) for item in asked}) == 24, "each combination once"
     assert {tuple(item.values()) for item in asked} == {tuple(item.values()) for item in grid(made["space"])}
     for path, spec in space.items():
@@ -221,7 +221,7 @@ def test_a_part_of_a_grid_lies_everywhere_in_it_and_goes_on_to_the_end() -> None
     assert sweeps.left(sweep) == 14
     whole = _sweep(sweeps.plan(moons(), space, trials=100, sampler="grid"))
     assert sweeps.left(whole) == 0
-    assert [sweeps.ask(whole, [None] * number) for number in range(24)] == grid(made["space"])  # type: ignore[list-item]
+    assert [sweep_trials.ask(whole, [None] * number) for number in range(24)] == grid(made["space"])  # type: ignore[list-item]
 
 
 def _sweep(made: dict[str, Any]) -> Sweep:

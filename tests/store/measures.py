@@ -149,7 +149,7 @@ def writer(place: str, run_id: str, begin: str, seconds: str) -> None:
 
 def queue() -> None:
     """What looking after the runs costs with a thousand of them in the table, by what state they are in."""
-    from netloom.runs import control
+    from netloom.runs import control, supervisor
 
     with _stores() as places:
         for name, place in places.items():
@@ -167,9 +167,9 @@ def queue() -> None:
             _all(opened, ids, state="running", pid=os.getpid(), heartbeat=True)
             took["active runs, all have a worker"] = _median_ms(opened.active_runs, 5)
             control._alive = _seen
-            took["tend, all have a worker"] = _median_ms(partial(control.tend, opened), 5)
+            took["tend, all have a worker"] = _median_ms(partial(supervisor.tend, opened), 5)
             _all(opened, ids, state="finished")
-            took["tend, all ended"] = _median_ms(partial(control.tend, opened), 20)
+            took["tend, all ended"] = _median_ms(partial(supervisor.tend, opened), 20)
             took["list for the Runs page"] = _median_ms(partial(opened.runs, limit=RUNS), 5)
             for what, value in took.items():
                 print(f"{name:10} {what:32} {value:8.2f} ms")

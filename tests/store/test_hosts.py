@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from netloom.document import Project
-from netloom.runs import control
+from netloom.runs import control, supervisor
 from netloom.store import Limits, Run, Store
 from netloom.store.host import here, named
 from tests.store import processes
@@ -51,7 +51,7 @@ def tended(store: Store, run: Run, seconds: float, until: str) -> Run:
     """Tend for some time, or until the run is in a state."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        control.tend(store)
+        supervisor.tend(store)
         found = store.run(run.id)
         if found.state == until:
             return found

@@ -132,7 +132,7 @@ def test_a_run_that_waits_says_where_it_stands(store: Store, monkeypatch: pytest
     put(store, going.id, "paused")
     for title in ("Second", "Third"):
         store.create_run(project_id, moons(), title)
-    monkeypatch.setattr("netloom.runs.control.tend", lambda store: None)
+    monkeypatch.setattr("netloom.runs.supervisor.tend", lambda store: None)
     states = list(opened().dataframe[0].value["State"])
     assert states == ["Waiting · 2nd in line", "Waiting · next in line", "Paused"]
 

@@ -10,8 +10,9 @@ from typing import Any
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
 from netloom.document import Project, read, write
-from netloom.runs.control import ACTIVE, enter, refresh, start
+from netloom.runs.control import ACTIVE, enter, start
 from netloom.runs.snapshots import series
+from netloom.runs.supervisor import refresh
 from netloom.store import Store, StoreError
 from netloom.training import checkpoints
 from netloom.training.initialization import RUN, StartError, starting_from
@@ -21,6 +22,20 @@ DOCUMENT = "project.json"
 
 class UnknownWeightsError(StartError, UsageError):
     """A run has no weights of the epoch or name to branch from; the message lists those that it has."""
+
+
+def resume(store: Store, run_id: str, *, owner: str | None = None) -> None:
+    """Go on with a run that failed or was stopped, from its last checkpoint or else from the start, in the turns of
+    whoever asks for it; else of whose it was.
+
+    Raises:
+        ValueError: the run is still going, or has finished.
+        Full: as many runs wait as may wait.
+    """
+    run = refresh(store, run_id)
+    if run.state not in ("failed", "stopped"):
+        raise ValueError(f"This run is {run.state}; only a run that failed or was stopped can be resumed.")
+    enter(store, run, owner=owner)
 
 
 def extend(store: Store, run_id: str, epochs: int, *, owner: str | None = None) -> None:

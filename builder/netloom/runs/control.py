@@ -9,7 +9,6 @@ import shutil
 import threading
 import time
 import uuid
-import weakref
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,6 @@ from typing import Any
 import psutil
 
 from netloom.compile import CompileError, source
-from netloom.core import log
 from netloom.data import schema, with_dataset_id
 from netloom.document import Project, write, write_bytes
 from netloom.document.optimizer_settings import SCHEDULES
@@ -43,7 +41,6 @@ SILENCE_S = 60.0
 CUT_OFF = ("The worker process", "The machine")
 # How long a run that has had its time may take to save itself and end.
 GRACE_S = 60.0
-KEEP_S = 1.0
 # So long after a run began nothing is imported for the next one: it would take the run's first steps their turns.
 ALONE_S = 5.0
 
@@ -117,20 +114,6 @@ def start(
     return run_id
 
 
-def resume(store: Store, run_id: str, *, owner: str | None = None) -> None:
-    """Go on with a run that failed or was stopped, from its last checkpoint or else from the start, in the turns of
-    whoever asks for it; else of whose it was.
-
-    Raises:
-        ValueError: the run is still going, or has finished.
-        Full: as many runs wait as may wait.
-    """
-    run = refresh(store, run_id)
-    if run.state not in ("failed", "stopped"):
-        raise ValueError(f"This run is {run.state}; only a run that failed or was stopped can be resumed.")
-    enter(store, run, owner=owner)
-
-
 def enter(
     store: Store,
     run: Run,
@@ -157,46 +140,6 @@ def advance(store: Store) -> None:
     """Start the workers of those whose turn it is. Any process may do so at any time; each run is started once."""
     while (run := store.claim_next(limits())) is not None:
         _spawn(store, run)
-
-
-def tend(store: Store) -> None:
-    """See to all runs: those whose worker is gone are marked as failed, sweeps go on, and whoever is next begins."""
-    mine, active = [*_children], store.active_runs()
-    for run in active:
-        if run.state != "waiting" and (run.pid or run.claim):
-            _look(store, run)
-    for run_id in set(mine) - {run.id for run in active}:  # nobody looks any more at a run that was deleted
-        _reap(run_id)
-    if store.sweeps(state="running"):
-        from netloom.runs import sweeps
-
-        sweeps.go_on(store)
-    advance(store)
-
-
-def keep(store: Store) -> threading.Thread:
-    """Tend the runs from a thread of this process, also while no page is open, as long as somebody holds `store`."""
-    thread = threading.Thread(target=_keep, args=(weakref.ref(store),), name="keep", daemon=True)
-    thread.start()
-    return thread
-
-
-def _keep(known: weakref.ref[Store]) -> None:
-    told = ""
-    while (store := known()) is not None:
-        try:
-            tend(store)
-            told = ""
-        except Exception as error:  # the database may be locked for a moment, or its folder gone
-            if not store.home.exists():
-                return
-            if repr(error) != told:  # once, as the same goes on until somebody mends it
-                told = repr(error)
-                with contextlib.suppress(OSError):
-                    log.write(store.home / log.ERRORS, "error", where="keep", problem=told)
-            time.sleep(KEEP_S * 2)
-        del store
-        time.sleep(KEEP_S)
 
 
 def pause(store: Store, run_id: str) -> None:
@@ -239,20 +182,17 @@ def set_schedule(store: Store, run_id: str, name: str) -> None:
     store.command(run_id, "schedule", text=name)
 
 
-def refresh(store: Store, run_id: str) -> Run:
-    """The run as it is now; where its worker is gone without a word, it is marked as failed with the reason."""
-    run = store.run(run_id)
-    if run.state == "waiting":
-        tend(store)
-        return store.run(run_id)
-    ended = run.state not in ACTIVE
-    run = _look(store, run)
-    if run.state not in ACTIVE and not ended:
-        tend(store)
-    return run
+def look_at_workers(store: Store) -> None:
+    """Mark the runs whose worker is gone as failed."""
+    mine, active = [*_children], store.active_runs()
+    for run in active:
+        if run.state != "waiting" and (run.pid or run.claim):
+            look(store, run)
+    for run_id in set(mine) - {run.id for run in active}:  # nobody looks any more at a run that was deleted
+        _reap(run_id)
 
 
-def _look(store: Store, run: Run) -> Run:
+def look(store: Store, run: Run) -> Run:
     """The run as it is, after a look at its worker."""
     if run.state not in ACTIVE:
         _reap(run.id)
@@ -340,21 +280,6 @@ def _was_started_for(store: Store, process: psutil.Process) -> bool:
         if Path(os.readlink(f"/proc/{process.pid}/fd/2")).is_relative_to(store.home.resolve()):
             return True
     return process.environ().get("NETLOOM_HOME") == str(store.home)
-
-
-def wait(store: Store, run_id: str, timeout_s: float = 3600.0) -> Run:
-    """Block until a run is no longer going.
-
-    Raises:
-        TimeoutError: it still is after `timeout_s`.
-    """
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        run = refresh(store, run_id)
-        if run.state not in ACTIVE:
-            return run
-        time.sleep(0.1)
-    raise TimeoutError(f"Run {run_id} is still going after {timeout_s:g} s.")
 
 
 def warm(store: Store) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -216,7 +216,8 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
         found = objective.compare(found, objective.write(trained.output, trained.data, inputs), trained.data, rows)
     else:
         found = objective.further(found, output, trained.output, trained.data, rows)
-        found = replace(found, samples=found.samples or samples(trained, rows))
+        drawn = partial(samples, objective, trained.model, trained.data, trained.fields, trained.output)
+        found = replace(found, samples=found.samples or drawn(rows))
     found = judged(objective, found, output, trained.data, rows, trained.calibration)
     return replace(found, caveats=caveats(severe(trained.data, trained.project.data)))
 

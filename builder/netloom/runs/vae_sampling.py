@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,35 +13,38 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from netloom.runs.trained_run import TrainedRun
+    from netloom.data import Prepared
+    from netloom.training import Objective
 
 # The class of layers that draw a latent vector, by its name: generated code has classes of its own.
 LATENT = "Reparameterise"
 SEED = 0
 
 
-def samples(trained: TrainedRun, rows: torch.Tensor) -> dict[str, list[Any]]:
+def samples(
+    objective: Objective,
+    model: nn.Module,
+    data: Prepared,
+    fields: Sequence[str],
+    output: Callable[[dict[str, torch.Tensor]], torch.Tensor],
+    rows: torch.Tensor,
+) -> dict[str, list[Any]]:
     """Pictures out of noise beside those of `rows`, as `Evaluation.samples` has them; empty where the network makes
     none: it draws no latent vector, or its answer also depends on what comes in, as with a connection around it."""
     import torch
 
-    data, field = trained.data, trained.data.preprocess["fields"][0]
-    latent = [module for module in trained.model.modules() if type(module).__name__ == LATENT]
-    if (
-        not trained.objective.task.reconstructs_input
-        or trained.objective.task.tunes_threshold
-        or field["encoding"] != "image"
-        or not latent
-    ):
+    field, task = data.preprocess["fields"][0], objective.task
+    latent = [module for module in model.modules() if type(module).__name__ == LATENT]
+    if not task.reconstructs_input or task.tunes_threshold or field["encoding"] != "image" or not latent:
         return {}
     every, count = len(data.target), most_shown(data.schema.inputs[0].shape)
     chosen = rows[torch.arange(count) % len(rows)]
-    names = list(dict.fromkeys([*trained.fields, field["name"]]))
+    names = list(dict.fromkeys([*fields, field["name"]]))
     real, other = (take(data, names, at.numpy()) for at in (chosen, (chosen + max(1, every // 2)) % every))
     answers = []
     for inputs in (real, other):
         with from_prior(latent):
-            answers.append(trained.output(inputs))
+            answers.append(output(inputs))
     if not torch.equal(*answers):
         return {}
     return {"Generated from noise": shown(answers[0], field), "From the data": shown(real[field["name"]], field)}

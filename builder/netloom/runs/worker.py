@@ -18,36 +18,23 @@ import traceback
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
-from netloom.core import log
 from netloom.data import prepare
 from netloom.data.preparation.fitted_state import keep_fitted
-from netloom.data.quality.dataset_card import save_card
-from netloom.document import Project, read
-from netloom.runs.caveats import facts
+from netloom.document import read
 from netloom.runs.cluster import RAY
 from netloom.runs.distillation import teach, within
-from netloom.runs.fingerprint import note_machine
+from netloom.runs.execution import Through, carry_out, note, reason
 from netloom.runs.forkserver import serve
-from netloom.runs.limits import FULL, Reserve, RunLimits, confine, loosen, no_memory, no_room
+from netloom.runs.limits import Reserve, RunLimits, confine, loosen
 from netloom.runs.records import keep_record
-from netloom.runs.run_reporter import LOG, Link, clear
-from netloom.runs.trained_run import TrainedRun, evaluate, save_evaluation
+from netloom.runs.run_reporter import LOG, clear
 from netloom.store import Lost, Missing, Run, Store, StoreError, here, open_store
 from netloom.training import checkpoints
-from netloom.training.diagnostics import nan_tracer
-from netloom.training.diagnostics.observer import Observer
 from netloom.training.initialization import FILE
-from netloom.training.loop import DivergedError, Loop, TrainingError, Watch, begin
-from netloom.training.weight_files import CheckpointError
+from netloom.training.loop import begin
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Through: TypeAlias = Callable[[Link], Watch]
-
-RESUME = "Resume, or netloom runs resume"
 # How long a run that has ended tries to say so where the store cannot be written to.
 TELL_S = 20.0
 BEAT_S = 5.0
@@ -95,12 +82,6 @@ def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: 
     return 1 if state == "failed" else 0
 
 
-def note(path: Path, event: str, **values: Any) -> None:
-    """A line for the log, which stands on a disk that may be full."""
-    with contextlib.suppress(OSError):
-        log.write(path, event, **values)
-
-
 def _tell(store: Store, run_id: str, claim: str | None, state: str, reason: str) -> None:
     """Note how a run has ended, as soon as the store can be written to.
 
@@ -117,31 +98,6 @@ def _tell(store: Store, run_id: str, claim: str | None, state: str, reason: str)
             if time.monotonic() > until:
                 raise
             time.sleep(0.25)
-
-
-def reason(error: Exception, limits: RunLimits, folder: Path) -> str:
-    """Why a run failed, in a sentence, and what helps."""
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError):
-        return "The GPU's memory is full; make batches or layers smaller, or train on the CPU."
-    if no_memory(error):
-        return limits.too_much_memory
-    if full := no_room(error):
-        return f"{FULL[full]}, and resume the run ({RESUME} {folder.name[:8]}): {_goes_on(folder)}."
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return first[:500]
-
-
-def _goes_on(folder: Path) -> str:
-    """What a run does that is resumed: it has a checkpoint, or was cut off before the first one."""
-    try:
-        step = checkpoints.last_step(folder)
-    except CheckpointError:
-        return "its last checkpoint is damaged, and it goes on from the one before, if there is one"
-    if step is None:
-        return "it begins anew, as it had no checkpoint yet"
-    return f"it goes on from its last checkpoint, that of step {step:,}"
 
 
 def _beat(store: Store, run: Run, ended: threading.Event) -> None:
@@ -166,66 +122,14 @@ def _train(store: Store, run: Run, folder: Path, limits: RunLimits, through: Thr
     return carry_out(store, run, folder, limits, loop, through)
 
 
-def carry_out(
-    store: Store, run: Run, folder: Path, limits: RunLimits, loop: Loop, through: Through | None = None
-) -> tuple[str, str]:
-    """Train with a loop at its beginning, from the run's last checkpoint on. Returns the run's state and the reason.
-
-    `through` puts something between the loop and the link, which speaks with the store.
-    """
-    run_id, project, text = run.id, read(folder / "project.json"), (folder / "model.py").read_text()
-    link = Link(store, run, folder, Observer(project, folder), limits)
-    note_machine(folder, loop.data.fingerprint)
-    found = checkpoints.restore(folder, partial(link.note, "damaged"))
-    if found is not None:
-        step, checkpoint = found
-        loop.restore(checkpoint, checkpoints.restored_best(folder, partial(link.note, "damaged")))
-        link.log("restore", step=step)
-    begun: dict[str, Any] = {"started_at": datetime.now(UTC), "total_steps": loop.total_steps, "reason": ""}
-    store.change_state(run_id, "running", holding=run.claim, **begun)
-    # One that only measures has its points at step 0: without a checkpoint they go as well.
-    store.drop_points_after(run_id, loop.step if found else -1, holding=run.claim)
-    (folder / "evaluation.json").unlink(missing_ok=True)  # of the weights as they were before it went on
-    link.start(loop)
-    try:
-        done = loop.run(link if through is None else through(link))
-        if not done:
-            store.change_state(run_id, "stopping", holding=run.claim)  # to measure many rows takes its time
-        link.checkpoint(loop)
-        trained = TrainedRun(project, text, loop.best_model(), loop.data)
-        measured = evaluate(trained)
-        save_evaluation(folder, measured)
-        save_card(folder, loop.data, project.data, store.home)
-        link.tell(test=measured.metrics, **facts(measured.caveats))
-    except DivergedError as error:
-        raise TrainingError(_culprit(error, link, project, folder, text)) from None
-    finally:
-        link.close()
-    return ("finished" if done else "stopped"), "" if done else link.ending
-
-
 def _next(home: str) -> None:
     """Let whoever waits begin, also where no page is open."""
-    from netloom.runs import control
+    from netloom.runs.supervisor import tend
 
     try:
-        control.tend(open_store(Path(home)))
+        tend(open_store(Path(home)))
     except Exception:
         traceback.print_exc()  # whoever looks next does it
-
-
-def _culprit(error: DivergedError, link: Link, project: Project, folder: Path, text: str) -> str:
-    """The reason with who made the first number that is none, and what helps there; it is among the warnings too."""
-    first, data = folder / FILE, prepare(project.data, link.store.home)
-    taught = within(folder)
-    found = nan_tracer.find(
-        project, folder, lambda: teach(begin(project, text, data, first if first.exists() else None), taught)
-    )
-    if found is None:
-        return str(error)
-    told = found.notice()
-    link.observer.tell(told)
-    return f"{error.what} {found.sentence()} {told.fix}"
 
 
 def _work(home: str) -> int:

@@ -11,10 +11,10 @@ from typing import Any
 from netloom.data import prepare
 from netloom.data.preparation.fitted_state import keep_fitted
 from netloom.document import loads
-from netloom.runs import worker
 from netloom.runs.cluster.distributed_loop import SharedLoop
 from netloom.runs.cluster.synchronization import Agreement
 from netloom.runs.distillation import teach, within
+from netloom.runs.execution import carry_out, note, reason
 from netloom.runs.limits import Reserve, RunLimits
 from netloom.runs.run_reporter import LOG
 from netloom.store import open_store
@@ -46,11 +46,11 @@ def work(order: dict[str, Any]) -> tuple[str, str] | None:
         loop = _loop(order, home, folder)
     except Exception as error:
         traceback.print_exc()
-        problem = worker.reason(error, limits, folder)
+        problem = reason(error, limits, folder)
     ranks: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(ranks, {"host": socket.gethostname(), "pid": os.getpid(), "problem": problem})
     if dist.get_rank() == 0:
-        worker.note(folder / LOG, "ranks", ranks=ranks)
+        note(folder / LOG, "ranks", ranks=ranks)
     problems = [f"{one['problem']} (on {one['host']})" for one in ranks if one["problem"]]
     if problems or loop is None:
         return ("failed", problems[0]) if dist.get_rank() == 0 else None
@@ -89,14 +89,14 @@ def _lead(loop: SharedLoop, run_id: str, claim: str, home: Path, folder: Path, l
     store, reserve = open_store(home), Reserve(folder)
     reserve.take()
     try:
-        return worker.carry_out(store, store.held(run_id, claim), folder, limits, loop, Agreement)
+        return carry_out(store, store.held(run_id, claim), folder, limits, loop, Agreement)
     except Exception as error:
         if loop.running:
             raise
         traceback.print_exc()
-        worker.note(folder / LOG, "error", message=str(error), traceback=traceback.format_exc())
+        note(folder / LOG, "error", message=str(error), traceback=traceback.format_exc())
         checkpoints.tidy(folder)
-        return "failed", worker.reason(error, limits, folder)
+        return "failed", reason(error, limits, folder)
     finally:
         reserve.release()
         store.close()

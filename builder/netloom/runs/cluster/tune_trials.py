@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from netloom.runs import sweeps, worker
+from netloom.runs import sweep_trials, worker
 from netloom.runs.cluster.driver import connect, settings
 from netloom.runs.limits import RunLimits, declared
 from netloom.store import Store, StoreError, Sweep, open_store
@@ -105,7 +105,7 @@ def drive(home: Path, sweep_id: str) -> None:
         run_config=tune.RunConfig(
             name=f"sweep-{sweep_id}",
             storage_path=os.environ.get("NETLOOM_RAY_STORAGE") or str(home / "ray"),
-            failure_config=tune.FailureConfig(max_failures=sweeps.RETRIES),
+            failure_config=tune.FailureConfig(max_failures=sweep_trials.RETRIES),
             verbose=0,
         ),
     )
@@ -147,7 +147,7 @@ def main(home: Path, sweep_id: str) -> int:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         open_store(home).stop_sweep(sweep_id, "failed", f"Ray Tune ended: {first[:400]}")
         return 1
-    sweeps.go_on(open_store(home))
+    sweep_trials.go_on(open_store(home))
     return 0
 
 
