@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import streamlit as st
 
-from netloom.ui.components.curves import Curve, Curves
+from netloom.ui.components.curves.curve import Curve, Curves
 from netloom.ui.components.curves.plot import MOST, TIMES, _forget, lines, unsent
 
 

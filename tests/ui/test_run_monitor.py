@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from netloom.store import Points, open_store
 from netloom.training.diagnostics import read_history, read_samples
-from netloom.ui.components.curves import Curves, extend, table
+from netloom.ui.components.curves.curve import Curves, extend, table
 from netloom.ui.train.layer_statistics import KINDS, heatmap, lines
 from netloom.ui.train.page import _name
 from netloom.ui.train.prediction_history import cards

@@ -13,7 +13,7 @@ from netloom.layers.probability import Probabilities
 KINDS: tuple[Kind, ...] = ("vector", "sequence", "image", "volume")
 
 
-class _Activation(Layer):
+class ActivationLayer(Layer):
     """It keeps the shape. `options` pairs fields with PyTorch's arguments of the same default, which is left out."""
 
     options: ClassVar[tuple[tuple[str, str], ...]] = ()
@@ -26,7 +26,7 @@ class _Activation(Layer):
         return Call(f"nn.{type(self).__name__}", (), {argument: getattr(self, field) for field, argument in changed})
 
 
-class ReLU(_Activation):
+class ReLU(ActivationLayer):
     """max(0, x)."""
 
     group = "Activation"
@@ -36,7 +36,7 @@ class ReLU(_Activation):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU.html"
 
 
-class LeakyReLU(_Activation):
+class LeakyReLU(ActivationLayer):
     """x where positive, slope·x elsewhere."""
 
     group = "Activation"
@@ -54,7 +54,7 @@ class LeakyReLU(_Activation):
         return str(self.slope)
 
 
-class GELU(_Activation):
+class GELU(ActivationLayer):
     """x·Φ(x)."""
 
     group = "Activation"
@@ -67,7 +67,7 @@ class GELU(_Activation):
     approximate: Literal["none", "tanh"] = Field("none", description="Exact, or the quicker form by tanh as in GPT-2")
 
 
-class SiLU(_Activation):
+class SiLU(ActivationLayer):
     """x·σ(x)."""
 
     group = "Activation"
@@ -77,7 +77,7 @@ class SiLU(_Activation):
     url = "https://arxiv.org/abs/1702.03118"
 
 
-class ELU(_Activation):
+class ELU(ActivationLayer):
     """x where positive, α·(eˣ − 1) elsewhere."""
 
     group = "Activation"
@@ -90,7 +90,7 @@ class ELU(_Activation):
     alpha: float = Field(1.0, ge=0, le=100, description="How far below zero it ends, α")
 
 
-class Sigmoid(_Activation):
+class Sigmoid(ActivationLayer):
     """1 / (1 + e⁻ˣ)."""
 
     group = "Activation"
@@ -106,7 +106,7 @@ class Sigmoid(_Activation):
         return Probabilities("sigmoid")
 
 
-class Tanh(_Activation):
+class Tanh(ActivationLayer):
     """Hyperbolic tangent."""
 
     group = "Activation"
@@ -116,7 +116,7 @@ class Tanh(_Activation):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Tanh.html"
 
 
-class Softplus(_Activation):
+class Softplus(ActivationLayer):
     """log(1 + e^(βx)) / β."""
 
     group = "Activation"
@@ -130,7 +130,7 @@ class Softplus(_Activation):
     threshold: float = Field(20.0, ge=0, le=1_000, description="Above this value of βx it is a straight line")
 
 
-class SELU(_Activation):
+class SELU(ActivationLayer):
     """λ·x where positive, λ·α·(eˣ − 1) elsewhere, with fixed λ ≈ 1.0507 and α ≈ 1.6733."""
 
     group = "Activation"
@@ -140,7 +140,7 @@ class SELU(_Activation):
     url = "https://arxiv.org/abs/1706.02515"
 
 
-class CELU(_Activation):
+class CELU(ActivationLayer):
     """x where positive, α·(e^(x/α) − 1) elsewhere."""
 
     group = "Activation"
@@ -153,7 +153,7 @@ class CELU(_Activation):
     alpha: float = Field(1.0, gt=0, le=100, description="How far below zero it ends, α")
 
 
-class Mish(_Activation):
+class Mish(ActivationLayer):
     """x·tanh(log(1 + eˣ))."""
 
     group = "Activation"
@@ -163,7 +163,7 @@ class Mish(_Activation):
     url = "https://arxiv.org/abs/1908.08681"
 
 
-class Hardswish(_Activation):
+class Hardswish(ActivationLayer):
     """x·min(max(x + 3, 0), 6) / 6."""
 
     group = "Activation"
@@ -173,7 +173,7 @@ class Hardswish(_Activation):
     url = "https://arxiv.org/abs/1905.02244"
 
 
-class Hardsigmoid(_Activation):
+class Hardsigmoid(ActivationLayer):
     """min(max(x + 3, 0), 6) / 6."""
 
     group = "Activation"
@@ -189,7 +189,7 @@ class Hardsigmoid(_Activation):
         return Probabilities("sigmoid", removable=False)
 
 
-class Hardtanh(_Activation):
+class Hardtanh(ActivationLayer):
     """x, cut off below `low` and above `high`."""
 
     group = "Activation"
@@ -212,7 +212,7 @@ class Hardtanh(_Activation):
         return f"{self.low:g} to {self.high:g}"
 
 
-class Hardshrink(_Activation):
+class Hardshrink(ActivationLayer):
     """x where |x| > threshold, zero elsewhere."""
 
     group = "Activation"
@@ -225,7 +225,7 @@ class Hardshrink(_Activation):
     threshold: float = Field(0.5, ge=0, le=1e6, description="Up to this distance from zero numbers become zero")
 
 
-class Softshrink(_Activation):
+class Softshrink(ActivationLayer):
     """x − threshold or x + threshold towards zero, and zero where |x| ≤ threshold."""
 
     group = "Activation"
@@ -238,7 +238,7 @@ class Softshrink(_Activation):
     threshold: float = Field(0.5, ge=0, le=1e6, description="How far numbers move towards zero")
 
 
-class Tanhshrink(_Activation):
+class Tanhshrink(ActivationLayer):
     """x − tanh(x)."""
 
     group = "Activation"
@@ -248,7 +248,7 @@ class Tanhshrink(_Activation):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Tanhshrink.html"
 
 
-class Softsign(_Activation):
+class Softsign(ActivationLayer):
     """x / (1 + |x|)."""
 
     group = "Activation"
@@ -258,7 +258,7 @@ class Softsign(_Activation):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softsign.html"
 
 
-class ReLU6(_Activation):
+class ReLU6(ActivationLayer):
     """min(max(0, x), 6)."""
 
     group = "Activation"
@@ -268,7 +268,7 @@ class ReLU6(_Activation):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU6.html"
 
 
-class LogSigmoid(_Activation):
+class LogSigmoid(ActivationLayer):
     """log(1 / (1 + e⁻ˣ))."""
 
     group = "Activation"
@@ -284,7 +284,7 @@ class LogSigmoid(_Activation):
         return Probabilities("sigmoid", log=True)
 
 
-class Threshold(_Activation):
+class Threshold(ActivationLayer):
     """x where x > threshold, `value` elsewhere."""
 
     group = "Activation"
@@ -303,7 +303,7 @@ class Threshold(_Activation):
         return f"above {self.threshold:g}"
 
 
-class PReLU(_Activation):
+class PReLU(ActivationLayer):
     """x where positive, a·x elsewhere, with a learned slope a."""
 
     group = "Activation"
@@ -320,7 +320,7 @@ class PReLU(_Activation):
         return Call("nn.PReLU", args, {"init": self.slope} if self.slope != 0.25 else {})
 
 
-class RReLU(_Activation):
+class RReLU(ActivationLayer):
     """x where positive, a·x elsewhere; a is drawn anew in training and fixed at its mean afterwards."""
 
     group = "Activation"
@@ -340,7 +340,7 @@ class RReLU(_Activation):
         return self
 
 
-class _OverAxis(_Activation):
+class _OverAxis(ActivationLayer):
     axis: int | None = Field(
         None, ge=1, le=4, description="The axis along which it works, counted from 1 after the batch; empty: the last"
     )
@@ -406,7 +406,7 @@ class LogSoftmax(_OverAxis):
         return Probabilities("softmax", self.along(out), log=True)
 
 
-class Softmax2d(_Activation):
+class Softmax2d(ActivationLayer):
     """eˣ divided by its sum over the channels at each place of (N, C, H, W)."""
 
     group = "Activation"

@@ -8,7 +8,7 @@ from netloom.data.preparation.project_defaults import default_training
 from netloom.data.schema import USUAL_TASKS
 from netloom.document import DataChoice, Edit, EditError, Project, apply
 from netloom.store.home import home as default_home
-from netloom.templates import Template, templates
+from netloom.templates.catalogue import Template, templates
 from netloom.validation import analyse
 from netloom.validation.fields import reading_edits
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from pydantic import Field
 
-from netloom.data.builtin.shapes import _CLASSES, Shapes
+from netloom.data.builtin.shapes import CLASSES, Shapes
 from netloom.data.builtin_registry import Rows
 from netloom.data.raw_dataset import Images, Raw
 from netloom.data.schema import TargetSpec
@@ -27,13 +27,13 @@ class Scenes(Shapes):
 
     def read(self) -> Raw:
         random = np.random.default_rng(7)
-        labels = np.zeros((self.rows, len(_CLASSES)), dtype=np.uint8)
+        labels = np.zeros((self.rows, len(CLASSES)), dtype=np.uint8)
         pixels = np.empty((self.rows, 1, self.size, self.size), dtype=np.float32)
         for row in range(self.rows):
             picture = random.normal(0.3, self.noise, (self.size, self.size))
-            shown = random.permutation(len(_CLASSES))[: random.choice(4, p=[0.1, 0.3, 0.35, 0.25])]
+            shown = random.permutation(len(CLASSES))[: random.choice(4, p=[0.1, 0.3, 0.35, 0.25])]
             for number in shown:
-                picture[self._shape(_CLASSES[number], random)] += random.uniform(0.35, 0.6)
+                picture[self._shape(CLASSES[number], random)] += random.uniform(0.35, 0.6)
             labels[row, shown] = 1
             pixels[row, 0] = picture.clip(0, 1)
         return Images(
@@ -41,7 +41,7 @@ class Scenes(Shapes):
             target=labels,
             target_kind="labels",
             target_name="shapes",
-            classes=_CLASSES,
+            classes=CLASSES,
             pixels=pixels,
             top=1.0,
         )
@@ -63,7 +63,7 @@ class ShapeFacts(Shapes):
         if raw.masks is None:
             raise TypeError("shapes come with their masks")
         covered = 100 * raw.masks.mean((1, 2))
-        parts = (TargetSpec("class", "shape", _CLASSES), TargetSpec("number", "area"))
+        parts = (TargetSpec("class", "shape", CLASSES), TargetSpec("number", "area"))
         return replace(
             raw,
             target=np.stack([raw.target.astype(np.float64), covered], axis=1),

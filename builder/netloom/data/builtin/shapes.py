@@ -10,7 +10,7 @@ from pydantic import Field
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.raw_dataset import Images, Raw
 
-_CLASSES = ("circle", "square", "triangle", "cross")
+CLASSES = ("circle", "square", "triangle", "cross")
 
 
 class Shapes(Dataset):
@@ -28,11 +28,11 @@ class Shapes(Dataset):
 
     def read(self) -> Raw:
         random = np.random.default_rng(7)
-        target = np.arange(self.rows) % len(_CLASSES)
+        target = np.arange(self.rows) % len(CLASSES)
         pixels = np.empty((self.rows, 1, self.size, self.size), dtype=np.float32)
         masks = np.empty((self.rows, self.size, self.size), dtype=bool)
         for index, number in enumerate(target):
-            masks[index] = self._shape(_CLASSES[number], random)
+            masks[index] = self._shape(CLASSES[number], random)
             picture = random.normal(0.3, self.noise, (self.size, self.size))
             picture[masks[index]] += random.uniform(0.35, 0.6)
             picture[self._decoy(random) & ~masks[index]] += 0.6
@@ -42,7 +42,7 @@ class Shapes(Dataset):
             target=target.astype(np.int64),
             target_kind="class",
             target_name="shape",
-            classes=_CLASSES,
+            classes=CLASSES,
             pixels=pixels,
             top=1.0,
             masks=masks,
@@ -83,4 +83,4 @@ class ShapeMasks(Shapes):
         if raw.masks is None:
             raise TypeError("shapes come with their masks")
         masks = np.where(raw.masks, raw.target[:, None, None] + 1, 0).astype(np.uint8)
-        return replace(raw, target=masks, target_kind="mask", classes=("ground", *_CLASSES), masks=None)
+        return replace(raw, target=masks, target_kind="mask", classes=("ground", *CLASSES), masks=None)

@@ -12,7 +12,8 @@ from netloom.core.text import plain
 from netloom.data.builtin_registry import builtin
 from netloom.data.preparation.prepare import datasets
 from netloom.data.preparation.prepared_data import Prepared
-from netloom.data.quality import Report, statistics
+from netloom.data.quality.finding import Report
+from netloom.data.quality.summary import statistics
 from netloom.data.schema import DatasetInfo
 from netloom.data.uploads import identified
 from netloom.document import DataChoice, write_bytes

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _DEEPEST = 3
-_BEGIN = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{])')
+BEGIN = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{])')
 
 
 def records(text: str, filename: str) -> pd.DataFrame | None:
@@ -23,12 +23,12 @@ def records(text: str, filename: str) -> pd.DataFrame | None:
     Raises:
         DataError: it is JSON, but no table.
     """
-    if not _BEGIN.match(text):
+    if not BEGIN.match(text):
         return None
     found = _lines(text)
     if found is None:
         try:
-            found = _rows(json.loads(text, parse_constant=_constant), filename)
+            found = _rows(json.loads(text, parse_constant=refuse_constant), filename)
         except (ValueError, RecursionError) as error:
             if isinstance(error, DataError):
                 raise
@@ -41,7 +41,7 @@ def records(text: str, filename: str) -> pd.DataFrame | None:
     return _table(found, filename)
 
 
-def _constant(name: str) -> None:
+def refuse_constant(name: str) -> None:
     """Infinity and NaN, which JSON does not have, are missing values."""
 
 
@@ -52,7 +52,7 @@ def _lines(text: str) -> list[Any] | None:
         if not line.strip():
             continue
         try:
-            value = json.loads(line, parse_constant=_constant)
+            value = json.loads(line, parse_constant=refuse_constant)
         except (ValueError, RecursionError):
             return None
         if not isinstance(value, dict):
@@ -66,7 +66,7 @@ def _broken(text: str, error: Exception) -> str:
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     for place, (number, line) in enumerate(lines):
         try:
-            whole = isinstance(json.loads(line, parse_constant=_constant), dict)
+            whole = isinstance(json.loads(line, parse_constant=refuse_constant), dict)
         except (ValueError, RecursionError):
             whole = False
         if not whole:
@@ -106,7 +106,7 @@ def _table(found: list[Any], filename: str) -> pd.DataFrame:
             raise DataError(
                 f"Record {place:,} of {filename[:100]!r} is no object with names and values, but {str(record)[:40]!r}."
             )
-        row = dict(_flat(record))
+        row = dict(flattened(record))
         names.update(dict.fromkeys(row))
         rows.append(row)
         if len(names) > MAX_COLUMNS or len(names) * len(found) > MAX_CELLS:
@@ -114,12 +114,12 @@ def _table(found: list[Any], filename: str) -> pd.DataFrame:
     return pd.DataFrame({name: [row.get(name) for row in rows] for name in names})
 
 
-def _flat(record: dict[Any, Any], before: str = "", depth: int = 1) -> list[tuple[str, Any]]:
+def flattened(record: dict[Any, Any], before: str = "", depth: int = 1) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for name, value in record.items():
         whole = f"{before}{name}"[:200]
         if isinstance(value, dict) and value and depth < _DEEPEST:
-            found += _flat(value, f"{whole}.", depth + 1)
+            found += flattened(value, f"{whole}.", depth + 1)
         else:
             found.append((whole, json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value))
     return found

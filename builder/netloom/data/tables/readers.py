@@ -104,7 +104,7 @@ def no_parquet(error: Exception, filename: str) -> DataError:
     )
 
 
-def _reason(said: str) -> str:
+def parser_reason(said: str) -> str:
     """What pandas says of a broken line, in words that say how to mend it.
 
     Raises:
@@ -136,7 +136,7 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
         table = pd.read_csv(io.BytesIO(text.encode()), names=names, **csv_options(found, headless))
         table = without_last(table, names)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError, OverflowError) as error:
-        reason = _reason(" ".join(str(error).split())[:150].rstrip(". "))
+        reason = parser_reason(" ".join(str(error).split())[:150].rstrip(". "))
         raise DataError(f"{filename[:100]!r} cannot be read as CSV: {reason}.") from None
     if not isinstance(table.index, pd.RangeIndex):
         raise DataError(f"{filename[:100]!r} has rows with more fields than there are column names.")
@@ -212,7 +212,7 @@ def decoded(data: bytes, filename: str) -> tuple[str, str]:
         raise DataError(str(error)) from None
 
 
-def _names(columns: Any) -> list[str]:
+def unique_names(columns: Any) -> list[str]:
     """Column names as text, each once."""
     names: list[str] = []
     for position, column in enumerate(columns, 1):
@@ -231,11 +231,11 @@ def plain_table(table: pd.DataFrame, decimal: str = ".", *, written: bool = Fals
     """
     import pandas as pd
 
-    names = _names(table.columns)
+    names = unique_names(table.columns)
     columns = [table.iloc[:, place] for place in range(len(names))]
     if written:
         columns = [stripped(values, decimal) for values in columns]
-    found = [_column(values, decimal) for values in columns]
+    found = [inferred_column(values, decimal) for values in columns]
     plain = pd.DataFrame(dict(zip(names, found, strict=True)))
     forms = {name: form for name, values in zip(names, found, strict=True) if (form := values.attrs.get("written"))}
     for name in names:
@@ -281,7 +281,7 @@ def as_numbers(values: pd.Series, decimal: str = ".", *, grouped: bool = False) 
     return pd.Series(found, index=values.index)
 
 
-def _column(values: pd.Series, decimal: str = ".") -> pd.Series:
+def inferred_column(values: pd.Series, decimal: str = ".") -> pd.Series:
     import pandas as pd
 
     kinds = pd.api.types
@@ -299,10 +299,10 @@ def _column(values: pd.Series, decimal: str = ".") -> pd.Series:
     if len(known) and kinds.infer_dtype(known, skipna=True) in ("decimal", "integer", "mixed-integer-float"):
         with suppress(OverflowError):  # whole numbers of more digits than any float has stay texts
             return pd.Series([np.nan if pd.isna(value) else float(value) for value in values], dtype=np.float64)
-    return _dates(_numbers(_texts(values), decimal))
+    return _dates(_numbers(to_texts(values), decimal))
 
 
-def _texts(values: pd.Series) -> pd.Series:
+def to_texts(values: pd.Series) -> pd.Series:
     import pandas as pd
 
     if isinstance(values.dtype, pd.StringDtype):

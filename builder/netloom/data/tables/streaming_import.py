@@ -45,11 +45,11 @@ class _Kind:
 
         if not values.notna().any():
             self.kinds.add(_NOTHING)
-            self.last = readers._column(values).dtype if self.last is None else self.last
+            self.last = readers.inferred_column(values).dtype if self.last is None else self.last
             if pd.api.types.is_numeric_dtype(values):
                 self.exact.append(np.dtype(np.float64) if values.dtype == object else _exact(values))
             return
-        found = readers._column(values, decimal)
+        found = readers.inferred_column(values, decimal)
         self.last = found.dtype
         self.written |= {found.attrs["written"]} if "written" in found.attrs else set()
         if pd.api.types.is_bool_dtype(found):
@@ -158,7 +158,7 @@ class Incoming:
         """As `frames`, with errors in words."""
         try:
             for frame in self.frames(types, tell):
-                frame.columns = readers._names(frame.columns)
+                frame.columns = readers.unique_names(frame.columns)
                 if frame.shape[1] < 2:
                     raise DataError(
                         f"{self.filename[:100]!r} has one column; a table needs a column to predict and others to "
@@ -170,7 +170,7 @@ class Incoming:
             raise
         except Exception as error:
             # What reads these forms raises many kinds of errors; each means the same to a person.
-            reason = readers._reason(" ".join(str(error).split())[:150].rstrip(". "))
+            reason = readers.parser_reason(" ".join(str(error).split())[:150].rstrip(". "))
             raise DataError(f"{self.filename[:100]!r} cannot be read as a table: {reason}.") from None
 
     def _refuse(self, rows: int, columns: int) -> None:
@@ -238,7 +238,7 @@ class _Text(Incoming):
         self._encoding = file_types.encoding_of(self._head)
         if self._encoding == "utf-8-sig":
             self._encoding = self._checked()
-        self._json = json_records._BEGIN.match(self._head.decode(self._encoding, "replace")) is not None
+        self._json = json_records.BEGIN.match(self._head.decode(self._encoding, "replace")) is not None
         with self._open() as file:
             refuse_long_lines_in(file, filename)
 
@@ -309,14 +309,14 @@ class _Text(Incoming):
             if not line.strip():
                 continue
             try:
-                value = json.loads(line, parse_constant=json_records._constant)
+                value = json.loads(line, parse_constant=json_records.refuse_constant)
             except (ValueError, RecursionError):
                 value = None
             if not isinstance(value, dict):
                 raise DataError(
                     f"Line {place:,} of {self.filename[:100]!r} is no JSON record; a large file has one in each line."
                 )
-            rows.append(dict(json_records._flat(value)))
+            rows.append(dict(json_records.flattened(value)))
             names.update(dict.fromkeys(rows[-1]))
             if len(rows) * max(1, len(names)) >= _CELLS // 8:
                 yield _frame(rows, names, types)
@@ -409,9 +409,9 @@ def _as(values: pd.Series, kind: str, dtype: Any, written: str, decimal: str) ->
     if kind == _NUMBER and pd.api.types.is_string_dtype(values):
         return readers.as_numbers(values, decimal, grouped=written == GROUPED).astype(dtype)
     if kind in (_NUMBER, _BOOLEAN):
-        return readers._column(values, decimal).astype(dtype)
+        return readers.inferred_column(values, decimal).astype(dtype)
     if kind == _DATE and not pd.api.types.is_datetime64_any_dtype(values):
-        return readers.dated(readers._texts(values), written).astype(dtype)
+        return readers.dated(readers.to_texts(values), written).astype(dtype)
     if kind == _DATE:
         return pd.to_datetime(values, utc=True).astype(dtype)
-    return readers._texts(values)
+    return readers.to_texts(values)

@@ -62,7 +62,7 @@ def overlay(
             zmax=end,
             opacity=opacity,
             hovertemplate="row %{y}, column %{x}: %{z:+.4g}<extra></extra>",
-            **_scale(end),
+            **color_scale(end),
         )
     )
     return _square(figure, title)
@@ -78,7 +78,7 @@ def bars(values: np.ndarray, names: Sequence[str], *, unit: str = "") -> go.Figu
     trace.hovertemplate = "%{customdata}: %{x:+.4g}<extra></extra>"
     figure = go.Figure(trace)
     figure.update_layout(height=max(136, 88 + 24 * len(keys)), margin=MARGIN, xaxis_title=unit or "Attribution")
-    return _listed(figure, names)
+    return with_names(figure, names)
 
 
 def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float) -> go.Figure:
@@ -111,7 +111,7 @@ def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float
     passed = [start, *(start + np.cumsum(values)), end]
     room = 0.12 * (max(passed) - min(passed) or 1.0)
     figure.update_xaxes(range=[min(passed) - room, max(passed) + room])
-    return _listed(figure, shown)
+    return with_names(figure, shown)
 
 
 def strongest(values: np.ndarray, names: Sequence[str], most: int = MOST_BARS) -> tuple[np.ndarray, list[str]]:
@@ -138,11 +138,11 @@ def band(
     end = bound(sums)
     edges = along if pieces is None else np.append(along[list(pieces.starts)], along[-1])
     each = values if pieces is None else np.repeat(sums, np.diff([*pieces.starts, steps]), axis=0)
-    names = [_short(name) for name in axes.names(width, tuple(channels))]
+    names = [short_name(name) for name in axes.names(width, tuple(channels))]
     if series is None or width > MOST_CHANNELS:
         heat = go.Heatmap(z=sums.T, x=edges, y=list(range(width)), zmin=-end, zmax=end, customdata=_named(names, sums))
         heat.hovertemplate = f"{axes.title.lower()} %{{x:.4g}}, %{{customdata}}: %{{z:+.4g}}<extra></extra>"
-        figure = go.Figure(heat.update(**_scale(end)))
+        figure = go.Figure(heat.update(**color_scale(end)))
         figure.update_layout(height=max(220, min(520, 90 + 22 * width)), margin=MARGIN, xaxis_title=axes.title)
         # Of many rows only so many are named that the names do not meet.
         few = list(range(0, width, -(-width // MOST_NAMED)))
@@ -158,7 +158,9 @@ def band(
         room = 0.08 * (float(np.ptp(line)) or 1.0)
         low, high = float(line.min()) - room, float(line.max()) + room
         colours = go.Heatmap(z=sums[None, :, place], x=edges, y=[low, high], zmin=-end, zmax=end)
-        colours.update(hoverinfo="skip", **(_scale(end) if place == 0 else {**_scale(end), "showscale": False}))
+        colours.update(
+            hoverinfo="skip", **(color_scale(end) if place == 0 else {**color_scale(end), "showscale": False})
+        )
         figure.add_trace(colours, place + 1, 1)
         look = {"color": GREY, "width": 1.6 if pieces is None else 1.0}
         drawn = go.Scatter(x=along, y=line, mode="lines", line=look, customdata=each[:, place])
@@ -182,12 +184,12 @@ def grid(values: np.ndarray, across: str, down: str) -> go.Figure:
     import plotly.graph_objects as go
 
     end = bound(values)
-    figure = go.Figure(go.Heatmap(z=values, zmin=-end, zmax=end, **_scale(end)))
+    figure = go.Figure(go.Heatmap(z=values, zmin=-end, zmax=end, **color_scale(end)))
     figure.update_layout(height=320, margin=MARGIN, xaxis_title=across, yaxis_title=down)
     return figure
 
 
-def _scale(end: float) -> dict[str, Any]:
+def color_scale(end: float) -> dict[str, Any]:
     ticks = [-end, 0.0, end]
     colorbar = {
         "thickness": 9,
@@ -214,15 +216,15 @@ def _square(figure: go.Figure, title: str) -> go.Figure:
     return figure
 
 
-def _listed(figure: go.Figure, names: Sequence[str]) -> go.Figure:
-    ticks = [_short(name) for name in names]
+def with_names(figure: go.Figure, names: Sequence[str]) -> go.Figure:
+    ticks = [short_name(name) for name in names]
     places = list(range(len(ticks)))
     figure.update_yaxes(range=[len(ticks) - 0.4, -0.6], tickmode="array", tickvals=places, ticktext=ticks)
     figure.update_yaxes(automargin=True, showgrid=False)
     return figure
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """A label that Plotly does not read as markup."""
     cut = name if len(name) <= 40 else f"{name[:39]}…"
     return cut.replace("&", "&amp;").replace("<", "&lt;")

@@ -50,7 +50,7 @@ def bars(parts: Sequence[Part], groups: Sequence[str] = ()) -> go.Figure:
         legend=ABOVE,
         showlegend=bool(groups),
     )
-    return figures._listed(figure, names)
+    return figures.with_names(figure, names)
 
 
 def swarm(parts: Sequence[Part]) -> go.Figure:
@@ -79,12 +79,12 @@ def swarm(parts: Sequence[Part]) -> go.Figure:
         }  # fmt: skip
         y = place + aside(part.points / spread)
         trace = go.Scatter(x=part.points, y=y, mode="markers", marker=marker, showlegend=False)
-        trace.hovertemplate = f"{figures._short(part.name)}: %{{x:+.4g}}<extra></extra>"
+        trace.hovertemplate = f"{figures.short_name(part.name)}: %{{x:+.4g}}<extra></extra>"
         figure.add_trace(trace)
     figure.add_vline(x=0, line={"color": figures.GREY, "width": 1})
     figure.update_layout(height=90 + 26 * len(shown), margin=figures.MARGIN, xaxis_title="Attribution")
     figure.update_yaxes(zeroline=False)
-    return figures._listed(figure, [part.name for part in shown])
+    return figures.with_names(figure, [part.name for part in shown])
 
 
 def aside(values: np.ndarray) -> np.ndarray:
@@ -104,7 +104,7 @@ def maps(found: Overall, field: str, *, signed: bool) -> go.Figure:
     """The mean map (H, W) of each group of pictures beside each other, on one scale."""
     values = (found.maps if signed else found.sizes)[field]
     flat = values.sum(1)  # (groups, H, W)
-    titles = [f"{figures._short(name)} ({count})" for name, count in zip(found.groups, found.counts, strict=True)]
+    titles = [f"{figures.short_name(name)} ({count})" for name, count in zip(found.groups, found.counts, strict=True)]
     return _grid(flat, titles, signed=signed)
 
 
@@ -125,7 +125,7 @@ def _grid(flat: np.ndarray, titles: Sequence[str], *, signed: bool, scale: bool 
         rows=down, cols=across, subplot_titles=list(titles), horizontal_spacing=0.02, vertical_spacing=0.28 / down
     )
     end = float(np.abs(flat).max()) or 1.0
-    look = figures._scale(end)
+    look = figures.color_scale(end)
     if not signed:
         look = {
             "colorscale": [[0, rgb(FOR, 0.0)], [1, rgb(FOR)]],

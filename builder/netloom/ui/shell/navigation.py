@@ -8,7 +8,6 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.scriptrunner import StopException, get_script_run_ctx
 
-import netloom.ui
 from netloom.core.app_files import app_folder
 from netloom.ui.shell import notifications, session
 from netloom.ui.shell.errors import guard, keep_callback_errors
@@ -26,7 +25,7 @@ _state = threading.local()
 
 def navigate() -> None:
     """Show the navigation, and run the page that the address names."""
-    icon = Path(netloom.ui.__file__).with_name("icon.png")
+    icon = Path(__file__).parents[1] / "icon.png"
     st.set_page_config(page_title="Netloom", page_icon=str(icon), layout="wide")
     pages = [
         st.Page(app_folder() / "pages" / f"{name}.py", title=title, icon=symbol, default=name == "home")

@@ -8,7 +8,7 @@ from netloom import runs
 from netloom.editing.live import Live
 from netloom.store import Run
 from netloom.tasks import task
-from netloom.ui.components.curves import PLAIN, Curves
+from netloom.ui.components.curves.curve import PLAIN, Curves
 from netloom.ui.components.curves.plot import plot
 from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.shell import notifications, session

@@ -15,7 +15,7 @@ import streamlit as st
 from netloom.training.diagnostics import Sampled, read_samples
 from netloom.training.diagnostics.prediction_history import FILE, unpacked
 from netloom.ui.components.charts import TRAIN, VALIDATION
-from netloom.ui.components.curves import drawing
+from netloom.ui.components.curves.curve import drawing
 from netloom.ui.components.example_panels import colour
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.train.state import Key, ReadFile, TrainState

@@ -19,7 +19,7 @@ from netloom.runs.comparison import document
 from netloom.runs.setting_changes import changes_of
 from netloom.store import Run, StoreError
 from netloom.tasks import Task, task
-from netloom.ui.components.curves import Curves, choose_view, download, extend, sparkline
+from netloom.ui.components.curves.curve import Curves, choose_view, download, extend, sparkline
 from netloom.ui.components.curves.plot import plot
 from netloom.ui.components.tabs import tabs
 from netloom.ui.components.words import count, plain

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from netloom.training.diagnostics import History, Sampled
-from netloom.ui.components.curves import Curves
+from netloom.ui.components.curves.curve import Curves
 from netloom.ui.components.page_state import PageState, WidgetKey
 
 T = TypeVar("T")

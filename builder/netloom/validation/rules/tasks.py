@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from netloom.layers import TensorSpec
-from netloom.layers.activation import _Activation
+from netloom.layers.activation import ActivationLayer
 from netloom.layers.dense import Linear
 from netloom.layers.normalization import Dropout
 from netloom.tasks import Problem, tasks, usual_task
@@ -182,7 +182,7 @@ class Outputs:
             if isinstance(layer, Linear):
                 shared = context.graph.out_degree(edge.source_node) > 1
                 return None if shared else edge.source_node
-            if not isinstance(layer, (_Activation, Dropout)):
+            if not isinstance(layer, (ActivationLayer, Dropout)):
                 return None
             edge = context.incoming[edge.source_node].get("in")
         return None

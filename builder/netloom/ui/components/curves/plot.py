@@ -10,7 +10,7 @@ from typing import Any
 from netloom.runs.setting_changes import SettingChange
 from netloom.ui.components.charts import thin
 from netloom.ui.components.component_loader import component
-from netloom.ui.components.curves import Curve, Curves
+from netloom.ui.components.curves.curve import Curve, Curves
 from netloom.ui.components.curves.state import CurvesState, View
 from netloom.ui.components.state import Key
 

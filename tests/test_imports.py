@@ -1,0 +1,71 @@
+"""Modules import downwards only: no cycles, nothing private, and no module its own package."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import grimp
+import networkx as nx
+import pytest
+
+ROOT = Path(__file__).parents[1] / "builder"
+# Cycles that are being resolved; a line goes with its cycle.
+TEMPORARY = ("netloom.training.", "netloom.explain.flow.")
+
+
+@cache
+def imports() -> nx.DiGraph[str]:
+    """Who imports whom, also inside functions and under TYPE_CHECKING."""
+    graph = grimp.build_graph("netloom", cache_dir=None, exclude_type_checking_imports=False)
+    return nx.DiGraph((one, other) for one in graph.modules for other in graph.find_modules_directly_imported_by(one))
+
+
+def test_no_modules_import_each_other() -> None:
+    cycles = [sorted(part) for part in nx.strongly_connected_components(imports()) if len(part) > 1]
+    found = [cycle for cycle in cycles if not all(module.startswith(TEMPORARY) for module in cycle)]
+    assert not found, "Move what these modules share into one below them: " + "; ".join(map(", ".join, found))
+
+
+def test_no_module_imports_a_package_that_it_lies_in() -> None:
+    """Its siblings are there before the package is: what a package exports is for others."""
+    found = [
+        f"{one} imports {other}"
+        for one, other in imports().edges
+        if one.startswith(f"{other}.") and not one.endswith(".__main__")
+    ]
+    assert not found, "Import from the module that defines it: " + "; ".join(found)
+
+
+@pytest.mark.parametrize("module", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_uses_a_private_name_of_another(module: Path) -> None:
+    found = [f"line {line}: {name}" for line, name in private_names(ast.parse(module.read_text(encoding="utf-8")))]
+    assert not found, "Make these names public or move what needs them: " + "; ".join(found)
+
+
+def private_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The private names that a module takes from others of Netloom, with their lines."""
+    modules: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "netloom":
+            modules |= {alias.asname or alias.name for alias in node.names if is_module(f"{node.module}.{alias.name}")}
+            yield from ((node.lineno, alias.name) for alias in node.names if is_private(alias.name))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and ast.unparse(node.value) in modules:
+            yield node.lineno, ast.unparse(node)
+
+
+def is_module(name: str) -> bool:
+    return name in imports()
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
+
+
+def test_private_names_are_seen_however_they_are_taken() -> None:
+    """The check itself, on a module that takes three."""
+    text = "from netloom.core import log, text\nfrom netloom.core.log import _a\nlog._b\ntext.c\ndef f():\n  text._d()"
+    assert list(private_names(ast.parse(text))) == [(2, "_a"), (3, "log._b"), (6, "text._d")]
