@@ -93,11 +93,11 @@ def test_members_are_those_that_a_module_writes_itself() -> None:
         ("from netloom import export; export.registry()", "torch onnx pandas streamlit sqlalchemy"),
         (
             "from netloom.data import builtin_registry; builtin_registry.builtin()",
-            "torch pandas sklearn scipy streamlit pyarrow",
+            "torch pandas sklearn scipy streamlit sqlalchemy",
         ),
-        ("from netloom.data import uploads; uploads.readers()", "torch pandas sklearn streamlit pyarrow PIL"),
+        ("from netloom.data import uploads; uploads.readers()", "torch pandas sklearn streamlit pyarrow sqlalchemy"),
         ("from netloom.data import augmentation; augmentation.augmentations()", "torch pandas streamlit scipy"),
-        ("from netloom import explain; explain.registry()", "captum pandas sklearn scipy streamlit plotly"),
+        ("from netloom import explain; explain.registry()", "captum pandas sklearn scipy streamlit sqlalchemy"),
     ],
 )
 def test_to_list_what_there_is_imports_nothing_heavy(code: str, stays_out: str) -> None:

@@ -12,7 +12,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import netloom.store
-from netloom.store import Store, StoreError, home, open_store
+from netloom.core.data_folder import home
+from netloom.store import Store, StoreError, open_store
 from netloom.store.schema import HEAD, metadata
 from tests.networks import digits_mlp
 

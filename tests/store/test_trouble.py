@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from netloom.core.data_folder import home
 from netloom.document import Node, blank
-from netloom.store import Store, StoreError, home, open_store
+from netloom.store import Store, StoreError, open_store
 from tests.store.processes import Child, batch, open_as_stranger
 
 

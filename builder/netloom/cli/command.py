@@ -35,7 +35,7 @@ class Context:
     @property
     def home(self) -> Path:
         """The data folder."""
-        from netloom.store import home
+        from netloom.core.data_folder import home
 
         return self._folder or home()
 

@@ -6,9 +6,10 @@ import threading
 from pathlib import Path
 
 from netloom import runs
+from netloom.core.data_folder import home
 from netloom.editing.live import Live
 from netloom.editing.open_projects import OpenProjects
-from netloom.store import Store, database_url, home, open_store
+from netloom.store import Store, database_url, open_store
 
 
 class _Server:

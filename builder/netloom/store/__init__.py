@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sqlalchemy import delete, select
 
+from netloom.core.data_folder import home
 from netloom.store import schema
-from netloom.store.database import Database, Missing, StoreError
-from netloom.store.home import database_url, home
+from netloom.store.database import Database, Missing, StoreError, database_url
 from netloom.store.host import here
 from netloom.store.library import Library, LibraryRow, Taken
 from netloom.store.limits import Full, Limits
@@ -39,7 +39,6 @@ __all__ = [
     "VersionRow",
     "database_url",
     "here",
-    "home",
     "open_store",
 ]
 

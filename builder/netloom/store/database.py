@@ -40,6 +40,12 @@ class Missing(StoreError, UsageError):  # noqa: N818  (that is what it is)
     """What was asked for is not in the store; it may have been deleted."""
 
 
+def database_url(folder: Path) -> str | URL:
+    """NETLOOM_DATABASE_URL, or a SQLite file in the data folder."""
+    # Not a string: the folder's name may hold a ? or a %, which mean something in a URL.
+    return os.environ.get("NETLOOM_DATABASE_URL") or URL.create("sqlite", database=str(folder / "netloom.db"))
+
+
 class Database:
     """An engine whose transactions say from the start whether they will write."""
 

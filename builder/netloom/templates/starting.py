@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from netloom.core.data_folder import home as default_home
 from netloom.data import DataError, Schema, prepare, schema
 from netloom.data.preparation.column_settings import FIELDS
 from netloom.data.preparation.project_defaults import default_training
 from netloom.data.schema import USUAL_TASKS
 from netloom.document import DataChoice, Edit, EditError, Project, apply
-from netloom.store.home import home as default_home
 from netloom.templates.catalogue import Template, templates
 from netloom.validation import analyse
 from netloom.validation.fields import reading_edits

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
+from netloom.core.data_folder import home as default_home
 from netloom.data.builtin_registry import builtin
 from netloom.data.multi_field import Several
 from netloom.data.noise_field import OPTION, with_noise
@@ -31,7 +32,6 @@ from netloom.data.tables.multi_target import encode_several, fit_several
 from netloom.data.uploads import find_upload, has_upload, identified, read_upload, uploaded
 from netloom.data.uploads import remove as remove_upload
 from netloom.document import DataChoice, Project
-from netloom.store.home import home as default_home
 
 if TYPE_CHECKING:
     import torch

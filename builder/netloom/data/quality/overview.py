@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.data_folder import home as default_home
 from netloom.data.builtin_registry import builtin
 from netloom.data.multi_field import Categories, Several
 from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, ColumnKind, Role, column_choices
@@ -24,7 +25,6 @@ from netloom.data.tables.column_inference import Plan, few, look, plans, targets
 from netloom.data.uploads import find_upload, options_of
 from netloom.data.uploads.tabular import TABLE, kept_table
 from netloom.document import DataChoice
-from netloom.store.home import home as default_home
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from netloom.core import log
-from netloom.store import home
+from netloom.core.data_folder import home
 from netloom.ui.components.words import plain
 
 
