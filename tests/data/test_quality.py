@@ -14,10 +14,11 @@ import torch
 from netloom.data import DataError, Prepared, add_file, bigram_entropy, prepare, statistics
 from netloom.data.builtin_registry import builtin
 from netloom.data.quality import CHECKS, Finding, Report, report, without_repeats
-from netloom.data.quality.columns import purity, told
+from netloom.data.quality.columns import by_order, purity, told
 from netloom.data.quality.drift import chi_squared, ks
 from netloom.data.quality.labels import doubts
 from netloom.data.quality.near_duplicates import near_texts
+from netloom.data.quality.outliers import far_out
 from netloom.document import DataChoice, Project, apply, blank
 from tests.data.brought import npz
 from tests.data.samples import ROWS, columns, csv, pack, picture, read, whole
@@ -185,6 +186,9 @@ def test_what_a_column_tells_is_what_scikit_learn_says() -> None:
     assert told(values, label, 3) == pytest.approx(2 * f[0] / (2 * f[0] + 197))
     other = RANDOM.normal(size=200) + values
     assert told(values, other, 0) == pytest.approx(r_regression(values[:, None], other)[0] ** 2)
+    assert by_order(np.exp(5 * values), values, 0) == pytest.approx(1), "no line, but the same order"
+    assert by_order(np.exp(5 * values), -values, 0) == pytest.approx(1)
+    assert by_order(RANDOM.normal(size=200), values, 0) < 0.1
     assert purity(["a", "b"] * 50, [0, 1] * 50) == 1
     assert purity(["a"] * 100, [0] * 90 + [1] * 10) == 0
 
@@ -200,6 +204,15 @@ def test_uneven_and_small_classes_are_counted(home: Path) -> None:
     project: Project = apply(blank("x"), uneven.fix.edit)
     assert project.training.class_weights == "balanced"
     assert "'few'" in only(made, "small_classes").message
+
+
+def test_many_values_far_out_do_not_hide_each_other() -> None:
+    values = np.random.default_rng(0).normal(size=400)
+    assert not far_out(values).any()
+    values[:20] = 1000.0  # their standard deviation is above 200
+    assert np.flatnonzero(far_out(values)).tolist() == list(range(20))
+    values[20:22] = 9.0, 12.0  # about 10 deviations are allowed
+    assert far_out(values)[20:22].tolist() == [False, True]
 
 
 def test_values_far_out_are_named_and_skewed_ones_are_not(home: Path) -> None:
@@ -272,13 +285,20 @@ def test_parts_that_differ_are_found(home: Path) -> None:
     assert all(one.fix and one.fix.edit["data"] == {"split": "random"} for one in found(made, "split_drift"))
 
 
-def test_tests_of_drift_are_those_of_scipy() -> None:
-    from scipy.stats import chi2_contingency, ks_2samp
+def test_drift_is_as_rare_as_its_p_value_says() -> None:
+    random = np.random.default_rng(0)
+    alike = [ks(*random.normal(size=(2, 300))) for _ in range(200)]
+    assert 0.01 <= np.mean(np.array(alike) <= 0.05) <= 0.09
+    assert ks(random.normal(size=300), random.normal(0.5, size=300)) < 1e-4
+    shares = np.array([0.5, 0.3, 0.2])
+    alike = [chi_squared(random.multinomial(300, shares, size=2)) for _ in range(200)]
+    assert 0.01 <= np.mean(np.array(alike) <= 0.05) <= 0.09
+    assert chi_squared(np.array([[150, 90, 60], [90, 60, 150]])) < 1e-4
 
-    one, two = RANDOM.normal(size=900), RANDOM.normal(0.1, size=700)
-    assert ks(one, two) == pytest.approx(ks_2samp(one, two, method="asymp").pvalue, rel=0.06)
-    counts = np.array([[90, 60, 50], [30, 40, 20]])
-    assert chi_squared(counts) == pytest.approx(chi2_contingency(counts).pvalue)
+
+def test_rare_values_are_counted_as_one() -> None:
+    assert chi_squared(np.array([[90, 60, 2, 3], [30, 40, 3, 2]])) == chi_squared(np.array([[90, 60, 5], [30, 40, 5]]))
+    assert chi_squared(np.array([[90, 0], [30, 0]])) == 1.0, "there is one value"
 
 
 def test_wrong_labels_are_doubted(home: Path) -> None:

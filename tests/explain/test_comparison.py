@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from math import comb
 
 import numpy as np
 import pytest
-from scipy.stats import hypergeom, spearmanr
 
 from netloom.explain import ExplainError, explain
 from netloom.explain.evidence.comparison import Side, agreement, bounds, compare, side_by_side
@@ -15,16 +15,21 @@ from netloom.explain.evidence.randomization_test import shuffled
 from tests.explain.models import fresh, trained
 
 
-def test_ranks_agree_as_scipy_says() -> None:
-    random = np.random.default_rng(3)
-    one, other = random.normal(size=30), random.normal(size=30)
-    found = agreement(one, one + other)
-    assert found.spearman == pytest.approx(spearmanr(one, one + other).statistic, abs=1e-12)
-    assert (found.parts, found.top) == (30, 6)
-    strongest = [set(np.argsort(-np.abs(values))[:6]) for values in (one, one + other)]
-    assert found.overlap == len(strongest[0] & strongest[1])
-    assert found.top_chance == pytest.approx(hypergeom(30, 6, 6).sf(found.overlap - 1))
+def test_the_strongest_parts_overlap_by_chance_as_counting_says() -> None:
+    one = np.arange(30.0) + 1
+    other = one.copy()
+    other[[29, 28]] = 0.1  # of the six strongest, four remain
+    found = agreement(one, other)
+    assert (found.parts, found.top, found.overlap) == (30, 6, 4)
+    assert found.top_chance == pytest.approx(
+        sum(comb(6, same) * comb(24, 6 - same) for same in (4, 5, 6)) / comb(30, 6)
+    )
     assert found.expected == pytest.approx(36 / 30)
+    # 1.5 is shared by ranks 1 and 2, all others move up by two.
+    distance = np.square(np.array([1.5, 1.5, *range(3, 31)]) - np.array([30, 29, *range(1, 29)])).sum()
+    ties = 2 * (2**2 - 1) / 12
+    whole = 30 * (30**2 - 1) / 12
+    assert found.spearman == pytest.approx((2 * whole - ties - distance) / 2 / np.sqrt(whole * (whole - ties)))
 
 
 def test_chance_is_what_it_says() -> None:

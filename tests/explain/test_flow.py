@@ -20,6 +20,7 @@ from netloom.document import DataChoice, Project, Training
 from netloom.explain import ExplainError, explain, inner_nodes
 from netloom.explain.core.activation_hook import tap
 from netloom.explain.core.cache import FOLDER
+from netloom.explain.core.explainer import registry
 from netloom.explain.core.run import Question, subject_of
 from netloom.explain.flow.attribution_flow import Flow, flow, flow_obstacle
 from netloom.explain.plots.flow import BOTH, context_at, drawn, numbers, shown
@@ -128,6 +129,19 @@ def test_one_output_is_told_apart_by_who_reads_it() -> None:
     parts = [found[f"tanh_1 {target}"] for target in ("linear_2", "gelu_1", "add_1.a")]
     assert sum(part or 0.0 for part in parts) == pytest.approx(whole, rel=1e-3)
     assert len({round(part or 0.0, 6) for part in parts}) == 3
+
+
+def test_where_there_are_other_ways_steps_are_doubled_until_the_sum_stays() -> None:
+    run = fresh(residual())
+    subject, _, _ = subject_of(run.project, run.model, run.data, Question("layer_conductance", 3))
+    method = registry()["layer_conductance"]
+    found = method.model_validate({"node": "gelu_1"}).run(subject)
+    assert found.steps is not None
+    assert found.steps >= 64, "one sum alone cannot stay"
+    before = method.model_validate({"node": "gelu_1", "n_steps": found.steps // 2}).run(subject)
+    assert before.steps == found.steps // 2
+    assert before.total == pytest.approx(found.total, rel=0.011)
+    assert not found.whole
 
 
 def two_branches() -> Project:

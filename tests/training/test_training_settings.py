@@ -21,6 +21,7 @@ from netloom.document.training_settings import FIRST_FIELDS
 from netloom.runs import fit_here
 from netloom.templates import templates
 from netloom.training import OBJECTIVES, TrainingError, compilation
+from netloom.training.ema import Average
 from netloom.training.loop import Loop, Watch
 from netloom.training.precision import Precision
 from netloom.training.preflight import misfits
@@ -118,6 +119,23 @@ def test_the_mean_of_weights_is_that_of_torch(home: Path) -> None:
     made.model.load_state_dict(made.best.weights)
     made._average = None
     assert made.evaluate("validation")["loss"] == made.best.value
+
+
+def test_the_mean_goes_on_from_the_state_of_an_earlier_release() -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(model.weight, 1.0)
+    mean = Average(model, 0.4)
+    mean.restore({"mean": [torch.tensor([[3.0]])], "steps": 2})
+    for expected in (0.25 * 3 + 0.75, 4 / 13 * 1.5 + 9 / 13, 5 / 14 * 15 / 13 + 9 / 14):
+        mean.update()
+        (found,) = mean.state()["mean"]
+        assert found.item() == pytest.approx(expected)
+    assert mean.state()["steps"] == 5
+    mean.restore({"mean": [torch.tensor([[3.0]])], "steps": 100})
+    mean.update()
+    with mean.in_place():
+        assert model.weight.item() == pytest.approx(0.4 * 3 + 0.6)
+    assert model.weight.item() == 1.0
 
 
 def data_of(name: str) -> Prepared:

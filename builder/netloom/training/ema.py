@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,9 +17,15 @@ class Average:
 
     Of the mean so far, `decay` stays at each step, but never more than (1 + n) / (10 + n) after n steps, so that a
     short run is no mean of its beginning: https://www.tensorflow.org/api_docs/python/tf/train/ExponentialMovingAverage.
+
+    Not torch's `AveragedModel`, which copies the buffers and groups the weights at each step: of a network that learns
+    in 160 µs it takes 45 µs, this 7 µs.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
+        from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+        self._moving = lru_cache(maxsize=1)(get_ema_multi_avg_fn)
         self._weights: list[torch.Tensor] = [weight for weight in model.parameters() if weight.requires_grad]
         self._mean = [weight.detach().clone() for weight in self._weights]
         self._decay = decay
@@ -27,36 +34,33 @@ class Average:
 
     def update(self) -> None:
         """Take the weights after a step into the mean."""
-        import torch
-
         kept = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        self._moving(kept)(self._mean, self._weights, self._steps)
         self._steps += 1
-        with torch.no_grad():
-            torch._foreach_lerp_(self._mean, self._weights, 1 - kept)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Within, the model's weights are their mean."""
-        import torch
-
         if self._shown:
             yield
             return
         self._shown = True
         own = [weight.detach().clone() for weight in self._weights]
-        with torch.no_grad():
-            torch._foreach_copy_(self._weights, self._mean)
-            try:
-                yield
-            finally:
-                self._shown = False
-                torch._foreach_copy_(self._weights, own)
+        _copy(self._weights, self._mean)
+        try:
+            yield
+        finally:
+            self._shown = False
+            _copy(self._weights, own)
 
     def state(self) -> dict[str, Any]:
         return {"mean": self._mean, "steps": self._steps}
 
     def restore(self, state: dict[str, Any]) -> None:
-        import torch
-
-        torch._foreach_copy_(self._mean, [value.to(self._mean[0].device) for value in state["mean"]])
+        _copy(self._mean, state["mean"])
         self._steps = state["steps"]
+
+
+def _copy(to: Iterable[torch.Tensor], values: Iterable[torch.Tensor]) -> None:
+    for one, value in zip(to, values, strict=True):
+        one.detach().copy_(value)

@@ -25,7 +25,10 @@ def features(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def frechet(first: torch.Tensor, second: torch.Tensor) -> float:
-    """|μ₁ − μ₂|² + tr(C₁ + C₂ − 2 (C₁^½ C₂ C₁^½)^½) of vectors (N, F) and (M, F); 0 where both are alike."""
+    """|μ₁ − μ₂|² + tr(C₁ + C₂ − 2 (C₁^½ C₂ C₁^½)^½) of vectors (N, F) and (M, F); 0 where both are alike.
+
+    By eigenvalues: `scipy.linalg.sqrtm` warns of singular matrices, which pixels that never change make, and is slower.
+    """
     import torch
 
     if not bool(first.isfinite().all() and second.isfinite().all()):

@@ -35,6 +35,7 @@ CONFIDENCE = 0.95
 
 def wilson(share: float, count: int) -> Interval:
     """The interval of a share of `count` independent rows."""
+    # SciPy has it behind a binomial test; `scipy.stats` takes half a second to import, at the end of each run.
     from statistics import NormalDist
 
     z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)

@@ -155,20 +155,15 @@ def by_order(values: np.ndarray, target: np.ndarray, classes: int) -> float:
     """How much the order of a number tells of the target: the squared rank correlation (Spearman) of numbers; of
     classes 1 where each takes a few stretches of the number by itself, else 0."""
     if not classes:
-        return told(_ranks(values), _ranks(target), 0)
+        from scipy.stats import rankdata
+
+        return told(rankdata(values), rankdata(target), 0)
     order = np.lexsort((target, values))
     ranked, labels = values[order], target[order]
     changes = np.flatnonzero(labels[1:] != labels[:-1])
     # A value that stands for two classes tells neither.
     few = len(changes) < 2 * classes and len(changes) * ROWS_PER_CLASS < len(values)
     return 1.0 if len(changes) and few and bool((ranked[changes] != ranked[changes + 1]).all()) else 0.0
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """The place of each value in their order, the mean of their places for those that are equal."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    means: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    return means
 
 
 def purity(texts: list[str], target: list[int]) -> float:

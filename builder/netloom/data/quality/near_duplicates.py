@@ -157,30 +157,15 @@ def _signatures(indices: np.ndarray, bounds: np.ndarray) -> np.ndarray:
 
 def near_numbers(values: np.ndarray, train: np.ndarray, held: np.ndarray) -> list[tuple[int, int]]:
     """Places of near pairs among rows (n, D) of numbers in like units."""
+    from sklearn.neighbors import NearestNeighbors
+
     width = values.shape[1]
-    if len(train) < 3:
+    if len(train) < 3 or not len(held):
         return []
-    usual = float(np.median([_nearest(values, train, train[:200], leave_out=True)[0]]))
+    known = NearestNeighbors(n_neighbors=1).fit(values[train])
+    # The first neighbor of a training row is that row itself.
+    usual = float(np.median(known.kneighbors(values[train[:200]], 2)[0][:, 1]))
     # So near that by chance, in so many dimensions, about one in fifty reports has one such row.
-    near = usual * min(NEAREST, (0.02 / max(len(held), 1)) ** (1 / min(width, 12)))
-    distance, nearest = _nearest(values, train, held)
-    return [(int(a), int(b)) for a, b, d in zip(held, nearest, distance, strict=True) if d < near]
-
-
-def _nearest(
-    values: np.ndarray, train: np.ndarray, rows: np.ndarray, *, leave_out: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """For each of `rows` the distance to the nearest training row, and which one that is."""
-    known = values[train].astype(np.float32)
-    lengths = (known**2).sum(1)
-    distances, nearest = [], []
-    for start in range(0, len(rows), MANY):
-        some = values[rows[start : start + MANY]].astype(np.float32)
-        square = (some**2).sum(1)[:, None] + lengths - 2 * some @ known.T
-        if leave_out:
-            square[rows[start : start + MANY, None] == train[None]] = np.inf
-        best = square.argmin(1)
-        # Worked out once more, as the difference of large numbers is not exact.
-        distances.append(np.linalg.norm(some - known[best], axis=1))
-        nearest.append(train[best])
-    return np.concatenate(distances), np.concatenate(nearest)
+    near = usual * min(NEAREST, (0.02 / len(held)) ** (1 / min(width, 12)))
+    distances, places = (found[:, 0] for found in known.kneighbors(values[held]))
+    return [(int(a), int(train[b])) for a, b, d in zip(held, places, distances, strict=True) if d < near]

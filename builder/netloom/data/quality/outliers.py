@@ -130,8 +130,10 @@ def far_out(values: np.ndarray) -> np.ndarray:
 
 
 def _beyond(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    from scipy.stats import median_abs_deviation
+
     middle = np.median(known)
-    deviation = 1.4826 * np.median(np.abs(known - middle))
+    deviation = median_abs_deviation(known, scale="normal")
     if not deviation:  # half of all are one number: what is usual is told by the rest of them, or not at all
         low, high = np.quantile(known, [0.05, 0.95])
         deviation = (high - low) / 3.29

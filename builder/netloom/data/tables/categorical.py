@@ -14,7 +14,11 @@ _CHUNK = 65_536
 
 
 class Labels(Sequence[str]):
-    """R texts: `names`, each once, and the place of each row's text in them, `codes` (R,)."""
+    """R texts: `names`, each once, and the place of each row's text in them, `codes` (R,), which may be memory-mapped.
+
+    Not `pandas.Categorical`, which copies mapped codes into memory and takes 20 times as long for one row and twice for
+    all; nor pyarrow's `DictionaryArray`, which takes 9 and 30 times as long.
+    """
 
     def __init__(self, codes: np.ndarray, names: Sequence[str]) -> None:
         self.codes, self.names = codes.astype(np.int32, copy=False), tuple(names)

@@ -21,16 +21,10 @@ def rollout(layers: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
-    """The correlation of two rankings, ties sharing their mean rank; None where one of them is constant."""
-    a, b = (ranks(np.asarray(values, dtype=np.float64)) for values in (first, second))
-    a, b = a - a.mean(), b - b.mean()
-    size = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / size if size > 0 else None
+    """Spearman's rank correlation; None where one of the rankings is constant, or holds what is not a number."""
+    from scipy.stats import spearmanr
 
-
-def ranks(values: np.ndarray) -> np.ndarray:
-    """The rank of each value, from 1; ties share their mean rank."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(count)
-    found: np.ndarray = (ends - (count - 1) / 2)[place]
-    return found
+    # SciPy answers NaN for these, with a warning for the constant ones.
+    if any(np.isnan(values).any() or (values == values[:1]).all() for values in map(np.asarray, (first, second))):
+        return None
+    return float(spearmanr(first, second).statistic)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from netloom.explain.attribution.integrated_gradients import TINY, TOLERANCE
+from netloom.explain.core.quadrature import TINY, TOLERANCE, Spans, Values, integrate
 
 if TYPE_CHECKING:
     from netloom.explain.core.context import Subject
@@ -33,22 +33,12 @@ def integrated(
     off is known, as F is known at both of its ends; so only spans that are off are gone over again, as two halves.
     """
     ways = _Ways(subject, targets)
-    ways.begin()
-    left = ways.left(np.arange(ways.count))
-    ways.know_ends(left)
-    while len(left):
-        halved = [span for row in left for span in ways.worst(row, most_steps)]
-        if not halved:
-            break
-        ways.halve(np.array(halved))
-        left = ways.left(left)
-    return _folded(subject, ways.summed()), ways.errors()
+    spans, parts = integrate(ways, ways.count, SPANS, most_steps // STEPS, SHORTEST)
+    return _folded(subject, ways.summed(spans, parts)), ways.relative_errors(spans, parts)
 
 
 class _Ways:
-    """The ways of N rows from the baseline to each. Arrays have a place for each span: which `rows` it is on, from
-    `low` to `high`, F at its `ends` (S, 2), and its `parts` at each point, (S, …); a span that was halved is not
-    `alive`."""
+    """The ways of N rows from the baseline to each: the rule by which the gradients along them are integrated."""
 
     def __init__(self, subject: Subject, targets: Sequence[Target]) -> None:
         self.subject, self.inputs = subject, subject.inputs
@@ -57,102 +47,70 @@ class _Ways:
         self.grounds = tuple(point.baseline.expand_as(point.value) for point in subject.points)
         self.count = len(self.values[0])
         each = np.arange(self.count)
-        ends = [self._scores(each, np.full(self.count, end)) for end in (0.0, 1.0)]
-        self.ground, self.answer = ends
-        self.gap = self.answer - self.ground
-        self.floor = TINY * np.maximum(1.0, np.maximum(abs(self.answer), abs(self.ground)))
+        ground, answer = (self._scores(each, np.full(self.count, end)) for end in (0.0, 1.0))
+        # F by row and share of its way.
+        self.known = {(row, end): score for end, one in ((0.0, ground), (1.0, answer)) for row, score in enumerate(one)}
+        self.gap = answer - ground
+        self.floor = TINY * np.maximum(1.0, np.maximum(abs(answer), abs(ground)))
         self.wanted = np.maximum(TOLERANCE * abs(self.gap), self.floor)
 
-    def begin(self) -> None:
-        """Go along all ways once, in spans of the same length."""
-        self.rows = np.repeat(np.arange(self.count), SPANS)
-        self.low = np.tile(np.arange(SPANS) / SPANS, self.count)
-        self.high = self.low + 1 / SPANS
-        self.alive = np.ones(len(self.rows), dtype=bool)
-        self.parts = self._parts(self.rows, self.low, self.high)
-        self.ends = np.full((len(self.rows), 2), np.nan)
+    def measure(self, spans: Spans) -> Values:
+        """(x − b) times the integral of the gradient along some spans, (S, …), by Gauss and Legendre."""
+        at_once = max(1, min(self.subject.rows, AT_ONCE) // STEPS)
+        self.subject.expect(len(spans) * STEPS)
+        found: list[Values] = []
+        for start in range(0, len(spans), at_once):
+            some = spans.take(np.arange(start, min(start + at_once, len(spans))))
+            shares = (some.low[:, None] + some.lengths[:, None] * NODES).ravel()
+            values = tuple(value.requires_grad_() for value in self._at(np.repeat(some.rows, STEPS), shares))
+            gradients = torch.autograd.grad(self.subject.point_score(*values).sum(), values)
+            weights = torch.from_numpy(some.lengths[:, None] * WEIGHTS).float()  # (S, STEPS)
+            means = (
+                torch.einsum("sk,sk...->s...", weights, gradient.reshape(-1, STEPS, *gradient.shape[1:]))
+                for gradient in gradients
+            )
+            chosen = torch.from_numpy(some.rows)
+            ways = ((value - ground)[chosen] for value, ground in zip(self.values, self.grounds, strict=True))
+            found.append(tuple(mean * way for mean, way in zip(means, ways, strict=True)))
+        self._back()
+        return tuple(torch.cat(point) for point in zip(*found, strict=True))
 
-    def left(self, rows: np.ndarray) -> np.ndarray:
-        """Those of some rows whose parts do not add up yet; a sum that is no number never does."""
-        found: np.ndarray = rows[~(self._delta()[rows] <= self.wanted[rows])]
-        return found
+    def errors(self, spans: Spans, values: Values) -> tuple[np.ndarray, np.ndarray]:
+        """How far each span is off, (S,), where the parts of its row do not add up yet, and what may be left, (N,)."""
+        changes = _changes(values)
+        # Not "greater": a sum that is not a number never adds up.
+        off = np.where((self._delta(spans, changes) <= self.wanted)[spans.rows], 0.0, np.nan)
+        left = np.flatnonzero(np.isnan(off))
+        off[left] = abs(changes[left] - self._rises(spans.take(left)))
+        return off, self.wanted / 2
 
-    def know_ends(self, rows: np.ndarray) -> None:
-        """Look up F between the first spans of some rows."""
-        between = np.tile(np.arange(1, SPANS) / SPANS, len(rows))
-        scores = self._scores(np.repeat(rows, SPANS - 1), between).reshape(len(rows), SPANS - 1)
-        known = np.concatenate([self.ground[rows, None], scores, self.answer[rows, None]], axis=1)
-        places = rows[:, None] * SPANS + np.arange(SPANS)
-        self.ends[places] = np.stack([known[:, :-1], known[:, 1:]], axis=2)
-
-    def worst(self, row: int, most_steps: int) -> np.ndarray:
-        """The fewest spans of a row without which the others are near enough, as far as more steps are allowed."""
-        mine: np.ndarray = np.nonzero(self.alive & (self.rows == row))[0]
-        off = abs(self._change(mine) - (self.ends[mine, 1] - self.ends[mine, 0]))
-        short = self.high[mine] - self.low[mine] <= SHORTEST
-        # Where the answer jumps, no number of steps is enough; nor where it is no number.
-        if not off[short].sum() <= self.wanted[row] or not np.isfinite(off).all():
-            return mine[:0]
-        off[short] = 0.0
-        order = np.argsort(-off, kind="stable")
-        rest = np.sqrt(np.maximum(0.0, np.square(off).sum() - np.cumsum(np.square(off[order]))))
-        needed = int(np.argmax(rest <= self.wanted[row] / 2)) + 1
-        chosen = mine[order[: max(0, min(needed, most_steps // STEPS - len(mine)))]]
-        found: np.ndarray = chosen[self.high[chosen] - self.low[chosen] > SHORTEST]
-        return found
-
-    def halve(self, spans: np.ndarray) -> None:
-        """Go over some spans again, as two halves each."""
-        rows, low, high = self.rows[spans], self.low[spans], self.high[spans]
-        middle = (low + high) / 2
-        score = self._scores(rows, middle)
-        self.alive[spans] = False
-        self.rows = np.concatenate([self.rows, rows, rows])
-        self.low, self.high = np.concatenate([self.low, low, middle]), np.concatenate([self.high, middle, high])
-        self.alive = np.concatenate([self.alive, np.ones(2 * len(spans), dtype=bool)])
-        ends = [np.stack(pair, axis=1) for pair in ((self.ends[spans, 0], score), (score, self.ends[spans, 1]))]
-        self.ends = np.concatenate([self.ends, *ends])
-        found = self._parts(*(np.concatenate(pair) for pair in ((rows, rows), (low, middle), (middle, high))))
-        # What is gone over again is of no use any more, and may be large.
-        kept, self.parts = self.parts, ()
-        self.parts = tuple(torch.cat(pair) for pair in zip(kept, found, strict=True))
-        del kept
-        self._forget()
-
-    def _forget(self) -> None:
-        alive = torch.from_numpy(self.alive)
-        self.parts = tuple(part[alive] for part in self.parts)
-        self.rows, self.low, self.high = self.rows[self.alive], self.low[self.alive], self.high[self.alive]
-        self.ends, self.alive = self.ends[self.alive], self.alive[self.alive]
-
-    def summed(self) -> tuple[torch.Tensor, ...]:
+    def summed(self, spans: Spans, parts: Values) -> Values:
         """The attributions at each point, (N, …), in double precision."""
-        rows = torch.from_numpy(self.rows)
+        rows = torch.from_numpy(spans.rows)
         return tuple(
             torch.zeros(value.shape, dtype=torch.float64).index_add_(0, rows, part.double())
-            for value, part in zip(self.values, self.parts, strict=True)
+            for value, part in zip(self.values, parts, strict=True)
         )
 
-    def errors(self) -> np.ndarray:
+    def relative_errors(self, spans: Spans, parts: Values) -> np.ndarray:
         """How far the parts of each row are off, (N,), as a share of its change."""
-        delta, gap = self._delta(), abs(self.gap)
+        delta, gap = self._delta(spans, _changes(parts)), abs(self.gap)
         found: np.ndarray = np.where(np.maximum(gap, delta) <= self.floor, 0.0, delta / np.maximum(gap, 1e-12))
         return found
 
-    def _delta(self) -> np.ndarray:
-        change = np.zeros(self.count)
-        np.add.at(change, self.rows, self._change(np.arange(len(self.rows))))
-        found: np.ndarray = abs(change - self.gap)
+    def _delta(self, spans: Spans, changes: np.ndarray) -> np.ndarray:
+        found: np.ndarray = abs(np.bincount(spans.rows, changes, self.count) - self.gap)
         return found
 
-    def _change(self, spans: np.ndarray) -> np.ndarray:
-        """The sum of the parts of some spans, (S,)."""
-        chosen = torch.from_numpy(spans)
-        sums = [part[chosen].flatten(1).sum(1, dtype=torch.float64) for part in self.parts]
-        found: np.ndarray = torch.stack(sums).sum(0).numpy()
-        return found
+    def _rises(self, spans: Spans) -> np.ndarray:
+        """How much F rises along some spans, (S,)."""
+        lows, highs = (list(zip(spans.rows.tolist(), ends.tolist(), strict=True)) for ends in (spans.low, spans.high))
+        if new := [place for place in dict.fromkeys([*lows, *highs]) if place not in self.known]:
+            rows, shares = (np.array(part) for part in zip(*new, strict=True))
+            self.known.update(zip(new, self._scores(rows, shares), strict=True))
+        return np.array([self.known[high] - self.known[low] for low, high in zip(lows, highs, strict=True)])
 
-    def _at(self, rows: np.ndarray, shares: np.ndarray) -> tuple[torch.Tensor, ...]:
+    def _at(self, rows: np.ndarray, shares: np.ndarray) -> Values:
         """Values on the way of some rows, at a share of it; the subject looks at those rows."""
         chosen, share = torch.from_numpy(rows), torch.from_numpy(shares).float()
         self.subject.inputs = {name: value[chosen] for name, value in self.inputs.items()}
@@ -174,33 +132,17 @@ class _Ways:
         self._back()
         return np.concatenate(found)
 
-    def _parts(self, rows: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[torch.Tensor, ...]:
-        """(x − b) times the integral of the gradient along some spans, (S, …), by Gauss and Legendre."""
-        at_once = max(1, min(self.subject.rows, AT_ONCE) // STEPS)
-        self.subject.expect(len(rows) * STEPS)
-        found: list[tuple[torch.Tensor, ...]] = []
-        for start in range(0, len(rows), at_once):
-            some = slice(start, start + at_once)
-            length = high[some] - low[some]
-            shares = (low[some, None] + length[:, None] * NODES).ravel()
-            values = tuple(value.requires_grad_() for value in self._at(np.repeat(rows[some], STEPS), shares))
-            gradients = torch.autograd.grad(self.subject.point_score(*values).sum(), values)
-            weights = torch.from_numpy(length[:, None] * WEIGHTS).float()  # (S, STEPS)
-            means = (
-                torch.einsum("sk,sk...->s...", weights, gradient.reshape(-1, STEPS, *gradient.shape[1:]))
-                for gradient in gradients
-            )
-            chosen = torch.from_numpy(rows[some])
-            ways = ((value - ground)[chosen] for value, ground in zip(self.values, self.grounds, strict=True))
-            found.append(tuple(mean * way for mean, way in zip(means, ways, strict=True)))
-        self._back()
-        return tuple(torch.cat(point) for point in zip(*found, strict=True))
-
     def _back(self) -> None:
         self.subject.inputs, self.subject.targets = self.inputs, self.targets
 
 
-def _folded(subject: Subject, found: tuple[torch.Tensor, ...]) -> dict[str, np.ndarray]:
+def _changes(parts: Values) -> np.ndarray:
+    """The sum of the parts of each span, (S,)."""
+    found: np.ndarray = torch.stack([part.flatten(1).sum(1, dtype=torch.float64) for part in parts]).sum(0).numpy()
+    return found
+
+
+def _folded(subject: Subject, found: Values) -> dict[str, np.ndarray]:
     """As `Subject.fold`, row by row: vectors of tokens are summed up."""
     count = len(found[0])
     folded = {name: np.zeros((count, *spec.shape)) for name, spec in subject.specs.items()}

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from netloom.explain.core.explainer import Integrating, Result
+from netloom.explain.core.quadrature import FIRST_STEPS, TINY, TOLERANCE, doubled
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    import torch
 
-FIRST_STEPS = 32
-TOLERANCE = 0.01
-TINY = 1e-5
+    from netloom.explain.core.context import Subject
 
 
 class IntegratedGradients(Integrating):
@@ -34,13 +33,19 @@ class IntegratedGradients(Integrating):
         points = subject.points
         values, baselines = tuple(point.value for point in points), tuple(point.baseline for point in points)
         answer, ground = float(subject.score(subject.inputs)), subject.ground
-        method, steps = Captum(subject.point_score), self.n_steps or min(FIRST_STEPS, self.max_steps)
-        while True:
+        tolerable = max(TOLERANCE * abs(answer - ground), TINY * max(1.0, abs(answer), abs(ground)))
+        method = Captum(subject.point_score)
+
+        def attribute(steps: int) -> tuple[torch.Tensor, ...]:
             subject.expect(steps)
-            found = method.attribute(values, baselines=baselines, n_steps=steps, internal_batch_size=subject.rows)
-            delta = abs(sum(float(value.double().sum()) for value in found) - (answer - ground))
-            tolerable = max(TOLERANCE * abs(answer - ground), TINY * max(1.0, abs(answer), abs(ground)))
-            # Not "greater": a delta that is no number has to end as well.
-            if self.n_steps or not delta > tolerable or steps >= self.max_steps:
-                return Result(subject.fold(found), steps, ground=ground)
-            steps = min(2 * steps, self.max_steps)
+            found: tuple[torch.Tensor, ...] = method.attribute(
+                values, baselines=baselines, n_steps=steps, internal_batch_size=subject.rows
+            )
+            return found
+
+        def adds_up(found: tuple[torch.Tensor, ...]) -> bool:
+            # Not "less or equal": a sum that is not a number has to end as well.
+            return not abs(sum(float(value.double().sum()) for value in found) - (answer - ground)) > tolerable
+
+        found, steps = doubled(attribute, adds_up, self.n_steps or FIRST_STEPS, self.n_steps or self.max_steps)
+        return Result(subject.fold(found), steps, ground=ground)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -11,15 +10,13 @@ from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explainer import LAYERS, Explainer, Integrating, Result
 from netloom.explain.core.explanation import Remark
 from netloom.explain.core.nodes import InnerNode, acting_nodes, find
+from netloom.explain.core.quadrature import FIRST_STEPS, TOLERANCE, doubled
 
 if TYPE_CHECKING:
     import torch
 
     from netloom.explain.core.activation_hook import Tapped
     from netloom.explain.core.context import Subject
-
-FIRST_STEPS = 32
-TOLERANCE = 0.01
 
 
 class Layered(Explainer):
@@ -68,35 +65,39 @@ class Integral(Layered, Integrating):
         raise NotImplementedError
 
     def run(self, subject: Subject) -> Result:
+        """Attributions by as many steps as were asked for, or else as the sum needs: until it adds up, or, where the
+        answer has other ways than through the node, until it stays."""
         points = subject.points
         node, tapped = self.place(subject)
         values, baselines = tuple(point.value for point in points), tuple(point.baseline for point in points)
         method = self.integral()(subject.point_score, tapped.place)
+        gap = float(subject.score(subject.inputs)) - subject.ground
+        totals = list[float]()
 
         def attribute(steps: int) -> torch.Tensor:
+            subject.expect(steps)
             rows = max(4, subject.rows)
             found = method.attribute(values, baselines=baselines, n_steps=steps, internal_batch_size=rows)
-            first: torch.Tensor = found[0] if isinstance(found, tuple) else found
+            first: torch.Tensor = (found[0] if isinstance(found, tuple) else found).detach()
+            totals.append(float(first.double().sum()))
             return first
 
-        return self.refined(subject, node, attribute, subject.ground, self.max_steps)
+        def is_enough(_: torch.Tensor) -> bool:
+            if not node.cut and len(totals) == 1:
+                return False
+            wanted = gap if node.cut else totals[-2]
+            # Not "less or equal": a sum that is not a number has to end as well.
+            return not abs(totals[-1] - wanted) > TOLERANCE * max(abs(wanted), 1e-6)
 
-    def refined(
-        self, subject: Subject, node: InnerNode, attribute: Callable[[int], torch.Tensor], ground: float, most: int
-    ) -> Result:
-        """Attributions by as many steps as were asked for, or else as the sum needs: until it adds up, or, off the only
-        way, until it stays."""
-        answer = float(subject.score(subject.inputs))
-        steps, before = self.n_steps or min(FIRST_STEPS, most), float("inf")
-        while True:
-            subject.expect(steps)
-            found = attribute(steps).detach()
-            total = float(found.double().sum())
-            wanted = answer - ground if node.cut else before
-            # Not "greater": a sum that is no number has to end as well.
-            if self.n_steps or not abs(total - wanted) > TOLERANCE * max(abs(wanted), 1e-6) or steps >= most:
-                parts, gap = {node.path: found[0].double().numpy()}, answer - ground
-                text = f"Not all of the answer passes through {node.title}: of {gap:+.3g}, {total:+.3g} does."
-                remarks = () if node.cut else (Remark("caution", text),)
-                return Result({}, steps, nodes=parts, total=total, ground=ground, whole=node.cut, remarks=remarks)
-            steps, before = min(2 * steps, most), total
+        found, steps = doubled(attribute, is_enough, self.n_steps or FIRST_STEPS, self.n_steps or self.max_steps)
+        total = totals[-1]
+        text = f"Not all of the answer passes through {node.title}: of {gap:+.3g}, {total:+.3g} does."
+        return Result(
+            {},
+            steps,
+            nodes={node.path: found[0].double().numpy()},
+            total=total,
+            ground=subject.ground,
+            whole=node.cut,
+            remarks=() if node.cut else (Remark("caution", text),),
+        )

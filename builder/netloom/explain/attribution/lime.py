@@ -61,12 +61,11 @@ class Lime(Comparing):
 
 def _fit(choices: torch.Tensor, answers: torch.Tensor, near: torch.Tensor, *, weights: torch.Tensor) -> Remark:
     """How much of the spread of the answers the simple model accounts for, near the example."""
+    from sklearn.metrics import r2_score
+
     simple = choices @ weights
-    rest = answers - simple
-    rest = rest - (near @ rest) / near.sum()
-    spread = answers - (near @ answers) / near.sum()
-    whole = float(near @ spread.square())
-    share = 1 - float(near @ rest.square()) / whole if whole > 0 else 1.0
+    simple = simple + near @ (answers - simple) / near.sum()
+    share = float(r2_score(answers, simple, sample_weight=near))
     level: Level = "good" if share >= FITS else "caution" if share >= FITS_SOMEWHAT else "poor"
     text = f"The simple model accounts for {max(0.0, share):.0%} of how the answers differ nearby."
     return Remark(level, text, "fit")

@@ -247,9 +247,9 @@ def _part(name: str, part: str, values: np.ndarray, groups: list[str], levels: n
 
 def _ordered(levels: np.ndarray) -> np.ndarray:
     """Values by their rank, from 0 to 1; what has no order, or is the same everywhere, is no number."""
-    from netloom.explain.attention.rollout import ranks
+    from scipy.stats import rankdata
 
     if not np.isfinite(levels).all() or not np.ptp(levels) > 0:
         return np.full(len(levels), np.nan)
-    found: np.ndarray = (ranks(levels.astype(np.float64)) - 1) / max(1, len(levels) - 1)
+    found: np.ndarray = (rankdata(levels) - 1) / max(1, len(levels) - 1)
     return found

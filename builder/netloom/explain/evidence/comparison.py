@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import permutations
-from math import comb, factorial
+from math import factorial
 from pathlib import Path
 from typing import Any
 
@@ -312,9 +312,10 @@ def _share(one: np.ndarray, other: np.ndarray, others: np.ndarray, rank: float) 
     """The share of orders, the own one counted in, that agree at least as well."""
     if not len(others):
         return 1.0
-    from netloom.explain.attention.rollout import ranks
+    from scipy.stats import rankdata
 
-    first, second = (ranks(values) - (len(values) + 1) / 2 for values in (one, other))
+    # Not `scipy.stats.permutation_test`: it draws from all orders, and here some alone are admitted.
+    first, second = (rankdata(values) - (len(values) + 1) / 2 for values in (one, other))
     size = float(np.sqrt((first @ first) * (second @ second)))
     found = second[others] @ first / size
     return (1 + int((found >= rank - 1e-9).sum())) / (1 + len(others))
@@ -324,5 +325,6 @@ def _tail(parts: int, top: int, overlap: int) -> float:
     """How likely `overlap` or more of `top` parts are the same by chance (hypergeometric)."""
     if not parts:
         return 1.0
-    ways = sum(comb(top, same) * comb(parts - top, top - same) for same in range(overlap, top + 1))
-    return min(1.0, ways / comb(parts, top))
+    from scipy.stats import hypergeom
+
+    return float(hypergeom.sf(overlap - 1, parts, top, top))

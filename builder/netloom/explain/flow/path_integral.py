@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from netloom import layers
 from netloom.explain.core.context import Subject
+from netloom.explain.core.quadrature import TINY, Spans, Values, integrate
 from netloom.explain.flow.attribution_flow import Cut, EdgeFlow, NodeFlow
 from netloom.explain.flow.edge_hooks import Place, Taps
 from netloom.tasks import task
 from netloom.validation import Context
 
 FIRST_STEPS = 16
-TINY = 1e-5
 # A step is not halved any more where the answer jumps: no number of steps is enough there.
 SHORTEST = 2.0**-16
 # A span that is so many times as far off as the last that is halved goes in four: its halves would go on being halved.
 FAR = 2.0
-Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -59,75 +58,58 @@ class Crossing:
 
 def follow(subject: Subject, most: int, tolerance: float) -> Followed:
     """The flow along each edge, by halving the steps of the way that are off until all cuts add up."""
-    way = Way(subject)
-    way.take([(at / FIRST_STEPS, (at + 1) / FIRST_STEPS) for at in range(FIRST_STEPS)])
-    uses = list(_uses(way, way.taps.context, "", None))
-    crossings = [crossing for use in uses for crossing in _crossings(use, way)]
-    checks = _checks(crossings, way)
-    while True:
-        spans, off = list(way.found), way.table @ checks  # (spans, cuts)
-        wanted = tolerance * max(abs(way.answer - way.ground), way.tiny)
-        # Errors of either sign make up for each other in the sum, but not along single edges: neither may be large.
-        single = np.abs(off).max(axis=1, initial=0.0)
-        error = max(np.abs(off.sum(axis=0)).max(initial=0.0), np.sqrt(np.square(single).sum()))
-        # Not "greater or equal": what is no number has to end as well.
-        split = _worst(spans, single, wanted / 2, most - len(spans)) if error > wanted / 2 else {}
-        if not split:
-            return _told(uses, crossings, way)
-        for span in split:
-            del way.found[span]
-        way.take([part for span, count in split.items() for part in _parts(span, count)])
-
-
-def _parts(span: Span, count: int) -> list[Span]:
-    low, high = span
-    ends = [low + (high - low) * at / count for at in range(count + 1)]
-    return list(pairwise(ends))
-
-
-def _worst(spans: list[Span], off: np.ndarray, left: float, most: int) -> dict[Span, int]:
-    """The fewest spans without which the rest is off by no more than `left`, in their order along the way, and in how
-    many parts each goes: in two, or in four where a half of it would be taken apart again."""
-    order = np.argsort(-off, kind="stable")
-    rest = np.sqrt(np.maximum(0.0, np.square(off).sum() - np.cumsum(np.square(off[order]))))
-    count = min(int(np.argmax(rest <= left / 2)) + 1, most)
-    bound, room = FAR * off[order[count - 1]], most - count
-    found: dict[Span, int] = {}
-    for place in order[:count]:
-        low, high = spans[place]
-        if high - low > SHORTEST:
-            found[low, high] = 4 if off[place] > bound and high - low > 2 * SHORTEST and room >= 2 else 2
-            room -= found[low, high] - 2
-    return dict(sorted(found.items()))
+    way = Way(subject, tolerance)
+    spans, (table,) = integrate(way, 1, FIRST_STEPS, most, SHORTEST, FAR)
+    return _told(way, table.sum(0).numpy(), len(spans))
 
 
 class Way:
-    """What went along each edge on each span of the way. The columns of `table` are the edges in which something can
-    go, then how much F changes, then all that starts at each point where gradients start."""
+    """The way from the baseline to the example: the rule by which all that goes along the edges is integrated.
 
-    def __init__(self, subject: Subject) -> None:
+    What is measured of a span has as `columns` the edges in which something can go, then how much F changes, then all
+    that starts at each point where gradients start.
+    """
+
+    def __init__(self, subject: Subject, tolerance: float) -> None:
         self.subject, self.taps, self.points = subject, Taps(subject), subject.points
-        self.found: dict[Span, np.ndarray] = {}
+        self.tolerance = tolerance
         self.columns: dict[Place, int] = {}
         self.answer = self.ground = 0.0
-
-    @property
-    def table(self) -> np.ndarray:
-        return np.stack(list(self.found.values()))
 
     @property
     def tiny(self) -> float:
         """What counts as no change of F."""
         return TINY * max(1.0, abs(self.answer), abs(self.ground))
 
-    def take(self, spans: list[Span]) -> None:
-        """Measure spans, in their order along the way, a few rows at a time."""
-        chunks = list(_chunks(spans, self.subject.rows))
-        self.subject.expect(sum(len(rows) for rows, _ in chunks))
-        for rows, kept in chunks:
-            self._measure(torch.tensor(rows), kept)
+    @cached_property
+    def uses(self) -> list[Use]:
+        return list(_uses(self, self.taps.context, "", None))
 
-    def _measure(self, rows: torch.Tensor, kept: dict[int, Span]) -> None:
+    @cached_property
+    def crossings(self) -> list[Crossing]:
+        return [crossing for use in self.uses for crossing in _crossings(use, self)]
+
+    @cached_property
+    def checks(self) -> np.ndarray:
+        return _checks(self.crossings, self)
+
+    def measure(self, spans: Spans) -> Values:
+        """What goes along each edge on each span, (S, columns), a few rows at a time."""
+        chunks = list(_chunks(list(zip(spans.low.tolist(), spans.high.tolist(), strict=True)), self.subject.rows))
+        self.subject.expect(sum(len(rows) for rows, _ in chunks))
+        return (torch.cat([self._measure(torch.tensor(rows), kept) for rows, kept in chunks]),)
+
+    def errors(self, spans: Spans, values: Values) -> tuple[np.ndarray, np.ndarray]:
+        """How far each span is off at the worst cut, (S,); 0 once all cuts add up."""
+        off = values[0].numpy() @ self.checks  # (spans, cuts)
+        wanted = self.tolerance * max(abs(self.answer - self.ground), self.tiny) / 2
+        # Errors of either sign make up for each other in the sum, but not along single edges: neither may be large.
+        single = np.abs(off).max(axis=1, initial=0.0)
+        error = max(np.abs(off.sum(axis=0)).max(initial=0.0), np.sqrt(np.square(single).sum()))
+        # Not "less or equal": what is not a number has to end as well.
+        return single if error > wanted else np.zeros(len(spans)), np.array([wanted / 2])
+
+    def _measure(self, rows: torch.Tensor, kept: list[int]) -> torch.Tensor:
         values = []
         for point in self.points:
             share = rows.reshape(-1, *[1] * (point.value.dim() - 1))
@@ -138,25 +120,25 @@ class Way:
             live = [place for place, flow in flows.items() if flow is not None]
             self.columns = {place: number for number, place in enumerate(live)}
         along = [flow for place in self.columns if (flow := flows[place]) is not None]
-        table = torch.stack([*along, score.diff(), *self.taps.whole], dim=1).numpy()
-        self.found.update({span: table[row] for row, span in kept.items()})
+        table = torch.stack([*along, score.diff(), *self.taps.whole], dim=1)
         if rows[0] == 0:
             self.ground = float(score[0])
         if rows[-1] == 1:
             self.answer = float(score[-1])
+        return table[kept]
 
 
-def _chunks(spans: list[Span], most: int) -> Iterator[tuple[list[float], dict[int, Span]]]:
+def _chunks(spans: list[tuple[float, float]], most: int) -> Iterator[tuple[list[float], list[int]]]:
     """Rows to pass at once, and which neighbours among them are a span; spans that touch share a row."""
     rows: list[float] = []
-    kept: dict[int, Span] = {}
+    kept: list[int] = []
     for low, high in spans:
         if len(rows) + 1 + (not rows or rows[-1] != low) > most:
             yield rows, kept
-            rows, kept = [], {}
+            rows, kept = [], []
         if not rows or rows[-1] != low:
             rows.append(low)
-        kept[len(rows) - 1] = (low, high)
+        kept.append(len(rows) - 1)
         rows.append(high)
     yield rows, kept
 
@@ -223,14 +205,13 @@ def _checks(crossings: list[Crossing], way: Way) -> np.ndarray:
     return checks
 
 
-def _told(uses: list[Use], crossings: list[Crossing], way: Way) -> Followed:
-    """What was measured, as values for people."""
-    total = way.table.sum(axis=0)
+def _told(way: Way, total: np.ndarray, steps: int) -> Followed:
+    """What was measured, as values for people; `total` has the sum of each column."""
     values = {place: float(total[number]) for place, number in way.columns.items()}
     direct, gap = float(total @ _direct(way)), way.answer - way.ground
     told: list[float | None]
     edges, nodes, cuts = [], [], []
-    for use in uses:
+    for use in way.uses:
         network = use.context.network
         for edge in network.edges:
             place = (use.path, edge.target)
@@ -246,7 +227,7 @@ def _told(uses: list[Use], crossings: list[Crossing], way: Way) -> Followed:
             counted = [value for value in told if value is not None]
             shown = sum(counted) if counted else None
             nodes.append(NodeFlow(use.path, key, use.context.name, node.type, layers.label(node), shown))
-    for crossing in crossings:
+    for crossing in way.crossings:
         summed = sum(values[place] for place in crossing.places)
         expected = gap - direct if crossing.expected is None else sum(values[place] for place in crossing.expected)
         off = abs(summed - expected)
@@ -254,4 +235,4 @@ def _told(uses: list[Use], crossings: list[Crossing], way: Way) -> Followed:
         error = None if nothing else off / abs(gap) if gap else float("inf")
         targets = tuple(target for _, target in crossing.places)
         cuts.append(Cut(crossing.path, crossing.after, targets, summed, expected, error))
-    return Followed(way.answer, way.ground, tuple(edges), tuple(nodes), tuple(cuts), direct, len(way.found))
+    return Followed(way.answer, way.ground, tuple(edges), tuple(nodes), tuple(cuts), direct, steps)

@@ -27,6 +27,7 @@ HEAVY = (
     "torch.fx.experimental.symbolic_shapes",
     "torch._dynamo",
     "pandas",
+    "scipy.stats",
     "netloom.explain.evidence.faithfulness",
     "netloom.explain.influence.per_sample_gradients",
     "netloom.ui.explain.page",
