@@ -5,30 +5,56 @@ A page asks for such a part in a comment of its own line: `<!-- generate: layers
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import os
 import re
+import textwrap
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout, suppress
+from pathlib import Path
 from typing import Any
 
 from netloom.cli import main
 from netloom.layers import registry as layers
 from netloom.templates import architectures, templates
 
-MARKER = re.compile(r"^<!-- generate: (?P<name>[a-z_]+)(?: (?P<argument>[a-z ]+))? -->$", re.MULTILINE)
+ROOT = Path(__file__).parents[1]
+MARKER = re.compile(r"^(?P<indent> *)<!-- generate: (?P<name>\w+)(?: (?P<argument>[^>]+))? -->$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """The page with each marker replaced by what it asks for."""
-    return MARKER.sub(lambda found: PARTS[found["name"]](found["argument"] or ""), markdown)
+    return MARKER.sub(
+        lambda found: textwrap.indent(PARTS[found["name"]](found["argument"] or ""), found["indent"]), markdown
+    )
 
 
 def command_help(command: str) -> str:
     """What `netloom COMMAND --help` prints."""
     os.environ["COLUMNS"] = "100"  # argparse wraps its text to the terminal
     return f"```text\n{_printed(*command.split(), '--help')}\n```"
+
+
+def source(argument: str) -> str:
+    """A class, a function, a constant or all code of a file, as it is in the tree: `PATH NAME` or `PATH`."""
+    path, _, name = argument.partition(" ")
+    text = (ROOT / path).read_text(encoding="utf-8")
+    body = ast.parse(text).body
+    if name:
+        start = end = next(part for part in body if name in _names(part))
+    else:
+        start, end = body[1], body[-1]  # without the docstring of the module
+    lines = text.splitlines()[start.lineno - 1 : end.end_lineno]
+    return f'```python title="{path}"\n' + "\n".join(lines) + "\n```"
+
+
+def _names(statement: ast.stmt) -> list[str]:
+    """What a statement defines."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    return [getattr(statement, "name", ""), *(target.id for target in targets if isinstance(target, ast.Name))]
 
 
 def layer_tables(_: str) -> str:
@@ -84,6 +110,13 @@ def view_table(_: str) -> str:
     return _table(("View", "What it shows"), [(view.title, view.summary) for view in VIEWS])
 
 
+def import_layers(_: str) -> str:
+    """The packages in the order in which they may import, as import-linter is told."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layered = next(contract for contract in contracts if contract["type"] == "layers")
+    return "```text\n" + "\n".join(line.replace(" : ", ", ") for line in layered["layers"]) + "\n```"
+
+
 def _printed(*words: str) -> str:
     """What `netloom` prints when it is called with these words."""
     with redirect_stdout(io.StringIO()) as printed, suppress(SystemExit):
@@ -102,10 +135,12 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 PARTS: dict[str, Callable[[str], str]] = {
     "help": command_help,
+    "source": source,
     "layers": layer_tables,
     "explainers": explainer_tables,
     "templates": template_table,
     "architectures": architecture_table,
     "datasets": dataset_table,
     "views": view_table,
+    "imports": import_layers,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -21,8 +22,9 @@ PAGES = sorted((DOCS / "pages").rglob("*.md"))
 GUIDE = [page for page in PAGES if page.parent.name == "guide"]
 EXAMPLE = re.compile(r"^<!-- run -->\n```(?P<language>\w+)\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
+NAME = re.compile(r"`(netloom(?:\.\w+)+)`")
 # Paths in the repository, such as `builder/netloom/layers/dense.py`.
-PATH = re.compile(r"`((?:builder|tests|pages|docs|\.github)/[^`\s<>*…]*)`")
+PATH = re.compile(r"(?<=[`\s])((?:builder|tests|pages|docs|\.github)/[\w./-]*\w/?)(?=[`\s])")
 
 
 def name_of(page: Path) -> str:
@@ -100,6 +102,18 @@ def test_there_are_examples() -> None:
 def test_the_paths_that_are_named_exist(page: Path) -> None:
     named = PATH.findall(page.read_text(encoding="utf-8"))
     assert not [path for path in named if not (ROOT / path).exists()]
+
+
+def test_each_guide_for_developers_shows_code_of_the_tree(site: Path) -> None:
+    for page in (DOCS / "pages" / "extend").glob("*.md"):
+        assert "<!-- generate: source" in page.read_text(encoding="utf-8"), page
+        assert 'class="filename"' in (site / "extend" / page.stem / "index.html").read_text(encoding="utf-8"), page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_names_that_are_named_exist(page: Path) -> None:
+    for name in NAME.findall(page.read_text(encoding="utf-8")):
+        pkgutil.resolve_name(name)
 
 
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.name)
