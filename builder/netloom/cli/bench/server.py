@@ -13,9 +13,10 @@ from pathlib import Path
 
 import psutil
 
+from netloom.core.app_files import app_folder
 from netloom.store import Store, open_store
 
-APP = Path(__file__).parents[3] / "app.py"
+APP = app_folder() / "app.py"
 IDLE_PERCENT = 20
 
 
