@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -120,8 +120,9 @@ class Editor:
                 raise EditError(sentence)
             self._undo = [*self._undo[-HISTORY + 1 :], self._project]
             self._redo = []
-            # What networks there are, no browser works out by itself: all take the snapshot.
-            self._take(project, None if _composes(edit) else origin)
+            # What networks there are, and what follows in others, no browser works out: all take the snapshot.
+            alone = _composes(edit) or _reaches_further(edit, self._project, project)
+            self._take(project, None if alone else origin)
             self.changes.add("edit")
             return True
 
@@ -222,9 +223,19 @@ class Editor:
             self._authors[origin] = self.revision
 
 
+def _parts(edit: Edit) -> Sequence[Edit]:
+    return edit["edits"] if edit.get("kind") == "batch" else (edit,)
+
+
 def _composes(edit: Edit) -> bool:
-    parts = edit.get("edits", ()) if edit.get("kind") == "batch" else (edit,)
-    return any(part.get("kind") in COMPOSITIONS for part in parts)
+    return any(part.get("kind") in COMPOSITIONS for part in _parts(edit))
+
+
+def _reaches_further(edit: Edit, before: Project, after: Project) -> bool:
+    """Whether an edit changed networks that it does not name, such as the edges at nodes that stand for one."""
+    named = {part.get("network", before.main) for part in _parts(edit)}
+    changed = {name for name, network in after.networks.items() if before.networks.get(name) is not network}
+    return not changed <= named
 
 
 def wire(project: Project, network: str | None = None) -> dict[str, Any]:

@@ -229,6 +229,18 @@ class NewNode(TypedDict):
     note: NotRequired[str]
 
 
+class NewNote(TypedDict):
+    """A note or a frame to put in place; what is left out is as by default."""
+
+    text: str
+    at: NotRequired[Position]
+    width: NotRequired[float]
+    height: NotRequired[float]
+    color: NotRequired[Color]
+    frame: NotRequired[bool]
+    folded: NotRequired[bool]
+
+
 class AddEdit(_NetworkEdit):
     """Add nodes, and edges. `document` is the project from which they were copied, if it is another one."""
 
@@ -285,7 +297,7 @@ class NoteEdit(_NetworkEdit):
 
     kind: Literal["note"]
     id: str
-    note: NoteRecord | None
+    note: NewNote | None
 
 
 class OrderEdit(_NetworkEdit):

@@ -222,6 +222,17 @@ export type NewNode = {
   note?: string;
 };
 
+/** A note or a frame to put in place; what is left out is as by default. */
+export type NewNote = {
+  text: string;
+  at?: Position;
+  width?: number;
+  height?: number;
+  color?: Color;
+  frame?: boolean;
+  folded?: boolean;
+};
+
 /** What is known of a node. It has ports of its own where they are not those of its type. */
 export type NodeFacts = {
   summary: string;
@@ -248,7 +259,7 @@ export type NoteEdit = {
   network?: string;
   kind: "note";
   id: string;
-  note: NoteRecord | null;
+  note: NewNote | null;
 };
 
 /** A comment, or a frame around layers, of which the text is the title. A folded frame hides what lies in it. */

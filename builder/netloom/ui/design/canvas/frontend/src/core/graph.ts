@@ -1,5 +1,5 @@
 // Edits on the browser's own copy. They mirror netloom/document/edits.py, which has the last word.
-import type { EdgeRecord, Edit, Graph, NewNode, NodeRecord } from "./generated";
+import type { AddEdit, EdgeRecord, Edit, Graph, NewNode, NewNote, NodeRecord, NoteEdit, NoteRecord } from "./generated";
 
 export const EMPTY: Graph = { nodes: {}, edges: {}, notes: {} };
 
@@ -29,16 +29,27 @@ const complete = (node: NewNode): NodeRecord => ({
   note: node.note ?? "",
 });
 
-/** The graph after an edit; what does not apply leaves it as it is, as Python will say. */
-export function applyEdit(graph: Graph, edit: Edit): Graph {
+const completeNote = (note: NewNote): NoteRecord => ({
+  text: note.text,
+  at: note.at ?? [0, 0],
+  width: note.width ?? 200,
+  height: note.height ?? 100,
+  color: note.color ?? "yellow",
+  frame: note.frame ?? false,
+  folded: note.folded ?? false,
+});
+
+const IDENTIFIER = /^[a-z][a-z0-9_]{0,63}$/;
+const REFERENCE = /^[a-z][a-z0-9_]{0,63}(\.[a-z][a-z0-9_]{0,31})?$/;
+
+/** The graph after an edit; one that does not apply leaves it as it is, as Python will say. */
+export const applyEdit = (graph: Graph, edit: Edit): Graph => attempt(graph, edit) ?? graph;
+
+/** The graph after an edit of it; null where Python refuses the edit. tests/document/edit_cases holds both to the same. */
+export function attempt(graph: Graph, edit: Edit): Graph | null {
   switch (edit.kind) {
-    case "add": {
-      const nodes = { ...graph.nodes };
-      for (const node of edit.nodes) nodes[node.id] = complete(node);
-      const edges = { ...graph.edges };
-      for (const edge of edit.edges ?? []) edges[edge.target] = edge;
-      return { ...graph, nodes, edges };
-    }
+    case "add":
+      return add(graph, edit);
     case "remove": {
       const nodes = new Set(edit.nodes);
       const targets = new Set(edit.edges);
@@ -58,15 +69,12 @@ export function applyEdit(graph: Graph, edit: Edit): Graph {
         const node = nodes[id];
         const note = notes[id];
         if (node) nodes[id] = { ...node, at };
-        if (note) notes[id] = { ...note, at };
+        else if (note) notes[id] = { ...note, at };
       }
       return { ...graph, nodes, notes };
     }
-    case "connect": {
-      const known = nodeOf(edit.source) in graph.nodes && nodeOf(edit.target) in graph.nodes;
-      if (!known) return graph;
-      return { ...graph, edges: { ...graph.edges, [edit.target]: { source: edit.source, target: edit.target } } };
-    }
+    case "connect":
+      return connect(graph, edit);
     case "set":
       return change(graph, edit.node, (node) => ({ ...node, params: { ...node.params, ...edit.params } }));
     case "update": {
@@ -79,22 +87,60 @@ export function applyEdit(graph: Graph, edit: Edit): Graph {
         note: note ?? node.note,
       }));
     }
-    case "note": {
-      const notes = { ...graph.notes };
-      if (edit.note) notes[edit.id] = edit.note;
-      else delete notes[edit.id];
-      return { ...graph, notes };
-    }
+    case "note":
+      return putNote(graph, edit);
     case "batch":
-      return edit.edits.reduce(applyEdit, graph);
+      return inTurn(graph, edit.edits, attempt);
     default:
-      return graph; // undo, redo and what concerns other networks or the project come back from Python as a foreign revision
+      return graph; // what concerns other networks or the project comes back from Python as a foreign revision
   }
 }
 
-function change(graph: Graph, id: string, update: (node: NodeRecord) => NodeRecord): Graph {
+/** The graph after all parts of a batch; null where one of them is refused, as Python makes all of them or none. */
+export function inTurn(graph: Graph, parts: Edit[], make: (graph: Graph, part: Edit) => Graph | null): Graph | null {
+  let after: Graph | null = graph;
+  for (const part of parts) {
+    if (ALONE.has(part.kind)) return null;
+    after = after && make(after, part);
+  }
+  return after;
+}
+
+/** Edits that Python takes by themselves alone. */
+const ALONE = new Set(["batch", "undo", "redo"]);
+
+function add(graph: Graph, edit: AddEdit): Graph | null {
+  const nodes = { ...graph.nodes };
+  for (const node of edit.nodes) {
+    if (!IDENTIFIER.test(node.id) || node.id in nodes || node.id in graph.notes) return null;
+    nodes[node.id] = complete(node);
+  }
+  let after: Graph | null = { ...graph, nodes };
+  for (const edge of edit.edges ?? []) after = after && connect(after, edge);
+  return after;
+}
+
+function connect(graph: Graph, { source, target }: EdgeRecord): Graph | null {
+  if (!(nodeOf(source) in graph.nodes && nodeOf(target) in graph.nodes)) return null;
+  if (!REFERENCE.test(source) || !REFERENCE.test(target)) return null;
+  const edge = {
+    source: sourceRef(nodeOf(source), sourcePort(source)),
+    target: targetRef(nodeOf(target), targetPort(target)),
+  };
+  return { ...graph, edges: { ...graph.edges, [edge.target]: edge } };
+}
+
+function putNote(graph: Graph, edit: NoteEdit): Graph | null {
+  const notes = { ...graph.notes };
+  if (edit.note === null) delete notes[edit.id];
+  else if (!IDENTIFIER.test(edit.id) || edit.id in graph.nodes) return null;
+  else notes[edit.id] = completeNote(edit.note);
+  return { ...graph, notes };
+}
+
+function change(graph: Graph, id: string, update: (node: NodeRecord) => NodeRecord): Graph | null {
   const node = graph.nodes[id];
-  return node ? { ...graph, nodes: { ...graph.nodes, [id]: update(node) } } : graph;
+  return node ? { ...graph, nodes: { ...graph.nodes, [id]: update(node) } } : null;
 }
 
 function filter<T>(record: Record<string, T>, keep: (key: string, value: T) => boolean): Record<string, T> {

@@ -1,5 +1,5 @@
 // The networks of a project: which one an edit concerns, what may stand in which, and names for new ones.
-import { applyEdit, nodeOf } from "./graph";
+import { attempt, inTurn, nodeOf } from "./graph";
 import type { EdgeFacts, Edit, Graph, LayerType, NetworkFacts, NodeRecord, Params } from "./generated";
 
 /** The type of a node that stands for a network. */
@@ -17,8 +17,8 @@ export function addressed(edit: Edit, network: string): Edit {
 
 /** The graph of one network after an edit, of which parts may concern other ones. */
 export function applyTo(graph: Graph, edit: Edit, network: string): Graph {
-  if (edit.kind === "batch") return edit.edits.reduce((now, part) => applyTo(now, part, network), graph);
-  return "network" in edit && edit.network === network ? applyEdit(graph, edit) : graph;
+  const inside = (now: Graph, part: Edit) => ("network" in part && part.network === network ? attempt(now, part) : now);
+  return (edit.kind === "batch" ? inTurn(graph, edit.edits, inside) : inside(graph, edit)) ?? graph;
 }
 
 /** The network for which a node stands. */
