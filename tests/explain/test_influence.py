@@ -16,7 +16,7 @@ from netloom.explain import ExplainError
 from netloom.explain.influence.influence import Influence, influence, suspects
 from netloom.runs import TrainedRun, fit_here
 from netloom.runs.snapshots import keep
-from netloom.training.loop import Watch, begin
+from netloom.training.loop import Callback, build_trainer
 from tests.explain.models import Layer, network, trained, words
 from tests.explain.test_conformance import state
 
@@ -79,13 +79,13 @@ def test_it_is_the_sum_over_checkpoints_of_the_rate_times_both_gradients(against
     assert found.lessons_against[0].influence == pytest.approx(found.influences.min())
 
 
-class Keeping(Watch):
+class Keeping(Callback):
     """Keeps the weights of each epoch, as a worker does."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def epoch_done(self, loop: Any) -> None:
+    def on_epoch_end(self, loop: Any) -> None:
         keep(self.folder, loop.epoch, loop.step, dict(loop.model.state_dict()))
 
 
@@ -97,8 +97,8 @@ def test_labels_that_were_flipped_stand_first(tmp_path: Path) -> None:
     target[flipped] = 1 - target[flipped]
     data = replace(run.data, target=target)
     project = run.project.model_copy(update={"training": Training(epochs=6, learning_rate=0.01)})
-    loop = begin(project, run.source, data)
-    loop.run(Keeping(tmp_path))
+    loop = build_trainer(project, run.source, data)
+    loop.fit(Keeping(tmp_path))
     spoiled = TrainedRun(project, run.source, loop.model.eval(), data)
     found = suspects(spoiled, folder=tmp_path, checkpoint="last")
     bad = np.isin(found.rows, flipped.numpy())

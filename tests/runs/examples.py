@@ -20,25 +20,25 @@ from netloom.data import prepare
 from netloom.document import DataChoice, Project, Training
 from netloom.runs import control, refresh, start, worker
 from netloom.runs.limits import Guard, declared
-from netloom.runs.run_reporter import Link
+from netloom.runs.run_reporter import RunReporter
 from netloom.store import Points, Run, Store, open_store
 from netloom.training import checkpoints
-from netloom.training.loop import Loop, Watch, begin
+from netloom.training.loop import Callback, Trainer, build_trainer
 from tests.networks import chain
 from tests.store.states import put
 
 
-class Recorder(Watch):
+class Recorder(Callback):
     """Keeps what the loop records, and can end it after a number of steps."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.points: list[tuple[int, int, str, str, float]] = []
         self.stop_at = stop_at
 
-    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+    def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         self.points += [(step, epoch, split, name, value) for name, value in values.items()]
 
-    def poll(self, loop: Loop) -> bool:
+    def should_continue(self, loop: Trainer) -> bool:
         return self.stop_at is None or loop.step < self.stop_at
 
     def curve(self, split: str, name: str) -> list[float]:
@@ -60,16 +60,16 @@ def moons(**training: Any) -> Project:
     )
 
 
-def loop(project: Project, home: Path) -> Loop:
+def loop(project: Project, home: Path) -> Trainer:
     """A loop at its beginning, as a worker makes it."""
-    return begin(project, source(project), prepare(project.data, home))
+    return build_trainer(project, source(project), prepare(project.data, home))
 
 
-def broken_off(project: Project, stop_at: int, home: Path, folder: Path) -> tuple[Loop, Recorder, Recorder]:
+def broken_off(project: Project, stop_at: int, home: Path, folder: Path) -> tuple[Trainer, Recorder, Recorder]:
     """A loop at its end that went on from the files in which another left itself after step `stop_at`, and what each
     of the two recorded."""
     broken, first = loop(project, home), Recorder(stop_at)
-    assert not broken.run(first)
+    assert not broken.fit(first)
     checkpoints.save(folder, broken.step, broken.checkpoint())
     if broken.best.weights:
         checkpoints.save_best(folder, broken.best.weights, {})
@@ -78,8 +78,8 @@ def broken_off(project: Project, stop_at: int, home: Path, folder: Path) -> tupl
     found = checkpoints.load(folder)
     assert found is not None
     resumed, second = loop(project, home), Recorder()
-    resumed.restore(found[1], checkpoints.weights(folder) if broken.best.weights else None)
-    assert resumed.run(second)
+    resumed.resume(found[1], checkpoints.weights(folder) if broken.best.weights else None)
+    assert resumed.fit(second)
     return resumed, first, second
 
 
@@ -96,23 +96,23 @@ class _KilledError(BaseException):
     """As a signal, it is caught by nobody."""
 
 
-def killed(store: Store, project: Project, saved: Callable[[Loop], bool], gone: Callable[[Loop], bool]) -> str:
+def killed(store: Store, project: Project, saved: Callable[[Trainer], bool], gone: Callable[[Trainer], bool]) -> str:
     """Start a run and train it within this process until it is `gone`, after a checkpoint as soon as there is something
     to be `saved`. Nothing in memory is left of it, and it is to be resumed."""
 
-    def deadly(link: Link) -> Watch:
-        poll = link.poll
+    def deadly(link: RunReporter) -> Callback:
+        should_continue = link.should_continue
         done: list[int] = []
 
-        def act(loop: Loop) -> bool:
+        def act(loop: Trainer) -> bool:
             if not done and saved(loop):
                 link.checkpoint(loop)
                 done.append(loop.step)
             if done and gone(loop):
                 raise _KilledError
-            return poll(loop)
+            return should_continue(loop)
 
-        link.poll = act  # type: ignore[method-assign]
+        link.should_continue = act  # type: ignore[method-assign]
         return link
 
     with pytest.MonkeyPatch.context() as patch:
@@ -126,7 +126,7 @@ def killed(store: Store, project: Project, saved: Callable[[Loop], bool], gone: 
     return run.id
 
 
-def _train(store: Store, run: Run, through: Callable[[Link], Watch] | None = None) -> None:
+def _train(store: Store, run: Run, through: Callable[[RunReporter], Callback] | None = None) -> None:
     assert store.set_worker(run.id, str(run.claim), os.getpid())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "open_store", lambda home: store)

@@ -18,8 +18,8 @@ import torch.distributed as dist
 
 from netloom.document import dumps, read
 from netloom.runs.cluster.rank import _loop
-from netloom.runs.cluster.synchronization import Agreement
-from netloom.training.loop import Loop, TrainingError
+from netloom.runs.cluster.synchronization import RankSynchronizer
+from netloom.training.loop import Trainer, TrainingError
 from tests.runs.examples import Recorder
 
 
@@ -30,7 +30,7 @@ class Steered(Recorder):
         super().__init__()
         self.rate_at, self.end = rate_at, stop_at
 
-    def poll(self, loop: Loop) -> bool:
+    def should_continue(self, loop: Trainer) -> bool:
         if self.rate_at is not None and loop.step >= self.rate_at:
             loop.learning_rate = 0.001
         return self.end is None or loop.step < self.end
@@ -48,7 +48,7 @@ def train(folder: Path, rank: int, name: str, order: dict[str, Any]) -> None:
     asked = {"project": dumps(project), "source": (folder / f"{name}.py").read_text()}
     loop = _loop(asked, folder, folder / name)
     try:
-        found["done"] = loop.run(Agreement(recorder))
+        found["done"] = loop.fit(RankSynchronizer(recorder))
     except TrainingError as error:
         found["problem"] = str(error)
     weights = {key: value.double().flatten().tolist() for key, value in loop.model.state_dict().items()}

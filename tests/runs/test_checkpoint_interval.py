@@ -77,8 +77,9 @@ def test_a_slow_disk_takes_its_share_of_a_run_and_no_more(home: Path, monkeypatc
     monkeypatch.setattr(run_reporter, "CHECKPOINT_EVERY_S", 0.01)
     monkeypatch.setattr(run_reporter, "CHECKPOINT_SHARE", 0.2)  # so that it waits for seconds where the disk is busy
     monkeypatch.setenv("NETLOOM_KEPT_BYTES", "0")
-    poll = run_reporter.Link.poll
-    monkeypatch.setattr(run_reporter.Link, "poll", lambda self, loop: poll(self, loop) and len(ends) < 3)
+    reporter = run_reporter.RunReporter
+    ask = reporter.should_continue
+    monkeypatch.setattr(reporter, "should_continue", lambda self, trainer: ask(self, trainer) and len(ends) < 3)
     store, project = open_store(home), moons(epochs=10_000)
     with trained_here():
         run_id = start(store, store.create_project(project), project)

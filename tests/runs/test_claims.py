@@ -124,7 +124,7 @@ def test_a_worker_that_loses_its_run_saves_no_checkpoint_and_ends_without_a_word
     taken_at: list[str] = []
 
     def through(link: Any) -> Any:
-        poll = link.poll
+        poll = link.should_continue
 
         def act(loop: Any) -> bool:
             if loop.step >= 20 and not taken_at:
@@ -133,7 +133,7 @@ def test_a_worker_that_loses_its_run_saves_no_checkpoint_and_ends_without_a_word
                 link.checkpoint(loop)
             return bool(poll(loop))
 
-        link.poll = act
+        link.should_continue = act
         link._closed.set()  # its other thread sleeps as well
         return link
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from netloom.cli import main
 from netloom.runs import continuation, evaluate, evaluation, load_run, resume, start
-from netloom.runs.run_reporter import Link
+from netloom.runs.run_reporter import RunReporter
 from netloom.store import Store, open_store
 from netloom.training import CheckpointError, StartError, checkpoints, starting_from
 from netloom.training.weight_files import digest, recorded
@@ -55,14 +55,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         patch.setenv("NETLOOM_HOME", str(home))
         patch.delenv("NETLOOM_DATABASE_URL", raising=False)
         store = open_store(home)
-        poll = Link.poll
+        poll = RunReporter.should_continue
 
-        def stops(link: Link, loop: object) -> bool:
+        def stops(link: RunReporter, loop: object) -> bool:
             if link._best_step < 0 and getattr(loop, "epoch", 0) == 2:
                 link.checkpoint(loop)  # type: ignore[arg-type]
             return poll(link, loop) and getattr(loop, "epoch", 0) < 4  # type: ignore[arg-type]
 
-        patch.setattr(Link, "poll", stops)
+        patch.setattr(RunReporter, "should_continue", stops)
         project = moons(epochs=EPOCHS)
         with trained_here():
             run_id = start(store, store.create_project(project), project)

@@ -15,8 +15,8 @@ from netloom.document.augmentation_settings import Augment
 from netloom.runs import distillation
 from netloom.store import Store, open_store
 from netloom.training import OBJECTIVES, StartError, checkpoints
-from netloom.training.augmented_batches import Both, Weighted
-from netloom.training.loop import Loop
+from netloom.training.augmented_batches import MixedTargets, WeightedTargets
+from netloom.training.loop import Trainer
 from tests.networks import digits_mlp
 from tests.runs.examples import Recorder, loop
 
@@ -57,7 +57,7 @@ def teacher(store: Store) -> str:
     return f"run:{run_id}"
 
 
-def taught(store: Store, project: Project, home: Path) -> Loop:
+def taught(store: Store, project: Project, home: Path) -> Trainer:
     return distillation.teach(loop(project, home), distillation.find(store, project))
 
 
@@ -84,7 +84,7 @@ def test_the_teacher_says_what_its_network_says_and_never_learns(store: Store, t
     assert torch.equal(goal[:, 1:], expected)
     known = made.objective.teacher  # type: ignore[attr-defined]
     before = {name: value.clone() for name, value in known.model.state_dict().items()}
-    made.run(Recorder())
+    made.fit(Recorder())
     after = known.model.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
@@ -92,12 +92,12 @@ def test_the_teacher_says_what_its_network_says_and_never_learns(store: Store, t
 def test_weighted_and_mixed_rows_are_taught_too(store: Store, teacher: str, home: Path) -> None:
     made = taught(store, student(teacher, augment=(Augment(kind="mixup"),)), home)
     inputs, target = [value[:6] for value in made._train[0]], made._train[1][:6]
-    _, goal = made._batch(inputs, Weighted(target, torch.ones(6)), 0)
-    assert isinstance(goal, Weighted)
-    assert isinstance(goal.target, Both)
+    _, goal = made._batch(inputs, WeightedTargets(target, torch.ones(6)), 0)
+    assert isinstance(goal, WeightedTargets)
+    assert isinstance(goal.target, MixedTargets)
     assert torch.equal(goal.target.first[:, 1:], goal.target.second[:, 1:])
     assert goal.target.first[:, 0].tolist() == target.tolist()
-    made.run(Recorder())
+    made.fit(Recorder())
 
 
 def test_a_frozen_teacher_outlives_its_run_and_a_resumed_run_ends_the_same(
@@ -112,16 +112,16 @@ def test_a_frozen_teacher_outlives_its_run_and_a_resumed_run_ends_the_same(
     assert frozen is not None
     assert frozen.fields == ("image",)
     whole = distillation.teach(loop(project, home), frozen)
-    whole.run(Recorder())
+    whole.fit(Recorder())
     first = distillation.teach(loop(project, home), frozen)
-    first.run(Recorder(stop_at=7))
+    first.fit(Recorder(stop_at=7))
     kept = first.checkpoint()
     second = distillation.teach(loop(project, home), frozen)
-    second.restore(kept, first.best.weights)
-    second.run(Recorder())
+    second.resume(kept, first.best.weights)
+    second.fit(Recorder())
     assert all(torch.equal(value, second.model.state_dict()[key]) for key, value in whole.model.state_dict().items())
     plain = loop(project, home)  # without what the teacher says, it learns something else
-    plain.run(Recorder())
+    plain.fit(Recorder())
     assert any(not torch.equal(value, plain.model.state_dict()[key]) for key, value in whole.model.state_dict().items())
     with pytest.raises(StartError, match="not there any more"):
         distillation.find(store, project)

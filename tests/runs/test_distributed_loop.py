@@ -106,7 +106,7 @@ def mean_of_steps(points: list[Any]) -> float:
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_curve_is_that_of_one_process(name: str, home: Path, trained: Callable[[str], Found]) -> None:
     alone, recorder = loop(digits_mlp(**RECIPES[name]), home), Recorder()
-    alone.run(recorder)
+    alone.fit(recorder)
     ranks = trained(name)
     assert {(found["step"], found["done"], found["problem"]) for found in ranks} == {(alone.step, True, "")}
     for split in ("train", "validation"):
@@ -121,7 +121,7 @@ def test_the_curve_is_that_of_one_process(name: str, home: Path, trained: Callab
 
 def test_every_rank_loads_the_teacher(home: Path, tmp_path: Path, trained: Callable[[str], Found]) -> None:
     alone, recorder = distillation.teach(loop(taught(), home), teacher(tmp_path)), Recorder()
-    alone.run(recorder)
+    alone.fit(recorder)
     ranks = trained("taught")
     expected = recorder.curve("validation", "loss")
     assert len(expected) == 3

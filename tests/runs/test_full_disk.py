@@ -15,7 +15,7 @@ from netloom.cli import main
 from netloom.document import write
 from netloom.runs import start
 from netloom.runs.limits import no_room
-from netloom.runs.run_reporter import Link
+from netloom.runs.run_reporter import RunReporter
 from netloom.store import Store, open_store
 from netloom.training import StartError
 from tests.runs.disks import fill, small_disk
@@ -35,9 +35,9 @@ def tight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def failed(store: Store, monkeypatch: pytest.MonkeyPatch, saved_at: int | None) -> str:
     """A run that finds its disk full in its second epoch, after a checkpoint at a step where there is to be one."""
-    poll = Link.poll
+    poll = RunReporter.should_continue
 
-    def fills(link: Link, loop: Any) -> bool:
+    def fills(link: RunReporter, loop: Any) -> bool:
         if loop.step == saved_at:
             link.checkpoint(loop)
         if loop.step == 15:
@@ -46,7 +46,7 @@ def failed(store: Store, monkeypatch: pytest.MonkeyPatch, saved_at: int | None) 
         return poll(link, loop)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Link, "poll", fills)
+        patch.setattr(RunReporter, "should_continue", fills)
         project = moons(epochs=3)
         with trained_here():
             run_id = start(store, store.create_project(project), project)

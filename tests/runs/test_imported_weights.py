@@ -26,7 +26,7 @@ def test_a_template_learns_from_it(home: Path, filename: str) -> None:
     changes = {"epochs": 400, "schedule": "constant", "batch_size": 16, "device": "cpu"}
     made = loop(project.model_copy(update={"training": project.training.model_copy(update=changes)}), home)
     before = made.evaluate("train")["loss"]
-    made.run(Recorder(stop_at=30))
+    made.fit(Recorder(stop_at=30))
     assert made.evaluate("train")["loss"] < 0.9 * before
 
 

@@ -29,7 +29,7 @@ from netloom.editing.live import Live
 from netloom.runs import ACTIVE, control, limits, processes, refresh, resume, start, stop, wait
 from netloom.store import Store, open_store
 from netloom.training import checkpoints
-from netloom.training.loop import begin
+from netloom.training.loop import build_trainer
 from tests.networks import chain
 from tests.runs.disks import fill, small_disk
 from tests.runs.examples import Recorder, check_curves, moons, trained_here, until
@@ -135,9 +135,9 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_happened(
     home: Path, moments: int, seed: int, epochs: int
 ) -> None:
     store, project = open_store(home), small(epochs=epochs)
-    undisturbed = begin(project, source(project), prepare(project.data, home))
+    undisturbed = build_trainer(project, source(project), prepare(project.data, home))
     seen = Recorder()
-    assert undisturbed.run(seen)
+    assert undisturbed.fit(seen)
     expected = sorted(point for point in seen.points if point[3] != "batch_loss")
 
     dice = random.Random(seed)
@@ -300,8 +300,8 @@ def tight(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_fails_a_run_in_words_and_loses_nothing(tight: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETLOOM_HOME", str(tight))
     store, project = open_store(tight), small()
-    undisturbed = begin(project, source(project), prepare(project.data, tight))
-    assert undisturbed.run(Recorder())
+    undisturbed = build_trainer(project, source(project), prepare(project.data, tight))
+    assert undisturbed.fit(Recorder())
     live = Live(store, store.create_project(blank("Edited")))
     run_id = start(store, store.create_project(project), project)
     folder = store.run_folder(run_id)

@@ -24,7 +24,7 @@ FIRST_POINT = """
 import os, sys
 from netloom.runs import worker
 from netloom.runs.limits import declared
-from netloom.runs.run_reporter import Link
+from netloom.runs.run_reporter import RunReporter
 
 class Met(BaseException):
     pass
@@ -32,7 +32,7 @@ class Met(BaseException):
 def record(*values):
     raise Met
 
-Link.record = record
+RunReporter.log_metrics = record
 worker._import_heavy()
 known = set(sys.modules)
 try:

@@ -21,7 +21,7 @@ from netloom.runs.comparison import BATCH_LOSSES
 from netloom.runs.control import _children
 from netloom.runs.snapshots import series
 from netloom.store import Full, Run, Store, open_store
-from netloom.training.loop import begin
+from netloom.training.loop import build_trainer
 from tests.runs.examples import Recorder, check_curves, moons, store_in, trained_here, until
 from tests.store.states import put_sweep
 
@@ -73,7 +73,7 @@ def measures(store: Store, run_id: str) -> list[tuple[int, str, str, float]]:
 def straight(project: Project, home: Path, text: str) -> list[tuple[int, str, str, float]]:
     """The same measures of a loop in this process that nothing interrupts."""
     watch = Recorder()
-    begin(project, text, prepare(project.data, home)).run(watch)
+    build_trainer(project, text, prepare(project.data, home)).fit(watch)
     return sorted(
         (step, split, name, value) for step, _, split, name, value in watch.points if name not in BATCH_LOSSES
     )

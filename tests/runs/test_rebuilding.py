@@ -19,7 +19,7 @@ from netloom.explain import ExplainError, explain
 from netloom.runs import TrainedRun, evaluate, fit_here, predict
 from netloom.templates import templates
 from netloom.training import OBJECTIVES
-from netloom.training.loop import Watch
+from netloom.training.loop import Callback
 from netloom.training.objectives.anomaly_detection import best_threshold, usual_class
 from netloom.validation import validate
 from tests.networks import IMAGE, TOKENS, chain
@@ -115,14 +115,14 @@ def test_categories_come_back_as_their_names() -> None:
 def test_the_loss_falls_and_resume_equals_uninterrupted(home: Path) -> None:
     whole = loop(autoencoder(), home)
     before = whole.evaluate("validation")["loss"]
-    whole.run(Watch())
+    whole.fit(Callback())
     assert whole.evaluate("validation")["loss"] < 0.7 * before
     first = loop(autoencoder(), home)
-    first.run(Recorder(stop_at=31))
+    first.fit(Recorder(stop_at=31))
     saved = first.checkpoint()
     second = loop(autoencoder(), home)
-    second.restore(saved, first.best.weights)
-    second.run(Watch())
+    second.resume(saved, first.best.weights)
+    second.fit(Callback())
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name])
 
@@ -134,7 +134,7 @@ def test_the_loss_of_a_variational_autoencoder_has_its_divergence(home: Path) ->
     made = loop(project.model_copy(update={"training": short}), home)
     part = next(module for module in made.model.modules() if hasattr(module, "auxiliary_loss"))
     setattr(part, "coefficient", 50.0)  # noqa: B010
-    made.run(Watch())
+    made.fit(Callback())
     mean = made.model.get_submodule("linear_2")
     with torch.no_grad():
         hidden = made.model.get_submodule("linear_1")(made.data.inputs["image"][:200].flatten(1)).relu()

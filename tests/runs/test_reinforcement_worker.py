@@ -12,19 +12,19 @@ import torch
 from netloom.runs import evaluation, resume
 from netloom.store import open_store
 from netloom.training import checkpoints
-from netloom.training.loop import Loop
+from netloom.training.loop import Trainer
 from tests.runs.examples import Recorder, killed, loop, trained_here
 from tests.training.test_reinforcement import agent
 
 
-def reached(share: float, loop: Loop) -> bool:
+def reached(share: float, loop: Trainer) -> bool:
     return loop.step > share * loop.total_steps
 
 
 def test_a_killed_agent_ends_as_if_it_had_not_been(home: Path) -> None:
     document = agent("dqn", epochs=8, settings={"learn_every": 8})
     whole, watch = loop(document, home), Recorder()
-    whole.run(watch)
+    whole.fit(watch)
     with closing(open_store(home)) as store:
         run_id = killed(store, document, partial(reached, 0.3), partial(reached, 0.45))
         found = checkpoints.load(Path(store.run_folder(run_id)))

@@ -14,7 +14,7 @@ import torch
 from netloom.document import Project, apply
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 from netloom.templates import templates
-from netloom.training.loop import Loop
+from netloom.training.loop import Trainer
 from tests.runs.examples import Recorder, broken_off, loop, moons
 
 # Everything that has a state of its own, or changes what a step does; the network has dropout and a batch norm.
@@ -59,10 +59,10 @@ def same(first: Any, second: Any) -> bool:
     return bool(first == second)
 
 
-def check(project: Project, stop_at: int, home: Path, folder: Path) -> Loop:
+def check(project: Project, stop_at: int, home: Path, folder: Path) -> Trainer:
     """Run a document with and without a break after step `stop_at`, and compare all that came of it."""
     whole, seen = loop(project, home), Recorder()
-    assert whole.run(seen)
+    assert whole.fit(seen)
     resumed, first, second = broken_off(project, stop_at, home, folder)
     assert same(dict(whole.model.state_dict()), dict(resumed.model.state_dict()))
     assert same(whole.checkpoint().state, resumed.checkpoint().state)
@@ -95,10 +95,10 @@ def test_parts_that_learn_in_turns_go_on_as_well(home: Path, tmp_path: Path) -> 
 
 def test_a_checkpoint_from_before_there_were_these_is_read(home: Path) -> None:
     made = loop(moons(average=0.9), home)
-    made.run(Recorder(3))
+    made.fit(Recorder(3))
     old = made.checkpoint()
     for name in ("schedule", "precision", "average", "compiled"):
         del old.state[name]
     again = loop(moons(average=0.9), home)
-    again.restore(old)
+    again.resume(old)
     assert again.step == 3

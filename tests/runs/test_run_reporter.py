@@ -10,12 +10,12 @@ import pytest
 
 from netloom.runs import evaluate, start, worker
 from netloom.runs.limits import RunLimits
-from netloom.runs.run_reporter import Link
+from netloom.runs.run_reporter import RunReporter
 from netloom.runs.trained_run import TrainedRun
 from netloom.store import open_store
 from netloom.training import Evaluation
 from netloom.training.diagnostics.observer import Observer
-from netloom.training.loop import Loop
+from netloom.training.loop import Trainer
 from tests.runs.examples import Recorder, loop, moons, trained_here
 from tests.store.states import put
 
@@ -24,10 +24,10 @@ def test_a_run_that_goes_on_is_as_far_as_it_was_and_keeps_its_best(home: Path, t
     project, store = moons(), open_store(home)
     run = store.create_run(store.create_project(project), project)
     broken = loop(project, home)
-    broken.run(Recorder(30))
+    broken.fit(Recorder(30))
     resumed = loop(project, home)
-    resumed.restore(broken.checkpoint(), broken.best.weights)
-    link = Link(store, run, tmp_path, Observer(project, tmp_path), RunLimits(0, 0, 0, 0))
+    resumed.resume(broken.checkpoint(), broken.best.weights)
+    link = RunReporter(store, run, tmp_path, Observer(project, tmp_path), RunLimits(0, 0, 0, 0))
     link.start(resumed)
     link.close()  # before its first step
     told = store.run(run.id)
@@ -42,7 +42,7 @@ def test_a_run_that_goes_on_is_as_far_as_it_was_and_keeps_its_best(home: Path, t
 
 def test_the_rate_is_told_as_the_schedule_has_it(home: Path, tmp_path: Path) -> None:
     project, store = moons(epochs=4, schedule="cosine", warmup=0.0, learning_rate=0.02), open_store(home)
-    link = Link(
+    link = RunReporter(
         store,
         store.create_run(store.create_project(project), project),
         tmp_path,
@@ -53,8 +53,8 @@ def test_the_rate_is_told_as_the_schedule_has_it(home: Path, tmp_path: Path) -> 
     link.start(going)
     while going.epoch < 4:
         going.training = going.training.model_copy(update={"epochs": going.epoch + 1})
-        going.run(Recorder())
-        link.epoch_done(going)
+        going.fit(Recorder())
+        link.on_epoch_end(going)
         told.append(link._facts["rate"])
     link.close()
     assert told == pytest.approx([0.02 * (1 + math.cos(math.pi * done / 4)) / 2 for done in (1, 2, 3, 4)])
@@ -66,7 +66,7 @@ def test_the_time_of_a_pause_counts_for_no_speed(home: Path, tmp_path: Path, mon
     project, store = moons(), open_store(home)
     run = store.create_run(store.create_project(project), project)
     put(store, run.id, "running")
-    link = Link(store, run, tmp_path, Observer(project, tmp_path), RunLimits(0, 0, 0, 0))
+    link = RunReporter(store, run, tmp_path, Observer(project, tmp_path), RunLimits(0, 0, 0, 0))
     link.tell(total_steps=1_000)
 
     def beat(times: int, steps: int) -> None:
@@ -75,7 +75,7 @@ def test_the_time_of_a_pause_counts_for_no_speed(home: Path, tmp_path: Path, mon
             link._state["step"] += steps
             link._beat()
 
-    def wait(loop: Loop) -> bool:
+    def wait(loop: Trainer) -> bool:
         beat(3, 0)
         return True
 
@@ -98,7 +98,7 @@ def test_a_run_that_is_stopped_says_so_while_it_is_measured(home: Path, monkeypa
         return evaluate(trained)
 
     monkeypatch.setattr(worker, "evaluate", measure)
-    monkeypatch.setattr(Link, "poll", lambda link, loop: loop.step < 5)
+    monkeypatch.setattr(RunReporter, "should_continue", lambda link, loop: loop.step < 5)
     project = moons()
     with trained_here():
         run_id = start(store, store.create_project(project), project)

@@ -21,7 +21,7 @@ from netloom.runs import TrainedRun
 from netloom.store import Missing, Store, open_store, weights
 from netloom.training import StartError, adopt, brought, looked_at, starting_from
 from netloom.training.initialization import fit
-from netloom.training.loop import Watch, begin
+from netloom.training.loop import Callback, build_trainer
 from tests.networks import IMAGE, chain, network, networks
 from tests.runs.examples import Recorder, check_curves, moons, trained_here
 
@@ -80,8 +80,8 @@ def test_fresh_weights_can_be_measured_too(home: Path) -> None:
 
 def test_measuring_records_one_point_a_split(store: Store, trained: TrainedRun) -> None:
     project = asked(trained.project, epochs=0)
-    loop, seen = begin(project, source(project), prepare(project.data, store.home)), Recorder()
-    assert loop.run(seen)
+    loop, seen = build_trainer(project, source(project), prepare(project.data, store.home)), Recorder()
+    assert loop.fit(seen)
     assert (loop.step, loop.epoch) == (0, 0)
     assert len(seen.curve("validation", "loss")) == len(seen.curve("train", "loss")) == 1
     assert loop.best.value == seen.curve("validation", "loss")[0]
@@ -102,7 +102,7 @@ def test_training_goes_on_from_the_start(store: Store, trained: TrainedRun) -> N
     curves = []
     for file in (first, None):
         seen = Recorder()
-        begin(project, source(project), prepare(project.data, store.home), file).run(seen)
+        build_trainer(project, source(project), prepare(project.data, store.home), file).fit(seen)
         curves.append(seen.curve("validation", "loss")[0])
     assert curves[0] < 0.9 * curves[1]
 
@@ -123,14 +123,14 @@ def test_resuming_is_as_if_nothing_had_happened(store: Store, trained: TrainedRu
     first = weights.path(store.home, kept(store, trained).removeprefix("weights:"))
     project = asked(trained.project, epochs=2, seed=5)
     text, data = source(project), prepare(project.data, store.home)
-    whole = begin(project, text, data, first)
-    whole.run(Watch())
-    broken = begin(project, text, data, first)
-    assert not broken.run(Recorder(stop_at=3))
+    whole = build_trainer(project, text, data, first)
+    whole.fit(Callback())
+    broken = build_trainer(project, text, data, first)
+    assert not broken.fit(Recorder(stop_at=3))
     saved = broken.checkpoint()
-    resumed = begin(project, text, data, first)
-    resumed.restore(saved)
-    resumed.run(Watch())
+    resumed = build_trainer(project, text, data, first)
+    resumed.resume(saved)
+    resumed.fit(Callback())
     assert same(resumed.model, whole.model)
 
 

@@ -21,7 +21,7 @@ from netloom.templates import templates
 from netloom.training import OBJECTIVES
 from netloom.training.adversarial_trainer import Turns, discriminator_loss, generator_loss
 from netloom.training.frechet_distance import features, frechet, shuffled
-from netloom.training.loop import Loop
+from netloom.training.loop import Trainer
 from netloom.validation import Issue, validate
 from tests.runs.examples import Recorder, broken_off, loop
 from tests.training.test_figures import ELSEWHERE, at_its_figure
@@ -38,7 +38,7 @@ def issues(project: Project) -> list[Issue]:
     return [issue for issue in validate(project, schema(project.data)) if issue.severity == "error"]
 
 
-def turns(made: Loop) -> Turns:
+def turns(made: Trainer) -> Turns:
     assert isinstance(made.optimizer, Turns)
     return made.optimizer
 
@@ -122,7 +122,7 @@ def test_resumed_run_equals_one_without_a_break(home: Path, tmp_path: Path) -> N
     """Within an epoch and between two; within the second, see `tests.runs.test_resuming`."""
     project = document(gradient_clip=1.0, schedule="cosine")
     whole, seen = loop(project, home), Recorder()
-    assert whole.run(seen)
+    assert whole.fit(seen)
     for stop_at in (1, 5):
         resumed, first, second = broken_off(project, stop_at, home, tmp_path / str(stop_at))
         for one, other in zip(whole.model.state_dict().values(), resumed.model.state_dict().values(), strict=True):
@@ -145,7 +145,7 @@ def _plain(value: Any) -> Any:
 def test_a_learning_rate_reaches_both_optimizers(home: Path) -> None:
     made = loop(document(epochs=1), home)
     made.learning_rate = 0.0123
-    made.run(Recorder(stop_at=1))
+    made.fit(Recorder(stop_at=1))
     assert [group["lr"] for group in turns(made).param_groups] == [0.0123, 0.0123]
     assert [group["betas"] for group in turns(made).param_groups] == [(0.5, 0.999)] * 2
 

@@ -28,7 +28,7 @@ def told(project: Project, home: Path, folder: Path, data: Any = None) -> dict[s
     if data is not None:
         data(made)
     watch = Watched(project, made, folder)
-    made.run(watch)
+    made.fit(watch)
     assert not (folder / "log.jsonl").exists(), (folder / "log.jsonl").read_text()
     return {notice["code"]: notice for notice in watch.observer.notices}
 
@@ -225,7 +225,7 @@ def find(project: Project, home: Path, folder: Path, change: Any = None) -> nan_
         return made
 
     with pytest.raises(DivergedError):
-        again().run(Watched(project, again(), folder))
+        again().fit(Watched(project, again(), folder))
     return nan_tracer.find(project, folder, again)
 
 

@@ -10,8 +10,8 @@ import torch
 
 from netloom.document import Augment, Project
 from netloom.training import TrainingError
-from netloom.training.augmented_batches import Both, loss, mass
-from netloom.training.loop import Loop, Watch
+from netloom.training.augmented_batches import MixedTargets, loss, mass
+from netloom.training.loop import Callback, Trainer
 from netloom.training.objectives import OBJECTIVES
 from tests.networks import IMAGE, chain
 from tests.runs.examples import Recorder, loop, moons
@@ -33,7 +33,7 @@ def digits(*augment: Augment, **training: Any) -> Project:
     return made.model_copy(update={"data": plain.data.model_copy(update={"dataset": "digits"})})
 
 
-class Batches(Watch):
+class Batches(Callback):
     """Keeps what each step learns from."""
 
     def __init__(self) -> None:
@@ -48,13 +48,13 @@ class Batches(Watch):
 def test_a_run_goes_on_exactly_as_if_it_had_not_stopped(stop_at: int, home: Path) -> None:
     whole = loop(digits(*PICTURES), home)
     watch = Recorder()
-    assert whole.run(watch)
+    assert whole.fit(watch)
     first = loop(digits(*PICTURES), home)
-    assert not first.run(Recorder(stop_at=stop_at))
+    assert not first.fit(Recorder(stop_at=stop_at))
     kept = first.checkpoint()  # before anybody else draws
     second, rest = loop(digits(*PICTURES), home), Recorder()
-    second.restore(kept, first.best.weights)
-    assert second.run(rest)
+    second.resume(kept, first.best.weights)
+    assert second.fit(rest)
     assert same(dict(whole.model.state_dict()), dict(second.model.state_dict()))
     assert watch.curve("validation", "loss")[-1] == rest.curve("validation", "loss")[-1]
 
@@ -62,8 +62,8 @@ def test_a_run_goes_on_exactly_as_if_it_had_not_stopped(stop_at: int, home: Path
 def test_batches_are_changed_and_rows_that_are_measured_are_not(home: Path) -> None:
     plain, changed = loop(digits(), home), loop(digits(*PICTURES[:2]), home)
     one, two = Batches(), Batches()
-    plain.run(one)
-    changed.run(two)
+    plain.fit(one)
+    changed.fit(two)
     assert len(one.seen) == len(two.seen)
     for (before, target), (after, same_target) in zip(one.seen, two.seen, strict=True):
         assert torch.equal(target, same_target)  # the same rows in the same order
@@ -81,9 +81,9 @@ def test_where_nothing_is_declared_nothing_is_made(home: Path) -> None:
 
 def test_the_loss_of_a_mixed_batch_is_that_of_mixed_labels(home: Path) -> None:
     made, watch = loop(digits(Augment(kind="mixup"), batch_size=32), home), Batches()
-    made.run(watch)
+    made.fit(watch)
     inputs, target = watch.seen[3]
-    assert isinstance(target, Both)
+    assert isinstance(target, MixedTargets)
     made.model.eval()
     output = made.model(*inputs).detach()
     labels = torch.nn.functional.one_hot
@@ -101,13 +101,13 @@ def test_gradients_added_up_over_parts_of_a_mixed_batch_are_those_of_the_whole(h
         for layer in made.model.modules():
             if isinstance(layer, torch.nn.Dropout):
                 layer.p = 0.0
-        made.run(Recorder(stop_at=4))
+        made.fit(Recorder(stop_at=4))
         found.append(torch.cat([weight.detach().flatten() for weight in made.model.parameters()]))
     assert torch.allclose(found[0], found[1], atol=1e-5)
 
 
 def test_two_targets_are_cut_and_weighed_as_one(home: Path) -> None:
-    both = Both(torch.arange(10), torch.arange(10).flip(0), 0.7)
+    both = MixedTargets(torch.arange(10), torch.arange(10).flip(0), 0.7)
     assert len(both) == 10
     assert both[2:5].second.tolist() == [7, 6, 5]
     assert mass(OBJECTIVES["classification"], both) == pytest.approx(10)
@@ -124,7 +124,7 @@ def test_every_kind_of_picture_trains_a_step(objective: str, home: Path) -> None
     plain = digits(*every, objective=objective)
     project = chain(IMAGE, *layers, training=plain.training).model_copy(update={"data": plain.data})
     made, watch = loop(project, home), Recorder()
-    assert made.run(watch)
+    assert made.fit(watch)
     losses = watch.curve("validation", "loss")
     assert losses[-1] < losses[0]
 
@@ -146,8 +146,8 @@ def test_augmentation_helps_where_rows_are_few(home: Path) -> None:
         project = templates()["digits_cnn"].project
         training = project.training.model_copy(update={"augment": augment, "epochs": 60, "seed": seed, "device": "cpu"})
         made = loop(project.model_copy(update={"training": training}), home)
-        few: Loop = few_rows(made, 100)
-        few.run(Watch())
+        few: Trainer = few_rows(made, 100)
+        few.fit(Callback())
         data, model = few.data, few.best_model()
         rows = data.split["test"]
         with torch.no_grad():
@@ -158,7 +158,7 @@ def test_augmentation_helps_where_rows_are_few(home: Path) -> None:
     assert changed > plain + 0.01
 
 
-def few_rows(made: Loop, count: int) -> Loop:
+def few_rows(made: Trainer, count: int) -> Trainer:
     """The same loop with the first training rows alone."""
     from dataclasses import replace
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from netloom.document import DataChoice, Project, Training
 from netloom.nn.generative import Reparameterise
-from netloom.training.loop import Loop
+from netloom.training.loop import Trainer
 from tests.networks import project
 from tests.runs.examples import Recorder, loop, moons
 
@@ -43,7 +43,7 @@ def bottleneck(coefficient: float, **training: Any) -> Project:
     return project(nodes, edges, data=DataChoice(dataset="moons"), training=Training(**options))
 
 
-def divergence(made: Loop) -> float:
+def divergence(made: Trainer) -> float:
     """The divergence of the latent vectors for the validation split, without the loop's help."""
     seen = []
     sample = made.model.get_submodule("sample")
@@ -57,8 +57,8 @@ def test_the_divergence_of_a_sampled_vector_falls(home: Path) -> None:
     free, pulled = loop(bottleneck(0.0), home), loop(bottleneck(1.0), home)
     before = divergence(pulled)
     assert before == divergence(free)
-    assert free.run(Recorder())
-    assert pulled.run(Recorder())
+    assert free.fit(Recorder())
+    assert pulled.fit(Recorder())
     assert divergence(pulled) < 0.2 * before < divergence(free)
 
 
@@ -83,9 +83,9 @@ def test_recorded_loss_is_the_objectives_and_the_gradient_that_of_the_sum(factor
     torch.manual_seed(0)
     module = Constant(factor)
     weights = copy.deepcopy(module.state_dict())
-    made = Loop(module, plain.objective, plain.data, plain.fields, plain.training, "cpu")
+    made = Trainer(module, plain.objective, plain.data, plain.fields, plain.training, "cpu")
     first = Recorder(stop_at=1)
-    assert not made.run(first)
+    assert not made.fit(first)
     made.flush(first)
     order = torch.randperm(made.rows, generator=torch.Generator().manual_seed(0))[: made.batch_size]
     rows = plain.data.split["train"][order]
@@ -101,14 +101,14 @@ def test_recorded_loss_is_the_objectives_and_the_gradient_that_of_the_sum(factor
 def test_every_module_counts_once_and_none_is_kept_after_a_step(home: Path) -> None:
     plain = loop(moons(optimizer="sgd", learning_rate=0.001, epochs=1), home)
     model = nn.Sequential(Constant(0.5), nn.Sequential(Constant(2.0)))
-    made = Loop(model, plain.objective, plain.data, plain.fields, plain.training, "cpu")
+    made = Trainer(model, plain.objective, plain.data, plain.fields, plain.training, "cpu")
     before, loss = [copy.deepcopy(part) for part in model.parameters()], torch.tensor(3.0)
     model(torch.zeros(2, 2))
     total = made._with_auxiliary(loss)
     sums = [float(before[number].sum().detach()) for number in (0, 2)]
     assert float(total.detach()) == pytest.approx(3.0 + 0.5 * sums[0] + 2.0 * sums[1], abs=1e-5)
     assert made._with_auxiliary(loss) is loss  # what a forward left is added once
-    assert made.run(Recorder())
+    assert made.fit(Recorder())
     copy.deepcopy(model)  # a tensor with a history could not be copied
 
 
@@ -128,7 +128,7 @@ def test_what_modules_add_is_on_the_curves_and_goes_on_after_a_break(home: Path)
             added.append(0.5 * float(Reparameterise.divergence(*inputs).detach()))
 
     with whole.model.get_submodule("sample").register_forward_hook(note):
-        assert whole.run(seen)
+        assert whole.fit(seen)
     steps = whole.steps_per_epoch
     means = [sum(added[:steps]) / steps, sum(added[steps:]) / steps]
     assert seen.curve("train", "auxiliary_loss") == pytest.approx(means, rel=1e-5)
@@ -136,9 +136,9 @@ def test_what_modules_add_is_on_the_curves_and_goes_on_after_a_break(home: Path)
     assert "auxiliary_loss" not in loop(moons(), home).titles
 
     broken, first, second = loop(bottleneck(0.5, epochs=2), home), Recorder(steps + 2), Recorder()
-    assert not broken.run(first)
+    assert not broken.fit(first)
     checkpoint, resumed = broken.checkpoint(), loop(bottleneck(0.5, epochs=2), home)
-    resumed.restore(checkpoint, broken.best.weights)
-    assert resumed.run(second)
+    resumed.resume(checkpoint, broken.best.weights)
+    assert resumed.fit(second)
     both = [*first.curve("train", "auxiliary_loss"), *second.curve("train", "auxiliary_loss")]
     assert both == seen.curve("train", "auxiliary_loss")

@@ -18,20 +18,20 @@ from netloom.document import Project
 from netloom.templates import templates
 from netloom.training import OBJECTIVES
 from netloom.training.diagnostics import MEASURES, places, read_history, read_samples
-from netloom.training.diagnostics.layer_statistics import Lens
+from netloom.training.diagnostics.layer_statistics import LayerStatistics
 from netloom.training.diagnostics.observer import Observer
 from netloom.training.diagnostics.prediction_history import unpacked
 from netloom.training.diagnostics.statistics_file import MOST, RECORDS, Writer
-from netloom.training.loop import Loop, Watch
-from netloom.training.throughput import Pace
+from netloom.training.loop import Callback, Trainer
+from netloom.training.throughput import Throughput
 from tests.networks import chain, digits_mlp, network
 from tests.runs.examples import loop, moons
 
 
-class Watched(Watch):
+class Watched(Callback):
     """A loop's watch that looks at every step, as a worker's does now and then."""
 
-    def __init__(self, project: Project, made: Loop, folder: Path, stop_at: int | None = None) -> None:
+    def __init__(self, project: Project, made: Trainer, folder: Path, stop_at: int | None = None) -> None:
         self.observer = Observer(project, folder, every_s=0.0)
         self.stop_at = stop_at
         self.observer.begin(made, [])
@@ -39,21 +39,21 @@ class Watched(Watch):
     def learn(self, learn: Any, *batch: Any) -> torch.Tensor:
         return self.observer.learn(learn, *batch)
 
-    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
-        self.observer.record(step, epoch, split, values)
+    def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+        self.observer.log_metrics(step, epoch, split, values)
 
-    def epoch_done(self, loop: Loop) -> None:
-        self.observer.epoch_done(loop)
+    def on_epoch_end(self, loop: Trainer) -> None:
+        self.observer.on_epoch_end(loop)
 
-    def poll(self, loop: Loop) -> bool:
+    def should_continue(self, loop: Trainer) -> bool:
         return self.stop_at is None or loop.step < self.stop_at
 
 
-def watched(project: Project, home: Path, folder: Path) -> tuple[Loop, Watched]:
+def watched(project: Project, home: Path, folder: Path) -> tuple[Trainer, Watched]:
     """A run to its end with everything looked at."""
     made = loop(project, home)
     watch = Watched(project, made, folder)
-    made.run(watch)
+    made.fit(watch)
     assert not (folder / "log.jsonl").exists(), (folder / "log.jsonl").read_text()
     return made, watch
 
@@ -69,7 +69,7 @@ def test_numbers_of_layers_are_those_found_by_hand(home: Path, tmp_path: Path) -
     twin = loop(document, home)
     expected: list[dict[str, float]] = []
 
-    class ByHand(Watch):
+    class ByHand(Callback):
         def learn(self, learn: Any, *batch: Any) -> torch.Tensor:
             layer = twin.model.get_submodule("linear_1")
             before = torch.cat([weight.detach().flatten().clone() for weight in layer.parameters()])
@@ -95,7 +95,7 @@ def test_numbers_of_layers_are_those_found_by_hand(home: Path, tmp_path: Path) -
             )
             return learned
 
-    twin.run(ByHand())
+    twin.fit(ByHand())
     assert found.steps.tolist() == list(range(1, len(expected) + 1))
     for measure in ("gradient", "weight", "update", "mean", "std"):
         assert found.of(measure)[:, 0] == pytest.approx([row[measure] for row in expected], rel=1e-3, abs=1e-6), measure
@@ -110,7 +110,7 @@ def test_looking_changes_nothing(home: Path, tmp_path: Path) -> None:
     document = moons(epochs=3)
     seen, _ = watched(document, home, tmp_path)
     alone = loop(document, home)
-    alone.run(Watch())
+    alone.fit(Callback())
     for one, other in zip(seen.checkpoint().weights.values(), alone.checkpoint().weights.values(), strict=True):
         assert torch.equal(one, other)
     assert torch.equal(seen.checkpoint().state["rng"], alone.checkpoint().state["rng"])
@@ -145,17 +145,17 @@ def test_a_resumed_run_has_no_double_record(home: Path, tmp_path: Path) -> None:
     document = moons(epochs=4)
     made = loop(document, home)
     watch = Watched(document, made, tmp_path, stop_at=9)
-    made.run(watch)
+    made.fit(watch)
     kept = deepcopy(made.checkpoint())
     watch.stop_at = 31  # goes on, and is lost
-    made.run(watch)
+    made.fit(watch)
     assert read_history(tmp_path).steps[-1] == 31  # type: ignore[union-attr]
     with (tmp_path / RECORDS).open("ab") as file:
         file.write(b"cut off")
 
     again = loop(document, home)
-    again.restore(kept)
-    again.run(Watched(document, again, tmp_path))
+    again.resume(kept)
+    again.fit(Watched(document, again, tmp_path))
     whole_folder = tmp_path / "whole"
     whole_folder.mkdir()
     watched(document, home, whole_folder)
@@ -185,7 +185,7 @@ def test_a_long_history_stays_small(tmp_path: Path) -> None:
 def test_looking_is_as_rare_as_it_is_dear(home: Path) -> None:
     """Where a look takes a fifth of a second, no more follow until training took a hundred times as much."""
     made = loop(moons(), home)
-    lens, seen = Lens(made.model, places(moons(), made.model), every_s=0.01), list[float]()
+    lens, seen = LayerStatistics(made.model, places(moons(), made.model), every_s=0.01), list[float]()
 
     def busy(seconds: float) -> None:
         end = time.process_time() + seconds
@@ -236,7 +236,7 @@ def test_every_objective_has_samples(name: str, home: Path, tmp_path: Path) -> N
     document = templates()[name].project
     made = loop(document, home)
     watch = Watched(document, made, tmp_path)
-    watch.epoch_done(made)
+    watch.on_epoch_end(made)
     assert not (tmp_path / "log.jsonl").exists(), (tmp_path / "log.jsonl").read_text()
     found = read_samples(tmp_path)
     assert found is not None
@@ -253,7 +253,7 @@ def test_every_objective_has_samples(name: str, home: Path, tmp_path: Path) -> N
 
 
 def test_the_remaining_time_is_a_range() -> None:
-    pace = Pace()
+    pace = Throughput()
     assert pace.left(100) is None
     steps, now = 0, 0.0
     for beat in range(40):

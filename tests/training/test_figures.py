@@ -14,10 +14,10 @@ from netloom.document import Project
 from netloom.runs import evaluate
 from netloom.runs.trained_run import TrainedRun
 from netloom.templates import Template, templates
-from netloom.training.loop import Loop, Watch, begin
+from netloom.training.loop import Callback, Trainer, build_trainer
 
 
-class Reaching(Watch):
+class Reaching(Callback):
     """Ends a training as soon as the best weights so far reach a template's figure. It looks each time that they reach
     it on the validation rows, and eight times in any case, as not all is measured there."""
 
@@ -28,11 +28,11 @@ class Reaching(Watch):
         self._measured: dict[str, float] = {}
         self._reached = False
 
-    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+    def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         if split == "validation":
             self._measured = values
 
-    def epoch_done(self, loop: Loop) -> None:
+    def on_epoch_end(self, loop: Trainer) -> None:
         measured = self._measured.get(self._template.metric)
         promising = measured is not None and enough(self._template, measured, loop.data)
         if loop.epoch not in self._looks and not (promising and loop.best.epoch == loop.epoch - 1):
@@ -42,7 +42,7 @@ class Reaching(Watch):
             model.load_state_dict(loop.best.weights)
             self._reached = reaches(self._template, TrainedRun(self._project, self._text, model.eval(), loop.data))
 
-    def poll(self, loop: Loop) -> bool:
+    def should_continue(self, loop: Trainer) -> bool:
         return not self._reached
 
 
@@ -65,8 +65,8 @@ def at_its_figure(name: str, home: Path | None = None, *, whole: bool = False) -
     training = template.project.training.model_copy(update={"device": "cpu"})
     project = template.project.model_copy(update={"training": training})
     text, start = source(project), time.process_time()
-    made = begin(project, text, prepare(project.data, home))
-    made.run(Watch() if whole else Reaching(template, project, text))
+    made = build_trainer(project, text, prepare(project.data, home))
+    made.fit(Callback() if whole else Reaching(template, project, text))
     assert time.process_time() - start < 120
     found = TrainedRun(project, text, made.best_model(), made.data)
     assert reaches(template, found)

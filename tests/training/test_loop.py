@@ -17,7 +17,7 @@ from netloom.training import TrainingError
 from netloom.training.batches import batches
 from netloom.training.checkpoints import Checkpoint, load, save, save_best, weights
 from netloom.training.device import choose, threads
-from netloom.training.loop import Loop, Watch
+from netloom.training.loop import Callback, Trainer
 from netloom.training.schedules import factor
 from tests.networks import chain, digits_mlp
 from tests.runs.examples import Recorder, loop, moons
@@ -43,21 +43,21 @@ def test_loss_falls_under_each_objective(name: str, home: Path) -> None:
     before = made.evaluate("validation")["loss"]
     if name == "tales":
         made.total_steps = 40
-    made.run(Recorder(stop_at=40 if name == "tales" else None))
+    made.fit(Recorder(stop_at=40 if name == "tales" else None))
     assert made.evaluate("validation")["loss"] < 0.9 * before
 
 
 def test_schedule_reaches_the_optimizer(home: Path) -> None:
-    class Rates(Watch):
+    class Rates(Callback):
         def __init__(self) -> None:
             self.seen: list[float] = []
 
-        def poll(self, loop: Loop) -> bool:
+        def should_continue(self, loop: Trainer) -> bool:
             self.seen.append(loop.optimizer.param_groups[0]["lr"])
             return True
 
     made, watch = loop(moons(schedule="cosine", epochs=2, learning_rate=0.5), home), Rates()
-    made.run(watch)
+    made.fit(watch)
     expected = [0.5 * factor("cosine", step, made.total_steps) for step in range(made.total_steps)]
     assert watch.seen == pytest.approx(expected[: len(watch.seen)])
 
@@ -85,8 +85,8 @@ def test_each_epoch_sees_every_row_in_another_order(home: Path) -> None:
 
     made = loop(moons(epochs=2, batch_size=50), home)
     model = Rows()
-    counted = Loop(model, made.objective, made.data, made.fields, made.training, "cpu")
-    counted.run(Watch())
+    counted = Trainer(model, made.objective, made.data, made.fields, made.training, "cpu")
+    counted.fit(Callback())
     seen = torch.cat(model.seen)
     rows = made.data.inputs["features"][made.data.split["train"]]
     first, second = seen[: len(rows)], seen[len(rows) :]
@@ -111,10 +111,10 @@ def test_resumed_run_equals_one_without_a_break(name: str, stop_at: int, home: P
     """Weights, buffers, optimizer, random numbers, best epoch and curves; wherever it was interrupted."""
     document = documents()[name]
     whole, seen = loop(document, home), Recorder()
-    assert whole.run(seen)
+    assert whole.fit(seen)
 
     broken, first = loop(document, home), Recorder(stop_at)
-    stopped = not broken.run(first)
+    stopped = not broken.fit(first)
     assert stopped or name == "one step an epoch"
     step = broken.step
     save(tmp_path, step, broken.checkpoint())
@@ -127,8 +127,8 @@ def test_resumed_run_equals_one_without_a_break(name: str, stop_at: int, home: P
     assert found is not None
     resumed, second = loop(document, home), Recorder()
     best = weights(tmp_path) if (tmp_path / "best.safetensors").exists() else None
-    resumed.restore(found[1], best)
-    assert resumed.run(second)
+    resumed.resume(found[1], best)
+    assert resumed.fit(second)
     assert same(dict(whole.model.state_dict()), dict(resumed.model.state_dict()))
     assert same(whole.checkpoint().state, resumed.checkpoint().state)
     assert same(whole.best.weights, resumed.best.weights)
@@ -140,7 +140,7 @@ def test_resumed_run_equals_one_without_a_break(name: str, stop_at: int, home: P
 
 def test_checkpoints_are_no_code(home: Path, tmp_path: Path) -> None:
     made = loop(moons(), home)
-    made.run(Recorder(stop_at=5))
+    made.fit(Recorder(stop_at=5))
     for step in (5, 6, 7):
         save(tmp_path, step, made.checkpoint())
     kept = sorted(entry.name for entry in (tmp_path / "checkpoints").iterdir())
@@ -182,12 +182,12 @@ def test_loss_that_is_no_number_ends_training_with_a_sentence(rate: float, home:
     training = project.training.model_copy(update={"learning_rate": rate, "optimizer": "sgd", "epochs": 60})
     made = loop(project.model_copy(update={"training": training}), home)
     with pytest.raises(TrainingError, match=r"^The loss became (nan|inf) by step \d+ .*Lower the learning rate"):
-        made.run(Watch())
+        made.fit(Callback())
 
 
 def test_best_weights_are_those_of_the_lowest_validation_loss(home: Path) -> None:
     made, seen = loop(moons(epochs=10, learning_rate=0.2), home), Recorder()
-    made.run(seen)
+    made.fit(seen)
     curve = seen.curve("validation", "loss")
     assert made.best.value == min(curve)
     assert made.best.epoch == curve.index(min(curve))
@@ -197,25 +197,25 @@ def test_best_weights_are_those_of_the_lowest_validation_loss(home: Path) -> Non
 
 def test_early_stopping_waits_as_long_as_it_is_told(home: Path) -> None:
     made, seen = loop(moons(epochs=500, learning_rate=0.1, early_stopping=3), home), Recorder()
-    assert made.run(seen)
+    assert made.fit(seen)
     curve = seen.curve("validation", "loss")
     assert len(curve) < 500
     assert len(curve) - 1 - curve.index(min(curve)) == 3
 
 
 def test_gradient_is_clipped(home: Path) -> None:
-    class Norms(Watch):
+    class Norms(Callback):
         def __init__(self) -> None:
             self.largest = 0.0
 
-        def poll(self, loop: Loop) -> bool:
+        def should_continue(self, loop: Trainer) -> bool:
             grads = [weight.grad.norm() for weight in loop.model.parameters() if weight.grad is not None]
             self.largest = max(self.largest, float(torch.stack(grads).norm()))
             return True
 
     free, clipped = Norms(), Norms()
-    loop(moons(epochs=1), home).run(free)
-    loop(moons(epochs=1, gradient_clip=0.05), home).run(clipped)
+    loop(moons(epochs=1), home).fit(free)
+    loop(moons(epochs=1, gradient_clip=0.05), home).fit(clipped)
     assert clipped.largest <= 0.0501 < free.largest
 
 
@@ -226,7 +226,7 @@ def test_frozen_layers_stay_as_they_are(home: Path) -> None:
     document = document.with_network("main", document.main_network.model_copy(update={"nodes": nodes}))
     made = loop(document, home)
     before = {key: value.clone() for key, value in made.model.state_dict().items()}
-    made.run(Watch())
+    made.fit(Callback())
     after = made.model.state_dict()
     assert torch.equal(before["linear_1.weight"], after["linear_1.weight"])
     assert not torch.equal(before["linear_2.weight"], after["linear_2.weight"])

@@ -22,14 +22,14 @@ from netloom.runs import TrainedRun, fit_here, predict
 from netloom.runs.trained_run import evaluate
 from netloom.templates import templates
 from netloom.training import OBJECTIVES, augmented_batches
-from netloom.training.augmented_batches import Weighted
+from netloom.training.augmented_batches import WeightedTargets
 from netloom.training.objectives.contrastive import Contrastive, knn, nt_xent, probe, spread
 from netloom.training.objectives.loss_weights import positive_weight
 from netloom.training.objectives.ranking import Ranking, ranked
 from netloom.training.objectives.regression import _each
 from netloom.training.objectives.several_outputs import SeveralOutputs
 from netloom.training.objectives.thresholds import best_threshold
-from netloom.training.preflight import misfits
+from netloom.training.preflight import preflight_problems
 from tests.networks import digits_mlp
 from tests.runs.examples import Recorder, loop
 
@@ -182,7 +182,7 @@ def test_the_classes_of_one_of_several_outputs_count_by_their_weights(
     # Parts of a batch make up the whole, and so do rows that count alike.
     parts = [float(made.loss(output[place : place + 8], target[place : place + 8])) for place in range(0, 40, 8)]
     assert sum(parts) / 5 == pytest.approx(expected, rel=1e-5)
-    weighted = augmented_batches.loss(made, output, Weighted(target, torch.ones(40)))
+    weighted = augmented_batches.loss(made, output, WeightedTargets(target, torch.ones(40)))
     assert float(weighted) == pytest.approx(expected, rel=1e-5)
     # What is measured is without weights, so that runs can be compared.
     plain = OBJECTIVES["several_outputs"].configured(Training(objective="several_outputs"), facts, "cpu")
@@ -197,7 +197,7 @@ def test_class_weights_of_an_output_that_cannot_be_are_told(facts: Prepared) -> 
         ((0.0,) * 4, "All class weights of 'shape' are 0"),
     ):
         training = Training(objective="several_outputs", outputs={"shape": Head(class_weights=weights), "area": Head()})
-        assert [said in one for one in misfits(training, made, facts.schema, [], "cpu")] == [True]
+        assert [said in one for one in preflight_problems(training, made, facts.schema, [], "cpu")] == [True]
 
 
 def test_each_output_is_evaluated_in_its_own_units(facts: Prepared) -> None:
@@ -384,13 +384,13 @@ def test_a_run_that_goes_on_ends_like_one_that_was_never_cut(name: str, home: Pa
     project = brief(name, epochs=2, batch_size=32)
     whole = Recorder()
     full = loop(project, home)
-    full.run(whole)
+    full.fit(whole)
     first = loop(project, home)
-    first.run(Recorder(stop_at=2))
+    first.fit(Recorder(stop_at=2))
     kept = first.checkpoint()
     second = loop(project, home)
-    second.restore(kept, first.best.weights)
-    second.run(Recorder())
+    second.resume(kept, first.best.weights)
+    second.fit(Recorder())
     assert all(torch.equal(value, second.model.state_dict()[key]) for key, value in full.model.state_dict().items())
 
 

@@ -13,8 +13,8 @@ from netloom.compile import source
 from netloom.data import prepare
 from netloom.document import Project
 from netloom.templates import templates
-from netloom.training.loop import Loop, Watch, begin
-from netloom.training.memory_format import channels_last, lay
+from netloom.training.loop import Callback, Trainer, build_trainer
+from netloom.training.memory_format import channels_last, set_memory_format
 
 
 def without_chance(name: str, **training: Any) -> Project:
@@ -37,18 +37,18 @@ def without_chance(name: str, **training: Any) -> Project:
     return project.model_copy(update={"networks": networks, "training": changed})
 
 
-class Until(Watch):
+class Until(Callback):
     def __init__(self, step: int) -> None:
         self._step = step
 
-    def poll(self, loop: Loop) -> bool:
+    def should_continue(self, loop: Trainer) -> bool:
         return loop.step < self._step
 
 
-def stepped(project: Project, steps: int) -> Loop:
+def stepped(project: Project, steps: int) -> Trainer:
     """A run that was stopped after so many steps."""
-    loop = begin(project, source(project), prepare(project.data))
-    loop.run(Until(steps))
+    loop = build_trainer(project, source(project), prepare(project.data))
+    loop.fit(Until(steps))
     return loop
 
 
@@ -72,12 +72,12 @@ def test_a_run_from_before_goes_on_as_it_was(home: Path, monkeypatch: pytest.Mon
         whole, half = stepped(project, 12), stepped(project, 6)
     found = half.checkpoint()
     del found.state["channels_last"]
-    later = begin(project, source(project), prepare(project.data))
+    later = build_trainer(project, source(project), prepare(project.data))
     strides = [weight.stride() for weight in whole.model.parameters()]
     assert [weight.stride() for weight in later.model.parameters()] != strides
-    later.restore(found)
+    later.resume(found)
     assert [weight.stride() for weight in later.model.parameters()] == strides
-    later.run(Until(12))
+    later.fit(Until(12))
     for one, other in zip(later.model.parameters(), whole.model.parameters(), strict=True):
         assert torch.equal(one, other)
 
@@ -92,5 +92,5 @@ def test_where_it_pays() -> None:
     assert not channels_last(nn.Sequential(narrow), "cuda")
     assert not channels_last(nn.Sequential(narrow, wide), "cpu")
     assert not channels_last(nn.Sequential(nn.Conv1d(3, 4, 3), nn.Conv3d(3, 4, 3)), "cpu")
-    mixed = lay(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv3d(3, 4, 3)), True)
+    mixed = set_memory_format(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv3d(3, 4, 3)), True)
     assert [weight.is_contiguous() for weight in mixed.parameters() if weight.dim() > 1] == [False, True]

@@ -13,8 +13,8 @@ from netloom.compile import module, source
 from netloom.document import DataChoice, Project, Training, dumps, loads
 from netloom.document.optimizer_settings import OPTIMIZERS, SETTINGS
 from netloom.training.batches import batches
-from netloom.training.loop import Loop, Watch
-from netloom.training.optimizers import FACTOR, Together, groups, layer_factors, optimizer
+from netloom.training.loop import Callback, Trainer
+from netloom.training.optimizers import FACTOR, ChainedOptimizer, groups, layer_factors, optimizer
 from tests.networks import chain
 from tests.runs.examples import Recorder, loop, moons
 
@@ -75,7 +75,7 @@ CHANGED: dict[str, tuple[dict[str, Any], Any]] = {
 }
 
 
-def by_hand(project: Project, made: Loop, by: Any) -> dict[str, torch.Tensor]:
+def by_hand(project: Project, made: Trainer, by: Any) -> dict[str, torch.Tensor]:
     """The weights after the same steps on the same rows, with torch's own optimizer."""
     torch.manual_seed(project.training.seed)
     model = module(source(project))
@@ -99,7 +99,7 @@ def by_hand(project: Project, made: Loop, by: Any) -> dict[str, torch.Tensor]:
 
 def check(project: Project, home: Path, by: Any) -> None:
     made = loop(project, home)
-    made.run(Recorder(STEPS))
+    made.fit(Recorder(STEPS))
     for name, value in by_hand(project, made, by).items():
         assert torch.equal(value, made.model.state_dict()[name]), name
 
@@ -136,12 +136,12 @@ def deep(**training: Any) -> Project:
 def test_muon_has_hidden_matrices_and_adamw_the_rest(home: Path) -> None:
     project = deep(optimizer="muon", weight_decay=DECAY)
 
-    def by(weights: Any) -> Together:
+    def by(weights: Any) -> ChainedOptimizer:
         found = list(weights)
         inner = [found[4]]  # the weight of the second of three layers
         assert inner[0].shape == (6, 8)
         rest = [weight for weight in found if weight is not inner[0]]
-        return Together(
+        return ChainedOptimizer(
             {
                 "muon": optim.Muon(inner, RATE, DECAY, adjust_lr_fn="match_rms_adamw"),
                 "adamw": optim.AdamW(rest, RATE, weight_decay=DECAY, fused=True),
@@ -158,7 +158,7 @@ def test_loss_falls(name: str, home: Path) -> None:
     rate = max(OPTIMIZERS[name].rate, 0.01)
     made = loop(moons(optimizer=name, batch_size=size, epochs=epochs, learning_rate=rate), home)
     before = made.evaluate("validation")["loss"]
-    assert made.run(Watch())
+    assert made.fit(Callback())
     assert made.best.value < 0.9 * before
 
 
@@ -218,7 +218,7 @@ def test_a_layer_learns_at_its_own_rate(home: Path) -> None:
     def moved(**training: Any) -> dict[str, torch.Tensor]:
         made = loop(deep(**plain, **training), home)
         before = {name: value.clone() for name, value in made.model.state_dict().items()}
-        made.run(Recorder(1))
+        made.fit(Recorder(1))
         return {name: value - before[name] for name, value in made.model.state_dict().items()}
 
     same, other = moved(), moved(layer_rates={"linear_2": 0.1, "linear_3": 0.0})

@@ -30,7 +30,7 @@ from netloom.store import open_store
 from netloom.templates import templates
 from netloom.training import checkpoints
 from netloom.training.batches import measure
-from netloom.training.loop import begin
+from netloom.training.loop import build_trainer
 from netloom.training.objectives.objective import joined
 from netloom.validation import analyse
 from tests.networks import chain, network
@@ -400,7 +400,7 @@ def test_a_discriminator_may_end_in_a_sigmoid(end: Layers) -> None:
     data = prepare(templates()["digits_gan"].project.data)
     found = []
     for document in (gan(), gan(*end)):
-        loop: Any = begin(document, source(document), data)
+        loop: Any = build_trainer(document, source(document), data)
         found.append(loop.evaluate("validation"))
         torch.manual_seed(1)
         inputs, target = loop._train

@@ -27,15 +27,15 @@ from netloom.runs import evaluate, fit_here, predict
 from netloom.tasks import tasks
 from netloom.training import TrainingError
 from netloom.training.checkpoints import load, save
-from netloom.training.loop import Watch, begin
-from netloom.training.reinforcement.dqn import QLearning
+from netloom.training.loop import Callback, build_trainer
+from netloom.training.reinforcement.dqn import DQNTrainer
 from netloom.training.reinforcement.episodes import SEEDS, by_chance, play, seeds_of
 from netloom.training.reinforcement.policy import draw
-from netloom.training.reinforcement.ppo import Proximal
-from netloom.training.reinforcement.reinforce import Reinforce
-from netloom.training.reinforcement.replay_buffer import Memory
+from netloom.training.reinforcement.ppo import PPOTrainer
+from netloom.training.reinforcement.reinforce import ReinforceTrainer
+from netloom.training.reinforcement.replay_buffer import ReplayBuffer
 from netloom.training.reinforcement.returns import advantages, bellman, returns
-from netloom.training.reinforcement.trainer import AgentLoop
+from netloom.training.reinforcement.trainer import ReinforcementTrainer
 from netloom.validation import analyse
 from tests.networks import project
 from tests.runs.examples import Recorder, loop
@@ -72,9 +72,9 @@ def agent(
     )
 
 
-def small_loop(objective: str, home: Path, **rest: Any) -> AgentLoop:
+def small_loop(objective: str, home: Path, **rest: Any) -> ReinforcementTrainer:
     made = loop(agent(objective, **rest), home)
-    assert isinstance(made, AgentLoop)
+    assert isinstance(made, ReinforcementTrainer)
     return made
 
 
@@ -149,7 +149,7 @@ def _steps(count: int, width: int, actions: int) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("double", [True, False])
 def test_deep_q_loss_is_a_bellman_backup(double: bool, home: Path) -> None:
     made = small_loop("dqn", home, settings={"double": double, "discount": 0.8})
-    assert isinstance(made, QLearning)
+    assert isinstance(made, DQNTrainer)
     for weight in made.target.parameters():
         weight.data.mul_(1.5)  # another network than the one that learns
     steps = _steps(12, 4, 2)
@@ -171,7 +171,7 @@ def test_deep_q_loss_is_a_bellman_backup(double: bool, home: Path) -> None:
 def test_reinforces_gradient_is_that_of_the_objective_as_it_is_written(home: Path) -> None:
     """∇ of Σ log π(a|s) (G − mean G) / deviation of G / T + β H, from probabilities, and not from logits."""
     made = small_loop("reinforce", home, settings={"discount": 0.9, "entropy": 0.05})
-    assert isinstance(made, Reinforce)
+    assert isinstance(made, ReinforceTrainer)
     steps = _steps(25, 4, 2)
     steps["over"][-1] = True
     loss, _ = made.loss(steps)
@@ -193,7 +193,7 @@ def test_reinforces_gradient_is_that_of_the_objective_as_it_is_written(home: Pat
 
 def test_proximal_loss_as_it_is_written(home: Path) -> None:
     made = small_loop("ppo", home, settings={"clip": 0.1, "value_weight": 0.7, "entropy": 0.02})
-    assert isinstance(made, Proximal)
+    assert isinstance(made, PPOTrainer)
     steps = _steps(20, 4, 2)
     random = torch.Generator().manual_seed(5)
     steps["logs"] = torch.log(torch.rand(20, generator=random) * 0.8 + 0.1)
@@ -284,20 +284,20 @@ def test_no_seed_is_met_twice() -> None:
 
 
 def test_memory_keeps_the_last_steps() -> None:
-    memory = Memory(5, 1)
+    memory = ReplayBuffer(5, 1)
     for number in range(8):
         memory.add(np.array([number]), number, 0.5, np.array([number + 1]), number == 7, number == 7)
     assert len(memory) == 5
     held = memory.take(slice(None))
     assert sorted(held["action"].tolist()) == [3, 4, 5, 6, 7]
     assert held["ended"].sum() == 1
-    other = Memory(5, 1)
-    other.restore(memory.state())
+    other = ReplayBuffer(5, 1)
+    other.load_state_dict(memory.state_dict())
     for one in (memory, other):
         one.add(np.array([9]), 9, 0.5, np.array([10]), False, False)
-    assert same(memory.state(), other.state())
+    assert same(memory.state_dict(), other.state_dict())
     with pytest.raises(ValueError, match="room for 4"):
-        Memory(4, 1).restore(memory.state())
+        ReplayBuffer(4, 1).load_state_dict(memory.state_dict())
 
 
 # Learning.
@@ -340,8 +340,8 @@ def test_q_learning_finds_the_values_of_a_known_world(home: Path) -> None:
         ),
     )
     made = loop(document, home)
-    assert isinstance(made, QLearning)
-    made.run(Watch())
+    assert isinstance(made, DQNTrainer)
+    made.fit(Callback())
     wanted = _lake_values(0.9)
     squares = [number for number in range(16) if number not in (5, 7, 11, 12, 15)]  # the others end an episode
     told = made._answers(made.senses(np.arange(16)))
@@ -359,7 +359,7 @@ def test_an_agent_learns(home: Path) -> None:
     Of the others the templates do, see `tests.training.test_figures`."""
     settings = {"epoch_steps": 2_000, "rollout": 512, "trials": 5}
     made = small_loop("reinforce", home, hidden=64, settings=settings, epochs=3, learning_rate=5e-3)
-    made.run(Watch())
+    made.fit(Callback())
     assert -made.best.value > 80
     random = by_chance(made.environment, made.senses, seeds_of("validation", 5))
     assert np.mean([episode.total for episode in random]) < 40
@@ -367,7 +367,7 @@ def test_an_agent_learns(home: Path) -> None:
 
 def test_epsilon_falls_on_a_line_and_stays(home: Path) -> None:
     made = small_loop("dqn", home, settings={"epsilon_start": 0.8, "epsilon_end": 0.2, "epsilon_share": 0.5})
-    assert isinstance(made, QLearning)
+    assert isinstance(made, DQNTrainer)
     assert made.total_steps == 600
     found = []
     for made.step in (0, 150, 300, 599):
@@ -383,19 +383,19 @@ def test_resumed_agent_equals_one_without_a_break(name: str, home: Path, tmp_pat
     """Weights, memory, environments, chance and curves, through a checkpoint's files, in the middle of anything."""
     document = agent(name, average=0.99, schedule="cosine")
     whole, watch = loop(document, home), Recorder()
-    whole.run(watch)
+    whole.fit(watch)
     other = whole.checkpoint()
     for stop_at in (37, 300, 411):
         first, before = loop(document, home), Recorder(stop_at)
-        assert not first.run(before), stop_at
+        assert not first.fit(before), stop_at
         save(tmp_path / str(stop_at), first.step, first.checkpoint())
         torch.manual_seed(99)
         found = load(tmp_path / str(stop_at))
         assert found is not None, stop_at
         assert found[1].memory, stop_at
         second, after = loop(document, home), Recorder()
-        second.restore(found[1], first.best.weights)
-        assert second.run(after), stop_at
+        second.resume(found[1], first.best.weights)
+        assert second.fit(after), stop_at
         assert before.points + after.points == watch.points, stop_at
         assert same(dict(second.model.state_dict()), dict(whole.model.state_dict())), stop_at
         assert (second.best.value, second.best.step) == (whole.best.value, whole.best.step), stop_at
@@ -409,14 +409,14 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(home: Path) -
     curves = []
     for seed in (1, 1, 2):
         watch = Recorder()
-        loop(agent("ppo", epochs=1, seed=seed), home).run(watch)
+        loop(agent("ppo", epochs=1, seed=seed), home).fit(watch)
         curves.append(watch.points)
     assert curves[0] == curves[1] != curves[2]
 
 
 def test_epochs_hold_the_steps_that_are_stated_and_points_at_set_steps(home: Path) -> None:
     made, watch = small_loop("ppo", home, settings={"epoch_steps": 301, "environments": 4}), Recorder()
-    made.run(watch)
+    made.fit(watch)
     assert made.steps_per_epoch == 304
     assert made.step == made.total_steps == 608
     steps = [step for step, _, split, name, _ in watch.points if (split, name) == ("validation", "return")]
@@ -435,13 +435,13 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(home: Path) -> No
     with torch.no_grad():
         next(iter(made.model.parameters())).fill_(torch.nan)
     with pytest.raises(TrainingError, match=r"became nan.*Lower the learning rate"):
-        made.run(Watch())
+        made.fit(Callback())
 
 
 def test_an_agent_needs_an_environment(home: Path) -> None:
     document = agent("dqn").model_copy(update={"data": DataChoice(dataset="moons")})
     with pytest.raises(TrainingError, match="choose one such as CartPole"):
-        begin(document, source(agent("dqn")), prepare(document.data, home))
+        build_trainer(document, source(agent("dqn")), prepare(document.data, home))
 
 
 # What comes of it.
@@ -501,7 +501,7 @@ def test_ppo_is_told_of_a_missing_value_which_one_click_adds(home: Path) -> None
     assert issue.fix is not None
     mended = apply(document, issue.fix.edit)
     assert not analyse(mended, known).issues
-    loop(mended, home).run(Recorder(20))
+    loop(mended, home).fit(Recorder(20))
 
 
 def test_objectives_and_data_are_brought_together(home: Path) -> None:

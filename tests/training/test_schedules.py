@@ -13,7 +13,7 @@ from torch.optim import lr_scheduler
 
 from netloom.document import DocumentError, Training, dumps, loads
 from netloom.document.optimizer_settings import SCHEDULES
-from netloom.training.loop import Loop, Watch
+from netloom.training.loop import Callback, Trainer
 from netloom.training.schedules import Schedule, factor, warmup_steps
 from tests.runs.examples import Recorder, loop, moons
 
@@ -126,22 +126,22 @@ def test_plateau_is_that_of_torch(chosen: dict[str, float]) -> None:
     for epoch in range(60):
         assert schedule.factor(epoch * 10) == pytest.approx(reference.param_groups[0]["lr"], rel=1e-12)
         loss = 1 / (1 + min(epoch, 20)) + order.random() * 0.02
-        schedule.epoch_done(loss)
+        schedule.on_epoch_end(loss)
         theirs.step(loss)
     assert schedule.factor(999) < 0.2
 
 
 def test_plateau_lowers_the_rate_in_a_run(home: Path) -> None:
-    class Rates(Watch):
+    class Rates(Callback):
         def __init__(self) -> None:
             self.seen: list[float] = []
 
-        def epoch_done(self, loop: Loop) -> None:
+        def on_epoch_end(self, loop: Trainer) -> None:
             self.seen.append(loop.optimizer.param_groups[0]["lr"])
 
     settings = {"patience": 0, "threshold": 0.5, "drop": 0.5}
     made, seen = loop(moons(epochs=6, schedule="plateau", schedule_settings=settings), home), Rates()
-    made.run(seen)
+    made.fit(seen)
     assert seen.seen[0] == 0.01
     assert seen.seen[-1] <= 0.01 * 0.5**3
     assert all(later <= earlier for earlier, later in zip(seen.seen, seen.seen[1:], strict=False))
@@ -149,9 +149,9 @@ def test_plateau_lowers_the_rate_in_a_run(home: Path) -> None:
 
 def test_a_schedule_that_is_changed_on_the_way_counts_at_once(home: Path) -> None:
     made = loop(moons(epochs=4), home)
-    made.run(Recorder(stop_at=5))
+    made.fit(Recorder(stop_at=5))
     made.training = made.training.model_copy(update={"schedule": "linear"})
-    made.run(Recorder(stop_at=6))
+    made.fit(Recorder(stop_at=6))
     expected = 0.01 * (1 - 5 / made.total_steps)
     assert made.optimizer.param_groups[0]["lr"] == pytest.approx(expected)
 

@@ -26,7 +26,7 @@ from netloom.runs import TrainedRun, evaluate, fit_here, predict
 from netloom.store import Run
 from netloom.templates import templates
 from netloom.training import OBJECTIVES, Evaluation
-from netloom.training.loop import Watch
+from netloom.training.loop import Callback
 from netloom.validation import validate
 from tests.explain.models import begun as fresh
 from tests.networks import chain
@@ -259,14 +259,14 @@ def test_the_loss_falls_and_resume_equals_uninterrupted(name: str, home: Path) -
     document = short(name, epochs=2).model_copy(update={"data": data})
     whole = loop(document, home)
     before = whole.evaluate("validation")["loss"]
-    whole.run(Watch())
+    whole.fit(Callback())
     assert whole.evaluate("validation")["loss"] < 0.8 * before
     first = loop(document, home)
-    first.run(Recorder(stop_at=20))
+    first.fit(Recorder(stop_at=20))
     saved = first.checkpoint()
     second = loop(document, home)
-    second.restore(saved, first.best.weights)
-    second.run(Watch())
+    second.resume(saved, first.best.weights)
+    second.fit(Callback())
     for key, value in whole.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[key])
 

@@ -20,7 +20,7 @@ from netloom.document import DataChoice, Project, Training
 from netloom.runs.trained_run import TrainedRun, evaluate
 from netloom.training import streaming
 from netloom.training.checkpoints import load, save
-from netloom.training.loop import Loop, begin
+from netloom.training.loop import Trainer, build_trainer
 from netloom.training.streaming import Stream, measured, take
 from tests.networks import chain
 from tests.runs.examples import Recorder
@@ -53,15 +53,15 @@ def project(name: str, options: Mapping[str, Any] | None = None, **training: Any
     )
 
 
-def fresh(asked: Project, home: Path) -> Loop:
-    return begin(asked, source(asked), prepare(asked.data, home))
+def fresh(asked: Project, home: Path) -> Trainer:
+    return build_trainer(asked, source(asked), prepare(asked.data, home))
 
 
-def weights(loop: Loop) -> dict[str, torch.Tensor]:
+def weights(loop: Trainer) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in loop.model.state_dict().items()}
 
 
-def alike(one: Loop, other: Loop) -> bool:
+def alike(one: Trainer, other: Trainer) -> bool:
     mine, theirs = weights(one), weights(other)
     return mine.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in mine.items())
 
@@ -87,7 +87,7 @@ def test_a_stream_trains_to_the_same_weights(home: Path, monkeypatch: pytest.Mon
     loops, curves = [], []
     for mib in (1_000.0, 0.01):
         loop, watch = fresh(project(add(home, monkeypatch, mib, columns), options), home), Recorder()
-        assert loop.run(watch)
+        assert loop.fit(watch)
         loops.append(loop)
         curves.append([watch.curve(split, "loss") for split in ("train", "validation")])
     assert not loops[0].data.files
@@ -150,15 +150,15 @@ def test_rows_are_gathered_whatever_their_order(streamed: Project, home: Path) -
 
 def test_a_run_goes_on_within_a_buffer(streamed: Project, home: Path, tmp_path: Path) -> None:
     whole = fresh(streamed, home)
-    assert whole.run(Recorder())
+    assert whole.fit(Recorder())
     broken = fresh(streamed, home)
-    assert not broken.run(Recorder(stop_at=broken.steps_per_epoch + 9))
+    assert not broken.fit(Recorder(stop_at=broken.steps_per_epoch + 9))
     save(tmp_path, broken.step, broken.checkpoint())
     found = load(tmp_path)
     resumed = fresh(streamed, home)
     assert found is not None
-    resumed.restore(found[1], dict(broken.best.weights))
-    assert resumed.run(Recorder())
+    resumed.resume(found[1], dict(broken.best.weights))
+    assert resumed.fit(Recorder())
     assert alike(whole, resumed)
     assert torch.equal(_sorted(whole._validation[0][0]), _sorted(resumed._validation[0][0]))
 
@@ -173,8 +173,8 @@ def test_measures_take_as_many_rows_as_a_buffer_holds(
     assert torch.equal(measured(data, "validation"), data.split["validation"][::3])
     loop = fresh(streamed, home)
     said: list[str] = []
-    monkeypatch.setattr(Recorder, "note", lambda self, kind, sentence: said.append(sentence))
-    assert not loop.run(Recorder(stop_at=2))
+    monkeypatch.setattr(Recorder, "log_event", lambda self, kind, sentence: said.append(sentence))
+    assert not loop.fit(Recorder(stop_at=2))
     assert said == [
         "The data is larger than memory: it is read from files and shuffled within 100 rows at a time. It is measured "
         "on 100 of 300 validation rows."

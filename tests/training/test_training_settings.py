@@ -21,10 +21,10 @@ from netloom.document.training_settings import FIRST_FIELDS
 from netloom.runs import fit_here
 from netloom.templates import templates
 from netloom.training import OBJECTIVES, TrainingError, compilation
-from netloom.training.ema import Average
-from netloom.training.loop import Loop, Watch
+from netloom.training.ema import EMA
+from netloom.training.loop import Callback, Trainer
 from netloom.training.precision import Precision
-from netloom.training.preflight import misfits
+from netloom.training.preflight import preflight_problems
 from tests.networks import chain
 from tests.runs.examples import Recorder, loop, moons
 
@@ -53,8 +53,8 @@ def test_accumulation_equals_the_large_batch(more: dict[str, Any], home: Path) -
     assert (large.total_steps, large.batch_size) == (small.total_steps, small.batch_size)
     calls: list[int] = []
     small.model.register_forward_hook(lambda *_: calls.append(1))
-    large.run(Watch())
-    small.run(Watch())
+    large.fit(Callback())
+    small.fit(Callback())
     assert len(calls) > 2.5 * small.total_steps
     for name, value in large.model.state_dict().items():
         torch.testing.assert_close(small.model.state_dict()[name], value, rtol=1e-6, atol=1e-6)
@@ -84,8 +84,8 @@ def test_the_mean_of_weights_is_that_of_torch(home: Path) -> None:
         share = min(0.8, (1 + int(count)) / (10 + int(count)))
         return share * kept + (1 - share) * new
 
-    class Mean(Watch):
-        def __init__(self, made: Loop) -> None:
+    class Mean(Callback):
+        def __init__(self, made: Trainer) -> None:
             self.theirs = AveragedModel(made.model, avg_fn=mean)
             self.theirs.update_parameters(made.model)
             self.theirs.n_averaged.zero_()
@@ -103,10 +103,10 @@ def test_the_mean_of_weights_is_that_of_torch(home: Path) -> None:
             return loss
 
     bare = loop(moons(), home)
-    bare.run(Watch())
+    bare.fit(Callback())
     made = loop(moons(average=0.8), home)
     watch = Mean(made)
-    made.run(watch)
+    made.fit(watch)
     for name, value in bare.model.state_dict().items():
         assert torch.equal(value, made.model.state_dict()[name])
     with made.averaged():
@@ -124,14 +124,14 @@ def test_the_mean_of_weights_is_that_of_torch(home: Path) -> None:
 def test_the_mean_goes_on_from_the_state_of_an_earlier_release() -> None:
     model = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.constant_(model.weight, 1.0)
-    mean = Average(model, 0.4)
-    mean.restore({"mean": [torch.tensor([[3.0]])], "steps": 2})
+    mean = EMA(model, 0.4)
+    mean.load_state_dict({"mean": [torch.tensor([[3.0]])], "steps": 2})
     for expected in (0.25 * 3 + 0.75, 4 / 13 * 1.5 + 9 / 13, 5 / 14 * 15 / 13 + 9 / 14):
         mean.update()
-        (found,) = mean.state()["mean"]
+        (found,) = mean.state_dict()["mean"]
         assert found.item() == pytest.approx(expected)
-    assert mean.state()["steps"] == 5
-    mean.restore({"mean": [torch.tensor([[3.0]])], "steps": 100})
+    assert mean.state_dict()["steps"] == 5
+    mean.load_state_dict({"mean": [torch.tensor([[3.0]])], "steps": 100})
     mean.update()
     with mean.in_place():
         assert model.weight.item() == pytest.approx(0.4 * 3 + 0.6)
@@ -178,7 +178,7 @@ def test_classes_of_places_and_pixels_are_weighted_too(name: str, home: Path) ->
     weights = made.objective.pricing.class_weights
     assert weights is not None
     assert len(weights) == len(made.data.schema.target.classes)
-    made.run(Recorder(2))
+    made.fit(Recorder(2))
 
 
 @pytest.mark.parametrize("kind", ["mse", "mae", "huber", "quantile"])
@@ -200,7 +200,7 @@ def test_regression_losses(kind: str, home: Path) -> None:
     assert float(scores.sums["mae"]) / scores.count == pytest.approx(np.abs(missing).mean(), rel=1e-5)
     run = loop(of_template("diabetes", regression_loss=kind, epochs=3), home)
     before = run.evaluate("validation")["loss"]
-    run.run(Watch())
+    run.fit(Callback())
     assert run.best.value < before
 
 
@@ -212,18 +212,18 @@ def test_a_quantile_is_learned(home: Path) -> None:
 
 
 def test_each_number_of_a_gradient_is_clipped(home: Path) -> None:
-    class Largest(Watch):
+    class Largest(Callback):
         def __init__(self) -> None:
             self.size = 0.0
 
-        def poll(self, loop: Loop) -> bool:
+        def should_continue(self, loop: Trainer) -> bool:
             sizes = [float(weight.grad.abs().max()) for weight in loop.model.parameters() if weight.grad is not None]
             self.size = max(self.size, *sizes)
             return True
 
     free, clipped = Largest(), Largest()
-    loop(moons(epochs=1), home).run(free)
-    loop(moons(epochs=1, gradient_clip_value=0.003), home).run(clipped)
+    loop(moons(epochs=1), home).fit(free)
+    loop(moons(epochs=1, gradient_clip_value=0.003), home).fit(clipped)
     assert clipped.size == pytest.approx(0.003)
     assert free.size > 0.01
 
@@ -231,7 +231,7 @@ def test_each_number_of_a_gradient_is_clipped(home: Path) -> None:
 @pytest.mark.parametrize("monitor", ["loss", "accuracy"])
 def test_best_is_by_the_measure_that_is_chosen(monitor: str, home: Path) -> None:
     made, seen = loop(moons(epochs=12, learning_rate=0.2, monitor=monitor, early_stopping=4), home), Recorder()
-    made.run(seen)
+    made.fit(seen)
     curve = seen.curve("validation", monitor)
     best = max(curve) if monitor == "accuracy" else min(curve)
     assert (made.best.value, made.best.epoch) == (best, curve.index(best))
@@ -242,9 +242,9 @@ def test_best_is_by_the_measure_that_is_chosen(monitor: str, home: Path) -> None
 
 def test_last_weights_can_be_kept_in_place_of_the_best(home: Path) -> None:
     best = loop(moons(learning_rate=0.3), home)
-    best.run(Watch())
+    best.fit(Callback())
     last = loop(moons(learning_rate=0.3, keep="last"), home)
-    last.run(Watch())
+    last.fit(Callback())
     ended = {name: value.clone() for name, value in best.model.state_dict().items()}
     assert best.best.epoch < 3
     used = last.best_model().state_dict()
@@ -261,7 +261,7 @@ def test_bf16_computes_with_fewer_bits_and_learns(home: Path) -> None:
 
     made.model.get_submodule("linear_1").register_forward_hook(look)
     before = made.evaluate("validation")["loss"]
-    made.run(Watch())
+    made.fit(Callback())
     assert set(seen) == {torch.bfloat16}
     assert made.best.value < 0.9 * before
     assert all(weight.dtype == torch.float32 for weight in made.model.parameters())
@@ -277,17 +277,17 @@ def test_fp16_without_a_gpu_is_refused(home: Path) -> None:
         loop(moons(precision="fp16"), home)
 
 
-class Notes(Watch):
+class Notes(Callback):
     def __init__(self) -> None:
         self.said: list[str] = []
 
-    def note(self, kind: str, sentence: str) -> None:
+    def log_event(self, kind: str, sentence: str) -> None:
         self.said.append(sentence)
 
 
 def ended(project: Project, home: Path) -> tuple[list[str], dict[str, torch.Tensor], bool | None]:
     made, notes = loop(project, home), Notes()
-    made.run(notes)
+    made.fit(notes)
     return notes.said, dict(made.model.state_dict()), made._compiled
 
 
@@ -366,8 +366,8 @@ def test_what_does_not_fit_is_said_before_the_first_step(training: dict[str, Any
 
 def test_what_learns_in_turns_takes_whole_batches_in_float32() -> None:
     training = Training(objective="gan", accumulation=2, precision="bf16")
-    assert len(misfits(training, OBJECTIVES["gan"], None, [], "cpu")) == 2
-    assert misfits(Training(objective="gan"), OBJECTIVES["gan"], None, [], "cpu") == []
+    assert len(preflight_problems(training, OBJECTIVES["gan"], None, [], "cpu")) == 2
+    assert preflight_problems(Training(objective="gan"), OBJECTIVES["gan"], None, [], "cpu") == []
 
 
 def test_documents_write_what_is_not_as_by_default() -> None:

@@ -14,8 +14,8 @@ from netloom.compile import source
 from netloom.data import add_file, prepare
 from netloom.document import DataChoice, Training
 from netloom.training import OBJECTIVES
-from netloom.training.augmented_batches import Both, Weighted, loss, mass
-from netloom.training.loop import Watch, begin
+from netloom.training.augmented_batches import MixedTargets, WeightedTargets, loss, mass
+from netloom.training.loop import Callback, build_trainer
 from netloom.training.objectives.loss_weights import Pricing
 from netloom.validation import analyse
 from tests.networks import chain
@@ -55,7 +55,7 @@ def test_a_row_of_weight_two_counts_as_if_it_stood_there_twice(name: str, pricin
     if "class_weights" in pricing:  # the mean over rows is taken by class weight, which a repetition adds to
         masses = torch.stack([torch.as_tensor(mass(made, row[None])) for row in target])  # type: ignore[arg-type]
         weights = counts * masses.sum() / (counts * masses).sum()
-    found = loss(made, output, Weighted(target, weights))  # type: ignore[arg-type]
+    found = loss(made, output, WeightedTargets(target, weights))  # type: ignore[arg-type]
     repeated = loss(made, output.repeat_interleave(counts, 0), target.repeat_interleave(counts, 0))  # type: ignore[arg-type]
     assert (found - repeated).item() == pytest.approx(0, abs=1e-12)
     ours, theirs = (torch.autograd.grad(value, output, retain_graph=True)[0] for value in (found, repeated))
@@ -68,9 +68,9 @@ def test_equal_weights_change_nothing(name: str, pricing: dict[str, object]) -> 
     made = objective(name, **pricing)
     output, target = batch(name)
     even = torch.ones(ROWS, dtype=torch.float64)
-    mixed = Both(target, target.roll(1, 0), 0.3)
+    mixed = MixedTargets(target, target.roll(1, 0), 0.3)
     for goal in (target, mixed):
-        plain, weighted = loss(made, output, goal), loss(made, output, Weighted(goal, even))  # type: ignore[arg-type]
+        plain, weighted = loss(made, output, goal), loss(made, output, WeightedTargets(goal, even))  # type: ignore[arg-type]
         assert (plain - weighted).item() == pytest.approx(0, abs=1e-12)
 
 
@@ -87,8 +87,8 @@ def test_a_weighted_regression_is_that_of_scikit_learn(home: Path) -> None:
     found = prepare(data, home)
     field = ("Input", found.schema.inputs[0].parameters())
     project = chain(field, ("Linear", {"units": 1}), data=data, training=training)
-    loop = begin(project, source(project, analyse(project, found.schema)), found)
-    loop.run(Watch())
+    loop = build_trainer(project, source(project, analyse(project, found.schema)), found)
+    loop.fit(Callback())
     train = found.split["train"]
     inputs, target = found.inputs["features"][train].numpy(), found.target[train].numpy()
     fitted = LinearRegression().fit(inputs, target, sample_weight=counts[train.numpy()])

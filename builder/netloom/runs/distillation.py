@@ -22,7 +22,7 @@ from netloom.validation.output_scales import scales as output_scales
 if TYPE_CHECKING:
     import torch
 
-    from netloom.training.loop import Loop
+    from netloom.training.loop import Trainer
 
 # What a teacher is called in the folder of the run that learns from it.
 WEIGHTS, SOURCE, ABOUT = "teacher.safetensors", "teacher.py", "teacher.json"
@@ -144,8 +144,8 @@ class Teacher:
         return logits(found.float(), *self._scale) if self._scale else found.float()
 
 
-def teach(loop: Loop, taught: Taught | None) -> Loop:
+def teach(trainer: Trainer, taught: Taught | None) -> Trainer:
     """A loop whose objective asks the teacher about each batch."""
     if taught is not None:
-        loop.objective.teacher = Teacher(taught, loop.fields, loop.device)  # type: ignore[attr-defined]
-    return loop
+        trainer.objective.teacher = Teacher(taught, trainer.fields, trainer.device)  # type: ignore[attr-defined]
+    return trainer

@@ -17,70 +17,70 @@ from netloom.runs.caveats import facts
 from netloom.runs.distillation import teach, within
 from netloom.runs.fingerprint import note_machine
 from netloom.runs.limits import FULL, RunLimits, no_memory, no_room
-from netloom.runs.run_reporter import Link
+from netloom.runs.run_reporter import RunReporter
 from netloom.runs.trained_run import TrainedRun, evaluate, save_evaluation
 from netloom.store import Run, Store
 from netloom.training import checkpoints
 from netloom.training.diagnostics import nan_tracer
 from netloom.training.diagnostics.observer import Observer
 from netloom.training.initialization import FILE
-from netloom.training.loop import DivergedError, Loop, TrainingError, Watch, begin
+from netloom.training.loop import Callback, DivergedError, Trainer, TrainingError, build_trainer
 from netloom.training.weight_files import CheckpointError
 
-Through: TypeAlias = Callable[[Link], Watch]
+Through: TypeAlias = Callable[[RunReporter], Callback]
 
 RESUME = "Resume, or netloom runs resume"
 
 
 def carry_out(
-    store: Store, run: Run, folder: Path, limits: RunLimits, loop: Loop, through: Through | None = None
+    store: Store, run: Run, folder: Path, limits: RunLimits, trainer: Trainer, through: Through | None = None
 ) -> tuple[str, str]:
     """Train with a loop at its beginning, from the run's last checkpoint on. Returns the run's state and the reason.
 
     `through` puts something between the loop and the link, which speaks with the store.
     """
     run_id, project, text = run.id, read(folder / "project.json"), (folder / "model.py").read_text()
-    link = Link(store, run, folder, Observer(project, folder), limits)
-    note_machine(folder, loop.data.fingerprint)
-    found = checkpoints.restore(folder, partial(link.note, "damaged"))
+    reporter = RunReporter(store, run, folder, Observer(project, folder), limits)
+    note_machine(folder, trainer.data.fingerprint)
+    found = checkpoints.restore(folder, partial(reporter.log_event, "damaged"))
     if found is not None:
         step, checkpoint = found
-        loop.restore(checkpoint, checkpoints.restored_best(folder, partial(link.note, "damaged")))
-        link.log("restore", step=step)
-    begun: dict[str, Any] = {"started_at": datetime.now(UTC), "total_steps": loop.total_steps, "reason": ""}
+        trainer.resume(checkpoint, checkpoints.restored_best(folder, partial(reporter.log_event, "damaged")))
+        reporter.log("restore", step=step)
+    begun: dict[str, Any] = {"started_at": datetime.now(UTC), "total_steps": trainer.total_steps, "reason": ""}
     store.change_state(run_id, "running", holding=run.claim, **begun)
     # One that only measures has its points at step 0: without a checkpoint they go as well.
-    store.drop_points_after(run_id, loop.step if found else -1, holding=run.claim)
+    store.drop_points_after(run_id, trainer.step if found else -1, holding=run.claim)
     (folder / "evaluation.json").unlink(missing_ok=True)  # of the weights as they were before it went on
-    link.start(loop)
+    reporter.start(trainer)
     try:
-        done = loop.run(link if through is None else through(link))
+        done = trainer.fit(reporter if through is None else through(reporter))
         if not done:
             store.change_state(run_id, "stopping", holding=run.claim)  # to measure many rows takes its time
-        link.checkpoint(loop)
-        trained = TrainedRun(project, text, loop.best_model(), loop.data)
+        reporter.checkpoint(trainer)
+        trained = TrainedRun(project, text, trainer.best_model(), trainer.data)
         measured = evaluate(trained)
         save_evaluation(folder, measured)
-        save_card(folder, loop.data, project.data, store.home)
-        link.tell(test=measured.metrics, **facts(measured.caveats))
+        save_card(folder, trainer.data, project.data, store.home)
+        reporter.tell(test=measured.metrics, **facts(measured.caveats))
     except DivergedError as error:
-        raise TrainingError(_culprit(error, link, project, folder, text)) from None
+        raise TrainingError(_culprit(error, reporter, project, folder, text)) from None
     finally:
-        link.close()
-    return ("finished" if done else "stopped"), "" if done else link.ending
+        reporter.close()
+    return ("finished" if done else "stopped"), "" if done else reporter.ending
 
 
-def _culprit(error: DivergedError, link: Link, project: Project, folder: Path, text: str) -> str:
+def _culprit(error: DivergedError, reporter: RunReporter, project: Project, folder: Path, text: str) -> str:
     """The reason with who made the first number that is none, and what helps there; it is among the warnings too."""
-    first, data = folder / FILE, prepare(project.data, link.store.home)
+    first, data = folder / FILE, prepare(project.data, reporter.store.home)
     taught = within(folder)
     found = nan_tracer.find(
-        project, folder, lambda: teach(begin(project, text, data, first if first.exists() else None), taught)
+        project, folder, lambda: teach(build_trainer(project, text, data, first if first.exists() else None), taught)
     )
     if found is None:
         return str(error)
     told = found.notice()
-    link.observer.tell(told)
+    reporter.observer.tell(told)
     return f"{error.what} {found.sentence()} {told.fix}"
 
 

@@ -26,7 +26,7 @@ from netloom.document import Project, read, write
 from netloom.runs.processes import Worker, ended, take, tell
 from netloom.tasks import task
 from netloom.training.device import threads
-from netloom.training.loop import DivergedError, Loop, Watch, begin
+from netloom.training.loop import Callback, DivergedError, Trainer, build_trainer
 from netloom.validation import analyse
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Rates:
         return float(f"{self.rates[places[int(np.argmin(slopes))]]:.1e}")
 
 
-class _Climb(Watch):
+class _RangeTest(Callback):
     """Raises the learning rate after every step, until the loss has."""
 
     def __init__(self, tell: Callable[[float, float], None], limit_s: float) -> None:
@@ -95,7 +95,7 @@ class _Climb(Watch):
         self._losses.append(float(loss))
         return loss
 
-    def poll(self, loop: Loop) -> bool:
+    def should_continue(self, trainer: Trainer) -> bool:
         if not self._losses or not math.isfinite(self._losses[-1]):
             return False
         self._tell(self._rate, self._losses[-1])
@@ -103,7 +103,7 @@ class _Climb(Watch):
         worse = len(smooth) > 10 and smooth[-1] - min(smooth) > (ENOUGH - 1) * abs(min(smooth))
         if len(self._losses) >= STEPS or worse or time.monotonic() > self._until:
             return False
-        self._rate = loop.learning_rate = LOWEST * (HIGHEST / LOWEST) ** (len(self._losses) / (STEPS - 1))
+        self._rate = trainer.learning_rate = LOWEST * (HIGHEST / LOWEST) ** (len(self._losses) / (STEPS - 1))
         return True
 
 
@@ -131,7 +131,7 @@ def find_rate(
     training = project.training.model_copy(
         update={**known, "learning_rate": LOWEST, "epochs": STEPS, "start": "", "average": None}
     )
-    loop = begin(project.model_copy(update={"training": training}), source(project, analysis), data)
+    trainer = build_trainer(project.model_copy(update={"training": training}), source(project, analysis), data)
     rates, losses = list[float](), list[float]()
 
     def take(rate: float, loss: float) -> None:
@@ -141,7 +141,7 @@ def find_rate(
             tell(rate, loss)
 
     with contextlib.suppress(DivergedError):
-        loop.run(_Climb(take, limit_s))
+        trainer.fit(_RangeTest(take, limit_s))
     return Rates(rates, losses, done=True)
 
 

@@ -20,13 +20,13 @@ from netloom.runs.energy import Meter
 from netloom.runs.limits import Guard, RunLimits, resident
 from netloom.runs.setting_changes import ChangeLog
 from netloom.runs.snapshots import due, keep
-from netloom.runs.trial import TrialWatch
+from netloom.runs.trial import TrialPruner
 from netloom.store import Lost, Missing, Run, Store, StoreError
 from netloom.store.runs import remove_folder
 from netloom.training import checkpoints
 from netloom.training.diagnostics.observer import Observer
-from netloom.training.loop import Loop, TrainingError, Watch
-from netloom.training.throughput import Pace
+from netloom.training.loop import Callback, Trainer, TrainingError
+from netloom.training.throughput import Throughput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ CHECKPOINT_EVERY_S, CHECKPOINT_SHARE, CHECKPOINT_AT_LAST_S = 5.0, 0.05, 600.0
 LOG = "log.jsonl"
 
 
-class Link(Watch):
+class RunReporter(Callback):
     """Between the loop and the store: points out, commands in, a heartbeat."""
 
     def __init__(self, store: Store, run: Run, folder: Path, observer: Observer, limits: RunLimits) -> None:
@@ -61,48 +61,48 @@ class Link(Watch):
         self._state: dict[str, Any] = {"epoch": 0, "step": 0}
         self._spacing = Spacing(CHECKPOINT_EVERY_S, CHECKPOINT_AT_LAST_S, CHECKPOINT_SHARE)
         self._best_step = -1
-        self._speed = Pace()
+        self._speed = Throughput()
         self._resting = False
         self._meter = Meter(run.summary)
-        self._trial = TrialWatch(store, run) if run.sweep_id else None
+        self._trial = TrialPruner(store, run) if run.sweep_id else None
         self._problem = ""
-        self._thread = threading.Thread(target=self._serve, name="link", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="run reporter", daemon=True)
 
-    def start(self, loop: Loop) -> None:
+    def start(self, trainer: Trainer) -> None:
         self._facts |= {
-            "total_steps": loop.total_steps,
-            "steps_per_epoch": loop.steps_per_epoch,
-            "rows_per_step": loop.batch_size,
-            "objective": loop.objective.name,
-            "titles": loop.titles,
-            "device": loop.device,
-            "learning_rate": loop.learning_rate,
+            "total_steps": trainer.total_steps,
+            "steps_per_epoch": trainer.steps_per_epoch,
+            "rows_per_step": trainer.batch_size,
+            "objective": trainer.objective.name,
+            "titles": trainer.titles,
+            "device": trainer.device,
+            "learning_rate": trainer.learning_rate,
         }
-        self._state = {"epoch": loop.epoch, "step": loop.step}  # a run that goes on does not begin at 0
-        self._best_step = loop.best.step if loop.best.weights else -1
-        if loop.best.weights:
-            self._note_best(loop)
+        self._state = {"epoch": trainer.epoch, "step": trainer.step}  # a run that goes on does not begin at 0
+        self._best_step = trainer.best.step if trainer.best.weights else -1
+        if trainer.best.weights:
+            self._note_best(trainer)
         run = self.store.run(self.run_id)
-        self._changes = ChangeLog(run, loop.step)
+        self._changes = ChangeLog(run, trainer.step)
         self._facts |= self._changes.facts()
-        self.observer.begin(loop, run.summary.get("warnings", []), self.store.points(self.run_id))
-        if loop.step == 0:
+        self.observer.begin(trainer, run.summary.get("warnings", []), self.store.points(self.run_id))
+        if trainer.step == 0:
             with self._spacing.writing():
-                keep(self.folder, 0, 0, loop.model.state_dict())
+                keep(self.folder, 0, 0, trainer.model.state_dict())
         self._thread.start()
 
-    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+    def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         now = time.time()
         with self._lock:
             self._points += [(step, epoch, split, name, value, now) for name, value in values.items()]
-        self.observer.record(step, epoch, split, values)
+        self.observer.log_metrics(step, epoch, split, values)
         if self._trial and split == "validation":
             self._trial.take(epoch, values)
 
-    def poll(self, loop: Loop) -> bool:
-        self._state = {"epoch": loop.epoch, "step": loop.step}
+    def should_continue(self, trainer: Trainer) -> bool:
+        self._state = {"epoch": trainer.epoch, "step": trainer.step}
         if self._commands:
-            return self._obey(loop)
+            return self._obey(trainer)
         if self._trial and self._trial.pruned:
             return False
         if self._problem:
@@ -110,25 +110,25 @@ class Link(Watch):
         if self._late():
             return False
         if self._spacing.due():
-            self.checkpoint(loop)
+            self.checkpoint(trainer)
         return True
 
-    def note(self, kind: str, sentence: str) -> None:
+    def log_event(self, kind: str, sentence: str) -> None:
         self.log(kind, said=sentence)
         self._facts["notes"] = [*self._facts.get("notes", []), sentence]
 
-    def epoch_done(self, loop: Loop) -> None:
-        self._state = {"epoch": loop.epoch, "step": loop.step}
-        self._facts["rate"] = loop.rate
-        self._note_best(loop)
-        self.observer.epoch_done(loop)
-        if due(loop.epoch):
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        self._state = {"epoch": trainer.epoch, "step": trainer.step}
+        self._facts["rate"] = trainer.rate
+        self._note_best(trainer)
+        self.observer.on_epoch_end(trainer)
+        if due(trainer.epoch):
             with self._spacing.writing():
-                keep(self.folder, loop.epoch, loop.step, loop.model.state_dict())
+                keep(self.folder, trainer.epoch, trainer.step, trainer.model.state_dict())
 
-    def _note_best(self, loop: Loop) -> None:
-        best = {"loss": loop.best.value, "epoch": loop.best.epoch, "step": loop.best.step}
-        self._facts["best"] = {**best, "measure": loop.monitor}
+    def _note_best(self, trainer: Trainer) -> None:
+        best = {"loss": trainer.best.value, "epoch": trainer.best.epoch, "step": trainer.best.step}
+        self._facts["best"] = {**best, "measure": trainer.monitor}
 
     @property
     def ending(self) -> str:
@@ -150,23 +150,23 @@ class Link(Watch):
             return learn(*batch)
         return self.observer.learn(learn, *batch)
 
-    def checkpoint(self, loop: Loop) -> None:
+    def checkpoint(self, trainer: Trainer) -> None:
         """Save everything; what the curves hold up to here is written first, so that none of it is lost on resume.
 
         Raises:
             Lost: the run is not this worker's any more, and another may write to its folder.
         """
         with self._spacing.writing(checkpoint=True):
-            loop.flush(self)
+            trainer.flush(self)
             if not self._write() and self._claim is not None:
                 self.store.held(self.run_id, self._claim)
-            if loop.best.weights and loop.best.step != self._best_step:
-                measure = f"validation_{loop.monitor}"
-                facts = {"epoch": loop.best.epoch, "step": loop.best.step, measure: loop.best.value}
-                checkpoints.save_best(self.folder, loop.best.weights, facts)
-                self._best_step = loop.best.step
-            checkpoints.save(self.folder, loop.step, loop.checkpoint())
-        self.log("checkpoint", step=loop.step, epoch=loop.epoch)
+            if trainer.best.weights and trainer.best.step != self._best_step:
+                measure = f"validation_{trainer.monitor}"
+                facts = {"epoch": trainer.best.epoch, "step": trainer.best.step, measure: trainer.best.value}
+                checkpoints.save_best(self.folder, trainer.best.weights, facts)
+                self._best_step = trainer.best.step
+            checkpoints.save(self.folder, trainer.step, trainer.checkpoint())
+        self.log("checkpoint", step=trainer.step, epoch=trainer.epoch)
 
     def close(self) -> None:
         self._closed.set()
@@ -179,61 +179,61 @@ class Link(Watch):
         except StoreError as error:  # how the run ended is told afterwards, and tried for longer
             self._complain(error)
 
-    def _obey(self, loop: Loop) -> bool:
+    def _obey(self, trainer: Trainer) -> bool:
         """Carry out what has been asked for. Returns false where the run has to stop."""
-        for kind in self._told(loop):
+        for kind in self._told(trainer):
             if kind == "stop":
                 return False
             if kind == "pause":
-                self.checkpoint(loop)
+                self.checkpoint(trainer)
                 self.store.change_state(self.run_id, "paused", holding=self._claim)
                 self._resting = True
-                if not self._wait(loop):
+                if not self._wait(trainer):
                     return False
                 self._speed.pause()
                 self._resting = False
                 self.store.change_state(self.run_id, "running", holding=self._claim)
         return True
 
-    def _wait(self, loop: Loop) -> bool:
+    def _wait(self, trainer: Trainer) -> bool:
         """Sleep until the run may go on. Returns false where it has to stop instead."""
         while True:
-            for kind in self._told(loop):
+            for kind in self._told(trainer):
                 if kind in ("resume", "stop"):
                     return kind == "resume"
             if self._late():
                 return False
             time.sleep(POLL_S / 2)
 
-    def _told(self, loop: Loop) -> Iterator[str]:
+    def _told(self, trainer: Trainer) -> Iterator[str]:
         """Change rate and schedule as it was asked for, and hand on what else was."""
         while self._commands:
             kind, value, text = self._commands.pop(0)
-            self.log("command", kind=kind, value=value, text=text, step=loop.step)
+            self.log("command", kind=kind, value=value, text=text, step=trainer.step)
             if kind == "learning_rate" and value is not None:
-                self._set_learning_rate(loop, value)
+                self._set_learning_rate(trainer, value)
             elif kind == "schedule":
-                self._set_schedule(loop, text)
+                self._set_schedule(trainer, text)
             else:
                 yield kind
-            self._facts["rate"] = loop.rate
+            self._facts["rate"] = trainer.rate
 
-    def _set_learning_rate(self, loop: Loop, value: float) -> None:
-        self._changed("learning_rate", loop.learning_rate, value, loop)
-        loop.learning_rate = self._facts["learning_rate"] = value
-        self.checkpoint(loop)  # so that a run that dies goes on with it
+    def _set_learning_rate(self, trainer: Trainer, value: float) -> None:
+        self._changed("learning_rate", trainer.learning_rate, value, trainer)
+        trainer.learning_rate = self._facts["learning_rate"] = value
+        self.checkpoint(trainer)  # so that a run that dies goes on with it
 
-    def _set_schedule(self, loop: Loop, name: str) -> None:
+    def _set_schedule(self, trainer: Trainer, name: str) -> None:
         """Also in the run's own document, so that a run that dies goes on with it."""
-        self._changed("schedule", loop.training.schedule, name, loop)
-        loop.training = loop.training.model_copy(update={"schedule": name})
+        self._changed("schedule", trainer.training.schedule, name, trainer)
+        trainer.training = trainer.training.model_copy(update={"schedule": name})
         path = self.folder / "project.json"
-        write(path, read(path).model_copy(update={"training": loop.training}))
+        write(path, read(path).model_copy(update={"training": trainer.training}))
         self._facts["schedule"] = name
-        self.checkpoint(loop)
+        self.checkpoint(trainer)
 
-    def _changed(self, setting: str, old: Any, new: Any, loop: Loop) -> None:
-        self._changes.add(setting, old, new, loop.step, loop.epoch)
+    def _changed(self, setting: str, old: Any, new: Any, trainer: Trainer) -> None:
+        self._changes.add(setting, old, new, trainer.step, trainer.epoch)
         self._facts |= self._changes.facts()
 
     def _serve(self) -> None:

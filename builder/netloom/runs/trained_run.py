@@ -24,7 +24,7 @@ from netloom.store import Store, open_store
 from netloom.tasks import task
 from netloom.training import checkpoints
 from netloom.training.initialization import verified
-from netloom.training.loop import Watch, begin
+from netloom.training.loop import Callback, build_trainer
 from netloom.training.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings, Worst
 from netloom.training.objectives.objective import Reference, joined
 from netloom.training.objectives.reinforcement import Agent
@@ -144,9 +144,9 @@ def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
     data, text = prepare(project.data, home), source(project)
     first = verified(open_store(home), project) if project.training.start else None
     taught = find(open_store(home), project) if project.training.teacher else None
-    loop = teach(begin(project, text, data, first), taught)
-    loop.run(Watch())
-    return TrainedRun(project, text, loop.best_model(), data)
+    trainer = teach(build_trainer(project, text, data, first), taught)
+    trainer.fit(Callback())
+    return TrainedRun(project, text, trainer.best_model(), data)
 
 
 def save_evaluation(folder: Path, found: Evaluation) -> None:

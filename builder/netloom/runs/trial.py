@@ -16,7 +16,7 @@ FIRST_TRIALS = 4
 WARMUP = 0.1
 
 
-class TrialWatch:
+class TrialPruner:
     """Takes a trial's measures epoch by epoch. `pruned` says why to end, once there is reason to."""
 
     def __init__(self, store: Store, run: Run) -> None:

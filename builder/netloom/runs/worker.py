@@ -33,7 +33,7 @@ from netloom.runs.run_reporter import LOG, clear
 from netloom.store import Lost, Missing, Run, Store, StoreError, here, open_store
 from netloom.training import checkpoints
 from netloom.training.initialization import FILE
-from netloom.training.loop import begin
+from netloom.training.loop import build_trainer
 
 # How long a run that has ended tries to say so where the store cannot be written to.
 TELL_S = 20.0
@@ -118,8 +118,8 @@ def _train(store: Store, run: Run, folder: Path, limits: RunLimits, through: Thr
         return driver.train(store, run, folder, limits)
     project, text = read(folder / "project.json"), (folder / "model.py").read_text()
     data, first = keep_fitted(prepare(project.data, store.home), folder), folder / FILE
-    loop = teach(begin(project, text, data, first if first.exists() else None), within(folder))
-    return carry_out(store, run, folder, limits, loop, through)
+    trainer = teach(build_trainer(project, text, data, first if first.exists() else None), within(folder))
+    return carry_out(store, run, folder, limits, trainer, through)
 
 
 def _next(home: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.training.frechet_distance import features, frechet
 from netloom.training.objectives.objective import EVALUATION_BATCH
-from netloom.training.optimizers import Together, clip_gradient, optimizer
+from netloom.training.optimizers import ChainedOptimizer, clip_gradient, optimizer
 
 if TYPE_CHECKING:
     import torch
@@ -145,7 +145,7 @@ def _part(model: nn.Module, name: str) -> nn.Module:
     return found[0]
 
 
-def _optimizer(training: Training, part: nn.Module, name: str) -> torch.optim.Optimizer | Together:
+def _optimizer(training: Training, part: nn.Module, name: str) -> torch.optim.Optimizer | ChainedOptimizer:
     if not any(weight.requires_grad for weight in part.parameters()):
         raise ValueError(f"All weights of the {type(part).__name__.lower()} are frozen or it has none; let some learn.")
     made = optimizer(training, part, name)

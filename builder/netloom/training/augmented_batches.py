@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from netloom.training.objectives import Objective
 
 
-class Both:
+class MixedTargets:
     """Two targets for each row, the first of which counts `share`. It is cut like a tensor."""
 
     def __init__(self, first: torch.Tensor, second: torch.Tensor, share: float) -> None:
@@ -25,28 +25,28 @@ class Both:
     def __len__(self) -> int:
         return len(self.first)
 
-    def __getitem__(self, rows: slice) -> Both:
-        return Both(self.first[rows], self.second[rows], self.share)
+    def __getitem__(self, rows: slice) -> MixedTargets:
+        return MixedTargets(self.first[rows], self.second[rows], self.share)
 
 
-class Weighted:
+class WeightedTargets:
     """A target for each row, and how much the row counts, `weights` (N,). It is cut like a tensor."""
 
-    def __init__(self, target: torch.Tensor | Both, weights: torch.Tensor) -> None:
+    def __init__(self, target: torch.Tensor | MixedTargets, weights: torch.Tensor) -> None:
         self.target, self.weights = target, weights
 
     def __len__(self) -> int:
         return len(self.weights)
 
-    def __getitem__(self, rows: slice) -> Weighted:
-        return Weighted(self.target[rows], self.weights[rows])
+    def __getitem__(self, rows: slice) -> WeightedTargets:
+        return WeightedTargets(self.target[rows], self.weights[rows])
 
 
 # What the loss of a batch is taken against.
-Goal: TypeAlias = "torch.Tensor | Both | Weighted"
+Targets: TypeAlias = "torch.Tensor | MixedTargets | WeightedTargets"
 
 
-class Augmented:
+class BatchAugmentation:
     """What a loop asks for each batch, where a document declares augmentations.
 
     Raises:
@@ -62,44 +62,44 @@ class Augmented:
         return self._augmenter(inputs, target, seed)[0]
 
     def __call__(
-        self, inputs: list[torch.Tensor], target: torch.Tensor | Weighted, epoch: int, row: int
-    ) -> tuple[list[torch.Tensor], Goal]:
+        self, inputs: list[torch.Tensor], target: torch.Tensor | WeightedTargets, epoch: int, row: int
+    ) -> tuple[list[torch.Tensor], Targets]:
         """The batch that begins at `row` of an epoch's order. The same batch is changed in the same way.
 
         Where two rows are mixed, the first says how much they count.
         """
-        if isinstance(target, Weighted):
+        if isinstance(target, WeightedTargets):
             inputs, goal = self(inputs, cast("torch.Tensor", target.target), epoch, row)
-            return inputs, Weighted(cast("torch.Tensor | Both", goal), target.weights)
+            return inputs, WeightedTargets(cast("torch.Tensor | MixedTargets", goal), target.weights)
         inputs, target, mixed = self._augmenter(inputs, target, (self._seed, epoch, row))
-        return inputs, target if mixed is None else Both(target, target[mixed.partner], mixed.share)
+        return inputs, target if mixed is None else MixedTargets(target, target[mixed.partner], mixed.share)
 
 
-def mapped(goal: Goal, change: Callable[[torch.Tensor], torch.Tensor]) -> Goal:
+def mapped(goal: Targets, change: Callable[[torch.Tensor], torch.Tensor]) -> Targets:
     """The same goal with each of its targets changed."""
-    if isinstance(goal, Weighted):
-        return Weighted(cast("torch.Tensor | Both", mapped(goal.target, change)), goal.weights)
-    if isinstance(goal, Both):
-        return Both(change(goal.first), change(goal.second), goal.share)
+    if isinstance(goal, WeightedTargets):
+        return WeightedTargets(cast("torch.Tensor | MixedTargets", mapped(goal.target, change)), goal.weights)
+    if isinstance(goal, MixedTargets):
+        return MixedTargets(change(goal.first), change(goal.second), goal.share)
     return change(goal)
 
 
-def loss(objective: Objective, output: torch.Tensor, target: Goal) -> torch.Tensor:
+def loss(objective: Objective, output: torch.Tensor, target: Targets) -> torch.Tensor:
     """The objective's loss; of two targets, each by its share (https://arxiv.org/abs/1710.09412)."""
-    if isinstance(target, Weighted):
+    if isinstance(target, WeightedTargets):
         return _weighted(objective, output, target)
-    if isinstance(target, Both):
+    if isinstance(target, MixedTargets):
         first, second = objective.loss(output, target.first), objective.loss(output, target.second)
         return target.share * first + (1 - target.share) * second
     return objective.loss(output, target)
 
 
-def _weighted(objective: Objective, output: torch.Tensor, goal: Weighted) -> torch.Tensor:
+def _weighted(objective: Objective, output: torch.Tensor, goal: WeightedTargets) -> torch.Tensor:
     """The mean over rows of what each costs, times its weight. Weights are 1 in the mean over all training rows."""
     import torch
 
-    if isinstance(goal.target, Both):
-        first, second = (Weighted(one, goal.weights) for one in (goal.target.first, goal.target.second))
+    if isinstance(goal.target, MixedTargets):
+        first, second = (WeightedTargets(one, goal.weights) for one in (goal.target.first, goal.target.second))
         share = goal.target.share
         return share * _weighted(objective, output, first) + (1 - share) * _weighted(objective, output, second)
 
@@ -114,10 +114,10 @@ def _weighted(objective: Objective, output: torch.Tensor, goal: Weighted) -> tor
     return (goal.weights * masses * costs).sum() / masses.sum()
 
 
-def mass(objective: Objective, target: Goal) -> torch.Tensor | float:
+def mass(objective: Objective, target: Targets) -> torch.Tensor | float:
     """How much these rows count, as the objective says; of two targets, each by its share."""
-    if isinstance(target, Weighted):
+    if isinstance(target, WeightedTargets):
         return mass(objective, target.target)
-    if isinstance(target, Both):
+    if isinstance(target, MixedTargets):
         return target.share * objective.mass(target.first) + (1 - target.share) * objective.mass(target.second)
     return objective.mass(target)

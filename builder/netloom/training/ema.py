@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Average:
+class EMA:
     """The exponential moving average of a model's weights; buffers, such as those of norms, are the model's own.
 
     Of the mean so far, `decay` stays at each step, but never more than (1 + n) / (10 + n) after n steps, so that a
@@ -53,10 +53,10 @@ class Average:
             self._shown = False
             _copy(self._weights, own)
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         return {"mean": self._mean, "steps": self._steps}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         _copy(self._mean, state["mean"])
         self._steps = state["steps"]
 

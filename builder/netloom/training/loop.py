@@ -1,6 +1,6 @@
 """The training loop: preloaded tensors, one permutation per epoch, and no step that waits for a number.
 
-It knows no process, no store and no page; `Watch` is how the outside looks in and steers.
+It knows no process, no store and no page; `Callback` is how the outside looks in and steers.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 from netloom.compile import input_fields, module
 from netloom.training import augmented_batches
 from netloom.training.adversarial_trainer import Turns
-from netloom.training.augmented_batches import Augmented, Both, Goal, Weighted
+from netloom.training.augmented_batches import BatchAugmentation, MixedTargets, Targets, WeightedTargets
 from netloom.training.batches import batches, measure
 from netloom.training.checkpoints import Checkpoint
 from netloom.training.compilation import compiled, tried
 from netloom.training.device import choose
-from netloom.training.ema import Average
+from netloom.training.ema import EMA
 from netloom.training.initialization import load_first
-from netloom.training.memory_format import channels_last, lay
+from netloom.training.memory_format import channels_last, set_memory_format
 from netloom.training.objectives import OBJECTIVES, Objective
 from netloom.training.objectives.objective import joined
-from netloom.training.optimizers import FACTOR, Together, clip_gradient, optimizer
+from netloom.training.optimizers import FACTOR, ChainedOptimizer, clip_gradient, optimizer
 from netloom.training.precision import Precision
-from netloom.training.preflight import misfits, weight_names
+from netloom.training.preflight import preflight_problems, weight_names
 from netloom.training.schedules import Schedule
 from netloom.training.streaming import Stream, measured
 
@@ -61,20 +61,20 @@ class DivergedError(TrainingError):
         self.what = what
 
 
-class Watch:
+class Callback:
     """What the loop tells and asks between steps. This one listens to nobody; the worker has its own."""
 
-    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+    def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         """Numbers for the curves."""
 
-    def poll(self, loop: Loop) -> bool:
+    def should_continue(self, trainer: Trainer) -> bool:
         """Asked between steps. May pause, change the learning rate or save a checkpoint; false stops the run."""
         return True
 
-    def epoch_done(self, loop: Loop) -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """An epoch is complete and evaluated."""
 
-    def note(self, kind: str, sentence: str) -> None:
+    def log_event(self, kind: str, sentence: str) -> None:
         """A remark on how the run is carried out, for its log."""
 
     def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
@@ -92,7 +92,7 @@ class Best:
     weights: dict[str, Any] = field(default_factory=dict)
 
 
-class Loop:
+class Trainer:
     """Trains `model` on `data` as `training` says. `epoch`, `step` and `row` say where it stands; `row` counts within
     the epoch's permutation. `fields` are the data's fields in the order of the model's arguments. A step takes
     `batch_size` rows, in several parts where gradients are accumulated.
@@ -101,7 +101,7 @@ class Loop:
         TrainingError: a setting does not fit the network, the objective or the device.
     """
 
-    _average: Average | None = None
+    _average: EMA | None = None
 
     def __init__(
         self,
@@ -113,21 +113,21 @@ class Loop:
         device: str,
     ) -> None:
         self._channels_last = channels_last(model, device)
-        self.model = lay(model.to(device), self._channels_last)
+        self.model = set_memory_format(model.to(device), self._channels_last)
         self.objective, self.data, self.training, self.device, self.fields = objective, data, training, device, fields
         self.learning_rate = training.learning_rate
         self.epoch = self.step = self.row = 0
         self._set_out()
         self.total_steps = self.steps_per_epoch * training.epochs
-        problems = misfits(training, self.objective, data.schema, weight_names(self.model), device)
+        problems = preflight_problems(training, self.objective, data.schema, weight_names(self.model), device)
         if problems:
             raise TrainingError(problems[0])
-        self.optimizer: torch.optim.Optimizer | Together | Turns
+        self.optimizer: torch.optim.Optimizer | ChainedOptimizer | Turns
         self.optimizer = objective.turns(self.model, training) or optimizer(training, self.model)
         self._schedule = Schedule(training, self.total_steps, self.steps_per_epoch)
         self._precision = Precision(training.precision, device)
         if training.average is not None:
-            self._average = Average(self.model, training.average)
+            self._average = EMA(self.model, training.average)
         # What a step calls: the model, or the model compiled. None: it has not been tried yet.
         self._call: Callable[..., Any] = self.model
         self._compiled: bool | None = None
@@ -153,7 +153,7 @@ class Loop:
         held = max(TRAIN_SAMPLE, training.batch_size * training.accumulation)
         self._train = self._tensors(rows[:held] if data.files else rows)
         self._validation = self._tensors(measured(data, "validation"))
-        self._augmented = Augmented(training, data, self.fields, self._target) if training.augment else None
+        self._augmented = BatchAugmentation(training, data, self.fields, self._target) if training.augment else None
         self._weights: torch.Tensor | None = None
         if self.objective.task.augments_batch:
             self.objective.join(self.fields, self._augmented)
@@ -167,24 +167,24 @@ class Loop:
         self.batch_size = min(training.batch_size * training.accumulation, self.rows)
         self.steps_per_epoch = len(batches(self.rows, self.batch_size))
 
-    def run(self, watch: Watch) -> bool:
-        """Train to the end; with no epochs, measure the weights as they are. Returns false where `watch` stopped it.
+    def fit(self, callback: Callback) -> bool:
+        """Train to the end; with no epochs, measure the weights as they are. Returns false where `callback` stopped it.
 
         Raises:
             TrainingError: the loss is no number any more.
         """
         if self.training.epochs == 0 and not self.best.weights:
-            self._take_as_they_are(watch)
+            self._take_as_they_are(callback)
         if self.training.compile == "auto" and not self._done():
-            self._choose_call(watch)
+            self._choose_call(callback)
         if self._stream is not None and not self._done():
-            watch.note("data", self._stream.sentence(len(self._validation[1])))
+            callback.log_event("data", self._stream.sentence(len(self._validation[1])))
         while not self._done():
-            if not self._run_epoch(watch):
+            if not self._run_epoch(callback):
                 return False
-            self._finish_epoch(watch)
+            self._finish_epoch(callback)
             # Asked only here after an epoch's last step, so that a checkpoint never parts a step from its measures.
-            if not self._done() and not watch.poll(self):
+            if not self._done() and not callback.should_continue(self):
                 return False
         return True
 
@@ -210,21 +210,21 @@ class Loop:
             "learning_rate": self.learning_rate,
             "best": {"value": self.best.value, "epoch": self.best.epoch, "step": self.best.step},
             "since_best": self._since_best,
-            "schedule": self._schedule.state(),
-            "precision": self._precision.state(),
-            "average": self._average.state() if self._average is not None else {},
+            "schedule": self._schedule.state_dict(),
+            "precision": self._precision.state_dict(),
+            "average": self._average.state_dict() if self._average is not None else {},
             "auxiliary": float(self._added),
             "channels_last": self._channels_last,
         }
 
-    def restore(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
+    def resume(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
         """Go back to where `checkpoint` was taken; `best` are the best weights that were kept beside it."""
         import torch
 
         state = checkpoint.state
         # As it was, since an optimizer goes through its means in the order in which they lie in memory.
         self._channels_last = state.get("channels_last", False)
-        lay(self.model, self._channels_last)
+        set_memory_format(self.model, self._channels_last)
         self.model.load_state_dict(checkpoint.weights)
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
@@ -236,14 +236,14 @@ class Loop:
         # Without its weights a best value is of no use: nothing would be kept until it is beaten.
         self.best = Best(**state["best"], weights=best) if best else Best(self._sign * math.inf)
         # Checkpoints from before there were these have none of them.
-        self._schedule.restore(state.get("schedule", {}))
-        self._precision.restore(state.get("precision", {}))
+        self._schedule.load_state_dict(state.get("schedule", {}))
+        self._precision.load_state_dict(state.get("precision", {}))
         if self._average is not None and state.get("average"):
-            self._average.restore(state["average"])
+            self._average.load_state_dict(state["average"])
         self._compiled = state.get("compiled")
         self._added = state.get("auxiliary", 0.0)
 
-    def flush(self, watch: Watch) -> None:
+    def flush(self, callback: Callback) -> None:
         """Record the mean loss of the steps since the last record.
 
         Raises:
@@ -266,7 +266,7 @@ class Loop:
         name = "weighted_loss" if self._weights is not None else self.objective.lowered
         if isinstance(self.optimizer, Turns):
             name = "turns_loss"
-        watch.record(self.step, self.epoch, "train", {name: loss})
+        callback.log_metrics(self.step, self.epoch, "train", {name: loss})
 
     def evaluate(self, split: str) -> dict[str, float]:
         """The objective's measures on a split; on "train", over its first thousand rows."""
@@ -297,7 +297,7 @@ class Loop:
 
         if self.best.weights and self.training.keep == "best":
             self.model.load_state_dict(self.best.weights)
-        return drawn(lay(self.model.cpu(), False)).eval()
+        return drawn(set_memory_format(self.model.cpu(), False)).eval()
 
     @property
     def schedule(self) -> Schedule:
@@ -306,7 +306,7 @@ class Loop:
             self._schedule = Schedule(self.training, self.total_steps, self.steps_per_epoch)
         return self._schedule
 
-    def _run_epoch(self, watch: Watch) -> bool:
+    def _run_epoch(self, callback: Callback) -> bool:
         if self._stream is not None:
             self._stream.begin(self._seed())
         inputs, target = self._shuffled() if self._stream is None else ([], self._target)
@@ -319,25 +319,25 @@ class Loop:
                 batch = self._batch([value[start:end] for value in inputs], target[start:end], start)
             else:
                 batch = self._batch(*self._stream.batch(start, end), start)
-            self._losses.append(watch.learn(self._learn, *batch))
+            self._losses.append(callback.learn(self._learn, *batch))
             self.step, self.row = self.step + 1, end
             if time.monotonic() - self._recorded_at >= RECORD_EVERY_S:
-                self.flush(watch)
-            if end < self.rows and not watch.poll(self):
+                self.flush(callback)
+            if end < self.rows and not callback.should_continue(self):
                 return False
         return True
 
-    def _shuffled(self) -> tuple[list[torch.Tensor], torch.Tensor | Weighted]:
+    def _shuffled(self) -> tuple[list[torch.Tensor], torch.Tensor | WeightedTargets]:
         """The training rows in the order of this epoch."""
         import torch
 
         order = torch.randperm(self.rows, generator=torch.Generator().manual_seed(self._seed())).to(self.device)
         inputs, target = [value[order] for value in self._train[0]], self._train[1][order]
-        return inputs, target if self._weights is None else Weighted(target, self._weights[order])
+        return inputs, target if self._weights is None else WeightedTargets(target, self._weights[order])
 
     def _batch(
-        self, inputs: list[torch.Tensor], target: torch.Tensor | Weighted, start: int
-    ) -> tuple[list[torch.Tensor], Goal]:
+        self, inputs: list[torch.Tensor], target: torch.Tensor | WeightedTargets, start: int
+    ) -> tuple[list[torch.Tensor], Targets]:
         """The rows of a step that begins at `start`, changed at random where the document says so."""
         if self.objective.task.augments_batch:
             return self.objective.batch(inputs, target, (self.training.seed, self.epoch, start))
@@ -353,9 +353,9 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group[FACTOR]
 
-    def _learn(self, inputs: list[torch.Tensor], target: Goal) -> torch.Tensor:
+    def _learn(self, inputs: list[torch.Tensor], target: Targets) -> torch.Tensor:
         """One step on a batch, of the whole network or of each of its parts in turn. Returns the loss."""
-        if isinstance(self.optimizer, Turns) and not isinstance(target, Both | Weighted):
+        if isinstance(self.optimizer, Turns) and not isinstance(target, MixedTargets | WeightedTargets):
             loss = self.optimizer.step(inputs[0], target, self.training.gradient_clip)
         else:
             loss = self._gradient(self._call, inputs, target)
@@ -365,7 +365,7 @@ class Loop:
             self._average.update()
         return loss
 
-    def _gradient(self, call: Callable[..., Any], inputs: list[torch.Tensor], target: Goal) -> torch.Tensor:
+    def _gradient(self, call: Callable[..., Any], inputs: list[torch.Tensor], target: Targets) -> torch.Tensor:
         """The gradient of a step's rows, at once or in parts that count as much as they hold. Returns the loss."""
         if self.training.accumulation == 1:
             loss = augmented_batches.loss(self.objective, joined(self._precision.call(call, inputs)), target)
@@ -399,10 +399,10 @@ class Loop:
                 self._added = self._added + added.detach().float()
         return loss
 
-    def _choose_call(self, watch: Watch) -> None:
+    def _choose_call(self, callback: Callback) -> None:
         """Compile the model if that pays; a run that goes on does as it did before."""
         if isinstance(self.optimizer, Turns):
-            watch.note("compile", "torch.compile was left off: networks that learn in turns are not compiled.")
+            callback.log_event("compile", "torch.compile was left off: networks that learn in turns are not compiled.")
             return
         if self._compiled is None:
             rows = min(self.training.batch_size, self.rows)
@@ -412,26 +412,26 @@ class Loop:
             parts = self.training.accumulation
             trial = tried(self.model, lambda call: self._gradient(call, *batch), parts * (self.total_steps - self.step))
             self._call, self._compiled, self._added = trial.call, trial.compiled, 0.0
-            watch.note("compile", trial.sentence)
+            callback.log_event("compile", trial.sentence)
         elif self._compiled:
             self._call = compiled(self.model)
 
-    def _take_as_they_are(self, watch: Watch) -> None:
-        if not self._measure(watch):
+    def _take_as_they_are(self, callback: Callback) -> None:
+        if not self._measure(callback):
             raise TrainingError(
                 "The loss of these weights is no number on the validation rows: they hold values that are none, or "
                 "were trained on data of another scale. Train for at least one epoch, or start from other weights."
             )
-        watch.epoch_done(self)
+        callback.on_epoch_end(self)
 
-    def _finish_epoch(self, watch: Watch) -> None:
-        self.flush(watch)
-        better = self._measure(watch)
+    def _finish_epoch(self, callback: Callback) -> None:
+        self.flush(callback)
+        better = self._measure(callback)
         self._since_best = 0 if better else self._since_best + 1
         self.epoch, self.row, self._added = self.epoch + 1, 0, 0.0
-        watch.epoch_done(self)
+        callback.on_epoch_end(self)
 
-    def _measure(self, watch: Watch) -> bool:
+    def _measure(self, callback: Callback) -> bool:
         """Record the measures of the weights as they are. Returns whether they are the best so far."""
         with self.averaged():
             train, validation = self.evaluate("train"), self.evaluate("validation")
@@ -440,10 +440,10 @@ class Loop:
             if better:
                 copy = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
                 self.best = Best(value, self.epoch, self.step, copy)
-        watch.record(self.step, self.epoch, "train", train | self._own_losses())
-        watch.record(self.step, self.epoch, "validation", validation)
+        callback.log_metrics(self.step, self.epoch, "train", train | self._own_losses())
+        callback.log_metrics(self.step, self.epoch, "validation", validation)
         if self.step:
-            self.schedule.epoch_done(validation["loss"])
+            self.schedule.on_epoch_end(validation["loss"])
         return better
 
     def _own_losses(self) -> dict[str, float]:
@@ -471,7 +471,9 @@ class Loop:
         return inputs, self._target[rows].to(self.device)
 
 
-def begin(project: Project, text: str, data: Prepared, first: Path | None = None, kind: type[Loop] = Loop) -> Loop:
+def build_trainer(
+    project: Project, text: str, data: Prepared, first: Path | None = None, kind: type[Trainer] = Trainer
+) -> Trainer:
     """The loop that trains a project: weights from its seed, on the device that it asks for.
 
     Those of the file `first` take their place, as far as they fit. `kind` is used where the objective has no own loop.

@@ -21,7 +21,7 @@ def channels_last(model: nn.Module, device: str) -> bool:
     return device == "cpu" and bool(found) and all(one.weight.numel() <= LARGEST for one in found)
 
 
-def lay(model: nn.Module, last: bool) -> nn.Module:
+def set_memory_format(model: nn.Module, last: bool) -> nn.Module:
     """Lay the weights of two-dimensional convolutions channels last, or as PyTorch makes them. Their values stay."""
     import torch
 

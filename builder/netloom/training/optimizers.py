@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 # What a group's learning rate is multiplied by, kept in the group itself.
 FACTOR = "rate_factor"
 Group = dict[str, Any]
-Made = Callable[[list[Group], dict[str, Any], dict[str, Any]], "torch.optim.Optimizer | Together"]
+Made = Callable[[list[Group], dict[str, Any], dict[str, Any]], "torch.optim.Optimizer | ChainedOptimizer"]
 
 
-class Together:
+class ChainedOptimizer:
     """Several optimizers as one, each with weights of its own."""
 
     def __init__(self, parts: dict[str, torch.optim.Optimizer]) -> None:
@@ -47,7 +47,7 @@ class Together:
             part.load_state_dict(state[name])
 
 
-def optimizer(training: Training, model: nn.Module, prefix: str = "") -> torch.optim.Optimizer | Together:
+def optimizer(training: Training, model: nn.Module, prefix: str = "") -> torch.optim.Optimizer | ChainedOptimizer:
     """The optimizer of a document over a model's weights that are not frozen; fused where torch has it, which alone
     gives about a third.
 
@@ -58,7 +58,7 @@ def optimizer(training: Training, model: nn.Module, prefix: str = "") -> torch.o
     make: Made = _SPECIAL.get(training.optimizer, _of_torch(training.optimizer))
     spare_the_compiler()
     made = make(groups(training, model, prefix), common, chosen)
-    for part in made.parts.values() if isinstance(made, Together) else [made]:
+    for part in made.parts.values() if isinstance(made, ChainedOptimizer) else [made]:
         step_as_it_is(part)
     return made
 
@@ -185,7 +185,7 @@ def _rprop(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -
     return optim.Rprop(found, lr=common["lr"], etas=etas, step_sizes=sizes)
 
 
-def _muon(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> Together:
+def _muon(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> ChainedOptimizer:
     """Muon for the matrices of hidden layers; AdamW for the first and last layers' and for all that is no matrix.
 
     Muon's steps are scaled to the size of AdamW's, so that one learning rate serves both:
@@ -205,7 +205,7 @@ def _muon(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) ->
     if rest:
         betas = (chosen["beta1"], chosen["beta2"])
         parts["adamw"] = optim.AdamW(rest, betas=betas, eps=chosen["epsilon"], fused=True, **common)
-    return Together(parts)
+    return ChainedOptimizer(parts)
 
 
 def _hidden(weights: list[torch.nn.Parameter]) -> set[int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from netloom.training.optimizers import Together
+from netloom.training.optimizers import ChainedOptimizer
 
 if TYPE_CHECKING:
     import torch
@@ -54,14 +54,14 @@ class Precision:
         loss.backward()  # type: ignore[no-untyped-call]
 
     def step(self, optimizer: Any, clip: Callable[[], None] | None) -> None:
-        """Take the step of an optimizer, torch's own or `Together`, after `clip` has seen the gradient in its size."""
+        """Take the step of an optimizer, `clip` sees the gradient in its true size."""
         scaler = self._scaler
         if scaler is None:
             if clip is not None:
                 clip()
             optimizer.step()
             return
-        optimizers = list(optimizer.parts.values()) if isinstance(optimizer, Together) else [optimizer]
+        optimizers = list(optimizer.parts.values()) if isinstance(optimizer, ChainedOptimizer) else [optimizer]
         if clip is not None:
             for one in optimizers:
                 scaler.unscale_(one)
@@ -70,9 +70,9 @@ class Precision:
             scaler.step(one)
         scaler.update()
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         return self._scaler.state_dict() if self._scaler is not None else {}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         if self._scaler is not None and state:
             self._scaler.load_state_dict(state)

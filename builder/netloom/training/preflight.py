@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from netloom.document import Training
 
 
-def misfits(
+def preflight_problems(
     training: Training, objective: Objective, schema: Schema | None, weights: Iterable[str], device: str
 ) -> list[str]:
     """What is wrong, a sentence each. `weights` are the names of the network's weights, `device` cpu or cuda."""

@@ -35,17 +35,17 @@ class Schedule:
             return self._plateau.factor
         return factor(self.name, step - self.warmup, self.total, self.steps_per_epoch, self.settings)
 
-    def epoch_done(self, loss: float) -> None:
+    def on_epoch_end(self, loss: float) -> None:
         """An epoch is measured: `loss` is that of the validation rows."""
         if self._plateau is not None:
             self._plateau.look(loss)
 
-    def state(self) -> dict[str, float]:
-        return self._plateau.state() if self._plateau is not None else {}
+    def state_dict(self) -> dict[str, float]:
+        return self._plateau.state_dict() if self._plateau is not None else {}
 
-    def restore(self, state: dict[str, float]) -> None:
+    def load_state_dict(self, state: dict[str, float]) -> None:
         if self._plateau is not None and state:
-            self._plateau.restore(state)
+            self._plateau.load_state_dict(state)
 
 
 class Plateau:
@@ -64,10 +64,10 @@ class Plateau:
             self.factor = max(self.factor * self._settings["drop"], float(self._settings["end"]))
             self._since = 0
 
-    def state(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, float]:
         return {"factor": self.factor, "best": self._best, "since": self._since}
 
-    def restore(self, state: dict[str, float]) -> None:
+    def load_state_dict(self, state: dict[str, float]) -> None:
         self.factor, self._best, self._since = state["factor"], state["best"], int(state["since"])
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netloom.training.augmented_batches import Weighted
+from netloom.training.augmented_batches import WeightedTargets
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +49,7 @@ class Stream:
             self.rows = np.sort(self.rows.astype(np.int32 if len(target) < 2**31 else np.int64))
         self._seed = -1
         self._bounds, self._drawn = np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64)
-        self._held: tuple[int, list[torch.Tensor], torch.Tensor | Weighted] | None = None
+        self._held: tuple[int, list[torch.Tensor], torch.Tensor | WeightedTargets] | None = None
 
     def sentence(self, validated: int) -> str:
         """What people should know of how this data is read, where so many rows are validated on."""
@@ -73,11 +73,11 @@ class Stream:
         together = max(1, self._buffer // self._block)
         self._bounds = np.concatenate([[0], np.cumsum(np.add.reduceat(ends, np.arange(0, blocks, together)))])
 
-    def batch(self, start: int, stop: int) -> tuple[list[torch.Tensor], torch.Tensor | Weighted]:
+    def batch(self, start: int, stop: int) -> tuple[list[torch.Tensor], torch.Tensor | WeightedTargets]:
         """The rows from place `start` to `stop` of the epoch's order."""
         import torch
 
-        parts: list[tuple[list[torch.Tensor], torch.Tensor | Weighted]] = []
+        parts: list[tuple[list[torch.Tensor], torch.Tensor | WeightedTargets]] = []
         place = start
         while place < stop:
             group = int(np.searchsorted(self._bounds, place, side="right")) - 1
@@ -90,10 +90,10 @@ class Stream:
             return parts[0]
         inputs = [torch.cat(values) for values in zip(*(inputs for inputs, _ in parts), strict=True)]
         targets = [target for _, target in parts]
-        if isinstance(targets[0], Weighted):
-            held = [one for one in targets if isinstance(one, Weighted)]
+        if isinstance(targets[0], WeightedTargets):
+            held = [one for one in targets if isinstance(one, WeightedTargets)]
             plain = torch.cat([one.target for one in held])  # type: ignore[misc]
-            return inputs, Weighted(plain, torch.cat([one.weights for one in held]))
+            return inputs, WeightedTargets(plain, torch.cat([one.weights for one in held]))
         return inputs, torch.cat(targets)  # type: ignore[arg-type]
 
     def take(self, rows: np.ndarray) -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -114,7 +114,7 @@ class Stream:
                 return take(self.data, [name], rows)[name]
         return self.target[torch.from_numpy(rows.astype(np.int64, copy=False))]
 
-    def _group(self, group: int) -> tuple[list[torch.Tensor], torch.Tensor | Weighted]:
+    def _group(self, group: int) -> tuple[list[torch.Tensor], torch.Tensor | WeightedTargets]:
         """Some blocks, shuffled."""
         import torch
 
@@ -131,9 +131,9 @@ class Stream:
             own = (self._seed * 1_000_003 + group + 1) % _MODULUS
             rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(own)).numpy()]
         inputs, target = self.take(rows)
-        goal: torch.Tensor | Weighted = target
+        goal: torch.Tensor | WeightedTargets = target
         if self.weights is not None:
-            goal = Weighted(target, self.weights[torch.from_numpy(rows.astype(np.int64))].to(self.device))
+            goal = WeightedTargets(target, self.weights[torch.from_numpy(rows.astype(np.int64))].to(self.device))
         self._held = group, inputs, goal
         return inputs, goal
 

@@ -12,7 +12,7 @@ ACROSS = 4
 TENTH = 0.1
 
 
-class Pace:
+class Throughput:
     """Fed with the step at every heartbeat; `history` are the latest speeds in steps a second."""
 
     def __init__(self) -> None:

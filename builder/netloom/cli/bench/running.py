@@ -18,7 +18,7 @@ import psutil
 from netloom.cli.bench.ratio import Ratio
 from netloom.cli.bench.tasks import Task, small_mlp
 from netloom.training.diagnostics.observer import Observer
-from netloom.training.loop import Loop, Watch
+from netloom.training.loop import Callback, Trainer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +83,7 @@ def _shares(task: Task, epochs: int) -> tuple[float, float, float, float]:
     from netloom.compile import module
     from netloom.data import prepare
     from netloom.runs.limits import declared
-    from netloom.runs.run_reporter import Link
+    from netloom.runs.run_reporter import RunReporter
     from netloom.store import open_store
     from netloom.training import OBJECTIVES
 
@@ -91,28 +91,30 @@ def _shares(task: Task, epochs: int) -> tuple[float, float, float, float]:
     training = task.project.training.model_copy(update={"epochs": epochs})
     project = task.project.model_copy(update={"training": training})
     torch.manual_seed(0)
-    loop = Loop(module(project), OBJECTIVES[training.objective], data, [data.schema.inputs[0].name], training, "cpu")
+    trainer = Trainer(
+        module(project), OBJECTIVES[training.objective], data, [data.schema.inputs[0].name], training, "cpu"
+    )
     with TemporaryDirectory(prefix="netloom-bench-") as home:
         store = open_store(Path(home))
         run = store.create_run(store.create_project(project), project)
         folder = Path(store.run_folder(run.id))
         folder.mkdir(parents=True, exist_ok=True)
         observer = _Observer(project, folder)
-        link = Link(store, run, folder, observer, declared())
-        link.start(loop)
-        counting = _Counting(link, observer)
+        reporter = RunReporter(store, run, folder, observer, declared())
+        reporter.start(trainer)
+        counting = _Counting(reporter, observer)
         time.sleep(SETTLE_S)
         try:
             began = time.monotonic()
             threads_s = time.process_time() - time.thread_time()
             start = time.thread_time()
-            loop.run(counting)
+            trainer.fit(counting)
             loop_s = time.thread_time() - start
             threads_s = time.process_time() - time.thread_time() - threads_s
             clock_s = time.monotonic() - began
         finally:
-            link.close()
-    counting.settle(*_counting_costs(loop, observer))
+            reporter.close()
+    counting.settle(*_counting_costs(trainer, observer))
     observed_s = observer.spent_s + counting.looking_s()
     recorded_s = counting.spent_s - counting.saved_s
     saved_s = counting.saved_s - observer.after_s
@@ -122,13 +124,13 @@ def _shares(task: Task, epochs: int) -> tuple[float, float, float, float]:
     return recorded_s / steps_s + threads_s / clock_s, observed_s / steps_s, saved_s / steps_s, steps_s
 
 
-def _counting_costs(loop: Loop, observer: _Observer) -> tuple[float, float]:
+def _counting_costs(trainer: Trainer, observer: _Observer) -> tuple[float, float]:
     """Seconds that counting takes in each call where there is nothing to count."""
-    idle = _Counting(Watch(), observer)
+    idle = _Counting(Callback(), observer)
     loss = _zero()
     for _ in range(5_000):
         idle.learn(lambda: loss)
-        idle.poll(loop)
+        idle.should_continue(trainer)
     return idle.each()
 
 
@@ -144,14 +146,14 @@ class _Observer(Observer):
     looked = False
     spent_s = after_s = 0.0
 
-    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+    def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         start = time.thread_time()
-        super().record(step, epoch, split, values)
+        super().log_metrics(step, epoch, split, values)
         self.spent_s += time.thread_time() - start
 
-    def epoch_done(self, loop: Loop) -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         start = time.thread_time()
-        super().epoch_done(loop)
+        super().on_epoch_end(trainer)
         self.after_s += time.thread_time() - start
         self.spent_s += time.thread_time() - start
 
@@ -160,29 +162,29 @@ class _Observer(Observer):
         super()._saw(values)
 
 
-class _Counting(Watch):
+class _Counting(Callback):
     """A link, with an eye on what its calls take. `spent_s` is what they take besides `learn`."""
 
-    def __init__(self, link: Watch, observer: _Observer) -> None:
-        self._link, self._observer = link, observer
+    def __init__(self, reporter: Callback, observer: _Observer) -> None:
+        self._reporter, self._observer = reporter, observer
         self.spent_s = self.saved_s = self._around_s = 0.0
         self._plain: list[float] = []
         self._looked: list[float] = []
         self._calls = 0
 
-    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
-        self._counted(lambda: self._link.record(step, epoch, split, values))
+    def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+        self._counted(lambda: self._reporter.log_metrics(step, epoch, split, values))
 
-    def poll(self, loop: Loop) -> bool:
+    def should_continue(self, trainer: Trainer) -> bool:
         before = self.spent_s
-        going = bool(self._counted(lambda: self._link.poll(loop)))
+        going = bool(self._counted(lambda: self._reporter.should_continue(trainer)))
         if self.spent_s - before > LONG_S:  # a checkpoint was due
             self.saved_s += self.spent_s - before
         return going
 
-    def epoch_done(self, loop: Loop) -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         before = self.spent_s
-        self._counted(lambda: self._link.epoch_done(loop))
+        self._counted(lambda: self._reporter.on_epoch_end(trainer))
         self.saved_s += self.spent_s - before
 
     def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
@@ -197,7 +199,7 @@ class _Counting(Watch):
 
         self._observer.looked = False
         start = time.thread_time()
-        loss = self._link.learn(timed, *batch)
+        loss = self._reporter.learn(timed, *batch)
         self._around_s += time.thread_time() - start - inner
         (self._looked if self._observer.looked else self._plain).append(inner)
         return loss

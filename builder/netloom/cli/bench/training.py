@@ -102,15 +102,15 @@ def _netloom(task: Task, data: Prepared) -> Callable[[], None]:
 
     from netloom.compile import module
     from netloom.training import OBJECTIVES
-    from netloom.training.loop import Loop, Watch
+    from netloom.training.loop import Callback, Trainer
 
     training = task.project.training.model_copy(update={"epochs": task.epochs})
     torch.manual_seed(0)
     field = data.schema.inputs[0].name
-    loop = Loop(module(task.project), OBJECTIVES[training.objective], data, [field], training, "cpu")
+    trainer = Trainer(module(task.project), OBJECTIVES[training.objective], data, [field], training, "cpu")
 
     def run() -> None:
-        loop.run(Watch())
+        trainer.fit(Callback())
 
     return run
 
@@ -121,10 +121,10 @@ def _plain(task: Task, data: Prepared, *, fused: bool) -> Callable[[], None]:
     training = task.project.training
     torch.manual_seed(0)
     field = data.schema.inputs[0].name
-    loop = Plain(task.twin(), data, field, training.batch_size, training.learning_rate, fused)
+    trainer = Plain(task.twin(), data, field, training.batch_size, training.learning_rate, fused)
 
     def run() -> None:
-        loop.run(task.epochs)
+        trainer.run(task.epochs)
 
     return run
 

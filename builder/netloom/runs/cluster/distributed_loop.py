@@ -12,10 +12,10 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from netloom.training import augmented_batches
-from netloom.training.augmented_batches import Goal
+from netloom.training.augmented_batches import Targets
 from netloom.training.batches import batches, mean, totals
 from netloom.training.checkpoints import Checkpoint
-from netloom.training.loop import DivergedError, Loop, TrainingError, Watch
+from netloom.training.loop import Callback, DivergedError, Trainer, TrainingError
 from netloom.training.objectives.objective import EVALUATION_BATCH, joined
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ LEAST_ROWS = 2
 LEAST_MEASURED = 64
 
 
-class SharedLoop(Loop):
+class DistributedTrainer(Trainer):
     """A loop whose steps are shared by all ranks of the process group. Rank 0 alone knows a store."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -41,18 +41,18 @@ class SharedLoop(Loop):
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
         self.running = False
         self.problem: Exception | None = None
-        self._outer: Watch | None = None
+        self._outer: Callback | None = None
 
-    def run(self, watch: Watch) -> bool:
+    def fit(self, callback: Callback) -> bool:
         """Train to the end, in step with all other ranks.
 
         Raises:
             TrainingError: as on one machine; all ranks end then.
         """
-        self._outer, self.running = watch, True
+        self._outer, self.running = callback, True
         self._share_state()
         try:
-            done = super().run(watch)
+            done = super().fit(callback)
         finally:
             # What adds up gradients goes before the process group does. Were it the last to hold the group, its end
             # would wait for a thread that waits for Python's lock, for ever; and it lies in a circle of references.
@@ -63,17 +63,17 @@ class SharedLoop(Loop):
             raise self.problem
         return done
 
-    def restore(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
+    def resume(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
         # What is drawn at random goes by the number of the step, so the state of a GPU's generator is not needed.
-        super().restore(Checkpoint(checkpoint.weights, {**checkpoint.state, "cuda_rng": []}), best)
+        super().resume(Checkpoint(checkpoint.weights, {**checkpoint.state, "cuda_rng": []}), best)
 
-    def flush(self, watch: Watch) -> None:
+    def flush(self, callback: Callback) -> None:
         """Record the mean loss. Each rank does so by its own clock: one that finds no number tells the others."""
         try:
-            super().flush(watch)
+            super().flush(callback)
         except DivergedError as error:
             self.problem = self.problem or error
-            if watch is not self._outer:  # asked for by a checkpoint, which must not be saved then
+            if callback is not self._outer:  # asked for by a checkpoint, which must not be saved then
                 raise
 
     def _measured(self, inputs: list[torch.Tensor], target: torch.Tensor) -> dict[str, float]:
@@ -106,17 +106,19 @@ class SharedLoop(Loop):
         checkpoint = self.checkpoint() if self.rank == 0 else None
         found, has_best = self.from_first((_on_cpu(checkpoint), bool(self.best.weights)))
         if self.rank and found is not None:
-            self.restore(found, found.weights if has_best else None)
+            self.resume(found, found.weights if has_best else None)
         if any(weight.requires_grad for weight in self.model.parameters()):
             from torch.nn.parallel import DistributedDataParallel
 
             # A part of a network may be without a gradient at one rank, such as an expert that is not asked there.
             self._call = DistributedDataParallel(self.model, find_unused_parameters=bool(self._auxiliary))
 
-    def _choose_call(self, watch: Watch) -> None:
-        watch.note("compile", "torch.compile was left off: it is not tried where a batch is divided among workers.")
+    def _choose_call(self, callback: Callback) -> None:
+        callback.log_event(
+            "compile", "torch.compile was left off: it is not tried where a batch is divided among workers."
+        )
 
-    def _learn(self, inputs: list[torch.Tensor], target: Goal) -> torch.Tensor:
+    def _learn(self, inputs: list[torch.Tensor], target: Targets) -> torch.Tensor:
         """One step on a batch. Returns the loss of the whole batch, the same at every rank."""
         import torch
         import torch.distributed as dist
@@ -126,7 +128,7 @@ class SharedLoop(Loop):
         dist.all_reduce(loss)
         return loss
 
-    def _gradient(self, call: Callable[..., Any], inputs: list[torch.Tensor], target: Goal) -> torch.Tensor:
+    def _gradient(self, call: Callable[..., Any], inputs: list[torch.Tensor], target: Targets) -> torch.Tensor:
         """The gradient of a step's rows, of which each rank takes a part. Returns this rank's share of the loss."""
         size = self.training.batch_size if self.training.accumulation > 1 else len(target)
         parts = batches(len(target), size)

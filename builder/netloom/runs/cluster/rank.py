@@ -11,8 +11,8 @@ from typing import Any
 from netloom.data import prepare
 from netloom.data.preparation.fitted_state import keep_fitted
 from netloom.document import loads
-from netloom.runs.cluster.distributed_loop import SharedLoop
-from netloom.runs.cluster.synchronization import Agreement
+from netloom.runs.cluster.distributed_loop import DistributedTrainer
+from netloom.runs.cluster.synchronization import RankSynchronizer
 from netloom.runs.distillation import teach, within
 from netloom.runs.execution import carry_out, note, reason
 from netloom.runs.limits import Reserve, RunLimits
@@ -20,7 +20,7 @@ from netloom.runs.run_reporter import LOG
 from netloom.store import open_store
 from netloom.training import checkpoints
 from netloom.training.initialization import FILE
-from netloom.training.loop import begin
+from netloom.training.loop import build_trainer
 
 
 def work(order: dict[str, Any]) -> tuple[str, str] | None:
@@ -41,9 +41,9 @@ def work(order: dict[str, Any]) -> tuple[str, str] | None:
     folder = home / "runs" / order["run"]
     if dist.get_rank() == 0:
         checkpoints.tidy(folder)
-    loop, problem = None, ""
+    trainer, problem = None, ""
     try:
-        loop = _loop(order, home, folder)
+        trainer = _loop(order, home, folder)
     except Exception as error:
         traceback.print_exc()
         problem = reason(error, limits, folder)
@@ -52,15 +52,15 @@ def work(order: dict[str, Any]) -> tuple[str, str] | None:
     if dist.get_rank() == 0:
         note(folder / LOG, "ranks", ranks=ranks)
     problems = [f"{one['problem']} (on {one['host']})" for one in ranks if one["problem"]]
-    if problems or loop is None:
+    if problems or trainer is None:
         return ("failed", problems[0]) if dist.get_rank() == 0 else None
-    if loop.rank:
-        _follow(loop)
+    if trainer.rank:
+        _follow(trainer)
         return None
-    return _lead(loop, order["run"], order["claim"], home, folder, limits)
+    return _lead(trainer, order["run"], order["claim"], home, folder, limits)
 
 
-def _loop(order: dict[str, Any], home: Path, folder: Path) -> SharedLoop:
+def _loop(order: dict[str, Any], home: Path, folder: Path) -> DistributedTrainer:
     import torch.distributed as dist
 
     project = loads(order["project"])
@@ -68,30 +68,32 @@ def _loop(order: dict[str, Any], home: Path, folder: Path) -> SharedLoop:
     if dist.get_rank() == 0:
         data = keep_fitted(data, folder)
     start = folder / FILE
-    found = begin(project, order["source"], data, start if start.exists() else None, SharedLoop)
-    if not isinstance(found, SharedLoop):
+    found = build_trainer(project, order["source"], data, start if start.exists() else None, DistributedTrainer)
+    if not isinstance(found, DistributedTrainer):
         raise TypeError("This objective has a loop of its own.")
     teach(found, within(folder))
     found.check()
     return found
 
 
-def _follow(loop: SharedLoop) -> None:
+def _follow(trainer: DistributedTrainer) -> None:
     try:
-        loop.run(Agreement())
+        trainer.fit(RankSynchronizer())
     except Exception:
-        if loop.running:
+        if trainer.running:
             raise
         # Rank 0 has the same one, and tells it.
 
 
-def _lead(loop: SharedLoop, run_id: str, claim: str, home: Path, folder: Path, limits: RunLimits) -> tuple[str, str]:
+def _lead(
+    trainer: DistributedTrainer, run_id: str, claim: str, home: Path, folder: Path, limits: RunLimits
+) -> tuple[str, str]:
     store, reserve = open_store(home), Reserve(folder)
     reserve.take()
     try:
-        return carry_out(store, store.held(run_id, claim), folder, limits, loop, Agreement)
+        return carry_out(store, store.held(run_id, claim), folder, limits, trainer, RankSynchronizer)
     except Exception as error:
-        if loop.running:
+        if trainer.running:
             raise
         traceback.print_exc()
         note(folder / LOG, "error", message=str(error), traceback=traceback.format_exc())

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from netloom.document.optimizer_settings import SCHEDULES
-from netloom.runs.cluster.distributed_loop import SharedLoop
-from netloom.training.loop import Loop, Watch
+from netloom.runs.cluster.distributed_loop import DistributedTrainer
+from netloom.training.loop import Callback, Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,62 +19,64 @@ if TYPE_CHECKING:
 EVERY_S, MOST_STEPS = 0.1, 1_000
 
 
-class Agreement(Watch):
+class RankSynchronizer(Callback):
     """What each rank's loop asks between steps. Every so many steps, a number that all know, rank 0 tells the others
     whether to go on, and at which rate. `inner` is whom rank 0 asks itself; the other ranks have none."""
 
-    def __init__(self, inner: Watch | None = None) -> None:
+    def __init__(self, inner: Callback | None = None) -> None:
         self._inner = inner
         self._next = 0
         self._asked_at, self._asked_step = time.monotonic(), 0
 
-    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+    def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         if self._inner is not None:
-            self._inner.record(step, epoch, split, values)
+            self._inner.log_metrics(step, epoch, split, values)
 
-    def note(self, kind: str, sentence: str) -> None:
+    def log_event(self, kind: str, sentence: str) -> None:
         if self._inner is not None:
-            self._inner.note(kind, sentence)
+            self._inner.log_event(kind, sentence)
 
     def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
         return learn(*batch) if self._inner is None else self._inner.learn(learn, *batch)
 
-    def epoch_done(self, loop: Loop) -> None:
-        if self._inner is not None and isinstance(loop, SharedLoop) and loop.problem is None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        if self._inner is not None and isinstance(trainer, DistributedTrainer) and trainer.problem is None:
             try:
-                self._inner.epoch_done(loop)
+                self._inner.on_epoch_end(trainer)
             except Exception as error:  # it is raised where all ranks have ended
-                loop.problem = error
+                trainer.problem = error
 
-    def poll(self, loop: Loop) -> bool:
-        if not isinstance(loop, SharedLoop):
+    def should_continue(self, trainer: Trainer) -> bool:
+        if not isinstance(trainer, DistributedTrainer):
             raise TypeError("Only a shared loop can be agreed on.")
-        if loop.step < self._next:
+        if trainer.step < self._next:
             return True
-        going = self._ask(loop) if self._inner is not None else True
-        schedule = list(SCHEDULES).index(loop.training.schedule)
-        going, rate, schedule, self._next = loop.from_first((going, loop.learning_rate, schedule, self._pace(loop)))
+        going = self._ask(trainer) if self._inner is not None else True
+        schedule = list(SCHEDULES).index(trainer.training.schedule)
+        going, rate, schedule, self._next = trainer.from_first(
+            (going, trainer.learning_rate, schedule, self._pace(trainer))
+        )
         if self._inner is None:
-            loop.learning_rate = rate
-            if (name := list(SCHEDULES)[schedule]) != loop.training.schedule:
-                loop.training = loop.training.model_copy(update={"schedule": name})
+            trainer.learning_rate = rate
+            if (name := list(SCHEDULES)[schedule]) != trainer.training.schedule:
+                trainer.training = trainer.training.model_copy(update={"schedule": name})
         return bool(going)
 
-    def _ask(self, loop: SharedLoop) -> bool:
-        if loop.problem is not None or self._inner is None:
+    def _ask(self, trainer: DistributedTrainer) -> bool:
+        if trainer.problem is not None or self._inner is None:
             return False
         try:
-            return self._inner.poll(loop)
+            return self._inner.should_continue(trainer)
         except Exception as error:  # a full disk, or a loss that is none: all ranks have to end
-            loop.problem = error
+            trainer.problem = error
             return False
 
-    def _pace(self, loop: Loop) -> int:
+    def _pace(self, trainer: Trainer) -> int:
         """The step after which to ask again."""
-        now, steps = time.monotonic(), loop.step - self._asked_step
+        now, steps = time.monotonic(), trainer.step - self._asked_step
         each = (now - self._asked_at) / steps if steps else 0.0
-        self._asked_at, self._asked_step = time.monotonic(), loop.step
+        self._asked_at, self._asked_step = time.monotonic(), trainer.step
         count = 1
         with suppress(ZeroDivisionError):
             count = int(EVERY_S / each)
-        return loop.step + max(1, min(MOST_STEPS, count))
+        return trainer.step + max(1, min(MOST_STEPS, count))

@@ -18,7 +18,7 @@ from netloom.runs import sweep_trials, worker
 from netloom.runs.cluster.driver import connect, settings
 from netloom.runs.limits import RunLimits, declared
 from netloom.store import Store, StoreError, Sweep, open_store
-from netloom.training.loop import Loop, Watch
+from netloom.training.loop import Callback, Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,27 +28,27 @@ if TYPE_CHECKING:
 BEAT_S = 5.0
 
 
-class Reporting(Watch):
+class TuneReporter(Callback):
     """Tells Tune, too, what each epoch came to."""
 
-    def __init__(self, inner: Watch, metric: str) -> None:
+    def __init__(self, inner: Callback, metric: str) -> None:
         self._inner, self._metric = inner, metric
 
-    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
-        self._inner.record(step, epoch, split, values)
+    def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+        self._inner.log_metrics(step, epoch, split, values)
         if split == "validation" and self._metric in values:
             from ray import tune
 
             tune.report({self._metric: values[self._metric], "epoch": epoch})
 
-    def poll(self, loop: Loop) -> bool:
-        return self._inner.poll(loop)
+    def should_continue(self, trainer: Trainer) -> bool:
+        return self._inner.should_continue(trainer)
 
-    def epoch_done(self, loop: Loop) -> None:
-        self._inner.epoch_done(loop)
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        self._inner.on_epoch_end(trainer)
 
-    def note(self, kind: str, sentence: str) -> None:
-        self._inner.note(kind, sentence)
+    def log_event(self, kind: str, sentence: str) -> None:
+        self._inner.log_event(kind, sentence)
 
     def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
         return self._inner.learn(learn, *batch)
@@ -69,7 +69,7 @@ def attempt(config: dict[str, Any]) -> None:
     if run is None:  # taken away meanwhile
         return
     limits = RunLimits(**order["limits"])
-    worker.main(order["home"], run.id, run.claim, limits, lambda link: Reporting(link, str(order["metric"])))
+    worker.main(order["home"], run.id, run.claim, limits, lambda reporter: TuneReporter(reporter, str(order["metric"])))
 
 
 def drive(home: Path, sweep_id: str) -> None:

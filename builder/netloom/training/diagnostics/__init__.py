@@ -2,7 +2,7 @@
 
 from netloom.training.diagnostics.alerts import Notice
 from netloom.training.diagnostics.node_modules import Place, places
-from netloom.training.diagnostics.prediction_history import Sampled, read_samples
+from netloom.training.diagnostics.prediction_history import Predictions, read_samples
 from netloom.training.diagnostics.statistics_file import MEASURES, History, read_history
 
-__all__ = ["MEASURES", "History", "Notice", "Place", "Sampled", "places", "read_history", "read_samples"]
+__all__ = ["MEASURES", "History", "Notice", "Place", "Predictions", "places", "read_history", "read_samples"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from netloom.training.loop import Loop
+    from netloom.training.loop import Trainer
 
 # Looked at twice a second at most. The first samples of a run come closer together, so that a run of a second has some.
 EVERY_S, EARLY = 0.5, 10
@@ -34,7 +34,7 @@ RECTIFIERS = ("ReLU", "ReLU6", "Threshold")
 LEAST_ROWS = 16
 
 
-class Lens:
+class LayerStatistics:
     """Looks at a step now and then. `every_s` is the least time between two looks; 0 looks at every step."""
 
     def __init__(self, model: nn.Module, places: list[Place], every_s: float = EVERY_S) -> None:
@@ -54,9 +54,9 @@ class Lens:
         learn: Callable[..., torch.Tensor],
         batch: tuple[Any, ...],
         found: Callable[[np.ndarray], None],
-        loop: Loop | None = None,
+        trainer: Trainer | None = None,
     ) -> torch.Tensor:
-        """Take a step of `loop`; where it is time, hand what was seen in it to `found`, (layers, measures)."""
+        """Take a step of `trainer`; where it is time, hand what was seen in it to `found`, (layers, measures)."""
         now = time.monotonic()
         if now < self.due:
             return learn(*batch)
@@ -70,8 +70,8 @@ class Lens:
         with self._watched() as seen:
             before = [[_few(weight).clone() for weight in weights] for weights in self._weights]
             loss = learn(*batch)
-            if loop is not None and getattr(loop, "_compiled", False):
-                _forward(loop, batch)
+            if trainer is not None and getattr(trainer, "_compiled", False):
+                _forward(trainer, batch)
         found(self._numbers(seen, before))
         if self._plain_s is not None:  # torch sets itself up in the first look, which has nothing to be compared with
             self._budget.spend(time.process_time() - start - self._plain_s)
@@ -175,16 +175,16 @@ def _gradient(seen: dict[Any, torch.Tensor]) -> Callable[[torch.Tensor], None]:
     return hook
 
 
-def _forward(loop: Loop, batch: tuple[Any, ...]) -> None:
+def _forward(trainer: Trainer, batch: tuple[Any, ...]) -> None:
     """Some rows through the layers as they are. A compiled network runs past them, so that nothing could be seen."""
     import torch
 
-    loop.model.eval()  # no random numbers are drawn, and no running means change
+    trainer.model.eval()  # no random numbers are drawn, and no running means change
     try:
         with torch.no_grad():
-            loop.model(*[value[:MOST_ROWS] for value in batch[0]])
+            trainer.model(*[value[:MOST_ROWS] for value in batch[0]])
     finally:
-        loop.model.train()
+        trainer.model.train()
 
 
 def _few(weight: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from netloom.document import Project
 from netloom.training import checkpoints
 from netloom.training.diagnostics.alerts import Notice
 from netloom.training.diagnostics.node_modules import Place, places
-from netloom.training.loop import DivergedError, Loop, Watch
+from netloom.training.loop import Callback, DivergedError, Trainer
 from netloom.training.weight_files import CheckpointError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ UNTRAINED = (
 
 
 @dataclass(frozen=True)
-class Culprit:
+class NonFinite:
     """What was no number first: of which `kind`, at which layer, in which batch of which epoch, counted from 1."""
 
     kind: str
@@ -63,39 +63,39 @@ class Culprit:
         return Notice("not_a_number", "error", f"The loss is no number any more. {self.sentence()}", fix, **place)
 
 
-def find(project: Project, folder: Path, again: Callable[[], Loop], limit_s: float = LIMIT_S) -> Culprit | None:
+def find(project: Project, folder: Path, again: Callable[[], Trainer], limit_s: float = LIMIT_S) -> NonFinite | None:
     """Repeat a run that diverged from its last checkpoint, or else from its start, with the loop that `again` makes.
 
     None where it takes too long, or where it does not diverge again, as may be on a GPU.
     """
-    loop = again()
+    trainer = again()
     found = None
     with suppress(CheckpointError):  # from its start then
         found = checkpoints.load(folder)
     if found is not None:
-        loop.restore(found[1])
-    witness = _Witness(loop, places(project, loop.model), limit_s)
+        trainer.resume(found[1])
+    witness = _FiniteCheck(trainer, places(project, trainer.model), limit_s)
     try:
         with suppress(DivergedError):  # what is looked for; the witness has seen where it began
-            loop.run(witness)
+            trainer.fit(witness)
     finally:
         witness.close()
     return witness.culprit
 
 
-class _Witness(Watch):
+class _FiniteCheck(Callback):
     """Notes in every step which values are no numbers, in the order in which they come up."""
 
-    def __init__(self, loop: Loop, known: list[Place], limit_s: float) -> None:
-        self.culprit: Culprit | None = None
-        self._loop, self._until = loop, time.monotonic() + limit_s
+    def __init__(self, trainer: Trainer, known: list[Place], limit_s: float) -> None:
+        self.culprit: NonFinite | None = None
+        self._trainer, self._until = trainer, time.monotonic() + limit_s
         self._seen: list[tuple[str, Place | None, torch.Tensor]] = []
         self._usual: set[tuple[str, str]] = set()
         self._looking = False
         self._hooks: list[Any] = []
         self._weights: list[tuple[Place, nn.Parameter]] = []
         for place in known:
-            part = loop.model.get_submodule(place.path)
+            part = trainer.model.get_submodule(place.path)
             self._hooks.append(part.register_forward_hook(self._answered(place)))
             for weight in part.parameters():
                 if weight.requires_grad:
@@ -106,7 +106,7 @@ class _Witness(Watch):
         for hook in self._hooks:
             hook.remove()
 
-    def poll(self, loop: Loop) -> bool:
+    def should_continue(self, trainer: Trainer) -> bool:
         return self.culprit is None and time.monotonic() < self._until
 
     def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
@@ -158,8 +158,8 @@ class _Witness(Watch):
         new = [item for item in wrong if (item[0], item[1].path if item[1] else "") not in self._usual]
         if any(kind in ("loss", "gradient", "weights") for kind, _, _ in new):
             kind, place, mark = new[0]
-            loop = self._loop
-            batch = -(-loop.row // loop.batch_size) + 1
+            trainer = self._trainer
+            batch = -(-trainer.row // trainer.batch_size) + 1
             value = "NaN" if mark == 2 else "infinity"
-            self.culprit = Culprit(kind, place, value, batch, loop.epoch + 1, loop.step + 1)
+            self.culprit = NonFinite(kind, place, value, batch, trainer.epoch + 1, trainer.step + 1)
         self._usual |= {(kind, place.path if place else "") for kind, place, _ in wrong}

@@ -17,9 +17,9 @@ import numpy as np
 from netloom.core import log
 from netloom.training.adversarial_trainer import Turns
 from netloom.training.diagnostics.alerts import Adviser, Notice, Seen
-from netloom.training.diagnostics.layer_statistics import EVERY_S, Lens
+from netloom.training.diagnostics.layer_statistics import EVERY_S, LayerStatistics
 from netloom.training.diagnostics.node_modules import places
-from netloom.training.diagnostics.prediction_history import Samples
+from netloom.training.diagnostics.prediction_history import PredictionHistory
 from netloom.training.diagnostics.rules import REFUTED, RULES
 from netloom.training.diagnostics.statistics_file import Writer
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from netloom.document import Project
     from netloom.store import Points
-    from netloom.training.loop import Loop
+    from netloom.training.loop import Trainer
 
 LOG = "log.jsonl"
 # Losses of a few steps each: the first and the latest are enough.
@@ -43,10 +43,10 @@ class Observer:
     def __init__(self, project: Project, folder: Path, every_s: float = EVERY_S) -> None:
         self._project, self._folder, self._every_s = project, folder, every_s
         self._note = partial(log.write, folder / LOG)
-        self._loop: Loop | None = None
-        self._lens: Lens | None = None
+        self._trainer: Trainer | None = None
+        self._lens: LayerStatistics | None = None
         self._writer: Writer | None = None
-        self._samples: Samples | None = None
+        self._samples: PredictionHistory | None = None
         self._adviser: Adviser | None = None
         self._told: list[Notice] = []
         # Until then, by `time.monotonic`, `learn` would only hand a step on.
@@ -58,12 +58,12 @@ class Observer:
         own = self._adviser.notices if self._adviser else []
         return [notice.as_json() for notice in (*own, *self._told)]
 
-    def begin(self, loop: Loop, known: list[dict[str, Any]], points: Points | None = None) -> None:
-        """Look at `loop`. Of a run that is resumed, `known` is what was told and `points` are its curves."""
-        self._loop, self.due = loop, 0.0
-        self._safely("layers", partial(self._begin, loop, known))
-        if loop.objective.task.explainable_prediction:
-            self._safely("samples", partial(self._begin_samples, loop))
+    def begin(self, trainer: Trainer, known: list[dict[str, Any]], points: Points | None = None) -> None:
+        """Look at `trainer`. Of a run that is resumed, `known` is what was told and `points` are its curves."""
+        self._trainer, self.due = trainer, 0.0
+        self._safely("layers", partial(self._begin, trainer, known))
+        if trainer.objective.task.explainable_prediction:
+            self._safely("samples", partial(self._begin_samples, trainer))
         if points is not None and self._adviser is not None:
             for split, name, value in zip(points.split, points.name, points.value, strict=True):
                 _take(self._adviser.seen, split, {name: value})
@@ -74,76 +74,76 @@ class Observer:
 
     def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
         """Take a step of the loop, and look at it where it is time."""
-        if self._lens is None or self._loop is None:
+        if self._lens is None or self._trainer is None:
             self.due = math.inf
             return learn(*batch)
-        loss = self._lens.learn(learn, batch, self._saw, self._loop)
+        loss = self._lens.learn(learn, batch, self._saw, self._trainer)
         self.due = self._lens.due
         return loss
 
-    def record(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+    def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         """A point of the curves."""
         if self._adviser is not None:
             seen = self._adviser.seen
             seen.step, seen.epoch = step, epoch
-            if self._loop is not None:
-                seen.rate = self._loop.learning_rate
+            if self._trainer is not None:
+                seen.rate = self._trainer.learning_rate
             _take(seen, split, values)
             self._safely("warnings", self._adviser.look)
 
-    def epoch_done(self, loop: Loop) -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """An epoch is complete."""
-        last = loop.epoch >= loop.training.epochs
+        last = trainer.epoch >= trainer.training.epochs
         if last and self._adviser is not None:
             self._safely("warnings", partial(self._adviser.look, now=True))
         if self._samples is not None:
-            self._safely("samples", partial(self._samples.epoch_done, loop, last=last))
+            self._safely("samples", partial(self._samples.on_epoch_end, trainer, last=last))
 
-    def _begin(self, loop: Loop, known: list[dict[str, Any]]) -> None:
-        found = places(self._project, loop.model)
-        lens = Lens(loop.model, found, self._every_s)
-        kept = [Notice.of(value) for value in known if value["step"] <= loop.step and value["severity"] != "error"]
+    def _begin(self, trainer: Trainer, known: list[dict[str, Any]]) -> None:
+        found = places(self._project, trainer.model)
+        lens = LayerStatistics(trainer.model, found, self._every_s)
+        kept = [Notice.of(value) for value in known if value["step"] <= trainer.step and value["severity"] != "error"]
         matrices = [
             any(
                 weight.dim() > 1 and weight.requires_grad
-                for weight in loop.model.get_submodule(place.path).parameters()
+                for weight in trainer.model.get_submodule(place.path).parameters()
             )
             for place in lens.places
         ]
-        turns = loop.objective.task.environment or isinstance(loop.optimizer, Turns)
-        counts = {} if turns else _class_counts(loop)
+        turns = trainer.objective.task.environment or isinstance(trainer.optimizer, Turns)
+        counts = {} if turns else _class_counts(trainer)
         seen = Seen(
-            loop.training,
+            trainer.training,
             lens.places,
             lens.sizes,
             matrices,
-            loop.batch_size,
+            trainer.batch_size,
             turns,
-            loop.objective.lowered == "batch_loss",
-            loop.step > 0 or bool(loop.training.start),
+            trainer.objective.lowered == "batch_loss",
+            trainer.step > 0 or bool(trainer.training.start),
             counts,
         )
-        self._writer = Writer(self._folder, lens.places, lens.sizes, loop.step)
+        self._writer = Writer(self._folder, lens.places, lens.sizes, trainer.step)
         # Where every step is looked at, every rule is asked every time.
         self._adviser = Adviser(RULES, seen, kept, ADVICE if self._every_s else 1e9, REFUTED)
         self._lens = lens
         self._adviser.look()
 
-    def _begin_samples(self, loop: Loop) -> None:
-        self._samples = Samples(self._folder, loop)
+    def _begin_samples(self, trainer: Trainer) -> None:
+        self._samples = PredictionHistory(self._folder, trainer)
 
     def _saw(self, values: np.ndarray) -> None:
         self._safely("layers", partial(self._keep, values))
 
     def _keep(self, values: np.ndarray) -> None:
-        if self._loop is None or self._writer is None or self._adviser is None or self._lens is None:
+        if self._trainer is None or self._writer is None or self._adviser is None or self._lens is None:
             return
-        step = self._loop.step + 1  # the one that was looked at
+        step = self._trainer.step + 1  # the one that was looked at
         self._writer.append(step, time.time(), values)
         self._lens.slower = self._writer.every
         self._adviser.seen.samples.append(values)
         seen = self._adviser.seen
-        seen.step, seen.epoch, seen.rate = step, self._loop.epoch, self._loop.learning_rate
+        seen.step, seen.epoch, seen.rate = step, self._trainer.epoch, self._trainer.learning_rate
         self._adviser.look()
 
     def _safely(self, part: str, act: Callable[[], None]) -> None:
@@ -170,10 +170,10 @@ def _take(seen: Seen, split: str, values: dict[str, float]) -> None:
         (seen.train if split == "train" else seen.validation).append(values["loss"])
 
 
-def _class_counts(loop: Loop) -> dict[str, int]:
+def _class_counts(trainer: Trainer) -> dict[str, int]:
     """How many training rows each class has, where the target is one class and its share matters."""
-    target = loop.data.schema.target
-    if target.kind != "class" or not loop.objective.task.per_class_scores:
+    target = trainer.data.schema.target
+    if target.kind != "class" or not trainer.objective.task.per_class_scores:
         return {}
-    counts = loop.data.target[loop.data.split["train"]].bincount(minlength=len(target.classes)).tolist()
+    counts = trainer.data.target[trainer.data.split["train"]].bincount(minlength=len(target.classes)).tolist()
     return dict(zip(target.classes, counts, strict=True))

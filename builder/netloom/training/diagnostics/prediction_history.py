@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from netloom.data import Example, Prepared
     from netloom.tasks import Task
-    from netloom.training.loop import Loop
+    from netloom.training.loop import Trainer
 
 FILE = "samples.jsonl"
 ROWS, PICTURES, TEXTS = 8, 12, 2
@@ -42,43 +42,43 @@ WRITTEN, WRITING_S, TEMPERATURE = 100, 0.4, 0.7
 
 
 @dataclass(frozen=True)
-class Sampled:
+class Predictions:
     """`rows` are the examples, each with its input and its truth; `epochs` what was said to them after each epoch."""
 
     rows: list[dict[str, Any]]
     epochs: list[dict[str, Any]]
 
 
-class Samples:
+class PredictionHistory:
     """Asks a loop's network after each epoch. What a resumed run has behind the loop's step goes first."""
 
-    def __init__(self, folder: Path, loop: Loop) -> None:
+    def __init__(self, folder: Path, trainer: Trainer) -> None:
         self._path = folder / FILE
-        self._chosen = chosen(loop.data, loop.objective.task)
+        self._chosen = chosen(trainer.data, trainer.objective.task)
         known = read_samples(folder)
-        kept = [epoch for epoch in known.epochs if epoch["step"] <= loop.step] if known else []
-        rows = known.rows if known else [self._about(loop, row) for row in self._chosen.tolist()]
+        kept = [epoch for epoch in known.epochs if epoch["step"] <= trainer.step] if known else []
+        rows = known.rows if known else [self._about(trainer, row) for row in self._chosen.tolist()]
         self._count, self._apart = len(kept), 1
         self._write({"rows": rows}, kept)
         self._budget = Budget(SHARE)
 
     @staticmethod
-    def _about(loop: Loop, row: int) -> dict[str, Any]:
+    def _about(trainer: Trainer, row: int) -> dict[str, Any]:
         # What is made out of noise has nothing to do with the row of the data that lends its number.
-        if loop.objective.task.alternating:
+        if trainer.objective.task.alternating:
             return {"row": row, "true": ""}
-        found = about(loop.data, row)
-        if loop.objective.task.scores_items:  # a score is no rating, and is not so much above or below one
+        found = about(trainer.data, row)
+        if trainer.objective.task.scores_items:  # a score is no rating, and is not so much above or below one
             found.pop("values", None)
         return found
 
-    def epoch_done(self, loop: Loop, *, last: bool) -> None:
+    def on_epoch_end(self, trainer: Trainer, *, last: bool) -> None:
         """Ask, unless it would cost too much or only every so many epochs are kept."""
         start = time.process_time()
         dear = self._count >= FREE and not self._budget.left()
-        if not last and (dear or loop.epoch % self._apart):
+        if not last and (dear or trainer.epoch % self._apart):
             return
-        line = {"step": loop.step, "epoch": loop.epoch, "said": said(loop, self._chosen)}
+        line = {"step": trainer.step, "epoch": trainer.epoch, "said": said(trainer, self._chosen)}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self._count += 1
@@ -97,14 +97,14 @@ class Samples:
         write_bytes(self._path, ("\n".join(lines) + "\n").encode())
 
 
-def read_samples(folder: Path) -> Sampled | None:
+def read_samples(folder: Path) -> Predictions | None:
     """What was said in a run so far, or None where nothing was. A last line that was cut off is left out."""
     try:
         text = (folder / FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     first, *lines = text[: text.rfind("\n") + 1].splitlines() or [""]
-    return Sampled(json.loads(first)["rows"], [json.loads(line) for line in lines]) if first else None
+    return Predictions(json.loads(first)["rows"], [json.loads(line) for line in lines]) if first else None
 
 
 def chosen(data: Prepared, task: Task) -> torch.Tensor:
@@ -130,17 +130,17 @@ def about(data: Prepared, row: int) -> dict[str, Any]:
     return found
 
 
-def said(loop: Loop, rows: torch.Tensor) -> list[dict[str, Any]]:
+def said(trainer: Trainer, rows: torch.Tensor) -> list[dict[str, Any]]:
     """What the network says to these rows of the data as it is now. It and the random numbers stay as they were."""
-    data, objective = loop.data, loop.objective
-    inputs = {name: data.inputs[name][rows] for name in loop.fields}
-    with _undisturbed(loop):
+    data, objective = trainer.data, trainer.objective
+    inputs = {name: data.inputs[name][rows] for name in trainer.fields}
+    with _undisturbed(trainer):
 
         def answer(given: Mapping[str, torch.Tensor]) -> torch.Tensor:
-            return joined(loop.model(*[given[name].to(loop.device) for name in loop.fields])).float().cpu()
+            return joined(trainer.model(*[given[name].to(trainer.device) for name in trainer.fields])).float().cpu()
 
         if data.schema.target.kind == "next_token":
-            (name,) = loop.fields[:1]
+            (name,) = trainer.fields[:1]
             return [{"text": text} for text in _written_on(data, inputs[name], lambda so: answer({**inputs, name: so}))]
         if isinstance(objective, SequenceToSequence):
             return [{"text": text[:LETTERS]} for text in objective.write(answer, data, inputs)]
@@ -151,19 +151,19 @@ def said(loop: Loop, rows: torch.Tensor) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _undisturbed(loop: Loop) -> Iterator[None]:
+def _undisturbed(trainer: Trainer) -> Iterator[None]:
     """In evaluation mode, without gradients, and with the random numbers put back afterwards."""
     import torch
 
-    numbers, was_training = torch.get_rng_state(), loop.model.training
-    on_gpu = loop.device.startswith("cuda")
+    numbers, was_training = torch.get_rng_state(), trainer.model.training
+    on_gpu = trainer.device.startswith("cuda")
     gpu = torch.cuda.get_rng_state_all() if on_gpu else []
-    loop.model.eval()
+    trainer.model.eval()
     try:
-        with torch.no_grad(), loop.averaged():
+        with torch.no_grad(), trainer.averaged():
             yield
     finally:
-        loop.model.train(was_training)
+        trainer.model.train(was_training)
         torch.set_rng_state(numbers)
         if on_gpu:
             torch.cuda.set_rng_state_all(gpu)

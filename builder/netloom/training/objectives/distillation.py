@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from netloom.data import Prepared
     from netloom.document import Training
-    from netloom.training.augmented_batches import Goal
+    from netloom.training.augmented_batches import Targets
 
 
 class Distillation(Classification):
@@ -54,8 +54,8 @@ class Distillation(Classification):
         return inputs, torch.cat([target.unsqueeze(1).to(said.dtype), said], dim=1)
 
     def batch(
-        self, inputs: list[torch.Tensor], target: Goal, seed: tuple[int, int, int]
-    ) -> tuple[list[torch.Tensor], Goal]:
+        self, inputs: list[torch.Tensor], target: Targets, seed: tuple[int, int, int]
+    ) -> tuple[list[torch.Tensor], Targets]:
         """The teacher sees the rows as the student does, after all augmentations."""
         from netloom.training.augmented_batches import mapped
 

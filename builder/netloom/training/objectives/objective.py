@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from netloom.document import Training
     from netloom.tasks import Task
     from netloom.training.adversarial_trainer import Turns
-    from netloom.training.augmented_batches import Augmented, Goal
-    from netloom.training.loop import Loop
+    from netloom.training.augmented_batches import BatchAugmentation, Targets
+    from netloom.training.loop import Trainer
     from netloom.training.objectives.reference_predictors import Trivial
 
 # How many rows go through a network at once when it is measured, and how many of the worst are kept.
@@ -112,7 +112,7 @@ class Objective(ABC):
     pricing: Pricing = Pricing()
     # What `join` sets.
     fields: tuple[str, ...] = ()
-    change: Augmented | None = None
+    change: BatchAugmentation | None = None
 
     @property
     def name(self) -> str:
@@ -134,13 +134,13 @@ class Objective(ABC):
         """A batch as it goes through the network: with a second view of each row, say. The same seed gives the same."""
         return inputs, target
 
-    def join(self, fields: Sequence[str], change: Augmented | None) -> None:
+    def join(self, fields: Sequence[str], change: BatchAugmentation | None) -> None:
         """Set once, where the task augments batches: the fields in the order of the inputs, and what augments them."""
         self.fields, self.change = tuple(fields), change
 
     def batch(
-        self, inputs: list[torch.Tensor], target: Goal, seed: tuple[int, int, int]
-    ) -> tuple[list[torch.Tensor], Goal]:
+        self, inputs: list[torch.Tensor], target: Targets, seed: tuple[int, int, int]
+    ) -> tuple[list[torch.Tensor], Targets]:
         """A batch of a step after all that is done to it, where the task augments batches; the seed is the training
         seed, the epoch and the batch's first row."""
         return self.drawn(inputs, cast("torch.Tensor", target), seed)
@@ -156,7 +156,7 @@ class Objective(ABC):
         """An evaluation with what takes more than the answers for its rows; `ask` has the network answer others."""
         return found
 
-    def loop(self) -> type[Loop] | None:
+    def loop(self) -> type[Trainer] | None:
         """The loop that trains it; None: the usual one."""
         return None
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.data import Prepared
-    from netloom.training.loop import Loop
+    from netloom.training.loop import Trainer
     from netloom.training.reinforcement.episodes import Episode
 
 # Episodes that are played to measure an agent, and how many of them are kept to be shown.
@@ -25,11 +25,11 @@ EPISODES, SHOWN = 20, 3
 class Agent(Objective):
     """What all agents share. An output (N, actions) holds a score for each action; the highest one's is taken.
 
-    What training does, the loop says that `loop` names; there is no loss of an output against a row of data.
+    What training does, the loop says that `trainer` names; there is no loss of an output against a row of data.
     """
 
     @abstractmethod
-    def loop(self) -> type[Loop]:
+    def loop(self) -> type[Trainer]:
         """The loop that trains it."""
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -115,10 +115,10 @@ class DQN(Agent):
 
     task = reinforcement.DQN()
 
-    def loop(self) -> type[Loop]:
-        from netloom.training.reinforcement.dqn import QLearning
+    def loop(self) -> type[Trainer]:
+        from netloom.training.reinforcement.dqn import DQNTrainer
 
-        return QLearning
+        return DQNTrainer
 
 
 class REINFORCE(Agent):
@@ -126,10 +126,10 @@ class REINFORCE(Agent):
 
     task = reinforcement.REINFORCE()
 
-    def loop(self) -> type[Loop]:
-        from netloom.training.reinforcement.reinforce import Reinforce
+    def loop(self) -> type[Trainer]:
+        from netloom.training.reinforcement.reinforce import ReinforceTrainer
 
-        return Reinforce
+        return ReinforceTrainer
 
 
 class PPO(Agent):
@@ -137,10 +137,10 @@ class PPO(Agent):
 
     task = reinforcement.PPO()
 
-    def loop(self) -> type[Loop]:
-        from netloom.training.reinforcement.ppo import Proximal
+    def loop(self) -> type[Trainer]:
+        from netloom.training.reinforcement.ppo import PPOTrainer
 
-        return Proximal
+        return PPOTrainer
 
 
 def _chosen(episodes: list[Episode]) -> list[Episode]:

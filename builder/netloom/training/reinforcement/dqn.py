@@ -8,9 +8,9 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from netloom.training.reinforcement.replay_buffer import Memory
+from netloom.training.reinforcement.replay_buffer import ReplayBuffer
 from netloom.training.reinforcement.returns import bellman
-from netloom.training.reinforcement.trainer import AgentLoop
+from netloom.training.reinforcement.trainer import ReinforcementTrainer
 
 if TYPE_CHECKING:
     import torch
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 _TARGET, _MEMORY = "target.", "memory."
 
 
-class QLearning(AgentLoop):
+class DQNTrainer(ReinforcementTrainer):
     """One environment, a memory, and a copy of the network that tells what comes next, renewed now and then."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self.memory = Memory(self.agent.buffer_size, self.senses.width)
+        self.memory = ReplayBuffer(self.agent.buffer_size, self.senses.width)
         self.target = deepcopy(self.model).requires_grad_(False)
 
     def epsilon(self) -> float:
@@ -68,11 +68,11 @@ class QLearning(AgentLoop):
 
     def _own_state(self) -> dict[str, torch.Tensor]:
         target = {_TARGET + name: value for name, value in self.target.state_dict().items()}
-        return target | {_MEMORY + name: value for name, value in self.memory.state().items()}
+        return target | {_MEMORY + name: value for name, value in self.memory.state_dict().items()}
 
     def _restore_own(self, state: dict[str, torch.Tensor]) -> None:
         self.target.load_state_dict(_part(state, _TARGET))
-        self.memory.restore(_part(state, _MEMORY))
+        self.memory.load_state_dict(_part(state, _MEMORY))
 
 
 def _part(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

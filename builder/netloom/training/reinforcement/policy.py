@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netloom.training.reinforcement.replay_buffer import Memory
-from netloom.training.reinforcement.trainer import AgentLoop
+from netloom.training.reinforcement.replay_buffer import ReplayBuffer
+from netloom.training.reinforcement.trainer import ReinforcementTrainer
 
 if TYPE_CHECKING:
     import torch
 
 
-class PolicyLoop(AgentLoop):
+class PolicyTrainer(ReinforcementTrainer):
     """Gathers steps with the network as it is, learns from them, and forgets them."""
 
-    memory: Memory
+    memory: ReplayBuffer
 
     def _gather(self) -> bool:
         """A step in each environment, remembered. Returns whether the last one's episode is over."""
@@ -29,10 +29,10 @@ class PolicyLoop(AgentLoop):
         return over
 
     def _own_state(self) -> dict[str, torch.Tensor]:
-        return self.memory.state()
+        return self.memory.state_dict()
 
     def _restore_own(self, state: dict[str, torch.Tensor]) -> None:
-        self.memory.restore(state)
+        self.memory.load_state_dict(state)
 
 
 def draw(scores: np.ndarray, chance: np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netloom.training.reinforcement.policy import PolicyLoop, chances, standard
-from netloom.training.reinforcement.replay_buffer import Memory
+from netloom.training.reinforcement.policy import PolicyTrainer, chances, standard
+from netloom.training.reinforcement.replay_buffer import ReplayBuffer
 from netloom.training.reinforcement.returns import advantages
 
 if TYPE_CHECKING:
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 Steps = dict[str, "torch.Tensor"]
 
 
-class Proximal(PolicyLoop):
+class PPOTrainer(PolicyTrainer):
     """Several environments side by side."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         count = len(self.players)
-        self.memory = Memory(-(-self.agent.rollout // count) * count, self.senses.width)
+        self.memory = ReplayBuffer(-(-self.agent.rollout // count) * count, self.senses.width)
 
     def _side_by_side(self) -> int:
         return self.agent.environments

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netloom.training.reinforcement.policy import PolicyLoop, chances, standard
-from netloom.training.reinforcement.replay_buffer import Memory
+from netloom.training.reinforcement.policy import PolicyTrainer, chances, standard
+from netloom.training.reinforcement.replay_buffer import ReplayBuffer
 from netloom.training.reinforcement.returns import returns
 
 if TYPE_CHECKING:
     import torch
 
 
-class Reinforce(PolicyLoop):
+class ReinforceTrainer(PolicyTrainer):
     """One environment. After so many steps and the end of the episode, one step of the optimizer over all of them."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self.memory = Memory(self.agent.rollout + self.players[0].world.limit, self.senses.width)
+        self.memory = ReplayBuffer(self.agent.rollout + self.players[0].world.limit, self.senses.width)
 
     def _act(self) -> None:
         over = self._gather()

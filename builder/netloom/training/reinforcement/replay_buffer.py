@@ -20,7 +20,7 @@ COLUMNS: dict[str, tuple[type, bool]] = {
 }
 
 
-class Memory:
+class ReplayBuffer:
     """The last `capacity` steps in the order in which they were written, as columns of numpy arrays.
 
     `ended` is where nothing follows, `over` also where an episode ran out of time.
@@ -58,14 +58,14 @@ class Memory:
 
         return {name: torch.from_numpy(values[rows]) for name, values in self.columns.items()}
 
-    def state(self) -> dict[str, torch.Tensor]:
+    def state_dict(self) -> dict[str, torch.Tensor]:
         """What is filled, and how much was ever written, as tensors that are copies."""
         import torch
 
         held = {name: torch.from_numpy(values[: len(self)].copy()) for name, values in self.columns.items()}
         return {**held, "written": torch.tensor([self.written])}
 
-    def restore(self, state: dict[str, torch.Tensor]) -> None:
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Go back to where `state` was taken.
 
         Raises:

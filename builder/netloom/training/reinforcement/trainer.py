@@ -16,7 +16,7 @@ import numpy as np
 
 from netloom.data.environment import Environment, Episodes, Senses, World
 from netloom.training.checkpoints import Checkpoint
-from netloom.training.loop import Best, DivergedError, Loop, TrainingError, Watch
+from netloom.training.loop import Best, Callback, DivergedError, Trainer, TrainingError
 from netloom.training.reinforcement.episodes import play, seeds_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Sums:
         return found
 
 
-class AgentLoop(Loop):
+class ReinforcementTrainer(Trainer):
     """What all agents share. `step` counts actions, over all environments that are played side by side.
 
     Raises:
@@ -75,7 +75,7 @@ class AgentLoop(Loop):
         count = len(self.players)
         self.batch_size = 1  # a step adds one action, and this says how many examples it adds
         self.steps_per_epoch = -(-self.agent.epoch_steps // count) * count
-        self._watch = Watch()
+        self._callback = Callback()
         self.random = np.random.default_rng(self.training.seed)
         self.sums = Sums()
         self._block = max(count, self.steps_per_epoch // POINTS)
@@ -104,18 +104,18 @@ class AgentLoop(Loop):
 
     # The loop's interface.
 
-    def run(self, watch: Watch) -> bool:
+    def fit(self, callback: Callback) -> bool:
         """Act and learn to the end; with no epochs, try out the weights as they are.
 
-        Returns false where `watch` stopped it.
+        Returns false where `callback` stopped it.
 
         Raises:
             TrainingError: the loss is no number any more.
         """
-        self._watch = watch
+        self._callback = callback
         if self.training.epochs == 0 and not self.best.weights:
-            self._try_out(watch)
-            watch.epoch_done(self)
+            self._try_out(callback)
+            callback.on_epoch_end(self)
         while not self._done():
             end = self.steps_per_epoch * (self.epoch + 1)
             while self.step < end:
@@ -123,10 +123,10 @@ class AgentLoop(Loop):
                 self._act()
                 if self.step // self._block > before // self._block:
                     self._record()
-                if self.step < end and not watch.poll(self):
+                if self.step < end and not callback.should_continue(self):
                     return False
-            self._finish_epoch(watch)
-            if not self._done() and not watch.poll(self):
+            self._finish_epoch(callback)
+            if not self._done() and not callback.should_continue(self):
                 return False
         return True
 
@@ -135,7 +135,7 @@ class AgentLoop(Loop):
         # Documents may ask for what is told of steps alone.
         return self.training.monitor if self.training.monitor in MEASURED else "loss"
 
-    def flush(self, watch: Watch) -> None:
+    def flush(self, callback: Callback) -> None:
         """Nothing waits to be recorded: points are taken at set steps, and what is in the making is checkpointed."""
 
     def evaluate(self, split: str) -> dict[str, float]:
@@ -163,9 +163,9 @@ class AgentLoop(Loop):
         seen = {"seen_now": torch.from_numpy(np.stack([player.seen for player in self.players]))}
         return Checkpoint(dict(self.model.state_dict()), state, seen | self._own_state())
 
-    def restore(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
+    def resume(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
         """Go back to where `checkpoint` was taken; `best` are the best weights that were kept beside it."""
-        super().restore(checkpoint, best)
+        super().resume(checkpoint, best)
         memory = dict(checkpoint.memory)
         told = json.loads(checkpoint.state["agent"])
         self.random.bit_generator.state = told["random"]
@@ -236,7 +236,7 @@ class AgentLoop(Loop):
     def _learn_now(self, steps: dict[str, torch.Tensor]) -> None:
         """The same at the learning rate of this step, with whoever watches looking on."""
         self._set_rate()
-        self._watch.learn(self._learn_from, steps)
+        self._callback.learn(self._learn_from, steps)
 
     def _record(self) -> None:
         """The means since the last point.
@@ -251,20 +251,20 @@ class AgentLoop(Loop):
                 f"The loss became {loss} by step {self.step} (epoch {self.epoch + 1}).",
                 f"Lower the learning rate from {self.learning_rate:g}, or clip the gradient.",
             )
-        self._watch.record(self.step, self.epoch, "train", values)
+        self._callback.log_metrics(self.step, self.epoch, "train", values)
 
-    def _finish_epoch(self, watch: Watch) -> None:
-        better = self._try_out(watch)
+    def _finish_epoch(self, callback: Callback) -> None:
+        better = self._try_out(callback)
         self._since_best = 0 if better else self._since_best + 1
         self.epoch += 1
-        watch.epoch_done(self)
+        callback.on_epoch_end(self)
 
-    def _try_out(self, watch: Watch) -> bool:
+    def _try_out(self, callback: Callback) -> bool:
         """Record how the agent does. Returns whether it does better than ever; of equals, the last weights are kept."""
         found = self.evaluate("validation")
-        watch.record(self.step, self.epoch, "validation", found)
+        callback.log_metrics(self.step, self.epoch, "validation", found)
         if self.step:
-            self.schedule.epoch_done(found["loss"])
+            self.schedule.on_epoch_end(found["loss"])
         value, known = self._sign * found[self.monitor], self._sign * self.best.value
         if value <= known:
             with self.averaged():

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from netloom.training.diagnostics import Sampled, read_samples
+from netloom.training.diagnostics import Predictions, read_samples
 from netloom.training.diagnostics.prediction_history import FILE, unpacked
 from netloom.ui.components.charts import TRAIN, VALIDATION
 from netloom.ui.components.curves.curve import drawing
@@ -158,7 +158,7 @@ def _series(given: Sequence[Sequence[float]], said: Any) -> str:
     return drawing("".join(drawn), 260, 60, "what went in, and what was given back", "width:100%")
 
 
-def _samples(folder: Path) -> Sampled | None:
+def _samples(folder: Path) -> Predictions | None:
     """What was said, read again only when there is more of it."""
     path = folder / FILE
     if not path.exists():

@@ -16,7 +16,7 @@ from netloom.editing.live import Live
 from netloom.store import StoreError
 from netloom.tasks import tasks
 from netloom.training import OBJECTIVES, StartError
-from netloom.training.preflight import misfits
+from netloom.training.preflight import preflight_problems
 from netloom.ui.components.backend_picker import workers
 from netloom.ui.components.caveats import data_caveats
 from netloom.ui.components.forms import choose_data
@@ -101,7 +101,7 @@ def _misfits(live: Live) -> list[str]:
     known = [f"{path}." for path in training.layer_rates if path.partition(".")[0] in nodes]
     found = live.schema()
     told = objective.described(training, found) if found is not None else objective
-    return misfits(training, told, found, known or ["none"], device)
+    return preflight_problems(training, told, found, known or ["none"], device)
 
 
 def _has_gpu() -> bool:
