@@ -100,20 +100,20 @@ def killed(store: Store, project: Project, saved: Callable[[Trainer], bool], gon
     """Start a run and train it within this process until it is `gone`, after a checkpoint as soon as there is something
     to be `saved`. Nothing in memory is left of it, and it is to be resumed."""
 
-    def deadly(link: RunReporter) -> Callback:
-        should_continue = link.should_continue
+    def deadly(reporter: RunReporter) -> Callback:
+        ask = reporter.should_continue
         done: list[int] = []
 
-        def act(loop: Trainer) -> bool:
-            if not done and saved(loop):
-                link.checkpoint(loop)
-                done.append(loop.step)
-            if done and gone(loop):
+        def act(trainer: Trainer) -> bool:
+            if not done and saved(trainer):
+                reporter.checkpoint(trainer)
+                done.append(trainer.step)
+            if done and gone(trainer):
                 raise _KilledError
-            return should_continue(loop)
+            return ask(trainer)
 
-        link.should_continue = act  # type: ignore[method-assign]
-        return link
+        reporter.should_continue = act  # type: ignore[method-assign]
+        return reporter
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(control, "_spawn", partial(_train, through=deadly))

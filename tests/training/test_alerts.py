@@ -215,7 +215,7 @@ def test_every_rule_is_provoked_here() -> None:
     assert all(f'"{code}"' in text for code in RULES)
 
 
-def find(project: Project, home: Path, folder: Path, change: Any = None) -> nan_tracer.Culprit | None:
+def find(project: Project, home: Path, folder: Path, change: Any = None) -> nan_tracer.NonFinite | None:
     """Let a run diverge, and look for who did it."""
 
     def again() -> Any:

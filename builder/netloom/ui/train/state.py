@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from netloom.training.diagnostics import History, Sampled
+from netloom.training.diagnostics import History, Predictions
 from netloom.ui.components.curves.curve import Curves
 from netloom.ui.components.page_state import PageState, WidgetKey
 
@@ -55,7 +55,7 @@ class TrainState(PageState):
     refusal: RunRefusal = RunRefusal()
     points: KnownPoints = field(default_factory=KnownPoints)
     layer_history: ReadFile[History] = ReadFile()
-    predictions: ReadFile[Sampled] = ReadFile()
+    predictions: ReadFile[Predictions] = ReadFile()
     epochs: dict[str, int | None] = field(default_factory=dict)
 
 
