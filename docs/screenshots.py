@@ -18,12 +18,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 PICTURES = Path(__file__).parent / "pages" / "images"
-SIZE = {"width": 1440, "height": 900}
+SIZE = ViewportSize(width=1440, height=900)
 TEMPLATES = ("tales_gpt", "shapes_unet", "intents_transformer")  # beside those that are trained, the last one first
 # Each run of the CNN with its title, its tags and what is set.
 RUNS = (
@@ -49,7 +50,8 @@ class App:
         """The answer of one command."""
         command = [sys.executable, "-m", "netloom.cli", *words, "--json"]
         answer = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True)
-        return json.loads(answer.stdout)
+        value: dict[str, object] = json.loads(answer.stdout)
+        return value
 
     def fill(self) -> None:
         """Make the projects and runs that the pictures show."""
@@ -155,7 +157,8 @@ def main() -> None:
         app.fill()
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         with app.running():
-            for scheme in ("light", "dark"):
+            schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+            for scheme in schemes:
                 page = browser.new_page(viewport=SIZE, color_scheme=scheme, reduced_motion="reduce")
                 page.set_default_timeout(60_000)
                 visit(page, app, dark=scheme == "dark")
