@@ -12,6 +12,7 @@ import pytest
 
 from netloom.cli.commands import registry as commands
 from netloom.cli.entry import parser
+from netloom.core import settings
 from netloom.core.errors import UsageError
 from tests.cli.conftest import called
 
@@ -92,19 +93,15 @@ def test_every_export_format_is_in_it() -> None:
     assert set(re.findall(r"`([a-z0-9]+)`", sentence)) == {item.name for item in export_formats()}
 
 
-def variables(folder: str) -> set[str]:
-    """The variables of the environment that the Python files of a folder name."""
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / folder).rglob("*.py")]
-    return {name for text in sources for name in VARIABLE.findall(text)}
-
-
-def test_every_variable_is_in_it() -> None:
-    assert set(re.findall(r"^\| `([A-Z0-9_]+)` \|", DEPLOYMENT, re.M)) == variables("builder")
+def test_its_table_of_variables_is_that_of_the_settings() -> None:
+    assert settings.table() in DEPLOYMENT
 
 
 def test_no_other_variable_is_in_it() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")]
+    ours = {name for text in sources for name in VARIABLE.findall(text) if name.startswith("NETLOOM_TEST_")}
     named = {name for text in TEXTS for name in VARIABLE.findall(text)}
-    assert named <= variables("builder") | {name for name in variables("tests") if name.startswith("NETLOOM_TEST_")}
+    assert named <= ours | {settings.variable(name) for name in settings.Settings.model_fields}
 
 
 def test_the_data_that_it_adds_can_be_added(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

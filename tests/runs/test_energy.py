@@ -41,7 +41,7 @@ def test_what_the_energy_comes_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETLOOM_CO2_G_PER_KWH", "100")
     monkeypatch.setenv("NETLOOM_CENTS_PER_KWH", "30")
     assert sentence(told) == "500 Wh, measured by codecarbon · about 50 g CO₂ · about 15 cents"
-    monkeypatch.setenv("NETLOOM_CENTS_PER_KWH", "much")
+    monkeypatch.delenv("NETLOOM_CENTS_PER_KWH")
     assert sentence(told).endswith("about 10 cents"), "at 20 cents for a kWh"
     assert sentence({}) == ""
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from netloom.core.settings import settings
 
 
 def home() -> Path:
     """The data folder: NETLOOM_HOME, or the user's own data folder."""
-    chosen = os.environ.get("NETLOOM_HOME")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
+    if settings.home:
+        return settings.home
     import platformdirs
 
     return Path(platformdirs.user_data_dir("netloom", appauthor=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from netloom.core.settings import settings
 
 MAX_FILE_BYTES = 500 * 2**20
 MAX_ROWS = 1_000_000
@@ -20,14 +20,9 @@ SMALLEST_SIDE = 8
 STORED_SIDE = 128
 MAX_STREAMED_BYTES = 64 * 2**30
 MAX_STREAMED_ROWS = 200_000_000
-IN_MEMORY_MB = 512
 
 
 def in_memory() -> int:
     """Up to how many bytes a table is kept in memory; beyond that it is kept in files that are mapped.
     NETLOOM_DATA_MEMORY_MB says otherwise."""
-    try:
-        found = float(os.environ["NETLOOM_DATA_MEMORY_MB"])
-    except (KeyError, ValueError):
-        found = IN_MEMORY_MB
-    return int((found if 0 < found < 1e9 else IN_MEMORY_MB) * 2**20)
+    return int(settings.data_memory_mb * 2**20)

@@ -7,15 +7,16 @@ text that is neither parsed nor compiled.
 
 from __future__ import annotations
 
-import os
 import traceback
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from netloom.core.settings import SettingError, settings, variable
+
 if TYPE_CHECKING:
     from torch import nn
 
-ALLOW = "NETLOOM_ALLOW_CODE"
+ALLOW = variable("allow_code")
 REFUSAL = (
     "free Python is off here, as code in a document could do anything on this machine; if the machine is your own and "
     f"you trust the document's author, start Netloom with {ALLOW}=1, or make the layer of others with “Type a layer”."
@@ -27,7 +28,10 @@ _FILE = "<Python code>"
 
 def allowed() -> bool:
     """Whether the owner of this machine lets the Python code of documents run."""
-    return os.environ.get(ALLOW) == "1"
+    try:
+        return settings.allow_code
+    except SettingError:  # neither yes nor no is no permission
+        return False
 
 
 def loaded(source: str, name: str) -> type[nn.Module]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from netloom.core.settings import settings
 from netloom.store import Limits, Run, Store
 from netloom.training.device import cores
 
@@ -17,17 +17,17 @@ _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 def limits() -> Limits:
     """NETLOOM_WORKERS, NETLOOM_RUNS_EACH, NETLOOM_WAITING_EACH, NETLOOM_GPUS and NETLOOM_RUNS_PER_GPU say otherwise."""
     return Limits(
-        workers=_said("NETLOOM_WORKERS", _workers()),
-        each=_said("NETLOOM_RUNS_EACH", 1),
-        waiting_each=_said("NETLOOM_WAITING_EACH", 3, low=0),
-        gpus=_said("NETLOOM_GPUS", len(gpus()), low=0),
-        per_gpu=_said("NETLOOM_RUNS_PER_GPU", 1),
+        workers=settings.workers or _workers(),
+        each=settings.runs_each,
+        waiting_each=settings.waiting_each,
+        gpus=len(gpus()) if settings.gpus is None else settings.gpus,
+        per_gpu=settings.runs_per_gpu,
     )
 
 
 def gpus() -> list[str]:
     """The names that CUDA has for the GPUs that this process may use; asked of the driver, as torch takes a second."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    chosen = settings.cuda_visible_devices
     if chosen is not None:
         return [name for name in chosen.split(",") if name.strip() and name.strip() != "-1"]
     try:
@@ -65,11 +65,3 @@ def _workers() -> int:
 
     by_memory = int(psutil.virtual_memory().total / WORKER_BYTES)
     return max(1, min(cores() - 1, by_memory))
-
-
-def _said(name: str, default: int, low: int = 1) -> int:
-    """A whole number from the environment; anything else counts as not said."""
-    try:
-        return max(low, int(os.environ[name]))
-    except (KeyError, ValueError):
-        return max(low, default)

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from netloom.compile import CompileError, source
+from netloom.core.settings import variable
 from netloom.data import schema, with_dataset_id
 from netloom.document import Project, write, write_bytes
 from netloom.document.optimizer_settings import SCHEDULES
@@ -279,7 +280,7 @@ def _was_started_for(store: Store, process: psutil.Process) -> bool:
     with contextlib.suppress(OSError):
         if Path(os.readlink(f"/proc/{process.pid}/fd/2")).is_relative_to(store.home.resolve()):
             return True
-    return process.environ().get("NETLOOM_HOME") == str(store.home)
+    return process.environ().get(variable("home")) == str(store.home)
 
 
 def warm(store: Store) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import time
 from importlib.util import find_spec
@@ -12,11 +11,8 @@ from typing import Any
 
 import psutil
 
-# What one busy core of a server takes, with its share of memory and losses; NETLOOM_CORE_WATTS says otherwise.
-CORE_WATTS = 12.0
-# What a kWh emits on average over the world (https://ember-energy.org/latest-insights/global-electricity-review-2025)
-# and costs; NETLOOM_CO2_G_PER_KWH and NETLOOM_CENTS_PER_KWH say otherwise.
-CO2_G_PER_KWH, CENTS_PER_KWH = 473.0, 20.0
+from netloom.core.settings import settings
+
 _JOULES = 3.6e6
 # codecarbon is imported after the first steps, or it would take them their turns.
 LATER_S = 1.5
@@ -55,7 +51,7 @@ class Meter:
 
 def watts() -> float:
     """What one busy core is taken to need."""
-    return _number("NETLOOM_CORE_WATTS", CORE_WATTS)
+    return settings.core_watts
 
 
 def sentence(summary: dict[str, Any]) -> str:
@@ -64,7 +60,7 @@ def sentence(summary: dict[str, Any]) -> str:
     if not isinstance(kwh, float):
         return ""
     amount = f"{kwh * 1000:.3g} Wh" if kwh < 1 else f"{kwh:.3g} kWh"
-    gases = f"about {kwh * _number('NETLOOM_CO2_G_PER_KWH', CO2_G_PER_KWH):.2g} g CO₂"
+    gases = f"about {kwh * settings.co2_g_per_kwh:.2g} g CO₂"
     if summary.get("energy_measured"):
         return f"{amount}, measured by codecarbon · {gases} · {_price(kwh)}"
     return f"about {amount}, estimated at {watts():g} W for each busy core · {gases} · {_price(kwh)}"
@@ -72,16 +68,8 @@ def sentence(summary: dict[str, Any]) -> str:
 
 def _price(kwh: float) -> str:
     """What so much energy costs, in words."""
-    cents = kwh * _number("NETLOOM_CENTS_PER_KWH", CENTS_PER_KWH)
+    cents = kwh * settings.cents_per_kwh
     return f"about {cents:.2g} cents" if cents >= 1 else "less than a cent"
-
-
-def _number(name: str, default: float) -> float:
-    """A number from the environment that is not below 0; anything else counts as not said."""
-    try:
-        return max(0.0, float(os.environ[name]))
-    except (KeyError, ValueError):
-        return default
 
 
 class _Tracker:
@@ -113,7 +101,7 @@ class _Tracker:
             # Its own setting below holds only after its first words, which would stand in the run's log.
             logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
             tracker = OfflineEmissionsTracker(
-                country_iso_code=os.environ.get("NETLOOM_COUNTRY", "USA"),
+                country_iso_code=settings.country,
                 tracking_mode="process",  # others train on this machine too
                 save_to_file=False,
                 log_level="critical",

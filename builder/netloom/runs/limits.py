@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import psutil
 
+from netloom.core.settings import settings
 from netloom.runs.capacity import limits as places
 
 GB = 2**30
@@ -78,10 +79,10 @@ class RunLimits:
 def declared() -> RunLimits:
     """NETLOOM_RUN_MEMORY_GB, NETLOOM_RUN_HOURS, NETLOOM_RUN_PROCESSES and NETLOOM_RUN_DISK_GB, or what suits most."""
     return RunLimits(
-        memory_bytes=int(_number("NETLOOM_RUN_MEMORY_GB", 0) * GB) or int(_share() * memory()),
-        wall_s=_number("NETLOOM_RUN_HOURS", 168) * 3600,
-        processes=int(_number("NETLOOM_RUN_PROCESSES", 64)),
-        disk_bytes=int(_number("NETLOOM_RUN_DISK_GB", 50) * GB),
+        memory_bytes=int((settings.run_memory_gb or 0) * GB) or int(_share() * memory()),
+        wall_s=settings.run_hours * 3600,
+        processes=settings.run_processes,
+        disk_bytes=int(settings.run_disk_gb * GB),
     )
 
 
@@ -266,12 +267,3 @@ def resident(process: Any) -> int:
         )
     except (OSError, ValueError):  # another system, which does not tell them apart
         return int(found.rss)
-
-
-def _number(name: str, default: float) -> float:
-    """A number above 0 from the environment; anything else counts as not said."""
-    try:
-        found = float(os.environ[name])
-    except (KeyError, ValueError):
-        return default
-    return found if 0 < found < 1e9 else default

@@ -14,6 +14,7 @@ from typing import IO, Any, TypeAlias, cast
 
 import psutil
 
+from netloom.core.settings import variable
 from netloom.runs.capacity import gpus
 from netloom.runs.forkserver import Forked, ForkServer, GoneError, possible, sibling
 from netloom.training.device import KEEP_MEMORY, threads
@@ -126,7 +127,7 @@ def _new(home: Path) -> subprocess.Popen[bytes]:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    return {**os.environ, **KEEP_MEMORY, **dict.fromkeys(COUNTS, str(threads())), "NETLOOM_HOME": str(home)}
+    return {**os.environ, **KEEP_MEMORY, **dict.fromkeys(COUNTS, str(threads())), variable("home"): str(home)}
 
 
 def _give_way(pid: int) -> None:

@@ -7,11 +7,11 @@ checkpoint.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netloom.core.settings import settings
 from netloom.training.checkpoints import separate
 from netloom.training.weight_files import save_weights
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 KEEP = 10
 FOLDER = "kept"
-_MAX_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,4 @@ def spacing(epoch: int, limit: int) -> int:
 
 def max_bytes() -> int:
     """What the series of one run may take on disk: NETLOOM_KEPT_BYTES, else 1 GiB."""
-    try:
-        return max(0, int(os.environ["NETLOOM_KEPT_BYTES"]))
-    except (KeyError, ValueError):
-        return _MAX_BYTES
+    return settings.kept_bytes

@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from netloom.core.settings import settings
 from netloom.runs.forkserver import Forked, ForkServer, GoneError, possible
 from netloom.runs.limits import memory, size
 from netloom.sandbox import messages
@@ -61,10 +62,8 @@ def warm() -> None:
 
 def memory_limit(file_bytes: int) -> int:
     """How much memory the reader of a file may take. NETLOOM_UPLOAD_MEMORY_GB says otherwise."""
-    with contextlib.suppress(KeyError, ValueError):
-        given = float(os.environ["NETLOOM_UPLOAD_MEMORY_GB"])
-        if 0 < given < 1e6:
-            return int(given * GB)
+    if settings.upload_memory_gb:
+        return int(settings.upload_memory_gb * GB)
     return int(min(BASE_BYTES + TIMES * file_bytes, max(GB, SHARE * memory())))
 
 

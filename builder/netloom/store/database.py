@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from netloom.core.errors import UsageError
+from netloom.core.settings import settings
 from netloom.store.schema import HEAD, metadata, version
 
 BUSY_MS = 10_000
@@ -43,7 +44,7 @@ class Missing(StoreError, UsageError):  # noqa: N818  (that is what it is)
 def database_url(folder: Path) -> str | URL:
     """NETLOOM_DATABASE_URL, or a SQLite file in the data folder."""
     # Not a string: the folder's name may hold a ? or a %, which mean something in a URL.
-    return os.environ.get("NETLOOM_DATABASE_URL") or URL.create("sqlite", database=str(folder / "netloom.db"))
+    return settings.database_url or URL.create("sqlite", database=str(folder / "netloom.db"))
 
 
 class Database:

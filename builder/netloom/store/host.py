@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from functools import cache
 from pathlib import Path
+
+from netloom.core.settings import settings
 
 MOST = 128
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -14,7 +15,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 def here() -> str:
     """NETLOOM_HOST, or the machine's name and a word that changes when it is started anew: a process's number means
     nothing after that."""
-    return os.environ.get("NETLOOM_HOST", "").strip()[:MOST] or _found()
+    return (settings.host or "")[:MOST] or _found()
 
 
 @cache

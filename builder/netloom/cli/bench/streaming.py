@@ -26,7 +26,6 @@ COLUMNS = 64
 PROMISED = 0.7
 _UNITS = 128
 _BATCH = 256
-_LIMIT = "NETLOOM_DATA_MEMORY_MB"
 
 
 @dataclass(frozen=True)
@@ -105,14 +104,15 @@ def _prepared(home: Path, memory_mb: float) -> Prepared:
 
 @contextmanager
 def _limited(memory_mb: float) -> Iterator[None]:
-    before = os.environ.get(_LIMIT)
-    os.environ[_LIMIT] = str(memory_mb)
+    from netloom.core.settings import variable
+
+    before = dict(os.environ)
+    os.environ[variable("data_memory_mb")] = str(memory_mb)
     try:
         yield
     finally:
-        os.environ.pop(_LIMIT)
-        if before is not None:
-            os.environ[_LIMIT] = before
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _project() -> Project:

@@ -58,10 +58,13 @@ class App(Command):
         parser.add_argument("--headless", action="store_true", help="open no browser")
 
     def run(self, asked: Namespace, context: Context) -> int:
+        from netloom.core.settings import check, variable
+
+        check()  # before anything is started that would fail later
         url = f"http://{f'[{asked.host}]' if ':' in asked.host else asked.host}:{asked.port}"
         _probe(asked.host, asked.port, url)
         command = arguments(asked.port, headless=asked.headless, host=asked.host)
-        environment = {**os.environ, "NETLOOM_HOME": str(context.home)}
+        environment = {**os.environ, variable("home"): str(context.home)}
         context.answer({"url": url, "home": str(context.home)}, f"Netloom is starting at {url} (Ctrl-C ends it).")
         if context.json:
             os.dup2(2, 1)  # standard output is for the one answer above

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 import socket
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
+from netloom.core.settings import settings, variable
 from netloom.core.text import plain
 from netloom.data.schema import DataError
 
 # Set to 1, people at a server may fetch; set to 0, nobody may. At the command line one may unless it is 0.
-DOWNLOADS, PRIVATE = "NETLOOM_ALLOW_DOWNLOADS", "NETLOOM_ALLOW_PRIVATE_DOWNLOADS"
+DOWNLOADS, PRIVATE = variable("allow_downloads"), variable("allow_private_downloads")
 HUB = "hf:"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # Addresses of version 6 in which one of version 4 is written: 6to4, NAT64 and Teredo would lead to it.
@@ -42,7 +42,7 @@ def asked_for(text: str) -> Asked | None:
 
 def allowed(*, server: bool) -> bool:
     """Whether anything may be fetched: at the command line unless it is forbidden, at a server where it is allowed."""
-    return os.environ.get(DOWNLOADS, "0" if server else "1") == "1"
+    return not server if settings.allow_downloads is None else settings.allow_downloads
 
 
 def refuse_unless_allowed(*, server: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import http.client
-import os
 import socket
 import ssl
 import time
@@ -12,14 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urljoin
 
+from netloom.core.settings import settings
 from netloom.core.text import plain
-from netloom.data.downloads.address import PRIVATE, FetchError, refuse_unless_allowed, resolve, split
+from netloom.data.downloads.address import FetchError, refuse_unless_allowed, resolve, split
 
 Tell = Callable[[float, str], None]
 MAX_REDIRECTS = 5
 # Seconds in which something has to come, and for all of it.
 SILENCE_S, WHOLE_S = 30.0, 3_600.0
-MAX_MB = 5_000
 _CHUNK = 2**18
 _MOVED = (301, 302, 303, 307, 308)
 
@@ -33,7 +32,7 @@ def download(
         FetchError: it may not be fetched, cannot be, or is too large; nothing is left in the folder then.
     """
     refuse_unless_allowed(server=server)
-    private = private or os.environ.get(PRIVATE) == "1"
+    private = private or settings.allow_private_downloads
     limit = max_bytes if max_bytes is not None else most()
     until = time.monotonic() + WHOLE_S
     parts = split(address)
@@ -53,11 +52,7 @@ def download(
 
 def most() -> int:
     """How many bytes a file may have. NETLOOM_DOWNLOAD_MB says otherwise."""
-    try:
-        found = float(os.environ["NETLOOM_DOWNLOAD_MB"])
-    except (KeyError, ValueError):
-        found = MAX_MB
-    return int((found if 0 < found < 1e9 else MAX_MB) * 2**20)
+    return int(settings.download_mb * 2**20)
 
 
 def _connected(parts: SplitResult, private: bool) -> http.client.HTTPConnection:

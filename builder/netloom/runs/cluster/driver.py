@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from netloom.core.settings import PREFIX, settings, variable
 from netloom.document import Project, read
 from netloom.runs.limits import RunLimits
 from netloom.store import Lost, Run, Store, StoreError
@@ -54,7 +55,7 @@ def train(store: Store, run: Run, folder: Path, limits: RunLimits) -> tuple[str,
         scaling_config=ScalingConfig(num_workers=cast(Any, (1, workers) if workers > 1 else 1), use_gpu=gpu),
         run_config=RunConfig(
             name=run.id,
-            storage_path=os.environ.get("NETLOOM_RAY_STORAGE") or str(folder / "ray"),
+            storage_path=settings.ray_storage or str(folder / "ray"),
             failure_config=FailureConfig(max_failures=MOST_LOSSES),
         ),
         # A run may be paused for days, while the other workers wait in a step. Ray itself finds those that are gone.
@@ -82,16 +83,14 @@ def _order(store: Store, run: Run, folder: Path, limits: RunLimits, gpu: bool) -
         "project": dumps(project.model_copy(update={"training": training})),
         "source": (folder / "model.py").read_text(),
         "limits": limits.as_json(),
-        "environment": settings(store),
+        "environment": worker_environment(store),
     }
 
 
-def settings(store: Store) -> dict[str, str]:
+def worker_environment(store: Store) -> dict[str, str]:
     """What of the environment a worker needs to find the data folder and the database."""
-    found = {
-        name: value for name, value in os.environ.items() if name.startswith("NETLOOM_") and name != "NETLOOM_HOST"
-    }
-    return {**found, "NETLOOM_HOME": str(store.home)}
+    found = {name: value for name, value in os.environ.items() if name.startswith(PREFIX) and name != variable("host")}
+    return {**found, variable("home"): str(store.home)}
 
 
 def _with_gpus(project: Project, workers: int) -> bool:

@@ -9,6 +9,7 @@ import time
 
 import psutil
 
+from netloom.core.settings import variable
 from netloom.store import Store, Sweep, here
 
 MODULE = "netloom.runs.cluster.tune_trials"
@@ -67,7 +68,7 @@ def _start(store: Store, sweep: Sweep) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, "NETLOOM_HOME": str(store.home)},
+            env={**os.environ, variable("home"): str(store.home)},
             start_new_session=True,
         )
     _children[sweep.id] = child

@@ -14,8 +14,9 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from netloom.core.settings import settings
 from netloom.runs import sweep_trials, worker
-from netloom.runs.cluster.driver import connect, settings
+from netloom.runs.cluster.driver import connect, worker_environment
 from netloom.runs.limits import RunLimits, declared
 from netloom.store import Store, StoreError, Sweep, open_store
 from netloom.training.loop import Callback, Trainer
@@ -87,7 +88,7 @@ def drive(home: Path, sweep_id: str) -> None:
     threading.Thread(target=_beat, args=(store, sweep_id), name="beat", daemon=True).start()
     order = {
         "home": str(home),
-        "environment": settings(store),
+        "environment": worker_environment(store),
         "limits": declared().as_json(),
         "metric": sweep.plan["metric"],
     }
@@ -104,7 +105,7 @@ def drive(home: Path, sweep_id: str) -> None:
         ),
         run_config=tune.RunConfig(
             name=f"sweep-{sweep_id}",
-            storage_path=os.environ.get("NETLOOM_RAY_STORAGE") or str(home / "ray"),
+            storage_path=settings.ray_storage or str(home / "ray"),
             failure_config=tune.FailureConfig(max_failures=sweep_trials.RETRIES),
             verbose=0,
         ),

@@ -7,7 +7,6 @@ knows people may say who asks, in the header that NETLOOM_USER_HEADER names.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import uuid
 
@@ -17,9 +16,10 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from netloom.core.settings import settings, variable
 from netloom.core.text import plain
 
-COOKIE, HEADER = "netloom_browser", "NETLOOM_USER_HEADER"
+COOKIE, HEADER = "netloom_browser", variable("user_header")
 YEAR_S = 365 * 24 * 3600
 _MAX_OWNER = 64
 _VALUE = re.compile(r"[0-9a-f]{32}")
@@ -28,7 +28,7 @@ _VALUE = re.compile(r"[0-9a-f]{32}")
 def owner() -> str:
     """Who asks for the page that is drawn now: a person as the proxy names them, or else a browser; where it keeps no
     cookies, a tab."""
-    header = os.environ.get(HEADER, "").strip()
+    header = settings.user_header
     named = plain(st.context.headers.get(header) or "") if header else ""
     if named:
         return f"user {named}" if len(named) <= _MAX_OWNER - 5 else f"user {named[:40]} {_short(named)}"

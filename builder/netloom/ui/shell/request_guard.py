@@ -8,7 +8,6 @@ https://datatracker.ietf.org/doc/html/rfc6455#section-10.2
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 import webbrowser
@@ -23,13 +22,14 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from netloom.core.settings import settings, variable
 from netloom.ui.shell.identity import BrowserCookie
 from netloom.ui.shell.upload_quota import UploadQuota
 
 if TYPE_CHECKING:
     from streamlit.starlette import App
 
-HOSTS = "NETLOOM_HOSTS"
+HOSTS = variable("hosts")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # How much memory and which caches the server has, for everybody who asks.
 CLOSED = "/_stcore/metrics"
@@ -47,7 +47,7 @@ def known_hosts() -> frozenset[str]:
         if address not in _WILDCARDS and not address.startswith("unix:"):
             found.add(address)
     found |= set(st.get_option("server.allowedHosts") or ())
-    found |= set(re.split(r"[\s,]+", os.environ.get(HOSTS, "")))
+    found |= set(re.split(r"[\s,]+", settings.hosts))
     return frozenset(name.strip("[]. ").lower() for name in found) - {""}
 
 

@@ -6,8 +6,6 @@ Streamlit bounds each file, but neither how many a session sends nor how long th
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import re
 from collections import Counter
 
@@ -16,28 +14,23 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit.runtime import exists, get_instance
 
+from netloom.core.settings import settings
 from netloom.runs.limits import memory
 
-QUOTA_MB, SHARE = 1000.0, 0.25
+SHARE = 0.25
 _UPLOAD = re.compile(r".*/_stcore/upload_file/(?P<session>[^/]+)/[^/]+")
 
 
 def quota_bytes() -> int:
     """How much one session may hold: NETLOOM_UPLOAD_QUOTA_MB."""
-    return _megabytes("NETLOOM_UPLOAD_QUOTA_MB", int(QUOTA_MB * 2**20))
+    return int(settings.upload_quota_mb * 2**20)
 
 
 def total_bytes() -> int:
     """How much all sessions may hold together: NETLOOM_UPLOAD_TOTAL_MB."""
-    return _megabytes("NETLOOM_UPLOAD_TOTAL_MB", max(2 * quota_bytes(), int(SHARE * memory())))
-
-
-def _megabytes(variable: str, default: int) -> int:
-    with contextlib.suppress(KeyError, ValueError):
-        given = float(os.environ[variable])
-        if 0 < given < 1e9:
-            return int(given * 2**20)
-    return default
+    if settings.upload_total_mb:
+        return int(settings.upload_total_mb * 2**20)
+    return max(2 * quota_bytes(), int(SHARE * memory()))
 
 
 def held() -> dict[str, int]:

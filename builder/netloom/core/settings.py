@@ -1,0 +1,179 @@
+"""The environment variables that Netloom reads: name, type, default, range and meaning of each.
+
+`settings` reads a variable at the moment it is asked for, so that a change takes effect without a restart where that
+makes sense. A variable that is empty counts as unset.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, cast, get_args
+
+import annotated_types
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
+
+from netloom.core.errors import UsageError
+
+PREFIX = "NETLOOM_"
+Switch = Annotated[bool, BeforeValidator(lambda raw: {"0": False, "1": True}.get(raw, raw)), Strict()]
+Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+Text = Annotated[str, AfterValidator(str.strip)]
+Count = Annotated[int, Field(ge=0, le=10_000)]
+CountAboveZero = Annotated[int, Field(ge=1, le=10_000)]
+Amount = Annotated[float, Field(gt=0, lt=1e9)]
+Factor = Annotated[float, Field(ge=0, lt=1e9)]
+
+
+class SettingError(UsageError):
+    """An environment variable has a value that it cannot have; the message names both and says what is allowed."""
+
+
+def _field(default: Any, meaning: str, otherwise: str = "") -> Any:
+    """A variable; `otherwise` says in words what holds without it, where that is not a constant."""
+    return Field(default, description=meaning, json_schema_extra={"otherwise": otherwise})
+
+
+class Settings(BaseModel):
+    """Each field is the variable NETLOOM_ and its name in capital letters; see `variable`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    home: Folder | None = _field(
+        None, "projects, runs and uploads, with a SQLite database beside them", "the user's data folder"
+    )
+    database_url: Text | None = _field(None, "another database, as an SQLAlchemy URL", "SQLite in the data folder")
+    hosts: Text = _field(
+        "",
+        "further host names of the server, separated by spaces or commas; `*.example.org` stands for all names below",
+    )
+    user_header: Text = _field("", "the header in which a proxy names the person")
+    host: Text | None = _field(
+        None, "which machine this is, where names are not unique", "name and boot of the machine"
+    )
+    workers: CountAboveZero | None = _field(
+        None, "runs that train at the same time on this machine", "cores − 1, as far as memory allows"
+    )
+    runs_each: CountAboveZero = _field(1, "runs of one person that train at the same time")
+    waiting_each: Count = _field(3, "runs of one person that wait")
+    gpus: Count | None = _field(None, "number of GPUs for runs", "those of the machine")
+    runs_per_gpu: CountAboveZero = _field(1, "runs that share a GPU")
+    run_memory_gb: Amount | None = _field(
+        None, "memory of one run", "90% of the memory for one place, at least 45% for several"
+    )
+    run_hours: Amount = _field(168.0, "hours that a run may take, pauses included")
+    run_processes: CountAboveZero = _field(64, "processes that a run may start")
+    run_disk_gb: Amount = _field(50.0, "size of a run's folder")
+    kept_bytes: Annotated[int, Field(ge=0)] = _field(
+        2**30, "weights that are kept along a run's way, in bytes", "1 GiB"
+    )
+    data_memory_mb: Amount = _field(512.0, "from which size on a table is kept in files and streamed")
+    upload_memory_gb: Amount | None = _field(None, "memory of the process that reads a file", "2 GiB + 8 × the file")
+    upload_quota_mb: Amount = _field(1_000.0, "what one browser tab has uploaded and not yet added")
+    upload_total_mb: Amount | None = _field(None, "the same for all tabs together", "a quarter of the memory")
+    allow_downloads: Switch | None = _field(
+        None, "whether files may be fetched from the web", "browser: 0, command line: 1"
+    )
+    allow_private_downloads: Switch = _field(False, "whether addresses of the machine's own network may be fetched")
+    download_mb: Amount = _field(5_000.0, "size of one download")
+    allow_code: Switch = _field(False, "whether documents may contain Python code that is executed")
+    ray_storage: Text | None = _field(None, "where Ray writes its own notes, a path or `s3://…`", "the data folder")
+    # What one busy core of a server takes, with its share of memory and losses.
+    core_watts: Factor = _field(12.0, "power of one core, where codecarbon is not installed")
+    # The average over the world: https://ember-energy.org/latest-insights/global-electricity-review-2025
+    co2_g_per_kwh: Factor = _field(473.0, "grams of CO₂ per kWh")
+    cents_per_kwh: Factor = _field(20.0, "price per kWh")
+    country: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = _field(
+        "USA", "the country whose electricity codecarbon counts"
+    )
+    cuda_visible_devices: str | None = _field(None, "the GPUs that CUDA may use", "all")
+
+
+# What CUDA itself reads, too, has no prefix.
+_FOREIGN = {"cuda_visible_devices": "CUDA_VISIBLE_DEVICES"}
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return _FOREIGN.get(name) or PREFIX + name.upper()
+
+
+def table() -> str:
+    """All variables as a table in Markdown."""
+    lines = ["| variable | default | allowed | meaning |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        extra = cast("dict[str, str]", field.json_schema_extra)
+        default = extra["otherwise"] or _written(field.default)
+        lines.append(f"| `{variable(name)}` | {default} | {_allowed(name)} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def check() -> None:
+    """Read every variable.
+
+    Raises:
+        SettingError: one of them has a value that it cannot have.
+    """
+    for name in Settings.model_fields:
+        getattr(settings, name)
+
+
+class _Environment:
+    """The settings as the environment has them at this moment."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in Settings.model_fields:
+            raise AttributeError(f"There is no setting {name!r}.")
+        raw = os.environ.get(variable(name))
+        # CUDA_VISIBLE_DEVICES says something by being empty: no GPU.
+        if raw is None or (not raw.strip() and name not in _FOREIGN):
+            return Settings.model_fields[name].default
+        return _parsed(name, raw)
+
+
+settings = cast(Settings, _Environment())
+
+
+@lru_cache(maxsize=256)
+def _parsed(name: str, raw: str) -> Any:
+    try:
+        return _adapter(name).validate_python(raw)
+    except ValidationError:
+        raise SettingError(
+            f"The environment variable {variable(name)} takes {_allowed(name)}, received {raw[:60]!r}; "
+            "change it or leave it out."
+        ) from None
+
+
+@lru_cache(maxsize=64)
+def _adapter(name: str) -> TypeAdapter[Any]:
+    field = Settings.model_fields[name]
+    kind: Any = field.annotation
+    return TypeAdapter(Annotated[(kind, *field.metadata)] if field.metadata else kind)
+
+
+def _allowed(name: str) -> str:
+    """What a variable takes, in words."""
+    field = Settings.model_fields[name]
+    # Annotated[int, …] | None keeps its bounds within the union, and Annotated[int, …] alone beside it.
+    kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
+    base, *bounds = get_args(kinds[0]) if hasattr(kinds[0], "__metadata__") else (kinds[0],)
+    rules = [rule for found in (*bounds, *field.metadata) for rule in getattr(found, "metadata", [found])]
+    low = next((rule.ge for rule in rules if isinstance(rule, annotated_types.Ge)), None)
+    high = next((rule.le for rule in rules if isinstance(rule, annotated_types.Le)), None)
+    if base is bool:
+        return "0 or 1"
+    if base is int:
+        return f"a whole number from {low:,} to {high:,}" if high is not None else f"a whole number from {low:,}"
+    if base is float:
+        return f"a number {'from' if low is not None else 'above'} 0 and below 1,000,000,000"
+    if base is Path:
+        return "a folder"
+    return "three capital letters" if any(hasattr(rule, "pattern") for rule in rules) else "text"
+
+
+def _written(default: Any) -> str:
+    if isinstance(default, bool):
+        return str(int(default))
+    return f"{default:,.10g}" if isinstance(default, float) else str(default) or "none"

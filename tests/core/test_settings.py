@@ -1,0 +1,116 @@
+"""The environment variables: each is declared once, read when it is asked for, and refused where it makes no sense."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netloom.core.settings import SettingError, Settings, check, settings, variable
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [ROOT / "app.py", *(ROOT / "pages").rglob("*.py"), *(ROOT / "builder" / "netloom").rglob("*.py")]
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable is set."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(variable(name), raising=False)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_a_variable_that_is_unset_or_empty_has_its_default(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = Settings.model_fields[name].default
+    assert getattr(settings, name) == default
+    monkeypatch.setenv(variable(name), "")
+    assert getattr(settings, name) == ("" if name == "cuda_visible_devices" else default)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_each_says_what_it_is_in_one_line(name: str) -> None:
+    description = Settings.model_fields[name].description
+    assert description
+    assert not set("\n|") & set(description)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("workers", "3", 3),
+        ("waiting_each", "0", 0),
+        ("run_hours", "0.5", 0.5),
+        ("kept_bytes", "0", 0),
+        ("allow_code", "1", True),
+        ("allow_downloads", "0", False),
+        ("home", "~/data", Path.home() / "data"),
+        ("user_header", " X-User ", "X-User"),
+        ("cuda_visible_devices", "0,1", "0,1"),
+    ],
+)
+def test_a_value_is_read_when_it_is_asked_for(
+    name: str, text: str, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable(name), text)
+    assert getattr(settings, name) == value
+    check()
+    monkeypatch.delenv(variable(name))
+    assert getattr(settings, name) == Settings.model_fields[name].default
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "allowed"),
+    [
+        ("workers", "many", "a whole number from 1 to 10,000"),
+        ("workers", "0", "a whole number from 1 to 10,000"),
+        ("gpus", "-1", "a whole number from 0 to 10,000"),
+        ("kept_bytes", "1.5", "a whole number from 0"),
+        ("run_hours", "-1", "a number above 0 and below 1,000,000,000"),
+        ("run_hours", "nan", "a number above 0 and below 1,000,000,000"),
+        ("cents_per_kwh", "inf", "a number from 0 and below 1,000,000,000"),
+        ("allow_code", "true", "0 or 1"),
+        ("country", "Germany", "three capital letters"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_in_a_sentence(
+    name: str, text: str, allowed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable(name), text)
+    sentence = (
+        f"The environment variable {variable(name)} takes {allowed}, received {text!r}; change it or leave it out."
+    )
+    for read in (lambda: getattr(settings, name), check):
+        with pytest.raises(SettingError) as refused:
+            read()
+        assert str(refused.value) == sentence
+
+
+def test_a_setting_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="There is no setting 'wrokers'"):
+        settings.wrokers  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_other_module_reads_a_variable(path: Path) -> None:
+    if path.name == "settings.py" and path.parent.name == "core":
+        return
+    found = list(reads(ast.parse(path.read_text(encoding="utf-8"))))
+    assert not found, f"Declare it in netloom.core.settings: {'; '.join(found)}"
+
+
+def reads(tree: ast.Module) -> list[str]:
+    """The expressions that read one environment variable; to hand on all of them is allowed."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            found += [ast.unparse(node)] if ast.unparse(node.value) in ("os.environ", "environ") else []
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.environ.get", "environ.get", "os.getenv"):
+            found.append(ast.unparse(node))
+    return found
+
+
+def test_the_check_itself_sees_every_way_to_read() -> None:
+    text = "os.environ['A']\nos.environ.get('B')\nos.getenv('C')\nos.environ['D'] = '1'\n{**os.environ}"
+    assert reads(ast.parse(text)) == ["os.environ['A']", "os.environ.get('B')", "os.getenv('C')"]
