@@ -28,5 +28,5 @@ def test_each_of_them_is_guarded() -> None:
     functions = [item for tree in trees for item in tree.body if isinstance(item, ast.FunctionDef)]
     guarded = {item.name for item in functions if "guard()" in map(ast.unparse, item.decorator_list)}
     alone = {name for tree in trees for name in runs_alone(tree)}
-    assert {"_form", "_share", "_look", "watch"} <= alone
+    assert {"_form", "_share", "_look", "run_monitor"} <= alone
     assert alone <= guarded, alone - guarded

@@ -6,7 +6,7 @@ import pytest
 
 from netloom.data.downloads import FetchError
 from netloom.data.uploads import open_source
-from netloom.ui.data.uploading import _fetch, from_the_web
+from netloom.ui.data.upload_form import _fetch, from_the_web
 from tests.data.test_fetching import TABLE
 from tests.data.test_fetching import server as server
 

@@ -54,7 +54,7 @@ def dialog() -> None:
     """What the dialog holds, as a page of its own: this kind of test cannot draw a dialog a second time."""
     import streamlit as st
 
-    from netloom.ui.home.importing import ask
+    from netloom.ui.home.import_form import ask
     from netloom.ui.shell import session
 
     ask(session.store(), lambda project_id: st.session_state.update(opened=project_id))

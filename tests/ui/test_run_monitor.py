@@ -87,13 +87,13 @@ def test_nothing_that_a_row_holds_is_markup() -> None:
 def _tabs(folder: str) -> None:
     from pathlib import Path
 
-    from netloom.ui.train.alerts import warned
-    from netloom.ui.train.layer_statistics import layers
-    from netloom.ui.train.prediction_history import saying
+    from netloom.ui.train.alerts import alerts
+    from netloom.ui.train.layer_statistics import layer_statistics
+    from netloom.ui.train.prediction_history import prediction_history
 
-    layers(Path(folder), "run", 20)
-    saying(Path(folder), "run")
-    warned(
+    layer_statistics(Path(folder), "run", 20)
+    prediction_history(Path(folder), "run")
+    alerts(
         [
             {
                 "code": "x",

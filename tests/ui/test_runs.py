@@ -67,11 +67,11 @@ def test_measures_stand_beside_how_far_they_are_from_the_baseline(store: Store) 
 
 
 def _compared(ids: list[str]) -> None:
-    from netloom.ui.runs.comparison import comparing
+    from netloom.ui.runs.comparison import comparison
     from netloom.ui.shell import session
 
     store = session.store()
-    comparing(store, [store.run(run_id) for run_id in ids])
+    comparison(store, [store.run(run_id) for run_id in ids])
 
 
 def test_runs_are_found_by_project_state_tag_and_text(store: Store) -> None:

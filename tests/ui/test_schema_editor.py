@@ -119,12 +119,12 @@ def _page(project_id: str) -> None:
     from netloom.data import datasets, prepare
     from netloom.editing.live import Live
     from netloom.store import open_store
-    from netloom.ui.data.schema_editor import data_schema
+    from netloom.ui.data.schema_editor import schema_editor
 
     store = open_store()
     live = Live(store, project_id)
     info = next(info for info in datasets(store.home) if info.name == live.project.data.dataset)
-    data_schema(store, live, info, prepare(live.project.data, store.home))
+    schema_editor(store, live, info, prepare(live.project.data, store.home))
 
 
 def test_rows_are_parted_as_the_page_is_told(live: Live) -> None:

@@ -11,7 +11,7 @@ from netloom.ui.components.state import BackendState, Key
 _HELP = "The cluster at RAY_ADDRESS, else one of this machine. Each worker takes its part of every batch"
 
 
-def choose_where() -> None:
+def backend_picker() -> None:
     """A choice between this machine and so many workers of a cluster; nothing where there is no Ray."""
     if not cluster.available():
         return
@@ -32,7 +32,7 @@ def workers() -> int:
     return BackendState.current().workers
 
 
-def where_words() -> str:
+def backend_summary() -> str:
     """The choice as words for a title; none for this machine."""
     count = workers()
     return f"Ray cluster, {count} worker{'s'[: count != 1]}" if count else ""

@@ -20,7 +20,7 @@ from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.words import plain
 from netloom.ui.data.quality import shown_cell
 from netloom.ui.data.state import DataState, Key
-from netloom.ui.data.uploading import beginning
+from netloom.ui.data.upload_form import beginning
 from netloom.ui.shell.errors import show_error
 
 VERSIONS = 11
@@ -34,7 +34,7 @@ USUAL = {
 }
 
 
-def augmenting(live: Live | None, info: DatasetInfo, data: Prepared) -> None:
+def augmentation(live: Live | None, info: DatasetInfo, data: Prepared) -> None:
     """What is declared and what it does, for the project that uses this data."""
     if live is None or live.project.data.dataset != info.name:
         with st.container(border=True):
@@ -52,7 +52,7 @@ def augmenting(live: Live | None, info: DatasetInfo, data: Prepared) -> None:
         _preview(live, data, names)
 
 
-def augmented(live: Live) -> None:
+def augmentation_note(live: Live) -> None:
     """One line on the train page: which random changes training rows go through."""
     known, declared = augmentations(), live.project.training.augment
     if declared:

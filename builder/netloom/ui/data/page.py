@@ -18,11 +18,11 @@ from netloom.ui.components.charts import class_chart
 from netloom.ui.components.forms import data_edit
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.words import plain, told_apart
-from netloom.ui.data.augmentation import augmenting
+from netloom.ui.data.augmentation import augmentation
 from netloom.ui.data.quality import quality, reported, shown_cell
-from netloom.ui.data.schema_editor import data_schema
+from netloom.ui.data.schema_editor import schema_editor
 from netloom.ui.data.state import DataState, Key
-from netloom.ui.data.uploading import start_network, upload
+from netloom.ui.data.upload_form import start_network, upload_form
 from netloom.ui.shell.errors import show_error
 from netloom.ui.train.results import preview, varied
 
@@ -51,7 +51,7 @@ def page(store: Store, live: Live | None) -> None:
     infos = {info.name: info for info in sorted(datasets(store.home), key=lambda info: info.builtin)}
     left, right = st.columns([1, 2.9], gap="large")
     with left:
-        upload(store)
+        upload_form(store)
         name = _chosen(infos, live.project.data.dataset if live else "")
     with right:
         _dataset(store, live, infos[name])
@@ -95,13 +95,13 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
     ) or LOOK  # fmt: skip
     st.caption(PURPOSES[section])
     if section == COLUMNS:
-        data_schema(store, live, info, data)
+        schema_editor(store, live, info, data)
     elif data is None:
         st.info("There is nothing to show until the data can be read. Its columns can be changed in Columns.")
     elif section == QUALITY:
         quality(store, live, info, choice, data)
     elif section == AUGMENT:
-        augmenting(live, info, data)
+        augmentation(live, info, data)
     elif section == CARD:
         _card(store, info, choice, data)
     else:

@@ -27,8 +27,8 @@ from netloom.ui.components.state import FormState, Refusal
 from netloom.ui.components.words import plain
 from netloom.ui.data.spectrogram import read_as
 from netloom.ui.data.state import DataState, Key
-from netloom.ui.data.target_picker import LABELS, SEVERAL, reading_edit, targeting, targets_of
-from netloom.ui.data.uploading import beginning
+from netloom.ui.data.target_picker import LABELS, SEVERAL, reading_edit, target_picker, targets_of
+from netloom.ui.data.upload_form import beginning
 from netloom.ui.shell.errors import show_error
 
 _KINDS, _ROLES, _PARTS = get_args(ColumnKind), get_args(Role), get_args(Part)
@@ -56,7 +56,7 @@ _SHOWN = 8  # labels that are treated as others
 _GIVEN = "The data says which rows these are"
 
 
-def data_schema(store: Store, live: Live | None, info: DatasetInfo, data: Prepared | None) -> None:
+def schema_editor(store: Store, live: Live | None, info: DatasetInfo, data: Prepared | None) -> None:
     """The columns of the data that is shown, and where the project uses it, the way to change what they mean."""
     used = live if live and live.project.data.dataset == info.name else None
     choice = used.project.data if used else default_choice(info.name, store.home)
@@ -79,7 +79,7 @@ def data_schema(store: Store, live: Live | None, info: DatasetInfo, data: Prepar
         return
     if found:
         if not info.builtin:
-            targeting(used, found)
+            target_picker(used, found)
         _details(used, found)
     if data is not None:
         _fields(used, data, info)

@@ -30,7 +30,7 @@ HELP = (
 )
 
 
-def targeting(live: Live, found: Sequence[Column]) -> None:
+def target_picker(live: Live, found: Sequence[Column]) -> None:
     """The columns to predict and as what, where a table that people brought is used."""
     names, targets = [column.name for column in found], targets_of(found)
     task = _task(live)

@@ -14,7 +14,7 @@ from netloom.layers import FormField, form, label, registry
 from netloom.ui.components.fields import editor, read_number, write
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import plain
-from netloom.ui.design.network_parameters import exposed
+from netloom.ui.design.network_parameters import network_parameters
 from netloom.ui.design.networks import standing
 from netloom.ui.shell.errors import show_error
 from netloom.validation import Context
@@ -34,7 +34,7 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
     chosen = [key for key in selected if key in nodes]
     if not chosen:
         st.caption("Select a layer on the canvas to see and change its parameters.")
-        exposed(live, network)
+        network_parameters(live, network)
         return
     if len(chosen) > 1:
         st.caption(f"{len(chosen)} layers are selected. Select one to change its parameters.")

@@ -22,7 +22,7 @@ TEXT = (
 )
 
 
-def exposed(live: Live, name: str) -> None:
+def network_parameters(live: Live, name: str) -> None:
     """The form for the parameters of a network."""
     st.markdown(f"**Parameters of {plain(name)}**")
     st.caption(TEXT)

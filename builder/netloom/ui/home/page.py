@@ -10,21 +10,21 @@ from netloom.store import ProjectRow, Store, StoreError
 from netloom.templates import Architecture, Template, architectures, templates
 from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.words import ago, count, plain
-from netloom.ui.home.importing import import_button
-from netloom.ui.home.project_menu import more
-from netloom.ui.home.sharing import offered
+from netloom.ui.home.import_form import import_button
+from netloom.ui.home.project_menu import project_menu
+from netloom.ui.home.sharing import shared_project
 from netloom.ui.home.state import Key
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.recovery import recovering
+from netloom.ui.shell.recovery import offer_recovery
 
 
 def page(store: Store) -> None:
     """Everything on the home page."""
     st.title("Netloom")
     st.markdown("Draw a neural network, train it, see why it answers as it does, and take it away as plain PyTorch.")
-    lost = recovering(store)
-    offered(store, _open)
+    lost = offer_recovery(store)
+    shared_project(store, _open)
     _new_project(store)
     projects = store.list_projects(limit=12)
     if projects or not lost:
@@ -71,7 +71,7 @@ def _recent(store: Store, rows: list[ProjectRow]) -> None:
             if left.button("Open", key=Key.OPEN.of(row.id), width="stretch"):
                 _open(row.id)
             with right.popover("", icon=":material/more_horiz:", help="More"):
-                more(store, row, project)
+                project_menu(store, row, project)
 
 
 def _loaded(store: Store, row: ProjectRow) -> Project | None:

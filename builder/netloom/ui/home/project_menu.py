@@ -12,7 +12,7 @@ from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
 
 
-def more(store: Store, row: ProjectRow, project: Project) -> None:
+def project_menu(store: Store, row: ProjectRow, project: Project) -> None:
     """The menu of a card."""
     named = st.text_input("Name", row.name, max_chars=200, key=Key.NAME.of(row.id, row.name)).strip()
     if st.button("Rename", key=Key.RENAME.of(row.id), width="stretch", disabled=named in ("", row.name)):

@@ -55,7 +55,7 @@ def address(here: str, page: str, **parameters: str) -> str:
     return f"{root}/{page}?{urlencode(parameters)}"
 
 
-def offered(store: Store, open_project: Callable[[str], None]) -> None:
+def shared_project(store: Store, open_project: Callable[[str], None]) -> None:
     """What a link with a copy inside brings to Home. It becomes a project when someone says so, never by itself."""
     text = Query.DOCUMENT.get()
     if text is None:

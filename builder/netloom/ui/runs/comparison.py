@@ -47,7 +47,7 @@ AXIS_TITLES = {"step": "Step", "epoch": "Epoch", "time": "Seconds"}
 FLAT = {"displayModeBar": False}
 
 
-def comparing(store: Store, runs: Sequence[Run]) -> None:
+def comparison(store: Store, runs: Sequence[Run]) -> None:
     """Everything that several runs tell together; one alone has its curves."""
     if len(runs) > AT_MOST:
         st.caption(f"The first {AT_MOST} of {len(runs)} chosen runs are drawn.")

@@ -17,14 +17,14 @@ from netloom.runs.energy import sentence
 from netloom.store import Run, Store, StoreError
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import plain, told_apart
-from netloom.ui.runs.comparison import comparing
+from netloom.ui.runs.comparison import comparison
 from netloom.ui.runs.run_actions import ask, delete, extend
 from netloom.ui.runs.run_export import hand_over
 from netloom.ui.runs.state import Filters, Key, RunsState
-from netloom.ui.runs.sweeps import sweeping
+from netloom.ui.runs.sweeps import sweep_section
 from netloom.ui.shell import identity, notifications, session
 from netloom.ui.shell.errors import guard
-from netloom.ui.shell.recovery import recovering
+from netloom.ui.shell.recovery import offer_recovery
 from netloom.ui.train.results import measured
 from netloom.ui.train.run_monitor import STATES
 
@@ -46,10 +46,10 @@ def page(live: Live) -> None:
         label_visibility="collapsed",
     )
     if chosen == "sweeps":
-        sweeping(live)
+        sweep_section(live)
         return
     runs = live.store.runs(limit=LIMIT)
-    if recovering(live.store) and not runs:
+    if offer_recovery(live.store) and not runs:
         return
     if not runs:
         st.markdown("#### No runs yet")
@@ -76,9 +76,9 @@ def page(live: Live) -> None:
         st.caption("Choose one run to name, note, extend or branch it, or several to compare them.")
     elif len(picked) == 1:
         _one(live, picked[0])
-        comparing(live.store, picked)
+        comparison(live.store, picked)
     else:
-        comparing(live.store, picked)
+        comparison(live.store, picked)
 
 
 def _stamp(runs: Sequence[Run]) -> tuple[Any, ...]:

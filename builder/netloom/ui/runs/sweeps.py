@@ -46,7 +46,7 @@ _ABOUT = {
 }
 
 
-def sweeping(live: Live) -> None:
+def sweep_section(live: Live) -> None:
     """Everything about sweeps of the project that is open."""
     st.subheader(plain(live.project.name))
     left, right = st.columns([1, 2], gap="large")

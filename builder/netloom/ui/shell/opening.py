@@ -12,7 +12,7 @@ from netloom.ui.components.style import narrow, nothing_yet
 from netloom.ui.components.words import ago, plain
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.recovery import recovering
+from netloom.ui.shell.recovery import offer_recovery
 from netloom.ui.shell.session import Closed
 from netloom.ui.shell.state import Key
 
@@ -22,7 +22,7 @@ def with_project(draw: Callable[[Live], None]) -> None:
     found = session.current()
     if isinstance(found, Live):
         draw(found)
-    elif recovering(session.store()) and found is None:
+    elif offer_recovery(session.store()) and found is None:
         return  # what there was is not lost, and stands first
     elif found is None:
         nothing_yet()

@@ -11,7 +11,7 @@ from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.state import Key, TabState
 
 
-def recovering(store: Store) -> bool:
+def offer_recovery(store: Store) -> bool:
     """Offer to rebuild the list of runs where the database does not list all of them. Returns whether it does not."""
     tab = TabState.current()
     if tab.rebuilt:

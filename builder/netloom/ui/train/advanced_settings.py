@@ -13,7 +13,7 @@ from netloom.editing.live import Live
 from netloom.layers import label
 from netloom.training import OBJECTIVES
 from netloom.training.schedules import Schedule
-from netloom.ui.components.backend_picker import choose_where, where_words
+from netloom.ui.components.backend_picker import backend_picker, backend_summary
 from netloom.ui.components.charts import TRAIN
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import choose, differing, field, settings_of
@@ -27,7 +27,7 @@ POINTS = 120
 STEPS = 50
 
 
-def advanced(live: Live) -> None:
+def advanced_settings(live: Live) -> None:
     """All groups. What of them is not as by default stands in their titles, so that none has to be opened for it."""
     st.caption("Finer settings; most runs need none")
     with st.container(gap="xsmall"):
@@ -60,7 +60,7 @@ def _groups(live: Live) -> None:
     kept = ["monitor", "early_stopping", "keep"]
     _group("When to stop, what to keep", ":material/flag:", differing(training, kept), lambda: _kept(live))
     machine = ["device", "precision", *([] if acts else ["compile"]), "seed"]
-    words = _joined(differing(training, machine), where_words())
+    words = _joined(differing(training, machine), backend_summary())
     _group("Device and speed", ":material/memory:", words, lambda: _machine(live, machine))
 
 
@@ -77,7 +77,7 @@ def _fields(live: Live, names: list[str]) -> None:
 
 def _machine(live: Live, names: list[str]) -> None:
     _fields(live, names)
-    choose_where()
+    backend_picker()
 
 
 def _joined(*words: str) -> str:

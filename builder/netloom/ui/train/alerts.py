@@ -16,7 +16,7 @@ ORDER = list(ICONS)
 SHOWN = 2
 
 
-def warned(notices: Sequence[Mapping[str, Any]]) -> None:
+def alerts(notices: Sequence[Mapping[str, Any]]) -> None:
     """Every warning with what to do about it."""
     ordered = sorted(notices, key=lambda one: (ORDER.index(one["severity"]), -one["step"]))
     for one in ordered[:SHOWN]:

@@ -17,7 +17,7 @@ from netloom.training import checkpoints
 from netloom.training.initialization import RUN, WEIGHTS
 from netloom.ui.components.forms import bound
 from netloom.ui.components.words import at, plain, told_apart
-from netloom.ui.home.importing import MAX_UPLOAD_MIB
+from netloom.ui.home.import_form import MAX_UPLOAD_MIB
 from netloom.ui.shell.errors import show_error
 from netloom.validation import Analysis
 

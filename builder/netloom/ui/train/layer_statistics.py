@@ -49,7 +49,7 @@ KINDS = {
 }
 
 
-def layers(folder: Path, run_id: str, steps_per_epoch: int) -> None:
+def layer_statistics(folder: Path, run_id: str, steps_per_epoch: int) -> None:
     """Everything about the layers of a run."""
     history = _history(folder)
     if history is None or not len(history.steps):

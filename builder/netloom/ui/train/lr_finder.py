@@ -23,7 +23,7 @@ HELP = "A short run of its own tries every rate on your training rows. Nothing o
 GIVE_UP_S = LIMIT_S + 60
 
 
-def finding(live: Live) -> None:
+def lr_finder(live: Live) -> None:
     """The button, and what was found."""
     with st.expander("Find a learning rate", icon=":material/query_stats:", key=Key.LR_FINDER.of(live.id)):
         why = refusal(live.project)

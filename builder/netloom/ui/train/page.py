@@ -14,9 +14,9 @@ from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.shell import notifications, session
 from netloom.ui.shell.state import Query
 from netloom.ui.train.results import results
-from netloom.ui.train.run_monitor import MOST_CHARTS, STATES, watch
+from netloom.ui.train.run_monitor import MOST_CHARTS, STATES, run_monitor
 from netloom.ui.train.state import Key
-from netloom.ui.train.training_form import recipe
+from netloom.ui.train.training_form import training_form
 
 REFRESH_S = 0.8
 
@@ -27,7 +27,7 @@ def page(live: Live) -> None:
     st.subheader(plain(live.project.name))
     left, right = st.columns([1, 2.6], gap="large")
     with left:
-        recipe(live)
+        training_form(live)
     with right:
         _runs(live)
 
@@ -66,7 +66,7 @@ def _runs(live: Live) -> None:
     Query.RUN.set(picked)
     run = known[picked]
     active = run.state in runs.ACTIVE
-    st.fragment(watch, run_every=REFRESH_S if active else None)(live, picked, "" if active else run.state)
+    st.fragment(run_monitor, run_every=REFRESH_S if active else None)(live, picked, "" if active else run.state)
     if not active:
         results(live, run)
 

@@ -26,7 +26,7 @@ GRID = "display:grid;grid-template-columns:repeat(auto-fill,minmax({0}px,1fr));g
 SIZE = 72
 
 
-def saying(folder: Path, run_id: str) -> None:
+def prediction_history(folder: Path, run_id: str) -> None:
     """The rows with what was said to them; the last epoch, unless somebody went back."""
     found = _samples(folder)
     if found is None or not found.epochs:

@@ -13,7 +13,7 @@ from netloom.tasks import task
 from netloom.ui.components.forms import bound, refused
 
 
-def agent(live: Live) -> None:
+def rl_form(live: Live) -> None:
     """What the project's objective reads of an agent's settings; nothing where it has none."""
     names = task(live.project.training.objective).rl_settings
     if not names:

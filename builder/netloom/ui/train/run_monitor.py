@@ -26,9 +26,9 @@ from netloom.ui.components.words import count, plain
 from netloom.ui.runs import run_actions
 from netloom.ui.shell import identity, session
 from netloom.ui.shell.errors import guard, show_error
-from netloom.ui.train.alerts import warned
-from netloom.ui.train.layer_statistics import layers
-from netloom.ui.train.prediction_history import saying
+from netloom.ui.train.alerts import alerts
+from netloom.ui.train.layer_statistics import layer_statistics
+from netloom.ui.train.prediction_history import prediction_history
 from netloom.ui.train.state import Key, KnownPoints, RunRefusal, TrainState
 
 STATES = {
@@ -52,7 +52,7 @@ VALUE = "font-weight:600;font-variant-numeric:tabular-nums;white-space:nowrap;ov
 
 
 @guard()
-def watch(live: Live, run_id: str, ended: str) -> None:
+def run_monitor(live: Live, run_id: str, ended: str) -> None:
     """The run as it is now, drawn again and again while it goes on. `ended` is the state that the page around it shows
     it in, and empty while it goes on."""
     run = runs.refresh(live.store, run_id)
@@ -82,7 +82,7 @@ def _above(live: Live, run: Run, active: bool) -> None:
     st.progress(min(done, 1.0), _progress(run, live))
     _facts(run)
     failed = run.state == "failed"  # its reason says already what ended it
-    warned([one for one in run.summary.get("warnings", []) if not (failed and one["severity"] == "error")])
+    alerts([one for one in run.summary.get("warnings", []) if not (failed and one["severity"] == "error")])
 
 
 def _progress(run: Run, live: Live) -> str:
@@ -251,10 +251,10 @@ def _charts(live: Live, run: Run) -> None:
     per_epoch = run.summary.get("steps_per_epoch") or 1
     shown: dict[str, Callable[[], None]] = {
         "Curves": lambda: _curves(live, run, per_epoch),
-        "Layers": lambda: layers(folder, run.id, per_epoch),
+        "Layers": lambda: layer_statistics(folder, run.id, per_epoch),
     }
     if _task(run).explainable_prediction:
-        shown["Predictions"] = lambda: saying(folder, run.id)
+        shown["Predictions"] = lambda: prediction_history(folder, run.id)
     tabs(shown, Key.WATCHED.of(run.id))
 
 

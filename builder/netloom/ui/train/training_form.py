@@ -22,22 +22,22 @@ from netloom.ui.components.caveats import data_caveats
 from netloom.ui.components.forms import choose_data
 from netloom.ui.components.settings import choose, field
 from netloom.ui.components.words import count
-from netloom.ui.data.augmentation import augmented
+from netloom.ui.data.augmentation import augmentation_note
 from netloom.ui.data.preparation import preparation
 from netloom.ui.shell import identity, session
 from netloom.ui.shell.errors import show_error
-from netloom.ui.train.advanced_settings import advanced
+from netloom.ui.train.advanced_settings import advanced_settings
 from netloom.ui.train.initialization import fits, start_from
 from netloom.ui.train.loss_form import aims
-from netloom.ui.train.lr_finder import finding
-from netloom.ui.train.rl_form import agent
+from netloom.ui.train.lr_finder import lr_finder
+from netloom.ui.train.rl_form import rl_form
 from netloom.ui.train.state import Key
 from netloom.validation import Analysis
 
 EVALUATE = "Measure the weights as they are on the test rows, without training"
 
 
-def recipe(live: Live) -> None:
+def training_form(live: Live) -> None:
     """Everything that is chosen before a run, and what it will cost."""
     with st.container(border=True):
         choose_data(live, "training/data")
@@ -54,7 +54,7 @@ def recipe(live: Live) -> None:
         with two:
             field(live, "batch_size")
         field(live, "learning_rate", step=0.0005)
-        agent(live)
+        rl_form(live)
         aims(live)
     analysis = live.analysis()
     _estimate(live, analysis)
@@ -66,9 +66,9 @@ def recipe(live: Live) -> None:
             said = "It learns from what it does; the rows only show what it sees." if acts else (
                 "the test rows are never trained on.")  # fmt: skip
             st.caption(f"{data.rows:,} rows · {said}")
-            augmented(live)
-    finding(live)
-    advanced(live)
+            augmentation_note(live)
+    lr_finder(live)
+    advanced_settings(live)
 
 
 def _estimate(live: Live, analysis: Analysis) -> None:

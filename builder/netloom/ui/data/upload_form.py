@@ -44,7 +44,7 @@ _KINDS = {
 }
 
 
-def upload(store: Store) -> None:
+def upload_form(store: Store) -> None:
     """A button that opens the form."""
     if st.button("Bring your own data", icon=":material/upload_file:", width="stretch", type="primary"):
         UploadState.current().begin()
