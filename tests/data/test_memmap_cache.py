@@ -19,7 +19,7 @@ from netloom.document import DataChoice
 from tests.data.brought import labelled_pictures, masks, png, sounds
 from tests.data.crafted import packed
 
-EVERYWHERE = ("uploads.kinds.sounds", "fitting")
+EVERYWHERE = ("uploads.kinds.sounds", "preparation.fitting")
 
 
 def _in_a_file(values: np.ndarray) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from netloom.data import DataError, Prepared, add_file, prepare, remove, statistics
 from netloom.data.preparation.encode import encode_rows
-from netloom.data.preparation.label_aliases import meant, merged, normal
+from netloom.data.preparation.label_merging import meant, merge, normal
 from netloom.data.preparation.project_defaults import default_choice, settle, take_back, with_defaults
 from netloom.data.quality import report
 from netloom.data.quality.finding import Finding
@@ -145,7 +145,7 @@ def test_spellings_and_chains() -> None:
     assert len({normal(text) for text in ("C++", "C#", "-1", "1", "_", "a_")}) == 6
     assert meant("a", {"a": "b", "b": "c"}) == "c"
     assert meant("a", {"a": "b", "b": "a"}) in ("a", "b")  # and it ends
-    assert merged(["A", "a", "b"], {"A": "a"})[1].tolist() == [0, 0, 1]
+    assert merge(["A", "a", "b"], {"A": "a"})[1].tolist() == [0, 0, 1]
 
 
 def test_what_a_class_lacks_is_told_as_it_is(home: Path) -> None:

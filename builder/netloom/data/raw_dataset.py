@@ -19,7 +19,7 @@ from netloom.data.preparation.encode import IGNORE, features, hot, scaled, width
 from netloom.data.preparation.fitting import LENGTH_LIMIT, fit_category, fit_number, fit_pixels, fit_text, fit_windows
 from netloom.data.preparation.fitting import Fitted as Fitted
 from netloom.data.preparation.spectrogram import LOG_MEL, band_names, fit_log_mel, log_mel_of
-from netloom.data.schema import Example, FieldSpec, TargetKind, TargetSpec
+from netloom.data.schema import TARGET_TYPES, Example, FieldSpec, TargetKind, TargetSpec, TargetType
 from netloom.data.tables.categorical import Labels
 from netloom.data.tables.coercion import GROUPED
 
@@ -74,6 +74,11 @@ class Raw:
     def __len__(self) -> int:
         return len(self.target)
 
+    @property
+    def target_type(self) -> TargetType:
+        """What holds for every target of this kind."""
+        return TARGET_TYPES[self.target_kind]
+
     def row(self, index: int) -> dict[str, Any]:
         """A raw row, as `encode` takes it."""
         raise NotImplementedError
@@ -115,7 +120,7 @@ class Raw:
         digest = hashlib.sha256()
         for part in self.content():
             digest.update(part)
-        for part in in_parts(self.target, np.int64 if self.target_kind == "mask" else None):  # held in bytes or not
+        for part in in_parts(self.target, np.int64 if self.target_type.is_per_pixel else None):  # held in bytes or not
             digest.update(part)
         return digest.hexdigest()
 
@@ -162,7 +167,7 @@ class Images(Raw):
 
     def example(self, index: int, target: str) -> Example:
         picture = self.pixels[index].astype(np.float64) / self.top
-        mask = self.target[index] if self.target_kind == "mask" else None
+        mask = self.target[index] if self.target_type.is_per_pixel else None
         return Example(index, target, image=picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0), mask=mask)
 
     def content(self) -> Iterable[bytes]:

@@ -10,18 +10,76 @@ TargetKind = Literal[
     "class", "number", "labels", "several", "next_token", "mask", "tags", "class_and_tags", "sequence", "action"
 ]
 
-# What data with each kind of target is used for unless a person chooses another task; the names are those of `tasks/`.
-USUAL_TASKS: dict[str, str] = {
-    "class": "classification",
-    "number": "regression",
-    "mask": "segmentation",
-    "tags": "tagging",
-    "class_and_tags": "class_and_tags",
-    "sequence": "seq2seq",
-    "next_token": "language_modelling",
-    "labels": "multi_label",
-    "several": "several_outputs",
-    "action": "dqn",
+
+@dataclass(frozen=True)
+class TargetType:
+    """What holds for every target of one kind. How its values are fitted, encoded and written is in `data/targets`.
+
+    Args:
+        phrase: What is predicted, as the end of a sentence such as "the data has …".
+        usual_task: The task of data with such a target unless a person chooses another; a name of `tasks/`.
+        is_class: Each row has one of several classes.
+        is_multi_label: Each row has any number of labels.
+        is_number: Each row has numbers.
+        is_action: A row is a step of an agent, and its target the action that was taken.
+        is_per_pixel: Each pixel has a class.
+        is_per_token: Each token has a tag.
+        is_text: A row is answered by a text.
+        continues_text: The target is the text itself, one token later.
+        has_class: Among what is predicted is one class for the row as a whole.
+    """
+
+    phrase: str
+    usual_task: str
+    is_class: bool = False
+    is_multi_label: bool = False
+    is_number: bool = False
+    is_action: bool = False
+    is_per_pixel: bool = False
+    is_per_token: bool = False
+    is_text: bool = False
+    continues_text: bool = False
+    has_class: bool = False
+
+    @property
+    def is_one_of(self) -> bool:
+        """Whether the target of a row is the number of one of `classes`."""
+        return self.is_class or self.is_action
+
+    @property
+    def is_label_set(self) -> bool:
+        """Whether rows as a whole carry some of `classes`."""
+        return self.is_class or self.is_multi_label
+
+    @property
+    def is_single_value(self) -> bool:
+        """Whether the target of a row is a class or a number."""
+        return self.is_class or self.is_number
+
+    @property
+    def is_tags(self) -> bool:
+        """Whether there is a tag for each token, and nothing else."""
+        return self.is_per_token and not self.has_class
+
+    @property
+    def is_per_position(self) -> bool:
+        """Whether there is a target for each position of a text."""
+        return self.continues_text or self.is_text or self.is_tags
+
+
+TARGET_TYPES: dict[str, TargetType] = {
+    "class": TargetType("classes", "classification", is_class=True, has_class=True),
+    "number": TargetType("numbers", "regression", is_number=True),
+    "labels": TargetType("labels, any number of which apply", "multi_label", is_multi_label=True),
+    "several": TargetType("several targets side by side", "several_outputs"),
+    "next_token": TargetType("the next token", "language_modelling", continues_text=True),
+    "mask": TargetType("a class for each pixel", "segmentation", is_per_pixel=True),
+    "tags": TargetType("a tag for each word", "tagging", is_per_token=True),
+    "class_and_tags": TargetType(
+        "a class, and a tag for each word", "class_and_tags", is_per_token=True, has_class=True
+    ),
+    "sequence": TargetType("a text as the answer", "seq2seq", is_text=True),
+    "action": TargetType("actions to choose from", "dqn", is_action=True),
 }
 
 
@@ -57,6 +115,11 @@ class TargetSpec:
     shape: tuple[int, ...] = ()
     tags: tuple[str, ...] = ()
     parts: tuple[TargetSpec, ...] = ()
+
+    @property
+    def type(self) -> TargetType:
+        """What holds for every target of this kind."""
+        return TARGET_TYPES[self.kind]
 
 
 @dataclass(frozen=True)

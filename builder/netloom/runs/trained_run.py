@@ -249,7 +249,7 @@ def _answers(trained: TrainedRun, encoded: list[dict[str, torch.Tensor]]) -> lis
     if isinstance(trained.objective, SequenceToSequence):
         return [{"prediction": text} for text in trained.objective.write(trained.output, trained.data, inputs)]
     output = trained.output(inputs)
-    if trained.data.schema.target.kind == "next_token":
+    if trained.data.schema.target.type.continues_text:
         places = last_places(inputs[trained.fields[0]].numpy())
         output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)  # (N, 1, vocabulary)
     return trained.objective.answers(output, trained.data, inputs, trained.calibration)

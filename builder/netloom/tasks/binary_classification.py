@@ -42,7 +42,7 @@ class BinaryClassification(Task):
 
 def not_two_classes(what: str, schema: Schema) -> Iterator[Problem]:
     """A problem where the target is a class, and there are not two of them."""
-    if schema.target.kind == BinaryClassification.target and len(schema.target.classes) != 2:
+    if schema.target.type.is_class and len(schema.target.classes) != 2:
         yield Problem(
             "objective",
             f"{what}, and the target {schema.target.name} of the data has {len(schema.target.classes)}; choose "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from netloom.core.registry import discover
-from netloom.data.schema import USUAL_TASKS
+from netloom.data.schema import TARGET_TYPES
 from netloom.tasks.task import Task
 
 
@@ -18,9 +18,10 @@ def tasks() -> dict[str, Task]:
 
 def task(name: str) -> Task:
     """A task by its name; classification where there is no such task, such as one of a later version."""
-    return tasks().get(name) or tasks()[USUAL_TASKS["class"]]
+    return tasks().get(name) or tasks()[TARGET_TYPES["class"].usual_task]
 
 
 def usual_task(target: str) -> Task | None:
     """The task that data with this kind of target has unless another one is chosen."""
-    return tasks().get(USUAL_TASKS.get(target, ""))
+    known = TARGET_TYPES.get(target)
+    return tasks().get(known.usual_task) if known else None

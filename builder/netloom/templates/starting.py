@@ -6,7 +6,6 @@ from netloom.core.data_folder import home as default_home
 from netloom.data import DataError, Schema, prepare, schema
 from netloom.data.preparation.column_settings import FIELDS
 from netloom.data.preparation.project_defaults import default_training
-from netloom.data.schema import USUAL_TASKS
 from netloom.document import DataChoice, Edit, EditError, Project, apply
 from netloom.templates.catalogue import Template, templates
 from netloom.validation import analyse
@@ -100,7 +99,7 @@ def start(template: Template, choice: DataChoice, name: str, home: object = None
     # What the data is made of is asked for sounds alone, as others may take long.
     rate = int(prepare(choice, home).preprocess["fields"][0].get("rate") or RATE) if _is_sound(found) else RATE
     project = template.project
-    objective = USUAL_TASKS.get(found.target.kind, project.training.objective)
+    objective = found.target.type.usual_task
     training = {"objective": objective, **default_training(choice.dataset, home)}
     edits: list[Edit] = [
         {"kind": "project", "name": name, "data": choice.model_dump(mode="json"), "training": training},

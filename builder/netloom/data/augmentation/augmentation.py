@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from netloom.data.schema import FieldSpec, Kind, TargetKind
+from netloom.data.schema import TARGET_TYPES, FieldSpec, Kind, TargetKind
+from netloom.data.targets import target_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,15 +95,30 @@ class Mixed:
 
 @dataclass
 class Batch:
-    """What an augmentation changes. `follows` is the field whose changes of place the target follows, or None; `what`
-    says what the target holds (see `netloom.data.schema.TargetKind`), or "input" where it is that field itself."""
+    """What an augmentation changes. `follows` is the field whose changes of place the target follows, or None;
+    `kind` is the kind of the target, or "" where it is that field itself."""
 
     inputs: list[torch.Tensor]
     target: torch.Tensor
     fields: list[Facts]
-    what: TargetKind | str = "class"
+    kind: TargetKind | Literal[""] = "class"
     follows: int | None = None
     mixed: Mixed | None = field(default=None)
+
+    @property
+    def is_input(self) -> bool:
+        """Whether the target is an input itself."""
+        return not self.kind
+
+    @property
+    def is_per_pixel(self) -> bool:
+        """Whether the target has a class for each pixel."""
+        return bool(self.kind) and TARGET_TYPES[self.kind].is_per_pixel
+
+    def moved(self, move: Move) -> torch.Tensor:
+        """The target after the field that it follows was moved."""
+        found: torch.Tensor = target_of(self.kind).moved(self.target, move) if self.kind else move(self.target, False)
+        return found
 
 
 class Augmentation(BaseModel):
@@ -156,17 +172,4 @@ class Motion(Augmentation):
             move = self.moves(batch.inputs[place], batch.fields[place], random)
             batch.inputs[place] = move(batch.inputs[place], not batch.inputs[place].is_floating_point())
             if place == batch.follows:
-                batch.target = follow(batch.target, batch.what, move)
-
-
-def follow(target: torch.Tensor, what: str, move: Move) -> torch.Tensor:
-    """The target after the picture or text that it belongs to was moved."""
-    import torch
-
-    if what == "mask":
-        return move(target.unsqueeze(1), True).squeeze(1)
-    if what == "tags":
-        return move(target, True)
-    if what == "class_and_tags":
-        return torch.cat([target[:, :1], move(target[:, 1:], True)], dim=1)
-    return move(target, False) if what == "input" else target
+                batch.target = batch.moved(move)

@@ -7,12 +7,12 @@ sees exactly what it would have seen, and no other draw of chance, such as that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from netloom.data.augmentation.augmentation import Augmentation, Batch, Facts, Mixed, Random
 from netloom.data.augmentation.mixing import Mixing
 from netloom.data.augmentation.registry import parsed
-from netloom.data.schema import DataError
+from netloom.data.schema import DataError, TargetKind
 
 if TYPE_CHECKING:
     import torch
@@ -37,13 +37,14 @@ class Augmenter:
         specs = {field.name: field for field in data.schema.inputs}
         fitted = {field["name"]: field for field in data.preprocess["fields"]}
         self.fields = [Facts(specs[name], fitted[name]) for name in names]
-        self.what: str = data.schema.target.kind
+        spec = data.schema.target
+        self.kind: TargetKind | Literal[""] = spec.kind
         first = 0
         if target is not None and target is not data.target:
-            self.what = "input"
+            self.kind = ""
             same = [place for place, name in enumerate(names) if data.inputs[name] is target]
             first = same[0] if same else -1
-        elif self.what == "mask":
+        elif spec.type.is_per_pixel:
             first = next((place for place, facts in enumerate(self.fields) if facts.spec.kind == "image"), -1)
         self.follows = first if first >= 0 else None
         self._steps: list[tuple[Augmentation, list[int]]] = []
@@ -75,7 +76,7 @@ class Augmenter:
         numbers = np.random.default_rng((0x6175676D, *seed))
         generator = torch.Generator(inputs[0].device).manual_seed(int(numbers.integers(2**63)))
         random = Random(generator, numbers)
-        batch = Batch(list(inputs), target, self.fields, self.what, self.follows)
+        batch = Batch(list(inputs), target, self.fields, self.kind, self.follows)
         with torch.no_grad():
             for step, places in self._steps:
                 step.apply(batch, places, random)

@@ -34,7 +34,7 @@ class Mixup(Mixing):
         share, partner = _drawn(batch, self.alpha, random)
         share = max(share, 1 - share)  # whose row it is makes no difference to what is learned, but to what is shown
         batch.inputs = [share * values + (1 - share) * values[partner] for values in batch.inputs]
-        if batch.what == "input":
+        if batch.is_input:
             batch.target = share * batch.target + (1 - share) * batch.target[partner]
         else:
             batch.mixed = Mixed(share, partner)
@@ -58,12 +58,12 @@ class Cutmix(Mixing):
             values = batch.inputs[place]
             inside = _rectangle(values.shape[2], values.shape[3], side, middle, values)
             batch.inputs[place] = values[partner].where(inside, values)
-            if place == batch.follows and batch.what in ("mask", "input"):
+            if place == batch.follows and (batch.is_per_pixel or batch.is_input):
                 batch.target = batch.target[partner].where(inside, batch.target)
             area += float(_size(values.shape[2], side, middle[0]) * _size(values.shape[3], side, middle[1])) / (
                 values.shape[2] * values.shape[3] * len(places)
             )
-        if batch.what not in ("mask", "input"):
+        if not batch.is_per_pixel and not batch.is_input:
             batch.mixed = Mixed(1 - area, partner)
 
 

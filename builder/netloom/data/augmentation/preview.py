@@ -43,7 +43,7 @@ def previewed(
         example = data.example(row)
         for name, value in zip(names, values, strict=True):
             example = _shown(example, data, name, value[0])
-        if augmenter.what == "mask":
+        if data.schema.target.type.is_per_pixel:
             example = replace(example, mask=target[0].numpy())
         found.append((example, note))
     return found

@@ -12,11 +12,12 @@ from netloom.data.limits import MAX_CELLS
 from netloom.data.multi_field import Categories, Several
 from netloom.data.preparation.column_settings import ColumnChoice, FieldChoice, column_choices, refuse_other_kinds
 from netloom.data.preparation.encode import sized
-from netloom.data.preparation.label_aliases import Aliases, aliases_of, with_aliases
+from netloom.data.preparation.label_merging import Aliases, aliases_of
 from netloom.data.preparation.spectrogram import log_mel_of
 from netloom.data.raw_dataset import Characters, Images, Raw, Series, Table, TaggedTexts, Texts
 from netloom.data.schema import DataError
 from netloom.data.sequence_pairs import Pairs
+from netloom.data.targets import target_of
 
 # Which settings of a field a kind of data takes.
 _TEXT = {"tokens", "vocabulary", "length", "lower"}
@@ -58,7 +59,7 @@ def _resized(part: Images, settings: Mapping[str, Any]) -> Images:
     wanted = (1 if grey else channels, side or height, side or width)
     if grey is None and side is None:
         return part
-    if part.masks is not None or part.target_kind == "mask":
+    if part.masks is not None or part.target_type.is_per_pixel:
         raise DataError(f"The masks of {part.name[:80]!r} belong to its pictures as they are; keep size and colours.")
     if len(part) * int(np.prod(wanted)) > MAX_CELLS:
         raise DataError(
@@ -88,7 +89,7 @@ def with_columns(raw: Raw, value: Any) -> Raw:
         DataError: there is no such column, or it takes no such setting.
     """
     value, aliases = _without_target(raw, value)
-    raw = with_aliases(raw, aliases)
+    raw = target_of(raw.target_kind).merged(raw, aliases)
     if value == {} and aliases:
         return raw
     parts = raw.parts if isinstance(raw, Several) else (raw,)

@@ -19,22 +19,20 @@ from netloom.data.preparation import memmap_cache
 from netloom.data.preparation.applied_settings import with_columns, with_fields
 from netloom.data.preparation.column_settings import COLUMNS, FIELDS, field_choices, refuse_unknown
 from netloom.data.preparation.default_preprocessing import with_preparation
-from netloom.data.preparation.encode import encode_rows
 from netloom.data.preparation.encoded_arrays import encoded
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.preparation.single_flight import once
 from netloom.data.quality.deduplication import without_repeats
-from netloom.data.raw_dataset import Characters, Images, Raw, TaggedTexts
-from netloom.data.schema import DataError, DatasetInfo, Schema, TargetSpec
-from netloom.data.sequence_pairs import Pairs
+from netloom.data.raw_dataset import Images, Raw
+from netloom.data.schema import DataError, DatasetInfo, Schema
 from netloom.data.splits.split import Split, split
-from netloom.data.tables.multi_target import encode_several, fit_several
+from netloom.data.targets import target_of
 from netloom.data.uploads import find_upload, has_upload, identified, read_upload, uploaded
 from netloom.data.uploads import remove as remove_upload
 from netloom.document import DataChoice, Project
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 
 def with_dataset_id(project: Project, home: Path) -> Project:
@@ -129,9 +127,9 @@ def _prepare(key: str, home: str) -> Prepared:
         parts = without_repeats(parts, {name: tensor.numpy() for name, tensor in inputs.items()}, raw.target)
     weights = None if raw.weights is None else raw.weights / (raw.weights[parts["train"]].mean() or 1.0)
     return Prepared(
-        schema=Schema(raw.specs(fitted), _target_spec(raw, fitted[-1]), len(raw)),
+        schema=Schema(raw.specs(fitted), target_of(raw.target_kind).spec(raw, fitted[-1]), len(raw)),
         inputs=inputs,
-        target=_target(raw, fitted[-1], preprocess["target"]),
+        target=torch.from_numpy(target_of(raw.target_kind).encode(raw, fitted[-1], preprocess["target"])),
         split={name: torch.from_numpy(rows.astype(np.int64, copy=False)) for name, rows in parts.items()},
         preprocess=preprocess,
         fingerprint=memmap_cache.remembered(kept, f"fingerprint-{memmap_cache.key(raw.identity)}", raw.fingerprint),
@@ -144,13 +142,15 @@ def _prepare(key: str, home: str) -> Prepared:
 
 def prepared_with(data: Prepared, preprocess: dict[str, Any]) -> Prepared:
     """The same data, prepared with what was fitted at another time."""
+    import torch
+
     raw, fitted = data.raw, preprocess["fields"]
     inputs, files = encoded(preprocess, raw)
     return replace(
         data,
-        schema=Schema(raw.specs(fitted), _target_spec(raw, fitted[-1]), len(raw)),
+        schema=Schema(raw.specs(fitted), target_of(raw.target_kind).spec(raw, fitted[-1]), len(raw)),
         inputs=inputs,
-        target=_target(raw, fitted[-1], preprocess["target"]),
+        target=torch.from_numpy(target_of(raw.target_kind).encode(raw, fitted[-1], preprocess["target"])),
         preprocess=preprocess,
         files=files,
     )
@@ -159,7 +159,7 @@ def prepared_with(data: Prepared, preprocess: dict[str, Any]) -> Prepared:
 def _any_size(raw: Raw) -> Raw:
     """Pictures that people brought came in any size, and so may those that are predicted for."""
     for part in raw.parts if isinstance(raw, Several) else (raw,):
-        if isinstance(part, Images) and part.target_kind != "mask":
+        if isinstance(part, Images) and not part.target_type.is_per_pixel:
             part.resized = True
     return raw
 
@@ -205,63 +205,11 @@ def read(choice: DataChoice, home: Path) -> Raw:
 
 
 def _fit_target(raw: Raw, parts: Split, standardized: bool) -> dict[str, Any]:
-    found = _target_of(raw, parts)
+    found = target_of(raw.target_kind).fit(raw, parts["train"])
     for part in () if standardized else (found, *found.get("parts", ())):
-        if part["kind"] == "number":  # in the units in which a network from elsewhere answers
+        if "std" in part:  # in the units in which a network from elsewhere answers
             part.update(mean=[0.0] * len(part["mean"]), std=[1.0] * len(part["std"]))
     return found
-
-
-def _target_of(raw: Raw, parts: Split) -> dict[str, Any]:
-    if isinstance(raw, TaggedTexts) and raw.target_kind == "class_and_tags":
-        named = {"classes": list(raw.classes), "tags": list(raw.tag_names)}
-        return {"kind": "class_and_tags", "name": raw.target_name, **named}
-    if raw.target_kind == "several":
-        return fit_several(raw, parts["train"])
-    if raw.target_kind in ("class", "labels", "mask", "tags", "action"):
-        return {"kind": raw.target_kind, "name": raw.target_name, "classes": list(raw.classes)}
-    if raw.target_kind == "number":
-        train = raw.target[parts["train"]].astype(np.float64)
-        std = train.std(0)
-        std = np.where(std > 0, std, 1.0)
-        return {"kind": "number", "name": raw.target_name, "mean": train.mean(0).tolist(), "std": std.tolist()}
-    return {"kind": raw.target_kind, "name": raw.target_name}
-
-
-def _target_spec(raw: Raw, fitted: dict[str, Any]) -> TargetSpec:
-    shape = tuple(raw.target.shape[1:]) if raw.target_kind in ("number", "mask") else ()
-    if isinstance(raw, Pairs):
-        return TargetSpec(raw.target_kind, raw.target_name, shape=(fitted["length"],))
-    if isinstance(raw, TaggedTexts):
-        tags = raw.tag_names if raw.target_kind == "class_and_tags" else ()
-        return TargetSpec(raw.target_kind, raw.target_name, raw.classes, (fitted["length"],), tags)
-    return TargetSpec(raw.target_kind, raw.target_name, raw.classes, shape, parts=raw.target_parts)
-
-
-def _target(raw: Raw, fitted: dict[str, Any], target: dict[str, Any]) -> torch.Tensor:
-    import torch
-
-    if target["kind"] == "mask":  # a number for each pixel, which a byte mostly holds; losses widen a batch of them
-        return torch.from_numpy(raw.target.astype(np.uint8 if len(raw.classes) <= 256 else np.int64, copy=False))
-    if target["kind"] in ("class", "action"):
-        return torch.from_numpy(raw.target.astype(np.int64, copy=not raw.large))
-    if target["kind"] == "labels":
-        return torch.from_numpy(raw.target.astype(np.float32))
-    if target["kind"] == "several":
-        return torch.from_numpy(encode_several(raw.target, target))
-    if target["kind"] == "number":
-        scaled = (raw.target.astype(np.float64) - target["mean"]) / target["std"]
-        return torch.from_numpy(scaled.astype(np.float32))
-    if isinstance(raw, Pairs):
-        return torch.from_numpy(raw.answered(fitted))
-    if isinstance(raw, TaggedTexts):
-        tags = torch.from_numpy(raw.tagged(fitted["length"]))
-        classes = torch.from_numpy(raw.target.astype(np.int64)).unsqueeze(1)
-        return torch.cat([classes, tags], dim=1) if target["kind"] == "class_and_tags" else tags
-    if not isinstance(raw, Characters):
-        raise DataError("The next token can only be told for a text of characters.")
-    rows = [{raw.name: raw.following(index)} for index in range(len(raw))]
-    return torch.from_numpy(encode_rows({"fields": [fitted]}, rows)[raw.name])
 
 
 def bigram_entropy(prepared: Prepared) -> float:
@@ -272,7 +220,7 @@ def bigram_entropy(prepared: Prepared) -> float:
     Raises:
         DataError: the data is no text whose next token is to be told.
     """
-    if prepared.schema.target.kind != "next_token":
+    if not prepared.schema.target.type.continues_text:
         raise DataError("Only a text whose next token is to be told has pairs of tokens; choose such data.")
     field = prepared.schema.inputs[0]
     size = field.vocabulary or 1

@@ -7,13 +7,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from netloom.core.text import number
-from netloom.data.preparation.encode import IGNORE, TEXTS, EncodeError, encode, readable, unbyte
+from netloom.data.preparation.encode import TEXTS, EncodeError, encode, readable, unbyte
 from netloom.data.preparation.memmap_cache import Mapped
 from netloom.data.preparation.spectrogram import LOG_MEL, spectrogram
-from netloom.data.raw_dataset import Characters, Raw
+from netloom.data.raw_dataset import Raw
 from netloom.data.schema import DataError, Example, Schema
-from netloom.data.tables.multi_target import told_several
+from netloom.data.targets import target_of
 
 if TYPE_CHECKING:
     import torch
@@ -69,26 +68,8 @@ class Prepared:
 
     def target_text(self, index: int) -> str:
         """A row's target in words."""
-        target = self.schema.target
-        if target.kind in ("class", "action"):
-            return target.classes[int(self.target[index])]
-        if target.kind == "labels":
-            return ", ".join(name for name, on in zip(target.classes, self.target[index], strict=True) if on) or "none"
-        if target.kind == "several":
-            return told_several(self.target[index].tolist(), self.preprocess["target"])
-        if target.kind == "mask":
-            counts = self.target[index].flatten().bincount(minlength=len(target.classes)).tolist()
-            return ", ".join(name for name, count in zip(target.classes[1:], counts[1:], strict=True) if count)
-        if target.kind == "class_and_tags":
-            first, *tags = self.target[index].tolist()
-            return f"{target.classes[first]}: {' '.join(target.tags[number] for number in tags if number != IGNORE)}"
-        if target.kind == "tags":
-            return " ".join(target.classes[number] for number in self.target[index].tolist() if number != IGNORE)
-        if target.kind == "sequence":
-            return str(self.raw.example(index, "").answer)
-        if target.kind == "next_token" and isinstance(self.raw, Characters):
-            return self.raw.following(index)
-        return ", ".join(number(value) for value in self.restore(self.target[index]).flatten().tolist())
+        spec, fitted = self.schema.target, self.preprocess["target"]
+        return target_of(spec.kind).text(spec, fitted, self.target[index], self.raw, index)
 
     def encode(self, row: Mapping[str, Any], only: Collection[str] | None = None) -> dict[str, torch.Tensor]:
         """A raw row as tensors (1, …), by field; where `only` names some, the row needs no others.
@@ -110,7 +91,7 @@ class Prepared:
         import torch
 
         target = self.preprocess["target"]
-        if target["kind"] != "number":
+        if not self.schema.target.type.is_number:
             return values
         return values * torch.tensor(target["std"]) + torch.tensor(target["mean"])
 

@@ -105,7 +105,7 @@ def _unmeasured(look: Look, names: list[str]) -> dict[str, list[str]]:
 
 def class_counts(look: Look) -> dict[str, int]:
     """How many of all rows that are used each class has; nothing where no class is to be told."""
-    if look.data.schema.target.kind != "class":
+    if not look.data.schema.target.type.is_class:
         return {}
     counts = np.bincount(look.data.target.numpy()[look.used], minlength=len(look.classes))
     return {name: int(count) for name, count in zip(look.classes, counts, strict=True)}

@@ -116,7 +116,7 @@ def save_card(folder: Path, data: Prepared, choice: DataChoice, home: Path) -> P
 
 
 def _classes(data: Prepared) -> dict[str, int]:
-    if data.schema.target.kind not in ("class", "action"):
+    if not data.schema.target.type.is_one_of:
         return {}
     import torch
 

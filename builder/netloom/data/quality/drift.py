@@ -22,7 +22,7 @@ class SplitDrift:
     severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
-        if look.data.schema.target.kind == "action":
+        if look.data.schema.target.type.is_action:
             return  # moments of one game follow from each other, so they are no separate draws
         train, test = look.part == 0, look.part == 2
         if look.overlapping:

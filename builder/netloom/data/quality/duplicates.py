@@ -30,7 +30,7 @@ class Repeated:
         for group in groups:
             values = group if target is None else target[group]
             (other if target is not None and (values != values[0]).any() else same).append(group)
-        if target is None or look.data.schema.target.kind != "class":
+        if target is None or not look.data.schema.target.type.is_class:
             same, other = groups, []
         if same:
             extra = sum(len(group) - 1 for group in same)

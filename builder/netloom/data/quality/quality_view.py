@@ -113,14 +113,14 @@ class Look:
     @cached_property
     def labels(self) -> np.ndarray | None:
         """The class of each row, where classes are to be told."""
-        if self.data.schema.target.kind == "class":
+        if self.data.schema.target.type.is_class:
             return np.asarray(self.data.target[self.rows].numpy())
         return None
 
     @cached_property
     def target(self) -> np.ndarray | None:
         """The class or the number of each row, where one is to be told."""
-        if self.data.schema.target.kind in ("class", "number"):
+        if self.data.schema.target.type.is_single_value:
             values = self.data.target[self.rows].numpy().reshape(len(self.rows), -1)
             return np.asarray(values[:, 0], dtype=np.float64)
         return None

@@ -38,7 +38,7 @@ def statistics(data: Prepared, choice: DataChoice | None = None) -> Quality:
     look = Look(data, choice)
     remarks = [finding.message for finding in order([one for check in AT_ONCE for one in looked(check, look)])]
     classes: dict[str, int] = {}
-    if data.schema.target.kind in ("class", "action"):
+    if data.schema.target.type.is_one_of:
         counts = data.target[look.used].bincount(minlength=len(data.schema.target.classes)).tolist()
         classes = dict(zip(data.schema.target.classes, counts, strict=True))
     splits = {name: len(rows) for name, rows in data.split.items()}

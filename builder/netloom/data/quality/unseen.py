@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netloom.data.preparation.encode import IGNORE
-from netloom.data.preparation.label_aliases import normal
+from netloom.data.preparation.label_merging import normal
 from netloom.data.quality import fixes
 from netloom.data.quality.finding import SHOWN, Finding, are, named
 from netloom.data.quality.quality_view import NAMES, Look
+from netloom.data.targets import target_of
 
 
 @dataclass(frozen=True)
@@ -71,21 +71,9 @@ class UnseenLabels:
 
 def _labels(look: Look) -> Iterator[_Labels]:
     """The labels of each target, where it has any."""
-    target, values = look.data.schema.target, look.data.target
-    if target.kind == "class":
-        yield _counted(look, target.name, target.classes, values.numpy())
-    elif target.kind == "labels":
-        places = np.where(values.numpy() > 0, np.arange(len(target.classes)), IGNORE)
-        yield _counted(look, target.name, target.classes, places)
-    elif target.kind == "tags":
-        yield _counted(look, target.name, target.classes, values.numpy())
-    elif target.kind == "class_and_tags":
-        yield _counted(look, target.name, target.classes, values[:, 0].numpy())
-        yield _counted(look, f"{target.name} (tags)", target.tags, values[:, 1:].numpy())
-    elif target.kind == "several":
-        for column, part in enumerate(target.parts):
-            if part.kind == "class":
-                yield _counted(look, part.name, part.classes, values[:, column].numpy().astype(np.int64))
+    spec, values = look.data.schema.target, look.data.target.numpy()
+    for found in target_of(spec.kind).labels(spec, values):
+        yield _counted(look, found.name, found.classes, found.numbers)
 
 
 def _counted(look: Look, name: str, classes: tuple[str, ...], places: np.ndarray) -> _Labels:

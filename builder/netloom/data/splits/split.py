@@ -10,6 +10,7 @@ import numpy as np
 from netloom.data.raw_dataset import Raw
 from netloom.data.schema import DataError
 from netloom.data.splits.given_splits import NAMES, NO_PART, TEST
+from netloom.data.targets import target_of
 
 if TYPE_CHECKING:
     from netloom.document import DataChoice
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 Split = dict[str, np.ndarray]
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]  # training, validation, test
 MIN_ROWS = 10
-BINS = 10  # into how many stretches of equal size numbers are cut, for a stratified split
 
 
 def split(raw: Raw, choice: DataChoice) -> Split:
@@ -70,7 +70,7 @@ def method_of(raw: Raw, choice: DataChoice) -> str:
         return "time"
     if raw.groups is not None:
         return "group"
-    return "stratified" if raw.target_kind == "class" else "random"
+    return "stratified" if raw.target_type.is_class else "random"
 
 
 def _cut(order: np.ndarray, validation: float, test: float) -> Parts:
@@ -81,13 +81,7 @@ def _cut(order: np.ndarray, validation: float, test: float) -> Parts:
 
 def _strata(raw: Raw) -> np.ndarray:
     """What every part is to hold in the same shares: the classes, or stretches of the number to predict."""
-    if raw.target_kind in ("class", "class_and_tags"):
-        return raw.target
-    if raw.target_kind == "number":
-        numbers = raw.target.reshape(len(raw), -1)[:, 0]
-        edges = np.quantile(numbers, np.arange(1, BINS) / BINS)
-        return np.searchsorted(edges, numbers, side="right")
-    raise DataError("Only classes and numbers can be stratified by; choose a random split, or one by group.")
+    return target_of(raw.target_kind).strata(raw)
 
 
 def _groups(raw: Raw) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from netloom.data.multi_field import Categories, Several
 from netloom.data.preparation.column_settings import COLUMNS, PARTS, refuse_unknown
-from netloom.data.preparation.label_aliases import aliases_of, with_aliases
+from netloom.data.preparation.label_merging import aliases_of
 from netloom.data.raw_dataset import Raw, Table, Texts
 from netloom.data.schema import DataError
 from netloom.data.splits.roles import column_roles
@@ -20,6 +20,7 @@ from netloom.data.tables.column_conversion import odd_one
 from netloom.data.tables.column_inference import Plan, choices_of, few, plans, targets_of
 from netloom.data.tables.column_inference import default_target as default_target
 from netloom.data.tables.targets import LABELS, SEVERAL, labels_target, several_target
+from netloom.data.targets import target_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,8 +56,9 @@ def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Ra
     aliases = aliases_of({name: found[name].choice for name in targets})
     if len(parts) == 1:
         parts[0].warnings = warnings
-        return with_aliases(parts[0], aliases)
-    return with_aliases(Several(name="", parts=tuple(parts), warnings=warnings, **rest), aliases)
+        return target_of(parts[0].target_kind).merged(parts[0], aliases)
+    raw = Several(name="", parts=tuple(parts), warnings=warnings, **rest)
+    return target_of(raw.target_kind).merged(raw, aliases)
 
 
 def _with_values(table: pd.DataFrame, names: list[str], warnings: list[str]) -> pd.DataFrame:

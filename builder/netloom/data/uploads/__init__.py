@@ -20,7 +20,7 @@ from netloom.data.preparation import memmap_cache
 from netloom.data.preparation.applied_settings import with_columns
 from netloom.data.preparation.column_settings import COLUMNS, nearest
 from netloom.data.raw_dataset import Raw
-from netloom.data.schema import USUAL_TASKS, DataError, DatasetInfo
+from netloom.data.schema import DataError, DatasetInfo
 from netloom.data.splits.given_splits import NO_PART, file_parts, is_split, part_of
 from netloom.data.splits.split import refuse_few
 from netloom.data.tables.readers import TABLE_FORMS
@@ -93,7 +93,7 @@ def add_source(
         raw = reader.raw(folder, {"title": title, **meta}, dict(meta["options"]))  # refuses now what would be later
         _refuse_unsplit(source, reader, raw, answers)
         refuse_few(len(raw))
-        meta["task"] = USUAL_TASKS[raw.target_kind]
+        meta["task"] = raw.target_type.usual_task
         info = _finish(folder, title, meta)
     tell(1.0, "Added")
     return info

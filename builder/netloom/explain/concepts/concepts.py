@@ -145,9 +145,9 @@ def obstacle(trained: Trained) -> str:
 
     if reason := nothing_to_explain(trained.project):
         return reason
-    if trained.data.schema.target.kind in ("next_token", "sequence", "tags"):
+    if trained.data.schema.target.type.is_per_position:
         return "Its answer is a text with a score at every place, and a concept is held against one score."
-    if trained.data.schema.target.kind == "action":
+    if trained.data.schema.target.type.is_action:
         return "What it looked at are steps of episodes, among which no rows can be chosen."
     return "" if usual_nodes(trained) else "It has no layer before its answer that could know a concept."
 
@@ -196,12 +196,12 @@ def rows_of(data: Prepared, wanted: Wanted) -> np.ndarray:
             raise UnknownChoiceError(f"There is no row {odd[0]}; the data has 0 to {rows - 1}.")
         return np.unique(np.array(wanted.rows, dtype=np.int64))
     if wanted.kind == "class":
-        if wanted.name not in target.classes or target.kind not in ("class", "labels"):
+        if wanted.name not in target.classes or not target.type.is_label_set:
             raise UnknownChoiceError(
                 f"There is no class {wanted.name[:60]!r}; choose one of {', '.join(target.classes[:20])}."
             )
         number = target.classes.index(wanted.name)
-        on = data.target[:, number] > 0 if target.kind == "labels" else data.target == number
+        on = data.target[:, number] > 0 if target.type.is_multi_label else data.target == number
         found: np.ndarray = on.nonzero()[:, 0].numpy()
         return found
     return np.array([row for row in range(min(rows, MOST_SEARCHED)) if _fits(data, row, wanted)], dtype=np.int64)
@@ -377,7 +377,7 @@ def _rows_for(data: Prepared, name: str, seed: int) -> np.ndarray:
     """Rows of the class that is asked for, of the test split where there are enough; else any rows of it."""
     rows = data.split["test"].numpy()
     target = data.schema.target
-    if target.kind in ("class", "labels") and name in target.classes:
+    if target.type.is_label_set and name in target.classes:
         every = rows_of(data, Wanted("class", name))
         tested = np.intersect1d(rows, every)
         rows = tested if len(tested) >= FEWEST or not len(every) else every

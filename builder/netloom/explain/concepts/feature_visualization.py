@@ -243,10 +243,10 @@ class _Maker:
     def _name(self) -> str:
         """The unit in words: the class, where the answer is a class's score."""
         target = self.trained.data.schema.target
-        if not self.path and target.kind in ("class", "action") and self.units == len(target.classes):
+        if not self.path and target.type.is_one_of and self.units == len(target.classes):
             valued = task(self.trained.project.training.objective).action_values
             return f"the {'value' if valued else 'score (logit)'} of {target.classes[self.unit]}"
-        if not self.path and target.kind == "mask" and self.units == len(target.classes):
+        if not self.path and target.type.is_per_pixel and self.units == len(target.classes):
             return f"the mean score (logit) of {target.classes[self.unit]}"
         if self.own:
             return f"{target.name}{f' {self.unit + 1}' if self.units > 1 else ''}, in its own units"

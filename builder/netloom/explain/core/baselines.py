@@ -172,7 +172,7 @@ class OfClass(Baseline):
     name, title, argument = "class", "Mean of a class", "the name of a class"
 
     def fits(self, source: Source) -> bool:
-        return source.data.schema.target.kind == "class" and not source.is_text
+        return source.data.schema.target.type.is_class and not source.is_text
 
     def make(self, source: Source) -> torch.Tensor:
         data = source.data
@@ -374,7 +374,7 @@ def _kind(source: Source) -> str:
 
 
 def _of_target(wanted: Baseline, data: Prepared) -> str:
-    return " and does not tell classes" if wanted.name == "class" and data.schema.target.kind != "class" else ""
+    return " and does not tell classes" if wanted.name == "class" and not data.schema.target.type.is_class else ""
 
 
 def _rows(source: Source) -> str:

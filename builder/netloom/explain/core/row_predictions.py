@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 def said_of(trained: Trained, output: torch.Tensor, inputs: dict[str, torch.Tensor]) -> list[tuple[str, float | None]]:
     """What the network says of each row, and how surely where it has shares of classes."""
-    if trained.data.schema.target.kind == "class" and trained.objective.task.per_class_scores and output.dim() == 2:
+    if trained.data.schema.target.type.is_class and trained.objective.task.per_class_scores and output.dim() == 2:
         names, shares = trained.data.schema.target.classes, output.softmax(1).max(1)
         return [(names[int(place)], float(share)) for place, share in zip(shares.indices, shares.values, strict=True)]
-    if trained.data.schema.target.kind == "mask":
+    if trained.data.schema.target.type.is_per_pixel:
         return [(_covered(trained.data.schema.target.classes, one), None) for one in output.argmax(1)]
     settings = getattr(trained, "calibration", {})
     found = trained.objective.answers(output, trained.data, inputs, settings)

@@ -132,7 +132,7 @@ def subject_of(
     from netloom.explain.core.targets import choose
 
     inputs, example = read(data, asked.row_or_raw)
-    if data.schema.target.kind == "sequence":
+    if data.schema.target.type.is_text:
         inputs, example = written_by_itself(project, model, data, inputs, example)
     output = answers(project, model, inputs, data.schema)
     chosen = choose(asked.target, output, data, inputs, project.training)

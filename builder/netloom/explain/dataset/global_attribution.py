@@ -192,7 +192,7 @@ def overall(
 def usual_rows(trained: Trained, method: str) -> int:
     """How many rows are looked at if none are said: fewer of masks and written answers, which take long, and by methods
     that take one row after the other."""
-    alone = method != BATCHED or trained.data.schema.target.kind in ("mask", "sequence")
+    alone = method != BATCHED or trained.data.schema.target.type.is_per_pixel or trained.data.schema.target.type.is_text
     return ROWS_ALONE if alone else ROWS
 
 
@@ -215,7 +215,7 @@ def _worst(trained: TrainedRun) -> dict[int, Worst]:
 
 def _sample(trained: Trained, which: Which, worst: list[int], most: int, seed: int) -> tuple[list[int], int]:
     """At most so many rows by their numbers, and how many there are."""
-    if trained.data.schema.target.kind == "action":
+    if trained.data.schema.target.type.is_action:
         raise ExplainError(
             "What an agent learns from are its own steps, of which no split is kept; look at one of them."
         )

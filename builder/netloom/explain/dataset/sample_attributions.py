@@ -91,7 +91,7 @@ def _inputs(trained: Trained, rows: list[int]) -> dict[str, torch.Tensor]:
 
     from netloom.explain.core.examples import read, written_by_itself
 
-    if trained.data.schema.target.kind != "sequence":
+    if not trained.data.schema.target.type.is_text:
         return {name: values[rows] for name, values in trained.data.inputs.items()}
     each = [
         written_by_itself(trained.project, trained.model, trained.data, *read(trained.data, row))[0] for row in rows

@@ -99,7 +99,7 @@ def _checked(project: Project, model: nn.Module, data: Prepared, flops: int) -> 
     from netloom.runs import TrainedRun, evaluate
 
     test = data.split["test"]
-    if data.schema.target.kind == "action" or not len(test) or not len(data.split["train"]):
+    if data.schema.target.type.is_action or not len(test) or not len(data.split["train"]):
         return None
     most = max(FEWEST, min(MOST, FLOPS // max(1, flops)))
     if len(test) > most:

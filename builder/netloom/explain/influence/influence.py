@@ -144,7 +144,7 @@ def influence(
     inputs, example = read(trained.data, row_or_raw)
     chosen = _against(trained, example.row, against)
     weights = cache.weights_hash(trained.model)
-    version = 2 if trained.data.schema.target.kind == "mask" else 1  # of how it is told
+    version = 2 if trained.data.schema.target.type.is_per_pixel else 1  # of how it is told
     asked: dict[str, Any] = {"influence": version, "row": example.row, "against": chosen, "most": most, "seed": seed}
     asked |= {"used": checkpoint}
     name = cache.key(weights, inputs, asked | {"way": kept_of(folder)})
@@ -305,7 +305,7 @@ def _losses(work: Rows, rows: np.ndarray, places: np.ndarray) -> dict[int, float
 
 def _against(trained: Trained, row: int, against: Against | None) -> Against:
     """Whether an example's loss is that of the answer or of the truth."""
-    by_class = trained.objective.task.per_class_scores and trained.data.schema.target.kind == "class"
+    by_class = trained.objective.task.per_class_scores and trained.data.schema.target.type.is_class
     answered = by_class or trained.objective.task.per_label_scores
     chosen: Against = against or ("answer" if answered else "truth")
     if chosen == "answer" and not answered:

@@ -173,7 +173,7 @@ def _take(seen: Seen, split: str, values: dict[str, float]) -> None:
 def _class_counts(trainer: Trainer) -> dict[str, int]:
     """How many training rows each class has, where the target is one class and its share matters."""
     target = trainer.data.schema.target
-    if target.kind != "class" or not trainer.objective.task.per_class_scores:
+    if not target.type.is_class or not trainer.objective.task.per_class_scores:
         return {}
     counts = trainer.data.target[trainer.data.split["train"]].bincount(minlength=len(target.classes)).tolist()
     return dict(zip(target.classes, counts, strict=True))

@@ -112,7 +112,7 @@ def chosen(data: Prepared, task: Task) -> torch.Tensor:
     import torch
 
     rows = data.split["validation"]
-    count = TEXTS if data.schema.target.kind == "next_token" else PICTURES if task.generates_input else ROWS
+    count = TEXTS if data.schema.target.type.continues_text else PICTURES if task.generates_input else ROWS
     return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()]
 
 
@@ -120,12 +120,14 @@ def about(data: Prepared, row: int) -> dict[str, Any]:
     """A row for people: what goes in, and what is true."""
     found: dict[str, Any] = {"row": row, **_input(data.example(row)), "true": ""}
     target = data.schema.target
-    if target.kind not in ("next_token", "action"):  # a text has no one right end, and what was done was not right
+    if (
+        not target.type.continues_text and not target.type.is_action
+    ):  # a text has no one right end, and what was done was not right
         found["true"] = data.target_text(row)[:LETTERS]
-    if data.preprocess["target"].get("kind") == "number":
+    if target.type.is_number:
         values = data.restore(data.target[row]).flatten().tolist()
         found["values"] = values[:POINTS]
-    elif target.kind == "mask":
+    elif target.type.is_per_pixel:
         found["truth"] = {"classes": packed(data.target[row].numpy()), "names": list(target.classes)}
     return found
 
@@ -139,7 +141,7 @@ def said(trainer: Trainer, rows: torch.Tensor) -> list[dict[str, Any]]:
         def answer(given: Mapping[str, torch.Tensor]) -> torch.Tensor:
             return joined(trainer.model(*[given[name].to(trainer.device) for name in trainer.fields])).float().cpu()
 
-        if data.schema.target.kind == "next_token":
+        if data.schema.target.type.continues_text:
             (name,) = trainer.fields[:1]
             return [{"text": text} for text in _written_on(data, inputs[name], lambda so: answer({**inputs, name: so}))]
         if isinstance(objective, SequenceToSequence):
@@ -202,7 +204,7 @@ def _shown(answer: dict[str, Any], data: Prepared) -> dict[str, Any]:
     if isinstance(prediction, list) and not prediction:
         return {"text": "none"}
     if isinstance(prediction, list) and isinstance(prediction[0], str):
-        apart = ", " if data.schema.target.kind == "labels" else " "
+        apart = ", " if data.schema.target.type.is_multi_label else " "
         return {"text": apart.join(prediction)[:LETTERS]}
     values = np.asarray(prediction, dtype=np.float64)
     if "classes" in answer:

@@ -75,7 +75,7 @@ class Contrastive(Objective):
 
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
         """Naming the majority class, where the data has classes."""
-        if data.schema.target.kind != "class":
+        if not data.schema.target.type.is_class:
             return None
         most = data.target[data.split["train"]].bincount().argmax()
         share = float((data.target[rows] == most).float().mean())
@@ -97,7 +97,7 @@ class Contrastive(Objective):
         import torch
 
         classes = data.schema.target.classes
-        if data.schema.target.kind != "class":
+        if not data.schema.target.type.is_class:
             return replace(found, embedding=mapped(output, ["all"] * len(output)))
         known = data.split["train"][:KNOWN]
         bank = ask({name: values[known] for name, values in data.inputs.items()})

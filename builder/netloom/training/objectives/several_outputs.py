@@ -230,7 +230,7 @@ def view(data: Prepared, place: int) -> Prepared:
     spec, values = data.schema.target.parts[place], data.target[:, place]
     return replace(
         data,
-        schema=replace(data.schema, target=replace(spec, shape=() if spec.kind == "class" else (1,))),
-        target=values.long() if spec.kind == "class" else values.unsqueeze(1),
+        schema=replace(data.schema, target=replace(spec, shape=() if spec.type.is_class else (1,))),
+        target=values.long() if spec.type.is_class else values.unsqueeze(1),
         preprocess={**data.preprocess, "target": data.preprocess["target"]["parts"][place]},
     )

@@ -144,7 +144,7 @@ def _remarks(found: list[str], notes: list[str]) -> None:
 def _in_a_table(data: Prepared) -> bool:
     """Whether rows are best seen below each other: columns, and texts that stand for one class or number."""
     example = data.example(0)
-    plainly = data.schema.target.kind in ("class", "number") and not example.tags
+    plainly = data.schema.target.type.is_single_value and not example.tags
     return example.image is None and bool(example.columns or (example.text and plainly))
 
 

@@ -13,7 +13,7 @@ from netloom.data.preparation.applied_settings import taken
 from netloom.data.preparation.column_settings import COLUMNS, FIELDS, ColumnKind, Part, Role
 from netloom.data.preparation.default_preprocessing import IMPORTED, scale_of
 from netloom.data.preparation.fitting import BPE_VOCABULARY, BUCKETS, LENGTH_LIMIT, VOCABULARY_LIMIT
-from netloom.data.preparation.label_aliases import aliases_of
+from netloom.data.preparation.label_merging import aliases_of
 from netloom.data.preparation.project_defaults import default_choice
 from netloom.data.quality.overview import Column, columns
 from netloom.data.raw_dataset import Images, Series, Texts

@@ -106,7 +106,7 @@ def _wanted(data: Prepared) -> Wanted | None:
     raw = data.row(0)
     columns = [name for name, value in raw.items() if isinstance(value, (int, float, str)) or value is None]
     text = any(field["encoding"] in ("words", "letters", "characters", "bpe") for field in data.preprocess["fields"])
-    named = bool(data.schema.target.classes) and data.schema.target.kind in ("class", "labels")
+    named = bool(data.schema.target.classes) and data.schema.target.type.is_label_set
     kinds = [
         kind for kind, there in ((WORD, text), (COLUMN, columns and not text), (CLASS, named), (ROWS, True)) if there
     ]

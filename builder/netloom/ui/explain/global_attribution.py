@@ -32,7 +32,7 @@ MOST_WORST = 10
 
 def obstacle(look: Look) -> str:
     """Why there are not many examples to look at; empty where there are."""
-    if look.trained.data.schema.target.kind == "action":
+    if look.trained.data.schema.target.type.is_action:
         return (
             "An agent makes its own examples as it acts, so there is no split of them to look at; look at single steps."
         )

@@ -74,7 +74,7 @@ def _taught(look: Look) -> None:
 def _found(look: Look) -> Influence:
     both = look.trained.objective.task.per_class_scores and not isinstance(look.row, dict)
     against: Any = None
-    if both and look.trained.data.schema.target.kind == "class":
+    if both and look.trained.data.schema.target.type.is_class:
         options: Any = {"required": True, "format_func": OF.__getitem__, "key": "influence of"}
         against = st.segmented_control("What taught it", list(OF), default="answer", **options)
     shown = st.empty()

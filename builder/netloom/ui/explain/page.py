@@ -165,7 +165,7 @@ def _shown(example: Example) -> None:
 
 def _target(trained: TrainedRun, row: Row) -> Target:
     classes = trained.data.schema.target.classes
-    if trained.data.schema.target.kind == "sequence":
+    if trained.data.schema.target.type.is_text:
         return {"position": st.slider("Token of the answer", 1, trained.data.schema.target.shape[0], 1) - 1}
     names = askable(trained.data, trained.project.training) or (
         classes if trained.objective.task.per_class_scores else ()
@@ -173,8 +173,8 @@ def _target(trained: TrainedRun, row: Row) -> Target:
     if not names:
         return None
     usual = "the class it answers" if trained.objective.task.per_class_scores else "what it answers"
-    usual = "the action that it takes" if trained.data.schema.target.kind == "action" else usual
-    tagging = trained.data.schema.target.kind == "tags"
+    usual = "the action that it takes" if trained.data.schema.target.type.is_action else usual
+    tagging = trained.data.schema.target.type.is_tags
     word = _word(trained, row) if tagging else None
     usual = "the tag it answers" if tagging else usual
     chosen = st.selectbox("Explain the score of", ["", *names], format_func=lambda name: name or usual)
@@ -244,7 +244,7 @@ def _method(loaded: Loaded) -> str:
 def _answer(trained: TrainedRun, found: Answered) -> None:
     """What the network answers, whether that is so, and how sure it is."""
     text, truth, mark = found.prediction.text, found.example.target, ""
-    if truth and trained.objective.task.per_class_scores and trained.data.schema.target.kind == "class":
+    if truth and trained.objective.task.per_class_scores and trained.data.schema.target.type.is_class:
         right = text == truth
         told = "right" if right else f"wrong: it is {truth[:40]}"
         mark = f" :{'green' if right else 'red'}-badge[:material/{'check' if right else 'close'}: {plain(told)}]"

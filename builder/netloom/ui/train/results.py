@@ -310,7 +310,7 @@ def varied(data: Prepared, count: int) -> list[int]:
     if data.raw.contiguous:
         return [int(row) for row in np.unique(np.linspace(0, len(data.target) - 1, count).round())]
     firsts: list[int] = []
-    if data.schema.target.kind == "class":
+    if data.schema.target.type.is_class:
         firsts = sorted(np.unique(data.target.numpy(), return_index=True)[1].tolist())[:count]
     rest = (row for row in range(min(2 * count, len(data.target))) if row not in set(firsts))
     return sorted([*firsts, *itertools.islice(rest, count - len(firsts))])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import Any
 
+from netloom.data.schema import TARGET_TYPES
 from netloom.layers import TensorSpec
 from netloom.layers.activation import ActivationLayer
 from netloom.layers.dense import Linear
@@ -15,20 +16,6 @@ from netloom.tasks.outputs import ExpectedOutput
 from netloom.validation import fixes
 from netloom.validation.context import Context, Totals
 from netloom.validation.issue import Fix, Issue
-
-# What each kind of target is called in a sentence.
-TARGET_NAMES = {
-    "class": "classes",
-    "number": "numbers",
-    "next_token": "the next token",
-    "mask": "a class for each pixel",
-    "tags": "a tag for each word",
-    "class_and_tags": "a class, and a tag for each word",
-    "sequence": "a text as the answer",
-    "action": "actions to choose from",
-    "labels": "labels, any number of which apply",
-    "several": "several targets side by side",
-}
 
 
 class KnownTask:
@@ -50,8 +37,8 @@ class KnownTask:
             fix = Fix(f"Change the objective to {better.name.replace('_', ' ')}", edit)
         yield context.issue(
             "objective",
-            f"The objective {name.replace('_', ' ')} needs {TARGET_NAMES[str(task.target)]} to predict, "
-            f"but the data has {TARGET_NAMES[schema.target.kind]}.",
+            f"The objective {name.replace('_', ' ')} needs {TARGET_TYPES[task.target].phrase} to predict, "
+            f"but the data has {schema.target.type.phrase}.",
             fix=fix,
         )
 

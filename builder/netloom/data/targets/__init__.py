@@ -1,0 +1,6 @@
+"""Targets: how what is predicted is fitted, encoded and written, one class per kind of target."""
+
+from netloom.data.targets.registry import target_of
+from netloom.data.targets.target import Labels, Target
+
+__all__ = ["Labels", "Target", "target_of"]

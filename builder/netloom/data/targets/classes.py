@@ -1,0 +1,45 @@
+"""One of several classes for each row, and the actions of an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from netloom.data.preparation.label_merging import Aliases, merged_classes
+from netloom.data.raw_dataset import Raw
+from netloom.data.schema import TargetKind, TargetSpec
+from netloom.data.targets.target import Fitted, Labels, Target
+
+
+class ActionTarget(Target):
+    """The action that was taken, one of `classes`, by its number (R,)."""
+
+    kind: ClassVar[TargetKind] = "action"
+
+    def encode(self, raw: Raw, field: Fitted, fitted: Fitted) -> np.ndarray:
+        return raw.target.astype(np.int64, copy=not raw.large)
+
+    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: Raw, index: int) -> str:
+        return spec.classes[int(value)]
+
+
+class ClassTarget(ActionTarget):
+    """One of `classes`, by its number (R,)."""
+
+    kind = "class"
+
+    def strata(self, raw: Raw) -> np.ndarray:
+        return raw.target
+
+    def labels(self, spec: TargetSpec, values: np.ndarray) -> Iterator[Labels]:
+        yield Labels(spec.name, spec.classes, values)
+
+    def merged(self, raw: Raw, aliases: Mapping[str, Aliases]) -> Raw:
+        own = aliases.get(raw.target_name)
+        if not own:
+            return raw
+        classes, number = merged_classes(raw.classes, own, raw.target_name)
+        return replace(raw, target=number[raw.target], classes=classes)

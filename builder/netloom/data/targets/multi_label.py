@@ -1,0 +1,40 @@
+"""Any number of labels for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from netloom.data.preparation.encode import IGNORE
+from netloom.data.preparation.label_merging import Aliases, merged_classes
+from netloom.data.raw_dataset import Raw
+from netloom.data.schema import TargetSpec
+from netloom.data.targets.target import Fitted, Labels, Target
+
+
+class LabelsTarget(Target):
+    """Which of `classes` apply, 0 or 1 each, (R, classes)."""
+
+    kind = "labels"
+
+    def encode(self, raw: Raw, field: Fitted, fitted: Fitted) -> np.ndarray:
+        return raw.target.astype(np.float32)
+
+    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: Raw, index: int) -> str:
+        return ", ".join(name for name, on in zip(spec.classes, value, strict=True) if on) or "none"
+
+    def labels(self, spec: TargetSpec, values: np.ndarray) -> Iterator[Labels]:
+        yield Labels(spec.name, spec.classes, np.where(values > 0, np.arange(len(spec.classes)), IGNORE))
+
+    def merged(self, raw: Raw, aliases: Mapping[str, Aliases]) -> Raw:
+        own = aliases.get(raw.target_name)
+        if not own:
+            return raw
+        classes, number = merged_classes(raw.classes, own, raw.target_name)
+        target = np.zeros((len(raw), len(classes)), dtype=raw.target.dtype)
+        for old, new in enumerate(number.tolist()):
+            np.maximum(target[:, new], raw.target[:, old], out=target[:, new])
+        return replace(raw, target=target, classes=classes)

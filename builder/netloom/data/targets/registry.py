@@ -1,0 +1,19 @@
+"""All kinds of targets; a new file in this package registers itself."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from netloom.core.registry import discover
+from netloom.data.targets.target import Target
+
+
+@cache
+def _targets() -> dict[str, Target]:
+    found = discover(Target, "netloom.data.targets", declared_by="kind")
+    return {name: kind() for name, kind in found.items()}
+
+
+def target_of(kind: str) -> Target:
+    """The kind of target with this name."""
+    return _targets()[kind]

@@ -1,0 +1,81 @@
+"""A tag for each word, with or without a class for the whole text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from netloom.data.preparation.encode import IGNORE
+from netloom.data.preparation.label_merging import Aliases, meant, merged_classes
+from netloom.data.raw_dataset import Raw, TaggedTexts
+from netloom.data.schema import DataError, TargetSpec
+from netloom.data.targets.target import Fitted, Labels, Move, Target
+
+
+class TagsTarget(Target):
+    """The number of a tag for each word (R, T), `IGNORE` where there is none."""
+
+    kind = "tags"
+
+    def spec(self, raw: Raw, field: Fitted) -> TargetSpec:
+        return TargetSpec(self.kind, raw.target_name, raw.classes, (field["length"],))
+
+    def encode(self, raw: Raw, field: Fitted, fitted: Fitted) -> np.ndarray:
+        return _tagged(raw).tagged(field["length"])
+
+    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: Raw, index: int) -> str:
+        return " ".join(spec.classes[number] for number in value.tolist() if number != IGNORE)
+
+    def labels(self, spec: TargetSpec, values: np.ndarray) -> Iterator[Labels]:
+        yield Labels(spec.name, spec.classes, values)
+
+    def merged(self, raw: Raw, aliases: Mapping[str, Aliases]) -> Raw:
+        own = aliases.get(raw.target_name)
+        if not own:
+            return raw
+        classes, _ = merged_classes(raw.classes, own, raw.target_name)
+        tags = [[meant(tag, own) for tag in line] for line in _tagged(raw).tags]
+        return replace(_tagged(raw), tags=tags, tag_names=classes, classes=classes)
+
+    def moved(self, values: Any, move: Move) -> Any:
+        return move(values, True)
+
+
+class ClassAndTagsTarget(Target):
+    """The number of a class, then that of a tag for each word, (R, 1 + T)."""
+
+    kind = "class_and_tags"
+
+    def fitted(self, raw: Raw, rows: np.ndarray) -> dict[str, Any]:
+        return {"classes": list(raw.classes), "tags": list(_tagged(raw).tag_names)}
+
+    def spec(self, raw: Raw, field: Fitted) -> TargetSpec:
+        return TargetSpec(self.kind, raw.target_name, raw.classes, (field["length"],), _tagged(raw).tag_names)
+
+    def encode(self, raw: Raw, field: Fitted, fitted: Fitted) -> np.ndarray:
+        return np.concatenate([raw.target.astype(np.int64)[:, None], _tagged(raw).tagged(field["length"])], axis=1)
+
+    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: Raw, index: int) -> str:
+        first, *tags = value.tolist()
+        return f"{spec.classes[first]}: {' '.join(spec.tags[number] for number in tags if number != IGNORE)}"
+
+    def strata(self, raw: Raw) -> np.ndarray:
+        return raw.target
+
+    def labels(self, spec: TargetSpec, values: np.ndarray) -> Iterator[Labels]:
+        yield Labels(spec.name, spec.classes, values[:, 0])
+        yield Labels(f"{spec.name} (tags)", spec.tags, values[:, 1:])
+
+    def moved(self, values: Any, move: Move) -> Any:
+        import torch
+
+        return torch.cat([values[:, :1], move(values[:, 1:], True)], dim=1)
+
+
+def _tagged(raw: Raw) -> TaggedTexts:
+    if not isinstance(raw, TaggedTexts):
+        raise DataError("Tags can only be predicted for texts whose words have tags.")
+    return raw

@@ -1,0 +1,77 @@
+"""What a kind of target is: from the targets of raw rows to numbers, and back to words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from netloom.data.preparation.label_merging import Aliases
+from netloom.data.raw_dataset import Raw
+from netloom.data.schema import DataError, TargetKind, TargetSpec
+
+Fitted = Mapping[str, Any]
+Move = Callable[[Any, bool], Any]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of a target: `numbers` (R, …) into `classes`, below 0 where a row has none."""
+
+    name: str
+    classes: tuple[str, ...]
+    numbers: np.ndarray
+
+
+class Target:
+    """A kind of target. `raw.target` holds one entry per row, R in all."""
+
+    kind: ClassVar[TargetKind]
+
+    def fit(self, raw: Raw, rows: np.ndarray) -> dict[str, Any]:
+        """What has to be known to encode and decode targets, as plain JSON, from the training rows alone."""
+        return {"kind": self.kind, "name": raw.target_name, **self.fitted(raw, rows)}
+
+    def fitted(self, raw: Raw, rows: np.ndarray) -> dict[str, Any]:
+        """The part of `fit` that belongs to this kind."""
+        return {"classes": list(raw.classes)}
+
+    def spec(self, raw: Raw, field: Fitted) -> TargetSpec:
+        """The target as a network sees it; `field` is the preprocessing of the last field."""
+        return TargetSpec(self.kind, raw.target_name, raw.classes)
+
+    def encode(self, raw: Raw, field: Fitted, fitted: Fitted) -> np.ndarray:
+        """The targets of all rows, (R, …), as a loss reads them."""
+        raise NotImplementedError
+
+    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: Raw, index: int) -> str:
+        """The encoded target `value` of a row in words."""
+        raise NotImplementedError
+
+    def strata(self, raw: Raw) -> np.ndarray:
+        """What every part of a split is to hold in the same shares, (R,).
+
+        Raises:
+            DataError: there is nothing to stratify by.
+        """
+        raise DataError("Only classes and numbers can be stratified by; choose a random split, or one by group.")
+
+    def labels(self, spec: TargetSpec, values: np.ndarray) -> Iterator[Labels]:
+        """The labels among encoded targets (R, …), as far as there are any."""
+        return iter(())
+
+    def merged(self, raw: Raw, aliases: Mapping[str, Aliases]) -> Raw:
+        """The data with labels merged that mean the same; `aliases` are by the name of the target.
+
+        Raises:
+            DataError: the target has no labels, or only one would be left.
+        """
+        if aliases.get(raw.target_name):
+            raise DataError(f"{raw.target_name[:80]!r} has no labels to treat as the same; take 'aliases' away.")
+        return raw
+
+    def moved(self, values: Any, move: Move) -> Any:
+        """Targets (N, …) of a batch after the image or text that they belong to was moved."""
+        return values
