@@ -8,12 +8,14 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.ui.shell.streamlit_internals import COMPONENT_FILES, register_component
+
 PACKAGE = "netloom"
 # A file's address is found beside Streamlit's own script, as the page may be served below any path. Streamlit would
 # put a script element on the page with each answer of Python and wait until it has loaded; here it waits for nothing.
 _LOADER = """
 const beside = document.querySelector('script[src*="/static/js/"]');
-const address = new URL("../../_stcore/bidi-components/" + %s, beside ? beside.src : document.baseURI);
+const address = new URL(%s, beside ? beside.src : document.baseURI);
 let render;
 export default async (component) => (render ??= (await import(address.href)).default)(component);
 """
@@ -21,13 +23,8 @@ export default async (component) => (render ??= (await import(address.href)).def
 
 def component(name: str, folder: str, file: str, **options: Any) -> Any:
     """A component of files in `folder`, which is within the package; `file` is the first one, as a pattern."""
-    from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
-    from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
-
-    root = Path(__file__).parents[2]
-    manager, key = get_bidi_component_manager(), f"{PACKAGE}.{name}"
-    if manager.get_component_asset_root(key) is None:
-        manifest = ComponentManifest(name=PACKAGE, version="0", components=[ComponentConfig(name, folder)])
-        manager.register_from_manifest(manifest, root)
+    root, key = Path(__file__).parents[2], f"{PACKAGE}.{name}"
+    register_component(PACKAGE, name, root, folder)
     (found,) = (root / folder).glob(file)
-    return st.components.v2.component(key, js=_LOADER % json.dumps(f"{key}/{found.name}"), **options)
+    address = f"../../{COMPONENT_FILES}{key}/{found.name}"
+    return st.components.v2.component(key, js=_LOADER % json.dumps(address), **options)

@@ -8,7 +8,6 @@ from contextlib import suppress
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitAPIException
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from netloom.compile import CompileError, source
 from netloom.document import Edit
@@ -29,6 +28,7 @@ from netloom.ui.design.networks import shown
 from netloom.ui.design.state import DesignState, Key, Refusals, sent_header, sent_selection, sent_sync, sent_wish
 from netloom.ui.home.sharing import share
 from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.shell.streamlit_internals import is_fragment_run
 
 HEIGHT = 690
 # Another tab or another person may have changed the project; how often this tab looks.
@@ -146,8 +146,7 @@ def _canvas(live: Live) -> None:
 def _follow() -> None:
     """Draw what stands beside the canvas, unless all of the page is drawn anyway, or another one: people may leave just
     as the canvas asks."""
-    context = get_script_run_ctx()
-    if context and context.fragment_ids_this_run:
+    if is_fragment_run():
         with suppress(StreamlitAPIException):  # the fragment went with its page
             st.rerun(Key.PAGE)
 

@@ -20,7 +20,7 @@ from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.words import plain
 
 if TYPE_CHECKING:
-    from streamlit.runtime.uploaded_file_manager import UploadedFile
+    from netloom.ui.shell.streamlit_internals import UploadedFile
 
 # The longest side of a picture that can be drawn by hand, and the most steps of a series that can be typed.
 DRAWN, TYPED = 64, 4096

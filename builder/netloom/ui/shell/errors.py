@@ -15,6 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 from netloom.core import log
 from netloom.core.data_folder import home
 from netloom.ui.components.words import plain
+from netloom.ui.shell.streamlit_internals import ERROR_LOGGER
 
 
 @contextlib.contextmanager
@@ -51,7 +52,7 @@ def show_error(
 def keep_callback_errors() -> logging.Handler:
     """Have the log keep what fails in a widget's callback too, which Streamlit calls before any page."""
     handler = _Handler(logging.ERROR)
-    logging.getLogger("streamlit.error_util").addHandler(handler)
+    logging.getLogger(ERROR_LOGGER).addHandler(handler)
     return handler
 
 

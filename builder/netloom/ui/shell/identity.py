@@ -14,10 +14,10 @@ import streamlit as st
 from starlette.datastructures import MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from netloom.core.settings import settings, variable
 from netloom.core.text import plain
+from netloom.ui.shell.streamlit_internals import session_id
 
 COOKIE, HEADER = "netloom_browser", variable("user_header")
 YEAR_S = 365 * 24 * 3600
@@ -35,8 +35,8 @@ def owner() -> str:
     cookie = str(st.context.cookies.get(COOKIE, ""))
     if _VALUE.fullmatch(cookie):
         return f"browser {_short(cookie)}"
-    context = get_script_run_ctx()
-    return f"tab {_short(context.session_id)}" if context else ""
+    tab = session_id()
+    return f"tab {_short(tab)}" if tab else ""
 
 
 class BrowserCookie:

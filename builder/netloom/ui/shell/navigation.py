@@ -6,11 +6,11 @@ import threading
 from pathlib import Path
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import StopException, get_script_run_ctx
 
 from netloom.core.app_files import app_folder
 from netloom.ui.shell import notifications, session
 from netloom.ui.shell.errors import guard, keep_callback_errors
+from netloom.ui.shell.streamlit_internals import StopException, main_script
 
 PAGES = {
     "home": ("Home", ":material/home:"),
@@ -50,8 +50,8 @@ def navigate() -> None:
 def ensure() -> None:
     """Called first by every page. Where a page is the first thing that a fresh server is asked for, Streamlit knows of
     no navigation yet and runs the page's file alone; then the page is run again, within the navigation."""
-    context = get_script_run_ctx()
-    alone = context is not None and Path(context.main_script_path).name == "app.py"
+    script = main_script()
+    alone = script is not None and script.name == "app.py"
     if alone and not getattr(_state, "inside", False):
         navigate()
         raise StopException  # st.stop() would also drop a click that waits for this run to end

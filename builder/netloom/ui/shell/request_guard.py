@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from netloom.core.settings import settings, variable
 from netloom.ui.shell.identity import BrowserCookie
+from netloom.ui.shell.streamlit_internals import METRICS
 from netloom.ui.shell.upload_quota import UploadQuota
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 HOSTS = variable("hosts")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # How much memory and which caches the server has, for everybody who asks.
-CLOSED = "/_stcore/metrics"
+CLOSED = METRICS
 _WILDCARDS = ("", "0.0.0.0", "::")
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?", re.IGNORECASE)
 _READING = ("GET", "HEAD", "OPTIONS")

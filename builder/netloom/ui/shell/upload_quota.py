@@ -6,19 +6,17 @@ Streamlit bounds each file, but neither how many a session sends nor how long th
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
 
 import streamlit as st
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
-from streamlit.runtime import exists, get_instance
 
 from netloom.core.settings import settings
 from netloom.runs.limits import memory
+from netloom.ui.shell.streamlit_internals import UPLOAD, release_uploads, uploaded_bytes
 
 SHARE = 0.25
-_UPLOAD = re.compile(r".*/_stcore/upload_file/(?P<session>[^/]+)/[^/]+")
 
 
 def quota_bytes() -> int:
@@ -31,24 +29,6 @@ def total_bytes() -> int:
     if settings.upload_total_mb:
         return int(settings.upload_total_mb * 2**20)
     return max(2 * quota_bytes(), int(SHARE * memory()))
-
-
-def held() -> dict[str, int]:
-    """How many bytes of files each session holds."""
-    if not exists():
-        return {}
-    # No public function of Streamlit tells these apart by session; tests/ui/test_upload_quota.py fails where this ends.
-    storage = get_instance().uploaded_file_mgr.file_storage  # type: ignore[attr-defined]
-    return {session: sum(len(file.data) for file in list(files.values())) for session, files in list(storage.items())}
-
-
-def give_back() -> None:
-    """Let go of the files of sessions whose browsers are gone."""
-    if exists():
-        runtime = get_instance()
-        for session in held():
-            if not runtime.is_active_session(session):
-                runtime.uploaded_file_mgr.remove_session_files(session)
 
 
 class UploadQuota:
@@ -66,9 +46,9 @@ class UploadQuota:
             finally:
                 # As long as a session may be taken up again, for which it needs its files.
                 wait = float(st.get_option("server.disconnectedSessionTTL"))
-                asyncio.get_running_loop().call_later(wait, give_back)
+                asyncio.get_running_loop().call_later(wait, release_uploads)
             return
-        upload = _UPLOAD.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "PUT" else None
+        upload = UPLOAD.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "PUT" else None
         if upload is None:
             await self.app(scope, receive, send)
             return
@@ -91,7 +71,7 @@ class UploadQuota:
 
     def _room(self, session: str) -> int:
         """How much more a session may send."""
-        known = held()
+        known = uploaded_bytes()
         own = self.quota - known.get(session, 0) - self._arriving[session]
         return min(own, self.total - sum(known.values()) - self._arriving.total())
 

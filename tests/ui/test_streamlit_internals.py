@@ -1,0 +1,153 @@
+"""What is used of Streamlit beyond its public interface: it is in one module, and works as that module expects."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import logging
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from netloom.ui.shell import streamlit_internals as internals
+
+ROOT = Path(__file__).parents[2]
+GUARD = ROOT / "builder" / "netloom" / "ui" / "shell" / "streamlit_internals.py"
+UI = ROOT / "builder" / "netloom" / "ui"
+SOURCES = sorted({ROOT / "app.py", *(ROOT / "pages").rglob("*.py"), *UI.rglob("*.py")} - {GUARD})
+# What its documentation names.
+PUBLIC = ("streamlit", "streamlit.delta_generator", "streamlit.errors", "streamlit.starlette", "streamlit.testing.v1")
+CHANGED = f"Streamlit {st.__version__} changed it: adapt netloom.ui.shell.streamlit_internals"
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if path != GUARD], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_no_other_module_uses_what_is_not_public(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    imported += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    found = [name for name in imported if name.partition(".")[0] == "streamlit" and name not in PUBLIC]
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    found += [text for text in texts if "_stcore" in text or text.startswith("streamlit.")]
+    assert not found, f"Move this into netloom.ui.shell.streamlit_internals: {found}"
+
+
+def test_the_version_has_an_upper_bound() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (bound,) = [text for text in project["dependencies"] if text.startswith("streamlit")]
+    assert "<1." in bound, "what is not public may change with every minor version"
+
+
+def test_a_component_is_registered_by_a_manifest() -> None:
+    from streamlit.components.v2.component_manager import BidiComponentManager
+    from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
+
+    assert list(inspect.signature(BidiComponentManager.get_component_asset_root).parameters) == ["self", "name"], (
+        CHANGED
+    )
+    taken = list(inspect.signature(BidiComponentManager.register_from_manifest).parameters)
+    assert taken == ["self", "manifest", "package_root"], CHANGED
+    assert [field.name for field in dataclasses.fields(ComponentConfig)][:2] == ["name", "asset_dir"], CHANGED
+    assert {"name", "version", "components"} <= {field.name for field in dataclasses.fields(ComponentManifest)}, CHANGED
+
+
+def test_the_files_of_a_registered_component_are_known() -> None:
+    from streamlit.components.v2.component_manager import BidiComponentManager
+
+    manager, root = BidiComponentManager(), ROOT / "builder" / "netloom"
+    with pytest.MonkeyPatch.context() as patch:
+        # Outside a server, it makes another manager at each call.
+        module = import_module("streamlit.components.v2.get_bidi_component_manager")
+        patch.setattr(module, "get_bidi_component_manager", lambda: manager)
+        internals.register_component("netloom", "curves", root, "ui/components/curves/served")
+    found = manager.get_component_asset_root("netloom.curves")
+    assert found is not None, CHANGED
+    assert found.samefile(root / "ui" / "components" / "curves" / "served"), CHANGED
+
+
+def test_the_addresses_are_those_of_the_server() -> None:
+    from streamlit.web.server.starlette import starlette_routes
+
+    source = inspect.getsource(starlette_routes)
+    core = starlette_routes.BASE_ROUTE_CORE
+    addresses = {f"{core}/{part}" for part in ("metrics", "upload_file", "bidi-components")}
+    for address in addresses:
+        assert address in source or f"{{BASE_ROUTE_CORE}}/{address.partition('/')[2]}" in source, CHANGED
+    assert f"/{core}/metrics" == internals.METRICS, CHANGED
+    assert f"{core}/bidi-components/" == internals.COMPONENT_FILES, CHANGED
+    found = internals.UPLOAD.fullmatch(f"/below/{core}/upload_file/a-session/a-file")
+    assert found is not None, CHANGED
+    assert found["session"] == "a-session"
+
+
+def test_what_fails_in_a_callback_is_logged() -> None:
+    from streamlit.error_util import handle_uncaught_app_exception
+
+    kept: list[logging.LogRecord] = []
+
+    class Keeping(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            kept.append(record)
+
+    handler = Keeping(logging.ERROR)
+    logger = logging.getLogger(internals.ERROR_LOGGER)
+    logger.addHandler(handler)
+    try:
+        handle_uncaught_app_exception(ValueError("it failed"))
+    finally:
+        logger.removeHandler(handler)
+    assert any(record.exc_info and str(record.exc_info[1]) == "it failed" for record in kept), CHANGED
+
+
+def test_uploads_are_counted_by_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+    from streamlit.runtime.uploaded_file_manager import UploadedFileRec
+
+    class Server:
+        """A runtime with one session that is there and one that is gone."""
+
+        uploaded_file_mgr = MemoryUploadedFileManager("/upload")
+
+        def is_active_session(self, session: str) -> bool:
+            return session == "here"
+
+    server = Server()
+    for session, count in (("here", 3), ("gone", 5)):
+        server.uploaded_file_mgr.add_file(session, UploadedFileRec("1", "a", "text/plain", b"x" * count))
+    monkeypatch.setattr(internals, "exists", lambda: True)
+    monkeypatch.setattr(internals, "get_instance", lambda: server)
+    assert internals.uploaded_bytes() == {"here": 3, "gone": 5}, CHANGED
+    internals.release_uploads()
+    assert internals.uploaded_bytes() == {"here": 3}, CHANGED
+
+
+def test_nothing_is_known_outside_a_page() -> None:
+    assert (internals.session_id(), internals.main_script(), internals.is_fragment_run()) == ("", None, False)
+    assert internals.uploaded_bytes() == {}
+
+
+def page() -> None:
+    import streamlit as st
+
+    from netloom.ui.shell import streamlit_internals as internals
+
+    st.text(internals.session_id())
+    st.text(str(internals.main_script()))
+    st.text(str(internals.is_fragment_run()))
+    raise internals.StopException
+
+
+def test_a_page_knows_its_session_and_its_script_and_can_stop() -> None:
+    app = AppTest.from_function(page).run()
+    assert not app.exception, CHANGED
+    session, script, fragment = (text.value for text in app.text)
+    assert session, CHANGED
+    assert Path(script).is_absolute(), CHANGED
+    assert fragment == "False", CHANGED
