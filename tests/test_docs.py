@@ -40,7 +40,8 @@ def examples(page: Path) -> list[tuple[str, str]]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site. A link, an anchor or a page of the navigation that is missing is an error."""
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-f", str(DOCS / "mkdocs.yml"), "-d"]
+    # Not -q: what is not logged does not count as a warning.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(DOCS / "mkdocs.yml"), "-d"]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run([*command, str(folder)], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -154,5 +155,5 @@ def test_the_files_for_github_are_read(path: Path) -> None:
         assert place.is_dir()
         for step in job["steps"]:
             assert len({"uses", "run"} & set(step)) == 1
-            script = re.fullmatch(r"npm (?:run )?(check|test|build)", step.get("run", ""))
+            script = re.fullmatch(r"npm (?:run )?(?!ci$)(\w+)", step.get("run", ""))
             assert script is None or f'"{script[1]}":' in (place / "package.json").read_text(encoding="utf-8")
