@@ -43,6 +43,13 @@ METRICS: dict[str, Metric] = {
         _up("token_accuracy", "Token accuracy", _PERCENT),
         _up("accuracy", "Accuracy", _PERCENT),
         _up("balanced_accuracy", "Balanced accuracy", _PERCENT),
+        Metric("rank_error", "Mean rank error", form="{:.3f}", help="By how many classes predictions are off"),
+        _up(
+            "kappa",
+            "Quadratic weighted κ",
+            help="1 for perfect agreement, 0 for that of chance; far misses count more than near ones",
+            is_share=False,
+        ),
         _up("macro_f1", "Macro F1"),
         Metric("loss", "Loss"),
         Metric("pinball", "Quantile loss"),
