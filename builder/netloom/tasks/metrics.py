@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
+
+ANY, SHARE, AT_LEAST_0, AT_MOST_1 = (-inf, inf), (0.0, 1.0), (0.0, inf), (-inf, 1.0)
 
 
 @dataclass(frozen=True)
@@ -13,25 +16,25 @@ class Metric:
         name: As stored in runs, on curves and in exported files.
         title: What people read.
         higher_is_better: Whether a larger value is an improvement; for all others a smaller one is.
-        is_share: Whether values lie between 0 and 1, so that an interval does not go beyond these.
         form: A format string for one value.
         help: One sentence for those who do not know the metric.
+        bounds: The least and the greatest possible value, beyond which no interval goes.
     """
 
     name: str
     title: str
     higher_is_better: bool = False
-    is_share: bool = False
     form: str = "{:.4g}"
     help: str = ""
+    bounds: tuple[float, float] = ANY
 
     def written(self, value: float) -> str:
         """A value as people read it."""
         return self.form.format(value)
 
 
-def _up(name: str, title: str, form: str = "{:.3f}", help: str = "", *, is_share: bool = True) -> Metric:
-    return Metric(name, title, True, is_share, form, help)
+def _up(name: str, title: str, form: str = "{:.3f}", help: str = "", bounds: tuple[float, float] = SHARE) -> Metric:
+    return Metric(name, title, True, form, help, bounds)
 
 
 _PERCENT = "{:.1%}"
@@ -43,24 +46,30 @@ METRICS: dict[str, Metric] = {
         _up("token_accuracy", "Token accuracy", _PERCENT),
         _up("accuracy", "Accuracy", _PERCENT),
         _up("balanced_accuracy", "Balanced accuracy", _PERCENT),
-        Metric("rank_error", "Mean rank error", form="{:.3f}", help="By how many classes predictions are off"),
+        Metric(
+            "rank_error",
+            "Mean rank error",
+            form="{:.3f}",
+            help="By how many classes predictions are off",
+            bounds=AT_LEAST_0,
+        ),
         _up(
             "kappa",
             "Quadratic weighted κ",
             help="1 for perfect agreement, 0 for that of chance; far misses count more than near ones",
-            is_share=False,
+            bounds=AT_MOST_1,
         ),
         _up("macro_f1", "Macro F1"),
         Metric("loss", "Loss"),
         Metric("pinball", "Quantile loss"),
         Metric("coverage", "Coverage", form=_PERCENT),
-        Metric("rmse", "RMSE"),
-        Metric("mae", "MAE"),
-        _up("r2", "R²", is_share=False),
+        Metric("rmse", "RMSE", bounds=AT_LEAST_0),
+        Metric("mae", "MAE", bounds=AT_LEAST_0),
+        _up("r2", "R²", bounds=AT_MOST_1),
         Metric("perplexity", "Perplexity", form="{:.2f}"),
         Metric("bits_per_token", "Bits per token", form="{:.3f}"),
-        Metric("mse", "Mean squared error"),
-        _up("explained", "Explained variance", _PERCENT, is_share=False),
+        Metric("mse", "Mean squared error", bounds=AT_LEAST_0),
+        _up("explained", "Explained variance", _PERCENT, bounds=AT_MOST_1),
         _up("roc_auc", "ROC-AUC"),
         _up("precision", "Precision", _PERCENT),
         _up("recall", "Recall", _PERCENT),
@@ -71,7 +80,7 @@ METRICS: dict[str, Metric] = {
         _up("subset_accuracy", "Subset accuracy", _PERCENT),
         _up("micro_f1", "Micro F1"),
         _up("mean_average_precision", "mAP"),
-        Metric("hamming_loss", "Hamming loss", is_share=True, form="{:.3f}"),
+        Metric("hamming_loss", "Hamming loss", form="{:.3f}", bounds=SHARE),
         _up(
             "knn_accuracy",
             "kNN accuracy",
@@ -110,11 +119,11 @@ METRICS: dict[str, Metric] = {
         Metric("frechet", "Fréchet distance", form="{:.2f}"),
         Metric("frechet_real", "… of real ones", form="{:.2f}"),
         Metric("taken_for_real", "Taken for real", form=_PERCENT),
-        _up("return", "Return", "{:.1f}", is_share=False),
+        _up("return", "Return", "{:.1f}", bounds=ANY),
         Metric("return_deviation", "Deviation", form="± {:.1f}"),
         Metric("random_return", "Return by chance", form="{:.1f}"),
         Metric("length", "Steps in an episode", form="{:.1f}"),
-        _up("reward", "Reward", "{:.1f}", is_share=False),
+        _up("reward", "Reward", "{:.1f}", bounds=ANY),
         _up("view_accuracy", "Contrastive accuracy", _PERCENT),
         _up("pair_accuracy", "Pairwise accuracy", _PERCENT),
         _up("ndcg", "NDCG"),

@@ -67,7 +67,7 @@ def jackknife(
         if not math.isfinite(error) or not math.isfinite(value) or error == 0:  # 0: what does not depend on the rows
             continue
         reach = _t(count - 1) * error
-        low, high = (0.0, 1.0) if metric(name).is_share else (-math.inf, math.inf)
+        low, high = metric(name).bounds
         found[name] = max(low, value - reach), min(high, value + reach)
     return found
 
