@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -74,6 +75,28 @@ def test_every_command_has_its_section() -> None:
     assert [f"## {command}" for command in commands()] == re.findall(r"^## .*$", text, re.MULTILINE)
     assert wanted == re.findall(r"<!-- generate: help (.*) -->", text)
     assert "data add" in wanted
+
+
+def test_the_data_formats_are_those_of_the_code() -> None:
+    """The kinds of upload, the ways to split and the limits that the page lists in tables."""
+    from netloom.data import limits
+    from netloom.data.uploads.upload_kind import readers
+    from netloom.document import DataChoice
+
+    text = (DOCS / "pages" / "data-formats.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| [^|]+ \| `(\w+)` \|", text, re.MULTILINE)) == set(readers())
+    splits = get_args(DataChoice.model_fields["split"].annotation)
+    assert {"auto", *re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)} == set(splits)
+    for stated in (
+        f"{limits.MAX_FILE_BYTES / 2**20:.0f} MiB",
+        f"{limits.MAX_ROWS:,} and {limits.MAX_COLUMNS:,}",
+        f"{limits.MAX_STREAMED_BYTES / 2**30:.0f} GiB, {limits.MAX_STREAMED_ROWS:,} rows",
+        f"{limits.MAX_PICTURES:,}, each up to {limits.MAX_PIXELS / 1e6:.0f} megapixels",
+        f"sides of at most {limits.STORED_SIDE} pixels",
+        f"{limits.MAX_MEMBERS:,} ({limits.MAX_PICTURES:,} images)",
+        f"unpacked up to {limits.MAX_UNPACKED_BYTES / 2**30:.0f} GiB",
+    ):
+        assert stated in text
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=name_of)
