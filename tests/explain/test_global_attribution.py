@@ -194,5 +194,5 @@ def test_what_there_is_not_gets_a_sentence() -> None:
 
 def test_where_each_row_explains_a_number_of_its_own_fewer_rows_are_taken() -> None:
     masks = begun(network("shape_masks", ("Conv2d", {"filters": 5}), options={"rows": 60}, objective="segmentation"))
-    assert usual_rows(masks, "integrated_gradients") == usual_rows(masks, "saliency") == ROWS_ALONE
-    assert usual_rows(fresh("table"), "integrated_gradients") == ROWS > ROWS_ALONE
+    assert usual_rows(masks.data, "integrated_gradients") == usual_rows(masks.data, "saliency") == ROWS_ALONE
+    assert usual_rows(fresh("table").data, "integrated_gradients") == ROWS > ROWS_ALONE

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from netloom.data import Example
 from netloom.explain.core.explanation import Prediction, Target
 from netloom.explain.core.row_predictions import said_of
 from netloom.explain.core.run import Question, subject_of
 
 if TYPE_CHECKING:
-    from netloom.data import Example
     from netloom.explain.core.targets import Asked
     from netloom.explain.dataset.checkpoint_path import Trained
 

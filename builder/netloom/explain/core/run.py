@@ -14,7 +14,7 @@ from netloom.explain.core.baselines import USUAL
 from netloom.explain.core.baselines import Asked as Baseline
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explainer import Comparing, Explainer, Method, Result, registry
-from netloom.explain.core.explanation import Completeness, Explanation, Proofs, Sampling
+from netloom.explain.core.explanation import Completeness, Explanation, Proofs, Sampling, Verdict
 from netloom.explain.core.options import baseline_of, explainer_of, written
 from netloom.explain.core.requirements import nothing_to_explain
 from netloom.explain.evidence.model_check import ModelCheck, model_check
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from netloom.explain.core.targets import Asked
 
 TINY = 1e-5
+UNCHECKED = Verdict("caution", "It is not known yet how far this can be relied on.", badge="Not checked yet")
 Progress = Callable[[float], None]
+Preview = Callable[[Explanation], None]
 
 
 class Trained(Protocol):
@@ -75,6 +77,7 @@ def explain(
     folder: Path | None = None,
     checkpoint: str = "",
     progress: Progress | None = None,
+    preview: Preview | None = None,
     **options: Any,
 ) -> Explanation:
     """Explain a trained network's answer to a row of its data, or to a raw row as it comes from a file or a form.
@@ -83,13 +86,14 @@ def explain(
     answers. `options` are the fields of the method's class. Without `proofs`, its faithfulness is not measured; with
     `randomise`, it is also compared with networks of shuffled weights. In `folder`, that of the run, it is kept by
     weights, input, method and parameters, and taken from there the next time. `checkpoint` is the name of the weights.
-    `progress` is told the share that is done; what it raises ends the work and leaves nothing behind.
+    `progress` is told the share that is done; what it raises ends the work and leaves nothing behind. `preview` gets
+    the explanation as soon as the method has run, before it is held to its proofs.
 
     Raises:
         ExplainError: there is no such method, option, row or target, or the method does not fit the network.
         DataError: the raw row lacks something, or holds what the data cannot take.
     """
-    asked = Question(method, row_or_raw, target, seed, proofs, randomise, folder, checkpoint, progress)
+    asked = Question(method, row_or_raw, target, seed, proofs, randomise, folder, checkpoint, progress, preview)
     return _explained(trained.project, trained.model, trained.data, asked, options)
 
 
@@ -121,6 +125,7 @@ class Question:
     folder: Path | None = None
     checkpoint: str = ""
     progress: Progress | None = None
+    preview: Preview | None = None
 
 
 def subject_of(
@@ -164,7 +169,10 @@ def _explained(
     before = cache.load(asked.folder, name) if asked.folder else None
     if before is not None:
         return replace(before, checkpoint=asked.checkpoint)
-    quality = model_check(project, model, data, weights, subject.flops) if asked.proofs else None
+
+    def quality() -> ModelCheck | None:
+        return model_check(project, model, data, weights, subject.flops) if asked.proofs else None
+
     found = _worked_out(explainer, subject, model, example, output, asked, quality)
     found = replace(found, weights=weights, checkpoint=asked.checkpoint, seconds=perf_counter() - started)
     if asked.folder:
@@ -179,13 +187,9 @@ def _worked_out(
     example: Example,
     output: torch.Tensor,
     asked: Question,
-    quality: ModelCheck | None,
+    quality: Callable[[], ModelCheck | None],
 ) -> Explanation:
     """Run the method, and hold it to its proofs."""
-    from netloom.explain.core.axes import axes_of
-    from netloom.explain.core.columns import by_column
-    from netloom.explain.core.examples import labels
-    from netloom.explain.core.targets import predict
     from netloom.explain.evidence.cross_check import cross_check
     from netloom.explain.evidence.faithfulness import faithfulness
     from netloom.explain.evidence.randomization_test import randomised
@@ -199,11 +203,13 @@ def _worked_out(
         on_sampling,
     )
 
-    target, data = subject.target, subject.data
     # A method may change its copy of the network; proofs are held against the network itself.
     judged = subject.on(model)
     result = explainer.run(subject)
     judged.done, judged.expected = subject.done, subject.expected
+    found = _described(explainer, judged, example, output, result)
+    if asked.preview is not None:
+        asked.preview(found)
     sampling = _sampling(judged, result)
     completeness, remarks = _completeness(explainer, judged, result), [*result.remarks]
     if completeness:
@@ -220,16 +226,30 @@ def _worked_out(
     forgotten = randomised(explainer, judged, model, result) if asked.randomise else None
     if forgotten is not None:
         remarks.append(on_randomised(forgotten))
+    proofs = Proofs(completeness, faithful, asked.seed, forgotten, sampling, agreement)
+    return replace(found, proofs=proofs, verdict=judge(remarks, quality()))
+
+
+def _described(
+    explainer: Explainer, judged: Subject, example: Example, output: torch.Tensor, result: Result
+) -> Explanation:
+    """What a method found, before it is held to anything."""
+    from netloom.explain.core.axes import axes_of
+    from netloom.explain.core.columns import by_column
+    from netloom.explain.core.examples import labels
+    from netloom.explain.core.targets import predict
+
+    target, data = judged.target, judged.data
     return Explanation(
         method=explainer.name,
         title=explainer.title,
         target=target,
-        prediction=predict(target, output, data, subject.inputs),
+        prediction=predict(target, output, data, judged.inputs),
         attributions=by_column(data, result.attributions),
         labels=labels(data, example),
         example=example,
-        proofs=Proofs(completeness, faithful, asked.seed, forgotten, sampling, agreement),
-        verdict=judge(remarks, quality),
+        proofs=Proofs(None, None, judged.seed),
+        verdict=UNCHECKED,
         options=written(explainer),
         attention=result.attention,
         nodes=result.nodes,

@@ -33,6 +33,7 @@ from netloom.explain.evidence.model_check import model_check
 if TYPE_CHECKING:
     import torch
 
+    from netloom.data import Prepared
     from netloom.explain.core.targets import Asked
     from netloom.runs import TrainedRun
     from netloom.training import Worst
@@ -162,7 +163,7 @@ def overall(
     started = perf_counter()
     name = method or _first(trained)
     worst = _worst(trained) if which == "worst" else {}
-    chosen, there = _sample(trained, which, list(worst), rows or usual_rows(trained, name), seed)
+    chosen, there = _sample(trained, which, list(worst), rows or usual_rows(trained.data, name), seed)
     asked = {"overall": which, "version": 5, "method": name, "target": target, "rows": chosen, "seed": seed}
     asked["options"] = {option: _hashed(value) for option, value in sorted(options.items())}
     weights = cache.weights_hash(trained.model)
@@ -189,10 +190,11 @@ def overall(
     return found
 
 
-def usual_rows(trained: Trained, method: str) -> int:
+def usual_rows(data: Prepared, method: str) -> int:
     """How many rows are looked at if none are said: fewer of masks and written answers, which take long, and by methods
     that take one row after the other."""
-    alone = method != BATCHED or trained.data.schema.target.type.is_per_pixel or trained.data.schema.target.type.is_text
+    kind = data.schema.target.type
+    alone = method != BATCHED or kind.is_per_pixel or kind.is_text
     return ROWS_ALONE if alone else ROWS
 
 

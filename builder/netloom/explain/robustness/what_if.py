@@ -12,13 +12,14 @@ import numpy as np
 from netloom.data import DataError
 from netloom.data.preparation.encode import sized
 from netloom.explain.core.baselines import brightest
+from netloom.explain.core.explanation import Explanation
 from netloom.explain.core.run import explain
 
 if TYPE_CHECKING:
     from netloom.data import Prepared
-    from netloom.explain.core.explanation import Explanation, Target
+    from netloom.explain.core.explanation import Target
     from netloom.explain.core.run import Progress, Trained
-    from netloom.explain.core.targets import Asked
+    from netloom.explain.core.targets import Asked, Named
 
 # Targets that a network has but one of, so that none is asked for.
 ONLY = ("error", "distance", "raw")
@@ -69,7 +70,7 @@ def what_if(
     return WhatIf(before, after, after.answer - before.answer, shares)
 
 
-def asked(target: Target) -> Asked:
+def asked(target: Target) -> Named:
     """What `explain` is to be asked, to explain this number again."""
     if target.kind in ONLY:
         return None
