@@ -65,6 +65,13 @@ class Settings(BaseModel):
     run_hours: Amount = _field(168.0, "hours that a run may take, pauses included")
     run_processes: CountAboveZero = _field(64, "processes that a run may start")
     run_disk_gb: Amount = _field(50.0, "size of a run's folder")
+    job_workers: CountAboveZero | None = _field(
+        None,
+        "processes for explanations and exports that people wait for; as many for those that take minutes",
+        "2 to 4, by cores",
+    )
+    job_hours: Amount = _field(2.0, "hours that an explanation or an export may take")
+    job_memory_gb: Amount | None = _field(None, "memory of a process that explains or exports", "half of the memory")
     kept_bytes: Annotated[int, Field(ge=0)] = _field(
         2**30, "weights that are kept along a run's way, in bytes", "1 GiB"
     )

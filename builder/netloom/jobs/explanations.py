@@ -1,0 +1,280 @@
+"""Explanations as jobs: each class says what is asked, and which function of `netloom.explain` answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from netloom.explain import Explanation, explain
+from netloom.explain.concepts.concepts import Concepts, Wanted, concepts
+from netloom.explain.concepts.feature_visualization import Visualised, visualised
+from netloom.explain.core.baselines import USUAL
+from netloom.explain.dataset.global_attribution import Overall, Which, overall
+from netloom.explain.dataset.training_trajectory import Scrubbed, scrub
+from netloom.explain.evidence.comparison import Comparison, Side, side_by_side
+from netloom.explain.flow.attribution_flow import Flow, flow
+from netloom.explain.influence.influence import Against, Influence, Suspects, influence, suspects
+from netloom.explain.robustness.attack_targets import output_of
+from netloom.explain.robustness.robustness import Attacked, Robustness, attacked, robustness
+from netloom.explain.robustness.what_if import WhatIf, what_if
+from netloom.jobs.loaded_runs import RunWeights
+from netloom.jobs.request import Context, Request
+
+Row = int | dict[str, Any]
+Target = int | str | Mapping[str, Any] | None
+Options = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Attribution(Request[Explanation], kind="attribution"):
+    """Why a network answers so to an example, by one method. A preview has the attributions without their proofs."""
+
+    weights: RunWeights
+    method: str
+    row: Row
+    target: Target = None
+    options: Options = field(default_factory=dict)
+    randomize: bool = False
+
+    def compute(self, context: Context) -> Explanation:
+        return explain(
+            context.run(self.weights),
+            self.method,
+            self.row,
+            target=self.target,
+            randomise=self.randomize,
+            folder=context.folder(self.weights),
+            checkpoint=self.weights.checkpoint,
+            progress=context.progress,
+            preview=context.preview,
+            **self.options,
+        )
+
+
+@dataclass(frozen=True)
+class AttributionFlow(Request[Flow], kind="flow"):
+    """An answer followed through the graph."""
+
+    weights: RunWeights
+    row: Row
+    target: Target = None
+    baseline: Any = USUAL
+
+    def compute(self, context: Context) -> Flow:
+        return flow(
+            context.run(self.weights),
+            self.row,
+            target=self.target,
+            baseline=self.baseline,
+            folder=context.folder(self.weights),
+            checkpoint=self.weights.checkpoint,
+            progress=context.progress,
+        )
+
+
+@dataclass(frozen=True)
+class Change(Request[WhatIf], kind="what_if"):
+    """The same number of an example explained before and after a change of it."""
+
+    weights: RunWeights
+    row: Row
+    changed: dict[str, Any]
+    method: str
+    target: Target = None
+    options: Options = field(default_factory=dict)
+
+    def compute(self, context: Context) -> WhatIf:
+        return what_if(
+            context.run(self.weights),
+            self.row,
+            self.changed,
+            self.method,
+            target=self.target,
+            folder=context.folder(self.weights),
+            checkpoint=self.weights.checkpoint,
+            progress=context.progress,
+            **self.options,
+        )
+
+
+@dataclass(frozen=True)
+class LeastChange(Request[Attacked], kind="least_change", lane="long"):
+    """The least change of an example that turns the answer."""
+
+    weights: RunWeights
+    row: Row
+    method: str
+    target: Target = None
+
+    def compute(self, context: Context) -> Attacked:
+        trained = context.run(self.weights)
+        output = output_of(trained, self.target)
+        return attacked(trained, self.row, self.method, output=output, progress=context.progress)
+
+
+@dataclass(frozen=True)
+class Attack(Request[Robustness], kind="attack", lane="long"):
+    """How well a network does under attacks of many rows."""
+
+    weights: RunWeights
+    method: str
+    rows: int
+    target: Target = None
+
+    def compute(self, context: Context) -> Robustness:
+        trained = context.run(self.weights)
+        return robustness(
+            trained,
+            self.method,
+            rows=self.rows,
+            output=output_of(trained, self.target),
+            folder=context.folder(self.weights),
+            checkpoint=self.weights.checkpoint,
+            progress=context.progress,
+        )
+
+
+@dataclass(frozen=True)
+class FeatureVisualization(Request[Visualised], kind="feature_visualization", lane="long"):
+    """Inputs that raise a number of the network."""
+
+    weights: RunWeights
+    node: str
+    unit: int
+
+    def compute(self, context: Context) -> Visualised:
+        return visualised(
+            context.run(self.weights),
+            self.node,
+            self.unit,
+            folder=context.folder(self.weights),
+            checkpoint=self.weights.checkpoint,
+            progress=context.progress,
+        )
+
+
+@dataclass(frozen=True)
+class InfluentialRows(Request[Influence], kind="influence", lane="long"):
+    """The training rows that weighed most for an answer."""
+
+    weights: RunWeights
+    row: Row
+    against: Against | None = None
+
+    def compute(self, context: Context) -> Influence:
+        return influence(
+            context.run(self.weights),
+            self.row,
+            against=self.against,
+            folder=context.folder(self.weights),
+            checkpoint=self.weights.checkpoint,
+            progress=context.progress,
+        )
+
+
+@dataclass(frozen=True)
+class LabelErrors(Request[Suspects], kind="label_errors", lane="long"):
+    """The training rows whose labels may be wrong."""
+
+    weights: RunWeights
+
+    def compute(self, context: Context) -> Suspects:
+        return suspects(
+            context.run(self.weights),
+            folder=context.folder(self.weights),
+            checkpoint=self.weights.checkpoint,
+            progress=context.progress,
+        )
+
+
+@dataclass(frozen=True)
+class ConceptSearch(Request[Concepts], kind="concepts", lane="long"):
+    """Where the network knows a concept, and whether its answers use it."""
+
+    weights: RunWeights
+    wanted: Wanted
+    nodes: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+    def compute(self, context: Context) -> Concepts:
+        return concepts(
+            context.run(self.weights),
+            self.wanted,
+            nodes=self.nodes,
+            targets=self.targets,
+            folder=context.folder(self.weights),
+            progress=context.progress,
+        )
+
+
+@dataclass(frozen=True)
+class TrainingTrajectory(Request[Scrubbed], kind="training_trajectory", lane="long"):
+    """An example explained with the weights of each checkpoint."""
+
+    weights: RunWeights
+    method: str
+    row: Row
+    target: Target = None
+    options: Options = field(default_factory=dict)
+
+    def compute(self, context: Context) -> Scrubbed:
+        return scrub(
+            context.run(self.weights),
+            context.folder(self.weights),
+            self.method,
+            self.row,
+            target=self.target,
+            progress=context.progress,
+            **self.options,
+        )
+
+
+@dataclass(frozen=True)
+class ComparedSide:
+    """One of two explanations: a run with its weights, and a method with its options."""
+
+    weights: RunWeights
+    method: str
+    options: Options = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExplanationComparison(Request[Comparison], kind="comparison"):
+    """Two explanations of one example, and how far they agree."""
+
+    weights: RunWeights
+    first: ComparedSide
+    second: ComparedSide
+    row: Row
+    target: Target = None
+
+    def compute(self, context: Context) -> Comparison:
+        first, second = self._side(context, self.first), self._side(context, self.second)
+        return side_by_side(first, second, self.row, target=self.target, progress=context.progress)
+
+    def _side(self, context: Context, side: ComparedSide) -> Side:
+        weights = side.weights
+        return Side(context.run(weights), side.method, side.options, context.folder(weights), side.weights.checkpoint)
+
+
+@dataclass(frozen=True)
+class GlobalAttribution(Request[Overall], kind="global_attribution", lane="long"):
+    """What a network relies on over many rows."""
+
+    weights: RunWeights
+    which: Which
+    method: str
+    target: Target = None
+    options: Options = field(default_factory=dict)
+
+    def compute(self, context: Context) -> Overall:
+        return overall(
+            context.run(self.weights),
+            self.which,
+            method=self.method,
+            target=self.target,
+            folder=context.folder(self.weights),
+            progress=context.progress,
+            **self.options,
+        )

@@ -1,0 +1,127 @@
+"""One job as those see it who wait for it: how far it is, what is known already, and how it ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+
+from netloom.jobs.request import Request
+
+R = TypeVar("R")
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
+# A page that is reloaded, or drawn anew because something else was clicked, comes back within this time.
+LINGER_S = 5.0
+
+
+class JobError(RuntimeError):
+    """A job ended without an answer. The message is a sentence for whoever asked."""
+
+
+class JobCancelledError(JobError):
+    """Somebody cancelled the job."""
+
+
+class Job(Generic[R]):
+    """A request on its way. It belongs to the pool, and not to who asked first: others may join, and it goes on while
+    anybody watches. Only the pool changes it.
+
+    Attributes: `share` is how much is done, from 0 to 1; `preview` a first answer whose rest is still computed; `size`
+    the bytes of the answer; `worker` the number of the process that computes it; `left` whether all who looked at it
+    have gone.
+    """
+
+    def __init__(self, request: Request[R], home: Path, owner: str, number: int, key: str) -> None:
+        self.request, self.home, self.owner, self.number, self.key = request, home, owner, number, key
+        self.state: State = "waiting"
+        self.share, self.size, self.worker = 0.0, 0, 0
+        self.preview: R | None = None
+        self.cancel_asked = self.left = False
+        self.started_at = self.ended_at = 0.0
+        self._answer: R | None = None
+        self._error: Exception | None = None
+        self._watchers, self._unwatched_since = 0, time.monotonic()
+        self._changed = threading.Condition()
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it ends within some seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.ended, seconds)
+
+    def wait_preview(self, seconds: float) -> bool:
+        """Whether a first answer comes, or it ends, within some seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.ended or self.preview is not None, seconds)
+
+    def result(self) -> R:
+        """The answer of a job that has ended.
+
+        Raises:
+            JobCancelledError: it was cancelled.
+            JobError: its process died, or Netloom itself failed.
+            What the request's `compute` raised, where that is an error of Netloom's own.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._answer is None:
+            raise JobError("The job has not ended yet.")
+        return self._answer
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """While somebody looks. When nobody does any more, it is cancelled a little later."""
+        with self._changed:
+            self._watchers += 1
+            self.left = False
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._watchers -= 1
+                self.left = not self._watchers
+                self._unwatched_since = time.monotonic()
+
+    def touch(self) -> None:
+        """Somebody looks, and does so again within some seconds."""
+        with self._changed:
+            self._unwatched_since = time.monotonic()
+
+    def unwatched_s(self) -> float:
+        """For how many seconds nobody has looked; 0 while somebody does."""
+        with self._changed:
+            return 0.0 if self._watchers else time.monotonic() - self._unwatched_since
+
+    def start(self, worker: int) -> None:
+        with self._changed:
+            self.state, self.worker, self.started_at = "running", worker, time.monotonic()
+            self._changed.notify_all()
+
+    def tell(self, share: float) -> None:
+        self.share = max(self.share, share)
+
+    def show(self, preview: R) -> None:
+        with self._changed:
+            self.preview = preview
+            self._changed.notify_all()
+
+    def finish(self, answer: R, size: int) -> None:
+        with self._changed:
+            self._answer, self.size = answer, size
+            self._end("done")
+
+    def fail(self, error: Exception) -> None:
+        with self._changed:
+            self._error = error
+            self._end("cancelled" if isinstance(error, JobCancelledError) else "failed")
+
+    def _end(self, state: State) -> None:
+        self.state, self.ended_at, self.preview = state, time.monotonic(), None
+        self._changed.notify_all()

@@ -1,0 +1,59 @@
+"""The runs that a process has loaded: a click on the next example must not load the network and the data again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from netloom.runs import TrainedRun
+    from netloom.store import Store
+
+MAX_LOADED = 4
+_loaded: OrderedDict[tuple[Path, RunWeights], TrainedRun] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class RunWeights:
+    """A run with some of its weights: "best", "last", those of an epoch by its number, or "" for those in use.
+
+    `written` is when they were written (`written_at`), so that a run that trains on is another one.
+    """
+
+    run_id: str
+    checkpoint: str = ""
+    written: float = 0.0
+
+
+def written_at(folder: Path) -> float:
+    """When the weights in a run's folder were written, in seconds; 0 where there are none, or not any more."""
+    times = [0.0]
+    for name in ("best.safetensors", "last.json"):
+        with suppress(OSError):
+            times.append((folder / name).stat().st_mtime)
+    return max(times)
+
+
+def forget() -> None:
+    """Let go of the runs that are in memory, with their data."""
+    _loaded.clear()
+
+
+def load(store: Store, weights: RunWeights) -> TrainedRun:
+    """The run, as `runs.load_run` loads it. The last few of this process stay in memory.
+
+    Raises:
+        CheckpointError, DataError, FileNotFoundError, StoreError: as `load_run`.
+    """
+    from netloom.runs import load_run
+
+    key = (store.home, weights)
+    if key not in _loaded:
+        _loaded[key] = load_run(store, weights.run_id, weights.checkpoint)
+    _loaded.move_to_end(key)
+    while len(_loaded) > MAX_LOADED:
+        _loaded.popitem(last=False)
+    return _loaded[key]

@@ -1,0 +1,118 @@
+"""What a job is asked: a class for each kind, which says what it needs and computes it.
+
+The fields of a request are plain data, so that it can be sent to another process and told from others. A page sends it
+to the pool; the command line and tests may call `compute` in their own process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache, cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, get_type_hints
+
+from netloom.explain.core.serialization import dumps, loads
+from netloom.jobs.loaded_runs import RunWeights, load
+from netloom.store import Store, open_store
+
+if TYPE_CHECKING:
+    from netloom.runs import TrainedRun
+
+R = TypeVar("R")
+# Work for which a person waits, and work that may take minutes. Neither ever waits for the other.
+Lane = Literal["interactive", "long"]
+MODULES = ("netloom.jobs.inspection", "netloom.jobs.explanations", "netloom.jobs.exports", "netloom.jobs.learning_rate")
+
+
+class Context:
+    """What a request computes with: the data folder, the runs that are loaded, and callbacks for what is known so far.
+
+    `progress` is called with the share that is done, and `preview` with a first answer whose rest is still computed.
+    What they raise ends the work.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        progress: Callable[[float], None] = lambda share: None,
+        preview: Callable[[Any], None] = lambda value: None,
+    ) -> None:
+        self.home, self.progress, self.preview = home, progress, preview
+
+    @cached_property
+    def store(self) -> Store:
+        return open_store(self.home)
+
+    def run(self, weights: RunWeights) -> TrainedRun:
+        """A run with its weights and data.
+
+        Raises:
+            CheckpointError, DataError, FileNotFoundError, StoreError: as `load_run`.
+        """
+        return load(self.store, weights)
+
+    def folder(self, weights: RunWeights) -> Path:
+        """The folder of a run, where explanations are kept."""
+        return Path(self.store.run_folder(weights.run_id))
+
+
+class Request(Generic[R]):
+    """One kind of job. A subclass is a frozen dataclass of plain data, named by `kind`:
+
+    @dataclass(frozen=True)
+    class Answer(Request[Answered], kind="answer"):
+        weights: RunWeights
+        ...
+
+        def compute(self, context: Context) -> Answered: ...
+    """
+
+    kind: ClassVar[str]
+    lane: ClassVar[Lane]
+
+    def __init_subclass__(cls, kind: str, lane: Lane = "interactive") -> None:
+        cls.kind, cls.lane = kind, lane
+        if _kinds.setdefault(kind, cls).__qualname__ != cls.__qualname__:
+            raise ValueError(f"There are two kinds of job named {kind!r}.")
+        _kinds[kind] = cls  # dataclass(slots=True) makes a class anew
+
+    def compute(self, context: Context) -> R:
+        """The answer, computed in this process. How it is read in another process follows from its annotation."""
+        raise NotImplementedError
+
+    @property
+    def about(self) -> RunWeights | None:
+        """The run that it is about: a worker that has it loaded is preferred."""
+        weights = getattr(self, "weights", None)
+        return weights if isinstance(weights, RunWeights) else None
+
+    def as_bytes(self) -> bytes:
+        """The request as it is sent."""
+        return dumps(self)
+
+    def key(self, home: Path) -> str:
+        """Equal for equal requests to one data folder, which are computed once."""
+        return hashlib.sha256(f"{self.kind} {home} ".encode() + self.as_bytes()).hexdigest()[:32]
+
+    def read_answer(self, content: bytes) -> R:
+        """The answer from the bytes of `dumps`."""
+        found: R = loads(_answer_type(self.kind), content)
+        return found
+
+
+_kinds: dict[str, type[Request[Any]]] = {}
+
+
+@cache
+def kinds() -> dict[str, type[Request[Any]]]:
+    """All kinds of job by name."""
+    for module in MODULES:
+        import_module(module)
+    return _kinds
+
+
+@cache
+def _answer_type(kind: str) -> Any:
+    return get_type_hints(_kinds[kind].compute)["return"]

@@ -1,0 +1,176 @@
+"""The process that computes jobs: `python -m netloom.jobs.worker`, a server of which workers are forked; with `--alone`
+it is a worker itself, where processes cannot be forked.
+
+A worker reads requests from the socket on its standard input, one after the other, and writes what it finds to it. It
+ends with whoever asked, as the socket closes then.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from netloom.explain.core.serialization import dumps, loads
+from netloom.jobs.loaded_runs import forget
+from netloom.jobs.request import Context, Request, kinds
+from netloom.jobs.worker_settings import WorkerSettings
+from netloom.runs.forkserver import disown, serve
+from netloom.runs.limits import confine, loosen, no_memory
+from netloom.sandbox import messages
+
+TELL_EVERY_S = 0.05
+# What the first explanation needs beside the modules of all jobs. Captum brings Matplotlib; torch loads the last two as
+# it first works out the shape of a convolution, SymPy among them.
+HEAVY = (
+    "captum.attr",
+    "networkx",
+    "pandas",
+    "scipy.stats",
+    "torch.utils.flop_counter",
+    "torch.fx.experimental.symbolic_shapes",
+    "torch._dynamo",
+    "netloom.explain.evidence.faithfulness",
+    "netloom.explain.influence.per_sample_gradients",
+)
+
+
+class CancelledError(BaseException):
+    """Nobody wants the answer any more. Not an Exception, so that no method takes it for a failure of its own."""
+
+
+class _Inbox:
+    """Requests as they come. Read in a thread, so that a job can be cancelled while it is computed."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self.requests: queue.SimpleQueue[tuple[dict[str, Any], bytes]] = queue.SimpleQueue()
+        self.cancelled: set[int] = set()
+        threading.Thread(target=self._read, name="inbox", daemon=True).start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                message, blobs = messages.receive(self._channel, most=None)
+            except messages.ClosedError:
+                os._exit(0)  # whoever asked is gone, amid a computation or not
+            if "cancel" in message:
+                self.cancelled.add(int(message["cancel"]))
+            else:
+                self.requests.put((message, blobs[0] if blobs else b""))
+
+
+class _Reply:
+    """Tells whoever asked for a job how far it is, and what came of it."""
+
+    def __init__(self, channel: socket.socket, inbox: _Inbox, number: int) -> None:
+        self._channel, self._inbox, self._number, self._last = channel, inbox, number, 0.0
+
+    def send(self, message: Mapping[str, Any], *blobs: bytes) -> None:
+        messages.send(self._channel, {"job": self._number, **message}, blobs)
+
+    def progress(self, share: float) -> None:
+        if self._number in self._inbox.cancelled:
+            raise CancelledError
+        now = time.monotonic()
+        if now - self._last >= TELL_EVERY_S:
+            self._last = now
+            self.send({"progress": share})
+
+    def preview(self, value: Any) -> None:
+        self.send({"preview": True}, dumps(value))
+
+
+def main(settings: WorkerSettings, channel: socket.socket) -> int:
+    """Compute one job after the other until the channel closes. Returns the exit code."""
+    import torch
+
+    from netloom.runs.limits import RunLimits
+
+    if hasattr(os, "nice"):
+        os.nice(max(0, settings.niceness - os.nice(0)))
+    torch.set_num_threads(settings.threads)
+    limits = RunLimits(memory_bytes=settings.memory_bytes, wall_s=0, processes=0, disk_bytes=0)
+    confine(limits, gpu=torch.cuda.is_available())
+    inbox = _Inbox(channel)
+    while True:
+        message, content = inbox.requests.get()
+        if "forget" in message:
+            forget()
+            continue
+        reply = _Reply(channel, inbox, int(message["job"]))
+        try:
+            _compute(message, content, reply)
+        except messages.ClosedError:
+            return 0
+
+
+def _compute(message: Mapping[str, Any], content: bytes, reply: _Reply) -> None:
+    os.environ.update(message["environment"])
+    try:
+        request: Request[Any] = loads(kinds()[message["kind"]], content)
+        context = Context(Path(message["home"]), reply.progress, reply.preview)
+        reply.send({"done": True}, dumps(request.compute(context)))
+    except CancelledError:
+        reply.send({"cancelled": True})
+    except messages.ClosedError:
+        raise
+    except Exception as error:
+        loosen()
+        reply.send(_told(error))
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    """What went wrong: an error of Netloom's own is a sentence already; of others the details are for the log."""
+    kind = type(error)
+    if no_memory(error):
+        return {"failed": "memory"}
+    if kind.__module__.partition(".")[0] == "netloom" or isinstance(error, OSError):
+        return {"failed": "refused", "class": [kind.__module__, kind.__qualname__], "sentence": str(error)}
+    return {"failed": "fault", "class": [kind.__module__, kind.__qualname__], "details": traceback.format_exc()}
+
+
+def _work() -> int:
+    """A worker whose channel is its standard input; it is told its settings first."""
+    import numpy as np
+
+    disown()
+    np.random.seed()
+    channel = socket.socket(fileno=os.dup(0))
+    try:
+        message, _ = messages.receive(channel)
+    except messages.ClosedError:
+        return 0
+    return main(WorkerSettings(**message), channel)
+
+
+def _import_heavy() -> None:
+    """What every job needs, so that the first one does not wait for it."""
+    from importlib import import_module
+
+    import torch
+
+    from netloom import explain, layers
+    from netloom.data.builtin_registry import builtin
+
+    for name in HEAVY:
+        import_module(name)
+    kinds()
+    layers.registry()
+    explain.registry()
+    builtin()
+    weight = torch.nn.Parameter(torch.zeros(1))
+    # The first one imports more of torch.
+    weight.sum().backward()  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    _import_heavy()
+    sys.exit(_work() if "--alone" in sys.argv else serve(_work))

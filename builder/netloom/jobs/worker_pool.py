@@ -1,0 +1,391 @@
+"""The workers of this server, and whose job is next.
+
+Each lane has processes of its own, so that an attack of minutes never delays a click; within a lane owners take turns.
+A request that is asked twice is computed once. Answers stay in memory for a while; what is to outlive the server is
+kept in the run's folder by what computes it, and is read from there when the same is asked again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+import time
+import traceback
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+from netloom.core import log
+from netloom.core.settings import PREFIX, settings
+from netloom.jobs import processes
+from netloom.jobs.job import LINGER_S, Job, JobCancelledError, JobError
+from netloom.jobs.loaded_runs import MAX_LOADED, RunWeights
+from netloom.jobs.processes import NICENESS, WorkerProcess
+from netloom.jobs.request import Lane, Request
+from netloom.jobs.worker_settings import WorkerSettings
+from netloom.runs.limits import GB, memory, size
+from netloom.sandbox import messages
+from netloom.training.device import cores, threads
+
+R = TypeVar("R")
+MAX_ANSWERS_BYTES = 256 * 2**20
+# An error is told again to who asks again soon, such as a page that is drawn anew; later it is tried again.
+FAILED_S = 5.0
+# A job that does not obey within this time is ended with its process.
+OBEY_S = 2.0
+# Where others wait for a worker, a job that nobody looks at makes room for them.
+MAKE_ROOM_S = 0.3
+POLL_S = 0.2
+MESSAGE_S = 60.0
+IDLE_S = 120.0
+CANCELLED = "This was cancelled."
+
+_pool: Pool | None = None
+_opening = threading.Lock()
+
+
+@dataclass(frozen=True)
+class LaneSettings:
+    """How many processes a lane has at `least` and at `most`, how they give way to others, and how long a job may take
+    in seconds."""
+
+    least: int
+    most: int
+    niceness: int
+    wall_s: float
+
+
+def lanes() -> dict[Lane, LaneSettings]:
+    """NETLOOM_JOB_WORKERS sets how many processes each lane may have, NETLOOM_JOB_HOURS how long a job may take."""
+    most = settings.job_workers or min(4, max(2, cores()))
+    wall_s = settings.job_hours * 3600
+    return {
+        "interactive": LaneSettings(min(2, most), most, NICENESS, wall_s),
+        "long": LaneSettings(0, most, 15, wall_s),
+    }
+
+
+def memory_limit() -> int:
+    """How much memory a job may take, in bytes: NETLOOM_JOB_MEMORY_GB, or half of what there is."""
+    return int((settings.job_memory_gb or 0) * GB) or max(GB, memory() // 2)
+
+
+class Pool:
+    """The jobs of this server and the threads that speak with its workers."""
+
+    def __init__(self, sizes: Mapping[Lane, LaneSettings] | None = None) -> None:
+        self.lanes = dict(sizes or lanes())
+        self._lock = threading.RLock()
+        self._jobs: OrderedDict[str, Job[Any]] = OrderedDict()
+        self._waiting: dict[Lane, list[Job[Any]]] = {lane: [] for lane in self.lanes}
+        self._workers: dict[Lane, list[_Worker]] = {lane: [] for lane in self.lanes}
+        self._served: dict[str, int] = {}
+        self._count = 0
+
+    def warm(self) -> None:
+        """Start the workers that are always there."""
+        with self._lock:
+            for lane, sizes in self.lanes.items():
+                while len(self._workers[lane]) < sizes.least:
+                    self._grow(lane)
+
+    def submit(self, request: Request[R], home: Path, owner: str = "") -> Job[R]:
+        """The job of a request, which may be under way or done already."""
+        key = request.key(home)
+        with self._lock:
+            known = self._jobs.get(key)
+            if known is not None and not self._forgotten(known):
+                self._jobs.move_to_end(key)
+                return known
+            self._count += 1
+            job = Job(request, home, owner, self._count, key)
+            self._jobs[key] = job
+            self._waiting[request.lane].append(job)
+            self._dispatch(request.lane)
+            return job
+
+    def cancel(self, job: Job[Any]) -> None:
+        """End a job for all who wait for it."""
+        with self._lock:
+            job.cancel_asked = True
+            waiting = self._waiting[job.request.lane]
+            if job in waiting:
+                waiting.remove(job)
+                job.fail(JobCancelledError(CANCELLED))
+
+    def forget_loaded(self) -> None:
+        """Have all workers let go of the runs that they have loaded, whose data was removed."""
+        with self._lock:
+            processes = [worker.process for workers in self._workers.values() for worker in workers]
+        for process in processes:
+            if process is not None:
+                with contextlib.suppress(messages.ClosedError):
+                    process.send({"forget": True})
+
+    def worker_pids(self, lane: Lane) -> list[int]:
+        """The processes of a lane."""
+        with self._lock:
+            return [worker.process.pid for worker in self._workers[lane] if worker.process is not None]
+
+    def close(self) -> None:
+        """End all workers, and what they compute."""
+        with self._lock:
+            for job in self._jobs.values():
+                job.cancel_asked = True
+            for workers in self._workers.values():
+                for worker in workers:
+                    worker.close()
+
+    def _forgotten(self, job: Job[Any]) -> bool:
+        """Whether a job that ended is to be computed again."""
+        if job.state == "failed":
+            return time.monotonic() - job.ended_at > FAILED_S
+        return job.state == "cancelled" or job.cancel_asked
+
+    def _dispatch(self, lane: Lane) -> None:
+        """Give waiting jobs to idle workers, preferably one that has the run loaded."""
+        waiting = self._waiting[lane]
+        for job in [job for job in waiting if job.unwatched_s() > LINGER_S]:
+            waiting.remove(job)
+            job.fail(JobCancelledError(CANCELLED))
+        while waiting:
+            idle = [worker for worker in self._workers[lane] if worker.job is None and not worker.closing]
+            if not idle:
+                if len(self._workers[lane]) >= self.lanes[lane].most:
+                    return
+                idle = [self._grow(lane)]
+            job = self._next(lane)
+            about = job.request.about
+            worker = max(idle, key=lambda one: (about is not None and about in one.loaded, one.used_at))
+            waiting.remove(job)
+            self._served[job.owner] = job.number
+            worker.take(job)
+
+    def _next(self, lane: Lane) -> Job[Any]:
+        """Everybody's first job before anybody's second; among equals whoever was served longest ago."""
+        busy = Counter(worker.job.owner for worker in self._workers[lane] if worker.job is not None)
+        return min(self._waiting[lane], key=lambda job: (busy[job.owner], self._served.get(job.owner, 0), job.number))
+
+    def _grow(self, lane: Lane) -> _Worker:
+        worker = _Worker(self, lane, self.lanes[lane])
+        self._workers[lane].append(worker)
+        return worker
+
+    # What follows is for the threads of the workers.
+
+    def crowded(self, lane: Lane) -> bool:
+        """Whether a job waits for a worker."""
+        return bool(self._waiting[lane])
+
+    def free(self, worker: _Worker) -> None:
+        """A worker has no job any more."""
+        with self._lock:
+            self._trim()
+            self._dispatch(worker.lane)
+
+    def retire(self, worker: _Worker) -> bool:
+        """Whether an idle worker may go."""
+        with self._lock:
+            workers = self._workers[worker.lane]
+            if not worker.closing and (worker.job is not None or len(workers) <= worker.settings.least):
+                return False
+            workers.remove(worker)
+            return True
+
+    def _trim(self) -> None:
+        """Forget the answers that were asked for longest ago, where they take too much memory."""
+        ended = [job for job in self._jobs.values() if job.ended]
+        taken = sum(job.size for job in ended)
+        for job in ended:
+            if taken <= MAX_ANSWERS_BYTES and len(self._jobs) <= 2_000:
+                return
+            if self._jobs.get(job.key) is job:
+                del self._jobs[job.key]
+            taken -= job.size
+
+
+class _Worker:
+    """A thread of this server that speaks with one process, and starts another one where that is gone."""
+
+    def __init__(self, pool: Pool, lane: Lane, settings: LaneSettings) -> None:
+        self.pool, self.lane, self.settings = pool, lane, settings
+        self.process: WorkerProcess | None = None
+        self.job: Job[Any] | None = None
+        self.loaded: OrderedDict[RunWeights, None] = OrderedDict()
+        self.used_at = 0.0
+        self.closing = False
+        self._woken = threading.Condition()
+        threading.Thread(target=self._work, name=f"{lane} jobs", daemon=True).start()
+
+    def take(self, job: Job[Any]) -> None:
+        with self._woken:
+            self.job = job
+            self._woken.notify()
+
+    def close(self) -> None:
+        with self._woken:
+            self.closing = True
+            self._woken.notify()
+
+    def _work(self) -> None:
+        while True:
+            if self.process is None and not self.closing:
+                self._start()
+            with self._woken:
+                self._woken.wait_for(lambda: self.job is not None or self.closing, IDLE_S)
+            job = self.job
+            if job is not None:
+                try:
+                    self._compute(job)
+                except Exception as error:  # the thread has to go on, and whoever waits has to know
+                    job.fail(_unexpected(job.home, error))
+                    self._stop()
+                self.used_at, self.job = time.monotonic(), None
+                self.pool.free(self)
+            elif self.pool.retire(self):
+                self._stop()
+                return
+
+    def _start(self) -> None:
+        self.loaded.clear()
+        with contextlib.suppress(OSError):  # tried again with the next job
+            self.process = WorkerProcess(WorkerSettings(threads(), self.settings.niceness, memory_limit()))
+
+    def _stop(self) -> int | None:
+        process, self.process = self.process, None
+        return process.end() if process is not None else None
+
+    def _compute(self, job: Job[Any]) -> None:
+        """Have the process compute a job, and see how it ends."""
+        if job.cancel_asked:
+            return job.fail(JobCancelledError(CANCELLED))
+        if self.process is None:
+            self._start()
+        if self.process is None:
+            return job.fail(JobError("No process could be started for this; the machine has no room for one."))
+        job.start(self.process.pid)
+        variables = {name: text for name, text in os.environ.items() if name.startswith(PREFIX)}
+        message = {"job": job.number, "kind": job.request.kind, "home": str(job.home), "environment": variables}
+        try:
+            self.process.send(message, job.request.as_bytes())
+            self._listen(job, self.process)
+        except messages.ClosedError:
+            job.fail(self._died(self.process))
+            self._stop()
+        about = job.request.about
+        if self.process is not None and about is not None:
+            self.loaded[about] = None
+            self.loaded.move_to_end(about)
+            while len(self.loaded) > MAX_LOADED:
+                self.loaded.popitem(last=False)
+
+    def _listen(self, job: Job[Any], process: WorkerProcess) -> None:
+        """Hear what the process says until the job has ended.
+
+        Raises:
+            ClosedError: it is gone.
+        """
+        incoming = select.poll()
+        incoming.register(process.channel, select.POLLIN)
+        cancelled_at = 0.0
+        while True:
+            if not cancelled_at and self._unwanted(job):
+                job.cancel_asked, cancelled_at = True, time.monotonic()
+                process.send({"cancel": job.number})
+            too_long = time.monotonic() - job.started_at > self.settings.wall_s
+            if too_long or (cancelled_at and time.monotonic() - cancelled_at > OBEY_S) or self.closing:
+                job.fail(self._too_long() if too_long else JobCancelledError(CANCELLED))
+                self._stop()
+                return
+            if not incoming.poll(POLL_S * 1000):
+                continue
+            message, blobs = messages.receive(process.channel, time.monotonic() + MESSAGE_S, most=None)
+            if message["job"] != job.number:
+                continue
+            if "progress" in message:
+                job.tell(float(message["progress"]))
+            elif "preview" in message:
+                job.show(job.request.read_answer(blobs[0]))
+            else:
+                return self._end(job, message, blobs)
+
+    def _unwanted(self, job: Job[Any]) -> bool:
+        patience = MAKE_ROOM_S if job.left and self.pool.crowded(self.lane) else LINGER_S
+        return job.cancel_asked or self.closing or job.unwatched_s() > patience
+
+    def _end(self, job: Job[Any], message: Mapping[str, Any], blobs: list[bytes]) -> None:
+        if "done" in message:
+            job.finish(job.request.read_answer(blobs[0]), len(blobs[0]))
+        elif "cancelled" in message:
+            job.fail(JobCancelledError(CANCELLED))
+        else:
+            job.fail(_error(job.home, message))
+            if message["failed"] != "refused":
+                self._stop()  # its memory is full, or in a state that nobody foresaw
+
+    def _too_long(self) -> JobError:
+        hours = f"{self.settings.wall_s / 3600:.3g}"
+        return JobError(
+            f"This was ended after {hours} hours, as long as a job may take here; ask for less, or set "
+            "NETLOOM_JOB_HOURS."
+        )
+
+    def _died(self, process: WorkerProcess) -> JobError:
+        code = process.exit_code()
+        how = f" (signal {-code})" if code is not None and code < 0 else ""
+        return JobError(
+            f"The process that computed this ended unexpectedly{how}, perhaps because the machine ran out of memory. "
+            "Another one has taken its place; try again."
+        )
+
+
+def _error(home: Path, message: Mapping[str, Any]) -> Exception:
+    """What a worker says went wrong, as an error of the class that it had there where that is one of Netloom's."""
+    if message["failed"] == "memory":
+        return JobError(
+            f"This takes more memory than a job may have here, {size(memory_limit())}; ask for fewer rows, or set "
+            "NETLOOM_JOB_MEMORY_GB."
+        )
+    module, name = message["class"]
+    if message["failed"] == "fault":
+        return _failed(home, name, str(message["details"]))
+    if module.partition(".")[0] in ("netloom", "builtins"):
+        kind = getattr(import_module(module), name, None)
+        with contextlib.suppress(TypeError):
+            if isinstance(kind, type) and issubclass(kind, Exception):
+                return kind(message["sentence"])
+    return JobError(str(message["sentence"]))
+
+
+def _unexpected(home: Path, error: Exception) -> JobError:
+    return _failed(home, type(error).__name__, "".join(traceback.format_exception(error)))
+
+
+def _failed(home: Path, name: str, details: str) -> JobError:
+    """Netloom itself failed: the details are kept in the log."""
+    path = home / log.ERRORS
+    where = ""
+    with contextlib.suppress(OSError):
+        log.write(path, "error", where="job", traceback=details)
+        where = f" The details are in {path}."
+    return JobError(f"Netloom itself failed here ({name}).{where}")
+
+
+def pool() -> Pool:
+    """The pool of this process."""
+    global _pool
+    with _opening:
+        if _pool is None:
+            _pool = Pool()
+        return _pool
+
+
+def warm() -> None:
+    """Have workers ready for the first job."""
+    processes.warm()
+    pool().warm()
