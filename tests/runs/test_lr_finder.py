@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ import pytest
 from netloom.data import prepare
 from netloom.document import Project, Training
 from netloom.runs import lr_finder
-from netloom.runs.lr_finder import HIGHEST, LOWEST, Rates, find_rate, look_for_rate, read_rates
+from netloom.runs.lr_finder import HIGHEST, LOWEST, Rates, find_rate
 from netloom.templates import templates
 from tests.networks import chain, digits_mlp
 from tests.runs.examples import loop, moons
@@ -76,25 +74,5 @@ def test_it_ends_where_the_loss_is_thrown_up(home: Path) -> None:
     assert found.suggested is not None
 
 
-def test_a_process_of_its_own_finds_the_same(home: Path) -> None:
-    project = digits_mlp(device="cpu")
-    here = find_rate(project, prepare(project.data, home))
-    folder = look_for_rate(home, project)
-    end = time.monotonic() + 30 * max(1.0, os.getloadavg()[0])
-    while not (there := read_rates(folder)).done:
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    assert there.problem == ""
-    assert there.rates == here.rates
-    assert there.losses == pytest.approx(here.losses, rel=1e-4)
-    assert there.suggested == here.suggested
-
-
-def test_what_cannot_be_tried_says_why(home: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_tried_says_why() -> None:
     assert "Choose data" in lr_finder.refusal(chain(("Linear", {"units": 2}), training=Training()))
-    folder = tmp_path / "found"
-    folder.mkdir()
-    lr_finder.main(home, folder)  # there is no document in it
-    found = read_rates(folder)
-    assert found.done
-    assert found.problem

@@ -24,6 +24,7 @@ def _no_spare_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages have a second worker import everything beforehand, for the next run. Here each test has a data folder of
     its own, so that every one of them would start a process that imports torch, is told no run and stays."""
     monkeypatch.setattr("netloom.runs.warm", lambda store: None)
+    monkeypatch.setattr("netloom.jobs.warm", lambda: None)
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,12 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from netloom import runs
-from netloom.explain.core.baselines import Chosen, choose, typical_row
+from netloom.explain.core.baselines import choose, typical_row
+from netloom.explain.core.examples import read
 from netloom.explain.core.explanation import TITLES
 from netloom.explain.plots.explanation_plots import cells
+from netloom.jobs import Pool
+from netloom.jobs.explanations import Attribution
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.components.figure_export import written
@@ -168,13 +171,19 @@ def test_the_baseline_and_the_steps_are_chosen_beside_the_example_and_named_in_t
 
 @pytest.mark.parametrize("name", OPENED)
 def test_a_row_of_ones_own_is_the_baseline_as_it_was_entered(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    compared: list[Chosen] = []
+    asked: list[Attribution] = []
+    submit = Pool.submit
 
-    def noted(*given: Any) -> Chosen:
-        compared.append(choose(*given))
-        return compared[-1]
+    def noted(pool: Pool, request: Any, *given: Any) -> Any:
+        asked.extend([request] if isinstance(request, Attribution) else [])
+        return submit(pool, request, *given)
 
-    monkeypatch.setattr("netloom.explain.core.context.choose", noted)
+    def compared(field: str) -> torch.Tensor:
+        """With what the last explanation compared."""
+        inputs, _ = read(run.data, asked[-1].row)
+        return choose(asked[-1].options["baseline"], run.data, inputs).values[field]
+
+    monkeypatch.setattr(Pool, "submit", noted)
     app = opened(name)
     (run_id,) = {str(item.key).partition(" ")[2] for item in app.selectbox if str(item.key).startswith("baseline ")}
     picker = app.selectbox(key=f"baseline {run_id}")
@@ -183,7 +192,7 @@ def test_a_row_of_ones_own_is_the_baseline_as_it_was_entered(name: str, monkeypa
     run = runs.load_run(open_store(), run_id)
     number = typical_row(run.data, run.fields)
     entered, key = run.data.row(number), f"own baseline {run_id} {number}"
-    assert all(torch.equal(compared[-1].values[one], run.data.inputs[one][number : number + 1]) for one in run.fields)
+    assert all(torch.equal(compared(one), run.data.inputs[one][number : number + 1]) for one in run.fields)
     if name == TABLE:
         box = next(item for item in app.number_input if str(item.key).startswith(key))
         entered[str(box.label).replace("\\", "")] = 3 * float(box.value or 1)
@@ -201,7 +210,7 @@ def test_a_row_of_ones_own_is_the_baseline_as_it_was_entered(name: str, monkeypa
     assert not app.error, [item.value for item in app.error]
     for field, values in run.data.encode(entered, run.fields).items():
         assert not torch.equal(values, run.data.inputs[field][number : number + 1])
-        assert torch.equal(compared[-1].values[field], values)
+        assert torch.equal(compared(field), values)
     (said,) = [item.value for item in app.markdown if item.value.startswith("#### ")]
     assert "compared with a row of your own" in said
 

@@ -2,30 +2,22 @@
 
 Every step takes a rate that is a little larger than the one before. Too small ones leave the loss where it is, good
 ones let it fall, too large ones throw it up; the rate where it falls fastest is the one to begin with.
-`look_for_rate` has a worker look for it in a process of its own, as the page asks for it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import shutil
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from netloom.compile import CompileError, source
-from netloom.data import prepare, schema
-from netloom.document import Project, read, write
-from netloom.runs.processes import Worker, ended, take, tell
+from netloom.document import Project
 from netloom.tasks import task
-from netloom.training.device import threads
 from netloom.training.loop import Callback, DivergedError, Trainer, build_trainer
 from netloom.validation import analyse
 
@@ -41,20 +33,15 @@ STEPS, LIMIT_S = 140, 60.0
 SMOOTHING, ENOUGH = 0.9, 4.0
 # The slope at a rate is that of a line through so many rates on either side. Less of a fall than that is none.
 AROUND, FALLS = 4, 0.02
-DOCUMENT, FOUND = "project.json", "found.jsonl"
-FORGET_S = 86_400.0
-# Processes that this one started, so that none stays behind as a zombie.
-_children: dict[Path, Worker] = {}
 
 
 @dataclass(frozen=True)
 class Rates:
-    """`losses` of steps at `rates`; `smooth` is what is read. `problem` says why nothing could be tried."""
+    """`losses` of steps at `rates`; `smooth` is what is read."""
 
     rates: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     done: bool = False
-    problem: str = ""
 
     @property
     def smooth(self) -> list[float]:
@@ -143,57 +130,3 @@ def find_rate(
     with contextlib.suppress(DivergedError):
         trainer.fit(_RangeTest(take, limit_s))
     return Rates(rates, losses, done=True)
-
-
-def look_for_rate(home: Path, project: Project) -> Path:
-    """Begin to look in a process of its own. Returns the folder whose file `read_rates` reads."""
-    place = home / "rates"
-    for old in place.iterdir() if place.exists() else ():
-        with contextlib.suppress(OSError):  # another process may have removed it
-            if time.time() - old.stat().st_mtime > FORGET_S:
-                shutil.rmtree(old, ignore_errors=True)
-    folder = place / uuid.uuid4().hex
-    folder.mkdir(parents=True)
-    write(folder / DOCUMENT, project)
-    _children[folder] = child = take(home)
-    tell(child, {"rates": str(folder), "threads": threads()})
-    return folder
-
-
-def read_rates(folder: Path) -> Rates:
-    """What has been found so far."""
-    child = _children.get(folder)
-    gone = child is not None and ended(child)
-    try:
-        text = (folder / FOUND).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        text = ""
-    if gone:
-        _children.pop(folder, None)
-    lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-    points = [line for line in lines if "rate" in line]
-    end: dict[str, Any] = next((line for line in lines if "done" in line), {})
-    return Rates(
-        [line["rate"] for line in points],
-        [line["loss"] for line in points],
-        bool(end) or gone,
-        str(end.get("problem", "" if end or not gone else "The process that looked for a rate is gone; try again.")),
-    )
-
-
-def main(home: Path, folder: Path) -> None:
-    """Look for the rate of the document in `folder`, and write down every step."""
-    with (folder / FOUND).open("a", encoding="utf-8", buffering=1) as file:
-
-        def tell(rate: float, loss: float) -> None:
-            file.write(json.dumps({"rate": rate, "loss": loss}) + "\n")
-
-        problem = ""
-        try:
-            project = read(folder / DOCUMENT)
-            schema(project.data, home)
-            find_rate(project, prepare(project.data, home), tell)
-        except Exception as error:
-            lines = str(error).strip().splitlines()
-            problem = lines[0][:500] if lines else type(error).__name__
-        file.write(json.dumps({"done": True, "problem": problem}) + "\n")

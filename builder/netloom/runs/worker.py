@@ -1,5 +1,4 @@
-"""The process that trains one run: `python -m netloom.runs.worker HOME`, which is told its run on standard input, or
-to look for a learning rate.
+"""The process that trains one run: `python -m netloom.runs.worker HOME`, which is told its run on standard input.
 Without HOME it is the server of which such processes are forked; each of them is told its data folder, too.
 
 A thread of its own carries messages to and from the store, so that the loop never waits for a disk. Everything that a
@@ -133,7 +132,7 @@ def _next(home: str) -> None:
 
 
 def _work(home: str) -> int:
-    """Do what this process is told: train a run, or look for its learning rate. Returns the exit code."""
+    """Train the run that this process is told. Returns the exit code."""
     message = _heard()
     if message is None:
         _hand_back(home)
@@ -141,11 +140,6 @@ def _work(home: str) -> int:
     import torch
 
     torch.set_num_threads(message["threads"])
-    if "rates" in message:
-        from netloom.runs import lr_finder
-
-        lr_finder.main(Path(home), Path(message["rates"]))
-        return 0
     output = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(output, stream)

@@ -195,13 +195,13 @@ def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
         st.markdown(f"**Delete {plain(info.title)}?**")
         st.caption("Projects that use it can be opened still, but not trained until the file is added again.")
         if st.button("Delete it", icon=":material/delete:", width="stretch"):
-            from netloom.ui.explain import comparison
+            from netloom import jobs
             from netloom.ui.explain import page as explain_page
 
             remove(info.name, store.home)
             # Runs that were loaded with it would keep its files allocated.
             explain_page.forget_loaded()
-            comparison.forget_loaded()
+            jobs.pool().forget_loaded()
             DataState.current().dataset = None
             st.rerun()
 

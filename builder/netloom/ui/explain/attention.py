@@ -42,10 +42,10 @@ def obstacle(look: Look) -> str:
 
 def attention(look: Look) -> None:
     """The whole view."""
-    raw = look.explanation("attention")
     fitting = {method.name for method in look.methods if method.available}
-    weighted = look.explanation("attention_relevance") if "attention_relevance" in fitting else None
-    heads = look.explanation("attention_heads") if "attention_heads" in fitting else None
+    names = ["attention", *(name for name in ("attention_relevance", "attention_heads") if name in fitting)]
+    found = dict(zip(names, look.explanations(names), strict=True))
+    raw, weighted, heads = found["attention"], found.get("attention_relevance"), found.get("attention_heads")
     if raw.attention is None:
         return
     _decided(raw, weighted, heads)

@@ -38,7 +38,8 @@ CURVES = {
 
 
 def attributing(look: Look) -> None:
-    """The whole view. What it comes to stands first, and how it was found beneath."""
+    """The whole view. What it comes to stands first, and how it was found beneath. The picture is there as soon as the
+    method has run, and how far it can be trusted once that is known."""
     said = st.container()
     method = choose_method(look)
     if method is None:
@@ -46,11 +47,18 @@ def attributing(look: Look) -> None:
     st.session_state["explained by"] = method.name
     options = layer_options(look, method)
     tell_unused(method, look.options)
-    found = look.explanation(method.name, **options)
+    pending = look.explaining(method.name, **options)
+    bar, trusted = st.container(), st.container()
+    first = pending.preview(bar)
+    if first is not None:
+        attributions(first)
+    found = pending.result(bar)
     with said:
         _said(look, found)
-    trust(found)
-    attributions(found)
+    with trusted:
+        trust(found)
+    if first is None:
+        attributions(found)
     _proofs(look, found, options)
 
 
@@ -193,7 +201,7 @@ def _proofs(look: Look, found: Explanation, options: dict[str, Any]) -> None:
 def _randomise(look: Look, found: Explanation, options: dict[str, Any]) -> None:
     key = f"input randomise {found.method} {found.weights[:12]} {found.example.row} {found.target.index}"
     if st.button("Compare with shuffled weights", icon=":material/shuffle:", key=key):
-        other = look.explanation(found.method, randomise=True, **options).proofs.randomised
+        other = look.explanation(found.method, randomize=True, **options).proofs.randomised
         if other is not None:
             said = "It depends on what the network learned" if other.passed else "It hardly depends on what was learned"
             st.info(f"{said}: Spearman {other.spearman:+.2f} over {other.draws} networks with shuffled weights.")

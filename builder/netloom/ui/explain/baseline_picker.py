@@ -14,7 +14,7 @@ from netloom.ui.explain.custom_example import own_example
 if TYPE_CHECKING:
     from netloom.explain import Method
     from netloom.explain.core.baselines import Asked
-    from netloom.runs import TrainedRun
+    from netloom.ui.explain.open_run import OpenRun
 
 MEANT = (
     "What stands for “nothing”: the parts say what sets the example apart from this. Another baseline asks another "
@@ -25,13 +25,13 @@ CUSTOM = "custom"
 STEPS = "Steps on the path from the baseline to the example. Automatic: as many as the sum of the parts needs."
 
 
-def picked_baseline(trained: TrainedRun) -> dict[str, Any]:
+def picked_baseline(trained: OpenRun) -> dict[str, Any]:
     """The options that were chosen, without those that are left as usual.
 
     Raises:
         DataError: what was uploaded for a custom row cannot be read.
     """
-    run_id = trained.run.id if trained.run else ""
+    run_id = trained.run.id
     titles = {one.name: one.title for one in offered(trained.data, trained.fields)} | {CUSTOM: "Custom row"}
     with st.expander("Baseline and steps", icon=":material/tune:"):
         name = st.selectbox(
@@ -45,7 +45,7 @@ def picked_baseline(trained: TrainedRun) -> dict[str, Any]:
     return found | ({"n_steps": int(steps)} if steps is not None else {})
 
 
-def _completed(trained: TrainedRun, name: str, run_id: str) -> Asked:
+def _completed(trained: OpenRun, name: str, run_id: str) -> Asked:
     """A baseline with what it needs beside its name: a class, the number of a row, or the row itself."""
     if name == CUSTOM:
         row = typical_row(trained.data, trained.fields)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from netloom import runs
 from netloom.core.text import plain as line
-from netloom.explain.evidence.comparison import Comparison, Side, real, side_by_side
+from netloom.explain.evidence.comparison import Comparison, real
 from netloom.explain.plots.shared_scale import pictures
-from netloom.runs.trained_run import with_weights
+from netloom.jobs import RunWeights, written_at
+from netloom.jobs.explanations import ComparedSide, ExplanationComparison
 from netloom.runs.weight_history import moments
 from netloom.ui.components.figure_export import PICTURE, exports
 from netloom.ui.components.words import at, plain, told_apart
@@ -21,13 +21,11 @@ from netloom.ui.explain.attribution import COLOURS, badges
 from netloom.ui.explain.attribution_plots import knows_signs, legend
 from netloom.ui.explain.headline import answer_text, seen
 from netloom.ui.explain.training_trajectory import choose_method, show
-from netloom.ui.explain.views import progress, written_at
-from netloom.ui.shell import session
+from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
     from netloom.explain import Explanation
     from netloom.explain.core.explanation import Level
-    from netloom.runs import TrainedRun
     from netloom.ui.explain.views import Look
 
 METHOD, WEIGHTS, RUN = "Another method", "Other weights", "Another run"
@@ -40,19 +38,15 @@ def comparing_explanations(look: Look) -> None:
     if second is None:
         return
     sides, titles = second
-    there = st.empty()
-    try:
-        found = side_by_side(*sides, look.row, target=look.target, progress=progress(there, "Explaining both …"))
-    finally:
-        there.empty()
+    found = computed(ExplanationComparison(look.weights, *sides, look.row, look.target), "Explaining both …")
     _agreement(found)
     _both(found, titles)
 
 
-def _second(look: Look) -> tuple[tuple[Side, Side], tuple[str, str]] | None:
+def _second(look: Look) -> tuple[tuple[ComparedSide, ComparedSide], tuple[str, str]] | None:
     """What is compared with what, and what each is called; None where there is nothing yet."""
     kinds = [METHOD]
-    if look.folder is not None and len(moments(look.folder)) > 1:
+    if len(moments(look.folder)) > 1:
         kinds.append(WEIGHTS)
     others = _other_runs(look)
     if others:
@@ -62,7 +56,7 @@ def _second(look: Look) -> tuple[tuple[Side, Side], tuple[str, str]] | None:
     with middle:
         method = choose_method(look, "Method", "compare first")
     options = look.options_of(method)
-    own = Side(look.trained, method, options, look.folder, look.checkpoint)
+    own = ComparedSide(look.weights, method, options)
     titles = {item.name: item.title for item in look.methods}
     with right:
         if kind == METHOD:
@@ -71,37 +65,26 @@ def _second(look: Look) -> tuple[tuple[Side, Side], tuple[str, str]] | None:
                 st.caption("No other method fits this network.")
                 return None
             other = choose_method(look, "And", f"compare second {method}", default=fitting[0])
-            side = Side(look.trained, other, look.options_of(other), look.folder, look.checkpoint)
+            side = ComparedSide(look.weights, other, look.options_of(other))
             return (own, side), (titles[method], titles[other])
-        if kind == WEIGHTS and look.folder is not None:
+        if kind == WEIGHTS:
             listed = {moment.name: moment.label for moment in moments(look.folder)}
             name = str(
                 st.selectbox("And weights after", list(listed), format_func=listed.__getitem__, key="compare at")
             )
-            side = Side(with_weights(look.trained, look.folder, name), method, options, look.folder, name)
-            return (own, side), (f"{look.checkpoint} weights", listed[name])
+            side = ComparedSide(replace(look.weights, checkpoint=name), method, options)
+            return (own, side), (f"{look.weights.checkpoint} weights", listed[name])
         chosen = str(st.selectbox("And run", list(others), format_func=others.__getitem__, key="compare run"))
-    folder = Path(look.live.store.run_folder(chosen))
-    side = Side(_load(look.live.store.home, chosen, written_at(folder)), method, options, folder, "")
-    own_run = look.trained.run
-    return (own, side), (own_run.title[:60] if own_run else "This run", others[chosen])
+    written = written_at(Path(look.live.store.run_folder(chosen)))
+    side = ComparedSide(RunWeights(chosen, "", written), method, options)
+    return (own, side), (look.trained.run.title[:60], others[chosen])
 
 
 def _other_runs(look: Look) -> dict[str, str]:
-    own = look.trained.run.id if look.trained.run else ""
+    own = look.trained.run.id
     store = look.live.store
     runs = [run for run in store.runs(look.live.id) if run.id != own and written_at(Path(store.run_folder(run.id)))]
     return told_apart({run.id: f"{run.title[:60]} · {at(run.created_at)}" for run in runs})
-
-
-@st.cache_resource(max_entries=3, show_spinner="Loading the other run …")
-def _load(home: Path, run_id: str, written: float) -> TrainedRun:
-    return runs.load_run(session.store(), run_id)
-
-
-def forget_loaded() -> None:
-    """Let go of the runs that are in memory, with their data."""
-    _load.clear()
 
 
 def _agreement(found: Comparison) -> None:

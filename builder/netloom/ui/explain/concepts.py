@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from netloom.explain import ExplainError, inner_nodes
+from netloom.explain import ExplainError
 from netloom.explain.concepts.concepts import (
     FEWEST,
     URL,
@@ -14,21 +14,18 @@ from netloom.explain.concepts.concepts import (
     Concepts,
     ConceptScore,
     Wanted,
-    concepts,
     numbers,
-    usual_nodes,
 )
-from netloom.explain.concepts.concepts import obstacle as unfit
-from netloom.explain.core.prediction import answered
 from netloom.explain.core.targets import askable
 from netloom.explain.plots.colors import AGAINST, FOR
+from netloom.jobs.explanations import ConceptSearch
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import ICONS
 from netloom.ui.explain.influence import CARD, show_row
-from netloom.ui.explain.views import progress
 from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -54,7 +51,7 @@ def concepts_view(look: Look) -> None:
         "tested on rows that were held out, and held against random concepts. What goes along with the concept in the "
         "data cannot be told from it."
     )
-    run_id = look.trained.run.id if look.trained.run else ""
+    run_id = look.trained.run.id
     asked = _asked(look)
     if st.button("Look for it", type="primary", icon=":material/search:", disabled=asked is None):
         st.session_state["concept"] = (run_id, asked)
@@ -62,39 +59,27 @@ def concepts_view(look: Look) -> None:
     if kept is None or kept[0] != run_id:
         return
     wanted, nodes, targets = kept[1]
-    shown = st.empty()
-    try:
-        found = concepts(
-            look.trained,
-            wanted,
-            nodes=nodes,
-            targets=targets,
-            folder=look.folder,
-            progress=progress(shown, "Looking for the concept …"),
-        )
-    finally:
-        shown.empty()
-    _shown(look, found)
+    _shown(look, computed(ConceptSearch(look.weights, wanted, nodes, tuple(targets)), "Looking for the concept …"))
 
 
 def obstacle(look: Look) -> str:
     """Why there is nothing to show."""
-    return unfit(look.trained)
+    return look.unavailable("concepts")
 
 
 def _asked(look: Look) -> tuple[Wanted, tuple[str, ...], tuple[str, ...]] | None:
     """What is chosen: a concept, where it is sought and for which answers; None where something is missing."""
     with st.container(border=True):
         wanted = _wanted(look.trained.data)
-        titles = {node.path: node.title for node in inner_nodes(look.trained.project, look.trained.model)}
-        usual = [node.path for node in usual_nodes(look.trained)]
+        titles = {node.path: node.title for node in look.nodes}
+        usual = list(look.inspection.concept_nodes)
         nodes = st.multiselect("Layers", list(titles), default=usual, format_func=titles.__getitem__)
         trained = look.trained
         usual_names = trained.data.schema.target.classes if trained.objective.task.per_class_scores else ()
         classes = list(askable(trained.data, trained.project.training) or usual_names)
         targets = [""]  # the one number that there is
         if classes:
-            said = look.target or answered(look.trained, look.row, look.target).prediction.text
+            said = look.target or look.answer.prediction.text
             first = said if said in classes else classes[0]
             targets = st.multiselect("Answers", classes, default=[str(first)], max_selections=10)
     if wanted is None or not nodes or (classes and not targets):

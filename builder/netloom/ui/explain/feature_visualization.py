@@ -10,16 +10,18 @@ import streamlit as st
 from netloom.core.text import plain as on_one_line
 from netloom.data import DataError
 from netloom.explain import ExplainError
-from netloom.explain.concepts.feature_visualization import Visualised, refusal, visualised, widths
+from netloom.explain.concepts.feature_visualization import Visualised
 from netloom.explain.core.axes import Axes, axes_of
-from netloom.explain.core.prediction import answered
 from netloom.explain.plots import figures
+from netloom.jobs import JobError
+from netloom.jobs.explanations import FeatureVisualization
+from netloom.jobs.inspection import Widths
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import badges
 from netloom.ui.explain.influence import CARD, show_row
-from netloom.ui.explain.views import progress
 from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -32,8 +34,7 @@ MOST_COLUMNS = 14
 
 def obstacle(look: Look) -> str:
     """Why no input can be made for this network; empty where one can."""
-    reason = refusal(look.trained)
-    return reason[:1].upper() + reason[1:]
+    return look.unavailable("feature_visualization")
 
 
 @st.fragment
@@ -41,22 +42,9 @@ def obstacle(look: Look) -> str:
 def visualising_view(look: Look) -> None:
     """The whole view."""
     try:
-        known = widths(look.trained)
-        path, unit = _chosen(look, known)
-        shown = st.empty()
-        try:
-            found = visualised(
-                look.trained,
-                path,
-                unit,
-                folder=look.folder,
-                checkpoint=look.checkpoint,
-                progress=progress(shown, "Making inputs …"),
-            )
-        finally:
-            shown.empty()
-        _drawn(look, found)
-    except (ExplainError, DataError) as error:
+        path, unit = _chosen(look, computed(Widths(look.weights), "Loading the network …"))
+        _drawn(look, computed(FeatureVisualization(look.weights, path, unit), "Making inputs …"))
+    except (ExplainError, DataError, JobError) as error:
         show_error(error)
 
 
@@ -69,7 +57,7 @@ def _chosen(look: Look, known: dict[str, int]) -> tuple[str, int]:
     path = left.selectbox("Where", list(titles), format_func=titles.__getitem__, key="visualised node")
     classes = look.trained.data.schema.target.classes
     if not path and len(classes) == known[path]:
-        said = answered(look.trained, look.row, look.target).target.index
+        said = look.answer.target.index
         options, key = range(len(classes)), f"visualised class {said}"
         unit = right.selectbox("Class", options, index=said, format_func=lambda n: plain(classes[n]), key=key)
         return path, int(unit)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from netloom.explain.flow.attribution_flow import Flow, flow, flow_obstacle
+from netloom.explain.flow.attribution_flow import Flow
 from netloom.explain.plots.flow import BOTH, context_at, drawn, shown, table
+from netloom.jobs.explanations import AttributionFlow
 from netloom.ui.components.figure_export import exports
 from netloom.ui.components.words import plain
-from netloom.ui.explain.views import progress
+from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
     from netloom.ui.explain.views import Look
@@ -63,28 +64,17 @@ export default function ({ parentElement, data, setTriggerValue }) {
 
 def obstacle(look: Look) -> str:
     """Why there is no flow to show; empty where there is."""
-    return flow_obstacle(look.trained)
+    return look.unavailable("flow")
 
 
 def flowing(look: Look) -> None:
     """The whole view.
 
     Raises:
-        ExplainError, DataError: as `flow` does; the page shows the sentence.
+        ExplainError, DataError, JobError: as `flow` does; the page shows the sentence.
     """
-    shown_there = st.empty()
-    try:
-        found = flow(
-            look.trained,
-            look.row,
-            target=look.target,
-            baseline=look.options.get("baseline", "usual"),
-            folder=look.folder,
-            checkpoint=look.checkpoint,
-            progress=progress(shown_there),
-        )
-    finally:
-        shown_there.empty()
+    baseline = look.options.get("baseline", "usual")
+    found = computed(AttributionFlow(look.weights, look.row, look.target, baseline))
     st.caption(
         f"{found.answer - found.ground:+.4g}, from {found.ground:.4g} for the baseline ({plain(found.compared)}) to "
         f"{found.answer:.4g}, goes from the input to the answer. Width and colour say how much of it takes each "
@@ -196,7 +186,7 @@ def _cuts(found: Flow, path: str) -> None:
 
 
 def _downloads(look: Look, found: Flow, path: str) -> None:
-    name = f"flow {look.trained.run.title if look.trained.run else ''} {'own' if found.row is None else found.row}"
+    name = f"flow {look.trained.run.title} {'own' if found.row is None else found.row}"
     exports(name, key="flow export", svg=drawn(look.trained.project, found, path, BOTH), table=table(found))
 
 

@@ -9,16 +9,17 @@ import numpy as np
 import streamlit as st
 
 from netloom.explain.core.axes import Axes
-from netloom.explain.dataset.global_attribution import ROWS, ROWS_ALONE, Overall, Which, overall, usual_rows
+from netloom.explain.dataset.global_attribution import ROWS, ROWS_ALONE, Overall, Which, usual_rows
 from netloom.explain.dataset.sample_attributions import BATCHED
 from netloom.explain.plots import global_plots
+from netloom.jobs.explanations import GlobalAttribution
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import layer_options
 from netloom.ui.explain.attribution_plots import knows_signs, legend
 from netloom.ui.explain.baseline_picker import tell_unused
 from netloom.ui.explain.headline import seen
-from netloom.ui.explain.views import progress
+from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
     from netloom.ui.explain.views import Look
@@ -42,19 +43,8 @@ def obstacle(look: Look) -> str:
 def overall_view(look: Look) -> None:
     """The whole view."""
     which, method, target, options = _asked(look)
-    there = st.empty()
-    try:
-        found = overall(
-            look.trained,
-            which,
-            method=method,
-            target=target or None,
-            folder=look.folder,
-            **options,
-            progress=progress(there, "Explaining one row after the other …"),
-        )
-    finally:
-        there.empty()
+    request = GlobalAttribution(look.weights, which, method, target or None, options)
+    found = computed(request, "Explaining one row after the other …")
     st.caption(plain(found.sentence))
     found = replace(found, parts=tuple(replace(part, name=seen(part.name)) for part in found.parts))
     if found.parts:
@@ -92,7 +82,7 @@ def _asked(look: Look) -> tuple[Which, str, str, dict[str, Any]]:
     names = sorted(titles, key=lambda name: name != BATCHED)
     with middle:
         help_ = f"Integrated Gradients takes {ROWS} rows at once; the others one after the other, at most {ROWS_ALONE}"
-        if usual_rows(look.trained, BATCHED) != ROWS:
+        if usual_rows(look.trained.data, BATCHED) != ROWS:
             help_ = f"Each row explains a number of its own here, which takes longer, so at most {ROWS_ALONE} are taken"
         method = st.selectbox("Method", names, format_func=titles.__getitem__, key="overall method", help=help_)
     classes = look.trained.data.schema.target.classes if look.trained.objective.task.per_class_scores else ()

@@ -10,14 +10,14 @@ import streamlit as st
 from netloom.core.text import number
 from netloom.explain.core.explanation import Verdict
 from netloom.explain.dataset.checkpoint_path import Stage
-from netloom.explain.influence.influence import URL, Influence, Lesson, Suspects, influence, suspects
-from netloom.explain.influence.influence import obstacle as unfit
+from netloom.explain.influence.influence import URL, Against, Influence, Lesson, Suspects
 from netloom.explain.plots.colors import AGAINST, FOR
+from netloom.jobs.explanations import InfluentialRows, LabelErrors
 from netloom.ui.components.charts import MARGIN, TRAIN
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import badges
-from netloom.ui.explain.views import progress
+from netloom.ui.shell.jobs import computed
 from netloom.ui.train.results import show_example
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from netloom.ui.explain.views import Look
 
 TAUGHT, SUSPICIOUS = "What taught it this", "Suspicious labels"
+SEARCHING = "Looking through the training data …"
 OF = {"answer": "what it answers", "truth": "the true answer"}
 CARDS, COLUMNS = 10, 5
 CARD = 150  # pixels of the width of a card: five beside each other at 1440, four at 1024
@@ -44,7 +45,7 @@ def influences(look: Look) -> None:
 
 def obstacle(look: Look) -> str:
     """Why there is nothing to show."""
-    return unfit(look.trained)
+    return look.unavailable("influence")
 
 
 def _taught(look: Look) -> None:
@@ -73,22 +74,12 @@ def _taught(look: Look) -> None:
 
 def _found(look: Look) -> Influence:
     both = look.trained.objective.task.per_class_scores and not isinstance(look.row, dict)
-    against: Any = None
+    against: Against | None = None
     if both and look.trained.data.schema.target.type.is_class:
         options: Any = {"required": True, "format_func": OF.__getitem__, "key": "influence of"}
-        against = st.segmented_control("What taught it", list(OF), default="answer", **options)
-    shown = st.empty()
-    try:
-        return influence(
-            look.trained,
-            look.row,
-            against=against,
-            folder=look.folder,
-            checkpoint=look.checkpoint,
-            progress=progress(shown, "Looking through the training data …"),
-        )
-    finally:
-        shown.empty()
+        chosen: Any = st.segmented_control("What taught it", list(OF), default="answer", **options)
+        against = chosen
+    return computed(InfluentialRows(look.weights, look.row, against), SEARCHING)
 
 
 def _numbers(found: Influence) -> str:
@@ -159,16 +150,7 @@ def _way(stages: tuple[Stage, ...]) -> None:
 
 
 def _suspicious(look: Look) -> None:
-    shown = st.empty()
-    try:
-        found = suspects(
-            look.trained,
-            folder=look.folder,
-            checkpoint=look.checkpoint,
-            progress=progress(shown, "Looking through the training data …"),
-        )
-    finally:
-        shown.empty()
+    found = computed(LabelErrors(look.weights), SEARCHING)
     st.caption(
         f"Training rows in order of how far they taught themselves alone (self-influence), by {found.looked_by} "
         f"([TracInCP]({URL})). {plain(found.sentence)}"

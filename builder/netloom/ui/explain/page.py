@@ -12,25 +12,26 @@ from netloom import runs
 from netloom.data import DataError, Example
 from netloom.document import read
 from netloom.editing.live import Live
-from netloom.explain import ExplainError, InnerNode, Method, inner_nodes, methods
+from netloom.explain import ExplainError
 from netloom.explain.core.examples import read as read_example
-from netloom.explain.core.prediction import Answered, answered
+from netloom.explain.core.prediction import Answered
 from netloom.explain.core.targets import askable
-from netloom.runs import TrainedRun
+from netloom.jobs import JobError, RunWeights, written_at
+from netloom.jobs.inspection import Answer, Inspect, Inspection
 from netloom.store import Run, StoreError
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.explain.baseline_picker import picked_baseline
 from netloom.ui.explain.custom_example import own_example
 from netloom.ui.explain.headline import seen
-from netloom.ui.explain.views import VIEWS, Look, written_at
+from netloom.ui.explain.open_run import OpenRun, open_run
+from netloom.ui.explain.views import VIEWS, Look, Row, Target
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.jobs import ask, computed
 from netloom.ui.train.episodes import chosen_step
 from netloom.ui.train.results import show_example
 
-Target = str | dict[str, Any] | None
-Row = int | dict[str, Any]
 CHECKPOINTS = {"best": "Best", "last": "Last"}
 TEST, WORST, OWN = "Test rows", "Worst", "Own"
 SURE = 4
@@ -41,11 +42,11 @@ CUT, MOST_LETTERS = 20, 2000
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network with its weights, and what can be asked of it."""
+    """A run with some of its weights, and what can be asked of them."""
 
-    trained: TrainedRun
-    methods: tuple[Method, ...]
-    nodes: tuple[InnerNode, ...]
+    trained: OpenRun
+    weights: RunWeights
+    inspection: Inspection
 
 
 def page(live: Live) -> None:
@@ -62,12 +63,13 @@ def page(live: Live) -> None:
         run_id = _run(live, runs)
         checkpoint = _checkpoint(live, run_id)
         try:
-            loaded = _load(live.store.home, run_id, checkpoint, _written(live, run_id))
-        except (DataError, StoreError, OSError, CheckpointError) as error:
+            loaded = _loaded(live, RunWeights(run_id, checkpoint, _written(live, run_id)))
+        except (DataError, StoreError, OSError, CheckpointError, JobError) as error:
             show_error(error)
             return
-        refused = [method for method in loaded.methods if not method.available]
-        if len(refused) == len(loaded.methods):
+        methods = loaded.inspection.methods
+        refused = [method for method in methods if not method.available]
+        if len(refused) == len(methods):
             st.info(f"This network cannot be explained: {plain(refused[0].reason)}")
             return
         try:
@@ -82,7 +84,7 @@ def page(live: Live) -> None:
             show_error(error)
             return
     with right:
-        _answer_and_view(live, loaded, checkpoint, row, target, options)
+        _answer_and_view(live, loaded, row, target, options)
 
 
 def _written(live: Live, run_id: str) -> float:
@@ -117,11 +119,16 @@ def _checkpoint(live: Live, run_id: str) -> str:
     return str(chosen)
 
 
-@st.cache_resource(max_entries=6, show_spinner="Loading the network …")
-def _load(home: Path, run_id: str, checkpoint: str, written: float) -> Loaded:
-    trained = runs.load_run(session.store(), run_id, checkpoint)
-    nodes = inner_nodes(trained.project, trained.model)
-    return Loaded(trained, tuple(methods(trained)), tuple(nodes))
+def _loaded(live: Live, weights: RunWeights) -> Loaded:
+    """A worker loads the network while the page opens the data."""
+    inspecting = ask(Inspect(weights), "Loading the network …")
+    trained = _load(live.store.home, weights.run_id, weights.written)
+    return Loaded(trained, weights, inspecting.result())
+
+
+@st.cache_resource(max_entries=6, show_spinner="Loading the data …")
+def _load(home: Path, run_id: str, written: float) -> OpenRun:
+    return open_run(session.store(), run_id)
 
 
 def forget_loaded() -> None:
@@ -129,10 +136,10 @@ def forget_loaded() -> None:
     _load.clear()
 
 
-def _row(live: Live, trained: TrainedRun) -> Row:
+def _row(live: Live, trained: OpenRun) -> Row:
     """Which example: a test row, one of those on which the network is most wrong, or one's own; of an agent, a step of
     one of its episodes."""
-    run_id = trained.run.id if trained.run else ""
+    run_id = trained.run.id
     found = runs.evaluation(live.store, run_id)
     places = [TEST, *([WORST] if found and found.worst else []), OWN]
     if found and found.episodes:
@@ -163,7 +170,7 @@ def _shown(example: Example) -> None:
         st.markdown(f"**{plain(name)}**  \n{plain(text[:MOST_LETTERS])}")
 
 
-def _target(trained: TrainedRun, row: Row) -> Target:
+def _target(trained: OpenRun, row: Row) -> Target:
     classes = trained.data.schema.target.classes
     if trained.data.schema.target.type.is_text:
         return {"position": st.slider("Token of the answer", 1, trained.data.schema.target.shape[0], 1) - 1}
@@ -183,7 +190,7 @@ def _target(trained: TrainedRun, row: Row) -> Target:
     return {"position": word, **({"token": chosen} if chosen else {})}
 
 
-def _word(trained: TrainedRun, row: Row) -> int | None:
+def _word(trained: OpenRun, row: Row) -> int | None:
     """Which word of a text it is whose tag is explained; None for that which is explained where nobody chooses."""
     inputs, example = read_example(trained.data, row)
     words = example.tokens[: next(iter(inputs.values())).shape[1]]
@@ -196,19 +203,17 @@ def _word(trained: TrainedRun, row: Row) -> int | None:
     return None if chosen < 0 else int(chosen)
 
 
-def _answer_and_view(
-    live: Live, loaded: Loaded, checkpoint: str, row: Row, target: Target, options: dict[str, Any]
-) -> None:
-    trained = loaded.trained
+def _answer_and_view(live: Live, loaded: Loaded, row: Row, target: Target, options: dict[str, Any]) -> None:
+    trained, weights = loaded.trained, loaded.weights
     try:
-        answer = answered(trained, row, target)
-    except (ExplainError, DataError) as error:
+        answer = computed(Answer(weights, row, target), "Computing the answer …")
+    except (ExplainError, DataError, JobError) as error:
         show_error(error)
         return
     _answer(trained, answer)
-    folder = Path(live.store.run_folder(trained.run.id)) if trained.run else None
-    method = _method(loaded)
-    look = Look(live, trained, checkpoint, row, target, method, options, folder, loaded.methods, loaded.nodes)
+    folder = Path(live.store.run_folder(trained.run.id))
+    method = _method(loaded.inspection)
+    look = Look(live, trained, weights, row, target, answer, method, options, folder, loaded.inspection)
     reasons = {view.name: view.reason(look) for view in VIEWS}
     views = {view.name: view for view in VIEWS}
     labels = {name: f":gray[{view.title}]" if reasons[name] else view.title for name, view in views.items()}
@@ -228,20 +233,19 @@ def _answer_and_view(
         return
     st.caption(f"{view.summary} Explained: {plain(answer.target.quantity)}." if view.of_answer else view.summary)
     try:
-        with st.spinner("Explaining …"):
-            view.draw(look)
-    except (ExplainError, DataError, StoreError, OSError) as error:
+        view.draw(look)
+    except (ExplainError, DataError, StoreError, JobError, OSError) as error:
         show_error(error)
 
 
-def _method(loaded: Loaded) -> str:
+def _method(inspection: Inspection) -> str:
     """The method that was chosen last, or else the first that fits."""
-    fitting = [method.name for method in loaded.methods if method.available]
+    fitting = [method.name for method in inspection.methods if method.available]
     chosen = st.session_state.get("explained by")
     return chosen if chosen in fitting else fitting[0]
 
 
-def _answer(trained: TrainedRun, found: Answered) -> None:
+def _answer(trained: OpenRun, found: Answered) -> None:
     """What the network answers, whether that is so, and how sure it is."""
     text, truth, mark = found.prediction.text, found.example.target, ""
     if truth and trained.objective.task.per_class_scores and trained.data.schema.target.type.is_class:

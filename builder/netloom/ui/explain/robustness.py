@@ -12,15 +12,16 @@ from netloom.data import DataError
 from netloom.explain import ExplainError
 from netloom.explain.core.axes import LEGIBLE, Axes, axes_of
 from netloom.explain.plots import figures
-from netloom.explain.robustness.attack import METHODS, refusal
-from netloom.explain.robustness.attack_targets import output_of
-from netloom.explain.robustness.robustness import Robustness, attacked, robustness
+from netloom.explain.robustness.attack import METHODS
+from netloom.explain.robustness.robustness import Attacked, Robustness
+from netloom.jobs import JobError
+from netloom.jobs.explanations import Attack, LeastChange
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import badges
-from netloom.ui.explain.views import progress
 from netloom.ui.explain.what_if import ABOVE, AFTER, BEFORE, on_scale
 from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.shell.jobs import Pending, ask
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -38,8 +39,7 @@ SIZES = (50, 200, 1000)
 
 def obstacle(look: Look) -> str:
     """Why this network cannot be attacked; empty where it can."""
-    reason = refusal(look.trained)
-    return reason[:1].upper() + reason[1:]
+    return look.unavailable("attack")
 
 
 @st.fragment
@@ -53,26 +53,19 @@ def robustness_view(look: Look) -> None:
     size = right.segmented_control("Test rows", SIZES, default=SIZES[1], required=True, key="attacked rows")
     st.caption(f"{METHODS[str(method)][0]}: {METHODS[str(method)][1]}.")
     try:
-        st.markdown("#### This example")
-        _one(look, str(method))
-        st.markdown("#### Many rows")
-        _many(look, str(method), int(size))
-    except (ExplainError, DataError) as error:
+        one = ask(LeastChange(look.weights, look.row, str(method), look.target), "Looking for the least change …")
+        many = ask(Attack(look.weights, str(method), int(size), look.target), "Attacking …")
+        with many.job.watched():
+            st.markdown("#### This example")
+            _one(look, one)
+            st.markdown("#### Many rows")
+            _many(many, str(method))
+    except (ExplainError, DataError, JobError) as error:
         show_error(error)
 
 
-def _one(look: Look, method: str) -> None:
-    shown = st.empty()
-    try:
-        found = attacked(
-            look.trained,
-            look.row,
-            method,
-            output=output_of(look.trained, look.target),
-            progress=progress(shown, "Looking for the least change …"),
-        )
-    finally:
-        shown.empty()
+def _one(look: Look, pending: Pending[Attacked]) -> None:
+    found = pending.result()
     one, other, unit = plain(found.before.text[:60]), plain(found.after.text[:60]), plain(found.unit)
     if found.least is None:
         st.info(f"It answers **{one}**, and no change up to {found.largest:g} {unit} that was tried turns that.")
@@ -162,20 +155,8 @@ def columns(value: dict[str, Any], changed: dict[str, Any]) -> tuple[go.Figure, 
     return figure, table
 
 
-def _many(look: Look, method: str, rows: int) -> None:
-    shown = st.empty()
-    try:
-        found = robustness(
-            look.trained,
-            method,
-            rows=rows,
-            output=output_of(look.trained, look.target),
-            folder=look.folder,
-            checkpoint=look.checkpoint,
-            progress=progress(shown, "Attacking …"),
-        )
-    finally:
-        shown.empty()
+def _many(pending: Pending[Robustness], method: str) -> None:
+    found = pending.result()
     st.markdown(sentence(found))
     with st.container(horizontal=True, vertical_alignment="center"):
         badges(found.verdict)

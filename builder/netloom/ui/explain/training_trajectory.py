@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from netloom.core.text import plain as on_one_line
-from netloom.explain.dataset.training_trajectory import Frame, Scrubbed, scrub
+from netloom.explain.dataset.training_trajectory import Frame, Scrubbed
 from netloom.explain.evidence.comparison import shown
 from netloom.explain.plots.shared_scale import lines, pictures
+from netloom.jobs.explanations import TrainingTrajectory
 from netloom.runs.weight_history import moments
 from netloom.ui.components.figure_export import PICTURE, chart, exports
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import trust
 from netloom.ui.explain.attribution_plots import knows_signs, legend
 from netloom.ui.explain.headline import answer_text, seen
-from netloom.ui.explain.views import progress
 from netloom.ui.shell.errors import guard
+from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
     from netloom.explain.plots.explanation_plots import Drawn
@@ -30,7 +31,7 @@ PROBABILITY = "Probability"
 
 def obstacle(look: Look) -> str:
     """Why there is nothing to go through; empty where there is."""
-    if look.folder is None or len(moments(look.folder)) < 2:
+    if len(moments(look.folder)) < 2:
         return (
             "Only one set of weights was kept of this run, so its training cannot be gone through. Train for two "
             "epochs or more; some weights along the way are kept by themselves."
@@ -41,11 +42,11 @@ def obstacle(look: Look) -> str:
 def scrubbing(look: Look) -> None:
     """The whole view."""
     method = choose_method(look, "Method", "scrub method")
-    found = _found(look, method, look.options_of(method))
+    request = TrainingTrajectory(look.weights, method, look.row, look.target, look.options_of(method))
+    found = computed(request, "Explaining with the weights of each checkpoint …")
     key = f"scrub {look.folder} {look.row} {look.target} {method}"
-    if found is not None:
-        _curves(found, look.trained.objective.task.per_class_scores)
-        st.fragment(_frames)(found, key)
+    _curves(found, look.trained.objective.task.per_class_scores)
+    st.fragment(_frames)(found, key)
 
 
 def choose_method(look: Look, label: str, key: str, default: str = "") -> str:
@@ -53,24 +54,6 @@ def choose_method(look: Look, label: str, key: str, default: str = "") -> str:
     titles = {method.name: method.title for method in look.methods if method.available}
     first = default if default in titles else look.method if look.method in titles else next(iter(titles))
     return str(st.selectbox(label, list(titles), list(titles).index(first), format_func=titles.__getitem__, key=key))
-
-
-def _found(look: Look, method: str, options: dict[str, Any]) -> Scrubbed | None:
-    if look.folder is None:
-        return None
-    there = st.empty()
-    try:
-        return scrub(
-            look.trained,
-            look.folder,
-            method,
-            look.row,
-            target=look.target,
-            progress=progress(there, "Explaining with the weights of each checkpoint …"),
-            **options,
-        )
-    finally:
-        there.empty()
 
 
 @guard()

@@ -5,48 +5,61 @@ A module is imported when its view is chosen, or when the page asks whether the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import streamlit as st
+from netloom.jobs import RunWeights
+from netloom.jobs.explanations import Attribution
+from netloom.ui.shell.jobs import Pending, ask, computed_all
 
 if TYPE_CHECKING:
-    from streamlit.delta_generator import DeltaGenerator
-
     from netloom.editing.live import Live
     from netloom.explain import Explanation, InnerNode, Method
-    from netloom.explain.core.targets import Asked
-    from netloom.runs import TrainedRun
+    from netloom.explain.core.prediction import Answered
+    from netloom.jobs.inspection import Inspection
+    from netloom.ui.explain.open_run import OpenRun
 
-PATIENCE_S, SHOWN_EVERY_S = 1.0, 0.2
-STOPPED = "explaining stopped"
+Target = str | dict[str, Any] | None
+Row = int | dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Look:
     """What the page looks at: the answer of a run's weights to one example.
 
-    `checkpoint` is "best" or "last", `row` a row of the data or a raw row as it comes from a form, `target` what is
-    explained, None for what the network answers. `method` is the one that was chosen last on the page, `options` its
-    options. `folder` is that of the run, where explanations are kept; None where nothing is to be kept. `methods` are
-    all, those that do not fit with the reason, and `nodes` those of the network that lead to its answer.
+    `weights` are "best" or "last", `row` a row of the data or a raw row as it comes from a form, `target` what is
+    explained, None for what the network answers, and `answer` what that is. `method` is the one that was chosen last on
+    the page, `options` its options. `folder` is that of the run, where explanations are kept.
     """
 
     live: Live
-    trained: TrainedRun
-    checkpoint: str
-    row: int | dict[str, Any]
-    target: Asked
+    trained: OpenRun
+    weights: RunWeights
+    row: Row
+    target: Target
+    answer: Answered
     method: str
     options: dict[str, Any]
-    folder: Path | None
-    methods: tuple[Method, ...] = ()
-    nodes: tuple[InnerNode, ...] = ()
+    folder: Path
+    inspection: Inspection
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """All methods, those that do not fit with the reason."""
+        return self.inspection.methods
+
+    @property
+    def nodes(self) -> tuple[InnerNode, ...]:
+        """The nodes of the network that lead to its answer."""
+        return self.inspection.nodes
+
+    def unavailable(self, kind: str) -> str:
+        """Why there is no explanation of a kind of this network, as a sentence; empty where there is."""
+        reason = self.inspection.unavailable[kind]
+        return reason[:1].upper() + reason[1:]
 
     def options_of(self, method: str) -> dict[str, Any]:
         """Those of the chosen options that a method takes."""
@@ -54,29 +67,28 @@ class Look:
 
         return taken(method, self.options)
 
-    def explanation(self, method: str = "", **options: Any) -> Explanation:
-        """The explanation by a method, or else by the one that was chosen last. It is kept in the run's folder; what
-        takes more than a moment shows a bar, and ends when the person chooses something else.
+    def attribution(self, method: str = "", *, randomize: bool = False, **options: Any) -> Attribution:
+        """What is asked for an explanation by a method, or else by the one that was chosen last."""
+        chosen = method or self.method
+        every = {**self.options_of(chosen), **options}
+        return Attribution(self.weights, chosen, self.row, self.target, every, randomize)
+
+    def explaining(self, method: str = "", **options: Any) -> Pending[Explanation]:
+        """The explanation by a method, which a worker computes."""
+        return ask(self.attribution(method, **options))
+
+    def explanation(self, method: str = "", *, randomize: bool = False, **options: Any) -> Explanation:
+        """The explanation by a method.
 
         Raises:
-            ExplainError, DataError: the method does not fit, or the row cannot be read. The page shows the sentence.
+            ExplainError, DataError, JobError: the method does not fit, or the row cannot be read. The page shows the
+                sentence.
         """
-        from netloom.explain import explain
+        return ask(self.attribution(method, randomize=randomize, **options)).result()
 
-        shown = st.empty()
-        try:
-            return explain(
-                self.trained,
-                method or self.method,
-                self.row,
-                target=self.target,
-                folder=self.folder,
-                checkpoint=self.checkpoint,
-                progress=progress(shown),
-                **{**self.options_of(method or self.method), **options},
-            )
-        finally:
-            shown.empty()
+    def explanations(self, methods: Sequence[str]) -> list[Explanation]:
+        """The explanations by several methods, computed side by side. Raises: as `explanation`."""
+        return computed_all([self.attribution(method) for method in methods])
 
 
 @dataclass(frozen=True)
@@ -85,7 +97,7 @@ class View:
 
     `draws` is "module:function"; the function draws the whole view, given a `Look`. `obstacle` is "module:function" of
     a function that says in a sentence why the view has nothing to show there, or "" where it has; it is asked with
-    each click on the page, so it looks at the document and the data and computes nothing. `of_answer`: it explains the
+    each click on the page, and computes nothing. `of_answer`: it explains the
     number that is explained of this example, and so says which that is.
     """
 
@@ -186,47 +198,6 @@ VIEWS: tuple[View, ...] = (
         of_answer=False,
     ),
 )
-
-
-def progress(shown: DeltaGenerator, text: str = "Explaining …") -> Callable[[float], None]:
-    """A bar for work of more than a moment, told the share that is done, with a button that ends it. A person who
-    chooses something else ends it as well: Streamlit stops the script at the next thing that is shown. Where it was
-    just ended by the button, no more is shown than that it was.
-    """
-    if st.session_state.pop(STOPPED, False):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown("You stopped this.", width="content")
-            st.button("Begin again", icon=":material/replay:", key="explaining begins again")
-        st.stop()
-    started = last = monotonic()
-    bar: DeltaGenerator | None = None
-
-    def stop() -> None:
-        st.session_state[STOPPED] = True
-
-    def tell(share: float) -> None:
-        nonlocal last, bar
-        now = monotonic()
-        if now - started > PATIENCE_S and now - last > SHOWN_EVERY_S:
-            last = now
-            if bar is None:
-                with shown.container(horizontal=True, vertical_alignment="center"):
-                    bar = st.empty()
-                    # Several may be under way one after the other on one page.
-                    key = f"explaining stops {started}"
-                    st.button("Stop", icon=":material/stop:", key=key, on_click=stop, width="content")
-            bar.progress(min(max(share, 0.0), 1.0), text)
-
-    return tell
-
-
-def written_at(folder: Path) -> float:
-    """When the weights in a run's folder were written, in seconds; 0 where there are none, or not any more."""
-    found = [0.0]
-    for name in ("best.safetensors", "last.json"):
-        with suppress(OSError):
-            found.append((folder / name).stat().st_mtime)
-    return max(found)
 
 
 def _function(place: str) -> Callable[[Look], Any]:

@@ -14,15 +14,17 @@ from netloom.explain.core.axes import Axes
 from netloom.explain.evidence.comparison import bounds
 from netloom.explain.plots import figures, text
 from netloom.explain.plots.explanation_plots import along, cells, kind_of
-from netloom.explain.robustness.what_if import WhatIf, asked, raw_row, what_if
+from netloom.explain.robustness.what_if import WhatIf, asked, raw_row
+from netloom.jobs import JobError
+from netloom.jobs.explanations import Change
 from netloom.ui.components.example_editor import edited, forget
 from netloom.ui.components.figure_export import chart, exports
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import badges
 from netloom.ui.explain.attribution_plots import knows_signs, legend
 from netloom.ui.explain.headline import answer_text, seen
-from netloom.ui.explain.views import progress
 from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -45,10 +47,10 @@ def what_if_view(look: Look) -> None:
     )
     try:
         first = look.explanation()
-    except (ExplainError, DataError) as error:
+    except (ExplainError, DataError, JobError) as error:
         show_error(error)
         return
-    key = f"what if {look.trained.run.id if look.trained.run else ''} {_named(look.row)}"
+    key = f"what if {look.trained.run.id} {_named(look.row)}"
     left, right = st.columns([1, 1.7], gap="medium")
     raw = raw_row(look.trained.data, look.row)
     try:
@@ -64,7 +66,7 @@ def what_if_view(look: Look) -> None:
             _answers(found)
             _shares(found, key)
             _parts(found, key)
-    except (ExplainError, DataError) as error:
+    except (ExplainError, DataError, JobError) as error:
         show_error(error, right)
 
 
@@ -74,21 +76,8 @@ def _named(row: Any) -> str:
 
 
 def _asked(look: Look, first: Explanation, changed: dict[str, Any]) -> WhatIf:
-    shown = st.empty()
-    try:
-        return what_if(
-            look.trained,
-            look.row,
-            changed,
-            look.method,
-            target=look.target if look.target is not None else asked(first.target),
-            folder=look.folder,
-            checkpoint=look.checkpoint,
-            progress=progress(shown),
-            **look.options_of(look.method),
-        )
-    finally:
-        shown.empty()
+    target = look.target if look.target is not None else asked(first.target)
+    return computed(Change(look.weights, look.row, changed, look.method, target, look.options_of(look.method)))
 
 
 def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -71,7 +71,7 @@ def page(live: Live) -> None:
         some = f"{len(shown):,} of " if len(shown) < len(runs) else ""
         st.caption(f"{some}{len(runs):,} run{'s'[: len(runs) != 1]}")
         notifications.button(Key.NOTICE)
-        hand_over(live.store, picked or shown, bool(picked))
+        hand_over(picked or shown, bool(picked))
     if not picked:
         st.caption("Choose one run to name, note, extend or branch it, or several to compare them.")
     elif len(picked) == 1:

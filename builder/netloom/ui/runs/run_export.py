@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from typing import Literal
 
 import streamlit as st
 
-from netloom.runs.comparison import as_csv, table
-from netloom.store import Run, Store
+from netloom.jobs.exports import RunArchive
+from netloom.store import Run
+from netloom.ui.shell.jobs import downloaded
 
-TITLES = {"tensorboard": "TensorBoard", "mlflow": "MLflow"}
+TITLES: dict[Literal["tensorboard", "mlflow"], str] = {"tensorboard": "TensorBoard", "mlflow": "MLflow"}
 COMMANDS = {
     "tensorboard": "tensorboard --logdir runs",
     "mlflow": "MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri mlruns",
 }
 
 
-def hand_over(store: Store, runs: Sequence[Run], chosen: bool) -> None:
+def hand_over(runs: Sequence[Run], chosen: bool) -> None:
     """The runs as files, each made when it is asked for."""
     which = "The chosen" if chosen else "All of these"
     with st.popover("Export", icon=":material/download:", disabled=not runs):
         st.caption(f"{which} {len(runs):,} runs." if len(runs) > 1 else "This run.")
         st.download_button(
             "Table (CSV)",
-            lambda: as_csv(table(store, runs)),
+            lambda: _file(runs, "csv"),
             "runs.csv",
             "text/csv",
             on_click="ignore",
@@ -33,7 +36,7 @@ def hand_over(store: Store, runs: Sequence[Run], chosen: bool) -> None:
         for kind, title in TITLES.items():
             st.download_button(
                 f"{title} (zip)",
-                lambda kind=kind: _zipped(store, runs, kind),  # type: ignore[misc]
+                lambda kind=kind: _file(runs, kind),  # type: ignore[misc]
                 f"{kind}.zip",
                 "application/zip",
                 on_click="ignore",
@@ -42,7 +45,6 @@ def hand_over(store: Store, runs: Sequence[Run], chosen: bool) -> None:
             )
 
 
-def _zipped(store: Store, runs: Sequence[Run], kind: str) -> bytes:
-    from netloom.export.trackers import zipped
-
-    return zipped(store, runs, kind)
+def _file(runs: Sequence[Run], kind: Literal["csv", "tensorboard", "mlflow"]) -> bytes:
+    stamp = hashlib.sha256(repr(runs).encode()).hexdigest()
+    return downloaded(RunArchive(tuple(run.id for run in runs), kind, stamp)).tobytes()

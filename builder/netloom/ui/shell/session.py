@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 
-from netloom import runs, sandbox
+from netloom import jobs, runs, sandbox
 from netloom.editing.live import Live
 from netloom.editing.server import close, live, restart, store
 from netloom.store import Store, StoreError
@@ -17,19 +17,16 @@ from netloom.ui.shell.state import Query, TabState
 __all__ = ["Closed", "choose", "chosen_run", "current", "forget", "live", "restart", "store", "warm"]
 
 NONE = "There is no project at this address. It may have been deleted, or the link may be incomplete."
-# What the first pages do without. The last are for the Explain page: Captum, which takes Matplotlib with it; what torch
-# loads as it first works out the shape of a convolution, SymPy among it, or a slope; and pandas for the first table.
+# What the first pages do without: what torch loads as it first works out the shape of a convolution, SymPy among it,
+# and pandas for the first table. What explanations need is with the workers that compute them.
 HEAVY = (
     "networkx",
     "plotly.graph_objects",
     "torch.utils.flop_counter",
-    "captum.attr",
     "torch.fx.experimental.symbolic_shapes",
     "torch._dynamo",
     "pandas",
     "scipy.stats",
-    "netloom.explain.evidence.faithfulness",
-    "netloom.explain.influence.per_sample_gradients",
     "netloom.ui.explain.page",
     "netloom.ui.explain.attribution",
 )
@@ -103,6 +100,7 @@ def warm() -> threading.Thread:
 def _import_heavy(known: Store) -> None:
     # First, as it takes the longest; and it is a process of its own, which gives way to the pages.
     runs.warm(known)
+    jobs.warm()
     sandbox.warm()
 
     from netloom import explain, layers

@@ -39,8 +39,18 @@ class TabState(PageState):
     rebuilt: str = ""
 
 
+@dataclass
+class JobState(PageState):
+    """The job that was cancelled last in this tab, by its key, until the page has said so."""
+
+    cancelled: str = ""
+
+
 class Key(WidgetKey):
     """The keys of the shell's widgets."""
+
+    CANCEL_JOB = "cancel job"
+    RESTART_JOB = "restart job"
 
     NOTICE_WATCH = "notice watch"
     REBUILD = "rebuild runs"

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from netloom.editing.live import Live
-from netloom.runs.lr_finder import LIMIT_S, Rates, look_for_rate, read_rates, refusal
+from netloom.jobs import Job
+from netloom.jobs.learning_rate import LearningRateRangeTest
+from netloom.runs.lr_finder import Rates, refusal
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
-from netloom.ui.shell.errors import guard, show_error
-from netloom.ui.train.state import Key, LrSearch, TrainState
+from netloom.ui.shell.errors import guard
+from netloom.ui.shell.jobs import ask
+from netloom.ui.train.state import Key, TrainState
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 REFRESH_S = 0.6
 HELP = "A short run of its own tries every rate on your training rows. Nothing of it is kept"
-# Beyond its own limit, for a process that died without a word.
-GIVE_UP_S = LIMIT_S + 60
 
 
 def lr_finder(live: Live) -> None:
@@ -32,25 +31,23 @@ def lr_finder(live: Live) -> None:
         if st.button(
             "Try all rates", disabled=not ready, help=why or HELP, key=Key.LR_FIND.of(live.id), width="stretch"
         ):
-            searches[live.id] = LrSearch(look_for_rate(live.store.home, live.project), time.time())
+            searches[live.id] = LearningRateRangeTest(live.project.model_dump(mode="json"))
         if search := searches.get(live.id):
-            going = not read_rates(search.folder).done and time.time() - search.began < GIVE_UP_S
-            st.fragment(_found, run_every=REFRESH_S if going else None)(live, search.folder, going)
+            job = ask(search).job
+            st.fragment(_found, run_every=None if job.ended else REFRESH_S)(live, job, going=not job.ended)
 
 
 @guard()
-def _found(live: Live, folder: Path, going: bool) -> None:
-    rates = read_rates(folder)
-    if going and rates.done:
+def _found(live: Live, job: Job[Rates], *, going: bool) -> None:
+    job.touch()
+    if going and job.ended:
         st.rerun()  # the whole page, so that nobody looks any more
-    if rates.problem:
-        show_error(rates.problem)
-        return
+    rates = job.result() if job.ended else job.preview or Rates()
     if rates.rates:
         chart = chart_of(rates)
         st.plotly_chart(chart, width="stretch", key=Key.LR_CHART.of(live.id), config={"displayModeBar": False})
     if not rates.done:
-        st.caption("Trying …" if going else "It ended without a word; try again.")
+        st.caption("Waiting for a free process …" if job.state == "waiting" else "Trying …")
         return
     best = rates.suggested
     if best is None:

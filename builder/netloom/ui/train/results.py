@@ -14,10 +14,13 @@ from netloom.core.text import number
 from netloom.data import DataError, Example, Prepared, prepare
 from netloom.document import read
 from netloom.editing.live import Live
+from netloom.jobs import JobError, RunWeights, written_at
+from netloom.jobs.exports import Export
 from netloom.runs.setting_changes import changes_of
 from netloom.store import Run
 from netloom.tasks import metric
 from netloom.training import Evaluation, Reference
+from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.caveats import score_caveats
 from netloom.ui.components.charts import confusion_chart, residual_charts, series_chart
 from netloom.ui.components.example_panels import embedding_chart, painted, panels, samples, separation_charts, tagged
@@ -25,6 +28,7 @@ from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.tabs import tabs
 from netloom.ui.components.words import plain
 from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.jobs import computed
 from netloom.ui.train.episodes import episodes
 
 REFERENCE_HELP = (
@@ -264,13 +268,11 @@ def take_away(live: Live, run: Run) -> None:
     if st.button(button, icon=":material/folder_zip:", key=f"prepare {run.id}"):
         st.session_state.pop("taken", None)
         try:
-            with st.spinner("Writing it, and comparing its answers with the app's …"):
-                trained = runs.load_run(live.store, run.id)
-                report = export.export(trained, kind.name, folder / f"export{kind.suffix}")
-                file = report.path.read_bytes()
-            name = export.filename(trained, kind.name)
-            st.session_state["taken"] = (run.id, kind.name, file, name, report.verdict())
-        except (DataError, export.ExportError, OSError) as error:
+            weights = RunWeights(run.id, "", written_at(folder))
+            made = computed(Export(weights, kind.name), "Writing it, and comparing its answers with the app's …")
+            file = (folder / made.stored).read_bytes()
+            st.session_state["taken"] = (run.id, kind.name, file, made.name, made.verdict)
+        except (DataError, CheckpointError, JobError, export.ExportError, OSError) as error:
             show_error(f"The file could not be made: {error}")
     ready = st.session_state.get("taken")
     if ready and ready[:2] == (run.id, kind.name):

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from netloom.training.diagnostics import History, Predictions
 from netloom.ui.components.curves.curve import Curves
 from netloom.ui.components.page_state import PageState, WidgetKey
 
+if TYPE_CHECKING:
+    from netloom.jobs.learning_rate import LearningRateRangeTest
+
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class LrSearch:
-    """A search for a learning rate: its folder, and when it began (seconds since the epoch)."""
-
-    folder: Path
-    began: float
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,7 @@ class ReadFile(Generic[T]):
 class TrainState(PageState):
     """What a tab knows of the runs that it watches; `epochs` are those that predictions are shown after, by run."""
 
-    lr_searches: dict[str, LrSearch] = field(default_factory=dict)
+    lr_searches: dict[str, LearningRateRangeTest] = field(default_factory=dict)
     refusal: RunRefusal = RunRefusal()
     points: KnownPoints = field(default_factory=KnownPoints)
     layer_history: ReadFile[History] = ReadFile()

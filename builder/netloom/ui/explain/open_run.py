@@ -1,0 +1,45 @@
+"""A run as the explain page has it open: its document and its data. Its network is with the workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from netloom.compile import input_fields
+from netloom.data import Prepared, prepare
+from netloom.data.preparation.fitted_state import as_kept
+from netloom.document import Project, read
+from netloom.store import Run, Store
+from netloom.training.objectives import OBJECTIVES, Objective
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """What the page draws with."""
+
+    project: Project
+    data: Prepared
+    run: Run
+
+    @cached_property
+    def objective(self) -> Objective:
+        training = self.project.training
+        return OBJECTIVES[training.objective].described(training, self.data.schema)
+
+    @property
+    def fields(self) -> list[str]:
+        """The data's fields in the order of the network's inputs."""
+        return input_fields(self.project)
+
+
+def open_run(store: Store, run_id: str) -> OpenRun:
+    """A run of the store.
+
+    Raises:
+        DataError: its data is not there any more.
+        FileNotFoundError: it has no document.
+    """
+    folder = Path(store.run_folder(run_id))
+    project = read(folder / "project.json")
+    return OpenRun(project, as_kept(prepare(project.data, store.home), folder), store.run(run_id))

@@ -1,0 +1,112 @@
+"""Jobs on a page: a worker computes, the page shows how far it is, and a button cancels it.
+
+The script of the page waits for the job, asleep. Streamlit ends it as soon as somebody chooses something else or closes
+the tab; nobody looks at the job then, and the pool cancels it. A page that is reloaded finds the job as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from time import monotonic
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import streamlit as st
+
+from netloom import jobs
+from netloom.jobs import Job, Request
+from netloom.ui.shell import identity, session
+from netloom.ui.shell.state import JobState, Key
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+R = TypeVar("R")
+# What is computed sooner shows no bar, which would only flicker.
+PATIENCE_S, SHOWN_EVERY_S = 0.3, 0.15
+
+
+class Pending(Generic[R]):
+    """A job that this page has asked for. `text` says what is done, such as "Explaining …"."""
+
+    def __init__(self, job: Job[R], text: str) -> None:
+        self.job, self.text = job, text
+
+    def preview(self, place: DeltaGenerator | None = None) -> R | None:
+        """A first answer as soon as there is one; None where the job has ended instead. `place` shows the bar."""
+        self._wait(self.job.wait_preview, place)
+        return None if self.job.ended else self.job.preview
+
+    def result(self, place: DeltaGenerator | None = None) -> R:
+        """The answer. `place` shows how far it is.
+
+        Raises:
+            JobError: there is none.
+            What the request's `compute` raises.
+        """
+        self._wait(self.job.wait, place)
+        return self.job.result()
+
+    def _wait(self, ready: Callable[[float], bool], place: DeltaGenerator | None) -> None:
+        if ready(0):
+            return
+        with self.job.watched():
+            shown = place.empty() if place is not None else st.empty()
+            began, bar = monotonic(), None
+            while not ready(SHOWN_EVERY_S):
+                if monotonic() - began < PATIENCE_S:
+                    shown.empty()  # where Streamlit ends a script that is not wanted any more
+                    continue
+                if bar is None:
+                    with shown.container(horizontal=True, vertical_alignment="center"):
+                        bar = st.empty()
+                        key = Key.CANCEL_JOB.of(self.job.number, monotonic())
+                        st.button("Cancel", icon=":material/close:", key=key, on_click=self._cancel, width="content")
+                waiting = self.job.state == "waiting"
+                share = min(max(self.job.share, 0.0), 1.0)
+                told = "Waiting for a free process …" if waiting else f"{self.text} {share:.0%}" if share else self.text
+                bar.progress(share, told)
+            shown.empty()
+
+    def _cancel(self) -> None:
+        jobs.pool().cancel(self.job)
+        JobState.current().cancelled = self.job.key
+
+
+def ask(request: Request[R], text: str = "Explaining …") -> Pending[R]:
+    """Have a worker begin. Where somebody has just cancelled it in this tab, the page says so and ends there."""
+    home = session.store().home
+    state = JobState.current()
+    if state.cancelled and state.cancelled == request.key(home):
+        state.cancelled = ""
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("You cancelled this.", width="content")
+            st.button("Start again", icon=":material/replay:", key=Key.RESTART_JOB)
+        st.stop()
+    return Pending(jobs.pool().submit(request, home, identity.owner()), text)
+
+
+def computed(request: Request[R], text: str = "Explaining …", place: DeltaGenerator | None = None) -> R:
+    """The answer to a request, with a bar until it is there. Raises: as `Pending.result`."""
+    return ask(request, text).result(place)
+
+
+def downloaded(request: Request[R]) -> R:
+    """The answer to a request for a file, which is made as somebody clicks on its button: nothing can be shown then.
+
+    Raises: as `Pending.result`.
+    """
+    job = jobs.pool().submit(request, session.store().home, identity.owner())
+    with job.watched():
+        while not job.wait(60):
+            pass
+    return job.result()
+
+
+def computed_all(requests: Iterable[Request[R]], text: str = "Explaining …") -> list[R]:
+    """The answers to several requests, which are computed side by side. Raises: as `Pending.result`."""
+    pending = [ask(request, text) for request in requests]
+    with ExitStack() as watching:
+        for one in pending:
+            watching.enter_context(one.job.watched())
+        return [one.result() for one in pending]
