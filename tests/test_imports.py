@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "builder"
 # Cycles that are being resolved; a line goes with its cycle.
-TEMPORARY = ("netloom.training.", "netloom.explain.flow.")
+TEMPORARY = ("netloom.explain.flow.",)
 
 
 @cache

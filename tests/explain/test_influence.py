@@ -16,7 +16,8 @@ from netloom.explain import ExplainError
 from netloom.explain.influence.influence import Influence, influence, suspects
 from netloom.runs import TrainedRun, fit_here
 from netloom.runs.snapshots import keep
-from netloom.training.loop import Callback, build_trainer
+from netloom.training.trainer import Callback
+from netloom.training.trainers.registry import build_trainer
 from tests.explain.models import Layer, network, trained, words
 from tests.explain.test_conformance import state
 

@@ -23,7 +23,9 @@ from netloom.runs.limits import Guard, declared
 from netloom.runs.run_reporter import RunReporter
 from netloom.store import Points, Run, Store, open_store
 from netloom.training import checkpoints
-from netloom.training.loop import Callback, Trainer, build_trainer
+from netloom.training.loop import SupervisedTrainer
+from netloom.training.trainer import Callback, Trainer
+from netloom.training.trainers.registry import build_trainer
 from tests.networks import chain
 from tests.store.states import put
 
@@ -63,6 +65,13 @@ def moons(**training: Any) -> Project:
 def loop(project: Project, home: Path) -> Trainer:
     """A loop at its beginning, as a worker makes it."""
     return build_trainer(project, source(project), prepare(project.data, home))
+
+
+def supervised(project: Project, home: Path) -> SupervisedTrainer:
+    """The same of a project that is learned from rows of data by one loss."""
+    made = loop(project, home)
+    assert isinstance(made, SupervisedTrainer)
+    return made
 
 
 def broken_off(project: Project, stop_at: int, home: Path, folder: Path) -> tuple[Trainer, Recorder, Recorder]:

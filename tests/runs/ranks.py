@@ -17,9 +17,10 @@ from typing import Any
 import torch.distributed as dist
 
 from netloom.document import dumps, read
-from netloom.runs.cluster.rank import _loop
+from netloom.runs.cluster.rank import build_rank_trainer
 from netloom.runs.cluster.synchronization import RankSynchronizer
-from netloom.training.loop import Trainer, TrainingError
+from netloom.training.errors import TrainingError
+from netloom.training.trainer import Trainer
 from tests.runs.examples import Recorder
 
 
@@ -46,7 +47,7 @@ def train(folder: Path, rank: int, name: str, order: dict[str, Any]) -> None:
     (folder / name).mkdir(exist_ok=True)
     # As a worker of Ray makes it, with the teacher that lies in the run's folder.
     asked = {"project": dumps(project), "source": (folder / f"{name}.py").read_text()}
-    loop = _loop(asked, folder, folder / name)
+    loop = build_rank_trainer(asked, folder, folder / name)
     try:
         found["done"] = loop.fit(RankSynchronizer(recorder))
     except TrainingError as error:

@@ -15,10 +15,10 @@ from netloom.document.augmentation_settings import Augment
 from netloom.runs import distillation
 from netloom.store import Store, open_store
 from netloom.training import OBJECTIVES, StartError, checkpoints
-from netloom.training.augmented_batches import MixedTargets, WeightedTargets
-from netloom.training.loop import Trainer
+from netloom.training.loop import SupervisedTrainer
+from netloom.training.targets import MixedTargets, WeightedTargets
 from tests.networks import digits_mlp
-from tests.runs.examples import Recorder, loop
+from tests.runs.examples import Recorder, loop, supervised
 
 TEMPERATURE, SHARE = 3.0, 0.6
 
@@ -57,8 +57,10 @@ def teacher(store: Store) -> str:
     return f"run:{run_id}"
 
 
-def taught(store: Store, project: Project, home: Path) -> Trainer:
-    return distillation.teach(loop(project, home), distillation.find(store, project))
+def taught(store: Store, project: Project, home: Path) -> SupervisedTrainer:
+    made = supervised(project, home)
+    distillation.teach(made, distillation.find(store, project))
+    return made
 
 
 def test_the_loss_is_hintons(store: Store, teacher: str, home: Path) -> None:
@@ -75,8 +77,8 @@ def test_the_loss_is_hintons(store: Store, teacher: str, home: Path) -> None:
 
 def test_the_teacher_says_what_its_network_says_and_never_learns(store: Store, teacher: str, home: Path) -> None:
     made = taught(store, student(teacher), home)
-    inputs, target = [value[:7] for value in made._train[0]], made._train[1][:7]
-    _, goal = made._batch(inputs, target, 0)
+    inputs, target = [value[:7] for value in made.loader.train[0]], made.loader.train[1][:7]
+    _, goal = made.loader.augment(inputs, target, 0, 0)
     torch.manual_seed(5)
     expected = module(source(digits_mlp())).eval()(*inputs)
     assert isinstance(goal, torch.Tensor)
@@ -91,8 +93,8 @@ def test_the_teacher_says_what_its_network_says_and_never_learns(store: Store, t
 
 def test_weighted_and_mixed_rows_are_taught_too(store: Store, teacher: str, home: Path) -> None:
     made = taught(store, student(teacher, augment=(Augment(kind="mixup"),)), home)
-    inputs, target = [value[:6] for value in made._train[0]], made._train[1][:6]
-    _, goal = made._batch(inputs, WeightedTargets(target, torch.ones(6)), 0)
+    inputs, target = [value[:6] for value in made.loader.train[0]], made.loader.train[1][:6]
+    _, goal = made.loader.augment(inputs, WeightedTargets(target, torch.ones(6)), 0, 0)
     assert isinstance(goal, WeightedTargets)
     assert isinstance(goal.target, MixedTargets)
     assert torch.equal(goal.target.first[:, 1:], goal.target.second[:, 1:])

@@ -18,12 +18,12 @@ from netloom.compile import input_fields, module, source
 from netloom.document import Project, write
 from netloom.runs import distillation
 from netloom.runs.cluster import check
-from netloom.runs.cluster.distributed_loop import LEAST_ROWS, share
 from netloom.runs.distillation import Taught
-from netloom.training.batches import mean, totals
+from netloom.training.evaluation import mean_metrics, metric_sums
 from netloom.training.initialization import StartError
+from netloom.training.trainers.distributed import LEAST_ROWS, share
 from tests.networks import digits_mlp
-from tests.runs.examples import Recorder, loop, moons
+from tests.runs.examples import Recorder, loop, moons, supervised
 
 pytestmark = pytest.mark.timeout(600)
 Found = list[dict[str, Any]]
@@ -151,15 +151,15 @@ def test_a_loss_that_is_no_number_ends_all(trained: Callable[[str], Found]) -> N
 
 @pytest.mark.parametrize(("world", "size"), [(1, 512), (2, 135), (3, 64), (8, 64)])
 def test_measures_of_parts_are_those_of_the_whole(world: int, size: int, home: Path) -> None:
-    made = loop(digits_mlp(device="cpu"), home)
-    inputs, target = made._validation
+    made = supervised(digits_mlp(device="cpu"), home)
+    inputs, target = made.loader.validation
     assert len(target) == 270
     parts = [
-        totals(made.model, made.objective, inputs, target, range(rank * size, 270, world * size), size)
+        metric_sums(made.model, made.objective, inputs, target, range(rank * size, 270, world * size), size)
         for rank in range(world)
     ]
     assert sum(count for _, count in parts) == 270
-    assert made.objective.finish(mean(parts)) == pytest.approx(made.evaluate("validation"), rel=1e-6)
+    assert made.objective.finish(mean_metrics(parts)) == pytest.approx(made.evaluate("validation"), rel=1e-6)
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 8])

@@ -49,7 +49,7 @@ def test_what_is_found_trains_better_than_what_is_far_from_it(project: Project, 
     def after(rate: float) -> float:
         training = project.training.model_copy(update={"learning_rate": rate, "epochs": 3})
         made = loop(project.model_copy(update={"training": training}), home)
-        from netloom.training.loop import Callback
+        from netloom.training.trainer import Callback
 
         made.fit(Callback())
         return made.evaluate("validation")["loss"]

@@ -29,7 +29,7 @@ from netloom.editing.live import Live
 from netloom.runs import ACTIVE, control, limits, processes, refresh, resume, start, stop, wait
 from netloom.store import Store, open_store
 from netloom.training import checkpoints
-from netloom.training.loop import build_trainer
+from netloom.training.trainers.registry import build_trainer
 from tests.networks import chain
 from tests.runs.disks import fill, small_disk
 from tests.runs.examples import Recorder, check_curves, moons, trained_here, until

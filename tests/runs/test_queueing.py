@@ -21,7 +21,7 @@ from netloom.runs.comparison import BATCH_LOSSES
 from netloom.runs.control import _children
 from netloom.runs.snapshots import series
 from netloom.store import Full, Run, Store, open_store
-from netloom.training.loop import build_trainer
+from netloom.training.trainers.registry import build_trainer
 from tests.runs.examples import Recorder, check_curves, moons, store_in, trained_here, until
 from tests.store.states import put_sweep
 

@@ -19,8 +19,8 @@ from netloom.explain import ExplainError, explain
 from netloom.runs import TrainedRun, evaluate, fit_here, predict
 from netloom.templates import templates
 from netloom.training import OBJECTIVES
-from netloom.training.loop import Callback
 from netloom.training.objectives.anomaly_detection import best_threshold, usual_class
+from netloom.training.trainer import Callback
 from netloom.validation import validate
 from tests.networks import IMAGE, TOKENS, chain
 from tests.runs.examples import Recorder, loop

@@ -12,7 +12,7 @@ import torch
 from netloom.runs import evaluation, resume
 from netloom.store import open_store
 from netloom.training import checkpoints
-from netloom.training.loop import Trainer
+from netloom.training.trainer import Trainer
 from tests.runs.examples import Recorder, killed, loop, trained_here
 from tests.training.test_reinforcement import agent
 

@@ -14,7 +14,7 @@ import torch
 from netloom.document import Project, apply
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 from netloom.templates import templates
-from netloom.training.loop import Trainer
+from netloom.training.trainer import Trainer
 from tests.runs.examples import Recorder, broken_off, loop, moons
 
 # Everything that has a state of its own, or changes what a step does; the network has dropout and a batch norm.

@@ -8,14 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from netloom.runs import evaluate, start, worker
+from netloom.runs import evaluate, execution, start
 from netloom.runs.limits import RunLimits
 from netloom.runs.run_reporter import RunReporter
 from netloom.runs.trained_run import TrainedRun
 from netloom.store import open_store
 from netloom.training import Evaluation
 from netloom.training.diagnostics.observer import Observer
-from netloom.training.loop import Trainer
+from netloom.training.trainer import Trainer
 from tests.runs.examples import Recorder, loop, moons, trained_here
 from tests.store.states import put
 
@@ -97,7 +97,7 @@ def test_a_run_that_is_stopped_says_so_while_it_is_measured(home: Path, monkeypa
         seen.extend(run.state for run in store.active_runs())
         return evaluate(trained)
 
-    monkeypatch.setattr(worker, "evaluate", measure)
+    monkeypatch.setattr(execution, "evaluate", measure)
     monkeypatch.setattr(RunReporter, "should_continue", lambda link, loop: loop.step < 5)
     project = moons()
     with trained_here():

@@ -21,7 +21,8 @@ from netloom.runs import TrainedRun
 from netloom.store import Missing, Store, open_store, weights
 from netloom.training import StartError, adopt, brought, looked_at, starting_from
 from netloom.training.initialization import fit
-from netloom.training.loop import Callback, build_trainer
+from netloom.training.trainer import Callback
+from netloom.training.trainers.registry import build_trainer
 from tests.networks import IMAGE, chain, network, networks
 from tests.runs.examples import Recorder, check_curves, moons, trained_here
 
@@ -91,7 +92,7 @@ def test_weights_that_are_no_numbers_are_a_sentence(store: Store, trained: Train
     broken = {name: value.clone() for name, value in trained.model.state_dict().items()}
     broken["linear_2.bias"][0] = torch.nan
     start = "weights:" + weights.keep(store.home, save(broken))
-    with pytest.raises(training.TrainingError, match="no number"):
+    with pytest.raises(training.TrainingError, match="is NaN"):
         runs.fit_here(asked(trained.project, epochs=0, start=start), store.home)
 
 

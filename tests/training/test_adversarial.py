@@ -19,9 +19,9 @@ from netloom.explain import ExplainError, explain, methods
 from netloom.runs import evaluate, fit_here, predict
 from netloom.templates import templates
 from netloom.training import OBJECTIVES
-from netloom.training.adversarial_trainer import Turns, discriminator_loss, generator_loss
 from netloom.training.frechet_distance import features, frechet, shuffled
-from netloom.training.loop import Trainer
+from netloom.training.gan_losses import discriminator_loss, generator_loss
+from netloom.training.trainers.adversarial import AdversarialTrainer
 from netloom.validation import Issue, validate
 from tests.runs.examples import Recorder, broken_off, loop
 from tests.training.test_figures import ELSEWHERE, at_its_figure
@@ -38,9 +38,10 @@ def issues(project: Project) -> list[Issue]:
     return [issue for issue in validate(project, schema(project.data)) if issue.severity == "error"]
 
 
-def turns(made: Trainer) -> Turns:
-    assert isinstance(made.optimizer, Turns)
-    return made.optimizer
+def adversarial(project: Project, home: Path) -> AdversarialTrainer:
+    made = loop(project, home)
+    assert isinstance(made, AdversarialTrainer)
+    return made
 
 
 def test_losses_are_those_of_the_paper() -> None:
@@ -65,8 +66,7 @@ def test_logits_far_out_stay_finite() -> None:
 
 
 def test_each_half_of_a_step_changes_one_network_alone(home: Path) -> None:
-    made = loop(document(), home)
-    parts = turns(made)
+    made = parts = adversarial(document(), home)
     noise, real = made.data.inputs["noise"][:8], made.data.inputs["image"][:8]
 
     def values(network: nn.Module) -> list[torch.Tensor]:
@@ -77,11 +77,11 @@ def test_each_half_of_a_step_changes_one_network_alone(home: Path) -> None:
 
     generator, discriminator = values(parts.generator), values(parts.discriminator)
     fake = parts.generator(noise)
-    parts.discriminate(fake.detach(), real, None)
+    parts.train_discriminator(fake.detach(), real)
     assert all(alike(generator, values(parts.generator)))
     assert not any(alike(discriminator, values(parts.discriminator)))
     discriminator = values(parts.discriminator)
-    parts.generate(fake, None)
+    parts.train_generator(fake)
     assert all(alike(discriminator, values(parts.discriminator)))
     assert not all(alike(generator, values(parts.generator)))
     assert all(weight.requires_grad for weight in parts.discriminator.parameters())
@@ -93,8 +93,8 @@ def test_a_step_is_that_of_a_loop_by_hand(home: Path) -> None:
     With SGD: Adam makes a whole step of the rounding of a gradient that is all but 0.
     """
     project = document(optimizer="sgd", learning_rate=0.01)
-    made, other = loop(project, home), loop(project, home)
-    mine, theirs = turns(made), turns(other)
+    made = mine = adversarial(project, home)
+    other = theirs = adversarial(project, home)
     rate = made.learning_rate
     ours = [torch.optim.SGD(net.parameters(), rate, 0.9) for net in (theirs.generator, theirs.discriminator)]
     noise, real = made.data.inputs["noise"][:32], made.data.inputs["image"][:32]
@@ -103,7 +103,7 @@ def test_a_step_is_that_of_a_loop_by_hand(home: Path) -> None:
     entropy = functional.binary_cross_entropy_with_logits
     for step in range(3):
         torch.manual_seed(step)
-        mine.step(noise, real, None)
+        mine.train_step([noise], real)
         torch.manual_seed(step)
         fake = theirs.generator(torch.randn_like(noise))
         said, wrong = theirs.discriminator(real), theirs.discriminator(fake.detach())
@@ -146,19 +146,19 @@ def test_a_learning_rate_reaches_both_optimizers(home: Path) -> None:
     made = loop(document(epochs=1), home)
     made.learning_rate = 0.0123
     made.fit(Recorder(stop_at=1))
-    assert [group["lr"] for group in turns(made).param_groups] == [0.0123, 0.0123]
-    assert [group["betas"] for group in turns(made).param_groups] == [(0.5, 0.999)] * 2
+    assert [group["lr"] for group in made.optimizer.param_groups] == [0.0123, 0.0123]
+    assert [group["betas"] for group in made.optimizer.param_groups] == [(0.5, 0.999)] * 2
 
 
 def test_measures_by_hand(home: Path) -> None:
-    made = loop(document(), home)
+    made = adversarial(document(), home)
     numbers = torch.get_rng_state()
     found = made.evaluate("validation")
     assert torch.equal(numbers, torch.get_rng_state())
     rows = made.data.split["validation"]
     with torch.no_grad():
         pictures, wrong = made.model.eval()(made.data.inputs["noise"][rows])
-        said = turns(made).discriminator(made.data.inputs["image"][rows])
+        said = made.discriminator(made.data.inputs["image"][rows])
     assert set(found) == set(OBJECTIVES["gan"].metrics)
     told = ((said > 0).double().mean() + (wrong < 0).double().mean()) / 2
     assert found["told_apart"] == pytest.approx(float(told))

@@ -14,9 +14,9 @@ from netloom.document import DataChoice, Project, Training
 from netloom.training.diagnostics import MEASURES, Place, nan_tracer
 from netloom.training.diagnostics.alerts import Adviser, Seen
 from netloom.training.diagnostics.rules import REFUTED, RULES
-from netloom.training.loop import DivergedError
+from netloom.training.errors import DivergedError
 from tests.networks import chain, digits_mlp
-from tests.runs.examples import loop, moons
+from tests.runs.examples import loop, moons, supervised
 from tests.training.test_diagnostics import Watched
 
 MOONS = ("Input", {"field": "features", "kind": "vector", "shape": [2]})
@@ -158,11 +158,12 @@ def test_overfitting(home: Path, tmp_path: Path) -> None:
 
     def few(made: Any) -> None:
         dice = torch.Generator().manual_seed(0)
-        for _, target in (made._train, made._validation):
+        loader = made.loader
+        for _, target in (loader.train, loader.validation):
             target.copy_(torch.randint(0, 2, target.shape, generator=dice))
-        inputs, target = made._train
-        made._train = [value[:40] for value in inputs], target[:40]
-        made.rows = made.batch_size = 40
+        inputs, target = loader.train
+        loader.train = [value[:40] for value in inputs], target[:40]
+        loader.rows = loader.batch_size = made.batch_size = 40
 
     project = on_moons(("Linear", {"units": 256}), ("ReLU", {}), epochs=60, learning_rate=0.02)
     notice = told(project, home, tmp_path, few)["overfitting"]
@@ -191,7 +192,7 @@ def test_underfitting(home: Path, tmp_path: Path) -> None:
 
     def lot(made: Any) -> None:
         dice = torch.Generator().manual_seed(0)
-        target = made._train[1]
+        target = made.loader.train[1]
         target.copy_(torch.randint(0, 2, target.shape, generator=dice))
 
     assert "underfitting" in told(on_moons(epochs=14, learning_rate=0.02), home, tmp_path, lot)
@@ -245,7 +246,7 @@ def test_the_layer_that_gave_the_first_number_that_is_none(home: Path, tmp_path:
 
 def test_a_batch_that_holds_no_number(home: Path, tmp_path: Path) -> None:
     def spoil(made: Any) -> None:
-        made._train[0][0][17, 0] = float("inf")
+        made.loader.train[0][0][17, 0] = float("inf")
 
     found = find(on_moons(*deep("ReLU", 1)), home, tmp_path, spoil)
     assert found is not None
@@ -255,7 +256,7 @@ def test_a_batch_that_holds_no_number(home: Path, tmp_path: Path) -> None:
 
 
 def found_rows(home: Path) -> int:
-    return loop(on_moons(), home).rows
+    return supervised(on_moons(), home).loader.rows
 
 
 def test_a_run_that_diverges_later_is_repeated_from_its_start(home: Path, tmp_path: Path) -> None:

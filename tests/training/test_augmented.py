@@ -10,11 +10,12 @@ import torch
 
 from netloom.document import Augment, Project
 from netloom.training import TrainingError
-from netloom.training.augmented_batches import MixedTargets, loss, mass
-from netloom.training.loop import Callback, Trainer
+from netloom.training.batch_loss import batch_loss, batch_mass
 from netloom.training.objectives import OBJECTIVES
+from netloom.training.targets import MixedTargets
+from netloom.training.trainer import Callback, Trainer
 from tests.networks import IMAGE, chain
-from tests.runs.examples import Recorder, loop, moons
+from tests.runs.examples import Recorder, loop, moons, supervised
 from tests.training.test_loop import same
 
 PICTURES = (Augment(kind="crop"), Augment(kind="rotate"), Augment(kind="cutout"), Augment(kind="mixup"))
@@ -39,9 +40,8 @@ class Batches(Callback):
     def __init__(self) -> None:
         self.seen: list[tuple[list[torch.Tensor], Any]] = []
 
-    def learn(self, learn: Any, *batch: Any) -> torch.Tensor:
-        self.seen.append((batch[0], batch[1]))
-        return super().learn(learn, *batch)
+    def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Any) -> None:
+        self.seen.append((inputs, targets))
 
 
 @pytest.mark.parametrize("stop_at", [1, 20, 31])
@@ -76,7 +76,7 @@ def test_batches_are_changed_and_rows_that_are_measured_are_not(home: Path) -> N
 
 
 def test_where_nothing_is_declared_nothing_is_made(home: Path) -> None:
-    assert loop(digits(), home)._augmented is None
+    assert supervised(digits(), home).loader.augmentation is None
 
 
 def test_the_loss_of_a_mixed_batch_is_that_of_mixed_labels(home: Path) -> None:
@@ -89,7 +89,7 @@ def test_the_loss_of_a_mixed_batch_is_that_of_mixed_labels(home: Path) -> None:
     labels = torch.nn.functional.one_hot
     soft = target.share * labels(target.first, 10) + (1 - target.share) * labels(target.second, 10)
     expected = torch.nn.functional.cross_entropy(output, soft)
-    assert loss(made.objective, output, target) == pytest.approx(float(expected), rel=1e-5)
+    assert batch_loss(made.objective, output, target) == pytest.approx(float(expected), rel=1e-5)
     assert not torch.equal(target.first, target.second)
 
 
@@ -110,7 +110,7 @@ def test_two_targets_are_cut_and_weighed_as_one(home: Path) -> None:
     both = MixedTargets(torch.arange(10), torch.arange(10).flip(0), 0.7)
     assert len(both) == 10
     assert both[2:5].second.tolist() == [7, 6, 5]
-    assert mass(OBJECTIVES["classification"], both) == pytest.approx(10)
+    assert batch_mass(OBJECTIVES["classification"], both) == pytest.approx(10)
 
 
 @pytest.mark.parametrize("objective", ["reconstruction", "classification"])

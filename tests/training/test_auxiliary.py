@@ -12,7 +12,8 @@ from torch import nn
 
 from netloom.document import DataChoice, Project, Training
 from netloom.nn.generative import Reparameterise
-from netloom.training.loop import Trainer
+from netloom.training.loop import SupervisedTrainer
+from netloom.training.trainer import Trainer
 from tests.networks import project
 from tests.runs.examples import Recorder, loop, moons
 
@@ -83,11 +84,11 @@ def test_recorded_loss_is_the_objectives_and_the_gradient_that_of_the_sum(factor
     torch.manual_seed(0)
     module = Constant(factor)
     weights = copy.deepcopy(module.state_dict())
-    made = Trainer(module, plain.objective, plain.data, plain.fields, plain.training, "cpu")
+    made = SupervisedTrainer(module, plain.objective, plain.data, plain.fields, plain.training, "cpu")
     first = Recorder(stop_at=1)
     assert not made.fit(first)
-    made.flush(first)
-    order = torch.randperm(made.rows, generator=torch.Generator().manual_seed(0))[: made.batch_size]
+    made.flush()
+    order = torch.randperm(made.loader.rows, generator=torch.Generator().manual_seed(0))[: made.batch_size]
     rows = plain.data.split["train"][order]
     weight, bias = (weights[name].requires_grad_() for name in ("linear.weight", "linear.bias"))
     objective = nn.functional.cross_entropy(
@@ -101,21 +102,21 @@ def test_recorded_loss_is_the_objectives_and_the_gradient_that_of_the_sum(factor
 def test_every_module_counts_once_and_none_is_kept_after_a_step(home: Path) -> None:
     plain = loop(moons(optimizer="sgd", learning_rate=0.001, epochs=1), home)
     model = nn.Sequential(Constant(0.5), nn.Sequential(Constant(2.0)))
-    made = Trainer(model, plain.objective, plain.data, plain.fields, plain.training, "cpu")
+    made = SupervisedTrainer(model, plain.objective, plain.data, plain.fields, plain.training, "cpu")
     before, loss = [copy.deepcopy(part) for part in model.parameters()], torch.tensor(3.0)
     model(torch.zeros(2, 2))
-    total = made._with_auxiliary(loss)
+    total = made.auxiliary_losses.add_to(loss)
     sums = [float(before[number].sum().detach()) for number in (0, 2)]
     assert float(total.detach()) == pytest.approx(3.0 + 0.5 * sums[0] + 2.0 * sums[1], abs=1e-5)
-    assert made._with_auxiliary(loss) is loss  # what a forward left is added once
+    assert made.auxiliary_losses.add_to(loss) is loss  # what a forward left is added once
     assert made.fit(Recorder())
     copy.deepcopy(model)  # a tensor with a history could not be copied
 
 
 def test_a_network_without_such_modules_has_nothing_to_add(home: Path) -> None:
     made, loss = loop(moons(), home), torch.tensor(1.0)
-    assert made._auxiliary == []
-    assert made._with_auxiliary(loss) is loss
+    assert made.auxiliary_losses.modules == []
+    assert made.auxiliary_losses.add_to(loss) is loss
 
 
 def test_what_modules_add_is_on_the_curves_and_goes_on_after_a_break(home: Path) -> None:

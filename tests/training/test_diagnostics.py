@@ -22,8 +22,8 @@ from netloom.training.diagnostics.layer_statistics import LayerStatistics
 from netloom.training.diagnostics.observer import Observer
 from netloom.training.diagnostics.prediction_history import unpacked
 from netloom.training.diagnostics.statistics_file import MOST, RECORDS, Writer
-from netloom.training.loop import Callback, Trainer
 from netloom.training.throughput import Throughput
+from netloom.training.trainer import Callback, Trainer
 from tests.networks import chain, digits_mlp, network
 from tests.runs.examples import loop, moons
 
@@ -34,10 +34,13 @@ class Watched(Callback):
     def __init__(self, project: Project, made: Trainer, folder: Path, stop_at: int | None = None) -> None:
         self.observer = Observer(project, folder, every_s=0.0)
         self.stop_at = stop_at
-        self.observer.begin(made, [])
+        self.observer.start(made, [])
 
-    def learn(self, learn: Any, *batch: Any) -> torch.Tensor:
-        return self.observer.learn(learn, *batch)
+    def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Any) -> None:
+        self.observer.on_step_start(trainer, inputs, targets)
+
+    def on_step_end(self, trainer: Trainer, loss: torch.Tensor) -> None:
+        self.observer.on_step_end(trainer, loss)
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         self.observer.log_metrics(step, epoch, split, values)
@@ -70,30 +73,32 @@ def test_numbers_of_layers_are_those_found_by_hand(home: Path, tmp_path: Path) -
     expected: list[dict[str, float]] = []
 
     class ByHand(Callback):
-        def learn(self, learn: Any, *batch: Any) -> torch.Tensor:
-            layer = twin.model.get_submodule("linear_1")
-            before = torch.cat([weight.detach().flatten().clone() for weight in layer.parameters()])
+        def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Any) -> None:
+            layer: Any = twin.model.get_submodule("linear_1")
+            self.before = torch.cat([weight.detach().flatten().clone() for weight in layer.parameters()])
             numbers = torch.get_rng_state()
             with torch.no_grad():
-                given = batch[0][0] @ layer.weight.T + layer.bias
-            loss = twin.objective.loss(twin.model(*batch[0]), batch[1])
-            gradient = torch.cat([value.flatten() for value in torch.autograd.grad(loss, list(layer.parameters()))])
+                self.given = inputs[0] @ layer.weight.T + layer.bias
+            loss = twin.objective.loss(twin.model(*inputs), targets)
+            gradients = torch.autograd.grad(loss, list(layer.parameters()))
+            self.gradient = torch.cat([value.flatten() for value in gradients])
             torch.set_rng_state(numbers)
-            learned: torch.Tensor = learn(*batch)
+
+        def on_step_end(self, trainer: Trainer, loss: torch.Tensor) -> None:
+            layer: Any = twin.model.get_submodule("linear_1")
             after = torch.cat([weight.detach().flatten() for weight in layer.parameters()])
-            rows = given.numpy()[:64]
+            rows = self.given.numpy()[:64]
             expected.append(
                 {
-                    "gradient": float(gradient.norm()),
+                    "gradient": float(self.gradient.norm()),
                     "weight": float(after.norm()),
-                    "update": float((after - before).norm() / before.norm()),
+                    "update": float((after - self.before).norm() / self.before.norm()),
                     "mean": float(rows.mean()),
                     "std": float(rows.std()),
                     "relu zeros": float((rows <= 0).mean()),
                     "relu dead": float((rows <= 0).all(0).mean()),
                 }
             )
-            return learned
 
     twin.fit(ByHand())
     assert found.steps.tolist() == list(range(1, len(expected) + 1))
@@ -192,15 +197,12 @@ def test_looking_is_as_rare_as_it_is_dear(home: Path) -> None:
         while time.process_time() < end:
             pass
 
-    def found(_: np.ndarray) -> None:
-        busy(0.2)
-        seen.append(0.0)
-
     end = time.process_time() + 1.0
     while time.process_time() < end:  # the first one has nothing to compare with, and the second is the dear one
         busy(0.002)
-        learned = lens.learn(lambda: torch.ones(()), (), found)
-        assert float(learned) == 1.0
+        lens.before_step()
+        if lens.after_step(lambda: busy(0.2)) is not None:
+            seen.append(0.0)
     assert len(seen) == 2
 
 

@@ -14,7 +14,8 @@ from netloom.document import Project
 from netloom.runs import evaluate
 from netloom.runs.trained_run import TrainedRun
 from netloom.templates import Template, templates
-from netloom.training.loop import Callback, Trainer, build_trainer
+from netloom.training.trainer import Callback, Trainer
+from netloom.training.trainers.registry import build_trainer
 
 
 class Reaching(Callback):

@@ -14,11 +14,12 @@ from netloom.document import DataChoice, Project, Training
 from netloom.runs import evaluate, fit_here
 from netloom.templates import templates
 from netloom.training import TrainingError
-from netloom.training.batches import batches
+from netloom.training.batches import batch_bounds
 from netloom.training.checkpoints import Checkpoint, load, save, save_best, weights
 from netloom.training.device import choose, threads
-from netloom.training.loop import Callback, Trainer
+from netloom.training.loop import SupervisedTrainer
 from netloom.training.schedules import factor
+from netloom.training.trainer import Callback, Trainer
 from tests.networks import chain, digits_mlp
 from tests.runs.examples import Recorder, loop, moons
 
@@ -65,7 +66,7 @@ def test_schedule_reaches_the_optimizer(home: Path) -> None:
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 64, 65, 128, 129, 1000])
 @pytest.mark.parametrize("size", [1, 2, 3, 64, 1000])
 def test_batches_hold_every_row_once(rows: int, size: int) -> None:
-    bounds = batches(rows, size)
+    bounds = batch_bounds(rows, size)
     assert [row for start, end in bounds for row in range(start, end)] == list(range(rows))
     if size > 1 and rows > 1:
         assert all(2 <= end - start <= size + 1 for start, end in bounds)
@@ -85,7 +86,7 @@ def test_each_epoch_sees_every_row_in_another_order(home: Path) -> None:
 
     made = loop(moons(epochs=2, batch_size=50), home)
     model = Rows()
-    counted = Trainer(model, made.objective, made.data, made.fields, made.training, "cpu")
+    counted = SupervisedTrainer(model, made.objective, made.data, made.fields, made.training, "cpu")
     counted.fit(Callback())
     seen = torch.cat(model.seen)
     rows = made.data.inputs["features"][made.data.split["train"]]

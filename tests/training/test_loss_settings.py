@@ -21,8 +21,8 @@ from netloom.document.loss_settings import Head
 from netloom.runs import TrainedRun, fit_here, predict
 from netloom.runs.trained_run import evaluate
 from netloom.templates import templates
-from netloom.training import OBJECTIVES, augmented_batches
-from netloom.training.augmented_batches import WeightedTargets
+from netloom.training import OBJECTIVES
+from netloom.training.batch_loss import batch_loss
 from netloom.training.objectives.contrastive import Contrastive, knn, nt_xent, probe, spread
 from netloom.training.objectives.loss_weights import positive_weight
 from netloom.training.objectives.ranking import Ranking, ranked
@@ -30,8 +30,9 @@ from netloom.training.objectives.regression import _each
 from netloom.training.objectives.several_outputs import SeveralOutputs
 from netloom.training.objectives.thresholds import best_threshold
 from netloom.training.preflight import preflight_problems
+from netloom.training.targets import WeightedTargets
 from tests.networks import digits_mlp
-from tests.runs.examples import Recorder, loop
+from tests.runs.examples import Recorder, loop, supervised
 
 CHANCE = torch.Generator().manual_seed(0)
 
@@ -182,7 +183,7 @@ def test_the_classes_of_one_of_several_outputs_count_by_their_weights(
     # Parts of a batch make up the whole, and so do rows that count alike.
     parts = [float(made.loss(output[place : place + 8], target[place : place + 8])) for place in range(0, 40, 8)]
     assert sum(parts) / 5 == pytest.approx(expected, rel=1e-5)
-    weighted = augmented_batches.loss(made, output, WeightedTargets(target, torch.ones(40)))
+    weighted = batch_loss(made, output, WeightedTargets(target, torch.ones(40)))
     assert float(weighted) == pytest.approx(expected, rel=1e-5)
     # What is measured is without weights, so that runs can be compared.
     plain = OBJECTIVES["several_outputs"].configured(Training(objective="several_outputs"), facts, "cpu")
@@ -298,15 +299,15 @@ def test_views_are_measured_among_as_many_others_of_both_splits(home: Path, monk
         counts.append(len(target))
         return {}
 
-    monkeypatch.setattr(made, "_measured", count)
+    monkeypatch.setattr(made, "compute_metrics", count)
     for split in ("train", "validation"):
         made.evaluate(split)
     assert counts[0] == counts[1] == 2 * len(made.data.split["validation"])
 
 
 def test_views_are_the_same_for_the_same_step(home: Path) -> None:
-    made = loop(brief("shapes_simclr"), home)
-    inputs, target = [value[:6] for value in made._train[0]], made._train[1][:6]
+    made = supervised(brief("shapes_simclr"), home)
+    inputs, target = [value[:6] for value in made.loader.train[0]], made.loader.train[1][:6]
     one, rows = made.objective.drawn(inputs, target, (0, 3, 0))
     again, _ = made.objective.drawn(inputs, target, (0, 3, 0))
     other, _ = made.objective.drawn(inputs, target, (0, 4, 0))

@@ -13,8 +13,9 @@ from netloom.compile import source
 from netloom.data import prepare
 from netloom.document import Project
 from netloom.templates import templates
-from netloom.training.loop import Callback, Trainer, build_trainer
 from netloom.training.memory_format import channels_last, set_memory_format
+from netloom.training.trainer import Callback, Trainer
+from netloom.training.trainers.registry import build_trainer
 
 
 def without_chance(name: str, **training: Any) -> Project:
@@ -57,7 +58,7 @@ def test_a_few_steps_lead_to_the_same_weights(name: str, monkeypatch: pytest.Mon
     # Adam makes of a gradient's sign a whole step, so that rounding would decide where a gradient is zero.
     project = without_chance(name, optimizer="sgd", learning_rate=0.01)
     last = stepped(project, 3)
-    monkeypatch.setattr("netloom.training.loop.channels_last", lambda model, device: False)
+    monkeypatch.setattr("netloom.training.trainer.channels_last", lambda model, device: False)
     plain = stepped(project, 3)
     assert last.step == plain.step == 3
     assert [one.stride() for one in last.model.parameters()] != [one.stride() for one in plain.model.parameters()]
@@ -68,7 +69,7 @@ def test_a_few_steps_lead_to_the_same_weights(name: str, monkeypatch: pytest.Mon
 def test_a_run_from_before_goes_on_as_it_was(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = without_chance("digits_cnn", epochs=2)
     with monkeypatch.context() as before:
-        before.setattr("netloom.training.loop.channels_last", lambda model, device: False)
+        before.setattr("netloom.training.trainer.channels_last", lambda model, device: False)
         whole, half = stepped(project, 12), stepped(project, 6)
     found = half.checkpoint()
     del found.state["channels_last"]

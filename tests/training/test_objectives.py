@@ -16,7 +16,7 @@ from netloom.document import DataChoice, Training
 from netloom.runs import fit_here, predict
 from netloom.tasks import tasks
 from netloom.training import OBJECTIVES, Evaluation
-from netloom.training.batches import measure
+from netloom.training.evaluation import compute_metrics
 from netloom.training.objectives.tagging import Tagging
 from tests.networks import chain
 
@@ -143,7 +143,7 @@ def test_measures_of_parts_are_the_measures_of_the_whole(name: str, output: torc
     objective = Tagging().marked(("O", "B-a", "I-a", "B-b", "I-b")) if name == "tagging" else OBJECTIVES[name]
     scores = objective.scores(output, target)
     whole = objective.finish({key: float(value) / scores.count for key, value in scores.sums.items()})
-    parts = measure(torch.nn.Identity(), objective, [output], target)
+    parts = compute_metrics(torch.nn.Identity(), objective, [output], target)
     assert parts == pytest.approx(whole, rel=1e-4)
     assert set(parts) == set(objective.metrics)
     assert parts["loss"] == pytest.approx(float(objective.loss(output, target)), rel=1e-4)

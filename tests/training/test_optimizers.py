@@ -12,9 +12,9 @@ from torch import nn, optim
 from netloom.compile import module, source
 from netloom.document import DataChoice, Project, Training, dumps, loads
 from netloom.document.optimizer_settings import OPTIMIZERS, SETTINGS
-from netloom.training.batches import batches
-from netloom.training.loop import Callback, Trainer
+from netloom.training.batches import batch_bounds
 from netloom.training.optimizers import FACTOR, ChainedOptimizer, groups, layer_factors, optimizer
+from netloom.training.trainer import Callback, Trainer
 from tests.networks import chain
 from tests.runs.examples import Recorder, loop, moons
 
@@ -85,7 +85,7 @@ def by_hand(project: Project, made: Trainer, by: Any) -> dict[str, torch.Tensor]
     for epoch in range(project.training.epochs):
         seed = project.training.seed * 1_000_003 + epoch
         order = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
-        for start, end in batches(len(rows), project.training.batch_size):
+        for start, end in batch_bounds(len(rows), project.training.batch_size):
             if step == STEPS:
                 return dict(model.state_dict())
             part = order[start:end]

@@ -29,9 +29,9 @@ from netloom.runs.distillation import ABOUT, Teacher, freeze, within
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.training import checkpoints
-from netloom.training.batches import measure
-from netloom.training.loop import build_trainer
+from netloom.training.evaluation import compute_metrics
 from netloom.training.objectives.objective import joined
+from netloom.training.trainers.registry import build_trainer
 from netloom.validation import analyse
 from tests.networks import chain, network
 
@@ -214,7 +214,9 @@ def test_loss_gradient_and_measures_are_equal(name: str, ending: str) -> None:
         loss = objective.loss(joined(model(*inputs)), target)
         loss.backward()  # type: ignore[no-untyped-call]
         gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
-        found.append((loss.item(), [one.numpy() for one in gradients], measure(model, objective, inputs, target)))
+        found.append(
+            (loss.item(), [one.numpy() for one in gradients], compute_metrics(model, objective, inputs, target))
+        )
     assert len(found[0][1]) > 1
     same(found[1], found[0])
 
@@ -403,8 +405,8 @@ def test_a_discriminator_may_end_in_a_sigmoid(end: Layers) -> None:
         loop: Any = build_trainer(document, source(document), data)
         found.append(loop.evaluate("validation"))
         torch.manual_seed(1)
-        inputs, target = loop._train
-        found[-1]["turns"] = float(loop.optimizer.step(inputs[0][:64], target[:64], None))
+        inputs, target = loop.loader.train
+        found[-1]["turns"] = float(loop.train_step([inputs[0][:64]], target[:64]))
     same(found[1], found[0])
 
 

@@ -27,7 +27,6 @@ from netloom.runs import evaluate, fit_here, predict
 from netloom.tasks import tasks
 from netloom.training import TrainingError
 from netloom.training.checkpoints import load, save
-from netloom.training.loop import Callback, build_trainer
 from netloom.training.reinforcement.dqn import DQNTrainer
 from netloom.training.reinforcement.episodes import SEEDS, by_chance, play, seeds_of
 from netloom.training.reinforcement.policy import draw
@@ -36,6 +35,8 @@ from netloom.training.reinforcement.reinforce import ReinforceTrainer
 from netloom.training.reinforcement.replay_buffer import ReplayBuffer
 from netloom.training.reinforcement.returns import advantages, bellman, returns
 from netloom.training.reinforcement.trainer import ReinforcementTrainer
+from netloom.training.trainer import Callback
+from netloom.training.trainers.registry import build_trainer
 from netloom.validation import analyse
 from tests.networks import project
 from tests.runs.examples import Recorder, loop
@@ -344,7 +345,7 @@ def test_q_learning_finds_the_values_of_a_known_world(home: Path) -> None:
     made.fit(Callback())
     wanted = _lake_values(0.9)
     squares = [number for number in range(16) if number not in (5, 7, 11, 12, 15)]  # the others end an episode
-    told = made._answers(made.senses(np.arange(16)))
+    told = made.action_scores(made.senses(np.arange(16)))
     seen = set(zip(made.memory.columns["seen"].argmax(1).tolist(), made.memory.columns["action"].tolist(), strict=True))
     # The encoder's column of a square is its place among the squares' names.
     column = made.senses(np.arange(16)).argmax(1)
@@ -472,9 +473,9 @@ def test_evaluation_measures_episodes_beside_chance(name: str, home: Path) -> No
 
 def test_playing_side_by_side_is_playing_alone(home: Path) -> None:
     made = small_loop("dqn", home)
-    together = play(made._answers, made.environment, made.senses, range(5))
+    together = play(made.action_scores, made.environment, made.senses, range(5))
     for seed, episode in enumerate(together):
-        (alone,) = play(made._answers, made.environment, made.senses, [seed])
+        (alone,) = play(made.action_scores, made.environment, made.senses, [seed])
         assert (alone.total, alone.actions) == (episode.total, episode.actions)
 
 

@@ -26,7 +26,7 @@ from netloom.runs import TrainedRun, evaluate, fit_here, predict
 from netloom.store import Run
 from netloom.templates import templates
 from netloom.training import OBJECTIVES, Evaluation
-from netloom.training.loop import Callback
+from netloom.training.trainer import Callback
 from netloom.validation import validate
 from tests.explain.models import begun as fresh
 from tests.networks import chain

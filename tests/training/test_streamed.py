@@ -20,8 +20,10 @@ from netloom.document import DataChoice, Project, Training
 from netloom.runs.trained_run import TrainedRun, evaluate
 from netloom.training import streaming
 from netloom.training.checkpoints import load, save
-from netloom.training.loop import Trainer, build_trainer
+from netloom.training.loop import SupervisedTrainer
 from netloom.training.streaming import Stream, measured, take
+from netloom.training.trainer import Trainer
+from netloom.training.trainers.registry import build_trainer
 from tests.networks import chain
 from tests.runs.examples import Recorder
 
@@ -53,8 +55,10 @@ def project(name: str, options: Mapping[str, Any] | None = None, **training: Any
     )
 
 
-def fresh(asked: Project, home: Path) -> Trainer:
-    return build_trainer(asked, source(asked), prepare(asked.data, home))
+def fresh(asked: Project, home: Path) -> SupervisedTrainer:
+    made = build_trainer(asked, source(asked), prepare(asked.data, home))
+    assert isinstance(made, SupervisedTrainer)
+    return made
 
 
 def weights(loop: Trainer) -> dict[str, torch.Tensor]:
@@ -92,7 +96,7 @@ def test_a_stream_trains_to_the_same_weights(home: Path, monkeypatch: pytest.Mon
         curves.append([watch.curve(split, "loss") for split in ("train", "validation")])
     assert not loops[0].data.files
     assert loops[1].data.files
-    assert (loops[0]._weights is not None) is weighted
+    assert (loops[0].loader.weights is not None) is weighted
     assert curves[0] == curves[1]
     assert len(curves[0][1]) == 3
     assert alike(*loops)
@@ -111,16 +115,16 @@ def test_each_row_is_seen_once_in_an_order_of_the_seed(streamed: Project, home: 
     data = prepare(streamed.data, home)
     rows = data.split["train"]
     stream = Stream(data, ["features"], rows, data.target, None, "cpu")
-    stream.begin(7)
+    stream.start_epoch(7)
     first, widths = epoch(stream), np.diff(stream._bounds)
     assert len(widths) > 3
     assert widths.max() <= 300
     assert widths.sum() == len(rows)
     assert torch.equal(_sorted(first), _sorted(data.inputs["features"][rows]))
-    stream.begin(7)
+    stream.start_epoch(7)
     assert torch.equal(epoch(stream, size=50), first)  # however it is cut into batches
     assert torch.equal(epoch(stream, begin_at=640), first[640:])  # and wherever it goes on
-    stream.begin(8)
+    stream.start_epoch(8)
     assert not torch.equal(epoch(stream), first)
 
 
@@ -128,7 +132,7 @@ def test_blocks_come_from_everywhere(streamed: Project, home: Path) -> None:
     data = prepare(streamed.data, home)
     rows = torch.arange(len(data.target))
     stream = Stream(data, ["features"], rows, rows, None, "cpu")
-    stream.begin(1)
+    stream.start_epoch(1)
     first = stream.batch(0, 288)[1].double()  # type: ignore[union-attr]
     # Eighteen blocks drawn from all of them: their rows lie all over the file, and neighbours do not follow each other.
     assert abs(first.mean() - len(rows) / 2) < 3 * len(rows) / (12 * 18) ** 0.5
@@ -160,7 +164,7 @@ def test_a_run_goes_on_within_a_buffer(streamed: Project, home: Path, tmp_path: 
     resumed.resume(found[1], dict(broken.best.weights))
     assert resumed.fit(Recorder())
     assert alike(whole, resumed)
-    assert torch.equal(_sorted(whole._validation[0][0]), _sorted(resumed._validation[0][0]))
+    assert torch.equal(_sorted(whole.loader.validation[0][0]), _sorted(resumed.loader.validation[0][0]))
 
 
 def test_measures_take_as_many_rows_as_a_buffer_holds(
@@ -184,7 +188,7 @@ def test_measures_take_as_many_rows_as_a_buffer_holds(
 def test_an_input_that_is_rebuilt_is_its_own_target(streamed: Project, home: Path) -> None:
     data = prepare(streamed.data, home)
     stream = Stream(data, ["features"], data.split["train"], data.inputs["features"], None, "cpu")
-    stream.begin(0)
+    stream.start_epoch(0)
     inputs, target = stream.batch(250, 350)
     assert isinstance(target, torch.Tensor)
     assert torch.equal(inputs[0], target)

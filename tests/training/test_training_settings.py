@@ -22,11 +22,11 @@ from netloom.runs import fit_here
 from netloom.templates import templates
 from netloom.training import OBJECTIVES, TrainingError, compilation
 from netloom.training.ema import EMA
-from netloom.training.loop import Callback, Trainer
 from netloom.training.precision import Precision
 from netloom.training.preflight import preflight_problems
+from netloom.training.trainer import Callback, Trainer
 from tests.networks import chain
-from tests.runs.examples import Recorder, loop, moons
+from tests.runs.examples import Recorder, loop, moons, supervised
 
 
 def plain(**training: Any) -> Project:
@@ -63,14 +63,13 @@ def test_accumulation_equals_the_large_batch(more: dict[str, Any], home: Path) -
 @pytest.mark.parametrize("name", ["requests_tagger", "diabetes"])
 def test_parts_count_as_much_as_they_hold(name: str, home: Path) -> None:
     """Where some places of a row have no target, its batch counts as many targets as it has."""
-    made = loop(of_template(name, epochs=1, batch_size=7, accumulation=3, optimizer="sgd"), home)
+    made = supervised(of_template(name, epochs=1, batch_size=7, accumulation=3, optimizer="sgd"), home)
     made.model.eval()  # no dropout
-    inputs, target = made._train[0], made._train[1][:20]
-    batch = [value[:20] for value in inputs]
-    parts = made._gradient(made.model, batch, target)
+    batch, target = made.loader.first_batch(20)
+    parts = made.compute_gradients(made.model, batch, target)
     found = [None if weight.grad is None else weight.grad.clone() for weight in made.model.parameters()]
     made.training = made.training.model_copy(update={"accumulation": 1})
-    whole = made._gradient(made.model, batch, target)
+    whole = made.compute_gradients(made.model, batch, target)
     torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-6)
     for one, weight in zip(found, made.model.parameters(), strict=True):
         torch.testing.assert_close(one, weight.grad, rtol=1e-4, atol=1e-6)
@@ -90,8 +89,7 @@ def test_the_mean_of_weights_is_that_of_torch(home: Path) -> None:
             self.theirs.update_parameters(made.model)
             self.theirs.n_averaged.zero_()
 
-        def learn(self, learn: Any, *batch: Any) -> torch.Tensor:
-            loss: torch.Tensor = learn(*batch)
+        def on_step_end(self, trainer: Trainer, loss: torch.Tensor) -> None:
             count = self.theirs.n_averaged.clone()
             if count == 0:
                 # The step that torch would take as the beginning.
@@ -100,7 +98,6 @@ def test_the_mean_of_weights_is_that_of_torch(home: Path) -> None:
                 self.theirs.n_averaged += 1
             else:
                 self.theirs.update_parameters(made.model)
-            return loss
 
     bare = loop(moons(), home)
     bare.fit(Callback())
@@ -109,7 +106,7 @@ def test_the_mean_of_weights_is_that_of_torch(home: Path) -> None:
     made.fit(watch)
     for name, value in bare.model.state_dict().items():
         assert torch.equal(value, made.model.state_dict()[name])
-    with made.averaged():
+    with made.averaged_weights():
         ours = [weight.detach().clone() for weight in made.model.parameters()]
         measured = made.evaluate("validation")
     for one, other in zip(ours, watch.theirs.module.parameters(), strict=True):
@@ -117,7 +114,7 @@ def test_the_mean_of_weights_is_that_of_torch(home: Path) -> None:
     assert measured == made.evaluate("validation")
     assert measured != bare.evaluate("validation")
     made.model.load_state_dict(made.best.weights)
-    made._average = None
+    made.ema = None
     assert made.evaluate("validation")["loss"] == made.best.value
 
 
@@ -269,7 +266,7 @@ def test_bf16_computes_with_fewer_bits_and_learns(home: Path) -> None:
 
 def test_float32_is_no_other_call() -> None:
     inputs = [torch.zeros(1)]
-    assert Precision("float32", "cpu").call(lambda value: value, inputs) is inputs[0]
+    assert Precision("float32", "cpu").forward(lambda value: value, inputs) is inputs[0]
 
 
 def test_fp16_without_a_gpu_is_refused(home: Path) -> None:
@@ -288,7 +285,7 @@ class Notes(Callback):
 def ended(project: Project, home: Path) -> tuple[list[str], dict[str, torch.Tensor], bool | None]:
     made, notes = loop(project, home), Notes()
     made.fit(notes)
-    return notes.said, dict(made.model.state_dict()), made._compiled
+    return notes.said, dict(made.model.state_dict()), made.compiled
 
 
 def alike(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:

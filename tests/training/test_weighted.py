@@ -14,9 +14,11 @@ from netloom.compile import source
 from netloom.data import add_file, prepare
 from netloom.document import DataChoice, Training
 from netloom.training import OBJECTIVES
-from netloom.training.augmented_batches import MixedTargets, WeightedTargets, loss, mass
-from netloom.training.loop import Callback, build_trainer
+from netloom.training.batch_loss import batch_loss, batch_mass
 from netloom.training.objectives.loss_weights import Pricing
+from netloom.training.targets import MixedTargets, WeightedTargets
+from netloom.training.trainer import Callback
+from netloom.training.trainers.registry import build_trainer
 from netloom.validation import analyse
 from tests.networks import chain
 
@@ -53,10 +55,10 @@ def test_a_row_of_weight_two_counts_as_if_it_stood_there_twice(name: str, pricin
     counts = torch.arange(ROWS) % 3  # some rows do not count at all
     weights = counts / counts.double().mean()
     if "class_weights" in pricing:  # the mean over rows is taken by class weight, which a repetition adds to
-        masses = torch.stack([torch.as_tensor(mass(made, row[None])) for row in target])  # type: ignore[arg-type]
+        masses = torch.stack([torch.as_tensor(batch_mass(made, row[None])) for row in target])  # type: ignore[arg-type]
         weights = counts * masses.sum() / (counts * masses).sum()
-    found = loss(made, output, WeightedTargets(target, weights))  # type: ignore[arg-type]
-    repeated = loss(made, output.repeat_interleave(counts, 0), target.repeat_interleave(counts, 0))  # type: ignore[arg-type]
+    found = batch_loss(made, output, WeightedTargets(target, weights))  # type: ignore[arg-type]
+    repeated = batch_loss(made, output.repeat_interleave(counts, 0), target.repeat_interleave(counts, 0))  # type: ignore[arg-type]
     assert (found - repeated).item() == pytest.approx(0, abs=1e-12)
     ours, theirs = (torch.autograd.grad(value, output, retain_graph=True)[0] for value in (found, repeated))
     assert torch.allclose(ours, theirs, atol=1e-12)
@@ -70,7 +72,7 @@ def test_equal_weights_change_nothing(name: str, pricing: dict[str, object]) -> 
     even = torch.ones(ROWS, dtype=torch.float64)
     mixed = MixedTargets(target, target.roll(1, 0), 0.3)
     for goal in (target, mixed):
-        plain, weighted = loss(made, output, goal), loss(made, output, WeightedTargets(goal, even))  # type: ignore[arg-type]
+        plain, weighted = batch_loss(made, output, goal), batch_loss(made, output, WeightedTargets(goal, even))  # type: ignore[arg-type]
         assert (plain - weighted).item() == pytest.approx(0, abs=1e-12)
 
 

@@ -18,7 +18,7 @@ def find_rate(project: Project, context: Context) -> int:
     """
     from netloom.data import DataError, prepare
     from netloom.runs import lr_finder
-    from netloom.training.loop import TrainingError
+    from netloom.training.errors import TrainingError
 
     why = lr_finder.refusal(project)
     if why:

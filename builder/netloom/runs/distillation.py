@@ -22,7 +22,7 @@ from netloom.validation.output_scales import scales as output_scales
 if TYPE_CHECKING:
     import torch
 
-    from netloom.training.loop import Trainer
+    from netloom.training.trainer import Trainer
 
 # What a teacher is called in the folder of the run that learns from it.
 WEIGHTS, SOURCE, ABOUT = "teacher.safetensors", "teacher.py", "teacher.json"

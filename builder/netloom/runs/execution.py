@@ -23,8 +23,10 @@ from netloom.store import Run, Store
 from netloom.training import checkpoints
 from netloom.training.diagnostics import nan_tracer
 from netloom.training.diagnostics.observer import Observer
+from netloom.training.errors import DivergedError, TrainingError
 from netloom.training.initialization import FILE
-from netloom.training.loop import Callback, DivergedError, Trainer, TrainingError, build_trainer
+from netloom.training.trainer import Callback, Trainer
+from netloom.training.trainers.registry import build_trainer
 from netloom.training.weight_files import CheckpointError
 
 Through: TypeAlias = Callable[[RunReporter], Callback]
@@ -54,7 +56,7 @@ def carry_out(
     (folder / "evaluation.json").unlink(missing_ok=True)  # of the weights as they were before it went on
     reporter.start(trainer)
     try:
-        done = trainer.fit(reporter if through is None else through(reporter))
+        done = trainer.fit(reporter if through is None else through(reporter), reporter.observer)
         if not done:
             store.change_state(run_id, "stopping", holding=run.claim)  # to measure many rows takes its time
         reporter.checkpoint(trainer)

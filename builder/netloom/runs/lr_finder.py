@@ -11,14 +11,16 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from netloom.compile import CompileError, source
 from netloom.document import Project
 from netloom.tasks import task
-from netloom.training.loop import Callback, DivergedError, Trainer, build_trainer
+from netloom.training.errors import DivergedError
+from netloom.training.trainer import Callback, Trainer
+from netloom.training.trainers.registry import build_trainer
 from netloom.validation import analyse
 
 if TYPE_CHECKING:
@@ -77,10 +79,8 @@ class _RangeTest(Callback):
         self._losses: list[float] = []
         self._rate = LOWEST
 
-    def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
-        loss = learn(*batch)
+    def on_step_end(self, trainer: Trainer, loss: torch.Tensor) -> None:
         self._losses.append(float(loss))
-        return loss
 
     def should_continue(self, trainer: Trainer) -> bool:
         if not self._losses or not math.isfinite(self._losses[-1]):

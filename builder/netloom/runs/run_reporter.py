@@ -25,13 +25,13 @@ from netloom.store import Lost, Missing, Run, Store, StoreError
 from netloom.store.runs import remove_folder
 from netloom.training import checkpoints
 from netloom.training.diagnostics.observer import Observer
-from netloom.training.loop import Callback, Trainer, TrainingError
+from netloom.training.errors import TrainingError
 from netloom.training.throughput import Throughput
+from netloom.training.trainer import Callback, Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    import torch
 
 POLL_S = 0.1
 # How often the store is asked for commands, which takes longer than to see whether there are points.
@@ -44,7 +44,10 @@ LOG = "log.jsonl"
 
 
 class RunReporter(Callback):
-    """Between the loop and the store: points out, commands in, a heartbeat."""
+    """Between a trainer and the store: points out, commands in, a heartbeat.
+
+    `observer` is a callback of its own; what it notices is reported with the heartbeat.
+    """
 
     def __init__(self, store: Store, run: Run, folder: Path, observer: Observer, limits: RunLimits) -> None:
         self.store, self.run_id, self.folder, self._claim = store, run.id, folder, run.claim
@@ -85,7 +88,7 @@ class RunReporter(Callback):
         run = self.store.run(self.run_id)
         self._changes = ChangeLog(run, trainer.step)
         self._facts |= self._changes.facts()
-        self.observer.begin(trainer, run.summary.get("warnings", []), self.store.points(self.run_id))
+        self.observer.start(trainer, run.summary.get("warnings", []), self.store.points(self.run_id))
         if trainer.step == 0:
             with self._spacing.writing():
                 keep(self.folder, 0, 0, trainer.model.state_dict())
@@ -95,7 +98,6 @@ class RunReporter(Callback):
         now = time.time()
         with self._lock:
             self._points += [(step, epoch, split, name, value, now) for name, value in values.items()]
-        self.observer.log_metrics(step, epoch, split, values)
         if self._trial and split == "validation":
             self._trial.take(epoch, values)
 
@@ -119,9 +121,8 @@ class RunReporter(Callback):
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         self._state = {"epoch": trainer.epoch, "step": trainer.step}
-        self._facts["rate"] = trainer.rate
+        self._facts["rate"] = trainer.current_learning_rate
         self._note_best(trainer)
-        self.observer.on_epoch_end(trainer)
         if due(trainer.epoch):
             with self._spacing.writing():
                 keep(self.folder, trainer.epoch, trainer.step, trainer.model.state_dict())
@@ -145,11 +146,6 @@ class RunReporter(Callback):
         """Put more into what the store knows of this run, with the next heartbeat."""
         self._facts.update(facts)
 
-    def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
-        if time.monotonic() < self.observer.due:  # on short steps each call counts
-            return learn(*batch)
-        return self.observer.learn(learn, *batch)
-
     def checkpoint(self, trainer: Trainer) -> None:
         """Save everything; what the curves hold up to here is written first, so that none of it is lost on resume.
 
@@ -157,7 +153,7 @@ class RunReporter(Callback):
             Lost: the run is not this worker's any more, and another may write to its folder.
         """
         with self._spacing.writing(checkpoint=True):
-            trainer.flush(self)
+            trainer.flush()
             if not self._write() and self._claim is not None:
                 self.store.held(self.run_id, self._claim)
             if trainer.best.weights and trainer.best.step != self._best_step:
@@ -216,7 +212,7 @@ class RunReporter(Callback):
                 self._set_schedule(trainer, text)
             else:
                 yield kind
-            self._facts["rate"] = trainer.rate
+            self._facts["rate"] = trainer.current_learning_rate
 
     def _set_learning_rate(self, trainer: Trainer, value: float) -> None:
         self._changed("learning_rate", trainer.learning_rate, value, trainer)

@@ -24,12 +24,12 @@ from netloom.store import Store, open_store
 from netloom.tasks import task
 from netloom.training import checkpoints
 from netloom.training.initialization import verified
-from netloom.training.loop import Callback, build_trainer
 from netloom.training.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings, Worst
 from netloom.training.objectives.objective import Reference, joined
 from netloom.training.objectives.reinforcement import Agent
 from netloom.training.objectives.sequence_to_sequence import SequenceToSequence
 from netloom.training.streaming import measured, take
+from netloom.training.trainers.registry import build_trainer
 from netloom.training.uncertainty import judged
 from netloom.training.weight_files import CheckpointError, check_weights, recorded
 from netloom.validation.output_scales import scales
@@ -145,7 +145,7 @@ def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
     first = verified(open_store(home), project) if project.training.start else None
     taught = find(open_store(home), project) if project.training.teacher else None
     trainer = teach(build_trainer(project, text, data, first), taught)
-    trainer.fit(Callback())
+    trainer.fit()
     return TrainedRun(project, text, trainer.best_model(), data)
 
 

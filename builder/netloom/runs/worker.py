@@ -32,7 +32,7 @@ from netloom.runs.run_reporter import LOG, clear
 from netloom.store import Lost, Missing, Run, Store, StoreError, here, open_store
 from netloom.training import checkpoints
 from netloom.training.initialization import FILE
-from netloom.training.loop import build_trainer
+from netloom.training.trainers.registry import build_trainer
 
 # How long a run that has ended tries to say so where the store cannot be written to.
 TELL_S = 20.0

@@ -1,8 +1,8 @@
 """Training: the loop, objectives, optimizers, schedules and diagnostics. Torch is imported when first needed."""
 
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
+from netloom.training.errors import TrainingError
 from netloom.training.initialization import Fit, StartError, adopt, brought, looked_at, starting_from
-from netloom.training.loop import TrainingError
 from netloom.training.objectives import OBJECTIVES, Evaluation, Objective, Reference, Worst
 from netloom.training.weight_files import CheckpointError
 

@@ -1,65 +1,148 @@
-"""Rows in batches: for steps, and for measures."""
+"""The rows of a run in batches: for the steps of the optimizer, and for metrics."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
-from netloom.training.objectives import EVALUATION_BATCH, Objective
-from netloom.training.objectives.objective import joined
+from netloom.training.batch_augmentation import BatchAugmentation
+from netloom.training.streaming import Stream, measured
+from netloom.training.targets import Targets, WeightedTargets
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
-Totals: TypeAlias = tuple[dict[str, float], float]
+    from netloom.data import Prepared
+    from netloom.document import Training
+    from netloom.training.objectives import Objective
+
+# Rows of the training split on which its metrics are computed after each epoch.
+TRAIN_SAMPLE = 1_000
+# Stands for the epoch in the seed of what is drawn for metrics; no run has so many.
+EVALUATION_EPOCH = 1_000_000
+
+Rows: TypeAlias = "tuple[list[torch.Tensor], torch.Tensor]"  # inputs (N, …) in the order of the fields, targets (N, …)
 
 
-def batches(rows: int, size: int) -> list[tuple[int, int]]:
-    """The bounds of each batch. A single row left over joins the batch before it, as batch normalisation needs two."""
+class BatchLoader:
+    """The training rows in batches, and the rows for metrics, on the device.
+
+    Data that fits into memory is put on the device once. An epoch gathers its rows by one permutation and cuts batches
+    as slices of the result, which copies nothing: a DataLoader, which collates row by row, takes several times as long
+    as the step of a small network. Larger data is streamed from files, of which only the first rows are held.
+
+    Args:
+        objective: Says what the targets are, and may draw views of a batch.
+        fields: The fields of the data in the order of the model's arguments.
+        sample_weights: Whether the weights of rows are used, where the data has any.
+
+    Raises:
+        DataError: an augmentation fits no field that the network reads.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        data: Prepared,
+        fields: list[str],
+        training: Training,
+        device: str,
+        *,
+        sample_weights: bool = True,
+    ) -> None:
+        self.objective, self.data, self.fields, self.device = objective, data, fields, device
+        self._seed = training.seed
+        self._target = objective.goal(data)
+        rows = data.split["train"]
+        step_rows = training.batch_size * training.accumulation
+        self.train = self._load(rows[: max(TRAIN_SAMPLE, step_rows)] if data.files else rows)
+        self.validation = self._load(measured(data, "validation"))
+        self.augmentation: BatchAugmentation | None = None
+        if training.augment:
+            self.augmentation = BatchAugmentation(training, data, fields, self._target)
+        if objective.task.augments_batch:
+            objective.join(fields, self.augmentation)
+        self.weights: torch.Tensor | None = None
+        weighted = sample_weights and objective.task.supports_sample_weights
+        if data.weights is not None and weighted:
+            self.weights = data.weights[rows[: len(self.train[1])]].to(device)
+        self._stream: Stream | None = None
+        if data.files:
+            weights = data.weights if self.weights is not None else None
+            self._stream = Stream(data, fields, rows, self._target, weights, device)
+        self.rows = len(rows)
+        self.batch_size = min(step_rows, self.rows)
+        self.steps_per_epoch = len(batch_bounds(self.rows, self.batch_size))
+
+    @property
+    def description(self) -> str:
+        """What a person should know about how the data is read; "" where it is all in memory."""
+        return self._stream.sentence(len(self.validation[1])) if self._stream is not None else ""
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[list[torch.Tensor], Targets, int]]:
+        """The batches of an epoch from row `start` of its order on: inputs, targets, and the row behind the last."""
+        inputs, targets = self._shuffle(epoch)
+        for first, end in batch_bounds(self.rows, self.batch_size):
+            if first < start:
+                continue
+            if self._stream is not None:
+                batch = self._stream.batch(first, end)
+            else:
+                batch = [value[first:end] for value in inputs], targets[first:end]
+            yield *self.augment(*batch, epoch, first), end
+
+    def first_batch(self, rows: int, epoch: int = 0) -> tuple[list[torch.Tensor], Targets]:
+        """The first training rows as the batch of a step, to try something on."""
+        inputs, target = self.train
+        return self.augment([value[:rows] for value in inputs], target[:rows], epoch, 0)
+
+    def augment(
+        self, inputs: list[torch.Tensor], targets: torch.Tensor | WeightedTargets, epoch: int, row: int
+    ) -> tuple[list[torch.Tensor], Targets]:
+        """The batch that begins at `row`, changed at random where the objective or the document says so.
+
+        What is drawn follows from the seed, the epoch and the row alone, so that a resumed run draws the same.
+        """
+        if self.objective.task.augments_batch:
+            return self.objective.batch(inputs, targets, (self._seed, epoch, row))
+        return (inputs, targets) if self.augmentation is None else self.augmentation(inputs, targets, epoch, row)
+
+    def evaluation_rows(self, split: str) -> Rows:
+        """The rows on which metrics are computed: all of "validation", or the first thousand of "train"."""
+        inputs, target = self.validation if split == "validation" else self.train
+        rows = len(target) if split == "validation" else min(TRAIN_SAMPLE, len(target))
+        if not self.objective.task.paired_views:
+            return [value[:rows] for value in inputs], target[:rows]
+        # A row that is compared with all others has a harder time among more of them, so both splits are cut alike.
+        # The views are the same after each epoch, so that epochs can be compared.
+        rows = min(rows, len(self.validation[1]))
+        return self.objective.drawn(
+            [value[:rows] for value in inputs], target[:rows], (self._seed, EVALUATION_EPOCH, 0)
+        )
+
+    def _shuffle(self, epoch: int) -> tuple[list[torch.Tensor], torch.Tensor | WeightedTargets]:
+        """The training rows in the order of an epoch, which follows from the seed alone."""
+        import torch
+
+        seed = self._seed * 1_000_003 + epoch
+        if self._stream is not None:
+            self._stream.start_epoch(seed)
+            return [], self.train[1]
+        order = torch.randperm(self.rows, generator=torch.Generator().manual_seed(seed)).to(self.device)
+        inputs, target = [value[order] for value in self.train[0]], self.train[1][order]
+        return inputs, target if self.weights is None else WeightedTargets(target, self.weights[order])
+
+    def _load(self, rows: torch.Tensor) -> Rows:
+        if self.data.files:
+            return Stream(self.data, self.fields, rows, self._target, None, self.device).take(rows.numpy())
+        inputs = [self.data.inputs[name][rows].to(self.device) for name in self.fields]
+        return inputs, self._target[rows].to(self.device)
+
+
+def batch_bounds(rows: int, size: int) -> list[tuple[int, int]]:
+    """The bounds of each batch. A single row left over joins the batch before it, as batch normalization needs two."""
     bounds = [(start, min(start + size, rows)) for start in range(0, rows, size)]
     if len(bounds) > 1 and bounds[-1][1] - bounds[-1][0] == 1:
         start, _ = bounds[-2]
         bounds[-2:] = [(start, rows)]
     return bounds
-
-
-def measure(
-    model: nn.Module, objective: Objective, inputs: list[torch.Tensor], target: torch.Tensor
-) -> dict[str, float]:
-    """The objective's measures of `model` in evaluation mode."""
-    return objective.finish(mean([totals(model, objective, inputs, target, range(0, len(target), EVALUATION_BATCH))]))
-
-
-def totals(
-    model: nn.Module,
-    objective: Objective,
-    inputs: list[torch.Tensor],
-    target: torch.Tensor,
-    starts: range,
-    size: int = EVALUATION_BATCH,
-) -> Totals:
-    """The sums of what is measured over the rows of the batches that begin at `starts`, and how much they are of."""
-    import torch
-
-    was_training = model.training
-    model.eval()
-    sums: dict[str, torch.Tensor] = {}
-    count = 0
-    with torch.no_grad():
-        for start in starts:
-            part = slice(start, start + size)
-            scores = objective.scores(joined(model(*[value[part] for value in inputs])), target[part])
-            for name, value in scores.sums.items():
-                sums[name] = sums[name] + value if name in sums else value
-            count += scores.count
-    model.train(was_training)
-    return {name: float(value) for name, value in sums.items()}, count
-
-
-def mean(parts: Sequence[Totals]) -> dict[str, float]:
-    """What several parts of the rows come to together."""
-    count = sum(count for _, count in parts)
-    names = dict.fromkeys(name for sums, _ in parts for name in sums)
-    return {name: math.fsum(sums.get(name, 0.0) for sums, _ in parts) / count for name in names}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from netloom.document.optimizer_settings import OPTIMIZERS
@@ -24,8 +24,13 @@ Made = Callable[[list[Group], dict[str, Any], dict[str, Any]], "torch.optim.Opti
 class ChainedOptimizer:
     """Several optimizers as one, each with weights of its own."""
 
-    def __init__(self, parts: dict[str, torch.optim.Optimizer]) -> None:
+    def __init__(self, parts: Mapping[str, torch.optim.Optimizer | ChainedOptimizer]) -> None:
         self.parts = parts
+
+    @property
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """The optimizers of PyTorch that it is made of."""
+        return [one for part in self.parts.values() for one in optimizers_of(part)]
 
     @property
     def param_groups(self) -> list[Group]:
@@ -47,6 +52,11 @@ class ChainedOptimizer:
             part.load_state_dict(state[name])
 
 
+def optimizers_of(one: torch.optim.Optimizer | ChainedOptimizer) -> list[torch.optim.Optimizer]:
+    """The optimizers of PyTorch in an optimizer."""
+    return one.optimizers if isinstance(one, ChainedOptimizer) else [one]
+
+
 def optimizer(training: Training, model: nn.Module, prefix: str = "") -> torch.optim.Optimizer | ChainedOptimizer:
     """The optimizer of a document over a model's weights that are not frozen; fused where torch has it, which alone
     gives about a third.
@@ -58,7 +68,7 @@ def optimizer(training: Training, model: nn.Module, prefix: str = "") -> torch.o
     make: Made = _SPECIAL.get(training.optimizer, _of_torch(training.optimizer))
     spare_the_compiler()
     made = make(groups(training, model, prefix), common, chosen)
-    for part in made.parts.values() if isinstance(made, ChainedOptimizer) else [made]:
+    for part in optimizers_of(made):
         step_as_it_is(part)
     return made
 

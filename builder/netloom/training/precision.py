@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from netloom.training.optimizers import ChainedOptimizer
+from netloom.training.optimizers import ChainedOptimizer, optimizers_of
 
 if TYPE_CHECKING:
     import torch
@@ -33,17 +33,17 @@ class Precision:
                 raise ValueError("fp16 needs a GPU, and this run is on the CPU; choose bf16 or float32.")
             self._scaler = torch.amp.GradScaler(self._kind)
 
-    def here(self) -> AbstractContextManager[Any]:
+    def autocast(self) -> AbstractContextManager[Any]:
         """Within, operations that may compute with fewer bits do."""
         import torch
 
         return torch.autocast(self._kind, self._type) if self.mixed else nullcontext()
 
-    def call(self, model: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> Any:
+    def forward(self, model: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> Any:
         """The model's answer, as float32."""
         if not self.mixed:
             return model(*inputs)
-        with self.here():
+        with self.autocast():
             answer = model(*inputs)
         return tuple(part.float() for part in answer) if isinstance(answer, tuple) else answer.float()
 
@@ -53,22 +53,20 @@ class Precision:
             loss = self._scaler.scale(loss)
         loss.backward()  # type: ignore[no-untyped-call]
 
-    def step(self, optimizer: Any, clip: Callable[[], None] | None) -> None:
-        """Take the step of an optimizer, `clip` sees the gradient in its true size."""
-        scaler = self._scaler
-        if scaler is None:
-            if clip is not None:
-                clip()
+    def unscale(self, optimizer: torch.optim.Optimizer | ChainedOptimizer) -> None:
+        """Scale the gradient down to its true size, as clipping needs it; `step` would otherwise do so."""
+        if self._scaler is not None:
+            for part in optimizers_of(optimizer):
+                self._scaler.unscale_(part)
+
+    def step(self, optimizer: torch.optim.Optimizer | ChainedOptimizer) -> None:
+        """Take the step of an optimizer; in fp16 it is skipped where the scaled gradient is infinite."""
+        if self._scaler is None:
             optimizer.step()
             return
-        optimizers = list(optimizer.parts.values()) if isinstance(optimizer, ChainedOptimizer) else [optimizer]
-        if clip is not None:
-            for one in optimizers:
-                scaler.unscale_(one)
-            clip()
-        for one in optimizers:
-            scaler.step(one)
-        scaler.update()
+        for part in optimizers_of(optimizer):
+            self._scaler.step(part)
+        self._scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
         return self._scaler.state_dict() if self._scaler is not None else {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netloom.training.augmented_batches import WeightedTargets
+from netloom.training.targets import WeightedTargets
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +58,7 @@ class Stream:
         of = len(self.data.split["validation"])
         return said if validated == of else f"{said} It is measured on {validated:,} of {of:,} validation rows."
 
-    def begin(self, seed: int) -> None:
+    def start_epoch(self, seed: int) -> None:
         """Draw the order of an epoch."""
         import torch
 

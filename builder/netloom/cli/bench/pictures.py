@@ -40,7 +40,7 @@ def measure_pictures(folder: Path) -> Reading:
     from netloom.data.uploads import add_file
     from netloom.runs.trained_run import TrainedRun, evaluate
     from netloom.training import OBJECTIVES
-    from netloom.training.loop import Callback, Trainer
+    from netloom.training.loop import SupervisedTrainer
 
     began, began_cpu = time.monotonic(), time.process_time()
     with TemporaryDirectory(prefix="netloom-bench-") as home:
@@ -51,8 +51,10 @@ def measure_pictures(folder: Path) -> Reading:
             raise DataError(f"{folder} does not hold the digits of MNIST: pictures of 28 × 28 in ten classes.")
         prepared_s = time.process_time() - began_cpu
         field = data.schema.inputs[0].name
-        trainer = Trainer(module(project), OBJECTIVES["classification"], data, [field], project.training, "cpu")
-        trainer.fit(Callback())
+        trainer = SupervisedTrainer(
+            module(project), OBJECTIVES["classification"], data, [field], project.training, "cpu"
+        )
+        trainer.fit()
         found = evaluate(TrainedRun(project, "", trainer.best_model(), data)).metrics["accuracy"]
     took_s, cpu_s = time.monotonic() - began, time.process_time() - began_cpu
     return Reading(len(data.raw), found, took_s, cpu_s, prepared_s, os.getloadavg()[0])

@@ -18,13 +18,15 @@ import psutil
 from netloom.cli.bench.ratio import Ratio
 from netloom.cli.bench.tasks import Task, small_mlp
 from netloom.training.diagnostics.observer import Observer
-from netloom.training.loop import Callback, Trainer
+from netloom.training.loop import SupervisedTrainer
+from netloom.training.trainer import Callback, Trainer
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
     from netloom.store import Store
+    from netloom.training.targets import Targets
 
 # Long enough that what is done a few times a second counts as it does in a run of hours.
 LEAST_S = 6.0
@@ -91,7 +93,7 @@ def _shares(task: Task, epochs: int) -> tuple[float, float, float, float]:
     training = task.project.training.model_copy(update={"epochs": epochs})
     project = task.project.model_copy(update={"training": training})
     torch.manual_seed(0)
-    trainer = Trainer(
+    trainer = SupervisedTrainer(
         module(project), OBJECTIVES[training.objective], data, [data.schema.inputs[0].name], training, "cpu"
     )
     with TemporaryDirectory(prefix="netloom-bench-") as home:
@@ -126,10 +128,11 @@ def _shares(task: Task, epochs: int) -> tuple[float, float, float, float]:
 
 def _counting_costs(trainer: Trainer, observer: _Observer) -> tuple[float, float]:
     """Seconds that counting takes in each call where there is nothing to count."""
-    idle = _Counting(Callback(), observer)
+    idle = _Counting(Callback(), observer, is_idle=True)
     loss = _zero()
     for _ in range(5_000):
-        idle.learn(lambda: loss)
+        idle.on_step_start(trainer, [], None)
+        idle.on_step_end(trainer, loss)
         idle.should_continue(trainer)
     return idle.each()
 
@@ -157,23 +160,28 @@ class _Observer(Observer):
         self.after_s += time.thread_time() - start
         self.spent_s += time.thread_time() - start
 
-    def _saw(self, values: np.ndarray) -> None:
+    def _keep(self, trainer: Trainer, values: np.ndarray) -> None:
         self.looked = True
-        super()._saw(values)
+        super()._keep(trainer, values)
 
 
 class _Counting(Callback):
-    """A link, with an eye on what its calls take. `spent_s` is what they take besides `learn`."""
+    """A reporter and an observer, and what their calls take: `spent_s` besides those around the steps."""
 
-    def __init__(self, reporter: Callback, observer: _Observer) -> None:
-        self._reporter, self._observer = reporter, observer
+    def __init__(self, reporter: Callback, observer: _Observer, *, is_idle: bool = False) -> None:
+        self._reporter, self._observer, self._is_idle = reporter, observer, is_idle
+        self._step_began = 0.0
         self.spent_s = self.saved_s = self._around_s = 0.0
         self._plain: list[float] = []
         self._looked: list[float] = []
         self._calls = 0
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
-        self._counted(lambda: self._reporter.log_metrics(step, epoch, split, values))
+        def log() -> None:
+            self._reporter.log_metrics(step, epoch, split, values)
+            self._observer.log_metrics(step, epoch, split, values)
+
+        self._counted(log)
 
     def should_continue(self, trainer: Trainer) -> bool:
         before = self.spent_s
@@ -183,26 +191,28 @@ class _Counting(Callback):
         return going
 
     def on_epoch_end(self, trainer: Trainer) -> None:
+        def end() -> None:
+            self._reporter.on_epoch_end(trainer)
+            self._observer.on_epoch_end(trainer)
+
         before = self.spent_s
-        self._counted(lambda: self._reporter.on_epoch_end(trainer))
+        self._counted(end)
         self.saved_s += self.spent_s - before
 
-    def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
-        inner = 0.0
-
-        def timed(*given: Any) -> torch.Tensor:
-            nonlocal inner
-            start = time.thread_time()
-            loss = learn(*given)
-            inner = time.thread_time() - start
-            return loss
-
+    def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Targets | None) -> None:
         self._observer.looked = False
         start = time.thread_time()
-        loss = self._reporter.learn(timed, *batch)
-        self._around_s += time.thread_time() - start - inner
-        (self._looked if self._observer.looked else self._plain).append(inner)
-        return loss
+        if not self._is_idle:
+            self._observer.on_step_start(trainer, inputs, targets)
+        self._step_began = time.thread_time()
+        self._around_s += self._step_began - start
+
+    def on_step_end(self, trainer: Trainer, loss: torch.Tensor) -> None:
+        end = time.thread_time()
+        if not self._is_idle:
+            self._observer.on_step_end(trainer, loss)
+        self._around_s += time.thread_time() - end
+        (self._looked if self._observer.looked else self._plain).append(end - self._step_began)
 
     def looking_s(self) -> float:
         """What is around the steps, and what those that were looked at took more than the others."""

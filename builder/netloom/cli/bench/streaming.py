@@ -19,7 +19,7 @@ from netloom.cli.bench.ratio import Ratio, ratio
 if TYPE_CHECKING:
     from netloom.data import Prepared
     from netloom.document import Project
-    from netloom.training.loop import Trainer
+    from netloom.training.trainer import Trainer
 
 TIMES = 10  # as large as the memory that it may take
 COLUMNS = 64
@@ -134,7 +134,7 @@ def _project() -> Project:
 def _epoch(data: Prepared) -> tuple[float, float]:
     """The seconds of an epoch, by the clock and of this process."""
     from netloom.compile import source
-    from netloom.training.loop import Callback, build_trainer
+    from netloom.training.trainers.registry import build_trainer
 
     project = _project()
     trainer: Trainer = build_trainer(project, source(project), data)
@@ -143,5 +143,5 @@ def _epoch(data: Prepared) -> tuple[float, float]:
             os.posix_fadvise(file.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     gc.collect()
     wall, busy = time.perf_counter(), time.process_time()
-    trainer.fit(Callback())
+    trainer.fit()
     return time.perf_counter() - wall, time.process_time() - busy

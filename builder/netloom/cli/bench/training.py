@@ -102,15 +102,15 @@ def _netloom(task: Task, data: Prepared) -> Callable[[], None]:
 
     from netloom.compile import module
     from netloom.training import OBJECTIVES
-    from netloom.training.loop import Callback, Trainer
+    from netloom.training.loop import SupervisedTrainer
 
     training = task.project.training.model_copy(update={"epochs": task.epochs})
     torch.manual_seed(0)
     field = data.schema.inputs[0].name
-    trainer = Trainer(module(task.project), OBJECTIVES[training.objective], data, [field], training, "cpu")
+    trainer = SupervisedTrainer(module(task.project), OBJECTIVES[training.objective], data, [field], training, "cpu")
 
     def run() -> None:
-        trainer.fit(Callback())
+        trainer.fit()
 
     return run
 

@@ -46,7 +46,7 @@ def kept_of(folder: Path | None) -> list[str]:
 def way(trained: Trained, folder: Path | None, checkpoint: str) -> list[tuple[Stage, Path | None]]:
     """The checkpoints that led to the weights in use, at most so many, evenly spread; without any, those weights."""
     from netloom.runs.snapshots import series
-    from netloom.training.batches import batches
+    from netloom.training.batches import batch_bounds
     from netloom.training.schedules import Schedule
 
     training = trained.project.training
@@ -58,7 +58,7 @@ def way(trained: Trained, folder: Path | None, checkpoint: str) -> list[tuple[St
         places = np.unique(np.linspace(0, len(known) - 1, MOST).round().astype(int))
         known = [known[place] for place in places]
     rows = len(trained.data.split["train"])
-    per_epoch = len(batches(rows, min(training.batch_size * training.accumulation, rows)))
+    per_epoch = len(batch_bounds(rows, min(training.batch_size * training.accumulation, rows)))
     schedule = Schedule(training, per_epoch * training.epochs, per_epoch)
     found, before = list[tuple[Stage, Path | None]](), 0
     for one in known:

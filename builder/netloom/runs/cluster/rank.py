@@ -11,7 +11,6 @@ from typing import Any
 from netloom.data import prepare
 from netloom.data.preparation.fitted_state import keep_fitted
 from netloom.document import loads
-from netloom.runs.cluster.distributed_loop import DistributedTrainer
 from netloom.runs.cluster.synchronization import RankSynchronizer
 from netloom.runs.distillation import teach, within
 from netloom.runs.execution import carry_out, note, reason
@@ -20,7 +19,8 @@ from netloom.runs.run_reporter import LOG
 from netloom.store import open_store
 from netloom.training import checkpoints
 from netloom.training.initialization import FILE
-from netloom.training.loop import build_trainer
+from netloom.training.trainers.distributed import DistributedTrainer
+from netloom.training.trainers.registry import build_trainer
 
 
 def work(order: dict[str, Any]) -> tuple[str, str] | None:
@@ -43,7 +43,7 @@ def work(order: dict[str, Any]) -> tuple[str, str] | None:
         checkpoints.tidy(folder)
     trainer, problem = None, ""
     try:
-        trainer = _loop(order, home, folder)
+        trainer = build_rank_trainer(order, home, folder)
     except Exception as error:
         traceback.print_exc()
         problem = reason(error, limits, folder)
@@ -60,7 +60,7 @@ def work(order: dict[str, Any]) -> tuple[str, str] | None:
     return _lead(trainer, order["run"], order["claim"], home, folder, limits)
 
 
-def _loop(order: dict[str, Any], home: Path, folder: Path) -> DistributedTrainer:
+def build_rank_trainer(order: dict[str, Any], home: Path, folder: Path) -> DistributedTrainer:
     import torch.distributed as dist
 
     project = loads(order["project"])
@@ -68,12 +68,12 @@ def _loop(order: dict[str, Any], home: Path, folder: Path) -> DistributedTrainer
     if dist.get_rank() == 0:
         data = keep_fitted(data, folder)
     start = folder / FILE
-    found = build_trainer(project, order["source"], data, start if start.exists() else None, DistributedTrainer)
-    if not isinstance(found, DistributedTrainer):
-        raise TypeError("This objective has a loop of its own.")
-    teach(found, within(folder))
-    found.check()
-    return found
+    weights = start if start.exists() else None
+    trainer = build_trainer(project, order["source"], data, weights, is_distributed=True)
+    assert isinstance(trainer, DistributedTrainer)
+    teach(trainer, within(folder))
+    trainer.check()
+    return trainer
 
 
 def _follow(trainer: DistributedTrainer) -> None:

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
 from netloom.document.optimizer_settings import SCHEDULES
-from netloom.runs.cluster.distributed_loop import DistributedTrainer
-from netloom.training.loop import Callback, Trainer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import torch
+from netloom.training.trainer import Callback, Trainer
+from netloom.training.trainers.distributed import DistributedTrainer
 
 # How often rank 0 asks what to do, and the most steps from one time to the next.
 EVERY_S, MOST_STEPS = 0.1, 1_000
@@ -35,9 +29,6 @@ class RankSynchronizer(Callback):
     def log_event(self, kind: str, sentence: str) -> None:
         if self._inner is not None:
             self._inner.log_event(kind, sentence)
-
-    def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
-        return learn(*batch) if self._inner is None else self._inner.learn(learn, *batch)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         if self._inner is not None and isinstance(trainer, DistributedTrainer) and trainer.problem is None:

@@ -19,40 +19,26 @@ from netloom.runs import sweep_trials, worker
 from netloom.runs.cluster.driver import connect, worker_environment
 from netloom.runs.limits import RunLimits, declared
 from netloom.store import Store, StoreError, Sweep, open_store
-from netloom.training.loop import Callback, Trainer
+from netloom.training.callbacks import CallbackList
+from netloom.training.trainer import Callback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import torch
+    pass
 
 BEAT_S = 5.0
 
 
 class TuneReporter(Callback):
-    """Tells Tune, too, what each epoch came to."""
+    """Reports to Tune what each epoch came to."""
 
-    def __init__(self, inner: Callback, metric: str) -> None:
-        self._inner, self._metric = inner, metric
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
-        self._inner.log_metrics(step, epoch, split, values)
         if split == "validation" and self._metric in values:
             from ray import tune
 
             tune.report({self._metric: values[self._metric], "epoch": epoch})
-
-    def should_continue(self, trainer: Trainer) -> bool:
-        return self._inner.should_continue(trainer)
-
-    def on_epoch_end(self, trainer: Trainer) -> None:
-        self._inner.on_epoch_end(trainer)
-
-    def log_event(self, kind: str, sentence: str) -> None:
-        self._inner.log_event(kind, sentence)
-
-    def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
-        return self._inner.learn(learn, *batch)
 
 
 def attempt(config: dict[str, Any]) -> None:
@@ -70,7 +56,13 @@ def attempt(config: dict[str, Any]) -> None:
     if run is None:  # taken away meanwhile
         return
     limits = RunLimits(**order["limits"])
-    worker.main(order["home"], run.id, run.claim, limits, lambda reporter: TuneReporter(reporter, str(order["metric"])))
+    worker.main(
+        order["home"],
+        run.id,
+        run.claim,
+        limits,
+        lambda reporter: CallbackList([reporter, TuneReporter(str(order["metric"]))]),
+    )
 
 
 def drive(home: Path, sweep_id: str) -> None:

@@ -7,8 +7,7 @@ it has to be is measured: looking takes `SHARE` of the processor time at most.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from netloom.training.loop import Trainer
+    from netloom.training.trainer import Trainer
 
 # Looked at twice a second at most. The first samples of a run come closer together, so that a run of a second has some.
 EVERY_S, EARLY = 0.5, 10
@@ -47,63 +46,67 @@ class LayerStatistics:
         self._began = self.due = time.monotonic()
         self._plain_s: float | None = None
         self._looked = False
+        self._mode = ""  # of the step that is being taken: "look", "time" or neither
+        self._started = 0.0
+        self._hooks: list[Any] = []
+        self._seen: dict[Any, torch.Tensor] = {}
+        self._before: list[list[torch.Tensor]] = []
         self._budget = Budget(SHARE, FREE_S)
 
-    def learn(
-        self,
-        learn: Callable[..., torch.Tensor],
-        batch: tuple[Any, ...],
-        found: Callable[[np.ndarray], None],
-        trainer: Trainer | None = None,
-    ) -> torch.Tensor:
-        """Take a step of `trainer`; where it is time, hand what was seen in it to `found`, (layers, measures)."""
+    def before_step(self) -> None:
+        """Look at the coming step, if it is time."""
+        self._mode = ""
         now = time.monotonic()
         if now < self.due:
-            return learn(*batch)
+            return
         if self.every_s and not self._budget.left():
             self.due = now + self.every_s
-            return learn(*batch)
-        if self.every_s and self._plain_s is None and self._looked:
-            return self._time_plain(learn, batch)
+            return
         _settle()
-        start = time.process_time()
-        with self._watched() as seen:
-            before = [[_few(weight).clone() for weight in weights] for weights in self._weights]
-            loss = learn(*batch)
-            if trainer is not None and getattr(trainer, "_compiled", False):
-                _forward(trainer, batch)
-        found(self._numbers(seen, before))
+        self._started = time.process_time()
+        if self.every_s and self._plain_s is None and self._looked:
+            self._mode = "time"  # a step that nobody looks at, to know what the next one takes more
+            return
+        self._mode = "look"
+        self._add_hooks()
+        self._before = [[_few(weight).clone() for weight in weights] for weights in self._weights]
+
+    def after_step(self, forward: Callable[[], None] | None = None) -> np.ndarray | None:
+        """What was seen in the step, (layers, measures); None where it was not looked at.
+
+        `forward` takes the batch through the layers once more, where the step ran past their hooks.
+        """
+        if not self._mode:
+            return None
+        if self._mode == "time":
+            _settle()
+            self._plain_s = time.process_time() - self._started
+            return None
+        if forward is not None:
+            forward()
+        self.close()
+        numbers = self._numbers(self._seen, self._before)
         if self._plain_s is not None:  # torch sets itself up in the first look, which has nothing to be compared with
-            self._budget.spend(time.process_time() - start - self._plain_s)
+            self._budget.spend(time.process_time() - self._started - self._plain_s)
         end = time.monotonic()
         self.due = end + min(self.every_s, (end - self._began) / EARLY) * self.slower
-        self._plain_s, self._looked = None, True
-        return loss
+        self._plain_s, self._looked, self._before = None, True, []
+        return numbers
 
-    def _time_plain(self, learn: Callable[..., torch.Tensor], batch: tuple[Any, ...]) -> torch.Tensor:
-        """Take a step that nobody looks at, to know what the next one, which is looked at, takes more."""
-        _settle()
-        start = time.process_time()
-        loss = learn(*batch)
-        _settle()
-        self._plain_s = time.process_time() - start
-        return loss
-
-    @contextmanager
-    def _watched(self) -> Iterator[dict[Any, torch.Tensor]]:
+    def _add_hooks(self) -> None:
         """Collect what passes: by path numbers of what a layer gives, and by weight the square of its gradient."""
-        seen: dict[Any, torch.Tensor] = {}
-        hooks: list[Any] = []
-        try:
-            for place, part in self._parts:
-                hooks.append(part.register_forward_hook(_activations(seen, place)))
-            for weight in {id(one): one for weights in self._weights for one in weights}.values():
-                # As it comes, before it is clipped. A weight that is not used never gets one.
-                hooks.append(weight.register_post_accumulate_grad_hook(_gradient(seen)))  # type: ignore[no-untyped-call]
-            yield seen
-        finally:
-            for hook in hooks:
-                hook.remove()
+        seen = self._seen = {}
+        for place, part in self._parts:
+            self._hooks.append(part.register_forward_hook(_activations(seen, place)))
+        for weight in {id(one): one for weights in self._weights for one in weights}.values():
+            # As it comes, before it is clipped. A weight that is not used never gets one.
+            self._hooks.append(weight.register_post_accumulate_grad_hook(_gradient(seen)))  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """Remove the hooks of a step."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
 
     def _numbers(self, seen: dict[Any, torch.Tensor], before: list[list[torch.Tensor]]) -> np.ndarray:
         """Everything as one array (layers, measures), after one wait for the device."""
@@ -175,14 +178,14 @@ def _gradient(seen: dict[Any, torch.Tensor]) -> Callable[[torch.Tensor], None]:
     return hook
 
 
-def _forward(trainer: Trainer, batch: tuple[Any, ...]) -> None:
+def forward_uncompiled(trainer: Trainer, inputs: list[torch.Tensor]) -> None:
     """Some rows through the layers as they are. A compiled network runs past them, so that nothing could be seen."""
     import torch
 
     trainer.model.eval()  # no random numbers are drawn, and no running means change
     try:
         with torch.no_grad():
-            trainer.model(*[value[:MOST_ROWS] for value in batch[0]])
+            trainer.model(*[value[:MOST_ROWS] for value in inputs])
     finally:
         trainer.model.train()
 

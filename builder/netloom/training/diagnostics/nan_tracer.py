@@ -13,12 +13,15 @@ from netloom.document import Project
 from netloom.training import checkpoints
 from netloom.training.diagnostics.alerts import Notice
 from netloom.training.diagnostics.node_modules import Place, places
-from netloom.training.loop import Callback, DivergedError, Trainer
+from netloom.training.errors import DivergedError
+from netloom.training.trainer import Callback, Trainer
 from netloom.training.weight_files import CheckpointError
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from netloom.training.targets import Targets
 
 # Checkpoints are some seconds apart, and looking at everything takes about twice as long.
 LIMIT_S = 20.0
@@ -88,10 +91,11 @@ class _FiniteCheck(Callback):
 
     def __init__(self, trainer: Trainer, known: list[Place], limit_s: float) -> None:
         self.culprit: NonFinite | None = None
-        self._trainer, self._until = trainer, time.monotonic() + limit_s
+        self._until = time.monotonic() + limit_s
+        self._batch = 0
         self._seen: list[tuple[str, Place | None, torch.Tensor]] = []
         self._usual: set[tuple[str, str]] = set()
-        self._looking = False
+        self._is_looking = False
         self._hooks: list[Any] = []
         self._weights: list[tuple[Place, nn.Parameter]] = []
         for place in known:
@@ -109,13 +113,14 @@ class _FiniteCheck(Callback):
     def should_continue(self, trainer: Trainer) -> bool:
         return self.culprit is None and time.monotonic() < self._until
 
-    def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
-        self._seen, self._looking = [], True
-        for part in batch:
-            for value in part if isinstance(part, list | tuple) else [part]:
-                self._note("data", None, value)
-        loss = learn(*batch)
-        self._looking = False
+    def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Targets | None) -> None:
+        self._seen, self._is_looking = [], True
+        self._batch = -(-trainer.row // trainer.batch_size) + 1
+        for value in [*inputs, targets]:
+            self._note("data", None, value)
+
+    def on_step_end(self, trainer: Trainer, loss: torch.Tensor) -> None:
+        self._is_looking = False
         # Gradients come up after the loss was taken, which the step tells only at its end.
         behind = next((at for at, (kind, _, _) in enumerate(self._seen) if kind == "gradient"), len(self._seen))
         gradients, self._seen = self._seen[behind:], self._seen[:behind]
@@ -123,8 +128,7 @@ class _FiniteCheck(Callback):
         self._seen += gradients
         for place, weight in self._weights:
             self._note("weights", place, weight.detach())
-        self._judge()
-        return loss
+        self._judge(trainer)
 
     def _note(self, kind: str, place: Place | None, value: Any) -> None:
         import torch
@@ -136,7 +140,7 @@ class _FiniteCheck(Callback):
 
     def _answered(self, place: Place) -> Callable[..., None]:
         def hook(_: nn.Module, __: Any, answer: Any) -> None:
-            if self._looking:
+            if self._is_looking:
                 for value in answer if isinstance(answer, tuple) else (answer,):
                     self._note("answer", place, value.detach() if hasattr(value, "detach") else value)
 
@@ -144,12 +148,12 @@ class _FiniteCheck(Callback):
 
     def _arrived(self, place: Place) -> Callable[[torch.Tensor], None]:
         def hook(weight: torch.Tensor) -> None:
-            if self._looking:
+            if self._is_looking:
                 self._note("gradient", place, weight.grad)
 
         return hook
 
-    def _judge(self) -> None:
+    def _judge(self, trainer: Trainer) -> None:
         import torch
 
         marks = torch.stack([mark for _, _, mark in self._seen]).tolist()
@@ -158,8 +162,6 @@ class _FiniteCheck(Callback):
         new = [item for item in wrong if (item[0], item[1].path if item[1] else "") not in self._usual]
         if any(kind in ("loss", "gradient", "weights") for kind, _, _ in new):
             kind, place, mark = new[0]
-            trainer = self._trainer
-            batch = -(-trainer.row // trainer.batch_size) + 1
             value = "NaN" if mark == 2 else "infinity"
-            self.culprit = NonFinite(kind, place, value, batch, trainer.epoch + 1, trainer.step + 1)
+            self.culprit = NonFinite(kind, place, value, self._batch, trainer.epoch + 1, trainer.step)
         self._usual |= {(kind, place.path if place else "") for kind, place, _ in wrong}

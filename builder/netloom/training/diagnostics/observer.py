@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core import log
-from netloom.training.adversarial_trainer import Turns
 from netloom.training.diagnostics.alerts import Adviser, Notice, Seen
-from netloom.training.diagnostics.layer_statistics import EVERY_S, LayerStatistics
+from netloom.training.diagnostics.layer_statistics import EVERY_S, LayerStatistics, forward_uncompiled
 from netloom.training.diagnostics.node_modules import places
 from netloom.training.diagnostics.prediction_history import PredictionHistory
 from netloom.training.diagnostics.rules import REFUTED, RULES
 from netloom.training.diagnostics.statistics_file import Writer
+from netloom.training.trainer import Callback, Trainer
 
 if TYPE_CHECKING:
     import torch
 
     from netloom.document import Project
     from netloom.store import Points
-    from netloom.training.loop import Trainer
+    from netloom.training.targets import Targets
 
 LOG = "log.jsonl"
 # Losses of a few steps each: the first and the latest are enough.
@@ -37,7 +37,7 @@ MOST_LOSSES = 1_000
 ADVICE = 0.002
 
 
-class Observer:
+class Observer(Callback):
     """Keeps what it sees in `folder`. `every_s` is the least time between two looks at the layers."""
 
     def __init__(self, project: Project, folder: Path, every_s: float = EVERY_S) -> None:
@@ -49,8 +49,9 @@ class Observer:
         self._samples: PredictionHistory | None = None
         self._adviser: Adviser | None = None
         self._told: list[Notice] = []
-        # Until then, by `time.monotonic`, `learn` would only hand a step on.
-        self.due = 0.0
+        self.due = 0.0  # no step is looked at before then, by `time.monotonic`
+        self._inputs: list[torch.Tensor] = []
+        self._is_looking = False
 
     @property
     def notices(self) -> list[dict[str, Any]]:
@@ -58,7 +59,7 @@ class Observer:
         own = self._adviser.notices if self._adviser else []
         return [notice.as_json() for notice in (*own, *self._told)]
 
-    def begin(self, trainer: Trainer, known: list[dict[str, Any]], points: Points | None = None) -> None:
+    def start(self, trainer: Trainer, known: list[dict[str, Any]], points: Points | None = None) -> None:
         """Look at `trainer`. Of a run that is resumed, `known` is what was told and `points` are its curves."""
         self._trainer, self.due = trainer, 0.0
         self._safely("layers", partial(self._begin, trainer, known))
@@ -72,14 +73,23 @@ class Observer:
         """Something that was found out in another way."""
         self._told.append(notice)
 
-    def learn(self, learn: Callable[..., torch.Tensor], *batch: Any) -> torch.Tensor:
-        """Take a step of the loop, and look at it where it is time."""
-        if self._lens is None or self._trainer is None:
+    def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Targets | None) -> None:
+        if time.monotonic() < self.due:  # on short steps each call counts
+            return
+        if self._lens is None:
             self.due = math.inf
-            return learn(*batch)
-        loss = self._lens.learn(learn, batch, self._saw, self._trainer)
-        self.due = self._lens.due
-        return loss
+            return
+        self._inputs, self._is_looking = inputs, True
+        self._lens.before_step()
+
+    def on_step_end(self, trainer: Trainer, loss: torch.Tensor) -> None:
+        if not self._is_looking or self._lens is None:
+            return
+        forward = partial(forward_uncompiled, trainer, self._inputs) if trainer.compiled else None
+        values = self._lens.after_step(forward)
+        self._inputs, self._is_looking, self.due = [], False, self._lens.due
+        if values is not None:
+            self._safely("layers", partial(self._keep, trainer, values))
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         """A point of the curves."""
@@ -110,7 +120,7 @@ class Observer:
             )
             for place in lens.places
         ]
-        turns = trainer.objective.task.environment or isinstance(trainer.optimizer, Turns)
+        turns = trainer.objective.task.environment or trainer.objective.task.alternating
         counts = {} if turns else _class_counts(trainer)
         seen = Seen(
             trainer.training,
@@ -132,18 +142,15 @@ class Observer:
     def _begin_samples(self, trainer: Trainer) -> None:
         self._samples = PredictionHistory(self._folder, trainer)
 
-    def _saw(self, values: np.ndarray) -> None:
-        self._safely("layers", partial(self._keep, values))
-
-    def _keep(self, values: np.ndarray) -> None:
-        if self._trainer is None or self._writer is None or self._adviser is None or self._lens is None:
+    def _keep(self, trainer: Trainer, values: np.ndarray) -> None:
+        if self._writer is None or self._adviser is None or self._lens is None:
             return
-        step = self._trainer.step + 1  # the one that was looked at
+        step = trainer.step
         self._writer.append(step, time.time(), values)
         self._lens.slower = self._writer.every
         self._adviser.seen.samples.append(values)
         seen = self._adviser.seen
-        seen.step, seen.epoch, seen.rate = step, self._trainer.epoch, self._trainer.learning_rate
+        seen.step, seen.epoch, seen.rate = step, trainer.epoch, trainer.learning_rate
         self._adviser.look()
 
     def _safely(self, part: str, act: Callable[[], None]) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from netloom.data import Example, Prepared
     from netloom.tasks import Task
-    from netloom.training.loop import Trainer
+    from netloom.training.trainer import Trainer
 
 FILE = "samples.jsonl"
 ROWS, PICTURES, TEXTS = 8, 12, 2
@@ -162,7 +162,7 @@ def _undisturbed(trainer: Trainer) -> Iterator[None]:
     gpu = torch.cuda.get_rng_state_all() if on_gpu else []
     trainer.model.eval()
     try:
-        with torch.no_grad(), trainer.averaged():
+        with torch.no_grad(), trainer.averaged_weights():
             yield
     finally:
         trainer.model.train(was_training)

@@ -12,11 +12,8 @@ from netloom.training.objectives.objective import NOTHING, Evaluation, Objective
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
     from netloom.data import Prepared
-    from netloom.document import Training
-    from netloom.training.adversarial_trainer import Turns
 
 # How many pictures are shown, and of how many pixels altogether.
 SHOWN, PIXELS = 64, 64 * 32 * 32
@@ -26,21 +23,17 @@ class Adversarial(Objective):
     """The generator's non-saturating loss, from the logits of generated pictures.
 
     An output (N, C H W + 1) holds each generated picture and behind it its logit; the target (N, C, H, W) is real
-    pictures. What training does with them, `netloom.training.adversarial_trainer` says.
+    pictures. `netloom.training.trainers.adversarial` trains both networks.
     """
 
     task = gan.GAN()
-
-    def turns(self, model: nn.Module, training: Training) -> Turns:
-        from netloom.training.adversarial_trainer import Turns
-
-        return Turns(model, training)
+    trainer = "adversarial"
 
     def target(self, data: Prepared) -> torch.Tensor:
         return data.inputs[picture(data)["name"]]
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        from netloom.training.adversarial_trainer import generator_loss
+        from netloom.training.gan_losses import generator_loss
 
         return generator_loss(output[:, -1])
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from netloom.data import Prepared
     from netloom.document import Training
-    from netloom.training.augmented_batches import Targets
+    from netloom.training.targets import Targets
 
 
 class Distillation(Classification):
@@ -57,12 +57,12 @@ class Distillation(Classification):
         self, inputs: list[torch.Tensor], target: Targets, seed: tuple[int, int, int]
     ) -> tuple[list[torch.Tensor], Targets]:
         """The teacher sees the rows as the student does, after all augmentations."""
-        from netloom.training.augmented_batches import mapped
+        from netloom.training.targets import map_targets
 
         goal = target
         if self.change is not None:
             inputs, goal = self.change(inputs, cast("torch.Tensor", target), seed[1], seed[2])
-        return inputs, mapped(goal, lambda one: self.drawn(inputs, one, seed)[1])
+        return inputs, map_targets(goal, lambda one: self.drawn(inputs, one, seed)[1])
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional

@@ -13,16 +13,14 @@ from netloom.training.objectives.loss_weights import Pricing, pricing
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
     from netloom.data import Prepared, Schema
     from netloom.data.quality.severe_findings import Caveat
     from netloom.document import Training
     from netloom.tasks import Task
-    from netloom.training.adversarial_trainer import Turns
-    from netloom.training.augmented_batches import BatchAugmentation, Targets
-    from netloom.training.loop import Trainer
+    from netloom.training.batch_augmentation import BatchAugmentation
     from netloom.training.objectives.reference_predictors import Trivial
+    from netloom.training.targets import Targets
 
 # How many rows go through a network at once when it is measured, and how many of the worst are kept.
 EVALUATION_BATCH = 512
@@ -108,6 +106,8 @@ class Objective(ABC):
     """The loss and the metrics of one task, on tensors. What else there is to say of the task, `task` declares."""
 
     task: ClassVar[Task]
+    # The trainer by its name in `trainers.registry`.
+    trainer: ClassVar[str] = "supervised"
     # How losses are computed; `configured` gives a document's own.
     pricing: Pricing = Pricing()
     # What `join` sets.
@@ -155,10 +155,6 @@ class Objective(ABC):
     ) -> Evaluation:
         """An evaluation with what takes more than the answers for its rows; `ask` has the network answer others."""
         return found
-
-    def loop(self) -> type[Trainer] | None:
-        """The loop that trains it; None: the usual one."""
-        return None
 
     def target(self, data: Prepared) -> torch.Tensor:
         """What the loss is taken against, for all rows of the data, (R, …)."""
@@ -218,10 +214,6 @@ class Objective(ABC):
     def mass(self, target: torch.Tensor) -> torch.Tensor | float:
         """How much a batch counts in the mean loss of a larger one."""
         return len(target)
-
-    def turns(self, model: nn.Module, training: Training) -> Turns | None:
-        """How parts of the network learn in turns; None where it learns as a whole, by the gradient of `loss`."""
-        return None
 
     @abstractmethod
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.data import Prepared
-    from netloom.training.loop import Trainer
     from netloom.training.reinforcement.episodes import Episode
 
 # Episodes that are played to measure an agent, and how many of them are kept to be shown.
@@ -25,12 +23,8 @@ EPISODES, SHOWN = 20, 3
 class Agent(Objective):
     """What all agents share. An output (N, actions) holds a score for each action; the highest one's is taken.
 
-    What training does, the loop says that `trainer` names; there is no loss of an output against a row of data.
+    Its trainer says how it learns; there is no loss of an output against a row of data.
     """
-
-    @abstractmethod
-    def loop(self) -> type[Trainer]:
-        """The loop that trains it."""
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError("An agent learns by acting, so an answer to a row of data has no loss.")
@@ -51,8 +45,7 @@ class Agent(Objective):
         import torch
 
         from netloom.data.environment import FIELD, Senses
-        from netloom.training.reinforcement.episodes import by_chance, play, seeds_of
-        from netloom.training.reinforcement.trainer import environment_of
+        from netloom.training.reinforcement.episodes import by_chance, environment_of, play, seeds_of
         from netloom.training.uncertainty import mean_interval
 
         environment = environment_of(data)
@@ -114,33 +107,21 @@ class DQN(Agent):
     """A value for each action: the return that is to be expected after it."""
 
     task = reinforcement.DQN()
-
-    def loop(self) -> type[Trainer]:
-        from netloom.training.reinforcement.dqn import DQNTrainer
-
-        return DQNTrainer
+    trainer = "dqn"
 
 
 class REINFORCE(Agent):
     """A logit for each action: how likely it is to be taken."""
 
     task = reinforcement.REINFORCE()
-
-    def loop(self) -> type[Trainer]:
-        from netloom.training.reinforcement.reinforce import ReinforceTrainer
-
-        return ReinforceTrainer
+    trainer = "reinforce"
 
 
 class PPO(Agent):
     """A logit for each action, and beside them the return that is to be expected, (N, actions + 1)."""
 
     task = reinforcement.PPO()
-
-    def loop(self) -> type[Trainer]:
-        from netloom.training.reinforcement.ppo import PPOTrainer
-
-        return PPOTrainer
+    trainer = "ppo"
 
 
 def _chosen(episodes: list[Episode]) -> list[Episode]:

@@ -38,7 +38,7 @@ class DQNTrainer(ReinforcementTrainer):
         if self.random.random() < epsilon:
             action = int(self.random.integers(len(self.environment.actions)))
         else:
-            action = int(self._answers(seen[None])[0].argmax())
+            action = int(self.action_scores(seen[None])[0].argmax())
         reward, following, ended, over = self._take_step(player, action)
         self.memory.add(seen, action, reward, following, ended, over)
         self.sums.add(epsilon=epsilon)
@@ -52,7 +52,7 @@ class DQNTrainer(ReinforcementTrainer):
 
     def _learn_batch(self) -> None:
         rows = self.random.integers(0, len(self.memory), self.training.batch_size)
-        self._learn_now({name: value.to(self.device) for name, value in self.memory.take(rows).items()})
+        self._learn_from({name: value.to(self.device) for name, value in self.memory.take(rows).items()})
 
     def loss(self, steps: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Huber's loss between the value of each action that was taken and what Bellman's equation asks for."""

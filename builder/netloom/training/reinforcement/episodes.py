@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netloom.data.environment import Environment, Senses, World
+from netloom.data.environment import Environment, Episodes, Senses, World
+from netloom.training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from netloom.data import Prepared
 
 # Scores (N, actions) of each action, for what N worlds show (N, F).
 Scores = Callable[[np.ndarray], np.ndarray]
@@ -62,3 +67,17 @@ def by_chance(environment: Environment, senses: Senses, seeds: Iterable[int]) ->
 def seeds_of(split: str, count: int) -> list[int]:
     """The seeds of a split's episodes."""
     return [SEEDS[split] + number for number in range(count)]
+
+
+def environment_of(data: Prepared) -> Environment:
+    """The environment that data stands for.
+
+    Raises:
+        TrainingError: it does not stand for one.
+    """
+    raw = data.raw
+    if not isinstance(raw, Episodes) or raw.environment is None:
+        raise TrainingError(
+            "An agent learns by acting in an environment, and this data is not one; choose one such as CartPole."
+        )
+    return raw.environment

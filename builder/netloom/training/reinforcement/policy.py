@@ -21,7 +21,7 @@ class PolicyTrainer(ReinforcementTrainer):
     def _gather(self) -> bool:
         """A step in each environment, remembered. Returns whether the last one's episode is over."""
         seen = np.stack([player.seen for player in self.players])
-        actions = draw(self._answers(seen), self.random.random(len(seen)))
+        actions = draw(self.action_scores(seen), self.random.random(len(seen)))
         over = False
         for player, before, action in zip(self.players, seen, actions.tolist(), strict=True):
             reward, following, ended, over = self._take_step(player, action)

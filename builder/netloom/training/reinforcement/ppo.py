@@ -66,7 +66,7 @@ class PPOTrainer(PolicyTrainer):
         size = self.training.batch_size
         for start in range(0, len(order), size):
             rows = order[start : start + size]
-            self._learn_now({name: value[rows] for name, value in steps.items()})
+            self._learn_from({name: value[rows] for name, value in steps.items()})
 
     def loss(self, steps: Steps) -> tuple[torch.Tensor, Steps]:
         """−min(ρ Â, clip(ρ) Â) + c (V − R)² / 2 − β H, and H, each a mean; ρ is how much likelier an action became."""

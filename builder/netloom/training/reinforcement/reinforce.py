@@ -24,7 +24,7 @@ class ReinforceTrainer(PolicyTrainer):
         if over and len(self.memory) >= self.agent.rollout:
             steps = self.memory.take(slice(0, len(self.memory)))
             self.model.train()
-            self._learn_now({name: value.to(self.device) for name, value in steps.items()})
+            self._learn_from({name: value.to(self.device) for name, value in steps.items()})
             self.model.eval()
             self.memory.forget()
 

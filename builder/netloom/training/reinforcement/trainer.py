@@ -1,4 +1,4 @@
-"""The loop of an agent: it acts, learns from what came of it, and is tried out after each epoch.
+"""Reinforcement learning: an agent acts, learns from what came of it, and is evaluated in episodes after each epoch.
 
 A step is one action in the environment, an epoch so many steps as the document says. Whatever the curves hold is taken
 at set steps, and everything that is drawn by chance has its own generator in the checkpoint, the environment's too: a
@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.data.environment import Environment, Episodes, Senses, World
+from netloom.data.environment import Senses, World
+from netloom.training.callbacks import CallbackList
 from netloom.training.checkpoints import Checkpoint
-from netloom.training.loop import Best, Callback, DivergedError, Trainer, TrainingError
-from netloom.training.reinforcement.episodes import play, seeds_of
+from netloom.training.errors import DivergedError
+from netloom.training.reinforcement.episodes import environment_of, play, seeds_of
+from netloom.training.trainer import Callback, Trainer
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from netloom.data import Prepared
 
 # How many points of the curves an epoch has.
 POINTS = 20
@@ -64,10 +65,12 @@ class ReinforcementTrainer(Trainer):
     """What all agents share. `step` counts actions, over all environments that are played side by side.
 
     Raises:
-        TrainingError: the data is no environment, or a setting does not fit.
+        TrainingError: the data is not an environment, or a setting does not fit.
     """
 
-    def _set_out(self) -> None:
+    prefer_later = True
+
+    def prepare_data(self) -> None:
         self.model.eval()
         self.agent, self.environment = self.training.agent, environment_of(self.data)
         self.senses = Senses(self.data.preprocess, self.environment)
@@ -75,7 +78,6 @@ class ReinforcementTrainer(Trainer):
         count = len(self.players)
         self.batch_size = 1  # a step adds one action, and this says how many examples it adds
         self.steps_per_epoch = -(-self.agent.epoch_steps // count) * count
-        self._callback = Callback()
         self.random = np.random.default_rng(self.training.seed)
         self.sums = Sums()
         self._block = max(count, self.steps_per_epoch // POINTS)
@@ -102,31 +104,35 @@ class ReinforcementTrainer(Trainer):
     def _restore_own(self, state: dict[str, torch.Tensor]) -> None:
         """Remember what `_own_state` told."""
 
-    # The loop's interface.
+    # The interface of a trainer.
 
-    def fit(self, callback: Callback) -> bool:
-        """Act and learn to the end; with no epochs, try out the weights as they are.
-
-        Returns false where `callback` stopped it.
-
-        Raises:
-            TrainingError: the loss is no number any more.
-        """
-        self._callback = callback
+    def fit(self, *callbacks: Callback) -> bool:
+        self.callbacks = CallbackList(callbacks)
+        self.callbacks.on_fit_start(self)
         if self.training.epochs == 0 and not self.best.weights:
-            self._try_out(callback)
-            callback.on_epoch_end(self)
-        while not self._done():
-            end = self.steps_per_epoch * (self.epoch + 1)
-            while self.step < end:
-                before = self.step
-                self._act()
-                if self.step // self._block > before // self._block:
-                    self._record()
-                if self.step < end and not callback.should_continue(self):
-                    return False
-            self._finish_epoch(callback)
-            if not self._done() and not callback.should_continue(self):
+            self._evaluate_epoch()
+            self.callbacks.on_epoch_end(self)
+        while not self.is_done:
+            self.callbacks.on_epoch_start(self)
+            if not self._act_for_an_epoch():
+                return False
+            self.schedule.on_epoch_end(self._evaluate_epoch()["loss"])
+            self.epoch += 1
+            self.callbacks.on_epoch_end(self)
+            if not self.is_done and not self.callbacks.should_continue(self):
+                return False
+        self.callbacks.on_fit_end(self)
+        return True
+
+    def _act_for_an_epoch(self) -> bool:
+        """The steps of an epoch that are left. Returns False where a callback stopped it."""
+        end = self.steps_per_epoch * (self.epoch + 1)
+        while self.step < end:
+            before = self.step
+            self._act()
+            if self.step // self._block > before // self._block:
+                self._log_means()
+            if self.step < end and not self.callbacks.should_continue(self):
                 return False
         return True
 
@@ -135,47 +141,45 @@ class ReinforcementTrainer(Trainer):
         # Documents may ask for what is told of steps alone.
         return self.training.monitor if self.training.monitor in MEASURED else "loss"
 
-    def flush(self, callback: Callback) -> None:
-        """Nothing waits to be recorded: points are taken at set steps, and what is in the making is checkpointed."""
-
     def evaluate(self, split: str) -> dict[str, float]:
         """How the agent does in episodes of its own on a split's seeds; `loss` is the mean return, negative."""
-        with self.averaged():
-            episodes = play(self._answers, self.environment, self.senses, seeds_of(split, self.agent.trials))
+        with self.averaged_weights():
+            episodes = play(self.action_scores, self.environment, self.senses, seeds_of(split, self.agent.trials))
         total = sum(episode.total for episode in episodes) / len(episodes)
         return {"loss": -total, "return": total, "length": sum(map(len, episodes)) / len(episodes)}
 
     def checkpoint(self) -> Checkpoint:
-        """Everything needed to go on from here, in the middle of an episode as well."""
+        """Everything needed to continue, in the middle of an episode as well."""
         import torch
 
-        state = {
-            **self._state(),
-            "agent": json.dumps(
-                {
-                    "random": self.random.bit_generator.state,
-                    "worlds": [player.world.state() for player in self.players],
-                    "episodes": [[player.total, player.length] for player in self.players],
-                    "sums": self.sums.values,
-                }
-            ),
-        }
         seen = {"seen_now": torch.from_numpy(np.stack([player.seen for player in self.players]))}
-        return Checkpoint(dict(self.model.state_dict()), state, seen | self._own_state())
+        return Checkpoint(dict(self.model.state_dict()), self.state_dict(), seen | self._own_state())
 
     def resume(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
-        """Go back to where `checkpoint` was taken; `best` are the best weights that were kept beside it."""
         super().resume(checkpoint, best)
         memory = dict(checkpoint.memory)
-        told = json.loads(checkpoint.state["agent"])
-        self.random.bit_generator.state = told["random"]
-        self.sums.values = told["sums"]
-        seen = memory.pop("seen_now").numpy()
-        for place, player in enumerate(self.players):
-            player.world.restore(told["worlds"][place])
-            player.total, player.length = told["episodes"][place]
-            player.seen = seen[place].copy()
+        for player, seen in zip(self.players, memory.pop("seen_now").numpy(), strict=True):
+            player.seen = seen.copy()
         self._restore_own(memory)
+
+    def state_dict(self) -> dict[str, Any]:
+        agent = {
+            "random": self.random.bit_generator.state,
+            "worlds": [player.world.state() for player in self.players],
+            "episodes": [[player.total, player.length] for player in self.players],
+            "sums": self.sums.values,
+        }
+        # As text, since the state of a generator holds whole numbers that are too large for a tensor.
+        return {**super().state_dict(), "agent": json.dumps(agent)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        agent = json.loads(state["agent"])
+        self.random.bit_generator.state = agent["random"]
+        self.sums.values = agent["sums"]
+        for player, world, episode in zip(self.players, agent["worlds"], agent["episodes"], strict=True):
+            player.world.restore(world)
+            player.total, player.length = episode
 
     # What agents are made of.
 
@@ -203,7 +207,7 @@ class ReinforcementTrainer(Trainer):
             player.total, player.length = 0.0, 0
         return reward, following, ended, ended or late
 
-    def _answers(self, seen: np.ndarray) -> np.ndarray:
+    def action_scores(self, seen: np.ndarray) -> np.ndarray:
         """The scores (N, actions) of each action for what is seen, (N, F)."""
         import torch
 
@@ -219,30 +223,27 @@ class ReinforcementTrainer(Trainer):
 
     def _call_with(self, model: nn.Module, seen: torch.Tensor) -> Any:
         """The answer of a network, every Input of which reads what is seen, (N, F)."""
-        return self._precision.call(model, [seen] * len(self.fields))
+        return self.precision.forward(model, [seen] * len(self.fields))
 
-    def _learn_from(self, steps: dict[str, torch.Tensor]) -> torch.Tensor:
-        """One step of the optimizer on these steps of the agent. Returns the loss."""
-        loss, told = self.loss(steps)
-        self.optimizer.zero_grad(set_to_none=True)
-        self._precision.backward(self._with_auxiliary(loss))
-        clips = self.training.gradient_clip is not None or self.training.gradient_clip_value is not None
-        self._precision.step(self.optimizer, self._clip if clips else None)
-        if self._average is not None:
-            self._average.update()
-        self.sums.add(**{self.objective.lowered: loss.item()}, **{name: value.item() for name, value in told.items()})
-        return loss.detach()
+    def _learn_from(self, steps: dict[str, torch.Tensor]) -> None:
+        """One step of the optimizer on these steps of the agent: forward, loss, backward, clip, step."""
+        self.set_learning_rate(self.current_learning_rate)
+        self.callbacks.on_step_start(self, [], None)
+        loss, others = self.loss(steps)
+        self.zero_grad()
+        self.precision.backward(self.auxiliary_losses.add_to(loss))
+        self.clip_gradients()
+        self.precision.step(self.optimizer)
+        if self.ema is not None:
+            self.ema.update()
+        self.sums.add(**{self.objective.lowered: loss.item()}, **{name: value.item() for name, value in others.items()})
+        self.callbacks.on_step_end(self, loss.detach())
 
-    def _learn_now(self, steps: dict[str, torch.Tensor]) -> None:
-        """The same at the learning rate of this step, with whoever watches looking on."""
-        self._set_rate()
-        self._callback.learn(self._learn_from, steps)
-
-    def _record(self) -> None:
-        """The means since the last point.
+    def _log_means(self) -> None:
+        """Log the means since the last point.
 
         Raises:
-            DivergedError: the loss is no number any more.
+            DivergedError: the loss is NaN or infinite.
         """
         values = self.sums.take()
         loss = values.get(self.objective.lowered, 0.0)
@@ -251,37 +252,12 @@ class ReinforcementTrainer(Trainer):
                 f"The loss became {loss} by step {self.step} (epoch {self.epoch + 1}).",
                 f"Lower the learning rate from {self.learning_rate:g}, or clip the gradient.",
             )
-        self._callback.log_metrics(self.step, self.epoch, "train", values)
+        self.callbacks.log_metrics(self.step, self.epoch, "train", values)
 
-    def _finish_epoch(self, callback: Callback) -> None:
-        better = self._try_out(callback)
-        self._since_best = 0 if better else self._since_best + 1
-        self.epoch += 1
-        callback.on_epoch_end(self)
-
-    def _try_out(self, callback: Callback) -> bool:
-        """Record how the agent does. Returns whether it does better than ever; of equals, the last weights are kept."""
-        found = self.evaluate("validation")
-        callback.log_metrics(self.step, self.epoch, "validation", found)
-        if self.step:
-            self.schedule.on_epoch_end(found["loss"])
-        value, known = self._sign * found[self.monitor], self._sign * self.best.value
-        if value <= known:
-            with self.averaged():
-                copy = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-            self.best = Best(self._sign * value, self.epoch, self.step, copy)
-        return value < known
-
-
-def environment_of(data: Prepared) -> Environment:
-    """The environment that data stands for.
-
-    Raises:
-        TrainingError: it stands for none.
-    """
-    raw = data.raw
-    if not isinstance(raw, Episodes) or raw.environment is None:
-        raise TrainingError(
-            "An agent learns by acting in an environment, and this data is none; choose one such as CartPole."
-        )
-    return raw.environment
+    def _evaluate_epoch(self) -> dict[str, float]:
+        """Log the metrics of the agent, and keep its weights where they are the best. Returns the metrics."""
+        metrics = self.evaluate("validation")
+        self.callbacks.log_metrics(self.step, self.epoch, "validation", metrics)
+        with self.averaged_weights():
+            self.early_stopping.update(metrics[self.monitor], self.epoch, self.step, self.model)
+        return metrics

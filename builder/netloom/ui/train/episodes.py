@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from netloom.training.reinforcement.trainer import environment_of
+from netloom.training.reinforcement.episodes import environment_of
 from netloom.ui.components.charts import MARGIN, TRAIN
 from netloom.ui.components.words import plain
 from netloom.ui.train.state import Key

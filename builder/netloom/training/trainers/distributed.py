@@ -1,4 +1,4 @@
-"""One loop on several workers: each takes its part of every batch, and all take the same step.
+"""Training on several workers: each takes its part of every batch, and all take the same step.
 
 The batch stays what the document says, however many workers there are, so a run has the curve that it would have on one
 machine, up to the order in which numbers are added. Workers are the ranks of a torch process group; gradients are added
@@ -11,28 +11,32 @@ import gc
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from netloom.training import augmented_batches
-from netloom.training.augmented_batches import Targets
-from netloom.training.batches import batches, mean, totals
+from netloom.training.batch_loss import batch_loss, batch_mass
+from netloom.training.batches import batch_bounds
 from netloom.training.checkpoints import Checkpoint
-from netloom.training.loop import Callback, DivergedError, Trainer, TrainingError
+from netloom.training.errors import DivergedError, TrainingError
+from netloom.training.evaluation import mean_metrics, metric_sums
+from netloom.training.loop import SupervisedTrainer
 from netloom.training.objectives.objective import EVALUATION_BATCH, joined
+from netloom.training.trainer import Callback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
 
+    from netloom.training.targets import Targets
+
 # The rows on which is tried whether a batch can be divided, and how far the sum of the parts may be off.
 TRIED_ROWS, TOLERANCE = 64, 1e-3
-# A part of fewer rows has no spread, which batch normalisation needs.
+# A part of fewer rows has no spread, which batch normalization needs.
 LEAST_ROWS = 2
-# With fewer rows to measure, it pays no more to divide them.
-LEAST_MEASURED = 64
+# With fewer rows to evaluate, it does not pay to divide them.
+LEAST_EVALUATED = 64
 
 
-class DistributedTrainer(Trainer):
-    """A loop whose steps are shared by all ranks of the process group. Rank 0 alone knows a store."""
+class DistributedTrainer(SupervisedTrainer):
+    """A trainer whose steps are shared by all ranks of the process group. Rank 0 alone knows a store."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -41,22 +45,21 @@ class DistributedTrainer(Trainer):
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
         self.running = False
         self.problem: Exception | None = None
-        self._outer: Callback | None = None
 
-    def fit(self, callback: Callback) -> bool:
+    def fit(self, *callbacks: Callback) -> bool:
         """Train to the end, in step with all other ranks.
 
         Raises:
             TrainingError: as on one machine; all ranks end then.
         """
-        self._outer, self.running = callback, True
+        self.running = True
         self._share_state()
         try:
-            done = super().fit(callback)
+            done = super().fit(*callbacks)
         finally:
             # What adds up gradients goes before the process group does. Were it the last to hold the group, its end
             # would wait for a thread that waits for Python's lock, for ever; and it lies in a circle of references.
-            self._call = self.model
+            self.forward = self.model
             gc.collect()
         self.running = False
         if self.problem is not None:
@@ -67,29 +70,30 @@ class DistributedTrainer(Trainer):
         # What is drawn at random goes by the number of the step, so the state of a GPU's generator is not needed.
         super().resume(Checkpoint(checkpoint.weights, {**checkpoint.state, "cuda_rng": []}), best)
 
-    def flush(self, callback: Callback) -> None:
-        """Record the mean loss. Each rank does so by its own clock: one that finds no number tells the others."""
+    def log_running_loss(self) -> None:
+        """Log the mean loss. Each rank does so by its own clock: one that finds NaN tells the others."""
         try:
-            super().flush(callback)
+            super().log_running_loss()
         except DivergedError as error:
             self.problem = self.problem or error
-            if callback is not self._outer:  # asked for by a checkpoint, which must not be saved then
-                raise
 
-    def _measured(self, inputs: list[torch.Tensor], target: torch.Tensor) -> dict[str, float]:
-        """The measures, for which each rank goes through its part of the rows; all ranks find the same."""
+    def flush(self) -> None:
+        super().log_running_loss()  # which raises, as a checkpoint must not be saved then
+
+    def compute_metrics(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> dict[str, float]:
+        """The metrics, for which each rank goes through its part of the rows; all ranks find the same."""
         import torch.distributed as dist
 
         for buffer in self.model.buffers():
             if buffer.is_floating_point() and buffer.is_contiguous():  # running means, of the rows that a rank has seen
                 dist.broadcast(buffer, src=0)
-        size = max(LEAST_MEASURED, min(EVALUATION_BATCH, -(-len(target) // self.world)))
-        mine = range(self.rank * size, len(target), self.world * size)
+        size = max(LEAST_EVALUATED, min(EVALUATION_BATCH, -(-len(targets) // self.world)))
+        mine = range(self.rank * size, len(targets), self.world * size)
         found: list[Any] = [None] * self.world
-        dist.all_gather_object(found, totals(self.model, self.objective, inputs, target, mine, size))
-        return self.objective.finish(mean(found))
+        dist.all_gather_object(found, metric_sums(self.model, self.objective, inputs, targets, mine, size))
+        return self.objective.finish(mean_metrics(found))
 
-    def _own_losses(self) -> dict[str, float]:
+    def mean_auxiliary_loss(self) -> dict[str, float]:
         return {}  # each rank knows of its own rows alone
 
     def from_first(self, value: Any) -> Any:
@@ -111,40 +115,44 @@ class DistributedTrainer(Trainer):
             from torch.nn.parallel import DistributedDataParallel
 
             # A part of a network may be without a gradient at one rank, such as an expert that is not asked there.
-            self._call = DistributedDataParallel(self.model, find_unused_parameters=bool(self._auxiliary))
+            self.forward = DistributedDataParallel(
+                self.model, find_unused_parameters=bool(self.auxiliary_losses.modules)
+            )
 
-    def _choose_call(self, callback: Callback) -> None:
-        callback.log_event(
-            "compile", "torch.compile was left off: it is not tried where a batch is divided among workers."
-        )
+    def compile_if_faster(self) -> None:
+        sentence = "torch.compile was left off: it is not tried where a batch is divided among workers."
+        self.callbacks.log_event("compile", sentence)
 
-    def _learn(self, inputs: list[torch.Tensor], target: Targets) -> torch.Tensor:
+    def train_step(self, inputs: list[torch.Tensor], targets: Targets) -> torch.Tensor:
         """One step on a batch. Returns the loss of the whole batch, the same at every rank."""
         import torch
         import torch.distributed as dist
 
         torch.manual_seed(((self.training.seed * 1_000_003 + self.step) * 1_031 + self.rank) % 2**63)
-        loss = super()._learn(inputs, target)
+        loss = super().train_step(inputs, targets)
         dist.all_reduce(loss)
         return loss
 
-    def _gradient(self, call: Callable[..., Any], inputs: list[torch.Tensor], target: Targets) -> torch.Tensor:
-        """The gradient of a step's rows, of which each rank takes a part. Returns this rank's share of the loss."""
-        size = self.training.batch_size if self.training.accumulation > 1 else len(target)
-        parts = batches(len(target), size)
-        whole, losses = augmented_batches.mass(self.objective, target), []
-        self._forget_gradient()
+    def compute_gradients(
+        self, forward: Callable[..., Any], inputs: list[torch.Tensor], targets: Targets
+    ) -> torch.Tensor:
+        """The gradient of a batch, of which each rank takes a part. Returns this rank's share of the loss."""
+        size = self.training.batch_size if self.training.accumulation > 1 else len(targets)
+        parts = batch_bounds(len(targets), size)
+        mass, losses = batch_mass(self.objective, targets), []
+        self.zero_grad()
         for place, (start, end) in enumerate(parts):
             first, last, counts = share(start, end, self.rank, self.world)
-            part = target[first:last]
-            wait = place + 1 < len(parts) and hasattr(call, "no_sync")
-            with call.no_sync() if wait else nullcontext():  # type: ignore[attr-defined]
-                answer = joined(self._precision.call(call, [value[first:last] for value in inputs]))
-                weight = augmented_batches.mass(self.objective, part) / whole if counts else 0.0
-                loss = augmented_batches.loss(self.objective, answer, part) * weight
-                rows = (last - first) / len(target) if counts else 0.0
-                # Gradients of all ranks are averaged, and have to be added.
-                self._precision.backward(self._with_auxiliary(loss, rows) * self.world)
+            part = targets[first:last]
+            # Ranks exchange gradients once in a step, after its last part.
+            wait = place + 1 < len(parts) and hasattr(forward, "no_sync")
+            with forward.no_sync() if wait else nullcontext():  # type: ignore[attr-defined]
+                outputs = joined(self.precision.forward(forward, [value[first:last] for value in inputs]))
+                weight = batch_mass(self.objective, part) / mass if counts else 0.0
+                loss = batch_loss(self.objective, outputs, part) * weight
+                row_share = (last - first) / len(targets) if counts else 0.0
+                # DistributedDataParallel takes the mean over the ranks, and the sum is wanted.
+                self.precision.backward(self.auxiliary_losses.add_to(loss, row_share) * self.world)
             losses.append(loss.detach())
         return sum(losses[1:], losses[0])
 
@@ -158,19 +166,19 @@ class DistributedTrainer(Trainer):
 
         if self.world == 1:
             return
-        rows = min(TRIED_ROWS, self.rows)
-        inputs, target = self._batch([value[:rows] for value in self._train[0]], self._train[1][:rows], 0)
-        rows = len(target)
+        rows = min(TRIED_ROWS, self.loader.rows)
+        inputs, targets = self.loader.first_batch(rows)
+        rows = len(targets)
         self.model.eval()
         with torch.no_grad():
             answer = joined(self.model(*inputs))
-            whole = augmented_batches.loss(self.objective, answer, target)
+            whole = batch_loss(self.objective, answer, targets)
             parts = sum(
-                augmented_batches.loss(self.objective, answer[start:end], target[start:end])
-                * augmented_batches.mass(self.objective, target[start:end])
+                batch_loss(self.objective, answer[start:end], targets[start:end])
+                * batch_mass(self.objective, targets[start:end])
                 for start, end in ((0, rows // 3), (rows // 3, rows))
                 if end > start
-            ) / augmented_batches.mass(self.objective, target)
+            ) / batch_mass(self.objective, targets)
         self.model.train()
         off = float((whole - parts).abs() / whole.abs().clamp(min=1e-6))
         if off > TOLERANCE:

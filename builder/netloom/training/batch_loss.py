@@ -1,0 +1,51 @@
+"""The loss of a batch, also where two rows are mixed or where rows count more or less than others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netloom.training.targets import MixedTargets, Targets, WeightedTargets
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.training.objectives import Objective
+
+
+def batch_loss(objective: Objective, output: torch.Tensor, targets: Targets) -> torch.Tensor:
+    """The objective's loss, a scalar; of two targets, each by its share (https://arxiv.org/abs/1710.09412)."""
+    if isinstance(targets, WeightedTargets):
+        return _weighted_loss(objective, output, targets)
+    if isinstance(targets, MixedTargets):
+        first, second = objective.loss(output, targets.first), objective.loss(output, targets.second)
+        return targets.share * first + (1 - targets.share) * second
+    return objective.loss(output, targets)
+
+
+def _weighted_loss(objective: Objective, output: torch.Tensor, targets: WeightedTargets) -> torch.Tensor:
+    """The mean over rows of what each costs, times its weight. Weights are 1 in the mean over all training rows."""
+    import torch
+
+    if isinstance(targets.target, MixedTargets):
+        pair = (targets.target.first, targets.target.second)
+        first, second = (_weighted_loss(objective, output, WeightedTargets(one, targets.weights)) for one in pair)
+        return targets.target.share * first + (1 - targets.target.share) * second
+
+    def row(answer: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        cost = objective.loss(answer[None], target[None])
+        return cost, cost.new_ones(()) * objective.mass(target[None])
+
+    if objective.batched:
+        costs, masses = torch.func.vmap(row)(output, targets.target)
+    else:  # what torch does for these cannot be batched
+        costs, masses = map(torch.stack, zip(*map(row, output, targets.target), strict=True))
+    return (targets.weights * masses * costs).sum() / masses.sum()
+
+
+def batch_mass(objective: Objective, targets: Targets) -> torch.Tensor | float:
+    """How much these rows count in the mean loss of a larger batch; of two targets, each by its share."""
+    if isinstance(targets, WeightedTargets):
+        return batch_mass(objective, targets.target)
+    if isinstance(targets, MixedTargets):
+        return targets.share * objective.mass(targets.first) + (1 - targets.share) * objective.mass(targets.second)
+    return objective.mass(targets)

@@ -1,0 +1,56 @@
+"""The best weights so far, and whether it is worth waiting for better ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass
+class Best:
+    """The best value of the monitored metric so far, where it was reached, and the weights of then."""
+
+    value: float = math.inf
+    epoch: int = 0
+    step: int = 0
+    weights: dict[str, Any] = field(default_factory=dict)
+
+
+class EarlyStopping:
+    """Keeps a copy of the best weights, and asks to stop after `patience` epochs without better ones; None: never.
+
+    Of equally good weights those of the earlier epoch are kept, or with `prefer_later` those of the later one.
+    """
+
+    def __init__(self, *, higher_is_better: bool, patience: int | None, prefer_later: bool = False) -> None:
+        self._sign = -1 if higher_is_better else 1
+        self.patience, self.prefer_later = patience, prefer_later
+        self.best = Best(self._sign * math.inf)
+        self.epochs_since_best = 0
+
+    @property
+    def should_stop(self) -> bool:
+        return self.patience is not None and self.epochs_since_best >= self.patience
+
+    def update(self, value: float, epoch: int, step: int, model: nn.Module) -> bool:
+        """Take in the value of the monitored metric after an epoch. Returns whether it is better than ever."""
+        is_better = self._sign * value < self._sign * self.best.value
+        if is_better or (self.prefer_later and value == self.best.value):
+            weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+            self.best = Best(value, epoch, step, weights)
+        self.epochs_since_best = 0 if is_better else self.epochs_since_best + 1
+        return is_better
+
+    def state_dict(self) -> dict[str, Any]:
+        best = {"value": self.best.value, "epoch": self.best.epoch, "step": self.best.step}
+        return {"best": best, "since_best": self.epochs_since_best}
+
+    def load_state_dict(self, state: dict[str, Any], weights: dict[str, Any] | None) -> None:
+        """Go back to `state`. A best value without its weights is of no use: nothing would be kept until it is
+        beaten."""
+        self.epochs_since_best = state["since_best"]
+        self.best = Best(**state["best"], weights=weights) if weights else Best(self._sign * math.inf)

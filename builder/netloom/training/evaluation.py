@@ -1,0 +1,58 @@
+"""Metrics of a network on rows, a batch at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from netloom.training.objectives import EVALUATION_BATCH, Objective
+from netloom.training.objectives.objective import joined
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Totals: TypeAlias = tuple[dict[str, float], float]
+
+
+def compute_metrics(
+    model: nn.Module, objective: Objective, inputs: list[torch.Tensor], target: torch.Tensor
+) -> dict[str, float]:
+    """The objective's metrics of `model` in evaluation mode."""
+    return objective.finish(
+        mean_metrics([metric_sums(model, objective, inputs, target, range(0, len(target), EVALUATION_BATCH))])
+    )
+
+
+def metric_sums(
+    model: nn.Module,
+    objective: Objective,
+    inputs: list[torch.Tensor],
+    target: torch.Tensor,
+    starts: range,
+    size: int = EVALUATION_BATCH,
+) -> Totals:
+    """The sums of what is measured over the rows of the batches that begin at `starts`, and how much they are of."""
+    import torch
+
+    was_training = model.training
+    model.eval()
+    sums: dict[str, torch.Tensor] = {}
+    count = 0
+    with torch.no_grad():
+        for start in starts:
+            part = slice(start, start + size)
+            scores = objective.scores(joined(model(*[value[part] for value in inputs])), target[part])
+            for name, value in scores.sums.items():
+                sums[name] = sums[name] + value if name in sums else value
+            count += scores.count
+    model.train(was_training)
+    return {name: float(value) for name, value in sums.items()}, count
+
+
+def mean_metrics(parts: Sequence[Totals]) -> dict[str, float]:
+    """What several parts of the rows come to together."""
+    count = sum(count for _, count in parts)
+    names = dict.fromkeys(name for sums, _ in parts for name in sums)
+    return {name: math.fsum(sums.get(name, 0.0) for sums, _ in parts) / count for name in names}

@@ -1,0 +1,49 @@
+"""What the loss of a batch is computed against: one target per row, two that are mixed, or weighted ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+if TYPE_CHECKING:
+    import torch
+
+
+class MixedTargets:
+    """Two targets for each row, the first of which counts `share`. Slices like a tensor."""
+
+    def __init__(self, first: torch.Tensor, second: torch.Tensor, share: float) -> None:
+        self.first, self.second, self.share = first, second, share
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, rows: slice) -> MixedTargets:
+        return MixedTargets(self.first[rows], self.second[rows], self.share)
+
+
+class WeightedTargets:
+    """A target for each row, and how much the row counts, `weights` (N,). Slices like a tensor."""
+
+    def __init__(self, target: torch.Tensor | MixedTargets, weights: torch.Tensor) -> None:
+        self.target, self.weights = target, weights
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def __getitem__(self, rows: slice) -> WeightedTargets:
+        return WeightedTargets(self.target[rows], self.weights[rows])
+
+
+Targets: TypeAlias = "torch.Tensor | MixedTargets | WeightedTargets"
+
+
+def map_targets(targets: Targets, change: Callable[[torch.Tensor], torch.Tensor]) -> Targets:
+    """The same targets with each tensor changed."""
+    if isinstance(targets, WeightedTargets):
+        return WeightedTargets(
+            cast("torch.Tensor | MixedTargets", map_targets(targets.target, change)), targets.weights
+        )
+    if isinstance(targets, MixedTargets):
+        return MixedTargets(change(targets.first), change(targets.second), targets.share)
+    return change(targets)

@@ -1,0 +1,274 @@
+"""What all trainers share, and the callbacks that look on and steer.
+
+The events have the names of `pytorch/ignite` and Lightning, and come in this order:
+
+    on_fit_start
+        on_epoch_start
+            on_step_start → on_step_end → should_continue     for each step of the optimizer
+        on_epoch_end → should_continue                        after the evaluation of the epoch
+    on_fit_end
+
+After the last step of an epoch `should_continue` waits for the evaluation, so that a checkpoint that is saved there
+never separates a step from its metrics.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from netloom.training.auxiliary_losses import NAME, TITLE, AuxiliaryLosses
+from netloom.training.checkpoints import Checkpoint
+from netloom.training.early_stopping import Best, EarlyStopping
+from netloom.training.ema import EMA
+from netloom.training.errors import TrainingError
+from netloom.training.memory_format import channels_last, set_memory_format
+from netloom.training.optimizers import FACTOR, ChainedOptimizer, clip_gradient, optimizer
+from netloom.training.precision import Precision
+from netloom.training.preflight import preflight_problems, weight_names
+from netloom.training.schedules import Schedule
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from netloom.data import Prepared
+    from netloom.document import Training
+    from netloom.training.objectives import Objective
+    from netloom.training.targets import Targets
+
+
+class Callback:
+    """Called by a trainer around its steps; override what is of interest. This one does nothing."""
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        """Training begins, or continues from a checkpoint."""
+
+    def on_epoch_start(self, trainer: Trainer) -> None:
+        """An epoch begins, or continues in its middle."""
+
+    def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Targets | None) -> None:
+        """The optimizer is about to take a step on a batch."""
+
+    def on_step_end(self, trainer: Trainer, loss: torch.Tensor) -> None:
+        """The optimizer has taken a step. Reading the number of `loss` makes the CPU wait for the device."""
+
+    def should_continue(self, trainer: Trainer) -> bool:
+        """Whether to go on. May pause, change the learning rate or save a checkpoint meanwhile."""
+        return True
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """An epoch is complete and evaluated."""
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """Training is complete. Not called where a callback stopped it or an error ended it."""
+
+    def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+        """Numbers for the curves."""
+
+    def log_event(self, kind: str, sentence: str) -> None:
+        """A remark on how training is carried out, for its log."""
+
+
+class Trainer(ABC):
+    """Trains `model` on `data` as `training` says.
+
+    `epoch`, `step` and `row` say where it is: the complete epochs, the steps of the optimizer (the actions of an
+    agent), and the rows of the current epoch that it has seen. `fields` are the data's fields in the order of the
+    model's arguments.
+
+    Raises:
+        TrainingError: a setting does not fit the network, the objective or the device.
+    """
+
+    # Of equally good weights, whether those of the later epoch are kept.
+    prefer_later: ClassVar[bool] = False
+
+    steps_per_epoch: int
+    batch_size: int  # the rows of a step
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        data: Prepared,
+        fields: list[str],
+        training: Training,
+        device: str,
+    ) -> None:
+        self.channels_last = channels_last(model, device)
+        self.model = set_memory_format(model.to(device), self.channels_last)
+        self.objective = objective.configured(training, data, device)
+        self.data, self.fields, self.training, self.device = data, fields, training, device
+        self.callbacks = Callback()
+        self.learning_rate = training.learning_rate  # before the schedule; a person may change it meanwhile
+        self.epoch = self.step = self.row = 0
+        self.compiled: bool | None = None  # whether steps call a compiled model; None: not decided yet
+        self.prepare_data()
+        self.total_steps = self.steps_per_epoch * training.epochs
+        problems = preflight_problems(training, self.objective, data.schema, weight_names(self.model), device)
+        if problems:
+            raise TrainingError(problems[0])
+        self.optimizer = self.make_optimizer()
+        self.parameters = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        self.precision = Precision(training.precision, device)
+        self.ema = EMA(self.model, training.average) if training.average is not None else None
+        self.auxiliary_losses = AuxiliaryLosses(self.auxiliary_modules())
+        self.early_stopping = EarlyStopping(
+            higher_is_better=objective.task.higher_is_better(self.monitor),
+            patience=training.early_stopping,
+            prefer_later=self.prefer_later,
+        )
+        self._schedule = Schedule(training, self.total_steps, self.steps_per_epoch)
+
+    # What each trainer adds.
+
+    @abstractmethod
+    def prepare_data(self) -> None:
+        """Prepare what it learns from, and set `batch_size` and `steps_per_epoch`."""
+
+    @abstractmethod
+    def fit(self, *callbacks: Callback) -> bool:
+        """Train to the end; with no epochs, evaluate the weights as they are.
+
+        Returns False where a callback stopped it.
+
+        Raises:
+            TrainingError: training cannot go on, such as where the loss became NaN.
+        """
+
+    @abstractmethod
+    def evaluate(self, split: str) -> dict[str, float]:
+        """The metrics of the weights as they are now on "train" or "validation"."""
+
+    def flush(self) -> None:
+        """Log what waits to be logged, as a checkpoint is about to be saved.
+
+        Raises:
+            TrainingError: what waits is NaN.
+        """
+        return  # nothing, unless a trainer collects losses
+
+    def make_optimizer(self) -> torch.optim.Optimizer | ChainedOptimizer:
+        return optimizer(self.training, self.model)
+
+    def auxiliary_modules(self) -> Iterable[nn.Module]:
+        """The modules whose auxiliary losses are added to that of the objective."""
+        return self.model.modules()
+
+    # Steps.
+
+    @property
+    def is_done(self) -> bool:
+        return self.epoch >= self.training.epochs or self.early_stopping.should_stop
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule that the document names now; a person may change it while the run goes on."""
+        if self._schedule.name != self.training.schedule:
+            self._schedule = Schedule(self.training, self.total_steps, self.steps_per_epoch)
+        return self._schedule
+
+    @property
+    def current_learning_rate(self) -> float:
+        """The learning rate of the next step: the one that was chosen, times the factor of the schedule."""
+        return self.learning_rate * self.schedule.factor(self.step)
+
+    def set_learning_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group[FACTOR]
+
+    def zero_grad(self) -> None:
+        for weight in self.parameters:  # what `Optimizer.zero_grad` does, which on short steps takes 3 % of the time
+            weight.grad = None
+
+    def clip_gradients(self) -> None:
+        """Limit each number of the gradient, then the norm of the whole, where the document says so."""
+        norm, value = self.training.gradient_clip, self.training.gradient_clip_value
+        if norm is not None or value is not None:
+            self.precision.unscale(self.optimizer)
+            clip_gradient(self.parameters, norm, value)
+
+    # Metrics.
+
+    @property
+    def monitor(self) -> str:
+        """The metric that says which weights are best."""
+        return self.training.monitor
+
+    @property
+    def best(self) -> Best:
+        return self.early_stopping.best
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """The titles of the metrics on the curves, by name."""
+        auxiliary = {NAME: TITLE} if self.auxiliary_losses.modules else {}
+        return {**self.objective.titles(self.training), **auxiliary}
+
+    def averaged_weights(self) -> AbstractContextManager[None]:
+        """Within, the model has the weights that are evaluated and kept: their EMA, where the document asks for one."""
+        return self.ema.in_place() if self.ema is not None else nullcontext()
+
+    def best_model(self) -> nn.Module:
+        """The network as it is drawn with the weights to use, on the CPU in evaluation mode: the best so far, or the
+        last."""
+        from netloom.compile.logit_network import drawn
+
+        if self.best.weights and self.training.keep == "best":
+            self.model.load_state_dict(self.best.weights)
+        return drawn(set_memory_format(self.model.cpu(), False)).eval()
+
+    # Checkpoints.
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything needed to continue as if nothing had happened."""
+        return Checkpoint(dict(self.model.state_dict()), self.state_dict())
+
+    def resume(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
+        """Go back to where `checkpoint` was taken; `best` are the best weights that were saved beside it."""
+        # As it was then: an optimizer adds up its means in the order in which they lie in memory. Checkpoints of before
+        # there were memory formats have none.
+        self.channels_last = checkpoint.state.get("channels_last", False)
+        set_memory_format(self.model, self.channels_last)
+        self.model.load_state_dict(checkpoint.weights)
+        self.load_state_dict(checkpoint.state)
+        self.early_stopping.load_state_dict(checkpoint.state, best)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of training besides the weights of the model."""
+        import torch
+
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if self.device.startswith("cuda") else [],
+            "epoch": self.epoch,
+            "step": self.step,
+            "row": self.row,
+            "learning_rate": self.learning_rate,
+            "schedule": self._schedule.state_dict(),
+            "precision": self.precision.state_dict(),
+            "average": self.ema.state_dict() if self.ema is not None else {},
+            "auxiliary": float(self.auxiliary_losses.sum),
+            "channels_last": self.channels_last,
+            **self.early_stopping.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` holds. What is asked for by `get`, older checkpoints lack."""
+        import torch
+
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["rng"])
+        if state["cuda_rng"] and self.device.startswith("cuda"):
+            torch.cuda.set_rng_state_all(state["cuda_rng"])
+        self.epoch, self.step, self.row = state["epoch"], state["step"], state["row"]
+        self.learning_rate = state["learning_rate"]
+        self._schedule.load_state_dict(state.get("schedule", {}))
+        self.precision.load_state_dict(state.get("precision", {}))
+        if self.ema is not None and state.get("average"):
+            self.ema.load_state_dict(state["average"])
+        self.auxiliary_losses.sum = state.get("auxiliary", 0.0)

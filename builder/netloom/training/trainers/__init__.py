@@ -1,0 +1,1 @@
+"""Trainers: one class for each way to train, and `registry`, which says what is trained by which."""

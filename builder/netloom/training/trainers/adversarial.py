@@ -1,0 +1,161 @@
+"""Two networks that learn in turn: a generator, which makes images, and a discriminator, which tells them apart.
+
+The generative adversarial network of https://arxiv.org/abs/1406.2661 with its non-saturating loss and the moments of
+https://arxiv.org/abs/1511.06434.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from netloom.training.auxiliary_losses import AuxiliaryLosses
+from netloom.training.frechet_distance import features, frechet
+from netloom.training.gan_losses import discriminator_loss, generator_loss
+from netloom.training.loop import SupervisedTrainer
+from netloom.training.objectives.objective import EVALUATION_BATCH
+from netloom.training.optimizers import ChainedOptimizer, clip_gradient
+from netloom.training.optimizers import optimizer as make_optimizer
+from netloom.training.targets import MixedTargets, Targets, WeightedTargets
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from netloom.document import Training
+
+BETAS = (0.5, 0.999)
+
+
+class AdversarialTrainer(SupervisedTrainer):
+    """Trains the networks `generator` and `discriminator` of `model`, each by a loss and an optimizer of its own.
+
+    A batch is noise, the only input, and real images, the targets (N, C, H, W).
+
+    Raises:
+        ValueError: the model lacks one of the two, or all weights of one are frozen.
+    """
+
+    uses_sample_weights = False
+
+    def make_optimizer(self) -> ChainedOptimizer:
+        self.generator, self.discriminator = (_part(self.model, name) for name in ("generator", "discriminator"))
+        self._auxiliary_losses = {
+            part: AuxiliaryLosses(part.modules()) for part in (self.generator, self.discriminator)
+        }
+        names = {id(part): name for name, part in self.model.named_children()}
+        self._optimizers = {
+            part: _optimizer(self.training, part, names[id(part)]) for part in (self.generator, self.discriminator)
+        }
+        return ChainedOptimizer(
+            {
+                "generator": self._optimizers[self.generator],
+                "discriminator": self._optimizers[self.discriminator],
+            }
+        )
+
+    def auxiliary_modules(self) -> Iterable[nn.Module]:
+        return ()  # each network adds those of its own modules to its own loss
+
+    def train_step(self, inputs: list[torch.Tensor], targets: Targets) -> torch.Tensor:
+        """A step of each network, first of the discriminator. Returns the sum of both losses."""
+        import torch
+
+        if isinstance(targets, MixedTargets | WeightedTargets):
+            raise TypeError("A generative adversarial network compares whole images, which are not mixed or weighted.")
+        noise = torch.randn_like(inputs[0])  # fresh in each step; the rows of the data only lend their shape
+        fake = self.generator(noise)  # (N, C, H, W)
+        loss = self.train_discriminator(fake.detach(), targets)
+        loss = loss + self.train_generator(fake)
+        if self.ema is not None:
+            self.ema.update()
+        return loss
+
+    def train_discriminator(self, fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        """The discriminator learns to tell real from generated images, both (N, C, H, W). Returns its loss."""
+        loss = discriminator_loss(self.discriminator(real), self.discriminator(fake))
+        self._minimize(loss, self.discriminator)
+        return loss.detach()
+
+    def train_generator(self, fake: torch.Tensor) -> torch.Tensor:
+        """The generator, which made `fake`, learns to have it taken for real. Returns its loss."""
+        # The gradient goes through the discriminator, whose weights have no use for one of their own.
+        held = [weight for weight in self.discriminator.parameters() if weight.requires_grad]
+        for weight in held:
+            weight.requires_grad_(False)
+        try:
+            loss = generator_loss(self.discriminator(fake))
+        finally:
+            for weight in held:
+                weight.requires_grad_(True)
+        self._minimize(loss, self.generator)
+        return loss.detach()
+
+    def compute_metrics(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> dict[str, float]:
+        """The metrics of both networks in evaluation mode; `loss` is how far generated images are from real ones."""
+        import torch
+
+        networks = (self.generator, self.discriminator)
+        was_training = [network.training for network in networks]
+        for network in networks:
+            network.eval()
+        with torch.no_grad():
+            fake = _outputs(self.generator, inputs[0])
+            real_logits, fake_logits = _outputs(self.discriminator, targets), _outputs(self.discriminator, fake)
+        for network, training in zip(networks, was_training, strict=True):
+            network.train(training)
+        right = ((real_logits > 0).double().mean() + (fake_logits < 0).double().mean()) / 2
+        return {
+            "loss": frechet(features(fake), features(targets)),
+            "generator_loss": float(generator_loss(fake_logits)),
+            "discriminator_loss": float(discriminator_loss(real_logits, fake_logits)),
+            "told_apart": float(right),
+        }
+
+    @property
+    def training_loss_name(self) -> str:
+        return "turns_loss"
+
+    def compile_if_faster(self) -> None:
+        self.callbacks.log_event("compile", "torch.compile was left off: networks that learn in turn are not compiled.")
+
+    def _minimize(self, loss: torch.Tensor, network: nn.Module) -> None:
+        """Backward, clip and step of one of the networks."""
+        optimizer = self._optimizers[network]
+        optimizer.zero_grad(set_to_none=True)
+        loss = self._auxiliary_losses[network].add_to(loss)
+        loss.backward()  # type: ignore[no-untyped-call]
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        clip_gradient(weights, self.training.gradient_clip, self.training.gradient_clip_value)
+        optimizer.step()
+
+
+def _outputs(network: nn.Module, rows: torch.Tensor) -> torch.Tensor:
+    """The outputs of a network for rows (N, …), a batch at a time."""
+    import torch
+
+    starts = range(0, len(rows), EVALUATION_BATCH)
+    return torch.cat([network(rows[start : start + EVALUATION_BATCH]) for start in starts])
+
+
+def _part(model: nn.Module, name: str) -> nn.Module:
+    """The one part of a compiled model that is made from the network of this name."""
+    found = [part for part in model.children() if type(part).__name__.lower() == name]
+    if len(found) != 1:
+        raise ValueError(
+            f"A generative adversarial network is made of a network named generator and one named discriminator; "
+            f"found {len(found)} with the name {name}."
+        )
+    return found[0]
+
+
+def _optimizer(training: Training, part: nn.Module, name: str) -> torch.optim.Optimizer | ChainedOptimizer:
+    if not any(weight.requires_grad for weight in part.parameters()):
+        raise ValueError(f"All weights of the {type(part).__name__.lower()} are frozen or it has none; let some learn.")
+    made = make_optimizer(training, part, name)
+    chosen = training.optimizer_settings
+    for group in made.param_groups:
+        if "betas" in group:
+            # With 0.9, the mean of past gradients lags behind the other network.
+            group["betas"] = (chosen.get("beta1", BETAS[0]), chosen.get("beta2", BETAS[1]))
+    return made

@@ -1,0 +1,106 @@
+"""Which trainer trains what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netloom.compile import input_fields, module
+from netloom.training.device import choose
+from netloom.training.errors import TrainingError
+from netloom.training.initialization import load_first
+from netloom.training.loop import SupervisedTrainer
+from netloom.training.objectives import OBJECTIVES, Objective
+from netloom.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from netloom.data import Prepared
+    from netloom.document import Project
+
+
+def adversarial() -> type[Trainer]:
+    from netloom.training.trainers.adversarial import AdversarialTrainer
+
+    return AdversarialTrainer
+
+
+def dqn() -> type[Trainer]:
+    from netloom.training.reinforcement.dqn import DQNTrainer
+
+    return DQNTrainer
+
+
+def reinforce() -> type[Trainer]:
+    from netloom.training.reinforcement.reinforce import ReinforceTrainer
+
+    return ReinforceTrainer
+
+
+def ppo() -> type[Trainer]:
+    from netloom.training.reinforcement.ppo import PPOTrainer
+
+    return PPOTrainer
+
+
+def distributed() -> type[Trainer]:
+    from netloom.training.trainers.distributed import DistributedTrainer
+
+    return DistributedTrainer
+
+
+# By the `trainer` of an objective. All but the usual one are imported when they are asked for, as a run has only one.
+TRAINERS: dict[str, Callable[[], type[Trainer]]] = {
+    "supervised": lambda: SupervisedTrainer,
+    "adversarial": adversarial,
+    "dqn": dqn,
+    "reinforce": reinforce,
+    "ppo": ppo,
+}
+
+
+def trainer_for(objective: Objective, *, is_distributed: bool = False) -> type[Trainer]:
+    """The class that trains for an objective, on one machine or in step with the ranks of a process group.
+
+    Raises:
+        TrainingError: the objective is trained on one machine only.
+    """
+    if not is_distributed:
+        return TRAINERS[objective.trainer]()
+    if objective.trainer != "supervised":
+        raise TrainingError(f"{objective.task.title} is trained on one machine only; choose one worker.")
+    return distributed()
+
+
+def build_trainer(
+    project: Project,
+    source: str,
+    data: Prepared,
+    initial_weights: Path | None = None,
+    *,
+    is_distributed: bool = False,
+) -> Trainer:
+    """The trainer of a project at its start: weights from its seed, on the device that it asks for.
+
+    Args:
+        source: The generated code of the project.
+        initial_weights: A file of weights that take the place of the random ones, as far as they fit.
+        is_distributed: Whether this process is one rank of a process group.
+
+    Raises:
+        StartError: none of the initial weights fits.
+        TrainingError: a setting does not fit the network, the objective or the device.
+        ValueError: there is no such device.
+    """
+    import torch
+
+    from netloom.compile.logit_network import with_logits
+
+    training = project.training
+    torch.manual_seed(training.seed)
+    objective, model = OBJECTIVES[training.objective], module(source)
+    if initial_weights is not None:
+        load_first(project, model, initial_weights)
+    model = with_logits(project, model, data.schema)
+    kind = trainer_for(objective, is_distributed=is_distributed)
+    return kind(model, objective, data, input_fields(project), training, choose(training.device))
