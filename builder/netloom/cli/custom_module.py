@@ -15,6 +15,7 @@ from netloom.cli.command import Failure
 from netloom.cli.custom_module_training import training_facts
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
+from netloom.core.torch_internals import RECORDING_LOGGERS
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +51,7 @@ def record(text: str, shapes: list[str], target: Path) -> tuple[str, TrainingFac
     model.eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries about themselves
-        for name in ("torch.export", "torch._dynamo", "torch.fx.experimental.symbolic_shapes"):
+        for name in RECORDING_LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         program = _recorded(model, given, text)
         torch.export.save(program, target)

@@ -6,11 +6,11 @@ answer is read.
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from netloom.core.torch_internals import shallow_copy
 from netloom.nn.probability import logits
 from netloom.validation.output_scales import Reading, readings
 
@@ -63,7 +63,7 @@ def with_logits(project: Project, model: nn.Module, schema: Schema | None = None
     found = readings(project, schema)
     if all(one is None or one.plain for one in found):
         return model
-    made = _shallow(model)
+    made = shallow_copy(model)
     left = [_leave_out(made, one) if one else False for one in found]
     # A reading whose activation stays, as nothing of its own can be left out, is converted.
     open_ = [one if one and not one.plain and not done else None for one, done in zip(found, left, strict=True)]
@@ -88,9 +88,9 @@ def _leave_out(made: nn.Module, reading: Reading) -> bool:
         owner = made
         *around, leaf = path
         for name in around:
-            owner._modules[name] = _shallow(owner.get_submodule(name))
+            setattr(owner, name, shallow_copy(owner.get_submodule(name)))
             owner = owner.get_submodule(name)
-        owner._modules[leaf] = LeftOut(owner.get_submodule(leaf))
+        setattr(owner, leaf, LeftOut(owner.get_submodule(leaf)))
     return bool(paths)
 
 
@@ -100,11 +100,11 @@ def _path(model: nn.Module, path: str) -> list[str] | None:
     here = model
     for name in path.split("."):
         if type(here).__name__ == "Repeated":
-            if len(here._modules) != 1 or getattr(here, "times", 1) != 1:
+            if len(list(here.children())) != 1 or getattr(here, "times", 1) != 1:
                 return None
             found.append("0")
             here = here.get_submodule("0")
-        if name not in here._modules:
+        if name not in dict(here.named_children()):
             return None
         found.append(name)
         here = here.get_submodule(name)
@@ -117,18 +117,10 @@ def _convert(made: nn.Module, open_: list[Reading | None]) -> None:
     at_end: list[tuple[str, str] | None] = []
     for one in open_:
         how = (str(one.scale), one.family) if one else None
-        if one and how and not one.shared and one.node in made._modules:
-            made._modules[one.node] = _shallow(made.get_submodule(one.node))
+        if one and how and not one.shared and one.node in dict(made.named_children()):
+            setattr(made, one.node, shallow_copy(made.get_submodule(one.node)))
             made.get_submodule(one.node).register_forward_hook(Converter((how,)))
             how = None
         at_end.append(how)
     if any(at_end):
         made.register_forward_hook(Converter(tuple(at_end)))
-
-
-def _shallow(module: nn.Module) -> nn.Module:
-    """A module of its own with the same parameters, buffers and parts."""
-    made = copy.copy(module)
-    for name in ("_modules", "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called"):
-        made.__dict__[name] = copy.copy(module.__dict__[name])
-    return made

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from netloom.compile import input_nodes, output_nodes
+from netloom.core.torch_internals import ONNX_LOGGER, RECORDING_LOGGERS
 from netloom.export.format import ExportError, Trained
 from netloom.export.verification import cause, sample
 
@@ -30,9 +31,8 @@ REMARKS = (
 )
 # That torchvision is not installed, what the optimiser leaves as it is, and details of errors that are raised as well.
 LOGGERS = (
-    "torch.onnx._internal.exporter._registration",
-    "torch.export",
-    "torch.fx.experimental.symbolic_shapes",
+    ONNX_LOGGER,
+    *RECORDING_LOGGERS,
     "onnxscript",
     "onnx_ir",
 )

@@ -192,18 +192,15 @@ def _import_heavy() -> None:
     from netloom.data.builtin_registry import builtin
     from netloom.data.targets.registry import target_of
     from netloom.layers import registry
-    from netloom.validation.dynamo_bypass import spare_the_compiler, step_as_it_is
 
     # To declare all layers takes a fifth of a second.
     registry()
     builtin()
     target_of("class")  # and with it every other kind
     # The first step of an optimizer imports more of torch; better now than within the run.
-    spare_the_compiler()
     weight = torch.nn.Parameter(torch.zeros(1))
     weight.sum().backward()  # type: ignore[no-untyped-call]
     adam = torch.optim.Adam([weight], fused=True)
-    step_as_it_is(adam)
     adam.step()
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.document.optimizer_settings import OPTIMIZERS
 from netloom.document.training_settings import settings
-from netloom.validation.dynamo_bypass import spare_the_compiler, step_as_it_is
 
 if TYPE_CHECKING:
     import torch
@@ -66,11 +65,7 @@ def optimizer(training: Training, model: nn.Module, prefix: str = "") -> torch.o
     chosen = settings(OPTIMIZERS[training.optimizer], training.optimizer_settings)
     common = {"lr": training.learning_rate, "weight_decay": training.weight_decay}
     make: Made = _SPECIAL.get(training.optimizer, _of_torch(training.optimizer))
-    spare_the_compiler()
-    made = make(groups(training, model, prefix), common, chosen)
-    for part in optimizers_of(made):
-        step_as_it_is(part)
-    return made
+    return make(groups(training, model, prefix), common, chosen)
 
 
 def groups(training: Training, model: nn.Module, prefix: str = "") -> list[Group]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from netloom.core.torch_internals import dispatch_mode, family, storage_id
 from netloom.layers import Layer, TensorSpec
 from netloom.layers.author_code import explained
-from netloom.validation.dynamo_bypass import spare, spare_the_compiler
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +83,6 @@ class _Pass:
 def _module(layer: Layer, specs: dict[str, TensorSpec]) -> Any:
     import torch
 
-    spare_the_compiler()
     call = layer.build(specs)
     with torch.device("meta"):
         return call.build()
@@ -94,11 +93,11 @@ def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
 
     inputs = [_tensor(spec, batch) for _, spec in specs]
     kept: dict[int, torch.Tensor] = {}
-    known = {_storage(tensor) for tensor in (*inputs, *module.parameters(), *module.buffers())}
+    known = {storage_id(tensor) for tensor in (*inputs, *module.parameters(), *module.buffers())}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        if _storage(tensor) not in known:
-            kept[_storage(tensor)] = tensor
+        if storage_id(tensor) not in known:
+            kept[storage_id(tensor)] = tensor
         return tensor
 
     counter = _counter()()
@@ -125,28 +124,23 @@ def _counter() -> Any:
 
     FlopCounterMode does the same, and more that takes as long as the operations themselves on meta tensors.
     """
-    from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils.flop_counter import flop_registry
 
     from netloom.validation.meta_ops import result
 
-    class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    base = dispatch_mode()
+
+    class Counter(base):  # type: ignore[misc, valid-type]
         flops = 0
 
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             out = result(function, args, kwargs or {})
-            formula = flop_registry.get(function._overloadpacket)
+            formula = flop_registry.get(family(function))
             if formula is not None:
                 self.flops += formula(*args, **(kwargs or {}), out_val=out)
             return out
 
-    spare(Counter.__torch_dispatch__)
     return Counter
-
-
-def _storage(tensor: torch.Tensor) -> int:
-    # Meta tensors have no address; this names the storage itself, for as long as the tensor lives.
-    return int(tensor.untyped_storage()._cdata)
 
 
 def _tensor(spec: TensorSpec, batch: int) -> torch.Tensor:

@@ -2,6 +2,11 @@
 
 On meta tensors, PyTorch carries out what works number by number in Python, which takes forty times as long as a product
 of matrices, whose shapes it checks in C++. Nothing is assumed here that PyTorch does not say or has not shown.
+
+Without this module, an edit of one layer takes 0.4 to 5.1 ms more (networks of 20, 100 and 300 layers), which would not
+be worth it. But an edit after which every shape is another takes 91 ms in place of 59 with 20 layers of which a third
+are transformer blocks, and 534 in place of 345 with 100; and a bilinear layer of 512 units takes 49 ms in place of 2.
+(Processor time, medians of pairs in one process.)
 """
 
 from __future__ import annotations
@@ -10,9 +15,11 @@ from typing import Any
 
 import torch
 
+from netloom.core.torch_internals import bilinear_operation, changes_its_input
+
 _ADDMM = torch.ops.aten.addmm.default
 _MM = torch.ops.aten.mm.default
-_TRILINEAR = torch.ops.aten._trilinear.default
+_TRILINEAR = bilinear_operation()
 # What kind of numbers an operation gave that works number by number, by the operation and all but the shape.
 _kinds: dict[tuple[Any, ...], torch.dtype] = {}
 
@@ -27,7 +34,7 @@ def result(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
                 return found
     if function is _TRILINEAR and not kwargs and all(map(_plain, args[:3])):
         return _trilinear(*args)
-    if torch.Tag.pointwise in function.tags and not function._schema.is_mutable:
+    if torch.Tag.pointwise in function.tags and not changes_its_input(function):
         return _numberwise(function, args, kwargs)
     return function(*args, **kwargs)
 

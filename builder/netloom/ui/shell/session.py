@@ -9,6 +9,7 @@ from functools import cache
 from importlib import import_module
 
 from netloom import jobs, runs, sandbox
+from netloom.core.torch_internals import COMPILER
 from netloom.editing.live import Live
 from netloom.editing.server import close, live, restart, store
 from netloom.store import Store, StoreError
@@ -24,7 +25,7 @@ HEAVY = (
     "plotly.graph_objects",
     "torch.utils.flop_counter",
     "torch.fx.experimental.symbolic_shapes",
-    "torch._dynamo",
+    COMPILER,
     "pandas",
     "scipy.stats",
     "netloom.ui.explain.page",
