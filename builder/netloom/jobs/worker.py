@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from netloom.core.torch_internals import COMPILER
 from netloom.explain.core.serialization import dumps, loads
 from netloom.jobs.loaded_runs import forget
 from netloom.jobs.request import Context, Request, kinds
@@ -36,7 +37,7 @@ HEAVY = (
     "scipy.stats",
     "torch.utils.flop_counter",
     "torch.fx.experimental.symbolic_shapes",
-    "torch._dynamo",
+    COMPILER,
     "netloom.explain.evidence.faithfulness",
     "netloom.explain.influence.per_sample_gradients",
 )
