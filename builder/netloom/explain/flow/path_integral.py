@@ -12,8 +12,8 @@ import torch
 from netloom import layers
 from netloom.explain.core.context import Subject
 from netloom.explain.core.quadrature import TINY, Spans, Values, integrate
-from netloom.explain.flow.attribution_flow import Cut, EdgeFlow, NodeFlow
 from netloom.explain.flow.edge_hooks import Place, Taps
+from netloom.explain.flow.flow_parts import Cut, EdgeFlow, NodeFlow
 from netloom.tasks import task
 from netloom.validation import Context
 
