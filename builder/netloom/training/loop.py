@@ -52,8 +52,8 @@ class SupervisedTrainer(Trainer):
             self.callbacks.on_epoch_start(self)
             if not self.train_epoch():
                 return False
-            metrics = self.evaluate_epoch()
-            self.schedule.on_epoch_end(metrics["loss"])
+            metrics = self.evaluate_epoch()  # of the validation rows
+            self.schedule.on_epoch_end(metrics["loss"])  # which only a plateau schedule heeds
             self.epoch, self.row, self.auxiliary_losses.sum = self.epoch + 1, 0, 0.0
             self.callbacks.on_epoch_end(self)
             if not self.is_done and not self.callbacks.should_continue(self):
@@ -70,10 +70,11 @@ class SupervisedTrainer(Trainer):
             self.callbacks.on_step_start(self, inputs, targets)
             loss = self.train_step(inputs, targets)
             self.step, self.row = self.step + 1, end
-            self.running_loss.add(loss)
+            self.running_loss.add(loss)  # a tensor: its number is read four times a second, not in every step
             self.callbacks.on_step_end(self, loss)
             if self.running_loss.is_due:
                 self.log_running_loss()
+            # After the last step of an epoch this waits for the evaluation, so that a checkpoint never separates the two.
             if end < self.loader.rows and not self.callbacks.should_continue(self):
                 return False
         self.log_running_loss()
@@ -83,7 +84,7 @@ class SupervisedTrainer(Trainer):
         """One step of the optimizer on a batch. Returns the loss, a scalar on the device."""
         loss = self.compute_gradients(self.forward, inputs, targets)
         self.clip_gradients()
-        self.precision.step(self.optimizer)
+        self.precision.step(self.optimizer)  # a fused or foreach kernel for all weights, see `optimizers`
         if self.ema is not None:
             self.ema.update()
         return loss
@@ -101,7 +102,7 @@ class SupervisedTrainer(Trainer):
                 loss = loss * loss_weight
             self.precision.backward(self.auxiliary_losses.add_to(loss, row_share))
             losses.append(loss.detach())
-        return sum(losses[1:], losses[0])
+        return sum(losses[1:], losses[0])  # the mean over the N rows
 
     def micro_batches(
         self, inputs: list[torch.Tensor], targets: Targets
