@@ -186,7 +186,7 @@ def test_what_is_in_it(name: str) -> None:
     found = zipfile.ZipFile(io.BytesIO(export.content(run, "bundle")))
     assert found.namelist() == sorted(found.namelist())
     assert set(found.namelist()) == {
-        "README.md", "coercion.py", "dialect.py", "encode.py", "example.json", "model.py", "predict.py",
+        "README.md", "coercion.py", "decode.py", "dialect.py", "encode.py", "example.json", "model.py", "predict.py",
         "preprocess.json", "probability.py", "project.json", "row_file.py", "weights.safetensors",
     }  # fmt: skip
     assert found.read("model.py").decode() == run.source
@@ -194,7 +194,7 @@ def test_what_is_in_it(name: str) -> None:
     weights = load(found.read("weights.safetensors"))
     for key, value in run.model.state_dict().items():
         assert torch.equal(weights[key], value)
-    for name in ("predict.py", "encode.py", "coercion.py", "dialect.py", "row_file.py", "probability.py"):
+    for name in ("predict.py", "decode.py", "encode.py", "coercion.py", "dialect.py", "row_file.py", "probability.py"):
         assert "type: ignore" not in found.read(name).decode()
         assert "netloom" not in found.read(name).decode()
     assert b"python predict.py" in found.read("README.md")

@@ -30,7 +30,9 @@ def weights(model: nn.Module) -> bytes:
 
 
 # What reads files and encodes rows, each after those that it imports.
-ENCODING = ("preparation/encode.py", "tables/coercion.py", "tables/dialect.py", "tables/row_file.py")
+ENCODING = (
+    "preparation/encode.py", "preparation/decode.py", "tables/coercion.py", "tables/dialect.py", "tables/row_file.py"
+)  # fmt: skip
 _OWN_IMPORT = re.compile(r"^from netloom\.data\.\w+\.\w+ import (?:\([^)]*\)|[^(\n]*)\n", re.MULTILINE)
 _PACKAGE = re.compile(r"netloom\.data\.\w+\.")
 

@@ -94,6 +94,9 @@ class AnomalyDetection(Reconstruction):
             },
         )
 
+    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+        return {"kind": "input", **chosen}
+
     def answers(
         self,
         output: torch.Tensor,
@@ -101,12 +104,8 @@ class AnomalyDetection(Reconstruction):
         inputs: Mapping[str, torch.Tensor] = NOTHING,
         chosen: Settings = NOTHING,
     ) -> list[dict[str, Any]]:
-        threshold = chosen.get("threshold", float("inf"))
-        error = row_errors(output, inputs[data.schema.inputs[0].name]).tolist()
-        return [{"prediction": _word(one > threshold), "error": one, "threshold": threshold} for one in error]
-
-    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
-        return {"kind": "input", **chosen}
+        """Before a threshold is chosen, every row is usual."""
+        return super().answers(output, data, inputs, {"threshold": float("inf"), **chosen})
 
 
 def usual_class(data: Prepared) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from netloom.tasks import binary_classification
@@ -85,25 +84,8 @@ class BinaryClassification(Objective):
             ],
         )
 
-    def answers(
-        self,
-        output: torch.Tensor,
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor] = NOTHING,
-        chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
-        (no, yes), threshold = data.schema.target.classes, chosen.get("threshold", HALF)
-        return [
-            {
-                "prediction": yes if share > threshold else no,
-                "probabilities": {no: 1 - share, yes: share},
-                "threshold": threshold,
-            }
-            for share in output[:, 0].sigmoid().tolist()
-        ]
-
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
-        return {**data.preprocess["target"], "kind": "binary", **chosen}
+        return {**data.preprocess["target"], "kind": "binary", "threshold": HALF, **chosen}
 
 
 def _sure(share: float) -> float:

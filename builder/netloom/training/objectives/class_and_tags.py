@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netloom.data.preparation.encode import IGNORE
 from netloom.tasks import class_and_tags
@@ -104,22 +103,9 @@ class ClassAndTags(Objective):
             parts_report=second.report,
         )
 
-    def answers(
-        self,
-        output: torch.Tensor,
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor] = NOTHING,
-        chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
+    def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:
         count = len(data.schema.target.classes)
-        of_classes, of_tags = _views(data)
-        tags = output[:, count:].reshape(len(output), -1, len(data.schema.target.tags))
-        first = _CLASS.answers(output[:, :count], of_classes, inputs)
-        second = _TAGS.answers(tags, of_tags, inputs)
-        return [
-            {**one, "tags": other["prediction"], "entities": other["entities"]}
-            for one, other in zip(first, second, strict=True)
-        ]
+        return output[:, :count], output[:, count:].reshape(len(output), -1, len(data.schema.target.tags))
 
 
 def _parts(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from netloom.tasks import classification
@@ -74,23 +73,6 @@ class Classification(Objective):
                 for i in worst
             ],
         )
-
-    def answers(
-        self,
-        output: torch.Tensor,
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor] = NOTHING,
-        chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
-        classes = data.schema.target.classes
-        shares = output.softmax(1)
-        return [
-            {
-                "prediction": classes[int(row.argmax())],
-                "probabilities": {name: float(share) for name, share in zip(classes, row, strict=True)},
-            }
-            for row in shares
-        ]
 
 
 def _roc_auc(truth: Any, shares: Any) -> dict[str, float]:

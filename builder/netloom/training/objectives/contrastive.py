@@ -121,15 +121,6 @@ class Contrastive(Objective):
             embedding=mapped(output, [classes[number] for number in truth.tolist()]),
         )
 
-    def answers(
-        self,
-        output: torch.Tensor,
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor] = NOTHING,
-        chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
-        return [{"prediction": row} for row in output.tolist()]
-
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         return {"kind": "embedding"}
 

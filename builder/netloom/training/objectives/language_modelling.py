@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netloom.tasks import language_modelling
 from netloom.training.objectives import reference_predictors
@@ -62,22 +61,3 @@ class LanguageModelling(Objective):
                 for i in worst
             ],
         )
-
-    def answers(
-        self,
-        output: torch.Tensor,
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor] = NOTHING,
-        chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
-        shares = output[:, -1].softmax(1)  # what follows the last step that is handed in
-        top = shares.topk(min(5, shares.shape[1]))
-        return [
-            {
-                "prediction": data.decode(tokens[:1]),
-                "probabilities": {
-                    data.decode(token.unsqueeze(0)): float(share) for token, share in zip(tokens, row, strict=True)
-                },
-            }
-            for tokens, row in zip(top.indices, top.values, strict=True)
-        ]

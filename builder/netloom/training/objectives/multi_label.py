@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from netloom.tasks import multi_label
@@ -92,23 +91,6 @@ class MultiLabel(Objective):
                 for i in losses.argsort(descending=True)[:WORST].tolist()
             ],
         )
-
-    def answers(
-        self,
-        output: torch.Tensor,
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor] = NOTHING,
-        chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
-        classes = data.schema.target.classes
-        limits = thresholds(chosen, len(classes))
-        return [
-            {
-                "prediction": [name for name, share, limit in zip(classes, row, limits, strict=True) if share > limit],
-                "probabilities": dict(zip(classes, row, strict=True)),
-            }
-            for row in output.sigmoid().tolist()
-        ]
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         found = data.preprocess["target"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from netloom.data.preparation.decode import decode
 from netloom.training.objectives.loss_weights import Pricing, pricing
 
 if TYPE_CHECKING:
@@ -237,7 +238,6 @@ class Objective(ABC):
     ) -> Evaluation:
         """Everything that the results page shows, from the outputs for `rows` and what `calibrate` chose."""
 
-    @abstractmethod
     def answers(
         self,
         output: torch.Tensor,
@@ -246,6 +246,12 @@ class Objective(ABC):
         chosen: Settings = NOTHING,
     ) -> list[dict[str, Any]]:
         """One answer in plain JSON for each row of `output`, which the network gave to `inputs`."""
+        preprocess = {**data.preprocess, "target": self.decoding(data, chosen)}
+        return decode(preprocess, self.parted(output, data), inputs)
+
+    def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        """The outputs of the network, of which several stand side by side in `output`, (N, …)."""
+        return output
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         """What a script that predicts without Netloom has to know to put an output into words."""

@@ -186,15 +186,6 @@ class Ranking(Objective):
         at = self.top_k
         return {f"recall@{at}": found["recall"], f"ndcg@{at}": found["ndcg"], "mrr": found["mrr"]}
 
-    def answers(
-        self,
-        output: torch.Tensor,
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor] = NOTHING,
-        chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
-        return [{"prediction": score} for score in output.flatten().tolist()]
-
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         return {"kind": "score"}
 

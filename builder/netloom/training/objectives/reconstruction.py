@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from netloom.data.preparation.encode import restore_rows
@@ -56,20 +55,6 @@ class Reconstruction(SquaredLoss):
             ],
             panels=side_by_side(output, data, rows, error),
         )
-
-    def answers(
-        self,
-        output: torch.Tensor,
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor] = NOTHING,
-        chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
-        field = data.preprocess["fields"][0]
-        rebuilt = restore_rows(field, output.numpy())
-        if field["name"] not in inputs:
-            return [{"prediction": value} for value in rebuilt]
-        error = row_errors(output, inputs[field["name"]]).tolist()
-        return [{"prediction": value, "error": one} for value, one in zip(rebuilt, error, strict=True)]
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         return {"kind": "input"}

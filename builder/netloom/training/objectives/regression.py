@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from netloom.core.text import number
@@ -84,15 +83,6 @@ class Regression(SquaredLoss):
             return {}
         pinball = (share * over).maximum((share - 1) * over).mean()
         return {"pinball": float(pinball), "coverage": float((over <= 0).double().mean())}
-
-    def answers(
-        self,
-        output: torch.Tensor,
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor] = NOTHING,
-        chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
-        return [{"prediction": row[0] if len(row) == 1 else row} for row in data.restore(output).tolist()]
 
 
 def _each(target: torch.Tensor, error: torch.Tensor) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from netloom.tasks import reinforcement
@@ -82,25 +81,11 @@ class Agent(Objective):
             },
         )
 
-    def answers(
-        self,
-        output: torch.Tensor,
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor] = NOTHING,
-        chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
-        names = data.schema.target.classes
-        scores = output[:, : len(names)]
-        if not self.task.action_values:
-            scores = scores.softmax(1)
-        told = "values" if self.task.action_values else "probabilities"
-        return [
-            {"prediction": names[int(row.argmax())], told: dict(zip(names, row.tolist(), strict=True))}
-            for row in scores
-        ]
-
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         return {**data.preprocess["target"], "values": self.task.action_values}
+
+    def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        return output[:, : len(data.schema.target.classes)]
 
 
 class DQN(Agent):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from netloom.tasks import segmentation
@@ -94,24 +93,6 @@ class Segmentation(Objective):
             ],
             panels=_panels(said, right, data, rows, order),
         )
-
-    def answers(
-        self,
-        output: torch.Tensor,
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor] = NOTHING,
-        chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
-        classes = data.schema.target.classes
-        said = output.argmax(1)
-        return [
-            {
-                "prediction": grid.tolist(),
-                "classes": list(classes),
-                "shares": {name: float((grid == place).float().mean()) for place, name in enumerate(classes)},
-            }
-            for grid in said
-        ]
 
 
 def _overlaps(said: torch.Tensor, true: torch.Tensor, classes: int) -> dict[str, torch.Tensor]:

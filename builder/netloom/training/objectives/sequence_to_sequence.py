@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netloom.data.preparation.encode import IGNORE, write, written
 from netloom.tasks import seq2seq
@@ -104,15 +104,6 @@ class SequenceToSequence(StepCrossEntropy):
             lambda so_far: answer({**inputs, begun.name: torch.from_numpy(so_far.copy())}).numpy(),
         )
         return _texts(torch.from_numpy(tokens), data)
-
-    def answers(
-        self,
-        output: torch.Tensor,
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor] = NOTHING,
-        chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
-        return [{"prediction": text} for text in _texts(output.argmax(2), data)]
 
 
 def _texts(tokens: torch.Tensor, data: Prepared) -> list[str]:

@@ -182,31 +182,14 @@ class SeveralOutputs(Objective):
         ]
         return list({item.row: item for item in reversed(turns)}.values())[::-1][:WORST]
 
-    def answers(
-        self,
-        output: torch.Tensor,
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor] = NOTHING,
-        chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
-        each = [
-            part.objective.answers(part.answer(output), view(data, place), inputs, own(chosen, place))
-            for place, part in enumerate(self.parts)
-        ]
-        names = [part.name for part in self.parts]
-        return [
-            {
-                "prediction": {name: one["prediction"] for name, one in zip(names, row, strict=True)},
-                "outputs": dict(zip(names, row, strict=True)),
-            }
-            for row in zip(*each, strict=True)
-        ]
-
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         found = [
             part.objective.decoding(view(data, place), own(chosen, place)) for place, part in enumerate(self.parts)
         ]
         return {**data.preprocess["target"], "parts": found}
+
+    def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        return tuple(part.answer(output) for part in self.parts)
 
 
 def _own(training: Training, part: Part) -> Training:

@@ -7,7 +7,6 @@ https://doi.org/10.1109/CVPR.2006.100
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from netloom.tasks import siamese
@@ -129,25 +128,11 @@ class Siamese(Objective):
             ],
         )
 
-    def answers(
-        self,
-        output: torch.Tensor,
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor] = NOTHING,
-        chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
-        classes, threshold = data.schema.target.classes, chosen.get("threshold", self.margin / 2)
-        return [
-            {
-                "prediction": classes[ALIKE if apart < threshold else 1 - ALIKE],
-                "distance": apart,
-                "threshold": threshold,
-            }
-            for apart in distance(output).tolist()
-        ]
-
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         return {**data.preprocess["target"], "kind": "pair", "threshold": chosen.get("threshold", self.margin / 2)}
+
+    def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        return output.chunk(2, dim=1)
 
 
 def _told(name: str, apart: float) -> str:

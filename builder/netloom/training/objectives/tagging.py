@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from netloom.data.preparation.encode import IGNORE, PAD, spans
+from netloom.data.preparation.encode import IGNORE, spans
 from netloom.tasks import tagging
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.losses import StepCrossEntropy
@@ -116,21 +116,6 @@ class Tagging(StepCrossEntropy):
                 for i in worst[:8]
             ],
         )
-
-    def answers(
-        self,
-        output: torch.Tensor,
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor] = NOTHING,
-        chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
-        lengths = (inputs[data.schema.inputs[0].name] != PAD).sum(1).tolist()
-        said = [_names(line[:length].tolist(), data.schema.target.classes) for line, length in zip(
-            output.argmax(2), lengths, strict=True)]  # fmt: skip
-        return [
-            {"prediction": tags, "entities": [{"first": a, "last": b, "kind": kind} for a, b, kind in spans(tags)]}
-            for tags in said
-        ]
 
 
 def entities(tags: torch.Tensor, known: torch.Tensor, kinds: torch.Tensor, begins: torch.Tensor) -> torch.Tensor:

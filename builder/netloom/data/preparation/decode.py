@@ -1,0 +1,204 @@
+"""From the outputs of a network to answers in words and numbers.
+
+A copy of this file travels with each exported network, and the app uses it as it is here, so that both answer alike.
+It needs torch and numpy alone. Outputs are logits where there are classes; several outputs come as a tuple. `target` is
+what a run's decoding says of its target, and `arrays` are the inputs (N, …) by field, as tensors or arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from netloom.data.preparation.encode import PAD, restore_rows, spans, written
+
+LIKELIEST = 5
+Answers = list[dict[str, Any]]
+
+
+def decode(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """One answer in plain JSON for each row of the output (N, …)."""
+    return DECODERS[preprocess["target"]["kind"]](preprocess, output, arrays)
+
+
+def class_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """One of several classes, from logits (N, classes)."""
+    names = preprocess["target"]["classes"]
+    return [
+        {"prediction": names[int(row.argmax())], "probabilities": dict(zip(names, row.tolist(), strict=True))}
+        for row in output.softmax(1)
+    ]
+
+
+def binary_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """One of two classes, from a logit (N, 1) for the second."""
+    (no, yes), limit = preprocess["target"]["classes"], preprocess["target"]["threshold"]
+    return [
+        {"prediction": yes if share > limit else no, "probabilities": {no: 1 - share, yes: share}, "threshold": limit}
+        for share in output[:, 0].sigmoid().tolist()
+    ]
+
+
+def label_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """Any number of labels, from a logit for each (N, labels)."""
+    names, limits = preprocess["target"]["classes"], preprocess["target"]["thresholds"]
+    return [
+        {
+            "prediction": [name for name, share, limit in zip(names, row, limits, strict=True) if share > limit],
+            "probabilities": dict(zip(names, row, strict=True)),
+        }
+        for row in output.sigmoid().tolist()
+    ]
+
+
+def number_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """Numbers in the units of the data, from standardized ones (N, k)."""
+    import torch
+
+    target = preprocess["target"]
+    values = (output * torch.tensor(target["std"]) + torch.tensor(target["mean"])).tolist()
+    return [{"prediction": row[0] if len(row) == 1 else row} for row in values]
+
+
+def token_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """The likeliest next tokens, from logits (N, T, vocabulary) of which the last step counts."""
+    names, shares = preprocess["fields"][0]["vocabulary"], output[:, -1].softmax(1)
+    top = shares.topk(min(LIKELIEST, shares.shape[1]))
+    return [
+        {
+            "prediction": names[places[0]],
+            "probabilities": {names[place]: share for place, share in zip(places, row, strict=True)},
+        }
+        for places, row in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+    ]
+
+
+def text_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """Texts, from logits (N, T, vocabulary) for each of their tokens."""
+    return [{"prediction": written(preprocess["fields"][-1], line)} for line in output.argmax(2).tolist()]
+
+
+def mask_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """A class for each pixel, from logits (N, classes, H, W)."""
+    names = preprocess["target"]["classes"]
+    return [
+        {
+            "prediction": grid.tolist(),
+            "classes": list(names),
+            "shares": {name: float((grid == place).float().mean()) for place, name in enumerate(names)},
+        }
+        for grid in output.argmax(1)
+    ]
+
+
+def tag_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """A tag for each word and the entities that they mark, from logits (N, T, tags)."""
+    names = preprocess["target"]["classes"]
+    lengths = (arrays[preprocess["fields"][0]["name"]] != PAD).sum(1).tolist()
+    found = []
+    for line, length in zip(output.argmax(2).tolist(), lengths, strict=True):
+        tags = [names[number] for number in line[:length]]
+        entities = [{"first": first, "last": last, "kind": kind} for first, last, kind in spans(tags)]
+        found.append({"prediction": tags, "entities": entities})
+    return found
+
+
+def class_and_tag_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """A class (N, classes), and a tag for each word (N, T, tags)."""
+    classes, tags = output
+    target = preprocess["target"]
+    first = class_answers(preprocess, classes, arrays)
+    second = tag_answers({**preprocess, "target": {**target, "classes": target["tags"]}}, tags, arrays)
+    return [
+        {**one, "tags": other["prediction"], "entities": other["entities"]}
+        for one, other in zip(first, second, strict=True)
+    ]
+
+
+def several_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """One answer for each of several targets, from as many outputs."""
+    parts = preprocess["target"]["parts"]
+    each = [decode({**preprocess, "target": part}, one, arrays) for part, one in zip(parts, output, strict=True)]
+    names = [part["name"] for part in parts]
+    return [
+        {
+            "prediction": {name: one["prediction"] for name, one in zip(names, row, strict=True)},
+            "outputs": dict(zip(names, row, strict=True)),
+        }
+        for row in zip(*each, strict=True)
+    ]
+
+
+def input_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """The input as it is given back, and how far that is off; with a threshold, whether it is unusual."""
+    import torch
+
+    field, target = preprocess["fields"][0], preprocess["target"]
+    errors: list[float] = []
+    if field["name"] in arrays:
+        errors = (output - torch.as_tensor(arrays[field["name"]])).square().flatten(1).mean(1).tolist()
+    if "threshold" in target:
+        limit = target["threshold"]
+        words = ["unusual" if error > limit else "usual" for error in errors]
+        return [
+            {"prediction": word, "error": error, "threshold": limit} for word, error in zip(words, errors, strict=True)
+        ]
+    values = restore_rows(field, output.numpy())
+    if not errors:
+        return [{"prediction": value} for value in values]
+    return [{"prediction": value, "error": error} for value, error in zip(values, errors, strict=True)]
+
+
+def generated_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """Examples that a generator made."""
+    return [{"prediction": one} for one in restore_rows(preprocess["target"]["field"], output.numpy())]
+
+
+def pair_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """Whether two examples are alike, by the distance of their embeddings (N, D)."""
+    one, other = output
+    names, limit = preprocess["target"]["classes"], preprocess["target"]["threshold"]
+    # The gradient of a distance of 0 is not infinite so; the app explains this number as well.
+    distances = (one - other).square().sum(1).clamp(min=1e-12).sqrt().tolist()
+    return [{"prediction": names[int(far < limit)], "distance": far, "threshold": limit} for far in distances]
+
+
+def action_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """The action of an agent, with the return that it expects of each, or the probability of each."""
+    target = preprocess["target"]
+    scores = output[0] if isinstance(output, tuple) else output
+    label, numbers = ("values", scores) if target["values"] else ("probabilities", scores.softmax(1))
+    names = target["classes"]
+    return [
+        {"prediction": names[int(row.argmax())], label: dict(zip(names, row.tolist(), strict=True))} for row in numbers
+    ]
+
+
+def embedding_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """Embeddings (N, D), as they are."""
+    return [{"prediction": row} for row in output.tolist()]
+
+
+def score_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """Scores of items (N, 1)."""
+    return [{"prediction": score} for score in output.flatten().tolist()]
+
+
+DECODERS: dict[str, Callable[[Mapping[str, Any], Any, Mapping[str, Any]], Answers]] = {
+    "class": class_answers,
+    "binary": binary_answers,
+    "labels": label_answers,
+    "number": number_answers,
+    "next_token": token_answers,
+    "sequence": text_answers,
+    "mask": mask_answers,
+    "tags": tag_answers,
+    "class_and_tags": class_and_tag_answers,
+    "several": several_answers,
+    "input": input_answers,
+    "generated": generated_answers,
+    "pair": pair_answers,
+    "action": action_answers,
+    "embedding": embedding_answers,
+    "score": score_answers,
+}
