@@ -20,8 +20,7 @@ WIDTH = 110
 NOTEBOOK, WEIGHTS = "network.ipynb", "weights.safetensors"
 LOADS = f'load_file("{WEIGHTS}")'
 # What is taken from predict.py; the rest of it reads files.
-PREDICTION = ("BATCH", "LIKELIEST", "predict", "outputs", "texts", "decode", "rebuilt", "labelled", "actions", "both",
-              "labels", "pairs", "several")  # fmt: skip
+PREDICTION = ("BATCH", "predict", "outputs", "texts")
 
 
 class Notebook(Format):
