@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class CallbackList(Callback):
-    """Calls callbacks in their order. A call that does nothing takes 0.04 µs, and the step of a small network 400 µs."""
+    """Calls callbacks in their order. An empty call takes 0.04 µs, the step of a small network 400 µs."""
 
     def __init__(self, callbacks: Iterable[Callback]) -> None:
         self.callbacks = tuple(callbacks)

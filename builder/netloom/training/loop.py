@@ -74,7 +74,7 @@ class SupervisedTrainer(Trainer):
             self.callbacks.on_step_end(self, loss)
             if self.running_loss.is_due:
                 self.log_running_loss()
-            # After the last step of an epoch this waits for the evaluation, so that a checkpoint never separates the two.
+            # After the last step of an epoch this waits for the evaluation, so that a checkpoint never parts the two.
             if end < self.loader.rows and not self.callbacks.should_continue(self):
                 return False
         self.log_running_loss()
