@@ -24,8 +24,8 @@ MODULE = "netloom.jobs.worker"
 # With -P, as a file in the folder that Netloom was started in must not stand for a module of the same name.
 COMMAND = (sys.executable, "-P", "-m", MODULE)
 READY_S = 120.0
-# A person waits for these jobs, unlike for a run: before training, and behind the pages.
-NICENESS = 5
+# A person waits for these jobs, unlike for a run: hardly behind the pages.
+NICENESS = 1
 
 _lock = threading.Lock()
 _server: ForkServer | None = None

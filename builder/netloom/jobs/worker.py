@@ -34,6 +34,7 @@ HEAVY = (
     "captum.attr",
     "networkx",
     "pandas",
+    "safetensors.torch",
     "scipy.stats",
     "torch.utils.flop_counter",
     "torch.fx.experimental.symbolic_shapes",
